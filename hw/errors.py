@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The error hierarchy that users see.
+
+::
+
+    MidwireError                  every error that a user can act on
+      ModelError      (compiler)  the ONNX file: unreadable, unbound shapes, unsupported nodes
+      CutError        (compiler)  --from / --to do not name a usable cut
+      CalibrationError(compiler)  calibration data missing, wrong shape, NaN
+      LossError       (compiler)  the quantised slice loses more than was allowed
+      BundleError     (hw)        a bundle is damaged, altered or of another version
+      DataError       (hw)        input data of the wrong name, shape, type or range
+      ToolError       (hw)        an external tool is missing or failed
+      SimulationError (sim)       the simulated hardware broke a rule
+      RuntimeFault    (host)      a live process failed
+
+A message says what was expected, what was found, where, and what to do, in one paragraph.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class MidwireError(Exception):
+    """An error that a user can act on.
+
+    Parameters
+    ----------
+    problem : what is wrong, a clause without the final stop
+    where : the node, tensor, file or field that it is about
+    expected, found : what was wanted and what there was instead
+    remedy : what to do, an imperative sentence without the final stop
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str = "",
+        expected: str = "",
+        found: str = "",
+        remedy: str = "",
+    ) -> None:
+        self.problem = problem
+        self.where = where
+        self.expected = expected
+        self.found = found
+        self.remedy = remedy
+        super().__init__(self.paragraph())
+
+    def paragraph(self) -> str:
+        """The whole error as one paragraph."""
+        parts = [f"{self.where}: {self.problem}" if self.where else self.problem]
+        if self.expected:
+            parts.append(f"expected {self.expected}")
+        if self.found:
+            parts.append(f"found {self.found}")
+        text = "; ".join(parts) + "."
+        return f"{text} {self.remedy}." if self.remedy else text
+
+    def as_json(self) -> dict[str, Any]:
+        """The error as a JSON object, for ``--json``."""
+        return {
+            "type": type(self).__name__,
+            "message": self.paragraph(),
+            "problem": self.problem,
+            "where": self.where,
+            "expected": self.expected,
+            "found": self.found,
+            "remedy": self.remedy,
+        }
+
+
+class BundleError(MidwireError):
+    """A bundle is damaged, altered, incomplete or of another version."""
+
+
+class DataError(MidwireError):
+    """Input data has the wrong name, shape, type or range."""
+
+
+class ToolError(MidwireError):
+    """An external tool is missing or failed."""
