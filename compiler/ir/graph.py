@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The first IR: a directed acyclic graph of real-valued operators.
+
+Rules, checked by :func:`verify`:
+
+G1. Nodes stand in topological order; every name is defined once, before it is used.
+G2. A value is a real tensor with a fixed shape, batch 1. Rounding happens only in ``Quantize`` nodes,
+    whose value then lies on the grid of their :class:`QType` (N3). QuantizeLinear followed by
+    DequantizeLinear is one such node; integer tensors at the borders are ones too.
+G3. Constants (weights, biases) are inside the operator's parameters, never values.
+G4. Inputs and outputs of the graph name the ONNX tensors that the slice is cut at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ...hw.numeric import QType
+
+if TYPE_CHECKING:
+    from ..ops.base import Op
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor: its ONNX name, shape (batch 1) and ONNX element type (a numpy name)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator applied to values.
+
+    ``sources`` are the names of the ONNX nodes that it stands for.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    output: str
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Rules G1 to G4.
+
+    ``qtypes`` gives the grid of graph inputs that come quantised (integer tensors, or the output of a
+    DequantizeLinear in the edge part).
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    values: Mapping[str, Value]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    qtypes: Mapping[str, QType] = field(default_factory=dict)
+
+    def producer(self, value: str) -> Node | None:
+        """The node that makes a value; None for graph inputs."""
+        return next((n for n in self.nodes if n.output == value), None)
+
+    def consumers(self, value: str) -> list[Node]:
+        """Nodes that read a value, in order."""
+        return [n for n in self.nodes if value in n.inputs]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+
+def print_graph(graph: Graph) -> str:
+    """Stable text form: a line a node."""
+    lines = [f"graph {graph.name}({', '.join(_show(graph, v) for v in graph.inputs)})"]
+    for node in graph.nodes:
+        lines.append(f"  {_show(graph, node.output)} = {node.op!r}({', '.join(node.inputs)})")
+    lines.append(f"  return {', '.join(graph.outputs)}")
+    return "\n".join(lines) + "\n"
+
+
+def _show(graph: Graph, name: str) -> str:
+    value = graph.values[name]
+    shape = "x".join(str(d) for d in value.shape)
+    return f"{name}: {value.dtype}[{shape}]"
+
+
+def verify(graph: Graph) -> list[str]:
+    """Every violation of G1 to G4, as sentences; empty if the graph is legal."""
+    wrong: list[str] = []
+    known = set(graph.inputs)
+    for node in graph.nodes:
+        for name in node.inputs:
+            if name not in known:
+                wrong.append(f"G1: node {node.name!r} reads {name!r} before it is defined")
+        if node.output in known:
+            wrong.append(f"G1: {node.output!r} is defined twice, the second time by {node.name!r}")
+        known.add(node.output)
+        if len(node.inputs) != node.op.arity:
+            wrong.append(
+                f"G3: node {node.name!r} has {len(node.inputs)} inputs, "
+                f"{type(node.op).__name__} takes {node.op.arity}"
+            )
+    for name in known:
+        if name not in graph.values:
+            wrong.append(f"G2: {name!r} has no shape")
+        elif any(d < 1 for d in graph.values[name].shape):
+            wrong.append(f"G2: {name!r} has the shape {graph.values[name].shape}")
+    wrong.extend(f"G4: output {v!r} is not defined" for v in graph.outputs if v not in known)
+    return wrong

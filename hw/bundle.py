@@ -1,0 +1,440 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The bundle: the folder that the compiler writes and everything else reads.
+
+A bundle holds Verilog, memory images, the slice, edge and cloud parts as ONNX, the integer program of
+the slice (for the numpy reference), golden vectors, and ``manifest.json``, which names every other file
+with its SHA-256. The model hash (first 8 bytes of the SHA-256 of the manifest) stands in every frame.
+
+Standard library and numpy only: running nodes import this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import BundleError, DataError
+from .numeric import QType
+
+FORMAT = 1
+"""Version of the bundle format; a reader refuses any other."""
+
+MANIFEST = "manifest.json"
+
+_MAX_MANIFEST_BYTES = 64 << 20
+
+AnyArray = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a tensor's elements follow each other on a stream.
+
+    ``stream = tensor.reshape(dims).transpose(perm).ravel()``: an NCHW tensor streamed channels-last has
+    its own shape as ``dims`` and ``perm = (0, 2, 3, 1)``, and keeps both when it is flattened.
+    """
+
+    dims: tuple[int, ...]
+    perm: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if sorted(self.perm) != list(range(len(self.dims))):
+            raise ValueError(f"perm must permute {len(self.dims)} axes, not {self.perm!r}")
+
+    @classmethod
+    def raster(cls, shape: Sequence[int]) -> Layout:
+        """Row-major order of the shape itself."""
+        return cls(tuple(shape), tuple(range(len(shape))))
+
+    @classmethod
+    def channels_last(cls, shape: Sequence[int]) -> Layout:
+        """Channels innermost for (N, C, ...) with spatial axes, raster order for anything else."""
+        if len(shape) < 3:
+            return cls.raster(shape)
+        return cls(tuple(shape), (0, *range(2, len(shape)), 1))
+
+    @property
+    def stream_shape(self) -> tuple[int, ...]:
+        """Shape of the tensor in stream order."""
+        return tuple(self.dims[axis] for axis in self.perm)
+
+    @property
+    def canonical(self) -> Layout:
+        """The same order with axes of length 1 dropped and runs of adjacent axes merged."""
+        kept = [axis for axis in self.perm if self.dims[axis] > 1]
+        groups: list[list[int]] = []
+        wide = [axis for axis in range(len(self.dims)) if self.dims[axis] > 1]
+        rank = {axis: i for i, axis in enumerate(wide)}
+        for axis in kept:
+            if groups and rank[axis] == rank[groups[-1][-1]] + 1:
+                groups[-1].append(axis)
+            else:
+                groups.append([axis])
+        order = sorted(range(len(groups)), key=lambda g: groups[g][0])
+        dims = tuple(int(np.prod([self.dims[a] for a in groups[g]])) for g in order)
+        return Layout(dims, tuple(order.index(g) for g in range(len(groups))))
+
+    def same_order(self, other: Layout) -> bool:
+        """Whether both stream the same elements in the same order."""
+        return self.canonical == other.canonical
+
+    def to_stream(self, array: AnyArray) -> AnyArray:
+        """One tensor's elements in stream order, one axis."""
+        return array.reshape(self.dims).transpose(self.perm).ravel()
+
+    def from_stream(self, stream: AnyArray, shape: Sequence[int]) -> AnyArray:
+        """Inverse of :meth:`to_stream`."""
+        inverse = np.argsort(self.perm)
+        return stream.reshape(self.stream_shape).transpose(inverse).reshape(tuple(shape))
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor at a border of the slice.
+
+    Attributes
+    ----------
+    name, shape, dtype : as in the ONNX model, batch bound to 1; ``dtype`` is a numpy name
+    qtype : its integers
+    layout : its order on the stream and on the wire
+    lanes : elements in one beat of the slice's port
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    qtype: QType
+    layout: Layout
+    lanes: int
+
+    @property
+    def elements(self) -> int:
+        """Elements of one tensor."""
+        return int(np.prod(self.shape))
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of one tensor on the wire."""
+        return self.elements * self.qtype.container_bytes
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes in one beat of the slice's port."""
+        return self.lanes * self.qtype.container_bytes
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the ONNX tensor holds the quantised integers themselves."""
+        return np.issubdtype(np.dtype(self.dtype), np.integer)
+
+    def to_wire(self, array: npt.ArrayLike) -> AnyArray:
+        """Quantise one tensor (integer tensors are taken as they are) and put it in wire order."""
+        values = np.asarray(array)
+        if values.size != self.elements:
+            raise DataError(
+                "wrong number of elements",
+                where=f"tensor {self.name!r}",
+                expected=f"shape {list(self.shape)}",
+                found=f"shape {list(values.shape)}",
+                remedy="Give one sample at a time, with the model's own batch axis",
+            )
+        if self.is_integer:
+            integers = values.astype(np.int64)
+            if not np.array_equal(integers, values):
+                raise DataError(
+                    "values are not integers",
+                    where=f"tensor {self.name!r}",
+                    expected=f"{self.dtype} values",
+                    found=f"{values.dtype} with a fraction",
+                    remedy="Quantise the data as the model's own input",
+                )
+            if integers.size and (
+                integers.min() < self.qtype.lo or integers.max() > self.qtype.hi
+            ):
+                raise DataError(
+                    "values out of range",
+                    where=f"tensor {self.name!r}",
+                    expected=f"integers from {self.qtype.lo} to {self.qtype.hi}",
+                    found=f"{integers.min()} to {integers.max()}",
+                    remedy="Quantise the data as the model's own input",
+                )
+        else:
+            if not np.all(np.isfinite(values)):
+                raise DataError(
+                    "values are not finite",
+                    where=f"tensor {self.name!r}",
+                    expected="numbers",
+                    found="NaN or infinity",
+                    remedy="Clean the input data",
+                )
+            integers = self.qtype.quantise(values)
+        return self.layout.to_stream(integers).astype(self.qtype.wire_dtype)
+
+    def from_wire(self, wire: AnyArray) -> npt.NDArray[np.float32]:
+        """Dequantise one wire tensor into the ONNX shape."""
+        return self.qtype.dequantise(self.layout.from_stream(wire, self.shape))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One integer operation of the slice's program, for :mod:`midwire.hw.reference`.
+
+    ``arrays`` maps a parameter's name to its key in ``program.npz``.
+    """
+
+    name: str
+    kernel: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any]
+    arrays: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` holds. Cycles are those that the compiler predicts."""
+
+    name: str
+    model_sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    steps: tuple[Step, ...]
+    slice: Mapping[str, Any]
+    target: str
+    clock_mhz: float
+    cycles_per_inference: int
+    latency_cycles: int
+    resources: Mapping[str, int]
+    sqnr_db: float | None
+    layers: tuple[Mapping[str, Any], ...] = ()
+    images: tuple[str, ...] = ()
+    format: int = FORMAT
+    tool: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
+    return TensorSpec(
+        name=data["name"],
+        shape=tuple(data["shape"]),
+        dtype=data["dtype"],
+        qtype=QType(**data["qtype"]),
+        layout=Layout(tuple(data["layout"]["dims"]), tuple(data["layout"]["perm"])),
+        lanes=data["lanes"],
+    )
+
+
+def _manifest_from(data: Mapping[str, Any]) -> Manifest:
+    known = {f.name for f in dataclasses.fields(Manifest)}
+    plain = {key: value for key, value in data.items() if key in known}
+    plain["inputs"] = tuple(_spec_from(t) for t in data["inputs"])
+    plain["outputs"] = tuple(_spec_from(t) for t in data["outputs"])
+    plain["steps"] = tuple(
+        Step(
+            s["name"], s["kernel"], tuple(s["inputs"]), s["output"], s["attributes"], s["arrays"]
+        )
+        for s in data["steps"]
+    )
+    plain["layers"] = tuple(data["layers"])
+    plain["images"] = tuple(data["images"])
+    return Manifest(**plain)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class Bundle:
+    """A bundle on disk whose files have been checked against the manifest."""
+
+    def __init__(self, root: Path, manifest: Manifest, manifest_sha256: str) -> None:
+        self.root = root
+        self.manifest = manifest
+        self.sha256 = manifest_sha256
+
+    def __repr__(self) -> str:
+        return f"Bundle({str(self.root)!r}, {self.manifest.name!r}, {self.sha256[:16]})"
+
+    @property
+    def model_hash(self) -> bytes:
+        """First 8 bytes of the manifest's SHA-256: names the model in every frame."""
+        return bytes.fromhex(self.sha256)[:8]
+
+    def path(self, relative: str) -> Path:
+        """A file that the manifest names."""
+        if relative != MANIFEST and relative not in self.manifest.files:
+            raise BundleError(
+                "no such file in the manifest",
+                where=str(self.root),
+                expected=f"one of {', '.join(sorted(self.manifest.files))}",
+                found=repr(relative),
+            )
+        return self.root / relative
+
+    @property
+    def slice_verilog(self) -> tuple[Path, ...]:
+        """Verilog of the slice core, top module ``midwire_slice``."""
+        return (self.path("rtl/midwire_slice.v"), self.path("rtl/mw_rom.v"))
+
+    @property
+    def nic_verilog(self) -> tuple[Path, ...]:
+        """Verilog of the whole pipeline, top module ``midwire_nic``."""
+        return (self.path("rtl/midwire_nic.v"), *self.slice_verilog)
+
+    @property
+    def images_dir(self) -> Path:
+        """Folder of the memory images."""
+        return self.root / "rtl"
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """Parameters of the integer program."""
+        with np.load(self.path("program.npz"), allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+
+    @classmethod
+    def load(cls, root: str | os.PathLike[str]) -> Bundle:
+        """Read a bundle and check every file's hash.
+
+        Raises
+        ------
+        BundleError
+            If a file is missing, altered or not named, or the format is of another version.
+        """
+        folder = Path(root)
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise BundleError(
+                "not a bundle",
+                where=str(folder),
+                expected=f"a folder with {MANIFEST}",
+                found="no such file" if folder.is_dir() else "no such folder",
+                remedy="Make one with: midwire compile MODEL -o BUNDLE",
+            )
+        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise BundleError(
+                "manifest too large",
+                where=str(path),
+                expected=f"at most {_MAX_MANIFEST_BYTES} bytes",
+                found=f"{path.stat().st_size} bytes",
+                remedy="Compile the bundle again",
+            )
+        raw = path.read_bytes()
+        try:
+            data = json.loads(raw)
+            version = data["format"]
+            if version != FORMAT:
+                raise BundleError(
+                    "bundle format of another version",
+                    where=str(path),
+                    expected=f"format {FORMAT}",
+                    found=f"format {version!r}",
+                    remedy="Compile the bundle again with this version of midwire",
+                )
+            manifest = _manifest_from(data)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(
+                "the manifest cannot be read",
+                where=str(path),
+                expected=f"a midwire manifest, format {FORMAT}",
+                found=f"{type(error).__name__}: {error}",
+                remedy="Compile the bundle again",
+            ) from error
+        bundle = cls(folder, manifest, hashlib.sha256(raw).hexdigest())
+        bundle.check()
+        return bundle
+
+    def check(self) -> None:
+        """Compare every file with its hash in the manifest; report all differences at once."""
+        root = self.root.resolve()
+        wrong: list[str] = []
+        for name, expected in sorted(self.manifest.files.items()):
+            path = (self.root / name).resolve()
+            if not path.is_relative_to(root):
+                wrong.append(f"{name} (outside the bundle)")
+            elif not path.is_file():
+                wrong.append(f"{name} (missing)")
+            elif (found := file_sha256(path)) != expected:
+                wrong.append(f"{name} (SHA-256 {found[:12]}..., not {expected[:12]}...)")
+        if wrong:
+            raise BundleError(
+                f"{len(wrong)} file(s) differ from the manifest",
+                where=str(self.root),
+                expected="the files that the compiler wrote",
+                found=", ".join(wrong[:8]) + (", ..." if len(wrong) > 8 else ""),
+                remedy="Compile the bundle again, or copy it again from where it came from",
+            )
+
+
+def write_bundle(
+    root: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
+) -> Bundle:
+    """Write a bundle so that the folder is either the whole new bundle or what was there before.
+
+    Everything goes to a folder beside the target, which then takes its place by renaming.
+
+    Raises
+    ------
+    BundleError
+        If the target exists and is not a bundle (nothing else is ever overwritten).
+    """
+    target = Path(root)
+    if target.exists() and not (target / MANIFEST).is_file():
+        if not target.is_dir() or any(target.iterdir()):
+            raise BundleError(
+                "will not overwrite what is not a bundle",
+                where=str(target),
+                expected="no such path, an empty folder or an old bundle",
+                found="other files" if target.is_dir() else "a file",
+                remedy="Choose another output folder",
+            )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    stamped = dataclasses.replace(manifest, files=dict(sorted(hashes.items())))
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for name, content in files.items():
+            path = staging / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        text = json.dumps(dataclasses.asdict(stamped), indent=1, sort_keys=True)
+        (staging / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        staging.chmod(0o755)
+        _replace(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return Bundle.load(target)
+
+
+def _replace(staging: Path, target: Path) -> None:
+    """Put ``staging`` in the place of ``target``; two writers may race, the last one stays."""
+    for _ in range(16):
+        try:
+            staging.rename(target)
+            return
+        except OSError:
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+            try:
+                target.rename(old / "bundle")
+            except FileNotFoundError:
+                pass  # the other writer moved it first
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
+    raise BundleError(
+        "another process keeps writing the same bundle",
+        where=str(target),
+        remedy="Choose another output folder",
+    )
