@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The ``midwire`` command.
+
+How a sub-command gets here: an entry point in the group ``midwire.commands`` of ``pyproject.toml``, name
+to ``module:function``. The function is a plain one with annotated parameters, as typer wants them, and
+follows the rules of :mod:`midwire.hw.console`. Only the chosen command's module is imported, so that an
+edge or cloud process never loads Amaranth or the compiler, and this module never names them (the import
+direction holds). ``midwire --help`` reads the first line of each function's docstring from its source
+without importing it. So a new command is a function and a line in ``pyproject.toml``, then
+``pip install -e .`` again, because entry points are installed metadata. Other packages can add commands
+in the same way. Exit statuses and the look of errors are decided here, once, for all commands.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..hw.console import FAILURE, INTERRUPTED, SUCCESS, report_error
+from ..hw.errors import MidwireError
+
+GROUP = "midwire.commands"
+"""Entry-point group of the sub-commands."""
+
+
+def commands() -> dict[str, metadata.EntryPoint]:
+    """Every installed sub-command by name; nothing is imported."""
+    return {point.name: point for point in sorted(metadata.entry_points(group=GROUP))}
+
+
+def summary(point: metadata.EntryPoint) -> str:
+    """First line of the command's docstring, from the source of its module."""
+    try:
+        spec = importlib.util.find_spec(point.module)
+        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+        tree = ast.parse(source)
+    except (ImportError, OSError, SyntaxError, ValueError) as error:
+        return f"(not available: {error})"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == point.attr:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return "(not available)"
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"midwire {metadata.version('midwire')}\n")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
+    ),
+) -> None:
+    """The middle layers of a model, in the wire."""
+
+
+def _listed(text: str) -> Callable[[], None]:
+    """A stand-in that only brings its line to ``--help``."""
+
+    def stand_in() -> None: ...
+
+    stand_in.__doc__ = text
+    return stand_in
+
+
+def build_app(arguments: Sequence[str]) -> typer.Typer:
+    """A typer application in which only the command that the arguments choose is loaded."""
+    app = typer.Typer(
+        name="midwire",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    found = commands()
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    if chosen in found:
+        app.command(chosen)(found[chosen].load())
+    else:
+        for name, point in found.items():
+            app.command(name)(_listed(summary(point)))
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``midwire``; returns the exit status."""
+    if arguments is None:
+        # A supervisor's SIGTERM ends a command as Ctrl-C does: every `finally` runs.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    as_json = "--json" in given
+    try:
+        status: Any = build_app(given)(given, standalone_mode=False, prog_name="midwire")
+    except MidwireError as error:
+        report_error(error, as_json=as_json)
+        return FAILURE
+    except typer.TyperException as error:  # wrong usage
+        command = " ".join(["midwire", *[w for w in given[:1] if not w.startswith("-")]])
+        text = error.format_message().rstrip(".")
+        report_error(error, as_json=as_json, message=f"{text}. See: {command} --help.")
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        return FAILURE
+    except Exception as error:
+        # A defect of ours: the trace says where, and a reader of JSON still gets an object.
+        traceback.print_exc()
+        report_error(
+            error,
+            as_json=as_json,
+            message=f"{type(error).__name__}: {error}. This is a defect of midwire; the lines above "
+            "say where it happened.",
+        )
+        return FAILURE
+    return status if isinstance(status, int) else SUCCESS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

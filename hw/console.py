@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What every ``midwire`` command shares: ``--json``, progress, and how an error looks.
+
+Rules, cited by tests as C1 to C4:
+
+C1. With ``--json``, a command writes JSON objects to standard output and nothing else: one object for a
+    command that ends by itself; one object a line, the ready line first, for one that keeps running.
+C2. Progress and logs go to standard error, always.
+C3. Exit status 0 means success, 1 an error or a failed check, 2 wrong usage, 130 interrupted.
+C4. An error is one paragraph on standard error; with ``--json``, ``{"error": {...}}`` on standard output.
+
+A command is a plain function with annotated parameters (typer's rules); among them, by convention,
+``as_json: JsonFlag = False``::
+
+    def inspect(model: Path, as_json: JsonFlag = False) -> None:
+        \"\"\"Say which nodes can run in the NIC, and why the others cannot.\"\"\"
+        console = Console(as_json)
+        console.say("reading", str(model))
+        console.result({"nodes": [...]}, "4 of 5 nodes are supported")
+
+It raises :class:`~.errors.MidwireError` for what the user can act on, and ``typer.Exit(1)`` after its
+result where a check failed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import MidwireError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="JSON on standard output, logs on standard error.")
+]
+"""Type of the parameter behind ``--json``; its default is ``False``."""
+
+SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses (rule C3)."""
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: numpy scalars and arrays, paths, tuples; no NaN or infinity."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # numpy, without importing it
+        return plain(value.tolist())
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+class Console:
+    """Output of one command.
+
+    Parameters
+    ----------
+    as_json : the command was given ``--json``
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    def say(self, *words: object) -> None:
+        """Write one line of progress to standard error."""
+        sys.stderr.write(" ".join(str(word) for word in words) + "\n")
+        sys.stderr.flush()
+
+    def event(self, data: Mapping[str, Any], text: str = "") -> None:
+        """Write one line at once: JSON, or the text (if any) for people."""
+        if self.as_json:
+            line = json.dumps(plain(data), allow_nan=False)
+        elif text:
+            line = text
+        else:
+            return
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def result(self, data: Mapping[str, Any], text: str) -> None:
+        """Write what the command found: one JSON object, or the text for people."""
+        self.event(data, text)
+
+    def progress(self) -> Progress:
+        """A live progress display on standard error, which stays silent where that is not a terminal."""
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+
+        terminal = RichConsole(stderr=True)
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Elapsed(),
+            TextColumn("{task.fields[note]}"),
+            console=terminal,
+            disable=not terminal.is_terminal,
+        )
+
+
+def error_object(error: BaseException) -> dict[str, Any]:
+    """The object behind ``error`` in a JSON answer."""
+    if isinstance(error, MidwireError):
+        return error.as_json()
+    return {"type": type(error).__name__, "message": str(error)}
+
+
+def report_error(error: BaseException, *, as_json: bool, message: str = "") -> None:
+    """Write an error as rule C4 says."""
+    found = error_object(error)
+    if message:
+        found["message"] = message
+    if as_json:
+        sys.stdout.write(json.dumps({"error": plain(found)}, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    sys.stderr.write(f"error: {found['message']}\n")
+    sys.stderr.flush()
