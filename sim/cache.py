@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Content-addressed build cache: ``<user cache>/midwire/verilated/<key>/``.
+
+An entry is a folder named by the SHA-256 of everything that went into it. It is filled under another
+name and renamed, so it is there whole or not at all; builders of one key take turns by a lock file, so
+the second finds the work of the first. A hit touches the entry; when the cache is above its limit,
+entries go, least recently used first. Deleting the folder is always safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import platformdirs
+
+LIMIT_BYTES = 8 << 30
+"""Size that pruning keeps the cache under: some hundred models of the size of a ResNet."""
+
+IN_USE_SECONDS = 3600.0
+"""Entries touched this recently are never pruned, and temporary folders only after a day of that."""
+
+STALE_SECONDS = 24 * 3600.0
+
+
+def default_folder() -> Path:
+    """The user's cache of Verilated models (moved by ``XDG_CACHE_HOME``, as usual)."""
+    return Path(platformdirs.user_cache_dir("midwire", appauthor=False)) / "verilated"
+
+
+def entry(folder: Path, key: str, fill: Callable[[Path], None]) -> Path:
+    """Return the folder of an entry, filling it if it is not there.
+
+    Parameters
+    ----------
+    folder : Path
+        The cache; created if missing.
+    key : str
+        Name of the entry.
+    fill : callable
+        Gets an empty temporary folder to fill. What it raises goes through, and leaves nothing.
+    """
+    path = folder / key
+    if _touch(path):
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / f"{key}.lock"):
+        if _touch(path):
+            return path
+        temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
+        try:
+            fill(temporary)
+            temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    prune(folder, keep=path)
+    return path
+
+
+def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -> list[Path]:
+    """Delete least recently used entries until the cache is below a limit.
+
+    Returns
+    -------
+    list of Path
+        What was deleted.
+    """
+    now = time.time()
+    sized: list[tuple[float, int, Path]] = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            age = now - path.stat().st_mtime
+            if path.name.startswith("tmp-"):
+                # Left by a process that was killed: a live one is never a day old.
+                if age > STALE_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+            elif path.is_dir():
+                sized.append((age, _size(path), path))
+    total = sum(size for _, size, _ in sized)
+    deleted: list[Path] = []
+    for age, size, path in sorted(sized, reverse=True):
+        if total <= limit or age < IN_USE_SECONDS:
+            break
+        if path == keep:
+            continue
+        # Renamed first: a reader sees the entry whole or not at all.
+        doomed = folder / f"tmp-{path.name}-{os.getpid()}"
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+            (folder / f"{path.name}.lock").unlink(missing_ok=True)
+            deleted.append(path)
+            total -= size
+    return deleted
+
+
+def _touch(path: Path) -> bool:
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    while True:
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # Pruning may have deleted the file that we waited for: then it locks nobody else out.
+            try:
+                same = os.path.samestat(os.fstat(file.fileno()), path.stat())
+            except FileNotFoundError:
+                same = False
+            if same:
+                yield
+                return

