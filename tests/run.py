@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run every test, from nothing: ``python3 tests/run.py``.
 
-Standard library only. Checks what the machine must have, makes ``.venv`` in the checkout (or uses the
-virtual environment that runs this script), installs midwire and what its tests need, and runs pytest
-on every core. Arguments go to pytest: ``python3 tests/run.py -k window``.
+Standard library only. Checks what the machine must have, makes ``.venv`` in the checkout (or uses
+the virtual environment that runs this script), installs midwire and what its tests need, and runs
+pytest on every core. Arguments go to pytest: ``python3 tests/run.py -k window``.
 
     --sweep   also run the tests that take minutes each
     --lint    run ruff, mypy and import-linter instead of the tests
@@ -28,7 +28,7 @@ LINT = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy", "--package", "midwire"),
-    ("mypy", "--exclude", "^tests/typecheck/", "tests", "examples", "docs"),
+    ("mypy", "--exclude", "^tests/typecheck/", "tests"),
     ("lint-imports", "--no-cache"),
 )
 
