@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Content-addressed build cache: ``<user cache>/midwire/verilated/<key>/``.
 
-An entry is a folder named by the SHA-256 of everything that went into it. It is filled under another
-name and renamed, so it is there whole or not at all; builders of one key take turns by a lock file, so
-the second finds the work of the first. A hit touches the entry; when the cache is above its limit,
-entries go, least recently used first. Deleting the folder is always safe.
+An entry is a folder named by the SHA-256 of everything that went into it. It is filled under
+another name and renamed, so it is there whole or not at all; builders of one key take turns by a
+lock file, so the second finds the work of the first. A hit touches the entry; when the cache is
+above its limit, entries go, least recently used first. Deleting the folder is always safe.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ LIMIT_BYTES = 8 << 30
 """Size that pruning keeps the cache under: some hundred models of the size of a ResNet."""
 
 IN_USE_SECONDS = 3600.0
-"""Entries touched this recently are never pruned, and temporary folders only after a day of that."""
+"""Entries touched this recently are never pruned."""
 
 STALE_SECONDS = 24 * 3600.0
+"""Age at which a temporary folder was surely left by a process that was killed."""
 
 
 def default_folder() -> Path:
@@ -78,7 +79,6 @@ def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -
         with contextlib.suppress(FileNotFoundError):
             age = now - path.stat().st_mtime
             if path.name.startswith("tmp-"):
-                # Left by a process that was killed: a live one is never a day old.
                 if age > STALE_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)
             elif path.is_dir():

@@ -4,32 +4,31 @@
 
 ::
 
-    SimError
-    |-- ToolchainError      no Verilator, no C++ compiler, or one that does not work
-    |-- BuildError          Verilator or the compiler refused a design
-    `-- SimulationError     the design ran and did something wrong
-        |-- ProtocolError   it broke a rule of its streams
-        |-- DeadlockError   it stopped moving
-        `-- BenchError      a cocotb bench failed
+    MidwireError
+      ToolError             (hw)
+        ToolchainError      no Verilator, no C++ compiler, or one that does not work
+        BuildError          Verilator or the compiler refused a design
+      SimulationError       the simulated hardware broke a rule
+        ProtocolError       it broke a rule of its streams
+        DeadlockError       it stopped moving
+        BenchError          a cocotb bench failed
 """
 
 from __future__ import annotations
 
-
-class SimError(Exception):
-    """Base of all errors raised by ``midwire.sim``."""
+from ..hw.errors import MidwireError, ToolError
 
 
-class ToolchainError(SimError):
+class ToolchainError(ToolError):
     """A program needed to build a simulation is missing or does not work."""
 
 
-class BuildError(SimError):
+class BuildError(ToolError):
     """Verilator or the C++ compiler refused a design."""
 
 
-class SimulationError(SimError):
-    """A design ran and did something wrong."""
+class SimulationError(MidwireError):
+    """The simulated hardware broke a rule."""
 
 
 class ProtocolError(SimulationError):

