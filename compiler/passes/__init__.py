@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The passes, one file each; `pipeline.py` lists them in order."""
+"""The compiler's passes, one a file; ``pipeline`` says in which order they run and why."""

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The third IR: streaming components and the streams between them.
+
+Rules, checked by :func:`verify`:
+
+D1. Stages stand in topological order; every stage has a folding, so a dataflow cannot be undecided.
+D2. A channel joins one output port to one input port, both of the same element type; where their lanes
+    differ an adapter stands between. A tensor with several readers goes through a fork stage.
+D3. Every channel has a FIFO depth (0: wires only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from amaranth.lib import wiring
+
+from ...hw.bundle import TensorSpec
+
+
+@dataclass(frozen=True, order=True)
+class Folding:
+    """Parallelism of a stage: ``pe`` lanes out, ``simd`` lanes in."""
+
+    pe: int
+    simd: int
+
+
+@dataclass(frozen=True)
+class Port:
+    """One end of a stream: elements of ``bits``, ``lanes`` a beat, ``beats`` a tensor."""
+
+    bits: int
+    signed: bool
+    lanes: int
+    beats: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A streaming component.
+
+    Attributes
+    ----------
+    name : unique, a Verilog identifier
+    inputs, outputs : its ports, named ``i0, i1, ...`` and ``o0, o1, ...`` here
+    build : makes the Amaranth component; ``ports`` gives the component's own port names
+    timing : adds the component's timing process to a schedule
+    images : memory images, file name to text
+    folding, cycles : decided parallelism, and the busy cycles of an inference
+    """
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    build: Callable[[], wiring.Component]
+    timing: Callable[..., Any]
+    input_names: tuple[str, ...] = ("i",)
+    output_names: tuple[str, ...] = ("o",)
+    images: Mapping[str, str] = field(default_factory=dict)
+    folding: Folding | None = None
+    cycles: int = 0
+    node: str | None = None
+    resources: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A stream between two stages, or a stage and the border (stage name "")."""
+
+    source: tuple[str, int]
+    sink: tuple[str, int]
+    port: Port
+    depth: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Dataflow:
+    """Rules D1 to D3. Borders are channels whose other stage is ``""``; the index counts ports."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    channels: tuple[Channel, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def stage(self, name: str) -> Stage:
+        """The stage of a name."""
+        return next(s for s in self.stages if s.name == name)
+
+
+def print_dataflow(flow: Dataflow) -> str:
+    """Stable text form: a line a stage, a line a channel."""
+    lines = [f"dataflow {flow.name}"]
+    for stage in flow.stages:
+        fold = f" pe={stage.folding.pe} simd={stage.folding.simd}" if stage.folding else ""
+        lines.append(f"  stage {stage.name}{fold} cycles={stage.cycles}")
+    for channel in flow.channels:
+        source = "{}.{}".format(*channel.source)
+        sink = "{}.{}".format(*channel.sink)
+        lines.append(f"  {source} -> {sink} x{channel.port.lanes} depth={channel.depth}")
+    return "\n".join(lines) + "\n"
+
+
+def verify(flow: Dataflow) -> list[str]:
+    """Every violation of D1 to D3, as sentences; empty if the dataflow is legal."""
+    wrong: list[str] = []
+    order = {stage.name: index for index, stage in enumerate(flow.stages)}
+    driven: set[tuple[str, int]] = set()
+    read: set[tuple[str, int]] = set()
+    for channel in flow.channels:
+        for end, seen, verb in ((channel.sink, driven, "drives"), (channel.source, read, "reads")):
+            if end[0] and end in seen:
+                wrong.append(f"D2: more than one channel {verb} port {end[1]} of {end[0]!r}")
+            seen.add(end)
+        if channel.source[0] and channel.sink[0]:
+            if order[channel.source[0]] >= order[channel.sink[0]]:
+                wrong.append(f"D1: {channel.source[0]!r} stands after {channel.sink[0]!r}")
+        for name, index, ports in (
+            (*channel.source, "outputs"),
+            (*channel.sink, "inputs"),
+        ):
+            if name and getattr(flow.stage(name), ports)[index] != channel.port:
+                wrong.append(f"D2: port {index} of {name!r} differs from its channel")
+        if channel.depth < 0:
+            wrong.append(f"D3: depth {channel.depth} after {channel.source[0]!r}")
+    for stage in flow.stages:
+        for index in range(len(stage.inputs)):
+            if (stage.name, index) not in driven:
+                wrong.append(f"D2: input {index} of {stage.name!r} is not connected")
+        for index in range(len(stage.outputs)):
+            if (stage.name, index) not in read:
+                wrong.append(f"D2: output {index} of {stage.name!r} is not connected")
+    return wrong

@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The operator registry: an explicit list, one line a file."""
+
+from __future__ import annotations
+
+from .add import Add
+from .base import Op
+from .clip import Clip
+from .conv import Conv
+from .matmul import MatMul
+from .pool import Pool
+from .quantize import Dequantize, Quantize
+from .relu import Relu
+from .reshape import Reshape
+from .transpose import Transpose
+
+OPERATORS: tuple[type[Op], ...] = (
+    Add,
+    Clip,
+    Conv,
+    Dequantize,
+    MatMul,
+    Pool,
+    Quantize,
+    Relu,
+    Reshape,
+    Transpose,
+)
+
+REGISTRY: dict[str, type[Op]] = {kind: op for op in OPERATORS for kind in op.onnx_types}
+"""ONNX operator type (default domain) to the class that imports it."""

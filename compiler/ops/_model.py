@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One-operator ONNX models for the conformance cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def one_node(
+    op_type: str,
+    inputs: Sequence[Sequence[int]],
+    output: Sequence[int],
+    constants: Mapping[int, np.ndarray[Any, Any]] | None = None,
+    opset: int = 13,
+    **attributes: Any,
+) -> onnx.ModelProto:
+    """A model of one node; ``constants`` maps further input positions to initialisers."""
+    constants = constants or {}
+    count = len(inputs) + len(constants)
+    values = iter(f"x{i}" for i in range(len(inputs)))
+    names = [f"c{i}" if i in constants else next(values) for i in range(count)]
+    node = helper.make_node(op_type, names, ["y"], name=op_type.lower(), **attributes)
+    graph = helper.make_graph(
+        [node],
+        op_type.lower(),
+        [
+            helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, list(shape))
+            for i, shape in enumerate(inputs)
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, list(output))],
+        [numpy_helper.from_array(array, f"c{i}") for i, array in constants.items()],
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8
+    )
+
+
+def weights(seed: int, *shape: int) -> np.ndarray[Any, Any]:
+    """Seeded float32 weights, roughly normalised by their fan-in."""
+    rng = np.random.default_rng(seed)
+    fan_in = max(1, int(np.prod(shape[1:])))
+    return (rng.standard_normal(shape) / np.sqrt(fan_in)).astype(np.float32)

@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Add (ONNX operator versions 7, 13, 14): of two streams, or of a stream and a constant a channel.
+
+A constant goes into the producer's requantiser. Two streams keep their own scales: the real number is
+``s_a * (a - z_a) + s_b * (b - z_b)``, requantised in one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from ...hw.bundle import Layout
+from ...hw.numeric import Affine
+from ..ir.dataflow import Folding, Stage
+from ..ir.quant import Core, QNode, QTensor
+from . import _build
+from ._model import one_node, weights
+from .base import Case, Const, ImportContext, Op, Unsupported
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Op):
+    """A sum. ``constant`` is None for two streams."""
+
+    constant: Const | None = None
+
+    onnx_types = ("Add",)
+
+    def __repr__(self) -> str:
+        return f"Add(constant={self.constant.shape})" if self.constant else "Add()"
+
+    @property
+    def arity(self) -> int:  # type: ignore[override]
+        """Two streams, or one and a constant."""
+        return 1 if self.constant else 2
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+        """Two streams must have the same shape."""
+        left, right = node.input[0], node.input[1]
+        output = context.shape(node.output[0])
+        for name, other in ((left, right), (right, left)):
+            constant = context.const(name)
+            if constant is not None:
+                if context.shape(other) != output:
+                    raise Unsupported(
+                        f"expected a constant that broadcasts to {list(context.shape(other))}, "
+                        f"found {list(constant.shape)}"
+                    )
+                return cls(constant), [other]
+        if context.shape(left) != context.shape(right):
+            raise Unsupported(
+                f"expected two streams of one shape, found {list(context.shape(left))} and "
+                f"{list(context.shape(right))}"
+            )
+        return cls(), [left, right]
+
+    @property
+    def is_core(self) -> bool:
+        """Two streams meet in hardware of their own."""
+        return self.constant is None
+
+    @property
+    def absorbable(self) -> bool:
+        """A constant does not need hardware."""
+        return self.constant is not None
+
+    def absorb(
+        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
+    ) -> list[Affine]:
+        """Add each channel's constant."""
+        assert self.constant is not None
+        own = (1,) * (len(shape) - len(self.constant.shape)) + self.constant.shape
+        if any(size != 1 for i, size in enumerate(own) if i != axis):
+            raise Unsupported(
+                f"expected a constant that differs along axis {axis} only, found {list(own)}"
+            )
+        values = self.constant.exact()
+        if len(values) == 1:
+            values = values * len(functions)
+        if len(values) != len(functions):
+            raise Unsupported(f"expected one constant for all channels, found {len(values)}")
+        return [f.plus(value) for f, value in zip(functions, values, strict=True)]
+
+    def wanted_layout(self, shape: tuple[int, ...]) -> Layout | None:
+        """Any order, if both have it."""
+        return None
+
+    def output_layout(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Layout:
+        """That of the inputs."""
+        del output
+        return inputs[0].layout
+
+    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+        """See the module's docstring."""
+        a, b = inputs
+        if not a.layout.same_order(b.layout):
+            raise Unsupported(
+                f"expected two streams of one order, found {a.layout} and {b.layout}"
+            )
+        return AddCore(a, b, len(output))
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Two streams, and a constant a channel on its own."""
+        shape = (1, 4, 3, 5)
+        yield Case("add", one_node("Add", [shape, shape], shape))
+        yield Case("add_constant", one_node("Add", [shape], shape, {1: weights(1, 4, 1, 1)}))
+
+
+class AddCore(Core):
+    """Two-term requantisation of two streams in the same order."""
+
+    kernel = "add"
+
+    def __init__(self, a: QTensor, b: QTensor, rank: int) -> None:
+        self.types = (a.qtype, b.qtype)
+        self.elements = int(np.prod(a.shape))
+        self.depth = a.layout.stream_shape[-1]
+        self.attributes = {}
+        self.arrays = {}
+        offset = -a.qtype.step * a.qtype.zero_point - b.qtype.step * b.qtype.zero_point
+        self.functions = (Affine((a.qtype.step, b.qtype.step), offset),)
+        self.ranges = (((a.qtype.lo, a.qtype.hi), (b.qtype.lo, b.qtype.hi)),)
+        self.channel_axis = 1 if rank > 2 else rank - 1
+
+    def foldings(self) -> list[Folding]:
+        """Any number of lanes that divides the innermost axis."""
+        return [Folding(n, n) for n in _build.divisors(self.depth)]
+
+    def cycles(self, folding: Folding) -> int:
+        """One beat a cycle."""
+        return self.elements // folding.pe
+
+    def stage(self, node: QNode, folding: Folding) -> Stage:
+        """Two operands, one requantiser a lane."""
+        return _build.add_stage(self, node, folding)
+
+
+class ScaleCore(Core):
+    """One-term requantisation of a stream: an absorbed operator that has no producer to go into.
+
+    Channels lie along the innermost stream axis where that is an axis of the tensor; in a stream of
+    another order (a flattened image) all elements are one channel.
+    """
+
+    kernel = "scale"
+
+    def __init__(self, x: QTensor) -> None:
+        self.x = x.qtype
+        self.elements = int(np.prod(x.shape))
+        self.depth = x.layout.stream_shape[-1]
+        self.channel_axis = x.layout.perm[-1] if x.layout.dims == x.shape else 0
+        self.attributes = {}
+        self.arrays = {}
+        step = x.qtype.step
+        count = self.depth if x.layout.dims == x.shape else 1
+        self.functions = (Affine((step,), -step * x.qtype.zero_point),) * count
+        self.ranges = (((x.qtype.lo, x.qtype.hi),),) * count
+
+    def foldings(self) -> list[Folding]:
+        """Any number of lanes that divides the innermost axis."""
+        return [Folding(n, n) for n in _build.divisors(self.depth)]
+
+    def cycles(self, folding: Folding) -> int:
+        """One beat a cycle."""
+        return self.elements // folding.pe
+
+    def stage(self, node: QNode, folding: Folding) -> Stage:
+        """One requantiser a lane."""
+        return _build.scale_stage(self, node, folding)

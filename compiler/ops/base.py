@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator is: the questions that passes ask instead of testing its name.
+
+An operator's file holds its parameters, its ONNX import rule, its exact meaning, its cost, the hardware
+that it builds and the cases that test it. The registry in ``ops/__init__.py`` lists the files.
+
+There are four kinds of operators in a :class:`~..ir.graph.Graph`:
+
+* a *view* renames elements (Reshape, Transpose, DequantizeLinear): no hardware, see :meth:`Op.view`;
+* an *absorbed* operator changes each channel by a monotone function of itself (bias, Relu, Clip): it
+  goes into its producer's requantiser, see :meth:`Op.absorb`;
+* a *grid* operator rounds (QuantizeLinear), see :attr:`Op.grid`;
+* a *core* does the work on integers (Conv, MatMul, pools, Add of two tensors), see :meth:`Op.lower`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ...hw.bundle import Layout
+from ...hw.numeric import Affine, IntArray, QType
+
+if TYPE_CHECKING:
+    from ..ir.quant import Core, QTensor
+
+AnyArray = npt.NDArray[Any]
+
+
+class Unsupported(Exception):
+    """An import rule's refusal: one clause that says what was expected and what was found."""
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    """A constant tensor: real values, or integers on a grid.
+
+    Attributes
+    ----------
+    values : float32 or float64 real values, or (with ``scale``) integers as int64
+    scale : float32, broadcastable to ``values``, or None
+    zero_point : int64, broadcastable to ``values``, or None
+    """
+
+    values: AnyArray
+    scale: npt.NDArray[np.float32] | None = None
+    zero_point: IntArray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor."""
+        return tuple(int(d) for d in self.values.shape)
+
+    @property
+    def real(self) -> npt.NDArray[np.float64]:
+        """Real values in double (a float32 times an integer of up to 29 bits is exact)."""
+        if self.scale is None:
+            return self.values.astype(np.float64)
+        centred = (self.values - self.zero_point).astype(np.float64)
+        return centred * self.scale.astype(np.float64)
+
+    def exact(self) -> list[Fraction]:
+        """Every element as an exact rational number, in row-major order."""
+        if self.scale is None:
+            return [Fraction(float(v)) for v in self.values.ravel()]
+        centred = np.broadcast_to(self.values - self.zero_point, self.shape).ravel()
+        scales = np.broadcast_to(self.scale, self.shape).ravel()
+        return [Fraction(float(s)) * int(q) for q, s in zip(centred, scales, strict=True)]
+
+    def map(self, change: Any) -> Const:
+        """Apply a function that moves elements (transpose, reshape) to values, scale and zero point."""
+        if self.scale is None:
+            return Const(change(self.values))
+        assert self.zero_point is not None
+        return Const(
+            change(self.values),
+            change(np.ascontiguousarray(np.broadcast_to(self.scale, self.shape))),
+            change(np.ascontiguousarray(np.broadcast_to(self.zero_point, self.shape))),
+        )
+
+
+class ImportContext(Protocol):
+    """What an import rule may ask about the model (implemented by ``frontend``)."""
+
+    opset: int
+
+    def const(self, name: str) -> Const | None:
+        """The constant behind a name, through DequantizeLinear, Transpose, Reshape...; else None."""
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, batch 1. Raises Unsupported if it is not known."""
+
+    def dtype(self, name: str) -> str:
+        """Element type of a tensor as a numpy name."""
+
+    def attributes(self, node: onnx.NodeProto) -> Mapping[str, Any]:
+        """Attributes of the node as Python values (bytes decoded)."""
+
+
+class Op:
+    """Base of all operators: frozen dataclasses with the defaults of a do-nothing operator."""
+
+    onnx_types: ClassVar[tuple[str, ...]] = ()
+    """ONNX operator types (of the default domain) that the import rule takes."""
+
+    arity: ClassVar[int] = 1
+    """Number of value inputs (constants are parameters, rule G3)."""
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+        """ONNX import rule: the operator and the names of its value inputs, or raise Unsupported."""
+        raise NotImplementedError
+
+    def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
+        """Multiply-accumulates of one inference (ONNX shapes)."""
+        del inputs, output
+        return 0
+
+    def view(self, layout: Layout, shape: tuple[int, ...], output: tuple[int, ...]) -> Layout | None:
+        """Layout of the output if the stream passes unchanged, else None (not a view)."""
+        del layout, shape, output
+        return None
+
+    def view_back(
+        self, layout: Layout, shape: tuple[int, ...], output: tuple[int, ...]
+    ) -> Layout | None:
+        """Inverse of :meth:`view`: layout of the input for a wanted layout of the output."""
+        del layout, shape, output
+        return None
+
+    @property
+    def is_view(self) -> bool:
+        """Whether the operator only renames elements: no hardware, see :meth:`view`."""
+        return False
+
+    @property
+    def grid(self) -> QType | None:
+        """The grid that the output lies on, for QuantizeLinear and DequantizeLinear."""
+        return None
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the operator rounds to its grid (QuantizeLinear)."""
+        return False
+
+    @property
+    def absorbable(self) -> bool:
+        """Whether :meth:`absorb` may succeed: a monotone function of each channel by itself."""
+        return False
+
+    def absorb(
+        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
+    ) -> list[Affine]:
+        """The functions, one for each channel along ``axis`` of ``shape``, followed by this operator.
+
+        Raises Unsupported if the operator differs within a channel.
+        """
+        del functions, shape, axis
+        raise NotImplementedError
+
+    @property
+    def keeps_grid(self) -> bool:
+        """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
+        return False
+
+    def quantise_weights(self, bits: int) -> Op:
+        """The operator with its weights on a symmetric per-channel grid; itself if it has none."""
+        del bits
+        return self
+
+    def wanted_layout(self, shape: tuple[int, ...]) -> Layout | None:
+        """Layout that the hardware wants of its inputs, None if any will do."""
+        return Layout.channels_last(shape)
+
+    def output_layout(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Layout:
+        """Order in which the core streams its output."""
+        del inputs
+        return Layout.channels_last(output)
+
+    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+        """The integer core, for inputs on the given grids; raise Unsupported if there is none."""
+        raise NotImplementedError
+
+    @property
+    def is_core(self) -> bool:
+        """Whether :meth:`lower` gives hardware of its own."""
+        return False
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """A few shapes and parameters worth testing, for the conformance test."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Case:
+    """A one-operator ONNX model for the conformance test.
+
+    ``model`` is float, has one or more inputs, and is quantised from random data over ``low..high``.
+    """
+
+    name: str
+    model: onnx.ModelProto
+    low: float = -1.0
+    high: float = 1.0
+    bits: int = 8

@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Conv (ONNX operator versions 1, 11, 22): one and two spatial axes, dense or depthwise.
+
+Integer meaning, for output channel ``o`` at pixel ``p``: ``acc[o] = sum(x[p + tap, c] * w[o, tap, c])`` over
+the raw integers ``x`` (the zero point not taken off), where taps outside the image read the zero point.
+The real number is ``s_x * s_w[o] * (acc[o] - z_x * sum(w[o])) + bias[o]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import onnx
+
+from ...hw.numeric import Affine, IntArray, QType
+from ..ir.dataflow import Folding, Stage
+from ..ir.quant import Core, QNode, QTensor
+from . import _build
+from ._model import one_node, weights
+from .base import Case, Const, ImportContext, Op, Unsupported
+from .window import Window, image_shape
+
+
+def per_channel_grid(values: np.ndarray, bits: int) -> Const:
+    """Weights (channels first) on a symmetric grid a channel: ``scale = max|w| / (2**(bits-1) - 1)``."""
+    flat = values.reshape(values.shape[0], -1).astype(np.float64)
+    top = (1 << (bits - 1)) - 1
+    peak = np.abs(flat).max(axis=1) if flat.size else np.zeros(len(flat))
+    scale = np.where(peak > 0, peak / max(top, 1), 1.0).astype(np.float32)
+    shape = (-1, *[1] * (values.ndim - 1))
+    q = np.clip(np.rint(values / scale.astype(np.float64).reshape(shape)), -top - 1, top)
+    return Const(q.astype(np.int64), scale.reshape(shape), np.zeros_like(scale, np.int64).reshape(shape))
+
+
+def channel_scales(weight: Const, channels: int) -> list[Fraction]:
+    """The weights' scale for each output channel (axis 0)."""
+    assert weight.scale is not None
+    spread = np.broadcast_to(weight.scale, weight.shape).reshape(channels, -1)
+    if not np.array_equal(spread.min(axis=1), spread.max(axis=1)):
+        raise Unsupported("expected one weight scale for each output channel, found more")
+    return [Fraction(float(s)) for s in spread[:, 0]]
+
+
+def centred(weight: Const) -> IntArray:
+    """Weights with their zero point taken off."""
+    assert weight.zero_point is not None
+    return (weight.values.astype(np.int64) - weight.zero_point).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Op):
+    """A convolution with constant weights (O, I/group, kh, kw) and an optional constant bias (O,)."""
+
+    weight: Const
+    bias: Const | None
+    window: Window
+    group: int = 1
+
+    onnx_types = ("Conv",)
+
+    def __repr__(self) -> str:
+        w = self.window
+        return f"Conv(weight={self.weight.shape}, strides={w.strides}, pads={w.pads}, group={self.group})"
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+        """Weights and bias must be constant; groups are 1 or one a channel."""
+        attributes = context.attributes(node)
+        weight = context.const(node.input[1])
+        if weight is None:
+            raise Unsupported("expected constant weights, found computed ones")
+        bias = None
+        if len(node.input) > 2 and node.input[2]:
+            bias = context.const(node.input[2])
+            if bias is None:
+                raise Unsupported("expected a constant bias, found a computed one")
+        shape = context.shape(node.input[0])
+        group = int(attributes.get("group", 1))
+        channels, depth = weight.shape[0], weight.shape[1]
+        if group != 1 and not (depth == 1 and channels == group == shape[1]):
+            raise Unsupported(
+                f"expected group 1 or one group a channel, found group {group} "
+                f"for {shape[1]} channels in and {channels} out"
+            )
+        kernel = list(weight.shape[2:])
+        if list(attributes.get("kernel_shape") or kernel) != kernel:
+            raise Unsupported(
+                f"expected kernel_shape {kernel} as the weights have, "
+                f"found {attributes['kernel_shape']}"
+            )
+        window = Window.of_attributes(attributes, kernel, shape[2:])
+        if weight.values.ndim == 3:
+            weight = weight.map(lambda array: array[:, :, None, :])
+        return cls(weight, bias, window, group), [node.input[0]]
+
+    def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
+        """Output elements times taps times channels of a group."""
+        del inputs
+        return int(np.prod(output)) * self.window.taps * self.weight.shape[1]
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def quantise_weights(self, bits: int) -> Op:
+        """Symmetric, one scale an output channel."""
+        if self.weight.scale is not None:
+            return self
+        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+        """See the module's docstring."""
+        del output
+        (x,) = inputs
+        weight = centred(self.weight).transpose(0, 2, 3, 1)
+        scales = channel_scales(self.weight, weight.shape[0])
+        bias = self.bias.exact() if self.bias else [Fraction(0)] * weight.shape[0]
+        return ConvCore(
+            image_shape(x.shape), self.window, x.qtype, weight, scales, bias, self.group > 1, 1
+        )
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Strides, SAME padding that is asymmetric, dilation, depthwise, one axis, a bias."""
+        shape = (1, 4, 6, 5)
+
+        def conv(name: str, out: tuple[int, ...], w: np.ndarray, **attributes: object) -> Case:
+            bias = weights(7, w.shape[0])
+            return Case(f"conv_{name}", one_node("Conv", [shape], out, {1: w, 2: bias}, **attributes))
+
+        yield conv("1x1", (1, 6, 6, 5), weights(1, 6, 4, 1, 1))
+        yield conv("same", (1, 4, 6, 5), weights(2, 4, 4, 3, 3), pads=[1, 1, 1, 1])
+        yield conv(
+            "same_upper_s2", (1, 4, 3, 3), weights(3, 4, 4, 3, 3), strides=[2, 2], auto_pad="SAME_UPPER"
+        )
+        yield conv("1x1_s2", (1, 2, 3, 3), weights(4, 2, 4, 1, 1), strides=[2, 2])
+        yield conv("dilated", (1, 2, 2, 1), weights(5, 2, 4, 3, 3), dilations=[2, 2])
+        yield conv("depthwise", (1, 4, 6, 5), weights(6, 4, 1, 3, 3), pads=[1, 1, 1, 1], group=4)
+        line = one_node("Conv", [(1, 4, 9)], (1, 6, 7), {1: weights(8, 6, 4, 3)})
+        yield Case("conv_1d", line)
+
+
+class ConvCore(Core):
+    """Dense or depthwise convolution of a channels-last image; matrix products are images of 1 x 1.
+
+    Parameters
+    ----------
+    image : (height, width, channels) of the input
+    weight : int64 (O, kh, kw, I); I is 1 for depthwise
+    scales, bias : real, one an output channel
+    """
+
+    kernel = "conv"
+
+    def __init__(
+        self,
+        image: tuple[int, int, int],
+        window: Window,
+        x: QType,
+        weight: IntArray,
+        scales: Sequence[Fraction],
+        bias: Sequence[Fraction],
+        depthwise: bool,
+        channel_axis: int,
+    ) -> None:
+        self.image = image
+        self.window = window
+        self.x = x
+        self.depthwise = depthwise
+        self.channel_axis = channel_axis
+        self.weight = weight
+        self.attributes = {
+            "image": list(image),
+            **window.as_attributes(),
+            "depthwise": depthwise,
+            "pad_value": x.zero_point,
+        }
+        self.arrays = {"weight": weight}
+        flat = weight.reshape(weight.shape[0], -1)
+        sums = [int(s) for s in flat.sum(axis=1)]
+        self.functions = tuple(
+            Affine((x.step * scale,), offset - x.step * scale * x.zero_point * total)
+            for scale, offset, total in zip(scales, bias, sums, strict=True)
+        )
+        highs = np.maximum(flat * x.lo, flat * x.hi).sum(axis=1)
+        lows = np.minimum(flat * x.lo, flat * x.hi).sum(axis=1)
+        self.ranges = tuple(((int(lo), int(hi)),) for lo, hi in zip(lows, highs, strict=True))
+        self.out_image = (*window.output(image[0], image[1]), weight.shape[0])
+        self.macs = self.out_image[0] * self.out_image[1] * flat.size
+
+    def foldings(self) -> list[Folding]:
+        """Lanes divide channels; depthwise lanes are the same on both sides."""
+        channels_in, channels_out = self.image[2], self.weight.shape[0]
+        if self.depthwise:
+            return [Folding(n, n) for n in _build.divisors(channels_out)]
+        return [
+            Folding(pe, simd)
+            for pe in _build.divisors(channels_out)
+            for simd in _build.divisors(channels_in)
+        ]
+
+    def cycles(self, folding: Folding) -> int:
+        """Pixels x taps x channel folds x neuron folds, or the input's beats where those are more."""
+        pixels = self.out_image[0] * self.out_image[1] * self.window.taps
+        beats = int(np.prod(self.image)) // folding.simd
+        if self.depthwise:
+            return max(beats, pixels * (self.image[2] // folding.pe))
+        neuron_folds = self.weight.shape[0] // folding.pe
+        return max(beats, pixels * (self.image[2] // folding.simd) * neuron_folds)
+
+    def stage(self, node: QNode, folding: Folding) -> Stage:
+        """PE x SIMD multiply-accumulate behind a line buffer."""
+        return _build.conv_stage(self, node, folding)

@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""MatMul and Gemm with a constant second operand (ONNX operator versions 13): a 1 x 1 convolution.
+
+The rows of the weight matrix follow the stream's order, so that a Flatten before costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import onnx
+
+from ...hw.bundle import Layout
+from ..ir.quant import Core, QTensor
+from ._model import one_node, weights
+from .base import Case, Const, ImportContext, Op, Unsupported
+from .conv import ConvCore, centred, channel_scales, per_channel_grid
+from .window import Window
+
+_POINT = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class MatMul(Op):
+    """``x @ weight.T + bias``: ``weight`` is (outputs, inputs), as Gemm's transB has it."""
+
+    weight: Const
+    bias: Const | None = None
+
+    onnx_types = ("MatMul", "Gemm")
+
+    def __repr__(self) -> str:
+        return f"MatMul(weight={self.weight.shape})"
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+        """The second operand must be a constant matrix; Gemm's alpha and beta must be 1."""
+        attributes = context.attributes(node)
+        weight = context.const(node.input[1])
+        if weight is None:
+            if context.const(node.input[0]) is not None:
+                raise Unsupported("expected the constant as second operand, found it as the first")
+            raise Unsupported("expected a constant second operand, found two computed ones")
+        if len(weight.shape) != 2:
+            raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")
+        for name in ("alpha", "beta"):
+            if float(attributes.get(name, 1.0)) != 1.0:
+                raise Unsupported(f"expected {name} 1, found {attributes[name]}")
+        if attributes.get("transA", 0):
+            raise Unsupported("expected transA 0, found 1")
+        if not attributes.get("transB", 0):
+            weight = weight.map(np.transpose)
+        shape = context.shape(node.input[0])
+        if len(shape) not in (2, 3):
+            raise Unsupported(f"expected an input of 2 or 3 axes, found {list(shape)}")
+        bias = None
+        if len(node.input) > 2 and node.input[2]:
+            bias = context.const(node.input[2])
+            if bias is None:
+                raise Unsupported("expected a constant bias, found a computed one")
+            outputs = weight.shape[0]
+            if bias.values.size not in (1, outputs):
+                raise Unsupported(f"expected a bias of {outputs} values, found {bias.shape}")
+            if bias.values.size == 1:
+                bias = bias.map(lambda a: np.broadcast_to(a.reshape(-1), (outputs,)))
+        return cls(weight, bias), [node.input[0]]
+
+    def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
+        """Output elements times inputs."""
+        del inputs
+        return int(np.prod(output)) * self.weight.shape[1]
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def wanted_layout(self, shape: tuple[int, ...]) -> Layout | None:
+        """A vector may come in any order; a matrix must come row by row."""
+        return None if len(shape) == 2 else Layout.raster(shape)
+
+    def output_layout(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Layout:
+        """Row by row."""
+        del inputs
+        return Layout.raster(output)
+
+    def quantise_weights(self, bits: int) -> Op:
+        """Symmetric, one scale an output."""
+        if self.weight.scale is not None:
+            return self
+        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+        """A convolution over an image of (1, rows, inputs)."""
+        (x,) = inputs
+        weight = centred(self.weight)
+        outputs, size = weight.shape
+        scales = channel_scales(self.weight, outputs)
+        if len(x.shape) == 2:
+            weight = np.stack([x.layout.to_stream(row) for row in weight])
+        rows = int(np.prod(x.shape)) // size
+        bias = self.bias.exact() if self.bias else [Fraction(0)] * outputs
+        return ConvCore(
+            (1, rows, size),
+            _POINT,
+            x.qtype,
+            weight.reshape(outputs, 1, 1, size),
+            scales,
+            bias,
+            False,
+            len(output) - 1,
+        )
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Both spellings, and rows of a matrix."""
+        yield Case("matmul", one_node("MatMul", [(1, 12)], (1, 7), {1: weights(1, 7, 12).T.copy()}))
+        yield Case(
+            "matmul_rows", one_node("MatMul", [(1, 5, 8)], (1, 5, 6), {1: weights(2, 6, 8).T.copy()})
+        )
+        yield Case(
+            "gemm",
+            one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),
+        )
+        yield Case(
+            "gemm_4_bit",
+            one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),
+            bits=4,
+        )

@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool (ONNX operator versions 1 to 22).
+
+MaxPool keeps its input's grid: the largest integer is the largest real. Averages sum raw integers; the
+real number is ``s_x / n * (acc - n * z_x)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from ...hw.numeric import Affine, QType
+from ..ir.dataflow import Folding, Stage
+from ..ir.quant import Core, QNode, QTensor
+from . import _build
+from ._model import one_node
+from .base import Case, ImportContext, Op, Unsupported
+from .window import Window, image_shape
+
+
+@dataclass(frozen=True)
+class Pool(Op):
+    """The largest (``mode`` max) or mean (``mode`` mean) of each window of each channel."""
+
+    mode: str
+    window: Window
+
+    onnx_types = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+        """Averages over padding count it, or have none."""
+        attributes = context.attributes(node)
+        shape = context.shape(node.input[0])
+        image_shape(shape)
+        mode = "max" if "Max" in node.op_type else "mean"
+        if node.op_type.startswith("Global"):
+            window = Window.of_attributes({}, shape[2:], shape[2:])
+            return cls(mode, window), [node.input[0]]
+        if len(node.output) > 1 and node.output[1]:
+            raise Unsupported("expected one output, found the indices wanted too")
+        window = Window.of_attributes(attributes, attributes["kernel_shape"], shape[2:])
+        if mode == "mean" and any(window.pads):
+            plain = not attributes.get("ceil_mode", 0)
+            if not (attributes.get("count_include_pad", 0) and plain):
+                raise Unsupported(
+                    "expected no padding, or count_include_pad 1 without ceil_mode, "
+                    f"found pads {list(window.pads)}"
+                )
+        return cls(mode, window), [node.input[0]]
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    @property
+    def keeps_grid(self) -> bool:
+        """The largest of values on a grid lies on it."""
+        return self.mode == "max"
+
+    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+        """See the module's docstring."""
+        del output
+        (x,) = inputs
+        return PoolCore(image_shape(x.shape), self.window, x.qtype, self.mode)
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Even and odd windows, padding, overlap, whole images."""
+        shape = (1, 4, 6, 6)
+        yield Case(
+            "max_pool", one_node("MaxPool", [shape], (1, 4, 3, 3), kernel_shape=[2, 2], strides=[2, 2])
+        )
+        yield Case(
+            "max_pool_same",
+            one_node(
+                "MaxPool",
+                [shape],
+                (1, 4, 3, 3),
+                kernel_shape=[3, 3],
+                strides=[2, 2],
+                pads=[1, 1, 1, 1],
+            ),
+        )
+        yield Case(
+            "average_pool",
+            one_node("AveragePool", [shape], (1, 4, 4, 4), kernel_shape=[3, 3], strides=[1, 1]),
+        )
+        yield Case("global_average_pool", one_node("GlobalAveragePool", [shape], (1, 4, 1, 1)))
+
+
+class PoolCore(Core):
+    """Maximum or sum over a window, channel by channel, of a channels-last image."""
+
+    kernel = "pool"
+    channel_axis = 1
+
+    def __init__(
+        self, image: tuple[int, int, int], window: Window, x: QType, mode: str
+    ) -> None:
+        self.image = image
+        self.window = window
+        self.x = x
+        self.mode = mode
+        taps = window.taps
+        pad_value = x.lo if mode == "max" else x.zero_point
+        self.attributes = {
+            "image": list(image),
+            **window.as_attributes(),
+            "mode": "max" if mode == "max" else "sum",
+            "pad_value": pad_value,
+        }
+        self.arrays = {}
+        if mode == "max":
+            function = Affine((x.step,), -x.step * x.zero_point)
+            span = (x.lo, x.hi)
+        else:
+            function = Affine((x.step / taps,), -x.step * x.zero_point)
+            span = (x.lo * taps, x.hi * taps)
+        self.functions = (function,) * image[2]
+        self.ranges = ((span,),) * image[2]
+        self.out_image = (*window.output(image[0], image[1]), image[2])
+
+    def foldings(self) -> list[Folding]:
+        """Lanes divide channels."""
+        return [Folding(n, n) for n in _build.divisors(self.image[2])]
+
+    def cycles(self, folding: Folding) -> int:
+        """Pixels x taps x channel folds, or the input's beats where those are more."""
+        busy = int(np.prod(self.out_image)) * self.window.taps // folding.pe
+        return max(busy, int(np.prod(self.image)) // folding.pe)
+
+    def stage(self, node: QNode, folding: Folding) -> Stage:
+        """A comparator or adder a lane behind a line buffer."""
+        return _build.pool_stage(self, node, folding)

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reshape, Flatten, Squeeze, Unsqueeze and Identity (ONNX operator versions 1 to 24): views.
+
+None of them changes the row-major order of elements, so the layout stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from ...hw.bundle import Layout
+from ._model import one_node
+from .base import Case, ImportContext, Op, Unsupported
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """The same elements under another shape."""
+
+    onnx_types = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+        """The target shape is the inferred shape of the output."""
+        for name in node.input[1:]:
+            if name and context.const(name) is None:
+                raise Unsupported(f"expected a constant {name!r}, found a computed one")
+        before, after = context.shape(node.input[0]), context.shape(node.output[0])
+        if int(np.prod(before)) != int(np.prod(after)):
+            raise Unsupported(f"expected {before} and {after} to hold as many elements")
+        return cls(), [node.input[0]]
+
+    @property
+    def is_view(self) -> bool:
+        """Renames elements."""
+        return True
+
+    @property
+    def keeps_grid(self) -> bool:
+        """A view."""
+        return True
+
+    def view(self, layout: Layout, shape: tuple[int, ...], output: tuple[int, ...]) -> Layout:
+        """Row-major order is kept, so dims and perm are."""
+        del shape, output
+        return layout
+
+    def view_back(self, layout: Layout, shape: tuple[int, ...], output: tuple[int, ...]) -> Layout:
+        """Row-major order is kept, so dims and perm are."""
+        del shape, output
+        return layout
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """A flatten of an image, whose stream stays channels-last."""
+        yield Case("flatten", one_node("Flatten", [(1, 4, 3, 2)], (1, 24)))

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Give every tensor that integer hardware reads a grid, and every weight.
+
+A value needs a grid unless its one reader is absorbed into its producer. QDQ models have their grids
+already, and nothing happens to them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ...hw.numeric import QType
+from ..ir.graph import Graph, Node, Value
+from ..ops.quantize import Quantize
+
+ChooseGrid = Callable[[str], QType]
+"""Chooses the grid of an ONNX tensor from what calibration saw of it."""
+
+
+def grids_of(graph: Graph) -> dict[str, QType]:
+    """The grid of every value that lies on one."""
+    grids: dict[str, QType] = dict(graph.qtypes)
+    for node in graph.nodes:
+        own = node.op.grid
+        if own is not None:
+            grids[node.output] = own
+            if not node.op.rounds:
+                grids.setdefault(node.inputs[0], own)
+        elif node.op.keeps_grid and node.inputs[0] in grids:
+            grids[node.output] = grids[node.inputs[0]]
+    return {name: grids[name] for name in graph.values if name in grids}
+
+
+def missing_grids(graph: Graph) -> list[str]:
+    """Values that need a grid and have none, in order of definition."""
+    grids = grids_of(graph)
+    missing: list[str] = []
+
+    def covered(name: str) -> bool:
+        return name in grids or name in missing
+
+    for name in (*graph.inputs, *(node.output for node in graph.nodes)):
+        producer = graph.producer(name)
+        if covered(name):
+            continue
+        if producer is not None and producer.op.keeps_grid and covered(producer.inputs[0]):
+            continue
+        readers = graph.consumers(name)
+        absorbed = len(readers) == 1 and name not in graph.outputs
+        if absorbed and (readers[0].op.absorbable or readers[0].op.rounds):
+            continue
+        missing.append(name)
+    return missing
+
+
+def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
+    """Insert a ``Quantize`` after every value of :func:`missing_grids`; put weights on grids.
+
+    ``choose`` is asked for each of those values. Inputs are quantised outside (in the edge part), so
+    they get a grid and no node.
+    """
+    missing = missing_grids(graph)
+    chosen: Mapping[str, QType] = {name: choose(name) for name in missing}
+    nodes: list[Node] = []
+    values: dict[str, Value] = dict(graph.values)
+    qtypes = dict(graph.qtypes)
+    qtypes.update({name: chosen[name] for name in graph.inputs if name in chosen})
+    for node in graph.nodes:
+        op = node.op.quantise_weights(weight_bits)
+        if node.output not in chosen:
+            nodes.append(replace(node, op=op))
+            continue
+        raw = f"{node.output}:real"
+        values[raw] = replace(values[node.output], name=raw)
+        nodes.append(replace(node, op=op, output=raw))
+        nodes.append(
+            Node(f"{node.name}:grid", Quantize(chosen[node.output]), (raw,), node.output)
+        )
+    return replace(graph, nodes=tuple(nodes), values=values, qtypes=qtypes)
