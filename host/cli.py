@@ -28,6 +28,7 @@ import typer
 
 from ..hw.console import FAILURE, INTERRUPTED, SUCCESS, report_error
 from ..hw.errors import MidwireError
+from .process import die_with_parent
 
 GROUP = "midwire.commands"
 """Entry-point group of the sub-commands."""
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         # A supervisor's SIGTERM ends a command as Ctrl-C does: every `finally` runs.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        die_with_parent()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     as_json = "--json" in given
     try:
@@ -108,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report_error(error, as_json=as_json)
         return FAILURE
     except typer.TyperException as error:  # wrong usage
-        command = " ".join(["midwire", *[w for w in given[:1] if not w.startswith("-")]])
+        command = " ".join(["midwire", *[word for word in given[:1] if word in commands()]])
         text = error.format_message().rstrip(".")
         report_error(error, as_json=as_json, message=f"{text}. See: {command} --help.")
         return error.exit_code
