@@ -16,13 +16,14 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
+from ...hw.kernels import Geometry
 from ...hw.numeric import Affine, IntArray, QType
 from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Op, Unsupported
-from .window import Window, image_shape
+from .window import image_shape, window_attributes, window_of
 
 
 def per_channel_grid(values: np.ndarray, bits: int) -> Const:
@@ -57,14 +58,14 @@ class Conv(Op):
 
     weight: Const
     bias: Const | None
-    window: Window
+    window: Geometry
     group: int = 1
 
     onnx_types = ("Conv",)
 
     def __repr__(self) -> str:
         w = self.window
-        return f"Conv(weight={self.weight.shape}, strides={w.strides}, pads={w.pads}, group={self.group})"
+        return f"Conv(weight={self.weight.shape}, strides={w.stride}, pads={w.pads}, group={self.group})"
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
@@ -92,7 +93,7 @@ class Conv(Op):
                 f"expected kernel_shape {kernel} as the weights have, "
                 f"found {attributes['kernel_shape']}"
             )
-        window = Window.of_attributes(attributes, kernel, shape[2:])
+        window = window_of(attributes, kernel, shape[2:])
         if weight.values.ndim == 3:
             weight = weight.map(lambda array: array[:, :, None, :])
         return cls(weight, bias, window, group), [node.input[0]]
@@ -121,7 +122,7 @@ class Conv(Op):
         scales = channel_scales(self.weight, weight.shape[0])
         bias = self.bias.exact() if self.bias else [Fraction(0)] * weight.shape[0]
         return ConvCore(
-            image_shape(x.shape), self.window, x.qtype, weight, scales, bias, self.group > 1, 1
+            self.window, image_shape(x.shape)[2], x.qtype, weight, scales, bias, self.group > 1, 1
         )
 
     @classmethod
@@ -150,7 +151,8 @@ class ConvCore(Core):
 
     Parameters
     ----------
-    image : (height, width, channels) of the input
+    window : the sliding window and the input's height and width
+    channels_in : channels of the input
     weight : int64 (O, kh, kw, I); I is 1 for depthwise
     scales, bias : real, one an output channel
     """
@@ -159,8 +161,8 @@ class ConvCore(Core):
 
     def __init__(
         self,
-        image: tuple[int, int, int],
-        window: Window,
+        window: Geometry,
+        channels_in: int,
         x: QType,
         weight: IntArray,
         scales: Sequence[Fraction],
@@ -168,15 +170,14 @@ class ConvCore(Core):
         depthwise: bool,
         channel_axis: int,
     ) -> None:
-        self.image = image
+        self.image = (window.height, window.width, channels_in)
         self.window = window
         self.x = x
         self.depthwise = depthwise
         self.channel_axis = channel_axis
         self.weight = weight
         self.attributes = {
-            "image": list(image),
-            **window.as_attributes(),
+            **window_attributes(window, channels_in),
             "depthwise": depthwise,
             "pad_value": x.zero_point,
         }
@@ -190,7 +191,7 @@ class ConvCore(Core):
         highs = np.maximum(flat * x.lo, flat * x.hi).sum(axis=1)
         lows = np.minimum(flat * x.lo, flat * x.hi).sum(axis=1)
         self.ranges = tuple(((int(lo), int(hi)),) for lo, hi in zip(lows, highs, strict=True))
-        self.out_image = (*window.output(image[0], image[1]), weight.shape[0])
+        self.out_image = (window.out_height, window.out_width, weight.shape[0])
         self.macs = self.out_image[0] * self.out_image[1] * flat.size
 
     def foldings(self) -> list[Folding]:

@@ -15,13 +15,11 @@ import numpy as np
 import onnx
 
 from ...hw.bundle import Layout
+from ...hw.kernels import Geometry
 from ..ir.quant import Core, QTensor
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Op, Unsupported
 from .conv import ConvCore, centred, channel_scales, per_channel_grid
-from .window import Window
-
-_POINT = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +103,8 @@ class MatMul(Op):
         rows = int(np.prod(x.shape)) // size
         bias = self.bias.exact() if self.bias else [Fraction(0)] * outputs
         return ConvCore(
-            (1, rows, size),
-            _POINT,
+            Geometry(1, rows),
+            size,
             x.qtype,
             weight.reshape(outputs, 1, 1, size),
             scales,

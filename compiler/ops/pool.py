@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from ...hw.kernels import Geometry
 from ...hw.numeric import Affine, QType
 from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build
 from ._model import one_node
 from .base import Case, ImportContext, Op, Unsupported
-from .window import Window, image_shape
+from .window import image_shape, window_attributes, window_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Pool(Op):
     """The largest (``mode`` max) or mean (``mode`` mean) of each window of each channel."""
 
     mode: str
-    window: Window
+    window: Geometry
 
     onnx_types = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
 
@@ -40,11 +41,11 @@ class Pool(Op):
         image_shape(shape)
         mode = "max" if "Max" in node.op_type else "mean"
         if node.op_type.startswith("Global"):
-            window = Window.of_attributes({}, shape[2:], shape[2:])
+            window = window_of({}, shape[2:], shape[2:])
             return cls(mode, window), [node.input[0]]
         if len(node.output) > 1 and node.output[1]:
             raise Unsupported("expected one output, found the indices wanted too")
-        window = Window.of_attributes(attributes, attributes["kernel_shape"], shape[2:])
+        window = window_of(attributes, attributes["kernel_shape"], shape[2:])
         if mode == "mean" and any(window.pads):
             plain = not attributes.get("ceil_mode", 0)
             if not (attributes.get("count_include_pad", 0) and plain):
@@ -68,7 +69,7 @@ class Pool(Op):
         """See the module's docstring."""
         del output
         (x,) = inputs
-        return PoolCore(image_shape(x.shape), self.window, x.qtype, self.mode)
+        return PoolCore(self.window, image_shape(x.shape)[2], x.qtype, self.mode)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -102,17 +103,16 @@ class PoolCore(Core):
     channel_axis = 1
 
     def __init__(
-        self, image: tuple[int, int, int], window: Window, x: QType, mode: str
+        self, window: Geometry, channels: int, x: QType, mode: str
     ) -> None:
-        self.image = image
+        self.image = (window.height, window.width, channels)
         self.window = window
         self.x = x
         self.mode = mode
         taps = window.taps
         pad_value = x.lo if mode == "max" else x.zero_point
         self.attributes = {
-            "image": list(image),
-            **window.as_attributes(),
+            **window_attributes(window, channels),
             "mode": "max" if mode == "max" else "sum",
             "pad_value": pad_value,
         }
@@ -123,9 +123,9 @@ class PoolCore(Core):
         else:
             function = Affine((x.step / taps,), -x.step * x.zero_point)
             span = (x.lo * taps, x.hi * taps)
-        self.functions = (function,) * image[2]
-        self.ranges = ((span,),) * image[2]
-        self.out_image = (*window.output(image[0], image[1]), image[2])
+        self.functions = (function,) * channels
+        self.ranges = ((span,),) * channels
+        self.out_image = (window.out_height, window.out_width, channels)
 
     def foldings(self) -> list[Folding]:
         """Lanes divide channels."""

@@ -5,85 +5,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ...hw.kernels import Geometry
 from .base import Unsupported
 
 
-@dataclass(frozen=True)
-class Window:
-    """A two-dimensional sliding window; one-dimensional ones have a leading 1.
+def window_of(
+    attributes: Mapping[str, Any], kernel: Sequence[int], spatial: Sequence[int]
+) -> Geometry:
+    """Read ``strides``, ``dilations``, ``pads``, ``auto_pad`` and ``ceil_mode``.
 
-    ``pads`` is (top, left, bottom, right).
+    One-dimensional windows get a leading axis of length 1.
     """
-
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    pads: tuple[int, int, int, int]
-
-    @classmethod
-    def of_attributes(
-        cls, attributes: Mapping[str, Any], kernel: Sequence[int], spatial: Sequence[int]
-    ) -> Window:
-        """Read ``strides``, ``dilations``, ``pads``, ``auto_pad`` and ``ceil_mode``."""
-        rank = len(kernel)
-        if rank not in (1, 2):
-            raise Unsupported(f"expected 1 or 2 spatial axes, found {rank}")
-        strides = list(attributes.get("strides") or [1] * rank)
-        dilations = list(attributes.get("dilations") or [1] * rank)
-        reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-        auto = attributes.get("auto_pad", "NOTSET")
-        if auto == "NOTSET":
-            pads = list(attributes.get("pads") or [0] * 2 * rank)
-        elif auto == "VALID":
-            pads = [0] * 2 * rank
-        elif auto in ("SAME_UPPER", "SAME_LOWER"):
-            pads = _same(spatial, strides, reach, upper=auto == "SAME_UPPER")
-        else:
-            raise Unsupported(f"expected a known auto_pad, found {auto!r}")
-        if attributes.get("ceil_mode", 0):
-            pads = _ceil(spatial, strides, reach, pads)
-        if min(pads) < 0:
-            raise Unsupported(f"expected pads of at least 0, found {pads}")
-        if any(p >= r for p, r in zip(pads, reach * 2, strict=True) if p):
-            raise Unsupported(f"expected pads smaller than the kernel {reach}, found {pads}")
-        if rank == 1:
-            kernel, strides, dilations = [1, *kernel], [1, *strides], [1, *dilations]
-            pads = [0, pads[0], 0, pads[1]]
-        return cls(
-            (kernel[0], kernel[1]),
-            (strides[0], strides[1]),
-            (dilations[0], dilations[1]),
-            (pads[0], pads[1], pads[2], pads[3]),
+    rank = len(kernel)
+    if rank not in (1, 2) or len(spatial) != rank:
+        raise Unsupported(f"expected 1 or 2 spatial axes, found {len(spatial)}")
+    strides = list(attributes.get("strides") or [1] * rank)
+    dilations = list(attributes.get("dilations") or [1] * rank)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    auto = attributes.get("auto_pad", "NOTSET")
+    if auto == "NOTSET":
+        pads = list(attributes.get("pads") or [0] * 2 * rank)
+    elif auto == "VALID":
+        pads = [0] * 2 * rank
+    elif auto in ("SAME_UPPER", "SAME_LOWER"):
+        pads = _same(spatial, strides, reach, upper=auto == "SAME_UPPER")
+    else:
+        raise Unsupported(f"expected a known auto_pad, found {auto!r}")
+    if attributes.get("ceil_mode", 0):
+        pads = _ceil(spatial, strides, reach, pads)
+    if min(pads) < 0:
+        raise Unsupported(f"expected pads of at least 0, found {pads}")
+    if any(p >= r for p, r in zip(pads, reach * 2, strict=True) if p):
+        raise Unsupported(f"expected pads smaller than the kernel {reach}, found {pads}")
+    lead = 2 - rank
+    try:
+        return Geometry(
+            *_pair([1] * lead + list(spatial)),
+            kernel=_pair([1] * lead + list(kernel)),
+            stride=_pair([1] * lead + strides),
+            dilation=_pair([1] * lead + dilations),
+            pads=(0, pads[0], 0, pads[1]) if lead else (pads[0], pads[1], pads[2], pads[3]),
         )
+    except ValueError as error:
+        raise Unsupported(str(error)) from error
 
-    def output(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the output."""
-        top, left, bottom, right = self.pads
-        sizes = (height + top + bottom, width + left + right)
-        out = [
-            (size - (k - 1) * d - 1) // s + 1
-            for size, k, s, d in zip(
-                sizes, self.kernel, self.strides, self.dilations, strict=True
-            )
-        ]
-        return out[0], out[1]
 
-    @property
-    def taps(self) -> int:
-        """Number of positions in the window."""
-        return self.kernel[0] * self.kernel[1]
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    return int(values[0]), int(values[1])
 
-    def as_attributes(self) -> dict[str, Any]:
-        """JSON values for a program's step."""
-        return {
-            "kernel": list(self.kernel),
-            "strides": list(self.strides),
-            "dilations": list(self.dilations),
-            "pads": list(self.pads),
-        }
+
+def window_attributes(window: Geometry, channels: int) -> dict[str, Any]:
+    """JSON values for a program's step (read back by ``hw.reference.geometry_of``)."""
+    return {
+        "image": [window.height, window.width, channels],
+        "kernel": list(window.kernel),
+        "strides": list(window.stride),
+        "dilations": list(window.dilation),
+        "pads": list(window.pads),
+    }
 
 
 def _same(
