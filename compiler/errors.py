@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The compiler's errors; the whole hierarchy is drawn in :mod:`midwire.hw.errors`."""
+
+from __future__ import annotations
+
+from ..hw.errors import MidwireError
+
+
+class ModelError(MidwireError):
+    """The ONNX file: unreadable, inconsistent, with shapes that cannot be bound, or unsupported."""
+
+
+class CutError(MidwireError):
+    """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out."""
+
+
+class CalibrationError(MidwireError):
+    """Calibration data is missing, or of the wrong name, shape or type, or holds NaN."""
+
+
+class LossError(MidwireError):
+    """The quantised slice loses more accuracy than was allowed."""
