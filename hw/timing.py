@@ -1,0 +1,546 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Exact cycle model of a network of streaming components, without RTL simulation.
+
+Every component has a timing process here that mirrors its handshakes beat by beat (not
+multiply by multiply). Cycle 0 is the first cycle after reset. Rules, cited by tests as T1 to T6:
+
+T1. An edge is one stream. ``offer[i]`` is the first cycle in which its producer can show beat ``i``;
+    ``take[i]`` is the cycle in which the beat is transferred, at least ``offer[i]`` and
+    ``take[i - 1] + 1``. The producer fills ``offer``, the consumer fills ``take``.
+T2. A FIFO of depth D takes beat ``i`` no earlier than ``r[i - D] + 1`` and offers it in the cycle
+    after, where ``r`` are the transfers at its output.
+T3. A pass (one accumulation) of a windowed component needs its last pixel to be in memory
+    (taken before), a credit (``r[j - D] + 1``, D the depth of the output FIFO), and the pass before
+    to have ended. It issues one step each cycle; its result is written ``latency`` cycles after
+    the last step, and offered in the cycle after that.
+T4. A windowed component takes a beat of row ``r`` when row ``r - rows`` is no longer needed. Rows are given
+    up in the cycle after the last step of an output row.
+T5. A fork shows a beat to every branch until that branch took it, and the next one in the cycle
+    after all did. A joining component takes from all inputs in one cycle.
+T6. A source always has a beat, a sink always takes one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from math import lcm
+
+import numpy as np
+
+from .kernels import Geometry
+
+REQUANTISE_LATENCY = 3
+"""Cycles from accumulators to a written result: multiply, add, round and clamp."""
+
+TREE_LEVELS = 3
+"""Levels of an adder tree between two registers."""
+
+
+class Times(list[int]):
+    """Cycles of one kind of event, appended by one process; others wait for it to grow."""
+
+    __slots__ = ("seen", "waiting")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[_Process] = []
+        self.seen = 0
+
+    def reset(self) -> None:
+        """Forget everything, before a run."""
+        self.clear()
+        self.waiting.clear()
+        self.seen = 0
+
+
+Blocked = Generator[Times, None, None]
+"""A timing process: yields the times that it waits for."""
+
+
+class Edge:
+    """One stream between two components.
+
+    Attributes
+    ----------
+    name : str
+    beats : int
+        Beats of one tensor.
+    offer, take : Times
+        See T1.
+    """
+
+    def __init__(self, name: str, beats: int) -> None:
+        if beats < 1:
+            raise ValueError(f"edge {name!r} needs at least 1 beat for each tensor, not {beats!r}")
+        self.name = name
+        self.beats = beats
+        self.offer = Times()
+        self.take = Times()
+
+    def __repr__(self) -> str:
+        return f"Edge({self.name!r}, beats={self.beats})"
+
+    @property
+    def occupancy(self) -> int:
+        """Most beats that ever waited in the producer's output, after a run."""
+        offer, take = np.array(self.offer), np.array(self.take)
+        count = len(take)
+        if not count:
+            return 0
+        written = np.arange(1, count + 1)
+        return int((written - np.searchsorted(take, offer[:count], side="left")).max())
+
+
+@dataclass(frozen=True, eq=False)
+class _Process:
+    name: str
+    make: Callable[[int], Blocked]
+    writes: tuple[Times, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a network does with back-to-back tensors.
+
+    Attributes
+    ----------
+    first_in, last_out : for each inference, the cycle of the first input beat taken (of the input that
+        comes first) and of the last output beat transferred (of the output that comes last)
+    occupancy : for each edge, the most beats that its producer's FIFO ever held
+    """
+
+    first_in: tuple[int, ...]
+    last_out: tuple[int, ...]
+    occupancy: dict[str, int] = field(repr=False)
+
+    @property
+    def latency(self) -> int:
+        """Cycles of the first inference, counting both its first and its last cycle."""
+        return self.last_out[0] - self.first_in[0] + 1
+
+    @property
+    def cycles_per_inference(self) -> int:
+        """Cycles between the last output beats of the last two inferences."""
+        if len(self.last_out) < 2:
+            raise ValueError("cycles_per_inference needs a run of at least 2 inferences")
+        return self.last_out[-1] - self.last_out[-2]
+
+
+class DeadlockError(ValueError):
+    """The network stops before all tensors are through."""
+
+
+class Schedule:
+    """A network of timing processes. Add processes and edges, then :meth:`run` it."""
+
+    def __init__(self) -> None:
+        self._edges: dict[str, Edge] = {}
+        self._processes: list[_Process] = []
+        self._extra: list[Times] = []
+        self._sources: list[Edge] = []
+        self._sinks: list[Edge] = []
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """All edges, in the order of creation."""
+        return tuple(self._edges.values())
+
+    def edge(self, name: str, beats: int) -> Edge:
+        """A new edge with ``beats`` beats for each tensor."""
+        if name in self._edges:
+            raise ValueError(f"there is an edge {name!r} already; names must differ")
+        self._edges[name] = Edge(name, beats)
+        return self._edges[name]
+
+    def add(self, name: str, make: Callable[[int], Blocked], *writes: Times) -> None:
+        """Add a process.
+
+        Parameters
+        ----------
+        name : for messages
+        make : from the number of inferences to the process
+        writes : the times that only this process appends to
+        """
+        self._processes.append(_Process(name, make, writes))
+
+    def times(self) -> Times:
+        """Events inside a component, for two of its processes to share."""
+        self._extra.append(Times())
+        return self._extra[-1]
+
+    def source(self, name: str, beats: int) -> Edge:
+        """An input of the network, with a beat in every cycle (T6)."""
+        edge = self.edge(name, beats)
+
+        def process(inferences: int) -> Blocked:
+            edge.offer.extend([0] * (inferences * edge.beats))
+            yield from ()
+
+        self.add(name, process, edge.offer)
+        self._sources.append(edge)
+        return edge
+
+    def sink(self, edge: Edge) -> None:
+        """An output of the network, taken in every cycle (T6)."""
+        offer, take = edge.offer, edge.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for i in range(inferences * edge.beats):
+                while len(offer) <= i:
+                    yield offer
+                ready = offer[i]
+                at = ready if ready > at else at + 1
+                take.append(at)
+
+        self.add(f"sink of {edge.name}", process, take)
+        self._sinks.append(edge)
+
+    def fifo(self, i: Edge, o: Edge, depth: int | None) -> None:
+        """A :class:`~midwire.hw.stream.Fifo`; without a depth it never fills (T2)."""
+        _same_beats("a FIFO", i, o)
+        offer, take, later, free = i.offer, i.take, o.offer, o.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * i.beats):
+                while len(offer) <= n:
+                    yield offer
+                ready = offer[n]
+                at = ready if ready > at else at + 1
+                if depth is not None and n >= depth:
+                    while len(free) <= n - depth:
+                        yield free
+                    if free[n - depth] >= at:
+                        at = free[n - depth] + 1
+                take.append(at)
+                later.append(at + 1)
+
+        self.add(f"FIFO {i.name} -> {o.name}", process, take, later)
+
+    def fork(self, i: Edge, outputs: Sequence[Edge]) -> None:
+        """A :class:`~midwire.hw.stream.Fork` (T5)."""
+        _same_beats("a fork", i, *outputs)
+        offer, take = i.offer, i.take
+        offers, takes = [o.offer for o in outputs], [o.take for o in outputs]
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * i.beats):
+                while len(offer) <= n:
+                    yield offer
+                ready = offer[n]
+                at = ready if ready > at else at + 1
+                for branch in offers:
+                    branch.append(at)
+                for taken in takes:
+                    while len(taken) <= n:
+                        yield taken
+                    if taken[n] > at:
+                        at = taken[n]
+                take.append(at)
+
+        self.add(f"fork of {i.name}", process, take, *offers)
+
+    def widen(self, i: Edge, o: Edge) -> None:
+        """A :class:`~midwire.hw.stream.Widen`: many beats become one."""
+        ratio = _ratio("widen", i.beats, o.beats)
+        offer, take, later, free = i.offer, i.take, o.offer, o.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            n = 0
+            for group in range(inferences * o.beats):
+                for part in range(ratio):
+                    while len(offer) <= n:
+                        yield offer
+                    ready = offer[n]
+                    at = ready if ready > at else at + 1
+                    if part == 0 and group:
+                        while len(free) < group:
+                            yield free
+                        # The full register empties and fills in one cycle.
+                        if free[group - 1] > at:
+                            at = free[group - 1]
+                    take.append(at)
+                    n += 1
+                later.append(at + 1)
+
+        self.add(f"widen {i.name} -> {o.name}", process, take, later)
+
+    def narrow(self, i: Edge, o: Edge) -> None:
+        """A :class:`~midwire.hw.stream.Narrow`: one beat becomes many."""
+        ratio = _ratio("narrow", o.beats, i.beats)
+        offer, take, later, free = i.offer, i.take, o.offer, o.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * i.beats):
+                while len(offer) <= n:
+                    yield offer
+                ready = offer[n]
+                at = ready if ready > at else at + 1
+                later.extend([at] * ratio)
+                while len(free) < (n + 1) * ratio:
+                    yield free
+                at = free[(n + 1) * ratio - 1]
+                take.append(at)
+
+        self.add(f"narrow {i.name} -> {o.name}", process, take, later)
+
+    def adapter(self, i: Edge, o: Edge, lanes_in: int, lanes_out: int) -> None:
+        """A :class:`~midwire.hw.stream.Adapter` between any two numbers of lanes."""
+        if i.beats * lanes_in != o.beats * lanes_out:
+            raise ValueError(
+                f"{i.name!r} carries {i.beats} beats of {lanes_in} lanes, {o.name!r} {o.beats} of "
+                f"{lanes_out}: not the same number of elements"
+            )
+        if lanes_out % lanes_in == 0:
+            self.widen(i, o)
+        elif lanes_in % lanes_out == 0:
+            self.narrow(i, o)
+        else:
+            groups = i.beats * lanes_in // lcm(lanes_in, lanes_out)
+            wide = self.edge(f"{i.name} -> {o.name} (wide)", groups)
+            queue = self.edge(f"{i.name} -> {o.name} (queue)", groups)
+            self.widen(i, wide)
+            self.fifo(wide, queue, 2)
+            self.narrow(queue, o)
+
+    def window(
+        self,
+        name: str,
+        i: Edge,
+        o: Edge,
+        *,
+        geometry: Geometry,
+        folds: int,
+        passes: int,
+        steps: int,
+        latency: int,
+        rows: int | None = None,
+        depth: int | None = None,
+    ) -> None:
+        """A windowed component: convolution, depthwise convolution or pooling (T3, T4).
+
+        Parameters
+        ----------
+        folds : beats of a pixel
+        passes : passes (output beats) of an output pixel
+        steps : steps of a pass
+        latency : cycles from the last step to the written result
+        rows : image rows in memory, default :func:`window_rows`
+        depth : depth of the output FIFO, default :func:`outlet_depth`
+        """
+        rows = window_rows(geometry) if rows is None else rows
+        depth = outlet_depth(steps, latency) if depth is None else depth
+        height, width = geometry.height, geometry.width
+        _beats(f"the input of {name!r}", i, height * width * folds)
+        _beats(f"the output of {name!r}", o, geometry.out_height * geometry.out_width * passes)
+        offer, take, later, free = i.offer, i.take, o.offer, o.take
+        freed = self.times()
+        row_beats = width * folds
+        (reach_y, reach_x), (sh, sw) = geometry.reach, geometry.stride
+        top, left = geometry.pads[:2]
+        # Beats of the image that the windows of an output row or column wait for.
+        need_y = [
+            min(max(oy * sh - top + reach_y, 0), height - 1) * row_beats
+            for oy in range(geometry.out_height)
+        ]
+        need_x = [
+            (min(max(ox * sw - left + reach_x, 0), width - 1) + 1) * folds - 1
+            for ox in range(geometry.out_width)
+        ]
+        # Rows given up when an output row ends.
+        firsts = [max(oy * sh - top, 0) for oy in range(geometry.out_height)] + [height]
+        gone = [later_row - row for row, later_row in zip(firsts, firsts[1:], strict=False)]
+
+        def writer(inferences: int) -> Blocked:
+            at = -1
+            n = 0
+            for row in range(inferences * height):
+                if row >= rows:
+                    while len(freed) <= row - rows:
+                        yield freed
+                    if freed[row - rows] > at:
+                        at = freed[row - rows] - 1
+                for n in range(n, n + row_beats):
+                    while len(offer) <= n:
+                        yield offer
+                    ready = offer[n]
+                    at = ready if ready > at else at + 1
+                    take.append(at)
+                n += 1
+
+        def reader(inferences: int) -> Blocked:
+            at = 0
+            j = -depth
+            written = steps + latency
+            for image in range(inferences):
+                base = image * height * row_beats
+                for need_row, count in zip(need_y, gone, strict=True):
+                    for need_column in need_x:
+                        need = base + need_row + need_column
+                        while len(take) <= need:
+                            yield take
+                        if take[need] >= at:
+                            at = take[need] + 1
+                        for j in range(j, j + passes):
+                            if j >= 0:
+                                while len(free) <= j:
+                                    yield free
+                                if free[j] >= at:
+                                    at = free[j] + 1
+                            later.append(at + written)
+                            at += steps
+                        j += 1
+                    freed.extend([at] * count)
+
+        self.add(f"{name} (writer)", writer, take)
+        self.add(f"{name} (reader)", reader, later, freed)
+
+    def stream(
+        self, name: str, inputs: Sequence[Edge], o: Edge, *, latency: int, depth: int | None = None
+    ) -> None:
+        """A joining pipeline of one beat each cycle: Add, Scale (T5)."""
+        _same_beats(repr(name), *inputs, o)
+        depth = outlet_depth(1, latency) if depth is None else depth
+        offers, takes = [i.offer for i in inputs], [i.take for i in inputs]
+        later, free = o.offer, o.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * o.beats):
+                at += 1
+                for offer in offers:
+                    while len(offer) <= n:
+                        yield offer
+                    if offer[n] > at:
+                        at = offer[n]
+                if n >= depth:
+                    while len(free) <= n - depth:
+                        yield free
+                    if free[n - depth] >= at:
+                        at = free[n - depth] + 1
+                for take in takes:
+                    take.append(at)
+                later.append(at + latency + 1)
+
+        self.add(name, process, later, *takes)
+
+    def run(self, inferences: int = 3) -> Run:
+        """Times of ``inferences`` tensors, back to back, from sources to sinks.
+
+        Raises
+        ------
+        DeadlockError
+            If the network stops; the message names every edge on which somebody waits.
+        """
+        if inferences < 1:
+            raise ValueError(f"inferences must be at least 1, not {inferences!r}")
+        if not self._sources or not self._sinks:
+            raise ValueError("a schedule needs at least one source and one sink")
+        for edge in self._edges.values():
+            edge.offer.reset()
+            edge.take.reset()
+        for times in self._extra:
+            times.reset()
+        running = {p: p.make(inferences) for p in self._processes}
+        queue = deque(self._processes)
+        waits: dict[_Process, Times] = {}
+        while queue:
+            process = queue.popleft()
+            try:
+                times = next(running[process])
+            except StopIteration:
+                del running[process]
+            else:
+                times.waiting.append(process)
+                waits[process] = times
+            for times in process.writes:
+                if len(times) != times.seen:
+                    times.seen = len(times)
+                    queue.extend(times.waiting)
+                    times.waiting.clear()
+        if running:
+            raise DeadlockError(self._stuck([p for p in self._processes if p in running], waits))
+        return Run(
+            first_in=tuple(
+                min(edge.take[n * edge.beats] for edge in self._sources) for n in range(inferences)
+            ),
+            last_out=tuple(
+                max(edge.take[(n + 1) * edge.beats - 1] for edge in self._sinks)
+                for n in range(inferences)
+            ),
+            occupancy={edge.name: edge.occupancy for edge in self._edges.values()},
+        )
+
+    def _stuck(self, processes: list[_Process], waits: dict[_Process, Times]) -> str:
+        names: dict[int, str] = {}
+        for edge in self._edges.values():
+            waiting = len(edge.offer) - len(edge.take)
+            names[id(edge.offer)] = f"a beat on {edge.name!r} (after {len(edge.offer)})"
+            names[id(edge.take)] = f"room on {edge.name!r} ({waiting} beats are not taken)"
+        reasons = [
+            f"{p.name} waits for {names[id(waits[p])]}" for p in processes if id(waits[p]) in names
+        ]
+        return (
+            f"the network deadlocks: {'; '.join(reasons)}. Deepen the FIFO on the edge without room "
+            "that lies on the shorter branch of a fork"
+        )
+
+
+def window_rows(geometry: Geometry) -> int:
+    """Image rows that a window keeps: those that it reads and those of the next output row."""
+    reach, height = geometry.reach[0], geometry.height
+    return min(reach + 1, height) + min(geometry.stride[0], height)
+
+
+def outlet_depth(steps: int, latency: int) -> int:
+    """Smallest output FIFO with which credits never delay a pass.
+
+    A slot is reserved when a pass starts and back ``steps + latency + 1`` cycles later.
+    """
+    return 1 + -(-(latency + 1) // steps)
+
+
+def tree_stages(terms: int) -> int:
+    """Register stages of an adder tree over ``terms`` products."""
+    return -(-(terms - 1).bit_length() // TREE_LEVELS)
+
+
+def conv_latency(simd: int) -> int:
+    """Cycles from the last step of a pass of :class:`~midwire.hw.conv.Conv` to its result.
+
+    Memory, operands, products, adder tree, accumulator, then the requantiser.
+    """
+    return 4 + tree_stages(simd) + REQUANTISE_LATENCY
+
+
+DEPTHWISE_LATENCY = 4 + REQUANTISE_LATENCY
+"""The same for a depthwise convolution: it has no adder tree."""
+
+
+def pool_latency(requantised: bool) -> int:
+    """The same for pooling: memory, operands, accumulator, then maybe the requantiser."""
+    return 3 + (REQUANTISE_LATENCY if requantised else 0)
+
+
+def _beats(what: str, edge: Edge, beats: int) -> None:
+    if edge.beats != beats:
+        raise ValueError(f"{what} is {beats} beats, but edge {edge.name!r} has {edge.beats}")
+
+
+def _same_beats(what: str, *edges: Edge) -> None:
+    if len({edge.beats for edge in edges}) != 1:
+        found = ", ".join(f"{edge.name!r} {edge.beats}" for edge in edges)
+        raise ValueError(f"all edges of {what} must have the same number of beats, not {found}")
+
+
+def _ratio(what: str, many: int, few: int) -> int:
+    if many % few:
+        raise ValueError(f"cannot {what}: {many} beats are not a multiple of {few}")
+    return many // few

@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: 2026 midwire contributors
+// SPDX-License-Identifier: Apache-2.0
+
+// Read-only memory with one registered read port, loaded from a $readmemh file.
+//
+// Simulation takes the file from the folder that +midwire_images=DIR names, so that one build serves
+// any weights; without it, and in synthesis, FILE is a path of its own.
+module mw_rom #(
+    parameter WIDTH = 8,
+    parameter DEPTH = 1,
+    parameter FILE = ""
+) (
+    input wire clk,
+    input wire en,
+    input wire [(DEPTH > 1 ? $clog2(DEPTH) : 1) - 1:0] addr,
+    output reg [WIDTH - 1:0] data
+);
+    reg [WIDTH - 1:0] words [0:DEPTH - 1];
+
+`ifdef SYNTHESIS
+    initial $readmemh(FILE, words);
+`else
+    string folder;
+    initial begin
+        if ($value$plusargs("midwire_images=%s", folder))
+            $readmemh($sformatf("%s/%s", folder, FILE), words);
+        else
+            $readmemh(FILE, words);
+    end
+`endif
+
+    always @(posedge clk)
+        if (en) data <= words[addr];
+endmodule
