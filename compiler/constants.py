@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What import rules may ask of a model (:class:`~.ops.base.ImportContext`): constants, shapes, types.
+"""What import rules may ask of a model (:class:`~.ops.base.ImportContext`): constants, shapes.
 
-A constant keeps its grid through operators that only move elements, so that a quantised weight that is
-dequantised, transposed and reshaped still is integers with a scale. All other constant expressions are
-evaluated as they stand.
+A constant keeps its grid through operators that only move elements, so that a quantised weight that
+is dequantised, transposed and reshaped still is integers with a scale. All other constant
+expressions are evaluated as they stand.
 """
 
 from __future__ import annotations

@@ -20,11 +20,17 @@ MAX_ELEMENTS = 1 << 26
 """Largest constant that is computed here, in elements (a model may ask for any size)."""
 
 MAX_SHAPE_DATA = 1 << 12
-"""Constants of at most so many elements are shown to shape inference (Reshape targets, Slice ends)."""
+"""Constants of at most so many elements are shown to shape inference (targets of Reshape)."""
 
 _RANDOM = frozenset(
-    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform")
-    + ("RandomUniformLike",)
+    (
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    )
 )
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shapes and constants of a whole model: bind the batch, infer, fold shape arithmetic.
 
-ONNX's own inference goes first. Then one walk in topological order fills in what it left open, now with
-the values of small constants at hand, among them shapes of tensors: a Reshape whose target is computed
-with Shape, Gather and Concat is resolved once the batch is bound.
+ONNX's own inference goes first. Then one walk in topological order fills in what it left open, now
+with the values of small constants at hand, among them shapes of tensors: a Reshape whose target is
+computed with Shape, Gather and Concat is resolved once the batch is bound.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .evaluate import (
 from .source import reads
 
 _SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))
-"""Quantisers of the QONNX domains: unknown to ONNX, but their output has the shape of their input."""
+"""Quantisers of the QONNX domains, unknown to ONNX: the output has the shape of the input."""
 
 
 def bind_batch(graph: onnx.GraphProto) -> None:

@@ -6,8 +6,8 @@ Rules, established by :func:`midwire.compiler.frontend.load_model`:
 
 S1. Nodes stand in topological order, have unique names, and every tensor has one producer.
 S2. The default domain is called ``""``; local functions are inlined; the batch is bound to 1.
-S3. A *constant* tensor does not depend on a model input: initialisers (also those that are listed as
-    inputs, as IR version 3 does), what is computed from them, and shapes of tensors.
+S3. A *constant* tensor does not depend on a model input: initialisers (also those that are listed
+    as inputs, as IR version 3 does), what is computed from them, and shapes of tensors.
 S4. Every model input has a known shape. A tensor inside may have none, behind nodes that shape
     inference does not know: its shape is then absent.
 """
@@ -25,7 +25,7 @@ import onnx
 from ..hw.bundle import AnyArray
 from .ir.graph import Value
 
-_NAMES_OF_TYPES = {
+_NAMES_OF_TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32",
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.INT8: "int8",

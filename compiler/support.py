@@ -67,8 +67,8 @@ def _verdict(
     except Unsupported as refusal:
         reason = str(refusal)
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-        # An import rule reads attributes and weights that another tool wrote: what it stumbles over is
-        # a node that it cannot take, not the end of the listing.
+        # An import rule reads attributes and weights that another tool wrote: what it stumbles over
+        # is a node that it cannot take, not the end of the listing.
         reason = f"its import rule failed: {type(error).__name__}: {error}"
     if reason:
         op, inputs, macs = None, [], estimate_macs(source, node)
