@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``midwire verify`` and ``midwire run``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from ..hw.bundle import Bundle
+from ..hw.console import Console, JsonFlag
+from ..hw.errors import DataError
+
+BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that compile wrote.")]
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A live line for each phase of a long command."""
+    with console.progress() as display:
+        tasks: dict[str, int] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = display.add_task(what, total=total or None, note="")
+            display.update(tasks[what], completed=done, total=total or None)  # type: ignore[arg-type]
+
+        yield report
+
+
+def verify(
+    bundle: BundleArgument,
+    inputs: Annotated[
+        Path | None, typer.Option("--inputs", help=".npz of samples of the slice's or model's inputs.")
+    ] = None,
+    vectors: Annotated[int, typer.Option(min=1, help="Number of vectors.")] = 16,
+    stall: Annotated[
+        float, typer.Option(min=0.0, max=0.95, help="Probability of a pause, each port and cycle.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(help="Seed of random vectors and pauses.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Prove a bundle exact: RTL in Verilator against the reference against ONNX Runtime."""
+    from .verify import verify as prove
+
+    console = Console(as_json)
+    loaded = Bundle.load(bundle)
+    with _progress(console) as report:
+        found = prove(
+            loaded, inputs=inputs, vectors=vectors, stall=stall, seed=seed, report=report
+        )
+    console.result(found.as_json(), _verdict(found.as_json()))
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _verdict(found: dict[str, object]) -> str:
+    lines = ["exact" if found["passed"] else "NOT exact"]
+    for key, value in found.items():
+        if key != "passed" and value is not None:
+            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+            lines.append(f"  {key.replace('_', ' '):32} {shown}")
+    return "\n".join(lines)
+
+
+def run(
+    bundle: BundleArgument,
+    inputs: Annotated[
+        Path, typer.Option("--inputs", help=".npz of samples of the slice's or model's inputs.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".npz to write: out0, out1, ...")],
+    backend: Annotated[str, typer.Option(help="rtl or reference.")] = "rtl",
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the slice over samples and write its dequantised outputs."""
+    from .execute import execute
+    from .vectors import read_npz, wire_inputs
+
+    console = Console(as_json)
+    if backend not in ("rtl", "reference"):
+        raise DataError(
+            "unknown backend", expected="rtl or reference", found=repr(backend), where="--backend"
+        )
+    loaded = Bundle.load(bundle)
+    wires = wire_inputs(loaded, read_npz(inputs), str(inputs))
+    with _progress(console) as report:
+        done = execute(loaded, wires, backend=backend, progress=report)  # type: ignore[arg-type]
+    _write_npz(output, done.outputs)
+    console.result(
+        {
+            "outputs": [
+                {"key": f"out{i}", "name": spec.name, "shape": spec.shape, "scale": spec.qtype.scale}
+                for i, spec in enumerate(loaded.manifest.outputs)
+            ],
+            "inferences": done.inferences,
+            "inferences_per_second": done.inferences_per_second,
+            "cycles_per_second": done.cycles_per_second,
+            "backend": backend,
+            "path": output,
+        },
+        f"{done.inferences} inferences, {done.inferences_per_second:.1f} a second, to {output}",
+    )
+
+
+def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write beside the target, then rename: an interrupted run leaves nothing half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".npz", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

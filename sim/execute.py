@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Run a bundle's slice over samples: in the simulated hardware, or in the numpy reference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..hw.bundle import AnyArray, Bundle
+from ..hw.errors import DataError
+from ..hw.reference import Reference
+from .build import build_model
+from .model import Model
+
+Backend = Literal["rtl", "reference"]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Results of a run: dequantised outputs (N, ONNX shape), and how fast it went.
+
+    ``cycles_per_second`` is None for the reference, which has no cycles.
+    """
+
+    outputs: dict[str, npt.NDArray[np.float32]]
+    wires: list[AnyArray]
+    inferences: int
+    seconds: float
+    cycles: int | None
+
+    @property
+    def inferences_per_second(self) -> float:
+        """Inferences per second of wall time, without building."""
+        return self.inferences / max(self.seconds, 1e-9)
+
+    @property
+    def cycles_per_second(self) -> float | None:
+        """Simulated cycles per second of wall time."""
+        return None if self.cycles is None else self.cycles / max(self.seconds, 1e-9)
+
+
+def execute(
+    bundle: Bundle,
+    wires: list[AnyArray],
+    *,
+    backend: Backend = "rtl",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Execution:
+    """Run wire tensors (N, elements), one array an input.
+
+    Raises
+    ------
+    DataError
+        If the backend is not known.
+    """
+    say = progress or (lambda what, done, total: None)
+    cycles: int | None = None
+    if backend == "reference":
+        reference = Reference.of_bundle(bundle)
+        started = time.monotonic()
+        results: list[AnyArray] = list(reference.run_wire(wires))
+    elif backend == "rtl":
+        library = build_model(
+            bundle.slice_verilog,
+            "midwire_slice",
+            progress=lambda done, total: say("building the simulator", done, total),
+        )
+        data = [np.ascontiguousarray(w).view(np.uint8).reshape(len(w), -1) for w in wires]
+        with Model(library, bundle.images_dir) as model:
+            started = time.monotonic()
+            run = model.run(data, progress=lambda done, total: say("simulating", done, total))
+        cycles = run.cycles
+        results = [
+            output.view(spec.qtype.wire_dtype)
+            for output, spec in zip(run.outputs, bundle.manifest.outputs, strict=True)
+        ]
+    else:
+        raise DataError(
+            "unknown backend", expected="rtl or reference", found=repr(backend), where="--backend"
+        )
+    seconds = time.monotonic() - started
+    outputs = {
+        f"out{i}": np.stack([spec.from_wire(w) for w in result])
+        for i, (spec, result) in enumerate(zip(bundle.manifest.outputs, results, strict=True))
+    }
+    return Execution(outputs, results, len(wires[0]), seconds, cycles)

@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Wire tensors from a user's ``.npz``, from a bundle's golden vectors, or at random."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..hw.bundle import AnyArray, Bundle, TensorSpec
+from ..hw.errors import DataError
+
+MAX_NPZ_BYTES = 8 << 30
+"""Largest archive that is read, unpacked."""
+
+
+def read_npz(path: Path) -> dict[str, AnyArray]:
+    """Every array of an ``.npz``; pickled objects are refused.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, not an ``.npz``, too large, or holds objects.
+    """
+    expected = "an .npz with the keys in0, in1, ... or the input names"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_NPZ_BYTES:
+            raise DataError(
+                "input data too large",
+                where=str(path),
+                expected=f"at most {MAX_NPZ_BYTES} bytes",
+                found=f"{size} bytes",
+                remedy="Split the samples over several files",
+            )
+        with np.load(path, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            "input data cannot be read",
+            where=str(path),
+            expected=expected,
+            found=f"{type(error).__name__}: {error}",
+            remedy="Write it with numpy.savez(path, in0=samples)",
+        ) from error
+
+
+def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> list[AnyArray]:
+    """Wire tensors (N, elements) of the slice from samples of its own inputs or of the whole model's.
+
+    Samples of the whole model go through ``edge.onnx`` first.
+    """
+    specs = bundle.manifest.inputs
+    chosen = _choose(arrays, [spec.name for spec in specs])
+    if chosen is not None and all(
+        array[0].size == spec.elements for array, spec in zip(chosen, specs, strict=True)
+    ):
+        return [
+            np.stack([spec.to_wire(sample) for sample in array])
+            for array, spec in zip(chosen, specs, strict=True)
+        ]
+    through_edge = _through_edge(bundle, arrays)
+    if through_edge is not None:
+        return through_edge
+    found = ", ".join(f"{key} {list(a.shape)}" for key, a in arrays.items()) or "nothing"
+    wanted = "; ".join(
+        f"in{i} (or {spec.name!r}) [N, {', '.join(map(str, spec.shape))}]"
+        for i, spec in enumerate(specs)
+    )
+    raise DataError(
+        "input data does not fit the slice",
+        where=where,
+        expected=wanted,
+        found=found,
+        remedy="The first axis counts samples; each sample keeps the model's own batch axis",
+    )
+
+
+def _choose(arrays: Mapping[str, AnyArray], names: Sequence[str]) -> list[AnyArray] | None:
+    """The arrays of the inputs by name or by position; None if one is missing or counts differ."""
+    chosen: list[AnyArray] = []
+    for index, name in enumerate(names):
+        array = arrays.get(name, arrays.get(f"in{index}"))
+        if array is None or array.ndim < 1 or len(array) == 0:
+            return None
+        chosen.append(array)
+    return chosen if len({len(array) for array in chosen}) == 1 else None
+
+
+def _through_edge(bundle: Bundle, arrays: Mapping[str, AnyArray]) -> list[AnyArray] | None:
+    """Run ``edge.onnx`` over samples of the model's inputs; None if they do not fit it."""
+    session = session_of(bundle.path("edge.onnx"))
+    inputs = session.get_inputs()
+    chosen = _choose(arrays, [entry.name for entry in inputs])
+    if chosen is None:
+        return None
+    for array, entry in zip(chosen, inputs, strict=True):
+        if list(array.shape[1:]) != list(entry.shape):
+            return None
+    feeds = [
+        {
+            entry.name: array[k].astype(_numpy_type(entry.type), copy=False)
+            for array, entry in zip(chosen, inputs, strict=True)
+        }
+        for k in range(len(chosen[0]))
+    ]
+    names = [f"wire_in{i}" for i in range(len(bundle.manifest.inputs))]
+    results = [session.run(names, feed) for feed in feeds]
+    return [np.stack([result[i] for result in results]) for i in range(len(names))]
+
+
+def _numpy_type(onnx_type: str) -> np.dtype[Any]:
+    """``tensor(float)`` to float32 and so on."""
+    inner = onnx_type.removeprefix("tensor(").removesuffix(")")
+    return np.dtype({"float": "float32", "double": "float64"}.get(inner, inner))
+
+
+def session_of(path: Path, *, exact: bool = False) -> Any:
+    """An ONNX Runtime session on one thread; ``exact`` switches graph rewrites off."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if exact:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(
+        path.read_bytes(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def random_wire(spec: TensorSpec, count: int, rng: np.random.Generator) -> AnyArray:
+    """Uniform integers over the whole type: reaches the ends that real data may never reach."""
+    values = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (count, spec.elements))
+    return values.astype(spec.qtype.wire_dtype)
