@@ -10,9 +10,9 @@ Verilator's own runtime is compiled once per compiler.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
-import re
 import shlex
 import shutil
 import time
@@ -23,12 +23,11 @@ from pathlib import Path
 from . import cache
 from .errors import BuildError
 from .jobs import Job, run_jobs
+from .ports import port_header, read_ports
 from .toolchain import Compiler, Verilator, digest, find_compiler, find_verilator
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) as a build goes on."""
-
-DRIVER = Path(__file__).resolve().parent / "cpp" / "driver.cpp"
 
 VERILATOR_FLAGS = (
     "--cc",
@@ -47,33 +46,62 @@ FAST = ("-O2",)
 SLOW = ("-O0",)
 """Constructors and ``initial`` blocks run once: optimising them is wasted."""
 
-COMMON = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-w")
-"""Hidden symbols keep the runtimes of two models in one process apart."""
+COMMON = ("-std=c++17", "-fPIC", "-w", "-g0")
 
-HOOKS = ("-DVL_USER_FATAL", "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_WARN")
-"""The library's driver turns these events into errors: Verilator's own code ends the process."""
+EXPORTS = "{ global: mw_*; local: *; };\n"
+"""Linker's version script: keeps the runtimes of two models in one process apart."""
 
 UNIT_BYTES = 400_000
-RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
+"""Generated files are joined up to this size."""
 
 
 @dataclass(frozen=True)
-class Port:
-    """A port of the Verilated top.
+class Target:
+    """What a design is built into.
 
     Attributes
     ----------
-    name : str
-        Its Verilog name.
-    direction : str
-        ``"in"`` or ``"out"``.
-    bits : int
-        Width.
+    prefix : str
+        Class name of the Verilated top.
+    output : str
+        Name of the file.
+    sources : tuple of Path
+        Our own C++ sources.
+    library : bool
+        A shared library with the driver's interface, else an executable.
+    control : str
+        Text of a Verilator control file.
+    verilator_flags, compile_flags, link_flags : tuple of str
+        Added to the common ones.
+    runtime : tuple of str
+        Sources of Verilator's runtime that it needs.
     """
 
-    name: str
-    direction: str
-    bits: int
+    prefix: str
+    output: str
+    sources: tuple[Path, ...]
+    library: bool = False
+    control: str = ""
+    verilator_flags: tuple[str, ...] = ()
+    compile_flags: tuple[str, ...] = ()
+    link_flags: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ("verilated.cpp", "verilated_threads.cpp")
+
+
+MODEL = Target(
+    prefix="Vmodel",
+    output="model.so",
+    sources=(Path(__file__).resolve().parent / "cpp" / "driver.cpp",),
+    library=True,
+    # Verilator's own versions of these end the process: the driver's turn them into errors.
+    compile_flags=(
+        "-fvisibility=hidden",
+        "-DVL_USER_FATAL",
+        "-DVL_USER_FINISH",
+        "-DVL_USER_STOP",
+        "-DVL_USER_WARN",
+    ),
+)
 
 
 def build_model(
@@ -109,7 +137,7 @@ def build_model(
     BuildError
         If a file is missing, the ports are not as they should be, or a tool refuses the design.
     """
-    return _build(verilog, top, (DRIVER,), "Vmodel", True, cache_dir, progress)
+    return build(verilog, top, MODEL, cache_dir=cache_dir, progress=progress)
 
 
 def build_executable(
@@ -142,127 +170,68 @@ def build_executable(
     Path
         The executable, in the cache.
     """
-    return _build(verilog, top, tuple(sources), prefix, False, cache_dir, progress)
+    target = Target(prefix=prefix, output=top, sources=tuple(sources))
+    return build(verilog, top, target, cache_dir=cache_dir, progress=progress)
 
 
-def read_ports(header: str) -> list[Port]:
-    """Read the ports out of the text of Verilator's ``{prefix}.h``."""
-    pattern = re.compile(r"VL_(IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);")
-    return [
-        Port(name, way.lower(), int(high) - int(low) + 1)
-        for way, name, high, low in pattern.findall(header)
-    ]
-
-
-def port_header(top: str, ports: Sequence[Port]) -> str:
-    """Return the text of ``midwire_ports.h``, from which the driver knows the streams of a top.
-
-    Raises
-    ------
-    BuildError
-        If the ports are not those of a slice; says which.
-    """
-    have = {port.name: port for port in ports}
-    wanted = {"clk": ("in", 1), "rst": ("in", 1)}
-    streams: dict[str, list[int]] = {"s": [], "m": []}
-    for side, indices in streams.items():
-        while f"{side}{len(indices)}_axis_tdata" in have:
-            name = f"{side}{len(indices)}_axis_"
-            forward, backward = ("in", "out") if side == "s" else ("out", "in")
-            bits = have[f"{name}tdata"].bits
-            if bits % 8:
-                raise BuildError(
-                    "the tdata of a stream must be whole bytes",
-                    where=f"port {name}tdata of module {top}",
-                    found=f"{bits} bits",
-                )
-            wanted[f"{name}tdata"] = (forward, bits)
-            wanted[f"{name}tvalid"] = wanted[f"{name}tlast"] = (forward, 1)
-            wanted[f"{name}tready"] = (backward, 1)
-            indices.append(bits // 8)
-    problems = []
-    for name, (direction, bits) in wanted.items():
-        port = have.get(name)
-        if port is None:
-            problems.append(f"{name} is missing")
-        elif (port.direction, port.bits) != (direction, bits):
-            problems.append(
-                f"{name} is {port.direction}put of {port.bits} bits, not {direction}put of {bits}"
-            )
-    problems += [f"{name} belongs to no stream" for name in have if name not in wanted]
-    if not streams["m"]:
-        problems.append("m0_axis_tdata is missing")
-    if not streams["s"]:
-        problems.append("s0_axis_tdata is missing")
-    if problems:
-        raise BuildError(
-            "the ports are not those of a slice",
-            where=f"module {top}",
-            expected="clk, rst, and tdata, tvalid, tready, tlast of s0_axis_, s1_axis_, ... and of "
-            "m0_axis_, m1_axis_, ...",
-            found="; ".join(problems),
-        )
-    lines = ["// Generated by midwire."]
-    for name, side in (("INPUT", "s"), ("OUTPUT", "m")):
-        calls = " ".join(f"X({index}, {size})" for index, size in enumerate(streams[side]))
-        lines.append(f"#define MW_{name}S {len(streams[side])}")
-        lines.append(f"#define MW_EACH_{name}(X) {calls}")
-    return "\n".join(lines) + "\n"
-
-
-def _build(
+def build(
     verilog: Sequence[Path],
     top: str,
-    sources: tuple[Path, ...],
-    prefix: str,
-    library: bool,
-    cache_dir: Path | None,
-    progress: Progress | None,
+    target: Target,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
 ) -> Path:
+    """Build a design into a target; returns the file in the cache."""
     verilator = find_verilator()
     compiler = find_compiler()
     folder = cache_dir or cache.default_folder()
     texts = [_read(path) for path in verilog]
-    headers = sorted({h for s in sources for g in ("*.h", "*.hpp") for h in s.parent.glob(g)})
-    inputs = [_read(path) for path in (*sources, *headers)]
-    hooks = HOOKS if library else ()
-    flags = shlex.join([*VERILATOR_FLAGS, *FAST, *SLOW, *COMMON, *hooks, *_machine(compiler)])
+    headers = sorted(
+        {h for s in target.sources for glob in ("*.h", "*.hpp") for h in s.parent.glob(glob)}
+    )
+    own = (*target.sources, *headers)
     key = digest(
         "1",
-        "library" if library else "executable",
         top,
-        prefix,
-        flags,
+        repr(dataclasses.replace(target, sources=())),
+        shlex.join([*VERILATOR_FLAGS, *FAST, *SLOW, *COMMON, *_machine(compiler), EXPORTS]),
         verilator.version,
         compiler.version,
         shlex.join(compiler.command),
-        *(name.name for name in (*sources, *headers)),
+        *(path.name for path in own),
         str(len(texts)),
         *texts,
-        *inputs,
+        *(_read(path) for path in own),
     )
-    name = "model.so" if library else "program"
 
     def fill(temporary: Path) -> None:
         started = time.monotonic()
-        runtime = _runtime(folder, verilator, compiler, hooks)
+        _report(progress, 1, 0)
+        runtime = _runtime(folder, verilator, compiler, target)
         work = temporary / "work"
-        work.mkdir()
+        out = work / "cpp"
+        out.mkdir(parents=True)
         files = []
         for index, text in enumerate(texts):  # as they were hashed, whatever happens to them now
             files.append(work / f"{index}_{verilog[index].name}")
             files[-1].write_bytes(text)
-        out = work / "cpp"
-        command = [str(verilator.binary), *VERILATOR_FLAGS, "--prefix", prefix, "--top-module", top]
-        command += ["--Mdir", str(out), *map(str, files)]
-        run_jobs([Job(f"Verilator on {top}", command, verilator.environment)])
-        header = (out / f"{prefix}.h").read_text()
-        if library:
+        if target.control:
+            files.insert(0, work / "control.vlt")
+            files[0].write_text(target.control)
+        command = [str(verilator.binary), *VERILATOR_FLAGS, *target.verilator_flags]
+        command += ["--prefix", target.prefix, "--top-module", top, "--Mdir", str(out)]
+        run_jobs([Job(f"Verilator on {top}", [*command, *map(str, files)], verilator.environment)])
+        if target.library:
+            header = (out / f"{target.prefix}.h").read_text()
             (out / "midwire_ports.h").write_text(port_header(top, read_ports(header)))
-        jobs, objects = _compile_jobs(verilator, compiler, out, sources, hooks)
-        link = [*compiler.command, *_machine(compiler), "-o", str(temporary / name)]
-        link += ["-shared", "-Wl,-Bsymbolic"] if library else []
-        link += [*map(str, objects), *map(str, runtime), "-pthread"]
+        jobs, objects = _compile_jobs(verilator, compiler, out, target)
+        link = [*compiler.command, *_machine(compiler), "-o", str(temporary / target.output)]
+        link += [*map(str, objects), *map(str, runtime), *target.link_flags, "-pthread"]
+        if target.library:
+            script = out / "exports.map"
+            script.write_text(EXPORTS)
+            link += ["-shared", f"-Wl,--version-script={script}"]
         total = len(jobs) + 2
         step = functools.partial(_report, progress, total)
         step(1)
@@ -278,7 +247,7 @@ def _build(
         (temporary / "info.json").write_text(json.dumps(info, indent=1) + "\n")
         shutil.rmtree(work)
 
-    return cache.entry(folder, key, fill) / name
+    return cache.entry(folder, key, fill) / target.output
 
 
 def _report(progress: Progress | None, total: int, done: int) -> None:
@@ -295,15 +264,10 @@ def _machine(compiler: Compiler) -> tuple[str, ...]:
 
 
 def _compile_jobs(
-    verilator: Verilator,
-    compiler: Compiler,
-    out: Path,
-    sources: tuple[Path, ...],
-    hooks: tuple[str, ...],
+    verilator: Verilator, compiler: Compiler, out: Path, target: Target
 ) -> tuple[list[Job], list[Path]]:
     """The compilations of a model, longest first, and their objects."""
-    common = [*compiler.command, *COMMON, *hooks, *_machine(compiler), *_includes(verilator)]
-    common += [f"-I{out}"]
+    common = [*_compile_command(verilator, compiler, target), f"-I{out}"]
     units: list[tuple[int, Path, tuple[str, ...]]] = []
     generated = sorted(out.glob("*.cpp"))
     for slow in (False, True):
@@ -314,13 +278,18 @@ def _compile_jobs(
             unit.write_text("".join(f'#include "{path.name}"\n' for path in group))
             units.append((size // 4 if slow else size, unit, flags))
     units.sort(key=lambda unit: unit[0], reverse=True)
-    units += [(0, source, (*FAST, f"-I{source.parent}")) for source in sources]
+    units += [(0, source, (*FAST, f"-I{source.parent}")) for source in target.sources]
     jobs, objects = [], []
     for index, (_, source, flags) in enumerate(units):
         objects.append(out / f"{index}.o")
         command = [*common, *flags, "-c", str(source), "-o", str(objects[-1])]
         jobs.append(Job(f"compiling {source.name}", command))
     return jobs, objects
+
+
+def _compile_command(verilator: Verilator, compiler: Compiler, target: Target) -> list[str]:
+    folders = [f"-I{verilator.include}", f"-I{verilator.include / 'vltstd'}"]
+    return [*compiler.command, *COMMON, *_machine(compiler), *target.compile_flags, *folders]
 
 
 def _groups(files: Sequence[Path]) -> list[tuple[int, list[Path]]]:
@@ -334,31 +303,23 @@ def _groups(files: Sequence[Path]) -> list[tuple[int, list[Path]]]:
     return groups
 
 
-def _includes(verilator: Verilator) -> list[str]:
-    return [f"-I{verilator.include}", f"-I{verilator.include / 'vltstd'}"]
-
-
-def _runtime(
-    folder: Path, verilator: Verilator, compiler: Compiler, hooks: tuple[str, ...]
-) -> list[Path]:
+def _runtime(folder: Path, verilator: Verilator, compiler: Compiler, target: Target) -> list[Path]:
     """Objects of Verilator's runtime, compiled once per compiler."""
-    flags = [*COMMON, *FAST, *hooks, *_machine(compiler)]
+    command = [*_compile_command(verilator, compiler, target), *FAST]
     texts = [_read(path) for path in sorted(verilator.include.glob("verilated*.*"))]
-    command = shlex.join(compiler.command)
     key = digest(
-        "runtime 1", command, compiler.version, verilator.version, shlex.join(flags), *texts
+        "1", shlex.join([*command, *target.runtime]), compiler.version, verilator.version, *texts
     )
 
     def fill(temporary: Path) -> None:
         jobs = []
-        for name in RUNTIME_SOURCES:
-            command = [*compiler.command, *flags, *_includes(verilator)]
-            command += ["-c", str(verilator.include / name), "-o", str(temporary / f"{name}.o")]
-            jobs.append(Job(f"compiling {name}", command))
+        for name in target.runtime:
+            files = ["-c", str(verilator.include / name), "-o", str(temporary / f"{name}.o")]
+            jobs.append(Job(f"compiling {name}", [*command, *files]))
         run_jobs(jobs)
 
     path = cache.entry(folder, f"runtime-{key}", fill)
-    return [path / f"{name}.o" for name in RUNTIME_SOURCES]
+    return [path / f"{name}.o" for name in target.runtime]
 
 
 def _read(path: Path) -> bytes:

@@ -75,7 +75,7 @@ def run_jobs(
         try:
             while waiting or running:
                 while waiting and len(running) < slots:
-                    output = files.enter_context(tempfile.TemporaryFile())
+                    output: IO[bytes] = files.enter_context(tempfile.TemporaryFile())
                     job = waiting.pop()
                     running.append((job, _start(job, output), output))
                 time.sleep(_POLL_SECONDS)
