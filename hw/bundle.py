@@ -33,6 +33,9 @@ FORMAT = 1
 
 MANIFEST = "manifest.json"
 
+MEASURED_INFERENCES = 4
+"""Cycles per inference are those between the ends of the last two of so many back-to-back inferences."""
+
 _MAX_MANIFEST_BYTES = 64 << 20
 
 AnyArray = npt.NDArray[Any]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.bundle import AnyArray, Bundle
+from ..hw.bundle import MEASURED_INFERENCES, AnyArray, Bundle
 from ..hw.reference import Reference
 from .build import build_model
 from .model import Model, RunResult
@@ -21,9 +21,6 @@ from .vectors import random_wire, read_npz, session_of, wire_inputs
 
 Report = Callable[[str, int, int], None]
 """Progress: what is being done, steps done, steps in all."""
-
-_CYCLE_VECTORS = 4
-"""Inferences of the run without stalls, from which cycles are read."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def verify(
     expected = Reference.of_bundle(bundle).run_wire(wires)
     rtl = sum(
         int(np.count_nonzero(got != want))
-        for result, length in ((timed, min(count, _CYCLE_VECTORS)), (stalled, count))
+        for result, length in ((timed, min(count, MEASURED_INFERENCES)), (stalled, count))
         for got, want in zip(_as_wire(bundle, result), [e[:length] for e in expected], strict=True)
     )
     onnx = _onnx_mismatches(bundle, wires, expected, say)
@@ -138,9 +135,7 @@ def _vectors(
     half = min(real, max(1, vectors // 2)) if real else 0
     rng = np.random.default_rng(seed)
     return [
-        np.concatenate(
-            [golden[f"in{i}"][:half], random_wire(spec, max(vectors, 1) - half, rng)]
-        )
+        np.concatenate([golden[f"in{i}"][:half], random_wire(spec, max(vectors, 1) - half, rng)])
         for i, spec in enumerate(specs)
     ], half
 
@@ -150,7 +145,7 @@ def _simulate(
 ) -> tuple[RunResult, RunResult]:
     """A short run without stalls, for the cycles, and one with all vectors and stalls."""
     data = [_as_bytes(wire) for wire in wires]
-    repeated = [np.resize(d[:_CYCLE_VECTORS], (_CYCLE_VECTORS, d.shape[1])) for d in data]
+    repeated = [np.resize(d[:MEASURED_INFERENCES], (MEASURED_INFERENCES, d.shape[1])) for d in data]
     sizes = [spec.wire_bytes for spec in bundle.manifest.outputs]
     with Model(library, bundle.images_dir) as model:
         timed = model.run(
@@ -165,7 +160,7 @@ def _simulate(
             seed=seed,
             progress=lambda done, total: say("simulating with stalls", done, total),
         )
-    kept = min(len(data[0]), _CYCLE_VECTORS)
+    kept = min(len(data[0]), MEASURED_INFERENCES)
     trimmed = RunResult(
         [output[:kept] for output in timed.outputs], timed.first_in, timed.last_out, timed.cycles
     )

@@ -5,20 +5,19 @@
 Rules, checked by :func:`verify`:
 
 D1. Stages stand in topological order; every stage has a folding, so a dataflow cannot be undecided.
-D2. A channel joins one output port to one input port, both of the same element type; where their lanes
-    differ an adapter stands between. A tensor with several readers goes through a fork stage.
-D3. Every channel has a FIFO depth (0: wires only).
+D2. A channel joins one output port to one input port, which are alike; where the lanes of two operators
+    differ an adapter stage stands between, and a tensor with several readers goes through a fork stage.
+D3. Every channel has a FIFO depth: 0 means wires only, None that ``balance`` has yet to choose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
 from amaranth.lib import wiring
 
 from ...hw.bundle import TensorSpec
+from ...hw.timing import Edge, Schedule
 
 
 @dataclass(frozen=True, order=True)
@@ -47,8 +46,9 @@ class Stage:
     ----------
     name : unique, a Verilog identifier
     inputs, outputs : its ports, named ``i0, i1, ...`` and ``o0, o1, ...`` here
-    build : makes the Amaranth component; ``ports`` gives the component's own port names
-    timing : adds the component's timing process to a schedule
+    build : makes the Amaranth component
+    timing : adds the component's timing process to a schedule, for its input and output edges
+    input_names, output_names : the component's own names of its ports (``"o.1"``: entry 1 of an array)
     images : memory images, file name to text
     folding, cycles : decided parallelism, and the busy cycles of an inference
     """
@@ -57,7 +57,7 @@ class Stage:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     build: Callable[[], wiring.Component]
-    timing: Callable[..., Any]
+    timing: Callable[[Schedule, Sequence[Edge], Sequence[Edge]], None]
     input_names: tuple[str, ...] = ("i",)
     output_names: tuple[str, ...] = ("o",)
     images: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Channel:
     source: tuple[str, int]
     sink: tuple[str, int]
     port: Port
-    depth: int = 0
+    depth: int | None = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ def verify(flow: Dataflow) -> list[str]:
         ):
             if name and getattr(flow.stage(name), ports)[index] != channel.port:
                 wrong.append(f"D2: port {index} of {name!r} differs from its channel")
-        if channel.depth < 0:
+        if channel.depth is not None and channel.depth < 0:
             wrong.append(f"D3: depth {channel.depth} after {channel.source[0]!r}")
     for stage in flow.stages:
         for index in range(len(stage.inputs)):

@@ -137,9 +137,9 @@ class AddCore(Core):
         """One beat a cycle."""
         return self.elements // folding.pe
 
-    def stage(self, node: QNode, folding: Folding) -> Stage:
+    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
         """Two operands, one requantiser a lane."""
-        return _build.add_stage(self, node, folding)
+        return _build.add_stage(self, node, folding, name)
 
 
 class ScaleCore(Core):
@@ -171,6 +171,6 @@ class ScaleCore(Core):
         """One beat a cycle."""
         return self.elements // folding.pe
 
-    def stage(self, node: QNode, folding: Folding) -> Stage:
+    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
         """One requantiser a lane."""
-        return _build.scale_stage(self, node, folding)
+        return _build.scale_stage(self, node, folding, name)

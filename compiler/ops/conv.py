@@ -214,6 +214,6 @@ class ConvCore(Core):
         neuron_folds = self.weight.shape[0] // folding.pe
         return max(beats, pixels * (self.image[2] // folding.simd) * neuron_folds)
 
-    def stage(self, node: QNode, folding: Folding) -> Stage:
+    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
         """PE x SIMD multiply-accumulate behind a line buffer."""
-        return _build.conv_stage(self, node, folding)
+        return _build.conv_stage(self, node, folding, name)

@@ -136,6 +136,6 @@ class PoolCore(Core):
         busy = int(np.prod(self.out_image)) * self.window.taps // folding.pe
         return max(busy, int(np.prod(self.image)) // folding.pe)
 
-    def stage(self, node: QNode, folding: Folding) -> Stage:
+    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
         """A comparator or adder a lane behind a line buffer."""
-        return _build.pool_stage(self, node, folding)
+        return _build.pool_stage(self, node, folding, name)
