@@ -1,0 +1,283 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration: what values a float model's tensors take, and the grid that loses least of them."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper
+
+from ..hw.bundle import AnyArray
+from .errors import CalibrationError
+from .grids import SAMPLE, FloatArray, Observed, choose_qtype
+from .ir.graph import Value
+from .source import Source, elem_type_of
+
+__all__ = ["Observed", "calibrate", "choose_qtype", "load_samples"]
+
+MAX_BYTES = 8 << 30
+"""Largest calibration file, unpacked."""
+
+_REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
+
+
+def load_samples(path: str | os.PathLike[str], inputs: Sequence[Value]) -> dict[str, AnyArray]:
+    """Read samples of the model's inputs.
+
+    Keys are ``in0, in1, ...`` or the inputs' names; others (labels, reference outputs) are left
+    alone. The first axis counts samples, each of which has the model's own batch axis; where that is
+    1, it may be left out.
+
+    Returns
+    -------
+    For each input's name an array of the input's type and the shape ``(samples, *shape)``.
+
+    Raises
+    ------
+    CalibrationError
+        If the file is no such file, or an array is missing, or of the wrong shape or type, or holds
+        NaN, or the arrays disagree about the number of samples.
+    """
+    file = Path(path)
+    arrays = _arrays(file, inputs)
+    samples = {
+        value.name: _checked(file, key, array, value)
+        for value, (key, array) in zip(inputs, arrays, strict=True)
+    }
+    counts = {name: len(array) for name, array in samples.items()}
+    if len(set(counts.values())) > 1:
+        raise CalibrationError(
+            "the inputs have different numbers of samples",
+            where=str(file),
+            expected="the same first axis for every input",
+            found=", ".join(f"{count} of {name!r}" for name, count in counts.items()),
+            remedy=_REMEDY,
+        )
+    return samples
+
+
+def _arrays(file: Path, inputs: Sequence[Value]) -> list[tuple[str, AnyArray]]:
+    """Key and array for each input."""
+    found = ""
+    try:
+        if not file.is_file():
+            found = "a folder" if file.is_dir() else "no such file"
+        elif not zipfile.is_zipfile(file):
+            found = "a file of another kind"
+        else:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(info.file_size for info in archive.infolist())
+            if size > MAX_BYTES:
+                raise CalibrationError(
+                    "the file is too large",
+                    where=str(file),
+                    expected=f"at most {MAX_BYTES} bytes unpacked",
+                    found=f"{size}",
+                    remedy="A few hundred samples are enough",
+                )
+            with np.load(file, allow_pickle=False) as stored:
+                keys = [_key(file, index, v, stored.files) for index, v in enumerate(inputs)]
+                return [(key, np.asarray(stored[key])) for key in keys]
+    except (EOFError, NotImplementedError, OSError, ValueError, zipfile.BadZipFile) as error:
+        found = "an array of Python objects" if "pickle" in str(error) else f"damage: {error}"
+    raise CalibrationError(
+        "the samples cannot be read",
+        where=str(file),
+        expected="an .npz file of plain arrays",
+        found=found,
+        remedy=_REMEDY,
+    )
+
+
+def _key(file: Path, index: int, value: Value, keys: Sequence[str]) -> str:
+    for key in (value.name, f"in{index}"):
+        if key in keys:
+            return key
+    raise CalibrationError(
+        f"there are no samples for the input {value.name!r}",
+        where=str(file),
+        expected=f"an array called {f'in{index}'!r} or {value.name!r}",
+        found=", ".join(repr(key) for key in keys[:8]) or "an empty file",
+        remedy=_REMEDY,
+    )
+
+
+def _checked(file: Path, key: str, array: AnyArray, value: Value) -> AnyArray:
+    where = f"{file}: array {key!r}"
+    shape = value.shape
+    if array.ndim == len(shape) and shape[:1] == (1,):
+        full = array.shape[1:] == shape[1:]
+        array = array[:, None] if full else array
+    if array.shape[1:] != shape or array.ndim != len(shape) + 1:
+        raise CalibrationError(
+            "samples of the wrong shape",
+            where=where,
+            expected=f"[samples, {', '.join(str(d) for d in shape)}]",
+            found=f"{list(array.shape)}",
+            remedy="Give every sample as the model's input takes it, batch 1",
+        )
+    if not len(array):
+        raise CalibrationError(
+            "no samples",
+            where=where,
+            expected="at least one sample",
+            found="an empty array",
+            remedy="Give a few hundred typical samples",
+        )
+    target = np.dtype(value.dtype)
+    integer = target.kind in "iu"
+    if array.dtype.kind not in ("iub" if integer else "iubf"):
+        raise CalibrationError(
+            "samples of the wrong type",
+            where=where,
+            expected=f"{target} values",
+            found=f"{array.dtype}",
+            remedy="Convert them as the model's input takes them",
+        )
+    if integer:
+        info, low, high = np.iinfo(target), int(array.min()), int(array.max())
+        if low < info.min or high > info.max:
+            raise CalibrationError(
+                "samples out of range",
+                where=where,
+                expected=f"{target} values, {info.min} to {info.max}",
+                found=f"{low} to {high}",
+                remedy="Quantise them with the scale and zero point of the model's input",
+            )
+        return array.astype(target)
+    with np.errstate(over="ignore"):
+        converted = array.astype(target)
+    bad = int(np.count_nonzero(~np.isfinite(converted)))
+    if bad:
+        first = int(np.argwhere(~np.isfinite(converted))[0][0])
+        raise CalibrationError(
+            "samples with NaN or infinity",
+            where=where,
+            expected="finite numbers",
+            found=f"{bad} that are not, the first in sample {first}",
+            remedy="Clean the data",
+        )
+    return converted
+
+
+class _Collector:
+    """Gathers one tensor's :class:`Observed`; the same share of every sample is kept."""
+
+    def __init__(self, samples: int) -> None:
+        self._quota = max(64, math.ceil(SAMPLE / samples))
+        self._random = np.random.default_rng(20260101)
+        self._kept: list[FloatArray] = []
+        self._low, self._high, self._count = math.inf, -math.inf, 0
+
+    def add(self, name: str, array: AnyArray) -> None:
+        values = array.astype(np.float32).ravel()
+        if not values.size:
+            return
+        if not np.all(np.isfinite(values)):
+            raise CalibrationError(
+                "the model computes NaN or infinity for a sample",
+                where=f"tensor {name!r}",
+                expected="finite numbers",
+                found="NaN or infinity",
+                remedy="Give samples as the model was trained on: scaled alike",
+            )
+        self._low = min(self._low, float(values.min()))
+        self._high = max(self._high, float(values.max()))
+        self._count += values.size
+        if values.size > self._quota:
+            values = values[self._random.integers(0, values.size, self._quota)]
+        self._kept.append(values)
+
+    def result(self) -> Observed:
+        if not self._count:
+            return Observed(0.0, 0.0, 0, np.zeros(1, np.float32))
+        extremes = np.array([self._low, self._high], np.float32)
+        return Observed(self._low, self._high, self._count, np.concatenate([*self._kept, extremes]))
+
+
+def calibrate(
+    source: Source,
+    tensors: Sequence[str],
+    samples: Mapping[str, AnyArray],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Observed]:
+    """Run the model as it is in ONNX Runtime and watch tensors.
+
+    Parameters
+    ----------
+    tensors : what to watch: any computed tensors or model inputs of known type
+    samples : of :func:`load_samples`
+    progress : called with the number of samples done and their total
+
+    Raises
+    ------
+    CalibrationError
+        If ONNX Runtime cannot run the model, or a tensor becomes NaN or infinite.
+    """
+    total = len(next(iter(samples.values())))
+    collectors = {name: _Collector(total) for name in tensors}
+    watched = [name for name in collectors if name not in samples]
+    session = _session(source, watched)
+    for index in range(total):
+        feed = {name: array[index] for name, array in samples.items()}
+        if session is not None:
+            try:
+                results = session.run(watched, feed)
+            # ONNX Runtime's exceptions have no common public base.
+            except Exception as error:
+                raise _cannot_run(source, error) from error
+            feed = {**feed, **dict(zip(watched, results, strict=True))}
+        for name, collector in collectors.items():
+            collector.add(name, feed[name])
+        if progress is not None:
+            progress(index + 1, total)
+    return {name: collector.result() for name, collector in collectors.items()}
+
+
+def _session(source: Source, watched: Sequence[str]) -> onnxruntime.InferenceSession | None:
+    """A session that returns the watched tensors; None if there are none."""
+    if not watched:
+        return None
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    del model.graph.output[:]
+    for name in watched:
+        value = source.values.get(name)
+        if value is None:
+            raise CalibrationError(
+                "a tensor of unknown shape cannot be watched",
+                where=f"tensor {name!r}",
+                expected="a tensor whose shape is known",
+                found="none",
+                remedy="Cut the model elsewhere",
+            )
+        info = helper.make_tensor_value_info(name, elem_type_of(value.dtype), list(value.shape))
+        model.graph.output.append(info)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # as above
+        raise _cannot_run(source, error) from error
+
+
+def _cannot_run(source: Source, error: Exception) -> CalibrationError:
+    return CalibrationError(
+        "ONNX Runtime cannot run the model",
+        where=str(source.path),
+        expected="a model whose nodes ONNX Runtime knows",
+        found=" ".join(str(error).split())[:400].rstrip("."),
+        remedy="Check that onnxruntime alone runs the model",
+    )
