@@ -103,6 +103,11 @@ class UdpPort:
         self._buffer = bytearray(1 << 16)
         self.address: Address = self._socket.getsockname()
 
+    @property
+    def sends_trains(self) -> bool:
+        """Whether the kernel has cut every train so far."""
+        return self._trains
+
     def fileno(self) -> int:
         """For ``select``."""
         return self._socket.fileno()
