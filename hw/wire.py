@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wire format, version 1: the header in front of tensor bytes in a UDP datagram.
 
-:data:`FIELDS` is the only definition. The codec here, the RTL parser (:mod:`midwire.hw.nic.header`), the
-C++ constants and the table in ``docs/wire-format.md`` come from it.
+:data:`FIELDS` is the only definition. The codec here, the RTL parser (:mod:`midwire.hw.nic.header`),
+the C++ constants and the table in ``docs/wire-format.md`` come from it.
 
 Rules, cited by tests as W1 to W5:
 
-W1. The header is 64 bytes in network order. Its CRC is CRC-32C (Castagnoli) over the 64 bytes with the
-    CRC field zero, as in SCTP.
-W2. A tensor is cut into fragments ``0 .. count - 1``, in order, edge to edge. Every fragment but the last
-    carries a multiple of 64 bytes; the last one, and only it, has the flag ``last``.
+W1. The header is 64 bytes in network order. Its CRC is CRC-32C (Castagnoli) over the 64 bytes with
+    the CRC field zero, as in SCTP.
+W2. A tensor is cut into fragments ``0 .. count - 1``, in order, edge to edge. Every fragment but the
+    last carries a multiple of 64 bytes; the last one, and only it, has the flag ``last``.
 W3. A hop that executes puts the result in place of the tensor: flag ``result``, ``cursor`` plus one,
     ``cycles`` and flag ``telemetry``; the flag ``declined`` and its reason go.
-W4. A hop that is asked to execute and cannot sets ``declined`` and ``reason`` and sends the tensor on.
-W5. A hop that changed a header takes 1 from ``hop_limit`` and the microseconds that it used from
+W4. A hop that is asked to execute and cannot sets ``declined`` and ``reason``, and sends the tensor on.
+W5. A hop that changes a header takes 1 from ``hop_limit`` and the microseconds that it used from
     ``deadline_us`` (not below 0). Bits that it does not know are sent on as they came.
 
 Errors::
@@ -302,7 +302,8 @@ def encode(header: Header) -> bytes:
 def decode(data: bytes | bytearray | memoryview) -> Header:
     """Read the header at the start of a datagram.
 
-    Reserved bits are not looked at (W5). Whether the payload fits is :func:`check_fragment`'s question.
+    Reserved bits are not looked at (W5). Whether the payload fits is :func:`check_fragment`'s
+    question.
 
     Raises
     ------
@@ -404,9 +405,9 @@ def fragment_bytes(mtu: int = DEFAULT_MTU) -> int:
 class Fragment(NamedTuple):
     """A piece of a tensor: its place, and a view of its bytes."""
 
-    index: int
-    count: int
-    offset: int
+    number: int
+    of: int
+    start: int
     data: memoryview
 
 
@@ -439,8 +440,8 @@ def datagrams(
     Parameters
     ----------
     header : Header
-        All but ``last``, ``fragment_index``, ``fragment_count``, ``offset`` and ``total_bytes``, which
-        are filled in.
+        All but ``last``, ``fragment_index``, ``fragment_count``, ``offset`` and ``total_bytes``,
+        which are filled in.
     tensor : bytes-like, C-contiguous
     mtu : int
     """
@@ -450,10 +451,10 @@ def datagrams(
             encode(
                 replace(
                     header,
-                    last=piece.index + 1 == piece.count,
-                    fragment_index=piece.index,
-                    fragment_count=piece.count,
-                    offset=piece.offset,
+                    last=piece.number + 1 == piece.of,
+                    fragment_index=piece.number,
+                    fragment_count=piece.of,
+                    offset=piece.start,
                     total_bytes=total,
                 )
             )

@@ -106,8 +106,9 @@ def test_short_datagrams(size: int) -> None:
         wire.decode(wire.encode(GOLDEN_HEADER)[:size])
 
 
-def sealed(data: bytes) -> bytes:
-    return data[:60] + google_crc32c.value(data[:60] + bytes(4)).to_bytes(4, "big")
+def sealed(data: bytearray) -> bytes:
+    head = bytes(data[:60])
+    return head + google_crc32c.value(head + bytes(4)).to_bytes(4, "big")
 
 
 def test_unknown_enum_values_are_named() -> None:
@@ -167,7 +168,7 @@ def test_w2_fragments(tensor: bytes, mtu: int) -> None:
     for datagram, piece in zip(sent, pieces, strict=True):
         header = wire.decode(datagram)
         assert datagram[wire.HEADER_BYTES :] == piece.data
-        assert (header.fragment_index, header.offset) == (piece.index, piece.offset)
+        assert (header.fragment_index, header.offset) == (piece.number, piece.start)
         assert len(datagram) + 20 + 8 + wire.TAG_BYTES <= mtu
         wire.check_fragment(header, len(piece.data))
 
