@@ -13,6 +13,7 @@ pytest on every core. Arguments go to pytest: ``python3 tests/run.py -k window``
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -48,9 +49,16 @@ def environment() -> Path:
     else:
         python = ROOT / ".venv" / "bin" / "python"
         if not python.exists():
+            print("+ making .venv", flush=True)
             subprocess.run([sys.executable, "-m", "venv", str(ROOT / ".venv")], check=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "--editable", ".[test]"]
-    subprocess.run(install, cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
+    # Installed again only when what is asked for has changed, so that later runs need no network.
+    stamp = python.parent.parent / "midwire-tests.sha256"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest() + f" {ROOT}\n"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        print("+ pip install --editable '.[test]'", flush=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--editable", ".[test]"]
+        subprocess.run(install, cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
+        stamp.write_text(wanted, encoding="utf-8")
     return python.parent
 
 
@@ -64,7 +72,11 @@ def main(arguments: list[str]) -> int:
         print(f"The tests need what is missing here: sudo apt-get install {' '.join(packages)}")
         return 2
     lint = "--lint" in arguments
-    bin_folder = environment()
+    try:
+        bin_folder = environment()
+    except subprocess.CalledProcessError as error:
+        print(f"This failed, see above: {' '.join(error.cmd)}")
+        return 2
     path = os.pathsep.join([str(bin_folder), os.environ.get("PATH", os.defpath)])
     workers = str(min(os.cpu_count() or 1, MOST_WORKERS))
     rest = [a for a in arguments if a != "--lint"]
