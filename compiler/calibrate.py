@@ -33,8 +33,8 @@ def load_samples(path: str | os.PathLike[str], inputs: Sequence[Value]) -> dict[
     """Read samples of the model's inputs.
 
     Keys are ``in0, in1, ...`` or the inputs' names; others (labels, reference outputs) are left
-    alone. The first axis counts samples, each of which has the model's own batch axis; where that is
-    1, it may be left out.
+    alone. The first axis counts samples, each of which has the model's own batch axis; where that
+    is 1, it may be left out.
 
     Returns
     -------
