@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ``midwire`` command.
 
-How a sub-command gets here: an entry point in the group ``midwire.commands`` of ``pyproject.toml``, name
-to ``module:function``. The function is a plain one with annotated parameters, as typer wants them, and
-follows the rules of :mod:`midwire.hw.console`. Only the chosen command's module is imported, so that an
-edge or cloud process never loads Amaranth or the compiler, and this module never names them (the import
-direction holds). ``midwire --help`` reads the first line of each function's docstring from its source
-without importing it. So a new command is a function and a line in ``pyproject.toml``, then
-``pip install -e .`` again, because entry points are installed metadata. Other packages can add commands
-in the same way. Exit statuses and the look of errors are decided here, once, for all commands.
+How a sub-command gets here: an entry point in the group ``midwire.commands`` of ``pyproject.toml``,
+name to ``module:function``. The function is a plain one with annotated parameters, as typer wants
+them, and follows the rules of :mod:`midwire.hw.console`. Only the chosen command's module is
+imported, so that an edge or cloud process never loads Amaranth or the compiler, and this module
+never names them (the import direction holds). ``midwire --help`` reads the first line of each
+function's docstring from its source without importing it. So a new command is a function and a line
+in ``pyproject.toml``, then ``pip install -e .`` again, because entry points are installed metadata.
+Other packages can add commands in the same way. Exit statuses and the look of errors are decided
+here, once, for all commands.
 """
 
 from __future__ import annotations
@@ -125,8 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report_error(
             error,
             as_json=as_json,
-            message=f"{type(error).__name__}: {error}. This is a defect of midwire; the lines above "
-            "say where it happened.",
+            message=f"{type(error).__name__}: {error}. This is a defect of midwire; the lines "
+            "above say where it happened.",
         )
         return FAILURE
     return status if isinstance(status, int) else SUCCESS

@@ -8,8 +8,8 @@ R1. Every request ends in exactly one outcome, a reply or a typed error, before 
 R2. A request is sent again, flagged as such, when nothing has come for a share of its time; at most
     ``retries`` times. Inference has no side effects, so being executed twice does no harm.
 R3. At most ``window`` requests are under way; the next one starts when one ends.
-R4. Request ids start at random and count up: a reply to an earlier run, or a second reply, is counted
-    and forgotten.
+R4. Request ids have a random high half and count up: a reply to an earlier run, or a second reply,
+    is counted and forgotten.
 R5. A bad datagram is counted and changes nothing.
 """
 
@@ -19,19 +19,23 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..hw import wire
 from ..hw.bundle import AnyArray, Bundle
+from ..hw.wire import Header, MessageType, WireError
 from . import message
 from .errors import DeadlineError, RefusedError, RequestError, UnreachableError
-from .message import Header
 from .parts import fingerprint, load_part, to_bytes
 from .reassembly import Reassembler
 from .udp import LOOPBACK, Address, UdpPort, format_address
 
 GUARD = 0.05
 """Share of the deadline that is kept for saying that it will not be met (R1)."""
+
+MAX_DEADLINE_US = (1 << 32) - 1
+"""The header has 32 bits for it."""
 
 REFUSED_PAUSE_SECONDS = 0.1
 """Pause before the next try where nobody listens; long enough for a node to be started again."""
@@ -60,7 +64,7 @@ class Outcome:
     Attributes
     ----------
     executed_by : ``"nic"`` or ``"cloud"``: who ran the slice
-    declined : reason why a hop did not execute it; 0 if none did decline
+    declined : reason why a hop did not execute it; empty if none declined
     cycles : that the slice took in the hop that executed it
     slice_sha256 : fingerprint of the slice's outputs; equal bits, equal fingerprint
     wire_bytes : tensor bytes that left the edge, once
@@ -73,7 +77,7 @@ class Outcome:
     outputs: dict[str, AnyArray] | None
     error: RequestError | None
     executed_by: str
-    declined: int
+    declined: str
     cycles: int
     slice_sha256: str
     wire_bytes: int
@@ -107,7 +111,7 @@ class EdgeClient:
     retries : how often a request is sent again at most
     window : requests under way at most
     tenant : number that steering tables match
-    fragment_bytes : tensor bytes in one datagram, a multiple of 64
+    mtu : of IP on the way to the first hop, in bytes
     """
 
     def __init__(
@@ -120,7 +124,7 @@ class EdgeClient:
         retries: int = 2,
         window: int = 1,
         tenant: int = 0,
-        fragment_bytes: int = message.FRAGMENT_BYTES,
+        mtu: int = wire.DEFAULT_MTU,
         threads: int = 1,
     ) -> None:
         self._bundle = bundle
@@ -129,10 +133,11 @@ class EdgeClient:
         self._retries = retries
         self._window = window
         self._tenant = tenant
-        self._fragment_bytes = fragment_bytes
+        self._mtu = mtu
+        wire.fragment_bytes(mtu)  # raises if it is too small
         self.part = load_part(bundle, "edge", threads)
         self._pending: dict[int, _Pending] = {}
-        self._next_id = secrets.randbits(63)
+        self._next_id = secrets.randbits(32) << 32
         self.counters: Counter[str] = Counter()
         self._reassembler = Reassembler(self._expected, slots=4 * window, timeout=deadline)
         self._port = UdpPort(bind, target)
@@ -151,9 +156,8 @@ class EdgeClient:
 
         Raises
         ------
-        DataError
-            If a sample does not fit the model: such a request is not accepted, and the others that are
-            under way are given up with it.
+        DataError If a sample does not fit the model: such a request is not accepted, and the others
+            that are under way are given up with it.
         """
         waiting = iter(requests)
         more = True
@@ -183,15 +187,14 @@ class EdgeClient:
         started = time.monotonic()
         manifest = self._bundle.manifest
         tensors = to_bytes(manifest.inputs, self.part.run(request.inputs))
-        self._next_id = (self._next_id + 1) & ((1 << 64) - 1)
+        self._next_id = self._next_id >> 32 << 32 | (self._next_id + 1) % (1 << 32)
         deadline = started + self._deadline
         give_up = started + self._deadline * (1 - GUARD)
-        header = message.request_header(
+        header = Header(
             model_hash=self._bundle.model_hash,
             request_id=self._next_id,
             tenant=self._tenant,
             may_execute=request.may_execute,
-            specs=manifest.inputs,
         )
         pending = _Pending(request, header, tensors, started, give_up, deadline, started)
         self._pending[self._next_id] = pending
@@ -201,19 +204,19 @@ class EdgeClient:
     def _send(self, pending: _Pending) -> None:
         """Send all fragments; plan when to send them again (R2)."""
         now = time.monotonic()
-        header = message.for_attempt(
-            pending.header,
-            resend=pending.attempts > 0,
-            deadline_us=int((pending.deadline - now) * 1e6),
+        left_us = max(1, int((pending.deadline - now) * 1e6))
+        header = replace(
+            pending.header, resend=pending.attempts > 0, deadline_us=min(left_us, MAX_DEADLINE_US)
         )
         pending.attempts += 1
         if pending.attempts > 1:
             self.counters["resent"] += 1
         left = self._retries + 2 - pending.attempts
         pending.resend = now + max(0.0, pending.give_up - now) / left
-        train, size = message.train(header, pending.tensors, self._fragment_bytes)
+        specs = self._bundle.manifest.inputs
         try:
-            self._port.send_train(train, size, self._target)
+            for train, size in message.tensor_trains(header, pending.tensors, specs, self._mtu):
+                self._port.send_train(train, size, self._target)
         except ConnectionRefusedError:
             self._refused()
         except OSError as error:
@@ -283,10 +286,10 @@ class EdgeClient:
     def _take(self, datagram: memoryview, source: Address) -> Outcome | None:
         try:
             header, payload = message.parse(datagram)
-        except message.BadDatagramError as error:
-            self.counters[f"bad_{error.reason}"] += 1  # R5
+        except WireError as error:
+            self.counters[message.reason_of(error)] += 1  # R5
             return None
-        if header.message_type not in (message.REPLY, message.ERROR):
+        if header.message_type not in (MessageType.REPLY, MessageType.ERROR):
             self.counters["not_for_the_edge"] += 1
             return None
         pending = self._pending.get(header.request_id)
@@ -297,7 +300,7 @@ class EdgeClient:
         if whole is None:
             return None
         try:
-            if header.message_type == message.ERROR:
+            if header.message_type == MessageType.ERROR:
                 return self._end(
                     header.request_id,
                     error=RefusedError(
@@ -309,8 +312,8 @@ class EdgeClient:
                     ),
                 )
             outputs, about = message.unpack_reply(whole.tensors[0])
-        except message.BadDatagramError as error:
-            self.counters[f"bad_{error.reason}"] += 1
+        except WireError as error:
+            self.counters[message.reason_of(error)] += 1
             return None
         return self._end(header.request_id, header=header, outputs=outputs, about=about)
 
@@ -332,8 +335,8 @@ class EdgeClient:
             outputs=outputs,
             error=error,
             executed_by=(about or {}).get("executed_by", ""),
-            declined=message.decline_reason(header) if header is not None else 0,
-            cycles=header.cycles if header is not None else 0,
+            declined=header.reason.name.lower() if header is not None and header.declined else "",
+            cycles=header.cycles if header is not None and header.telemetry else 0,
             slice_sha256=(about or {}).get("slice_sha256", ""),
             wire_bytes=sum(map(len, pending.tensors)),
             attempts=pending.attempts,

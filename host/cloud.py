@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cloud process: the last layers, and every slice that was not executed on the way.
 
-A message comes from the last hop with the slice cursor in its header. Cursor 0 means that no hop executed
-the slice (declined, or no NIC on the path): ``slice.onnx`` runs here, to the same bits, then
-``cloud.onnx``. The reply goes back to where the message came from: a hop on the path hands it on to the
-edge, so the cloud needs no list of edges.
+A message comes from the last hop with the slice cursor in its header. Cursor 0 means that no hop
+executed the slice (declined, or no NIC on the path): ``slice.onnx`` runs here, to the same bits,
+then ``cloud.onnx``. The reply goes back to where the message came from: a hop on the path hands it
+on to the edge, so the cloud needs no list of edges.
 
-A bad datagram is counted and forgotten. A good request that cannot be served gets a typed error. Nothing
-here stops the process but its own end.
+A bad datagram is counted and forgotten. A good request that cannot be served gets a typed error.
+Nothing here stops the process but its own end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +24,8 @@ import typer
 
 from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
+from ..hw.wire import Header, MessageType, WireError
 from . import message
-from .message import Header
 from .parts import fingerprint, from_bytes, load_part, to_bytes
 from .reassembly import Message, Reassembler
 from .udp import Address, UdpPort, format_address, parse_address
@@ -84,10 +83,10 @@ class CloudNode:
         self._counters["datagrams"] += 1
         try:
             header, payload = message.parse(datagram)
-        except message.BadDatagramError as error:
-            self._counters[f"bad_{error.reason}"] += 1
+        except WireError as error:
+            self._counters[message.reason_of(error)] += 1
             return
-        if header.message_type != message.TENSOR:
+        if header.message_type != MessageType.TENSOR:
             self._counters["not_for_the_cloud"] += 1
             return
         if header.model_hash != self._bundle.model_hash:
@@ -131,17 +130,16 @@ class CloudNode:
             return
         self._counters["by_nic" if by_nic else "by_cloud"] += 1
         self._counters["microseconds"] += int((time.monotonic() - started) * 1e6)
-        self._reply(message.reply_header(request.header), payload, request.source)
+        self._reply(request.header, MessageType.REPLY, payload, request.source)
 
     def _refuse(self, header: Header, to: Address, why: str) -> None:
         self._counters["refused"] += 1
-        payload = message.pack_error(why)
-        self._reply(replace(message.reply_header(header), message_type=message.ERROR), payload, to)
+        self._reply(header, MessageType.ERROR, message.pack_error(why), to)
 
-    def _reply(self, header: Header, payload: bytes, to: Address) -> None:
-        train, size = message.train(header, [payload])
+    def _reply(self, request: Header, kind: MessageType, payload: bytes, to: Address) -> None:
         try:
-            self._port.send_train(train, size, to)
+            for train, size in message.trains(message.answer_header(request, kind), [payload]):
+                self._port.send_train(train, size, to)
         except OSError:
             self._counters["reply_failed"] += 1  # the edge asks again
 
@@ -170,9 +168,7 @@ def cloud(
     """
     console = Console(as_json)
     with UdpPort(parse_address(listen, "--listen")) as port:
-        node = CloudNode(
-            Bundle.load(bundle), port, slots=slots, timeout=timeout, threads=threads
-        )
+        node = CloudNode(Bundle.load(bundle), port, slots=slots, timeout=timeout, threads=threads)
         at = format_address(port.address)
         console.event(
             {"event": "ready", "node": "cloud", "listen": at, "pid": os.getpid()},

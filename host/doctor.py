@@ -119,7 +119,9 @@ def doctor(as_json: JsonFlag = False) -> None:
         mark = "ok" if check.ok else ("--" if check.name in OPTIONAL else "NO")
         remedy = "" if check.ok else f"\n{'':{width + 6}}to get it: {check.remedy}"
         lines.append(f"{mark}  {check.name:{width}}  {check.found}{remedy}")
-    lines.append("ready for `midwire demo`" if ready else "`midwire demo` cannot run yet: see NO above")
+    lines.append(
+        "ready for `midwire demo`" if ready else "`midwire demo` cannot run yet: see NO above"
+    )
     console.result(
         {
             "ready": ready,

@@ -17,7 +17,7 @@ import typer
 from ..hw.bundle import AnyArray, Bundle
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
-from . import message
+from ..hw.wire import DEFAULT_MTU
 from .client import EdgeClient, Outcome, Request
 from .parts import describe, random_samples, read_samples
 from .udp import format_address, parse_address
@@ -137,17 +137,15 @@ def edge(
     window: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at most.")] = 1,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant number.")] = 0,
     bind: Annotated[str, typer.Option(help="Local address.")] = "127.0.0.1:0",
-    fragment: Annotated[
-        int, typer.Option(min=64, max=8832, help="Tensor bytes in a datagram, a multiple of 64.")
-    ] = message.FRAGMENT_BYTES,
+    mtu: Annotated[
+        int, typer.Option(min=172, max=9000, help="MTU towards the first hop, in bytes.")
+    ] = DEFAULT_MTU,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the edge node: stream samples through NIC and cloud.
 
     With --json, one line an outcome between the ready line and the summary.
     """
-    if fragment % 64:
-        raise typer.BadParameter(f"{fragment} is not a multiple of 64", param_hint="--fragment")
     if (inputs is None) == (random == 0):
         raise typer.BadParameter("give either --inputs or --random", param_hint="--inputs")
     console = Console(as_json)
@@ -161,7 +159,7 @@ def edge(
         retries=retries,
         window=window,
         tenant=tenant,
-        fragment_bytes=fragment,
+        mtu=mtu,
     ) as client:
         if inputs is not None:
             samples = read_samples(inputs, client.part)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The three parts of a split model in ONNX Runtime.
 
-Nodes do no arithmetic of their own: quantising, dequantising and reordering are inside ``edge.onnx`` and
-``cloud.onnx``. Between the parts go wire tensors, one axis, in stream order.
+Nodes do no arithmetic of their own: quantising, dequantising and reordering are inside
+``edge.onnx`` and ``cloud.onnx``. Between the parts go wire tensors, one axis, in stream order.
 """
 
 from __future__ import annotations
@@ -59,8 +59,11 @@ class Part:
                 remedy="Compile the bundle again, or update onnxruntime",
             ) from error
         self.inputs: list[tuple[str, tuple[int, ...], npt.DTypeLike]] = [
-            (item.name, tuple(size if isinstance(size, int) else 1 for size in item.shape),
-             _DTYPES[item.type])
+            (
+                item.name,
+                tuple(size if isinstance(size, int) else 1 for size in item.shape),
+                _DTYPES[item.type],
+            )
             for item in self._session.get_inputs()
         ]
         self.outputs: list[str] = [item.name for item in self._session.get_outputs()]

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes that say when they are ready, and never outlive their parent.
 
-A child is a ``midwire`` command with ``--json``: it writes one JSON object a line, the ready line first.
-It runs in a session of its own, so Ctrl-C in the terminal reaches the parent only, which then stops its
-children in order; should the parent be killed, the kernel (or, where it cannot, a watching thread) tells
-the child.
+A child is a ``midwire`` command with ``--json``: it writes one JSON object a line, the ready line
+first. It runs in a session of its own, so Ctrl-C in the terminal reaches the parent only, which
+then stops its children in order; should the parent be killed, the kernel (or, where it cannot, a
+watching thread) tells the child.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@
 
 Rules, cited by tests as A1 to A5:
 
-A1. A message is all tensors of one request at one slice cursor from one sender; it comes out once, when
-    every byte of every tensor has come in exactly one fragment.
-A2. A fragment that contradicts itself, what is already there, or the size that the model says, is dropped
-    and counted; nothing is allocated before the size is known to be right.
+A1. A message is all tensors of one request at one slice cursor from one sender; it comes out once,
+    when every byte of every tensor has come in exactly one fragment.
+A2. A fragment that contradicts itself, what is already there, or the size that the model says, is
+    dropped and counted; nothing is allocated before the size is known to be right.
 A3. A fragment that has come before is dropped and counted as a duplicate, and does no harm.
 A4. At most ``slots`` messages are under way; the oldest gives way to a new one and is counted.
 A5. A message that is not whole after ``timeout`` seconds is dropped and counted.

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A UDP socket that sends and receives trains of datagrams.
 
-A tensor is many datagrams of one size. Linux cuts a train in the kernel (UDP_SEGMENT) and joins one on
-its way in (UDP_GRO), so that Python does not work per datagram; elsewhere, and where the kernel refuses,
-datagrams go one by one.
+A tensor is many datagrams of one size. Linux cuts a train in the kernel (UDP_SEGMENT) and joins one
+on its way in (UDP_GRO), so that Python does not work per datagram; elsewhere, and where the kernel
+refuses, datagrams go one by one.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class UdpPort:
 
         Raises
         ------
-        OSError
-            As the socket's own; ConnectionRefusedError if ``to`` is the peer and nobody listens there.
+        OSError As the socket's own; ConnectionRefusedError if ``to`` is the peer and nobody listens
+            there.
         """
         view = memoryview(data)
         step = min(MAX_TRAIN_SEGMENTS, MAX_TRAIN_BYTES // size) * size

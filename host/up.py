@@ -4,15 +4,15 @@
 
 ::
 
-    bundle = "digits.bundle"        # paths are relative to this file
+    bundle = "digits.bundle"  # paths are relative to this file
 
-    [cloud]                         # every table takes the options of its command, as in --help
-    listen = "127.0.0.1:0"          # 0: any free port; the others are told which
+    [cloud]  # every table takes the options of its command, as in --help
+    listen = "127.0.0.1:0"  # 0: any free port; the others are told which
 
-    [nic]                           # leave it out, and the edge talks to the cloud
+    [nic]  # leave it out, and the edge talks to the cloud
     listen = "127.0.0.1:0"
 
-    [edge]                          # leave it out, and the others run until Ctrl-C
+    [edge]  # leave it out, and the others run until Ctrl-C
     inputs = "heldout.npz"
     decline = [17]
 """
@@ -48,7 +48,7 @@ OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         "window": int,
         "tenant": int,
         "bind": str,
-        "fragment": int,
+        "mtu": int,
     },
 }
 """Keys of each table and what they hold; they become the options of the commands."""
@@ -134,9 +134,7 @@ def up(
     console = Console(as_json)
     bundle, nodes = read_topology(topology)
     failed = False
-    with Topology(
-        bundle, console, cloud=nodes.get("cloud", ()), nic=nodes.get("nic")
-    ) as running:
+    with Topology(bundle, console, cloud=nodes.get("cloud", ()), nic=nodes.get("nic")) as running:
         console.event(
             {"event": "ready", "node": "up", "target": running.target, "nodes": running.nodes},
             f"up: send to {running.target}; Ctrl-C stops everything",

@@ -4,11 +4,13 @@
 
 Rules, cited by tests as C1 to C4:
 
-C1. With ``--json``, a command writes JSON objects to standard output and nothing else: one object for a
-    command that ends by itself; one object a line, the ready line first, for one that keeps running.
+C1. With ``--json``, a command writes JSON objects to standard output and nothing else: one object
+    for a command that ends by itself; one object a line, the ready line first, for one that keeps
+    running.
 C2. Progress and logs go to standard error, always.
 C3. Exit status 0 means success, 1 an error or a failed check, 2 wrong usage, 130 interrupted.
-C4. An error is one paragraph on standard error; with ``--json``, ``{"error": {...}}`` on standard output.
+C4. An error is one paragraph on standard error; with ``--json``, ``{"error": {...}}`` on standard
+    output.
 
 A command is a plain function with annotated parameters (typer's rules); among them, by convention,
 ``as_json: JsonFlag = False``::
@@ -19,8 +21,8 @@ A command is a plain function with annotated parameters (typer's rules); among t
         console.say("reading", str(model))
         console.result({"nodes": [...]}, "4 of 5 nodes are supported")
 
-It raises :class:`~.errors.MidwireError` for what the user can act on, and ``typer.Exit(1)`` after its
-result where a check failed.
+It raises :class:`~.errors.MidwireError` for what the user can act on, and ``typer.Exit(1)`` after
+its result where a check failed.
 """
 
 from __future__ import annotations
