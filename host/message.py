@@ -64,7 +64,7 @@ def reason_of(error: WireError) -> str:
 def trains(
     header: Header, tensors: Sequence[bytes], mtu: int = wire.DEFAULT_MTU
 ) -> Iterator[tuple[bytes, int]]:
-    """Datagrams of all tensors of a message: for each tensor, the train and the size of a datagram."""
+    """Datagrams of a message: for each tensor, the train and the size of one datagram."""
     size = wire.HEADER_BYTES + wire.fragment_bytes(mtu)
     for index, tensor in enumerate(tensors):
         of_tensor = replace(header, tensor_index=index, source_count=len(tensors))

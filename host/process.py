@@ -166,7 +166,7 @@ class Child:
         return status
 
     def stop(self) -> list[dict[str, Any]]:
-        """End the child, by force if it takes too long; returns the events that nobody has taken."""
+        """End the child, by force if it takes too long; returns the events not yet taken."""
         if self._process.poll() is None:
             self._process.terminate()
             try:

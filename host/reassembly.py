@@ -23,7 +23,7 @@ from ..hw.wire import Header
 from .udp import Address
 
 Sizes = Callable[[Header], Sequence[int] | None]
-"""Bytes of each tensor that a header's model, cursor and type allow; None if there is no such message."""
+"""Bytes of each tensor that a header's model, cursor and type allow; None if nothing does."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ refuses, datagrams go one by one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -94,10 +95,8 @@ class UdpPort:
             ) from error
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
-        try:
+        with contextlib.suppress(OSError):  # where it is unknown, datagrams come one by one
             self._socket.setsockopt(_SOL_UDP, _UDP_GRO, 1)
-        except OSError:
-            pass  # datagrams then come one by one
         self._peer = peer
         self._trains = True
         self._buffer = bytearray(1 << 16)

@@ -116,10 +116,10 @@ def _options(
                 words += [word for item in value for word in (f"--{key}", str(item))]
             else:
                 problems.append(f"[{name}] {key} = {value!r} is not a list of numbers")
-        elif not isinstance(value, str if kind is Path else kind) or isinstance(value, bool):
+        elif isinstance(value, bool) or not isinstance(value, str if kind is Path else kind):
             problems.append(f"[{name}] {key} = {value!r} is of the wrong type")
         else:
-            words += [f"--{key}", str(folder / value) if kind is Path else str(value)]
+            words += [f"--{key}", str(folder / str(value)) if kind is Path else str(value)]
     return words
 
 

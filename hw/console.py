@@ -51,7 +51,7 @@ SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def plain(value: Any) -> Any:
-    """The value in JSON's own types: numpy scalars and arrays, paths, tuples; no NaN or infinity."""
+    """The value in JSON's own types, numpy's and paths included; NaN and infinity are null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -99,7 +99,7 @@ class Console:
         self.event(data, text)
 
     def progress(self) -> Progress:
-        """A live progress display on standard error, which stays silent where that is not a terminal."""
+        """A live display on standard error, silent where that is not a terminal."""
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeElapsedColumn as Elapsed
