@@ -1,0 +1,444 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Folded convolution: a window, multiply-accumulate units, a requantiser, and credits.
+
+A dense layer is a convolution of 1 x 1 images. Nothing stalls inside: a pass starts only when a slot of the
+output FIFO is reserved for its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from . import kernels
+from .kernels import Geometry
+from .numeric import IntArray, Requantiser, bits_for
+from .requantize import Range, Requantize
+from .stream import Outlet, beat, beats
+from .timing import (
+    DEPTHWISE_LATENCY,
+    TREE_LEVELS,
+    Edge,
+    Schedule,
+    conv_latency,
+    outlet_depth,
+    tree_stages,
+)
+from .weights import Rom, pack_image
+from .window import Window
+
+
+class _Convolution(wiring.Component):
+    """What dense and depthwise convolutions share: memory, window, requantiser, output."""
+
+    _latency: int
+
+    def __init__(
+        self,
+        name: str,
+        window: Window,
+        *,
+        geometry: Geometry,
+        folds: int,
+        passes: int,
+        weight_lanes: int,
+        weight: Shape,
+        accumulator: Range,
+        requantize: Requantize,
+        out_lanes: int,
+        out: Shape,
+        pad_value: int,
+        depth: int | None,
+    ) -> None:
+        self._name = name
+        self._geometry = geometry
+        self._folds = folds
+        self._passes = passes
+        self._weight = Shape.cast(weight)
+        self._weight_lanes = weight_lanes
+        self._accumulator = _accumulator_shape(accumulator)
+        self._requantize = requantize
+        self._pad_value = pad_value
+        self._window = window
+        self._out = Shape.cast(out)
+        self._out_lanes = out_lanes
+        self._depth = outlet_depth(window.steps, self._latency) if depth is None else depth
+        super().__init__(
+            {"i": In(beats(window.shape, window.lanes)), "o": Out(beats(self._out, out_lanes))}
+        )
+
+    @property
+    def name(self) -> str:
+        """Prefix of the memory images' names."""
+        return self._name
+
+    @property
+    def geometry(self) -> Geometry:
+        """The window."""
+        return self._geometry
+
+    @property
+    def depth(self) -> int:
+        """Depth of the output FIFO."""
+        return self._depth
+
+    @property
+    def rows(self) -> int:
+        """Image rows in memory."""
+        return self._window.rows
+
+    @property
+    def steps(self) -> int:
+        """Cycles of a pass."""
+        return self._window.steps
+
+    @property
+    def weights_file(self) -> str:
+        """Name of the weights' memory image."""
+        return f"{self._name}_weights.hex"
+
+    def timing(self, schedule: Schedule, i: Edge, o: Edge) -> None:
+        """Add the timing process of this component between two edges."""
+        schedule.window(
+            self._name,
+            i,
+            o,
+            geometry=self._geometry,
+            folds=self._folds,
+            passes=self._passes,
+            steps=self.steps,
+            latency=self._latency,
+            rows=self.rows,
+            depth=self._depth,
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.window = window = self._window
+        m.submodules.requantize = requantize = self._requantize
+        m.submodules.outlet = outlet = Outlet(beat(self._out, self._out_lanes), self._depth)
+        width = self._weight_lanes * self._weight.width
+        words = self._window.steps * self._passes
+        m.submodules.weights = rom = Rom(width, words, self.weights_file)
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        wiring.connect(m, outlet.o, wiring.flipped(self.o))
+
+        at = Signal(range(words))
+        with m.If(window.step):
+            m.d.sync += at.eq(Mux(at == words - 1, 0, at + 1))
+        weights = Signal(data.ArrayLayout(self._weight, self._weight_lanes))
+        m.d.sync += weights.as_value().eq(rom.data)
+        m.d.comb += [
+            rom.addr.eq(at),
+            window.enable.eq(outlet.free),
+            outlet.take.eq(window.start),
+        ]
+        x = Signal(window.x.shape())
+        m.d.comb += x.eq(window.x)
+        sums, delay = self._sums(m, x, weights)
+        first, last, final = (
+            _delayed(m, getattr(window, flag), delay, flag) for flag in ("first", "last", "final")
+        )
+        for lane, total in enumerate(sums):
+            acc = Signal(self._accumulator, name=f"acc_{lane}")
+            m.d.sync += acc.eq(Mux(first, 0, acc) + total)
+            m.d.comb += requantize.acc0[lane].eq(acc)
+        m.d.sync += [requantize.valid.eq(last), requantize.final.eq(final)]
+        m.d.comb += [
+            outlet.write.eq(requantize.o_valid),
+            outlet.payload.data.eq(requantize.y),
+            outlet.payload.last.eq(requantize.o_final),
+        ]
+        return m
+
+    def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
+        """What each accumulator adds, and how many cycles after its operands."""
+        raise NotImplementedError
+
+
+class Conv(_Convolution):
+    """A dense convolution with ``pe`` x ``simd`` multipliers.
+
+    For each output pixel there are ``channels_out / pe`` passes of ``kh * kw * channels_in / simd`` cycles,
+    and each gives one beat of ``pe`` channels. The accumulator is ``sum(x * weight)`` of raw ``x``: what the zero
+    point adds belongs in the requantiser's offset.
+
+    Parameters
+    ----------
+    name : prefix of the memory images' names
+    geometry : the window
+    channels_in, channels_out : multiples of ``simd`` and ``pe``
+    pe, simd : output channels, input channels at a time
+    x, weight, out : shapes of an element
+    accumulator : closed range of every accumulator, over all channels
+    requantiser : parameters of rule N5, for ``channels_out`` channels
+    pad_value : what taps outside of the image read: the zero point of ``x``
+    rows : image rows in memory, default :func:`~midwire.hw.timing.window_rows`
+    depth : depth of the output FIFO, default just enough for full throughput
+
+    Members
+    -------
+    i : In(beats of ``simd`` elements ``x``)
+    o : Out(beats of ``pe`` elements ``out``)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        geometry: Geometry,
+        *,
+        channels_in: int,
+        channels_out: int,
+        pe: int,
+        simd: int,
+        x: Shape,
+        weight: Shape,
+        out: Shape,
+        accumulator: Range,
+        requantiser: Requantiser,
+        pad_value: int = 0,
+        rows: int | None = None,
+        depth: int | None = None,
+    ) -> None:
+        _check_fold("channels_in", channels_in, "simd", simd)
+        _check_fold("channels_out", channels_out, "pe", pe)
+        _check_channels(requantiser, channels_out)
+        self._channels = (channels_in, channels_out)
+        self._pe = pe
+        self._simd = simd
+        self._latency = conv_latency(simd)
+        folds, passes = channels_in // simd, channels_out // pe
+        super().__init__(
+            name,
+            Window(
+                x,
+                simd,
+                geometry,
+                folds=folds,
+                passes=passes,
+                order="dense",
+                pad_value=pad_value,
+                rows=rows,
+            ),
+            geometry=geometry,
+            folds=folds,
+            passes=passes,
+            weight_lanes=pe * simd,
+            weight=weight,
+            accumulator=accumulator,
+            requantize=Requantize(
+                requantiser, [accumulator], pe, out, f"{name}_requantize.hex"
+            ),
+            out_lanes=pe,
+            out=out,
+            pad_value=pad_value,
+            depth=depth,
+        )
+
+    @property
+    def pe(self) -> int:
+        """Output channels at a time."""
+        return self._pe
+
+    @property
+    def simd(self) -> int:
+        """Input channels at a time."""
+        return self._simd
+
+    def files(self, weights: npt.NDArray[Any]) -> dict[str, str]:
+        """Memory images by file name, for integer weights (O, kh, kw, I)."""
+        expected = (self._channels[1], *self._geometry.kernel, self._channels[0])
+        _check_weights(weights, expected)
+        image = self.image(weights, self._pe, self._simd, self._weight.width)
+        return {self.weights_file: image, **self._requantize.files}
+
+    @staticmethod
+    def image(weights: npt.NDArray[Any], pe: int, simd: int, bits: int) -> str:
+        """Weights (O, kh, kw, I) in the order of the memory.
+
+        One word for each (pass, ky, kx, fold); its lanes are (output channel, input channel).
+        """
+        outputs, kh, kw, inputs = weights.shape
+        split = weights.reshape(outputs // pe, pe, kh, kw, inputs // simd, simd)
+        return pack_image(split.transpose(0, 2, 3, 4, 1, 5).reshape(-1, pe * simd), bits)
+
+    def reference(self, x: npt.NDArray[Any], weights: npt.NDArray[Any]) -> IntArray:
+        """What the component computes, for integers (N, H, W, C)."""
+        accs = kernels.conv2d(x, weights, self._geometry, pad_value=self._pad_value)
+        return kernels.requantise(self._requantize.requantiser, accs)
+
+    def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
+        totals = []
+        for k in range(self._pe):
+            products: list[Value] = []
+            for n in range(self._simd):
+                product = Signal(_product(x[n], weights[k * self._simd + n]), name=f"product_{k}_{n}")
+                m.d.sync += product.eq(x[n] * weights[k * self._simd + n])
+                products.append(product)
+            totals.append(_tree(m, products, f"sum_{k}"))
+        return totals, 1 + tree_stages(self._simd)
+
+
+class Depthwise(_Convolution):
+    """A depthwise convolution: one tap of ``lanes`` channels each cycle.
+
+    For each output pixel there are ``channels / lanes`` passes of ``kh * kw`` cycles.
+
+    Parameters
+    ----------
+    channels : a multiple of ``lanes``
+    lanes : channels at a time, in and out
+
+    The others are those of :class:`Conv`.
+
+    Members
+    -------
+    i : In(beats of ``lanes`` elements ``x``)
+    o : Out(beats of ``lanes`` elements ``out``)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        geometry: Geometry,
+        *,
+        channels: int,
+        lanes: int,
+        x: Shape,
+        weight: Shape,
+        out: Shape,
+        accumulator: Range,
+        requantiser: Requantiser,
+        pad_value: int = 0,
+        rows: int | None = None,
+        depth: int | None = None,
+    ) -> None:
+        _check_fold("channels", channels, "lanes", lanes)
+        _check_channels(requantiser, channels)
+        self._channels = channels
+        self._lanes = lanes
+        self._latency = DEPTHWISE_LATENCY
+        folds = channels // lanes
+        super().__init__(
+            name,
+            Window(
+                x,
+                lanes,
+                geometry,
+                folds=folds,
+                passes=folds,
+                order="channelwise",
+                pad_value=pad_value,
+                rows=rows,
+            ),
+            geometry=geometry,
+            folds=folds,
+            passes=folds,
+            weight_lanes=lanes,
+            weight=weight,
+            accumulator=accumulator,
+            requantize=Requantize(
+                requantiser, [accumulator], lanes, out, f"{name}_requantize.hex"
+            ),
+            out_lanes=lanes,
+            out=out,
+            pad_value=pad_value,
+            depth=depth,
+        )
+
+    @property
+    def lanes(self) -> int:
+        """Channels at a time."""
+        return self._lanes
+
+    def files(self, weights: npt.NDArray[Any]) -> dict[str, str]:
+        """Memory images by file name, for integer weights (O, kh, kw, 1)."""
+        _check_weights(weights, (self._channels, *self._geometry.kernel, 1))
+        image = self.image(weights, self._lanes, self._weight.width)
+        return {self.weights_file: image, **self._requantize.files}
+
+    @staticmethod
+    def image(weights: npt.NDArray[Any], lanes: int, bits: int) -> str:
+        """Weights (O, kh, kw, 1) in the order of the memory: one word for each (fold, ky, kx)."""
+        outputs, kh, kw, _ = weights.shape
+        split = weights.reshape(outputs // lanes, lanes, kh, kw)
+        return pack_image(split.transpose(0, 2, 3, 1).reshape(-1, lanes), bits)
+
+    def reference(self, x: npt.NDArray[Any], weights: npt.NDArray[Any]) -> IntArray:
+        """What the component computes, for integers (N, H, W, C)."""
+        accs = kernels.conv2d(
+            x, weights, self._geometry, pad_value=self._pad_value, groups=self._channels
+        )
+        return kernels.requantise(self._requantize.requantiser, accs)
+
+    def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
+        totals = []
+        for k in range(self._lanes):
+            product = Signal(_product(x[k], weights[k]), name=f"product_{k}")
+            m.d.sync += product.eq(x[k] * weights[k])
+            totals.append(product)
+        return totals, 1
+
+
+def _accumulator_shape(ends: Range) -> Shape:
+    bits, signed = bits_for(*ends)
+    return Shape(bits, signed)
+
+
+def _product(a: Value, b: Value) -> Shape:
+    """Exact shape of a product."""
+    return (Value.cast(a) * Value.cast(b)).shape()
+
+
+def _tree(m: Any, terms: Sequence[Value], name: str) -> Value:
+    """Balanced sum with exact widths, with a register after every few levels."""
+    level = 0
+    while len(terms) > 1:
+        level += 1
+        pairs = [terms[k] + terms[k + 1] for k in range(0, len(terms) - 1, 2)]
+        terms = pairs + list(terms[len(pairs) * 2 :])
+        if level % TREE_LEVELS == 0 or len(terms) == 1:
+            registers = []
+            for k, term in enumerate(terms):
+                register = Signal(term.shape(), name=f"{name}_{level}_{k}")
+                m.d.sync += register.eq(term)
+                registers.append(register)
+            terms = registers
+    return terms[0]
+
+
+def _delayed(m: Any, value: Value, cycles: int, name: str) -> Value:
+    for k in range(cycles):
+        register = Signal(name=f"{name}_{k}")
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+def _check_fold(what: str, channels: int, by: str, lanes: int) -> None:
+    if lanes < 1 or channels < 1 or channels % lanes:
+        raise ValueError(
+            f"{what} must be a multiple of {by}, but {channels} is not one of {lanes}; "
+            f"choose a {by} that divides it"
+        )
+
+
+def _check_channels(requantiser: Requantiser, channels: int) -> None:
+    if requantiser.channels != channels:
+        raise ValueError(
+            f"the requantiser has parameters for {requantiser.channels} channels, "
+            f"the convolution has {channels}"
+        )
+
+
+def _check_weights(weights: npt.NDArray[Any], expected: tuple[int, ...]) -> None:
+    if weights.shape != expected:
+        raise ValueError(f"weights must have shape {expected} (O, kh, kw, I), not {weights.shape}")
+
+

@@ -1,0 +1,200 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Pooling: the largest value or the sum under a window, for each channel."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy.typing as npt
+from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from . import kernels
+from .kernels import Geometry
+from .numeric import IntArray, Requantiser, bits_for
+from .requantize import Requantize
+from .stream import Outlet, beat, beats
+from .timing import Edge, Schedule, outlet_depth, pool_latency
+from .window import Window
+
+Mode = Literal["max", "sum"]
+
+
+class Pool(wiring.Component):
+    """One tap of ``lanes`` channels each cycle; ``channels / lanes`` passes of ``kh * kw`` cycles a pixel.
+
+    Parameters
+    ----------
+    name : prefix of the memory image's name
+    geometry : the window
+    mode : "max" or "sum"
+    channels : a multiple of ``lanes``
+    lanes : channels at a time, in and out
+    x : shape of an element
+    requantiser : parameters of rule N5 for ``channels`` channels; without them the result is the largest value or
+        the sum itself
+    out : shape of the result; without it the narrowest that holds every result
+    pad_value : what taps outside of the image read, like any other value: the lowest ``x`` for "max" if they are
+        not to count
+    rows, depth : as for :class:`~midwire.hw.conv.Conv`
+
+    Members
+    -------
+    i : In(beats of ``lanes`` elements ``x``)
+    o : Out(beats of ``lanes`` elements ``out``)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        geometry: Geometry,
+        mode: Mode,
+        *,
+        channels: int,
+        lanes: int,
+        x: Shape,
+        requantiser: Requantiser | None = None,
+        out: Shape | None = None,
+        pad_value: int = 0,
+        rows: int | None = None,
+        depth: int | None = None,
+    ) -> None:
+        if mode not in ("max", "sum"):
+            raise ValueError(f"mode must be 'max' or 'sum', not {mode!r}")
+        if lanes < 1 or channels < 1 or channels % lanes:
+            raise ValueError(
+                f"channels must be a multiple of lanes, but {channels} is not one of {lanes}; "
+                "choose lanes that divide it"
+            )
+        if requantiser is not None and requantiser.channels != channels:
+            raise ValueError(
+                f"the requantiser has parameters for {requantiser.channels} channels, "
+                f"the pool has {channels}"
+            )
+        x = Shape.cast(x)
+        low = -(1 << (x.width - 1)) if x.signed else 0
+        high = (1 << (x.width - 1 if x.signed else x.width)) - 1
+        count = 1 if mode == "max" else geometry.taps
+        bits, signed = bits_for(low * count, high * count)
+        self._name = name
+        self._geometry = geometry
+        self._mode: Mode = mode
+        self._folds = channels // lanes
+        self._lanes = lanes
+        self._accumulator = Shape(bits, signed)
+        self._pad_value = pad_value
+        self._latency = pool_latency(requantiser is not None)
+        self._window = Window(
+            x,
+            lanes,
+            geometry,
+            folds=self._folds,
+            passes=self._folds,
+            order="channelwise",
+            pad_value=pad_value,
+            rows=rows,
+        )
+        self._depth = outlet_depth(geometry.taps, self._latency) if depth is None else depth
+        self._requantize = None
+        if requantiser is None:
+            if out is not None and Shape.cast(out) != self._accumulator:
+                raise ValueError(
+                    f"without a requantiser the result has shape {self._accumulator!r}, not {out!r}"
+                )
+            self._out = self._accumulator
+        else:
+            if out is None:
+                raise ValueError("a pool with a requantiser needs the shape of its result: out")
+            self._out = Shape.cast(out)
+            self._requantize = Requantize(
+                requantiser,
+                [(low * count, high * count)],
+                lanes,
+                self._out,
+                f"{name}_requantize.hex",
+            )
+        super().__init__({"i": In(beats(x, lanes)), "o": Out(beats(self._out, lanes))})
+
+    @property
+    def name(self) -> str:
+        """Prefix of the memory image's name."""
+        return self._name
+
+    @property
+    def out(self) -> Shape:
+        """Shape of the result."""
+        return self._out
+
+    @property
+    def depth(self) -> int:
+        """Depth of the output FIFO."""
+        return self._depth
+
+    @property
+    def rows(self) -> int:
+        """Image rows in memory."""
+        return self._window.rows
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Memory images by file name."""
+        return {} if self._requantize is None else self._requantize.files
+
+    def reference(self, x: npt.NDArray[Any]) -> IntArray:
+        """What the component computes, for integers (N, H, W, C)."""
+        result = kernels.pool(x, self._geometry, self._mode, pad_value=self._pad_value)
+        if self._requantize is None:
+            return result
+        return kernels.requantise(self._requantize.requantiser, result)
+
+    def timing(self, schedule: Schedule, i: Edge, o: Edge) -> None:
+        """Add the timing process of this component between two edges."""
+        schedule.window(
+            self._name,
+            i,
+            o,
+            geometry=self._geometry,
+            folds=self._folds,
+            passes=self._folds,
+            steps=self._geometry.taps,
+            latency=self._latency,
+            rows=self.rows,
+            depth=self._depth,
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.window = window = self._window
+        m.submodules.outlet = outlet = Outlet(beat(self._out, self._lanes), self._depth)
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        wiring.connect(m, outlet.o, wiring.flipped(self.o))
+        m.d.comb += [window.enable.eq(outlet.free), outlet.take.eq(window.start)]
+
+        valid = Signal()
+        final = Signal()
+        m.d.sync += [valid.eq(window.last), final.eq(window.final)]
+        accs = []
+        for lane in range(self._lanes):
+            acc = Signal(self._accumulator, name=f"acc_{lane}")
+            x = window.x[lane]
+            if self._mode == "max":
+                m.d.sync += acc.eq(Mux(window.first | (x > acc), x, acc))
+            else:
+                m.d.sync += acc.eq(Mux(window.first, 0, acc) + x)
+            accs.append(acc)
+        if self._requantize is None:
+            m.d.comb += [outlet.write.eq(valid), outlet.payload.last.eq(final)]
+            m.d.comb += [outlet.payload.data[k].eq(acc) for k, acc in enumerate(accs)]
+            return m
+        m.submodules.requantize = requantize = self._requantize
+        m.d.comb += [requantize.acc0[k].eq(acc) for k, acc in enumerate(accs)]
+        m.d.comb += [
+            requantize.valid.eq(valid),
+            requantize.final.eq(final),
+            outlet.write.eq(requantize.o_valid),
+            outlet.payload.data.eq(requantize.y),
+            outlet.payload.last.eq(requantize.o_final),
+        ]
+        return m

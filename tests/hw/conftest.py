@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One bench for every streaming component: integer tensors in, integer tensors and cycles out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import midwire.hw
+import numpy as np
+import numpy.typing as npt
+import pytest
+from amaranth.back import verilog
+from amaranth.hdl import Shape
+from amaranth.lib import wiring
+from midwire.hw.numeric import QType, Requantiser
+from midwire.hw.stream import AxisTop
+from midwire.sim.build import build_model
+from midwire.sim.model import Model, RunResult
+
+IntArray = npt.NDArray[np.int64]
+
+ROM = Path(midwire.hw.__file__).parent / "verilog" / "mw_rom.v"
+
+
+def container(bits: int, signed: bool) -> np.dtype[Any]:
+    """Type of an element on a stream port."""
+    return QType(bits, signed, 1.0).wire_dtype
+
+
+class Bench:
+    """A component in Verilator, with tensors of integers instead of bytes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        component: Any,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        files: Mapping[str, str],
+    ) -> None:
+        def member(name: str) -> Any:
+            port = component
+            for part in name.split("."):
+                port = port[int(part)] if part.isdigit() else getattr(port, part)
+            shape = Shape.cast(port.payload.data.shape().elem_shape)
+            return container(shape.width, shape.signed)
+
+        self.inputs = [member(name) for name in inputs]
+        self.outputs = [member(name) for name in outputs]
+        (folder / "dut.v").write_text(
+            verilog.convert(AxisTop(component, inputs, outputs), name="dut", emit_src=False)
+        )
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        self.model = Model(build_model([folder / "dut.v", ROM], "dut"), folder)
+
+    def run(
+        self,
+        *arrays: IntArray,
+        out: Sequence[tuple[int, ...]],
+        stall: float | tuple[float, float] = 0.0,
+        seed: int = 0,
+    ) -> tuple[list[IntArray], RunResult]:
+        """Run tensors (N, ...) on every input; ``out`` has the shapes of one result of each output."""
+        wires = [
+            np.ascontiguousarray(array.astype(kind)).view(np.uint8).reshape(len(array), -1)
+            for array, kind in zip(arrays, self.inputs, strict=True)
+        ]
+        sizes = [int(np.prod(shape)) * kind.itemsize
+                 for shape, kind in zip(out, self.outputs, strict=True)]
+        result = self.model.run(
+            wires, output_bytes=sizes, stall=stall, seed=seed, watchdog=100_000
+        )
+        tensors = [
+            wire.reshape(-1).view(kind).reshape(len(wire), *shape).astype(np.int64)
+            for wire, kind, shape in zip(result.outputs, self.outputs, out, strict=True)
+        ]
+        return tensors, result
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> MakeBench:
+    """``bench(component, inputs=["i"], outputs=["o"], files={})`` builds a :class:`Bench`."""
+
+    def make(
+        component: wiring.Component,
+        inputs: Sequence[str] = ("i",),
+        outputs: Sequence[str] = ("o",),
+        files: Mapping[str, str] | None = None,
+    ) -> Bench:
+        return Bench(tmp_path, component, list(inputs), list(outputs), files or {})
+
+    return make
+
+
+STALLS = ((0.0, 0.0), (0.4, 0.0), (0.0, 0.4), (0.5, 0.5))
+"""Source pauses crossed with sink pauses."""
+
+
+@pytest.fixture
+def check() -> Callable[..., None]:
+    """``check(bench, arrays, wanted, timing)``: exact under all stalls, and the cycles predicted."""
+
+    def run(
+        dut: Bench,
+        arrays: Sequence[IntArray],
+        wanted: Sequence[IntArray],
+        predicted: Any = None,
+    ) -> None:
+        shapes = [array.shape[1:] for array in wanted]
+        for seed, stall in enumerate(STALLS):
+            print(f"seed {seed}, stalls {stall}")
+            got, result = dut.run(*arrays, out=shapes, stall=stall, seed=seed)
+            for mine, theirs in zip(got, wanted, strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+            if stall == (0.0, 0.0) and predicted is not None:
+                # The model counts from the end of reset; the simulator from the start of the run.
+                first = int(result.first_in[0]) - predicted.first_in[0]
+                assert [int(c) - first for c in result.first_in] == list(predicted.first_in)
+                assert [int(c) - first for c in result.last_out] == list(predicted.last_out)
+
+    return run
+
+
+def random_requantiser(
+    rng: np.random.Generator,
+    channels: int,
+    ranges: Sequence[tuple[int, int]],
+    out: tuple[int, bool],
+    *,
+    shared: bool = False,
+) -> Requantiser:
+    """Some parameters of N5 that use the whole range of the result."""
+    low, high = (-(1 << (out[0] - 1)), (1 << (out[0] - 1)) - 1) if out[1] else (0, (1 << out[0]) - 1)
+    shift = int(rng.integers(8, 14))
+    count = 1 if shared else channels
+    span = sum(b - a for a, b in ranges) + 1
+    unit = (high - low + 1) * 2**shift / span
+    multiplier = np.maximum(1, rng.uniform(0.5, 2.0, (count, len(ranges))) * unit).astype(np.int64)
+    offset = rng.integers(0, 1 << shift, count) - multiplier @ np.array([(a + b) // 2 for a, b in ranges])
+    offset += ((low + high) // 2) << shift
+    relu = low + rng.integers(0, 3, count)
+
+    def spread(array: IntArray) -> IntArray:
+        return np.ascontiguousarray(np.broadcast_to(array, (channels, *array.shape[1:])))
+
+    return Requantiser(
+        multiplier=spread(multiplier),
+        offset=spread(offset.astype(np.int64)),
+        shift=shift,
+        tie=int(rng.integers(0, 1 << (shift - 1))),
+        parity=int(rng.integers(0, 2)),
+        lo=spread(relu.astype(np.int64)),
+        hi=np.full(channels, high, dtype=np.int64),
+    )
+
+
+@pytest.fixture
+def requantiser() -> Callable[..., Requantiser]:
+    """:func:`random_requantiser`."""
+    return random_requantiser
