@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -224,9 +224,27 @@ def calibrate(
     """
     total = len(next(iter(samples.values())))
     collectors = {name: _Collector(total) for name in tensors}
-    watched = [name for name in collectors if name not in samples]
+    for index, found in enumerate(run_model(source, list(collectors), samples)):
+        for name, collector in collectors.items():
+            collector.add(name, found[name])
+        if progress is not None:
+            progress(index + 1, total)
+    return {name: collector.result() for name, collector in collectors.items()}
+
+
+def run_model(
+    source: Source, tensors: Sequence[str], samples: Mapping[str, AnyArray]
+) -> Iterator[dict[str, AnyArray]]:
+    """Run the model as it is in ONNX Runtime: for each sample, the model's inputs and ``tensors``.
+
+    Raises
+    ------
+    CalibrationError
+        If ONNX Runtime cannot run the model.
+    """
+    watched = [name for name in tensors if name not in samples]
     session = _session(source, watched)
-    for index in range(total):
+    for index in range(len(next(iter(samples.values())))):
         feed = {name: array[index] for name, array in samples.items()}
         if session is not None:
             try:
@@ -235,11 +253,7 @@ def calibrate(
             except Exception as error:
                 raise _cannot_run(source, error) from error
             feed = {**feed, **dict(zip(watched, results, strict=True))}
-        for name, collector in collectors.items():
-            collector.add(name, feed[name])
-        if progress is not None:
-            progress(index + 1, total)
-    return {name: collector.result() for name, collector in collectors.items()}
+        yield feed
 
 
 def _session(source: Source, watched: Sequence[str]) -> onnxruntime.InferenceSession | None:

@@ -51,6 +51,9 @@ class Stage:
     input_names, output_names : the component's own names of its ports (``"o.1"``: entry 1 of an array)
     images : memory images, file name to text
     folding, cycles : decided parallelism, and the busy cycles of an inference
+    node : name of the integer node that it computes, None for forks and adapters
+    products : operand widths of each multiplier, for the cost estimate
+    memories : (width, depth) of each memory, for the cost estimate
     """
 
     name: str
@@ -64,7 +67,8 @@ class Stage:
     folding: Folding | None = None
     cycles: int = 0
     node: str | None = None
-    resources: Mapping[str, int] = field(default_factory=dict)
+    products: tuple[tuple[int, int], ...] = ()
+    memories: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,8 @@ class Core(ABC):
         """Cycles that one inference keeps the hardware busy."""
 
     @abstractmethod
-    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
-        """The hardware of a node, under a Verilog identifier."""
+    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
+        """The hardware of a node with results of type ``out``, under a Verilog identifier."""
 
 
 @dataclass(frozen=True, eq=False)

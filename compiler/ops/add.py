@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import onnx
 
+from ...hw import eltwise as hardware
 from ...hw.bundle import Layout
-from ...hw.numeric import Affine
+from ...hw.numeric import Affine, QType
 from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build
@@ -137,9 +139,32 @@ class AddCore(Core):
         """One beat a cycle."""
         return self.elements // folding.pe
 
-    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
+    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
         """Two operands, one requantiser a lane."""
-        return _build.add_stage(self, node, folding, name)
+        a, b = self.types
+
+        @cache
+        def component() -> hardware.Add:
+            return hardware.Add(
+                name,
+                lanes=folding.pe,
+                a=_build.shape_of(a),
+                b=_build.shape_of(b),
+                out=_build.shape_of(out),
+                requantiser=_build.spread(node.requantiser, folding.pe),
+            )
+
+        return _build.make_stage(
+            name,
+            node.name,
+            component,
+            inputs=[_build.port(t, folding.pe, self.elements) for t in self.types],
+            output=_build.port(out, folding.pe, self.elements),
+            folding=folding,
+            cycles=self.cycles(folding),
+            images=component().files,
+            input_names=("a", "b"),
+        )
 
 
 class ScaleCore(Core):
@@ -171,6 +196,27 @@ class ScaleCore(Core):
         """One beat a cycle."""
         return self.elements // folding.pe
 
-    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
+    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
         """One requantiser a lane."""
-        return _build.scale_stage(self, node, folding, name)
+
+        @cache
+        def component() -> hardware.Scale:
+            count = folding.pe if node.requantiser.channels == 1 else self.depth
+            return hardware.Scale(
+                name,
+                lanes=folding.pe,
+                x=_build.shape_of(self.x),
+                out=_build.shape_of(out),
+                requantiser=_build.spread(node.requantiser, count),
+            )
+
+        return _build.make_stage(
+            name,
+            node.name,
+            component,
+            inputs=[_build.port(self.x, folding.simd, self.elements)],
+            output=_build.port(out, folding.pe, self.elements),
+            folding=folding,
+            cycles=self.cycles(folding),
+            images=component().files,
+        )

@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
+from typing import Any
 
 import numpy as np
 import onnx
 
+from ...hw import conv as hardware
 from ...hw.kernels import Geometry
 from ...hw.numeric import Affine, IntArray, QType
 from ..ir.dataflow import Folding, Stage
@@ -214,6 +217,56 @@ class ConvCore(Core):
         neuron_folds = self.weight.shape[0] // folding.pe
         return max(beats, pixels * (self.image[2] // folding.simd) * neuron_folds)
 
-    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
+    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
         """PE x SIMD multiply-accumulate behind a line buffer."""
-        return _build.conv_stage(self, node, folding, name)
+        lo, hi = int(self.weight.min()), int(self.weight.max())
+        weight = _build.shape_for(lo, hi)
+        shared: dict[str, Any] = {
+            "x": _build.shape_of(self.x),
+            "weight": weight,
+            "out": _build.shape_of(out),
+            "accumulator": self.acc_range,
+            "requantiser": node.requantiser,
+            "pad_value": self.x.zero_point,
+        }
+        channels_in, channels_out = self.image[2], self.weight.shape[0]
+
+        @cache
+        def component() -> hardware.Conv | hardware.Depthwise:
+            if self.depthwise:
+                return hardware.Depthwise(
+                    name, self.window, channels=channels_in, lanes=folding.pe, **shared
+                )
+            return hardware.Conv(
+                name,
+                self.window,
+                channels_in=channels_in,
+                channels_out=channels_out,
+                pe=folding.pe,
+                simd=folding.simd,
+                **shared,
+            )
+
+        lanes = folding.pe if self.depthwise else folding.pe * folding.simd
+        words = self.weight.size // lanes
+        multiplier = int(np.abs(node.requantiser.multiplier).max()).bit_length() + 1
+        products = [(self.x.bits, weight.width)] * lanes
+        products += [(self.acc_bits[0], multiplier)] * folding.pe
+        return _build.make_stage(
+            name,
+            node.name,
+            component,
+            inputs=[_build.port(self.x, folding.simd, int(np.prod(self.image)))],
+            output=_build.port(out, folding.pe, int(np.prod(self.out_image))),
+            folding=folding,
+            cycles=self.cycles(folding),
+            images=component().files(self.weight),
+            products=products,
+            memories=[
+                (lanes * weight.width, words),
+                (
+                    folding.simd * self.x.bits,
+                    component().rows * self.image[1] * (channels_in // folding.simd),
+                ),
+            ],
+        )

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import onnx
 
+from ...hw import pool as hardware
 from ...hw.kernels import Geometry
 from ...hw.numeric import Affine, QType
 from ..ir.dataflow import Folding, Stage
@@ -136,6 +138,34 @@ class PoolCore(Core):
         busy = int(np.prod(self.out_image)) * self.window.taps // folding.pe
         return max(busy, int(np.prod(self.image)) // folding.pe)
 
-    def stage(self, node: QNode, folding: Folding, name: str) -> Stage:
+    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
         """A comparator or adder a lane behind a line buffer."""
-        return _build.pool_stage(self, node, folding, name)
+        plain = self.mode == "max" and out == self.x and _build.is_identity(node.requantiser)
+        channels = self.image[2]
+
+        @cache
+        def component() -> hardware.Pool:
+            return hardware.Pool(
+                name,
+                self.window,
+                "max" if self.mode == "max" else "sum",
+                channels=channels,
+                lanes=folding.pe,
+                x=_build.shape_of(self.x),
+                requantiser=None if plain else node.requantiser,
+                out=None if plain else _build.shape_of(out),
+                pad_value=self.attributes["pad_value"],
+            )
+
+        width = self.image[1] * (channels // folding.pe)
+        return _build.make_stage(
+            name,
+            node.name,
+            component,
+            inputs=[_build.port(self.x, folding.simd, int(np.prod(self.image)))],
+            output=_build.port(out, folding.pe, int(np.prod(self.out_image))),
+            folding=folding,
+            cycles=self.cycles(folding),
+            images=component().files,
+            memories=[(folding.pe * self.x.bits, component().rows * width)],
+        )

@@ -36,7 +36,7 @@ def assemble(qgraph: QGraph, graph: Graph, foldings: Mapping[str, Folding]) -> D
     """
     state = _State()
     built = [
-        (node, node.core.stage(node, foldings[node.name], f"n{index}_{_identifier(node)}"))
+        (node, _stage(qgraph, node, foldings[node.name], index))
         for index, node in enumerate(qgraph.nodes)
     ]
     readers = _readers(qgraph, [stage for _, stage in built])
@@ -62,6 +62,11 @@ def assemble(qgraph: QGraph, graph: Graph, foldings: Mapping[str, Folding]) -> D
             for tensor, lanes in zip(qgraph.results, lanes_out, strict=True)
         ),
     )
+
+
+def _stage(qgraph: QGraph, node: QNode, folding: Folding, index: int) -> Stage:
+    out = qgraph.tensors[node.output].qtype
+    return node.core.stage(node, out, folding, f"n{index}_{_identifier(node)}")
 
 
 def _identifier(node: QNode) -> str:

@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The compiler on one page: every pass in order, each line named, each fragile position with its reason."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..hw.bundle import AnyArray, Bundle
+from ..hw.numeric import QType
+from .calibrate import Observed, calibrate, load_samples
+from .emit import emit
+from .errors import CalibrationError, ModelError
+from .frontend import load_model
+from .grids import choose_qtype
+from .ir import dataflow, graph, quant
+from .loss import Loss, check, measure
+from .passes.assemble import assemble
+from .passes.balance import balance
+from .passes.fold import fold, target_interval
+from .passes.fuse import fuse
+from .passes.quantise import missing_grids, quantise
+from .select import select
+from .source import Source
+from .support import import_all
+from .targets import target_named
+
+_T = TypeVar("_T")
+
+Progress = Callable[[str, int, int], None]
+"""What is being done, steps done, steps in all (0: not known)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a compile; the defaults are those of the command.
+
+    Attributes
+    ----------
+    from_, to : tensors to cut at; None leaves that end to midwire
+    calibrate : ``.npz`` of samples of the model's inputs; needed for float models
+    bits : width of weights and activations that midwire quantises, 2 to 16
+    rate : inferences per second at the target's clock; None for the default interval
+    target : name of a family in :data:`~.targets.TARGETS`
+    min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data
+    """
+
+    from_: str | None = None
+    to: str | None = None
+    calibrate: str | os.PathLike[str] | None = None
+    bits: int = 8
+    rate: float | None = None
+    target: str = "xcup"
+    min_sqnr: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 16:
+            raise ModelError(
+                "unusable bit width", where="--bits", expected="2 to 16", found=str(self.bits)
+            )
+        if self.rate is not None and not self.rate > 0:
+            raise ModelError(
+                "unusable rate", where="--rate", expected="more than 0 Hz", found=str(self.rate)
+            )
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A bundle and how it came about. ``phases`` are seconds by name."""
+
+    bundle: Bundle
+    losses: Sequence[Loss]
+    phases: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """From ONNX to the bundle on disk."""
+        return sum(self.phases.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``midwire compile --json`` says."""
+        manifest = self.bundle.manifest
+        return {
+            "bundle": str(self.bundle.root),
+            "slice": {k: manifest.slice[k] for k in ("inputs", "outputs", "macs_share")},
+            "tensors": [
+                {
+                    "name": spec.name,
+                    "shape": list(spec.shape),
+                    "bits": spec.qtype.bits,
+                    "signed": spec.qtype.signed,
+                    "scale": spec.qtype.scale,
+                    "zero_point": spec.qtype.zero_point,
+                }
+                for spec in (*manifest.inputs, *manifest.outputs)
+            ],
+            "cycles_per_inference": manifest.cycles_per_inference,
+            "latency_cycles": manifest.latency_cycles,
+            "clock_mhz": manifest.clock_mhz,
+            "resources": dict(manifest.resources),
+            "resources_are": "an estimate; midwire synth counts",
+            "sqnr_db": manifest.sqnr_db,
+            "layers": [dict(layer) for layer in manifest.layers],
+            "model_hash": self.bundle.model_hash.hex(),
+            "seconds": round(self.seconds, 3),
+            "phases": {name: round(value, 3) for name, value in self.phases.items()},
+        }
+
+
+def compile_model(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Compile a model's slice to a bundle.
+
+    Raises
+    ------
+    MidwireError
+        Any of :mod:`.errors`, each naming what was expected, what was found, where and what to do.
+    """
+    chosen = options or Options()
+    clock = _Clock(progress)
+    target = target_named(chosen.target)
+
+    clock.start("load")
+    source = load_model(model)
+    samples = None if chosen.calibrate is None else load_samples(chosen.calibrate, source.inputs)
+
+    clock.start("select")
+    support = import_all(source)
+    selection = select(
+        source, support, chosen.from_, chosen.to, calibrated=samples is not None
+    )
+    real = _checked(selection.graph, graph.verify(selection.graph))
+
+    # Calibration looks at float tensors, so it comes before any of them is rounded.
+    clock.start("calibrate")
+    observed = _observe(source, real, samples, clock)
+
+    clock.start("quantise")
+    grids = _Grids(real, observed, chosen.bits)
+    rounded = quantise(real, grids, chosen.bits)
+    rounded = _checked(rounded, graph.verify(rounded))
+
+    # Fusing needs every grid: a requantiser is proven for the grids on both of its sides.
+    clock.start("fuse")
+    integers = fuse(rounded)
+    integers = _checked(integers, quant.verify(integers))
+
+    clock.start("measure loss")
+    losses: list[Loss] = []
+    wires: list[AnyArray] | None = None
+    if samples is not None:
+        losses, wires = measure(source, rounded, integers, samples, clock.step)
+        check(losses, [tensor.name for tensor in integers.results], chosen.min_sqnr)
+
+    clock.start("fold")
+    interval = target_interval(integers, chosen.rate, target.clock_mhz)
+    foldings = fold(integers, interval, strict=chosen.rate is not None)
+
+    clock.start("balance")
+    flow = assemble(integers, rounded, foldings)
+    flow = _checked(flow, dataflow.verify(flow))
+    balanced = balance(flow)
+    _checked(balanced.flow, dataflow.verify(balanced.flow))
+
+    clock.start("emit")
+    bundle = emit(
+        os.fspath(Path(output)), source, selection, integers, balanced, target, losses, wires
+    )
+    return Compiled(bundle, losses, clock.stop())
+
+
+class _Clock:
+    """Seconds of each phase, and progress."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._phases: dict[str, float] = {}
+        self._name = ""
+        self._since = time.monotonic()
+
+    def start(self, name: str) -> None:
+        self._end()
+        self._name = name
+        self.step(0, 0)
+
+    def step(self, done: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress(self._name, done, total)
+
+    def stop(self) -> dict[str, float]:
+        self._end()
+        self._name = ""
+        return self._phases
+
+    def _end(self) -> None:
+        now = time.monotonic()
+        if self._name:
+            self._phases[self._name] = now - self._since
+        self._since = now
+
+
+class CompilerBug(AssertionError):
+    """A pass made an illegal program; the message lists every broken rule."""
+
+
+def _checked(program: _T, wrong: Sequence[str]) -> _T:
+    if wrong:
+        raise CompilerBug("; ".join(wrong))
+    return program
+
+
+def _observe(
+    source: Source,
+    real: graph.Graph,
+    samples: Mapping[str, AnyArray] | None,
+    clock: _Clock,
+) -> Mapping[str, Observed]:
+    """What calibration saw of every tensor that needs a grid."""
+    missing = missing_grids(real)
+    if not missing:
+        return {}
+    if samples is None:
+        raise CalibrationError(
+            "the slice is not quantised, and there is no calibration data",
+            where=f"tensor {missing[0]!r} and {len(missing) - 1} more",
+            expected="quantised tensors, or --calibrate",
+            found="float tensors",
+            remedy="Give typical samples of the model's inputs with --calibrate NPZ",
+        )
+    return calibrate(source, missing, samples, clock.step)
+
+
+class _Grids:
+    """Chooses grids: least squared error, never negative behind a Relu."""
+
+    def __init__(self, real: graph.Graph, observed: Mapping[str, Observed], bits: int) -> None:
+        self._real = real
+        self._observed = observed
+        self._bits = bits
+
+    def __call__(self, name: str) -> QType:
+        return choose_qtype(self._observed[name], self._bits)
