@@ -252,13 +252,17 @@ def _text(summary: Mapping[str, Any]) -> str:
     rows = [
         (
             "accuracy, held-out digits",
-            f"split {accuracy['split']:.2%}, float model {accuracy['float']:.2%}, "
-            + f"{summary['samples']} samples",
+            (
+                f"split {accuracy['split']:.2%}, float model {accuracy['float']:.2%}, "
+                f"{summary['samples']} samples"
+            ),
         ),
         (
             "RTL against the reference",
-            f"{summary['rtl_mismatches']} mismatches in {summary['executed_by_nic']} slices "
-            + "executed in the NIC",
+            (
+                f"{summary['rtl_mismatches']} mismatches in {summary['executed_by_nic']} slices "
+                "executed in the NIC"
+            ),
         ),
         (
             "live",
@@ -273,8 +277,10 @@ def _text(summary: Mapping[str, Any]) -> str:
         ),
         (
             "bytes at the cut",
-            f"{sizes['wire']} on the wire, {sizes['cut_as_in_the_model']} in the model's own type "
-            + f"({sizes['saved_at_the_cut']} saved); the input has {sizes['input']}",
+            (
+                f"{sizes['wire']} on the wire, {sizes['cut_as_in_the_model']} in the model's type "
+                f"({sizes['saved_at_the_cut']} saved); the input has {sizes['input']}"
+            ),
         ),
         (
             "one request declined",

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle small enough to know by heart, made without the compiler, and a cloud that runs beside.
+
+Model: y = 2 * x, four floats in, four out. Slice: doubles int8 with saturation, half a unit a step.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from midwire.hw.bundle import Bundle, Layout, Manifest, TensorSpec, write_bundle
+from midwire.hw.numeric import QType
+from midwire.host.cloud import CloudNode, serve
+from midwire.host.udp import UdpPort
+from onnx import TensorProto, helper, numpy_helper
+
+ELEMENTS = 4
+SCALE = 0.5
+
+
+def _model(nodes: list[onnx.NodeProto], before: tuple[str, int], after: tuple[str, int]) -> bytes:
+    constants = [
+        numpy_helper.from_array(np.array(value, dtype), name)
+        for name, value, dtype in (
+            ("scale", SCALE, np.float32),
+            ("zero", 0, np.int8),
+            ("two", 2, np.int32),
+            ("lo", -128, np.int32),
+            ("hi", 127, np.int32),
+        )
+    ]
+    ends = [helper.make_tensor_value_info(name, kind, [ELEMENTS]) for name, kind in (before, after)]
+    graph = helper.make_graph(nodes, "part", ends[:1], ends[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+def make_bundle(folder: Path, name: str = "double") -> Bundle:
+    """Write the bundle; another name gives another model hash."""
+    qtype = QType(8, True, SCALE)
+    spec = TensorSpec("x", (ELEMENTS,), "float32", qtype, Layout.raster((ELEMENTS,)), 4)
+    node, flt, i8 = helper.make_node, TensorProto.FLOAT, TensorProto.INT8
+    files = {
+        "edge.onnx": _model(
+            [node("QuantizeLinear", ["x", "scale", "zero"], ["wire_in0"])],
+            ("x", flt),
+            ("wire_in0", i8),
+        ),
+        "slice.onnx": _model(
+            [
+                node("Cast", ["wire_in0"], ["wide"], to=TensorProto.INT32),
+                node("Mul", ["wide", "two"], ["doubled"]),
+                node("Clip", ["doubled", "lo", "hi"], ["clipped"]),
+                node("Cast", ["clipped"], ["wire_out0"], to=i8),
+            ],
+            ("wire_in0", i8),
+            ("wire_out0", i8),
+        ),
+        "cloud.onnx": _model(
+            [node("DequantizeLinear", ["wire_out0", "scale", "zero"], ["y"])],
+            ("wire_out0", i8),
+            ("y", flt),
+        ),
+    }
+    manifest = Manifest(
+        name=name,
+        model_sha256="0" * 64,
+        inputs=(spec,),
+        outputs=(spec,),
+        steps=(),
+        slice={},
+        target="none",
+        clock_mhz=250.0,
+        cycles_per_inference=4,
+        latency_cycles=8,
+        resources={},
+        sqnr_db=None,
+    )
+    return write_bundle(folder, manifest, files)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """The known bundle."""
+    return make_bundle(tmp_path / "double")
+
+
+class Cloud:
+    """A cloud node in a thread."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.port = UdpPort()
+        self.node = CloudNode(bundle, self.port, slots=4, timeout=0.5)
+        self._running = True
+        self._thread = threading.Thread(target=serve, args=(self.node, lambda: self._running))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it; its port is closed afterwards."""
+        self._running = False
+        self._thread.join()
+        self.port.close()
+
+
+@pytest.fixture
+def cloud(bundle: Bundle) -> Iterator[Cloud]:
+    """A running cloud of the known bundle."""
+    node = Cloud(bundle)
+    try:
+        yield node
+    finally:
+        node.stop()
