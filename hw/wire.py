@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wire format, version 1: the header in front of tensor bytes in a UDP datagram.
 
-:data:`FIELDS` is the only definition. The codec here, the RTL parser (:mod:`midwire.hw.nic.header`),
-the C++ constants and the table in ``docs/wire-format.md`` come from it.
+:data:`FIELDS` is the only definition. The codec here, the RTL parser (:mod:`.nic.header`), the C++
+constants and the tables in ``docs/wire-format.md`` come from it.
 
 Rules, cited by tests as W1 to W5:
 
 W1. The header is 64 bytes in network order. Its CRC is CRC-32C (Castagnoli) over the 64 bytes with
     the CRC field zero, as in SCTP.
-W2. A tensor is cut into fragments ``0 .. count - 1``, in order, edge to edge. Every fragment but the
-    last carries a multiple of 64 bytes; the last one, and only it, has the flag ``last``.
-W3. A hop that executes puts the result in place of the tensor: flag ``result``, ``cursor`` plus one,
-    ``cycles`` and flag ``telemetry``; the flag ``declined`` and its reason go.
-W4. A hop that is asked to execute and cannot sets ``declined`` and ``reason``, and sends the tensor on.
+W2. A tensor is cut into fragments ``0 .. count - 1``, in order, edge to edge. Every fragment but
+    the last carries a multiple of 64 bytes; the last one, and only it, has the flag ``last``.
+W3. A hop that executes puts the result in place of the tensor: flag ``result``, ``cursor`` plus
+    one; the last fragment has ``cycles`` and the flag ``telemetry``, the others need not;
+    ``declined`` and its reason go.
+W4. A hop that is asked to execute and cannot sets ``declined`` and ``reason``, and sends the tensor
+    on.
 W5. A hop that changes a header takes 1 from ``hop_limit`` and the microseconds that it used from
     ``deadline_us`` (not below 0). Bits that it does not know are sent on as they came.
 
