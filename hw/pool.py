@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
 """Pooling: the largest value or the sum under a window, for each channel."""
