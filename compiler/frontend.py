@@ -38,13 +38,23 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     """
     file = Path(path)
     raw = read(file)
-    model = parse(file, raw)
-    load_external_data(file, model)
-    check_opsets(file, model)
-    model = normalise(file, model)
-    _check(file, model)
-    bind_batch(model.graph)
-    return _source(file, hashlib.sha256(raw).hexdigest(), model)
+    try:
+        model = parse(file, raw)
+        load_external_data(file, model)
+        check_opsets(file, model)
+        model = normalise(file, model)
+        _check(file, model)
+        bind_batch(model.graph)
+        return _source(file, hashlib.sha256(raw).hexdigest(), model)
+    except UnicodeDecodeError as error:
+        # Protobuf decodes names when they are read, not when the file is.
+        raise ModelError(
+            "a name in the model is not text",
+            where=str(file),
+            expected="names in UTF-8",
+            found=repr(error.object[:40]),
+            remedy=COMPLETE,
+        ) from error
 
 
 def _check(file: Path, model: onnx.ModelProto) -> None:
@@ -98,7 +108,7 @@ def _arrays(file: Path, graph: onnx.GraphProto) -> Mapping[str, AnyArray]:
     for tensor in graph.initializer:
         try:
             array = numpy_helper.to_array(tensor)
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 "an initialiser cannot be read",
                 where=f"{file}: tensor {tensor.name!r}",
