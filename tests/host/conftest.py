@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from midwire.hw.bundle import Bundle, Layout, Manifest, TensorSpec, write_bundle
-from midwire.hw.numeric import QType
+from onnx import TensorProto, helper, numpy_helper
+
 from midwire.host.cloud import CloudNode, serve
 from midwire.host.udp import UdpPort
-from onnx import TensorProto, helper, numpy_helper
+from midwire.hw.bundle import Bundle, Layout, Manifest, TensorSpec, write_bundle
+from midwire.hw.numeric import QType
 
 ELEMENTS = 4
 SCALE = 0.5

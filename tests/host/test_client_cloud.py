@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from midwire.host.client import EdgeClient, Request
 from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
 from midwire.host.udp import Address, UdpPort
