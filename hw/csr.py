@@ -3,8 +3,8 @@
 """Control and status registers of the NIC, described once.
 
 :data:`REGISTERS` is the only definition: the AXI-Lite register file (:mod:`.nic.registers`), the
-constants for Python and C++, and the table in ``docs/nic.md`` come from it. No Amaranth here, so that
-a running node may import it.
+constants for Python and C++, and the table in ``docs/nic.md`` come from it. No Amaranth here, so
+that a running node may import it.
 
 Rules, cited by tests as C1 to C4:
 
@@ -13,8 +13,8 @@ C2. An access to an address without a register, or a write to a read-only one, a
     changes nothing.
 C3. Every frame that came in adds one to ``frames_in`` and, when its fate is decided, to exactly one
     counter of :class:`Outcome`. Counters are 32 bits and wrap.
-C4. Values of more than 32 bits are two registers, ``*_high`` first; the bytes of a MAC address or a hash
-    are read as a number in network order.
+C4. Values of more than 32 bits are two registers, ``*_high`` first; the bytes of a MAC address or a
+    hash are read as a number in network order.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Register(NamedTuple):
     width : int
         Bits, at most 32.
     access : str
-        ``"constant"`` (fixed in the hardware), ``"status"`` (read only), ``"config"`` (read and write)
-        or ``"counter"`` (read only).
+        ``"constant"`` (fixed in the hardware), ``"status"`` (read only), ``"config"`` (read and
+        write) or ``"counter"`` (read only).
     reset : int
         Value after reset. Constants that depend on the slice have 0 here.
     doc : str
@@ -95,15 +95,17 @@ class Register(NamedTuple):
 
 _OUTCOME_DOCS = {
     Outcome.PASSED: "not for us: passed through",
-    Outcome.PASSED_MALFORMED: "to our address, but IPv4 checksum, frame, IP or UDP lengths are wrong, "
-    "or there is no room for a header: passed through",
+    Outcome.PASSED_MALFORMED: (
+        "to our address, but the IPv4 checksum or lengths of frame, IP and UDP are wrong, or there is "
+        "no room for a header: passed through"
+    ),
     Outcome.PASSED_BAD_MAGIC: "to our address, but not midwire: passed through",
     Outcome.PASSED_BAD_VERSION: "to our address, header of another version: passed through",
     Outcome.PASSED_BAD_CRC: "to our address, header damaged: passed through",
     Outcome.PASSED_OTHER_TYPE: "to our address, good header, but not a tensor: passed through",
     Outcome.DROPPED_BAD_FRAME: "came with the bad-frame bit: dropped",
     Outcome.DROPPED_BAD_CHECKSUM: "ours, but the UDP checksum is wrong: dropped",
-    Outcome.DROPPED_BAD_LENGTH: "ours, but fragment and tensor lengths contradict each other: dropped",
+    Outcome.DROPPED_BAD_LENGTH: "ours, but lengths of fragment and tensor contradict each other: dropped",
     Outcome.DROPPED_HOP_LIMIT: "ours, but the hop limit was 0: dropped",
     Outcome.COLLECTED: "a fragment taken for execution",
 }
@@ -117,7 +119,7 @@ _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
         32,
         "constant",
         0,
-        "bits 7:0 bytes of a stream beat, 15:8 request slots, 23:16 inputs and 31:24 outputs of the slice",
+        "bits 7:0 bytes of a beat, 15:8 request slots, 23:16 slice inputs, 31:24 slice outputs",
     ),
     ("input_bytes", 32, "constant", 0, "bytes of the slice's input tensor"),
     ("output_bytes", 32, "constant", 0, "bytes of the slice's output tensor"),
@@ -126,8 +128,7 @@ _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
         3,
         "status",
         0,
-        "bit 0 frames, a request or a result are moving; bit 1 a request waits for its next fragment; "
-        "bit 2 the slice has work",
+        "bit 0 something moves inside; bit 1 a request lacks fragments; bit 2 the slice has work",
     ),
     ("control", 1, "config", 0, "bit 0 enable; at 0 every frame passes through"),
     ("model_hash_high", 32, "config", 0, "first 4 bytes of the model hash"),
@@ -217,8 +218,8 @@ def settings(**values: int) -> list[tuple[int, int]]:
     Parameters
     ----------
     values
-        By register name; ``model_hash`` (64 bits), ``own_mac`` and ``next_mac`` (48 bits) may be given
-        whole.
+        By register name; ``model_hash`` (64 bits), ``own_mac`` and ``next_mac`` (48 bits) may be
+        given whole.
 
     Raises
     ------
@@ -236,9 +237,7 @@ def settings(**values: int) -> list[tuple[int, int]]:
         if name not in known:
             raise ValueError(f"{name!r} is not a configuration register; there are {list(known)}")
         if not 0 <= value < 1 << known[name].width:
-            raise ValueError(
-                f"register {name} has {known[name].width} bits; {value:#x} does not fit"
-            )
+            raise ValueError(f"register {name} has too few bits for {value:#x}")
     names = sorted(split, key=lambda name: (name == "control", known[name].offset))
     return [(known[name].offset, split[name]) for name in names]
 
