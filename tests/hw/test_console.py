@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Rules C1, C2 and C4 of midwire.hw.console."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from midwire.hw.console import Console, plain, report_error
+from midwire.hw.errors import DataError
+
+
+def test_json_and_text_go_to_stdout_and_progress_to_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # C1, C2
+    for as_json, expected in ((True, '{"nodes": 3}\n'), (False, "3 nodes\n")):
+        console = Console(as_json)
+        console.say("reading", 3, "nodes")
+        console.result({"nodes": 3}, "3 nodes")
+        assert capsys.readouterr() == (expected, "reading 3 nodes\n")
+
+
+def test_values_become_plain_json() -> None:
+    found = plain(
+        {
+            "array": np.arange(3, dtype=np.int8),
+            "scalar": np.float32(0.5),
+            "nan": float("nan"),
+            "infinite": np.float64("inf"),
+            "path": Path("a") / "b",
+            "bytes": b"\x01\xff",
+            "tuple": (1, {"deep": np.bool_(True)}),
+            1: None,
+        }
+    )
+    assert json.loads(json.dumps(found, allow_nan=False)) == {
+        "array": [0, 1, 2],
+        "scalar": 0.5,
+        "nan": None,
+        "infinite": None,
+        "path": "a/b",
+        "bytes": "01ff",
+        "tuple": [1, {"deep": True}],
+        "1": None,
+    }
+
+
+def test_an_error_is_one_paragraph_and_an_object(capsys: pytest.CaptureFixture[str]) -> None:  # C4
+    error = DataError("wrong shape", where="in0", expected="[4]", found="[5]", remedy="Cut it")
+    text = "in0: wrong shape; expected [4]; found [5]. Cut it."
+    report_error(error, as_json=False)
+    assert capsys.readouterr() == ("", f"error: {text}\n")
+    report_error(error, as_json=True)
+    out, err = capsys.readouterr()
+    assert err == f"error: {text}\n"
+    assert json.loads(out) == {
+        "error": {
+            "type": "DataError",
+            "message": text,
+            "problem": "wrong shape",
+            "where": "in0",
+            "expected": "[4]",
+            "found": "[5]",
+            "remedy": "Cut it",
+        }
+    }
+
+
+def test_progress_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console(False).progress() as progress:
+        progress.update(progress.add_task("work", total=2, note=""), advance=1)
+    assert capsys.readouterr() == ("", "")
