@@ -4,7 +4,7 @@
 
 :func:`midwire.sim.runner.run_bench` starts it; this module runs inside the simulator. Every frame
 goes through four times: with no pauses, with source pauses, with sink pauses and with both. It
-checks the bytes, where tlast is, and that valid and payload hold until taken (rules S1, S3 and S4 of
+checks the bytes, tlast, and that valid and payload hold until taken (rules S1, S3 and S4 of
 ``sim/cpp/driver.cpp``).
 """
 

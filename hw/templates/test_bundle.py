@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs this bundle's golden vectors through its RTL under cocotb: `pytest test_bundle.py`.
+
+The vectors pass four times: with no pauses, with pauses of the sources, of the sinks, and of both.
+The manifest holds this file's hash, so extend it in a copy beside it, `test_mine.py`: with wire
+tensors of your own (`spec.to_wire`), or with a cocotb module of your own
+(`midwire.sim.runner.run_cocotb`).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from midwire.hw.bundle import Bundle
+from midwire.sim.runner import run_bench
+from midwire.sim.toolchain import bench_obstacle
+
+VECTORS = 2  # cocotb runs some ten thousand cycles a second; `midwire verify` runs millions
+
+OBSTACLE = bench_obstacle()
+
+
+def wire_bytes(array):
+    """Wire tensors (N, elements) as the bytes of frames (N, bytes)."""
+    return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
+
+
+@pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
+def test_golden_vectors():
+    """The RTL gives the golden outputs, byte for byte, whatever pauses."""
+    bundle = Bundle.load(Path(__file__).parent)
+    manifest = bundle.manifest
+    with np.load(bundle.path("golden.npz"), allow_pickle=False) as golden:
+        inputs = [wire_bytes(golden[f"in{i}"][:VECTORS]) for i in range(len(manifest.inputs))]
+        outputs = [wire_bytes(golden[f"out{i}"][:VECTORS]) for i in range(len(manifest.outputs))]
+    run_bench(
+        list(bundle.slice_verilog),
+        "midwire_slice",
+        inputs,
+        outputs,
+        images_dir=bundle.images_dir,
+        cycles=100_000 + 10 * (manifest.latency_cycles + VECTORS * manifest.cycles_per_inference),
+    )

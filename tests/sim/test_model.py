@@ -1,0 +1,293 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The driver of Verilated models: data, cycles, and what it says of broken designs."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from midwire.hw.errors import DataError
+from midwire.sim.errors import DeadlockError, ProtocolError, SimulationError
+from midwire.sim.model import Model
+
+from .conftest import ADD_40, ADD_TWO, PASS, Open
+
+STALLS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.9, 0.9))
+
+
+def noise(*shape: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    print(f"seed {seed}")
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24, 32, 40, 64, 72, 80, 512])
+def test_every_width_passes_bytes_in_order(design: Open, bits: int) -> None:
+    data = noise(7, bits // 8 * 5)
+    with design(PASS, bits=bits) as model:
+        assert model.input_beat_bytes == model.output_beat_bytes == (bits // 8,)
+        for seed, stall in enumerate(STALLS):
+            result = model.run([data], stall=stall, seed=seed)
+            np.testing.assert_array_equal(result.outputs[0], data)
+
+
+def test_cycles_of_a_register(design: Open) -> None:
+    with design(PASS) as model:
+        for _ in range(2):  # the state that one run leaves does not change the next
+            result = model.run([noise(3, 4)], output_bytes=[4])
+            assert result.first_in.tolist() == [0, 4, 8]
+            assert result.last_out.tolist() == [4, 8, 12]
+            assert result.cycles == 13
+            assert result.latency_cycles == 5
+            assert result.interval_cycles == 4
+        assert model.run([noise(1, 4)]).interval_cycles is None
+
+
+def test_latency_of_a_pipeline(design: Open) -> None:
+    data = noise(50, 6)
+    with design(ADD_40) as model:
+        result = model.run([data])
+        assert result.latency_cycles == 40 + 6
+        assert result.interval_cycles == 6
+        for seed, stall in enumerate(STALLS):
+            result = model.run([data], stall=stall, seed=seed)
+            np.testing.assert_array_equal(result.outputs[0], data + np.uint8(3))
+
+
+def test_two_inputs_and_two_outputs(design: Open) -> None:
+    a, b = noise(20, 6, seed=1), noise(20, 6, seed=2)
+    with design(ADD_TWO, bits=16, inputs=2, outputs=2) as model:
+        for seed, stall in enumerate(STALLS):
+            result = model.run([a, b], stall=stall, seed=seed)
+            x, y = a.view(np.uint16), b.view(np.uint16)
+            np.testing.assert_array_equal(result.outputs[0].view(np.uint16), x + y)
+            np.testing.assert_array_equal(result.outputs[1].view(np.uint16), x - y)
+
+
+def test_stalls_are_a_function_of_the_seed(design: Open) -> None:
+    with design(PASS) as model:
+        cycles = [model.run([noise(50, 4)], stall=0.5, seed=seed).cycles for seed in (1, 1, 2)]
+    assert cycles[0] == cycles[1] != cycles[2]
+
+
+def test_instances_are_independent(design: Open) -> None:
+    count = """
+    reg [7:0] n; assign s0_axis_tready = m0_axis_tready; assign m0_axis_tvalid = s0_axis_tvalid;
+    assign m0_axis_tlast = s0_axis_tlast; assign m0_axis_tdata = n;
+    always @(posedge clk) if (rst) n <= 0; else if (s0_axis_tvalid & s0_axis_tready) n <= n + 1;
+    """
+    with design(count) as first, design(count) as second:
+        assert first.run([noise(1, 3)]).outputs[0].tolist() == [[0, 1, 2]]
+        assert second.run([noise(1, 3)]).outputs[0].tolist() == [[0, 1, 2]]
+        assert first.run([noise(1, 3)]).outputs[0].tolist() == [[3, 4, 5]]
+        first.reset()
+        assert first.run([noise(1, 3)]).outputs[0].tolist() == [[0, 1, 2]]
+
+
+ROM = """
+    reg [7:0] table_ [0:255]; string folder;
+    initial if ($value$plusargs("midwire_images=%s", folder))
+        $readmemh($sformatf("%s/rom.hex", folder), table_);
+    assign s0_axis_tready = m0_axis_tready; assign m0_axis_tvalid = s0_axis_tvalid;
+    assign m0_axis_tlast = s0_axis_tlast; assign m0_axis_tdata = table_[s0_axis_tdata];
+"""
+
+
+def test_images_are_of_the_instance(design: Open, tmp_path: Path) -> None:
+    data, models = noise(2, 64), []
+    for index in range(2):
+        folder = tmp_path / f"images {index}"
+        folder.mkdir()
+        values = noise(256, seed=index)
+        (folder / "rom.hex").write_text("\n".join(f"{value:02x}" for value in values))
+        models.append((design(ROM, images=folder), values))
+    for model, values in models:
+        np.testing.assert_array_equal(model.run([data]).outputs[0], values[data])
+        model.close()
+
+
+def test_a_missing_image_is_named(design: Open, tmp_path: Path) -> None:
+    with pytest.raises(SimulationError) as error:
+        design(ROM, images=tmp_path)
+    assert str(error.value).startswith("the design did not start: $readmem file not found (")
+    assert f"{tmp_path}/rom.hex" in str(error.value)
+
+
+def test_falling_valid_is_a_violation(design: Open) -> None:
+    body = """
+    reg [1:0] n; always @(posedge clk) n <= rst ? 0 : n + 1;
+    assign s0_axis_tready = 1; assign m0_axis_tdata = 0; assign m0_axis_tlast = 1;
+    assign m0_axis_tvalid = n == 3;
+    """
+    with design(body) as model, pytest.raises(ProtocolError) as error:
+        model.run([noise(9, 1)], stall=(0.0, 0.9), seed=1)
+    assert str(error.value) == (
+        "m0_axis: tvalid fell at cycle 4 before tready took the beat (beat 0 of inference 0): "
+        "tvalid, tdata and tlast must hold until they are taken."
+    )
+
+
+def test_changing_data_is_a_violation(design: Open) -> None:
+    body = """
+    reg [7:0] n; always @(posedge clk) n <= rst ? 0 : n + 1;
+    assign s0_axis_tready = 1; assign m0_axis_tdata = n; assign m0_axis_tlast = 1;
+    assign m0_axis_tvalid = 1;
+    """
+    with design(body) as model, pytest.raises(ProtocolError, match="m0_axis: tdata changed at cyc"):
+        model.run([noise(9, 1)], stall=(0.0, 0.5))
+
+
+def test_valid_that_waits_for_ready_is_a_violation(design: Open) -> None:
+    body = """
+    assign s0_axis_tready = m0_axis_tready; assign m0_axis_tdata = s0_axis_tdata;
+    assign m0_axis_tlast = s0_axis_tlast; assign m0_axis_tvalid = s0_axis_tvalid & m0_axis_tready;
+    """
+    with design(body) as model:
+        model.run([noise(9, 1)])
+        with pytest.raises(ProtocolError) as error:
+            model.run([noise(9, 1)], stall=(0.0, 0.5), seed=3)
+    assert "m0_axis_tvalid is 1 with m0_axis_tready high and 0 with it low, at" in str(error.value)
+    assert "tvalid must not depend on tready." in str(error.value)
+
+
+@pytest.mark.parametrize(("last", "at", "expected"), [("0", 3, 1), ("1", 0, 0)])
+def test_wrong_tlast_is_a_violation(design: Open, last: str, at: int, expected: int) -> None:
+    body = f"""
+    assign s0_axis_tready = m0_axis_tready; assign m0_axis_tdata = s0_axis_tdata;
+    assign m0_axis_tlast = {last}; assign m0_axis_tvalid = s0_axis_tvalid;
+    """
+    with design(body) as model, pytest.raises(ProtocolError) as error:
+        model.run([noise(2, 4)], output_bytes=[4])
+    assert str(error.value) == (
+        f"m0_axis_tlast is {last} on beat {at} of 4 of inference 0 (counted from 0) at cycle {at}: "
+        f"expected {expected}, since tlast marks the final beat and only that."
+    )
+
+
+def test_frames_must_be_alike(design: Open) -> None:
+    body = """
+    reg [3:0] n; always @(posedge clk) n <= rst ? 0 : n + 1;
+    assign s0_axis_tready = 1; assign m0_axis_tdata = n; assign m0_axis_tlast = n == 3 | n == 9;
+    assign m0_axis_tvalid = 1;
+    """
+    with design(body) as model, pytest.raises(ProtocolError, match="is 0 on beat 3 of 4 of inf"):
+        model.run([noise(2, 4)])
+
+
+def test_a_beat_too_many_is_a_violation(design: Open) -> None:
+    body = """
+    assign s0_axis_tready = 1; assign m0_axis_tdata = 0; assign m0_axis_tlast = 1;
+    assign m0_axis_tvalid = 1;
+    """
+    with design(body) as model, pytest.raises(ProtocolError) as error:
+        model.run([noise(2, 1)])
+    assert str(error.value) == (
+        "m0_axis offers a beat at cycle 2, after the last of 2 frames: the design must send one "
+        "frame for each inference."
+    )
+
+
+DEADLOCK = """
+    reg [2:0] n; always @(posedge clk) n <= rst ? 0 : n + (s0_axis_tvalid & s0_axis_tready);
+    assign s0_axis_tready = n < 3; assign m0_axis_tdata = 0; assign m0_axis_tlast = 1;
+    assign m0_axis_tvalid = 0; assign s1_axis_tready = 1;
+"""
+
+
+def test_a_deadlock_names_what_waits(design: Open) -> None:
+    with design(DEADLOCK, inputs=2) as model:
+        for _ in range(2):  # the run after a failed one starts with a reset
+            with pytest.raises(DeadlockError) as error:
+                model.run([noise(1, 4), noise(1, 2)], watchdog=1000)
+            assert str(error.value) == (
+                "no beat moved for 1000 cycles, up to cycle 1003: s0_axis waits for tready (beat 3 "
+                "of 4 of inference 0); s1_axis has sent everything; m0_axis waits for tvalid (beat "
+                "0 of inference 0)."
+            )
+
+
+def test_a_design_that_stops_itself(design: Open) -> None:
+    body = PASS + 'always @(posedge clk) if (s0_axis_tvalid & s0_axis_tdata == 7) $fatal(1, "x");'
+    with design(body) as model:
+        data = np.full((1, 3), 6, np.uint8)
+        np.testing.assert_array_equal(model.run([data]).outputs[0], data)
+        with pytest.raises(SimulationError, match=r"the design called \$stop or an assertion fail"):
+            model.run([data + np.uint8(1)])
+        np.testing.assert_array_equal(model.run([data]).outputs[0], data)
+
+
+def test_an_interrupt_ends_a_long_run(design: Open) -> None:
+    with design(DEADLOCK, inputs=2) as model:
+        timer = threading.Timer(0.5, _thread.interrupt_main)
+        timer.start()
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            model.run([noise(1, 4), noise(1, 2)], watchdog=1 << 60)
+        assert time.monotonic() - started < 5.0
+        timer.join()
+
+
+def test_progress_counts_inferences(design: Open) -> None:
+    seen: list[tuple[int, int]] = []
+    with design(PASS) as model:
+        model.run([noise(2000, 4)], progress=lambda done, count: seen.append((done, count)))
+    assert seen[-1] == (2000, 2000)
+    assert seen == sorted(seen)
+    assert len(seen) > 1
+
+
+REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"inputs": []}, "one array is needed per input port; expected 1; found 0."),
+    (
+        {"inputs": [noise(2, 6)]},
+        "input 0: a frame must be whole beats; expected a multiple of 4 bytes; found 6 bytes.",
+    ),
+    (
+        {"output_bytes": [2]},
+        "output 0: a frame must be whole beats; expected a multiple of 4 bytes; found 2 bytes.",
+    ),
+    (
+        {"output_bytes": [4, 4]},
+        "one frame size is needed per output port; expected 1; found 2.",
+    ),
+    (
+        {"inputs": [noise(2, 4).view(np.int8)]},
+        (
+            "input 0: the wire bytes have the wrong shape or type; "
+            "expected uint8 (count, frame bytes); found int8 (2, 4)."
+        ),
+    ),
+    ({"stall": 1.0}, "a stall is a probability; expected 0 <= p < 1; found 1.0."),
+    (
+        {"inputs": [noise(0, 4)]},
+        "inputs must hold the same number of inferences, and at least one; found [0].",
+    ),
+    ({"watchdog": 0}, "the watchdog is in cycles; expected at least 1; found 0."),
+)
+
+
+def test_wrong_arguments_are_refused(design: Open) -> None:
+    good: dict[str, Any] = {"inputs": [noise(2, 4)]}
+    with design(PASS, bits=32) as model:
+        for change, sentence in REFUSED:
+            with pytest.raises(DataError) as error:
+                model.run(**(good | change))
+            assert str(error.value) == sentence
+        model.run(**good)
+    with pytest.raises(ValueError, match="this Model is closed"):
+        model.run(**good)
+
+
+def test_a_broken_library_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.so").write_bytes(b"not a library")
+    with pytest.raises(SimulationError) as error:
+        Model(tmp_path / "model.so")
+    assert "model.so: the file cannot be loaded as a Verilated model; found " in str(error.value)
+    assert str(error.value).endswith(f"Delete the folder {tmp_path} and build again.")
