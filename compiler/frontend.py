@@ -38,23 +38,13 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     """
     file = Path(path)
     raw = read(file)
-    try:
-        model = parse(file, raw)
-        load_external_data(file, model)
-        check_opsets(file, model)
-        model = normalise(file, model)
-        _check(file, model)
-        bind_batch(model.graph)
-        return _source(file, hashlib.sha256(raw).hexdigest(), model)
-    except UnicodeDecodeError as error:
-        # Protobuf decodes names when they are read, not when the file is.
-        raise ModelError(
-            "a name in the model is not text",
-            where=str(file),
-            expected="names in UTF-8",
-            found=repr(error.object[:40]),
-            remedy=COMPLETE,
-        ) from error
+    model = parse(file, raw)
+    load_external_data(file, model)
+    check_opsets(file, model)
+    model = normalise(file, model)
+    bind_batch(model.graph)
+    _check(file, model)
+    return _source(file, hashlib.sha256(raw).hexdigest(), model)
 
 
 def _check(file: Path, model: onnx.ModelProto) -> None:

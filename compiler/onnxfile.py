@@ -99,7 +99,43 @@ def parse(file: Path, raw: bytes) -> onnx.ModelProto:
             found=f"none of: {', '.join(missing)}",
             remedy=COMPLETE,
         )
+    for name in [e.domain for e in model.opset_import] + list(_names(model)):
+        # Protobuf hands over names that are not UTF-8 as bytes.
+        if isinstance(name, bytes):
+            raise ModelError(
+                "a name in the model is not text",
+                where=str(file),
+                expected="names in UTF-8",
+                found=repr(name[:40]),
+                remedy=COMPLETE,
+            )
     return model
+
+
+def _names(model: onnx.ModelProto) -> Iterator[object]:
+    """Every name that later steps read."""
+
+    def of_graph(graph: onnx.GraphProto) -> Iterator[object]:
+        yield graph.name
+        yield from (tensor.name for tensor in graph.initializer)
+        for value in (*graph.input, *graph.output):
+            yield value.name
+            yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
+        for node in graph.node:
+            yield from of_node(node)
+
+    def of_node(node: onnx.NodeProto) -> Iterator[object]:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                yield from of_graph(inner)
+
+    yield from of_graph(model.graph)
+    for function in model.functions:
+        yield from (function.name, function.domain, *function.input, *function.output)
+        for node in function.node:
+            yield from of_node(node)
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -136,7 +172,7 @@ def load_external_data(file: Path, model: onnx.ModelProto) -> None:
                 found = f"{target.stat().st_size}"
             else:
                 total += length or target.stat().st_size - offset
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             expected, found = "a file name, an offset and a length", str(error)
         if not found and total > MAX_BYTES:
             expected, found = (

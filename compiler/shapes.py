@@ -61,6 +61,7 @@ def bind_batch(graph: onnx.GraphProto) -> None:
     shapes = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
     batch = {dims[0].dim_param for dims in shapes.values() if dims and dims[0].dim_param}
     for name, dims in shapes.items():
+        found = ", ".join(_show(dim) for dim in dims)
         for axis, dim in enumerate(dims):
             symbolic = not dim.HasField("dim_value") or dim.dim_value < 1
             if symbolic and (axis == 0 or dim.dim_param in batch):
@@ -70,7 +71,7 @@ def bind_batch(graph: onnx.GraphProto) -> None:
                     f"dimension {axis} is not a number",
                     where=f"input {name!r}",
                     expected="numbers for all dimensions but the first (the batch)",
-                    found=f"[{', '.join(_show(d) for d in dims)}]",
+                    found=f"[{found}]",
                     remedy="Export the model with a fixed input shape, or set it with "
                     "onnx.tools.update_model_dims",
                 )
