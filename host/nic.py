@@ -9,7 +9,6 @@ next hop need, and relays its lines of JSON. It does nothing per packet or per c
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import queue
 from collections.abc import Iterator, Sequence
@@ -79,6 +78,8 @@ class Nic:
         command += ["--listen", format_address(listen), "--quiet", str(setup.quiet)]
         for hop in hops:
             command += ["--next", format_address(hop)]
+        if setup.own is not None:
+            command += ["--own", f"{setup.own[0]}={setup.own[1]}"]
         for address, value in setup.writes:
             command += ["--write", f"{address}={value}"]
         for address, mask in setup.busy:
@@ -151,6 +152,7 @@ def nic(
     listen: Annotated[
         str, typer.Option(help="Address to listen at; port 0 takes any free one.")
     ] = "127.0.0.1:0",
+    tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant that may execute.")] = 0,
     stats: Annotated[
         float, typer.Option(min=0.0, help="Seconds between snapshots of the counters; 0: none.")
     ] = 0.0,
@@ -164,18 +166,16 @@ def nic(
     loaded = Bundle.load(bundle)
     at, hop = _own_address(listen), parse_address(next_hop, "--next")
     program = build(loaded.nic_verilog, console)
-    running = Nic(
-        program, loaded.images_dir, setup_for(loaded, hop), listen=at, hops=[hop], console=console
-    )
+    setup = setup_for(loaded, at, hop, tenant=tenant)
+    running = Nic(program, loaded.images_dir, setup, listen=at, hops=[hop], console=console)
     try:
-        with contextlib.suppress(StopIteration):
-            where = running.about["listen"]
-            console.event(
-                {**running.about, "node": "nic"},
-                f"nic: listening at {where}, next hop {format_address(hop)}; Ctrl-C stops it",
-            )
-            for event in running.events(stats or None):
-                console.event(event, _line(event))
+        where = running.about["listen"]
+        console.event(
+            {**running.about, "node": "nic"},
+            f"nic: listening at {where}, next hop {format_address(hop)}; Ctrl-C stops it",
+        )
+        for event in running.events(stats or None):
+            console.event(event, _line(event))
     finally:
         last = running.stop()
         if last:

@@ -35,7 +35,7 @@ WATCH_SECONDS = 0.5
 
 OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "cloud": {"listen": str, "slots": int, "timeout": (int, float), "threads": int},
-    "nic": {"listen": str},
+    "nic": {"listen": str, "tenant": int, "stats": (int, float)},
     "edge": {
         "inputs": Path,
         "output": Path,

@@ -16,9 +16,10 @@
 // sockets. An idle NIC sleeps in poll().
 //
 // Arguments: --listen IP:PORT, --next IP:PORT (the first is the default; answers are taken from these
-// only), --write ADDRESS=VALUE (registers set at the start, in order), --counter NAME=ADDRESS (registers
-// in the statistics), --busy ADDRESS=MASK (the pipeline has work), --quiet CYCLES (what to run on for
-// where there is no --busy). Standard input takes "stats" and ends the process when it is closed;
+// only), --own IP=PORT (addresses of the registers that take what `listen` came to be; before the
+// others), --write ADDRESS=VALUE (registers set at the start, in order), --counter NAME=ADDRESS
+// (registers in the statistics), --busy ADDRESS=MASK (the pipeline has work), --quiet CYCLES (what to
+// run on for where there is no --busy). Standard input takes "stats" and ends the process when it is closed;
 // standard output has one JSON object a line. SIGTERM or SIGINT: last statistics, then the end.
 
 #include <arpa/inet.h>
@@ -55,7 +56,7 @@ struct Named {
 struct Options {
     Endpoint listen;
     std::vector<Endpoint> hops;
-    std::vector<Named> writes, counters, busy;
+    std::vector<Named> own, writes, counters, busy;
     uint64_t quiet = 100000;
 };
 
@@ -125,7 +126,8 @@ Options parse(int argc, char** argv) {
         else if (key == "--quiet") out.quiet = number(value);
         else {
             const auto [left, right] = split(value, '=');
-            if (key == "--write") out.writes.push_back({"", uint32_t(number(left)), number(right)});
+            if (key == "--own") out.own.push_back({"", uint32_t(number(left)), number(right)});
+            else if (key == "--write") out.writes.push_back({"", uint32_t(number(left)), number(right)});
             else if (key == "--busy") out.busy.push_back({"", uint32_t(number(left)), number(right)});
             else if (key == "--counter") out.counters.push_back({left, uint32_t(number(right)), 0});
             else fail("unknown argument " + key);
@@ -157,10 +159,14 @@ class Nic {
 public:
     Nic(const Options& options, VerilatedContext& context)
         : options_(options), rx_(kRxSlots), tx_(kTxSlots), pipeline_(context, rx_, tx_) {
-        for (const Named& item : options.writes)
-            pipeline_.write(item.address, static_cast<uint32_t>(item.value));
         listen_ = open_socket(options.listen);
         at_ = bound(listen_);
+        for (const Named& item : options.own) {
+            pipeline_.write(item.address, at_.ip);
+            pipeline_.write(static_cast<uint32_t>(item.value), at_.port);
+        }
+        for (const Named& item : options.writes)
+            pipeline_.write(item.address, static_cast<uint32_t>(item.value));
     }
 
     void run() {
