@@ -279,6 +279,11 @@ class _Points:
     lo: int
     hi: int
 
+    @property
+    def constant(self) -> bool:
+        """Whether the function has one result on the whole range."""
+        return bool((self.y == self.y[0]).all())
+
     def offsets(self, row: IntArray, shift: int, tie: int, parity: int) -> tuple[int, int]:
         """Offsets ``c`` for which N5 gives ``y`` at every point: a closed interval, maybe empty."""
         unit = 1 << shift
@@ -289,8 +294,8 @@ class _Points:
         # ... and stay under y + 1, an odd y + 1 being reached only at tie above its edge.
         most = ((self.y + 1) * unit + (1 - odd) * tie - 1 - p)[self.y < self.hi]
         return (
-            int(least.max()) if least.size else int((self.hi * unit - p).min()),
-            int(most.min()) if most.size else int((self.lo * unit - p).max()),
+            int(least.max()) if least.size else int((self.lo * unit - p).min()),
+            int(most.min()) if most.size else int(((self.hi + 1) * unit - 1 - p).max()),
         )
 
 
@@ -355,14 +360,17 @@ def fit_requantiser(
     if len(functions) != len(ranges):
         raise ValueError(f"{len(functions)} functions but {len(ranges)} ranges")
     points = [_points(f, r, out) for f, r in zip(functions, ranges, strict=True)]
-    largest = max(
-        (abs(s / out.step) for f in functions for s in f.scales), default=Fraction(0)
-    )
+    ratios = [
+        # A channel that cannot leave one result (dead weights) needs no multiplier, however coarse its scale.
+        tuple(Fraction(0) if p.constant else s / out.step for s in f.scales)
+        for f, p in zip(functions, points, strict=True)
+    ]
+    largest = max(abs(ratio) for row in ratios for ratio in row)
     for shift in range(0, 52):
         unit = 1 << shift
         if largest * unit >= 1 << max_multiplier_bits:
             break
-        fitted = _fit_at(functions, points, out, shift)
+        fitted = _fit_at(ratios, points, out, shift)
         if fitted is not None:
             return fitted
     raise RequantiseError(
@@ -372,15 +380,15 @@ def fit_requantiser(
 
 
 def _fit_at(
-    functions: Sequence[Affine], points: Sequence[_Points], out: QType, shift: int
+    ratios: Sequence[Sequence[Fraction]], points: Sequence[_Points], out: QType, shift: int
 ) -> Requantiser | None:
     """Fit every channel at one shift, with no tie rule if that is enough, else with one."""
     unit = 1 << shift
     parity = out.zero_point & 1
     multiplier = np.array(
-        [[rne(s / out.step * unit) for s in f.scales] for f in functions], dtype=np.int64
+        [[rne(ratio * unit) for ratio in row] for row in ratios], dtype=np.int64
     )
-    smallest = int(np.abs(multiplier).min())
+    smallest = int(np.abs(multiplier[multiplier != 0]).min(initial=unit))
     for tie in dict.fromkeys((0, 1, max(1, smallest // 2))):
         if tie > unit // 2:
             continue

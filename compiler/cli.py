@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``midwire inspect`` and ``midwire compile``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..hw.console import Console, JsonFlag
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.")]
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A live line for each phase."""
+    with console.progress() as display:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for task in tasks.values():
+                    display.update(task, completed=1, total=1)
+                tasks[what] = display.add_task(what, total=total or None, note="")
+            if total:
+                display.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def inspect(model: ModelArgument, as_json: JsonFlag = False) -> None:
+    """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut."""
+    from .inspection import inspect_model, render
+
+    console = Console(as_json)
+    found = inspect_model(model)
+    console.result(found, "" if as_json else render(found))
+
+
+def compile_(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle to write.")],
+    from_: Annotated[str | None, typer.Option("--from", help="Tensor that the slice starts at.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Tensor that the slice ends at.")] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(help=".npz of samples of the model's inputs; needed for float models.")
+    ] = None,
+    bits: Annotated[int, typer.Option(help="Bits of what midwire quantises, 2 to 16.")] = 8,
+    rate: Annotated[
+        float | None, typer.Option(help="Inferences per second at the target's clock.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="Family of parts: xcup or ecp5.")] = "xcup",
+    min_sqnr: Annotated[
+        float | None, typer.Option(help="Least signal to noise ratio of the outputs, in dB.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compile the middle of a model to a bundle: Verilog, memory images and the parts around it."""
+    from .pipeline import Options, compile_model
+
+    console = Console(as_json)
+    options = Options(from_, to, calibrate, bits, rate, target, min_sqnr)
+    with _progress(console) as report:
+        done = compile_model(model, output, options, report)
+    facts = done.as_json()
+    console.result(facts, "" if as_json else _summary(facts))
+
+
+def _summary(facts: dict[str, Any]) -> str:
+    share = 100 * facts["slice"]["macs_share"]
+    rate = facts["clock_mhz"] * 1e6 / facts["cycles_per_inference"]
+    sqnr = "not measured (no calibration data)"
+    if facts["sqnr_db"] is not None:
+        sqnr = f"{facts['sqnr_db']:.1f} dB"
+    resources = ", ".join(f"{count} {kind}" for kind, count in facts["resources"].items())
+    return "\n".join(
+        (
+            f"{facts['bundle']}: {', '.join(facts['slice']['inputs'])} to "
+            f"{', '.join(facts['slice']['outputs'])}, {share:.1f} % of the multiply-accumulates",
+            f"  cycles per inference  {facts['cycles_per_inference']} "
+            f"({rate:.0f} a second at {facts['clock_mhz']:g} MHz), latency {facts['latency_cycles']}",
+            f"  signal to noise       {sqnr}",
+            f"  estimated             {resources}",
+            f"  seconds               {facts['seconds']:.1f}",
+        )
+    )
