@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folded convolution: a window, multiply-accumulate units, a requantiser, and credits.
 
-A dense layer is a convolution of 1 x 1 images. Nothing stalls inside: a pass starts only when a slot of the
-output FIFO is reserved for its result.
+A dense layer is a convolution of 1 x 1 images. Nothing stalls inside: a pass starts only when a
+slot of the output FIFO is reserved for its result.
 """
 
 from __future__ import annotations
@@ -166,9 +166,9 @@ class _Convolution(wiring.Component):
 class Conv(_Convolution):
     """A dense convolution with ``pe`` x ``simd`` multipliers.
 
-    For each output pixel there are ``channels_out / pe`` passes of ``kh * kw * channels_in / simd`` cycles,
-    and each gives one beat of ``pe`` channels. The accumulator is ``sum(x * weight)`` of raw ``x``: what the zero
-    point adds belongs in the requantiser's offset.
+    For each output pixel there are ``channels_out / pe`` passes of ``kh * kw * channels_in / simd``
+    cycles, and each gives one beat of ``pe`` channels. The accumulator is ``sum(x * weight)`` of
+    raw ``x``: what the zero point adds belongs in the requantiser's offset.
 
     Parameters
     ----------
@@ -233,9 +233,7 @@ class Conv(_Convolution):
             weight_lanes=pe * simd,
             weight=weight,
             accumulator=accumulator,
-            requantize=Requantize(
-                requantiser, [accumulator], pe, out, f"{name}_requantize.hex"
-            ),
+            requantize=Requantize(requantiser, [accumulator], pe, out, f"{name}_requantize.hex"),
             out_lanes=pe,
             out=out,
             pad_value=pad_value,
@@ -279,7 +277,9 @@ class Conv(_Convolution):
         for k in range(self._pe):
             products: list[Value] = []
             for n in range(self._simd):
-                product = Signal(_product(x[n], weights[k * self._simd + n]), name=f"product_{k}_{n}")
+                product = Signal(
+                    _product(x[n], weights[k * self._simd + n]), name=f"product_{k}_{n}"
+                )
                 m.d.sync += product.eq(x[n] * weights[k * self._simd + n])
                 products.append(product)
             totals.append(_tree(m, products, f"sum_{k}"))
@@ -344,9 +344,7 @@ class Depthwise(_Convolution):
             weight_lanes=lanes,
             weight=weight,
             accumulator=accumulator,
-            requantize=Requantize(
-                requantiser, [accumulator], lanes, out, f"{name}_requantize.hex"
-            ),
+            requantize=Requantize(requantiser, [accumulator], lanes, out, f"{name}_requantize.hex"),
             out_lanes=lanes,
             out=out,
             pad_value=pad_value,
@@ -441,5 +439,3 @@ def _check_channels(requantiser: Requantiser, channels: int) -> None:
 def _check_weights(weights: npt.NDArray[Any], expected: tuple[int, ...]) -> None:
     if weights.shape != expected:
         raise ValueError(f"weights must have shape {expected} (O, kh, kw, I), not {weights.shape}")
-
-

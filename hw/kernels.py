@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exact numpy reference of the streaming components.
 
-Tensors are integer arrays of shape ``(N, H, W, C)``; results are int64. A dense layer is a convolution
-with ``H = W = 1``, a 1-D convolution one with ``H = 1`` or ``W = 1``. Arithmetic is exact: sums go through
-BLAS in float32 or float64 only where every partial sum is an integer that the type holds.
+Tensors are integer arrays of shape ``(N, H, W, C)``; results are int64. A dense layer is a
+convolution with ``H = W = 1``, a 1-D convolution one with ``H = 1`` or ``W = 1``. Arithmetic is
+exact: sums go through BLAS in float32 or float64 only where every partial sum is an integer that
+the type holds.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Geometry:
     kernel, stride, dilation : (rows, columns)
     pads : (top, left, bottom, right)
 
-    Output pixel ``(oy, ox)`` reads the pixels ``(oy * stride + ky * dilation - top, ...)``; the output size
-    is that of ONNX with ``ceil_mode=0``.
+    Output pixel ``(oy, ox)`` reads the pixels ``(oy * stride + ky * dilation - top, ...)``; the
+    output size is that of ONNX with ``ceil_mode=0``.
     """
 
     height: int
@@ -53,7 +54,7 @@ class Geometry:
                     f"{name} must be two numbers of at least 1 (rows, columns), "
                     f"not {getattr(self, name)!r}"
                 )
-        if len(self.pads) != 4 or min(self.pads) < 0:
+        if min(self.pads) < 0:
             raise ValueError(
                 "pads must be four numbers of at least 0 (top, left, bottom, right), "
                 f"not {self.pads!r}"
@@ -143,8 +144,8 @@ def conv2d(
         raise ValueError(f"weights have a {kh} x {kw} kernel, the geometry has {geometry.kernel}")
     if x.shape[-1] != depth * groups or outputs % groups:
         raise ValueError(
-            f"weights {weights.shape} in {groups} groups need {depth * groups} input channels and a "
-            f"multiple of {groups} outputs; x has {x.shape[-1]} channels"
+            f"weights {weights.shape} in {groups} groups need {depth * groups} input channels and "
+            f"a multiple of {groups} outputs; x has {x.shape[-1]} channels"
         )
     peak = max(_peak(x), abs(pad_value)) * _peak(weights) * kh * kw * depth
     dtype = _exact_type(peak)

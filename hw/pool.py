@@ -24,7 +24,9 @@ Mode = Literal["max", "sum"]
 
 
 class Pool(wiring.Component):
-    """One tap of ``lanes`` channels each cycle; ``channels / lanes`` passes of ``kh * kw`` cycles a pixel.
+    """One tap of ``lanes`` channels each cycle.
+
+    For each output pixel there are ``channels / lanes`` passes of ``kh * kw`` cycles.
 
     Parameters
     ----------
@@ -34,11 +36,11 @@ class Pool(wiring.Component):
     channels : a multiple of ``lanes``
     lanes : channels at a time, in and out
     x : shape of an element
-    requantiser : parameters of rule N5 for ``channels`` channels; without them the result is the largest value or
-        the sum itself
+    requantiser : parameters of rule N5 for ``channels`` channels; without them the result is the
+        largest value or the sum itself
     out : shape of the result; without it the narrowest that holds every result
-    pad_value : what taps outside of the image read, like any other value: the lowest ``x`` for "max" if they are
-        not to count
+    pad_value : what taps outside of the image read, like any other value: the lowest ``x`` for
+        "max" if they are not to count
     rows, depth : as for :class:`~midwire.hw.conv.Conv`
 
     Members

@@ -39,8 +39,9 @@ class _Field:
 class Requantize(wiring.Component):
     """Accumulators of ``lanes`` channels to elements, every cycle; never stalls.
 
-    The channels of a tensor come in turn, ``lanes`` at a time. Widths are the narrowest for ``ranges`` and the
-    parameters. Parameters that all channels share are constants; the others come from a :class:`Rom` named ``file``.
+    The channels of a tensor come in turn, ``lanes`` at a time. Widths are the narrowest for
+    ``ranges`` and the parameters. Parameters that all channels share are constants; the others come
+    from a :class:`Rom` named ``file``.
 
     Parameters
     ----------
@@ -77,10 +78,13 @@ class Requantize(wiring.Component):
     ) -> None:
         channels, terms = requantiser.multiplier.shape
         if len(ranges) != terms:
-            raise ValueError(f"a requantiser of {terms} terms needs as many ranges, not {len(ranges)}")
+            raise ValueError(
+                f"a requantiser of {terms} terms needs as many ranges, not {len(ranges)}"
+            )
         if lanes < 1 or channels % lanes:
             raise ValueError(
-                f"{channels} channels are not a multiple of {lanes} lanes; choose lanes that divide them"
+                f"{channels} channels are not a multiple of {lanes} lanes; "
+                "choose lanes that divide them"
             )
         out = Shape.cast(out)
         low, high = int(requantiser.lo.min()), int(requantiser.hi.max())
@@ -144,7 +148,9 @@ class Requantize(wiring.Component):
         offset = r.offset.astype(object)
         least, most = offset, offset
         product_shapes = []
-        for multiplier, (low, high) in zip(r.multiplier.T.astype(object), self._ranges, strict=True):
+        for multiplier, (low, high) in zip(
+            r.multiplier.T.astype(object), self._ranges, strict=True
+        ):
             ends = np.stack([multiplier * low, multiplier * high])
             product_shapes.append(_shape((int(ends.min()), int(ends.max()))))
             least, most = least + ends.min(axis=0), most + ends.max(axis=0)

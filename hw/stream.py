@@ -4,8 +4,8 @@
 
 Stream rules, cited by tests as S1 to S4:
 
-S1. A tensor goes in raster order, channels innermost (H, W, C), ``lanes`` elements a beat, the first
-    element in lane 0. ``last`` is set on its final beat and on no other.
+S1. A tensor goes in raster order, channels innermost (H, W, C), ``lanes`` elements a beat, the
+    first element in lane 0. ``last`` is set on its final beat and on no other.
 S2. ``valid`` and ``payload`` hold until the beat is taken; ``valid`` never waits for ``ready``.
 S3. Beats are neither lost, repeated nor reordered.
 S4. Cycles are exactly those of :mod:`midwire.hw.timing`.
@@ -40,8 +40,8 @@ def beats(shape: Shape, lanes: int) -> stream.Signature:
 class Fifo(wiring.Component):
     """First in, first out: a beat taken in cycle ``t`` is offered in cycle ``t + 1`` (T2).
 
-    ``ready`` depends on no input, so it also cuts combinational paths. One beat each cycle needs a depth
-    of 2.
+    ``ready`` depends on no input, so it also cuts combinational paths. One beat each cycle needs a
+    depth of 2.
 
     Members
     -------
@@ -115,8 +115,9 @@ class Fifo(wiring.Component):
 class Outlet(wiring.Component):
     """Output FIFO of a pipeline that cannot stall, with credits.
 
-    A pass may start while ``free`` is set, and sets ``take`` in its first cycle, which reserves a slot.
-    Its result comes later on ``write``, in order. A credit is back in the cycle after its beat left.
+    A pass may start while ``free`` is set, and sets ``take`` in its first cycle, which reserves a
+    slot. Its result comes later on ``write``, in order. A credit is back in the cycle after its
+    beat left.
 
     Members
     -------
@@ -151,18 +152,18 @@ class Outlet(wiring.Component):
         m = Module()
         m.submodules.fifo = fifo = Fifo(self._payload, self._depth)
         wiring.connect(m, wiring.flipped(self.o), fifo.o)
-        credits = Signal(range(self._depth + 1), init=self._depth)
+        left = Signal(range(self._depth + 1), init=self._depth)
         back = Signal()
         m.d.comb += [
-            self.free.eq(credits != 0),
+            self.free.eq(left != 0),
             back.eq(self.o.valid & self.o.ready),
             fifo.i.valid.eq(self.write),
             fifo.i.payload.eq(self.payload),
         ]
         with m.If(self.take & ~back):
-            m.d.sync += credits.eq(credits - 1)
+            m.d.sync += left.eq(left - 1)
         with m.Elif(back & ~self.take):
-            m.d.sync += credits.eq(credits + 1)
+            m.d.sync += left.eq(left + 1)
         return m
 
 
@@ -205,8 +206,8 @@ class Fork(wiring.Component):
 class Widen(wiring.Component):
     """``ratio`` beats become one, which is offered in the cycle after the last of them.
 
-    The register empties and takes the first beat of the next group in one cycle, so ``i.ready`` depends
-    on ``o.ready``.
+    The register empties and takes the first beat of the next group in one cycle, so ``i.ready``
+    depends on ``o.ready``.
 
     Members
     -------
@@ -222,8 +223,9 @@ class Widen(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        parts = [Signal.like(self.i.payload.data.as_value(), name=f"part{k}")
-                 for k in range(self._ratio)]
+        parts = [
+            Signal.like(self.i.payload.data.as_value(), name=f"part{k}") for k in range(self._ratio)
+        ]
         last = Signal()
         full = Signal()
         at = Signal(range(self._ratio))
@@ -281,8 +283,8 @@ class Narrow(wiring.Component):
 class Adapter(wiring.Component):
     """Between any two numbers of lanes; the tensor must be a whole number of beats of both.
 
-    A multiple takes a :class:`Widen` or :class:`Narrow`; any other pair goes through beats of the least common
-    multiple.
+    A multiple takes a :class:`Widen` or :class:`Narrow`; any other pair goes through beats of the
+    least common multiple.
 
     Members
     -------
@@ -334,18 +336,18 @@ class Adapter(wiring.Component):
 class AxisTop(wiring.Component):
     """A component's streams as AXI4-Stream ports with Verilog names, for a slice or a test.
 
-    Input ``k`` gets the ports ``s{k}_axis_tdata``, ``_tvalid``, ``_tready``, ``_tlast``, output ``k`` the same with
-    ``m{k}``. Each lane has a container of 1, 2 or 4 bytes; outputs are sign- or zero-extended into it.
+    Input ``k`` gets the ports ``s{k}_axis_tdata``, ``_tvalid``, ``_tready``, ``_tlast``, output
+    ``k`` the same with ``m{k}``. Each lane has a container of 1, 2 or 4 bytes; outputs are sign- or
+    zero-extended into it.
 
     Parameters
     ----------
     inner : the component
-    inputs, outputs : names of its stream members, for example ``["i"]``; ``"o.1"`` is entry 1 of an array
+    inputs, outputs : names of its stream members, for example ``["i"]``; ``"o.1"`` is entry 1 of an
+        array
     """
 
-    def __init__(
-        self, inner: wiring.Component, inputs: list[str], outputs: list[str]
-    ) -> None:
+    def __init__(self, inner: wiring.Component, inputs: list[str], outputs: list[str]) -> None:
         self._inner = inner
         self._inputs = [(f"s{k}_axis", _member(inner, name)) for k, name in enumerate(inputs)]
         self._outputs = [(f"m{k}_axis", _member(inner, name)) for k, name in enumerate(outputs)]

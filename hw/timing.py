@@ -5,8 +5,8 @@
 Every component has a timing process here that mirrors its handshakes beat by beat (not
 multiply by multiply). Cycle 0 is the first cycle after reset. Rules, cited by tests as T1 to T6:
 
-T1. An edge is one stream. ``offer[i]`` is the first cycle in which its producer can show beat ``i``;
-    ``take[i]`` is the cycle in which the beat is transferred, at least ``offer[i]`` and
+T1. An edge is one stream. ``offer[i]`` is the first cycle in which its producer can show beat
+    ``i``; ``take[i]`` is the cycle in which the beat is transferred, at least ``offer[i]`` and
     ``take[i - 1] + 1``. The producer fills ``offer``, the consumer fills ``take``.
 T2. A FIFO of depth D takes beat ``i`` no earlier than ``r[i - D] + 1`` and offers it in the cycle
     after, where ``r`` are the transfers at its output.
@@ -14,8 +14,8 @@ T3. A pass (one accumulation) of a windowed component needs its last pixel to be
     (taken before), a credit (``r[j - D] + 1``, D the depth of the output FIFO), and the pass before
     to have ended. It issues one step each cycle; its result is written ``latency`` cycles after
     the last step, and offered in the cycle after that.
-T4. A windowed component takes a beat of row ``r`` when row ``r - rows`` is no longer needed. Rows are given
-    up in the cycle after the last step of an output row.
+T4. A windowed component takes a beat of row ``r`` when row ``r - rows`` is no longer needed. Rows
+    are given up in the cycle after the last step of an output row.
 T5. A fork shows a beat to every branch until that branch took it, and the next one in the cycle
     after all did. A joining component takes from all inputs in one cycle.
 T6. A source always has a beat, a sink always takes one.
@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import lcm
 
 import numpy as np
@@ -107,8 +108,8 @@ class Run:
 
     Attributes
     ----------
-    first_in, last_out : for each inference, the cycle of the first input beat taken (of the input that
-        comes first) and of the last output beat transferred (of the output that comes last)
+    first_in, last_out : for each inference, the cycle of the first input beat taken (of the input
+        that comes first) and of the last output beat transferred (of the output that comes last)
     occupancy : for each edge, the most beats that its producer's FIFO ever held
     """
 
@@ -356,24 +357,22 @@ class Schedule:
         ]
         # Rows given up when an output row ends.
         firsts = [max(oy * sh - top, 0) for oy in range(geometry.out_height)] + [height]
-        gone = [later_row - row for row, later_row in zip(firsts, firsts[1:], strict=False)]
+        gone = [after - row for row, after in pairwise(firsts)]
 
         def writer(inferences: int) -> Blocked:
             at = -1
-            n = 0
             for row in range(inferences * height):
                 if row >= rows:
                     while len(freed) <= row - rows:
                         yield freed
                     if freed[row - rows] > at:
                         at = freed[row - rows] - 1
-                for n in range(n, n + row_beats):
+                for n in range(row * row_beats, (row + 1) * row_beats):
                     while len(offer) <= n:
                         yield offer
                     ready = offer[n]
                     at = ready if ready > at else at + 1
                     take.append(at)
-                n += 1
 
         def reader(inferences: int) -> Blocked:
             at = 0
@@ -388,7 +387,7 @@ class Schedule:
                             yield take
                         if take[need] >= at:
                             at = take[need] + 1
-                        for j in range(j, j + passes):
+                        for _ in range(passes):
                             if j >= 0:
                                 while len(free) <= j:
                                     yield free
@@ -396,7 +395,7 @@ class Schedule:
                                     at = free[j] + 1
                             later.append(at + written)
                             at += steps
-                        j += 1
+                            j += 1
                     freed.extend([at] * count)
 
         self.add(f"{name} (writer)", writer, take)
@@ -488,8 +487,8 @@ class Schedule:
             f"{p.name} waits for {names[id(waits[p])]}" for p in processes if id(waits[p]) in names
         ]
         return (
-            f"the network deadlocks: {'; '.join(reasons)}. Deepen the FIFO on the edge without room "
-            "that lies on the shorter branch of a fork"
+            f"the network deadlocks: {'; '.join(reasons)}. Deepen the FIFO on the edge without "
+            "room that lies on the shorter branch of a fork"
         )
 
 

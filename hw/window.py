@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sliding windows over a stream of images.
 
-Image rows go into a ring of words. The reader walks the taps of every output pixel in *passes*, one for
-each accumulation; the writer overwrites rows that no later window reads, of this image or the next.
-Both sides keep one signed counter, ``ahead``: pixels written, less those of all images that were read to their
-end. It may go negative, since the last rows of an image may be needed by no window.
+Image rows go into a ring of words. The reader walks the taps of every output pixel in *passes*, one
+for each accumulation; the writer overwrites rows that no later window reads, of this image or the
+next. Both sides keep one signed counter, ``ahead``: pixels written, less those of all images that
+were read to their end. It may go negative, since the last rows of an image may be needed by no
+window.
 
 Window rules, cited by tests as W1 to W3:
 
-W1. A pass starts when ``enable`` is set and the last pixel of its window is in memory, and then issues one step
-    each cycle without a gap.
+W1. A pass starts when ``enable`` is set and the last pixel of its window is in memory, and then
+    issues one step each cycle without a gap.
 W2. There is no gap between passes, pixels, rows or images if W1 allows.
 W3. Taps outside of the image read ``pad_value``.
 """
@@ -41,8 +42,8 @@ class Window(wiring.Component):
     geometry : the window
     folds : beats of a pixel
     passes : passes of an output pixel; for order "channelwise" this is ``folds``
-    order : "dense": a pass reads (ky, kx, fold), and is repeated ``passes`` times. "channelwise": for each
-        fold, a pass reads (ky, kx)
+    order : "dense": a pass reads (ky, kx, fold), and is repeated ``passes`` times. "channelwise":
+        for each fold, a pass reads (ky, kx)
     pad_value : what taps outside of the image read
     rows : image rows in memory, default :func:`~midwire.hw.timing.window_rows`
 
@@ -86,7 +87,9 @@ class Window(wiring.Component):
         rows = window_rows(geometry) if rows is None else rows
         least = min(geometry.reach[0] + 1, geometry.height)
         if rows < least:
-            raise ValueError(f"a window of {least} rows needs at least that many in memory, not {rows}")
+            raise ValueError(
+                f"a window of {least} rows needs at least that many in memory, not {rows}"
+            )
         self._shape = Shape.cast(shape)
         low, high = _ends(self._shape)
         if geometry.padded and not low <= pad_value <= high:
@@ -144,7 +147,7 @@ class Window(wiring.Component):
         top, left = g.pads[:2]
         dense = self._order == "dense"
 
-        # Position of the reader. `next_*` is one pixel ahead, so that what a pixel needs is registered.
+        # Position of the reader; `next_*` is one pixel ahead, so that `need` can be a register.
         rows_of = [oy * sh - top for oy in range(g.out_height)]
         columns_of = [ox * sw - left for ox in range(g.out_width)]
         second = divmod(1 % (g.out_height * g.out_width), g.out_width)
@@ -161,13 +164,13 @@ class Window(wiring.Component):
 
         # Steps: (ky, kx, fold) of a pass, then passes of a pixel.
         step, first = self.step, Signal(init=1)
-        fold, fold_end = _counter(m, "fold", folds if dense else 1, step)
-        kx, kx_end = _counter(m, "kx", kw, step & fold_end)
-        ky, ky_end = _counter(m, "ky", kh, step & fold_end & kx_end)
+        fold_end = _counter(m, "fold", folds if dense else 1, step)
+        kx_end = _counter(m, "kx", kw, step & fold_end)
+        ky_end = _counter(m, "ky", kh, step & fold_end & kx_end)
         pass_end = Signal()
         pixel_end = Signal()
         m.d.comb += pass_end.eq(fold_end & kx_end & ky_end)
-        _, passes_end = _counter(m, "turn", self._passes, step & pass_end)
+        passes_end = _counter(m, "turn", self._passes, step & pass_end)
         m.d.comb += pixel_end.eq(pass_end & passes_end)
 
         # What the pixel needs, and what the writer may overwrite.
@@ -203,13 +206,11 @@ class Window(wiring.Component):
                 m.d.sync += next_y.eq(rows_of[0])
 
         # Writer.
-        m.submodules.ring = ring = Memory(
-            shape=len(self.x.as_value()), depth=size, init=[]
-        )
+        m.submodules.ring = ring = Memory(shape=len(self.x.as_value()), depth=size, init=[])
         write = ring.write_port()
         read = ring.read_port()
         put = Signal()
-        _, beat_end = _counter(m, "beat", folds, put)
+        beat_end = _counter(m, "beat", folds, put)
         wrote = Signal()
         m.d.comb += [
             self.i.ready.eq(ahead < limit),
@@ -271,15 +272,24 @@ class Window(wiring.Component):
             late = Signal()
             m.d.sync += late.eq(outside)
             mask = (1 << self._shape.width) - 1
-            word = sum((self._pad_value & mask) << (k * self._shape.width) for k in range(self._lanes))
+            word = sum(
+                (self._pad_value & mask) << (k * self._shape.width) for k in range(self._lanes)
+            )
             m.d.sync += self.x.as_value().eq(Mux(late, word, read.data))
         else:
             m.d.sync += self.x.as_value().eq(read.data)
         return m
 
-    def _outside(  # type: ignore[no-untyped-def]
-        self, m, tap_end, kx_end, pass_end, pixel_end, next_y, next_x
-    ):
+    def _outside(
+        self,
+        m: Any,
+        tap_end: Value,
+        kx_end: Value,
+        pass_end: Value,
+        pixel_end: Value,
+        next_y: Value,
+        next_x: Value,
+    ) -> Value:
         """Whether the tap lies outside of the image."""
         g = self._geometry
         (dh, dw), (top, left) = g.dilation, g.pads[:2]
@@ -312,15 +322,15 @@ def _ends(shape: Shape) -> tuple[int, int]:
     return 0, (1 << shape.width) - 1
 
 
-def _counter(m: Any, name: str, count: int, enable: Value) -> tuple[Value, Value]:
-    """A counter from 0 to ``count - 1``, and whether it is at its end."""
+def _counter(m: Any, name: str, count: int, enable: Value) -> Value:
+    """A counter of the cycles with ``enable``, modulo ``count``: whether it is at its end."""
     at = Signal(range(count), name=name)
     end = Signal(name=f"{name}_end")
     m.d.comb += end.eq(at == count - 1)
     if count > 1:
         with m.If(enable):
             m.d.sync += at.eq(Mux(end, 0, at + 1))
-    return at, end
+    return end
 
 
 def _wrap(address: Value, by: Any, size: int) -> Value:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import midwire.hw
 import numpy as np
 import numpy.typing as npt
 import pytest
 from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
+
+import midwire.hw
 from midwire.hw.numeric import QType, Requantiser
 from midwire.hw.stream import AxisTop
 from midwire.sim.build import build_model
@@ -64,16 +65,16 @@ class Bench:
         stall: float | tuple[float, float] = 0.0,
         seed: int = 0,
     ) -> tuple[list[IntArray], RunResult]:
-        """Run tensors (N, ...) on every input; ``out`` has the shapes of one result of each output."""
+        """Run tensors (N, ...) on every input; ``out`` has the shape of each output."""
         wires = [
             np.ascontiguousarray(array.astype(kind)).view(np.uint8).reshape(len(array), -1)
             for array, kind in zip(arrays, self.inputs, strict=True)
         ]
-        sizes = [int(np.prod(shape)) * kind.itemsize
-                 for shape, kind in zip(out, self.outputs, strict=True)]
-        result = self.model.run(
-            wires, output_bytes=sizes, stall=stall, seed=seed, watchdog=100_000
-        )
+        sizes = [
+            int(np.prod(shape)) * kind.itemsize
+            for shape, kind in zip(out, self.outputs, strict=True)
+        ]
+        result = self.model.run(wires, output_bytes=sizes, stall=stall, seed=seed, watchdog=100_000)
         tensors = [
             wire.reshape(-1).view(kind).reshape(len(wire), *shape).astype(np.int64)
             for wire, kind, shape in zip(result.outputs, self.outputs, out, strict=True)
@@ -105,7 +106,7 @@ STALLS = ((0.0, 0.0), (0.4, 0.0), (0.0, 0.4), (0.5, 0.5))
 
 @pytest.fixture
 def check() -> Callable[..., None]:
-    """``check(bench, arrays, wanted, timing)``: exact under all stalls, and the cycles predicted."""
+    """``check(bench, arrays, wanted, predicted)``: exact under stalls, in the cycles predicted."""
 
     def run(
         dut: Bench,
@@ -137,13 +138,17 @@ def random_requantiser(
     shared: bool = False,
 ) -> Requantiser:
     """Some parameters of N5 that use the whole range of the result."""
-    low, high = (-(1 << (out[0] - 1)), (1 << (out[0] - 1)) - 1) if out[1] else (0, (1 << out[0]) - 1)
+    low, high = (
+        (-(1 << (out[0] - 1)), (1 << (out[0] - 1)) - 1) if out[1] else (0, (1 << out[0]) - 1)
+    )
     shift = int(rng.integers(8, 14))
     count = 1 if shared else channels
     span = sum(b - a for a, b in ranges) + 1
     unit = (high - low + 1) * 2**shift / span
     multiplier = np.maximum(1, rng.uniform(0.5, 2.0, (count, len(ranges))) * unit).astype(np.int64)
-    offset = rng.integers(0, 1 << shift, count) - multiplier @ np.array([(a + b) // 2 for a, b in ranges])
+    offset = rng.integers(0, 1 << shift, count) - multiplier @ np.array(
+        [(a + b) // 2 for a, b in ranges]
+    )
     offset += ((low + high) // 2) << shift
     relu = low + rng.integers(0, 3, count)
 

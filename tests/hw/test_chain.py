@@ -12,6 +12,7 @@ import pytest
 from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from midwire.hw.conv import Conv, Depthwise
 from midwire.hw.eltwise import Add
 from midwire.hw.kernels import Geometry

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
+
 from midwire.hw.conv import Conv, Depthwise
 from midwire.hw.kernels import Geometry
 from midwire.hw.timing import Schedule
@@ -44,9 +45,23 @@ DENSE = [
         zero=113,
     ),
     Case("dilated", Geometry(7, 6, (3, 2), (1, 1), (2, 3)), (2, 2), (1, 2)),
-    Case("dilated_padded", Geometry(4, 5, (3, 3), (1, 2), (2, 2), (2, 1, 2, 3)), (1, 3), (3, 1), zero=5),
+    Case(
+        "dilated_padded",
+        Geometry(4, 5, (3, 3), (1, 2), (2, 2), (2, 1, 2, 3)),
+        (1, 3),
+        (3, 1),
+        zero=5,
+    ),
     Case("valid", Geometry(6, 5, (3, 3)), (1, 4), (4, 1), (4, False), 4, (4, False), shared=True),
-    Case("line", Geometry(1, 11, (1, 4), (1, 2), pads=(0, 3, 0, 1)), (3, 2), (2, 3), (4, True), 3, zero=-2),
+    Case(
+        "line",
+        Geometry(1, 11, (1, 4), (1, 2), pads=(0, 3, 0, 1)),
+        (3, 2),
+        (2, 3),
+        (4, True),
+        3,
+        zero=-2,
+    ),
     Case("column", Geometry(11, 1, (4, 1), (3, 1)), (2, 2), (1, 1), (16, True), 8, (16, True)),
     Case("whole", Geometry(3, 3, (3, 3)), (2, 6), (3, 2)),
     Case("skips", Geometry(7, 7, (2, 2), (3, 3)), (1, 1), (1, 1)),
@@ -59,7 +74,14 @@ DENSE = [
 
 DEPTHWISE = [
     Case("same", Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)), (4, 4), (2, 2), zero=-9),
-    Case("s2", Geometry(6, 6, (3, 3), (2, 2), pads=(0, 0, 1, 1)), (3, 3), (1, 1), (8, False), zero=200),
+    Case(
+        "s2",
+        Geometry(6, 6, (3, 3), (2, 2), pads=(0, 0, 1, 1)),
+        (3, 3),
+        (1, 1),
+        (8, False),
+        zero=200,
+    ),
     Case("one_channel", Geometry(5, 3, (2, 3)), (1, 1), (1, 1), (4, False), 4, (4, False)),
     Case("one_tap", Geometry(3, 3), (4, 4), (2, 2), shared=True),
     Case("dilated", Geometry(6, 6, (2, 2), (1, 1), (3, 2)), (6, 6), (2, 2)),

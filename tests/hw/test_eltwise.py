@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
+
 from midwire.hw.eltwise import Add, Scale
 from midwire.hw.timing import Schedule
 

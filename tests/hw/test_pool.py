@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
+
 from midwire.hw.kernels import Geometry
 from midwire.hw.pool import Pool
 from midwire.hw.timing import Schedule
@@ -70,5 +71,7 @@ def test_pool(
 
 
 def test_no_result_shape() -> None:
-    with pytest.raises(ValueError, match=r"without a requantiser the result has shape unsigned\(10\)"):
+    with pytest.raises(
+        ValueError, match=r"without a requantiser the result has shape unsigned\(10\)"
+    ):
         Pool("p", Geometry(2, 2, (2, 2)), "sum", channels=1, lanes=1, x=Shape(8), out=Shape(8))

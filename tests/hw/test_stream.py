@@ -11,6 +11,7 @@ import pytest
 from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from midwire.hw.stream import Adapter, Fifo, Fork, beat, beats
 from midwire.hw.timing import Schedule
 
