@@ -147,7 +147,7 @@ def edge(
     With --json, one line an outcome between the ready line and the summary.
     """
     if (inputs is None) == (random == 0):
-        raise typer.BadParameter("give either --inputs or --random", param_hint="--inputs")
+        raise typer.BadParameter("give --inputs or --random", param_hint="--inputs")
     console = Console(as_json)
     loaded = Bundle.load(bundle)
     first = parse_address(target, "--target")

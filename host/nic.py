@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The NIC process: the Verilated pipeline behind a packet loop in C++.
 
-Python builds the program (once, into the cache), starts it with the registers that this bundle and this
-next hop need, and relays its lines of JSON. It does nothing per packet or per cycle: the loop is
-``cpp/nic.cpp``, the pipeline's driver ``cpp/pipeline.h``.
+Python builds the program (once, into the cache), starts it with the registers that this bundle and
+this next hop need, and relays its lines of JSON. It does nothing per packet or per cycle: the loop
+is ``cpp/nic.cpp``, the pipeline's driver ``cpp/pipeline.h``.
 """
 
 from __future__ import annotations

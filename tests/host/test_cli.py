@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The `midwire` command itself: what it loads, its statuses, its errors. Rules C1, C3 and C4."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from midwire.host import cli
+from midwire.hw.bundle import Bundle
+
+HEAVY = ("amaranth", "midwire.compiler.", "onnx.", "onnx_ir", "cocotb")
+
+
+def loaded_by(code: str) -> list[str]:
+    """Heavy modules that a fresh interpreter has loaded after running some code."""
+    show = f"print('\\n'.join(m for m in sys.modules if (m + '.').startswith({HEAVY!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\n{show}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line for line in done.stdout.splitlines() if line.startswith(HEAVY)]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["edge", "--help"], ["cloud", "--help"]])
+def test_help_loads_neither_compiler_nor_amaranth(words: list[str]) -> None:
+    assert loaded_by(f"from midwire.host import cli\ncli.main({words!r})") == []
+
+
+def test_nodes_load_neither_compiler_nor_amaranth() -> None:
+    assert loaded_by("import midwire.host.client, midwire.host.cloud, midwire.host.edge") == []
+
+
+def test_help_lists_every_command_with_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    for name, point in cli.commands().items():
+        line = next(line for line in text.splitlines() if line.split()[:1] == [name])
+        assert "not available" not in line, point
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"midwire {metadata.version('midwire')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nonsense"], "No such command 'nonsense'. See: midwire --help."),
+        (["edge"], "Missing argument 'BUNDLE'. See: midwire edge --help."),
+        (["cloud", "x", "--slots", "0"], None),
+        (
+            ["edge", "x", "--target", "a:1"],
+            "Invalid value for --inputs: give --inputs or --random. See: midwire edge --help.",
+        ),
+    ],
+)
+def test_wrong_usage_is_status_2(
+    words: list[str], message: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*words, "--json"]) == 2
+    out, err = capsys.readouterr()
+    found = json.loads(out)["error"]["message"]
+    assert err == f"error: {found}\n"
+    if message is not None:
+        assert found == message
+
+
+def test_an_error_is_status_1_and_a_paragraph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["cloud", str(tmp_path / "none")]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"error: {tmp_path / 'none'}: not a bundle; expected a folder with manifest.json; found no "
+        "such folder. Make one with: midwire compile MODEL -o BUNDLE.\n"
+    )
+
+
+@pytest.mark.parametrize("address", ["here", "127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1:x"])
+def test_a_wrong_address_is_said(
+    address: str, bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["cloud", str(bundle.root), "--listen", address, "--json"]) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["problem"] == "not a usable --listen"
+    assert error["where"] == repr(address)
+
+
+def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["nic", str(bundle.root), "--next", "127.0.0.1:5", "--listen", "0.0.0.0:0"]
+    assert cli.main(words) == 1
+    assert capsys.readouterr().err == (
+        "error: --listen: the NIC needs one address, which goes into its frames; expected an "
+        "address of one interface; found 0.0.0.0:0. Give the address of the interface that "
+        "clients send to.\n"
+    )
+
+
+def test_a_defect_of_ours_is_still_an_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(path: object) -> None:
+        raise ZeroDivisionError("zero")
+
+    monkeypatch.setattr("midwire.host.cloud.Bundle.load", broken)
+    assert cli.main(["cloud", "x", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["type"] == "ZeroDivisionError"
+    assert "Traceback" in err and "This is a defect of midwire" in err
