@@ -112,7 +112,7 @@ def _named(source: Source, cuts: Cuts, name: str, calibrated: bool) -> Cut:
             where=where,
             expected="the name of a tensor",
             found=f"the name of a node, whose output is {node.output[0]!r}" if node else "",
-            remedy=f"Did you mean {_listed([repr(n) for n in near])}?"[:-1]
+            remedy=f"Perhaps {' or '.join(repr(n) for n in near)} is meant"
             if near and not node
             else "midwire inspect lists the cuts",
         )
@@ -126,14 +126,17 @@ def _named(source: Source, cuts: Cuts, name: str, calibrated: bool) -> Cut:
         )
     cut = next((cut for cut in cuts.cuts if cut.tensor == name), None)
     if cut is None:
-        beside = live_beside(source, name)
+        beside = _listed([repr(n) for n in live_beside(source, name)])
+        used = name in source.outputs or any(
+            node.name in source.live for node in source.consumers.get(name, ())
+        )
         raise CutError(
-            "not a cut: other tensors would have to be carried beside it",
+            "not a cut: other tensors would have to be carried beside it"
+            if used
+            else "not a cut: no output of the model depends on it",
             where=where,
             expected="a tensor that every path through the model goes through",
-            found=f"also live there: {_listed([repr(n) for n in beside])}"
-            if beside
-            else "a tensor that no output of the model depends on",
+            found=f"also live there: {beside}" if used else "a dead end",
             remedy="midwire inspect lists the cuts",
         )
     value = source.values.get(name)
