@@ -356,7 +356,8 @@ class Schedule:
             for ox in range(geometry.out_width)
         ]
         # Rows given up when an output row ends.
-        firsts = [max(oy * sh - top, 0) for oy in range(geometry.out_height)] + [height]
+        firsts = [min(max(oy * sh - top, 0), height) for oy in range(geometry.out_height)]
+        firsts.append(height)
         gone = [after - row for row, after in pairwise(firsts)]
 
         def writer(inferences: int) -> Blocked:

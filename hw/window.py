@@ -176,7 +176,7 @@ class Window(wiring.Component):
         # What the pixel needs, and what the writer may overwrite.
         need_y = [min(max(y + g.reach[0], 0), g.height - 1) * g.width for y in rows_of]
         need_x = [min(max(x + g.reach[1], 0), g.width - 1) + 1 for x in columns_of]
-        keep = [max(y, 0) * g.width + self._rows * g.width for y in rows_of]
+        keep = [(min(max(y, 0), g.height) + self._rows) * g.width for y in rows_of]
         need = Signal(range(max(need_y) + max(need_x) + 1), init=need_y[0] + need_x[0])
         limit = Signal(range(max(keep) + 1), init=keep[0])
         ahead = Signal(range(-g.height * g.width, max(keep) + 1))
@@ -195,7 +195,7 @@ class Window(wiring.Component):
                     + _clamp(next_x, columns_of, g.reach[1], g.width - 1)
                     + 1
                 ),
-                limit.eq(_clamp(next_y, rows_of, 0, None) * g.width + self._rows * g.width),
+                limit.eq(_clamp(next_y, rows_of, 0, g.height) * g.width + self._rows * g.width),
                 row_end.eq(next_row_end),
                 image_end.eq(next_image_end),
                 next_x.eq(next_x + sw),
@@ -339,10 +339,10 @@ def _wrap(address: Value, by: Any, size: int) -> Value:
     return Mux(total >= size, total - size, total)
 
 
-def _clamp(raw: Value, values: list[int], plus: int, high: int | None) -> Value:
+def _clamp(raw: Value, values: list[int], plus: int, high: int) -> Value:
     """``raw + plus``, brought into [0, high]; compares only where ``values`` need it."""
     result = raw + plus if plus else raw
-    if high is not None and max(values) + plus > high:
+    if max(values) + plus > high:
         result = Mux(raw > high - plus, high, result)
     if min(values) + plus < 0:
         result = Mux(raw < -plus, 0, result)
