@@ -128,8 +128,8 @@ def report_error(error: BaseException, *, as_json: bool, message: str = "") -> N
     found = error_object(error)
     if message:
         found["message"] = message
-    if as_json:
-        sys.stdout.write(json.dumps({"error": plain(found)}, allow_nan=False) + "\n")
-        sys.stdout.flush()
     sys.stderr.write(f"error: {found['message']}\n")
     sys.stderr.flush()
+    if as_json:  # last: whoever reads it may end this process
+        sys.stdout.write(json.dumps({"error": plain(found)}, allow_nan=False) + "\n")
+        sys.stdout.flush()
