@@ -13,11 +13,12 @@ import pytest
 
 from midwire.host import message
 from midwire.hw import wire
+from midwire.hw.bundle import AnyArray
 from midwire.hw.wire import BadCrc, Header, TooShort
 
 
 def test_a_reply_comes_back_as_it_was() -> None:
-    outputs = {
+    outputs: dict[str, AnyArray] = {
         "logits": np.array([[0.5, -1.0]], np.float32),
         "boxes": np.arange(6, dtype=np.int64).reshape(1, 2, 3),
         "count": np.array(7, np.uint8),
