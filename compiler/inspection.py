@@ -148,8 +148,8 @@ def _unsupported(bad: Sequence[Mapping[str, Any]]) -> Table:
     """One line a reason: a model may have the same node fifty times."""
     table = Table(title="Not supported", title_justify="left", caption_justify="left")
     table.add_column("operator")
-    table.add_column("nodes")
-    table.add_column("reason")
+    table.add_column("nodes", overflow="fold")
+    table.add_column("reason", overflow="fold")
     grouped: dict[tuple[str, str], list[str]] = {}
     for node in bad:
         grouped.setdefault((node["op"], node["reason"]), []).append(node["name"])
@@ -167,6 +167,8 @@ def _slice(report: Mapping[str, Any]) -> RenderableType:
     if not facts["inputs"]:
         return Text("No slice: no supported nodes with multiply-accumulates lie between two cuts.")
     table = Table(title="Largest slice", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     table.add_row("from", escape(", ".join(facts["inputs"])))
     table.add_row("to", escape(", ".join(facts["outputs"])))
     table.add_row("nodes", str(facts["nodes"]))
