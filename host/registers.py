@@ -50,6 +50,8 @@ def setup_for(bundle: Bundle, listen: Address, hop: Address, *, tenant: int = 0)
     """The registers of ``midwire_nic`` for a bundle whose results go to a next hop."""
     manifest = bundle.manifest
     element = np.dtype(manifest.outputs[0].qtype.wire_dtype).name.upper()
+    # Time also has to pass while a request lacks fragments, or it would never be given up.
+    working = csr.STATUS_BUSY | csr.STATUS_COLLECTING | csr.STATUS_COMPUTING
     writes = csr.settings(
         control=1,
         model_hash=int.from_bytes(bundle.model_hash, "big"),
@@ -65,5 +67,5 @@ def setup_for(bundle: Bundle, listen: Address, hop: Address, *, tenant: int = 0)
         writes=tuple(writes),
         own=(csr.ADDRESS["own_ip"], csr.ADDRESS["own_port"]),
         counters=csr.counters(),
-        busy=((csr.ADDRESS["status"], csr.STATUS_BUSY | csr.STATUS_COMPUTING),),
+        busy=((csr.ADDRESS["status"], working),),
     )

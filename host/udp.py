@@ -14,6 +14,7 @@ import errno
 import select
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -26,6 +27,9 @@ LOOPBACK = "127.0.0.1"
 
 MAX_TRAIN_SEGMENTS = 64
 MAX_TRAIN_BYTES = 65507
+
+PACE_SECONDS = 0.001
+"""Pause between two trains: a receiver's socket holds little more than one."""
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
@@ -123,6 +127,8 @@ class UdpPort:
         step = min(MAX_TRAIN_SEGMENTS, MAX_TRAIN_BYTES // size) * size
         destination = () if self._peer == to else to
         for start in range(0, len(view), step):
+            if start:
+                time.sleep(PACE_SECONDS)
             train = view[start : start + step]
             if self._trains and len(train) > size:
                 try:

@@ -24,6 +24,7 @@
 
 #include <arpa/inet.h>
 #include <cerrno>
+#include <chrono>
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
@@ -44,7 +45,8 @@
 namespace {
 
 constexpr size_t kRxSlots = 1024, kTxSlots = 256, kBatch = 32, kFlows = 64;
-constexpr uint64_t kCyclesPerTurn = 4096, kBusyEvery = 256;
+constexpr uint64_t kLookEvery = 256;  // cycles between two looks at the clock
+constexpr auto kTurn = std::chrono::microseconds(500);  // between two looks at the sockets
 constexpr int kSocketBytes = 4 << 20;
 
 struct Named {
@@ -191,13 +193,12 @@ public:
             if (poll(fds.data(), fds.size(), work ? 0 : -1) < 0 && errno != EINTR) fail("poll failed");
             if (fds[0].revents) stop = true;
             if (fds[1].revents) stop |= !command();
-            if (fds[2].revents & (POLLIN | POLLERR)) receive(listen_, nullptr);
+            if (fds[2].revents & (POLLIN | POLLERR)) drain(listen_, nullptr);
             for (size_t i = 0; i < flows_.size() && i + 3 < fds.size(); ++i)
-                if (fds[i + 3].revents & (POLLIN | POLLERR)) receive(flows_[i].fd, &flows_[i]);
-            for (uint64_t i = 0; i < kCyclesPerTurn && (i == 0 ? working() : true); ++i) {
-                pipeline_.tick();
-                if (i % kBusyEvery == kBusyEvery - 1 && !working()) break;
-            }
+                if (fds[i + 3].revents & (POLLIN | POLLERR)) drain(flows_[i].fd, &flows_[i]);
+            const auto until = std::chrono::steady_clock::now() + kTurn;
+            while (working() && std::chrono::steady_clock::now() < until)
+                for (uint64_t i = 0; i < kLookEvery; ++i) pipeline_.tick();
             send();
         }
         statistics("stopped");
@@ -208,7 +209,7 @@ private:
     bool working() {
         if (pipeline_.moving()) return true;
         if (options_.busy.empty()) return pipeline_.counters().beats_in && pipeline_.quiet() < options_.quiet;
-        if (pipeline_.quiet() < kBusyEvery && pipeline_.counters().beats_in) return true;
+        if (pipeline_.quiet() < kLookEvery && pipeline_.counters().beats_in) return true;
         if (pipeline_.counters().beats_in == asked_at_) return false;
         for (const Named& item : options_.busy)
             if (pipeline_.read(item.address) & item.value) return true;
@@ -225,7 +226,13 @@ private:
         return true;
     }
 
-    void receive(int fd, Flow* flow) {
+    // Takes what a socket has, or as much as there is room for.
+    void drain(int fd, Flow* flow) {
+        while (rx_.room() && receive(fd, flow) == kBatch) {
+        }
+    }
+
+    size_t receive(int fd, Flow* flow) {
         mmsghdr messages[kBatch];
         iovec parts[kBatch];
         sockaddr_in from[kBatch];
@@ -240,6 +247,7 @@ private:
         }
         const int got = recvmmsg(fd, messages, static_cast<unsigned>(room), MSG_DONTWAIT, nullptr);
         for (int i = 0; i < got; ++i) accept(messages[i], endpoint_of(from[i]), size_t(i), flow);
+        return got < 0 ? 0 : static_cast<size_t>(got);
     }
 
     // Takes datagram `index` of a batch, which lies `index - taken` slots further than it should.
