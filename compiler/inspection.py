@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -123,8 +125,18 @@ def _cut(source: Source, cuts: Cuts, cut: Cut) -> dict[str, Any]:
     }
 
 
-def render(report: Mapping[str, Any]) -> RenderableType:
-    """The report for people: what is not supported first, then the slice and the cuts."""
+def render(report: Mapping[str, Any], width: int | None = None) -> str:
+    """The report for people: what is not supported first, then the slice and the cuts.
+
+    ``width`` is that of the terminal by default, 100 where there is none.
+    """
+    stream = io.StringIO()
+    columns = width or shutil.get_terminal_size((100, 24)).columns
+    Console(file=stream, width=columns).print(_tables(report))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def _tables(report: Mapping[str, Any]) -> RenderableType:
     nodes: Sequence[Mapping[str, Any]] = report["nodes"]
     bad = [node for node in nodes if not node["supported"]]
     parts: list[RenderableType] = [_summary(report, len(bad))]

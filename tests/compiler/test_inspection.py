@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from midwire.compiler.errors import CutError
 from midwire.compiler.inspection import inspect_model, render
@@ -28,9 +26,7 @@ g (float[N, 4] x) => (float[N, 4] y)
 
 
 def text_of(report: dict[str, Any]) -> str:
-    stream = io.StringIO()
-    Console(file=stream, width=120).print(render(report))
-    return stream.getvalue()
+    return render(report, 120)
 
 
 def test_report(model_file: ModelFile) -> None:
