@@ -21,6 +21,8 @@ from pathlib import Path
 
 import platformdirs
 
+from .errors import ToolchainError
+
 LIMIT_BYTES = 8 << 30
 """Size that pruning keeps the cache under: some hundred models of the size of a ResNet."""
 
@@ -47,11 +49,16 @@ def entry(folder: Path, key: str, fill: Callable[[Path], None]) -> Path:
         Name of the entry.
     fill : callable
         Gets an empty temporary folder to fill. What it raises goes through, and leaves nothing.
+
+    Raises
+    ------
+    ToolchainError
+        If the cache cannot be written.
     """
     path = folder / key
     if _touch(path):
         return path
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_writable(folder)
     with _locked(folder / f"{key}.lock"):
         if _touch(path):
             return path
@@ -101,12 +108,24 @@ def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -
     return deleted
 
 
-def _touch(path: Path) -> bool:
+def _check_writable(folder: Path) -> None:
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ToolchainError(
+            "the build cache cannot be written",
+            where=str(folder),
+            found=str(error.strerror),
+            remedy="Make it writable, or name another cache folder in XDG_CACHE_HOME",
+        ) from error
+
+
+def _touch(path: Path) -> bool:
+    with contextlib.suppress(OSError):  # a hit in a cache that only others may write is a hit
         os.utime(path)
-    except FileNotFoundError:
-        return False
-    return True
+    return path.is_dir()
 
 
 def _size(folder: Path) -> int:

@@ -18,7 +18,7 @@ import pytest
 
 from midwire.sim import cache
 from midwire.sim.build import build_executable, build_model
-from midwire.sim.errors import BuildError
+from midwire.sim.errors import BuildError, ToolchainError
 from midwire.sim.model import Model
 from midwire.sim.ports import Port, read_ports
 
@@ -245,6 +245,16 @@ def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(BuildError):
         cache.entry(tmp_path, "key", fill)
     assert entries(tmp_path) == []
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ToolchainError) as error:
+        cache.entry(tmp_path / "file" / "cache", "key", lambda folder: None)
+    assert str(error.value) == (
+        f"{tmp_path}/file/cache: the build cache cannot be written; found Not a directory. "
+        "Make it writable, or name another cache folder in XDG_CACHE_HOME."
+    )
 
 
 @pytest.mark.sweep
