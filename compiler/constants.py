@@ -121,10 +121,9 @@ def _plain(array: AnyArray) -> Const | None:
         return Const(array if keep else array.astype(np.float32))
     if array.dtype.kind in "iub" and array.dtype != np.uint64:
         return Const(array.astype(np.int64))
-    try:
-        wide = array.astype(np.float64)
-    except (TypeError, ValueError):
-        return None  # text, complex numbers
+    if array.dtype.kind in "cOSUT":
+        return None  # complex numbers, text
+    wide = array.astype(np.float64)
     # bfloat16 and the 8-bit floats are reals; the 4-bit and 2-bit integers are integers.
     if "float" in array.dtype.name:
         return Const(wide.astype(np.float32))

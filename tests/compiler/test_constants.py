@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -155,6 +156,10 @@ def test_wide_types(model_file: ModelFile) -> None:
         ("flag", np.array([True])),
         ("long", np.array([-(2**40)], np.int64)),
         ("text", np.array(["a"], object)),
+        ("complex", np.array([1j], np.complex64)),
+        ("tiny", np.array([-8, 7], ml_dtypes.int4)),
+        ("brain", np.array([0.5], ml_dtypes.bfloat16)),
+        ("byte", np.array([-1.5], ml_dtypes.float8_e4m3fn)),
     ):
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     asked = context(model_file(model))
@@ -162,7 +167,13 @@ def test_wide_types(model_file: ModelFile) -> None:
     assert half is not None and half.values.dtype == np.float32
     assert flag is not None and flag.values.tolist() == [1]
     assert long is not None and long.values.tolist() == [-(2**40)]
-    assert asked.const("text") is None
+    assert asked.const("text") is None and asked.const("complex") is None
+    values = {name: asked.const(name) for name in ("tiny", "brain", "byte")}
+    assert {n: c.values.tolist() for n, c in values.items() if c is not None} == {
+        "tiny": [-8, 7],
+        "brain": [0.5],
+        "byte": [-1.5],
+    }
 
 
 def test_every_refusal_at_once(model_file: ModelFile) -> None:
