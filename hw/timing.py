@@ -86,13 +86,16 @@ class Edge:
 
     @property
     def occupancy(self) -> int:
-        """Most beats that ever waited in the producer's output, after a run."""
-        offer, take = np.array(self.offer), np.array(self.take)
-        count = len(take)
+        """Slots that were in use at once, after a run: a FIFO so deep never held its writer back.
+
+        A slot is in use from the cycle in which its beat is written to the one in which it leaves.
+        """
+        count = len(self.take)
         if not count:
             return 0
-        written = np.arange(1, count + 1)
-        return int((written - np.searchsorted(take, offer[:count], side="left")).max())
+        written = np.array(self.offer[:count]) - 1
+        gone = np.searchsorted(np.array(self.take), written, side="left")
+        return int((np.arange(1, count + 1) - gone).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +113,7 @@ class Run:
     ----------
     first_in, last_out : for each inference, the cycle of the first input beat taken (of the input
         that comes first) and of the last output beat transferred (of the output that comes last)
-    occupancy : for each edge, the most beats that its producer's FIFO ever held
+    occupancy : for each edge but the sources, :attr:`Edge.occupancy`
     """
 
     first_in: tuple[int, ...]
@@ -475,7 +478,11 @@ class Schedule:
                 max(edge.take[(n + 1) * edge.beats - 1] for edge in self._sinks)
                 for n in range(inferences)
             ),
-            occupancy={edge.name: edge.occupancy for edge in self._edges.values()},
+            occupancy={
+                edge.name: edge.occupancy
+                for edge in self._edges.values()
+                if edge not in self._sources
+            },
         )
 
     def _stuck(self, processes: list[_Process], waits: dict[_Process, Times]) -> str:
@@ -494,17 +501,26 @@ class Schedule:
 
 
 def window_rows(geometry: Geometry) -> int:
-    """Image rows that a window keeps: those that it reads and those of the next output row."""
-    reach, height = geometry.reach[0], geometry.height
-    return min(reach + 1, height) + min(geometry.stride[0], height)
+    """Image rows in memory with which no window waits for rows that could not be written.
+
+    Within an image that takes the rows of a window and those that come new with the next output row;
+    from image to image, what is left from the last window on and what the next first window reads.
+    """
+    reach, height, top = geometry.reach[0], geometry.height, geometry.pads[0]
+    within = min(reach + 1, height) + min(geometry.stride[0], height)
+    last = min(max((geometry.out_height - 1) * geometry.stride[0] - top, 0), height)
+    first = min(max(reach - top, 0), height - 1) + 1
+    return max(within, height - last + first)
 
 
 def outlet_depth(steps: int, latency: int) -> int:
     """Smallest output FIFO with which credits never delay a pass.
 
-    A slot is reserved when a pass starts and back ``steps + latency + 1`` cycles later.
+    A slot is reserved when a pass starts, written ``steps + latency`` cycles later, and back in the
+    cycle after its beat left; a reader that keeps up (a :class:`~midwire.hw.stream.Narrow`, say)
+    may hold the beat for as long as a pass.
     """
-    return 1 + -(-(latency + 1) // steps)
+    return (2 if steps > 1 else 1) - (-(latency + 1) // steps)
 
 
 def tree_stages(terms: int) -> int:
