@@ -28,8 +28,9 @@ LOOPBACK = "127.0.0.1"
 MAX_TRAIN_SEGMENTS = 64
 MAX_TRAIN_BYTES = 65507
 
-PACE_SECONDS = 0.001
-"""Pause between two trains: a receiver's socket holds little more than one."""
+PACE_SECONDS = 0.004
+"""Pause between two trains: a receiver's socket holds little more than one, and a Python node takes
+about that long to read it."""
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
