@@ -157,6 +157,14 @@ Endpoint bound(int fd) {
     return endpoint_of(address);
 }
 
+sigset_t ending() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    return signals;
+}
+
 class Nic {
 public:
     Nic(const Options& options, VerilatedContext& context)
@@ -172,11 +180,7 @@ public:
     }
 
     void run() {
-        sigset_t signals;
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
-        sigprocmask(SIG_BLOCK, &signals, nullptr);
+        const sigset_t signals = ending();
         const int signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
         fcntl(0, F_SETFL, O_NONBLOCK);
         std::printf("{\"event\": \"ready\", \"listen\": \"%s\", \"pid\": %d}\n", text_of(at_).c_str(),
@@ -403,6 +407,9 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Before the simulator starts threads, which would take the signals instead of run().
+    const sigset_t signals = ending();
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     signal(SIGPIPE, SIG_IGN);
     const Options options = parse(argc, argv);

@@ -126,6 +126,16 @@ def test_an_idle_nic_sleeps(nic: Nic, hop: UdpPort) -> None:
     assert cpu_ticks() - before <= 2
 
 
+def test_a_stopped_nic_gives_its_last_statistics(nic: Nic, hop: UdpPort) -> None:
+    with UdpPort() as client:
+        client.send_train(b"work", 100, nic.address)
+        take(hop, 1)
+    last = nic.stop()
+    assert (last["event"], last["tx_datagrams"]) == ("stopped", 1)
+    assert last["pipeline"] == {"frames": (1 << 31) + 1}
+    assert nic.stop() == {}
+
+
 def test_a_killed_nic_is_an_error_that_says_how(nic: Nic) -> None:
     os.kill(nic.about["pid"], signal.SIGKILL)
     with pytest.raises(NodeLostError) as caught:
