@@ -145,7 +145,7 @@ def compile_model(
     observed = _observe(source, real, samples, clock)
 
     clock.start("quantise")
-    grids = _Grids(real, observed, chosen.bits)
+    grids = _Grids(observed, chosen.bits)
     rounded = quantise(real, grids, chosen.bits)
     rounded = _checked(rounded, graph.verify(rounded))
 
@@ -240,10 +240,9 @@ def _observe(
 
 
 class _Grids:
-    """Chooses grids: least squared error, never negative behind a Relu."""
+    """Chooses the grid with the least squared error on what calibration saw."""
 
-    def __init__(self, real: graph.Graph, observed: Mapping[str, Observed], bits: int) -> None:
-        self._real = real
+    def __init__(self, observed: Mapping[str, Observed], bits: int) -> None:
         self._observed = observed
         self._bits = bits
 

@@ -111,10 +111,10 @@ class QType:
         if not np.all(np.isfinite(values)):
             raise ValueError("cannot quantise NaN or infinity")
         ratio = values / self.scale
-        rounded = np.rint(ratio)
+        rounded = np.array(np.rint(ratio))
         near_tie = np.abs(np.abs(ratio - np.floor(ratio)) - 0.5) <= np.abs(ratio) * 2.0**-50
         inside = np.abs(ratio) <= 2.0 * (1 << self.bits)
-        for index in zip(*np.nonzero(near_tie & inside), strict=True):
+        for index in map(tuple, np.argwhere(near_tie & inside)):
             rounded[index] = round(Fraction(float(values[index])) / self.step)
         shifted = np.clip(rounded + self.zero_point, self.lo, self.hi)
         return shifted.astype(np.int64)
