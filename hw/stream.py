@@ -13,6 +13,7 @@ S4. Cycles are exactly those of :mod:`midwire.hw.timing`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import lcm
 from typing import Any
 
@@ -347,7 +348,9 @@ class AxisTop(wiring.Component):
         array
     """
 
-    def __init__(self, inner: wiring.Component, inputs: list[str], outputs: list[str]) -> None:
+    def __init__(
+        self, inner: wiring.Component, inputs: Sequence[str], outputs: Sequence[str]
+    ) -> None:
         self._inner = inner
         self._inputs = [(f"s{k}_axis", _member(inner, name)) for k, name in enumerate(inputs)]
         self._outputs = [(f"m{k}_axis", _member(inner, name)) for k, name in enumerate(outputs)]

@@ -503,8 +503,8 @@ class Schedule:
 def window_rows(geometry: Geometry) -> int:
     """Image rows in memory with which no window waits for rows that could not be written.
 
-    Within an image that takes the rows of a window and those that come new with the next output row;
-    from image to image, what is left from the last window on and what the next first window reads.
+    Within an image: the rows of a window and those that come new with the next output row. From
+    image to image: what is left from the last window on and what the next first window reads.
     """
     reach, height, top = geometry.reach[0], geometry.height, geometry.pads[0]
     within = min(reach + 1, height) + min(geometry.stride[0], height)

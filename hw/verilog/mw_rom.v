@@ -18,7 +18,10 @@ module mw_rom #(
     reg [WIDTH - 1:0] words [0:DEPTH - 1];
 
 `ifdef SYNTHESIS
-    initial $readmemh(FILE, words);
+    // Some synthesisers also look at the module with its default parameters.
+    generate
+        if (FILE != "") initial $readmemh(FILE, words);
+    endgenerate
 `else
     string folder;
     initial begin

@@ -33,9 +33,9 @@ def test_add(lanes: int, shared: bool, bench: Any, check: Any, requantiser: Any)
     wanted = dut.reference(a, b)
     assert len(np.unique(wanted)) > 20
     schedule = Schedule()
-    sources = [schedule.source(name, a[0].size // lanes) for name in "ab"]
+    first, second = (schedule.source(name, a[0].size // lanes) for name in "ab")
     target = schedule.edge("out", a[0].size // lanes)
-    dut.timing(schedule, *sources, target)
+    dut.timing(schedule, first, second, target)
     schedule.sink(target)
     check(bench(dut, ["a", "b"], files=dut.files), [a, b], [wanted], schedule.run(len(a)))
 

@@ -33,6 +33,32 @@ def test_a_windowed_component_has_no_gaps() -> None:
     assert run.latency == run.last_out[0] + 1
 
 
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        Geometry(8, 8, (3, 3)),
+        Geometry(5, 6, (5, 6)),
+        Geometry(9, 4, (3, 2), (2, 1), (2, 1)),
+        Geometry(1, 1),
+        Geometry(6, 6, (2, 2), (3, 3)),
+        Geometry(7, 1, (4, 1), (2, 1), pads=(3, 0, 2, 0)),
+    ],
+)
+def test_images_follow_without_gaps(geometry: Geometry) -> None:
+    """W2 with the default number of rows, where the steps are not fewer than the input's beats."""
+    passes = 4
+    steps = geometry.taps * 2
+    pixels = geometry.out_height * geometry.out_width
+    schedule = Schedule()
+    source = schedule.source("in", geometry.height * geometry.width * 2)
+    target = schedule.edge("out", pixels * passes)
+    schedule.window(
+        "conv", source, target, geometry=geometry, folds=2, passes=passes, steps=steps, latency=8
+    )
+    schedule.sink(target)
+    assert schedule.run(5).cycles_per_inference == max(source.beats, pixels * passes * steps)
+
+
 def test_first_input_limits() -> None:
     """One step an output beat and more input beats than steps: the input sets the rate."""
     schedule = Schedule()
@@ -72,7 +98,7 @@ def test_an_endless_fifo_says_the_depth() -> None:
     endless = join(None).run(4)
     depth = endless.occupancy["b2"]
     assert join(depth).run(4).last_out == endless.last_out
-    assert depth == 6
+    assert depth == 7
 
 
 def test_deadlock_names_the_edges() -> None:
@@ -91,12 +117,14 @@ def test_a_schedule_runs_again() -> None:
 
 
 def test_defaults() -> None:
-    assert window_rows(Geometry(8, 8, (3, 3))) == 4
+    assert window_rows(Geometry(8, 8, (3, 3), pads=(1, 1, 1, 1))) == 4
+    assert window_rows(Geometry(8, 8, (3, 3))) == 6
+    assert window_rows(Geometry(8, 8, (8, 8))) == 16
     assert window_rows(Geometry(1, 1)) == 2
-    assert window_rows(Geometry(8, 8, (3, 3), (2, 2), (2, 2))) == 7
+    assert window_rows(Geometry(8, 8, (3, 3), (2, 2), (2, 2))) == 11
     assert [tree_stages(n) for n in (1, 2, 8, 9, 64, 65)] == [0, 1, 1, 2, 2, 3]
     assert conv_latency(8) == 8
-    assert [outlet_depth(steps, 8) for steps in (1, 4, 9, 100)] == [10, 4, 2, 2]
+    assert [outlet_depth(steps, 8) for steps in (1, 4, 9, 100)] == [10, 5, 3, 3]
 
 
 def test_messages() -> None:
@@ -106,7 +134,8 @@ def test_messages() -> None:
         schedule.edge("in", 4)
     out = schedule.edge("out", 3)
     with pytest.raises(
-        ValueError, match="all edges of a FIFO must have the same number of beats, not 'in' 4, 'out'"
+        ValueError,
+        match="all edges of a FIFO must have the same number of beats, not 'in' 4, 'out'",
     ):
         schedule.fifo(source, out, 2)
     with pytest.raises(ValueError, match="'in' carries 4 beats of 2 lanes, 'out' 3 of 3"):

@@ -23,9 +23,9 @@ def random_geometry(rng: np.random.Generator) -> Geometry:
     while True:
         low, high = (1, 1, 1, 1, 1, 1, 1, 1), (8, 8, 4, 4, 4, 4, 3, 3)
         height, width, kh, kw, sh, sw, dh, dw = (int(v) for v in rng.integers(low, high))
-        pads = tuple(int(p) for p in rng.integers(0, 3, 4))
+        top, left, bottom, right = (int(p) for p in rng.integers(0, 3, 4))
         try:
-            return Geometry(height, width, (kh, kw), (sh, sw), (dh, dw), pads)
+            return Geometry(height, width, (kh, kw), (sh, sw), (dh, dw), (top, left, bottom, right))
         except ValueError:
             continue
 
