@@ -45,7 +45,8 @@
 namespace {
 
 constexpr size_t kRxSlots = 1024, kTxSlots = 256, kBatch = 32, kFlows = 64;
-constexpr uint64_t kLookEvery = 256;  // cycles between two looks at the clock
+constexpr uint64_t kLookEvery = 64;  // cycles between two looks at the clock
+constexpr uint64_t kSettle = 16;      // cycles until --busy knows of a beat
 constexpr auto kTurn = std::chrono::microseconds(500);  // between two looks at the sockets
 constexpr int kSocketBytes = 4 << 20;
 
@@ -213,7 +214,7 @@ private:
     bool working() {
         if (pipeline_.moving()) return true;
         if (options_.busy.empty()) return pipeline_.counters().beats_in && pipeline_.quiet() < options_.quiet;
-        if (pipeline_.quiet() < kLookEvery && pipeline_.counters().beats_in) return true;
+        if (pipeline_.quiet() < kSettle && pipeline_.counters().beats_in) return true;
         if (pipeline_.counters().beats_in == asked_at_) return false;
         for (const Named& item : options_.busy)
             if (pipeline_.read(item.address) & item.value) return true;
