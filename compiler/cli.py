@@ -45,10 +45,13 @@ def inspect(model: ModelArgument, as_json: JsonFlag = False) -> None:
 def compile_(
     model: ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle to write.")],
-    from_: Annotated[str | None, typer.Option("--from", help="Tensor that the slice starts at.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Tensor that the slice starts at.")
+    ] = None,
     to: Annotated[str | None, typer.Option("--to", help="Tensor that the slice ends at.")] = None,
     calibrate: Annotated[
-        Path | None, typer.Option(help=".npz of samples of the model's inputs; needed for float models.")
+        Path | None,
+        typer.Option(help=".npz of samples of the model's inputs; needed for float models."),
     ] = None,
     bits: Annotated[int, typer.Option(help="Bits of what midwire quantises, 2 to 16.")] = 8,
     rate: Annotated[
@@ -78,14 +81,14 @@ def _summary(facts: dict[str, Any]) -> str:
     if facts["sqnr_db"] is not None:
         sqnr = f"{facts['sqnr_db']:.1f} dB"
     resources = ", ".join(f"{count} {kind}" for kind, count in facts["resources"].items())
-    return "\n".join(
-        (
-            f"{facts['bundle']}: {', '.join(facts['slice']['inputs'])} to "
-            f"{', '.join(facts['slice']['outputs'])}, {share:.1f} % of the multiply-accumulates",
-            f"  cycles per inference  {facts['cycles_per_inference']} "
-            f"({rate:.0f} a second at {facts['clock_mhz']:g} MHz), latency {facts['latency_cycles']}",
-            f"  signal to noise       {sqnr}",
-            f"  estimated             {resources}",
-            f"  seconds               {facts['seconds']:.1f}",
-        )
-    )
+    slice_ = f"{', '.join(facts['slice']['inputs'])} to {', '.join(facts['slice']['outputs'])}"
+    clock = f"{rate:.0f} a second at {facts['clock_mhz']:g} MHz"
+    lines = [
+        f"{facts['bundle']}: {slice_}, {share:.1f} % of the multiply-accumulates",
+        f"  cycles per inference  {facts['cycles_per_inference']} ({clock})",
+        f"  latency in cycles     {facts['latency_cycles']}",
+        f"  signal to noise       {sqnr}",
+        f"  estimated             {resources}",
+        f"  seconds               {facts['seconds']:.1f}",
+    ]
+    return "\n".join(lines)

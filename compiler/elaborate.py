@@ -75,6 +75,4 @@ def slice_verilog(flow: Dataflow) -> str:
     inputs = [f"i{k}" for k in range(len(flow.inputs))]
     outputs = [f"o{k}" for k in range(len(flow.outputs))]
     top = AxisTop(core, inputs, outputs)
-    return verilog.convert(
-        top, name=SLICE_MODULE, emit_src=False, strip_internal_attrs=True
-    )
+    return verilog.convert(top, name=SLICE_MODULE, emit_src=False, strip_internal_attrs=True)

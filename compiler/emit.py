@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 
 from ..hw.bundle import AnyArray, Bundle, Manifest, write_bundle
+from ..hw.nic.top import nic_verilog
 from ..hw.reference import Reference
 from .elaborate import slice_verilog
 from .estimate import estimate
@@ -53,7 +54,7 @@ def emit(
     steps, arrays = steps_of(qgraph)
     contents: dict[str, bytes] = {
         "rtl/midwire_slice.v": slice_verilog(flow).encode(),
-        "rtl/midwire_nic.v": _nic(flow, target).encode(),
+        "rtl/midwire_nic.v": _nic(flow).encode(),
         "rtl/mw_rom.v": _packaged("verilog/mw_rom.v"),
         "test_bundle.py": _packaged("templates/test_bundle.py"),
         "slice.onnx": _onnx(slice_model(qgraph)),
@@ -91,17 +92,12 @@ def emit(
     return write_bundle(output, manifest, contents)
 
 
-def _nic(flow: Dataflow, target: Target) -> str:
-    try:
-        from ..hw.nic import nic_verilog
-    except ImportError:
-        return '// TEMP'
+def _nic(flow: Dataflow) -> str:
     return nic_verilog(
         in_beat_bytes=flow.inputs[0].beat_bytes,
         in_tensor_bytes=flow.inputs[0].wire_bytes,
         out_beat_bytes=flow.outputs[0].beat_bytes,
         out_tensor_bytes=flow.outputs[0].wire_bytes,
-        clock_mhz=round(target.clock_mhz),
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A first-order estimate of a dataflow's resources, before synthesis. It is an estimate and says so.
+"""A first-order estimate of a dataflow's resources, before synthesis. It is an estimate and says
+so.
 
 ``midwire synth`` counts what Yosys makes of a bundle. The coefficients here are not fitted yet.
 """

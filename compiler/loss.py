@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,10 +55,11 @@ def measure(
     samples: Mapping[str, AnyArray],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Loss], list[AnyArray]]:
-    """Loss of every integer tensor (the last ones are the outputs), and the wire inputs of all samples.
+    """Loss of every integer tensor (the last ones are the outputs), and the wire inputs of all
+    samples.
 
-    The reference gets the model's own values at the slice's inputs, rounded to their grid, so that the
-    figures are the slice's own.
+    The reference gets the model's own values at the slice's inputs, rounded to their grid, so that
+    the figures are the slice's own.
     """
     steps, arrays = steps_of(qgraph)
     reference = Reference(qgraph.inputs, qgraph.outputs, steps, arrays)
@@ -109,10 +111,7 @@ def check(losses: Sequence[Loss], outputs: Sequence[str], least_db: float | None
     if not short:
         return
     known = [loss.sqnr_db for loss in losses if loss.sqnr_db is not None]
-    drops = [
-        (before - after, index + 1)
-        for index, (before, after) in enumerate(zip(known, known[1:], strict=False))
-    ]
+    drops = [(before - after, index + 1) for index, (before, after) in enumerate(pairwise(known))]
     worst = max(drops, default=(0.0, 0))[1]
     named = [loss.tensor for loss in losses if loss.sqnr_db is not None][worst]
     raise LossError(

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The compiler on one page: every pass in order, each line named, each fragile position with its reason."""
+"""The compiler on one page: every pass in order, each line named, each fragile position with its
+reason.
+"""
 
 from __future__ import annotations
 
@@ -135,9 +137,7 @@ def compile_model(
 
     clock.start("select")
     support = import_all(source)
-    selection = select(
-        source, support, chosen.from_, chosen.to, calibrated=samples is not None
-    )
+    selection = select(source, support, chosen.from_, chosen.to, calibrated=samples is not None)
     real = _checked(selection.graph, graph.verify(selection.graph))
 
     # Calibration looks at float tensors, so it comes before any of them is rounded.

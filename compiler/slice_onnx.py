@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The slice as standard ONNX on integer-valued tensors: anyone's runtime gives the RTL's bits.
 
-Convolutions run in float32 on integers whose partial sums stay below 2**24, so no order of summation,
-fused multiply-add or vector width can change them; a convolution with larger sums is split into digits
-and groups of channels that do stay below, and joined in double. Requantisers (rule N5) run in double, with
-every intermediate an integer, or an integer over a power of two, below 2**53.
+Convolutions run in float32 on integers whose partial sums stay below 2**24, so no order of
+summation, fused multiply-add or vector width can change them; a convolution with larger sums is
+split into digits and groups of channels that do stay below, and joined in double. Requantisers
+(rule N5) run in double, with every intermediate an integer, or an integer over a power of two,
+below 2**53.
 """
 
 from __future__ import annotations
@@ -124,9 +125,7 @@ def _image(writer: _Writer, step: Step, value: str) -> str:
     if not any((top, left, bottom, right)):
         return image
     pads = writer.constant([0, 0, top, left, 0, 0, bottom, right], np.int64)
-    return writer.op(
-        "Pad", image, pads, writer.constant(step.attributes["pad_value"], np.float32)
-    )
+    return writer.op("Pad", image, pads, writer.constant(step.attributes["pad_value"], np.float32))
 
 
 def _flat(writer: _Writer, image: str, channels: int) -> str:

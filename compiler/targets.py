@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Target families as data: the clock that cycles are quoted at, and coefficients of the cost estimate."""
+"""Target families as data: the clock that cycles are quoted at, and coefficients of the cost
+estimate.
+"""
 
 from __future__ import annotations
 

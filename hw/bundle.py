@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bundle: the folder that the compiler writes and everything else reads.
 
-A bundle holds Verilog, memory images, the slice, edge and cloud parts as ONNX, the integer program of
-the slice (for the numpy reference), golden vectors, and ``manifest.json``, which names every other file
-with its SHA-256. The model hash (first 8 bytes of the SHA-256 of the manifest) stands in every frame.
+A bundle holds Verilog, memory images, the slice, edge and cloud parts as ONNX, the integer program
+of the slice (for the numpy reference), golden vectors, and ``manifest.json``, which names every
+other file with its SHA-256. The model hash (first 8 bytes of the SHA-256 of the manifest) stands in
+every frame.
 
 Standard library and numpy only: running nodes import this.
 """
@@ -34,7 +35,9 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 
 MEASURED_INFERENCES = 4
-"""Cycles per inference are those between the ends of the last two of so many back-to-back inferences."""
+"""Cycles per inference are those between the ends of the last two of so many back-to-back
+inferences.
+"""
 
 _MAX_MANIFEST_BYTES = 64 << 20
 
@@ -45,8 +48,8 @@ AnyArray = npt.NDArray[Any]
 class Layout:
     """How a tensor's elements follow each other on a stream.
 
-    ``stream = tensor.reshape(dims).transpose(perm).ravel()``: an NCHW tensor streamed channels-last has
-    its own shape as ``dims`` and ``perm = (0, 2, 3, 1)``, and keeps both when it is flattened.
+    ``stream = tensor.reshape(dims).transpose(perm).ravel()``: an NCHW tensor streamed channels-last
+    has its own shape as ``dims`` and ``perm = (0, 2, 3, 1)``, and keeps both when it is flattened.
     """
 
     dims: tuple[int, ...]
@@ -163,9 +166,7 @@ class TensorSpec:
                     found=f"{values.dtype} with a fraction",
                     remedy="Quantise the data as the model's own input",
                 )
-            if integers.size and (
-                integers.min() < self.qtype.lo or integers.max() > self.qtype.hi
-            ):
+            if integers.size and (integers.min() < self.qtype.lo or integers.max() > self.qtype.hi):
                 raise DataError(
                     "values out of range",
                     where=f"tensor {self.name!r}",
@@ -245,9 +246,7 @@ def _manifest_from(data: Mapping[str, Any]) -> Manifest:
     plain["inputs"] = tuple(_spec_from(t) for t in data["inputs"])
     plain["outputs"] = tuple(_spec_from(t) for t in data["outputs"])
     plain["steps"] = tuple(
-        Step(
-            s["name"], s["kernel"], tuple(s["inputs"]), s["output"], s["attributes"], s["arrays"]
-        )
+        Step(s["name"], s["kernel"], tuple(s["inputs"]), s["output"], s["attributes"], s["arrays"])
         for s in data["steps"]
     )
     plain["layers"] = tuple(data["layers"])

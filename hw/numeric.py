@@ -9,16 +9,19 @@ Rules, cited by tests as N1 to N5:
 N1. A quantised tensor is an integer array ``q`` with a :class:`QType`; it means the real numbers
     ``scale * (q - zero_point)``, where ``scale`` is the exact value of a stored float32.
 N2. Real arithmetic between two quantised tensors is exact: no intermediate rounding.
-N3. Quantising the real number ``r`` gives ``clamp(rne(r / scale) + zero_point, lo, hi)``, where ``rne``
-    rounds half to even (ONNX QuantizeLinear, opset 10 and later) and ``lo, hi`` are the type's ends.
-N4. A requantiser is *exact over a range*: for every accumulator value in the range, it returns what N2
-    and N3 say. :func:`fit_requantiser` proves that for the parameters that it returns, or raises.
-N5. Hardware computes ``p = sum(m * acc) + c`` and ``y = p >> shift``, takes 1 from a ``y`` whose lowest
-    bit is not ``parity`` and whose fraction ``p mod 2**shift`` is below ``tie``, then clamps to
-    ``[lo, hi]``.
+N3. Quantising the real number ``r`` gives ``clamp(rne(r / scale) + zero_point, lo, hi)``, where
+    ``rne`` rounds half to even (ONNX QuantizeLinear, opset 10 and later) and ``lo, hi`` are the
+    type's ends.
+N4. A requantiser is *exact over a range*: for every accumulator value in the range, it returns what
+    N2 and N3 say. :func:`fit_requantiser` proves that for the parameters that it returns, or
+    raises.
+N5. Hardware computes ``p = sum(m * acc) + c`` and ``y = p >> shift``, takes 1 from a ``y`` whose
+    lowest bit is not ``parity`` and whose fraction ``p mod 2**shift`` is below ``tie``, then clamps
+    to ``[lo, hi]``.
 
-Why N5 can round half to even: with half a unit inside ``c``, ``y`` is round-half-up; an exact tie lands
-on (or, for a truncated multiplier, just above) a fraction of zero, and is wrong just where ``y`` is odd.
+Why N5 can round half to even: with half a unit inside ``c``, ``y`` is round-half-up; an exact tie
+lands on (or, for a truncated multiplier, just above) a fraction of zero, and is wrong just where
+``y`` is odd.
 """
 
 from __future__ import annotations
@@ -143,8 +146,8 @@ def rne(value: Fraction) -> int:
 class Affine:
     """An exact real function of integers: ``clamp(offset + sum(scale_i * acc_i), floor, ceil)``.
 
-    One for each output channel. ``floor`` and ``ceil`` are real bounds (activations such as Relu and
-    Clip), or None.
+    One for each output channel. ``floor`` and ``ceil`` are real bounds (activations such as Relu
+    and Clip), or None.
     """
 
     scales: tuple[Fraction, ...]
@@ -215,8 +218,8 @@ class Requantiser:
     tie : int
         Below this fraction an odd result loses 1. Zero where no accumulator can hit a tie.
     parity : int
-        What *odd* means: the lowest bit of ``y`` differs from this (that of the zero point, which is
-        inside ``offset`` but is added after rounding in N3).
+        What *odd* means: the lowest bit of ``y`` differs from this (that of the zero point, which
+        is inside ``offset`` but is added after rounding in N3).
     lo, hi : int64 arrays, (channels,)
         The clamp.
     """
@@ -353,20 +356,21 @@ def fit_requantiser(
     RequantiseError
         If no parameters within the limits are exact.
 
-    The search goes up in shift, so the first hit has the narrowest multipliers. For each channel the
-    offsets that are right at every step of the exact function form an interval; the fit is exact
-    just if it is not empty. A product may not pass ``MAX_EXACT_DOUBLE``.
+    The search goes up in shift, so the first hit has the narrowest multipliers. For each channel
+    the offsets that are right at every step of the exact function form an interval; the fit is
+    exact just if it is not empty. A product may not pass ``MAX_EXACT_DOUBLE``.
     """
     if len(functions) != len(ranges):
         raise ValueError(f"{len(functions)} functions but {len(ranges)} ranges")
     points = [_points(f, r, out) for f, r in zip(functions, ranges, strict=True)]
     ratios = [
-        # A channel that cannot leave one result (dead weights) needs no multiplier, however coarse its scale.
+        # A channel that cannot leave one result (dead weights) needs no multiplier, however coarse
+        # its scale.
         tuple(Fraction(0) if p.constant else s / out.step for s in f.scales)
         for f, p in zip(functions, points, strict=True)
     ]
     largest = max(abs(ratio) for row in ratios for ratio in row)
-    for shift in range(0, 52):
+    for shift in range(52):
         unit = 1 << shift
         if largest * unit >= 1 << max_multiplier_bits:
             break
@@ -385,9 +389,7 @@ def _fit_at(
     """Fit every channel at one shift, with no tie rule if that is enough, else with one."""
     unit = 1 << shift
     parity = out.zero_point & 1
-    multiplier = np.array(
-        [[rne(ratio * unit) for ratio in row] for row in ratios], dtype=np.int64
-    )
+    multiplier = np.array([[rne(ratio * unit) for ratio in row] for row in ratios], dtype=np.int64)
     smallest = int(np.abs(multiplier[multiplier != 0]).min(initial=unit))
     for tie in dict.fromkeys((0, 1, max(1, smallest // 2))):
         if tie > unit // 2:

@@ -125,7 +125,9 @@ class Reference:
     def of_bundle(cls, bundle: Bundle) -> Reference:
         """The reference of a bundle."""
         program = bundle.manifest.slice
-        return cls(program["roots_in"], program["roots_out"], bundle.manifest.steps, bundle.arrays())
+        return cls(
+            program["roots_in"], program["roots_out"], bundle.manifest.steps, bundle.arrays()
+        )
 
     def run(self, inputs: Sequence[AnyArray], *, keep: bool = False) -> dict[str, IntArray]:
         """Run streams of integers (N, elements), one array an input.

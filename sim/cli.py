@@ -18,7 +18,9 @@ from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
 
-BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that compile wrote.")]
+BundleArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Folder that compile wrote.")
+]
 
 
 @contextmanager
@@ -38,7 +40,8 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 def verify(
     bundle: BundleArgument,
     inputs: Annotated[
-        Path | None, typer.Option("--inputs", help=".npz of samples of the slice's or model's inputs.")
+        Path | None,
+        typer.Option("--inputs", help=".npz of samples of the slice's or model's inputs."),
     ] = None,
     vectors: Annotated[int, typer.Option(min=1, help="Number of vectors.")] = 16,
     stall: Annotated[
@@ -53,9 +56,7 @@ def verify(
     console = Console(as_json)
     loaded = Bundle.load(bundle)
     with _progress(console) as report:
-        found = prove(
-            loaded, inputs=inputs, vectors=vectors, stall=stall, seed=seed, report=report
-        )
+        found = prove(loaded, inputs=inputs, vectors=vectors, stall=stall, seed=seed, report=report)
     console.result(found.as_json(), _verdict(found.as_json()))
     if not found.passed:
         raise typer.Exit(1)
@@ -96,7 +97,12 @@ def run(
     console.result(
         {
             "outputs": [
-                {"key": f"out{i}", "name": spec.name, "shape": spec.shape, "scale": spec.qtype.scale}
+                {
+                    "key": f"out{i}",
+                    "name": spec.name,
+                    "shape": spec.shape,
+                    "scale": spec.qtype.scale,
+                }
                 for i, spec in enumerate(loaded.manifest.outputs)
             ],
             "inferences": done.inferences,

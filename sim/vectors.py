@@ -51,7 +51,8 @@ def read_npz(path: Path) -> dict[str, AnyArray]:
 
 
 def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> list[AnyArray]:
-    """Wire tensors (N, elements) of the slice from samples of its own inputs or of the whole model's.
+    """Wire tensors (N, elements) of the slice from samples of its own inputs or of the whole
+    model's.
 
     Samples of the whole model go through ``edge.onnx`` first.
     """

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Prove a bundle: RTL in Verilator against the numpy reference against ``slice.onnx``, bit for bit."""
+"""Prove a bundle: RTL in Verilator against the numpy reference against ``slice.onnx``, bit for
+bit.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ Report = Callable[[str, int, int], None]
 class Verification:
     """What ``midwire verify`` found.
 
-    Mismatches count elements. ``sqnr_db`` and ``top1_agreement`` compare the slice's dequantised results
-    with the original float or QDQ layers in ONNX Runtime, on realistic inputs where there are any.
+    Mismatches count elements. ``sqnr_db`` and ``top1_agreement`` compare the slice's dequantised
+    results with the original float or QDQ layers in ONNX Runtime, on realistic inputs where there
+    are any.
     """
 
     vectors: int
@@ -75,8 +78,8 @@ def verify(
 
     Parameters
     ----------
-    inputs : samples of the slice's or the model's inputs; without it, the bundle's golden vectors and
-        random ones over the whole range of the input type
+    inputs : samples of the slice's or the model's inputs; without it, the bundle's golden vectors
+        and random ones over the whole range of the input type
     vectors : how many (at most as many as ``inputs`` holds)
     stall : probability in each cycle that a port pauses, on both sides
     seed : of the random vectors and stalls

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.models
 
 @dataclass(frozen=True)
 class Goal:
-    """What a model must reach: top-1 agreement with ONNX Runtime, or a relative error without classes."""
+    """What a model must reach: top-1 agreement with ONNX Runtime, or a relative error without
+    classes.
+    """
 
     quantise: bool
     agreement: float | None = None
@@ -67,20 +69,25 @@ def test_rtl_is_exact_and_as_fast_as_predicted(compiled: tuple[str, Path, Bundle
 
 
 def test_agrees_with_onnx_runtime(compiled: tuple[str, Path, Bundle, float]) -> None:
-    """The slice in the reference, the rest of the model in ONNX Runtime, on all reference inputs."""
+    """The slice in the reference, the rest of the model in ONNX Runtime, on all reference
+    inputs.
+    """
     name, folder, bundle, _ = compiled
     arrays = read_npz(folder / "ref.npz")
     samples = {key: array for key, array in arrays.items() if key.startswith("in")}
     wires = wire_inputs(bundle, samples, name)
     done = execute(bundle, wires, backend="reference")
     cloud = session_of(bundle.path("cloud.onnx"))
-    dtypes = [spec.qtype.wire_dtype for spec in bundle.manifest.outputs]
-    got = np.stack(
-        [
-            cloud.run(None, {f"wire_out{i}": w[k].astype(t) for i, (w, t) in enumerate(zip(done.wires, dtypes))})[0]
-            for k in range(done.inferences)
-        ]
-    ).astype(np.float64)
+    names = [f"wire_out{i}" for i in range(len(done.wires))]
+    wide = [
+        wire.astype(spec.qtype.wire_dtype)
+        for wire, spec in zip(done.wires, bundle.manifest.outputs, strict=True)
+    ]
+    results = [
+        cloud.run(None, {name: wire[k] for name, wire in zip(names, wide, strict=True)})[0]
+        for k in range(done.inferences)
+    ]
+    got = np.stack(results).astype(np.float64)
     want = arrays["out0"].astype(np.float64)
     got = got.reshape(want.shape)
     goal = GOALS[name]

@@ -5,8 +5,9 @@
 Rules, checked by :func:`verify`:
 
 D1. Stages stand in topological order; every stage has a folding, so a dataflow cannot be undecided.
-D2. A channel joins one output port to one input port, which are alike; where the lanes of two operators
-    differ an adapter stage stands between, and a tensor with several readers goes through a fork stage.
+D2. A channel joins one output port to one input port, which are alike; where the lanes of two
+    operators differ an adapter stage stands between, and a tensor with several readers goes through
+    a fork stage.
 D3. Every channel has a FIFO depth: 0 means wires only, None that ``balance`` has yet to choose.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
 from amaranth.lib import wiring
 
 from ...hw.bundle import TensorSpec
@@ -48,7 +50,8 @@ class Stage:
     inputs, outputs : its ports, named ``i0, i1, ...`` and ``o0, o1, ...`` here
     build : makes the Amaranth component
     timing : adds the component's timing process to a schedule, for its input and output edges
-    input_names, output_names : the component's own names of its ports (``"o.1"``: entry 1 of an array)
+    input_names, output_names : the component's own names of its ports (``"o.1"``: entry 1 of an
+        array)
     images : memory images, file name to text
     folding, cycles : decided parallelism, and the busy cycles of an inference
     node : name of the integer node that it computes, None for forks and adapters

@@ -5,9 +5,9 @@
 Rules, checked by :func:`verify`:
 
 G1. Nodes stand in topological order; every name is defined once, before it is used.
-G2. A value is a real tensor with a fixed shape, batch 1. Rounding happens only in ``Quantize`` nodes,
-    whose value then lies on the grid of their :class:`QType` (N3). QuantizeLinear followed by
-    DequantizeLinear is one such node; integer tensors at the borders are ones too.
+G2. A value is a real tensor with a fixed shape, batch 1. Rounding happens only in ``Quantize``
+    nodes, whose value then lies on the grid of their :class:`QType` (N3). QuantizeLinear followed
+    by DequantizeLinear is one such node; integer tensors at the borders are ones too.
 G3. Constants (weights, biases) are inside the operator's parameters, never values.
 G4. Inputs and outputs of the graph name the ONNX tensors that the slice is cut at.
 """
@@ -51,8 +51,8 @@ class Node:
 class Graph:
     """Rules G1 to G4.
 
-    ``qtypes`` gives the grid of graph inputs that come quantised (integer tensors, or the output of a
-    DequantizeLinear in the edge part).
+    ``qtypes`` gives the grid of graph inputs that come quantised (integer tensors, or the output of
+    a DequantizeLinear in the edge part).
     """
 
     name: str

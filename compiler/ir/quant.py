@@ -102,8 +102,8 @@ class QNode:
 class QGraph:
     """Rules Q1 to Q3.
 
-    ``results`` describes each output by the ONNX tensor that it is: views after the last node change
-    its name, shape and layout, but not the stream.
+    ``results`` describes each output by the ONNX tensor that it is: views after the last node
+    change its name, shape and layout, but not the stream.
     """
 
     name: str

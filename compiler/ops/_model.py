@@ -36,9 +36,7 @@ def one_node(
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, list(output))],
         [numpy_helper.from_array(array, f"c{i}") for i, array in constants.items()],
     )
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8
-    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
 def weights(seed: int, *shape: int) -> np.ndarray[Any, Any]:

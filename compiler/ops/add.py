@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Add (ONNX operator versions 7, 13, 14): of two streams, or of a stream and a constant a channel.
 
-A constant goes into the producer's requantiser. Two streams keep their own scales: the real number is
-``s_a * (a - z_a) + s_b * (b - z_b)``, requantised in one step.
+A constant goes into the producer's requantiser. Two streams keep their own scales: the real number
+is ``s_a * (a - z_a) + s_b * (b - z_b)``, requantised in one step.
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ class Add(Op):
         """See the module's docstring."""
         a, b = inputs
         if not a.layout.same_order(b.layout):
-            raise Unsupported(
-                f"expected two streams of one order, found {a.layout} and {b.layout}"
-            )
+            raise Unsupported(f"expected two streams of one order, found {a.layout} and {b.layout}")
         return AddCore(a, b, len(output))
 
     @classmethod

@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator is: the questions that passes ask instead of testing its name.
 
-An operator's file holds its parameters, its ONNX import rule, its exact meaning, its cost, the hardware
-that it builds and the cases that test it. The registry in ``ops/__init__.py`` lists the files.
+An operator's file holds its parameters, its ONNX import rule, its exact meaning, its cost, the
+hardware that it builds and the cases that test it. The registry in ``ops/__init__.py`` lists the
+files.
 
 There are four kinds of operators in a :class:`~..ir.graph.Graph`:
 
-* a *view* renames elements (Reshape, Transpose, DequantizeLinear): no hardware, see :meth:`Op.view`;
-* an *absorbed* operator changes each channel by a monotone function of itself (bias, Relu, Clip): it
-  goes into its producer's requantiser, see :meth:`Op.absorb`;
+* a *view* renames elements (Reshape, Transpose, DequantizeLinear): no hardware, see
+  :meth:`Op.view`;
+* an *absorbed* operator changes each channel by a monotone function of itself (bias, Relu, Clip):
+  it goes into its producer's requantiser, see :meth:`Op.absorb`;
 * a *grid* operator rounds (QuantizeLinear), see :attr:`Op.grid`;
-* a *core* does the work on integers (Conv, MatMul, pools, Add of two tensors), see :meth:`Op.lower`.
+* a *core* does the work on integers (Conv, MatMul, pools, Add of two tensors), see
+  :meth:`Op.lower`.
 """
 
 from __future__ import annotations
@@ -75,7 +78,9 @@ class Const:
         return [Fraction(float(s)) * int(q) for q, s in zip(centred, scales, strict=True)]
 
     def map(self, change: Any) -> Const:
-        """Apply a function that moves elements (transpose, reshape) to values, scale and zero point."""
+        """Apply a function that moves elements (transpose, reshape) to values, scale and zero
+        point.
+        """
         if self.scale is None:
             return Const(change(self.values))
         assert self.zero_point is not None
@@ -92,7 +97,9 @@ class ImportContext(Protocol):
     opset: int
 
     def const(self, name: str) -> Const | None:
-        """The constant behind a name, through DequantizeLinear, Transpose, Reshape...; else None."""
+        """The constant behind a name, through DequantizeLinear, Transpose, Reshape...; else
+        None.
+        """
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, batch 1. Raises Unsupported if it is not known."""
@@ -115,7 +122,9 @@ class Op:
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
-        """ONNX import rule: the operator and the names of its value inputs, or raise Unsupported."""
+        """ONNX import rule: the operator and the names of its value inputs, or raise
+        Unsupported.
+        """
         raise NotImplementedError
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
@@ -123,7 +132,9 @@ class Op:
         del inputs, output
         return 0
 
-    def view(self, layout: Layout, shape: tuple[int, ...], output: tuple[int, ...]) -> Layout | None:
+    def view(
+        self, layout: Layout, shape: tuple[int, ...], output: tuple[int, ...]
+    ) -> Layout | None:
         """Layout of the output if the stream passes unchanged, else None (not a view)."""
         del layout, shape, output
         return None
@@ -158,7 +169,8 @@ class Op:
     def absorb(
         self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
     ) -> list[Affine]:
-        """The functions, one for each channel along ``axis`` of ``shape``, followed by this operator.
+        """The functions, one for each channel along ``axis`` of ``shape``, followed by this
+        operator.
 
         Raises Unsupported if the operator differs within a channel.
         """
@@ -203,7 +215,8 @@ class Op:
 class Case:
     """A one-operator ONNX model for the conformance test.
 
-    ``model`` is float, has one or more inputs, and is quantised from random data over ``low..high``.
+    ``model`` is float, has one or more inputs, and is quantised from random data over
+    ``low..high``.
     """
 
     name: str

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conv (ONNX operator versions 1, 11, 22): one and two spatial axes, dense or depthwise.
 
-Integer meaning, for output channel ``o`` at pixel ``p``: ``acc[o] = sum(x[p + tap, c] * w[o, tap, c])`` over
-the raw integers ``x`` (the zero point not taken off), where taps outside the image read the zero point.
-The real number is ``s_x * s_w[o] * (acc[o] - z_x * sum(w[o])) + bias[o]``.
+Integer meaning, for output channel ``o`` at pixel ``p``:
+``acc[o] = sum(x[p + tap, c] * w[o, tap, c])`` over the raw integers ``x`` (the zero point not taken
+off), where taps outside the image read the zero point. The real number is
+``s_x * s_w[o] * (acc[o] - z_x * sum(w[o])) + bias[o]``.
 """
 
 from __future__ import annotations
@@ -30,14 +31,18 @@ from .window import image_shape, window_attributes, window_of
 
 
 def per_channel_grid(values: np.ndarray, bits: int) -> Const:
-    """Weights (channels first) on a symmetric grid a channel: ``scale = max|w| / (2**(bits-1) - 1)``."""
+    """Weights (channels first) on a symmetric grid a channel:
+    ``scale = max|w| / (2**(bits-1) - 1)``.
+    """
     flat = values.reshape(values.shape[0], -1).astype(np.float64)
     top = (1 << (bits - 1)) - 1
     peak = np.abs(flat).max(axis=1) if flat.size else np.zeros(len(flat))
     scale = np.where(peak > 0, peak / max(top, 1), 1.0).astype(np.float32)
     shape = (-1, *[1] * (values.ndim - 1))
     q = np.clip(np.rint(values / scale.astype(np.float64).reshape(shape)), -top - 1, top)
-    return Const(q.astype(np.int64), scale.reshape(shape), np.zeros_like(scale, np.int64).reshape(shape))
+    return Const(
+        q.astype(np.int64), scale.reshape(shape), np.zeros_like(scale, np.int64).reshape(shape)
+    )
 
 
 def channel_scales(weight: Const, channels: int) -> list[Fraction]:
@@ -57,7 +62,9 @@ def centred(weight: Const) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class Conv(Op):
-    """A convolution with constant weights (O, I/group, kh, kw) and an optional constant bias (O,)."""
+    """A convolution with constant weights (O, I/group, kh, kw) and an optional constant bias
+    (O,).
+    """
 
     weight: Const
     bias: Const | None
@@ -68,7 +75,8 @@ class Conv(Op):
 
     def __repr__(self) -> str:
         w = self.window
-        return f"Conv(weight={self.weight.shape}, strides={w.stride}, pads={w.pads}, group={self.group})"
+        shape = f"weight={self.weight.shape}, strides={w.stride}, pads={w.pads}"
+        return f"Conv({shape}, group={self.group})"
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
@@ -133,14 +141,20 @@ class Conv(Op):
         """Strides, SAME padding that is asymmetric, dilation, depthwise, one axis, a bias."""
         shape = (1, 4, 6, 5)
 
-        def conv(name: str, out: tuple[int, ...], w: np.ndarray, **attributes: object) -> Case:
+        def conv(name: str, out: tuple[int, ...], w: np.ndarray, **attributes: Any) -> Case:
             bias = weights(7, w.shape[0])
-            return Case(f"conv_{name}", one_node("Conv", [shape], out, {1: w, 2: bias}, **attributes))
+            return Case(
+                f"conv_{name}", one_node("Conv", [shape], out, {1: w, 2: bias}, **attributes)
+            )
 
         yield conv("1x1", (1, 6, 6, 5), weights(1, 6, 4, 1, 1))
         yield conv("same", (1, 4, 6, 5), weights(2, 4, 4, 3, 3), pads=[1, 1, 1, 1])
         yield conv(
-            "same_upper_s2", (1, 4, 3, 3), weights(3, 4, 4, 3, 3), strides=[2, 2], auto_pad="SAME_UPPER"
+            "same_upper_s2",
+            (1, 4, 3, 3),
+            weights(3, 4, 4, 3, 3),
+            strides=[2, 2],
+            auto_pad="SAME_UPPER",
         )
         yield conv("1x1_s2", (1, 2, 3, 3), weights(4, 2, 4, 1, 1), strides=[2, 2])
         yield conv("dilated", (1, 2, 2, 1), weights(5, 2, 4, 3, 3), dilations=[2, 2])
@@ -209,7 +223,9 @@ class ConvCore(Core):
         ]
 
     def cycles(self, folding: Folding) -> int:
-        """Pixels x taps x channel folds x neuron folds, or the input's beats where those are more."""
+        """Pixels x taps x channel folds x neuron folds, or the input's beats where those are
+        more.
+        """
         pixels = self.out_image[0] * self.out_image[1] * self.window.taps
         beats = int(np.prod(self.image)) // folding.simd
         if self.depthwise:

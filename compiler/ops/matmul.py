@@ -118,7 +118,8 @@ class MatMul(Op):
         """Both spellings, and rows of a matrix."""
         yield Case("matmul", one_node("MatMul", [(1, 12)], (1, 7), {1: weights(1, 7, 12).T.copy()}))
         yield Case(
-            "matmul_rows", one_node("MatMul", [(1, 5, 8)], (1, 5, 6), {1: weights(2, 6, 8).T.copy()})
+            "matmul_rows",
+            one_node("MatMul", [(1, 5, 8)], (1, 5, 6), {1: weights(2, 6, 8).T.copy()}),
         )
         yield Case(
             "gemm",

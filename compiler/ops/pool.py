@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool (ONNX operator versions 1 to 22).
 
-MaxPool keeps its input's grid: the largest integer is the largest real. Averages sum raw integers; the
-real number is ``s_x / n * (acc - n * z_x)``.
+MaxPool keeps its input's grid: the largest integer is the largest real. Averages sum raw integers;
+the real number is ``s_x / n * (acc - n * z_x)``.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class Pool(Op):
         """Even and odd windows, padding, overlap, whole images."""
         shape = (1, 4, 6, 6)
         yield Case(
-            "max_pool", one_node("MaxPool", [shape], (1, 4, 3, 3), kernel_shape=[2, 2], strides=[2, 2])
+            "max_pool",
+            one_node("MaxPool", [shape], (1, 4, 3, 3), kernel_shape=[2, 2], strides=[2, 2]),
         )
         yield Case(
             "max_pool_same",
@@ -104,9 +105,7 @@ class PoolCore(Core):
     kernel = "pool"
     channel_axis = 1
 
-    def __init__(
-        self, window: Geometry, channels: int, x: QType, mode: str
-    ) -> None:
+    def __init__(self, window: Geometry, channels: int, x: QType, mode: str) -> None:
         self.image = (window.height, window.width, channels)
         self.window = window
         self.x = x

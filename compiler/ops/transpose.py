@@ -58,4 +58,6 @@ class Transpose(Op):
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """NHWC to NCHW, as converters put it before the first convolution."""
-        yield Case("transpose", one_node("Transpose", [(1, 3, 4, 5)], (1, 5, 3, 4), perm=[0, 3, 1, 2]))
+        yield Case(
+            "transpose", one_node("Transpose", [(1, 3, 4, 5)], (1, 5, 3, 4), perm=[0, 3, 1, 2])
+        )

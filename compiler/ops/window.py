@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What Conv and the pools share: kernel, strides, dilations and pads (ONNX Conv, operator version 11)."""
+"""What Conv and the pools share: kernel, strides, dilations and pads (ONNX Conv, operator version
+11).
+"""
 
 from __future__ import annotations
 

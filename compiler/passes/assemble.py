@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From integer nodes and their foldings to streaming components: stages, forks and lane adapters."""
+"""From integer nodes and their foldings to streaming components: stages, forks and lane
+adapters.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from ...hw.stream import Adapter, Fork, beat
 from ...hw.timing import Edge, Schedule
 from ..ir.dataflow import Channel, Dataflow, Folding, Port, Stage
 from ..ir.graph import Graph
-from ..ir.quant import QGraph, QNode
+from ..ir.quant import QGraph, QNode, QTensor
 
 
 @dataclass
@@ -75,18 +77,18 @@ def _identifier(node: QNode) -> str:
     return ("_".join(words) or node.core.kernel)[:24].lower()
 
 
-def _spec(graph: Graph, name: str, tensor: object, lanes: int) -> TensorSpec:
+def _spec(graph: Graph, name: str, tensor: QTensor, lanes: int) -> TensorSpec:
     value = graph.values[name]
-    return TensorSpec(
-        name, value.shape, value.dtype, tensor.qtype, tensor.layout, lanes  # type: ignore[attr-defined]
-    )
+    return TensorSpec(name, value.shape, value.dtype, tensor.qtype, tensor.layout, lanes)
 
 
 Reader = tuple[tuple[str, int], Port]
 
 
 def _readers(qgraph: QGraph, stages: Sequence[Stage]) -> dict[str, list[Reader]]:
-    """For each tensor, the input ports that read it; a border output reads it with its own lanes."""
+    """For each tensor, the input ports that read it; a border output reads it with its own
+    lanes.
+    """
     readers: dict[str, list[Reader]] = {name: [] for name in qgraph.tensors}
     by_name = {node.name: stage for node, stage in zip(qgraph.nodes, stages, strict=True)}
     for node in qgraph.nodes:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose FIFO depths from the exact schedule, and read cycles from it.
 
-A FIFO stands before each input of a join. The schedule runs once with those FIFOs unbounded; a FIFO as deep
-as it ever got, and one more for the beat that comes while one leaves, gives the very same schedule. So no
-depth can deadlock, and cycles are known without simulating RTL.
+A FIFO stands before each input of a join. The schedule runs once with those FIFOs unbounded; a FIFO
+as deep as it ever got, and one more for the beat that comes while one leaves, gives the very same
+schedule. So no depth can deadlock, and cycles are known without simulating RTL.
 """
 
 from __future__ import annotations

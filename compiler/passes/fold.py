@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose the parallelism of every node: the least hardware that keeps a target interval.
 
-The interval is the number of cycles between two inferences, so it is the cycles of the slowest node.
+The interval is the number of cycles between two inferences, so it is the cycles of the slowest
+node.
 """
 
 from __future__ import annotations

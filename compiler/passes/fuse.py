@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From real operators to integer nodes: every core takes what follows it up to the next grid.
 
-Views vanish into layouts; bias, activation and rounding go into the core's requantiser, which is proven
-equal to their exact composition (N4).
+Views vanish into layouts; bias, activation and rounding go into the core's requantiser, which is
+proven equal to their exact composition (N4).
 """
 
 from __future__ import annotations
@@ -136,9 +136,7 @@ def _follow(
     return chain, functions, value
 
 
-def _absorb(
-    state: _State, node: Node, functions: Sequence[Affine], core: Core
-) -> Sequence[Affine]:
+def _absorb(state: _State, node: Node, functions: Sequence[Affine], core: Core) -> Sequence[Affine]:
     if node.op.rounds:
         return functions
     if not node.op.absorbable:
@@ -160,9 +158,7 @@ def _emit(
     requantiser = fit_requantiser(list(functions), core.ranges, state.grids[value])
     state.define(value, layout)
     sources = tuple(source for node in chain for source in node.sources)
-    state.nodes.append(
-        QNode(chain[0].name, core, requantiser, tuple(inputs), value, sources)
-    )
+    state.nodes.append(QNode(chain[0].name, core, requantiser, tuple(inputs), value, sources))
 
 
 def _copy(state: _State, name: str) -> None:
@@ -172,6 +168,4 @@ def _copy(state: _State, name: str) -> None:
     requantiser = fit_requantiser(list(core.functions), core.ranges, source.qtype)
     copied = replace(source, name=f"{name}:copy")
     state.tensors[copied.name] = state.streams[name] = copied
-    state.nodes.append(
-        QNode(f"{name}:copy", core, requantiser, (source.name,), copied.name)
-    )
+    state.nodes.append(QNode(f"{name}:copy", core, requantiser, (source.name,), copied.name))

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Give every tensor that integer hardware reads a grid, and every weight.
 
-A value needs a grid unless its one reader is absorbed into its producer. QDQ models have their grids
-already, and nothing happens to them here.
+A value needs a grid unless its one reader is absorbed into its producer. QDQ models have their
+grids already, and nothing happens to them here.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def missing_grids(graph: Graph) -> list[str]:
 def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
     """Insert a ``Quantize`` after every value of :func:`missing_grids`; put weights on grids.
 
-    ``choose`` is asked for each of those values. Inputs are quantised outside (in the edge part), so
-    they get a grid and no node.
+    ``choose`` is asked for each of those values. Inputs are quantised outside (in the edge part),
+    so they get a grid and no node.
     """
     missing = missing_grids(graph)
     chosen: Mapping[str, QType] = {name: choose(name) for name in missing}
@@ -75,7 +75,5 @@ def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
         raw = f"{node.output}:real"
         values[raw] = replace(values[node.output], name=raw)
         nodes.append(replace(node, op=op, output=raw))
-        nodes.append(
-            Node(f"{node.name}:grid", Quantize(chosen[node.output]), (raw,), node.output)
-        )
+        nodes.append(Node(f"{node.name}:grid", Quantize(chosen[node.output]), (raw,), node.output))
     return replace(graph, nodes=tuple(nodes), values=values, qtypes=qtypes)
