@@ -99,4 +99,4 @@ def test_agrees_with_onnx_runtime(compiled: tuple[str, Path, Bundle, float]) -> 
     else:
         error = np.linalg.norm(got - want) / np.linalg.norm(want)
         print(f"{name}: relative error {error:.5f}")
-        assert error < goal.relative_error
+        assert goal.relative_error is not None and error < goal.relative_error
