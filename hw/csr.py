@@ -96,8 +96,8 @@ class Register(NamedTuple):
 _OUTCOME_DOCS = {
     Outcome.PASSED: "not for us: passed through",
     Outcome.PASSED_MALFORMED: (
-        "to our address, but the IPv4 checksum or lengths of frame, IP and UDP are wrong, or there is "
-        "no room for a header: passed through"
+        "to our address, but the IPv4 checksum or lengths are wrong, or there is no room for a "
+        "header: passed through"
     ),
     Outcome.PASSED_BAD_MAGIC: "to our address, but not midwire: passed through",
     Outcome.PASSED_BAD_VERSION: "to our address, header of another version: passed through",
@@ -105,7 +105,7 @@ _OUTCOME_DOCS = {
     Outcome.PASSED_OTHER_TYPE: "to our address, good header, but not a tensor: passed through",
     Outcome.DROPPED_BAD_FRAME: "came with the bad-frame bit: dropped",
     Outcome.DROPPED_BAD_CHECKSUM: "ours, but the UDP checksum is wrong: dropped",
-    Outcome.DROPPED_BAD_LENGTH: "ours, but lengths of fragment and tensor contradict each other: dropped",
+    Outcome.DROPPED_BAD_LENGTH: "ours, but its lengths contradict each other: dropped",
     Outcome.DROPPED_HOP_LIMIT: "ours, but the hop limit was 0: dropped",
     Outcome.COLLECTED: "a fragment taken for execution",
 }

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Takes frames out of the store, one after the other, to where their verdict sends them.
+
+Frames that pass go on in the cycle in which they are at the head, without a bubble between them.
+Nothing here waits for the slice: a fragment is collected only into a slot that is open, and
+declined otherwise.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..csr import FIRST_DECLINED
+from ..wire import DeclineReason
+from . import header as hdr
+from .bus import (
+    BEAT,
+    FRAME,
+    JOB,
+    OUTCOME,
+    VERDICT_DROP,
+    VERDICT_OURS,
+    VERDICT_PASS,
+    WORD_BITS,
+)
+from .realign import Realigner
+
+
+class Dispatcher(wiring.Component):
+    """Pass, drop, collect or decline.
+
+    Members
+    -------
+    frame : In(stream of FRAME), one for each frame in the store, in order
+    beats : In(stream of BEAT), the store
+    passed : Out(stream of BEAT)
+    reason : In(8), the decider's answer to the frame at the head; accept : Out(1), it is acted on
+    collected : Out(stream of words), always taken; stored : Out(1), all of a fragment
+    declined : Out(stream of JOB); declined_words : Out(stream of words)
+    now : In(32), microseconds
+    outcome, outcome_valid : what became of a frame; busy : Out(1)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "frame": In(stream.Signature(FRAME)),
+                "beats": In(stream.Signature(BEAT)),
+                "passed": Out(stream.Signature(BEAT)),
+                "reason": In(8),
+                "accept": Out(1),
+                "collected": Out(stream.Signature(WORD_BITS, always_ready=True)),
+                "stored": Out(1),
+                "declined": Out(stream.Signature(JOB)),
+                "declined_words": Out(stream.Signature(WORD_BITS)),
+                "now": In(32),
+                "outcome": Out(OUTCOME),
+                "outcome_valid": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.realigner = realigner = Realigner()
+        frame = self.frame.payload
+        reason = Signal(8)
+        ends = Signal()
+        m.d.comb += [
+            self.passed.payload.eq(self.beats.payload),
+            realigner.i.payload.eq(self.beats.payload),
+            realigner.size.eq(frame.bytes),
+            self.collected.payload.eq(realigner.o.payload),
+            self.declined_words.payload.eq(realigner.o.payload),
+            self.frame.ready.eq(ends),
+            self.outcome_valid.eq(ends),
+            self.outcome.eq(frame.outcome),
+            self.busy.eq(self.frame.valid | self.beats.valid),
+        ]
+
+        used = Signal(32)
+        header = frame.origin.header
+        deadline = hdr.get(header, "deadline_us")
+        m.d.comb += [
+            used.eq(self.now - frame.origin.stamp),
+            self.declined.payload.bytes.eq(frame.bytes),
+            self.declined.payload.sum.eq(frame.sum),
+            self.declined.payload.origin.eq(frame.origin),
+            self.declined.payload.origin.header.eq(
+                hdr.put(
+                    header,
+                    declined=1,
+                    reason=reason,
+                    hop_limit=hdr.get(header, "hop_limit") - 1,
+                    deadline_us=Mux(deadline > used, deadline - used, 0),
+                )
+            ),
+        ]
+
+        with m.FSM(name="head"):
+            with m.State("look"):
+                with m.If(self.frame.valid & (frame.verdict == VERDICT_PASS)):
+                    m.d.comb += [
+                        self.passed.valid.eq(self.beats.valid),
+                        self.beats.ready.eq(self.passed.ready),
+                        ends.eq(self.beats.valid & self.beats.ready & self.beats.payload.last),
+                    ]
+                with m.If(self.frame.valid & (frame.verdict == VERDICT_DROP)):
+                    m.d.comb += [
+                        self.beats.ready.eq(1),
+                        ends.eq(self.beats.valid & self.beats.payload.last),
+                    ]
+                with m.If(self.frame.valid & (frame.verdict == VERDICT_OURS)):
+                    m.d.comb += self.accept.eq(1)
+                    m.d.sync += reason.eq(self.reason)
+                    with m.If(self.reason == DeclineReason.NONE):
+                        m.next = "collect"
+                    with m.Else():
+                        m.next = "decline"
+            with m.State("collect"):
+                m.d.comb += [
+                    realigner.i.valid.eq(self.beats.valid),
+                    self.beats.ready.eq(realigner.i.ready),
+                    self.collected.valid.eq(realigner.o.valid),
+                    realigner.o.ready.eq(1),
+                    ends.eq(realigner.done),
+                    self.stored.eq(realigner.done),
+                ]
+                with m.If(ends):
+                    m.next = "look"
+            with m.State("decline"):
+                m.d.comb += self.declined.valid.eq(1)
+                with m.If(self.declined.ready):
+                    m.next = "send"
+            with m.State("send"):
+                m.d.comb += [
+                    realigner.i.valid.eq(self.beats.valid),
+                    self.beats.ready.eq(realigner.i.ready),
+                    self.declined_words.valid.eq(realigner.o.valid),
+                    realigner.o.ready.eq(self.declined_words.ready),
+                    ends.eq(realigner.done),
+                    self.outcome.eq(FIRST_DECLINED - 1 + reason),
+                ]
+                with m.If(ends):
+                    m.next = "look"
+        return m

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Cuts the tensor bytes out of a frame and puts them on lane 0."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .bus import BEAT, BEAT_BYTES, LENGTH_BITS, WORD_BITS, masked
+from .parser import PAYLOAD_AT
+
+
+class Realigner(wiring.Component):
+    """Beats of one of our frames in, words of its payload out (B2).
+
+    All beats of the frame are taken, padding behind the datagram included. A word leaves in the
+    cycle in which its last byte comes, but for a last one that needs no further beat.
+
+    Members
+    -------
+    i : In(stream of BEAT), from the first to the last beat of the frame
+    size : In(LENGTH_BITS), payload bytes; must hold from the first beat to ``done``
+    o : Out(stream of words), ``ceil(size / 8)`` of them
+    done : Out(1), the last word leaves, or the last beat without one, in this cycle
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(stream.Signature(BEAT)),
+                "size": In(LENGTH_BITS),
+                "o": Out(stream.Signature(WORD_BITS)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        first, lane = divmod(PAYLOAD_AT, BEAT_BYTES)
+        carried = 8 * (BEAT_BYTES - lane)  # bits of a beat that belong to the next word
+        at = Signal(range(first + 2))
+        carry = Signal(carried)
+        sent = Signal(LENGTH_BITS)
+        left = Signal(LENGTH_BITS)
+        word = Signal(WORD_BITS)
+        m.d.comb += [
+            left.eq(self.size - sent),
+            self.o.payload.eq(masked(word, Mux(left > BEAT_BYTES, BEAT_BYTES, left))),
+        ]
+        with m.FSM():
+            with m.State("beats"):
+                wanted = Signal()
+                m.d.comb += [
+                    word.eq(Cat(carry, self.i.payload.data)),
+                    wanted.eq((at == first + 1) & (left != 0)),
+                    self.o.valid.eq(wanted & self.i.valid),
+                    self.i.ready.eq(~wanted | self.o.ready),
+                ]
+                with m.If(self.i.valid & self.i.ready):
+                    m.d.sync += carry.eq(self.i.payload.data[8 * lane :])
+                    with m.If(at != first + 1):
+                        m.d.sync += at.eq(at + 1)
+                    with m.If(wanted):
+                        m.d.sync += sent.eq(sent + BEAT_BYTES)
+                    with m.If(self.i.payload.last):
+                        with m.If(Mux(wanted, left > BEAT_BYTES, left != 0)):
+                            m.next = "rest"
+                        with m.Else():
+                            m.d.comb += self.done.eq(1)
+            with m.State("rest"):
+                m.d.comb += [word.eq(carry), self.o.valid.eq(1)]
+                with m.If(self.o.ready):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "beats"
+        with m.If(self.done):
+            m.d.sync += [at.eq(0), sent.eq(0)]
+        return m

@@ -1,0 +1,258 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The NIC shell: a bump in the wire around one slice.
+
+::
+
+            parser ---- frames ----+
+              |                    v             pass
+    s_axis --+--> store ------> dispatcher ------------------------> arbiter --> m_axis
+                                 |      |  decline                     ^
+                                 |      +-----------> packetiser ------+
+                                 | collect              ^ results
+                                 v                      |
+                      decider, tensor buffer ---> slice ---> results
+
+Frames are stored whole, judged (:mod:`.parser`), and leave in order: passed, dropped, declined or
+collected. Only results overtake nothing and wait for everything: they leave when no frame does.
+
+What this version does not do, and where it will go: 64-bit streams only (:class:`Nic` says why),
+one input and one output, one slot with fragments in order (:mod:`.decide`). When frames come faster
+than they leave, the store fills and ``s_axis_tready`` goes low: nothing is dropped here for want of
+room.
+"""
+
+from __future__ import annotations
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..csr import ADDRESS_BITS
+from ..stream import Fifo
+from .arbiter import Arbiter
+from .bus import BEAT, BEAT_BYTES, FRAME, AxiLite
+from .decide import Decider
+from .dispatch import Dispatcher
+from .packetise import Packetiser
+from .parser import Parser
+from .registers import RegisterFile
+from .result import Results
+from .tensor import CONTEXT, TensorBuffer
+
+STORE_BEATS = 2048
+_WAITING_FRAMES = 4
+_TENSORS_IN_SLICE = 4
+
+
+class Nic(wiring.Component):
+    """The NIC shell around the black box ``midwire_slice``.
+
+    Parameters ---------- in_beat_bytes, out_beat_bytes : bytes of the slice's ``s0_axis_tdata`` and
+    ``m0_axis_tdata`` in_tensor_bytes, out_tensor_bytes : bytes of its wire tensors, whole beats
+    width : bits of tdata towards the network. 64 for now: the parser and the packetiser know in
+    which
+        beat of 8 bytes each header field is.
+
+    Members
+    -------
+    s_axis_*, m_axis_* : AXI4-Stream with tkeep and tuser (bit 0: bad frame)
+    s_axil_* : AXI4-Lite, the registers of :mod:`midwire.hw.csr`
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    """
+
+    def __init__(
+        self,
+        in_beat_bytes: int,
+        in_tensor_bytes: int,
+        out_beat_bytes: int,
+        out_tensor_bytes: int,
+        *,
+        width: int = 64,
+    ) -> None:
+        if width != 8 * BEAT_BYTES:
+            raise ValueError(
+                f"the NIC's streams must be {8 * BEAT_BYTES} bits wide, not {width!r}: header "
+                "fields are taken from beats of 8 bytes. Put a width converter around it"
+            )
+        for what, beat, tensor in (
+            ("input", in_beat_bytes, in_tensor_bytes),
+            ("output", out_beat_bytes, out_tensor_bytes),
+        ):
+            if not 1 <= beat <= tensor < 1 << 32 or tensor % beat:
+                raise ValueError(
+                    f"the slice's {what} tensor must be whole beats and less than 4 GiB, not "
+                    f"{tensor!r} bytes in beats of {beat!r}"
+                )
+        self._in = (in_tensor_bytes, in_beat_bytes)
+        self._out = (out_tensor_bytes, out_beat_bytes)
+        axil = AxiLite(ADDRESS_BITS).flip().members
+        super().__init__(
+            {
+                **{f"s_axis_{name}": In(bits) for name, bits in _AXIS.items()},
+                "s_axis_tready": Out(1),
+                **{f"m_axis_{name}": Out(bits) for name, bits in _AXIS.items()},
+                "m_axis_tready": In(1),
+                **{f"s_axil_{name}": member for name, member in axil.items()},
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.registers = registers = RegisterFile(
+            {
+                "capability": BEAT_BYTES | 1 << 8 | 1 << 16 | 1 << 24,
+                "input_bytes": self._in[0],
+                "output_bytes": self._out[0],
+            }
+        )
+        m.submodules.parser = parser = Parser()
+        m.submodules.frames = frames = Fifo(FRAME, _WAITING_FRAMES)
+        m.submodules.store = store = Fifo(BEAT, STORE_BEATS)
+        m.submodules.dispatcher = dispatcher = Dispatcher()
+        m.submodules.decider = decider = Decider(self._in[0])
+        m.submodules.tensor = tensor = TensorBuffer(*self._in)
+        m.submodules.contexts = contexts = Fifo(CONTEXT, _TENSORS_IN_SLICE)
+        m.submodules.results = results = Results(*self._out)
+        m.submodules.packetiser = packetiser = Packetiser()
+        m.submodules.arbiter = arbiter = Arbiter()
+        config = registers.config
+
+        # Frames in. A verdict may come in the cycle after any beat, and one may be on its way.
+        m.d.comb += [
+            store.i.payload.data.eq(self.s_axis_tdata),
+            store.i.payload.keep.eq(self.s_axis_tkeep),
+            store.i.payload.last.eq(self.s_axis_tlast),
+            store.i.payload.bad.eq(self.s_axis_tuser),
+            self.s_axis_tready.eq(store.i.ready & (frames.level <= _WAITING_FRAMES - 2)),
+            store.i.valid.eq(self.s_axis_tvalid & self.s_axis_tready),
+            parser.beat.eq(store.i.payload),
+            parser.beat_valid.eq(store.i.valid),
+            frames.i.payload.eq(parser.frame),
+            frames.i.valid.eq(parser.frame_valid),
+        ]
+        wiring.connect(m, frames.o, dispatcher.frame)
+        wiring.connect(m, store.o, dispatcher.beats)
+
+        # Collect or decline.
+        m.d.comb += [
+            decider.origin.eq(frames.o.payload.origin),
+            decider.size.eq(frames.o.payload.bytes),
+            dispatcher.reason.eq(decider.reason),
+            decider.accept.eq(dispatcher.accept),
+            decider.stored.eq(dispatcher.stored),
+            decider.release.eq(tensor.release),
+            tensor.offset.eq(decider.offset),
+            tensor.stored.eq(dispatcher.stored),
+            tensor.full.eq(decider.full),
+            tensor.request.eq(decider.request),
+        ]
+        wiring.connect(m, dispatcher.collected, tensor.i)
+        wiring.connect(m, tensor.context, contexts.i)
+        wiring.connect(m, contexts.o, results.context)
+        self._slice(m, tensor, results)
+
+        # Frames out.
+        wiring.connect(m, dispatcher.declined, packetiser.declined)
+        wiring.connect(m, dispatcher.declined_words, packetiser.declined_words)
+        wiring.connect(m, results.job, packetiser.results)
+        wiring.connect(m, results.words, packetiser.results_words)
+        wiring.connect(m, dispatcher.passed, arbiter.first)
+        wiring.connect(m, packetiser.o, arbiter.second)
+        m.d.comb += [
+            self.m_axis_tdata.eq(arbiter.o.payload.data),
+            self.m_axis_tkeep.eq(arbiter.o.payload.keep),
+            self.m_axis_tlast.eq(arbiter.o.payload.last),
+            self.m_axis_tuser.eq(arbiter.o.payload.bad),
+            self.m_axis_tvalid.eq(arbiter.o.valid),
+            arbiter.o.ready.eq(self.m_axis_tready),
+        ]
+
+        # Time.
+        cycle, microsecond, part = Signal(32), Signal(32), Signal(16)
+        m.d.sync += [cycle.eq(cycle + 1), part.eq(part + 1)]
+        with m.If(part + 1 >= config.clock_mhz):
+            m.d.sync += [part.eq(0), microsecond.eq(microsecond + 1)]
+        m.d.comb += [tensor.cycle.eq(cycle), results.cycle.eq(cycle)]
+        for component in (parser, dispatcher, results):
+            m.d.comb += component.now.eq(microsecond)
+
+        # Registers.
+        for component in (parser, decider, results, packetiser):
+            m.d.comb += component.config.eq(config)
+        for name, member in AxiLite(ADDRESS_BITS).members.items():
+            mine, its = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
+            m.d.comb += its.eq(mine) if member.flow == Out else mine.eq(its)
+        busy = Signal()
+        m.d.comb += busy.eq(
+            store.o.valid
+            | frames.o.valid
+            | parser.frame_valid
+            | decider.full
+            | contexts.o.valid
+            | results.busy
+            | packetiser.busy
+            | arbiter.o.valid
+        )
+        m.d.comb += [
+            registers.status.eq(Mux(busy, 1, 0) | decider.collecting << 1 | contexts.o.valid << 2),
+            registers.outcome.eq(dispatcher.outcome),
+            registers.outcome_valid.eq(dispatcher.outcome_valid),
+            registers.frames_in.eq(parser.ended),
+            registers.requests.eq(tensor.release),
+            registers.evicted.eq(decider.evicted),
+            registers.results.eq(results.sent),
+            registers.result_frames.eq(results.job.valid & results.job.ready),
+        ]
+        return m
+
+    def _slice(self, m, tensor, results):  # type: ignore[no-untyped-def]
+        m.submodules.slice = Instance(
+            "midwire_slice",
+            i_clk=ClockSignal(),
+            i_rst=ResetSignal(),
+            i_s0_axis_tdata=tensor.o.payload.data,
+            i_s0_axis_tvalid=tensor.o.valid,
+            i_s0_axis_tlast=tensor.o.payload.last,
+            o_s0_axis_tready=tensor.o.ready,
+            o_m0_axis_tdata=results.i.payload,
+            o_m0_axis_tvalid=results.i.valid,
+            o_m0_axis_tlast=Signal(name="slice_last"),  # beats are counted
+            i_m0_axis_tready=results.i.ready,
+        )
+
+
+_AXIS = {"tdata": 64, "tkeep": 8, "tvalid": 1, "tlast": 1, "tuser": 1}
+
+
+def build_nic(
+    in_beat_bytes: int,
+    in_tensor_bytes: int,
+    out_beat_bytes: int,
+    out_tensor_bytes: int,
+    *,
+    width: int = 64,
+) -> Nic:
+    """The NIC shell for a slice; parameters as for :class:`Nic`."""
+    return Nic(in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes, width=width)
+
+
+def nic_verilog(
+    in_beat_bytes: int,
+    in_tensor_bytes: int,
+    out_beat_bytes: int,
+    out_tensor_bytes: int,
+    *,
+    width: int = 64,
+) -> str:
+    """Verilog of the module ``midwire_nic`` for a slice; parameters as for :class:`Nic`.
+
+    It instantiates ``midwire_slice``, which is another file.
+    """
+    nic = build_nic(in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes, width=width)
+    return verilog.convert(nic, name="midwire_nic", emit_src=False)

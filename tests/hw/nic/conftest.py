@@ -1,0 +1,347 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The NIC shell around a stand-in slice, in Verilator, behind frames and registers."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+
+from midwire.hw import csr, wire
+from midwire.hw.nic.top import nic_verilog
+from midwire.hw.wire import Header
+from midwire.sim.build import build_executable
+
+HERE = Path(__file__).resolve().parent
+MODEL_HASH = bytes.fromhex("0123456789abcdef")
+CLIENT_IP, OWN_IP, NEXT_IP = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+CLIENT_PORT, OWN_PORT, NEXT_PORT = 40001, 5210, 5211
+CLIENT_MAC, OWN_MAC, NEXT_MAC = "02:00:0a:00:00:01", "02:00:0a:00:00:02", "02:00:0a:00:00:03"
+EPOCH, TENANT, CURSOR, SLICES = 7, 0x1234, 1, 3
+DRAIN_CYCLES = 100_000
+
+
+class Sizes(NamedTuple):
+    """Beats and tensors of a stand-in slice, in bytes."""
+
+    in_beat: int
+    in_bytes: int
+    out_beat: int
+    out_bytes: int
+    wait: int = 20
+
+
+def number(text: str) -> int:
+    """An IPv4 or MAC address as a number."""
+    if "." in text:
+        return int.from_bytes(bytes(map(int, text.split("."))), "big")
+    return int(text.replace(":", ""), 16)
+
+
+class Out(NamedTuple):
+    """A frame that came out."""
+
+    data: bytes
+    bad: bool
+    cycle: int
+
+
+class Nic:
+    """One running simulation. Frames are bytes; registers go by name."""
+
+    def __init__(self, program: Path, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self._process = subprocess.Popen(
+            [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._out: list[Out] = []
+        for address, value in csr.settings(
+            model_hash=int.from_bytes(MODEL_HASH, "big"),
+            tenant=TENANT,
+            cursor=CURSOR,
+            slice_count=SLICES,
+            epoch=EPOCH,
+            element_type=wire.ElementType.INT8,
+            clock_mhz=1000,
+            own_mac=number(OWN_MAC),
+            own_ip=number(OWN_IP),
+            own_port=OWN_PORT,
+            next_mac=number(NEXT_MAC),
+            next_ip=number(NEXT_IP),
+            next_port=NEXT_PORT,
+            timeout=20_000,
+            control=1,
+        ):
+            assert self.write_at(address, value) == 0
+
+    def _send(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+
+    def _ask(self, line: str) -> list[str]:
+        self._send(line)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.flush()
+        for answer in self._process.stdout:
+            words = answer.split()
+            assert words[0] not in {"broken", "stuck"}, answer
+            if words[0] != "f":
+                return words
+            self._out.append(Out(bytes.fromhex(words[1]), words[2] == "1", int(words[3])))
+        raise AssertionError("the simulation ended")
+
+    def write_at(self, address: int, value: int) -> int:
+        """Write a register; returns the response."""
+        return int(self._ask(f"write {address} {value}")[1])
+
+    def read_at(self, address: int) -> tuple[int, int]:
+        """Read a register: response, value."""
+        _, response, value = self._ask(f"read {address}")
+        return int(response), int(value)
+
+    def write(self, **values: int) -> None:
+        for address, value in csr.settings(**values):
+            assert self.write_at(address, value) == 0
+
+    def read(self, name: str) -> int:
+        response, value = self.read_at(csr.ADDRESS[name])
+        assert response == 0
+        return value
+
+    def counters(self) -> dict[str, int]:
+        return {name: self.read(name) for name in csr.counters()}
+
+    def pauses(self, source: int, sink: int, seed: int) -> None:
+        """Pauses from here on; probabilities in percent."""
+        self._send(f"pause {source} {sink} {seed}")
+
+    def queue(self, frame: bytes, bad: bool = False) -> None:
+        self._send(f"frame {frame.hex()} {int(bad)}")
+
+    def cycles(self, count: int) -> None:
+        self._send(f"cycles {count}")
+
+    def drain(self, cycles: int = DRAIN_CYCLES) -> list[Out]:
+        """Run until nothing moves; the frames that came out since the last call."""
+        self._ask(f"drain {cycles}")
+        out, self._out = self._out, []
+        return out
+
+    def send(self, *frames: bytes) -> list[bytes]:
+        """Frames in, frames out."""
+        for frame in frames:
+            self.queue(frame)
+        out = self.drain()
+        assert not any(frame.bad for frame in out)
+        return [frame.data for frame in out]
+
+    def check_counters(self) -> dict[str, int]:
+        """Every frame in is exactly one outcome (C3)."""
+        counts = self.counters()
+        assert sum(counts[o.name.lower()] for o in csr.Outcome) == counts["frames_in"], counts
+        return counts
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request for a NIC, and what must become of it."""
+
+    header: Header
+    tensor: bytes
+    sizes: Sizes
+    mtu: int = 1500
+    client: tuple[str, int] = (CLIENT_IP, CLIENT_PORT)
+
+    def datagrams(self) -> list[bytes]:
+        return list(wire.datagrams(self.header, self.tensor, self.mtu))
+
+    def frames(self) -> list[bytes]:
+        return [frame(data, *self.client) for data in self.datagrams()]
+
+    def result(self) -> bytes:
+        """The tensor that the stand-in slice makes of it."""
+        size = len(self.tensor)
+        return bytes(
+            (self.tensor[k % size] + 1 + k // size) & 255 for k in range(self.sizes.out_bytes)
+        )
+
+    def with_header(self, **changes: object) -> Request:
+        return replace(self, header=replace(self.header, **changes))  # type: ignore[arg-type]
+
+
+def frame(
+    payload: bytes, ip: str = CLIENT_IP, port: int = CLIENT_PORT, to: str = OWN_IP, **fields: int
+) -> bytes:
+    """A UDP datagram in a frame, built by scapy; ``fields`` are of IP."""
+    return bytes(
+        Ether(src=CLIENT_MAC, dst=OWN_MAC)
+        / IP(src=ip, dst=to, **{"tos": 0x28, "ttl": 61, "id": 99, **fields})
+        / UDP(sport=port, dport=OWN_PORT)
+        / Raw(payload)
+    )
+
+
+def unwrap(data: bytes) -> tuple[Header, bytes]:
+    """Take one of our frames apart, with every checksum checked by scapy (F1, F2)."""
+    packet = Ether(data)
+    again = Ether(data)
+    del again[IP].chksum, again[UDP].chksum, again[IP].len, again[UDP].len
+    assert bytes(again) == data, "checksums or lengths"
+    assert packet[UDP].chksum != 0
+    assert (packet.src, packet.dst) == (OWN_MAC, NEXT_MAC)
+    ip = packet[IP]
+    assert (ip.dst, packet[UDP].dport) == (NEXT_IP, NEXT_PORT)
+    assert (ip.tos, ip.ttl, ip.id, int(ip.flags)) == (0x28, 61, 0, 2)
+    payload = bytes(packet[UDP].payload)
+    return wire.decode(payload), payload[wire.HEADER_BYTES :]
+
+
+class Tools:
+    """What tests of the NIC need: requests, and checks of what came out."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.frame = frame
+        self.unwrap = unwrap
+
+    def request(self, sizes: Sizes, **changes: object) -> Request:
+        """A request with random bytes and id that the NIC should execute."""
+        header = Header(
+            tenant=TENANT,
+            model_hash=MODEL_HASH,
+            cursor=CURSOR,
+            slice_count=SLICES,
+            epoch=EPOCH,
+            request_id=self.random.getrandbits(64),
+            element_type=wire.ElementType.UINT8,
+            hop_limit=5,
+            deadline_us=1_000_000,
+        )
+        request = Request(header, self.random.randbytes(sizes.in_bytes), sizes)
+        return request.with_header(**changes)
+
+    def is_result(self, data: bytes) -> bool:
+        header, _ = unwrap(data)
+        return header.result
+
+    def check_result(self, request: Request, frames: Sequence[bytes], step: int = 1344) -> int:
+        """Exactly the frames of one result (W3, W5); returns the cycles in the slice."""
+        parts = [unwrap(data) for data in frames]
+        tensor = b"".join(payload for _, payload in parts)
+        assert tensor == request.result()
+        offset = cycles = 0
+        for index, (header, payload) in enumerate(parts):
+            last = index + 1 == len(parts)
+            used = request.header.deadline_us - header.deadline_us
+            assert 0 <= used < request.header.deadline_us
+            assert header == replace(
+                request.header,
+                last=last,
+                result=True,
+                declined=False,
+                reason=wire.DeclineReason.NONE,
+                telemetry=last,
+                cycles=header.cycles if last else 0,
+                cursor=request.header.cursor + 1,
+                fragment_index=index,
+                fragment_count=len(parts),
+                offset=offset,
+                total_bytes=len(tensor),
+                element_type=wire.ElementType.INT8,
+                hop_limit=request.header.hop_limit - 1,
+                deadline_us=header.deadline_us,
+            )
+            wire.check_fragment(header, len(payload))
+            assert last or len(payload) == step
+            offset += len(payload)
+            cycles = header.cycles
+        for data in frames:
+            packet = Ether(data)
+            assert (packet[IP].src, packet[UDP].sport) == request.client
+        return cycles
+
+    def check_declined(self, sent: bytes, got: bytes, reason: wire.DeclineReason) -> None:
+        """The frame ``sent``, declined (W4, W5)."""
+        before = bytes(Ether(sent)[UDP].payload)
+        header, payload = unwrap(got)
+        old = wire.decode(before)
+        assert 0 <= old.deadline_us - header.deadline_us <= 1000
+        assert header == replace(
+            old,
+            declined=True,
+            reason=reason,
+            hop_limit=old.hop_limit - 1,
+            deadline_us=header.deadline_us,
+        )
+        assert payload == before[wire.HEADER_BYTES :]
+        assert Ether(got)[IP].src == Ether(sent)[IP].src
+        assert Ether(got)[UDP].sport == Ether(sent)[UDP].sport
+
+
+SMALL = Sizes(16, 48, 1, 10)
+LARGE = Sizes(3, 1500, 5, 1985)
+"""Sizes that are no multiples of 8, two fragments in and out, beats that do not divide 8."""
+
+
+def _program(sizes: Sizes, folder: Path) -> Path:
+    text = (HERE / "stand_in.v").read_text()
+    for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
+        text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
+    (folder / "midwire_slice.v").write_text(text)
+    (folder / "midwire_nic.v").write_text(
+        nic_verilog(sizes.in_beat, sizes.in_bytes, sizes.out_beat, sizes.out_bytes)
+    )
+    files = [folder / "midwire_nic.v", folder / "midwire_slice.v"]
+    return build_executable(files, "midwire_nic", [HERE / "harness.cpp"], "Vnic")
+
+
+Start = Callable[[], Nic]
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sizes], Path]:
+    built: dict[Sizes, Path] = {}
+
+    def get(sizes: Sizes) -> Path:
+        if sizes not in built:
+            built[sizes] = _program(sizes, tmp_path_factory.mktemp("nic"))
+        return built[sizes]
+
+    return get
+
+
+@pytest.fixture
+def small(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+    """A NIC whose tensors fit one fragment, 48 bytes in and 10 out."""
+    nic = Nic(programs(SMALL), SMALL)
+    yield nic
+    nic.close()
+
+
+@pytest.fixture
+def large(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+    """A NIC with two fragments in (1500 bytes) and out (1985 bytes)."""
+    nic = Nic(programs(LARGE), LARGE)
+    yield nic
+    nic.close()
+
+
+@pytest.fixture
+def tools(request: pytest.FixtureRequest) -> Tools:
+    """Helpers with a seed of their own, printed."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"{request.node.name}: seed {seed}")
+    return Tools(seed)

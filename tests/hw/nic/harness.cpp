@@ -1,0 +1,206 @@
+// SPDX-FileCopyrightText: 2026 midwire contributors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Drives a Verilated midwire_nic from commands on standard input, one a line; checks the rules of
+// AXI4-Stream on its output; frames that come out go to standard output as "f HEX BAD CYCLE".
+//
+//   pause IN OUT SEED   probabilities, in percent, of a pause on each side
+//   frame HEX BAD       queue a frame
+//   write ADDR VALUE    -> "w RESP"
+//   read ADDR           -> "r RESP VALUE"
+//   drain CYCLES        run until all frames are in and nothing came out for 64 cycles and the status
+//                       register is idle -> "d CYCLES", or "stuck"
+//   cycles N            just run
+
+#include <cstdint>
+#include <cstdio>
+#include <deque>
+#include <iostream>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "Vnic.h"
+#include "verilated.h"
+
+namespace {
+
+struct Frame {
+    std::vector<uint8_t> data;
+    bool bad = false;
+};
+
+std::vector<uint8_t> unhex(const std::string& text) {
+    std::vector<uint8_t> out;
+    for (size_t i = 0; i + 1 < text.size(); i += 2)
+        out.push_back(static_cast<uint8_t>(std::stoi(text.substr(i, 2), nullptr, 16)));
+    return out;
+}
+
+class Bench {
+public:
+    explicit Bench(VerilatedContext* context) : top_(context) {
+        top_.rst = 1;
+        for (int i = 0; i < 4; ++i) edge();
+        top_.rst = 0;
+    }
+
+    void tick() {
+        drive();
+        top_.clk = 0;
+        top_.eval();
+        const bool took = top_.s_axis_tvalid && top_.s_axis_tready;
+        check();
+        edge();
+        if (!took) return;
+        top_.s_axis_tvalid = 0;
+        at_ += 8;
+        if (at_ >= in_.front().data.size()) in_.pop_front(), at_ = 0;
+    }
+
+    void write(uint32_t address, uint32_t value) {
+        top_.s_axil_awaddr = address, top_.s_axil_wdata = value, top_.s_axil_wstrb = 15;
+        top_.s_axil_awvalid = top_.s_axil_wvalid = top_.s_axil_bready = 1;
+        for (bool done = false; !done;) {
+            top_.clk = 0, top_.eval();
+            const bool aw = top_.s_axil_awvalid && top_.s_axil_awready;
+            const bool w = top_.s_axil_wvalid && top_.s_axil_wready;
+            done = top_.s_axil_bvalid;
+            if (done) std::cout << "w " << int(top_.s_axil_bresp) << "\n";
+            tick();
+            if (aw) top_.s_axil_awvalid = 0;
+            if (w) top_.s_axil_wvalid = 0;
+        }
+        top_.s_axil_bready = 0;
+    }
+
+    uint32_t read(uint32_t address, int& response) {
+        top_.s_axil_araddr = address, top_.s_axil_arvalid = 1, top_.s_axil_rready = 1;
+        for (;;) {
+            top_.clk = 0, top_.eval();
+            const bool ar = top_.s_axil_arvalid && top_.s_axil_arready;
+            const bool done = top_.s_axil_rvalid;
+            const uint32_t value = top_.s_axil_rdata;
+            response = top_.s_axil_rresp;
+            tick();
+            if (ar) top_.s_axil_arvalid = 0;
+            if (done) {
+                top_.s_axil_rready = 0;
+                return value;
+            }
+        }
+    }
+
+    void drain(uint64_t limit) {
+        const uint64_t start = cycle_;
+        while (cycle_ - start < limit) {
+            tick();
+            if (!in_.empty() || cycle_ - moved_ < 64 || cycle_ % 64) continue;
+            int response = 0;
+            if ((read(0x18, response) & 1) == 0 && in_.empty() && cycle_ - moved_ >= 64) {
+                std::cout << "d " << cycle_ << "\n";
+                return;
+            }
+        }
+        std::cout << "stuck\n";
+    }
+
+    void queue(Frame frame) { in_.push_back(std::move(frame)); }
+    void pause(int in, int out, unsigned seed) { pause_in_ = in, pause_out_ = out, random_.seed(seed); }
+
+private:
+    void edge() {
+        top_.clk = 0;
+        top_.eval();
+        top_.clk = 1;
+        top_.eval();
+        ++cycle_;
+    }
+
+    bool chance(int percent) { return percent && int(random_() % 100) < percent; }
+
+    void drive() {
+        top_.m_axis_tready = !chance(pause_out_);
+        if (top_.s_axis_tvalid || in_.empty() || chance(pause_in_)) return;
+        const Frame& frame = in_.front();
+        uint64_t data = 0;
+        unsigned keep = 0;
+        for (size_t i = 0; i < 8; ++i) {
+            // Bytes that are not kept are garbage, so that nobody relies on them.
+            const bool kept = at_ + i < frame.data.size();
+            data |= uint64_t(kept ? frame.data[at_ + i] : random_() & 255) << 8 * i;
+            keep |= unsigned(kept) << i;
+        }
+        top_.s_axis_tdata = data;
+        top_.s_axis_tkeep = keep;
+        top_.s_axis_tlast = at_ + 8 >= frame.data.size();
+        top_.s_axis_tuser = frame.bad && top_.s_axis_tlast;
+        top_.s_axis_tvalid = 1;
+    }
+
+    void check() {
+        if (offered_ && (!top_.m_axis_tvalid || top_.m_axis_tdata != data_ || top_.m_axis_tkeep != keep_ ||
+                         top_.m_axis_tlast != last_))
+            fail("the output changed before it was taken");
+        offered_ = top_.m_axis_tvalid && !top_.m_axis_tready;
+        data_ = top_.m_axis_tdata, keep_ = top_.m_axis_tkeep, last_ = top_.m_axis_tlast;
+        if (!top_.m_axis_tvalid || !top_.m_axis_tready) return;
+        moved_ = cycle_;
+        if ((keep_ & (keep_ + 1)) || !keep_ || (!last_ && keep_ != 255)) fail("tkeep is not contiguous");
+        for (unsigned i = 0; i < 8; ++i)
+            if (keep_ >> i & 1) out_.push_back(static_cast<uint8_t>(data_ >> 8 * i));
+        if (!last_) return;
+        std::string text;
+        char pair[3];
+        for (uint8_t byte : out_) std::snprintf(pair, sizeof pair, "%02x", byte), text += pair;
+        std::cout << "f " << text << " " << int(top_.m_axis_tuser) << " " << cycle_ << "\n";
+        out_.clear();
+    }
+
+    static void fail(const char* text) {
+        std::cout << "broken " << text << "\n";
+        std::cout.flush();
+        std::exit(1);
+    }
+
+    Vnic top_;
+    std::deque<Frame> in_;
+    std::vector<uint8_t> out_;
+    size_t at_ = 0;
+    uint64_t cycle_ = 0, moved_ = 0, data_ = 0;
+    unsigned keep_ = 0;
+    bool offered_ = false, last_ = false;
+    int pause_in_ = 0, pause_out_ = 0;
+    std::mt19937 random_;
+};
+
+}  // namespace
+
+int main() {
+    VerilatedContext context;
+    Bench bench(&context);
+    for (std::string line; std::getline(std::cin, line);) {
+        std::istringstream words(line);
+        std::string command, text;
+        uint64_t a = 0, b = 0, c = 0;
+        words >> command;
+        if (command == "frame") {
+            words >> text >> a;
+            bench.queue({unhex(text), a != 0});
+            continue;
+        }
+        words >> a >> b >> c;
+        int response = 0;
+        if (command == "pause") bench.pause(int(a), int(b), unsigned(c));
+        if (command == "write") bench.write(uint32_t(a), uint32_t(b));
+        if (command == "read") {
+            const uint32_t value = bench.read(uint32_t(a), response);
+            std::cout << "r " << response << " " << value << "\n";
+        }
+        if (command == "drain") bench.drain(a);
+        if (command == "cycles")
+            while (a--) bench.tick();
+        std::cout.flush();
+    }
+}
