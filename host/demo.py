@@ -227,13 +227,14 @@ def summarise(bundle: Bundle, score: Score, nic: Mapping[str, Any]) -> dict[str,
         "rtl_mismatches": score.mismatches,
         "inferences_per_second": score.done / score.seconds if score.seconds else None,
         "cycles_per_inference": cycles,
-        "cycles_per_inference_predicted": manifest.cycles_per_inference,
         "latency_cycles_predicted": manifest.latency_cycles,
+        "interval_cycles_predicted": manifest.cycles_per_inference,
         "simulated_cycles": nic.get("cycles"),
         "target": {
             "name": manifest.target,
             "clock_mhz": manifest.clock_mhz,
-            "inferences_per_second": manifest.clock_mhz * 1e6 / cycles if cycles else None,
+            "microseconds_per_inference": cycles / manifest.clock_mhz if cycles else None,
+            "inferences_per_second": manifest.clock_mhz * 1e6 / manifest.cycles_per_inference,
         },
         "bytes_per_inference": {
             "input": expected.input_bytes,
@@ -272,8 +273,12 @@ def _text(summary: Mapping[str, Any]) -> str:
             "simulated hardware",
             "no slice was executed"
             if cycles is None
-            else f"{cycles:.0f} cycles an inference: {target['inferences_per_second']:.0f} "
-            f"inferences/s at {target['clock_mhz']:g} MHz ({target['name']})",
+            else (
+                f"{cycles:.0f} cycles an inference: {target['microseconds_per_inference']:.2f} us "
+                f"at {target['clock_mhz']:g} MHz ({target['name']}); back to back one every "
+                f"{summary['interval_cycles_predicted']} cycles, as predicted: "
+                f"{target['inferences_per_second']:.0f} inferences/s"
+            ),
         ),
         (
             "bytes at the cut",

@@ -61,7 +61,8 @@ def test_a_good_run_succeeds(bundle: Bundle) -> None:
     assert summary["rtl_mismatches"] == 0
     assert summary["inferences_per_second"] == 4.0
     assert summary["cycles_per_inference"] == 1000
-    assert summary["target"]["inferences_per_second"] == 250_000.0
+    assert summary["target"]["microseconds_per_inference"] == 4.0
+    assert summary["target"]["inferences_per_second"] == 62_500_000.0  # one every 4 cycles
     assert summary["bytes_per_inference"] == {
         "input": 256, "cut_as_in_the_model": 16, "wire": 4, "saved_at_the_cut": 12,
     }  # fmt: skip
