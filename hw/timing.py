@@ -516,11 +516,11 @@ def window_rows(geometry: Geometry) -> int:
 def outlet_depth(steps: int, latency: int) -> int:
     """Smallest output FIFO with which credits never delay a pass.
 
-    A slot is reserved when a pass starts, written ``steps + latency`` cycles later, and back in the
-    cycle after its beat left; a reader that keeps up (a :class:`~midwire.hw.stream.Narrow`, say)
-    may hold the beat for as long as a pass.
+    A slot is reserved when a pass starts, can be read ``steps + latency`` cycles later, and is back
+    in the cycle after it was; a reader that keeps up (:class:`~midwire.hw.stream.Narrow`, say) may
+    look at a beat for as long as a pass.
     """
-    return (2 if steps > 1 else 1) - (-(latency + 1) // steps)
+    return 2 + -(-latency // steps)
 
 
 def tree_stages(terms: int) -> int:

@@ -66,7 +66,7 @@ DENSE = [
     Case("whole", Geometry(3, 3, (3, 3)), (2, 6), (3, 2)),
     Case("skips", Geometry(7, 7, (2, 2), (3, 3)), (1, 1), (1, 1)),
     Case("wide_pads", Geometry(2, 2, (2, 2), pads=(2, 3, 1, 2)), (1, 1), (1, 1), zero=3),
-    Case("below", Geometry(6, 2, stride=(2, 3), pads=(1, 1, 2, 2)), (3, 2), (1, 1), zero=9),
+    Case("below", Geometry(6, 3, stride=(2, 2), pads=(1, 1, 2, 2)), (3, 2), (1, 1), zero=9),
     Case("tree", Geometry(2, 2, (2, 2), pads=(1, 0, 0, 1)), (18, 2), (1, 18), zero=1),
     Case("small_fifo", Geometry(3, 3), (2, 4), (2, 2), options=(("depth", 1),)),
     Case("many_rows", Geometry(4, 4, (3, 3)), (1, 2), (2, 1), options=(("rows", 6),)),

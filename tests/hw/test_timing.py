@@ -59,6 +59,28 @@ def test_images_follow_without_gaps(geometry: Geometry) -> None:
     assert schedule.run(5).cycles_per_inference == max(source.beats, pixels * passes * steps)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 8, 9, 20])
+@pytest.mark.parametrize("latency", [3, 6, 8, 9])
+def test_a_narrow_reader_costs_nothing(steps: int, latency: int) -> None:
+    """The default output FIFO, before a reader that looks at every beat for a whole pass."""
+    schedule = Schedule()
+    source, wide, out = schedule.source("in", 1), schedule.edge("w", 50), schedule.edge("o", 50)
+    narrow = schedule.edge("n", 50 * steps)
+    schedule.window(
+        "conv",
+        source,
+        wide,
+        geometry=Geometry(1, 1, (1, 1)),
+        folds=1,
+        passes=50,
+        steps=steps,
+        latency=latency,
+    )
+    schedule.narrow(wide, narrow) if steps > 1 else schedule.fork(wide, [out])
+    schedule.sink(narrow if steps > 1 else out)
+    assert schedule.run().cycles_per_inference == 50 * steps
+
+
 def test_first_input_limits() -> None:
     """One step an output beat and more input beats than steps: the input sets the rate."""
     schedule = Schedule()
@@ -124,7 +146,7 @@ def test_defaults() -> None:
     assert window_rows(Geometry(8, 8, (3, 3), (2, 2), (2, 2))) == 11
     assert [tree_stages(n) for n in (1, 2, 8, 9, 64, 65)] == [0, 1, 1, 2, 2, 3]
     assert conv_latency(8) == 8
-    assert [outlet_depth(steps, 8) for steps in (1, 4, 9, 100)] == [10, 5, 3, 3]
+    assert [outlet_depth(steps, 8) for steps in (1, 4, 9, 100)] == [10, 4, 3, 3]
 
 
 def test_messages() -> None:
