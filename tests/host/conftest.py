@@ -8,6 +8,7 @@ Model: y = 2 * x, four floats in, four out. Slice: doubles int8 with saturation,
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,25 @@ def make_bundle(folder: Path, name: str = "double") -> Bundle:
         sqnr_db=None,
     )
     return write_bundle(folder, manifest, files)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def wait_for_the_end_of(*pids: int) -> bool:
+    """Whether all of them end soon."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if not any(map(alive, pids)):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @pytest.fixture

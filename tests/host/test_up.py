@@ -23,22 +23,7 @@ from midwire.host.up import read_topology
 from midwire.hw.bundle import Bundle
 from midwire.hw.errors import DataError
 
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-def wait_for_the_end_of(*pids: int) -> bool:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        if not any(map(alive, pids)):
-            return True
-        time.sleep(0.05)
-    return False
+from .conftest import alive, wait_for_the_end_of
 
 
 @contextlib.contextmanager
