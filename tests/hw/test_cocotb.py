@@ -1,10 +1,11 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Every streaming component once under the shared cocotb bench: source pauses crossed with sink pauses.
+"""Every streaming component once under the shared cocotb bench: source pauses crossed with sink
+pauses.
 
-The other tests of this folder drive the same Verilog from C++, which is faster and goes wider; this one
-checks the handshakes with cocotbext-axi, as a user's own bench would.
+The other tests of this folder drive the same Verilog from C++, which is faster and goes wider; this
+one checks the handshakes with cocotbext-axi, as a user's own bench would.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ SEED = 42
 
 @dataclass
 class Dut:
-    """A component, its ports, tensors (N, ...) for each input and the right answer of each output."""
+    """A component, its ports, tensors (N, ...) for each input and the right answer of each
+    output.
+    """
 
     component: Any
     inputs: Sequence[tuple[str, Shape, Tensor]]
