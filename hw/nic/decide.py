@@ -21,7 +21,7 @@ A request is named by its id and its sender's address and port.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -69,7 +69,7 @@ class Decider(wiring.Component):
         m = Module()
         header, config = self.origin.header, self.config
 
-        def field(name):  # type: ignore[no-untyped-def]
+        def field(name: str) -> Value:
             return hdr.get(header, name)
 
         index, count = field("fragment_index"), field("fragment_count")

@@ -75,8 +75,6 @@ class Parser(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        byte = [self.beat.data[8 * lane : 8 * lane + 8] for lane in range(BEAT_BYTES)]
-
         # Where we are. Beats behind the longest frame all have the same number.
         at = Signal(range(_MAX_BEATS + 1))
         frame_bytes = Signal(LENGTH_BITS)
@@ -138,30 +136,22 @@ class Parser(wiring.Component):
         with m.Elif(at == end[3:]):
             m.d.comb += inside.eq(Cat(end[:3] > lane for lane in range(BEAT_BYTES)))
 
-        def among(first: int, stop: int) -> Value:
-            """The beat with zeros outside bytes ``first`` to ``stop`` of the frame."""
-            kept = []
+        def total_of(name: str, first: int, stop: int | None = None) -> Signal:
+            """Sum over bytes ``first`` to ``stop`` of the frame, or to the datagram's end."""
+            kept, sum_so_far = Signal(64, name=f"{name}_bytes"), Signal(32, name=name)
             for lane in range(BEAT_BYTES):
-                low = -(-(first - lane) // BEAT_BYTES)
-                high = -(-(stop - lane) // BEAT_BYTES)
-                kept.append(byte[lane] & ((at >= low) & (at < high)).replicate(8))
-            return Cat(kept)
-
-        def inside_from(first: int) -> Value:
-            kept = among(first, 8 * (_MAX_BEATS + 1))
-            return Cat(
-                kept[8 * lane : 8 * lane + 8] & inside[lane].replicate(8)
-                for lane in range(BEAT_BYTES)
-            )
-
-        ip_total, udp_total, payload_total = Signal(32), Signal(32), Signal(32)
-        for signal, part in (
-            (ip_total, among(IP_AT, UDP_AT)),
-            (udp_total, inside_from(UDP_AT - 8)),  # from the IPv4 addresses on: the pseudo header
-            (payload_total, inside_from(PAYLOAD_AT)),
-        ):
+                since = at >= -(-(first - lane) // BEAT_BYTES)
+                until = inside[lane] if stop is None else at < -(-(stop - lane) // BEAT_BYTES)
+                m.d.comb += kept[8 * lane : 8 * lane + 8].eq(
+                    self.beat.data[8 * lane : 8 * lane + 8] & (since & until).replicate(8)
+                )
             with m.If(self.beat_valid):
-                m.d.sync += signal.eq(Mux(at == 0, 0, signal) + sum_lanes(part))
+                m.d.sync += sum_so_far.eq(Mux(at == 0, 0, sum_so_far) + sum_lanes(kept))
+            return sum_so_far
+
+        ip_total = total_of("ip_total", IP_AT, UDP_AT)
+        udp_total = total_of("udp_total", UDP_AT - 8)  # from the IPv4 addresses on: pseudo header
+        payload_total = total_of("payload_total", PAYLOAD_AT)
 
         # The midwire header: stored as it comes, its CRC taken a word behind.
         first, last = HEADER_AT // BEAT_BYTES, (PAYLOAD_AT - 1) // BEAT_BYTES

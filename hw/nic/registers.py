@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -99,7 +99,7 @@ class RegisterFile(wiring.Component):
                     m.d.sync += [bus.rresp.eq(_OKAY), bus.rdata.eq(value)]
         return m
 
-    def _value(self, m, name):  # type: ignore[no-untyped-def]
+    def _value(self, m: Module, name: str) -> ValueLike:
         """What a register reads as; adds the counter if it is one."""
         register = next(r for r in REGISTERS if r.name == name)
         if register.access == "constant":

@@ -171,7 +171,7 @@ class Results(wiring.Component):
                     offset.eq(0),
                     so_far.eq(0),
                 ]
-                with m.If(count.valid & gearbox.o.valid):
+                with m.If(count.valid & ~gearbox.empty):
                     m.next = "cut"
             with m.State("cut"):
                 moves = Signal()

@@ -211,7 +211,7 @@ class Nic(wiring.Component):
         ]
         return m
 
-    def _slice(self, m, tensor, results):  # type: ignore[no-untyped-def]
+    def _slice(self, m: Module, tensor: TensorBuffer, results: Results) -> None:
         m.submodules.slice = Instance(
             "midwire_slice",
             i_clk=ClockSignal(),

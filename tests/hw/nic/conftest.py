@@ -27,7 +27,7 @@ CLIENT_IP, OWN_IP, NEXT_IP = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 CLIENT_PORT, OWN_PORT, NEXT_PORT = 40001, 5210, 5211
 CLIENT_MAC, OWN_MAC, NEXT_MAC = "02:00:0a:00:00:01", "02:00:0a:00:00:02", "02:00:0a:00:00:03"
 EPOCH, TENANT, CURSOR, SLICES = 7, 0x1234, 1, 3
-DRAIN_CYCLES = 100_000
+DRAIN_CYCLES = 1_000_000
 
 
 class Sizes(NamedTuple):
@@ -182,13 +182,11 @@ class Request:
         return replace(self, header=replace(self.header, **changes))  # type: ignore[arg-type]
 
 
-def frame(
-    payload: bytes, ip: str = CLIENT_IP, port: int = CLIENT_PORT, to: str = OWN_IP, **fields: int
-) -> bytes:
-    """A UDP datagram in a frame, built by scapy; ``fields`` are of IP."""
+def frame(payload: bytes, ip: str = CLIENT_IP, port: int = CLIENT_PORT, to: str = OWN_IP) -> bytes:
+    """A UDP datagram in a frame, built by scapy."""
     return bytes(
         Ether(src=CLIENT_MAC, dst=OWN_MAC)
-        / IP(src=ip, dst=to, **{"tos": 0x28, "ttl": 61, "id": 99, **fields})
+        / IP(src=ip, dst=to, tos=0x28, ttl=61, id=99)
         / UDP(sport=port, dport=OWN_PORT)
         / Raw(payload)
     )

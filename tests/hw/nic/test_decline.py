@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that the NIC declines: rules D1 to D5 and W4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from midwire.hw.wire import DeclineReason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"encrypted": True}, DeclineReason.ENCRYPTED),
+        ({"tenant": 1}, DeclineReason.WRONG_TENANT),
+        ({"model_hash": b"\x01\x23\x45\x67\x89\xab\xcd\xee"}, DeclineReason.WRONG_MODEL),
+        ({"cursor": 0}, DeclineReason.WRONG_CURSOR),
+        ({"cursor": 2}, DeclineReason.WRONG_CURSOR),
+        ({"slice_count": 4}, DeclineReason.WRONG_CURSOR),
+        ({"epoch": 8}, DeclineReason.WRONG_EPOCH),
+        ({"tensor_index": 1}, DeclineReason.WRONG_TENSOR),
+        ({"source_count": 2}, DeclineReason.WRONG_TENSOR),
+        ({"may_execute": False}, DeclineReason.POLICY),
+        ({"deadline_us": 0}, DeclineReason.DEADLINE),
+    ],
+)
+def test_d1_every_reason(
+    small: Any, tools: Any, change: dict[str, object], reason: DeclineReason
+) -> None:
+    request = tools.request(small.sizes).with_header(**change)
+    (sent,) = request.frames()
+    if reason is DeclineReason.ENCRYPTED:
+        sent = tools.frame(request.datagrams()[0] + bytes(16))
+    (got,) = small.send(sent)
+    tools.check_declined(sent, got, reason)
+    good = tools.request(small.sizes)
+    tools.check_result(good, small.send(*good.frames()))
+    assert small.check_counters()[f"declined_{reason.name.lower()}"] == 1
+
+
+@pytest.mark.parametrize("size", [1, 6, 7, 8, 9, 14, 15, 16, 47, 49, 55, 1344])
+def test_d1_wrong_total_with_payloads_of_any_length(small: Any, tools: Any, size: int) -> None:
+    request = tools.request(small.sizes)
+    other = type(request)(request.header, tools.random.randbytes(size), request.sizes)
+    (sent,) = other.frames()
+    (got,) = small.send(sent)
+    tools.check_declined(sent, got, DeclineReason.BAD_LENGTH)
+    small.check_counters()
+
+
+def test_declined_before(small: Any, tools: Any) -> None:
+    """A later hop's reason replaces the earlier one's."""
+    request = tools.request(
+        small.sizes, declined=True, reason=DeclineReason.BUSY, epoch=1, hop_limit=255
+    )
+    (sent,) = request.frames()
+    tools.check_declined(sent, small.send(sent)[0], DeclineReason.WRONG_EPOCH)
+
+
+def test_declined_without_udp_checksum_gets_one(small: Any, tools: Any) -> None:
+    (sent,) = tools.request(small.sizes, tenant=0).frames()
+    (got,) = small.send(sent[:40] + bytes(2) + sent[42:])
+    tools.check_declined(sent, got, DeclineReason.WRONG_TENANT)
+
+
+def test_pauses(large: Any, tools: Any) -> None:
+    large.pauses(40, 60, tools.random.getrandbits(31))
+    for _ in range(10):
+        request = tools.request(large.sizes, tenant=0)
+        sent = request.frames()
+        for before, after in zip(sent, large.send(*sent), strict=True):
+            tools.check_declined(before, after, DeclineReason.WRONG_TENANT)
+
+
+def test_d2_busy_while_another_is_collected(large: Any, tools: Any) -> None:
+    first, second = tools.request(large.sizes), tools.request(large.sizes)
+    mine, other = first.frames(), second.frames()
+    assert large.send(mine[0]) == []
+    for sent in other:
+        (got,) = large.send(sent)
+        tools.check_declined(sent, got, DeclineReason.BUSY)
+    tools.check_result(first, large.send(mine[1]))
+    tools.check_result(second, large.send(*other))
+    counts = large.check_counters()
+    assert (counts["declined_busy"], counts["results"], counts["evicted"]) == (2, 2, 0)
+
+
+def test_d2_same_id_of_another_sender_is_another_request(large: Any, tools: Any) -> None:
+    first = tools.request(large.sizes)
+    for client in (("10.0.0.9", 40001), ("10.0.0.1", 40002)):
+        second = type(first)(first.header, first.tensor, first.sizes, client=client)
+        assert large.send(first.frames()[0]) == []
+        (got,) = large.send(second.frames()[1])
+        tools.check_declined(second.frames()[1], got, DeclineReason.BUSY)
+        tools.check_result(first, large.send(first.frames()[1]))
+
+
+def test_d2_sent_again_from_the_start(large: Any, tools: Any) -> None:
+    request = tools.request(large.sizes)
+    frames = request.frames()
+    assert large.send(frames[0]) == []
+    tools.check_result(request, large.send(*frames))
+    assert large.check_counters()["evicted"] == 1
+
+
+def test_d3_out_of_order(large: Any, tools: Any) -> None:
+    request = tools.request(large.sizes)
+    frames = request.frames()
+    (got,) = large.send(frames[1])
+    tools.check_declined(frames[1], got, DeclineReason.OUT_OF_ORDER)
+    tools.check_result(request, large.send(*frames))
+
+
+def test_d3_gap(large: Any, tools: Any) -> None:
+    """A gap frees the slot at once; a late duplicate does no harm."""
+    request = tools.request(large.sizes)
+    request = type(request)(request.header, request.tensor, request.sizes, mtu=600)
+    frames = request.frames()
+    assert len(frames) >= 4
+    assert large.send(*frames[:2]) == []
+    (got,) = large.send(frames[1])  # twice
+    tools.check_declined(frames[1], got, DeclineReason.OUT_OF_ORDER)
+    (got,) = large.send(frames[3])  # 2 is lost
+    tools.check_declined(frames[3], got, DeclineReason.OUT_OF_ORDER)
+    other = tools.request(large.sizes)
+    tools.check_result(other, large.send(*other.frames()))
+    counts = large.check_counters()
+    assert (counts["evicted"], counts["declined_out_of_order"]) == (1, 2)
+
+
+def test_d3_contradiction(large: Any, tools: Any) -> None:
+    """A next fragment that counts otherwise is not the next."""
+    request = tools.request(large.sizes)
+    assert large.send(request.frames()[0]) == []
+    other = type(request)(request.header, request.tensor, request.sizes, mtu=600)
+    (got,) = large.send(other.frames()[1])
+    tools.check_declined(other.frames()[1], got, DeclineReason.OUT_OF_ORDER)
+    tools.check_result(request, large.send(request.frames()[1]))
+
+
+def test_d4_timeout(large: Any, tools: Any) -> None:
+    lost, request = tools.request(large.sizes), tools.request(large.sizes)
+    assert large.send(lost.frames()[0]) == []
+    sent = request.frames()
+    for before, after in zip(sent, large.send(*sent), strict=True):
+        tools.check_declined(before, after, DeclineReason.BUSY)
+    large.cycles(20_000)
+    tools.check_result(request, large.send(*sent))
+    (late,) = large.send(lost.frames()[1])
+    tools.check_declined(lost.frames()[1], late, DeclineReason.OUT_OF_ORDER)
+    assert large.check_counters()["evicted"] == 1
+
+
+def test_d4_timeout_never(large: Any, tools: Any) -> None:
+    large.write(timeout=0)
+    lost, request = tools.request(large.sizes), tools.request(large.sizes)
+    assert large.send(lost.frames()[0]) == []
+    large.cycles(100_000)
+    assert not tools.is_result(large.send(request.frames()[0])[0])
+    tools.check_result(lost, large.send(lost.frames()[1]))
+
+
+def test_d4_disabling_gives_up(large: Any, tools: Any) -> None:
+    lost, request = tools.request(large.sizes), tools.request(large.sizes)
+    assert large.send(lost.frames()[0]) == []
+    large.write(control=0)
+    large.write(control=1)
+    tools.check_result(request, large.send(*request.frames()))
+    assert large.check_counters()["evicted"] == 1

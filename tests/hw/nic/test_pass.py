@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Traffic that is not ours goes through bit for bit: rules P1 to P3."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_Router_Alert
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
+
+from midwire.hw import wire
+from midwire.hw.wire import MessageType
+
+US = "10.0.0.2"
+
+
+def strangers(datagram: bytes) -> dict[str, bytes]:
+    """Frames that are not to our address, though they carry a good datagram of ours."""
+    udp, raw = UDP(sport=40001, dport=5210), Raw(datagram)
+    ip6 = IPv6(dst="2001:db8::1")
+    frames = {
+        "arp": Ether() / ARP(pdst="10.0.0.2"),
+        "ipv6": Ether() / ip6 / udp / raw,
+        "vlan": Ether() / Dot1Q(vlan=5) / IP(dst=US) / udp / raw,
+        "double vlan": Ether() / Dot1Q(vlan=5) / Dot1Q(vlan=6) / IP(dst=US) / udp / raw,
+        "tcp": Ether() / IP(dst=US) / TCP(sport=40001, dport=5210) / raw,
+        "icmp": Ether() / IP(dst=US) / ICMP() / raw,
+        "other port": Ether() / IP(dst=US) / UDP(sport=5210, dport=5211) / raw,
+        "other address": Ether() / IP(dst="10.0.0.4") / udp / raw,
+        "options": Ether() / IP(dst=US, options=[IPOption_Router_Alert()]) / udp / raw,
+        "first fragment": Ether() / IP(dst=US, flags="MF") / udp / raw,
+        "later fragment": Ether() / IP(dst=US, frag=100) / udp / raw,
+        "802.3": Ether(type=len(datagram)) / raw,
+    }
+    return {name: bytes(packet) for name, packet in frames.items()}
+
+
+def test_p2_strangers(small: Any, tools: Any) -> None:
+    (datagram,) = tools.request(small.sizes).datagrams()
+    frames = strangers(datagram)
+    for name, frame in frames.items():
+        assert small.send(frame) == [frame], name
+    assert small.check_counters()["passed"] == len(frames)
+
+
+@pytest.mark.parametrize(("source", "sink"), [(0, 0), (70, 0), (0, 70), (50, 50)])
+def test_p2_every_length(small: Any, tools: Any, source: int, sink: int) -> None:
+    small.pauses(source, sink, tools.random.getrandbits(31))
+    lengths = [*range(1, 130), *range(1440, 1520), 4000, 9014, 9214, 9471, 9472]
+    lengths += [tools.random.randint(60, 1514) for _ in range(200)]
+    frames = [tools.random.randbytes(length) for length in lengths]
+    assert small.send(*frames) == frames
+    assert small.check_counters()["passed"] == len(frames)
+
+
+def test_p1_overlong(small: Any, tools: Any) -> None:
+    """Frames that do not fit the store at all still pass, whatever stands in them."""
+    request = tools.request(small.sizes)
+    (ours,) = request.frames()
+    for length in (9473, 9480, 16384, 16392, 40_000):
+        frame = ours + tools.random.randbytes(length - len(ours))
+        assert small.send(frame) == [frame]
+    tools.check_result(request, small.send(ours))
+    assert small.check_counters()["passed"] == 5
+
+
+def test_no_bubble_between_small_frames(small: Any, tools: Any) -> None:
+    for _ in range(200):
+        small.queue(tools.random.randbytes(60))
+    cycles = [frame.cycle for frame in small.drain()]
+    assert {b - a for a, b in pairwise(cycles)} == {8}
+
+
+def test_disabled(small: Any, tools: Any) -> None:
+    small.write(control=0)
+    (frame,) = tools.request(small.sizes).frames()
+    assert small.send(frame) == [frame]
+    assert small.check_counters()["passed"] == 1
+
+
+def test_p1_bad_frames(small: Any, tools: Any) -> None:
+    request = tools.request(small.sizes)
+    (ours,) = request.frames()
+    other = tools.random.randbytes(100)
+    small.queue(ours, bad=True)
+    small.queue(other, bad=True)
+    small.queue(other)
+    assert [frame.data for frame in small.drain()] == [other]
+    long = tools.random.randbytes(12_000)  # its first beats are gone when its end is known
+    small.queue(long, bad=True)
+    (out,) = small.drain()
+    assert (out.data, out.bad) == (long, True)
+    tools.check_result(request, small.send(ours))
+    counts = small.check_counters()
+    assert (counts["dropped_bad_frame"], counts["passed"]) == (2, 2)
+
+
+def test_p3_not_provably_ours(small: Any, tools: Any) -> None:
+    request = tools.request(small.sizes)
+    (good,) = request.datagrams()
+
+    def check(counter: str, payload: bytes) -> None:
+        before = small.read(counter)
+        frame = tools.frame(payload)
+        assert small.send(frame) == [frame]
+        assert small.read(counter) == before + 1
+
+    check("passed_bad_magic", b"XW" + good[2:])
+    check("passed_bad_version", good[:2] + b"\x02" + good[3:])
+    for byte in range(3, 64):
+        damaged = bytearray(good)
+        damaged[byte] ^= 1 << tools.random.randrange(8)
+        check("passed_bad_crc", bytes(damaged))
+    for kind in (MessageType.REPLY, MessageType.ERROR):
+        header = wire.encode(request.with_header(message_type=kind).header)
+        check("passed_other_type", header + request.tensor)
+    for size in range(64):
+        check("passed_malformed", good[:size])
+    tools.check_result(request, small.send(tools.frame(good)))
+    small.check_counters()
+
+
+def test_pass_through_while_the_slice_works(large: Any, tools: Any) -> None:
+    """Others' frames stay in order and whole, and the result comes too."""
+    request = tools.request(large.sizes)
+    others = [tools.random.randbytes(tools.random.randint(60, 1514)) for _ in range(100)]
+    for frame in request.frames():
+        large.queue(frame)
+    for frame in others:
+        large.queue(frame)
+    out = [frame.data for frame in large.drain()]
+    assert [frame for frame in out if frame in others] == others
+    tools.check_result(request, [frame for frame in out if frame not in others])
+
+
+def test_others_first(small: Any, tools: Any) -> None:
+    """A result waits for all frames of others that are there, but does not wait for ever."""
+    request = tools.request(small.sizes)
+    small.pauses(0, 90, tools.random.getrandbits(31))  # a slow link: frames wait in the store
+    others = [tools.random.randbytes(64) for _ in range(40)]
+    small.queue(request.frames()[0])
+    for frame in others:
+        small.queue(frame)
+    out = [frame.data for frame in small.drain()]
+    assert out[:40] == others
+    tools.check_result(request, out[40:])

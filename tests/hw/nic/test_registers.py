@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The register file over AXI-Lite (rules C1 and C2), and the generator's refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from midwire.hw import csr
+from midwire.hw.nic.gearbox import Gearbox
+from midwire.hw.nic.top import build_nic
+
+OKAY, SLVERR = 0, 2
+
+
+def test_identification(small: Any) -> None:
+    assert small.read("type") == csr.TYPE
+    assert small.read("version") == csr.BLOCK_VERSION
+    assert small.read("capability") == 0x01010108
+    assert small.read("input_bytes") == 48
+    assert small.read("output_bytes") == 10
+
+
+def test_config_keeps_what_is_written_up_to_its_width(small: Any) -> None:
+    for register in csr.REGISTERS:
+        if register.access == "config" and register.name != "control":
+            for value in (0xFFFFFFFF, 0x12345678, 0):
+                assert small.write_at(register.offset, value) == OKAY
+                expected = value & (1 << register.width) - 1
+                assert small.read_at(register.offset) == (OKAY, expected), register
+
+
+def test_c2_read_only(small: Any) -> None:
+    for register in csr.REGISTERS:
+        if register.access != "config":
+            before = small.read_at(register.offset)
+            assert small.write_at(register.offset, 0xFFFFFFFF) == SLVERR
+            assert small.read_at(register.offset) == before
+
+
+def test_c2_unmapped(small: Any) -> None:
+    mapped = {register.offset for register in csr.REGISTERS}
+    for address in range(0, 1 << csr.ADDRESS_BITS, 4):
+        if address not in mapped:
+            assert small.read_at(address) == (SLVERR, 0)
+    for address in (0x1, 0x1D, 0x68, 0xFFC):
+        assert small.write_at(address, 1) == SLVERR
+        assert small.read_at(address) == (SLVERR, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "width", "message"),
+    [
+        (
+            (8, 64, 8, 64),
+            128,
+            "the NIC's streams must be 64 bits wide, not 128: header fields are taken from beats of 8 "
+            "bytes. Put a width converter around it",
+        ),
+        (
+            (3, 64, 8, 64),
+            64,
+            "the slice's input tensor must be whole beats and less than 4 GiB, not 64 bytes in beats "
+            "of 3",
+        ),
+        (
+            (8, 64, 8, 4),
+            64,
+            "the slice's output tensor must be whole beats and less than 4 GiB, not 4 bytes in beats "
+            "of 8",
+        ),
+    ],
+)
+def test_refusals(arguments: tuple[int, int, int, int], width: int, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        build_nic(*arguments, width=width)
+    assert str(caught.value) == message
+
+
+def test_gearbox_needs_bytes() -> None:
+    with pytest.raises(ValueError, match="a gearbox needs at least 1 byte: 0 to 8 of 16"):
+        Gearbox(0, 8, 16)
