@@ -134,8 +134,10 @@ class _Convolution(wiring.Component):
         with m.If(window.step):
             m.d.sync += at.eq(Mux(at == words - 1, 0, at + 1))
         weights = Signal(data.ArrayLayout(self._weight, self._weight_lanes))
+        # No enables on wide registers: Verilator would copy each of them twice a cycle.
         m.d.sync += weights.as_value().eq(rom.data)
         m.d.comb += [
+            rom.en.eq(window.step),
             rom.addr.eq(at),
             window.enable.eq(outlet.free),
             outlet.take.eq(window.start),

@@ -19,7 +19,7 @@ _CHUNK_BITS = 1 << 22
 
 
 class Rom(wiring.Component):
-    """A ``mw_rom``: word ``addr`` of cycle ``t`` is on ``data`` in cycle ``t + 1``.
+    """A ``mw_rom``: where ``en``, word ``addr`` of cycle ``t`` is on ``data`` from cycle ``t + 1``.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ class Rom(wiring.Component):
 
     Members
     -------
+    en : In(1), set if not connected
     addr : In(unsigned)
     data : Out(width)
     """
@@ -41,7 +42,13 @@ class Rom(wiring.Component):
         self._width = width
         self._depth = depth
         self._file = file
-        super().__init__({"addr": In(max(1, (depth - 1).bit_length())), "data": Out(width)})
+        super().__init__(
+            {
+                "en": In(1, init=1),
+                "addr": In(max(1, (depth - 1).bit_length())),
+                "data": Out(width),
+            }
+        )
 
     @property
     def width(self) -> int:
@@ -66,7 +73,7 @@ class Rom(wiring.Component):
             p_DEPTH=self._depth,
             p_FILE=self._file,
             i_clk=ClockSignal(),
-            i_en=1,
+            i_en=self.en,
             i_addr=self.addr,
             o_data=self.data,
         )

@@ -255,7 +255,7 @@ class Window(wiring.Component):
             m.d.sync += address.eq(_wrap(address, advance, size))
             with m.If(pass_end):
                 m.d.sync += [corner.eq(moved), address.eq(moved)]
-        m.d.comb += read.addr.eq(address)
+        m.d.comb += [read.addr.eq(address), read.en.eq(step)]
 
         # Two registers: the memory's, and this one.
         flags = Signal(3)

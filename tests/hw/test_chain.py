@@ -13,6 +13,7 @@ from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+import midwire.sim.errors
 from midwire.hw.conv import Conv, Depthwise
 from midwire.hw.eltwise import Add
 from midwire.hw.kernels import Geometry
@@ -189,7 +190,7 @@ def test_residual(spare: int, bench: Any, check: Any, requantiser: Any) -> None:
 
 
 def test_shallow_residual(bench: Any, check: Any, requantiser: Any) -> None:
-    """The least depth without a deadlock: slower, and exactly as predicted."""
+    """The least depth without a deadlock is slower, exactly as predicted; one less deadlocks."""
     for depth in range(1, 60):
         schedule, build = residual(depth, requantiser)
         try:
@@ -200,5 +201,9 @@ def test_shallow_residual(bench: Any, check: Any, requantiser: Any) -> None:
         break
     assert "the network deadlocks" in message
     assert "waits for room on 'late'" in message
+    net, files, x, _ = residual(depth - 1, requantiser)[1](depth - 1)
+    dut = bench(net, files=files)
+    with pytest.raises(midwire.sim.errors.DeadlockError):
+        dut.run(x, out=[(1, 1, 2)])
     net, files, x, wanted = build(depth)
     check(bench(net, files=files), [x], [wanted], predicted)
