@@ -97,11 +97,20 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
+_interrupted: list[int] = []
+
+
+def _interrupt(number: int, frame: object) -> None:
+    _interrupted.append(number)
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``midwire``; returns the exit status."""
     if arguments is None:
         # A supervisor's SIGTERM ends a command as Ctrl-C does: every `finally` runs.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _interrupt)
         die_with_parent()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     as_json = "--json" in given
@@ -121,6 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return FAILURE
     except Exception as error:
+        if _interrupted:  # an import, say, that turned the interrupt into an error of its own
+            return INTERRUPTED
         # A defect of ours: the trace says where, and a reader of JSON still gets an object.
         traceback.print_exc()
         report_error(

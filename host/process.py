@@ -35,6 +35,7 @@ STOP_SECONDS = 5.0
 
 MAX_LINE = 1 << 20
 _KEPT_LINES = 12
+_POLL_SECONDS = 0.01
 _PR_SET_PDEATHSIG = 1
 
 
@@ -171,10 +172,11 @@ class Child:
         """End the child, by force if it takes too long; returns the events not yet taken."""
         if self._process.poll() is None:
             self._process.terminate()
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+            self._await_end(STOP_SECONDS)
+            # Its session is its own, so this reaches it and what it has left behind (a compiler's
+            # tool, say), and nobody else: until it is reaped, its number cannot be given away.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         try:
             self.wait()
         finally:
@@ -200,6 +202,15 @@ class Child:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def _await_end(self, timeout: float) -> None:
+        """Wait until it has ended, without reaping it."""
+        until = time.monotonic() + timeout
+        flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        while time.monotonic() < until:
+            if os.waitid(os.P_PID, self._process.pid, flags) is not None:
+                return
+            time.sleep(_POLL_SECONDS)
 
     def _said(self) -> str:
         lines = [line for line in self._tail if line]
