@@ -16,7 +16,6 @@ here, once, for all commands.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import signal
 import sys
 import traceback
@@ -40,12 +39,25 @@ def commands() -> dict[str, metadata.EntryPoint]:
     return {point.name: point for point in sorted(metadata.entry_points(group=GROUP))}
 
 
+def _source_of(module: str) -> str:
+    """Text of a module; unlike ``importlib.util.find_spec``, does not import its packages."""
+    places: Sequence[str] | None = None
+    origin: str | None = None
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        name = ".".join(parts[:end])
+        found = (finder.find_spec(name, places) for finder in sys.meta_path)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is None:
+            raise ImportError(f"no module {name}")
+        places, origin = spec.submodule_search_locations, spec.origin
+    return Path(origin).read_text(encoding="utf-8") if origin else ""
+
+
 def summary(point: metadata.EntryPoint) -> str:
     """First line of the command's docstring, from the source of its module."""
     try:
-        spec = importlib.util.find_spec(point.module)
-        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
-        tree = ast.parse(source)
+        tree = ast.parse(_source_of(point.module))
     except (ImportError, OSError, SyntaxError, ValueError) as error:
         return f"(not available: {error})"
     for node in tree.body:
