@@ -55,12 +55,15 @@ class Gearbox(wiring.Component):
         m.d.comb += [
             self.i.ready.eq((came != i_beats) & (level <= o_grains)),
             self.o.valid.eq((level >= o_grains) | ((came == i_beats) & (level != 0))),
-            self.o.payload.data.eq(held),
             self.o.payload.last.eq(went == o_beats - 1),
             self.empty.eq(came == 0),
             put.eq(self.i.valid & self.i.ready),
             get.eq(self.o.valid & self.o.ready),
         ]
+        tail = self._tensor_bytes % self._o_bytes or self._o_bytes
+        m.d.comb += self.o.payload.data.eq(held)
+        with m.If(self.o.payload.last):
+            m.d.comb += self.o.payload.data.eq(held[: 8 * tail])
         rest = Signal.like(held)
         place = Signal.like(level)
         with m.If(get):

@@ -22,7 +22,7 @@ def good_again(nic: Any, tools: Any) -> None:
     tools.check_result(request, nic.send(*request.frames()))
 
 
-def sum16(data: bytes) -> int:
+def sum16(data: bytes | bytearray) -> int:
     total = sum(struct.unpack(f">{len(data) // 2}H", data[: len(data) & ~1]))
     total += data[-1] << 8 if len(data) & 1 else 0
     while total >> 16:
@@ -225,6 +225,7 @@ def test_random_damage(small: Any, tools: Any) -> None:
 
 def test_storm(large: Any, tools: Any) -> None:
     """Good, damaged, foreign and bad frames without a break, pauses on both sides."""
+    large.write(timeout=1500)
     for round_number in range(4):
         large.pauses(20 * round_number, 15 * round_number, tools.random.getrandbits(31))
         requests = {}
@@ -259,7 +260,7 @@ def test_storm(large: Any, tools: Any) -> None:
             if number in requests:
                 tools.check_result(requests[number], frames)
         counts = large.check_counters()
-        large.cycles(20_000)  # what was left unfinished is given up
+        large.cycles(1500)  # what was left unfinished is given up
         assert large.read("status") == 0
         good_again(large, tools)
     assert counts["results"] >= 20
