@@ -77,9 +77,10 @@ def compile_(
 def _summary(facts: dict[str, Any]) -> str:
     share = 100 * facts["slice"]["macs_share"]
     rate = facts["clock_mhz"] * 1e6 / facts["cycles_per_inference"]
-    sqnr = "not measured (no calibration data)"
-    if facts["sqnr_db"] is not None:
-        sqnr = f"{facts['sqnr_db']:.1f} dB"
+    sqnr = facts["sqnr_from"]
+    if facts["sqnr_from"] != "not measured":
+        level = "bit-equal" if facts["sqnr_db"] is None else f"{facts['sqnr_db']:.1f} dB"
+        sqnr = f"{level} on {facts['sqnr_from']}"
     resources = ", ".join(f"{count} {kind}" for kind, count in facts["resources"].items())
     slice_ = f"{', '.join(facts['slice']['inputs'])} to {', '.join(facts['slice']['outputs'])}"
     clock = f"{rate:.0f} a second at {facts['clock_mhz']:g} MHz"

@@ -19,6 +19,8 @@ from .ir.graph import Graph
 from .ir.quant import QGraph, steps_of
 from .source import Source
 
+_SEED = 20262
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -46,6 +48,25 @@ class _Power:
         if self.signal == 0 or self.noise == 0:
             return None
         return 10 * math.log10(self.signal / self.noise)
+
+
+def random_samples(source: Source, count: int = 4) -> dict[str, AnyArray] | None:
+    """Seeded noise over the whole type of integer inputs; None if an input is not an integer.
+
+    Better than nothing where a quantised model is compiled without data: a requantiser does not
+    know what it is fed.
+    """
+    rng = np.random.default_rng(_SEED)
+    samples: dict[str, AnyArray] = {}
+    for value in source.inputs:
+        dtype = np.dtype(value.dtype)
+        if dtype not in (np.int8, np.uint8, np.int16, np.uint16):
+            return None
+        info = np.iinfo(dtype)
+        samples[value.name] = rng.integers(
+            info.min, info.max + 1, (count, *value.shape), dtype=dtype
+        )
+    return samples
 
 
 def measure(

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ..hw.bundle import AnyArray, Bundle
@@ -21,7 +20,7 @@ from .errors import CalibrationError, ModelError
 from .frontend import load_model
 from .grids import choose_qtype
 from .ir import dataflow, graph, quant
-from .loss import Loss, check, measure
+from .loss import Loss, check, measure, random_samples
 from .passes.assemble import assemble
 from .passes.balance import balance
 from .passes.fold import fold, target_interval
@@ -73,10 +72,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A bundle and how it came about. ``phases`` are seconds by name."""
+    """A bundle and how it came about.
+
+    ``sqnr_from`` says on which inputs the losses were measured; ``phases`` are seconds by name.
+    """
 
     bundle: Bundle
     losses: Sequence[Loss]
+    sqnr_from: str
     phases: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -107,6 +110,7 @@ class Compiled:
             "resources": dict(manifest.resources),
             "resources_are": "an estimate; midwire synth counts",
             "sqnr_db": manifest.sqnr_db,
+            "sqnr_from": self.sqnr_from,
             "layers": [dict(layer) for layer in manifest.layers],
             "model_hash": self.bundle.model_hash.hex(),
             "seconds": round(self.seconds, 3),
@@ -157,8 +161,9 @@ def compile_model(
     clock.start("measure loss")
     losses: list[Loss] = []
     wires: list[AnyArray] | None = None
-    if samples is not None:
-        losses, wires = measure(source, rounded, integers, samples, clock.step)
+    measured_on = samples or random_samples(source)
+    if measured_on is not None:
+        losses, wires = measure(source, rounded, integers, measured_on, clock.step)
         check(losses, [tensor.name for tensor in integers.results], chosen.min_sqnr)
 
     clock.start("fold")
@@ -173,9 +178,17 @@ def compile_model(
 
     clock.start("emit")
     bundle = emit(
-        os.fspath(Path(output)), source, selection, integers, balanced, target, losses, wires
+        os.fspath(output),
+        source,
+        selection,
+        integers,
+        balanced,
+        target,
+        losses,
+        wires if samples is not None else None,
     )
-    return Compiled(bundle, losses, clock.stop())
+    origin = "calibration data" if samples is not None else "random inputs"
+    return Compiled(bundle, losses, origin if losses else "not measured", clock.stop())
 
 
 class _Clock:
