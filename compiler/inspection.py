@@ -20,7 +20,8 @@ from ..hw.numeric import QType
 from .cuts import Cut, Cuts, find_cuts
 from .errors import CutError
 from .frontend import load_model
-from .select import Selection, select
+from .plan import plan
+from .select import Selection
 from .source import Source
 from .support import NodeSupport, import_all
 
@@ -49,7 +50,8 @@ def inspect_model(
     selection: Selection | None = None
     facts: dict[str, Any] = {"inputs": [], "outputs": [], "macs_share": 0.0}
     try:
-        selection = select(source, support, from_, to)
+        chosen = plan(source, from_, to, support=support)
+        selection, support = chosen.selection, chosen.support
         facts = {**selection.slice, "nodes": len(selection.middle)}
     except CutError as error:
         if from_ is not None or to is not None:

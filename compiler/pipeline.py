@@ -26,9 +26,8 @@ from .passes.balance import balance
 from .passes.fold import fold, target_interval
 from .passes.fuse import fuse
 from .passes.quantise import missing_grids, quantise
-from .select import select
+from .plan import plan
 from .source import Source
-from .support import import_all
 from .targets import target_named
 
 _T = TypeVar("_T")
@@ -140,8 +139,7 @@ def compile_model(
     samples = None if chosen.calibrate is None else load_samples(chosen.calibrate, source.inputs)
 
     clock.start("select")
-    support = import_all(source)
-    selection = select(source, support, chosen.from_, chosen.to, calibrated=samples is not None)
+    selection = plan(source, chosen.from_, chosen.to, calibrated=samples is not None).selection
     real = _checked(selection.graph, graph.verify(selection.graph))
 
     # Calibration looks at float tensors, so it comes before any of them is rounded.

@@ -15,11 +15,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,30 @@ class Layout:
         dims = tuple(int(np.prod([self.dims[a] for a in groups[g]])) for g in order)
         return Layout(dims, tuple(order.index(g) for g in range(len(groups))))
 
+    def refined(self, shape: Sequence[int]) -> tuple[Layout, list[list[int]]] | None:
+        """The same order with finer axes, of which every axis of ``shape`` is a run.
+
+        Returns the finer layout and, for each axis of ``shape``, its axes in it (none for an axis
+        of length 1); None if ``dims`` and ``shape`` cut the elements in ways that cross.
+        """
+        mine, theirs = _bounds(self.dims), _bounds(shape)
+        bounds = sorted({*mine, *theirs})
+        if len(bounds) < 2 or mine[-1] != theirs[-1]:
+            return None
+        if any(after % before for before, after in pairwise(bounds)):
+            return None
+        sizes = tuple(after // before for before, after in pairwise(bounds))
+
+        def runs(ends: Sequence[int]) -> list[list[int]]:
+            return [
+                [axis for axis, start in enumerate(bounds[:-1]) if low <= start < high]
+                for low, high in pairwise(ends)
+            ]
+
+        axes = runs(mine)
+        perm = tuple(axis for group in self.perm for axis in axes[group])
+        return Layout(sizes, perm), runs(theirs)
+
     def same_order(self, other: Layout) -> bool:
         """Whether both stream the same elements in the same order."""
         return self.canonical == other.canonical
@@ -104,6 +130,11 @@ class Layout:
         """Inverse of :meth:`to_stream`."""
         inverse = np.argsort(self.perm)
         return stream.reshape(self.stream_shape).transpose(inverse).reshape(tuple(shape))
+
+
+def _bounds(shape: Sequence[int]) -> list[int]:
+    """Products of the leading axes: where axes begin and end, counted from the outermost."""
+    return [math.prod(shape[:axis]) for axis in range(len(shape) + 1)]
 
 
 @dataclass(frozen=True)

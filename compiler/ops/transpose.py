@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
 from ...hw.bundle import Layout
@@ -43,17 +44,15 @@ class Transpose(Op):
         self, layout: Layout, shape: tuple[int, ...], output: tuple[int, ...]
     ) -> Layout | None:
         """The same stream, described by the output's axes."""
-        if layout.dims != shape:
-            return None
-        return Layout(output, tuple(self.perm.index(axis) for axis in layout.perm))
+        del output
+        return _moved(layout, shape, self.perm)
 
     def view_back(
         self, layout: Layout, shape: tuple[int, ...], output: tuple[int, ...]
     ) -> Layout | None:
         """The same stream, described by the input's axes."""
-        if layout.dims != output:
-            return None
-        return Layout(shape, tuple(self.perm[axis] for axis in layout.perm))
+        del shape
+        return _moved(layout, output, tuple(np.argsort(self.perm)))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -61,3 +60,15 @@ class Transpose(Op):
         yield Case(
             "transpose", one_node("Transpose", [(1, 3, 4, 5)], (1, 5, 3, 4), perm=[0, 3, 1, 2])
         )
+
+
+def _moved(layout: Layout, shape: tuple[int, ...], perm: tuple[int, ...]) -> Layout | None:
+    """The layout of a tensor of ``shape`` after its axes are permuted, for the same stream."""
+    finer = layout.refined(shape)
+    if finer is None:
+        return layout if layout.dims == shape == (1,) * len(shape) else None
+    fine, groups = finer
+    order = [axis for group in perm for axis in groups[group]]
+    return Layout(
+        tuple(fine.dims[axis] for axis in order), tuple(order.index(axis) for axis in fine.perm)
+    )

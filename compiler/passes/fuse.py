@@ -23,10 +23,14 @@ from .quantise import grids_of
 
 @dataclass
 class _State:
-    """``streams`` describes each value on a grid by the integer tensor that carries it."""
+    """``streams`` describes each value on a grid by the integer tensor that carries it.
+
+    Without ``prove``, nodes are checked and not made: no requantiser is fitted.
+    """
 
     graph: Graph
     grids: dict[str, QType]
+    prove: bool
     streams: dict[str, QTensor] = field(default_factory=dict)
     tensors: dict[str, QTensor] = field(default_factory=dict)
     nodes: list[QNode] = field(default_factory=list)
@@ -49,26 +53,44 @@ def fuse(graph: Graph) -> QGraph:
     ModelError
         If an operator has no integer form here, or no requantiser is exact; names the node.
     """
-    state = _State(graph, grids_of(graph))
-    for name in graph.inputs:
-        state.define(name, input_layout(graph, name))
-    for node in graph.nodes:
-        if node.name in state.absorbed:
-            continue
-        try:
-            _lower(state, node)
-        except (Unsupported, RequantiseError) as error:
-            raise ModelError(
-                f"cannot be mapped to integer hardware: {error}",
-                where=f"node {node.name!r} ({node.op!r})",
-                remedy="Cut the slice before or after it with --from and --to",
-            ) from error
+    state = _State(graph, grids_of(graph), prove=True)
+    refusal = _lower_all(state)
+    if refusal is not None:
+        node, error = refusal
+        raise ModelError(
+            f"cannot be mapped to integer hardware: {error}",
+            where=f"node {node.name!r} ({node.op!r})",
+            remedy="Cut the slice before or after it with --from and --to",
+        ) from error
     for name in graph.outputs:
         if state.streams[name].name in graph.inputs:
             _copy(state, name)
     results = tuple(replace(state.streams[name], name=name) for name in graph.outputs)
     roots = tuple(state.streams[name].name for name in graph.outputs)
     return QGraph(graph.name, tuple(state.nodes), state.tensors, graph.inputs, roots, results)
+
+
+def unmappable(graph: Graph) -> tuple[tuple[str, ...], str] | None:
+    """The ONNX nodes behind the first node that :func:`fuse` would refuse, and why."""
+    refusal = _lower_all(_State(graph, grids_of(graph), prove=False))
+    if refusal is None:
+        return None
+    node, error = refusal
+    return node.sources or (node.name,), str(error)
+
+
+def _lower_all(state: _State) -> tuple[Node, Exception] | None:
+    """Lower every node, up to the first that is refused."""
+    for name in state.graph.inputs:
+        state.define(name, input_layout(state.graph, name))
+    for node in state.graph.nodes:
+        if node.name in state.absorbed:
+            continue
+        try:
+            _lower(state, node)
+        except (Unsupported, RequantiseError) as error:
+            return node, error
+    return None
 
 
 def input_layout(graph: Graph, name: str) -> Layout:
@@ -155,8 +177,10 @@ def _emit(
     value: str,
     layout: Layout,
 ) -> None:
-    requantiser = fit_requantiser(list(functions), core.ranges, state.grids[value])
     state.define(value, layout)
+    if not state.prove:
+        return
+    requantiser = fit_requantiser(list(functions), core.ranges, state.grids[value])
     sources = tuple(source for node in chain for source in node.sources)
     state.nodes.append(QNode(chain[0].name, core, requantiser, tuple(inputs), value, sources))
 
