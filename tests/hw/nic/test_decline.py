@@ -66,6 +66,19 @@ def test_declined_without_udp_checksum_gets_one(small: Any, tools: Any) -> None:
     tools.check_declined(sent, got, DeclineReason.WRONG_TENANT)
 
 
+def test_f2_udp_checksum_is_never_zero(small: Any, tools: Any) -> None:
+    small.write(clock_mhz=0xFFFF)  # the deadline stays as it is, so the same frame comes twice
+    request = tools.request(small.sizes, tenant=0)
+    (got,) = small.send(*request.frames())
+    check = int.from_bytes(got[40:42], "big")
+    word = int.from_bytes(request.tensor[:2], "big") + check
+    tensor = ((word & 0xFFFF) + (word >> 16)).to_bytes(2, "big") + request.tensor[2:]
+    again = type(request)(request.header, tensor, request.sizes)
+    (got,) = small.send(*again.frames())
+    assert got[40:42] == b"\xff\xff"
+    tools.unwrap(got)
+
+
 def test_pauses(large: Any, tools: Any) -> None:
     large.pauses(40, 60, tools.random.getrandbits(31))
     for _ in range(10):
