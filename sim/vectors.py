@@ -54,10 +54,18 @@ def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> l
     """Wire tensors (N, elements) of the slice from samples of its own inputs or of the whole
     model's.
 
-    Samples of the whole model go through ``edge.onnx`` first.
+    The slice's inputs may be given by name. ``in0, in1, ...`` are the model's inputs where they fit
+    those, else the slice's. Samples of the whole model go through ``edge.onnx`` first.
     """
     specs = bundle.manifest.inputs
-    chosen = _choose(arrays, [spec.name for spec in specs])
+    names = [spec.name for spec in specs]
+    edge = session_of(bundle.path("edge.onnx"))
+    first = {entry.name for entry in edge.get_inputs()}
+    if not (first.issuperset(names) or all(name in arrays for name in names)):
+        through_edge = _through_edge(edge, arrays, len(specs), where)
+        if through_edge is not None:
+            return through_edge
+    chosen = _choose(arrays, names)
     if chosen is not None and all(
         array[0].size == spec.elements for array, spec in zip(chosen, specs, strict=True)
     ):
@@ -65,14 +73,16 @@ def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> l
             np.stack([spec.to_wire(sample) for sample in array])
             for array, spec in zip(chosen, specs, strict=True)
         ]
-    through_edge = _through_edge(bundle, arrays)
-    if through_edge is not None:
-        return through_edge
     found = ", ".join(f"{key} {list(a.shape)}" for key, a in arrays.items()) or "nothing"
     wanted = "; ".join(
         f"in{i} (or {spec.name!r}) [N, {', '.join(map(str, spec.shape))}]"
         for i, spec in enumerate(specs)
     )
+    if not first.issuperset(names):
+        wanted += "".join(
+            f"; or the model's in{i} (or {entry.name!r}) [N, {', '.join(map(str, entry.shape))}]"
+            for i, entry in enumerate(edge.get_inputs())
+        )
     raise DataError(
         "input data does not fit the slice",
         where=where,
@@ -93,26 +103,45 @@ def _choose(arrays: Mapping[str, AnyArray], names: Sequence[str]) -> list[AnyArr
     return chosen if len({len(array) for array in chosen}) == 1 else None
 
 
-def _through_edge(bundle: Bundle, arrays: Mapping[str, AnyArray]) -> list[AnyArray] | None:
+def _through_edge(
+    session: Any, arrays: Mapping[str, AnyArray], outputs: int, where: str
+) -> list[AnyArray] | None:
     """Run ``edge.onnx`` over samples of the model's inputs; None if they do not fit it."""
-    session = session_of(bundle.path("edge.onnx"))
     inputs = session.get_inputs()
     chosen = _choose(arrays, [entry.name for entry in inputs])
     if chosen is None:
         return None
-    for array, entry in zip(chosen, inputs, strict=True):
-        if list(array.shape[1:]) != list(entry.shape):
+    for index, entry in enumerate(inputs):
+        array, shape = chosen[index], list(entry.shape)
+        if shape[:1] == [1] and list(array.shape[1:]) == shape[1:]:
+            array = array[:, None]
+        if list(array.shape[1:]) != shape:
             return None
-    feeds = [
-        {
-            entry.name: array[k].astype(_numpy_type(entry.type), copy=False)
-            for array, entry in zip(chosen, inputs, strict=True)
-        }
+        chosen[index] = _converted(array, _numpy_type(entry.type), f"{where}: input {entry.name!r}")
+    names = [f"wire_in{i}" for i in range(outputs)]
+    results = [
+        session.run(names, {e.name: a[k] for e, a in zip(inputs, chosen, strict=True)})
         for k in range(len(chosen[0]))
     ]
-    names = [f"wire_in{i}" for i in range(len(bundle.manifest.inputs))]
-    results = [session.run(names, feed) for feed in feeds]
     return [np.stack([result[i] for result in results]) for i in range(len(names))]
+
+
+def _converted(array: AnyArray, wanted: np.dtype[Any], where: str) -> AnyArray:
+    """Samples as an input takes them; what it cannot hold is refused."""
+    if array.dtype == wanted and wanted.kind != "f":
+        return array
+    with np.errstate(invalid="ignore", over="ignore"):
+        converted = array.astype(wanted)
+    lost = ~np.isfinite(converted) if wanted.kind == "f" else converted != array
+    if np.any(lost):
+        raise DataError(
+            "values that the model's input cannot take",
+            where=where,
+            expected="finite numbers" if wanted.kind == "f" else f"{wanted} values",
+            found=f"{np.count_nonzero(lost)} others, the first being {array[lost][0]!s}",
+            remedy="Prepare the samples as for ONNX Runtime",
+        )
+    return converted
 
 
 def _numpy_type(onnx_type: str) -> np.dtype[Any]:

@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Samples of the model's or of the slice's inputs, as wire tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import pytest
+
+from midwire.hw.bundle import Bundle, Layout, TensorSpec
+from midwire.hw.errors import DataError
+from midwire.hw.numeric import QType
+from midwire.sim.vectors import wire_inputs
+
+GRID = QType(8, False, 0.5, 10)
+REAL = np.float32([[[0.0, 0.5, -1.0, 20.0]], [[1.0, 1.5, 2.0, -7.0]]])
+WIRE = [[10, 11, 8, 50], [12, 13, 14, 0]]
+
+
+def bundle(folder: Path, name: str, dtype: str, edge: str) -> Bundle:
+    """A bundle of just what is asked: an input tensor and ``edge.onnx``."""
+    header = '<ir_version: 8, opset_import: ["" : 13]>\n'
+    onnx.save(onnx.parser.parse_model(header + edge), folder / "edge.onnx")
+    spec = TensorSpec(name, (1, 4), dtype, GRID, Layout.raster((1, 4)), 1)
+    manifest = SimpleNamespace(inputs=(spec,))
+    return cast(Bundle, SimpleNamespace(manifest=manifest, path=lambda part: folder / part))
+
+
+def quantised(folder: Path) -> Bundle:
+    """The slice starts behind the model's QuantizeLinear: its input has the model's shape."""
+    return bundle(
+        folder,
+        "q",
+        "uint8",
+        """edge (float[1, 4] x) => (uint8[4] wire_in0)
+        <float s = {0.5}, uint8 z = {10}, int64[1] t = {4}>
+        { q = QuantizeLinear(x, s, z) wire_in0 = Reshape(q, t) }""",
+    )
+
+
+def at_the_input(folder: Path) -> Bundle:
+    """The slice starts at the model's input."""
+    return bundle(
+        folder,
+        "x",
+        "float32",
+        """edge (float[1, 4] x) => (uint8[4] wire_in0)
+        <float s = {0.5}, uint8 z = {10}, int64[1] t = {4}>
+        { q = QuantizeLinear(x, s, z) wire_in0 = Reshape(q, t) }""",
+    )
+
+
+@pytest.mark.parametrize("key", ["in0", "x"])
+@pytest.mark.parametrize("make", [quantised, at_the_input])
+def test_samples_of_the_model(make: Any, key: str, tmp_path: Path) -> None:
+    (wire,) = wire_inputs(make(tmp_path), {key: REAL}, "data.npz")
+    assert wire.tolist() == WIRE
+
+
+def test_samples_of_the_model_without_its_batch_axis(tmp_path: Path) -> None:
+    (wire,) = wire_inputs(quantised(tmp_path), {"in0": REAL[:, 0]}, "data.npz")
+    assert wire.tolist() == WIRE
+
+
+def test_the_name_of_the_slices_input_says_that_it_is_meant(tmp_path: Path) -> None:
+    integers = np.array(WIRE, np.uint8)[:, None]
+    (wire,) = wire_inputs(quantised(tmp_path), {"q": integers}, "data.npz")
+    assert wire.tolist() == WIRE
+
+
+def test_samples_that_fit_neither(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        wire_inputs(quantised(tmp_path), {"in0": np.zeros((2, 5))}, "data.npz")
+    assert str(caught.value) == (
+        "data.npz: input data does not fit the slice; expected in0 (or 'q') [N, 1, 4]; or the "
+        "model's in0 (or 'x') [N, 1, 4]; found in0 [2, 5]. The first axis counts samples; each "
+        "sample keeps the model's own batch axis."
+    )
+
+
+@pytest.mark.parametrize("make", [quantised, at_the_input])
+def test_nan_is_refused_on_either_way(make: Any, tmp_path: Path) -> None:
+    samples = REAL.copy()
+    samples[1, 0, 2] = np.nan
+    with pytest.raises(DataError) as caught:
+        wire_inputs(make(tmp_path), {"in0": samples}, "data.npz")
+    if make is quantised:
+        assert str(caught.value) == (
+            "data.npz: input 'x': values that the model's input cannot take; expected finite "
+            "numbers; found 1 others, the first being nan. Prepare the samples as for ONNX Runtime."
+        )
+
+
+def test_an_integer_input_refuses_fractions(tmp_path: Path) -> None:
+    behind = bundle(
+        tmp_path,
+        "d",
+        "float32",
+        """edge (int8[1, 4] x) => (int8[4] wire_in0)
+        <int64[1] t = {4}> { wire_in0 = Reshape(x, t) }""",
+    )
+    with pytest.raises(DataError) as caught:
+        wire_inputs(behind, {"in0": REAL}, "data.npz")
+    assert str(caught.value) == (
+        "data.npz: input 'x': values that the model's input cannot take; expected int8 values; "
+        "found 2 others, the first being 0.5. Prepare the samples as for ONNX Runtime."
+    )
