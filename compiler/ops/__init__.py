@@ -9,10 +9,13 @@ from .base import Op
 from .clip import Clip
 from .conv import Conv
 from .matmul import MatMul
+from .mean import Mean
+from .pad import Pad
 from .pool import Pool
 from .quantize import Dequantize, Quantize
 from .relu import Relu
 from .reshape import Reshape
+from .scale import Scale
 from .transpose import Transpose
 
 OPERATORS: tuple[type[Op], ...] = (
@@ -21,10 +24,13 @@ OPERATORS: tuple[type[Op], ...] = (
     Conv,
     Dequantize,
     MatMul,
+    Mean,
+    Pad,
     Pool,
     Quantize,
     Relu,
     Reshape,
+    Scale,
     Transpose,
 )
 

@@ -22,7 +22,7 @@ from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Op, Unsupported
+from .base import Case, Const, ImportContext, Op, Unsupported, along_channels, one_axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Add(Op):
                         f"expected a constant that broadcasts to {list(context.shape(other))}, "
                         f"found {list(constant.shape)}"
                     )
-                return cls(constant), [other]
+                return cls(one_axis(constant)), [other]
         if context.shape(left) != context.shape(right):
             raise Unsupported(
                 f"expected two streams of one shape, found {list(context.shape(left))} and "
@@ -77,16 +77,9 @@ class Add(Op):
     ) -> list[Affine]:
         """Add each channel's constant."""
         assert self.constant is not None
-        own = (1,) * (len(shape) - len(self.constant.shape)) + self.constant.shape
-        if any(size != 1 for i, size in enumerate(own) if i != axis):
-            raise Unsupported(
-                f"expected a constant that differs along axis {axis} only, found {list(own)}"
-            )
-        values = self.constant.exact()
-        if len(values) == 1:
-            values = values * len(functions)
-        if len(values) != len(functions):
-            raise Unsupported(f"expected one constant for all channels, found {len(values)}")
+        values = along_channels(
+            self.constant.exact(), self.constant.shape, shape, axis, len(functions)
+        )
         return [f.plus(value) for f, value in zip(functions, values, strict=True)]
 
     def wanted_layout(self, shape: tuple[int, ...]) -> Layout | None:

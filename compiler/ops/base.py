@@ -91,6 +91,35 @@ class Const:
         )
 
 
+def along_channels(
+    values: Sequence[Fraction], own: tuple[int, ...], shape: tuple[int, ...], axis: int, count: int
+) -> list[Fraction]:
+    """A constant of shape ``own`` as one value for each of the ``count`` channels along an axis.
+
+    Raises Unsupported if it differs along another axis of ``shape`` too.
+    """
+    full = (1,) * (len(shape) - len(own)) + own
+    if any(size != 1 for i, size in enumerate(full) if i != axis):
+        raise Unsupported(
+            f"expected a constant that differs along axis {axis} only, found {list(full)}"
+        )
+    if len(values) == 1:
+        return list(values) * count
+    if len(values) != count:
+        raise Unsupported(f"expected one constant for all channels, found {len(values)}")
+    return list(values)
+
+
+def one_axis(constant: Const) -> Const:
+    """The constant, or Unsupported if it differs along several axes: no channel order suits it."""
+    if sum(size > 1 for size in constant.shape) > 1:
+        raise Unsupported(
+            "expected a constant that differs along one axis, "
+            f"found the shape {list(constant.shape)}"
+        )
+    return constant
+
+
 class ImportContext(Protocol):
     """What an import rule may ask about the model (implemented by ``frontend``)."""
 

@@ -60,6 +60,28 @@ def centred(weight: Const) -> IntArray:
     return (weight.values.astype(np.int64) - weight.zero_point).astype(np.int64)
 
 
+def _dense(weight: Const, group: int) -> Const:
+    """Weights of a grouped convolution for one group: real zeros between the groups."""
+    channels, depth = weight.shape[0] // group, weight.shape[1]
+
+    def spread(array: np.ndarray, fill: np.ndarray) -> np.ndarray:
+        wide = np.repeat(fill[:, :1], depth * group, axis=1)
+        for g in range(group):
+            rows, columns = slice(g * channels, (g + 1) * channels), g * depth
+            wide[rows, columns : columns + depth] = array[rows]
+        return wide
+
+    if weight.scale is None:
+        return Const(spread(weight.values, np.zeros_like(weight.values)))
+    full = weight.map(lambda array: array)
+    assert full.scale is not None and full.zero_point is not None
+    return Const(
+        spread(full.values, full.zero_point),
+        spread(full.scale, full.scale),
+        spread(full.zero_point, full.zero_point),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Conv(Op):
     """A convolution with constant weights (O, I/group, kh, kw) and an optional constant bias
@@ -70,6 +92,7 @@ class Conv(Op):
     bias: Const | None
     window: Geometry
     group: int = 1
+    merged: int = 1
 
     onnx_types = ("Conv",)
 
@@ -80,7 +103,7 @@ class Conv(Op):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
-        """Weights and bias must be constant; groups are 1 or one a channel."""
+        """Weights and bias must be constant. Groups that are not one a channel become dense."""
         attributes = context.attributes(node)
         weight = context.const(node.input[1])
         if weight is None:
@@ -92,12 +115,14 @@ class Conv(Op):
                 raise Unsupported("expected a constant bias, found a computed one")
         shape = context.shape(node.input[0])
         group = int(attributes.get("group", 1))
-        channels, depth = weight.shape[0], weight.shape[1]
-        if group != 1 and not (depth == 1 and channels == group == shape[1]):
+        channels, depth, merged = weight.shape[0], weight.shape[1], 1
+        if depth * group != shape[1] or channels % group:
             raise Unsupported(
-                f"expected group 1 or one group a channel, found group {group} "
-                f"for {shape[1]} channels in and {channels} out"
+                f"expected {group} groups to divide the channels, found {shape[1]} channels in, "
+                f"{channels} out and weights for {depth} a group"
             )
+        if group != 1 and not channels == group == shape[1]:
+            weight, merged, group = _dense(weight, group), group, 1
         kernel = list(weight.shape[2:])
         if list(attributes.get("kernel_shape") or kernel) != kernel:
             raise Unsupported(
@@ -107,12 +132,12 @@ class Conv(Op):
         window = window_of(attributes, kernel, shape[2:])
         if weight.values.ndim == 3:
             weight = weight.map(lambda array: array[:, :, None, :])
-        return cls(weight, bias, window, group), [node.input[0]]
+        return cls(weight, bias, window, group, merged), [node.input[0]]
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
         """Output elements times taps times channels of a group."""
         del inputs
-        return int(np.prod(output)) * self.window.taps * self.weight.shape[1]
+        return int(np.prod(output)) * self.window.taps * self.weight.shape[1] // self.merged
 
     @property
     def is_core(self) -> bool:
@@ -159,6 +184,7 @@ class Conv(Op):
         yield conv("1x1_s2", (1, 2, 3, 3), weights(4, 2, 4, 1, 1), strides=[2, 2])
         yield conv("dilated", (1, 2, 2, 1), weights(5, 2, 4, 3, 3), dilations=[2, 2])
         yield conv("depthwise", (1, 4, 6, 5), weights(6, 4, 1, 3, 3), pads=[1, 1, 1, 1], group=4)
+        yield conv("groups", (1, 6, 4, 3), weights(9, 6, 2, 3, 3), group=2)
         line = one_node("Conv", [(1, 4, 9)], (1, 6, 7), {1: weights(8, 6, 4, 3)})
         yield Case("conv_1d", line)
 

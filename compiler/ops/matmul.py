@@ -24,10 +24,12 @@ from .conv import ConvCore, centred, channel_scales, per_channel_grid
 
 @dataclass(frozen=True, eq=False)
 class MatMul(Op):
-    """``x @ weight.T + bias``: ``weight`` is (outputs, inputs), as Gemm's transB has it."""
+    """``alpha * x @ weight.T + beta * bias``: ``weight`` is (outputs, inputs), as transB has it."""
 
     weight: Const
     bias: Const | None = None
+    alpha: Fraction = Fraction(1)
+    beta: Fraction = Fraction(1)
 
     onnx_types = ("MatMul", "Gemm")
 
@@ -36,7 +38,7 @@ class MatMul(Op):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
-        """The second operand must be a constant matrix; Gemm's alpha and beta must be 1."""
+        """The second operand must be a constant matrix."""
         attributes = context.attributes(node)
         weight = context.const(node.input[1])
         if weight is None:
@@ -45,9 +47,6 @@ class MatMul(Op):
             raise Unsupported("expected a constant second operand, found two computed ones")
         if len(weight.shape) != 2:
             raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")
-        for name in ("alpha", "beta"):
-            if float(attributes.get(name, 1.0)) != 1.0:
-                raise Unsupported(f"expected {name} 1, found {attributes[name]}")
         if attributes.get("transA", 0):
             raise Unsupported("expected transA 0, found 1")
         if not attributes.get("transB", 0):
@@ -65,7 +64,8 @@ class MatMul(Op):
                 raise Unsupported(f"expected a bias of {outputs} values, found {bias.shape}")
             if bias.values.size == 1:
                 bias = bias.map(lambda a: np.broadcast_to(a.reshape(-1), (outputs,)))
-        return cls(weight, bias), [node.input[0]]
+        alpha, beta = (Fraction(float(attributes.get(name, 1.0))) for name in ("alpha", "beta"))
+        return cls(weight, bias, alpha, beta), [node.input[0]]
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
         """Output elements times inputs."""
@@ -97,11 +97,13 @@ class MatMul(Op):
         (x,) = inputs
         weight = centred(self.weight)
         outputs, size = weight.shape
-        scales = channel_scales(self.weight, outputs)
+        scales = [self.alpha * scale for scale in channel_scales(self.weight, outputs)]
         if len(x.shape) == 2:
             weight = np.stack([x.layout.to_stream(row) for row in weight])
         rows = int(np.prod(x.shape)) // size
-        bias = self.bias.exact() if self.bias else [Fraction(0)] * outputs
+        bias = [Fraction(0)] * outputs
+        if self.bias:
+            bias = [self.beta * value for value in self.bias.exact()]
         return ConvCore(
             Geometry(1, rows),
             size,
@@ -124,6 +126,17 @@ class MatMul(Op):
         yield Case(
             "gemm",
             one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),
+        )
+        yield Case(
+            "gemm_alpha",
+            one_node(
+                "Gemm",
+                [(1, 10)],
+                (1, 6),
+                {1: weights(5, 10, 6), 2: weights(6, 6)},
+                alpha=0.3,
+                beta=-2.0,
+            ),
         )
         yield Case(
             "gemm_4_bit",

@@ -103,15 +103,25 @@ class PoolCore(Core):
     """Maximum or sum over a window, channel by channel, of a channels-last image."""
 
     kernel = "pool"
-    channel_axis = 1
 
-    def __init__(self, window: Geometry, channels: int, x: QType, mode: str) -> None:
+    def __init__(
+        self,
+        window: Geometry,
+        channels: int,
+        x: QType,
+        mode: str,
+        *,
+        channel_axis: int = 1,
+        pad_value: int | None = None,
+    ) -> None:
+        self.channel_axis = channel_axis
         self.image = (window.height, window.width, channels)
         self.window = window
         self.x = x
         self.mode = mode
         taps = window.taps
-        pad_value = x.lo if mode == "max" else x.zero_point
+        if pad_value is None:
+            pad_value = x.lo if mode == "max" else x.zero_point
         self.attributes = {
             **window_attributes(window, channels),
             "mode": "max" if mode == "max" else "sum",

@@ -1,28 +1,43 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reshape, Flatten, Squeeze, Unsqueeze and Identity (ONNX operator versions 1 to 24): views.
+"""Reshape, Flatten, Squeeze, Unsqueeze, Identity, and in inference Dropout: views.
 
-None of them changes the row-major order of elements, so the layout stays what it was.
+None of them changes the row-major order of elements, so the layout stays what it was. ONNX operator
+versions 1 to 24; a Cast to the type that the tensor has already is one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
 from ...hw.bundle import Layout
+from ...hw.numeric import Affine
 from ._model import one_node
 from .base import Case, ImportContext, Op, Unsupported
 
 
 @dataclass(frozen=True)
 class Reshape(Op):
-    """The same elements under another shape."""
+    """The same elements under another shape; where it is no other, even unrounded ones.
 
-    onnx_types = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
+    ``unchanged`` says that the shape stays what it was.
+    """
+
+    unchanged: bool = False
+
+    onnx_types = (
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Identity",
+        "Dropout",
+        "Cast",
+    )
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
@@ -30,15 +45,34 @@ class Reshape(Op):
         for name in node.input[1:]:
             if name and context.const(name) is None:
                 raise Unsupported(f"expected a constant {name!r}, found a computed one")
+        source, target = context.dtype(node.input[0]), context.dtype(node.output[0])
+        if source != target:
+            raise Unsupported(f"expected a cast that changes nothing, found {source} to {target}")
+        if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
+            training = context.const(node.input[2])
+            if training is None or training.values.any():
+                raise Unsupported("expected training_mode false, found true")
         before, after = context.shape(node.input[0]), context.shape(node.output[0])
         if int(np.prod(before)) != int(np.prod(after)):
             raise Unsupported(f"expected {before} and {after} to hold as many elements")
-        return cls(), [node.input[0]]
+        return cls(before == after), [node.input[0]]
 
     @property
     def is_view(self) -> bool:
         """Renames elements."""
         return True
+
+    @property
+    def absorbable(self) -> bool:
+        """Does nothing, so it does not matter to a producer's requantiser."""
+        return self.unchanged
+
+    def absorb(
+        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
+    ) -> list[Affine]:
+        """The functions as they are."""
+        del shape, axis
+        return list(functions)
 
     @property
     def keeps_grid(self) -> bool:

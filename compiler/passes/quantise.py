@@ -30,6 +30,11 @@ def grids_of(graph: Graph) -> dict[str, QType]:
                 grids.setdefault(node.inputs[0], own)
         elif node.op.keeps_grid and node.inputs[0] in grids:
             grids[node.output] = grids[node.inputs[0]]
+    for name in graph.inputs:
+        # Rounding at the border is what the quantisers behind it would do first.
+        wanted = {node.op.grid if node.op.rounds else None for node in graph.consumers(name)}
+        if name not in grids and len(wanted) == 1 and None not in wanted:
+            grids.update((name, grid) for grid in wanted if grid is not None)
     return {name: grids[name] for name in graph.values if name in grids}
 
 
@@ -48,7 +53,7 @@ def missing_grids(graph: Graph) -> list[str]:
         if producer is not None and producer.op.keeps_grid and covered(producer.inputs[0]):
             continue
         readers = graph.consumers(name)
-        absorbed = len(readers) == 1 and name not in graph.outputs
+        absorbed = len(readers) == 1 and producer is not None and name not in graph.outputs
         if absorbed and (readers[0].op.absorbable or readers[0].op.rounds):
             continue
         missing.append(name)

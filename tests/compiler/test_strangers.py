@@ -1,0 +1,303 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Spellings of other people's exporters: every integer is what exact real arithmetic gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from midwire.compiler.frontend import load_model
+from midwire.compiler.ir.quant import QGraph, steps_of
+from midwire.compiler.passes.fuse import fuse
+from midwire.compiler.passes.quantise import missing_grids, quantise
+from midwire.compiler.select import Selection, select
+from midwire.compiler.slice_onnx import slice_model
+from midwire.compiler.support import import_all
+from midwire.hw.numeric import QType
+from midwire.hw.reference import Reference
+
+Array = np.ndarray[Any, Any]
+ModelFile = Callable[..., Path]
+Exact = Callable[[Array], Array]
+
+SEED = 20260311
+X = QType(8, False, float(np.float32(0.037)), 119)
+Y = QType(8, True, float(np.float32(0.051)), -5)
+
+MUL = np.float32([0.5, -2.0, 0.0, 1.3])
+VARIANCE = np.float32([0.1, 0.7, 1.0, 3.0])
+
+
+def fractions(values: Any) -> Array:
+    """Exact values of floats."""
+    array = np.asarray(values, np.float64)
+    return np.array([Fraction(float(v)) for v in array.ravel()], object).reshape(array.shape)
+
+
+def selected(path: Path) -> Selection:
+    source = load_model(path)
+    return select(source, import_all(source), calibrated=True)
+
+
+def compiled(path: Path, grids: Callable[[str], QType] | None = None) -> QGraph:
+    """The integer graph, the model's input on the grid X and every other tensor on Y."""
+    graph = selected(path).graph
+    chosen = grids or (lambda name: X if name in graph.inputs else Y)
+    return fuse(quantise(graph, chosen, 8))
+
+
+def run(graph: QGraph, x: Array) -> Array:
+    """Integers by the numpy reference, in the ONNX shape; slice.onnx must give the same."""
+    (first,), (last,) = graph.inputs, graph.results
+    spec = graph.tensors[first]
+    streams = np.stack([spec.layout.to_stream(sample) for sample in x])
+    steps, arrays = steps_of(graph)
+    (result,) = Reference(graph.inputs, graph.outputs, steps, arrays).run([streams]).values()
+    session = onnxruntime.InferenceSession(slice_model(graph).SerializeToString())
+    for stream, want in zip(streams, result, strict=True):
+        feed = {"wire_in0": stream.astype(spec.qtype.wire_dtype)}
+        np.testing.assert_array_equal(session.run(None, feed)[0], want)
+    return np.stack([last.layout.from_stream(stream, last.shape) for stream in result])
+
+
+def rounded(real: Array, out: QType) -> Array:
+    """Rule N3, element by element in rational arithmetic."""
+    steps = [round(value / out.step) + out.zero_point for value in real.ravel()]
+    return np.clip(np.array(steps, object), out.lo, out.hi).astype(np.int64).reshape(real.shape)
+
+
+def channels(values: Any) -> Array:
+    return fractions(values).reshape(-1, 1, 1)
+
+
+def normalised(x: Array) -> Array:
+    factor = fractions(np.float64(MUL) / np.sqrt(np.float64(VARIANCE) + float(np.float32(1e-3))))
+    centred = x - channels([0.25, -0.125, 0.0, 0.5])
+    return centred * factor.reshape(-1, 1, 1) + channels(np.float32([0.3, 0.0, -0.2, 0.1]))
+
+
+SHAPE = "float[1, 4, 3, 5]"
+C4 = "float[4, 1, 1] c = {0.5, -2.0, 0.0, 1.3}"
+SPELLINGS: dict[str, tuple[str, int, Exact]] = {
+    "mul": (f"({SHAPE} y) <{C4}> {{ y = Mul(c, x) }}", 13, lambda x: x * channels(MUL)),
+    "div": (
+        f"({SHAPE} y) <float c = {{-3.0}}> {{ y = Div(x, c) }}",
+        13,
+        lambda x: x / Fraction(-3),
+    ),
+    "sub": (f"({SHAPE} y) <{C4}> {{ y = Sub(x, c) }}", 13, lambda x: x - channels(MUL)),
+    "sub_from": (f"({SHAPE} y) <{C4}> {{ y = Sub(c, x) }}", 13, lambda x: channels(MUL) - x),
+    "chain": (
+        (
+            f"({SHAPE} y) <{C4}, float d = {{0.7}}>"
+            "{ a = Mul(x, c) b = Relu(a) e = Dropout(b) f = Identity(e) y = Sub(d, f) }"
+        ),
+        13,
+        lambda x: fractions(np.float32(0.7)) - np.maximum(x * channels(MUL), 0),
+    ),
+    "mean": (
+        "(float[1, 4] y) { y = ReduceMean<axes = [2, 3], keepdims = 0>(x) }",
+        13,
+        lambda x: x.sum(axis=(2, 3)) / 15,
+    ),
+    "mean_kept": (
+        "(float[1, 4, 1, 1] y) <int64[2] a = {-1, -2}> { y = ReduceMean(x, a) }",
+        18,
+        lambda x: x.sum(axis=(2, 3), keepdims=True) / 15,
+    ),
+    "mean_of_nhwc": (
+        (
+            "(float[1, 4] y)"
+            "{ t = Transpose<perm = [0, 2, 3, 1]>(x)"
+            "  y = ReduceMean<axes = [1, 2], keepdims = 0>(t) }"
+        ),
+        13,
+        lambda x: x.sum(axis=(2, 3)) / 15,
+    ),
+    "pad": (
+        "(float[1, 4, 8, 6] y) <int64[8] p = {0, 0, 4, 1, 0, 0, 1, 0}> { y = Pad(x, p) }",
+        13,
+        lambda x: np.pad(x, [(0, 0), (0, 0), (4, 1), (1, 0)], constant_values=Fraction(0)),
+    ),
+    "pad_by_attribute": (
+        "(float[1, 4, 3, 7] y) { y = Pad<pads = [0, 0, 0, 1, 0, 0, 0, 1]>(x) }",
+        9,
+        lambda x: np.pad(x, [(0, 0), (0, 0), (0, 0), (1, 1)], constant_values=Fraction(0)),
+    ),
+    "cast": (f"({SHAPE} y) {{ a = Cast<to = 1>(x) y = Relu(a) }}", 13, lambda x: np.maximum(x, 0)),
+    "batch_normalization": (
+        (
+            f"({SHAPE} y) <"
+            "float[4] s = {0.5, -2.0, 0.0, 1.3}, float[4] b = {0.3, 0.0, -0.2, 0.1},"
+            "float[4] m = {0.25, -0.125, 0.0, 0.5}, float[4] v = {0.1, 0.7, 1.0, 3.0}>"
+            "{ y = BatchNormalization<epsilon = 0.001>(x, s, b, m, v) }"
+        ),
+        9,
+        normalised,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_spelling_is_exact(name: str, model_file: ModelFile) -> None:
+    body, opset, exact = SPELLINGS[name]
+    outputs, _, nodes = body.partition("y)")
+    graph = compiled(model_file(f"g ({SHAPE} x) => {outputs}y){nodes}", opset))
+    rng = np.random.default_rng(SEED)
+    x = rng.integers(X.lo, X.hi + 1, (3, 1, 4, 3, 5))
+    real = np.array([Fraction(int(v) - X.zero_point) for v in x.ravel()], object) * X.step
+    want = np.stack([rounded(exact(r), graph.results[0].qtype) for r in real.reshape(x.shape)])
+    np.testing.assert_array_equal(run(graph, x), want, err_msg=f"seed {SEED}")
+
+
+REFUSALS: dict[str, tuple[str, int, str]] = {
+    "Mul of two streams": (
+        "y = Mul(x, x)",
+        13,
+        "expected a constant operand, found two computed ones",
+    ),
+    "Div by a stream": ("y = Div(c, x)", 13, "expected a constant divisor, found a computed one"),
+    "Div by zero": ("y = Div(x, z)", 13, "expected divisors other than zero, found zero"),
+    "Sub of a picture": (
+        "y = Sub(x, p)",
+        13,
+        "expected a constant that differs along one axis, found the shape [4, 3, 5]",
+    ),
+    "Add of a picture": (
+        "y = Add(x, p)",
+        13,
+        "expected a constant that differs along one axis, found the shape [4, 3, 5]",
+    ),
+    "training": (
+        "y = BatchNormalization<training_mode = 1>(x, s, s, s, s)",
+        15,
+        "expected training_mode 0, found 1",
+    ),
+    "no variance": (
+        "y = BatchNormalization<epsilon = 0.0>(x, s, s, s, n)",
+        13,
+        "expected variance + epsilon above zero, found a variance of 0.0",
+    ),
+    "one axis of two": (
+        "y = ReduceMean<axes = [3]>(x)",
+        13,
+        (
+            "expected the mean over all spatial axes of a tensor of 3 or 4 axes, "
+            "found axes [3] of the shape [1, 4, 3, 5]"
+        ),
+    ),
+    "everything": (
+        "y = ReduceMean(x)",
+        13,
+        (
+            "expected the mean over all spatial axes of a tensor of 3 or 4 axes, "
+            "found axes [] of the shape [1, 4, 3, 5]"
+        ),
+    ),
+    "edge": (
+        'y = Pad<mode = "edge">(x, w)',
+        13,
+        "expected mode constant, found edge",
+    ),
+    "pads of channels": (
+        "y = Pad(x, q)",
+        13,
+        "expected pads of at least 0 on the axes from 2 on, found [0, 1, 0, 0, 0, 0, 0, 0]",
+    ),
+    "pads of ones": ("y = Pad(x, w, o)", 13, "expected zeros for padding, found 1.0"),
+    "narrowing": (
+        "h = Cast<to = 10>(x) y = Cast<to = 1>(h)",
+        13,
+        "expected a cast that changes nothing, found float32 to float16",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_says_what_was_expected(name: str, model_file: ModelFile) -> None:
+    nodes, opset, reason = REFUSALS[name]
+    constants = (
+        "float c = {3.0}, float z = {0.0}, float[4] s = {1, 1, 1, 1}, float[4] n = {0, 0, 0, 0},"
+        "int64[8] w = {0, 0, 1, 1, 0, 0, 1, 1}, int64[8] q = {0, 1, 0, 0, 0, 0, 0, 0},"
+        f"float o = {{1.0}}, float[4, 3, 5] p = {{{', '.join(str(i) for i in range(60))}}}"
+    )
+    source = load_model(
+        model_file(f"g ({SHAPE} x) => (float[a, b, d, e] y) <{constants}> {{ {nodes} }}", opset)
+    )
+    assert import_all(source)[0].reason == reason
+
+
+def test_groups_become_one(model_file: ModelFile) -> None:
+    rng = np.random.default_rng(SEED)
+    w = rng.integers(-128, 128, (6, 2, 1, 1))
+    text = ", ".join(str(v) for v in w.ravel())
+    graph = compiled(
+        model_file(
+            f"""g ({SHAPE} x) => (float[1, 6, 3, 5] y)
+            <int8[6, 2, 1, 1] q = {{{text}}}, float s = {{0.01}}, int8 z = {{3}}>
+            {{ w = DequantizeLinear(q, s, z) y = Conv<group = 2>(x, w) }}"""
+        ),
+        lambda name: X if name == "x" else Y,
+    )
+    x = rng.integers(X.lo, X.hi + 1, (2, 1, 4, 3, 5))
+    step = Fraction(float(np.float32(0.01))) * X.step
+    sums = np.einsum(
+        "nghij,goh->ngoij",
+        (x - X.zero_point).reshape(2, 2, 2, 3, 5),
+        (w - 3).reshape(2, 3, 2),
+    ).reshape(2, 1, 6, 3, 5)
+    real = np.array([int(v) * step for v in sums.ravel()], object).reshape(sums.shape)
+    np.testing.assert_array_equal(run(graph, x), rounded(real, Y), err_msg=f"seed {SEED}")
+    assert graph.nodes[0].core.attributes["depthwise"] is False
+
+
+def test_groups_count_their_own_multiplications(model_file: ModelFile) -> None:
+    ones = ", ".join("1" * 12)
+    source = load_model(
+        model_file(
+            f"g ({SHAPE} x) => (float[1, 6, 3, 5] y) <float[6, 2, 1, 1] w = {{{ones}}}>"
+            "{ y = Conv<group = 2>(x, w) }"
+        )
+    )
+    assert import_all(source)[0].macs == 6 * 15 * 2
+
+
+def test_gemm_scales_its_product_and_its_bias(model_file: ModelFile) -> None:
+    graph = compiled(
+        model_file(
+            """g (float[1, 2] x) => (float[1, 2] y)
+            <int8[2, 2] q = {3, -7, 11, 90}, float s = {0.02}, float[2] c = {0.5, -0.25}>
+            { w = DequantizeLinear(q, s) y = Gemm<alpha = -0.75, beta = 2.0>(x, w, c) }"""
+        )
+    )
+    x = np.random.default_rng(SEED).integers(X.lo, X.hi + 1, (9, 1, 2))
+    step = Fraction(float(np.float32(0.02))) * X.step * Fraction(-3, 4)
+    sums = (x - X.zero_point) @ np.array([[3, -7], [11, 90]])
+    real = np.array([int(v) * step for v in sums.ravel()], object).reshape(sums.shape)
+    want = rounded(real + fractions([1.0, -0.5]), Y)
+    np.testing.assert_array_equal(run(graph, x), want, err_msg=f"seed {SEED}")
+
+
+def test_an_input_of_the_slice_has_a_grid_whatever_reads_it(model_file: ModelFile) -> None:
+    graph = selected(model_file(f"g ({SHAPE} x) => ({SHAPE} y) {{ y = Relu(x) }}")).graph
+    assert missing_grids(graph) == ["x", "y"]
+
+
+def test_an_input_that_is_only_rounded_takes_that_grid(model_file: ModelFile) -> None:
+    source = load_model(
+        model_file(
+            f"""g ({SHAPE} x) => ({SHAPE} y) <float s = {{0.5}}, uint8 z = {{7}}>
+            {{ q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) r = Relu(d)
+               t = QuantizeLinear(r, s, z) y = DequantizeLinear(t, s, z) }}"""
+        )
+    )
+    graph = select(source, import_all(source), "x", "y", calibrated=True).graph
+    assert missing_grids(graph) == []
+    assert fuse(graph).tensors["x"].qtype == QType(8, False, 0.5, 7)
