@@ -144,7 +144,7 @@ _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
         16,
         "config",
         fragment_bytes(),
-        "tensor bytes in a result's fragment; taken as a multiple of 64, from 64 to 8832",
+        "tensor bytes in a result's fragment; a multiple of 64 from 64 to 8832 is made of it",
     ),
     (
         "timeout",

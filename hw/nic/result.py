@@ -6,7 +6,8 @@ Rules, cited by tests as R1 to R3:
 
 R1. Results leave in the order of their requests. A fragment's frame is asked for when all its bytes
     are here, so its sum is known; the rest of the tensor may still be in the slice.
-R2. ``fragment_bytes`` is taken over at the start of a tensor, as a multiple of 64 from 64 to 8832.
+R2. ``fragment_bytes`` is taken over at the start of a tensor, as a multiple of 64 from 64 to 8832,
+    and large enough for 65535 fragments to do.
 R3. The last fragment says the cycles from the first beat offered to the slice to its last beat
     taken, both counted.
 """
@@ -25,6 +26,9 @@ from .gearbox import Gearbox
 from .tensor import CONTEXT
 
 MAX_FRAGMENT_BYTES = fragment_bytes(9000)
+MAX_FRAGMENTS = 0xFFFF
+MAX_RESULT_BYTES = MAX_FRAGMENTS * MAX_FRAGMENT_BYTES
+
 WORDS = 2048
 """Words that wait for their frames: more than the largest fragment."""
 
@@ -56,13 +60,15 @@ class FragmentCount(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
+        steps = -(-self._tensor_bytes // (MAX_FRAGMENTS * FRAGMENT_STEP))
+        least = steps * FRAGMENT_STEP
         allowed = Signal(LENGTH_BITS)
         left = Signal(signed(33))
         counting = Signal()
         with m.If(self.wanted > MAX_FRAGMENT_BYTES):
             m.d.comb += allowed.eq(MAX_FRAGMENT_BYTES)
-        with m.Elif(self.wanted < FRAGMENT_STEP):
-            m.d.comb += allowed.eq(FRAGMENT_STEP)
+        with m.Elif(self.wanted < least):
+            m.d.comb += allowed.eq(least)
         with m.Else():
             m.d.comb += allowed.eq(self.wanted & -FRAGMENT_STEP)
         m.d.comb += self.valid.eq(~counting & (allowed == self.step))

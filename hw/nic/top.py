@@ -38,7 +38,7 @@ from .dispatch import Dispatcher
 from .packetise import Packetiser
 from .parser import Parser
 from .registers import RegisterFile
-from .result import Results
+from .result import MAX_RESULT_BYTES, Results
 from .tensor import CONTEXT, TensorBuffer
 
 STORE_BEATS = 2048
@@ -84,10 +84,10 @@ class Nic(wiring.Component):
             ("input", in_beat_bytes, in_tensor_bytes),
             ("output", out_beat_bytes, out_tensor_bytes),
         ):
-            if not 1 <= beat <= tensor < 1 << 32 or tensor % beat:
+            if not 1 <= beat <= tensor <= MAX_RESULT_BYTES or tensor % beat:
                 raise ValueError(
-                    f"the slice's {what} tensor must be whole beats and less than 4 GiB, not "
-                    f"{tensor!r} bytes in beats of {beat!r}"
+                    f"the slice's {what} tensor must be whole beats and fit 65535 fragments "
+                    f"({MAX_RESULT_BYTES} bytes), not {tensor!r} bytes in beats of {beat!r}"
                 )
         self._in = (in_tensor_bytes, in_beat_bytes)
         self._out = (out_tensor_bytes, out_beat_bytes)

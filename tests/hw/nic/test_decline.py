@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from midwire.hw.wire import DeclineReason
+from midwire.hw.wire import DeclineReason, encode
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,11 @@ def test_d3_contradiction(large: Any, tools: Any) -> None:
     other = type(request)(request.header, request.tensor, request.sizes, mtu=600)
     (got,) = large.send(other.frames()[1])
     tools.check_declined(other.frames()[1], got, DeclineReason.OUT_OF_ORDER)
+    counted = request.with_header(
+        fragment_index=1, fragment_count=3, offset=1344, total_bytes=large.sizes.in_bytes
+    )
+    sent = tools.frame(encode(counted.header) + request.tensor[1344:1408])
+    tools.check_declined(sent, large.send(sent)[0], DeclineReason.OUT_OF_ORDER)
     tools.check_result(request, large.send(request.frames()[1]))
 
 
