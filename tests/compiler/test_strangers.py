@@ -31,8 +31,8 @@ SEED = 20260311
 X = QType(8, False, float(np.float32(0.037)), 119)
 Y = QType(8, True, float(np.float32(0.051)), -5)
 
-MUL = np.float32([0.5, -2.0, 0.0, 1.3])
-VARIANCE = np.float32([0.1, 0.7, 1.0, 3.0])
+MUL = np.array([0.5, -2.0, 0.0, 1.3], np.float32)
+VARIANCE = np.array([0.1, 0.7, 1.0, 3.0], np.float32)
 
 
 def fractions(values: Any) -> Array:
@@ -73,6 +73,14 @@ def rounded(real: Array, out: QType) -> Array:
     return np.clip(np.array(steps, object), out.lo, out.hi).astype(np.int64).reshape(real.shape)
 
 
+def padded(x: Array, top: int, left: int, bottom: int, right: int) -> Array:
+    """Zeros around the last two axes."""
+    height, width = x.shape[2:]
+    wide = np.full((*x.shape[:2], top + height + bottom, left + width + right), Fraction(0))
+    wide[:, :, top : top + height, left : left + width] = x
+    return wide
+
+
 def channels(values: Any) -> Array:
     return fractions(values).reshape(-1, 1, 1)
 
@@ -80,7 +88,9 @@ def channels(values: Any) -> Array:
 def normalised(x: Array) -> Array:
     factor = fractions(np.float64(MUL) / np.sqrt(np.float64(VARIANCE) + float(np.float32(1e-3))))
     centred = x - channels([0.25, -0.125, 0.0, 0.5])
-    return centred * factor.reshape(-1, 1, 1) + channels(np.float32([0.3, 0.0, -0.2, 0.1]))
+    return centred * factor.reshape(-1, 1, 1) + channels(
+        np.array([0.3, 0.0, -0.2, 0.1], np.float32)
+    )
 
 
 SHAPE = "float[1, 4, 3, 5]"
@@ -124,12 +134,12 @@ SPELLINGS: dict[str, tuple[str, int, Exact]] = {
     "pad": (
         "(float[1, 4, 8, 6] y) <int64[8] p = {0, 0, 4, 1, 0, 0, 1, 0}> { y = Pad(x, p) }",
         13,
-        lambda x: np.pad(x, [(0, 0), (0, 0), (4, 1), (1, 0)], constant_values=Fraction(0)),
+        lambda x: padded(x, 4, 1, 1, 0),
     ),
     "pad_by_attribute": (
         "(float[1, 4, 3, 7] y) { y = Pad<pads = [0, 0, 0, 1, 0, 0, 0, 1]>(x) }",
         9,
-        lambda x: np.pad(x, [(0, 0), (0, 0), (0, 0), (1, 1)], constant_values=Fraction(0)),
+        lambda x: padded(x, 0, 1, 0, 1),
     ),
     "cast": (f"({SHAPE} y) {{ a = Cast<to = 1>(x) y = Relu(a) }}", 13, lambda x: np.maximum(x, 0)),
     "batch_normalization": (

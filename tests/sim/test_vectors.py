@@ -18,7 +18,7 @@ from midwire.hw.numeric import QType
 from midwire.sim.vectors import wire_inputs
 
 GRID = QType(8, False, 0.5, 10)
-REAL = np.float32([[[0.0, 0.5, -1.0, 20.0]], [[1.0, 1.5, 2.0, -7.0]]])
+REAL = np.array([[[0.0, 0.5, -1.0, 20.0]], [[1.0, 1.5, 2.0, -7.0]]], np.float32)
 WIRE = [[10, 11, 8, 50], [12, 13, 14, 0]]
 
 
