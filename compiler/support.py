@@ -96,12 +96,22 @@ def _imported(
         raise Unsupported(f"expected one output in use, found {len(used)}: {', '.join(used)}")
     if used and used[0] != node.output[0]:
         raise Unsupported(f"expected the first output in use, found {used[0]!r}")
+    if op.is_core or (op.absorbable and not op.is_view):
+        _check_real(context, [*inputs, node.output[0]], op)
     activations = source.activations(node)
     if sorted(set(inputs)) != sorted(activations):
         raise Unsupported(
             f"expected the computed inputs {', '.join(inputs)}, found {', '.join(activations)}"
         )
     return op, inputs
+
+
+def _check_real(context: Context, names: list[str], op: Op) -> None:
+    """Arithmetic on raw integers is not that of the reals that they mean, but for a maximum."""
+    for name in names:
+        dtype = context.dtype(name)
+        if not dtype.startswith("float") and not (op.is_core and op.keeps_grid):
+            raise Unsupported(f"expected real numbers, found {dtype} values, {name!r}")
 
 
 def estimate_macs(source: Source, node: onnx.NodeProto) -> int:

@@ -36,6 +36,8 @@ class Pad(Op):
         shape = context.shape(node.input[0])
         height, width, _ = image_shape(shape)
         rank = len(shape)
+        if not context.dtype(node.input[0]).startswith("float"):
+            raise Unsupported(f"expected real numbers, found {context.dtype(node.input[0])} values")
         if attributes.get("mode", "constant") != "constant":
             raise Unsupported(f"expected mode constant, found {attributes['mode']}")
         inputs = dict(enumerate(node.input))

@@ -48,6 +48,11 @@ class Pool(Op):
         if len(node.output) > 1 and node.output[1]:
             raise Unsupported("expected one output, found the indices wanted too")
         window = window_of(attributes, attributes["kernel_shape"], shape[2:])
+        kernel = (window.reach[0] + 1, window.reach[1] + 1)
+        if any(p >= k for p, k in zip(window.pads, kernel * 2, strict=True) if p):
+            raise Unsupported(
+                f"expected pads smaller than the kernel {list(kernel)}, found {list(window.pads)}"
+            )
         if mode == "mean" and any(window.pads):
             plain = not attributes.get("ceil_mode", 0)
             if not (attributes.get("count_include_pad", 0) and plain):

@@ -39,8 +39,6 @@ def window_of(
         pads = _ceil(spatial, strides, reach, pads)
     if min(pads) < 0:
         raise Unsupported(f"expected pads of at least 0, found {pads}")
-    if any(p >= r for p, r in zip(pads, reach * 2, strict=True) if p):
-        raise Unsupported(f"expected pads smaller than the kernel {reach}, found {pads}")
     lead = 2 - rank
     try:
         return Geometry(

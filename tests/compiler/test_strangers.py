@@ -244,6 +244,45 @@ def test_a_refusal_says_what_was_expected(name: str, model_file: ModelFile) -> N
     assert import_all(source)[0].reason == reason
 
 
+INTEGERS = {
+    "Relu": ("r = Relu(q)", "expected real numbers, found int8 values, 'q'"),
+    "Add": ("r = Add(q, q)", "expected real numbers, found int8 values, 'q'"),
+    "Pad": ("r = Pad(q, w)", "expected real numbers, found int8 values"),
+    "MaxPool": ("r = MaxPool<kernel_shape = [1, 1]>(q)", ""),
+    "Flatten": ("r = Flatten(q)", ""),
+}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_arithmetic_on_raw_integers_is_not_that_of_reals(name: str, model_file: ModelFile) -> None:
+    node, reason = INTEGERS[name]
+    text = f"""g ({SHAPE} x) => (float[a, b, d, e] y)
+        <float s = {{0.5}}, int8 z = {{3}}, int64[8] w = {{0, 0, 1, 1, 0, 0, 1, 1}}>
+        {{ q = QuantizeLinear(x, s, z) {node} y = DequantizeLinear(r, s, z) }}"""
+    assert import_all(load_model(model_file(text, 14)))[1].reason == reason
+
+
+def test_pads_of_a_convolution_may_be_wider_than_its_kernel(model_file: ModelFile) -> None:
+    graph = compiled(
+        model_file(
+            f"""g ({SHAPE} x) => (float[1, 1, 7, 10] y)
+            <int8[1, 4, 2, 1] q = {{3, -7, 11, 90, 1, 2, -128, 5}}, float s = {{0.02}}>
+            {{ w = DequantizeLinear(q, s) y = Conv<pads = [3, 2, 2, 3]>(x, w) }}"""
+        ),
+        lambda name: X if name == "x" else Y,
+    )
+    x = np.random.default_rng(SEED).integers(X.lo, X.hi + 1, (2, 1, 4, 3, 5))
+    centred = np.pad(x - X.zero_point, [(0, 0), (0, 0), (0, 0), (3, 2), (2, 3)])
+    w = np.array([[3, -7], [11, 90], [1, 2], [-128, 5]])
+    sums = sum(
+        np.einsum("ngchw,c->ngchw", centred, w[:, tap])[:, :, :, tap : tap + 7] for tap in (0, 1)
+    )
+    step = Fraction(float(np.float32(0.02))) * X.step
+    total = np.asarray(sums).sum(axis=2, keepdims=True)
+    real = np.array([int(v) * step for v in total.ravel()], object).reshape(total.shape)
+    np.testing.assert_array_equal(run(graph, x), rounded(real, Y), err_msg=f"seed {SEED}")
+
+
 def test_groups_become_one(model_file: ModelFile) -> None:
     rng = np.random.default_rng(SEED)
     w = rng.integers(-128, 128, (6, 2, 1, 1))
