@@ -27,9 +27,10 @@ from midwire.compiler import Options, compile_model
 from midwire.compiler.errors import CalibrationError
 from midwire.compiler.pipeline import Compiled
 from midwire.hw.bundle import Bundle
+from midwire.hw.npz import read_npz
 from midwire.sim import Verification, verify
 from midwire.sim.execute import execute
-from midwire.sim.vectors import read_npz, session_of, wire_inputs
+from midwire.sim.vectors import session_of, wire_inputs
 
 MODELS = (
     "resnet8_int8",
@@ -118,14 +119,16 @@ def agreement(bundle: Bundle, samples: Path) -> str:
 
 PAGE = """# Measured
 
-Written by `{command}` on {cores} cores ({machine}, Python {python}; {versions}).
-The machine was shared with other work: seconds and rates are those of one run and move by half,
-cycles and mismatches do not.
+Written by `{command}` on {cores} cores ({machine}, Python {python};
+{versions}).
+The machine was shared with other work: seconds and rates are those of one run and move by
+half, cycles and mismatches do not.
 
-{vectors} reference samples each, with a pause in 3 of 10 cycles on every port, seed 1. SQNR compares
-the slice with the same layers in ONNX Runtime on those samples, agreement the whole model on all
-samples (slice in the numpy reference, the rest in ONNX Runtime). Float models are quantised to 8 bits
-by midwire, calibrated on the same samples. Rates count the run without pauses and the one with them.
+{vectors} reference samples each, with a pause in 3 of 10 cycles on every port, seed 1. SQNR
+compares the slice with the same layers in ONNX Runtime on those samples; agreement is that of the
+whole model on all samples (slice in the numpy reference, the rest in ONNX Runtime). Float models
+are quantised to 8 bits by midwire, calibrated on the same samples. Rates count the run without
+pauses and the one with them.
 
 {table}
 """

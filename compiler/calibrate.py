@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,15 +15,13 @@ import onnxruntime
 from onnx import helper
 
 from ..hw.bundle import AnyArray
+from ..hw.npz import key_of, read_npz
 from .errors import CalibrationError
 from .grids import SAMPLE, FloatArray, Observed, choose_qtype
 from .ir.graph import Value
 from .source import Source, elem_type_of
 
 __all__ = ["Observed", "calibrate", "choose_qtype", "load_samples"]
-
-MAX_BYTES = 8 << 30
-"""Largest calibration file, unpacked."""
 
 _REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
 
@@ -66,41 +63,15 @@ def load_samples(path: str | os.PathLike[str], inputs: Sequence[Value]) -> dict[
 
 def _arrays(file: Path, inputs: Sequence[Value]) -> list[tuple[str, AnyArray]]:
     """Key and array for each input."""
-    found = ""
-    try:
-        if not file.is_file():
-            found = "a folder" if file.is_dir() else "no such file"
-        elif not zipfile.is_zipfile(file):
-            found = "a file of another kind"
-        else:
-            with zipfile.ZipFile(file) as archive:
-                size = sum(info.file_size for info in archive.infolist())
-            if size > MAX_BYTES:
-                raise CalibrationError(
-                    "the file is too large",
-                    where=str(file),
-                    expected=f"at most {MAX_BYTES} bytes unpacked",
-                    found=f"{size}",
-                    remedy="A few hundred samples are enough",
-                )
-            with np.load(file, allow_pickle=False) as stored:
-                keys = [_key(file, index, v, stored.files) for index, v in enumerate(inputs)]
-                return [(key, np.asarray(stored[key])) for key in keys]
-    except (EOFError, NotImplementedError, OSError, ValueError, zipfile.BadZipFile) as error:
-        found = "an array of Python objects" if "pickle" in str(error) else f"damage: {error}"
-    raise CalibrationError(
-        "the samples cannot be read",
-        where=str(file),
-        expected="an .npz file of plain arrays",
-        found=found,
-        remedy=_REMEDY,
-    )
+    stored = read_npz(file, error=CalibrationError, remedy=_REMEDY)
+    keys = [_key(file, index, value, list(stored)) for index, value in enumerate(inputs)]
+    return [(key, stored[key]) for key in keys]
 
 
 def _key(file: Path, index: int, value: Value, keys: Sequence[str]) -> str:
-    for key in (value.name, f"in{index}"):
-        if key in keys:
-            return key
+    key = key_of(value.name, index, keys)
+    if key is not None:
+        return key
     raise CalibrationError(
         f"there are no samples for the input {value.name!r}",
         where=str(file),

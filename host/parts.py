@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..hw.bundle import AnyArray, Bundle, TensorSpec
 from ..hw.errors import DataError
+from ..hw.npz import key_of, read_npz
 from .errors import StartError
 
 _DTYPES: dict[str, npt.DTypeLike] = {
@@ -130,21 +131,10 @@ def read_samples(path: Path, part: Part) -> list[AnyArray]:
     DataError
         If the file is not an ``.npz``, lacks an input, or has one of another shape or with NaN.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            wanted = {
-                name: next((key for key in (name, f"in{i}") if key in stored.files), None)
-                for i, (name, _, _) in enumerate(part.inputs)
-            }
-            keys = stored.files
-            arrays = {name: stored[key] for name, key in wanted.items() if key is not None}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError) as error:
-        raise DataError(
-            "cannot be read",
-            where=str(path),
-            expected="an .npz file of plain arrays",
-            found=f"{type(error).__name__}: {error}",
-        ) from error
+    stored = read_npz(path)
+    keys = list(stored)
+    wanted = {name: key_of(name, i, keys) for i, (name, _, _) in enumerate(part.inputs)}
+    arrays = {name: stored[key] for name, key in wanted.items() if key is not None}
     missing = [name for name, key in wanted.items() if key is None]
     if missing:
         raise DataError(

@@ -81,8 +81,9 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the slice over samples and write its dequantised outputs."""
+    from ..hw.npz import read_npz
     from .execute import execute
-    from .vectors import read_npz, wire_inputs
+    from .vectors import wire_inputs
 
     console = Console(as_json)
     if backend not in ("rtl", "reference"):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,41 +12,7 @@ import numpy as np
 
 from ..hw.bundle import AnyArray, Bundle, TensorSpec
 from ..hw.errors import DataError
-
-MAX_NPZ_BYTES = 8 << 30
-"""Largest archive that is read, unpacked."""
-
-
-def read_npz(path: Path) -> dict[str, AnyArray]:
-    """Every array of an ``.npz``; pickled objects are refused.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, not an ``.npz``, too large, or holds objects.
-    """
-    expected = "an .npz with the keys in0, in1, ... or the input names"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_NPZ_BYTES:
-            raise DataError(
-                "input data too large",
-                where=str(path),
-                expected=f"at most {MAX_NPZ_BYTES} bytes",
-                found=f"{size} bytes",
-                remedy="Split the samples over several files",
-            )
-        with np.load(path, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(
-            "input data cannot be read",
-            where=str(path),
-            expected=expected,
-            found=f"{type(error).__name__}: {error}",
-            remedy="Write it with numpy.savez(path, in0=samples)",
-        ) from error
+from ..hw.npz import key_of
 
 
 def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> list[AnyArray]:
@@ -96,8 +61,11 @@ def _choose(arrays: Mapping[str, AnyArray], names: Sequence[str]) -> list[AnyArr
     """The arrays of the inputs by name or by position; None if one is missing or counts differ."""
     chosen: list[AnyArray] = []
     for index, name in enumerate(names):
-        array = arrays.get(name, arrays.get(f"in{index}"))
-        if array is None or array.ndim < 1 or len(array) == 0:
+        key = key_of(name, index, list(arrays))
+        if key is None:
+            return None
+        array = arrays[key]
+        if array.ndim < 1 or len(array) == 0:
             return None
         chosen.append(array)
     return chosen if len({len(array) for array in chosen}) == 1 else None

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..hw.bundle import MEASURED_INFERENCES, AnyArray, Bundle
+from ..hw.npz import read_npz
 from ..hw.reference import Reference
 from .build import build_model
 from .model import Model, RunResult
-from .vectors import random_wire, read_npz, session_of, wire_inputs
+from .vectors import random_wire, session_of, wire_inputs
 
 Report = Callable[[str, int, int], None]
 """Progress: what is being done, steps done, steps in all."""

@@ -12,8 +12,9 @@ import pytest
 
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.bundle import Bundle
+from midwire.hw.npz import read_npz
 from midwire.sim.execute import execute
-from midwire.sim.vectors import read_npz, session_of, wire_inputs
+from midwire.sim.vectors import session_of, wire_inputs
 from midwire.sim.verify import verify
 
 pytestmark = pytest.mark.models
