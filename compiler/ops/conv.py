@@ -131,7 +131,7 @@ class Conv(Op):
             )
         window = window_of(attributes, kernel, shape[2:])
         if weight.values.ndim == 3:
-            weight = weight.map(lambda array: array[:, :, None, :])
+            weight = weight.map(lambda array: array[:, :, :, None])
         return cls(weight, bias, window, group, merged), [node.input[0]]
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:

@@ -105,7 +105,7 @@ class MatMul(Op):
         if self.bias:
             bias = [self.beta * value for value in self.bias.exact()]
         return ConvCore(
-            Geometry(1, rows),
+            Geometry(rows, 1),
             size,
             x.qtype,
             weight.reshape(outputs, 1, 1, size),

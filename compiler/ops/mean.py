@@ -20,6 +20,7 @@ from ..ir.quant import Core, QTensor
 from ._model import one_node
 from .base import Case, ImportContext, Op, Unsupported
 from .pool import PoolCore
+from .window import planar
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Mean(Op):
                 "expected the mean over all spatial axes of a tensor of 3 or 4 axes, "
                 f"found axes {found} of the shape {list(shape)}"
             )
-        image = [1, *(shape[axis] for axis in found)][-2:]
-        window = Geometry(image[0], image[1], kernel=(image[0], image[1]))
+        image = planar([shape[axis] for axis in found])
+        window = Geometry(*image, kernel=image)
         return cls(window, shape[-1] if inner else shape[1], inner), [node.input[0]]
 
     @property

@@ -18,7 +18,7 @@ from ..ir.quant import Core, QTensor
 from ._model import one_node
 from .base import Case, ImportContext, Op, Unsupported
 from .pool import PoolCore
-from .window import image_shape
+from .window import image_shape, planar
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,8 @@ class Pad(Op):
             raise Unsupported(
                 f"expected pads of at least 0 on the axes from 2 on, found {begins + ends}"
             )
-        top, left = [0, *begins[2:]][-2:]
-        bottom, right = [0, *ends[2:]][-2:]
-        return cls(Geometry(height, width, pads=(top, left, bottom, right))), [node.input[0]]
+        pads = (*planar(begins[2:], 0), *planar(ends[2:], 0))
+        return cls(Geometry(height, width, pads=pads)), [node.input[0]]
 
     @property
     def is_core(self) -> bool:

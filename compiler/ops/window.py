@@ -18,7 +18,7 @@ def window_of(
 ) -> Geometry:
     """Read ``strides``, ``dilations``, ``pads``, ``auto_pad`` and ``ceil_mode``.
 
-    One-dimensional windows get a leading axis of length 1.
+    One-dimensional windows are windows over an image one pixel wide.
     """
     rank = len(kernel)
     if rank not in (1, 2) or len(spatial) != rank:
@@ -39,21 +39,25 @@ def window_of(
         pads = _ceil(spatial, strides, reach, pads)
     if min(pads) < 0:
         raise Unsupported(f"expected pads of at least 0, found {pads}")
-    lead = 2 - rank
     try:
         return Geometry(
-            *_pair([1] * lead + list(spatial)),
-            kernel=_pair([1] * lead + list(kernel)),
-            stride=_pair([1] * lead + strides),
-            dilation=_pair([1] * lead + dilations),
-            pads=(0, pads[0], 0, pads[1]) if lead else (pads[0], pads[1], pads[2], pads[3]),
+            *planar(spatial),
+            kernel=planar(kernel),
+            stride=planar(strides),
+            dilation=planar(dilations),
+            pads=(*planar(pads[:rank], 0), *planar(pads[rank:], 0)),
         )
     except ValueError as error:
         raise Unsupported(str(error)) from error
 
 
-def _pair(values: Sequence[int]) -> tuple[int, int]:
-    return int(values[0]), int(values[1])
+def planar(values: Sequence[int], fill: int = 1) -> tuple[int, int]:
+    """Values of one or two spatial axes for two: a line is an image one pixel wide.
+
+    (A line buffer keeps whole rows, so one pixel high would keep the line.)
+    """
+    first, second = (*values, fill)[:2]
+    return int(first), int(second)
 
 
 def window_attributes(window: Geometry, channels: int) -> dict[str, Any]:
@@ -101,8 +105,6 @@ def _ceil(
 
 def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """(height, width, channels) of an ONNX shape (1, C, L) or (1, C, H, W)."""
-    if len(shape) == 3:
-        return 1, shape[2], shape[1]
-    if len(shape) == 4:
-        return shape[2], shape[3], shape[1]
+    if len(shape) in (3, 4):
+        return (*planar(shape[2:]), shape[1])
     raise Unsupported(f"expected a tensor of 3 or 4 axes, found the shape {list(shape)}")
