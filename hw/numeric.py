@@ -72,7 +72,9 @@ class QType:
         scale = float(self.scale)
         if not (np.isfinite(scale) and scale > 0):
             raise ValueError(f"scale must be finite and positive, not {self.scale!r}")
-        if float(np.float32(scale)) != scale:
+        with np.errstate(over="ignore"):
+            single = float(np.float32(scale))
+        if single != scale:
             raise ValueError(f"scale must be a float32 value, not {self.scale!r}")
         if not self.lo <= self.zero_point <= self.hi:
             raise ValueError(
@@ -113,7 +115,10 @@ class QType:
         values = np.asarray(real, dtype=np.float64)
         if not np.all(np.isfinite(values)):
             raise ValueError("cannot quantise NaN or infinity")
-        ratio = values / self.scale
+        # What lies beyond the type by far saturates, however far: no need for infinities.
+        far = 4.0 * (1 << self.bits)
+        with np.errstate(over="ignore"):
+            ratio = np.clip(values / self.scale, -far, far)
         rounded = np.array(np.rint(ratio))
         near_tie = np.abs(np.abs(ratio - np.floor(ratio)) - 0.5) <= np.abs(ratio) * 2.0**-50
         inside = np.abs(ratio) <= 2.0 * (1 << self.bits)
@@ -287,19 +292,55 @@ class _Points:
         """Whether the function has one result on the whole range."""
         return bool((self.y == self.y[0]).all())
 
-    def offsets(self, row: IntArray, shift: int, tie: int, parity: int) -> tuple[int, int]:
-        """Offsets ``c`` for which N5 gives ``y`` at every point: a closed interval, maybe empty."""
+    def offsets(self, row: IntArray, shift: int, parity: int) -> _Offsets:
+        """The offsets for which N5 gives ``y`` at every point."""
         unit = 1 << shift
         p = self.acc @ row
-        odd = (self.y & 1) ^ parity
+        odd = ((self.y & 1) ^ parity) == 1
         # p + c must reach y, an odd y only at tie above its edge ...
-        least = (self.y * unit + odd * tie - p)[self.y > self.lo]
+        least, below = self.y * unit - p, self.y > self.lo
         # ... and stay under y + 1, an odd y + 1 being reached only at tie above its edge.
-        most = ((self.y + 1) * unit + (1 - odd) * tie - 1 - p)[self.y < self.hi]
-        return (
-            int(least.max()) if least.size else int((self.lo * unit - p).min()),
-            int(most.min()) if most.size else int(((self.hi + 1) * unit - 1 - p).max()),
+        most, above = (self.y + 1) * unit - 1 - p, self.y < self.hi
+        return _Offsets(
+            least_even=int(least[below & ~odd].max(initial=-_FAR)),
+            least_odd=int(least[below & odd].max(initial=-_FAR)),
+            most_odd=int(most[above & odd].min(initial=_FAR)),
+            most_even=int(most[above & ~odd].min(initial=_FAR)),
+            # Where the result is at one end of the clamp everywhere, one side is open.
+            lowest=int((self.lo * unit - p).min()),
+            highest=int(((self.hi + 1) * unit - 1 - p).max()),
         )
+
+
+_FAR = (1 << 63) - 1
+"""Farther than any offset: a bound that is none."""
+
+
+@dataclass(frozen=True)
+class _Offsets:
+    """Offsets ``c`` of one channel that are right, as an interval that moves with ``tie``."""
+
+    least_even: int
+    least_odd: int
+    most_odd: int
+    most_even: int
+    lowest: int
+    highest: int
+
+    @property
+    def ties(self) -> tuple[int, int]:
+        """Smallest and largest ``tie`` that leaves an offset; none does if they are reversed."""
+        if self.least_even > self.most_odd or self.least_odd > self.most_even:
+            return 1, 0  # no tie helps
+        return self.least_even - self.most_even, self.most_odd - self.least_odd
+
+    def middle(self, tie: int) -> int:
+        """The offset in the middle of the interval."""
+        least = max(self.least_even, self.least_odd + tie)
+        most = min(self.most_odd, self.most_even + tie)
+        least = self.lowest if least < -_FAR // 2 else least
+        most = self.highest if most > _FAR // 2 else most
+        return (least + most) // 2
 
 
 def _points(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) -> _Points:
@@ -386,34 +427,35 @@ def fit_requantiser(
 def _fit_at(
     ratios: Sequence[Sequence[Fraction]], points: Sequence[_Points], out: QType, shift: int
 ) -> Requantiser | None:
-    """Fit every channel at one shift, with no tie rule if that is enough, else with one."""
+    """Fit every channel at one shift, with the smallest tie that suits all of them."""
     unit = 1 << shift
     parity = out.zero_point & 1
     multiplier = np.array([[rne(ratio * unit) for ratio in row] for row in ratios], dtype=np.int64)
-    smallest = int(np.abs(multiplier[multiplier != 0]).min(initial=unit))
-    for tie in dict.fromkeys((0, 1, max(1, smallest // 2))):
-        if tie > unit // 2:
-            continue
-        offsets: list[int] = []
-        for row, point in zip(multiplier, points, strict=True):
-            least, most = point.offsets(row, shift, tie, parity)
-            if least > most:
-                break
-            offsets.append((least + most) // 2)
-        else:
-            peak = max(
-                int(np.abs(point.acc @ row).max()) + abs(c)
-                for row, point, c in zip(multiplier, points, offsets, strict=True)
-            )
-            if peak >= MAX_EXACT_DOUBLE:
-                return None
-            return Requantiser(
-                multiplier=multiplier,
-                offset=np.array(offsets, dtype=np.int64),
-                shift=shift,
-                tie=tie,
-                parity=parity,
-                lo=np.array([p.lo for p in points], dtype=np.int64),
-                hi=np.array([p.hi for p in points], dtype=np.int64),
-            )
-    return None
+    reach = max(
+        sum(int(np.abs(point.acc[:, term]).max()) * abs(int(m)) for term, m in enumerate(row))
+        for row, point in zip(multiplier, points, strict=True)
+    )
+    if reach + (unit << out.bits) > 1 << MAX_PRODUCT_BITS:
+        return None  # int64 sums would wrap around
+    found = [
+        point.offsets(row, shift, parity) for row, point in zip(multiplier, points, strict=True)
+    ]
+    tie = max(0, *(offsets.ties[0] for offsets in found))
+    if tie > min(unit // 2, *(offsets.ties[1] for offsets in found)):
+        return None
+    chosen = [offsets.middle(tie) for offsets in found]
+    peak = max(
+        int(np.abs(point.acc @ row).max()) + abs(c)
+        for row, point, c in zip(multiplier, points, chosen, strict=True)
+    )
+    if peak >= MAX_EXACT_DOUBLE:
+        return None
+    return Requantiser(
+        multiplier=multiplier,
+        offset=np.array(chosen, dtype=np.int64),
+        shift=shift,
+        tie=tie,
+        parity=parity,
+        lo=np.array([p.lo for p in points], dtype=np.int64),
+        hi=np.array([p.hi for p in points], dtype=np.int64),
+    )
