@@ -51,20 +51,18 @@ def _run(flow: Dataflow) -> Run:
     ends: dict[tuple[str, int], Edge] = {}
     starts: dict[tuple[str, int], Edge] = {}
     for channel in flow.channels:
+        # A FIFO's occupancy goes by the name of the edge behind it.
+        queued = channel.depth is None or channel.depth > 0
         name = _name(channel)
+        first = f"{name} (in)" if queued else name
         if channel.source[0] == "":
-            edge = schedule.source(name, channel.port.beats)
+            edge = schedule.source(first, channel.port.beats)
         else:
-            edge = schedule.edge(name, channel.port.beats)
+            edge = schedule.edge(first, channel.port.beats)
         starts[channel.source] = ends[channel.sink] = edge
-        if channel.depth is None or channel.depth > 0:
-            inner = schedule.edge(f"{name} (in)", channel.port.beats)
-            if channel.source[0] == "":
-                schedule.fifo(edge, inner, channel.depth)
-                ends[channel.sink] = inner
-            else:
-                starts[channel.source] = inner
-                schedule.fifo(inner, edge, channel.depth)
+        if queued:
+            ends[channel.sink] = schedule.edge(name, channel.port.beats)
+            schedule.fifo(edge, ends[channel.sink], channel.depth)
         if channel.sink[0] == "":
             schedule.sink(ends[channel.sink])
     for stage in flow.stages:

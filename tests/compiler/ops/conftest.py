@@ -1,0 +1,445 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX operators by their definition, in rational arithmetic: an opinion that shares no code with
+the product.
+
+A tensor is an array of Python integers and one unit, so nothing rounds and nothing overflows. An
+operator that the compiler takes and that stands not in ``_RULES`` fails its conformance test: write
+down what it means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from midwire.hw.numeric import QType
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The real numbers ``ints * unit``."""
+
+    ints: Array
+    unit: Fraction
+
+    @classmethod
+    def of(cls, values: Array) -> Exact:
+        """Floats as they are, or integers."""
+        if values.dtype.kind in "iub" or values.dtype == object:
+            return cls(np.asarray(values, object), Fraction(1))
+        parts = [Fraction(float(v)) for v in values.ravel()]
+        unit = Fraction(1, max((p.denominator for p in parts), default=1))
+        flat = np.empty(values.size, object)
+        flat[:] = [int(p / unit) for p in parts]
+        return cls(flat.reshape(values.shape), unit)
+
+    def at(self, unit: Fraction) -> Array:
+        """The integers for a unit that divides this one."""
+        factor = self.unit / unit
+        assert factor.denominator == 1
+        return self.ints * int(factor)
+
+    def __mul__(self, other: Exact) -> Exact:
+        return Exact(self.ints * other.ints, self.unit * other.unit)
+
+    def __add__(self, other: Exact) -> Exact:
+        unit = common(self.unit, other.unit)
+        return Exact(self.at(unit) + other.at(unit), unit)
+
+    def times(self, factor: Fraction) -> Exact:
+        return Exact(self.ints, self.unit * factor) if factor else Exact(self.ints * 0, self.unit)
+
+    def change(self, function: Callable[[Array], Array]) -> Exact:
+        """Elements moved."""
+        return Exact(function(self.ints), self.unit)
+
+    def rounded(self, step: Fraction, zero_point: int, lo: int, hi: int) -> Array:
+        """Rule N3: half to even, then the zero point, then the clamp."""
+        ratio = self.unit / step
+        n, d = ratio.numerator, ratio.denominator
+        scaled = self.ints * n
+        floor = scaled // d
+        rest = (scaled - floor * d) * 2
+        up = (rest > d) | ((rest == d) & (floor % 2 == 1))
+        q = floor + up.astype(object) + zero_point
+        return np.minimum(np.maximum(q, lo), hi)
+
+    def grid(self, qtype: QType) -> Array:
+        """Integers on the grid of a type, int64."""
+        q = self.rounded(Fraction(qtype.scale), qtype.zero_point, qtype.lo, qtype.hi)
+        return np.asarray(q, np.int64)
+
+
+def common(a: Fraction, b: Fraction) -> Fraction:
+    """The largest unit that both are multiples of."""
+    top = math.gcd(a.numerator * b.denominator, b.numerator * a.denominator)
+    return Fraction(top, a.denominator * b.denominator)
+
+
+Attributes = Mapping[str, Any]
+Inputs = Sequence[Exact | None]
+
+
+def _pads(attributes: Attributes, spatial: Sequence[int], kernel: Sequence[int]) -> list[int]:
+    """Begin and end pads, by the text of the ONNX specification."""
+    rank = len(spatial)
+    strides = attributes.get("strides", [1] * rank)
+    dilations = attributes.get("dilations", [1] * rank)
+    auto = attributes.get("auto_pad", b"NOTSET").decode()
+    if auto in ("NOTSET", "VALID"):
+        return list(attributes.get("pads", [0] * 2 * rank)) if auto == "NOTSET" else [0] * 2 * rank
+    begins, ends = [], []
+    for size, k, s, d in zip(spatial, kernel, strides, dilations, strict=True):
+        out = math.ceil(size / s)
+        need = max((out - 1) * s + (k - 1) * d + 1 - size, 0)
+        begins.append(need // 2 if auto == "SAME_UPPER" else need - need // 2)
+        ends.append(need - begins[-1])
+    return begins + ends
+
+
+def _windows(x: Array, attributes: Attributes, kernel: Sequence[int], fill: Any) -> Array:
+    """(N, C, out..., taps) of an image of any rank; taps in the padding hold ``fill``."""
+    spatial = x.shape[2:]
+    rank = len(spatial)
+    strides = attributes.get("strides", [1] * rank)
+    dilations = attributes.get("dilations", [1] * rank)
+    pads = _pads(attributes, spatial, kernel)
+    rounding = math.ceil if attributes.get("ceil_mode", 0) else math.floor
+    outs = []
+    for axis in range(rank):
+        reach = (kernel[axis] - 1) * dilations[axis] + 1
+        padded = spatial[axis] + pads[axis] + pads[axis + rank]
+        count = rounding((padded - reach) / strides[axis]) + 1
+        if rounding is math.ceil and (count - 1) * strides[axis] >= spatial[axis] + pads[axis]:
+            count -= 1  # no window starts in the end padding
+        outs.append(count)
+    result = np.empty((*x.shape[:2], *outs, math.prod(kernel)), object)
+    for out in np.ndindex(*outs):
+        for tap, offset in enumerate(np.ndindex(*kernel)):
+            at = [
+                o * s + k * d - p
+                for o, s, k, d, p in zip(out, strides, offset, dilations, pads[:rank], strict=True)
+            ]
+            inside = all(0 <= a < n for a, n in zip(at, spatial, strict=True))
+            result[(slice(None), slice(None), *out, tap)] = (
+                x[(slice(None), slice(None), *at)] if inside else fill
+            )
+    return result
+
+
+def _conv(attributes: Attributes, inputs: Inputs) -> Exact:
+    x, w = inputs[0], inputs[1]
+    assert x is not None and w is not None
+    group = attributes.get("group", 1)
+    kernel = w.ints.shape[2:]
+    windows = _windows(x.ints, attributes, kernel, 0)
+    weights = w.ints.reshape(*w.ints.shape[:2], -1)
+    depth, per = w.ints.shape[1], w.ints.shape[0] // group
+    outs = windows.shape[2:-1]
+    result = np.empty((x.ints.shape[0], w.ints.shape[0], *outs), object)
+    for o in range(w.ints.shape[0]):
+        first = o // per * depth
+        part = np.moveaxis(windows[:, first : first + depth], 1, -2)  # (N, out..., depth, taps)
+        result[:, o] = (part * weights[o]).sum(axis=(-1, -2))
+    total = Exact(result, x.unit * w.unit)
+    if len(inputs) > 2 and inputs[2] is not None:
+        bias = inputs[2]
+        return total + bias.change(lambda b: b.reshape(-1, *[1] * len(outs)))
+    return total
+
+
+def _matmul(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    a, b = inputs
+    assert a is not None and b is not None
+    return Exact(a.ints @ b.ints, a.unit * b.unit)
+
+
+def _gemm(attributes: Attributes, inputs: Inputs) -> Exact:
+    a, b = inputs[0], inputs[1]
+    assert a is not None and b is not None
+    left = a.ints.T if attributes.get("transA", 0) else a.ints
+    right = b.ints.T if attributes.get("transB", 0) else b.ints
+    product = Exact(left @ right, a.unit * b.unit).times(Fraction(attributes.get("alpha", 1.0)))
+    if len(inputs) > 2 and inputs[2] is not None:
+        return product + inputs[2].times(Fraction(attributes.get("beta", 1.0)))
+    return product
+
+
+def _max_pool(attributes: Attributes, inputs: Inputs) -> Exact:
+    (x,) = inputs
+    assert x is not None
+    kernel = attributes["kernel_shape"]
+    windows = _windows(x.ints, attributes, kernel, None)
+    flat = windows.reshape(-1, windows.shape[-1])
+    best = np.empty(len(flat), object)
+    best[:] = [max(v for v in row if v is not None) for row in flat]
+    return Exact(best.reshape(windows.shape[:-1]), x.unit)
+
+
+def _average_pool(attributes: Attributes, inputs: Inputs) -> Exact:
+    (x,) = inputs
+    assert x is not None
+    kernel = attributes["kernel_shape"]
+    include = attributes.get("count_include_pad", 0)
+    windows = _windows(x.ints, attributes, kernel, 0 if include else None)
+    flat = windows.reshape(-1, windows.shape[-1])
+    common_count = math.lcm(*range(1, windows.shape[-1] + 1))
+    means = np.empty(len(flat), object)
+    for index, row in enumerate(flat):
+        values = [v for v in row if v is not None]
+        means[index] = sum(values) * (common_count // len(values))
+    return Exact(means.reshape(windows.shape[:-1]), x.unit / common_count)
+
+
+def _global_max(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    (x,) = inputs
+    assert x is not None
+    axes = tuple(range(2, x.ints.ndim))
+    return x.change(lambda a: np.max(a, axis=axes, keepdims=True))
+
+
+def _mean(x: Exact, axes: Sequence[int], keep: bool) -> Exact:
+    count = math.prod(x.ints.shape[axis] for axis in axes)
+    return Exact(x.ints.sum(axis=tuple(axes), keepdims=keep), x.unit / count)
+
+
+def _global_average(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    (x,) = inputs
+    assert x is not None
+    return _mean(x, range(2, x.ints.ndim), True)
+
+
+def _reduce_mean(attributes: Attributes, inputs: Inputs) -> Exact:
+    x = inputs[0]
+    assert x is not None
+    axes = attributes.get("axes")
+    if len(inputs) > 1 and inputs[1] is not None:
+        axes = [int(v) for v in inputs[1].ints.ravel()]
+    return _mean(x, axes or range(x.ints.ndim), bool(attributes.get("keepdims", 1)))
+
+
+def _add(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    a, b = inputs
+    assert a is not None and b is not None
+    return a + b
+
+
+def _sub(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    a, b = inputs
+    assert a is not None and b is not None
+    return a + b.times(Fraction(-1))
+
+
+def _mul(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    a, b = inputs
+    assert a is not None and b is not None
+    return a * b
+
+
+def _div(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    a, b = inputs
+    assert a is not None and b is not None
+    product = math.lcm(*(int(v) for v in b.ints.ravel()))
+    inverse = Exact(product // b.ints, 1 / (b.unit * product))
+    return a * inverse
+
+
+def _batch_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
+    """``scale / sqrt(variance + epsilon)`` is rounded to a double once: it need not be rational."""
+    x, scale, bias, mean, variance = inputs
+    assert x is not None and scale is not None and bias is not None and mean is not None
+    assert variance is not None
+    reals = [v.ints.astype(float) * float(v.unit) for v in (scale, variance)]
+    factor = Exact.of(reals[0] / np.sqrt(reals[1] + attributes.get("epsilon", 1e-5)))
+
+    def channels(value: Exact) -> Exact:
+        return value.change(lambda a: a.reshape(-1, *[1] * (x.ints.ndim - 2)))
+
+    centred = x + channels(mean).times(Fraction(-1))
+    return centred * channels(factor) + channels(bias)
+
+
+def _bounded(x: Exact, low: Exact | None, high: Exact | None) -> Exact:
+    for bound, choose in ((low, np.maximum), (high, np.minimum)):
+        if bound is not None:
+            unit = common(x.unit, bound.unit)
+            x = Exact(choose(x.at(unit), bound.at(unit)), unit)
+    return x
+
+
+def _relu(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    (x,) = inputs
+    assert x is not None
+    return x.change(lambda a: np.maximum(a, 0))
+
+
+def _clip(attributes: Attributes, inputs: Inputs) -> Exact:
+    x = inputs[0]
+    assert x is not None
+    bounds = [*inputs[1:], None, None][:2]
+    for index, name in enumerate(("min", "max")):
+        if name in attributes:
+            bounds[index] = Exact.of(np.array(attributes[name], np.float64))
+    return _bounded(x, bounds[0], bounds[1])
+
+
+def _pad(attributes: Attributes, inputs: Inputs) -> Exact:
+    x = inputs[0]
+    assert x is not None
+    amounts = attributes.get("pads")
+    if amounts is None:
+        assert inputs[1] is not None
+        amounts = [int(v) for v in inputs[1].ints]
+    rank = x.ints.ndim
+    widths = [(amounts[i], amounts[i + rank]) for i in range(rank)]
+    return x.change(lambda a: np.pad(a, widths, constant_values=0))
+
+
+def _reshaped(attributes: Attributes, inputs: Inputs) -> Exact:
+    """The shape comes from the model's declared output, see :func:`evaluate`."""
+    del attributes
+    assert inputs[0] is not None
+    return inputs[0]
+
+
+def _transpose(attributes: Attributes, inputs: Inputs) -> Exact:
+    (x,) = inputs
+    assert x is not None
+    return x.change(lambda a: a.transpose(attributes.get("perm", range(a.ndim)[::-1])))
+
+
+def _grid_inputs(attributes: Attributes, inputs: Inputs) -> tuple[Exact, Exact, Array | int]:
+    """Tensor, scale and zero point, the last two broadcastable to the first."""
+    x, scale = inputs[0], inputs[1]
+    assert x is not None and scale is not None
+    zero = inputs[2].ints if len(inputs) > 2 and inputs[2] is not None else None
+    axis = attributes.get("axis", 1)
+
+    def spread(array: Array) -> Array:
+        if array.size == 1:
+            return array.reshape(())
+        return array.reshape([-1 if i == axis % x.ints.ndim else 1 for i in range(x.ints.ndim)])
+
+    return x, scale.change(spread), 0 if zero is None else spread(zero)
+
+
+def _dequantize(attributes: Attributes, inputs: Inputs) -> Exact:
+    x, scale, zero = _grid_inputs(attributes, inputs)
+    return Exact(x.ints - zero, x.unit) * scale
+
+
+_RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
+    "Add": _add,
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_normalization,
+    "Clip": _clip,
+    "Conv": _conv,
+    "DequantizeLinear": _dequantize,
+    "Div": _div,
+    "Dropout": _reshaped,
+    "Flatten": _reshaped,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _global_average,
+    "GlobalMaxPool": _global_max,
+    "Identity": _reshaped,
+    "MatMul": _matmul,
+    "MaxPool": _max_pool,
+    "Mul": _mul,
+    "Pad": _pad,
+    "ReduceMean": _reduce_mean,
+    "Relu": _relu,
+    "Reshape": _reshaped,
+    "Squeeze": _reshaped,
+    "Sub": _sub,
+    "Transpose": _transpose,
+    "Unsqueeze": _reshaped,
+}
+
+
+def evaluate(
+    model: onnx.ModelProto,
+    feeds: Mapping[str, Exact],
+    constants: Mapping[str, Exact] | None = None,
+) -> dict[str, Exact]:
+    """Every tensor of a model, batch 1. ``constants`` replace initialisers by name."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {
+        v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in [*inferred.value_info, *inferred.output]
+    }
+    arrays = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    values: dict[str, Exact] = {name: Exact.of(a) for name, a in arrays.items()}
+    values.update(constants or {})
+    values.update(feeds)
+    for node in model.graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        if node.op_type == "Constant":
+            arrays[node.output[0]] = numpy_helper.to_array(attributes["value"])
+            values[node.output[0]] = Exact.of(arrays[node.output[0]])
+            continue
+        inputs = [values[name] if name else None for name in node.input]
+        if node.op_type == "QuantizeLinear":
+            kind = arrays[node.input[2]].dtype if len(node.input) > 2 else np.dtype(np.uint8)
+            x, scale, zero = _grid_inputs(attributes, inputs)
+            assert scale.ints.size == 1
+            info = np.iinfo(kind)
+            step = scale.unit * int(scale.ints)
+            q = x.rounded(step, int(zero), int(info.min), int(info.max))
+            values[node.output[0]] = Exact(q, Fraction(1))
+            continue
+        assert node.op_type in _RULES, f"write down what {node.op_type} means, in _RULES"
+        result = _RULES[node.op_type](attributes, inputs)
+        if _RULES[node.op_type] is _reshaped:
+            shape = [d or 1 for d in shapes[node.output[0]]]
+            result = result.change(lambda a, shape=shape: a.reshape(shape))  # type: ignore[misc]
+        values[node.output[0]] = result
+    return values
+
+
+def weight_grid(weights: Array, bits: int, axis: int = 0) -> Exact:
+    """Weights on a symmetric grid for each output channel: ``max|w| / (2**(bits-1) - 1)`` apart."""
+    moved = np.moveaxis(weights, axis, 0)
+    top = 2 ** (bits - 1) - 1
+    total: list[Exact] = []
+    for channel in moved:
+        peak = float(np.abs(channel).max())
+        step = Fraction(float(np.float32(peak / top))) if peak else Fraction(1)
+        total.append(Exact(Exact.of(channel).rounded(step, 0, -top - 1, top), step))
+    unit = total[0].unit
+    for channel_ in total:
+        unit = common(unit, channel_.unit)
+    return Exact(np.moveaxis(np.stack([c.at(unit) for c in total]), 0, axis), unit)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What tests use of this file."""
+
+    exact = Exact
+    evaluate = staticmethod(evaluate)
+    weight_grid = staticmethod(weight_grid)
+    rules = tuple(sorted((*_RULES, "QuantizeLinear")))
+
+
+@pytest.fixture(scope="session")
+def arithmetic() -> Arithmetic:
+    return Arithmetic()

@@ -1,0 +1,239 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every operator's cases: exact meaning, quantisation bound, RTL, cycles, ``slice.onnx``.
+
+Driven by the registry, so a new operator's ``cases()`` are tested with no change here, once
+``conftest`` says what the ONNX operator means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from midwire.compiler import emit, pipeline
+from midwire.compiler.ir.graph import Graph, Node
+from midwire.compiler.ops import OPERATORS, REGISTRY
+from midwire.compiler.ops.base import Case
+from midwire.compiler.pipeline import Options, compile_model
+from midwire.compiler.plan import Plan
+from midwire.compiler.select import Selection
+from midwire.compiler.source import Source
+from midwire.compiler.support import import_all
+from midwire.hw.bundle import Bundle
+from midwire.hw.reference import Reference
+from midwire.sim.vectors import session_of
+from midwire.sim.verify import verify
+
+Array = np.ndarray[Any, Any]
+
+CASES = {case.name: case for operator in OPERATORS for case in operator.cases()}
+
+WEIGHTS = {"Conv": 1, "MatMul": 1, "Gemm": 1}
+"""Position of the constant that is quantised."""
+
+FACTORS = {"Conv": (1,), "MatMul": (1,), "Gemm": (1,), "Mul": (0, 1), "Div": (0, 1)}
+"""Positions of constants that multiply an input's error."""
+
+KEPT = {"Clip", "Pad", "ReduceMean", "Reshape", "Squeeze", "Unsqueeze", "BatchNormalization"}
+"""Operators whose constants are no summands."""
+
+VECTORS = 6
+
+
+def inputs_of(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    return {
+        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+        for value in model.graph.input
+    }
+
+
+def constants_of(model: onnx.ModelProto) -> dict[str, Array]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def whole(source: Source, *_: object, **__: object) -> Plan:
+    """The model as it is, with as many inputs as it has: what ``select`` does not offer yet."""
+    support = import_all(source)
+    nodes = [Node(s.name, s.op, s.inputs, s.output, (s.name,)) for s in support if s.op]
+    names = {name for node in nodes for name in (*node.inputs, node.output)}
+    graph = Graph(
+        source.name,
+        tuple(nodes),
+        {name: source.values[name] for name in sorted(names)},
+        tuple(value.name for value in source.inputs),
+        source.outputs,
+    )
+    middle = tuple(node.name for node in nodes)
+    selection = Selection(graph, graph.inputs, graph.outputs, 1.0, (), middle, ())
+    return Plan(selection, support)
+
+
+Compile = Callable[[onnx.ModelProto, int, float, float, int], Bundle]
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compile:
+    """Compile a float model on uniform samples. Without the NIC shell, which has its own tests."""
+    monkeypatch.setattr(emit, "_nic", lambda flow: "")
+
+    def run(model: onnx.ModelProto, bits: int, low: float, high: float, seed: int) -> Bundle:
+        rng = np.random.default_rng(seed)
+        shapes = inputs_of(model)
+        samples = {
+            f"in{i}": rng.uniform(low, high, (8, *shape)).astype(np.float32)
+            for i, shape in enumerate(shapes.values())
+        }
+        np.savez(tmp_path / "samples.npz", **samples)  # type: ignore[arg-type]
+        path = tmp_path / "net.onnx"
+        path.write_bytes(model.SerializeToString())
+        if len(shapes) > 1:
+            monkeypatch.setattr(pipeline, "plan", whole)
+        options = Options(calibrate=tmp_path / "samples.npz", bits=bits)
+        return compile_model(path, tmp_path / "bundle", options).bundle
+
+    return run
+
+
+def random_wires(bundle: Bundle, rng: np.random.Generator, count: int) -> list[Array]:
+    """Both ends of the type, then uniform integers over all of it."""
+    wires = []
+    for spec in bundle.manifest.inputs:
+        lo, hi = spec.qtype.lo, spec.qtype.hi
+        wire = rng.integers(lo, hi + 1, (count, spec.elements))
+        wire[0], wire[1] = lo, hi
+        wires.append(wire.astype(spec.qtype.wire_dtype))
+    return wires
+
+
+def quantised(model: onnx.ModelProto, bits: int, arithmetic: Any) -> dict[str, Any]:
+    """The weights of a one-node model on their grid, by the constant's name."""
+    (node,) = model.graph.node
+    position = WEIGHTS.get(node.op_type)
+    if position is None:
+        return {}
+    weights = constants_of(model)[node.input[position]]
+    transposed = any(a.name == "transB" and a.i for a in node.attribute)
+    axis = 0 if node.op_type == "Conv" or transposed else weights.ndim - 1
+    return {node.input[position]: arithmetic.weight_grid(weights, bits, axis)}
+
+
+def check_exact(bundle: Bundle, model: onnx.ModelProto, bits: int, seed: int, arith: Any) -> None:
+    """The reference against the definition (N2, N3), and ``slice.onnx`` against the reference."""
+    wires = random_wires(bundle, np.random.default_rng(seed), VECTORS)
+    results = Reference.of_bundle(bundle).run_wire(wires)
+    constants = quantised(model, bits, arith)
+    specs = bundle.manifest.inputs
+    for k in range(VECTORS):
+        feeds = {}
+        for spec, wire in zip(specs, wires, strict=True):
+            q = spec.layout.from_stream(wire[k].astype(np.int64), spec.shape)
+            feeds[spec.name] = arith.exact(
+                (q - spec.qtype.zero_point).astype(object), spec.qtype.step
+            )
+        values = arith.evaluate(model, feeds, constants)
+        for spec, result in zip(bundle.manifest.outputs, results, strict=True):
+            got = spec.layout.from_stream(result[k], spec.shape)
+            np.testing.assert_array_equal(got, values[spec.name].grid(spec.qtype))
+    check_slice(bundle, wires, results)
+
+
+def check_slice(bundle: Bundle, wires: list[Array], results: list[Array]) -> None:
+    session = session_of(bundle.path("slice.onnx"))
+    for k in range(len(wires[0])):
+        found = session.run(None, {f"wire_in{i}": wire[k] for i, wire in enumerate(wires)})
+        for got, want in zip(found, results, strict=True):
+            np.testing.assert_array_equal(got, want[k])
+
+
+def run_float(
+    model: onnx.ModelProto, feeds: Mapping[str, Array], constants: Mapping[str, Array]
+) -> Array:
+    """The model in ONNX Runtime with other constants."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        if tensor.name in constants:
+            tensor.CopyFrom(numpy_helper.from_array(constants[tensor.name], tensor.name))
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(copy.SerializeToString(), options)
+    (result,) = session.run(None, dict(feeds))
+    return np.asarray(result, np.float64)
+
+
+def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
+    """Against the float model: half a step of the result, and what rounding inputs and weights can
+    do: at most ``|w| * step / 2`` for each input and ``|x| * |w - w_q|`` for each weight.
+    """
+    rng = np.random.default_rng(seed)
+    (node,) = case.model.graph.node
+    constants = constants_of(case.model)
+    grids = {
+        name: (grid.ints * grid.unit).astype(np.float64)
+        for name, grid in quantised(case.model, case.bits, arith).items()
+    }
+    # The same operator as a bound: absolute weights, no summands.
+    gains = {
+        name: np.abs(array) if position in FACTORS.get(node.op_type, ()) else 0 * array
+        for position, name in enumerate(node.input)
+        if name in constants and node.op_type not in KEPT
+        for array in [constants[name]]
+    }
+    if node.op_type == "BatchNormalization":
+        gains = {node.input[1]: np.abs(constants[node.input[1]])}
+        gains |= {node.input[i]: 0 * constants[node.input[i]] for i in (2, 3)}
+    losses = {
+        name: np.abs(constants[name] - grid).astype(np.float32) for name, grid in grids.items()
+    }
+    slack = {name: np.float32(np.abs(array) + losses.get(name, 0)) for name, array in gains.items()}
+    specs = bundle.manifest.inputs
+    reference = Reference.of_bundle(bundle)
+    (out,) = bundle.manifest.outputs
+    for _ in range(4):
+        feeds, wires, halves, sizes = {}, [], {}, {}
+        for spec in specs:
+            x = rng.uniform(case.low, case.high, spec.shape).astype(np.float32)
+            bottom, top = spec.qtype.dequantise([spec.qtype.lo, spec.qtype.hi])
+            x = np.clip(x, bottom, top)
+            feeds[spec.name], sizes[spec.name] = x, np.abs(x)
+            halves[spec.name] = np.full(spec.shape, spec.qtype.scale / 2, np.float32)
+            wires.append(spec.to_wire(x)[None])
+        got = out.from_wire(reference.run_wire(wires)[0][0]).astype(np.float64)
+        want = run_float(case.model, feeds, {})
+        bottom, top = out.qtype.dequantise([out.qtype.lo, out.qtype.hi])
+        bound = np.abs(run_float(case.model, halves, slack)) + out.qtype.scale / 2
+        if grids:
+            bound = bound + np.abs(run_float(case.model, sizes, {**gains, **losses}))
+        rounding = 1e-5 * (1 + np.abs(want))  # float32, in ONNX Runtime
+        assert np.all(np.abs(np.clip(want, bottom, top) - got) <= bound + rounding)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case(name: str, compiled: Compile, arithmetic: Any) -> None:
+    case = CASES[name]
+    seed = 1 + list(CASES).index(name)
+    print(f"seed {seed}")
+    bundle = compiled(case.model, case.bits, case.low, case.high, seed)
+    check_exact(bundle, case.model, case.bits, seed, arithmetic)
+    check_bound(bundle, case, seed, arithmetic)
+    found = verify(bundle, vectors=VECTORS, stall=0.4, seed=seed)
+    assert (found.rtl_mismatches, found.onnx_mismatches) == (0, 0)
+    assert found.cycles_per_inference == bundle.manifest.cycles_per_inference
+    assert found.latency_cycles == bundle.manifest.latency_cycles
+
+
+def test_every_operator_has_cases_and_a_meaning(arithmetic: Any) -> None:
+    """Quantisers are tested inside of whole models (``test_import_rules``)."""
+    without = {op.__name__ for op in OPERATORS if not list(op.cases())}
+    assert without == {"Quantize", "Dequantize"}
+    assert set(REGISTRY) - set(arithmetic.rules) == {"Cast"}
+    assert len(CASES) == sum(len(list(operator.cases())) for operator in OPERATORS)
