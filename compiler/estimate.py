@@ -3,7 +3,8 @@
 """A first-order estimate of a dataflow's resources, before synthesis. It is an estimate and says
 so.
 
-``midwire synth`` counts what Yosys makes of a bundle. The coefficients here are not fitted yet.
+The coefficients were set by hand on two designs (the digits slice and ``resnet8_int8``) for what
+Yosys 0.70 makes of them on xcup: there it is within 15 %. ``midwire synth`` counts.
 """
 
 from __future__ import annotations
@@ -13,34 +14,32 @@ from .targets import Target
 
 
 def memories(flow: Dataflow, target: Target) -> tuple[int, int]:
-    """(block memories, bits in logic) of all memories of the stages and FIFOs."""
+    """(block memories of 18 kbit, bits in logic) of all memories of the stages and FIFOs."""
+    shapes = [shape for stage in flow.stages for shape in stage.memories]
+    shapes += [(c.port.bits * c.port.lanes + 1, c.depth) for c in flow.channels if c.depth]
+    wide, deep = target.block_shape
     blocks = logic = 0
-    shapes: list[tuple[int, int]] = [shape for stage in flow.stages for shape in stage.memories]
-    for channel in flow.channels:
-        if channel.depth:
-            shapes.append((channel.port.bits * channel.port.lanes + 1, channel.depth))
     for width, depth in shapes:
-        if width * depth <= target.distributed_bits:
-            logic += width * depth
-        else:
-            columns = -(-width // 72)
-            rows = max(1, -(-depth * min(width, 72) // target.bram_bits))
-            blocks += columns * rows
+        # The words beyond the last full block are made of logic where they are few.
+        full, rest = divmod(depth, deep)
+        small = rest <= target.logic_depth
+        blocks += -(-width // wide) * (full if small else full + 1)
+        logic += width * rest if small else 0
     return blocks, logic
 
 
 def estimate(flow: Dataflow, target: Target) -> dict[str, int]:
-    """``lut``, ``ff``, ``dsp`` and ``bram`` of a dataflow."""
+    """``lut``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of a dataflow."""
     blocks, logic = memories(flow, target)
-    lut = logic // 32
+    wide, narrow = max(target.dsp_bits), min(target.dsp_bits)
+    lut = logic // 64
     ff = dsp = 0
     for stage in flow.stages:
         lanes = sum(p.bits * p.lanes for p in (*stage.inputs, *stage.outputs))
-        lut += 60 + lanes
-        ff += 60 + 2 * lanes
+        lut += 110 + 2 * lanes
+        ff += 55 + 2 * lanes
         for a, b in stage.products:
-            wide, narrow = max(target.dsp_bits), min(target.dsp_bits)
             dsp += -(-max(a, b) // wide) * -(-min(a, b) // narrow)
-            lut += a + b
-            ff += 2 * (a + b)
+            lut += 2 * (a + b) - 4
+            ff += 2 * (a + b) - 3
     return {"lut": lut, "ff": ff, "dsp": dsp, "bram": blocks}

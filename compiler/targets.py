@@ -19,22 +19,22 @@ class Target:
     ----------
     clock_mhz : the clock at which rates are quoted; a goal, not a measured frequency
     dsp_bits : width of both operands that one hard multiplier takes (wider products use more)
-    bram_bits : bits of one block memory
-    distributed_bits : memories up to this many bits are made of logic
+    block_shape : widest word of an 18 kbit block memory, and how many of them it holds
+    logic_depth : memories of at most so many words are made of logic
     """
 
     name: str
     clock_mhz: float
     dsp_bits: tuple[int, int]
-    bram_bits: int
-    distributed_bits: int
+    block_shape: tuple[int, int]
+    logic_depth: int
 
 
 TARGETS = {
     target.name: target
     for target in (
-        Target("xcup", 250.0, (27, 18), 36_864, 2_048),
-        Target("ecp5", 100.0, (18, 18), 18_432, 1_024),
+        Target("xcup", 250.0, (27, 18), (36, 512), 128),
+        Target("ecp5", 100.0, (18, 18), (36, 512), 64),
     )
 }
 
