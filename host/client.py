@@ -156,8 +156,9 @@ class EdgeClient:
 
         Raises
         ------
-        DataError If a sample does not fit the model: such a request is not accepted, and the others
-            that are under way are given up with it.
+        DataError
+            If a sample does not fit the model: such a request is not accepted, and the others that
+            are under way are given up with it.
         """
         waiting = iter(requests)
         more = True

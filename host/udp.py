@@ -121,7 +121,8 @@ class UdpPort:
 
         Raises
         ------
-        OSError As the socket's own; ConnectionRefusedError if ``to`` is the peer and nobody listens
+        OSError
+            As the socket's own; ConnectionRefusedError if ``to`` is the peer and nobody listens
             there.
         """
         view = memoryview(data)

@@ -37,13 +37,19 @@ class Decider(wiring.Component):
     ----------
     tensor_bytes : of the slice's input
 
-    Members ------- origin : In(ORIGIN), size : In(LENGTH_BITS), the fragment asked about config :
-    In(CONFIG) reason : Out(8), 0 to take it accept : In(1), the fragment is taken or declined now;
-    the slot changes with that offset : Out(32), where in the tensor the fragment belongs stored :
-    In(1), all bytes of the fragment that was taken last are in memory request : Out(ORIGIN), of
-    fragment 0 of the request in the slot full : Out(1), the whole tensor is in memory release :
-    In(1), opens a full slot collecting : Out(1), fragments are missing; evicted : Out(1), a request
-    is given up in this cycle
+    Members
+    -------
+    origin : In(ORIGIN), size : In(LENGTH_BITS), the fragment asked about
+    config : In(CONFIG)
+    reason : Out(8), 0 to take it
+    accept : In(1), the fragment is taken or declined now; the slot changes with that
+    offset : Out(32), where in the tensor the fragment belongs
+    stored : In(1), all bytes of the fragment that was taken last are in memory
+    request : Out(ORIGIN), of fragment 0 of the request in the slot
+    full : Out(1), the whole tensor is in memory
+    release : In(1), opens a full slot
+    collecting : Out(1), fragments are missing
+    evicted : Out(1), a request is given up in this cycle
     """
 
     def __init__(self, tensor_bytes: int) -> None:

@@ -49,11 +49,12 @@ _TENSORS_IN_SLICE = 4
 class Nic(wiring.Component):
     """The NIC shell around the black box ``midwire_slice``.
 
-    Parameters ---------- in_beat_bytes, out_beat_bytes : bytes of the slice's ``s0_axis_tdata`` and
-    ``m0_axis_tdata`` in_tensor_bytes, out_tensor_bytes : bytes of its wire tensors, whole beats
+    Parameters
+    ----------
+    in_beat_bytes, out_beat_bytes : bytes of the slice's ``s0_axis_tdata`` and ``m0_axis_tdata``
+    in_tensor_bytes, out_tensor_bytes : bytes of its wire tensors, whole beats
     width : bits of tdata towards the network. 64 for now: the parser and the packetiser know in
-    which
-        beat of 8 bytes each header field is.
+        which beat of 8 bytes each header field is.
 
     Members
     -------
