@@ -21,6 +21,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from midwire.compiler.ops.conv import per_channel_grid
 from midwire.hw.numeric import QType
 
 Array = np.ndarray[Any, Any]
@@ -416,18 +417,22 @@ def evaluate(
 
 
 def weight_grid(weights: Array, bits: int, axis: int = 0) -> Exact:
-    """Weights on a symmetric grid for each output channel: ``max|w| / (2**(bits-1) - 1)`` apart."""
+    """Weights on a symmetric grid for each output channel, rounded by rule N3.
+
+    How far apart a grid's points are is the compiler's choice, and taken from it.
+    """
     moved = np.moveaxis(weights, axis, 0)
+    scales = per_channel_grid(moved, bits).scale
+    assert scales is not None
     top = 2 ** (bits - 1) - 1
     total: list[Exact] = []
-    for channel in moved:
-        peak = float(np.abs(channel).max())
-        step = Fraction(float(np.float32(peak / top))) if peak else Fraction(1)
+    for channel, scale in zip(moved, scales.ravel(), strict=True):
+        step = Fraction(float(scale))
         total.append(Exact(Exact.of(channel).rounded(step, 0, -top - 1, top), step))
     unit = total[0].unit
-    for channel_ in total:
-        unit = common(unit, channel_.unit)
-    return Exact(np.moveaxis(np.stack([c.at(unit) for c in total]), 0, axis), unit)
+    for part in total:
+        unit = common(unit, part.unit)
+    return Exact(np.moveaxis(np.stack([part.at(unit) for part in total]), 0, axis), unit)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ import pytest
 from onnx import numpy_helper
 
 from midwire.compiler import emit, pipeline
+from midwire.compiler.ir.dataflow import Dataflow
 from midwire.compiler.ir.graph import Graph, Node
 from midwire.compiler.ops import OPERATORS, REGISTRY
+from midwire.compiler.ops._model import one_node
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.compiler.plan import Plan
@@ -237,3 +239,150 @@ def test_every_operator_has_cases_and_a_meaning(arithmetic: Any) -> None:
     assert without == {"Quantize", "Dequantize"}
     assert set(REGISTRY) - set(arithmetic.rules) == {"Cast"}
     assert len(CASES) == sum(len(list(operator.cases())) for operator in OPERATORS)
+
+
+# Random configurations
+
+
+def random_window(rng: np.random.Generator, spatial: list[int]) -> tuple[list[int], dict[str, Any]]:
+    """A kernel and attributes of a window that fits an image, padded where it has to be."""
+    rank = len(spatial)
+    kernel = [int(rng.integers(1, 5)) for _ in range(rank)]
+    dilations = [int(rng.choice([1, 1, 2])) for _ in range(rank)]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    # ONNX Runtime wants pads smaller than the kernel of a pool.
+    begins = [int(rng.integers(0, k)) if rng.integers(2) else 0 for k in kernel]
+    ends = [int(rng.integers(0, k)) if rng.integers(2) else 0 for k in kernel]
+    for axis in range(rank):
+        if spatial[axis] + begins[axis] + ends[axis] < reach[axis]:
+            kernel[axis] = dilations[axis] = 1
+            begins[axis] = ends[axis] = 0
+    attributes: dict[str, Any] = {
+        "strides": [int(rng.integers(1, 4)) for _ in range(rank)],
+        "dilations": dilations,
+        "pads": begins + ends,
+    }
+    if rng.integers(4) == 0:
+        del attributes["pads"], attributes["dilations"]  # ONNX Runtime has not both
+        attributes["auto_pad"] = str(rng.choice(["SAME_UPPER", "SAME_LOWER"]))
+    return kernel, attributes
+
+
+def overhangs(spatial: list[int], kernel: list[int], attributes: dict[str, Any]) -> bool:
+    """Whether ceil_mode would start a window in the end padding (see ``test_import_rules``)."""
+    for axis, (size, k) in enumerate(zip(spatial, kernel, strict=True)):
+        stride, begin = attributes["strides"][axis], attributes["pads"][axis]
+        padded = size + begin + attributes["pads"][axis + len(spatial)]
+        if -(-(padded - k) // stride) * stride >= size + begin:
+            return True
+    return False
+
+
+def random_model(rng: np.random.Generator) -> tuple[onnx.ModelProto, int]:
+    """A one-node model (its output's shape left to inference) and a bit width."""
+    kind = str(rng.choice(["conv", "conv", "conv", "max", "average", "add", "constant", "matmul"]))
+    bits = int(rng.choice([2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 9, 10, 12, 16]))
+    channels = int(rng.integers(1, 7))
+    rank = int(rng.choice([1, 2, 2, 2]))
+    spatial = [int(rng.integers(1, 9)) for _ in range(rank)]
+    shape = [1, channels, *spatial]
+
+    def normal(*size: int) -> Array:
+        array = rng.standard_normal(size) * float(rng.choice([0.1, 1.0, 3.0]))
+        if rng.integers(5) == 0:
+            array[0] = 0  # a dead channel
+        return array.astype(np.float32)
+
+    if kind == "conv":
+        kernel, attributes = random_window(rng, spatial)
+        group = int(rng.choice([1, channels]))
+        if channels % 2 == 0 and rng.integers(3) == 0:
+            group = 2
+        out = group if group == channels else group * int(rng.integers(1, 4))
+        constants = {1: normal(out, channels // group, *kernel)}
+        if rng.integers(2):
+            constants[2] = normal(out)
+        model = one_node("Conv", [shape], [], constants, group=group, **attributes)
+    elif kind in ("max", "average"):
+        kernel, attributes = random_window(rng, spatial)
+        if kind == "average":
+            attributes = {"strides": attributes["strides"]}
+            kernel = [min(k, n) for k, n in zip(kernel, spatial, strict=True)]
+            if rng.integers(2):
+                attributes["pads"] = [int(rng.integers(0, k)) for k in kernel * 2]
+                attributes["count_include_pad"] = 1
+        else:
+            attributes["dilations"] = [1] * rank  # ONNX Runtime pads those wrongly
+            if "pads" in attributes and rng.integers(3) == 0:
+                attributes["ceil_mode"] = int(not overhangs(spatial, kernel, attributes))
+            if "auto_pad" in attributes:  # which makes negative pads where windows leave gaps
+                strides = zip(attributes["strides"], kernel, strict=True)
+                attributes["strides"] = [min(pair) for pair in strides]
+        name = "MaxPool" if kind == "max" else "AveragePool"
+        model = one_node(name, [shape], [], kernel_shape=kernel, **attributes)
+    elif kind == "add":
+        bits = min(bits, 10)
+        model = one_node("Add", [shape, shape], [])
+    elif kind == "constant":
+        kind = str(rng.choice(["Add", "Mul", "Sub"]))
+        constant = normal(channels, *[1] * rank) if rng.integers(2) else normal(1)
+        model = one_node(kind, [shape], [], {int(rng.integers(0, 2)): constant})
+    else:
+        size, out = int(rng.integers(1, 13)), int(rng.integers(1, 9))
+        rows = [1] if rng.integers(2) else [1, int(rng.integers(1, 5))]
+        if len(rows) == 1 and rng.integers(2):
+            constants = {1: normal(out, size), 2: normal(out)}
+            model = one_node("Gemm", [[1, size]], [], constants, transB=1)
+        else:
+            model = one_node("MatMul", [[*rows, size]], [], {1: normal(size, out)})
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    return inferred, bits
+
+
+def check_random(compiled: Compile, seed: int, arith: Any, rtl: bool) -> None:
+    rng = np.random.default_rng([20260, seed])
+    model, bits = random_model(rng)
+    low, high = [(-1.0, 1.0), (0.0, 6.0), (-0.2, 3.0)][int(rng.integers(3))]
+    print(f"seed {seed}: {bits} bits, {low} to {high}, {onnx.printer.to_text(model.graph)[:600]}")
+    bundle = compiled(model, bits, low, high, seed)
+    check_exact(bundle, model, bits, seed, arith)
+    if rtl:
+        found = verify(bundle, vectors=4, stall=0.4, seed=seed)
+        assert found.passed, found
+
+
+@pytest.fixture
+def no_rtl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the slice's Verilog, which takes longest."""
+
+    def unused(flow: Dataflow) -> str:
+        for stage in flow.stages:
+            vars(stage.build())["_MustUse__used"] = True  # or Amaranth warns
+        return ""
+
+    monkeypatch.setattr(emit, "slice_verilog", unused)
+
+
+@pytest.mark.usefixtures("no_rtl")
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_random(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random(compiled, seed, arithmetic, rtl=False)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_rtl(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random(compiled, seed, arithmetic, rtl=True)
+
+
+@pytest.mark.sweep
+@pytest.mark.usefixtures("no_rtl")
+@pytest.mark.parametrize("seed", range(100, 620))
+def test_sweep(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random(compiled, seed, arithmetic, rtl=False)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(1000, 1024))
+def test_sweep_rtl(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random(compiled, seed, arithmetic, rtl=True)
