@@ -14,8 +14,8 @@ import onnx
 import onnxruntime
 from onnx import helper
 
-from ..hw.bundle import AnyArray
 from ..hw.npz import key_of, read_npz
+from ..hw.tensor import AnyArray
 from .errors import CalibrationError
 from .grids import SAMPLE, FloatArray, Observed, choose_qtype
 from .ir.graph import Value

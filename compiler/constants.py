@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ..hw.bundle import AnyArray
+from ..hw.tensor import AnyArray
 from .evaluate import evaluate
 from .ops.base import Const, Unsupported
 from .source import Source

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..hw.bundle import AnyArray, Bundle, Manifest, write_bundle
+from ..hw.bundle import Bundle, Manifest, write_bundle
 from ..hw.nic.top import nic_verilog
 from ..hw.reference import Reference
+from ..hw.tensor import AnyArray
 from .elaborate import slice_verilog
 from .estimate import estimate
 from .ir.dataflow import Dataflow

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.shape_inference import infer_node_outputs
 
-from ..hw.bundle import AnyArray
+from ..hw.tensor import AnyArray
 
 MAX_ELEMENTS = 1 << 26
 """Largest constant that is computed here, in elements (a model may ask for any size)."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import onnx
 from onnx import helper, numpy_helper
 
-from ..hw.bundle import AnyArray
+from ..hw.tensor import AnyArray
 from .errors import ModelError
 from .evaluate import static_shape
 from .ir.graph import Value

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..hw.bundle import AnyArray
 from ..hw.reference import Reference
+from ..hw.tensor import AnyArray
 from .calibrate import run_model
 from .errors import LossError
 from .ir.graph import Graph

@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ..hw.bundle import AnyArray, TensorSpec
 from ..hw.numeric import QType
+from ..hw.tensor import AnyArray, TensorSpec
 from .errors import ModelError
 from .select import Selection
 from .source import Source, elem_type_of, reads

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..hw.bundle import AnyArray, Bundle
+from ..hw.bundle import Bundle
 from ..hw.numeric import QType
+from ..hw.tensor import AnyArray
 from .calibrate import Observed, calibrate, load_samples
 from .emit import emit
 from .errors import CalibrationError, ModelError

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from ..hw.bundle import AnyArray
+from ..hw.tensor import AnyArray
 from .errors import ModelError
 from .evaluate import (
     MAX_SHAPE_DATA,

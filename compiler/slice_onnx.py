@@ -19,8 +19,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ..hw.bundle import AnyArray, Step
+from ..hw.bundle import Step
 from ..hw.numeric import MAX_EXACT_DOUBLE, QType
+from ..hw.tensor import AnyArray
 from .ir.quant import QGraph, QTensor, steps_of
 
 OPSET = 17

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from ..hw.bundle import AnyArray
+from ..hw.tensor import AnyArray
 from .ir.graph import Value
 
 _NAMES_OF_TYPES: dict[int, str] = {

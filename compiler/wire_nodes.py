@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from ..hw.bundle import AnyArray, TensorSpec
 from ..hw.numeric import QType
+from ..hw.tensor import AnyArray, TensorSpec
 from .source import elem_type_of
 
 _DEQUANTIZE_OPSET = 10

@@ -23,7 +23,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..hw import wire
-from ..hw.bundle import AnyArray, Bundle
+from ..hw.bundle import Bundle
+from ..hw.tensor import AnyArray
 from ..hw.wire import Header, MessageType, WireError
 from . import message
 from .errors import DeadlineError, RefusedError, RequestError, UnreachableError

@@ -25,10 +25,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ..hw.bundle import AnyArray, Bundle
+from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
 from ..hw.reference import Reference
+from ..hw.tensor import AnyArray
 from ..sim import cache
 from .client import expected_fingerprint
 from .errors import StartError

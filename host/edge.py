@@ -14,9 +14,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ..hw.bundle import AnyArray, Bundle
+from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
+from ..hw.tensor import AnyArray
 from ..hw.wire import DEFAULT_MTU
 from .client import EdgeClient, Outcome, Request
 from .parts import describe, random_samples, read_samples

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from ..hw import wire
-from ..hw.bundle import AnyArray, TensorSpec
+from ..hw.tensor import AnyArray, TensorSpec
 from ..hw.wire import Header, MessageType, WireError
 
 MAX_REPLY_BYTES = 16 << 20

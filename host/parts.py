@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.bundle import AnyArray, Bundle, TensorSpec
+from ..hw.bundle import Bundle
 from ..hw.errors import DataError
 from ..hw.npz import key_of, read_npz
+from ..hw.tensor import AnyArray, TensorSpec
 from .errors import StartError
 
 _DTYPES: dict[str, npt.DTypeLike] = {

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .bundle import AnyArray, Bundle, Step
+from .bundle import Bundle, Step
 from .errors import DataError
 from .numeric import IntArray, Requantiser
+from .tensor import AnyArray
 
 Arrays = Mapping[str, AnyArray]
 

@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.bundle import AnyArray, Bundle
+from ..hw.bundle import Bundle
 from ..hw.errors import DataError
 from ..hw.reference import Reference
+from ..hw.tensor import AnyArray, as_frames
 from .build import build_model
 from .model import Model
 
@@ -71,13 +72,15 @@ def execute(
             "midwire_slice",
             progress=lambda done, total: say("building the simulator", done, total),
         )
-        data = [np.ascontiguousarray(w).view(np.uint8).reshape(len(w), -1) for w in wires]
         with Model(library, bundle.images_dir) as model:
             started = time.monotonic()
-            run = model.run(data, progress=lambda done, total: say("simulating", done, total))
+            run = model.run(
+                [as_frames(wire) for wire in wires],
+                progress=lambda done, total: say("simulating", done, total),
+            )
         cycles = run.cycles
         results = [
-            output.view(spec.qtype.wire_dtype)
+            spec.of_frames(output)
             for output, spec in zip(run.outputs, bundle.manifest.outputs, strict=True)
         ]
     else:

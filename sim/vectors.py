@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..hw.bundle import AnyArray, Bundle, TensorSpec
+from ..hw.bundle import Bundle
 from ..hw.errors import DataError
 from ..hw.npz import key_of
+from ..hw.tensor import AnyArray, TensorSpec
 
 
 def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> list[AnyArray]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..hw.bundle import MEASURED_INFERENCES, AnyArray, Bundle
+from ..hw.bundle import MEASURED_INFERENCES, Bundle
 from ..hw.npz import read_npz
 from ..hw.reference import Reference
+from ..hw.tensor import AnyArray, as_frames
 from .build import build_model
 from .model import Model, RunResult
 from .vectors import random_wire, session_of, wire_inputs
@@ -148,7 +148,7 @@ def _simulate(
     bundle: Bundle, library: Path, wires: Sequence[AnyArray], stall: float, seed: int, say: Report
 ) -> tuple[RunResult, RunResult]:
     """A short run without stalls, for the cycles, and one with all vectors and stalls."""
-    data = [_as_bytes(wire) for wire in wires]
+    data = [as_frames(wire) for wire in wires]
     repeated = [np.resize(d[:MEASURED_INFERENCES], (MEASURED_INFERENCES, d.shape[1])) for d in data]
     sizes = [spec.wire_bytes for spec in bundle.manifest.outputs]
     with Model(library, bundle.images_dir) as model:
@@ -171,13 +171,9 @@ def _simulate(
     return trimmed, stalled
 
 
-def _as_bytes(wire: AnyArray) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(wire).view(np.uint8).reshape(len(wire), -1)
-
-
 def _as_wire(bundle: Bundle, result: RunResult) -> list[AnyArray]:
     return [
-        output.view(spec.qtype.wire_dtype)
+        spec.of_frames(output)
         for output, spec in zip(result.outputs, bundle.manifest.outputs, strict=True)
     ]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from amaranth.lib import wiring
 
-from ...hw.bundle import TensorSpec
+from ...hw.tensor import TensorSpec
 from ...hw.timing import Edge, Schedule
 
 

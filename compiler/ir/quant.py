@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.bundle import AnyArray, Layout, Step
+from ...hw.bundle import Step
 from ...hw.numeric import Affine, QType, Requantiser, bits_for
+from ...hw.tensor import AnyArray, Layout
 from .dataflow import Folding, Stage
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 
 from ...hw import eltwise as hardware
-from ...hw.bundle import Layout
 from ...hw.numeric import Affine, QType
+from ...hw.tensor import Layout
 from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build

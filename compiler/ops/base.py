@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from ...hw.bundle import Layout
 from ...hw.numeric import Affine, IntArray, QType
+from ...hw.tensor import Layout
 
 if TYPE_CHECKING:
     from ..ir.quant import Core, QTensor

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
-from ...hw.bundle import TensorSpec
 from ...hw.stream import Adapter, Fork, beat
+from ...hw.tensor import TensorSpec
 from ...hw.timing import Edge, Schedule
 from ..ir.dataflow import Channel, Dataflow, Folding, Port, Stage
 from ..ir.graph import Graph

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ...hw.bundle import Layout
 from ...hw.numeric import Affine, QType, RequantiseError, fit_requantiser
+from ...hw.tensor import Layout
 from ..errors import ModelError
 from ..ir.graph import Graph, Node
 from ..ir.quant import Core, QGraph, QNode, QTensor

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from midwire.hw.bundle import Bundle
+from midwire.hw.tensor import as_frames
 from midwire.sim.runner import run_bench
 from midwire.sim.toolchain import bench_obstacle
 
@@ -22,19 +23,14 @@ VECTORS = 2  # cocotb runs some ten thousand cycles a second; `midwire verify` r
 OBSTACLE = bench_obstacle()
 
 
-def wire_bytes(array):
-    """Wire tensors (N, elements) as the bytes of frames (N, bytes)."""
-    return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
-
-
 @pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
 def test_golden_vectors():
     """The RTL gives the golden outputs, byte for byte, whatever pauses."""
     bundle = Bundle.load(Path(__file__).parent)
     manifest = bundle.manifest
     with np.load(bundle.path("golden.npz"), allow_pickle=False) as golden:
-        inputs = [wire_bytes(golden[f"in{i}"][:VECTORS]) for i in range(len(manifest.inputs))]
-        outputs = [wire_bytes(golden[f"out{i}"][:VECTORS]) for i in range(len(manifest.outputs))]
+        inputs = [as_frames(golden[f"in{i}"][:VECTORS]) for i in range(len(manifest.inputs))]
+        outputs = [as_frames(golden[f"out{i}"][:VECTORS]) for i in range(len(manifest.outputs))]
     run_bench(
         list(bundle.slice_verilog),
         "midwire_slice",

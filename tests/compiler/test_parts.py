@@ -19,8 +19,8 @@ from midwire.compiler.parts import cloud_model, edge_model, middle_model
 from midwire.compiler.select import Selection, select
 from midwire.compiler.source import Source
 from midwire.compiler.support import import_all
-from midwire.hw.bundle import Layout, TensorSpec
 from midwire.hw.numeric import QType
+from midwire.hw.tensor import Layout, TensorSpec
 
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]

@@ -19,8 +19,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from midwire.host.cloud import CloudNode, serve
 from midwire.host.udp import UdpPort
-from midwire.hw.bundle import Bundle, Layout, Manifest, TensorSpec, write_bundle
+from midwire.hw.bundle import Bundle, Manifest, write_bundle
 from midwire.hw.numeric import QType
+from midwire.hw.tensor import Layout, TensorSpec
 
 ELEMENTS = 4
 SCALE = 0.5

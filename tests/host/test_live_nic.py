@@ -26,9 +26,10 @@ from midwire.host.parts import load_part, read_samples
 from midwire.host.registers import setup_for
 from midwire.host.udp import UdpPort
 from midwire.hw import wire
-from midwire.hw.bundle import AnyArray, Bundle
+from midwire.hw.bundle import Bundle
 from midwire.hw.console import Console
 from midwire.hw.reference import Reference
+from midwire.hw.tensor import AnyArray
 from midwire.hw.wire import Header, encode
 
 from .conftest import Cloud, alive, wait_for_the_end_of

@@ -13,7 +13,7 @@ import pytest
 
 from midwire.host import message
 from midwire.hw import wire
-from midwire.hw.bundle import AnyArray
+from midwire.hw.tensor import AnyArray
 from midwire.hw.wire import BadCrc, Header, TooShort
 
 

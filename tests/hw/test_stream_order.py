@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midwire.compiler.ops.transpose import Transpose
-from midwire.hw.bundle import Layout
+from midwire.hw.tensor import Layout
 
 
 @st.composite
