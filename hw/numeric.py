@@ -26,8 +26,9 @@ lands on (or, for a truncated multiplier, just above) a fraction of zero, and is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -343,13 +344,22 @@ class _Offsets:
         return (least + most) // 2
 
 
+_MOST_COMBINATIONS = 1 << 20
+"""Functions of several terms are checked at every combination of their values."""
+
+
+def _combinations(ranges: Sequence[tuple[int, int]]) -> int:
+    """Combinations of values to check: one term is checked at its thresholds only."""
+    return math.prod(high - low + 1 for low, high in ranges) if len(ranges) > 1 else 1
+
+
 def _points(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) -> _Points:
     lo, hi = function.ends(out)
     if len(ranges) == 1:
         acc = _thresholds(function, out, lo, hi, ranges[0])[:, None]
         return _Points(acc, np.clip(_exact_many(function, acc, out), lo, hi), lo, hi)
-    size = int(np.prod([high - low + 1 for low, high in ranges]))
-    if size > 1 << 20:
+    size = _combinations(ranges)
+    if size > _MOST_COMBINATIONS:
         raise RequantiseError(
             f"a function of {len(ranges)} tensors with {size} value combinations is too large to "
             "prove exhaustively; use at most 20 bits for all its inputs together"
@@ -403,24 +413,104 @@ def fit_requantiser(
     """
     if len(functions) != len(ranges):
         raise ValueError(f"{len(functions)} functions but {len(ranges)} ranges")
-    points = [_points(f, r, out) for f, r in zip(functions, ranges, strict=True)]
+    # Channels that are alike (pools, sums of two tensors) are fitted once.
+    each = [(f, tuple(r)) for f, r in zip(functions, ranges, strict=True)]
+    kinds = {kind: index for index, kind in enumerate(dict.fromkeys(each))}
+    limit = 1 << max_multiplier_bits
+    fitted = None
+    if out.bits > 8 or max(_combinations(r) for _, r in kinds) > _MOST_COMBINATIONS:
+        fitted = _fit_dyadic(list(kinds), out, limit)
+    if fitted is None:
+        fitted = _search(list(kinds), out, limit)
+    if fitted is None:
+        raise RequantiseError(
+            f"no multiplier of up to {max_multiplier_bits} bits is exact for output {out}; "
+            "use fewer bits for the output, or a narrower accumulator"
+        )
+    rows = [kinds[kind] for kind in each]
+    return replace(
+        fitted,
+        multiplier=fitted.multiplier[rows],
+        offset=fitted.offset[rows],
+        lo=fitted.lo[rows],
+        hi=fitted.hi[rows],
+    )
+
+
+_Kind = tuple[Affine, tuple[tuple[int, int], ...]]
+"""A channel: its function and the ranges of its terms."""
+
+
+def _search(kinds: Sequence[_Kind], out: QType, limit: int) -> Requantiser | None:
+    """The first shift, from 0 up, at which every channel has an offset that is right everywhere."""
+    points = [_points(f, r, out) for f, r in kinds]
     ratios = [
         # A channel that cannot leave one result (dead weights) needs no multiplier, however coarse
         # its scale.
         tuple(Fraction(0) if p.constant else s / out.step for s in f.scales)
-        for f, p in zip(functions, points, strict=True)
+        for (f, _), p in zip(kinds, points, strict=True)
     ]
     largest = max(abs(ratio) for row in ratios for ratio in row)
     for shift in range(52):
-        unit = 1 << shift
-        if largest * unit >= 1 << max_multiplier_bits:
+        if largest * (1 << shift) >= limit:
             break
         fitted = _fit_at(ratios, points, out, shift)
         if fitted is not None:
             return fitted
-    raise RequantiseError(
-        f"no multiplier of up to {max_multiplier_bits} bits is exact for output {out}; "
-        "use fewer bits for the output, or a narrower accumulator"
+    return None
+
+
+def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> Requantiser | None:
+    """Parameters for functions whose ratios to the output's step are integers over a power of two.
+
+    Then ``p`` is no approximation: at the shift where all multipliers are whole it is the real
+    result in units of ``2**-shift``, but for the fraction that flooring takes off the offset, which
+    no comparison with an integer can see. Nothing has to be enumerated, however wide the terms are.
+    """
+    ratios = [
+        [s / out.step if lo < hi else Fraction(0) for s, (lo, hi) in zip(f.scales, r, strict=True)]
+        for f, r in kinds
+    ]
+    denominators = [ratio.denominator for row in ratios for ratio in row]
+    if any(d & (d - 1) for d in denominators):
+        return None
+    shift = max(denominators).bit_length() - 1
+    # A term that cannot move is part of the offset.
+    still = [
+        sum((s * lo for s, (lo, hi) in zip(f.scales, r, strict=True) if lo == hi), f.offset)
+        for f, r in kinds
+    ]
+    halves = [offset / out.step + out.zero_point + Fraction(1, 2) for offset in still]
+    whole = [(half * (1 << shift)).denominator == 1 for half in halves]
+    # An exact tie needs a whole offset. One more bit keeps the other channels off the tie.
+    tie = int(any(whole))
+    shift += int(tie and (shift == 0 or not all(whole)))
+    unit = 1 << shift
+    multiplier = [[int(ratio * unit) for ratio in row] for row in ratios]
+    offset: list[int] = []
+    ends = [f.ends(out) for f, _ in kinds]
+    for row, (_, terms), half, exact, (low, high) in zip(
+        multiplier, kinds, halves, whole, ends, strict=True
+    ):
+        c = (half * unit).__floor__()
+        if tie and not exact:
+            c |= 1
+        spans = [sorted((m * lo, m * hi)) for m, (lo, hi) in zip(row, terms, strict=True)]
+        # Where the result saturates everywhere, any offset beyond the clamp will do.
+        c = min(c, (high + 1) * unit - sum(lo for lo, _ in spans))
+        c = max(c, (low - 1) * unit - sum(hi for _, hi in spans))
+        reach = sum(max(abs(lo), abs(hi)) for lo, hi in spans)
+        if reach + abs(c) >= MAX_EXACT_DOUBLE or max(abs(m) for m in row) >= limit:
+            return None
+        offset.append(c)
+    return Requantiser(
+        multiplier=np.array(multiplier, dtype=np.int64),
+        offset=np.array(offset, dtype=np.int64),
+        shift=shift,
+        tie=tie,
+        parity=out.zero_point & 1,
+        lo=np.array([low for low, _ in ends], dtype=np.int64),
+        hi=np.array([high for _, high in ends], dtype=np.int64),
     )
 
 

@@ -504,7 +504,7 @@ def test_refusals() -> None:
         "QType(bits=8, signed=True, scale=1.0, zero_point=0); "
         "use fewer bits for the output, or a narrower accumulator"
     )
-    pair = Affine((Fraction(1), Fraction(1)), Fraction(0))
+    pair = Affine((Fraction(1, 3), Fraction(1)), Fraction(0))
     with pytest.raises(RequantiseError) as caught:
         fit_requantiser([pair], [((0, 2047), (0, 2047))], out)
     assert str(caught.value) == (
