@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,14 @@ _SHRINKS = 64
 """Candidates for the clipped range in each search: from the whole range down to a 16th."""
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
+
+DYADIC_ABOVE = 8
+"""Wider grids than this get scales that are powers of two.
+
+An exact requantiser for arbitrary scales needs a multiplier of about as many bits as accumulator
+and output have together: too wide above some ten bits. Powers of two cost half a bit of resolution
+on average, and then hardly a multiplier is needed at all.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +55,7 @@ def choose_qtype(
     signed: bool | None = None,
     symmetric: bool = False,
     positive: bool = False,
+    dyadic: bool = False,
 ) -> QType:
     """The grid with the least mean squared error on the observed values.
 
@@ -57,6 +67,7 @@ def choose_qtype(
     bits : 2 to 16
     signed : None takes unsigned if no value is negative, else signed
     symmetric : zero point 0
+    dyadic : the scale is a power of two
     positive : the tensor cannot be negative (it follows a Relu), whatever was observed
     """
     if not 2 <= bits <= 16:
@@ -68,19 +79,16 @@ def choose_qtype(
     if low == high:
         return QType(bits, signed, 1.0, 0)
     values = np.ascontiguousarray(np.clip(observed.values, low, high), dtype=np.float32)
+    kind = _Kind(bits, signed, symmetric, dyadic)
     shrinks = np.geomspace(1.0, 1 / 16, _SHRINKS)
-    best = _best(values, bits, signed, symmetric, low * shrinks, high * shrinks)
+    best = _best(values, kind, low * shrinks, high * shrinks)
     if low < 0 < high and not symmetric:
         # Each end by itself: a long tail on one side should not cost resolution twice.
         for _ in range(2):
             ends = _ends(best)
-            best = _best(
-                values, bits, signed, symmetric, np.full(_SHRINKS, ends[0]), high * shrinks, best
-            )
+            best = _best(values, kind, np.full(_SHRINKS, ends[0]), high * shrinks, best)
             ends = _ends(best)
-            best = _best(
-                values, bits, signed, symmetric, low * shrinks, np.full(_SHRINKS, ends[1]), best
-            )
+            best = _best(values, kind, low * shrinks, np.full(_SHRINKS, ends[1]), best)
     return best
 
 
@@ -101,11 +109,19 @@ def _ends(qtype: QType) -> tuple[float, float]:
     )
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What is settled about a grid before its range is."""
+
+    bits: int
+    signed: bool
+    symmetric: bool
+    dyadic: bool
+
+
 def _best(
     values: FloatArray,
-    bits: int,
-    signed: bool,
-    symmetric: bool,
+    kind: _Kind,
     lows: npt.NDArray[np.float64],
     highs: npt.NDArray[np.float64],
     best: QType | None = None,
@@ -113,7 +129,7 @@ def _best(
     """The best of the grids for pairs of ends, and of one that is known already."""
     least = np.inf if best is None else quantisation_error(values, best)
     for low, high in zip(lows, highs, strict=True):
-        candidate = _grid(bits, signed, symmetric, float(low), float(high))
+        candidate = _grid(kind, float(low), float(high))
         error = quantisation_error(values, candidate)
         if best is None or error < least:
             best, least = candidate, error
@@ -121,15 +137,17 @@ def _best(
     return best
 
 
-def _grid(bits: int, signed: bool, symmetric: bool, low: float, high: float) -> QType:
+def _grid(kind: _Kind, low: float, high: float) -> QType:
     """The finest grid that covers ``low`` to ``high`` (about, once the zero point is rounded)."""
-    lo = -(1 << (bits - 1)) if signed else 0
-    hi = lo + (1 << bits) - 1
-    if symmetric:
+    lo = -(1 << (kind.bits - 1)) if kind.signed else 0
+    hi = lo + (1 << kind.bits) - 1
+    if kind.symmetric:
         scale = max(high / hi, low / lo if lo else 0.0)
-        zero_point = 0
     else:
         scale = (high - low) / (hi - lo)
-        zero_point = round(lo - low / scale) if scale > 0 else 0
-    scale = float(np.float32(min(max(scale, _SMALLEST), float(np.finfo(np.float32).max))))
-    return QType(bits, signed, scale, min(max(zero_point, lo), hi))
+    scale = min(max(scale, _SMALLEST), float(np.finfo(np.float32).max))
+    if kind.dyadic:
+        scale = min(2.0 ** math.ceil(math.log2(scale)), 2.0**127)
+    zero_point = 0 if kind.symmetric else round(lo - low / scale)
+    scale = float(np.float32(scale))
+    return QType(kind.bits, kind.signed, scale, min(max(zero_point, lo), hi))

@@ -19,7 +19,7 @@ from .calibrate import Observed, calibrate, load_samples
 from .emit import emit
 from .errors import CalibrationError, ModelError
 from .frontend import load_model
-from .grids import choose_qtype
+from .grids import DYADIC_ABOVE, choose_qtype
 from .ir import dataflow, graph, quant
 from .loss import Loss, check, measure, random_samples
 from .passes.assemble import assemble
@@ -259,4 +259,4 @@ class _Grids:
         self._bits = bits
 
     def __call__(self, name: str) -> QType:
-        return choose_qtype(self._observed[name], self._bits)
+        return choose_qtype(self._observed[name], self._bits, dyadic=self._bits > DYADIC_ABOVE)

@@ -27,7 +27,6 @@ from .ir.quant import QGraph, QTensor, steps_of
 OPSET = 17
 
 _EXACT_FLOAT = 1 << 24
-_DIGIT = 256.0
 
 
 @dataclass
@@ -147,18 +146,20 @@ def _convolve(
     writer: _Writer, step: Step, image: str, weight: AnyArray, group: int, peak: int
 ) -> str:
     """An exact convolution, in double, of integers of at most ``peak``."""
-    if peak >= 2 * _DIGIT and np.abs(weight).max() * peak >= _EXACT_FLOAT >> 2:
-        scale = writer.constant(_DIGIT, np.float32)
-        high = writer.op("Floor", writer.op("Div", image, scale))
-        low = writer.op("Sub", image, writer.op("Mul", high, scale))
-        upper = _convolve(writer, step, high, weight, group, int(peak // _DIGIT) + 1)
-        lower = _convolve(writer, step, low, weight, group, int(_DIGIT) - 1)
-        shifted = writer.op("Mul", upper, writer.constant(_DIGIT, np.float64))
-        return writer.op("Add", shifted, lower)
-    if np.abs(weight).max() >= 2 * _DIGIT and np.abs(weight).max() * peak >= _EXACT_FLOAT >> 2:
-        upper = _convolve(writer, step, image, weight >> 8, group, peak)
-        lower = _convolve(writer, step, image, weight & 255, group, peak)
-        shifted = writer.op("Mul", upper, writer.constant(_DIGIT, np.float64))
+    largest = int(np.abs(weight).max(initial=0))
+    if int(np.abs(weight).sum(axis=(2, 3)).max()) * peak >= _EXACT_FLOAT:
+        # Not even one channel's sum is exact: halve the bits of the wider factor.
+        bits = (max(peak, largest).bit_length() + 1) // 2
+        if peak >= largest:
+            scale = writer.constant(1 << bits, np.float32)
+            high = writer.op("Floor", writer.op("Div", image, scale))
+            low = writer.op("Sub", image, writer.op("Mul", high, scale))
+            upper = _convolve(writer, step, high, weight, group, (peak >> bits) + 1)
+            lower = _convolve(writer, step, low, weight, group, (1 << bits) - 1)
+        else:
+            upper = _convolve(writer, step, image, weight >> bits, group, peak)
+            lower = _convolve(writer, step, image, weight & ((1 << bits) - 1), group, peak)
+        shifted = writer.op("Mul", upper, writer.constant(1 << bits, np.float64))
         return writer.op("Add", shifted, lower)
     total = ""
     for begin, end in _channel_groups(weight, peak):

@@ -22,6 +22,7 @@ import onnx
 from ...hw import conv as hardware
 from ...hw.kernels import Geometry
 from ...hw.numeric import Affine, IntArray, QType
+from ..grids import DYADIC_ABOVE
 from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build
@@ -33,11 +34,18 @@ from .window import image_shape, window_attributes, window_of
 def per_channel_grid(values: np.ndarray, bits: int) -> Const:
     """Weights (channels first) on a symmetric grid a channel:
     ``scale = max|w| / (2**(bits-1) - 1)``.
+
+    With activations on grids of powers of two (see ``grids``), scales of few bits keep requantisers
+    exact: 4 bits, and within 8 bits of the largest one.
     """
     flat = values.reshape(values.shape[0], -1).astype(np.float64)
     top = (1 << (bits - 1)) - 1
     peak = np.abs(flat).max(axis=1) if flat.size else np.zeros(len(flat))
-    scale = np.where(peak > 0, peak / max(top, 1), 1.0).astype(np.float32)
+    steps = np.maximum(peak / max(top, 1), np.finfo(np.float32).tiny)
+    if bits > DYADIC_ABOVE:
+        mantissa, exponent = np.frexp(np.maximum(steps, steps.max(initial=0) / 256))
+        steps = np.ldexp(np.ceil(mantissa * 16) / 16, exponent)
+    scale = np.where(peak > 0, steps, 1.0).astype(np.float32)
     shape = (-1, *[1] * (values.ndim - 1))
     q = np.clip(np.rint(values / scale.astype(np.float64).reshape(shape)), -top - 1, top)
     return Const(

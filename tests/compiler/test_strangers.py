@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
+from midwire.compiler.calibrate import calibrate
 from midwire.compiler.frontend import load_model
+from midwire.compiler.grids import DYADIC_ABOVE, choose_qtype
 from midwire.compiler.ir.quant import QGraph, steps_of
+from midwire.compiler.loss import measure
 from midwire.compiler.passes.fuse import fuse
 from midwire.compiler.passes.quantise import missing_grids, quantise
 from midwire.compiler.select import Selection, select
@@ -350,3 +354,34 @@ def test_an_input_that_is_only_rounded_takes_that_grid(model_file: ModelFile) ->
     graph = select(source, import_all(source), "x", "y", calibrated=True).graph
     assert missing_grids(graph) == []
     assert fuse(graph).tensors["x"].qtype == QType(8, False, 0.5, 7)
+
+
+DEEP = """g (float[1, 4, 3, 5] x) => (float[1, 5] y)
+<float[4, 4, 3, 3] w, float[4] b = {0.1, -3.0, 0.0, 7.0}, float[5, 60] v>
+{ a = Conv<pads = [1, 1, 1, 1]>(x, w, b) c = Relu(a) d = Add(c, x) f = Flatten(d)
+  y = Gemm<transB = 1>(f, v) }"""
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_every_width_has_exact_requantisers(bits: int, model_file: ModelFile) -> None:
+    """Up to 16 bits, with a residual sum: the reference and slice.onnx agree on every bit."""
+    rng = np.random.default_rng(SEED)
+    model = onnx.parser.parse_model('<ir_version: 8, opset_import: ["" : 13]>' + DEEP)
+    for name, shape in (("w", (4, 4, 3, 3)), ("v", (5, 60))):
+        values = rng.normal(0, 0.3, shape).astype(np.float32)
+        values[0] *= 1e-5  # a channel that hardly counts
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    source = load_model(model_file(model))
+    graph = select(source, import_all(source), calibrated=True).graph
+    samples = {"x": rng.normal(0, 1, (64, 1, 4, 3, 5)).astype(np.float32)}
+    observed = calibrate(source, missing_grids(graph), samples)
+
+    def grid(name: str) -> QType:
+        return choose_qtype(observed[name], bits, dyadic=bits > DYADIC_ABOVE)
+
+    integers = fuse(quantise(graph, grid, bits))
+    qtype = integers.tensors["x"].qtype
+    run(integers, rng.integers(qtype.lo, qtype.hi + 1, (4, 1, 4, 3, 5)))
+    losses, _ = measure(source, graph, integers, samples)
+    loss = losses[-1].sqnr_db
+    assert loss is not None and loss > 5.5 * bits - 12, f"seed {SEED}"
