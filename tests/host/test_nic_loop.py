@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -102,8 +103,9 @@ def test_too_long_and_empty_datagrams_do_no_harm(nic: Nic, hop: UdpPort) -> None
 
 
 def test_more_clients_than_flows(nic: Nic, hop: UdpPort) -> None:
-    for _ in range(70):
-        with UdpPort() as client:
+    with contextlib.ExitStack() as stack:
+        for _ in range(70):
+            client = stack.enter_context(UdpPort())  # open to the end: no port comes twice
             client.send_train(b"hello", 100, nic.address)
             [(_, flow)] = take(hop, 1)
             hop.send_train(b"back", 100, flow)
