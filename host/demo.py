@@ -28,6 +28,7 @@ import typer
 from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
+from ..hw.npz import read_npz
 from ..hw.reference import Reference
 from ..hw.tensor import AnyArray
 from ..sim import cache
@@ -141,10 +142,10 @@ def expectation(bundle: Bundle, example: Example, count: int) -> Expectation:
     """Run the float model, and the edge part with the numpy reference, on the held-out samples."""
     whole, edge = Part(example.model), load_part(bundle, "edge")
     samples = [array[:count] for array in read_samples(example.heldout, whole)]
-    with np.load(example.heldout, allow_pickle=False) as stored:
-        if "label" not in stored.files:
-            raise DataError("no labels", where=str(example.heldout), expected="the key label")
-        labels = stored["label"][: len(samples[0])]
+    stored = read_npz(example.heldout)
+    if "label" not in stored:
+        raise DataError("no labels", where=str(example.heldout), expected="the key label")
+    labels = stored["label"][: len(samples[0])]
     wires: list[list[AnyArray]] = []
     top1 = []
     for index in range(len(samples[0])):

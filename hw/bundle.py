@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -23,9 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .errors import BundleError
+from .npz import read_npz
 from .numeric import QType
 from .tensor import AnyArray, Layout, TensorSpec
 
@@ -38,6 +38,9 @@ MEASURED_INFERENCES = 4
 """Cycles per inference are those between the ends of the last two of so many back-to-back
 inferences.
 """
+
+_ALWAYS = ("edge.onnx", "slice.onnx", "cloud.onnx")
+"""What running nodes open; a bundle without them is none."""
 
 _MAX_MANIFEST_BYTES = 64 << 20
 
@@ -79,6 +82,28 @@ class Manifest:
     tool: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Most of it comes from a file; tensors check themselves.
+        for names, kind in _KINDS.items():
+            for name in names.split():
+                value = getattr(self, name)
+                if not isinstance(value, kind) or isinstance(value, bool):
+                    raise TypeError(f"{name} must not be {value!r}")
+        hexadecimal = re.compile("[0-9a-f]{64}")
+        digests: Mapping[str, Any] = self.files
+        for name, digest in digests.items():
+            if not isinstance(digest, str) or not hexadecimal.fullmatch(digest):
+                raise ValueError(f"the SHA-256 of {name!r} must be 64 digits, not {digest!r}")
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "name model_sha256 target": str,
+    "cycles_per_inference latency_cycles": int,
+    "clock_mhz": (int, float),
+    "sqnr_db": (int, float, type(None)),
+    "slice resources tool files": Mapping,
+}
+
 
 def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(
@@ -109,6 +134,21 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal text."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _difference(root: Path, name: str, expected: str) -> str:
+    """How a file differs from what the manifest says of it; empty if it does not."""
+    try:
+        # Absolute names, "..", and links all end in what they stand for.
+        path = (root / name).resolve()
+        if not path.is_relative_to(root.resolve()):
+            return f"{name} (outside the bundle)"
+        if not path.is_file():
+            return f"{name} (missing)"
+        found = file_sha256(path)
+    except (OSError, ValueError) as error:
+        return f"{name!r} ({error})"
+    return "" if found == expected else f"{name} (SHA-256 {found[:12]}..., not {expected[:12]}...)"
 
 
 class Bundle:
@@ -155,8 +195,8 @@ class Bundle:
 
     def arrays(self) -> dict[str, AnyArray]:
         """Parameters of the integer program."""
-        with np.load(self.path("program.npz"), allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
+        remedy = "Compile the bundle again"
+        return read_npz(self.path("program.npz"), error=BundleError, remedy=remedy)
 
     @classmethod
     def load(cls, root: str | os.PathLike[str]) -> Bundle:
@@ -165,7 +205,8 @@ class Bundle:
         Raises
         ------
         BundleError
-            If a file is missing, altered or not named, or the format is of another version.
+            If a file that the manifest names is missing, altered or outside the folder, or the
+            manifest itself is damaged or of another version. Other files are not looked at.
         """
         folder = Path(root)
         path = folder / MANIFEST
@@ -198,7 +239,7 @@ class Bundle:
                     remedy="Compile the bundle again with this version of midwire",
                 )
             manifest = _manifest_from(data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise BundleError(
                 "the manifest cannot be read",
                 where=str(path),
@@ -212,16 +253,12 @@ class Bundle:
 
     def check(self) -> None:
         """Compare every file with its hash in the manifest; report all differences at once."""
-        root = self.root.resolve()
-        wrong: list[str] = []
-        for name, expected in sorted(self.manifest.files.items()):
-            path = (self.root / name).resolve()
-            if not path.is_relative_to(root):
-                wrong.append(f"{name} (outside the bundle)")
-            elif not path.is_file():
-                wrong.append(f"{name} (missing)")
-            elif (found := file_sha256(path)) != expected:
-                wrong.append(f"{name} (SHA-256 {found[:12]}..., not {expected[:12]}...)")
+        found = (
+            _difference(self.root, name, digest) for name, digest in self.manifest.files.items()
+        )
+        wrong = sorted(difference for difference in found if difference)
+        missing = {*_ALWAYS, *(f"rtl/{name}" for name in self.manifest.images)}
+        wrong += [f"{name} (not named)" for name in sorted(missing - set(self.manifest.files))]
         if wrong:
             raise BundleError(
                 f"{len(wrong)} file(s) differ from the manifest",

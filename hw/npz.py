@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a user's ``.npz``: plain arrays only, bounded, with errors that say what is wrong.
+"""Reading an ``.npz``: plain arrays only, bounded, with errors that say what is wrong.
 
-Keys are ``in0, in1, ...`` or the names of the inputs; the first axis counts samples.
+Keys of samples are ``in0, in1, ...`` or the names of the inputs; the first axis counts them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def read_npz(
     except (EOFError, NotImplementedError, OSError, ValueError, zipfile.BadZipFile) as reason:
         found = "an array of Python objects" if "pickle" in str(reason) else f"damage: {reason}"
     raise error(
-        "the samples cannot be read",
+        "the arrays cannot be read",
         where=str(file),
         expected="an .npz file of plain arrays",
         found=found,

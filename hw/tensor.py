@@ -36,6 +36,8 @@ class Layout:
     perm: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if any(type(size) is not int or size < 1 for size in self.dims):
+            raise ValueError(f"dims must be integers of at least 1, not {self.dims!r}")
         if sorted(self.perm) != list(range(len(self.dims))):
             raise ValueError(f"perm must permute {len(self.dims)} axes, not {self.perm!r}")
 
@@ -124,7 +126,12 @@ class TensorSpec:
     name, shape, dtype : as in the ONNX model, batch bound to 1; ``dtype`` is a numpy name
     qtype : its integers
     layout : its order on the stream and on the wire
-    lanes : elements in one beat of the slice's port
+    lanes : elements in one beat of the slice's port; beats are whole
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these contradict each other: they may come from a file.
     """
 
     name: str
@@ -134,10 +141,19 @@ class TensorSpec:
     layout: Layout
     lanes: int
 
+    def __post_init__(self) -> None:
+        if any(type(size) is not int or size < 1 for size in self.shape):
+            raise ValueError(f"shape must be integers of at least 1, not {self.shape!r}")
+        if math.prod(self.layout.dims) != self.elements:
+            raise ValueError(f"shape {self.shape} has other elements than {self.layout}")
+        if type(self.lanes) is not int or self.lanes < 1 or self.elements % self.lanes:
+            raise ValueError(f"lanes must divide {self.elements} elements, not {self.lanes!r}")
+        np.dtype(self.dtype)  # TypeError if there is no such type
+
     @property
     def elements(self) -> int:
         """Elements of one tensor."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def wire_bytes(self) -> int:

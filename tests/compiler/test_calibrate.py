@@ -60,7 +60,7 @@ def test_one_sample_without_the_batch_axis(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     refuse(
         tmp_path / "no.npz",
-        "FILE: the samples cannot be read; expected an .npz file of plain arrays; found no such "
+        "FILE: the arrays cannot be read; expected an .npz file of plain arrays; found no such "
         f"file. {HINT}",
     )
 
@@ -69,7 +69,7 @@ def test_plain_array_file(tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", np.zeros(3))
     refuse(
         tmp_path / "data.npy",
-        "FILE: the samples cannot be read; expected an .npz file of plain arrays; found a file of "
+        "FILE: the arrays cannot be read; expected an .npz file of plain arrays; found a file of "
         f"another kind. {HINT}",
     )
 
@@ -79,7 +79,7 @@ def test_pickled_objects(tmp_path: Path) -> None:
     np.savez(path, in0=np.array([{"a": 1}], dtype=object))
     refuse(
         path,
-        "FILE: the samples cannot be read; expected an .npz file of plain arrays; found an array "
+        "FILE: the arrays cannot be read; expected an .npz file of plain arrays; found an array "
         f"of Python objects. {HINT}",
     )
 

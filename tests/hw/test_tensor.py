@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The order of a tensor's elements on a stream, under any views."""
+"""The order of a tensor's elements on a stream, under any views, and its bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midwire.compiler.ops.transpose import Transpose
-from midwire.hw.tensor import Layout
+from midwire.hw.numeric import QType
+from midwire.hw.tensor import Layout, TensorSpec, as_frames
 
 
 @st.composite
@@ -61,3 +62,10 @@ def test_axes_that_cross_have_no_common_refinement() -> None:
 def test_a_layout_must_permute_its_axes() -> None:
     with pytest.raises(ValueError, match=r"^perm must permute 2 axes, not \(0, 0\)$"):
         Layout((2, 3), (0, 0))
+
+
+def test_frames_of_bytes_and_wire_tensors_are_inverse() -> None:
+    spec = TensorSpec("x", (3,), "float32", QType(12, True, 1.0), Layout.raster((3,)), 3)
+    wires = np.array([[-2048, 0, 2047], [1, -1, 258]], spec.qtype.wire_dtype)
+    assert as_frames(wires).tolist()[1] == [1, 0, 255, 255, 2, 1]
+    assert np.array_equal(spec.of_frames(as_frames(wires)), wires)
