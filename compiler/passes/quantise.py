@@ -30,10 +30,13 @@ def grids_of(graph: Graph) -> dict[str, QType]:
                 grids.setdefault(node.inputs[0], own)
         elif node.op.keeps_grid and node.inputs[0] in grids:
             grids[node.output] = grids[node.inputs[0]]
-    for name in graph.inputs:
-        # Rounding at the border is what the quantisers behind it would do first.
-        wanted = {node.op.grid if node.op.rounds else None for node in graph.consumers(name)}
-        if name not in grids and len(wanted) == 1 and None not in wanted:
+    for name in graph.values:
+        # Where all readers round alike, rounding once before them is the same: at the border, and
+        # where a quantiser gave each reader a pair of its own.
+        readers = graph.consumers(name)
+        wanted = {node.op.grid if node.op.rounds else None for node in readers}
+        shared = name in graph.inputs or (len(readers) > 1 and name not in graph.outputs)
+        if shared and name not in grids and len(wanted) == 1 and None not in wanted:
             grids.update((name, grid) for grid in wanted if grid is not None)
     return {name: grids[name] for name in graph.values if name in grids}
 

@@ -380,8 +380,13 @@ def evaluate(
     model: onnx.ModelProto,
     feeds: Mapping[str, Exact],
     constants: Mapping[str, Exact] | None = None,
+    measured: Mapping[str, Exact] | None = None,
 ) -> dict[str, Exact]:
-    """Every tensor of a model, batch 1. ``constants`` replace initialisers by name."""
+    """Every tensor of a model, batch 1.
+
+    ``constants`` replace initialisers by name. Where a tensor is ``measured``, what reads it gets
+    that instead of the exact value, so that every operator can be judged by itself.
+    """
     inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
         v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
@@ -397,14 +402,23 @@ def evaluate(
             arrays[node.output[0]] = numpy_helper.to_array(attributes["value"])
             values[node.output[0]] = Exact.of(arrays[node.output[0]])
             continue
-        inputs = [values[name] if name else None for name in node.input]
+        inputs = [
+            None if not name else (measured or {}).get(name, values[name]) for name in node.input
+        ]
         if node.op_type == "QuantizeLinear":
             kind = arrays[node.input[2]].dtype if len(node.input) > 2 else np.dtype(np.uint8)
             x, scale, zero = _grid_inputs(attributes, inputs)
-            assert scale.ints.size == 1
             info = np.iinfo(kind)
-            step = scale.unit * int(scale.ints)
-            q = x.rounded(step, int(zero), int(info.min), int(info.max))
+            ends = (int(info.min), int(info.max))
+            if scale.ints.size == 1:
+                q = x.rounded(scale.unit * int(scale.ints), int(zero), *ends)
+            else:
+                q = np.empty(x.ints.shape, object)
+                steps = np.broadcast_to(scale.ints, q.shape)
+                zeros = np.broadcast_to(zero, q.shape)
+                for at in np.ndindex(q.shape):
+                    ratio = int(x.ints[at]) * x.unit / (scale.unit * int(steps[at]))
+                    q[at] = min(max(round(ratio) + int(zeros[at]), ends[0]), ends[1])
             values[node.output[0]] = Exact(q, Fraction(1))
             continue
         assert node.op_type in _RULES, f"write down what {node.op_type} means, in _RULES"

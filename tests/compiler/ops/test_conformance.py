@@ -196,7 +196,10 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
     losses = {
         name: np.abs(constants[name] - grid).astype(np.float32) for name, grid in grids.items()
     }
-    slack = {name: np.float32(np.abs(array) + losses.get(name, 0)) for name, array in gains.items()}
+    slack = {
+        name: (np.abs(array) + losses.get(name, 0)).astype(np.float32)
+        for name, array in gains.items()
+    }
     specs = bundle.manifest.inputs
     reference = Reference.of_bundle(bundle)
     (out,) = bundle.manifest.outputs

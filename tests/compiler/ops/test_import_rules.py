@@ -1,0 +1,311 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Models as ONNX Runtime's own quantiser writes them, and what import rules refuse."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from midwire.compiler import emit
+from midwire.compiler.frontend import load_model
+from midwire.compiler.ir.dataflow import Dataflow
+from midwire.compiler.ops._model import one_node
+from midwire.compiler.pipeline import compile_model
+from midwire.compiler.support import import_all
+from midwire.hw.bundle import Bundle
+from midwire.hw.reference import Reference
+from midwire.sim.vectors import session_of
+from midwire.sim.verify import verify
+
+Array = np.ndarray[Any, Any]
+
+NET = """
+g (float[1, 3, 8, 8] x) => (float[1, 5] y)
+<float zero = {0}, float six = {6}>
+{ a = Conv <pads = [1, 1, 1, 1]> (x, w1, b1)
+  b = Relu (a)
+  c = Conv <pads = [0, 1, 2, 1], group = 4> (b, w2, b2)
+  d = Clip (c, zero, six)
+  e = Conv (d, w3)
+  f = Add (e, b)
+  p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (f)
+  r = Relu (p)
+  s = AveragePool <kernel_shape = [2, 2], strides = [1, 1]> (r)
+  t = GlobalAveragePool (s)
+  u = Flatten (t)
+  y = Gemm <transB = 1> (u, w4, b4) }
+"""
+
+WEIGHTS = {
+    "w1": (4, 3, 3, 3),
+    "b1": (4,),
+    "w2": (4, 1, 3, 3),
+    "b2": (4,),
+    "w3": (4, 4, 1, 1),
+    "w4": (5, 4),
+    "b4": (5,),
+}
+
+SEED = 5
+
+
+class Samples(CalibrationDataReader):
+    """Gaussian images."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(SEED)
+        self._left: Iterator[Array] = iter(rng.standard_normal((8, 1, 3, 8, 8)).astype(np.float32))
+
+    def get_next(self) -> dict[str, Array] | None:
+        sample = next(self._left, None)
+        return None if sample is None else {"x": sample}
+
+
+def float_model(opset: int) -> onnx.ModelProto:
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{NET}')
+    rng = np.random.default_rng(SEED)
+    for name, shape in WEIGHTS.items():
+        array = (rng.standard_normal(shape) / 2).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    return model
+
+
+Quantise = Callable[..., Path]
+
+
+@pytest.fixture
+def quantised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Quantise:
+    """A file of the net above in QDQ form, by ONNX Runtime's quantiser."""
+    monkeypatch.setattr(logging.root, "disabled", True)  # it advises pre-processing
+
+    def write(opset: int, **options: Any) -> Path:
+        print(f"seed {SEED}")
+        path = tmp_path / "float.onnx"
+        path.write_bytes(float_model(opset).SerializeToString())
+        quantize_static(
+            path, tmp_path / "qdq.onnx", Samples(), quant_format=QuantFormat.QDQ, **options
+        )
+        return tmp_path / "qdq.onnx"
+
+    return write
+
+
+@pytest.fixture
+def no_nic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the NIC shell, which has its own tests."""
+    monkeypatch.setattr(emit, "_nic", lambda flow: "")
+
+
+@pytest.fixture
+def no_rtl(monkeypatch: pytest.MonkeyPatch, no_nic: None) -> None:
+    """Leave out the slice's Verilog too."""
+
+    def unused(flow: Dataflow) -> str:
+        for stage in flow.stages:
+            vars(stage.build())["_MustUse__used"] = True  # or Amaranth warns
+        return ""
+
+    monkeypatch.setattr(emit, "slice_verilog", unused)
+
+
+def watched(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every quantiser's output as an output."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    zeros = {t.name: t.data_type for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear":
+            info = helper.make_tensor_value_info(node.output[0], zeros[node.input[2]], None)
+            copy.graph.output.append(info)
+    return copy
+
+
+def run_watched(model: onnx.ModelProto, x: Array) -> dict[str, Array]:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(watched(model).SerializeToString(), options)
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"x": x}), strict=True))
+
+
+def check_against_definition(bundle: Bundle, model: onnx.ModelProto, arith: Any) -> None:
+    """The slice against the model in rational arithmetic, and ``slice.onnx`` against the slice."""
+    (spec,), (out,) = bundle.manifest.inputs, bundle.manifest.outputs
+    rng = np.random.default_rng(SEED)
+    reference = Reference.of_bundle(bundle)
+    session = session_of(bundle.path("slice.onnx"))
+    for k in range(3):
+        q = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, spec.shape)
+        if k == 0:
+            q[...] = spec.qtype.hi
+        wire = spec.layout.to_stream(q).astype(spec.qtype.wire_dtype)
+        (result,) = reference.run_wire([wire[None]])
+        values = arith.evaluate(
+            model,
+            {"x": arith.exact(np.zeros((1, 3, 8, 8), object), Fraction(1))},
+            measured={spec.name: arith.exact(q.astype(object), Fraction(1))},
+        )
+        got = out.layout.from_stream(result[0], out.shape)
+        np.testing.assert_array_equal(got, values[out.name].grid(out.qtype))
+        (again,) = session.run(None, {"wire_in0": wire})
+        np.testing.assert_array_equal(again, result[0])
+
+
+def check_against_onnx_runtime(bundle: Bundle, model: onnx.ModelProto, arith: Any) -> None:
+    """Each quantiser of ONNX Runtime against the exact one on ONNX Runtime's own inputs: they may
+    differ by one, and only where the exact value lies so close to a tie that float32 cannot tell.
+    """
+    (spec,), (out,) = bundle.manifest.inputs, bundle.manifest.outputs
+    samples = Samples()
+    reference = Reference.of_bundle(bundle)
+    same = total = 0
+    steps = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    while (sample := samples.get_next()) is not None:
+        found = run_watched(model, sample["x"])
+        measured = {n: arith.exact(a.astype(object), Fraction(1)) for n, a in found.items()}
+        measured.pop("y")
+        exact = arith.evaluate(model, {"x": arith.exact.of(sample["x"])}, measured=measured)
+        for node in model.graph.node:
+            if node.op_type != "QuantizeLinear":
+                continue
+            name = node.output[0]
+            wrong = np.argwhere(exact[name].ints != found[name])
+            for at in map(tuple, wrong):
+                real = exact[node.input[0]]
+                ratio = real.ints[at] * real.unit / Fraction(float(steps[node.input[1]]))
+                from_tie = abs(ratio - ratio.numerator // ratio.denominator - Fraction(1, 2))
+                assert from_tie < 1e-4, (name, at, float(ratio))
+                assert abs(int(exact[name].ints[at]) - int(found[name][at])) == 1
+        q = found[spec.name]
+        wire = spec.layout.to_stream(q).astype(spec.qtype.wire_dtype)
+        got = out.from_wire(reference.run_wire([wire[None]])[0][0])
+        total += 1
+        same += int(got.argmax() == found["y"].argmax())
+        assert np.abs(got - found["y"]).max() <= 2 * out.qtype.scale
+    assert same >= total - 1, "top-1"
+
+
+FORMS = [
+    pytest.param(
+        opset, {"per_channel": channels, "activation_type": activation, "weight_type": weight}
+    )
+    for opset in (13, 17)
+    for channels in (False, True)
+    for activation, weight in (
+        (QuantType.QUInt8, QuantType.QInt8),
+        (QuantType.QUInt8, QuantType.QUInt8),
+        (QuantType.QInt8, QuantType.QInt8),
+    )
+]
+
+HABITS = [
+    {"ActivationSymmetric": True},
+    {"WeightSymmetric": False},
+    {"AddQDQPairToWeight": True},
+    {"DedicatedQDQPair": True},
+    {"QDQKeepRemovableActivations": True},
+    {"QuantizeBias": False},
+]
+
+
+@pytest.mark.usefixtures("no_rtl")
+@pytest.mark.parametrize(("opset", "options"), FORMS)
+def test_forms_of_the_quantiser(
+    opset: int, options: dict[str, Any], quantised: Quantise, tmp_path: Path, arithmetic: Any
+) -> None:
+    path = quantised(opset, **options)
+    bundle = compile_model(path, tmp_path / "bundle").bundle
+    assert bundle.manifest.slice["macs_share"] == 1.0
+    check_against_definition(bundle, onnx.load(path), arithmetic)
+    check_against_onnx_runtime(bundle, onnx.load(path), arithmetic)
+
+
+@pytest.mark.usefixtures("no_rtl")
+@pytest.mark.parametrize("extra", HABITS, ids=lambda extra: next(iter(extra)))
+def test_habits_of_the_quantiser(
+    extra: dict[str, Any], quantised: Quantise, tmp_path: Path, arithmetic: Any
+) -> None:
+    path = quantised(13, per_channel=True, extra_options=extra)
+    bundle = compile_model(path, tmp_path / "bundle").bundle
+    assert bundle.manifest.slice["macs_share"] == 1.0
+    check_against_definition(bundle, onnx.load(path), arithmetic)
+
+
+@pytest.mark.usefixtures("no_nic")
+def test_a_quantised_net_in_rtl(quantised: Quantise, tmp_path: Path) -> None:
+    path = quantised(13, per_channel=True)
+    bundle = compile_model(path, tmp_path / "bundle").bundle
+    found = verify(bundle, vectors=3, stall=0.4, seed=SEED)
+    assert found.passed, found
+
+
+# Refusals
+
+
+def refusal(model: onnx.ModelProto, tmp_path: Path) -> str:
+    """Why the only node of a model is refused."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    (verdict,) = import_all(load_model(path))
+    assert not verdict.supported
+    return verdict.reason
+
+
+def test_a_pool_whose_output_shape_is_in_dispute(tmp_path: Path) -> None:
+    """onnx's shape inference says 2 windows, ONNX Runtime computes 1."""
+    model = one_node("MaxPool", [(1, 3, 2)], (1, 3, 2), kernel_shape=[1], strides=[2], ceil_mode=1)
+    assert refusal(model, tmp_path) == (
+        "expected no window that starts in the end padding, found [2] windows by shape inference"
+    )
+
+
+SHAPE = (1, 2, 4, 4)
+ONES = np.ones((2, 2, 3, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (
+            one_node("AveragePool", [SHAPE], SHAPE, kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+            (
+                "expected no padding, or count_include_pad 1 without ceil_mode, "
+                "found pads [1, 1, 1, 1]"
+            ),
+        ),
+        (
+            one_node("Add", [SHAPE, (1, 2, 1, 1)], SHAPE),
+            "expected two streams of one shape, found [1, 2, 4, 4] and [1, 2, 1, 1]",
+        ),
+        (
+            one_node("Conv", [SHAPE, (2, 2, 3, 3)], (1, 2, 2, 2)),
+            "expected constant weights, found computed ones",
+        ),
+        (
+            one_node("MatMul", [(1, 4), (4, 3)], (1, 3)),
+            "expected a constant second operand, found two computed ones",
+        ),
+        (
+            one_node("MatMul", [(4, 1)], (3, 1), {0: np.ones((3, 4), np.float32)}),
+            "expected the constant as second operand, found it as the first",
+        ),
+        (
+            one_node("Gemm", [(4, 1)], (1, 3), {1: np.ones((4, 3), np.float32)}, transA=1),
+            "expected transA 0, found 1",
+        ),
+    ],
+)
+def test_refusals(model: onnx.ModelProto, reason: str, tmp_path: Path) -> None:
+    assert refusal(model, tmp_path) == reason
