@@ -12,6 +12,7 @@ Standard library and numpy only: running nodes import this.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -303,28 +304,42 @@ def write_bundle(
         text = json.dumps(dataclasses.asdict(stamped), indent=1, sort_keys=True)
         (staging / MANIFEST).write_text(text + "\n", encoding="utf-8")
         staging.chmod(0o755)
+        # Checked here, because at the target another writer may be at work.
+        written = Bundle.load(staging)
         _replace(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return Bundle.load(target)
+    return Bundle(target, written.manifest, written.sha256)
 
 
 def _replace(staging: Path, target: Path) -> None:
     """Put ``staging`` in the place of ``target``; two writers may race, the last one stays."""
-    for _ in range(16):
+    for _ in range(64):
         try:
             staging.rename(target)
             return
         except OSError:
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-            try:
-                target.rename(old / "bundle")
-            except FileNotFoundError:
-                pass  # the other writer moved it first
-            finally:
-                shutil.rmtree(old, ignore_errors=True)
+            _swap(staging, target)
+            if not staging.exists():
+                return
     raise BundleError(
         "another process keeps writing the same bundle",
         where=str(target),
         remedy="Choose another output folder",
     )
+
+
+def _swap(staging: Path, target: Path) -> None:
+    """Move the old bundle aside and the new one in; whatever happens, one of them stays."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    old = aside / "bundle"
+    try:
+        target.rename(old)
+        staging.rename(target)
+    except OSError:
+        pass  # another writer moved the old one, or was faster with a new one
+    finally:
+        if old.exists() and not target.exists():
+            with contextlib.suppress(OSError):  # as above
+                old.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import multiprocessing
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,3 +196,75 @@ def test_writing_replaces_a_bundle_and_nothing_else(folder: Path, tmp_path: Path
         "or an old bundle; found other files. Choose another output folder."
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["known.mw", "other"]
+
+
+# Whole or not at all
+
+
+def write_often(folder: Path, name: str, times: int) -> None:
+    """What each of two racing processes does; a file for each so that a mixture would show."""
+    for turn in range(times):
+        note = f"{name} {turn}"
+        files = {**FILES, "rtl/w.hex": note.encode(), f"rtl/{name}.v": b""}
+        written = write_bundle(folder, manifest(name=note), files)
+        assert written.manifest.name == note
+
+
+def test_two_writers_leave_a_whole_bundle(tmp_path: Path) -> None:
+    folder = tmp_path / "known.mw"
+    # Fresh processes: forking one with threads is not safe.
+    context = multiprocessing.get_context("spawn")
+    writers = [
+        context.Process(target=write_often, args=(folder, name, 300)) for name in ("left", "right")
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    bundle = Bundle.load(folder)
+    assert bundle.path("rtl/w.hex").read_text() == bundle.manifest.name
+    assert [path.name for path in tmp_path.iterdir()] == ["known.mw"]
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, turn: int) -> None:
+    """Ctrl-C at the given call of a function."""
+    calls = iter(range(1000))
+    original = getattr(owner, name)
+
+    def stop(*args: Any, **options: Any) -> Any:
+        if next(calls) == turn:
+            raise KeyboardInterrupt
+        return original(*args, **options)
+
+    monkeypatch.setattr(owner, name, stop)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "turn"),
+    [
+        *((Path, "write_bytes", turn) for turn in range(len(FILES))),
+        (Path, "write_text", 0),
+        *((Path, "rename", turn) for turn in range(3)),
+        (shutil, "rmtree", 0),
+        (shutil, "rmtree", 1),
+    ],
+)
+@pytest.mark.parametrize("before", [True, False], ids=["old", "none"])
+def test_an_interrupted_writer_leaves_a_whole_bundle_or_none(
+    owner: Any, name: str, turn: int, before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "known.mw"
+    if before:
+        write_bundle(folder, manifest(name="old"), FILES)
+    with monkeypatch.context() as patch:
+        interrupt(patch, owner, name, turn)
+        with contextlib.suppress(KeyboardInterrupt):
+            write_bundle(folder, manifest(name="new"), {**FILES, "edge.onnx": b"new"})
+    if before:
+        assert Bundle.load(folder).manifest.name in ("old", "new")
+    elif folder.exists():
+        assert Bundle.load(folder).manifest.name == "new"
+    if owner is not shutil:
+        assert [path.name for path in tmp_path.iterdir()] in ([], ["known.mw"])
+    assert write_bundle(folder, manifest(name="again"), FILES).manifest.name == "again"
