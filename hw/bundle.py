@@ -283,15 +283,16 @@ def write_bundle(
         If the target exists and is not a bundle (nothing else is ever overwritten).
     """
     target = Path(root)
-    if target.exists() and not (target / MANIFEST).is_file():
-        if not target.is_dir() or any(target.iterdir()):
-            raise BundleError(
-                "will not overwrite what is not a bundle",
-                where=str(target),
-                expected="no such path, an empty folder or an old bundle",
-                found="other files" if target.is_dir() else "a file",
-                remedy="Choose another output folder",
-            )
+    # Asked again, because another writer may just be exchanging the folder.
+    found = [_foreign(target) for _ in range(8)]
+    if all(found):
+        raise BundleError(
+            "will not overwrite what is not a bundle",
+            where=str(target),
+            expected="no such path, an empty folder or an old bundle",
+            found=found[0],
+            remedy="Choose another output folder",
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     stamped = dataclasses.replace(manifest, files=dict(sorted(hashes.items())))
@@ -310,6 +311,17 @@ def write_bundle(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Bundle(target, written.manifest, written.sha256)
+
+
+def _foreign(target: Path) -> str:
+    """What there is at a path that is not a bundle's; empty if nothing is in the way."""
+    try:
+        names = [path.name for path in target.iterdir()]
+    except FileNotFoundError:
+        return ""
+    except NotADirectoryError:
+        return "a file"
+    return "other files" if names and MANIFEST not in names else ""
 
 
 def _replace(staging: Path, target: Path) -> None:
