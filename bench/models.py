@@ -28,9 +28,10 @@ from midwire.compiler.errors import CalibrationError
 from midwire.compiler.pipeline import Compiled
 from midwire.hw.bundle import Bundle
 from midwire.hw.npz import read_npz
+from midwire.hw.session import open_session
 from midwire.sim import Verification, verify
 from midwire.sim.execute import execute
-from midwire.sim.vectors import session_of, wire_inputs
+from midwire.sim.vectors import wire_inputs
 
 MODELS = (
     "resnet8_int8",
@@ -105,7 +106,7 @@ def agreement(bundle: Bundle, samples: Path) -> str:
     arrays = read_npz(samples)
     inputs = {key: array for key, array in arrays.items() if key.startswith("in")}
     done = execute(bundle, wire_inputs(bundle, inputs, str(samples)), backend="reference")
-    cloud = session_of(bundle.path("cloud.onnx"))
+    cloud = open_session(bundle.path("cloud.onnx"))
     wire = done.wires[0].astype(bundle.manifest.outputs[0].qtype.wire_dtype)
     got = np.stack([cloud.run(None, {"wire_out0": w})[0] for w in wire]).astype(np.float64)
     want = arrays["out0"].astype(np.float64)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper
 
 from ..hw.npz import key_of, read_npz
+from ..hw.session import Session, open_session, words_of
 from ..hw.tensor import AnyArray
 from .errors import CalibrationError
 from .grids import SAMPLE, FloatArray, Observed, choose_qtype
@@ -24,6 +24,7 @@ from .source import Source, elem_type_of
 __all__ = ["Observed", "calibrate", "choose_qtype", "load_samples"]
 
 _REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
+_ALONE = "Check that onnxruntime alone runs the model"
 
 
 def load_samples(path: str | os.PathLike[str], inputs: Sequence[Value]) -> dict[str, AnyArray]:
@@ -222,12 +223,18 @@ def run_model(
                 results = session.run(watched, feed)
             # ONNX Runtime's exceptions have no common public base.
             except Exception as error:
-                raise _cannot_run(source, error) from error
+                raise CalibrationError(
+                    "ONNX Runtime cannot run the model",
+                    where=str(source.path),
+                    expected="a result for every sample",
+                    found=words_of(error),
+                    remedy=_ALONE,
+                ) from error
             feed = {**feed, **dict(zip(watched, results, strict=True))}
         yield feed
 
 
-def _session(source: Source, watched: Sequence[str]) -> onnxruntime.InferenceSession | None:
+def _session(source: Source, watched: Sequence[str]) -> Session | None:
     """A session that returns the watched tensors; None if there are none."""
     if not watched:
         return None
@@ -246,23 +253,10 @@ def _session(source: Source, watched: Sequence[str]) -> onnxruntime.InferenceSes
             )
         info = helper.make_tensor_value_info(name, elem_type_of(value.dtype), list(value.shape))
         model.graph.output.append(info)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # as above
-        raise _cannot_run(source, error) from error
-
-
-def _cannot_run(source: Source, error: Exception) -> CalibrationError:
-    return CalibrationError(
-        "ONNX Runtime cannot run the model",
+    return open_session(
+        model.SerializeToString(),
+        threads=2,
         where=str(source.path),
-        expected="a model whose nodes ONNX Runtime knows",
-        found=" ".join(str(error).split())[:400].rstrip("."),
-        remedy="Check that onnxruntime alone runs the model",
+        error=CalibrationError,
+        remedy=_ALONE,
     )

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,23 +12,6 @@ import typer
 from ..hw.console import Console, JsonFlag
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.")]
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """A live line for each phase."""
-    with console.progress() as display:
-        tasks: dict[str, Any] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                for task in tasks.values():
-                    display.update(task, completed=1, total=1)
-                tasks[what] = display.add_task(what, total=total or None, note="")
-            if total:
-                display.update(tasks[what], completed=done, total=total)
-
-        yield report
 
 
 def inspect(model: ModelArgument, as_json: JsonFlag = False) -> None:
@@ -68,7 +49,7 @@ def compile_(
 
     console = Console(as_json)
     options = Options(from_, to, calibrate, bits, rate, target, min_sqnr)
-    with _progress(console) as report:
+    with console.phases() as report:
         done = compile_model(model, output, options, report)
     facts = done.as_json()
     console.result(facts, "" if as_json else _summary(facts))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..hw.bundle import Bundle
+from ..hw.console import Report
 from ..hw.numeric import QType
 from ..hw.tensor import AnyArray
 from .calibrate import Observed, calibrate, load_samples
@@ -32,9 +33,6 @@ from .source import Source
 from .targets import target_named
 
 _T = TypeVar("_T")
-
-Progress = Callable[[str, int, int], None]
-"""What is being done, steps done, steps in all (0: not known)."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def compile_model(
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
     options: Options | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> Compiled:
     """Compile a model's slice to a bundle.
 
@@ -193,7 +191,7 @@ def compile_model(
 class _Clock:
     """Seconds of each phase, and progress."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Report | None) -> None:
         self._progress = progress
         self._phases: dict[str, float] = {}
         self._name = ""

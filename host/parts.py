@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +18,9 @@ import numpy.typing as npt
 from ..hw.bundle import Bundle
 from ..hw.errors import DataError
 from ..hw.npz import key_of, read_npz
+from ..hw.session import inputs_of, open_session
 from ..hw.tensor import AnyArray, TensorSpec
 from .errors import StartError
-
-_DTYPES: dict[str, npt.DTypeLike] = {
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-    "tensor(float16)": np.float16,
-    "tensor(bool)": np.bool_,
-    **{f"tensor(int{bits})": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
-    **{f"tensor(uint{bits})": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
-}
 
 
 class Part:
@@ -39,35 +30,16 @@ class Part:
     ----------
     inputs : name, shape and dtype of each input
     outputs : names of the outputs
+
+    Raises
+    ------
+    StartError
+        If ONNX Runtime does not take the file.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session: Any = ort.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime's own classes are not public
-            raise StartError(
-                "ONNX Runtime does not take the model",
-                where=str(path),
-                expected="an ONNX file that the compiler wrote",
-                found=str(error).partition("\n")[0],
-                remedy="Compile the bundle again, or update onnxruntime",
-            ) from error
-        self.inputs: list[tuple[str, tuple[int, ...], npt.DTypeLike]] = [
-            (
-                item.name,
-                tuple(size if isinstance(size, int) else 1 for size in item.shape),
-                _DTYPES[item.type],
-            )
-            for item in self._session.get_inputs()
-        ]
+        self._session = open_session(path, threads=threads, error=StartError)
+        self.inputs = inputs_of(self._session)
         self.outputs: list[str] = [item.name for item in self._session.get_outputs()]
 
     def run(self, values: Sequence[npt.ArrayLike]) -> list[AnyArray]:
@@ -178,8 +150,7 @@ def random_samples(part: Part, count: int, seed: int) -> list[AnyArray]:
     """Samples without meaning: standard normal for floats, the whole range for integers."""
     rng = np.random.default_rng(seed)
     samples: list[AnyArray] = []
-    for _, shape, kind in part.inputs:
-        dtype = np.dtype(kind)
+    for _, shape, dtype in part.inputs:
         if np.issubdtype(dtype, np.floating):
             samples.append(rng.standard_normal((count, *shape)).astype(dtype))
         elif dtype == np.bool_:

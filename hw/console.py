@@ -31,7 +31,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,7 +40,10 @@ import typer
 from .errors import MidwireError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
+
+Report = Callable[[str, int, int], None]
+"""Progress: what is being done, steps done, steps in all (0: not known)."""
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="JSON on standard output, logs on standard error.")
@@ -114,6 +118,26 @@ class Console:
             console=terminal,
             disable=not terminal.is_terminal,
         )
+
+    @contextmanager
+    def phases(self) -> Iterator[Report]:
+        """A live line for each phase of a long command; gives what reports them."""
+        with self.progress() as display:
+            tasks: dict[str, TaskID] = {}
+
+            def end_all() -> None:
+                for task in tasks.values():
+                    display.update(task, completed=1, total=1)
+
+            def report(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    end_all()  # one phase ends where the next begins
+                    tasks[what] = display.add_task(what, total=total or None, note="")
+                if total:
+                    display.update(tasks[what], completed=done, total=total)
+
+            yield report
+            end_all()
 
 
 def error_object(error: BaseException) -> dict[str, Any]:

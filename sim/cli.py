@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -21,20 +19,6 @@ from ..hw.errors import DataError
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Folder that compile wrote.")
 ]
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """A live line for each phase of a long command."""
-    with console.progress() as display:
-        tasks: dict[str, int] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = display.add_task(what, total=total or None, note="")
-            display.update(tasks[what], completed=done, total=total or None)  # type: ignore[arg-type]
-
-        yield report
 
 
 def verify(
@@ -55,7 +39,7 @@ def verify(
 
     console = Console(as_json)
     loaded = Bundle.load(bundle)
-    with _progress(console) as report:
+    with console.phases() as report:
         found = prove(loaded, inputs=inputs, vectors=vectors, stall=stall, seed=seed, report=report)
     console.result(found.as_json(), _verdict(found.as_json()))
     if not found.passed:
@@ -92,7 +76,7 @@ def run(
         )
     loaded = Bundle.load(bundle)
     wires = wire_inputs(loaded, read_npz(inputs), str(inputs))
-    with _progress(console) as report:
+    with console.phases() as report:
         done = execute(loaded, wires, backend=backend, progress=report)  # type: ignore[arg-type]
     _write_npz(output, done.outputs)
     console.result(

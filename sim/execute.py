@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..hw.bundle import Bundle
+from ..hw.console import Report
 from ..hw.errors import DataError
 from ..hw.reference import Reference
 from ..hw.tensor import AnyArray, as_frames
@@ -51,7 +51,7 @@ def execute(
     wires: list[AnyArray],
     *,
     backend: Backend = "rtl",
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Report | None = None,
 ) -> Execution:
     """Run wire tensors (N, elements), one array an input.
 

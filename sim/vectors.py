@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from ..hw.bundle import Bundle
 from ..hw.errors import DataError
 from ..hw.npz import key_of
+from ..hw.session import Session, inputs_of, open_session
 from ..hw.tensor import AnyArray, TensorSpec
 
 
@@ -25,8 +25,9 @@ def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> l
     """
     specs = bundle.manifest.inputs
     names = [spec.name for spec in specs]
-    edge = session_of(bundle.path("edge.onnx"))
-    first = {entry.name for entry in edge.get_inputs()}
+    edge = open_session(bundle.path("edge.onnx"))
+    model_inputs = inputs_of(edge)
+    first = {entry.name for entry in model_inputs}
     if not (first.issuperset(names) or all(name in arrays for name in names)):
         through_edge = _through_edge(edge, arrays, len(specs), where)
         if through_edge is not None:
@@ -47,7 +48,7 @@ def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> l
     if not first.issuperset(names):
         wanted += "".join(
             f"; or the model's in{i} (or {entry.name!r}) [N, {', '.join(map(str, entry.shape))}]"
-            for i, entry in enumerate(edge.get_inputs())
+            for i, entry in enumerate(model_inputs)
         )
     raise DataError(
         "input data does not fit the slice",
@@ -73,20 +74,20 @@ def _choose(arrays: Mapping[str, AnyArray], names: Sequence[str]) -> list[AnyArr
 
 
 def _through_edge(
-    session: Any, arrays: Mapping[str, AnyArray], outputs: int, where: str
+    session: Session, arrays: Mapping[str, AnyArray], outputs: int, where: str
 ) -> list[AnyArray] | None:
     """Run ``edge.onnx`` over samples of the model's inputs; None if they do not fit it."""
-    inputs = session.get_inputs()
+    inputs = inputs_of(session)
     chosen = _choose(arrays, [entry.name for entry in inputs])
     if chosen is None:
         return None
     for index, entry in enumerate(inputs):
-        array, shape = chosen[index], list(entry.shape)
-        if shape[:1] == [1] and list(array.shape[1:]) == shape[1:]:
+        array, shape = chosen[index], entry.shape
+        if shape[:1] == (1,) and array.shape[1:] == shape[1:]:
             array = array[:, None]
-        if list(array.shape[1:]) != shape:
+        if array.shape[1:] != shape:
             return None
-        chosen[index] = _converted(array, _numpy_type(entry.type), f"{where}: input {entry.name!r}")
+        chosen[index] = _converted(array, entry.dtype, f"{where}: input {entry.name!r}")
     names = [f"wire_in{i}" for i in range(outputs)]
     results = [
         session.run(names, {e.name: a[k] for e, a in zip(inputs, chosen, strict=True)})
@@ -111,27 +112,6 @@ def _converted(array: AnyArray, wanted: np.dtype[Any], where: str) -> AnyArray:
             remedy="Prepare the samples as for ONNX Runtime",
         )
     return converted
-
-
-def _numpy_type(onnx_type: str) -> np.dtype[Any]:
-    """``tensor(float)`` to float32 and so on."""
-    inner = onnx_type.removeprefix("tensor(").removesuffix(")")
-    return np.dtype({"float": "float32", "double": "float64"}.get(inner, inner))
-
-
-def session_of(path: Path, *, exact: bool = False) -> Any:
-    """An ONNX Runtime session on one thread; ``exact`` switches graph rewrites off."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    if exact:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
 
 
 def random_wire(spec: TensorSpec, count: int, rng: np.random.Generator) -> AnyArray:

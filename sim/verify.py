@@ -7,7 +7,7 @@ bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,14 @@ from typing import Any
 import numpy as np
 
 from ..hw.bundle import MEASURED_INFERENCES, Bundle
+from ..hw.console import Report
 from ..hw.npz import read_npz
 from ..hw.reference import Reference
+from ..hw.session import open_session
 from ..hw.tensor import AnyArray, as_frames
 from .build import build_model
 from .model import Model, RunResult
-from .vectors import random_wire, session_of, wire_inputs
-
-Report = Callable[[str, int, int], None]
-"""Progress: what is being done, steps done, steps in all."""
+from .vectors import random_wire, wire_inputs
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def _as_wire(bundle: Bundle, result: RunResult) -> list[AnyArray]:
 def _onnx_mismatches(
     bundle: Bundle, wires: Sequence[AnyArray], expected: Sequence[AnyArray], say: Report
 ) -> int:
-    session = session_of(bundle.path("slice.onnx"))
+    session = open_session(bundle.path("slice.onnx"))
     names = [f"wire_out{i}" for i in range(len(expected))]
     wrong = 0
     for k in range(len(wires[0])):
@@ -198,7 +197,7 @@ def _against_original(
     bundle: Bundle, wires: Sequence[AnyArray], expected: Sequence[AnyArray], count: int
 ) -> tuple[float | None, float | None]:
     """SQNR and top-1 agreement with the original layers, on the first ``count`` vectors."""
-    session = session_of(bundle.path("original.onnx"), exact=True)
+    session = open_session(bundle.path("original.onnx"), exact=True)
     specs = bundle.manifest.inputs
     signal = noise = 0.0
     same = total = 0
@@ -206,9 +205,8 @@ def _against_original(
         feeds = {}
         for spec, wire in zip(specs, wires, strict=True):
             integers = spec.layout.from_stream(wire[k], spec.shape)
-            feeds[spec.name] = (
-                integers.astype(spec.dtype) if spec.is_integer else spec.qtype.dequantise(integers)
-            )
+            real = integers if spec.is_integer else spec.qtype.dequantise(integers)
+            feeds[spec.name] = real.astype(spec.dtype)
         results = session.run([spec.name for spec in bundle.manifest.outputs], feeds)
         for spec, stream, raw in zip(bundle.manifest.outputs, expected, results, strict=True):
             got = spec.from_wire(stream[k]).astype(np.float64)

@@ -13,8 +13,9 @@ import pytest
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.bundle import Bundle
 from midwire.hw.npz import read_npz
+from midwire.hw.session import open_session
 from midwire.sim.execute import execute
-from midwire.sim.vectors import session_of, wire_inputs
+from midwire.sim.vectors import wire_inputs
 from midwire.sim.verify import verify
 
 pytestmark = pytest.mark.models
@@ -78,7 +79,7 @@ def test_agrees_with_onnx_runtime(compiled: tuple[str, Path, Bundle, float]) -> 
     samples = {key: array for key, array in arrays.items() if key.startswith("in")}
     wires = wire_inputs(bundle, samples, name)
     done = execute(bundle, wires, backend="reference")
-    cloud = session_of(bundle.path("cloud.onnx"))
+    cloud = open_session(bundle.path("cloud.onnx"))
     names = [f"wire_out{i}" for i in range(len(done.wires))]
     wide = [
         wire.astype(spec.qtype.wire_dtype)

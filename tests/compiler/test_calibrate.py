@@ -213,7 +213,7 @@ def test_model_that_overflows(model_file: ModelFile) -> None:
 def test_model_that_onnx_runtime_does_not_know(model_file: ModelFile) -> None:
     text = "g (float[N, 4] x) => (float[N, 4] y) { h = own.Strange(x) y = Relu(x) }"
     source = load_model(model_file(text, imports=', "own" : 1'))
-    with pytest.raises(CalibrationError, match="ONNX Runtime cannot run the model; expected a"):
+    with pytest.raises(CalibrationError, match="ONNX Runtime does not take the model; expected a"):
         calibrate(source, ["y"], {"x": np.zeros((1, 1, 4), np.float32)})
 
 

@@ -74,3 +74,12 @@ def test_progress_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFix
     with Console(False).progress() as progress:
         progress.update(progress.add_task("work", total=2, note=""), advance=1)
     assert capsys.readouterr() == ("", "")
+
+
+def test_phases_are_silent_too_and_take_any_order_of_reports(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Console(True).phases() as report:
+        for what, done, total in (("one", 0, 0), ("two", 1, 3), ("two", 2, 4), ("one", 1, 1)):
+            report(what, done, total)
+    assert capsys.readouterr() == ("", "")

@@ -30,7 +30,7 @@ from midwire.compiler.source import Source
 from midwire.compiler.support import import_all
 from midwire.hw.bundle import Bundle
 from midwire.hw.reference import Reference
-from midwire.sim.vectors import session_of
+from midwire.hw.session import open_session
 from midwire.sim.verify import verify
 
 Array = np.ndarray[Any, Any]
@@ -147,7 +147,7 @@ def check_exact(bundle: Bundle, model: onnx.ModelProto, bits: int, seed: int, ar
 
 
 def check_slice(bundle: Bundle, wires: list[Array], results: list[Array]) -> None:
-    session = session_of(bundle.path("slice.onnx"))
+    session = open_session(bundle.path("slice.onnx"))
     for k in range(len(wires[0])):
         found = session.run(None, {f"wire_in{i}": wire[k] for i, wire in enumerate(wires)})
         for got, want in zip(found, results, strict=True):

@@ -25,7 +25,7 @@ from midwire.compiler.pipeline import compile_model
 from midwire.compiler.support import import_all
 from midwire.hw.bundle import Bundle
 from midwire.hw.reference import Reference
-from midwire.sim.vectors import session_of
+from midwire.hw.session import open_session
 from midwire.sim.verify import verify
 
 Array = np.ndarray[Any, Any]
@@ -145,7 +145,7 @@ def check_against_definition(bundle: Bundle, model: onnx.ModelProto, arith: Any)
     (spec,), (out,) = bundle.manifest.inputs, bundle.manifest.outputs
     rng = np.random.default_rng(SEED)
     reference = Reference.of_bundle(bundle)
-    session = session_of(bundle.path("slice.onnx"))
+    session = open_session(bundle.path("slice.onnx"))
     for k in range(3):
         q = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, spec.shape)
         if k == 0:
