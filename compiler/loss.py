@@ -131,14 +131,15 @@ def check(losses: Sequence[Loss], outputs: Sequence[str], least_db: float | None
     short = [loss for loss in finals if loss.sqnr_db is not None and loss.sqnr_db < least_db]
     if not short:
         return
-    known = [loss.sqnr_db for loss in losses if loss.sqnr_db is not None]
-    drops = [(before - after, index + 1) for index, (before, after) in enumerate(pairwise(known))]
-    worst = max(drops, default=(0.0, 0))[1]
-    named = [loss.tensor for loss in losses if loss.sqnr_db is not None][worst]
+    noise = [(0.0, "")]
+    noise += [
+        (10 ** (-loss.sqnr_db / 10), loss.tensor) for loss in losses if loss.sqnr_db is not None
+    ]
+    _, worst = max((after[0] - before[0], after[1]) for before, after in pairwise(noise))
     raise LossError(
         "the quantised slice loses more than was allowed",
         where=f"output {short[0].tensor!r}",
         expected=f"a signal to noise ratio of at least {least_db:g} dB",
-        found=f"{short[0].sqnr_db:.1f} dB; most is lost at {named!r}",
+        found=f"{short[0].sqnr_db:.1f} dB; most is lost at {worst!r}",
         remedy="Give more bits with --bits, or better calibration data",
     )

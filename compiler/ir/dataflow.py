@@ -123,6 +123,10 @@ def verify(flow: Dataflow) -> list[str]:
             if end[0] and end in seen:
                 wrong.append(f"D2: more than one channel {verb} port {end[1]} of {end[0]!r}")
             seen.add(end)
+        strangers = [n for n in (channel.source[0], channel.sink[0]) if n and n not in order]
+        if strangers:
+            wrong.extend(f"D2: a channel names {name!r}, which is no stage" for name in strangers)
+            continue
         if channel.source[0] and channel.sink[0]:
             if order[channel.source[0]] >= order[channel.sink[0]]:
                 wrong.append(f"D1: {channel.source[0]!r} stands after {channel.sink[0]!r}")
@@ -130,7 +134,8 @@ def verify(flow: Dataflow) -> list[str]:
             (*channel.source, "outputs"),
             (*channel.sink, "inputs"),
         ):
-            if name and getattr(flow.stage(name), ports)[index] != channel.port:
+            own = getattr(flow.stage(name), ports) if name else ()
+            if name and (index >= len(own) or own[index] != channel.port):
                 wrong.append(f"D2: port {index} of {name!r} differs from its channel")
         if channel.depth is not None and channel.depth < 0:
             wrong.append(f"D3: depth {channel.depth} after {channel.source[0]!r}")

@@ -105,7 +105,7 @@ def verify(graph: Graph) -> list[str]:
                 f"G3: node {node.name!r} has {len(node.inputs)} inputs, "
                 f"{type(node.op).__name__} takes {node.op.arity}"
             )
-    for name in known:
+    for name in sorted(known):
         if name not in graph.values:
             wrong.append(f"G2: {name!r} has no shape")
         elif any(d < 1 for d in graph.values[name].shape):

@@ -199,6 +199,6 @@ def verify(graph: QGraph) -> list[str]:
             lo, hi = int(node.requantiser.lo.min()), int(node.requantiser.hi.max())
             if lo < qtype.lo or hi > qtype.hi:
                 wrong.append(f"Q2: node {node.name!r} gives {lo}..{hi}, its output is {qtype}")
-    wrong.extend(f"Q3: {name!r} has no type" for name in known if name not in graph.tensors)
+    wrong.extend(f"Q3: {name!r} has no type" for name in sorted(known) if name not in graph.tensors)
     wrong.extend(f"Q1: output {t!r} is not defined" for t in graph.outputs if t not in known)
     return wrong

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
+from midwire.compiler import emit
+from midwire.compiler.frontend import load_model
+from midwire.compiler.ir.dataflow import Dataflow
+from midwire.compiler.ir.graph import Graph
+from midwire.compiler.ir.quant import QGraph
+from midwire.compiler.passes.fuse import fuse
+from midwire.compiler.passes.quantise import quantise
+from midwire.compiler.plan import plan
+from midwire.hw.numeric import QType
 
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]
@@ -53,3 +64,57 @@ def run_onnx() -> RunOnnx:
         return dict(zip(names, session.run(names, dict(feed)), strict=True))
 
     return run
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A model after each of the first passes: as imported, on grids, in integers."""
+
+    real: Graph
+    rounded: Graph
+    integers: QGraph
+
+
+Lower = Callable[..., Lowered]
+
+
+@pytest.fixture
+def lower(model_file: ModelFile) -> Lower:
+    """``lower(text, grids={}, bits=8)``: grids by tensor, else 8 signed bits of 1/16."""
+
+    def run(
+        text: str, grids: Mapping[str, QType] | None = None, bits: int = 8, **options: Any
+    ) -> Lowered:
+        source = load_model(model_file(text, **options))
+        real = plan(source, calibrated=True).selection.graph
+        chosen = grids or {}
+        rounded = quantise(real, lambda name: chosen.get(name, QType(8, True, 2.0**-4)), bits)
+        return Lowered(real, rounded, fuse(rounded))
+
+    return run
+
+
+def mark_used(flow: Dataflow) -> str:
+    """Stands in for a flow's Verilog. Amaranth warns of components that nobody elaborates."""
+    for stage in flow.stages:
+        vars(stage.build())["_MustUse__used"] = True
+    return ""
+
+
+@pytest.fixture
+def no_nic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles without the NIC shell, which takes seconds and has its own tests."""
+    monkeypatch.setattr(emit, "_nic", lambda flow: "")
+
+
+@pytest.fixture
+def no_rtl(monkeypatch: pytest.MonkeyPatch, no_nic: None) -> None:
+    """Bundles without any Verilog."""
+    del no_nic
+    monkeypatch.setattr(emit, "slice_verilog", mark_used)
+
+
+@pytest.fixture
+def unused() -> Callable[[Dataflow], str]:
+    """:func:`mark_used`, for tests that stop at a dataflow."""
+    return mark_used

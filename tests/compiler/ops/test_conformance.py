@@ -17,8 +17,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from midwire.compiler import emit, pipeline
-from midwire.compiler.ir.dataflow import Dataflow
+from midwire.compiler import pipeline
 from midwire.compiler.ir.graph import Graph, Node
 from midwire.compiler.ops import OPERATORS, REGISTRY
 from midwire.compiler.ops._model import one_node
@@ -81,9 +80,9 @@ Compile = Callable[[onnx.ModelProto, int, float, float, int], Bundle]
 
 
 @pytest.fixture
-def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compile:
-    """Compile a float model on uniform samples. Without the NIC shell, which has its own tests."""
-    monkeypatch.setattr(emit, "_nic", lambda flow: "")
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_nic: None) -> Compile:
+    """Compile a float model on uniform samples."""
+    del no_nic
 
     def run(model: onnx.ModelProto, bits: int, low: float, high: float, seed: int) -> Bundle:
         rng = np.random.default_rng(seed)
@@ -353,18 +352,6 @@ def check_random(compiled: Compile, seed: int, arith: Any, rtl: bool) -> None:
     if rtl:
         found = verify(bundle, vectors=4, stall=0.4, seed=seed)
         assert found.passed, found
-
-
-@pytest.fixture
-def no_rtl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the slice's Verilog, which takes longest."""
-
-    def unused(flow: Dataflow) -> str:
-        for stage in flow.stages:
-            vars(stage.build())["_MustUse__used"] = True  # or Amaranth warns
-        return ""
-
-    monkeypatch.setattr(emit, "slice_verilog", unused)
 
 
 @pytest.mark.usefixtures("no_rtl")

@@ -17,9 +17,7 @@ import pytest
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from midwire.compiler import emit
 from midwire.compiler.frontend import load_model
-from midwire.compiler.ir.dataflow import Dataflow
 from midwire.compiler.ops._model import one_node
 from midwire.compiler.pipeline import compile_model
 from midwire.compiler.support import import_all
@@ -99,24 +97,6 @@ def quantised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Quantise:
         return tmp_path / "qdq.onnx"
 
     return write
-
-
-@pytest.fixture
-def no_nic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the NIC shell, which has its own tests."""
-    monkeypatch.setattr(emit, "_nic", lambda flow: "")
-
-
-@pytest.fixture
-def no_rtl(monkeypatch: pytest.MonkeyPatch, no_nic: None) -> None:
-    """Leave out the slice's Verilog too."""
-
-    def unused(flow: Dataflow) -> str:
-        for stage in flow.stages:
-            vars(stage.build())["_MustUse__used"] = True  # or Amaranth warns
-        return ""
-
-    monkeypatch.setattr(emit, "slice_verilog", unused)
 
 
 def watched(model: onnx.ModelProto) -> onnx.ModelProto:
