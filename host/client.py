@@ -22,10 +22,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..hw import wire
 from ..hw.bundle import Bundle
+from ..hw.fragments import DEFAULT_MTU, fragment_bytes
 from ..hw.tensor import AnyArray
-from ..hw.wire import Header, MessageType, WireError
+from ..hw.wire import ElementType, Header, MessageType, WireError
 from . import message
 from .errors import DeadlineError, RefusedError, RequestError, UnreachableError
 from .parts import fingerprint, load_part, to_bytes
@@ -125,7 +125,7 @@ class EdgeClient:
         retries: int = 2,
         window: int = 1,
         tenant: int = 0,
-        mtu: int = wire.DEFAULT_MTU,
+        mtu: int = DEFAULT_MTU,
         threads: int = 1,
     ) -> None:
         self._bundle = bundle
@@ -135,7 +135,7 @@ class EdgeClient:
         self._window = window
         self._tenant = tenant
         self._mtu = mtu
-        wire.fragment_bytes(mtu)  # raises if it is too small
+        fragment_bytes(mtu)  # raises if it is too small
         self.part = load_part(bundle, "edge", threads)
         self._pending: dict[int, _Pending] = {}
         self._next_id = secrets.randbits(32) << 32
@@ -215,9 +215,9 @@ class EdgeClient:
             self.counters["resent"] += 1
         left = self._retries + 2 - pending.attempts
         pending.resend = now + max(0.0, pending.give_up - now) / left
-        specs = self._bundle.manifest.inputs
+        types = [ElementType.of(spec.qtype.wire_dtype) for spec in self._bundle.manifest.inputs]
         try:
-            for train, size in message.tensor_trains(header, pending.tensors, specs, self._mtu):
+            for train, size in message.trains(header, pending.tensors, self._mtu, types):
                 self._port.send_train(train, size, self._target)
         except ConnectionRefusedError:
             self._refused()

@@ -17,8 +17,8 @@ import typer
 from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
+from ..hw.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
 from ..hw.tensor import AnyArray
-from ..hw.wire import DEFAULT_MTU
 from .client import EdgeClient, Outcome, Request
 from .parts import describe, random_samples, read_samples
 from .udp import format_address, parse_address
@@ -139,7 +139,7 @@ def edge(
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant number.")] = 0,
     bind: Annotated[str, typer.Option(help="Local address.")] = "127.0.0.1:0",
     mtu: Annotated[
-        int, typer.Option(min=172, max=9000, help="MTU towards the first hop, in bytes.")
+        int, typer.Option(min=MIN_MTU, max=MAX_MTU, help="MTU towards the first hop, in bytes.")
     ] = DEFAULT_MTU,
     as_json: JsonFlag = False,
 ) -> None:

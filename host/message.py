@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from ..hw import wire
-from ..hw.tensor import AnyArray, TensorSpec
-from ..hw.wire import Header, MessageType, WireError
+from ..hw import fragments, wire
+from ..hw.fragments import DEFAULT_MTU
+from ..hw.tensor import AnyArray
+from ..hw.wire import HEADER_BYTES, ElementType, Header, MessageType, WireError
 
 MAX_REPLY_BYTES = 16 << 20
 MAX_ERROR_TEXT = 1000
@@ -51,8 +52,8 @@ def parse(datagram: memoryview) -> tuple[Header, memoryview]:
         If the datagram is not a sound fragment.
     """
     header = wire.decode(datagram)
-    payload = datagram[wire.HEADER_BYTES :]
-    wire.check_fragment(header, len(payload))
+    payload = datagram[HEADER_BYTES:]
+    fragments.check_fragment(header, len(payload))
     return header, payload
 
 
@@ -62,35 +63,28 @@ def reason_of(error: WireError) -> str:
 
 
 def trains(
-    header: Header, tensors: Sequence[bytes], mtu: int = wire.DEFAULT_MTU
-) -> Iterator[tuple[bytes, int]]:
-    """Datagrams of a message: for each tensor, the train and the size of one datagram."""
-    size = wire.HEADER_BYTES + wire.fragment_bytes(mtu)
-    for index, tensor in enumerate(tensors):
-        of_tensor = replace(header, tensor_index=index, source_count=len(tensors))
-        yield b"".join(wire.datagrams(of_tensor, tensor, mtu)), size
-
-
-def tensor_trains(
     header: Header,
     tensors: Sequence[bytes],
-    specs: Sequence[TensorSpec],
-    mtu: int = wire.DEFAULT_MTU,
+    mtu: int = DEFAULT_MTU,
+    types: Sequence[ElementType] = (),
 ) -> Iterator[tuple[bytes, int]]:
-    """As :func:`trains`, each tensor with its element type."""
-    size = wire.HEADER_BYTES + wire.fragment_bytes(mtu)
-    for index, (tensor, spec) in enumerate(zip(tensors, specs, strict=True)):
-        kind = wire.ElementType[np.dtype(spec.qtype.wire_dtype).name.upper()]
+    """Datagrams of a message: for each tensor, the train and the size of one datagram.
+
+    ``types`` are the tensors' element types; without them the header's stays.
+    """
+    size = HEADER_BYTES + fragments.fragment_bytes(mtu)
+    kinds = types or [header.element_type] * len(tensors)
+    for index, (tensor, kind) in enumerate(zip(tensors, kinds, strict=True)):
         of_tensor = replace(
             header, tensor_index=index, source_count=len(tensors), element_type=kind
         )
-        yield b"".join(wire.datagrams(of_tensor, tensor, mtu)), size
+        yield b"".join(fragments.datagrams(of_tensor, tensor, mtu)), size
 
 
 def answer_header(request: Header, kind: MessageType) -> Header:
     """Header of the answer to a request."""
     return replace(
-        request, message_type=kind, resend=False, element_type=wire.ElementType.NONE, hop_limit=8
+        request, message_type=kind, resend=False, element_type=ElementType.NONE, hop_limit=8
     )
 
 

@@ -8,8 +8,6 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ..hw import csr
 from ..hw.bundle import Bundle
 from ..hw.wire import ElementType
@@ -49,14 +47,13 @@ def _mac(ip: str) -> int:
 def setup_for(bundle: Bundle, listen: Address, hop: Address, *, tenant: int = 0) -> Setup:
     """The registers of ``midwire_nic`` for a bundle whose results go to a next hop."""
     manifest = bundle.manifest
-    element = np.dtype(manifest.outputs[0].qtype.wire_dtype).name.upper()
     # Time also has to pass while a request lacks fragments, or it would never be given up.
     working = csr.STATUS_BUSY | csr.STATUS_COLLECTING | csr.STATUS_COMPUTING
     writes = csr.settings(
         control=1,
         model_hash=int.from_bytes(bundle.model_hash, "big"),
         tenant=tenant,
-        element_type=ElementType[element],
+        element_type=ElementType.of(manifest.outputs[0].qtype.wire_dtype),
         clock_mhz=max(1, round(manifest.clock_mhz)),
         own_mac=_mac(listen[0]),
         next_mac=_mac(hop[0]),

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wire format, version 1: the header in front of tensor bytes in a UDP datagram.
 
-:data:`FIELDS` is the only definition. The codec here, the RTL parser (:mod:`.nic.header`), the C++
-constants and the tables in ``docs/wire-format.md`` come from it.
+:data:`FIELDS` is the only definition. The codec here, the RTL parser (:mod:`.nic.header`) and the
+tables in ``docs/wire-format.md`` come from it. :mod:`.fragments` cuts tensors (rule W2), and
+``host/message.py`` says what replies and errors are made of.
 
 Rules, cited by tests as W1 to W5:
 
@@ -34,12 +35,12 @@ Errors::
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import google_crc32c
+import numpy as np
 
 from .errors import MidwireError
 
@@ -47,15 +48,10 @@ MAGIC = 0x4D57  # "MW"
 VERSION = 1
 HEADER_BYTES = 64
 TAG_BYTES = 16
-"""Room that a fragment leaves for the authentication tag, whether it is there or not."""
+"""Of the authentication tag behind an encrypted fragment."""
 
-FRAGMENT_STEP = 64
-DEFAULT_MTU = 1500
 UDP_PORT = 5210
-"""Where a midwire node listens unless told otherwise."""
-
-_OVERHEAD = 20 + 8 + HEADER_BYTES + TAG_BYTES  # IPv4 without options, UDP
-_MAX_COUNT = 0xFFFF
+"""Port that the NIC's registers have after reset. Processes take any free port unless told."""
 
 
 class WireError(MidwireError):
@@ -92,9 +88,9 @@ class MessageType(IntEnum):
     TENSOR = 1
     """Fragment of a tensor at ``cursor``, input of a slice or its result."""
     REPLY = 2
-    """Fragment of a tensor that answers the request: an output of the model."""
+    """Fragment of the answer to a request: all outputs of the model, and who executed what."""
     ERROR = 3
-    """The request ended in an error; UTF-8 JSON object instead of tensor bytes."""
+    """Fragment of the answer to a request that ended in an error: a JSON object."""
 
 
 class DeclineReason(IntEnum):
@@ -130,6 +126,11 @@ class ElementType(IntEnum):
     FLOAT64 = 11
     UINT32 = 12
     UINT64 = 13
+
+    @classmethod
+    def of(cls, dtype: np.dtype[Any]) -> ElementType:
+        """The type of a numpy array's elements."""
+        return cls[dtype.name.upper()]
 
 
 class Field(NamedTuple):
@@ -304,8 +305,7 @@ def encode(header: Header) -> bytes:
 def decode(data: bytes | bytearray | memoryview) -> Header:
     """Read the header at the start of a datagram.
 
-    Reserved bits are not looked at (W5). Whether the payload fits is :func:`check_fragment`'s
-    question.
+    Reserved bits are not looked at (W5). Whether the payload fits, :mod:`.fragments` asks.
 
     Raises
     ------
@@ -349,121 +349,6 @@ def _expect(error: type[WireError], problem: str, where: str, expected: int, fou
         raise error(problem, where=where, expected=f"{expected:#x}", found=f"{found:#x}")
 
 
-def check_fragment(header: Header, payload_bytes: int) -> None:
-    """Check that a fragment's lengths agree with each other (W2).
-
-    Parameters
-    ----------
-    header : Header
-    payload_bytes : int
-        Tensor bytes behind the header, without the tag.
-
-    Raises
-    ------
-    BadLength
-        Says which rule is broken. What size the tensor must have, only the model knows.
-    """
-    index, count = header.fragment_index, header.fragment_count
-    end = header.offset + payload_bytes
-    problems = []
-    if payload_bytes < 1:
-        problems.append("the fragment is empty")
-    if index >= count:
-        problems.append(f"fragment {index} of {count}")
-    if header.last != (index + 1 == count):
-        problems.append(f"flag last is {int(header.last)} on fragment {index} of {count}")
-    if (index == 0) != (header.offset == 0):
-        problems.append(f"fragment {index} at byte {header.offset}")
-    if end > header.total_bytes or header.last != (end == header.total_bytes):
-        problems.append(f"bytes {header.offset} to {end} of {header.total_bytes}")
-    if not header.last and payload_bytes % FRAGMENT_STEP:
-        problems.append(f"{payload_bytes} bytes, not a multiple of {FRAGMENT_STEP}")
-    if problems:
-        raise BadLength(
-            "the lengths of a fragment contradict each other",
-            where=f"request {header.request_id:#x}",
-            found="; ".join(problems),
-        )
-
-
-def fragment_bytes(mtu: int = DEFAULT_MTU) -> int:
-    """Most tensor bytes in a fragment at an MTU (of IP, in bytes): 1344 at 1500, 8832 at 9000.
-
-    Raises
-    ------
-    BadLength
-        If not even one step of 64 bytes fits.
-    """
-    size = (mtu - _OVERHEAD) // FRAGMENT_STEP * FRAGMENT_STEP
-    if size < FRAGMENT_STEP:
-        raise BadLength(
-            "the MTU is too small for a fragment",
-            expected=f"at least {_OVERHEAD + FRAGMENT_STEP} bytes",
-            found=f"{mtu} bytes",
-        )
-    return size
-
-
-class Fragment(NamedTuple):
-    """A piece of a tensor: its place, and a view of its bytes."""
-
-    number: int
-    of: int
-    start: int
-    data: memoryview
-
-
-def fragments(tensor: bytes | bytearray | memoryview, mtu: int = DEFAULT_MTU) -> Iterator[Fragment]:
-    """Cut a tensor into fragments (W2).
-
-    Raises
-    ------
-    BadLength
-        If the tensor is empty, or too long for 65535 fragments.
-    """
-    view = memoryview(tensor).cast("B")
-    step = fragment_bytes(mtu)
-    count = -(-len(view) // step)
-    if not 1 <= count <= _MAX_COUNT:
-        raise BadLength(
-            "the tensor cannot be sent in fragments",
-            expected=f"1 to {step * _MAX_COUNT} bytes at an MTU of {mtu}",
-            found=f"{len(view)} bytes",
-        )
-    for index in range(count):
-        yield Fragment(index, count, index * step, view[index * step : (index + 1) * step])
-
-
-def datagrams(
-    header: Header, tensor: bytes | bytearray | memoryview, mtu: int = DEFAULT_MTU
-) -> Iterator[bytes]:
-    """The datagrams of a tensor.
-
-    Parameters
-    ----------
-    header : Header
-        All but ``last``, ``fragment_index``, ``fragment_count``, ``offset`` and ``total_bytes``,
-        which are filled in.
-    tensor : bytes-like, C-contiguous
-    mtu : int
-    """
-    total = memoryview(tensor).nbytes
-    for piece in fragments(tensor, mtu):
-        yield (
-            encode(
-                replace(
-                    header,
-                    last=piece.number + 1 == piece.of,
-                    fragment_index=piece.number,
-                    fragment_count=piece.of,
-                    offset=piece.start,
-                    total_bytes=total,
-                )
-            )
-            + piece.data
-        )
-
-
 def table() -> str:
     """The header as a Markdown table, for ``docs/wire-format.md``."""
     lines = ["| byte | bit | bits | field | meaning |", "|---:|---:|---:|---|---|"]
@@ -477,31 +362,3 @@ def reasons() -> str:
     lines = ["| value | reason |", "|---:|---|"]
     lines += [f"| {reason.value} | {reason.name.lower()} |" for reason in DeclineReason]
     return "\n".join(lines) + "\n"
-
-
-def c_header() -> str:
-    """Constants of the wire format for C++17: byte offsets of whole-byte fields, and the enums."""
-    lines = [
-        "// Generated by midwire.hw.wire; do not edit.",
-        "#pragma once",
-        "#include <cstddef>",
-        "#include <cstdint>",
-        "namespace midwire::wire {",
-        f"constexpr uint16_t kMagic = {MAGIC:#x};",
-        f"constexpr uint8_t kVersion = {VERSION};",
-        f"constexpr size_t kHeaderBytes = {HEADER_BYTES};",
-        f"constexpr uint16_t kUdpPort = {UDP_PORT};",
-    ]
-    for f in FIELDS:
-        if f.bits % 8 == 0 and f.offset % 8 == 0:
-            lines.append(
-                f"constexpr size_t k{_camel(f.name)}At = {f.offset // 8};  // {f.bits} bits"
-            )
-    for kind in _TYPES.values():
-        members = ", ".join(f"k{_camel(m.name.lower())} = {m.value}" for m in kind)
-        lines.append(f"enum class {kind.__name__} : uint8_t {{ {members} }};")
-    return "\n".join([*lines, "}  // namespace midwire::wire"]) + "\n"
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))

@@ -175,7 +175,7 @@ def test_running_nodes_load_neither_amaranth_nor_the_compiler(node: str) -> None
 
 
 def test_formats_and_numbers_load_only_numpy() -> None:
-    names = ("numeric", "tensor", "npz", "bundle", "wire", "reference", "session")
+    names = ("numeric", "tensor", "npz", "bundle", "wire", "fragments", "reference", "session")
     loaded = loaded_by(*(f"midwire.hw.{name}" for name in names))
     assert not loaded & {"amaranth", "cocotb", "onnx", "onnxruntime", "midwire.compiler"}
 

@@ -244,7 +244,7 @@ _BYTES = ("version_ihl", "tos", "ttl", "protocol")
 
 
 def _sound(header: Value, payload: Value, tail: Value) -> Value:
-    """Whether a fragment's lengths agree with each other (W2, ``wire.check_fragment``)."""
+    """Whether a fragment's lengths agree with each other (W2, ``fragments.check_fragment``)."""
     index, count = hdr.get(header, "fragment_index"), hdr.get(header, "fragment_count")
     offset, total = hdr.get(header, "offset"), hdr.get(header, "total_bytes")
     last = hdr.get(header, "last")

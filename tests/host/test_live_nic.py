@@ -25,7 +25,7 @@ from midwire.host.nic import Nic, build
 from midwire.host.parts import load_part, read_samples
 from midwire.host.registers import setup_for
 from midwire.host.udp import UdpPort
-from midwire.hw import wire
+from midwire.hw import fragments
 from midwire.hw.bundle import Bundle
 from midwire.hw.console import Console
 from midwire.hw.reference import Reference
@@ -149,7 +149,7 @@ def test_half_a_request_does_not_block_the_next_one(
     digits: Bundle, nic: Nic, samples: AnyArray
 ) -> None:
     header = Header(model_hash=digits.model_hash, request_id=5, deadline_us=10**6)
-    first = next(wire.datagrams(header, bytes(512), SMALL_MTU))
+    first = next(fragments.datagrams(header, bytes(512), SMALL_MTU))
     with UdpPort() as client:
         client.send_train(first, len(first), nic.address)
     with EdgeClient(digits, nic.address) as edge:

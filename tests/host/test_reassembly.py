@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from midwire.host.reassembly import Message, Reassembler
-from midwire.hw import wire
+from midwire.hw import fragments, wire
 from midwire.hw.wire import Header
 
 HERE = ("127.0.0.1", 1)
@@ -20,7 +20,7 @@ def cut(tensors: Sequence[bytes], mtu: int = 172, **fields: int) -> list[bytes]:
     found: list[bytes] = []
     for index, tensor in enumerate(tensors):
         header = Header(tensor_index=index, source_count=len(tensors), **fields)  # type: ignore[arg-type]
-        found += wire.datagrams(header, tensor, mtu)
+        found += fragments.datagrams(header, tensor, mtu)
     return found
 
 

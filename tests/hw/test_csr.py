@@ -57,9 +57,3 @@ def test_the_page_shows_the_table(root: Path) -> None:
     found = re.search(r"<!-- registers: [^>]*-->\n(.*?)<!-- end -->", page, re.DOTALL)
     assert found
     assert found[1] == csr.table()
-
-
-def test_c_header() -> None:
-    text = csr.c_header()
-    assert "constexpr uint32_t kControl = 0x1c;  // config, 1 bits" in text
-    assert text.count("constexpr") == len(csr.REGISTERS) + 3

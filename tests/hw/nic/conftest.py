@@ -16,7 +16,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from midwire.hw import csr, wire
+from midwire.hw import csr, fragments, wire
 from midwire.hw.nic.top import nic_verilog
 from midwire.hw.wire import Header
 from midwire.sim.build import build_executable
@@ -166,7 +166,7 @@ class Request:
     client: tuple[str, int] = (CLIENT_IP, CLIENT_PORT)
 
     def datagrams(self) -> list[bytes]:
-        return list(wire.datagrams(self.header, self.tensor, self.mtu))
+        return list(fragments.datagrams(self.header, self.tensor, self.mtu))
 
     def frames(self) -> list[bytes]:
         return [frame(data, *self.client) for data in self.datagrams()]
@@ -262,7 +262,7 @@ class Tools:
                 hop_limit=request.header.hop_limit - 1,
                 deadline_us=header.deadline_us,
             )
-            wire.check_fragment(header, len(payload))
+            fragments.check_fragment(header, len(payload))
             assert last or len(payload) == step
             offset += len(payload)
             cycles = header.cycles

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import google_crc32c
 import pytest
 
-from midwire.hw import wire
+from midwire.hw import fragments, wire
 from midwire.hw.csr import FIRST_DECLINED, Outcome
 from midwire.hw.wire import DeclineReason, MessageType
 
@@ -98,7 +98,7 @@ def golden(frame: bytes, tools: Any, sizes: Any) -> Fate:
     if at(40, 2) and sum16(pseudo + frame[UDP_AT : UDP_AT + length]) != 0xFFFF:
         return Fate(Outcome.DROPPED_BAD_CHECKSUM, False)
     try:
-        wire.check_fragment(header, len(datagram) - 64 - (16 if header.encrypted else 0))
+        fragments.check_fragment(header, len(datagram) - 64 - (16 if header.encrypted else 0))
     except wire.BadLength:
         return Fate(Outcome.DROPPED_BAD_LENGTH, False)
     if header.hop_limit == 0:
