@@ -43,23 +43,21 @@ def grids_of(graph: Graph) -> dict[str, QType]:
 
 def missing_grids(graph: Graph) -> list[str]:
     """Values that need a grid and have none, in order of definition."""
-    grids = grids_of(graph)
+    covered = set(grids_of(graph))
     missing: list[str] = []
-
-    def covered(name: str) -> bool:
-        return name in grids or name in missing
-
     for name in (*graph.inputs, *(node.output for node in graph.nodes)):
-        producer = graph.producer(name)
-        if covered(name):
+        if name in covered:
             continue
-        if producer is not None and producer.op.keeps_grid and covered(producer.inputs[0]):
+        producer = graph.producer(name)
+        if producer is not None and producer.op.keeps_grid and producer.inputs[0] in covered:
+            covered.add(name)
             continue
         readers = graph.consumers(name)
         absorbed = len(readers) == 1 and producer is not None and name not in graph.outputs
         if absorbed and (readers[0].op.absorbable or readers[0].op.rounds):
             continue
         missing.append(name)
+        covered.add(name)
     return missing
 
 
