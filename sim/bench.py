@@ -22,9 +22,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge, SimTimeoutError, gather, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
 
-VECTORS_VARIABLE = "MIDWIRE_BENCH_VECTORS"
-SEED_VARIABLE = "MIDWIRE_BENCH_SEED"
-CYCLES_VARIABLE = "MIDWIRE_BENCH_CYCLES"
+from .runner import CYCLES_VARIABLE, SEED_VARIABLE, VECTORS_VARIABLE
 
 _PERIOD_NS = 10
 _RESET_CYCLES = 4
@@ -62,7 +60,7 @@ async def hold(dut: Any, name: str) -> None:
 def load_vectors() -> tuple[list[list[bytes]], list[list[bytes]]]:
     """Frames to send and frames to expect, for each port."""
     sides: list[list[list[bytes]]] = []
-    with np.load(Path(os.environ[VECTORS_VARIABLE])) as arrays:
+    with np.load(Path(os.environ[VECTORS_VARIABLE]), allow_pickle=False) as arrays:
         for side in ("in", "out"):
             sides.append([])
             while f"{side}{len(sides[-1])}" in arrays:

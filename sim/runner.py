@@ -39,6 +39,11 @@ CYCLES_PER_BYTE = 64
 SLACK_CYCLES = 200_000
 """... and cycles on top."""
 
+VECTORS_VARIABLE = "MIDWIRE_BENCH_VECTORS"
+SEED_VARIABLE = "MIDWIRE_BENCH_SEED"
+CYCLES_VARIABLE = "MIDWIRE_BENCH_CYCLES"
+"""What the bench, inside the simulator, is told by."""
+
 _SHOWN_LINES = 30
 
 
@@ -98,9 +103,9 @@ def run_bench(
             images_dir=images_dir,
             seed=seed,
             environment={
-                "MIDWIRE_BENCH_VECTORS": str(path),
-                "MIDWIRE_BENCH_SEED": str(seed),
-                "MIDWIRE_BENCH_CYCLES": str(cycles),
+                VECTORS_VARIABLE: str(path),
+                SEED_VARIABLE: str(seed),
+                CYCLES_VARIABLE: str(cycles),
             },
             cache_dir=cache_dir,
         )
