@@ -53,9 +53,18 @@ class Context:
         """Attributes of the node as Python values (bytes decoded)."""
         return attributes(node)
 
-    def const(self, name: str) -> Const | None:
+    def const(self, name: str, *, finite: bool = True) -> Const | None:
         """The constant behind a name, with its grid if it has one; None if there is none."""
-        return self._const(name, 0)
+        constant = self._const(name, 0)
+        if constant is not None:
+            for array in (constant.values, constant.scale):
+                if array is None or np.isfinite(array).all():
+                    continue
+                if finite or np.isnan(array).any():
+                    raise Unsupported(
+                        f"expected finite constants, found NaN or infinity in {name!r}"
+                    )
+        return constant
 
     def _const(self, name: str, depth: int) -> Const | None:
         if name not in self.source.constants or depth > _MAX_DEPTH:

@@ -437,6 +437,44 @@ def fit_requantiser(
     )
 
 
+def eased(
+    functions: Sequence[Affine], ranges: Sequence[Sequence[tuple[int, int]]], out: QType
+) -> list[Affine]:
+    """The functions with their slopes rounded so that they have an exact requantiser.
+
+    Where the scales are given, a slope is what it is, and may come closer to a tie than any
+    multiplier resolves. Where midwire chooses them, as those of weights, it may as well choose a
+    slope that is a multiple of ``out.scale / 2**shift``, at the largest shift that N5 has room for.
+    """
+    moving = [
+        abs(s)
+        for f, r in zip(functions, ranges, strict=True)
+        for s, (lo, hi) in zip(f.scales, r, strict=True)
+        if s and lo < hi
+    ]
+    if not moving:
+        return list(functions)
+    largest = max(moving) / out.step
+    reach = max(
+        sum(abs(s) * max(abs(lo), abs(hi)) for s, (lo, hi) in zip(f.scales, r, strict=True))
+        for f, r in zip(functions, ranges, strict=True)
+    )
+    shift = min(
+        _EASED_BITS - _log2(largest), MAX_EXACT_DOUBLE.bit_length() - 4 - _log2(reach / out.step)
+    )
+    unit = out.step / (Fraction(2) ** shift)
+    return [replace(f, scales=tuple(rne(s / unit) * unit for s in f.scales)) for f in functions]
+
+
+_EASED_BITS = 30
+"""Bits of the largest multiplier of eased functions."""
+
+
+def _log2(value: Fraction) -> int:
+    """Smallest integer that a positive number's logarithm does not exceed, or one more."""
+    return value.numerator.bit_length() - value.denominator.bit_length() + 1
+
+
 _Kind = tuple[Affine, tuple[tuple[int, int], ...]]
 """A channel: its function and the ranges of its terms."""
 

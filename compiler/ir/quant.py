@@ -47,6 +47,8 @@ class Core(ABC):
     functions : for each channel, the real number that its accumulators stand for
     ranges : for each channel and term, the closed range of the accumulator
     channel_axis : axis of the ONNX output along which channels lie
+    adjustable : whether slopes of ``functions`` were chosen by midwire, so that others as close to
+        the model would do as well
     """
 
     kernel: str
@@ -55,6 +57,7 @@ class Core(ABC):
     functions: Sequence[Affine]
     ranges: Sequence[Sequence[tuple[int, int]]]
     channel_axis: int
+    adjustable: bool = False
     macs: int = 0
 
     @property

@@ -36,17 +36,13 @@ def port(qtype: QType, lanes: int, elements: int) -> Port:
     return Port(qtype.bits, qtype.signed, lanes, elements // lanes)
 
 
-def spread(requantiser: Requantiser, channels: int) -> Requantiser:
-    """A requantiser of one channel, for ``channels`` channels alike."""
-    if requantiser.channels == channels:
+def narrowed(requantiser: Requantiser, lanes: int) -> Requantiser:
+    """The same for as many channels as there are lanes, where all channels are alike."""
+    each = [requantiser.multiplier, requantiser.offset, requantiser.lo, requantiser.hi]
+    if any((array != array[:1]).any() for array in each):
         return requantiser
-    return replace(
-        requantiser,
-        multiplier=np.repeat(requantiser.multiplier, channels, axis=0),
-        offset=np.repeat(requantiser.offset, channels),
-        lo=np.repeat(requantiser.lo, channels),
-        hi=np.repeat(requantiser.hi, channels),
-    )
+    multiplier, offset, lo, hi = (np.repeat(array[:1], lanes, axis=0) for array in each)
+    return replace(requantiser, multiplier=multiplier, offset=offset, lo=lo, hi=hi)
 
 
 def is_identity(requantiser: Requantiser) -> bool:

@@ -93,10 +93,11 @@ class Add(Op):
 
     def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
         """See the module's docstring."""
+        del output
         a, b = inputs
         if not a.layout.same_order(b.layout):
             raise Unsupported(f"expected two streams of one order, found {a.layout} and {b.layout}")
-        return AddCore(a, b, len(output))
+        return AddCore(a, b)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -106,21 +107,38 @@ class Add(Op):
         yield Case("add_constant", one_node("Add", [shape], shape, {1: weights(1, 4, 1, 1)}))
 
 
+def _inner_axis(x: QTensor) -> tuple[int, int]:
+    """The axis along which the stream's innermost elements lie, and its length.
+
+    An axis of one element where there is none, as in the stream of a flattened image: then all
+    elements are requantised alike.
+    """
+    depth = x.layout.stream_shape[-1]
+    turns = np.arange(int(np.prod(x.shape))) % depth
+    for axis, size in enumerate(x.shape):
+        along = np.arange(size).reshape([-1 if i == axis else 1 for i in range(len(x.shape))])
+        if size == depth and np.array_equal(
+            x.layout.to_stream(np.broadcast_to(along, x.shape)), turns
+        ):
+            return axis, size
+    return 0, 1
+
+
 class AddCore(Core):
-    """Two-term requantisation of two streams in the same order."""
+    """Two-term requantisation of two streams in the same order; channels as in ScaleCore."""
 
     kernel = "add"
 
-    def __init__(self, a: QTensor, b: QTensor, rank: int) -> None:
+    def __init__(self, a: QTensor, b: QTensor) -> None:
         self.types = (a.qtype, b.qtype)
         self.elements = int(np.prod(a.shape))
         self.depth = a.layout.stream_shape[-1]
         self.attributes = {}
         self.arrays = {}
         offset = -a.qtype.step * a.qtype.zero_point - b.qtype.step * b.qtype.zero_point
-        self.functions = (Affine((a.qtype.step, b.qtype.step), offset),)
-        self.ranges = (((a.qtype.lo, a.qtype.hi), (b.qtype.lo, b.qtype.hi)),)
-        self.channel_axis = 1 if rank > 2 else rank - 1
+        self.channel_axis, count = _inner_axis(a)
+        self.functions = (Affine((a.qtype.step, b.qtype.step), offset),) * count
+        self.ranges = (((a.qtype.lo, a.qtype.hi), (b.qtype.lo, b.qtype.hi)),) * count
 
     def foldings(self) -> list[Folding]:
         """Any number of lanes that divides the innermost axis."""
@@ -142,7 +160,7 @@ class AddCore(Core):
                 a=_build.shape_of(a),
                 b=_build.shape_of(b),
                 out=_build.shape_of(out),
-                requantiser=_build.spread(node.requantiser, folding.pe),
+                requantiser=_build.narrowed(node.requantiser, folding.pe),
             )
 
         return _build.make_stage(
@@ -171,11 +189,10 @@ class ScaleCore(Core):
         self.x = x.qtype
         self.elements = int(np.prod(x.shape))
         self.depth = x.layout.stream_shape[-1]
-        self.channel_axis = x.layout.perm[-1] if x.layout.dims == x.shape else 0
         self.attributes = {}
         self.arrays = {}
         step = x.qtype.step
-        count = self.depth if x.layout.dims == x.shape else 1
+        self.channel_axis, count = _inner_axis(x)
         self.functions = (Affine((step,), -step * x.qtype.zero_point),) * count
         self.ranges = (((x.qtype.lo, x.qtype.hi),),) * count
 
@@ -192,13 +209,12 @@ class ScaleCore(Core):
 
         @cache
         def component() -> hardware.Scale:
-            count = folding.pe if node.requantiser.channels == 1 else self.depth
             return hardware.Scale(
                 name,
                 lanes=folding.pe,
                 x=_build.shape_of(self.x),
                 out=_build.shape_of(out),
-                requantiser=_build.spread(node.requantiser, count),
+                requantiser=_build.narrowed(node.requantiser, folding.pe),
             )
 
         return _build.make_stage(

@@ -50,11 +50,13 @@ class Const:
     values : float32 or float64 real values, or (with ``scale``) integers as int64
     scale : float32, broadcastable to ``values``, or None
     zero_point : int64, broadcastable to ``values``, or None
+    chosen : whether midwire chose the scale, so that any other close to it would do as well
     """
 
     values: AnyArray
     scale: npt.NDArray[np.float32] | None = None
     zero_point: IntArray | None = None
+    chosen: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,6 +90,7 @@ class Const:
             change(self.values),
             change(np.ascontiguousarray(np.broadcast_to(self.scale, self.shape))),
             change(np.ascontiguousarray(np.broadcast_to(self.zero_point, self.shape))),
+            self.chosen,
         )
 
 
@@ -125,9 +128,9 @@ class ImportContext(Protocol):
 
     opset: int
 
-    def const(self, name: str) -> Const | None:
+    def const(self, name: str, *, finite: bool = True) -> Const | None:
         """The constant behind a name, through DequantizeLinear, Transpose, Reshape...; else
-        None.
+        None. Raises Unsupported if it holds NaN or, unless not asked to be finite, infinity.
         """
 
     def shape(self, name: str) -> tuple[int, ...]:

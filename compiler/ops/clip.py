@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,19 +28,25 @@ class Clip(Op):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
-        """Bounds are attributes up to opset 10, constant inputs from 11."""
+        """Bounds are attributes up to opset 10, constant inputs from 11; infinite ones are none."""
         attributes = context.attributes(node)
         bounds: list[Fraction | None] = []
         for position, attribute in ((1, "min"), (2, "max")):
-            if attribute in attributes:
-                bounds.append(Fraction(float(attributes[attribute])))
-            elif len(node.input) > position and node.input[position]:
-                constant = context.const(node.input[position])
+            bound = attributes.get(attribute)
+            if bound is None and len(node.input) > position and node.input[position]:
+                constant = context.const(node.input[position], finite=False)
                 if constant is None:
                     raise Unsupported(f"expected a constant {attribute}, found a computed one")
-                bounds.append(constant.exact()[0])
-            else:
+                bound = constant.real.ravel()[0]
+            if bound is not None and math.isnan(bound):
+                raise Unsupported(f"expected a number for {attribute}, found NaN")
+            # Infinity bounds nothing, if it is on its own side.
+            if bound is None or bound == (-math.inf, math.inf)[position - 1]:
                 bounds.append(None)
+            elif math.isinf(bound):
+                raise Unsupported(f"expected a finite {attribute}, found {bound}")
+            else:
+                bounds.append(Fraction(float(bound)))
         low, high = bounds
         if low is not None and high is not None and low > high:
             raise Unsupported(f"expected min at most max, found {float(low)} > {float(high)}")

@@ -49,7 +49,10 @@ def per_channel_grid(values: np.ndarray, bits: int) -> Const:
     shape = (-1, *[1] * (values.ndim - 1))
     q = np.clip(np.rint(values / scale.astype(np.float64).reshape(shape)), -top - 1, top)
     return Const(
-        q.astype(np.int64), scale.reshape(shape), np.zeros_like(scale, np.int64).reshape(shape)
+        q.astype(np.int64),
+        scale.reshape(shape),
+        np.zeros_like(scale, np.int64).reshape(shape),
+        chosen=True,
     )
 
 
@@ -166,7 +169,15 @@ class Conv(Op):
         scales = channel_scales(self.weight, weight.shape[0])
         bias = self.bias.exact() if self.bias else [Fraction(0)] * weight.shape[0]
         return ConvCore(
-            self.window, image_shape(x.shape)[2], x.qtype, weight, scales, bias, self.group > 1, 1
+            self.window,
+            image_shape(x.shape)[2],
+            x.qtype,
+            weight,
+            scales,
+            bias,
+            self.group > 1,
+            1,
+            self.weight.chosen,
         )
 
     @classmethod
@@ -206,6 +217,7 @@ class ConvCore(Core):
     channels_in : channels of the input
     weight : int64 (O, kh, kw, I); I is 1 for depthwise
     scales, bias : real, one an output channel
+    adjustable : whether midwire chose the scales
     """
 
     kernel = "conv"
@@ -220,7 +232,9 @@ class ConvCore(Core):
         bias: Sequence[Fraction],
         depthwise: bool,
         channel_axis: int,
+        adjustable: bool,
     ) -> None:
+        self.adjustable = adjustable
         self.image = (window.height, window.width, channels_in)
         self.window = window
         self.x = x

@@ -113,6 +113,7 @@ class MatMul(Op):
             bias,
             False,
             len(output) - 1,
+            self.weight.chosen,
         )
 
     @classmethod

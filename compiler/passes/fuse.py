@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ...hw.numeric import Affine, QType, RequantiseError, fit_requantiser
+from ...hw.numeric import Affine, QType, RequantiseError, Requantiser, eased, fit_requantiser
 from ...hw.tensor import Layout
 from ..errors import ModelError
+from ..grids import DYADIC_ABOVE
 from ..ir.graph import Graph, Node
 from ..ir.quant import Core, QGraph, QNode, QTensor
 from ..ops.add import ScaleCore
@@ -94,14 +95,18 @@ def _lower_all(state: _State) -> tuple[Node, Exception] | None:
 
 
 def input_layout(graph: Graph, name: str) -> Layout:
-    """The order that the first reader's hardware wants, carried back through views."""
+    """The order that the first reader's hardware wants, carried back through views and through what
+    takes any order.
+    """
     shape = graph.values[name].shape
     for node in graph.consumers(name):
         if node.op.is_view:
             output = graph.values[node.output].shape
             layout = node.op.view_back(input_layout(graph, node.output), shape, output)
         else:
-            layout = node.op.wanted_layout(shape)
+            layout = node.op.wanted_layout(shape) if node.op.is_core else None
+            if layout is None and graph.values[node.output].shape == shape:
+                layout = input_layout(graph, node.output)
         if layout is not None:
             return layout
     return Layout.channels_last(shape)
@@ -180,9 +185,23 @@ def _emit(
     state.define(value, layout)
     if not state.prove:
         return
-    requantiser = fit_requantiser(list(functions), core.ranges, state.grids[value])
+    requantiser = _fitted(core, functions, state.grids[value])
     sources = tuple(source for node in chain for source in node.sources)
     state.nodes.append(QNode(chain[0].name, core, requantiser, tuple(inputs), value, sources))
+
+
+def _fitted(core: Core, functions: Sequence[Affine], out: QType) -> Requantiser:
+    """An exact requantiser; where the slopes are ours to choose, of slopes that have one.
+
+    On wide grids they hardly ever have one by themselves, and the search is long.
+    """
+    if not (core.adjustable and out.bits > DYADIC_ABOVE):
+        try:
+            return fit_requantiser(functions, core.ranges, out)
+        except RequantiseError:
+            if not core.adjustable:
+                raise
+    return fit_requantiser(eased(functions, core.ranges, out), core.ranges, out)
 
 
 def _copy(state: _State, name: str) -> None:

@@ -19,6 +19,7 @@ from midwire.compiler.frontend import load_model
 from midwire.compiler.grids import DYADIC_ABOVE, choose_qtype
 from midwire.compiler.ir.quant import QGraph, steps_of
 from midwire.compiler.loss import measure
+from midwire.compiler.ops.clip import Clip
 from midwire.compiler.passes.fuse import fuse
 from midwire.compiler.passes.quantise import missing_grids, quantise
 from midwire.compiler.select import Selection, select
@@ -50,11 +51,11 @@ def selected(path: Path) -> Selection:
     return select(source, import_all(source), calibrated=True)
 
 
-def compiled(path: Path, grids: Callable[[str], QType] | None = None) -> QGraph:
+def compiled(path: Path, grids: Callable[[str], QType] | None = None, bits: int = 8) -> QGraph:
     """The integer graph, the model's input on the grid X and every other tensor on Y."""
     graph = selected(path).graph
     chosen = grids or (lambda name: X if name in graph.inputs else Y)
-    return fuse(quantise(graph, chosen, 8))
+    return fuse(quantise(graph, chosen, bits))
 
 
 def run(graph: QGraph, x: Array) -> Array:
@@ -287,6 +288,101 @@ def test_pads_of_a_convolution_may_be_wider_than_its_kernel(model_file: ModelFil
     np.testing.assert_array_equal(run(graph, x), rounded(real, Y), err_msg=f"seed {SEED}")
 
 
+NOT_FINITE = {
+    "Conv": "y = Conv(x, w)",
+    "bias": "y = Conv(x, v, b)",
+    "Add": "y = Add(x, b)",
+    "Mul": "y = Mul(x, b)",
+    "BatchNormalization": "y = BatchNormalization(x, s, s, s, b)",
+}
+
+
+@pytest.mark.parametrize("name", NOT_FINITE)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(
+    name: str, value: float, model_file: ModelFile
+) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]>'
+        f"""g ({SHAPE} x) => (float[a, c, d, e] y)
+        <float[4, 4, 1, 1] w, float[4, 4, 1, 1] v, float[4] b, float[4] s = {{1, 1, 1, 1}}>
+        {{ {NOT_FINITE[name]} }}"""
+    )
+    for key, shape in (("w", (4, 4, 1, 1)), ("v", (4, 4, 1, 1)), ("b", (4,))):
+        values = np.ones(shape, np.float32)
+        if key != "v":
+            values.flat[-1] = value
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, key))
+    if name in ("Add", "Mul"):
+        model.graph.initializer[-1].dims[:] = [4, 1, 1]
+    (verdict,) = import_all(load_model(model_file(model)))
+    tensor = "w" if name == "Conv" else "b"
+    assert verdict.reason == f"expected finite constants, found NaN or infinity in {tensor!r}"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "want"),
+    [
+        ((-np.inf, np.inf), Clip()),
+        ((-1.5, np.inf), Clip(Fraction(-3, 2), None)),
+        ((-np.inf, 6.0), Clip(None, Fraction(6))),
+    ],
+)
+def test_infinity_bounds_nothing(
+    bounds: tuple[float, float], want: Clip, model_file: ModelFile
+) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]>'
+        f"g ({SHAPE} x) => ({SHAPE} y) <float l, float h> {{ y = Clip(x, l, h) }}"
+    )
+    for key, value in zip("lh", bounds, strict=True):
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array(value, np.float32), key)
+        )
+    (verdict,) = import_all(load_model(model_file(model)))
+    assert verdict.op == want
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{ a = Conv(x, w) b = Add(a, x) n = Mul(b, c) y = Relu(n) }",
+        (
+            "{ t = Transpose<perm = [0, 2, 3, 1]>(x) a = Add(t, v)"
+            "  y = Transpose<perm = [0, 3, 1, 2]>(a) }"
+        ),
+        "{ u = Reshape(x, r) a = Mul(u, d) y = Reshape(a, q) }",
+    ],
+)
+def test_constants_of_channels_behind_a_sum_and_behind_views(
+    body: str, model_file: ModelFile
+) -> None:
+    ones = ", ".join("1" if i % 5 == 0 else "0" for i in range(16))
+    graph = compiled(
+        model_file(
+            f"""g ({SHAPE} x) => ({SHAPE} y)
+            <float[4, 4, 1, 1] w = {{{ones}}}, {C4}, float[4] v = {{0.5, -2.0, 0.0, 1.3}},
+             float[4, 1] d = {{0.5, -2.0, 0.0, 1.3}}, int64[3] r = {{1, 4, 15}},
+             int64[4] q = {{1, 4, 3, 5}}> {body}"""
+        ),
+        lambda name: X if name == "x" else Y,
+    )
+    x = np.random.default_rng(SEED).integers(X.lo, X.hi + 1, (2, 1, 4, 3, 5))
+    real = np.array([int(v - X.zero_point) * X.step for v in x.ravel()], object).reshape(x.shape)
+    if "Conv" in body:
+        real = np.array(
+            [(int(v) - Y.zero_point) * Y.step for v in rounded(real, Y).ravel()], object
+        )
+        real = real.reshape(x.shape)
+        first = np.array([int(v - X.zero_point) * X.step for v in x.ravel()], object)
+        want = np.maximum((real + first.reshape(x.shape)) * channels(MUL), 0)
+    elif "Add" in body:
+        want = real + channels(MUL)
+    else:
+        want = real * channels(MUL)
+    np.testing.assert_array_equal(run(graph, x), rounded(want, Y), err_msg=f"seed {SEED}")
+
+
 def test_groups_become_one(model_file: ModelFile) -> None:
     rng = np.random.default_rng(SEED)
     w = rng.integers(-128, 128, (6, 2, 1, 1))
@@ -385,3 +481,21 @@ def test_every_width_has_exact_requantisers(bits: int, model_file: ModelFile) ->
     losses, _ = measure(source, graph, integers, samples)
     loss = losses[-1].sqnr_db
     assert loss is not None and loss > 5.5 * bits - 12, f"seed {SEED}"
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_float_layer_of_any_size_has_exact_requantisers(bits: int, model_file: ModelFile) -> None:
+    """256 channels of 256 steps come too near to a tie, were the slopes not ours to choose."""
+    rng = np.random.default_rng(SEED)
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]>'
+        """g (float[1, 256] x) => (float[1, 256] y)
+        <float[256, 256] w, float[256] b, float[256] f>
+        { a = Gemm(x, w, b) c = Mul(a, f) y = Relu(c) }"""
+    )
+    for name, shape in (("w", (256, 256)), ("b", (256,)), ("f", (256,))):
+        values = rng.normal(0, 0.1, shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    grid = QType(bits, False, 2.0 ** (4 - bits), 1 << (bits - 1))
+    graph = compiled(model_file(model), lambda name: grid, bits)
+    run(graph, rng.integers(grid.lo, grid.hi + 1, (4, 1, 256)))

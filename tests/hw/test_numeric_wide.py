@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midwire.hw.numeric import Affine, QType, RequantiseError, fit_requantiser
+from midwire.hw.numeric import Affine, QType, RequantiseError, eased, fit_requantiser
 
 POWERS = st.integers(-20, 6).map(lambda e: Fraction(2) ** e)
 FACTORS = st.builds(lambda k, p: k * p, st.integers(-255, 255), POWERS)
@@ -96,6 +96,35 @@ def test_channels_that_are_alike_are_fitted_once_and_stay_in_order() -> None:
     got = fit.apply(np.repeat(accs[:, None], 5, axis=1))
     for channel, kind in enumerate(kinds):
         np.testing.assert_array_equal(got[:, channel], [kind.exact([int(a)], out) for a in accs])
+
+
+def test_eased_slopes_have_a_requantiser_where_given_ones_have_none() -> None:
+    """An accumulator of 24 bits: of all the steps, one is too near to a tie."""
+    rng = np.random.default_rng(3)
+    out = QType(8, False, float(np.float32(0.0284)))
+    step = Fraction(float(np.float32(0.013)))
+    functions = [
+        Affine((Fraction(float(s)) * step,), Fraction(float(b)))
+        for s, b in zip(
+            rng.uniform(1e-5, 7e-5, 64).astype(np.float32),
+            rng.normal(0, 1, 64).astype(np.float32),
+            strict=True,
+        )
+    ]
+    functions.append(Affine((Fraction(1),), Fraction(3)))  # dead: its accumulator stands still
+    ranges = [((-(2**23), 2**23),)] * 64 + [((0, 0),)]
+    with pytest.raises(RequantiseError, match="no multiplier"):
+        fit_requantiser(functions, ranges, out)
+    changed = eased(functions, ranges, out)
+    for before, after in zip(functions, changed, strict=True):
+        assert abs(after.scales[0] / before.scales[0] - 1) < 2.0**-20
+        assert after.offset == before.offset
+    fit = fit_requantiser(changed, ranges, out)
+    accs = rng.integers(-(2**23), 2**23, 500)
+    got = fit.apply(np.repeat(accs[:, None], 65, axis=1))
+    for channel in range(0, 64, 8):
+        want = [changed[channel].exact([int(a)], out) for a in accs]
+        np.testing.assert_array_equal(got[:, channel], want)
 
 
 @pytest.mark.parametrize("scale", [Fraction(1, 3), Fraction(2**40 + 1, 2**41)])
