@@ -19,8 +19,9 @@ from amaranth.lib.wiring import In, Out
 
 from . import kernels
 from .kernels import Geometry
-from .numeric import IntArray, Requantiser, bits_for
-from .requantize import Range, Requantize
+from .numeric import IntArray, Requantiser
+from .requantize import Requantize
+from .shapes import Range, check_channels, check_fold, shape_of
 from .stream import Outlet, beat, beats
 from .timing import (
     DEPTHWISE_LATENCY,
@@ -63,7 +64,7 @@ class _Convolution(wiring.Component):
         self._passes = passes
         self._weight = Shape.cast(weight)
         self._weight_lanes = weight_lanes
-        self._accumulator = _accumulator_shape(accumulator)
+        self._accumulator = shape_of(accumulator)
         self._requantize = requantize
         self._pad_value = pad_value
         self._window = window
@@ -209,9 +210,9 @@ class Conv(_Convolution):
         rows: int | None = None,
         depth: int | None = None,
     ) -> None:
-        _check_fold("channels_in", channels_in, "simd", simd)
-        _check_fold("channels_out", channels_out, "pe", pe)
-        _check_channels(requantiser, channels_out)
+        check_fold("channels_in", channels_in, "simd", simd)
+        check_fold("channels_out", channels_out, "pe", pe)
+        check_channels("the convolution", requantiser, channels_out)
         self._channels = (channels_in, channels_out)
         self._pe = pe
         self._simd = simd
@@ -322,8 +323,8 @@ class Depthwise(_Convolution):
         rows: int | None = None,
         depth: int | None = None,
     ) -> None:
-        _check_fold("channels", channels, "lanes", lanes)
-        _check_channels(requantiser, channels)
+        check_fold("channels", channels, "lanes", lanes)
+        check_channels("the convolution", requantiser, channels)
         self._channels = channels
         self._lanes = lanes
         self._latency = DEPTHWISE_LATENCY
@@ -387,11 +388,6 @@ class Depthwise(_Convolution):
         return totals, 1
 
 
-def _accumulator_shape(ends: Range) -> Shape:
-    bits, signed = bits_for(*ends)
-    return Shape(bits, signed)
-
-
 def _product(a: Value, b: Value) -> Shape:
     """Exact shape of a product."""
     return (Value.cast(a) * Value.cast(b)).shape()
@@ -420,22 +416,6 @@ def _delayed(m: Any, value: Value, cycles: int, name: str) -> Value:
         m.d.sync += register.eq(value)
         value = register
     return value
-
-
-def _check_fold(what: str, channels: int, by: str, lanes: int) -> None:
-    if lanes < 1 or channels < 1 or channels % lanes:
-        raise ValueError(
-            f"{what} must be a multiple of {by}, but {channels} is not one of {lanes}; "
-            f"choose a {by} that divides it"
-        )
-
-
-def _check_channels(requantiser: Requantiser, channels: int) -> None:
-    if requantiser.channels != channels:
-        raise ValueError(
-            f"the requantiser has parameters for {requantiser.channels} channels, "
-            f"the convolution has {channels}"
-        )
 
 
 def _check_weights(weights: npt.NDArray[Any], expected: tuple[int, ...]) -> None:

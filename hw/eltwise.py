@@ -15,7 +15,8 @@ from amaranth.lib.wiring import In, Out
 
 from . import kernels
 from .numeric import IntArray, Requantiser
-from .requantize import Range, Requantize
+from .requantize import Requantize
+from .shapes import ends_of
 from .stream import Outlet, beat, beats
 from .timing import REQUANTISE_LATENCY, Edge, Schedule, outlet_depth
 
@@ -32,15 +33,9 @@ class _Eltwise(wiring.Component):
         xs: Sequence[Shape],
         out: Shape,
         requantiser: Requantiser,
-        ranges: Sequence[Range] | None,
         depth: int | None,
     ) -> None:
         shapes = [Shape.cast(x) for x in xs]
-        full = [_range(x) for x in shapes]
-        if ranges is not None:
-            for (low, high), (least, most) in zip(ranges, full, strict=True):
-                if low < least or high > most:
-                    raise ValueError(f"range {low} to {high} is wider than the input's shape")
         self._name = name
         self._ports = list(ports)
         self._lanes = lanes
@@ -48,7 +43,7 @@ class _Eltwise(wiring.Component):
         self._depth = outlet_depth(1, REQUANTISE_LATENCY) if depth is None else depth
         self._requantize = Requantize(
             requantiser,
-            full if ranges is None else ranges,
+            [ends_of(x) for x in shapes],
             lanes,
             self._out,
             f"{name}_requantize.hex",
@@ -104,7 +99,6 @@ class Scale(_Eltwise):
     lanes : channels of a beat
     x, out : shapes of an element
     requantiser : parameters for every channel
-    range : closed range of ``x``, default all of its shape
     depth : depth of the output FIFO, default just enough for full throughput
 
     Members
@@ -121,7 +115,6 @@ class Scale(_Eltwise):
         x: Shape,
         out: Shape,
         requantiser: Requantiser,
-        range: Range | None = None,  # noqa: A002
         depth: int | None = None,
     ) -> None:
         super().__init__(
@@ -131,7 +124,6 @@ class Scale(_Eltwise):
             xs=[x],
             out=out,
             requantiser=requantiser,
-            ranges=None if range is None else [range],
             depth=depth,
         )
 
@@ -150,7 +142,6 @@ class Add(_Eltwise):
     Parameters
     ----------
     a, b : shapes of an element of either input
-    ranges : closed ranges of ``a`` and ``b``, default all of their shapes
 
     The others are those of :class:`Scale`.
 
@@ -169,7 +160,6 @@ class Add(_Eltwise):
         b: Shape,
         out: Shape,
         requantiser: Requantiser,
-        ranges: Sequence[Range] | None = None,
         depth: int | None = None,
     ) -> None:
         super().__init__(
@@ -179,7 +169,6 @@ class Add(_Eltwise):
             xs=[a, b],
             out=out,
             requantiser=requantiser,
-            ranges=ranges,
             depth=depth,
         )
 
@@ -190,9 +179,3 @@ class Add(_Eltwise):
     def timing(self, schedule: Schedule, a: Edge, b: Edge, o: Edge) -> None:
         """Add the timing process of this component between three edges."""
         schedule.stream(self._name, [a, b], o, latency=REQUANTISE_LATENCY, depth=self._depth)
-
-
-def _range(shape: Shape) -> Range:
-    if shape.signed:
-        return -(1 << (shape.width - 1)), (1 << (shape.width - 1)) - 1
-    return 0, (1 << shape.width) - 1

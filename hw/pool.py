@@ -14,8 +14,9 @@ from amaranth.lib.wiring import In, Out
 
 from . import kernels
 from .kernels import Geometry
-from .numeric import IntArray, Requantiser, bits_for
+from .numeric import IntArray, Requantiser
 from .requantize import Requantize
+from .shapes import check_channels, check_fold, ends_of, shape_of
 from .stream import Outlet, beat, beats
 from .timing import Edge, Schedule, outlet_depth, pool_latency
 from .window import Window
@@ -66,27 +67,19 @@ class Pool(wiring.Component):
     ) -> None:
         if mode not in ("max", "sum"):
             raise ValueError(f"mode must be 'max' or 'sum', not {mode!r}")
-        if lanes < 1 or channels < 1 or channels % lanes:
-            raise ValueError(
-                f"channels must be a multiple of lanes, but {channels} is not one of {lanes}; "
-                "choose lanes that divide it"
-            )
-        if requantiser is not None and requantiser.channels != channels:
-            raise ValueError(
-                f"the requantiser has parameters for {requantiser.channels} channels, "
-                f"the pool has {channels}"
-            )
+        check_fold("channels", channels, "lanes", lanes)
+        if requantiser is not None:
+            check_channels("the pool", requantiser, channels)
         x = Shape.cast(x)
-        low = -(1 << (x.width - 1)) if x.signed else 0
-        high = (1 << (x.width - 1 if x.signed else x.width)) - 1
+        low, high = ends_of(x)
         count = 1 if mode == "max" else geometry.taps
-        bits, signed = bits_for(low * count, high * count)
+        span = (low * count, high * count)
         self._name = name
         self._geometry = geometry
         self._mode: Mode = mode
         self._folds = channels // lanes
         self._lanes = lanes
-        self._accumulator = Shape(bits, signed)
+        self._accumulator = shape_of(span)
         self._pad_value = pad_value
         self._latency = pool_latency(requantiser is not None)
         self._window = Window(
@@ -113,7 +106,7 @@ class Pool(wiring.Component):
             self._out = Shape.cast(out)
             self._requantize = Requantize(
                 requantiser,
-                [(low * count, high * count)],
+                [span],
                 lanes,
                 self._out,
                 f"{name}_requantize.hex",

@@ -14,10 +14,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .numeric import IntArray, Requantiser, bits_for
+from .shapes import Range, shape_of
 from .timing import REQUANTISE_LATENCY
 from .weights import Rom, pack_fields
-
-Range = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class _Field:
 
     @property
     def shape(self) -> Shape:
-        return _shape((int(self.values.min()), int(self.values.max())))
+        return shape_of((int(self.values.min()), int(self.values.max())))
 
 
 class Requantize(wiring.Component):
@@ -107,7 +106,7 @@ class Requantize(wiring.Component):
                 "valid": In(1),
                 "final": In(1),
                 **{
-                    f"acc{t}": In(data.ArrayLayout(_shape(r), lanes))
+                    f"acc{t}": In(data.ArrayLayout(shape_of(r), lanes))
                     for t, r in enumerate(self._ranges)
                 },
                 "o_valid": Out(1),
@@ -152,7 +151,7 @@ class Requantize(wiring.Component):
             r.multiplier.T.astype(object), self._ranges, strict=True
         ):
             ends = np.stack([multiplier * low, multiplier * high])
-            product_shapes.append(_shape((int(ends.min()), int(ends.max()))))
+            product_shapes.append(shape_of((int(ends.min()), int(ends.max()))))
             least, most = least + ends.min(axis=0), most + ends.max(axis=0)
         sums = int(least.min()), int(most.max())
         floors = sums[0] >> r.shift, sums[1] >> r.shift
@@ -174,14 +173,14 @@ class Requantize(wiring.Component):
                 m.d.sync += product.eq(getattr(self, f"acc{t}")[lane] * fields[f"multiplier{t}"])
                 terms.append(product)
             offset = _late(m, fields["offset"], 1, f"offset_{lane}")
-            total = Signal(_shape(sums), name=f"total_{lane}")
+            total = Signal(shape_of(sums), name=f"total_{lane}")
             m.d.sync += total.eq(sum(terms[1:], terms[0]) + offset)
 
-            y = Signal(_shape(floors), name=f"floor_{lane}")
+            y = Signal(shape_of(floors), name=f"floor_{lane}")
             m.d.comb += y.eq(total >> r.shift)
             even = y
             if r.tie:
-                even = Signal(_shape(rounded), name=f"even_{lane}")
+                even = Signal(shape_of(rounded), name=f"even_{lane}")
                 odd = y[0] ^ r.parity
                 m.d.comb += even.eq(y - (odd & (total.as_unsigned()[: r.shift] < r.tie)))
             result = even
@@ -218,12 +217,6 @@ class Requantize(wiring.Component):
         for lane, fields in enumerate(values):
             fields.update({f.name: getattr(word[lane], f.name) for f in stored})
         return values
-
-
-def _shape(ends: Range) -> Shape:
-    """Narrowest shape of a range."""
-    bits, signed = bits_for(*ends)
-    return Shape(bits, signed)
 
 
 def _late(m: Any, value: Value, cycles: int, name: str) -> Value:

@@ -26,6 +26,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .kernels import Geometry
+from .shapes import ends_of
 from .stream import beats
 from .timing import window_rows
 
@@ -91,7 +92,7 @@ class Window(wiring.Component):
                 f"a window of {least} rows needs at least that many in memory, not {rows}"
             )
         self._shape = Shape.cast(shape)
-        low, high = _ends(self._shape)
+        low, high = ends_of(self._shape)
         if geometry.padded and not low <= pad_value <= high:
             raise ValueError(f"pad_value must lie in [{low}, {high}], not {pad_value!r}")
         self._lanes = lanes
@@ -314,12 +315,6 @@ class Window(wiring.Component):
                 pixel_x.eq(next_x),
             ]
         return (tap_y < 0) | (tap_y >= g.height) | (tap_x < 0) | (tap_x >= g.width)
-
-
-def _ends(shape: Shape) -> tuple[int, int]:
-    if shape.signed:
-        return -(1 << (shape.width - 1)), (1 << (shape.width - 1)) - 1
-    return 0, (1 << shape.width) - 1
 
 
 def _counter(m: Any, name: str, count: int, enable: Value) -> Value:

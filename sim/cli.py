@@ -14,7 +14,6 @@ import typer
 
 from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
-from ..hw.errors import DataError
 
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Folder that compile wrote.")
@@ -66,18 +65,15 @@ def run(
 ) -> None:
     """Run the slice over samples and write its dequantised outputs."""
     from ..hw.npz import read_npz
-    from .execute import execute
+    from .execute import backend_named, execute
     from .vectors import wire_inputs
 
     console = Console(as_json)
-    if backend not in ("rtl", "reference"):
-        raise DataError(
-            "unknown backend", expected="rtl or reference", found=repr(backend), where="--backend"
-        )
+    chosen = backend_named(backend)
     loaded = Bundle.load(bundle)
     wires = wire_inputs(loaded, read_npz(inputs), str(inputs))
     with console.phases() as report:
-        done = execute(loaded, wires, backend=backend, progress=report)  # type: ignore[arg-type]
+        done = execute(loaded, wires, backend=chosen, progress=report)
     _write_npz(output, done.outputs)
     console.result(
         {

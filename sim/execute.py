@@ -46,6 +46,26 @@ class Execution:
         return None if self.cycles is None else self.cycles / max(self.seconds, 1e-9)
 
 
+def backend_named(name: str) -> Backend:
+    """The backend of a name.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    backends: dict[str, Backend] = {"rtl": "rtl", "reference": "reference"}
+    if name in backends:
+        return backends[name]
+    raise DataError(
+        "unknown backend",
+        where="--backend",
+        expected="rtl or reference",
+        found=repr(name),
+        remedy="Choose one of them; both give the same bits",
+    )
+
+
 def execute(
     bundle: Bundle,
     wires: list[AnyArray],
@@ -53,20 +73,14 @@ def execute(
     backend: Backend = "rtl",
     progress: Report | None = None,
 ) -> Execution:
-    """Run wire tensors (N, elements), one array an input.
-
-    Raises
-    ------
-    DataError
-        If the backend is not known.
-    """
+    """Run wire tensors (N, elements), one array an input."""
     say = progress or (lambda what, done, total: None)
     cycles: int | None = None
     if backend == "reference":
         reference = Reference.of_bundle(bundle)
         started = time.monotonic()
         results: list[AnyArray] = list(reference.run_wire(wires))
-    elif backend == "rtl":
+    else:
         library = build_model(
             bundle.slice_verilog,
             "midwire_slice",
@@ -83,10 +97,6 @@ def execute(
             spec.of_frames(output)
             for output, spec in zip(run.outputs, bundle.manifest.outputs, strict=True)
         ]
-    else:
-        raise DataError(
-            "unknown backend", expected="rtl or reference", found=repr(backend), where="--backend"
-        )
     seconds = time.monotonic() - started
     outputs = {
         f"out{i}": np.stack([spec.from_wire(w) for w in result])

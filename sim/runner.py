@@ -13,6 +13,7 @@ import contextlib
 import io
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def run_bench(
     """
     if seed is None:
         seed = random.SystemRandom().randrange(1 << 32)
-    print(f"bench of {top}: seed {seed}")  # noqa: T201
+    sys.stdout.write(f"bench of {top}: seed {seed}\n")
     vectors: dict[str, Any] = {}
     for side, ports in (("in", inputs), ("out", expected)):
         for index, frames in enumerate(ports):
