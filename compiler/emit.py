@@ -59,8 +59,8 @@ def emit(
         "rtl/mw_rom.v": _packaged("verilog/mw_rom.v"),
         "test_bundle.py": _packaged("templates/test_bundle.py"),
         "slice.onnx": _onnx(slice_model(qgraph)),
-        "edge.onnx": _onnx(edge_model(source, selection, flow.inputs)),
-        "cloud.onnx": _onnx(cloud_model(source, selection, flow.outputs)),
+        "edge.onnx": _onnx(edge_model(source, flow.inputs)),
+        "cloud.onnx": _onnx(cloud_model(source, flow.outputs)),
         "original.onnx": _onnx(middle_model(source, selection)),
         "program.npz": _npz(arrays),
     }

@@ -31,21 +31,18 @@ _PART_OPSET = 13
 """Opset of parts that have no node of the model, and of those that must be raised."""
 
 
-def edge_model(
-    source: Source, selection: Selection, input_specs: Sequence[TensorSpec]
-) -> onnx.ModelProto:
+def edge_model(source: Source, input_specs: Sequence[TensorSpec]) -> onnx.ModelProto:
     """The nodes before the slice, then quantisation and stream order (rules P1 to P3).
 
     A tensor that a DequantizeLinear has just made is taken before it, as integers. Any other float
     tensor is quantised in double: the quotient of two float32 values is either a tie or far enough
-    from one for double, so this rounds as rule N3 does.
+    from one for double, so this rounds as rule N3 does. The cuts are the names of the specs.
 
     Raises
     ------
     ModelError
         If the model uses the wire's names itself, or cannot be brought to an opset with rounding.
     """
-    del selection  # the cuts are the names of the specs
     wires = [f"wire_in{index}" for index in range(len(input_specs))]
     _check_names(source, wires)
     taken = [_before_dequantise(source, spec) for spec in input_specs]
@@ -63,9 +60,7 @@ def edge_model(
     return _finish(source, model, emitter.nodes, emitter.initialisers, inputs, outputs)
 
 
-def cloud_model(
-    source: Source, selection: Selection, output_specs: Sequence[TensorSpec]
-) -> onnx.ModelProto:
+def cloud_model(source: Source, output_specs: Sequence[TensorSpec]) -> onnx.ModelProto:
     """ONNX order and dequantisation, then the nodes after the slice (rules P1 to P3).
 
     Raises
@@ -73,7 +68,6 @@ def cloud_model(
     ModelError
         If the model uses the wire's names itself.
     """
-    del selection
     wires = [f"wire_out{index}" for index in range(len(output_specs))]
     _check_names(source, wires)
     nodes = _collect(source, source.outputs, {spec.name for spec in output_specs})

@@ -23,6 +23,7 @@ from ..hw.bundle import Step
 from ..hw.numeric import MAX_EXACT_DOUBLE, QType
 from ..hw.tensor import AnyArray
 from .ir.quant import QGraph, QTensor, steps_of
+from .source import elem_type_of
 
 OPSET = 17
 
@@ -81,7 +82,7 @@ def slice_model(graph: QGraph) -> onnx.ModelProto:
             [values[root]],
             [f"wire_out{index}"],
             f"wire_out{index}",
-            to=_element(tensor.qtype),
+            to=elem_type_of(tensor.qtype.wire_dtype),
         )
         writer.nodes.append(cast)
         outputs.append(_info(f"wire_out{index}", tensor))
@@ -102,13 +103,9 @@ def slice_model(graph: QGraph) -> onnx.ModelProto:
     return model
 
 
-def _element(qtype: QType) -> int:
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(qtype.wire_dtype)))
-
-
 def _info(name: str, tensor: QTensor) -> onnx.ValueInfoProto:
     size = int(np.prod(tensor.shape))
-    return helper.make_tensor_value_info(name, _element(tensor.qtype), [size])
+    return helper.make_tensor_value_info(name, elem_type_of(tensor.qtype.wire_dtype), [size])
 
 
 Sources = Sequence[tuple[str, QType]]

@@ -29,12 +29,10 @@ import numpy.typing as npt
 import onnx
 
 from ...hw.numeric import Affine, IntArray, QType
-from ...hw.tensor import Layout
+from ...hw.tensor import AnyArray, Layout
 
 if TYPE_CHECKING:
     from ..ir.quant import Core, QTensor
-
-AnyArray = npt.NDArray[Any]
 
 
 class Unsupported(Exception):
@@ -124,7 +122,8 @@ def one_axis(constant: Const) -> Const:
 
 
 class ImportContext(Protocol):
-    """What an import rule may ask about the model (implemented by ``frontend``)."""
+    """What an import rule may ask about the model (implemented by
+    :class:`~..constants.Context`)."""
 
     opset: int
 

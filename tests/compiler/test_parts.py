@@ -76,12 +76,12 @@ def image(seed: int = 1) -> Array:
 def test_edge_quantises_as_the_bundle_does(
     model_file: ModelFile, run_onnx: RunOnnx, bits: int, signed: bool
 ) -> None:
-    source, selection = parts_of(model_file(FLOAT), "x", "d")
+    source, _ = parts_of(model_file(FLOAT), "x", "d")
     rng = np.random.default_rng(bits)
     for zero_point in (0, 1):
         scale = rng.uniform(0.01, 3)
         border = spec(source, "x", grid(bits, signed, scale, zero_point))
-        edge = edge_model(source, selection, [border])
+        edge = edge_model(source, [border])
         # Ties, in float32, and what lies next to them; then values out of range.
         ties = (rng.integers(-(1 << bits), 1 << bits, 60) + 0.5).astype(np.float32)
         ties = ties * np.float32(scale)
@@ -95,9 +95,9 @@ def test_edge_quantises_as_the_bundle_does(
 
 @pytest.mark.parametrize("opset", [7, 8, 10, 11, 13, 17, 21])
 def test_edge_of_any_opset(model_file: ModelFile, run_onnx: RunOnnx, opset: int) -> None:
-    source, selection = parts_of(model_file(FLOAT, opset), "b", "d")
+    source, _ = parts_of(model_file(FLOAT, opset), "b", "d")
     border = spec(source, "b", grid(8, True, 0.02, -3))
-    edge = edge_model(source, selection, [border])
+    edge = edge_model(source, [border])
     assert [output.name for output in edge.graph.output] == ["wire_in0"]
     assert "c" in {tensor.name for tensor in edge.graph.initializer}
     x = image()
@@ -110,7 +110,7 @@ def test_edge_takes_the_integers_before_a_dequantiser(
 ) -> None:
     source, selection = parts_of(model_file(QDQ), "b", "e")
     qtype = selection.graph.qtypes["b"]
-    edge = edge_model(source, selection, [spec(source, "b", qtype)])
+    edge = edge_model(source, [spec(source, "b", qtype)])
     assert "DequantizeLinear" not in {node.op_type for node in edge.graph.node}
     x = image()
     wire = run_onnx(edge, {"x": x})["wire_in0"]
@@ -119,16 +119,16 @@ def test_edge_takes_the_integers_before_a_dequantiser(
 
 
 def test_edge_keeps_a_dequantiser_of_another_grid(model_file: ModelFile) -> None:
-    source, selection = parts_of(model_file(QDQ), "b", "e")
-    edge = edge_model(source, selection, [spec(source, "b", grid(4, True, 0.5, 0))])
+    source, _ = parts_of(model_file(QDQ), "b", "e")
+    edge = edge_model(source, [spec(source, "b", grid(4, True, 0.5, 0))])
     assert "DequantizeLinear" in {node.op_type for node in edge.graph.node}
 
 
 def test_stream_order(model_file: ModelFile, run_onnx: RunOnnx) -> None:
-    source, selection = parts_of(model_file(FLOAT), "x", "d")
+    source, _ = parts_of(model_file(FLOAT), "x", "d")
     for perm in ((0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2), (3, 2, 1, 0)):
         border = spec(source, "x", grid(8, True, 0.05, 0), perm)
-        edge = edge_model(source, selection, [border])
+        edge = edge_model(source, [border])
         moved = "Transpose" in {node.op_type for node in edge.graph.node}
         assert moved == (perm != (0, 1, 2, 3))
         wire = run_onnx(edge, {"x": image()})["wire_in0"]
@@ -146,9 +146,9 @@ def test_cloud_dequantises_as_the_bundle_does(
 ) -> None:
     # Softmax before opset 13 flattens all axes behind its own: put a plain operator there.
     text = FLOAT.replace("Softmax<axis = 2>(d)", "Neg(d)")
-    source, selection = parts_of(model_file(text, opset), "x", "b")
+    source, _ = parts_of(model_file(text, opset), "x", "b")
     border = spec(source, "b", grid(bits, signed, 0.04, 2))
-    cloud = cloud_model(source, selection, [border])
+    cloud = cloud_model(source, [border])
     assert [value.name for value in cloud.graph.input] == ["wire_out0"]
     qtype = border.qtype
     integers = np.random.default_rng(2).integers(qtype.lo, qtype.hi + 1, border.elements)
@@ -162,7 +162,7 @@ def test_cloud_that_is_empty(model_file: ModelFile, run_onnx: RunOnnx) -> None:
     source, selection = parts_of(model_file(text, 8), None, None)
     assert selection.cloud == ()
     border = spec(source, "y", grid(8, True, 0.5, 1))
-    cloud = cloud_model(source, selection, [border])
+    cloud = cloud_model(source, [border])
     wire = np.arange(-30, 30, dtype=np.int8)
     y = run_onnx(cloud, {"wire_out0": wire})["y"]
     assert y.dtype == np.float32
@@ -173,7 +173,7 @@ def test_cloud_of_an_integer_output(model_file: ModelFile, run_onnx: RunOnnx) ->
     text = QDQ.replace("QuantizeLinear(f, r, u)", "QuantizeLinear(e, r, u)")
     source, selection = parts_of(model_file(text), "d", "y")
     border = spec(source, "y", selection.graph.qtypes["y"])
-    cloud = cloud_model(source, selection, [border])
+    cloud = cloud_model(source, [border])
     wire = np.arange(60, dtype=np.uint8)
     y = run_onnx(cloud, {"wire_out0": wire})["y"]
     assert y.dtype == np.uint8
@@ -181,9 +181,9 @@ def test_cloud_of_an_integer_output(model_file: ModelFile, run_onnx: RunOnnx) ->
 
 
 def test_parts_hold_only_their_own_weights(model_file: ModelFile) -> None:
-    source, selection = parts_of(model_file(FLOAT), "b", "m")
-    edge = edge_model(source, selection, [spec(source, "b", grid(8, True, 0.5))])
-    cloud = cloud_model(source, selection, [spec(source, "m", grid(8, True, 0.5))])
+    source, _ = parts_of(model_file(FLOAT), "b", "m")
+    edge = edge_model(source, [spec(source, "b", grid(8, True, 0.5))])
+    cloud = cloud_model(source, [spec(source, "m", grid(8, True, 0.5))])
     assert "t" not in {tensor.name for tensor in edge.graph.initializer}
     assert "c" not in {tensor.name for tensor in cloud.graph.initializer}
 
@@ -200,9 +200,9 @@ def test_folded_shapes_become_constants(model_file: ModelFile, run_onnx: RunOnnx
       s = Sin(r)
       y = Reshape(s, target) }
     """
-    source, selection = parts_of(model_file(text), "x", "r")
+    source, _ = parts_of(model_file(text), "x", "r")
     border = spec(source, "r", grid(8, False, 0.02))
-    cloud = cloud_model(source, selection, [border])
+    cloud = cloud_model(source, [border])
     assert {node.op_type for node in cloud.graph.node} >= {"Sin", "Reshape"}
     assert "Shape" not in {node.op_type for node in cloud.graph.node}
     wire = np.arange(60, dtype=np.uint8)
@@ -212,10 +212,10 @@ def test_folded_shapes_become_constants(model_file: ModelFile, run_onnx: RunOnnx
 
 def test_names_that_clash(model_file: ModelFile) -> None:
     text = FLOAT.replace("a = Add", "wire_in0 = Add").replace("Relu(a)", "Relu(wire_in0)")
-    source, selection = parts_of(model_file(text), "x", "d")
+    source, _ = parts_of(model_file(text), "x", "d")
     border = spec(source, "x", grid(8, True, 0.5))
     with pytest.raises(ModelError) as caught:
-        edge_model(source, selection, [border])
+        edge_model(source, [border])
     assert str(caught.value) == (
         "tensor 'wire_in0': the model uses a name that midwire needs for itself; expected no "
         "tensor called wire_in..., wire_out... or midwire/...; found 'wire_in0'. Rename the "
@@ -233,11 +233,11 @@ def joined(
     (i,), (o,) = selection.inputs, selection.outputs
     inputs = spec(source, i, selection.graph.qtypes[i])
     outputs = spec(source, o, selection.graph.qtypes[o])
-    wire = run_onnx(edge_model(source, selection, [inputs]), feed)["wire_in0"]
+    wire = run_onnx(edge_model(source, [inputs]), feed)["wire_in0"]
     integers = inputs.layout.from_stream(wire, inputs.shape)
     real = integers if inputs.is_integer else inputs.from_wire(wire)
     middle = run_onnx(middle_model(source, selection), {i: real})[o]
-    cloud = cloud_model(source, selection, [outputs])
+    cloud = cloud_model(source, [outputs])
     return run_onnx(cloud, {"wire_out0": outputs.to_wire(middle)})
 
 
