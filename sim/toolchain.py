@@ -90,13 +90,16 @@ class Check:
     found : str
         What was found: a version, or why not.
     remedy : str
-        How to get it; empty if `ok`.
+        How to get it; empty if `ok`, or if `found` says it.
+    optional : bool
+        Whether the main job can do without.
     """
 
     name: str
     ok: bool
     found: str
     remedy: str = ""
+    optional: bool = False
 
 
 def find_verilator() -> Verilator:
@@ -202,12 +205,12 @@ def doctor() -> list[Check]:
         checks.append(Check("C++ compiler", True, f"{compiler.version} ({command})"))
     except ToolchainError as error:
         checks.append(Check("C++ compiler", False, str(error), COMPILER_REMEDY))
-    obstacle = bench_obstacle()
+    name, obstacle = "cocotb benches (optional)", bench_obstacle()
     if obstacle is None:
-        version = importlib.metadata.version("cocotb")
-        checks.append(Check("cocotb benches (optional)", True, f"cocotb {version}"))
+        found = f"cocotb {importlib.metadata.version('cocotb')}"
+        checks.append(Check(name, True, found, optional=True))
     else:
-        checks.append(Check("cocotb benches (optional)", False, obstacle, BENCH_REMEDY))
+        checks.append(Check(name, False, obstacle, optional=True))
     return checks
 
 

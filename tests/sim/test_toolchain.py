@@ -107,6 +107,7 @@ def test_obstacles_to_benches(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checks = toolchain.doctor()
     assert [check.ok for check in checks] == [True, False, False]
+    assert [check.optional for check in checks] == [False, False, True]
     assert checks[1].remedy == toolchain.COMPILER_REMEDY
 
 
