@@ -218,10 +218,17 @@ def _largest(
             "no slice with multiply-accumulates can be compiled",
             where=" ".join([source.name, *ends_given]),
             expected="supported nodes with work to do between two cuts",
-            found=_reasons(bad) if bad else f"{len(cuts.cuts)} cuts, none of them usable",
+            found=_reasons(bad) if bad else _idle(len(begins), start, end),
             remedy="midwire inspect lists every node and every cut",
         )
     return best[2], best[3]
+
+
+def _idle(count: int, start: Cut | None, end: Cut | None) -> str:
+    """Why no pair of cuts has work between them, where every node is supported."""
+    if start is None and end is None:
+        return f"{count} usable cut{'' if count == 1 else 's'}"
+    return f"no multiply-accumulates {'behind' if end is None else 'before'} that tensor"
 
 
 def _selection(

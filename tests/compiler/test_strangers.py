@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 
 from midwire.compiler.calibrate import calibrate
+from midwire.compiler.errors import CutError
 from midwire.compiler.frontend import load_model
 from midwire.compiler.grids import DYADIC_ABOVE, choose_qtype
 from midwire.compiler.ir.quant import QGraph, steps_of
@@ -499,3 +500,22 @@ def test_a_float_layer_of_any_size_has_exact_requantisers(bits: int, model_file:
     grid = QType(bits, False, 2.0 ** (4 - bits), 1 << (bits - 1))
     graph = compiled(model_file(model), lambda name: grid, bits)
     run(graph, rng.integers(grid.lo, grid.hi + 1, (4, 1, 256)))
+
+
+def test_a_side_of_a_cut_without_work_is_called_so(model_file: ModelFile) -> None:
+    ones = ", ".join("1" * 16)
+    source = load_model(
+        model_file(
+            f"g ({SHAPE} x) => ({SHAPE} y) <float[4, 4, 1, 1] w = {{{ones}}}>"
+            "{ r = Relu(x) c = Conv(r, w) y = Relu(c) }"
+        )
+    )
+    sentence = (
+        "expected supported nodes with work to do between two cuts; "
+        "found no multiply-accumulates {} that tensor. "
+        "midwire inspect lists every node and every cut."
+    )
+    with pytest.raises(CutError, match=f"{sentence.format('behind')}$"):
+        select(source, import_all(source), from_="c")
+    with pytest.raises(CutError, match=f"{sentence.format('before')}$"):
+        select(source, import_all(source), to="r")
