@@ -7,9 +7,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,16 +213,12 @@ def write_often(folder: Path, name: str, times: int) -> None:
 
 def test_two_writers_leave_a_whole_bundle(tmp_path: Path) -> None:
     folder = tmp_path / "known.mw"
-    # Fresh processes: forking one with threads is not safe.
-    context = multiprocessing.get_context("spawn")
+    # Fresh processes that run this file: forking one with threads is not safe.
     writers = [
-        context.Process(target=write_often, args=(folder, name, 300)) for name in ("left", "right")
+        subprocess.Popen([sys.executable, __file__, str(folder), name, "300"])
+        for name in ("left", "right")
     ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
-    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert [writer.wait(120) for writer in writers] == [0, 0]
     bundle = Bundle.load(folder)
     assert bundle.path("rtl/w.hex").read_text() == bundle.manifest.name
     assert [path.name for path in tmp_path.iterdir()] == ["known.mw"]
@@ -268,3 +265,7 @@ def test_an_interrupted_writer_leaves_a_whole_bundle_or_none(
     if owner is not shutil:
         assert [path.name for path in tmp_path.iterdir()] in ([], ["known.mw"])
     assert write_bundle(folder, manifest(name="again"), FILES).manifest.name == "again"
+
+
+if __name__ == "__main__":
+    write_often(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
