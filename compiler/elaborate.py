@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..hw.convert import to_verilog
 from ..hw.stream import AxisTop, Fifo, beat, beats
 from .ir.dataflow import Channel, Dataflow, Port
 
@@ -75,4 +75,4 @@ def slice_verilog(flow: Dataflow) -> str:
     inputs = [f"i{k}" for k in range(len(flow.inputs))]
     outputs = [f"o{k}" for k in range(len(flow.outputs))]
     top = AxisTop(core, inputs, outputs)
-    return verilog.convert(top, name=SLICE_MODULE, emit_src=False, strip_internal_attrs=True)
+    return to_verilog(top, SLICE_MODULE, strip_internal_attrs=True)

@@ -18,7 +18,9 @@ from __future__ import annotations
 import ast
 import signal
 import sys
+import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -32,6 +34,9 @@ from .process import die_with_parent
 
 GROUP = "midwire.commands"
 """Entry-point group of the sub-commands."""
+
+CLEANUP_SECONDS = 10.0
+"""How long after an interrupt the next one is ignored."""
 
 
 def commands() -> dict[str, metadata.EntryPoint]:
@@ -105,16 +110,41 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
         app.command(chosen)(found[chosen].load())
     else:
         for name, point in found.items():
-            app.command(name)(_listed(summary(point)))
+            line = summary(point)
+            app.command(name, short_help=line)(_listed(line))  # whole, where click would cut it
     return app
 
 
-_interrupted: list[int] = []
+def _run(given: Sequence[str]) -> Any:
+    """What the chosen command returns."""
+    try:
+        return build_app(given)(list(given), standalone_mode=False, prog_name="midwire")
+    except BaseException:
+        _quiet()
+        raise
+
+
+def _quiet() -> None:
+    # Amaranth warns of every component that was created and not elaborated: after an error or an
+    # interrupt in the middle of the work these are many, and say nothing.
+    warnings.simplefilter("ignore")
+
+
+_interrupted: list[float] = []
 
 
 def _interrupt(number: int, frame: object) -> None:
-    _interrupted.append(number)
+    if _interrupted and time.monotonic() - _interrupted[-1] < CLEANUP_SECONDS:
+        return  # a second Ctrl-C must not interrupt what the first one has set going
+    _interrupted.append(time.monotonic())
+    _quiet()
     raise KeyboardInterrupt
+
+
+def _interrupted_status(as_json: bool) -> int:
+    if not as_json:  # whoever reads JSON has the exit status; a node's parent would show the line
+        sys.stderr.write("interrupted\n")
+    return INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     as_json = "--json" in given
     try:
-        status: Any = build_app(given)(given, standalone_mode=False, prog_name="midwire")
+        status = _run(given)
     except MidwireError as error:
         report_error(error, as_json=as_json)
         return FAILURE
@@ -137,13 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report_error(error, as_json=as_json, message=f"{text}. See: {command} --help.")
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return _interrupted_status(as_json)
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
         return FAILURE
     except Exception as error:
         if _interrupted:  # an import, say, that turned the interrupt into an error of its own
-            return INTERRUPTED
+            return _interrupted_status(as_json)
         # A defect of ours: the trace says where, and a reader of JSON still gets an object.
         traceback.print_exc()
         report_error(
@@ -153,6 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "above say where it happened.",
         )
         return FAILURE
+    if status == INTERRUPTED:  # typer's own view of a KeyboardInterrupt
+        return _interrupted_status(as_json)
     return status if isinstance(status, int) else SUCCESS
 
 

@@ -24,11 +24,11 @@ room.
 
 from __future__ import annotations
 
-from amaranth.back import verilog
 from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..convert import to_verilog
 from ..csr import ADDRESS_BITS
 from ..stream import Fifo
 from .arbiter import Arbiter
@@ -256,4 +256,4 @@ def nic_verilog(
     It instantiates ``midwire_slice``, which is another file.
     """
     nic = build_nic(in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes, width=width)
-    return verilog.convert(nic, name="midwire_nic", emit_src=False)
+    return to_verilog(nic, "midwire_nic")

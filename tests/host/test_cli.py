@@ -107,6 +107,18 @@ def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[s
     )
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_an_interrupt_is_status_130_and_a_line(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(path: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("midwire.host.cloud.Bundle.load", interrupted)
+    assert cli.main(["cloud", "x", *flags]) == 130
+    assert capsys.readouterr() == ("", "" if flags else "interrupted\n")
+
+
 def test_a_defect_of_ours_is_still_an_object(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -101,6 +101,20 @@ def test_whatever_ends_up_ends_its_children(
     assert wait_for_the_end_of(pid)
 
 
+def test_a_second_interrupt_lets_the_first_one_finish(bundle: Bundle, tmp_path: Path) -> None:
+    topology = tmp_path / "topology.toml"
+    topology.write_text(f'bundle = "{bundle.root}"\n')
+    with midwire("up", str(topology)) as process:
+        pid = next(lines(process))["nodes"]["cloud"]["pid"]
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        process.wait(20)
+        assert process.stderr is not None and process.stderr.read() == ""
+    assert process.returncode == 130
+    assert wait_for_the_end_of(pid)
+
+
 def test_a_killed_node_ends_up_with_an_error(bundle: Bundle, tmp_path: Path) -> None:
     topology = tmp_path / "topology.toml"
     topology.write_text(f'bundle = "{bundle.root}"\n')
