@@ -60,11 +60,19 @@ class Options:
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 16:
             raise ModelError(
-                "unusable bit width", where="--bits", expected="2 to 16", found=str(self.bits)
+                "unusable bit width",
+                where="--bits",
+                expected="2 to 16",
+                found=str(self.bits),
+                remedy="8 suits most models",
             )
         if self.rate is not None and not self.rate > 0:
             raise ModelError(
-                "unusable rate", where="--rate", expected="more than 0 Hz", found=str(self.rate)
+                "unusable rate",
+                where="--rate",
+                expected="more than 0 Hz",
+                found=str(self.rate),
+                remedy="Leave it out for the default",
             )
 
 

@@ -16,8 +16,8 @@ import typer
 
 from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
-from ..hw.errors import DataError
 from ..hw.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
+from ..hw.npz import write_npz
 from ..hw.tensor import AnyArray
 from .client import EdgeClient, Outcome, Request
 from .parts import describe, random_samples, read_samples
@@ -105,16 +105,7 @@ def _write(path: Path, outcomes: Sequence[Outcome]) -> None:
     arrays: dict[str, AnyArray] = {"sample": np.array([o.request.tag[0] for o in good], np.int64)}
     for i, name in enumerate(good[0].outputs or {} if good else {}):
         arrays[f"out{i}"] = np.stack([(o.outputs or {})[name] for o in good])
-    try:
-        with path.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise DataError(
-            "cannot be written",
-            where=str(path),
-            expected="a file in an existing folder",
-            found=error.strerror or str(error),
-        ) from error
+    write_npz(path, arrays)
 
 
 def edge(

@@ -115,6 +115,7 @@ def read_samples(path: Path, part: Part) -> list[AnyArray]:
             where=str(path),
             expected="keys in0, in1, ... or the names of the inputs",
             found=", ".join(keys) or "no keys",
+            remedy="Save it with numpy.savez(path, in0=samples)",
         )
     samples = [arrays[name] for name, _, _ in part.inputs]
     for (name, shape, _), array in zip(part.inputs, samples, strict=True):
@@ -124,10 +125,15 @@ def read_samples(path: Path, part: Part) -> list[AnyArray]:
                 where=f"{path}, input {name!r}",
                 expected=f"samples of shape {list(shape)} along a first axis",
                 found=f"shape {list(array.shape)}",
+                remedy="Give every sample as the model's input takes it",
             )
         if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
             raise DataError(
-                "not numbers", where=f"{path}, input {name!r}", found=f"dtype {array.dtype}"
+                "not numbers",
+                where=f"{path}, input {name!r}",
+                expected="integers, floats or booleans",
+                found=f"dtype {array.dtype}",
+                remedy="Convert them as the model's input takes them",
             )
         if np.issubdtype(array.dtype, np.floating) and not np.all(np.isfinite(array)):
             raise DataError(
@@ -141,7 +147,9 @@ def read_samples(path: Path, part: Part) -> list[AnyArray]:
         raise DataError(
             "inputs have different numbers of samples",
             where=str(path),
+            expected="the same first axis for every input",
             found=", ".join(str(len(array)) for array in samples),
+            remedy="Give as many samples of each",
         )
     return samples
 

@@ -176,6 +176,7 @@ class Bundle:
                 where=str(self.root),
                 expected=f"one of {', '.join(sorted(self.manifest.files))}",
                 found=repr(relative),
+                remedy="Compile the bundle again with this version of midwire",
             )
         return self.root / relative
 
@@ -280,7 +281,8 @@ def write_bundle(
     Raises
     ------
     BundleError
-        If the target exists and is not a bundle (nothing else is ever overwritten).
+        If the target exists and is not a bundle (nothing else is ever overwritten), or cannot be
+        written.
     """
     target = Path(root)
     # Asked again, because another writer may just be exchanging the folder.
@@ -293,23 +295,33 @@ def write_bundle(
             found=found[0],
             remedy="Choose another output folder",
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     stamped = dataclasses.replace(manifest, files=dict(sorted(hashes.items())))
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    text = json.dumps(dataclasses.asdict(stamped), indent=1, sort_keys=True) + "\n"
+    contents = {**files, MANIFEST: text.encode()}
+    staging: Path | None = None
     try:
-        for name, content in files.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        for name, content in contents.items():
             path = staging / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        text = json.dumps(dataclasses.asdict(stamped), indent=1, sort_keys=True)
-        (staging / MANIFEST).write_text(text + "\n", encoding="utf-8")
         staging.chmod(0o755)
         # Checked here, because at the target another writer may be at work.
         written = Bundle.load(staging)
         _replace(staging, target)
+    except OSError as error:
+        raise BundleError(
+            "the bundle cannot be written",
+            where=str(target),
+            expected="a folder that can be made and written, on a disk with room",
+            found=error.strerror or str(error),
+            remedy="Choose another output folder",
+        ) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
     return Bundle(target, written.manifest, written.sha256)
 
 
@@ -317,10 +329,10 @@ def _foreign(target: Path) -> str:
     """What there is at a path that is not a bundle's; empty if nothing is in the way."""
     try:
         names = [path.name for path in target.iterdir()]
-    except FileNotFoundError:
-        return ""
     except NotADirectoryError:
         return "a file"
+    except OSError:
+        return ""  # nothing there, or nothing can be: writing will say
     return "other files" if names and MANIFEST not in names else ""
 
 

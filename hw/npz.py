@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading an ``.npz``: plain arrays only, bounded, with errors that say what is wrong.
+"""Reading and writing ``.npz``: plain arrays only, bounded, with errors that say what is wrong.
 
 Keys of samples are ``in0, in1, ...`` or the names of the inputs; the first axis counts them.
 """
@@ -8,8 +8,9 @@ Keys of samples are ``in0, in1, ...`` or the names of the inputs; the first axis
 from __future__ import annotations
 
 import os
+import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,12 @@ def read_npz(
                     remedy="Split the samples over several files",
                 )
             with np.load(file, allow_pickle=False) as stored:
-                return {key: np.asarray(stored[key]) for key in stored.files}
+                arrays = {key: stored[key] for key in stored.files}
+            # What numpy does not know comes as bytes.
+            other = [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if not other:
+                return arrays
+            found = f"{other[0]!r}, which is no array"
     except (EOFError, NotImplementedError, OSError, ValueError, zipfile.BadZipFile) as reason:
         found = "an array of Python objects" if "pickle" in str(reason) else f"damage: {reason}"
     raise error(
@@ -68,6 +74,38 @@ def read_npz(
         found=found,
         remedy=remedy,
     )
+
+
+def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write an ``.npz`` beside the target, then rename it: nothing is ever half-written.
+
+    Folders on the way are made.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    file = Path(path)
+    written: Path | None = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".npz", dir=file.parent)
+        written = Path(name)
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        written.replace(file)
+    except OSError as reason:
+        raise DataError(
+            "the arrays cannot be written",
+            where=str(file),
+            expected="a path that can be written, on a disk with room",
+            found=reason.strerror or str(reason),
+            remedy="Choose another output file",
+        ) from reason
+    finally:
+        if written is not None:
+            written.unlink(missing_ok=True)
 
 
 def key_of(name: str, index: int, keys: Sequence[str]) -> str | None:

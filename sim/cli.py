@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from ..hw.bundle import Bundle
@@ -64,7 +61,7 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the slice over samples and write its dequantised outputs."""
-    from ..hw.npz import read_npz
+    from ..hw.npz import read_npz, write_npz
     from .execute import backend_named, execute
     from .vectors import wire_inputs
 
@@ -74,7 +71,7 @@ def run(
     wires = wire_inputs(loaded, read_npz(inputs), str(inputs))
     with console.phases() as report:
         done = execute(loaded, wires, backend=chosen, progress=report)
-    _write_npz(output, done.outputs)
+    write_npz(output, done.outputs)
     console.result(
         {
             "outputs": [
@@ -94,15 +91,3 @@ def run(
         },
         f"{done.inferences} inferences, {done.inferences_per_second:.1f} a second, to {output}",
     )
-
-
-def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write beside the target, then rename: an interrupted run leaves nothing half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".npz", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)

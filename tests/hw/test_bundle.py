@@ -269,3 +269,14 @@ def test_an_interrupted_writer_leaves_a_whole_bundle_or_none(
 
 if __name__ == "__main__":
     write_often(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+
+
+def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    target = tmp_path / ("x" * 300)
+    with pytest.raises(BundleError) as caught:
+        write_bundle(target, manifest(), FILES)
+    assert str(caught.value) == (
+        f"{target}: the bundle cannot be written; expected a folder that can be made and written, "
+        "on a disk with room; found File name too long. Choose another output folder."
+    )
+    assert not list(tmp_path.iterdir())
