@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folded convolution: a window, multiply-accumulate units, a requantiser, and credits.
 
-A dense layer is a convolution of 1 x 1 images. Nothing stalls inside: a pass starts only when a
-slot of the output FIFO is reserved for its result.
+A dense layer is a convolution of 1 x 1 images.
 """
 
 from __future__ import annotations
@@ -15,40 +14,27 @@ from typing import Any
 import numpy.typing as npt
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
 
 from . import kernels
 from .kernels import Geometry
 from .numeric import IntArray, Requantiser
 from .requantize import Requantize
 from .shapes import Range, check_channels, check_fold, shape_of
-from .stream import Outlet, beat, beats
-from .timing import (
-    DEPTHWISE_LATENCY,
-    TREE_LEVELS,
-    Edge,
-    Schedule,
-    conv_latency,
-    outlet_depth,
-    tree_stages,
-)
+from .stream import Outlet, beat
+from .timing import DEPTHWISE_LATENCY, TREE_LEVELS, conv_latency, tree_stages
 from .weights import Rom, pack_image
 from .window import Window
+from .windowed import Windowed
 
 
-class _Convolution(wiring.Component):
-    """What dense and depthwise convolutions share: memory, window, requantiser, output."""
-
-    _latency: int
+class _Convolution(Windowed):
+    """What dense and depthwise convolutions share: weights, accumulators, requantiser."""
 
     def __init__(
         self,
         name: str,
         window: Window,
         *,
-        geometry: Geometry,
-        folds: int,
-        passes: int,
         weight_lanes: int,
         weight: Shape,
         accumulator: Range,
@@ -56,69 +42,20 @@ class _Convolution(wiring.Component):
         out_lanes: int,
         out: Shape,
         pad_value: int,
+        latency: int,
         depth: int | None,
     ) -> None:
-        self._name = name
-        self._geometry = geometry
-        self._folds = folds
-        self._passes = passes
         self._weight = Shape.cast(weight)
         self._weight_lanes = weight_lanes
         self._accumulator = shape_of(accumulator)
         self._requantize = requantize
         self._pad_value = pad_value
-        self._window = window
-        self._out = Shape.cast(out)
-        self._out_lanes = out_lanes
-        self._depth = outlet_depth(window.steps, self._latency) if depth is None else depth
-        super().__init__(
-            {"i": In(beats(window.shape, window.lanes)), "o": Out(beats(self._out, out_lanes))}
-        )
-
-    @property
-    def name(self) -> str:
-        """Prefix of the memory images' names."""
-        return self._name
-
-    @property
-    def geometry(self) -> Geometry:
-        """The window."""
-        return self._geometry
-
-    @property
-    def depth(self) -> int:
-        """Depth of the output FIFO."""
-        return self._depth
-
-    @property
-    def rows(self) -> int:
-        """Image rows in memory."""
-        return self._window.rows
-
-    @property
-    def steps(self) -> int:
-        """Cycles of a pass."""
-        return self._window.steps
+        super().__init__(name, window, out=out, out_lanes=out_lanes, latency=latency, depth=depth)
 
     @property
     def weights_file(self) -> str:
         """Name of the weights' memory image."""
         return f"{self._name}_weights.hex"
-
-    def timing(self, schedule: Schedule, i: Edge, o: Edge) -> None:
-        """Add the timing process of this component between two edges."""
-        schedule.window(
-            self._name,
-            i,
-            o,
-            geometry=self._geometry,
-            folds=self._folds,
-            passes=self._passes,
-            steps=self.steps,
-            latency=self._latency,
-            rows=self.rows,
-            depth=self._depth,
-        )
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
@@ -126,7 +63,7 @@ class _Convolution(wiring.Component):
         m.submodules.requantize = requantize = self._requantize
         m.submodules.outlet = outlet = Outlet(beat(self._out, self._out_lanes), self._depth)
         width = self._weight_lanes * self._weight.width
-        words = self._window.steps * self._passes
+        words = window.steps * window.passes
         m.submodules.weights = rom = Rom(width, words, self.weights_file)
         wiring.connect(m, wiring.flipped(self.i), window.i)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
@@ -216,7 +153,6 @@ class Conv(_Convolution):
         self._channels = (channels_in, channels_out)
         self._pe = pe
         self._simd = simd
-        self._latency = conv_latency(simd)
         folds, passes = channels_in // simd, channels_out // pe
         super().__init__(
             name,
@@ -230,9 +166,6 @@ class Conv(_Convolution):
                 pad_value=pad_value,
                 rows=rows,
             ),
-            geometry=geometry,
-            folds=folds,
-            passes=passes,
             weight_lanes=pe * simd,
             weight=weight,
             accumulator=accumulator,
@@ -240,6 +173,7 @@ class Conv(_Convolution):
             out_lanes=pe,
             out=out,
             pad_value=pad_value,
+            latency=conv_latency(simd),
             depth=depth,
         )
 
@@ -255,7 +189,7 @@ class Conv(_Convolution):
 
     def files(self, weights: npt.NDArray[Any]) -> dict[str, str]:
         """Memory images by file name, for integer weights (O, kh, kw, I)."""
-        expected = (self._channels[1], *self._geometry.kernel, self._channels[0])
+        expected = (self._channels[1], *self.geometry.kernel, self._channels[0])
         _check_weights(weights, expected)
         image = self.image(weights, self._pe, self._simd, self._weight.width)
         return {self.weights_file: image, **self._requantize.files}
@@ -272,7 +206,7 @@ class Conv(_Convolution):
 
     def reference(self, x: npt.NDArray[Any], weights: npt.NDArray[Any]) -> IntArray:
         """What the component computes, for integers (N, H, W, C)."""
-        accs = kernels.conv2d(x, weights, self._geometry, pad_value=self._pad_value)
+        accs = kernels.conv2d(x, weights, self.geometry, pad_value=self._pad_value)
         return kernels.requantise(self._requantize.requantiser, accs)
 
     def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
@@ -327,7 +261,6 @@ class Depthwise(_Convolution):
         check_channels("the convolution", requantiser, channels)
         self._channels = channels
         self._lanes = lanes
-        self._latency = DEPTHWISE_LATENCY
         folds = channels // lanes
         super().__init__(
             name,
@@ -341,9 +274,6 @@ class Depthwise(_Convolution):
                 pad_value=pad_value,
                 rows=rows,
             ),
-            geometry=geometry,
-            folds=folds,
-            passes=folds,
             weight_lanes=lanes,
             weight=weight,
             accumulator=accumulator,
@@ -351,6 +281,7 @@ class Depthwise(_Convolution):
             out_lanes=lanes,
             out=out,
             pad_value=pad_value,
+            latency=DEPTHWISE_LATENCY,
             depth=depth,
         )
 
@@ -361,7 +292,7 @@ class Depthwise(_Convolution):
 
     def files(self, weights: npt.NDArray[Any]) -> dict[str, str]:
         """Memory images by file name, for integer weights (O, kh, kw, 1)."""
-        _check_weights(weights, (self._channels, *self._geometry.kernel, 1))
+        _check_weights(weights, (self._channels, *self.geometry.kernel, 1))
         image = self.image(weights, self._lanes, self._weight.width)
         return {self.weights_file: image, **self._requantize.files}
 
@@ -375,7 +306,7 @@ class Depthwise(_Convolution):
     def reference(self, x: npt.NDArray[Any], weights: npt.NDArray[Any]) -> IntArray:
         """What the component computes, for integers (N, H, W, C)."""
         accs = kernels.conv2d(
-            x, weights, self._geometry, pad_value=self._pad_value, groups=self._channels
+            x, weights, self.geometry, pad_value=self._pad_value, groups=self._channels
         )
         return kernels.requantise(self._requantize.requantiser, accs)
 

@@ -10,21 +10,21 @@ from typing import Any, Literal
 import numpy.typing as npt
 from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from . import kernels
 from .kernels import Geometry
 from .numeric import IntArray, Requantiser
 from .requantize import Requantize
 from .shapes import check_channels, check_fold, ends_of, shape_of
-from .stream import Outlet, beat, beats
-from .timing import Edge, Schedule, outlet_depth, pool_latency
+from .stream import Outlet, beat
+from .timing import pool_latency
 from .window import Window
+from .windowed import Windowed
 
 Mode = Literal["max", "sum"]
 
 
-class Pool(wiring.Component):
+class Pool(Windowed):
     """One tap of ``lanes`` channels each cycle.
 
     For each output pixel there are ``channels / lanes`` passes of ``kh * kw`` cycles.
@@ -74,64 +74,32 @@ class Pool(wiring.Component):
         low, high = ends_of(x)
         count = 1 if mode == "max" else geometry.taps
         span = (low * count, high * count)
-        self._name = name
-        self._geometry = geometry
         self._mode: Mode = mode
-        self._folds = channels // lanes
-        self._lanes = lanes
         self._accumulator = shape_of(span)
         self._pad_value = pad_value
-        self._latency = pool_latency(requantiser is not None)
-        self._window = Window(
-            x,
-            lanes,
-            geometry,
-            folds=self._folds,
-            passes=self._folds,
-            order="channelwise",
-            pad_value=pad_value,
-            rows=rows,
-        )
-        self._depth = outlet_depth(geometry.taps, self._latency) if depth is None else depth
         self._requantize = None
         if requantiser is None:
             if out is not None and Shape.cast(out) != self._accumulator:
                 raise ValueError(
                     f"without a requantiser the result has shape {self._accumulator!r}, not {out!r}"
                 )
-            self._out = self._accumulator
+            out = self._accumulator
         else:
             if out is None:
                 raise ValueError("a pool with a requantiser needs the shape of its result: out")
-            self._out = Shape.cast(out)
-            self._requantize = Requantize(
-                requantiser,
-                [span],
-                lanes,
-                self._out,
-                f"{name}_requantize.hex",
-            )
-        super().__init__({"i": In(beats(x, lanes)), "o": Out(beats(self._out, lanes))})
-
-    @property
-    def name(self) -> str:
-        """Prefix of the memory image's name."""
-        return self._name
-
-    @property
-    def out(self) -> Shape:
-        """Shape of the result."""
-        return self._out
-
-    @property
-    def depth(self) -> int:
-        """Depth of the output FIFO."""
-        return self._depth
-
-    @property
-    def rows(self) -> int:
-        """Image rows in memory."""
-        return self._window.rows
+            self._requantize = Requantize(requantiser, [span], lanes, out, f"{name}_requantize.hex")
+        window = Window(
+            x,
+            lanes,
+            geometry,
+            folds=channels // lanes,
+            passes=channels // lanes,
+            order="channelwise",
+            pad_value=pad_value,
+            rows=rows,
+        )
+        latency = pool_latency(requantiser is not None)
+        super().__init__(name, window, out=out, out_lanes=lanes, latency=latency, depth=depth)
 
     @property
     def files(self) -> dict[str, str]:
@@ -140,30 +108,15 @@ class Pool(wiring.Component):
 
     def reference(self, x: npt.NDArray[Any]) -> IntArray:
         """What the component computes, for integers (N, H, W, C)."""
-        result = kernels.pool(x, self._geometry, self._mode, pad_value=self._pad_value)
+        result = kernels.pool(x, self.geometry, self._mode, pad_value=self._pad_value)
         if self._requantize is None:
             return result
         return kernels.requantise(self._requantize.requantiser, result)
 
-    def timing(self, schedule: Schedule, i: Edge, o: Edge) -> None:
-        """Add the timing process of this component between two edges."""
-        schedule.window(
-            self._name,
-            i,
-            o,
-            geometry=self._geometry,
-            folds=self._folds,
-            passes=self._folds,
-            steps=self._geometry.taps,
-            latency=self._latency,
-            rows=self.rows,
-            depth=self._depth,
-        )
-
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         m.submodules.window = window = self._window
-        m.submodules.outlet = outlet = Outlet(beat(self._out, self._lanes), self._depth)
+        m.submodules.outlet = outlet = Outlet(beat(self._out, self._out_lanes), self._depth)
         wiring.connect(m, wiring.flipped(self.i), window.i)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
         m.d.comb += [window.enable.eq(outlet.free), outlet.take.eq(window.start)]
@@ -172,7 +125,7 @@ class Pool(wiring.Component):
         final = Signal()
         m.d.sync += [valid.eq(window.last), final.eq(window.final)]
         accs = []
-        for lane in range(self._lanes):
+        for lane in range(self._out_lanes):
             acc = Signal(self._accumulator, name=f"acc_{lane}")
             x = window.x[lane]
             if self._mode == "max":

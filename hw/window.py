@@ -126,6 +126,21 @@ class Window(wiring.Component):
         return self._lanes
 
     @property
+    def geometry(self) -> Geometry:
+        """Where it reads."""
+        return self._geometry
+
+    @property
+    def folds(self) -> int:
+        """Beats of a pixel."""
+        return self._folds
+
+    @property
+    def passes(self) -> int:
+        """Passes of an output pixel."""
+        return self._passes
+
+    @property
     def rows(self) -> int:
         """Image rows in memory."""
         return self._rows
