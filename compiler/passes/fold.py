@@ -17,6 +17,9 @@ from ..ir.quant import QGraph, QNode
 DEFAULT_INTERVAL = 50_000
 """Bottleneck in cycles for a large network, without ``--rate``."""
 
+LONGEST_INTERVAL = 1e15
+"""Cycles beyond which no wish for slowness changes anything."""
+
 DEFAULT_MACS_PER_CYCLE = 64
 """A small network gets the interval that keeps about so many multipliers busy."""
 
@@ -30,7 +33,7 @@ def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> i
     clock_mhz : the target's clock
     """
     if rate_hz is not None:
-        return max(1, int(clock_mhz * 1e6 / rate_hz))
+        return int(max(1.0, min(clock_mhz * 1e6 / rate_hz, LONGEST_INTERVAL)))
     macs = sum(node.core.macs for node in graph.nodes)
     return max(1, min(DEFAULT_INTERVAL, macs // DEFAULT_MACS_PER_CYCLE))
 

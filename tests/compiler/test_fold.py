@@ -85,5 +85,6 @@ def test_the_interval_aimed_at(graph: QGraph) -> None:
     assert target_interval(graph, 1000.0, 250.0) == 250_000
     assert target_interval(graph, 3.0, 100.0) == 33_333_333
     assert target_interval(graph, 1e12, 250.0) == 1
+    assert target_interval(graph, 1e-310, 250.0) == 10**15
     macs = 36 * 9 * 24 + 36 * 9 * 6 + 36
     assert target_interval(graph, None, 250.0) == macs // 64
