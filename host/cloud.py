@@ -23,7 +23,7 @@ from typing import Annotated
 import typer
 
 from ..hw.bundle import Bundle
-from ..hw.console import Console, JsonFlag
+from ..hw.console import Console, JsonFlag, counters_text
 from ..hw.wire import Header, MessageType, WireError
 from . import message
 from .parts import fingerprint, from_bytes, load_part, to_bytes
@@ -177,5 +177,5 @@ def cloud(
         try:
             serve(node)
         finally:
-            text = ", ".join(f"{name} {count}" for name, count in sorted(node.counters.items()))
+            text = counters_text(node.counters)
             console.event({"event": "stopped", "counters": node.counters}, f"cloud: {text}")

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,50 +19,8 @@ from ..hw.npz import write_npz
 from ..hw.tensor import AnyArray
 from .client import EdgeClient, Outcome, Request
 from .parts import describe, random_samples, read_samples
+from .tally import Tally, summary_text
 from .udp import format_address, parse_address
-
-
-@dataclass
-class Tally:
-    """What came of a stream of requests."""
-
-    replies: int = 0
-    failed: int = 0
-    by: dict[str, int] = field(default_factory=lambda: {"nic": 0, "cloud": 0})
-    cycles: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    resent: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    def add(self, outcome: Outcome) -> None:
-        """Count one outcome."""
-        self.resent += outcome.attempts - 1
-        if outcome.error is not None:
-            self.failed += 1
-            return
-        self.replies += 1
-        self.seconds.append(outcome.seconds)
-        self.by[outcome.executed_by] = self.by.get(outcome.executed_by, 0) + 1
-        if outcome.executed_by == "nic":
-            self.cycles.append(outcome.cycles)
-
-    def summary(self) -> dict[str, Any]:
-        """For the last line of JSON."""
-        elapsed = time.monotonic() - self.started
-        return {
-            "requests": self.replies + self.failed,
-            "replies": self.replies,
-            "failed": self.failed,
-            "executed_by": self.by,
-            "resent": self.resent,
-            "seconds": elapsed,
-            "inferences_per_second": self.replies / elapsed if elapsed > 0 else None,
-            "latency_ms": {
-                name: float(np.quantile(self.seconds, share)) * 1e3 if self.seconds else None
-                for name, share in (("p50", 0.5), ("p99", 0.99))
-            },
-            "cycles_per_inference": float(np.median(self.cycles)) if self.cycles else None,
-        }
 
 
 def requests_for(
@@ -180,17 +136,15 @@ def edge(
                     outcomes.append(outcome)
                 if as_json:
                     console.event(outcome_event(outcome))
-                if outcome.error is not None:
-                    console.say(f"error: {outcome.error.paragraph()}")
+                if outcome.error is not None and tally.problems[outcome.error.problem] == 1:
+                    console.say(f"error: {outcome.error.paragraph()}")  # counted from then on
                 progress.update(task, advance=1)
         if output is not None:
             _write(output, outcomes)
         summary = {**tally.summary(), "counters": dict(client.counters)}
-    text = (
-        f"edge: {tally.replies} replies ({tally.by['nic']} slices executed in the NIC, "
-        f"{tally.by['cloud']} in the cloud), {tally.failed} errors, "
-        f"{tally.replies / max(summary['seconds'], 1e-9):.1f} inferences/s"
-    )
-    console.event({"event": "done", **summary}, text)
+    for problem, number in tally.problems.items():
+        if number > 1:
+            console.say(f"error: {number - 1} more ended like that: {problem}")
+    console.event({"event": "done", **summary}, f"edge: {summary_text(summary)}")
     if tally.failed:
         raise typer.Exit(1)

@@ -18,12 +18,12 @@ from typing import Annotated, Any
 import typer
 
 from ..hw.bundle import Bundle
-from ..hw.console import Console, JsonFlag
+from ..hw.console import Console, JsonFlag, counters_text
 from ..sim.build import build_executable
 from .errors import StartError
 from .process import Child
 from .registers import Setup, setup_for
-from .udp import Address, format_address, parse_address
+from .udp import Address, UdpPort, format_address, parse_address
 
 PROGRAM = Path(__file__).resolve().parent / "cpp" / "nic.cpp"
 READY_SECONDS = 30.0
@@ -165,6 +165,8 @@ def nic(
     console = Console(as_json)
     loaded = Bundle.load(bundle)
     at, hop = _own_address(listen), parse_address(next_hop, "--next")
+    with UdpPort(at):
+        pass  # an address that cannot be had is said before a long build, as by the other nodes
     program = build(loaded.nic_verilog, console)
     setup = setup_for(loaded, at, hop, tenant=tenant)
     running = Nic(program, loaded.images_dir, setup, listen=at, hops=[hop], console=console)
@@ -184,5 +186,4 @@ def nic(
 
 def _line(event: dict[str, Any]) -> str:
     counters = {**event, **event.get("pipeline", {})}
-    shown = [f"{name} {count}" for name, count in counters.items() if isinstance(count, int)]
-    return "nic: " + ", ".join(shown)
+    return f"nic: {counters_text(counters)}"

@@ -49,16 +49,18 @@ def parse_address(text: str, what: str = "address") -> Address:
     """
     host, _, port = text.rpartition(":")
     try:
+        if not port.isascii() or not port.isdecimal():
+            raise ValueError(f"{port!r}, which is no port number")
         number = int(port)
-        if not 0 <= number <= 0xFFFF:
-            raise ValueError("port out of range")
+        if number > 0xFFFF:
+            raise ValueError(f"port {number}")
         ip = socket.getaddrinfo(host or LOOPBACK, number, socket.AF_INET, socket.SOCK_DGRAM)
     except (ValueError, OSError) as error:
         raise StartError(
             f"not a usable {what}",
             where=repr(text),
             expected="HOST:PORT, as in 127.0.0.1:5210",
-            found=str(error),
+            found=(error.strerror if isinstance(error, OSError) else "") or str(error),
             remedy="Name a host with an IPv4 address and a port from 0 (any free one) to 65535",
         ) from error
     return str(ip[0][4][0]), number
@@ -96,7 +98,7 @@ class UdpPort:
                 where=format_address(bind),
                 expected="an address of this machine and a free port",
                 found=error.strerror or str(error),
-                remedy="Choose another port, or 0 for any free one",
+                remedy="Choose another address or port; port 0 is any free one",
             ) from error
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)

@@ -71,6 +71,12 @@ def plain(value: Any) -> Any:
     return value
 
 
+def counters_text(counters: Mapping[str, Any]) -> str:
+    """Counters for people: what has not happened is left out."""
+    shown = [f"{name} {count}" for name, count in counters.items() if type(count) is int and count]
+    return ", ".join(shown) or "nothing happened"
+
+
 class Console:
     """Output of one command.
 

@@ -51,7 +51,8 @@ def run_jobs(
 ) -> None:
     """Run programs, some at a time.
 
-    Each gets its own process group, which is killed on any way out, an interrupt included.
+    Each gets its own process group, which is killed on any way out, an interrupt included, and a
+    folder of temporary files, which goes with it.
 
     Parameters
     ----------
@@ -72,12 +73,15 @@ def run_jobs(
     running: list[_Running] = []
     done = 0
     with contextlib.ExitStack() as files:
+        # A compiler that is killed leaves its temporary files, and may still be writing one.
+        folder = tempfile.TemporaryDirectory(prefix="midwire-", ignore_cleanup_errors=True)
+        scratch = files.enter_context(folder)
         try:
             while waiting or running:
                 while waiting and len(running) < slots:
                     output: IO[bytes] = files.enter_context(tempfile.TemporaryFile())
                     job = waiting.pop()
-                    running.append((job, _start(job, output), output))
+                    running.append((job, _start(job, output, scratch), output))
                 time.sleep(_POLL_SECONDS)
                 for item in list(running):
                     job, process, output = item
@@ -98,14 +102,14 @@ def run_jobs(
                 process.wait()
 
 
-def _start(job: Job, output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(job: Job, output: IO[bytes], scratch: str) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             job.command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=job.environment,
+            env={**(os.environ if job.environment is None else job.environment), "TMPDIR": scratch},
             start_new_session=True,
         )
     except OSError as error:

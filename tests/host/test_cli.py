@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from midwire.host import cli
+from midwire.host.udp import UdpPort
 from midwire.hw.bundle import Bundle
 
 HEAVY = ("amaranth", "midwire.compiler.", "onnx.", "onnx_ir", "cocotb")
@@ -95,6 +96,20 @@ def test_a_wrong_address_is_said(
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["problem"] == "not a usable --listen"
     assert error["where"] == repr(address)
+
+
+@pytest.mark.parametrize("node", [["cloud"], ["nic", "--next", "127.0.0.1:5"]])
+def test_an_occupied_port_is_said_alike_by_every_node(
+    node: list[str], bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with UdpPort() as taken:
+        at = f"{taken.address[0]}:{taken.address[1]}"
+        assert cli.main([node[0], str(bundle.root), *node[1:], "--listen", at]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {at}: cannot open a UDP socket; expected an address of this machine and a free "
+        "port; found Address already in use. Choose another address or port; port 0 is any free "
+        "one.\n"
+    )
 
 
 def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Programs run side by side: what they leave behind, and how their failures look."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from midwire.sim.errors import BuildError
+from midwire.sim.jobs import Job, run_jobs
+
+LITTERS = "import os, tempfile, sys; os.close(tempfile.mkstemp()[0]); print('left'); sys.exit(3)"
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def test_temporary_files_of_a_job_go_with_it(scratch: Path) -> None:
+    with pytest.raises(BuildError, match=r"littering failed: python[\d.]* ended with status 3; .*"):
+        run_jobs([Job("littering", [sys.executable, "-c", LITTERS])])
+    assert list(scratch.iterdir()) == []
+
+
+def test_an_interrupt_leaves_no_files_and_no_process(scratch: Path) -> None:
+    waits = (
+        "import os, pathlib, tempfile, time\n"
+        "handle, name = tempfile.mkstemp()\n"
+        f"pathlib.Path({str(scratch)!r}, 'pid').write_text(str(os.getpid()))\n"
+        "time.sleep(600)\n"
+    )
+
+    def interrupt(done: int) -> None:
+        while not (scratch / "pid").exists() or not (scratch / "pid").read_text():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    jobs = [
+        Job("waiting", [sys.executable, "-c", waits]),
+        Job("ending", [sys.executable, "-c", ""]),
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, parallel=2, progress=interrupt)
+    pid = (scratch / "pid").read_text()
+    assert not Path("/proc", pid).exists()
+    assert [path.name for path in scratch.iterdir()] == ["pid"]
