@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ...hw.numeric import Affine, QType, RequantiseError, Requantiser, eased, fit_requantiser
+from ...hw.fit import RequantiseError, eased, fit_requantiser
+from ...hw.numeric import Affine, QType, Requantiser
 from ...hw.tensor import Layout
 from ..errors import ModelError
 from ..grids import DYADIC_ABOVE

@@ -17,8 +17,9 @@ from midwire.compiler.ir.quant import QGraph, QNode, QTensor, steps_of
 from midwire.compiler.ops.conv import ConvCore
 from midwire.compiler.ops.pool import PoolCore
 from midwire.compiler.slice_onnx import slice_model
+from midwire.hw.fit import fit_requantiser
 from midwire.hw.kernels import Geometry
-from midwire.hw.numeric import QType, fit_requantiser
+from midwire.hw.numeric import QType
 from midwire.hw.reference import Reference
 from midwire.hw.tensor import Layout
 

@@ -14,16 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midwire.hw.numeric import (
-    MAX_EXACT_DOUBLE,
-    Affine,
-    IntArray,
-    QType,
-    RequantiseError,
-    Requantiser,
-    bits_for,
-    fit_requantiser,
-)
+from midwire.hw.fit import RequantiseError, fit_requantiser
+from midwire.hw.numeric import MAX_EXACT_DOUBLE, Affine, IntArray, QType, Requantiser, bits_for
 
 WHOLE = 1 << 13
 """Ranges of up to so many accumulators are checked one by one."""

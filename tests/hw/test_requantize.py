@@ -12,7 +12,8 @@ import pytest
 from amaranth.hdl import Shape
 
 from midwire.hw.eltwise import Scale
-from midwire.hw.numeric import Affine, QType, fit_requantiser
+from midwire.hw.fit import fit_requantiser
+from midwire.hw.numeric import Affine, QType
 from midwire.hw.requantize import Requantize
 
 CASES = {
