@@ -8,6 +8,7 @@ node.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from ..errors import ModelError
@@ -49,26 +50,35 @@ def fold(graph: QGraph, interval: int, *, strict: bool) -> Mapping[str, Folding]
     Raises
     ------
     ModelError
-        If ``strict`` and a node is too slow at full parallelism; names it and its least cycles.
+        If ``strict`` and a node is too slow at full parallelism; names the slowest and its cycles.
     """
     chosen: dict[str, Folding] = {}
+    slow: list[tuple[int, str]] = []
     for node in graph.nodes:
         fitting = [f for f in node.core.foldings() if node.core.cycles(f) <= interval]
-        if not fitting:
-            fastest = min(node.core.foldings(), key=lambda f: (node.core.cycles(f), _area(f)))
-            least = node.core.cycles(fastest)
-            if strict:
-                raise ModelError(
-                    "cannot keep the wanted rate",
-                    where=f"node {node.name!r}",
-                    expected=f"at most {interval} cycles an inference",
-                    found=f"{least} cycles at full parallelism",
-                    remedy=f"Ask for a rate of at most {interval / least:.3g} times the wanted one",
-                )
-            chosen[node.name] = fastest
+        if fitting:
+            chosen[node.name] = min(fitting, key=lambda f: _preference(node, f))
             continue
-        chosen[node.name] = min(fitting, key=lambda f: _preference(node, f))
+        fastest = min(node.core.foldings(), key=lambda f: (node.core.cycles(f), _area(f)))
+        chosen[node.name] = fastest
+        slow.append((node.core.cycles(fastest), node.name))
+    if strict and slow:
+        least, name = max(slow, key=lambda pair: pair[0])
+        raise ModelError(
+            "cannot keep the wanted rate",
+            where=f"node {name!r}",
+            expected=f"at most {interval} cycles an inference",
+            found=f"{least} cycles at full parallelism",
+            remedy=f"Ask for a rate of at most {_floored(interval / least):.3g} times the wanted "
+            "one",
+        )
     return chosen
+
+
+def _floored(share: float) -> float:
+    """Three digits, rounded down: the user should be able to ask for just that."""
+    unit = 10.0 ** (2 - math.floor(math.log10(share)))
+    return math.floor(share * unit) / unit
 
 
 def _area(folding: Folding) -> int:

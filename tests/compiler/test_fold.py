@@ -75,7 +75,7 @@ def test_a_rate_that_no_folding_keeps(graph: QGraph) -> None:
         fold(graph, 100, strict=True)
     assert str(caught.value) == (
         "node 'Conv_0': cannot keep the wanted rate; expected at most 100 cycles an inference; "
-        "found 324 cycles at full parallelism. Ask for a rate of at most 0.309 times the wanted "
+        "found 324 cycles at full parallelism. Ask for a rate of at most 0.308 times the wanted "
         "one."
     )
     assert fold(graph, 324, strict=True)

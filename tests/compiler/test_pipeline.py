@@ -122,7 +122,7 @@ def test_a_rate_that_is_too_high(model: Path, data: Path, tmp_path: Path, refuse
     )
     assert found == (
         "node 'Conv_0': cannot keep the wanted rate; expected at most 25 cycles an inference; "
-        "found 144 cycles at full parallelism. Ask for a rate of at most 0.174 times the wanted "
+        "found 144 cycles at full parallelism. Ask for a rate of at most 0.173 times the wanted "
         "one."
     )
 

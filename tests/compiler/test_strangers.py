@@ -15,12 +15,13 @@ import onnxruntime
 import pytest
 
 from midwire.compiler.calibrate import calibrate
-from midwire.compiler.errors import CutError
+from midwire.compiler.errors import CutError, ModelError
 from midwire.compiler.frontend import load_model
 from midwire.compiler.grids import DYADIC_ABOVE, choose_qtype
 from midwire.compiler.ir.quant import QGraph, steps_of
 from midwire.compiler.loss import measure
 from midwire.compiler.ops.clip import Clip
+from midwire.compiler.passes.fold import fold
 from midwire.compiler.passes.fuse import fuse
 from midwire.compiler.passes.quantise import missing_grids, quantise
 from midwire.compiler.select import Selection, select
@@ -519,3 +520,15 @@ def test_a_side_of_a_cut_without_work_is_called_so(model_file: ModelFile) -> Non
         select(source, import_all(source), from_="c")
     with pytest.raises(CutError, match=f"{sentence.format('before')}$"):
         select(source, import_all(source), to="r")
+
+
+def test_the_slowest_node_says_what_rate_is_possible(model_file: ModelFile) -> None:
+    """Asking for what the refusal names is granted."""
+    w, v = ", ".join("1" * 16), ", ".join("1" * 96)
+    text = f"""g ({SHAPE} x) => (float[1, 4, 2, 3] y)
+        <float[4, 4, 1, 1] w = {{{w}}}, float[4, 4, 2, 3] v = {{{v}}}>
+        {{ c = Conv(x, w) r = Relu(c) y = Conv(r, v) }}"""
+    graph = compiled(model_file(text))
+    with pytest.raises(ModelError, match=r"^node 'Conv_2': .* at most 0\.277 times the wanted one"):
+        fold(graph, 10, strict=True)
+    assert fold(graph, int(10 / 0.277), strict=True)
