@@ -123,7 +123,14 @@ def edge(
             )
         at = format_address(client.address)
         console.event(
-            {"event": "ready", "node": "edge", "listen": at, "pid": os.getpid(), "samples": total},
+            {
+                "event": "ready",
+                "node": "edge",
+                "listen": at,
+                "pid": os.getpid(),
+                "samples": total,
+                "requests": total + len(again),
+            },
             f"edge: {total} samples from {at} by way of {format_address(first)}",
         )
         tally = Tally()

@@ -117,6 +117,16 @@ class Topology:
             complete |= event.get("event") == "done"
             yield event
 
+    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What cloud and NIC have said since; name and event, without waiting."""
+        for name, child in self.children.items():
+            if name == "edge":
+                continue
+            with contextlib.suppress(queue.Empty):
+                while (event := child.events.get_nowait()) is not None:
+                    yield name, event
+                child.events.put(None)  # the mark of the end stays
+
     def check(self) -> None:
         """See that every node still runs.
 

@@ -1,21 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``midwire up``: a whole topology from one TOML file.
-
-::
-
-    bundle = "digits.bundle"  # paths are relative to this file
-
-    [cloud]  # every table takes the options of its command, as in --help
-    listen = "127.0.0.1:0"  # 0: any free port; the others are told which
-
-    [nic]  # leave it out, and the edge talks to the cloud
-    listen = "127.0.0.1:0"
-
-    [edge]  # leave it out, and the others run until Ctrl-C
-    inputs = "heldout.npz"
-    decline = [17]
-"""
+"""``midwire up``: a whole topology from one TOML file, as docs/running.md describes it."""
 
 from __future__ import annotations
 
@@ -27,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..hw.console import Console, JsonFlag
+from ..hw.console import Console, JsonFlag, counters_text
 from ..hw.errors import DataError
+from .tally import summary_text
 from .topology import Topology
 
 WATCH_SECONDS = 0.5
@@ -70,7 +56,7 @@ def read_topology(path: Path) -> tuple[Path, dict[str, list[str]]]:
             where=str(path),
             expected="a TOML file",
             found=str(error),
-            remedy="`midwire up --help` shows where its form is described",
+            remedy="`midwire up --help` shows one",
         ) from error
     problems: list[str] = []
     bundle = data.pop("bundle", None)
@@ -129,37 +115,68 @@ def up(
 ) -> None:
     """Start cloud, NIC and edge processes from one TOML file.
 
-    With an [edge] table, ends when the edge has had all its answers; without, at Ctrl-C.
+    With an [edge] table, ends when the edge has had all its answers; without, at Ctrl-C. The file:
+
+    \b
+        bundle = "digits.mw"       # paths are relative to the file
+        [cloud]                    # each table takes the options of its command
+        listen = "127.0.0.1:0"     # port 0: any free one
+        [nic]                      # leave it out, and the edge talks to the cloud
+        [edge]                     # leave it out, and send with `midwire edge`
+        inputs = "heldout.npz"
+        decline = [17]
     """
     console = Console(as_json)
     bundle, nodes = read_topology(topology)
-    failed = False
-    with Topology(bundle, console, cloud=nodes.get("cloud", ()), nic=nodes.get("nic")) as running:
-        console.event(
-            {"event": "ready", "node": "up", "target": running.target, "nodes": running.nodes},
-            f"up: send to {running.target}; Ctrl-C stops everything",
-        )
-        if "edge" in nodes:
-            failed = _follow(running, nodes["edge"], console)
-        else:
-            while True:
-                running.check()
-                time.sleep(WATCH_SECONDS)
-    console.event({"event": "stopped", "nodes": running.last_words})
+    failed = ready = False
+    running = Topology(bundle, console, cloud=nodes.get("cloud", ()), nic=nodes.get("nic"))
+    try:
+        with running:
+            ready = True
+            console.event(
+                {"event": "ready", "node": "up", "target": running.target, "nodes": running.nodes},
+                f"up: send to {running.target}; Ctrl-C stops everything",
+            )
+            if "edge" in nodes:
+                failed = _follow(running, nodes["edge"], console)
+            else:
+                while True:
+                    _relay(running, console)
+                    running.check()
+                    time.sleep(WATCH_SECONDS)
+    finally:
+        if ready:
+            words = running.last_words
+            lines = [_line(name, event) for name, event in words.items() if name != "edge"]
+            console.event({"event": "stopped", "nodes": words}, "\n".join(lines))
     if failed:
         raise typer.Exit(1)
 
 
 def _follow(running: Topology, options: Sequence[str], console: Console) -> bool:
     failed = False
-    for event in running.edge(options):
-        text = ""
-        if event.get("event") == "done":
-            failed = event["failed"] > 0
-            by = event["executed_by"]
-            text = (
-                f"up: {event['replies']} replies ({by['nic']} slices executed in the NIC, "
-                f"{by['cloud']} in the cloud), {event['failed']} errors"
-            )
-        console.event({"node": "edge", **event}, text)
+    with console.progress() as progress:
+        task = progress.add_task("inferences", total=None, note="")
+        for event in running.edge(options):
+            _relay(running, console)
+            text = ""
+            if event.get("event") == "ready":
+                progress.update(task, total=event["requests"])
+            elif event.get("event") in ("reply", "failure"):
+                progress.update(task, advance=1)
+            elif event.get("event") == "done":
+                failed = event["failed"] > 0
+                text = f"edge: {summary_text(event)}"
+            console.event({"node": "edge", **event}, text)
     return failed
+
+
+def _relay(running: Topology, console: Console) -> None:
+    """Show the statistics that nodes were asked for."""
+    for name, event in running.events():
+        console.event({"node": name, **event}, _line(name, event))
+
+
+def _line(name: str, event: Mapping[str, Any]) -> str:
+    counters = {**event, **event.get("counters", {}), **event.get("pipeline", {})}
+    return f"{name}: {counters_text(counters)}"

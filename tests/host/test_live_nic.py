@@ -208,7 +208,8 @@ def test_nothing_is_left_of_a_topology_with_a_nic(
     assert wait_for_the_end_of(*pids)
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert rest == ""
+        (last,) = map(json.loads, rest.splitlines())
+        assert last["event"] == "stopped" and set(last["nodes"]) == {"cloud", "nic"}
 
 
 def test_up_gives_the_last_counters_of_the_nic(digits: Bundle, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,6 +100,18 @@ def test_whatever_ends_up_ends_its_children(
         process.wait(20)
     assert process.returncode == (-9 if number == signal.SIGKILL else 130)
     assert wait_for_the_end_of(pid)
+
+
+def test_people_see_what_the_nodes_did(bundle: Bundle, samples: Path, tmp_path: Path) -> None:
+    topology = tmp_path / "topology.toml"
+    topology.write_text('bundle = "double"\n[edge]\ninputs = "samples.npz"\ndecline = [3]\n')
+    command = [sys.executable, "-m", "midwire.host.cli", "up", str(topology)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    ready, edge, cloud = done.stdout.splitlines()
+    assert re.fullmatch(r"up: send to 127\.0\.0\.1:\d+; Ctrl-C stops everything", ready)
+    assert edge.startswith("edge: 11 replies (0 slices executed in the NIC, 11 in the cloud), 0 er")
+    assert cloud.startswith("cloud: ") and "by_cloud 11" in cloud
+    assert done.stderr == ""
 
 
 def test_a_second_interrupt_lets_the_first_one_finish(bundle: Bundle, tmp_path: Path) -> None:
