@@ -104,12 +104,13 @@ def compiled_bundle(example: Example, console: Console) -> tuple[Path, float | N
     took: list[float] = []
 
     def fill(folder: Path) -> None:
-        console.say("compiling the digits model ...")
+        console.say("compiling the digits model (only the first time) ...")
         started = time.monotonic()
         first, last = example.cut
         words = ["compile", str(example.model), "-o", str(folder / "bundle")]
         words += ["--from", first, "--to", last, "--calibrate", str(example.calibration)]
-        with Child.midwire("compile", words, console.say) as child:
+        with console.phases() as report, Child.midwire("compile", words, console.say) as child:
+            report("compiling", 0, 0)
             event = child.events.get()
             if event is None or "error" in event or child.wait() != 0:
                 found = (event or {}).get("error", {}).get("message", "it ended without a result")
@@ -122,8 +123,11 @@ def compiled_bundle(example: Example, console: Console) -> tuple[Path, float | N
                 )
         took.append(time.monotonic() - started)
 
+    def waiting() -> None:
+        console.say("waiting for another `midwire demo` that compiles the same ...")
+
     folder = cache.default_folder().with_name("demo")
-    path = cache.entry(folder, bundle_key(example), fill) / "bundle"
+    path = cache.entry(folder, bundle_key(example), fill, waiting=waiting) / "bundle"
     return path, took[0] if took else None
 
 
@@ -249,19 +253,14 @@ def summarise(bundle: Bundle, score: Score, nic: Mapping[str, Any]) -> dict[str,
 
 
 def _text(summary: Mapping[str, Any]) -> str:
+    """The summary in lines that fit a terminal of 80 columns."""
     accuracy, sizes = summary["accuracy"], summary["bytes_per_inference"]
     target, declined = summary["target"], summary["declined"]
     cycles = summary["cycles_per_inference"]
     rows = [
+        ("accuracy", f"split {accuracy['split']:.2%}, float model {accuracy['float']:.2%}"),
         (
-            "accuracy, held-out digits",
-            (
-                f"split {accuracy['split']:.2%}, float model {accuracy['float']:.2%}, "
-                f"{summary['samples']} samples"
-            ),
-        ),
-        (
-            "RTL against the reference",
+            "RTL and reference",
             (
                 f"{summary['rtl_mismatches']} mismatches in {summary['executed_by_nic']} slices "
                 "executed in the NIC"
@@ -272,25 +271,30 @@ def _text(summary: Mapping[str, Any]) -> str:
             f"{summary['inferences_per_second'] or 0:.0f} inferences/s through three processes",
         ),
         (
-            "simulated hardware",
+            "simulated",
             "no slice was executed"
             if cycles is None
             else (
                 f"{cycles:.0f} cycles an inference: {target['microseconds_per_inference']:.2f} us "
-                f"at {target['clock_mhz']:g} MHz ({target['name']}); back to back one every "
-                f"{summary['interval_cycles_predicted']} cycles, as predicted: "
+                f"at {target['clock_mhz']:g} MHz ({target['name']})"
+            ),
+        ),
+        (
+            "back to back",
+            (
+                f"one every {summary['interval_cycles_predicted']} cycles (predicted): "
                 f"{target['inferences_per_second']:.0f} inferences/s"
             ),
         ),
         (
             "bytes at the cut",
             (
-                f"{sizes['wire']} on the wire, {sizes['cut_as_in_the_model']} in the model's type "
-                f"({sizes['saved_at_the_cut']} saved); the input has {sizes['input']}"
+                f"{sizes['wire']} instead of {sizes['cut_as_in_the_model']}, "
+                f"{sizes['saved_at_the_cut']} saved (a digit has {sizes['input']})"
             ),
         ),
         (
-            "one request declined",
+            "declined on purpose",
             "not answered"
             if not declined
             else f"digit {declined['sample']}, finished in the {declined['executed_by']} "
@@ -298,7 +302,9 @@ def _text(summary: Mapping[str, Any]) -> str:
         ),
     ]
     width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+    verdict = "exact, end to end" if succeeded(summary) else "NOT as it should be"
+    lines = [f"{summary['samples']} digits through edge, NIC and cloud: {verdict}"]
+    return "\n".join(lines + [f"  {name:{width}}  {value}" for name, value in rows])
 
 
 def succeeded(summary: Mapping[str, Any]) -> bool:
@@ -333,7 +339,7 @@ def _stream(running: Topology, options: Sequence[str], score: Score, console: Co
 
 def demo(
     count: Annotated[int, typer.Option(min=1, help="Held-out digits to stream.")] = 360,
-    window: Annotated[int, typer.Option(min=1, help="Requests under way at most.")] = 1,
+    window: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at most.")] = 1,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the whole main job on the shipped digits model: edge, simulated NIC and cloud, live."""
@@ -346,7 +352,7 @@ def demo(
         samples = len(expected.labels)
         options = ["--inputs", str(example.heldout), "--count", str(samples)]
         options += ["--decline", str(min(DECLINED_SAMPLE, samples - 1)), "--window", str(window)]
-        console.say("starting cloud and NIC (the first time, the NIC is built) ...")
+        console.say("starting cloud and NIC ...")
         with Topology(path, console) as running:
             _stream(running, options, score, console)
             nic = running.stop("nic")

@@ -20,6 +20,7 @@ import typer
 from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag, counters_text
 from ..sim.build import build_executable
+from ..sim.toolchain import find_compiler
 from .errors import StartError
 from .process import Child
 from .registers import Setup, setup_for
@@ -44,9 +45,13 @@ def build(verilog: Sequence[Path], console: Console | None = None) -> Path:
     def progress(done: int, total: int) -> None:
         nonlocal said
         quarter = 4 * done // total
-        if console is not None and quarter != said:
-            said = quarter
+        if console is None or quarter == said:
+            return
+        if said < 0:
+            console.say(f"building the NIC with {find_compiler().name} (only the first time)")
+        else:
             console.say(f"building the NIC: {done} of {total} steps")
+        said = quarter
 
     return build_executable(verilog, TOP, [PROGRAM], PREFIX, progress=progress)
 

@@ -38,7 +38,13 @@ def default_folder() -> Path:
     return Path(platformdirs.user_cache_dir("midwire", appauthor=False)) / "verilated"
 
 
-def entry(folder: Path, key: str, fill: Callable[[Path], None]) -> Path:
+def entry(
+    folder: Path,
+    key: str,
+    fill: Callable[[Path], None],
+    *,
+    waiting: Callable[[], None] | None = None,
+) -> Path:
     """Return the folder of an entry, filling it if it is not there.
 
     Parameters
@@ -49,6 +55,8 @@ def entry(folder: Path, key: str, fill: Callable[[Path], None]) -> Path:
         Name of the entry.
     fill : callable
         Gets an empty temporary folder to fill. What it raises goes through, and leaves nothing.
+    waiting : callable, optional
+        Called before waiting for another process that fills the entry.
 
     Raises
     ------
@@ -59,7 +67,7 @@ def entry(folder: Path, key: str, fill: Callable[[Path], None]) -> Path:
     if _touch(path):
         return path
     _check_writable(folder)
-    with _locked(folder / f"{key}.lock"):
+    with _locked(folder / f"{key}.lock", waiting):
         if _touch(path):
             return path
         temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
@@ -133,10 +141,15 @@ def _size(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
     while True:
         with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting is not None:
+                    waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
             # Pruning may have deleted the file that we waited for: then it locks nobody else out.
             try:
                 same = os.path.samestat(os.fstat(file.fileno()), path.stat())

@@ -76,6 +76,11 @@ class Compiler:
     version: str
     kind: str
 
+    @property
+    def name(self) -> str:
+        """For people."""
+        return {"gcc": "g++", "zig": "zig, as g++ and clang are missing"}.get(self.kind, self.kind)
+
 
 @dataclass(frozen=True)
 class Check:

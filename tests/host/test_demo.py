@@ -71,6 +71,15 @@ def test_a_good_run_succeeds(bundle: Bundle) -> None:
     }  # fmt: skip
 
 
+def test_the_summary_says_first_whether_it_is_good_and_fits_a_terminal(bundle: Bundle) -> None:
+    good = demo._text(summary_of(bundle, reply(0), reply(1), DECLINED)).splitlines()
+    assert good[0] == "2 digits through edge, NIC and cloud: exact, end to end"
+    assert max(map(len, good)) < 80
+    nothing = demo._text(summary_of(bundle)).splitlines()
+    assert nothing[0] == "2 digits through edge, NIC and cloud: NOT as it should be"
+    assert "  declined on purpose  not answered" in nothing
+
+
 @pytest.mark.parametrize(
     "events",
     [

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -245,6 +246,28 @@ def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(BuildError):
         cache.entry(tmp_path, "key", fill)
     assert entries(tmp_path) == []
+
+
+def test_who_waits_for_another_builder_is_told(tmp_path: Path) -> None:
+    told, waits = [], threading.Event()
+
+    def fill(folder: Path) -> None:
+        assert waits.wait(10)
+        (folder / "content").touch()
+
+    def waiting() -> None:
+        told.append("waiting")
+        waits.set()
+
+    first = threading.Thread(target=cache.entry, args=(tmp_path, "key", fill))
+    first.start()
+    while not list(tmp_path.glob("tmp-*")):
+        time.sleep(0.01)
+    path = cache.entry(tmp_path, "key", fill, waiting=waiting)
+    first.join()
+    assert told == ["waiting"] and (path / "content").exists()
+    cache.entry(tmp_path, "key", fill, waiting=waiting)
+    assert told == ["waiting"]
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
