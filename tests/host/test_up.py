@@ -194,6 +194,14 @@ def test_a_topology_file_is_checked_as_a_whole(tmp_path: Path) -> None:
     )
 
 
+def test_the_example_is_sound_and_shown_whole() -> None:
+    root = Path(__file__).resolve().parents[2]
+    example = root / "examples" / "digits" / "up.toml"
+    bundle, nodes = read_topology(example)
+    assert bundle == example.parent / "digits.mw" and set(nodes) == {"cloud", "nic", "edge"}
+    assert example.read_text("utf-8") in (root / "docs" / "running.md").read_text("utf-8")
+
+
 def test_a_file_that_is_not_toml_is_said(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text("bundle = ")
