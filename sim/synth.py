@@ -301,7 +301,7 @@ def _shown(console: Console) -> Iterator[Progress]:
 
 
 def synth(
-    bundle: Annotated[Path, typer.Argument(help="Folder that midwire compile wrote.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that compile wrote.")],
     family: Annotated[
         str, typer.Option(help="Device family: " + " or ".join(sorted(FAMILIES)) + ".")
     ] = "xcup",
