@@ -5,8 +5,8 @@
 The coefficients were set by hand on two designs (the digits slice and ``resnet8_int8``) for what
 Yosys 0.70 makes of them on xcup: there every figure is within 6 %. On two that they were not set on
 (``net_anomaly_ae``, ``kws_dscnn_int8``) LUTs are off by +16 % and -47 %, flip-flops by -1 % and
--12 %, multipliers by 0 and -2 %; block memories are right and, where Yosys prefers logic, four times
-too many. ``midwire synth`` counts.
+-12 %, multipliers by 0 and -2 %; block memories are right and, where Yosys prefers logic, four
+times too many. ``midwire synth`` counts.
 """
 
 from __future__ import annotations
