@@ -26,8 +26,8 @@ import numpy as np
 from midwire.compiler import Options, compile_model
 from midwire.compiler.errors import CalibrationError
 from midwire.compiler.pipeline import Compiled
-from midwire.hw.bundle import Bundle
-from midwire.hw.npz import read_npz
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.npz import read_npz
 from midwire.hw.session import open_session
 from midwire.sim import Verification, verify
 from midwire.sim.execute import execute

@@ -16,7 +16,7 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX fi
 
 def inspect(model: ModelArgument, as_json: JsonFlag = False) -> None:
     """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut."""
-    from .inspection import inspect_model, render
+    from .select.inspection import inspect_model, render
 
     console = Console(as_json)
     found = inspect_model(model)

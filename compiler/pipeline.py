@@ -12,25 +12,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..hw.bundle import Bundle
 from ..hw.console import Report
+from ..hw.formats.bundle import Bundle
+from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
-from ..hw.tensor import AnyArray
-from .calibrate import Observed, calibrate, load_samples
-from .emit import emit
+from .emit.write import emit
 from .errors import CalibrationError, ModelError
-from .frontend import load_model
-from .grids import DYADIC_ABOVE, choose_qtype
 from .ir import dataflow, graph, quant
-from .loss import Loss, check, measure, random_samples
-from .passes.assemble import assemble
-from .passes.balance import balance
-from .passes.fold import fold, target_interval
-from .passes.fuse import fuse
-from .passes.quantise import missing_grids, quantise
-from .plan import plan
-from .source import Source
-from .targets import target_named
+from .load.frontend import load_model
+from .load.source import Source
+from .map.assemble import assemble
+from .map.balance import balance
+from .map.fold import fold, target_interval
+from .map.fuse import fuse
+from .map.targets import target_named
+from .quantise.calibrate import Observed, calibrate, load_samples
+from .quantise.grids import DYADIC_ABOVE, choose_qtype
+from .quantise.insert import missing_grids, quantise
+from .quantise.loss import Loss, check, measure, random_samples
+from .select.buildable import plan
 
 _T = TypeVar("_T")
 
@@ -45,7 +45,7 @@ class Options:
     calibrate : ``.npz`` of samples of the model's inputs; needed for float models
     bits : width of weights and activations that midwire quantises, 2 to 16
     rate : inferences per second at the target's clock; None for the default interval
-    target : name of a family in :data:`~.targets.TARGETS`
+    target : name of a family in :data:`~.map.targets.TARGETS`
     min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data
     """
 

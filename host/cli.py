@@ -30,7 +30,7 @@ import typer
 
 from ..hw.console import FAILURE, INTERRUPTED, SUCCESS, report_error
 from ..hw.errors import MidwireError
-from .process import die_with_parent
+from .nodes.process import die_with_parent
 
 GROUP = "midwire.commands"
 """Entry-point group of the sub-commands."""

@@ -25,18 +25,18 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
-from ..hw.npz import read_npz
-from ..hw.reference import Reference
-from ..hw.tensor import AnyArray
+from ..hw.formats.bundle import Bundle
+from ..hw.formats.npz import read_npz
+from ..hw.formats.tensor import AnyArray
+from ..hw.kernels.reference import Reference
 from ..sim import cache
-from .client import expected_fingerprint
+from .client.requests import expected_fingerprint
 from .errors import StartError
-from .parts import Part, load_part, read_samples
-from .process import Child
-from .topology import Topology
+from .nodes.model_parts import Part, load_part, read_samples
+from .nodes.process import Child
+from .plan.topology import Topology
 
 EXAMPLE = "midwire.examples.digits"
 DECLINED_SAMPLE = 17

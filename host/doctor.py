@@ -18,7 +18,7 @@ from ..hw.errors import MidwireError
 from ..sim import cache
 from ..sim.toolchain import Check
 from ..sim.toolchain import doctor as toolchain_checks
-from .udp import LOOPBACK, UdpPort
+from .wire.udp import LOOPBACK, UdpPort
 
 OLDEST_PYTHON = (3, 11)
 PACKAGES = {

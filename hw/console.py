@@ -21,7 +21,7 @@ A command is a plain function with annotated parameters (typer's rules); among t
         console.say("reading", str(model))
         console.result({"nodes": [...]}, "4 of 5 nodes are supported")
 
-It raises :class:`~.errors.MidwireError` for what the user can act on, and ``typer.Exit(1)`` after
+It raises :class:`.errors.MidwireError` for what the user can act on, and ``typer.Exit(1)`` after
 its result where a check failed.
 """
 

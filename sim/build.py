@@ -59,7 +59,7 @@ UNIT_BYTES = 500_000
 
 
 @dataclass(frozen=True)
-class Target:
+class BuildTarget:
     """What a design is built into.
 
     Attributes
@@ -91,7 +91,7 @@ class Target:
     runtime: tuple[str, ...] = ("verilated.cpp", "verilated_threads.cpp")
 
 
-MODEL = Target(
+MODEL = BuildTarget(
     prefix="Vmodel",
     output="model.so",
     sources=(Path(__file__).resolve().parent / "cpp" / "driver.cpp",),
@@ -173,14 +173,14 @@ def build_executable(
     Path
         The executable, in the cache.
     """
-    target = Target(prefix=prefix, output=top, sources=tuple(sources))
+    target = BuildTarget(prefix=prefix, output=top, sources=tuple(sources))
     return build(verilog, top, target, cache_dir=cache_dir, progress=progress)
 
 
 def build(
     verilog: Sequence[Path],
     top: str,
-    target: Target,
+    target: BuildTarget,
     *,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
@@ -267,7 +267,7 @@ def _machine(compiler: Compiler) -> tuple[str, ...]:
 
 
 def _compile_jobs(
-    verilator: Verilator, compiler: Compiler, out: Path, target: Target
+    verilator: Verilator, compiler: Compiler, out: Path, target: BuildTarget
 ) -> tuple[list[Job], list[Path]]:
     """The compilations of a model, longest first, and their objects."""
     common = [*_compile_command(verilator, compiler, target), f"-I{out}"]
@@ -290,7 +290,7 @@ def _compile_jobs(
     return jobs, objects
 
 
-def _compile_command(verilator: Verilator, compiler: Compiler, target: Target) -> list[str]:
+def _compile_command(verilator: Verilator, compiler: Compiler, target: BuildTarget) -> list[str]:
     folders = [f"-I{verilator.include}", f"-I{verilator.include / 'vltstd'}"]
     return [*compiler.command, *COMMON, *_machine(compiler), *target.compile_flags, *folders]
 
@@ -306,7 +306,9 @@ def _groups(files: Sequence[Path]) -> list[tuple[int, list[Path]]]:
     return groups
 
 
-def _runtime(folder: Path, verilator: Verilator, compiler: Compiler, target: Target) -> list[Path]:
+def _runtime(
+    folder: Path, verilator: Verilator, compiler: Compiler, target: BuildTarget
+) -> list[Path]:
     """Objects of Verilator's runtime, compiled once per compiler."""
     command = [*_compile_command(verilator, compiler, target), *FAST]
     texts = [_read(path) for path in sorted(verilator.include.glob("verilated*.*"))]

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
+from ..hw.formats.bundle import Bundle
 
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Folder that compile wrote.")
@@ -61,7 +61,7 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the slice over samples and write its dequantised outputs."""
-    from ..hw.npz import read_npz, write_npz
+    from ..hw.formats.npz import read_npz, write_npz
     from .execute import backend_named, execute
     from .vectors import wire_inputs
 

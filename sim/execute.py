@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..hw.bundle import Bundle
 from ..hw.console import Report
 from ..hw.errors import DataError
-from ..hw.reference import Reference
-from ..hw.tensor import AnyArray, as_frames
+from ..hw.formats.bundle import Bundle
+from ..hw.formats.tensor import AnyArray, as_frames
+from ..hw.kernels.reference import Reference
 from .build import build_model
 from .model import Model
 

@@ -12,7 +12,7 @@ from .errors import BuildError
 
 
 @dataclass(frozen=True)
-class Port:
+class VerilogPort:
     """A port of the Verilated top.
 
     Attributes
@@ -30,16 +30,16 @@ class Port:
     bits: int
 
 
-def read_ports(header: str) -> list[Port]:
+def read_ports(header: str) -> list[VerilogPort]:
     """Read the ports out of the text of Verilator's ``{prefix}.h``."""
     pattern = re.compile(r"VL_(IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);")
     return [
-        Port(name, way.lower(), int(high) - int(low) + 1)
+        VerilogPort(name, way.lower(), int(high) - int(low) + 1)
         for way, name, high, low in pattern.findall(header)
     ]
 
 
-def port_header(top: str, ports: Sequence[Port]) -> str:
+def port_header(top: str, ports: Sequence[VerilogPort]) -> str:
     """Return the text of ``midwire_ports.h``, from which the driver knows the streams of a top.
 
     Raises

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..hw.errors import DataError
-from .build import Target, build
+from .build import BuildTarget, build
 from .errors import BenchError, ToolchainError
 from .toolchain import bench_obstacle
 
@@ -181,13 +181,13 @@ def run_cocotb(
         _judge(top, seed, results, log)
 
 
-def _target(top: str, ports: Sequence[str]) -> Target:
+def _target(top: str, ports: Sequence[str]) -> BuildTarget:
     import cocotb_tools.config
 
     libraries = cocotb_tools.config.libs_dir
     source = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     rules = [f'public_flat_rw -module "{top}" -var "{pattern}"' for pattern in ports]
-    return Target(
+    return BuildTarget(
         prefix="Vtop",
         output=top,
         sources=(Path(source),),

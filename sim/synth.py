@@ -28,9 +28,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..hw.bundle import Bundle
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
+from ..hw.formats.bundle import Bundle
 from .errors import BuildError, ToolchainError
 
 TIMEOUT_SECONDS = 3600.0

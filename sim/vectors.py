@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..hw.bundle import Bundle
 from ..hw.errors import DataError
-from ..hw.npz import key_of
+from ..hw.formats.bundle import Bundle
+from ..hw.formats.npz import key_of
+from ..hw.formats.tensor import AnyArray, TensorSpec
 from ..hw.session import Session, inputs_of, open_session
-from ..hw.tensor import AnyArray, TensorSpec
 
 
 def wire_inputs(bundle: Bundle, arrays: Mapping[str, AnyArray], where: str) -> list[AnyArray]:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..hw.bundle import MEASURED_INFERENCES, Bundle
 from ..hw.console import Report
-from ..hw.npz import read_npz
-from ..hw.reference import Reference
+from ..hw.formats.bundle import MEASURED_INFERENCES, Bundle
+from ..hw.formats.npz import read_npz
+from ..hw.formats.tensor import AnyArray, as_frames
+from ..hw.kernels.reference import Reference
 from ..hw.session import open_session
-from ..hw.tensor import AnyArray, as_frames
 from .build import build_model
 from .model import Model, RunResult
 from .vectors import random_wire, wire_inputs

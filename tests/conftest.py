@@ -11,8 +11,6 @@ import pytest
 
 MODELS_VARIABLE = "MIDWIRE_MODELS"
 
-collect_ignore = ["typecheck"]  # links to product code, for mypy
-
 
 def models_folder() -> Path | None:
     """The folder that ``MIDWIRE_MODELS`` names, or None where it is not set."""

@@ -29,7 +29,7 @@ LINT = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy", "--package", "midwire"),
-    ("mypy", "--exclude", "^tests/typecheck/", "tests"),
+    ("mypy", "tests"),
     ("lint-imports", "--no-cache"),
 )
 

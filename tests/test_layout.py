@@ -19,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("compiler", "host", "hw", "sim")
+ROOT_PACKAGE = "midwire"
 CODE = (*PRODUCT, "examples", "bench", "docs", "tests")
 SPDX = ("SPDX-FileCopyrightText: 2026 midwire contributors", "SPDX-License-Identifier: Apache-2.0")
 
@@ -38,8 +39,6 @@ def files(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:
     found = []
     for folder in folders:
         for base, inner, names in os.walk(ROOT / folder):
-            if Path(base) == ROOT / "tests":
-                inner.remove("typecheck")
             inner[:] = [name for name in inner if name != "__pycache__"]
             found += [Path(base) / name for name in names if Path(name).suffix in suffixes]
     return sorted(found)
@@ -56,7 +55,8 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 def product() -> list[Path]:
     """Files of product modules."""
-    return [path for path in files(*PRODUCT) if path.parent.name not in TEMPLATES]
+    found = [path for path in files(*PRODUCT) if path.parent.name not in TEMPLATES]
+    return [*found, *sorted((ROOT / ROOT_PACKAGE).glob("*.py"))]
 
 
 def modules() -> list[str]:
@@ -64,8 +64,9 @@ def modules() -> list[str]:
     names = []
     for path in product():
         parts = path.relative_to(ROOT).with_suffix("").parts
-        names.append(".".join(("midwire", *(p for p in parts if p != "__init__"))))
-    return names
+        outer = () if parts[0] == ROOT_PACKAGE else (ROOT_PACKAGE,)
+        names.append(".".join((*outer, *(p for p in parts if p != "__init__"))))
+    return [name for name in names if not name.endswith("__main__")]
 
 
 def where(path: Path, line: int) -> str:
@@ -115,9 +116,10 @@ def test_every_import_is_a_declared_dependency() -> None:
 
 
 def test_package_list_equals_folders() -> None:
-    folders = {path.parent for path in product()}
+    folders = {path.parent for path in files(*PRODUCT) if path.parent.name not in TEMPLATES}
     folders.add(ROOT / "examples" / "digits")
-    expected = {".".join(("midwire", *f.relative_to(ROOT).parts)) for f in folders}
+    expected = {".".join((ROOT_PACKAGE, *f.relative_to(ROOT).parts)) for f in folders}
+    expected.add(ROOT_PACKAGE)
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
     bare = [str(f.relative_to(ROOT)) for f in folders if not (f / "__init__.py").exists()]
     assert not bare, f"no __init__.py in {bare}"
@@ -127,6 +129,9 @@ def test_package_data_covers_every_other_file() -> None:
     data = PROJECT["tool"]["setuptools"]["package-data"]
     left_out = []
     for package in PROJECT["tool"]["setuptools"]["packages"]:
+        if package == ROOT_PACKAGE:
+            assert (ROOT / ROOT_PACKAGE / "py.typed").exists()
+            continue
         folder = ROOT / Path(*package.split(".")[1:])
         patterns = data.get(package, [])
         listed = {path for pattern in patterns for path in folder.glob(pattern)}
@@ -144,11 +149,28 @@ def test_package_data_covers_every_other_file() -> None:
     assert not left_out, f"not in any wheel: {left_out}"
 
 
-def test_links_for_the_type_checker() -> None:
+def test_links_for_type_checkers_and_editors() -> None:
     for folder in (*PRODUCT, "examples"):
-        link = ROOT / "tests" / "typecheck" / "midwire" / folder
+        link = ROOT / ROOT_PACKAGE / folder
         assert link.is_symlink(), link
         assert link.resolve() == ROOT / folder
+
+
+def test_no_two_things_share_a_name() -> None:
+    """Modules and public classes; one thing's operator, kernel and hardware do share its name."""
+    levels = {"compiler/ops", "hw/kernels", "hw/datapath"}
+    everywhere = {"__init__", "cli", "errors"}
+    classes: dict[str, list[str]] = {}
+    stems: dict[str, list[str]] = {}
+    for path in product():
+        place = str(path.relative_to(ROOT))
+        if path.stem not in everywhere and str(path.parent.relative_to(ROOT)) not in levels:
+            stems.setdefault(path.stem, []).append(place)
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                classes.setdefault(node.name, []).append(place)
+    twice = {name: places for name, places in (classes | stems).items() if len(places) > 1}
+    assert not twice, f"one name for different things: {twice}"
 
 
 @pytest.mark.parametrize("name", modules())
@@ -168,15 +190,18 @@ def loaded_by(*names: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("node", ["midwire.host.edge", "midwire.host.cloud", "midwire.host.nic"])
+@pytest.mark.parametrize("node", ["edge", "cloud", "nic"])
 def test_running_nodes_load_neither_amaranth_nor_the_compiler(node: str) -> None:
     banned = {"amaranth", "cocotb", "onnx", "midwire.compiler"}
-    assert not loaded_by(node) & banned
+    assert not loaded_by(f"midwire.host.nodes.{node}") & banned
 
 
 def test_formats_and_numbers_load_only_numpy() -> None:
-    names = ("numeric", "tensor", "npz", "bundle", "wire", "fragments", "reference", "session")
-    loaded = loaded_by(*(f"midwire.hw.{name}" for name in names))
+    folders = ("formats", "kernels", "numeric", "timing")
+    names = [
+        name for name in modules() if name.startswith(tuple(f"midwire.hw.{f}" for f in folders))
+    ]
+    loaded = loaded_by(*names, "midwire.hw.session")
     assert not loaded & {"amaranth", "cocotb", "onnx", "onnxruntime", "midwire.compiler"}
 
 

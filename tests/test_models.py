@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from midwire.compiler.pipeline import Options, compile_model
-from midwire.hw.bundle import Bundle
-from midwire.hw.npz import read_npz
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.npz import read_npz
 from midwire.hw.session import open_session
 from midwire.sim.execute import execute
 from midwire.sim.vectors import wire_inputs

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 from amaranth.lib import wiring
 
-from ...hw.tensor import TensorSpec
-from ...hw.timing import Edge, Schedule
+from ...hw.formats.tensor import TensorSpec
+from ...hw.timing.components import Edge, Schedule
 
 
 @dataclass(frozen=True, order=True)

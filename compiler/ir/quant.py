@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.bundle import Step
+from ...hw.formats.bundle import Step
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.numeric import Affine, QType, Requantiser, bits_for
-from ...hw.tensor import AnyArray, Layout
 from .dataflow import Folding, Stage
 
 
@@ -41,7 +41,7 @@ class Core(ABC):
 
     Attributes
     ----------
-    kernel : name of the numpy kernel in :mod:`midwire.hw.kernels`
+    kernel : name of the numpy kernel in :mod:`midwire.hw.kernels.integer`
     attributes : the kernel's parameters, JSON values
     arrays : the kernel's parameters, integer arrays
     functions : for each channel, the real number that its accumulators stand for

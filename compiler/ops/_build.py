@@ -12,7 +12,7 @@ import numpy as np
 from amaranth.hdl import Shape
 
 from ...hw.numeric import QType, Requantiser, bits_for
-from ...hw.timing import Edge, Schedule
+from ...hw.timing.components import Edge, Schedule
 from ..ir.dataflow import Folding, Port, Stage
 
 

@@ -15,9 +15,9 @@ from functools import cache
 import numpy as np
 import onnx
 
-from ...hw import eltwise as hardware
+from ...hw.datapath import eltwise as hardware
+from ...hw.formats.tensor import Layout
 from ...hw.numeric import Affine, QType
-from ...hw.tensor import Layout
 from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build
@@ -153,8 +153,8 @@ class AddCore(Core):
         a, b = self.types
 
         @cache
-        def component() -> hardware.Add:
-            return hardware.Add(
+        def component() -> hardware.EltwiseAdd:
+            return hardware.EltwiseAdd(
                 name,
                 lanes=folding.pe,
                 a=_build.shape_of(a),
@@ -208,8 +208,8 @@ class ScaleCore(Core):
         """One requantiser a lane."""
 
         @cache
-        def component() -> hardware.Scale:
-            return hardware.Scale(
+        def component() -> hardware.EltwiseScale:
+            return hardware.EltwiseScale(
                 name,
                 lanes=folding.pe,
                 x=_build.shape_of(self.x),

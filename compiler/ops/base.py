@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.numeric import Affine, IntArray, QType
-from ...hw.tensor import AnyArray, Layout
 
 if TYPE_CHECKING:
     from ..ir.quant import Core, QTensor
@@ -123,7 +123,7 @@ def one_axis(constant: Const) -> Const:
 
 class ImportContext(Protocol):
     """What an import rule may ask about the model (implemented by
-    :class:`~..constants.Context`)."""
+    :class:`~..load.constants.Context`)."""
 
     opset: int
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw import conv as hardware
-from ...hw.kernels import Geometry
+from ...hw.datapath import conv as hardware
+from ...hw.kernels.integer import Geometry
 from ...hw.numeric import Affine, IntArray, QType
-from ..grids import DYADIC_ABOVE
 from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
+from ..quantise.grids import DYADIC_ABOVE
 from . import _build
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Op, Unsupported
@@ -296,12 +296,12 @@ class ConvCore(Core):
         channels_in, channels_out = self.image[2], self.weight.shape[0]
 
         @cache
-        def component() -> hardware.Conv | hardware.Depthwise:
+        def component() -> hardware.FoldedConv | hardware.FoldedDepthwise:
             if self.depthwise:
-                return hardware.Depthwise(
+                return hardware.FoldedDepthwise(
                     name, self.window, channels=channels_in, lanes=folding.pe, **shared
                 )
-            return hardware.Conv(
+            return hardware.FoldedConv(
                 name,
                 self.window,
                 channels_in=channels_in,

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from ...hw.kernels import Geometry
-from ...hw.tensor import Layout
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.integer import Geometry
 from ..ir.quant import Core, QTensor
 from ._model import one_node
 from .base import Case, ImportContext, Op, Unsupported

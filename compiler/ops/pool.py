@@ -15,8 +15,8 @@ from functools import cache
 import numpy as np
 import onnx
 
-from ...hw import pool as hardware
-from ...hw.kernels import Geometry
+from ...hw.datapath import pool as hardware
+from ...hw.kernels.integer import Geometry
 from ...hw.numeric import Affine, QType
 from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
@@ -166,8 +166,8 @@ class PoolCore(Core):
         channels = self.image[2]
 
         @cache
-        def component() -> hardware.Pool:
-            return hardware.Pool(
+        def component() -> hardware.FoldedPool:
+            return hardware.FoldedPool(
                 name,
                 self.window,
                 "max" if self.mode == "max" else "sum",

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from ...hw.formats.tensor import Layout
 from ...hw.numeric import QType
-from ...hw.tensor import Layout
 from .base import Case, ImportContext, Op, Unsupported
 
 _TYPES = {"int8": (8, True), "uint8": (8, False), "int16": (16, True), "uint16": (16, False)}

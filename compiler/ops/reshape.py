@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from ...hw.formats.tensor import Layout
 from ...hw.numeric import Affine
-from ...hw.tensor import Layout
 from ._model import one_node
 from .base import Case, ImportContext, Op, Unsupported
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from ...hw.tensor import Layout
+from ...hw.formats.tensor import Layout
 from ._model import one_node
 from .base import Case, ImportContext, Op
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...hw.kernels import Geometry
+from ...hw.kernels.integer import Geometry
 from .base import Unsupported
 
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The packet loop of the simulated NIC (started by host/nic.py).
+// The packet loop of the simulated NIC (started by host/nodes/nic.py).
 //
 // A bump in the wire over plain UDP sockets. A client's datagram comes in at the listening socket, gets
 // its Ethernet/IPv4/UDP headers back, goes through the Verilated pipeline, and what the pipeline emits

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..stream import Fifo
+from ..datapath.stream import Fifo
 from .bus import BEAT
 
 

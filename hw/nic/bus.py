@@ -22,7 +22,7 @@ from amaranth.hdl import Cat, Const, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..csr import ADDRESS_BITS, REGISTERS, Outcome
+from ..formats.csr import ADDRESS_BITS, REGISTERS, FrameOutcome
 
 BEAT_BYTES = 8
 WORD_BITS = 64
@@ -37,7 +37,7 @@ BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""
 
-OUTCOME = range(len(Outcome))
+OUTCOME = range(len(FrameOutcome))
 
 ORIGIN = data.StructLayout(
     {"src_ip": 32, "src_port": 16, "tos": 8, "ttl": 8, "stamp": 32, "header": 512}

@@ -25,7 +25,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..wire import DeclineReason
+from ..formats.wire import DeclineReason
 from . import header as hdr
 from .bus import CONFIG, LENGTH_BITS, ORIGIN
 

@@ -13,19 +13,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..csr import FIRST_DECLINED
-from ..wire import DeclineReason
+from ..formats.csr import FIRST_DECLINED
+from ..formats.wire import DeclineReason
 from . import header as hdr
-from .bus import (
-    BEAT,
-    FRAME,
-    JOB,
-    OUTCOME,
-    VERDICT_DROP,
-    VERDICT_OURS,
-    VERDICT_PASS,
-    WORD_BITS,
-)
+from .bus import BEAT, FRAME, JOB, OUTCOME, VERDICT_DROP, VERDICT_OURS, VERDICT_PASS, WORD_BITS
 from .realign import Realigner
 
 

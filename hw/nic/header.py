@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The midwire header as 512 bits in hardware: byte 0 of the wire in bits 7:0.
 
-Fields are found by their names in :data:`midwire.hw.wire.FIELDS`; nothing else here knows where one
-is.
+Fields are found by their names in :data:`midwire.hw.formats.wire.FIELDS`; nothing else here knows
+where one is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Value, ValueLike
 from amaranth.lib.crc import Processor as CrcProcessor
 from amaranth.lib.crc import catalog
 
-from ..wire import FIELDS, HEADER_BYTES
+from ..formats.wire import FIELDS, HEADER_BYTES
 
 HEADER_BITS = 8 * HEADER_BYTES
 _PLACES = {field.name: (field.offset, field.bits) for field in FIELDS}

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads frames as they go into the store, and says what each one is.
 
-Rules, cited by tests as P1 to P5. The first that applies decides; :class:`midwire.hw.csr.Outcome`
-names the counters.
+Rules, cited by tests as P1 to P5. The first that applies decides;
+:class:`midwire.hw.formats.csr.FrameOutcome` names the counters.
 
 P1. A frame with the bad-frame bit is dropped. A frame longer than ``MAX_FRAME_BYTES`` passes.
 P2. *To our address* is: Ethernet II, IPv4 without options and not a fragment, UDP, our port, our
@@ -21,8 +21,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..csr import Outcome
-from ..wire import HEADER_BYTES, MAGIC, TAG_BYTES, VERSION, MessageType
+from ..formats.csr import FrameOutcome
+from ..formats.wire import HEADER_BYTES, MAGIC, TAG_BYTES, VERSION, MessageType
 from . import header as hdr
 from .bus import (
     BEAT,
@@ -212,27 +212,30 @@ class Parser(wiring.Component):
             & (frame_bytes >= end)
         )
         rules = (
-            (cut_short, VERDICT_PASS, Outcome.PASSED),
-            (bad, VERDICT_DROP, Outcome.DROPPED_BAD_FRAME),
-            (~to_us, VERDICT_PASS, Outcome.PASSED),
-            (~whole, VERDICT_PASS, Outcome.PASSED_MALFORMED),
-            (hdr.get(header, "magic") != MAGIC, VERDICT_PASS, Outcome.PASSED_BAD_MAGIC),
-            (hdr.get(header, "version") != VERSION, VERDICT_PASS, Outcome.PASSED_BAD_VERSION),
-            (hdr.get(header, "crc") != crc.crc, VERDICT_PASS, Outcome.PASSED_BAD_CRC),
+            (cut_short, VERDICT_PASS, FrameOutcome.PASSED),
+            (bad, VERDICT_DROP, FrameOutcome.DROPPED_BAD_FRAME),
+            (~to_us, VERDICT_PASS, FrameOutcome.PASSED),
+            (~whole, VERDICT_PASS, FrameOutcome.PASSED_MALFORMED),
+            (hdr.get(header, "magic") != MAGIC, VERDICT_PASS, FrameOutcome.PASSED_BAD_MAGIC),
+            (hdr.get(header, "version") != VERSION, VERDICT_PASS, FrameOutcome.PASSED_BAD_VERSION),
+            (hdr.get(header, "crc") != crc.crc, VERDICT_PASS, FrameOutcome.PASSED_BAD_CRC),
             (
                 hdr.get(header, "message_type") != MessageType.TENSOR,
                 VERDICT_PASS,
-                Outcome.PASSED_OTHER_TYPE,
+                FrameOutcome.PASSED_OTHER_TYPE,
             ),
             (
                 (udp_check != 0) & (udp_sum != 0xFFFF),
                 VERDICT_DROP,
-                Outcome.DROPPED_BAD_CHECKSUM,
+                FrameOutcome.DROPPED_BAD_CHECKSUM,
             ),
-            (~_sound(header, payload, tail), VERDICT_DROP, Outcome.DROPPED_BAD_LENGTH),
-            (hdr.get(header, "hop_limit") == 0, VERDICT_DROP, Outcome.DROPPED_HOP_LIMIT),
+            (~_sound(header, payload, tail), VERDICT_DROP, FrameOutcome.DROPPED_BAD_LENGTH),
+            (hdr.get(header, "hop_limit") == 0, VERDICT_DROP, FrameOutcome.DROPPED_HOP_LIMIT),
         )
-        m.d.comb += [self.frame.verdict.eq(VERDICT_OURS), self.frame.outcome.eq(Outcome.COLLECTED)]
+        m.d.comb += [
+            self.frame.verdict.eq(VERDICT_OURS),
+            self.frame.outcome.eq(FrameOutcome.COLLECTED),
+        ]
         for condition, verdict, outcome in reversed(rules):
             with m.If(condition):
                 m.d.comb += [self.frame.verdict.eq(verdict), self.frame.outcome.eq(outcome)]

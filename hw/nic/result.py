@@ -18,12 +18,12 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
-from ..stream import Fifo
+from ..datapath.stream import Fifo
+from ..formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
 from . import header as hdr
 from .bus import BEAT_BYTES, CONFIG, JOB, LENGTH_BITS, WORD_BITS, folded, sum_lanes
 from .gearbox import Gearbox
-from .tensor import CONTEXT
+from .tensor_buffer import CONTEXT
 
 MAX_FRAGMENT_BYTES = fragment_bytes(MAX_MTU)
 MAX_RESULT_BYTES = MAX_FRAGMENTS * MAX_FRAGMENT_BYTES

@@ -16,10 +16,10 @@
 Frames are stored whole, judged (:mod:`.parser`), and leave in order: passed, dropped, declined or
 collected. Only results overtake nothing and wait for everything: they leave when no frame does.
 
-What this version does not do, and where it will go: 64-bit streams only (:class:`Nic` says why),
-one input and one output, one slot with fragments in order (:mod:`.decide`). When frames come faster
-than they leave, the store fills and ``s_axis_tready`` goes low: nothing is dropped here for want of
-room.
+What this version does not do, and where it will go: 64-bit streams only (:class:`NicShell` says
+why), one input and one output, one slot with fragments in order (:mod:`.decide`). When frames come
+faster than they leave, the store fills and ``s_axis_tready`` goes low: nothing is dropped here for
+want of room.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..convert import to_verilog
-from ..csr import ADDRESS_BITS
-from ..stream import Fifo
+from ..datapath.convert import to_verilog
+from ..datapath.stream import Fifo
+from ..formats.csr import ADDRESS_BITS
 from .arbiter import Arbiter
 from .bus import BEAT, BEAT_BYTES, FRAME, AxiLite
 from .decide import Decider
 from .dispatch import Dispatcher
 from .packetise import Packetiser
 from .parser import Parser
-from .registers import RegisterFile
+from .register_file import RegisterFile
 from .result import MAX_RESULT_BYTES, Results
-from .tensor import CONTEXT, TensorBuffer
+from .tensor_buffer import CONTEXT, TensorBuffer
 
 STORE_BEATS = 2048
 _WAITING_FRAMES = 4
 _TENSORS_IN_SLICE = 4
 
 
-class Nic(wiring.Component):
+class NicShell(wiring.Component):
     """The NIC shell around the black box ``midwire_slice``.
 
     Parameters
@@ -59,7 +59,7 @@ class Nic(wiring.Component):
     Members
     -------
     s_axis_*, m_axis_* : AXI4-Stream with tkeep and tuser (bit 0: bad frame)
-    s_axil_* : AXI4-Lite, the registers of :mod:`midwire.hw.csr`
+    s_axil_* : AXI4-Lite, the registers of :mod:`midwire.hw.formats.csr`
 
     Raises
     ------
@@ -238,9 +238,9 @@ def build_nic(
     out_tensor_bytes: int,
     *,
     width: int = 64,
-) -> Nic:
-    """The NIC shell for a slice; parameters as for :class:`Nic`."""
-    return Nic(in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes, width=width)
+) -> NicShell:
+    """The NIC shell for a slice; parameters as for :class:`NicShell`."""
+    return NicShell(in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes, width=width)
 
 
 def nic_verilog(
@@ -251,7 +251,7 @@ def nic_verilog(
     *,
     width: int = 64,
 ) -> str:
-    """Verilog of the module ``midwire_nic`` for a slice; parameters as for :class:`Nic`.
+    """Verilog of the module ``midwire_nic`` for a slice; parameters as for :class:`NicShell`.
 
     It instantiates ``midwire_slice``, which is another file.
     """

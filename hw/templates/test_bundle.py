@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from midwire.hw.bundle import Bundle
-from midwire.hw.tensor import as_frames
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.tensor import as_frames
 from midwire.sim.runner import run_bench
 from midwire.sim.toolchain import bench_obstacle
 

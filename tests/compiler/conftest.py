@@ -14,14 +14,14 @@ import onnx
 import onnxruntime
 import pytest
 
-from midwire.compiler import emit
-from midwire.compiler.frontend import load_model
+from midwire.compiler.emit import write as emit
 from midwire.compiler.ir.dataflow import Dataflow
 from midwire.compiler.ir.graph import Graph
 from midwire.compiler.ir.quant import QGraph
-from midwire.compiler.passes.fuse import fuse
-from midwire.compiler.passes.quantise import quantise
-from midwire.compiler.plan import plan
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.map.fuse import fuse
+from midwire.compiler.quantise.insert import quantise
+from midwire.compiler.select.buildable import plan
 from midwire.hw.numeric import QType
 
 Array = np.ndarray[Any, Any]

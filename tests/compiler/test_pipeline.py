@@ -16,7 +16,7 @@ import pytest
 from midwire.compiler.ir import quant
 from midwire.compiler.pipeline import CompilerBug, Options, compile_model
 from midwire.host import cli
-from midwire.hw.bundle import Bundle
+from midwire.hw.formats.bundle import Bundle
 
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]

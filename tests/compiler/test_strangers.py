@@ -14,21 +14,21 @@ import onnx
 import onnxruntime
 import pytest
 
-from midwire.compiler.calibrate import calibrate
+from midwire.compiler.emit.slice_onnx import slice_model
 from midwire.compiler.errors import CutError, ModelError
-from midwire.compiler.frontend import load_model
-from midwire.compiler.grids import DYADIC_ABOVE, choose_qtype
 from midwire.compiler.ir.quant import QGraph, steps_of
-from midwire.compiler.loss import measure
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.map.fold import fold
+from midwire.compiler.map.fuse import fuse
 from midwire.compiler.ops.clip import Clip
-from midwire.compiler.passes.fold import fold
-from midwire.compiler.passes.fuse import fuse
-from midwire.compiler.passes.quantise import missing_grids, quantise
-from midwire.compiler.select import Selection, select
-from midwire.compiler.slice_onnx import slice_model
-from midwire.compiler.support import import_all
+from midwire.compiler.quantise.calibrate import calibrate
+from midwire.compiler.quantise.grids import DYADIC_ABOVE, choose_qtype
+from midwire.compiler.quantise.insert import missing_grids, quantise
+from midwire.compiler.quantise.loss import measure
+from midwire.compiler.select.selection import Selection, select
+from midwire.compiler.select.support import import_all
+from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
-from midwire.hw.reference import Reference
 
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]

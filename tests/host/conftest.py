@@ -17,11 +17,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from midwire.host.cloud import CloudNode, serve
-from midwire.host.udp import UdpPort
-from midwire.hw.bundle import Bundle, Manifest, write_bundle
+from midwire.host.nodes.cloud import CloudNode, serve
+from midwire.host.wire.udp import UdpPort
+from midwire.hw.formats.bundle import Bundle, Manifest, write_bundle
+from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.numeric import QType
-from midwire.hw.tensor import Layout, TensorSpec
 
 ELEMENTS = 4
 SCALE = 0.5

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from midwire.host import cli
-from midwire.host.udp import UdpPort
-from midwire.hw.bundle import Bundle
+from midwire.host.wire.udp import UdpPort
+from midwire.hw.formats.bundle import Bundle
 
 HEAVY = ("amaranth", "midwire.compiler.", "onnx.", "onnx_ir", "cocotb")
 
@@ -37,7 +37,12 @@ def test_help_loads_neither_compiler_nor_amaranth(words: list[str]) -> None:
 
 
 def test_nodes_load_neither_compiler_nor_amaranth() -> None:
-    assert loaded_by("import midwire.host.client, midwire.host.cloud, midwire.host.edge") == []
+    assert (
+        loaded_by(
+            "import midwire.host.client.requests, midwire.host.nodes.cloud, midwire.host.nodes.edge"
+        )
+        == []
+    )
 
 
 def test_help_lists_every_command_with_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +134,7 @@ def test_an_interrupt_is_status_130_and_a_line(
     def interrupted(path: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("midwire.host.cloud.Bundle.load", interrupted)
+    monkeypatch.setattr("midwire.host.nodes.cloud.Bundle.load", interrupted)
     assert cli.main(["cloud", "x", *flags]) == 130
     assert capsys.readouterr() == ("", "" if flags else "interrupted\n")
 
@@ -140,7 +145,7 @@ def test_a_defect_of_ours_is_still_an_object(
     def broken(path: object) -> None:
         raise ZeroDivisionError("zero")
 
-    monkeypatch.setattr("midwire.host.cloud.Bundle.load", broken)
+    monkeypatch.setattr("midwire.host.nodes.cloud.Bundle.load", broken)
     assert cli.main(["cloud", "x", "--json"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["error"]["type"] == "ZeroDivisionError"

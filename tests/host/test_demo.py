@@ -17,7 +17,7 @@ import pytest
 
 from midwire.host import demo
 from midwire.host.demo import Expectation, Score, bundle_key, shipped_example, succeeded, summarise
-from midwire.hw.bundle import Bundle
+from midwire.hw.formats.bundle import Bundle
 
 EXPECTED = Expectation(
     labels=np.array([3, 4]),

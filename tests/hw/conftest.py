@@ -16,8 +16,8 @@ from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
 import midwire.hw
+from midwire.hw.datapath.stream import AxisTop
 from midwire.hw.numeric import QType, Requantiser
-from midwire.hw.stream import AxisTop
 from midwire.sim.build import build_model
 from midwire.sim.model import Model, RunResult
 

@@ -21,7 +21,7 @@ from midwire.sim import cache
 from midwire.sim.build import build_executable, build_model
 from midwire.sim.errors import BuildError, ToolchainError
 from midwire.sim.model import Model
-from midwire.sim.ports import Port, read_ports
+from midwire.sim.ports import VerilogPort, read_ports
 
 from .conftest import PASS, module
 
@@ -189,10 +189,10 @@ def test_tdata_is_whole_bytes(source: Source, fresh: Path) -> None:
 def test_ports_are_read_from_the_header() -> None:
     text = "VL_IN8(&clk,0,0);\nVL_OUT64(&a,39,0);\nVL_INW(&b,79,0,3);\nVL_OUT(&c,23,0);\n"
     assert read_ports(text) == [
-        Port("clk", "in", 1),
-        Port("a", "out", 40),
-        Port("b", "in", 80),
-        Port("c", "out", 24),
+        VerilogPort("clk", "in", 1),
+        VerilogPort("a", "out", 40),
+        VerilogPort("b", "in", 80),
+        VerilogPort("c", "out", 24),
     ]
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 import pytest
 
-from midwire.hw.bundle import Bundle
 from midwire.hw.errors import DataError
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.numeric import QType
-from midwire.hw.tensor import Layout, TensorSpec
 from midwire.sim.vectors import wire_inputs
 
 GRID = QType(8, False, 0.5, 10)

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 import pytest
 
-from midwire.compiler import emit
+from midwire.compiler.emit import write as emit
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.host import cli
-from midwire.hw.bundle import MANIFEST, Bundle, file_sha256
+from midwire.hw.formats.bundle import MANIFEST, Bundle, file_sha256
 from midwire.sim.execute import execute
 from midwire.sim.verify import verify
 

@@ -19,16 +19,16 @@ from onnx import numpy_helper
 
 from midwire.compiler import pipeline
 from midwire.compiler.ir.graph import Graph, Node
+from midwire.compiler.load.source import Source
 from midwire.compiler.ops import OPERATORS, REGISTRY
 from midwire.compiler.ops._model import one_node
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
-from midwire.compiler.plan import Plan
-from midwire.compiler.select import Selection
-from midwire.compiler.source import Source
-from midwire.compiler.support import import_all
-from midwire.hw.bundle import Bundle
-from midwire.hw.reference import Reference
+from midwire.compiler.select.buildable import Plan
+from midwire.compiler.select.selection import Selection
+from midwire.compiler.select.support import import_all
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.kernels.reference import Reference
 from midwire.hw.session import open_session
 from midwire.sim.verify import verify
 

@@ -17,12 +17,12 @@ import pytest
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from midwire.compiler.frontend import load_model
+from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops._model import one_node
 from midwire.compiler.pipeline import compile_model
-from midwire.compiler.support import import_all
-from midwire.hw.bundle import Bundle
-from midwire.hw.reference import Reference
+from midwire.compiler.select.support import import_all
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.kernels.reference import Reference
 from midwire.hw.session import open_session
 from midwire.sim.verify import verify
 

@@ -16,9 +16,9 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from midwire.hw import csr, fragments, wire
+from midwire.hw.formats import csr, fragments, wire
+from midwire.hw.formats.wire import Header
 from midwire.hw.nic.top import nic_verilog
-from midwire.hw.wire import Header
 from midwire.sim.build import build_executable
 
 HERE = Path(__file__).resolve().parent
@@ -147,7 +147,7 @@ class Nic:
     def check_counters(self) -> dict[str, int]:
         """Every frame in is exactly one outcome (C3)."""
         counts = self.counters()
-        assert sum(counts[o.name.lower()] for o in csr.Outcome) == counts["frames_in"], counts
+        assert sum(counts[o.name.lower()] for o in csr.FrameOutcome) == counts["frames_in"], counts
         return counts
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from midwire.hw.wire import DeclineReason, encode
+from midwire.hw.formats.wire import DeclineReason, encode
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from midwire.hw.csr import STATUS_COLLECTING
-from midwire.hw.wire import DeclineReason
+from midwire.hw.formats.csr import STATUS_COLLECTING
+from midwire.hw.formats.wire import DeclineReason
 
 
 def test_one_fragment(small: Any, tools: Any) -> None:

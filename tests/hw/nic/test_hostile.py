@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import google_crc32c
 import pytest
 
-from midwire.hw import fragments, wire
-from midwire.hw.csr import FIRST_DECLINED, Outcome
-from midwire.hw.wire import DeclineReason, MessageType
+from midwire.hw.formats import fragments, wire
+from midwire.hw.formats.csr import FIRST_DECLINED, FrameOutcome
+from midwire.hw.formats.wire import DeclineReason, MessageType
 
 UDP_AT, HEADER_AT, PAYLOAD_AT = 34, 42, 106
 
@@ -50,7 +50,7 @@ def repaired(frame: bytearray, crc: bool = True, ip: bool = True, udp: bool = Tr
 class Fate(NamedTuple):
     """What the golden model says of a frame."""
 
-    outcome: Outcome
+    outcome: FrameOutcome
     passes: bool
 
 
@@ -69,7 +69,7 @@ def golden(frame: bytes, tools: Any, sizes: Any) -> Fate:
         or at(30, 4) != 0x0A000002
         or at(36, 2) != 5210
     ):
-        return Fate(Outcome.PASSED, True)
+        return Fate(FrameOutcome.PASSED, True)
     length = at(38, 2)
     if (
         sum16(frame[14:34]) != 0xFFFF
@@ -77,32 +77,32 @@ def golden(frame: bytes, tools: Any, sizes: Any) -> Fate:
         or length < 72
         or UDP_AT + length > len(frame)
     ):
-        return Fate(Outcome.PASSED_MALFORMED, True)
+        return Fate(FrameOutcome.PASSED_MALFORMED, True)
     datagram = frame[HEADER_AT : UDP_AT + length]
     sealed = wire.decode(wire.encode(tools.request(sizes).header))  # enums are not looked at there
     try:
         header = wire.decode(datagram)
     except wire.BadMagic:
-        return Fate(Outcome.PASSED_BAD_MAGIC, True)
+        return Fate(FrameOutcome.PASSED_BAD_MAGIC, True)
     except wire.BadVersion:
-        return Fate(Outcome.PASSED_BAD_VERSION, True)
+        return Fate(FrameOutcome.PASSED_BAD_VERSION, True)
     except wire.BadCrc:
-        return Fate(Outcome.PASSED_BAD_CRC, True)
+        return Fate(FrameOutcome.PASSED_BAD_CRC, True)
     except wire.BadField as error:
         if error.where == "message_type":
-            return Fate(Outcome.PASSED_OTHER_TYPE, True)
+            return Fate(FrameOutcome.PASSED_OTHER_TYPE, True)
         header = wire.decode(neutral(datagram))
     if header.message_type is not MessageType.TENSOR:
-        return Fate(Outcome.PASSED_OTHER_TYPE, True)
+        return Fate(FrameOutcome.PASSED_OTHER_TYPE, True)
     pseudo = frame[26:34] + bytes([0, 17]) + frame[38:40]
     if at(40, 2) and sum16(pseudo + frame[UDP_AT : UDP_AT + length]) != 0xFFFF:
-        return Fate(Outcome.DROPPED_BAD_CHECKSUM, False)
+        return Fate(FrameOutcome.DROPPED_BAD_CHECKSUM, False)
     try:
         fragments.check_fragment(header, len(datagram) - 64 - (16 if header.encrypted else 0))
     except wire.BadLength:
-        return Fate(Outcome.DROPPED_BAD_LENGTH, False)
+        return Fate(FrameOutcome.DROPPED_BAD_LENGTH, False)
     if header.hop_limit == 0:
-        return Fate(Outcome.DROPPED_HOP_LIMIT, False)
+        return Fate(FrameOutcome.DROPPED_HOP_LIMIT, False)
     checks = (
         (header.encrypted, DeclineReason.ENCRYPTED),
         (header.tenant != sealed.tenant, DeclineReason.WRONG_TENANT),
@@ -120,8 +120,8 @@ def golden(frame: bytes, tools: Any, sizes: Any) -> Fate:
     )
     for wrong, reason in checks:
         if wrong:
-            return Fate(Outcome(FIRST_DECLINED - 1 + reason), False)
-    return Fate(Outcome.COLLECTED, False)
+            return Fate(FrameOutcome(FIRST_DECLINED - 1 + reason), False)
+    return Fate(FrameOutcome.COLLECTED, False)
 
 
 def neutral(datagram: bytes) -> bytes:
@@ -137,7 +137,7 @@ def check_fate(nic: Any, tools: Any, frame: bytes, before: dict[str, int]) -> di
     fate = golden(frame, tools, nic.sizes)
     out = nic.send(frame)
     counts: dict[str, int] = nic.check_counters()
-    changed = {o for o in Outcome if counts[o.name.lower()] != before[o.name.lower()]}
+    changed = {o for o in FrameOutcome if counts[o.name.lower()] != before[o.name.lower()]}
     assert changed == {fate.outcome}, frame.hex()
     if fate.passes:
         assert out == [frame]
@@ -148,7 +148,7 @@ def check_fate(nic: Any, tools: Any, frame: bytes, before: dict[str, int]) -> di
         assert got[64:] == datagram[64:]
         assert got[7] == fate.outcome - FIRST_DECLINED + 1
         assert google_crc32c.value(got[:60] + bytes(4)) == int.from_bytes(got[60:64], "big")
-    elif fate.outcome != Outcome.COLLECTED:
+    elif fate.outcome != FrameOutcome.COLLECTED:
         assert out == []
     return counts
 

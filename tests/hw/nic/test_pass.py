@@ -13,8 +13,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
-from midwire.hw import wire
-from midwire.hw.wire import MessageType
+from midwire.hw.formats import wire
+from midwire.hw.formats.wire import MessageType
 
 US = "10.0.0.2"
 

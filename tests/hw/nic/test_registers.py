@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from midwire.hw import csr
-from midwire.hw.nic.top import Nic
+from midwire.hw.formats import csr
+from midwire.hw.nic.top import NicShell
 
 OKAY, SLVERR = 0, 2
 
@@ -72,4 +72,4 @@ def test_c2_unmapped(small: Any) -> None:
 )
 def test_refusals(arguments: tuple[int, int, int, int], width: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Nic(*arguments, width=width)
+        NicShell(*arguments, width=width)

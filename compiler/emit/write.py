@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a balanced dataflow to the files of a bundle."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ...hw.formats.bundle import Bundle, Manifest, write_bundle
+from ...hw.formats.tensor import AnyArray
+from ...hw.kernels.reference import Reference
+from ...hw.nic.top import nic_verilog
+from ..ir.dataflow import Dataflow
+from ..ir.quant import QGraph, steps_of
+from ..load.source import Source
+from ..map.balance import Balanced
+from ..map.estimate import estimate
+from ..map.targets import Target
+from ..quantise.loss import Loss
+from ..select.selection import Selection
+from .elaborate import slice_verilog
+from .parts import cloud_model, edge_model, middle_model
+from .slice_onnx import slice_model
+
+GOLDEN = 4
+"""Golden vectors of each kind, realistic and random, that a bundle brings for its own bench."""
+
+_SEED = 20261
+
+
+def emit(
+    output: str,
+    source: Source,
+    selection: Selection,
+    qgraph: QGraph,
+    balanced: Balanced,
+    target: Target,
+    losses: Sequence[Loss],
+    wires: Sequence[AnyArray] | None,
+) -> Bundle:
+    """Write the bundle.
+
+    Parameters
+    ----------
+    losses, wires : what :func:`~..quantise.loss.measure` gave, the realistic wire inputs among it,
+        if any
+    """
+    flow = balanced.flow
+    steps, arrays = steps_of(qgraph)
+    contents: dict[str, bytes] = {
+        "rtl/midwire_slice.v": slice_verilog(flow).encode(),
+        "rtl/midwire_nic.v": _nic(flow).encode(),
+        "rtl/mw_rom.v": _packaged("verilog/mw_rom.v"),
+        "test_bundle.py": _packaged("templates/test_bundle.py"),
+        "slice.onnx": _onnx(slice_model(qgraph)),
+        "edge.onnx": _onnx(edge_model(source, flow.inputs)),
+        "cloud.onnx": _onnx(cloud_model(source, flow.outputs)),
+        "original.onnx": _onnx(middle_model(source, selection)),
+        "program.npz": _npz(arrays),
+    }
+    images = {name: text for stage in flow.stages for name, text in stage.images.items()}
+    contents |= {f"rtl/{name}": text.encode("ascii") for name, text in images.items()}
+    reference = Reference(qgraph.inputs, qgraph.outputs, steps, arrays)
+    contents["golden.npz"] = _npz(_golden(flow, reference, wires))
+    manifest = Manifest(
+        name=source.name,
+        model_sha256=source.sha256,
+        inputs=flow.inputs,
+        outputs=flow.outputs,
+        steps=steps,
+        slice={
+            **selection.slice,
+            "roots_in": list(qgraph.inputs),
+            "roots_out": list(qgraph.outputs),
+            "nodes": list(selection.middle),
+        },
+        target=target.name,
+        clock_mhz=target.clock_mhz,
+        cycles_per_inference=balanced.cycles_per_inference,
+        latency_cycles=balanced.latency_cycles,
+        resources=estimate(flow, target),
+        sqnr_db=next((loss.sqnr_db for loss in reversed(losses)), None),
+        layers=_layers(qgraph, flow, losses),
+        images=tuple(sorted(images)),
+        tool={"midwire": metadata.version("midwire"), "amaranth": metadata.version("amaranth")},
+    )
+    return write_bundle(output, manifest, contents)
+
+
+def _nic(flow: Dataflow) -> str:
+    return nic_verilog(
+        in_beat_bytes=flow.inputs[0].beat_bytes,
+        in_tensor_bytes=flow.inputs[0].wire_bytes,
+        out_beat_bytes=flow.outputs[0].beat_bytes,
+        out_tensor_bytes=flow.outputs[0].wire_bytes,
+    )
+
+
+def _packaged(name: str) -> bytes:
+    return files("midwire.hw").joinpath(name).read_bytes()
+
+
+def _onnx(model: onnx.ModelProto) -> bytes:
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _npz(arrays: Mapping[str, Any]) -> bytes:
+    """An ``.npz`` whose bytes depend on its contents only (numpy dates entries 1980)."""
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def _golden(
+    flow: Dataflow, reference: Reference, wires: Sequence[AnyArray] | None
+) -> dict[str, AnyArray]:
+    """A few realistic vectors (if there are any), a few random ones, and the right answers."""
+    rng = np.random.default_rng(_SEED)
+    real = 0 if wires is None else min(len(wires[0]), 4 * GOLDEN)
+    inputs: list[AnyArray] = []
+    for index, spec in enumerate(flow.inputs):
+        noise = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (GOLDEN, spec.elements))
+        parts = [noise] if wires is None else [wires[index][:real], noise]
+        inputs.append(np.concatenate(parts).astype(spec.qtype.wire_dtype))
+    outputs = reference.run_wire(inputs)
+    found: dict[str, AnyArray] = {f"in{i}": wire for i, wire in enumerate(inputs)}
+    for index, (spec, wire) in enumerate(zip(flow.outputs, outputs, strict=True)):
+        found[f"out{index}"] = wire.astype(spec.qtype.wire_dtype)
+    found["realistic"] = np.array(real)
+    return found
+
+
+def _layers(
+    qgraph: QGraph, flow: Dataflow, losses: Sequence[Loss]
+) -> tuple[Mapping[str, Any], ...]:
+    """What a report shows of each integer node."""
+    stages = {stage.node: stage for stage in flow.stages if stage.node is not None}
+    noise = {loss.tensor: loss.sqnr_db for loss in losses}
+    return tuple(
+        {
+            "name": node.name,
+            "kernel": node.core.kernel,
+            "sources": list(node.sources),
+            "macs": node.core.macs,
+            "pe": stage.folding.pe if stage.folding else 1,
+            "simd": stage.folding.simd if stage.folding else 1,
+            "cycles": stage.cycles,
+            "accumulator_bits": node.core.acc_bits[0],
+            "multiplier_bits": int(np.abs(node.requantiser.multiplier).max()).bit_length(),
+            "shift": node.requantiser.shift,
+            "sqnr_db": noise.get(node.output),
+        }
+        for node in qgraph.nodes
+        for stage in (stages[node.name],)
+    )

@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What import rules may ask of a model (:class:`~..ops.base.ImportContext`): constants, shapes.
+
+A constant keeps its grid through operators that only move elements, so that a quantised weight that
+is dequantised, transposed and reshaped still is integers with a scale. All other constant
+expressions are evaluated as they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from ...hw.formats.tensor import AnyArray
+from ..ops.base import Const, Unsupported
+from ..quantise.evaluate import evaluate
+from .source import Source
+
+_MAX_DEPTH = 64
+"""Longest chain of nodes behind a constant."""
+
+
+class Context:
+    """Implements :class:`~..ops.base.ImportContext` for a source; caches the constants."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.opset = source.opset
+        self._cache: dict[str, Const | None] = {}
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, batch 1."""
+        value = self.source.values.get(name)
+        if value is None:
+            raise Unsupported(f"the shape of {name!r} is not known")
+        if 0 in value.shape:
+            raise Unsupported(f"the tensor {name!r} is empty, its shape is {list(value.shape)}")
+        return value.shape
+
+    def dtype(self, name: str) -> str:
+        """Element type of a tensor as a numpy name."""
+        value = self.source.values.get(name)
+        if value is None:
+            raise Unsupported(f"the element type of {name!r} is not known")
+        return value.dtype
+
+    def attributes(self, node: onnx.NodeProto) -> Mapping[str, Any]:
+        """Attributes of the node as Python values (bytes decoded)."""
+        return attributes(node)
+
+    def const(self, name: str, *, finite: bool = True) -> Const | None:
+        """The constant behind a name, with its grid if it has one; None if there is none."""
+        constant = self._const(name, 0)
+        if constant is not None:
+            for array in (constant.values, constant.scale):
+                if array is None or np.isfinite(array).all():
+                    continue
+                if finite or np.isnan(array).any():
+                    raise Unsupported(
+                        f"expected finite constants, found NaN or infinity in {name!r}"
+                    )
+        return constant
+
+    def _const(self, name: str, depth: int) -> Const | None:
+        if name not in self.source.constants or depth > _MAX_DEPTH:
+            return None
+        if name not in self._cache:
+            self._cache[name] = self._resolve(name, depth)
+        return self._cache[name]
+
+    def _resolve(self, name: str, depth: int) -> Const | None:
+        source = self.source
+        array = source.initialisers.get(name, source.folded.get(name))
+        if array is not None:
+            return _plain(array)
+        node = source.producers[name]
+        rule = _RULES.get(node.op_type) if not node.domain else None
+        inputs = [self._const(i, depth + 1) if i else None for i in node.input]
+        if rule is not None and inputs and inputs[0] is not None:
+            known = rule(self, node, [i for i in inputs if i is not None])
+            if known is not None:
+                return known
+        return self._evaluated(node, name, inputs)
+
+    def _evaluated(
+        self, node: onnx.NodeProto, name: str, inputs: list[Const | None]
+    ) -> Const | None:
+        """A constant expression by its value. The grid of an input is spent."""
+        arrays: dict[str, AnyArray] = {}
+        for key, constant in zip(node.input, inputs, strict=True):
+            if not key:
+                continue
+            raw = self.source.initialisers.get(key, self.source.folded.get(key))
+            if raw is not None:
+                arrays[key] = raw
+            elif constant is None or key not in self.source.values:
+                return None
+            elif constant.scale is None:
+                arrays[key] = constant.values.astype(self.source.values[key].dtype)
+            else:
+                arrays[key] = constant.real.astype(np.float32)
+        results = evaluate(node, arrays, self.opset)
+        return None if results is None or name not in results else _plain(results[name])
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Attributes of a node as Python values: numbers, text, lists, arrays."""
+    found: dict[str, Any] = {}
+    for attribute in node.attribute:
+        value = helper.get_attribute_value(attribute)
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        elif isinstance(value, onnx.TensorProto):
+            value = numpy_helper.to_array(value)
+        elif not isinstance(value, (str, int, float, onnx.GraphProto)):
+            value = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
+        found[attribute.name] = value
+    return found
+
+
+def _plain(array: AnyArray) -> Const | None:
+    """A constant without a grid: reals as float32 or float64, integers as int64."""
+    if array.dtype.kind == "f":
+        keep = array.dtype in (np.float32, np.float64)
+        return Const(array if keep else array.astype(np.float32))
+    if array.dtype.kind in "iub" and array.dtype != np.uint64:
+        return Const(array.astype(np.int64))
+    if array.dtype.kind in "cOSUT":
+        return None  # complex numbers, text
+    wide = array.astype(np.float64)
+    # bfloat16 and the 8-bit floats are reals; the 4-bit and 2-bit integers are integers.
+    if "float" in array.dtype.name:
+        return Const(wide.astype(np.float32))
+    return Const(wide.astype(np.int64))
+
+
+_Rule = Callable[[Context, onnx.NodeProto, list[Const]], Const | None]
+
+
+def _dequantize(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
+    """Integers on a grid: one scale, one an element of an axis, or one a block of an axis."""
+    q, scale = inputs[0], inputs[1]
+    zero = inputs[2] if len(inputs) > 2 else Const(np.zeros(scale.shape, np.int64))
+    if q.scale is not None or q.values.dtype != np.int64 or zero.values.dtype != np.int64:
+        return None
+    options = context.attributes(node)
+    rank, axis = len(q.shape), int(options.get("axis", 1))
+    block = int(options.get("block_size", 0))
+
+    def spread(array: AnyArray) -> AnyArray:
+        if array.size == 1:
+            return array.reshape(())
+        if block:
+            grown = np.repeat(array, block, axis=axis)
+            return grown.take(range(q.shape[axis]), axis=axis)
+        return array.reshape([-1 if i == axis % rank else 1 for i in range(rank)])
+
+    try:
+        steps, zeros = spread(scale.values.astype(np.float32)), spread(zero.values)
+        np.broadcast_shapes(q.shape, steps.shape, zeros.shape)
+    except (IndexError, ValueError, ZeroDivisionError):
+        return None
+    return Const(q.values, steps, zeros)
+
+
+def _identity(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
+    del context, node
+    return inputs[0]
+
+
+def _cast(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
+    """A grid outlives a cast between float32 and float64."""
+    to = context.attributes(node).get("to")
+    wide = to in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+    return inputs[0] if wide and inputs[0].scale is not None else None
+
+
+def _transpose(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
+    perm = context.attributes(node).get("perm")
+    if perm is not None and sorted(perm) != list(range(len(inputs[0].shape))):
+        return None
+    return inputs[0].map(lambda array: np.transpose(array, perm))
+
+
+def _reshape(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
+    """Reshape and its relatives: shape inference knows the target."""
+    value = context.source.values.get(node.output[0])
+    if value is None or np.prod(value.shape, dtype=object) != inputs[0].values.size:
+        return None
+    return inputs[0].map(lambda array: array.reshape(value.shape))
+
+
+_RULES: Mapping[str, _Rule] = {
+    "DequantizeLinear": _dequantize,
+    "Identity": _identity,
+    "Cast": _cast,
+    "Transpose": _transpose,
+    "Reshape": _reshape,
+    "Flatten": _reshape,
+    "Squeeze": _reshape,
+    "Unsqueeze": _reshape,
+}

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
+
+Opsets 7 to the newest that the installed onnx knows. Nodes of other domains (QONNX, com.microsoft)
+are kept: they are listed as unsupported later, and do not stop a model from loading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+from onnx import helper, numpy_helper
+
+from ...hw.formats.tensor import AnyArray
+from ..errors import ModelError
+from ..ir.graph import Value
+from ..quantise.evaluate import static_shape
+from .infer import analyse, bind_batch
+from .normalise import check_opsets, normalise
+from .onnxfile import COMPLETE, load_external_data, parse, read, short
+from .source import Source, dtype_name
+
+
+def load_model(path: str | os.PathLike[str]) -> Source:
+    """Read, check and normalise a model, with the batch bound to 1.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, no legal ONNX model, of an opset that is too old or too
+        new, or has inputs whose shapes cannot be bound.
+    """
+    file = Path(path)
+    raw = read(file)
+    model = parse(file, raw)
+    load_external_data(file, model)
+    check_opsets(file, model)
+    model = normalise(file, model)
+    bind_batch(model.graph)
+    _check(file, model)
+    return _source(file, hashlib.sha256(raw).hexdigest(), model)
+
+
+def _check(file: Path, model: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(
+            "the ONNX checker refuses the model",
+            where=str(file),
+            expected="a legal ONNX model",
+            found=short(error),
+            remedy="Export the model again, or repair the node that is named",
+        ) from error
+
+
+def _source(file: Path, sha256: str, model: onnx.ModelProto) -> Source:
+    graph = model.graph
+    opset = next(e.version for e in model.opset_import if e.domain == "")
+    initialisers = _arrays(file, graph)
+    facts = analyse(model, opset, initialisers)
+    values: dict[str, Value] = {}
+    for name, kind in facts.types.items():
+        shape = static_shape(kind)
+        if shape is not None:
+            values[name] = Value(name, shape, dtype_name(kind.tensor_type.elem_type))
+    for value in graph.output:
+        if value.name in values:
+            kind = facts.types[value.name].tensor_type
+            value.CopyFrom(
+                helper.make_tensor_value_info(
+                    value.name, kind.elem_type, list(values[value.name].shape)
+                )
+            )
+    return Source(
+        path=file,
+        name=file.resolve().parent.name if file.stem == "model" else file.stem,
+        sha256=sha256,
+        model=model,
+        opset=opset,
+        inputs=tuple(values[value.name] for value in graph.input),
+        outputs=tuple(value.name for value in graph.output),
+        values=values,
+        initialisers=initialisers,
+        folded=facts.folded,
+        constants=frozenset(facts.constants),
+    )
+
+
+def _arrays(file: Path, graph: onnx.GraphProto) -> Mapping[str, AnyArray]:
+    arrays: dict[str, AnyArray] = {}
+    for tensor in graph.initializer:
+        try:
+            array = numpy_helper.to_array(tensor)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                "an initialiser cannot be read",
+                where=f"{file}: tensor {tensor.name!r}",
+                expected=f"{math.prod(tensor.dims)} values for the shape {list(tensor.dims)}",
+                found=short(error),
+                remedy=COMPLETE,
+            ) from error
+        if tensor.name in arrays:
+            raise ModelError(
+                "two initialisers have the same name",
+                where=f"{file}: tensor {tensor.name!r}",
+                expected="one initialiser of a name",
+                found="two",
+                remedy="Export the model again",
+            )
+        arrays[tensor.name] = array
+    return arrays

@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes and constants of a whole model: bind the batch, infer, fold shape arithmetic.
+
+ONNX's own inference goes first. Then one walk in topological order fills in what it left open, now
+with the values of small constants at hand, among them shapes of tensors: a Reshape whose target is
+computed with Shape, Gather and Concat is resolved once the batch is bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from ...hw.formats.tensor import AnyArray
+from ..errors import ModelError
+from ..quantise.evaluate import (
+    MAX_SHAPE_DATA,
+    evaluate,
+    has_subgraph,
+    infer_node,
+    is_deterministic,
+    static_shape,
+    tensor_type,
+)
+from .source import reads
+
+_SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))
+"""Quantisers of the QONNX domains, unknown to ONNX: the output has the shape of the input."""
+
+
+def bind_batch(graph: onnx.GraphProto) -> None:
+    """Set every symbolic leading dimension of the inputs to 1, wherever its name stands.
+
+    Raises
+    ------
+    ModelError
+        If an input is not a tensor, has no shape, or has another dimension that is not a number.
+    """
+    for value in graph.input:
+        if not value.type.HasField("tensor_type"):
+            raise ModelError(
+                "the input is not a tensor",
+                where=f"input {value.name!r}",
+                expected="a tensor",
+                found=value.type.WhichOneof("value") or "no type",
+                remedy="Export the model with tensors as inputs",
+            )
+        if not value.type.tensor_type.HasField("shape"):
+            raise ModelError(
+                "the input has no shape",
+                where=f"input {value.name!r}",
+                expected="a shape whose dimensions, but for the batch, are numbers",
+                found="none",
+                remedy="Export the model with a fixed input shape",
+            )
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
+    batch = {dims[0].dim_param for dims in shapes.values() if dims and dims[0].dim_param}
+    for name, dims in shapes.items():
+        found = ", ".join(_show(dim) for dim in dims)
+        for axis, dim in enumerate(dims):
+            symbolic = not dim.HasField("dim_value") or dim.dim_value < 1
+            if symbolic and (axis == 0 or dim.dim_param in batch):
+                dim.dim_value = 1
+            elif symbolic:
+                raise ModelError(
+                    f"dimension {axis} is not a number",
+                    where=f"input {name!r}",
+                    expected="numbers for all dimensions but the first (the batch)",
+                    found=f"[{found}]",
+                    remedy="Export the model with a fixed input shape, or set it with "
+                    "onnx.tools.update_model_dims",
+                )
+
+
+def _show(dim: onnx.TensorShapeProto.Dimension) -> str:
+    return dim.dim_param or (str(dim.dim_value) if dim.HasField("dim_value") else "?")
+
+
+@dataclass
+class Facts:
+    """What is known of a model's tensors."""
+
+    types: dict[str, onnx.TypeProto] = field(default_factory=dict)
+    folded: dict[str, AnyArray] = field(default_factory=dict)
+    constants: set[str] = field(default_factory=set)
+
+
+def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyArray]) -> Facts:
+    """Infer shapes and find constants of a bound, sorted model."""
+    facts = Facts(_inferred(model, initialisers), {}, set(initialisers))
+    for name, array in initialisers.items():
+        facts.types[name] = tensor_type(array)
+    small = {n: a for n, a in initialisers.items() if a.size <= MAX_SHAPE_DATA}
+    from_shapes: set[str] = set()
+    for node in model.graph.node:
+        _complete(facts, node, small, opset)
+        results = _fold(facts, node, small, opset, from_shapes)
+        if results is not None:
+            facts.folded.update(results)
+            small.update((n, a) for n, a in results.items() if a.size <= MAX_SHAPE_DATA)
+            facts.types.update((name, tensor_type(array)) for name, array in results.items())
+        known = all(name in facts.constants for name in reads(node)) and is_deterministic(node)
+        if results is not None or known:
+            facts.constants.update(name for name in node.output if name)
+    return facts
+
+
+def _inferred(
+    model: onnx.ModelProto, initialisers: Mapping[str, AnyArray]
+) -> dict[str, onnx.TypeProto]:
+    """ONNX's inference, on a copy without large weights."""
+    graph = model.graph
+    large = {n for n, a in initialisers.items() if a.size > MAX_SHAPE_DATA}
+    nodes = []
+    for node in graph.node:
+        if node.domain and node.op_type in _SAME_SHAPE and node.input and node.output:
+            node = helper.make_node("Identity", node.input[:1], node.output[:1], node.name)
+        nodes.append(node)
+    inputs = [
+        helper.make_value_info(n, tensor_type(initialisers[n])) for n in initialisers if n in large
+    ]
+    # A declared shape of an output may have the symbolic or another batch; leave it to inference.
+    outputs = [onnx.ValueInfoProto(name=value.name) for value in graph.output]
+    copy = helper.make_model(
+        helper.make_graph(
+            nodes,
+            graph.name or "graph",
+            [*graph.input, *inputs],
+            outputs,
+            [tensor for tensor in graph.initializer if tensor.name not in large],
+        ),
+        opset_imports=model.opset_import,
+        ir_version=model.ir_version,
+    )
+    try:
+        inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError, TypeError, ValueError):
+        # What fails for the model as a whole is tried again node by node.
+        inferred = copy.graph
+    found = [*graph.input, *inferred.value_info, *inferred.output]
+    return {v.name: v.type for v in found if v.type.HasField("tensor_type")}
+
+
+def _complete(
+    facts: Facts, node: onnx.NodeProto, small: Mapping[str, AnyArray], opset: int
+) -> None:
+    """Infer a node's outputs again where their shapes are not known."""
+    open_names = [
+        n
+        for n in node.output
+        if n and (n not in facts.types or static_shape(facts.types[n]) is None)
+    ]
+    if not open_names:
+        return
+    if node.domain and node.op_type in _SAME_SHAPE and node.input and node.input[0] in facts.types:
+        facts.types[node.output[0]] = facts.types[node.input[0]]
+        return
+    found = infer_node(node, facts.types, small, opset)
+    for name in open_names:
+        if name in found and found[name].HasField("tensor_type"):
+            facts.types[name] = found[name]
+
+
+def _fold(
+    facts: Facts,
+    node: onnx.NodeProto,
+    small: Mapping[str, AnyArray],
+    opset: int,
+    from_shapes: set[str],
+) -> dict[str, AnyArray] | None:
+    """Outputs of a node of shape arithmetic; None for all other nodes.
+
+    Shape arithmetic is what Shape and Size give, what is computed from that, and small integer
+    constants. Real constants stay nodes: a weight's DequantizeLinear holds its grid.
+    """
+    if node.domain or has_subgraph(node):
+        return None
+    if node.op_type in ("Shape", "Size"):
+        kind = facts.types.get(node.input[0]) if node.input else None
+        shape = None if kind is None else static_shape(kind)
+        if shape is None or len(node.output) != 1:
+            return None
+        from_shapes.add(node.output[0])
+        if node.op_type == "Size":
+            return {node.output[0]: np.array(int(np.prod(shape, dtype=object)), dtype=np.int64)}
+        ends = {a.name: int(a.i) for a in node.attribute}
+        chosen = shape[slice(ends.get("start", 0), ends.get("end", len(shape)))]
+        return {node.output[0]: np.array(chosen, dtype=np.int64)}
+    names = reads(node)
+    if not all(name in small for name in names):
+        return None
+    derived = any(name in from_shapes for name in names)
+    kinds = [facts.types.get(name) for name in node.output if name]
+    integer = all(
+        kind is not None
+        and kind.tensor_type.elem_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+        for kind in kinds
+    )
+    if not derived and not integer:
+        return None
+    results = evaluate(node, small, opset)
+    if results is not None and derived:
+        from_shapes.update(results)
+    return results

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A loaded model: what every later step asks instead of walking protobufs.
+
+Rules, established by :func:`midwire.compiler.load.frontend.load_model`:
+
+S1. Nodes stand in topological order, have unique names, and every tensor has one producer.
+S2. The default domain is called ``""``; local functions are inlined; the batch is bound to 1.
+S3. A *constant* tensor does not depend on a model input: initialisers (also those that are listed
+    as inputs, as IR version 3 does), what is computed from them, and shapes of tensors.
+S4. Every model input has a known shape. A tensor inside may have none, behind nodes that shape
+    inference does not know: its shape is then absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from ...hw.formats.tensor import AnyArray
+from ..ir.graph import Value
+
+_NAMES_OF_TYPES: dict[int, str] = {
+    onnx.TensorProto.FLOAT: "float32",
+    onnx.TensorProto.UINT8: "uint8",
+    onnx.TensorProto.INT8: "int8",
+    onnx.TensorProto.UINT16: "uint16",
+    onnx.TensorProto.INT16: "int16",
+    onnx.TensorProto.INT32: "int32",
+    onnx.TensorProto.INT64: "int64",
+    onnx.TensorProto.BOOL: "bool",
+    onnx.TensorProto.FLOAT16: "float16",
+    onnx.TensorProto.DOUBLE: "float64",
+    onnx.TensorProto.UINT32: "uint32",
+    onnx.TensorProto.UINT64: "uint64",
+}
+
+
+def dtype_name(elem_type: int) -> str:
+    """Numpy name of an ONNX element type; ONNX's own name in lower case where numpy has none."""
+    if elem_type in _NAMES_OF_TYPES:
+        return _NAMES_OF_TYPES[elem_type]
+    try:
+        return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
+    except ValueError:
+        return "undefined"
+
+
+def elem_type_of(dtype: str | np.dtype[np.generic]) -> int:
+    """ONNX element type of a numpy type."""
+    return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def inner_reads(node: onnx.NodeProto) -> Iterator[str]:
+    """Names that the sub-graphs of a node (If, Loop, Scan) read from outside."""
+    for attribute in node.attribute:
+        graphs = [attribute.g] if attribute.HasField("g") else []
+        for graph in [*graphs, *attribute.graphs]:
+            own = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+            for inner in graph.node:
+                for name in [*inner.input, *inner_reads(inner)]:
+                    if name and name not in own:
+                        yield name
+                own.update(inner.output)
+            for value in graph.output:
+                if value.name not in own:
+                    yield value.name
+
+
+def reads(node: onnx.NodeProto) -> list[str]:
+    """Names that a node reads, those of its sub-graphs included, without repeats."""
+    return list(dict.fromkeys(name for name in [*node.input, *inner_reads(node)] if name))
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Rules S1 to S4.
+
+    Attributes
+    ----------
+    path : the file
+    name : name for people: the file's stem, or its folder's name for ``model.onnx``
+    sha256 : of the file, hexadecimal
+    model : the normalised ONNX model
+    opset : version of the default domain
+    inputs, outputs : the model's own, without initialisers
+    values : every tensor of known shape, batch 1
+    initialisers : constants that the file holds
+    folded : constants found while loading (shapes of tensors and what is computed from them)
+    constants : names of all constant tensors (rule S3)
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    model: onnx.ModelProto
+    opset: int
+    inputs: tuple[Value, ...]
+    outputs: tuple[str, ...]
+    values: Mapping[str, Value]
+    initialisers: Mapping[str, AnyArray]
+    folded: Mapping[str, AnyArray]
+    constants: frozenset[str]
+
+    @cached_property
+    def nodes(self) -> tuple[onnx.NodeProto, ...]:
+        """All nodes, in topological order."""
+        return tuple(self.model.graph.node)
+
+    @cached_property
+    def producers(self) -> Mapping[str, onnx.NodeProto]:
+        """The node behind each computed tensor."""
+        return {name: node for node in self.nodes for name in node.output if name}
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[onnx.NodeProto, ...]]:
+        """The nodes that read each tensor, in order."""
+        found: dict[str, list[onnx.NodeProto]] = {}
+        for node in self.nodes:
+            for name in reads(node):
+                found.setdefault(name, []).append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
+    def is_constant_node(self, node: onnx.NodeProto) -> bool:
+        """Whether a node only makes constants."""
+        return all(name in self.constants for name in node.output if name)
+
+    def activations(self, node: onnx.NodeProto) -> list[str]:
+        """What a node reads that is not constant."""
+        return [name for name in reads(node) if name not in self.constants]
+
+    @cached_property
+    def live(self) -> frozenset[str]:
+        """Names of the nodes that an output of the model depends on."""
+        needed, found = list(self.outputs), set()
+        while needed:
+            node = self.producers.get(needed.pop())
+            if node is not None and node.name not in found:
+                found.add(node.name)
+                needed.extend(reads(node))
+        return frozenset(found)

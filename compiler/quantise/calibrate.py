@@ -1,0 +1,262 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration: what values a float model's tensors take, and the grid that loses least of them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from ...hw.formats.npz import key_of, read_npz
+from ...hw.formats.tensor import AnyArray
+from ...hw.session import Session, open_session, words_of
+from ..errors import CalibrationError
+from ..ir.graph import Value
+from ..load.source import Source, elem_type_of
+from .grids import SAMPLE, FloatArray, Observed, choose_qtype
+
+__all__ = ["Observed", "calibrate", "choose_qtype", "load_samples"]
+
+_REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
+_ALONE = "Check that onnxruntime alone runs the model"
+
+
+def load_samples(path: str | os.PathLike[str], inputs: Sequence[Value]) -> dict[str, AnyArray]:
+    """Read samples of the model's inputs.
+
+    Keys are ``in0, in1, ...`` or the inputs' names; others (labels, reference outputs) are left
+    alone. The first axis counts samples, each of which has the model's own batch axis; where that
+    is 1, it may be left out.
+
+    Returns
+    -------
+    For each input's name an array of the input's type and the shape ``(samples, *shape)``.
+
+    Raises
+    ------
+    CalibrationError
+        If the file is no such file, or an array is missing, or of the wrong shape or type, or holds
+        NaN, or the arrays disagree about the number of samples.
+    """
+    file = Path(path)
+    arrays = _arrays(file, inputs)
+    samples = {
+        value.name: _checked(file, key, array, value)
+        for value, (key, array) in zip(inputs, arrays, strict=True)
+    }
+    counts = {name: len(array) for name, array in samples.items()}
+    if len(set(counts.values())) > 1:
+        raise CalibrationError(
+            "the inputs have different numbers of samples",
+            where=str(file),
+            expected="the same first axis for every input",
+            found=", ".join(f"{count} of {name!r}" for name, count in counts.items()),
+            remedy=_REMEDY,
+        )
+    return samples
+
+
+def _arrays(file: Path, inputs: Sequence[Value]) -> list[tuple[str, AnyArray]]:
+    """Key and array for each input."""
+    stored = read_npz(file, error=CalibrationError, remedy=_REMEDY)
+    keys = [_key(file, index, value, list(stored)) for index, value in enumerate(inputs)]
+    return [(key, stored[key]) for key in keys]
+
+
+def _key(file: Path, index: int, value: Value, keys: Sequence[str]) -> str:
+    key = key_of(value.name, index, keys)
+    if key is not None:
+        return key
+    raise CalibrationError(
+        f"there are no samples for the input {value.name!r}",
+        where=str(file),
+        expected=f"an array called {f'in{index}'!r} or {value.name!r}",
+        found=", ".join(repr(key) for key in keys[:8]) or "an empty file",
+        remedy=_REMEDY,
+    )
+
+
+def _checked(file: Path, key: str, array: AnyArray, value: Value) -> AnyArray:
+    where = f"{file}: array {key!r}"
+    shape = value.shape
+    if array.ndim == len(shape) and shape[:1] == (1,):
+        full = array.shape[1:] == shape[1:]
+        array = array[:, None] if full else array
+    if array.shape[1:] != shape or array.ndim != len(shape) + 1:
+        raise CalibrationError(
+            "samples of the wrong shape",
+            where=where,
+            expected=f"[samples, {', '.join(str(d) for d in shape)}]",
+            found=f"{list(array.shape)}",
+            remedy="Give every sample as the model's input takes it, batch 1",
+        )
+    if not len(array):
+        raise CalibrationError(
+            "no samples",
+            where=where,
+            expected="at least one sample",
+            found="an empty array",
+            remedy="Give a few hundred typical samples",
+        )
+    target = np.dtype(value.dtype)
+    integer = target.kind in "iu"
+    if array.dtype.kind not in ("iub" if integer else "iubf"):
+        raise CalibrationError(
+            "samples of the wrong type",
+            where=where,
+            expected=f"{target} values",
+            found=f"{array.dtype}",
+            remedy="Convert them as the model's input takes them",
+        )
+    if integer:
+        info, low, high = np.iinfo(target), int(array.min()), int(array.max())
+        if low < info.min or high > info.max:
+            raise CalibrationError(
+                "samples out of range",
+                where=where,
+                expected=f"{target} values, {info.min} to {info.max}",
+                found=f"{low} to {high}",
+                remedy="Quantise them with the scale and zero point of the model's input",
+            )
+        return array.astype(target)
+    with np.errstate(over="ignore"):
+        converted = array.astype(target)
+    bad = int(np.count_nonzero(~np.isfinite(converted)))
+    if bad:
+        first = int(np.argwhere(~np.isfinite(converted))[0][0])
+        raise CalibrationError(
+            "samples with NaN or infinity",
+            where=where,
+            expected="finite numbers",
+            found=f"{bad} that are not, the first in sample {first}",
+            remedy="Clean the data",
+        )
+    return converted
+
+
+class _Collector:
+    """Gathers one tensor's :class:`Observed`; the same share of every sample is kept."""
+
+    def __init__(self, samples: int) -> None:
+        self._quota = max(64, math.ceil(SAMPLE / samples))
+        self._random = np.random.default_rng(20260101)
+        self._kept: list[FloatArray] = []
+        self._low, self._high, self._count = math.inf, -math.inf, 0
+
+    def add(self, name: str, array: AnyArray) -> None:
+        values = array.astype(np.float32).ravel()
+        if not values.size:
+            return
+        if not np.all(np.isfinite(values)):
+            raise CalibrationError(
+                "the model computes NaN or infinity for a sample",
+                where=f"tensor {name!r}",
+                expected="finite numbers",
+                found="NaN or infinity",
+                remedy="Give samples as the model was trained on: scaled alike",
+            )
+        self._low = min(self._low, float(values.min()))
+        self._high = max(self._high, float(values.max()))
+        self._count += values.size
+        if values.size > self._quota:
+            values = values[self._random.integers(0, values.size, self._quota)]
+        self._kept.append(values)
+
+    def result(self) -> Observed:
+        if not self._count:
+            return Observed(0.0, 0.0, 0, np.zeros(1, np.float32))
+        extremes = np.array([self._low, self._high], np.float32)
+        return Observed(self._low, self._high, self._count, np.concatenate([*self._kept, extremes]))
+
+
+def calibrate(
+    source: Source,
+    tensors: Sequence[str],
+    samples: Mapping[str, AnyArray],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Observed]:
+    """Run the model as it is in ONNX Runtime and watch tensors.
+
+    Parameters
+    ----------
+    tensors : what to watch: any computed tensors or model inputs of known type
+    samples : of :func:`load_samples`
+    progress : called with the number of samples done and their total
+
+    Raises
+    ------
+    CalibrationError
+        If ONNX Runtime cannot run the model, or a tensor becomes NaN or infinite.
+    """
+    total = len(next(iter(samples.values())))
+    collectors = {name: _Collector(total) for name in tensors}
+    for index, found in enumerate(run_model(source, list(collectors), samples)):
+        for name, collector in collectors.items():
+            collector.add(name, found[name])
+        if progress is not None:
+            progress(index + 1, total)
+    return {name: collector.result() for name, collector in collectors.items()}
+
+
+def run_model(
+    source: Source, tensors: Sequence[str], samples: Mapping[str, AnyArray]
+) -> Iterator[dict[str, AnyArray]]:
+    """Run the model as it is in ONNX Runtime: for each sample, the model's inputs and ``tensors``.
+
+    Raises
+    ------
+    CalibrationError
+        If ONNX Runtime cannot run the model.
+    """
+    watched = [name for name in tensors if name not in samples]
+    session = _session(source, watched)
+    for index in range(len(next(iter(samples.values())))):
+        feed = {name: array[index] for name, array in samples.items()}
+        if session is not None:
+            try:
+                results = session.run(watched, feed)
+            # ONNX Runtime's exceptions have no common public base.
+            except Exception as error:
+                raise CalibrationError(
+                    "ONNX Runtime cannot run the model",
+                    where=str(source.path),
+                    expected="a result for every sample",
+                    found=words_of(error),
+                    remedy=_ALONE,
+                ) from error
+            feed = {**feed, **dict(zip(watched, results, strict=True))}
+        yield feed
+
+
+def _session(source: Source, watched: Sequence[str]) -> Session | None:
+    """A session that returns the watched tensors; None if there are none."""
+    if not watched:
+        return None
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    del model.graph.output[:]
+    for name in watched:
+        value = source.values.get(name)
+        if value is None:
+            raise CalibrationError(
+                "a tensor of unknown shape cannot be watched",
+                where=f"tensor {name!r}",
+                expected="a tensor whose shape is known",
+                found="none",
+                remedy="Cut the model elsewhere",
+            )
+        info = helper.make_tensor_value_info(name, elem_type_of(value.dtype), list(value.shape))
+        model.graph.output.append(info)
+    return open_session(
+        model.SerializeToString(),
+        threads=2,
+        where=str(source.path),
+        error=CalibrationError,
+        remedy=_ALONE,
+    )

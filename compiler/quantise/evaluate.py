@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluate single nodes on constants, with the ONNX reference evaluator, bounded in size."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from onnx.shape_inference import infer_node_outputs
+
+from ...hw.formats.tensor import AnyArray
+
+MAX_ELEMENTS = 1 << 26
+"""Largest constant that is computed here, in elements (a model may ask for any size)."""
+
+MAX_SHAPE_DATA = 1 << 12
+"""Constants of at most so many elements are shown to shape inference (targets of Reshape)."""
+
+_RANDOM = frozenset(
+    (
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    )
+)
+
+
+def is_deterministic(node: onnx.NodeProto) -> bool:
+    """Whether equal inputs always give equal outputs, as far as the default domain says."""
+    return node.domain != "" or node.op_type not in _RANDOM
+
+
+def has_subgraph(node: onnx.NodeProto) -> bool:
+    """Whether a node is control flow."""
+    return any(a.HasField("g") or a.graphs for a in node.attribute)
+
+
+def infer_node(
+    node: onnx.NodeProto,
+    types: Mapping[str, onnx.TypeProto],
+    data: Mapping[str, AnyArray],
+    opset: int,
+) -> dict[str, onnx.TypeProto]:
+    """Types of a node's outputs; empty where ONNX cannot say (unknown operator, missing types)."""
+    names = [name for name in node.input if name]
+    if node.domain or has_subgraph(node) or any(name not in types for name in names):
+        return {}
+    small = {
+        name: numpy_helper.from_array(np.ascontiguousarray(data[name]), name)
+        for name in names
+        if name in data and data[name].size <= MAX_SHAPE_DATA
+    }
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+        return dict(
+            infer_node_outputs(
+                schema,
+                node,
+                {name: types[name] for name in names},
+                small,
+                opset_imports=[helper.make_opsetid("", opset)],
+            )
+        )
+    except (
+        onnx.checker.ValidationError,
+        onnx.defs.SchemaError,
+        onnx.shape_inference.InferenceError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ):
+        return {}
+
+
+def static_shape(kind: onnx.TypeProto) -> tuple[int, ...] | None:
+    """Shape of a tensor type if every dimension is a number."""
+    if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
+        return None
+    dims = kind.tensor_type.shape.dim
+    if any(not d.HasField("dim_value") or d.dim_value < 0 for d in dims):
+        return None
+    return tuple(int(d.dim_value) for d in dims)
+
+
+def tensor_type(array: AnyArray) -> onnx.TypeProto:
+    """ONNX type of an array."""
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    return helper.make_tensor_type_proto(kind, list(array.shape))
+
+
+def evaluate(
+    node: onnx.NodeProto, inputs: Mapping[str, AnyArray], opset: int
+) -> dict[str, AnyArray] | None:
+    """Outputs of a node whose inputs are all known; None if it cannot or must not be computed.
+
+    Control flow, other domains, random numbers and results of more than ``MAX_ELEMENTS`` elements
+    (or of unknown size) are not computed.
+    """
+    names = [name for name in node.input if name]
+    if node.domain or has_subgraph(node) or not is_deterministic(node):
+        return None
+    if any(name not in inputs for name in names):
+        return None
+    types = {name: tensor_type(inputs[name]) for name in names}
+    outputs = infer_node(node, types, inputs, opset)
+    wanted = [name for name in node.output if name]
+    for name in wanted:
+        shape = static_shape(outputs[name]) if name in outputs else None
+        if shape is None or math.prod(shape) > MAX_ELEMENTS:
+            return None
+    graph = helper.make_graph(
+        [node],
+        "constant",
+        [helper.make_value_info(name, types[name]) for name in dict.fromkeys(names)],
+        [helper.make_value_info(name, outputs[name]) for name in wanted],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            results = ReferenceEvaluator(model).run(None, {name: inputs[name] for name in names})
+        # The evaluator runs arbitrary operators on arbitrary data and documents no error types: one
+        # that it cannot do is one constant that we do not know, and import rules say so.
+        except Exception:
+            return None
+    return {name: np.asarray(value) for name, value in zip(wanted, results, strict=True)}

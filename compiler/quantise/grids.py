@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Choose the grid of a float tensor from values that it took: least mean squared error."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...hw.numeric import QType
+
+FloatArray = npt.NDArray[np.float32]
+
+SAMPLE = 1 << 16
+"""Values of a tensor that are kept to choose its grid; extremes are kept besides."""
+
+_SHRINKS = 64
+"""Candidates for the clipped range in each search: from the whole range down to a 16th."""
+
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+DYADIC_ABOVE = 8
+"""Wider grids than this get scales that are powers of two.
+
+An exact requantiser for arbitrary scales needs a multiplier of about as many bits as accumulator
+and output have together: too wide above some ten bits. Powers of two cost half a bit of resolution
+on average, and then hardly a multiplier is needed at all.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """Values that a tensor took.
+
+    Attributes
+    ----------
+    low, high : smallest and largest of all
+    count : number of values seen
+    values : a seeded subsample, at most about ``SAMPLE`` values, and both extremes
+    """
+
+    low: float
+    high: float
+    count: int
+    values: FloatArray
+
+
+def choose_qtype(
+    observed: Observed,
+    bits: int,
+    *,
+    signed: bool | None = None,
+    symmetric: bool = False,
+    positive: bool = False,
+    dyadic: bool = False,
+) -> QType:
+    """The grid with the least mean squared error on the observed values.
+
+    Real zero is always exactly on the grid (padding, Relu). Values outside the chosen range
+    saturate: a few large ones may be worth clipping.
+
+    Parameters
+    ----------
+    bits : 2 to 16
+    signed : None takes unsigned if no value is negative, else signed
+    symmetric : zero point 0
+    dyadic : the scale is a power of two
+    positive : the tensor cannot be negative (it follows a Relu), whatever was observed
+    """
+    if not 2 <= bits <= 16:
+        raise ValueError(f"bits must be 2 to 16, not {bits!r}")
+    low = 0.0 if positive else min(0.0, observed.low)
+    high = max(0.0, observed.high)
+    if signed is None:
+        signed = low < 0
+    if low == high:
+        return QType(bits, signed, 1.0, 0)
+    values = np.ascontiguousarray(np.clip(observed.values, low, high), dtype=np.float32)
+    kind = _Kind(bits, signed, symmetric, dyadic)
+    shrinks = np.geomspace(1.0, 1 / 16, _SHRINKS)
+    best = _best(values, kind, low * shrinks, high * shrinks)
+    if low < 0 < high and not symmetric:
+        # Each end by itself: a long tail on one side should not cost resolution twice.
+        for _ in range(2):
+            ends = _ends(best)
+            best = _best(values, kind, np.full(_SHRINKS, ends[0]), high * shrinks, best)
+            ends = _ends(best)
+            best = _best(values, kind, low * shrinks, np.full(_SHRINKS, ends[1]), best)
+    return best
+
+
+def quantisation_error(values: FloatArray, qtype: QType) -> float:
+    """Mean squared error of values on a grid, in float32: good enough to compare grids."""
+    steps = values / np.float32(qtype.scale)
+    rounded = np.rint(steps)
+    np.clip(rounded, qtype.lo - qtype.zero_point, qtype.hi - qtype.zero_point, out=rounded)
+    rounded -= steps
+    return float(np.dot(rounded, rounded)) / max(1, values.size) * qtype.scale**2
+
+
+def _ends(qtype: QType) -> tuple[float, float]:
+    """The real range of a grid."""
+    return (
+        (qtype.lo - qtype.zero_point) * qtype.scale,
+        (qtype.hi - qtype.zero_point) * qtype.scale,
+    )
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What is settled about a grid before its range is."""
+
+    bits: int
+    signed: bool
+    symmetric: bool
+    dyadic: bool
+
+
+def _best(
+    values: FloatArray,
+    kind: _Kind,
+    lows: npt.NDArray[np.float64],
+    highs: npt.NDArray[np.float64],
+    best: QType | None = None,
+) -> QType:
+    """The best of the grids for pairs of ends, and of one that is known already."""
+    least = np.inf if best is None else quantisation_error(values, best)
+    for low, high in zip(lows, highs, strict=True):
+        candidate = _grid(kind, float(low), float(high))
+        error = quantisation_error(values, candidate)
+        if best is None or error < least:
+            best, least = candidate, error
+    assert best is not None
+    return best
+
+
+def _grid(kind: _Kind, low: float, high: float) -> QType:
+    """The finest grid that covers ``low`` to ``high`` (about, once the zero point is rounded)."""
+    lo = -(1 << (kind.bits - 1)) if kind.signed else 0
+    hi = lo + (1 << kind.bits) - 1
+    if kind.symmetric:
+        scale = max(high / hi, low / lo if lo else 0.0)
+    else:
+        scale = (high - low) / (hi - lo)
+    scale = min(max(scale, _SMALLEST), float(np.finfo(np.float32).max))
+    if kind.dyadic:
+        scale = min(2.0 ** math.ceil(math.log2(scale)), 2.0**127)
+    zero_point = 0 if kind.symmetric else round(lo - low / scale)
+    scale = float(np.float32(scale))
+    return QType(kind.bits, kind.signed, scale, min(max(zero_point, lo), hi))

@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What ``midwire inspect`` says: support of every node, the largest slice, every cut."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ...hw.numeric import QType
+from ..errors import CutError
+from ..load.frontend import load_model
+from ..load.source import Source
+from .buildable import plan
+from .cuts import Cut, Cuts, find_cuts
+from .selection import Selection
+from .support import NodeSupport, import_all
+
+_FLOAT_BITS = 8
+"""Width that a float tensor gets at a cut by default, for the bytes of a cut."""
+
+
+def inspect_model(
+    path: str | os.PathLike[str], from_: str | None = None, to: str | None = None
+) -> dict[str, Any]:
+    """Everything about a model that matters for cutting it, as JSON values.
+
+    A model without a slice is a result, not an error: ``slice`` then has empty lists and a
+    ``reason``. Names that do not name cuts are errors all the same.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be loaded.
+    CutError
+        If ``from_`` or ``to`` is given and cannot be used.
+    """
+    source = load_model(path)
+    support = import_all(source)
+    cuts = find_cuts(source, support)
+    selection: Selection | None = None
+    facts: dict[str, Any] = {"inputs": [], "outputs": [], "macs_share": 0.0}
+    try:
+        chosen = plan(source, from_, to, support=support)
+        selection, support = chosen.selection, chosen.support
+        facts = {**selection.slice, "nodes": len(selection.middle)}
+    except CutError as error:
+        if from_ is not None or to is not None:
+            raise
+        facts["reason"] = error.paragraph()
+    parts = _parts(selection)
+    return {
+        "model": source.name,
+        "path": os.fspath(source.path),
+        "sha256": source.sha256,
+        "opset": source.opset,
+        "quantised": cuts.quantised,
+        "inputs": [_tensor(source, value.name) for value in source.inputs],
+        "outputs": [_tensor(source, name) for name in source.outputs],
+        "macs": sum(verdict.macs for verdict in support),
+        "supported": sum(verdict.supported for verdict in support),
+        "nodes": [_node(verdict, parts) for verdict in support],
+        "slice": facts,
+        "cuts": [_cut(source, cuts, cut) for cut in cuts.cuts],
+    }
+
+
+def _parts(selection: Selection | None) -> dict[str, str]:
+    """The part that each node lies in."""
+    if selection is None:
+        return {}
+    parts = dict.fromkeys(selection.edge, "edge")
+    parts.update(dict.fromkeys(selection.middle, "slice"))
+    parts.update(dict.fromkeys(selection.cloud, "cloud"))
+    return parts
+
+
+def _node(verdict: NodeSupport, parts: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": verdict.name,
+        "op": verdict.op_type,
+        "supported": verdict.supported,
+        "reason": verdict.reason,
+        "constant": verdict.constant,
+        "macs": verdict.macs,
+        "part": parts.get(verdict.name, ""),
+    }
+
+
+def _tensor(source: Source, name: str) -> dict[str, Any]:
+    value = source.values.get(name)
+    return {
+        "name": name,
+        "shape": None if value is None else list(value.shape),
+        "dtype": None if value is None else value.dtype,
+    }
+
+
+def _cut(source: Source, cuts: Cuts, cut: Cut) -> dict[str, Any]:
+    """A cut, with the bytes of one tensor on the wire (a float tensor takes its default width)."""
+    value = source.values.get(cut.tensor)
+    width = cut.qtype or QType(_FLOAT_BITS, True, 1.0)
+    size = 0 if value is None else math.prod(value.shape) * width.container_bytes
+    return {
+        **_tensor(source, cut.tensor),
+        "position": cut.position,
+        "of": len(cuts.nodes),
+        "usable": cut.legal,
+        "bytes": size,
+        "grid": None
+        if cut.qtype is None
+        else {
+            "bits": cut.qtype.bits,
+            "signed": cut.qtype.signed,
+            "scale": cut.qtype.scale,
+            "zero_point": cut.qtype.zero_point,
+        },
+    }
+
+
+def render(report: Mapping[str, Any], width: int | None = None) -> str:
+    """The report for people: what is not supported first, then the slice and the cuts.
+
+    ``width`` is that of the terminal by default, 100 where there is none.
+    """
+    stream = io.StringIO()
+    columns = width or shutil.get_terminal_size((100, 24)).columns
+    Console(file=stream, width=columns).print(_tables(report))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def _tables(report: Mapping[str, Any]) -> RenderableType:
+    nodes: Sequence[Mapping[str, Any]] = report["nodes"]
+    bad = [node for node in nodes if not node["supported"]]
+    parts: list[RenderableType] = [_summary(report, len(bad))]
+    if bad:
+        parts.append(_unsupported(bad))
+    parts.append(_slice(report))
+    if report["cuts"]:
+        parts.append(_cut_table(report))
+    return Group(*parts)
+
+
+def _summary(report: Mapping[str, Any], bad: int) -> Text:
+    kind = "quantised" if report["quantised"] else "float"
+    return Text(
+        f"{report['model']}: {kind}, opset {report['opset']}, {len(report['nodes'])} nodes "
+        f"({bad} not supported), {report['macs']:,} multiply-accumulates"
+    )
+
+
+def _unsupported(bad: Sequence[Mapping[str, Any]]) -> Table:
+    """One line a reason: a model may have the same node fifty times."""
+    table = Table(title="Not supported", title_justify="left", caption_justify="left")
+    table.add_column("operator")
+    table.add_column("nodes", overflow="fold")
+    table.add_column("reason", overflow="fold")
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for node in bad:
+        grouped.setdefault((node["op"], node["reason"]), []).append(node["name"])
+    for (kind, reason), names in grouped.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        brief, _, supported = reason.partition(" (supported: ")
+        if supported:
+            table.caption = f"Supported operators: {supported.rstrip(')')}"
+        table.add_row(escape(kind), escape(", ".join(names[:3]) + more), escape(brief))
+    return table
+
+
+def _slice(report: Mapping[str, Any]) -> RenderableType:
+    facts = report["slice"]
+    if not facts["inputs"]:
+        return Text("No slice: no supported nodes with multiply-accumulates lie between two cuts.")
+    table = Table(title="Largest slice", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_row("from", escape(", ".join(facts["inputs"])))
+    table.add_row("to", escape(", ".join(facts["outputs"])))
+    table.add_row("nodes", str(facts["nodes"]))
+    table.add_row("share of multiply-accumulates", f"{100 * facts['macs_share']:.1f} %")
+    return table
+
+
+def _cut_table(report: Mapping[str, Any]) -> Table:
+    """Usable cuts; those that the slice lies between are marked."""
+    table = Table(title="Tensors to cut at (--from, --to)", title_justify="left")
+    table.add_column("")
+    table.add_column("tensor", overflow="fold")  # names are there to be copied
+    table.add_column("shape")
+    table.add_column("type")
+    table.add_column("bytes", justify="right")
+    facts = report["slice"]
+    marks = {**dict.fromkeys(facts["outputs"], "to"), **dict.fromkeys(facts["inputs"], "from")}
+    for cut in report["cuts"]:
+        if cut["usable"]:
+            table.add_row(
+                marks.get(cut["name"], ""),
+                escape(cut["name"]),
+                "x".join(str(size) for size in cut["shape"]),
+                cut["dtype"],
+                f"{cut['bytes']:,}",
+            )
+    return table

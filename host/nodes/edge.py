@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The edge process: the first layers, then samples through the live system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ...hw.console import Console, JsonFlag
+from ...hw.formats.bundle import Bundle
+from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
+from ...hw.formats.npz import write_npz
+from ...hw.formats.tensor import AnyArray
+from ..client.requests import EdgeClient, Request, RequestOutcome
+from ..client.tally import Tally, summary_text
+from ..wire.udp import format_address, parse_address
+from .model_parts import describe, random_samples, read_samples
+
+
+def requests_for(
+    samples: Sequence[AnyArray], count: int, declined: Sequence[int]
+) -> Iterator[Request]:
+    """One request a sample, then the declined ones again with 'may execute here' cleared."""
+    for index in range(count):
+        yield Request([array[index] for array in samples], tag=(index, True))
+    for index in declined:
+        yield Request([array[index] for array in samples], may_execute=False, tag=(index, False))
+
+
+def outcome_event(outcome: RequestOutcome) -> dict[str, Any]:
+    """The line of JSON for one outcome."""
+    index, may_execute = outcome.request.tag
+    line = {
+        "event": "reply" if outcome.error is None else "failure",
+        "sample": index,
+        "may_execute": may_execute,
+        "seconds": outcome.seconds,
+        "attempts": outcome.attempts,
+    }
+    if outcome.error is not None:
+        return {**line, "error": outcome.error.as_json()}
+    return {
+        **line,
+        "executed_by": outcome.executed_by,
+        "declined": outcome.declined,
+        "cycles": outcome.cycles,
+        "slice_sha256": outcome.slice_sha256,
+        "wire_bytes": outcome.wire_bytes,
+        "top1": describe(outcome.outputs or {}),
+    }
+
+
+def _write(path: Path, outcomes: Sequence[RequestOutcome]) -> None:
+    good = [outcome for outcome in outcomes if outcome.outputs is not None]
+    arrays: dict[str, AnyArray] = {"sample": np.array([o.request.tag[0] for o in good], np.int64)}
+    for i, name in enumerate(good[0].outputs or {} if good else {}):
+        arrays[f"out{i}"] = np.stack([(o.outputs or {})[name] for o in good])
+    write_npz(path, arrays)
+
+
+def edge(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.", metavar="BUNDLE")],
+    target: Annotated[str, typer.Option(help="First hop: the NIC, or the cloud itself.")],
+    inputs: Annotated[
+        Path | None, typer.Option(help="Samples: .npz with in0, in1, ... or the inputs' names.")
+    ] = None,
+    random: Annotated[int, typer.Option(min=0, help="That many random samples instead.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random samples.")] = 0,
+    count: Annotated[int, typer.Option(min=0, help="First so many samples only; 0: all.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Model outputs: .npz with out0, ...")
+    ] = None,
+    decline: Annotated[
+        list[int] | None,
+        typer.Option(help="Sample to send once more with 'may execute here' cleared; repeatable."),
+    ] = None,
+    deadline: Annotated[float, typer.Option(min=0.01, help="Seconds until a request ends.")] = 10.0,
+    retries: Annotated[int, typer.Option(min=0, help="How often a request is sent again.")] = 2,
+    window: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at most.")] = 1,
+    tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant number.")] = 0,
+    bind: Annotated[str, typer.Option(help="Local address.")] = "127.0.0.1:0",
+    mtu: Annotated[
+        int, typer.Option(min=MIN_MTU, max=MAX_MTU, help="MTU towards the first hop, in bytes.")
+    ] = DEFAULT_MTU,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the edge node: stream samples through NIC and cloud.
+
+    With --json, one line an outcome between the ready line and the summary.
+    """
+    if (inputs is None) == (random == 0):
+        raise typer.BadParameter("give --inputs or --random", param_hint="--inputs")
+    console = Console(as_json)
+    loaded = Bundle.load(bundle)
+    first = parse_address(target, "--target")
+    with EdgeClient(
+        loaded,
+        first,
+        bind=parse_address(bind, "--bind"),
+        deadline=deadline,
+        retries=retries,
+        window=window,
+        tenant=tenant,
+        mtu=mtu,
+    ) as client:
+        if inputs is not None:
+            samples = read_samples(inputs, client.part)
+        else:
+            samples = random_samples(client.part, random, seed)
+        total = len(samples[0])
+        if count:
+            total = min(total, count)
+        again = decline or []
+        if any(not 0 <= index < len(samples[0]) for index in again):
+            raise typer.BadParameter(
+                f"samples are 0 to {len(samples[0]) - 1}", param_hint="--decline"
+            )
+        at = format_address(client.address)
+        console.event(
+            {
+                "event": "ready",
+                "node": "edge",
+                "listen": at,
+                "pid": os.getpid(),
+                "samples": total,
+                "requests": total + len(again),
+            },
+            f"edge: {total} samples from {at} by way of {format_address(first)}",
+        )
+        tally = Tally()
+        outcomes: list[RequestOutcome] = []
+        with console.progress() as progress:
+            task = progress.add_task("inferences", total=total + len(again), note="")
+            for outcome in client.stream(requests_for(samples, total, again)):
+                tally.add(outcome)
+                if output is not None:
+                    outcomes.append(outcome)
+                if as_json:
+                    console.event(outcome_event(outcome))
+                if outcome.error is not None and tally.problems[outcome.error.problem] == 1:
+                    console.say(f"error: {outcome.error.paragraph()}")  # counted from then on
+                progress.update(task, advance=1)
+        if output is not None:
+            _write(output, outcomes)
+        summary = {**tally.summary(), "counters": dict(client.counters)}
+    for problem, number in tally.problems.items():
+        if number > 1:
+            console.say(f"error: {number - 1} more ended like that: {problem}")
+    console.event({"event": "done", **summary}, f"edge: {summary_text(summary)}")
+    if tally.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The three parts of a split model in ONNX Runtime.
+
+Nodes do no arithmetic of their own: quantising, dequantising and reordering are inside
+``edge.onnx`` and ``cloud.onnx``. Between the parts go wire tensors, one axis, in stream order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...hw.errors import DataError
+from ...hw.formats.bundle import Bundle
+from ...hw.formats.npz import key_of, read_npz
+from ...hw.formats.tensor import AnyArray, TensorSpec
+from ...hw.session import inputs_of, open_session
+from ..errors import StartError
+
+
+class Part:
+    """One ONNX file, ready to run.
+
+    Attributes
+    ----------
+    inputs : name, shape and dtype of each input
+    outputs : names of the outputs
+
+    Raises
+    ------
+    StartError
+        If ONNX Runtime does not take the file.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self._session = open_session(path, threads=threads, error=StartError)
+        self.inputs = inputs_of(self._session)
+        self.outputs: list[str] = [item.name for item in self._session.get_outputs()]
+
+    def run(self, values: Sequence[npt.ArrayLike]) -> list[AnyArray]:
+        """Run one sample; values in the order of the inputs, reshaped to what the model says.
+
+        Raises
+        ------
+        DataError
+            If a value has another number of elements.
+        """
+        feeds = {}
+        for (name, shape, dtype), value in zip(self.inputs, values, strict=True):
+            array = np.asarray(value)
+            if array.size != int(np.prod(shape)):
+                raise DataError(
+                    "wrong number of elements",
+                    where=f"input {name!r}",
+                    expected=f"shape {list(shape)}",
+                    found=f"shape {list(array.shape)}",
+                    remedy="Give one sample at a time, as the model takes it",
+                )
+            feeds[name] = np.ascontiguousarray(array.reshape(shape), dtype=dtype)
+        return [np.asarray(value) for value in self._session.run(self.outputs, feeds)]
+
+
+def to_bytes(specs: Sequence[TensorSpec], arrays: Sequence[AnyArray]) -> list[bytes]:
+    """Bytes of wire tensors."""
+    return [
+        np.ascontiguousarray(array.ravel(), dtype=spec.qtype.wire_dtype).tobytes()
+        for spec, array in zip(specs, arrays, strict=True)
+    ]
+
+
+def from_bytes(specs: Sequence[TensorSpec], tensors: Sequence[bytes]) -> list[AnyArray]:
+    """Wire tensors from their bytes."""
+    return [
+        np.frombuffer(data, dtype=spec.qtype.wire_dtype)
+        for spec, data in zip(specs, tensors, strict=True)
+    ]
+
+
+def fingerprint(tensors: Sequence[bytes]) -> str:
+    """SHA-256 over the bytes of wire tensors, in hexadecimal: equal bits, equal fingerprint."""
+    total = hashlib.sha256()
+    for data in tensors:
+        total.update(data)
+    return total.hexdigest()
+
+
+def load_part(bundle: Bundle, name: str, threads: int = 1) -> Part:
+    """Part ``edge``, ``slice`` or ``cloud`` of a bundle."""
+    return Part(bundle.path(f"{name}.onnx"), threads)
+
+
+def read_samples(path: Path, part: Part) -> list[AnyArray]:
+    """Samples for a part from an ``.npz``: one array an input, first axis counts samples.
+
+    Keys are ``in0, in1, ...`` or the inputs' names; other keys are left alone.
+
+    Raises
+    ------
+    DataError
+        If the file is not an ``.npz``, lacks an input, or has one of another shape or with NaN.
+    """
+    stored = read_npz(path)
+    keys = list(stored)
+    wanted = {name: key_of(name, i, keys) for i, (name, _, _) in enumerate(part.inputs)}
+    arrays = {name: stored[key] for name, key in wanted.items() if key is not None}
+    missing = [name for name, key in wanted.items() if key is None]
+    if missing:
+        raise DataError(
+            f"no data for input(s) {', '.join(map(repr, missing))}",
+            where=str(path),
+            expected="keys in0, in1, ... or the names of the inputs",
+            found=", ".join(keys) or "no keys",
+            remedy="Save it with numpy.savez(path, in0=samples)",
+        )
+    samples = [arrays[name] for name, _, _ in part.inputs]
+    for (name, shape, _), array in zip(part.inputs, samples, strict=True):
+        if array.ndim == 0 or array[0:1].size != int(np.prod(shape)) or not len(array):
+            raise DataError(
+                "wrong shape",
+                where=f"{path}, input {name!r}",
+                expected=f"samples of shape {list(shape)} along a first axis",
+                found=f"shape {list(array.shape)}",
+                remedy="Give every sample as the model's input takes it",
+            )
+        if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
+            raise DataError(
+                "not numbers",
+                where=f"{path}, input {name!r}",
+                expected="integers, floats or booleans",
+                found=f"dtype {array.dtype}",
+                remedy="Convert them as the model's input takes them",
+            )
+        if np.issubdtype(array.dtype, np.floating) and not np.all(np.isfinite(array)):
+            raise DataError(
+                "values are not finite",
+                where=f"{path}, input {name!r}",
+                expected="numbers",
+                found="NaN or infinity",
+                remedy="Clean the input data",
+            )
+    if len({len(array) for array in samples}) > 1:
+        raise DataError(
+            "inputs have different numbers of samples",
+            where=str(path),
+            expected="the same first axis for every input",
+            found=", ".join(str(len(array)) for array in samples),
+            remedy="Give as many samples of each",
+        )
+    return samples
+
+
+def random_samples(part: Part, count: int, seed: int) -> list[AnyArray]:
+    """Samples without meaning: standard normal for floats, the whole range for integers."""
+    rng = np.random.default_rng(seed)
+    samples: list[AnyArray] = []
+    for _, shape, dtype in part.inputs:
+        if np.issubdtype(dtype, np.floating):
+            samples.append(rng.standard_normal((count, *shape)).astype(dtype))
+        elif dtype == np.bool_:
+            samples.append(rng.integers(0, 2, (count, *shape)).astype(dtype))
+        else:
+            info = np.iinfo(dtype)
+            samples.append(rng.integers(info.min, info.max, (count, *shape), dtype, endpoint=True))
+    return samples
+
+
+def describe(outputs: Mapping[str, AnyArray]) -> int | None:
+    """Index of the largest value of the first output, where there is more than one."""
+    first = next(iter(outputs.values()))
+    return int(first.argmax()) if first.size > 1 else None

@@ -1,0 +1,369 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The bundle: the folder that the compiler writes and everything else reads.
+
+A bundle holds Verilog, memory images, the slice, edge and cloud parts as ONNX, the integer program
+of the slice (for the numpy reference), golden vectors, and ``manifest.json``, which names every
+other file with its SHA-256. The model hash (first 8 bytes of the SHA-256 of the manifest) stands in
+every frame.
+
+Standard library and numpy only: running nodes import this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import BundleError
+from ..numeric import QType
+from .npz import read_npz
+from .tensor import AnyArray, Layout, TensorSpec
+
+FORMAT = 1
+"""Version of the bundle format; a reader refuses any other."""
+
+MANIFEST = "manifest.json"
+
+MEASURED_INFERENCES = 4
+"""Cycles per inference are those between the ends of the last two of so many back-to-back
+inferences.
+"""
+
+_ALWAYS = ("edge.onnx", "slice.onnx", "cloud.onnx")
+"""What running nodes open; a bundle without them is none."""
+
+_MAX_MANIFEST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """One integer operation of the slice's program, for :mod:`midwire.hw.kernels.reference`.
+
+    ``arrays`` maps a parameter's name to its key in ``program.npz``.
+    """
+
+    name: str
+    kernel: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any]
+    arrays: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` holds. Cycles are those that the compiler predicts."""
+
+    name: str
+    model_sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    steps: tuple[Step, ...]
+    slice: Mapping[str, Any]
+    target: str
+    clock_mhz: float
+    cycles_per_inference: int
+    latency_cycles: int
+    resources: Mapping[str, int]
+    sqnr_db: float | None
+    layers: tuple[Mapping[str, Any], ...] = ()
+    images: tuple[str, ...] = ()
+    format: int = FORMAT
+    tool: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Most of it comes from a file; tensors check themselves.
+        for names, kind in _KINDS.items():
+            for name in names.split():
+                value = getattr(self, name)
+                if not isinstance(value, kind) or isinstance(value, bool):
+                    raise TypeError(f"{name} must not be {value!r}")
+        hexadecimal = re.compile("[0-9a-f]{64}")
+        digests: Mapping[str, Any] = self.files
+        for name, digest in digests.items():
+            if not isinstance(digest, str) or not hexadecimal.fullmatch(digest):
+                raise ValueError(f"the SHA-256 of {name!r} must be 64 digits, not {digest!r}")
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "name model_sha256 target": str,
+    "cycles_per_inference latency_cycles": int,
+    "clock_mhz": (int, float),
+    "sqnr_db": (int, float, type(None)),
+    "slice resources tool files": Mapping,
+}
+
+
+def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
+    return TensorSpec(
+        name=data["name"],
+        shape=tuple(data["shape"]),
+        dtype=data["dtype"],
+        qtype=QType(**data["qtype"]),
+        layout=Layout(tuple(data["layout"]["dims"]), tuple(data["layout"]["perm"])),
+        lanes=data["lanes"],
+    )
+
+
+def _manifest_from(data: Mapping[str, Any]) -> Manifest:
+    known = {f.name for f in dataclasses.fields(Manifest)}
+    plain = {key: value for key, value in data.items() if key in known}
+    plain["inputs"] = tuple(_spec_from(t) for t in data["inputs"])
+    plain["outputs"] = tuple(_spec_from(t) for t in data["outputs"])
+    plain["steps"] = tuple(
+        Step(s["name"], s["kernel"], tuple(s["inputs"]), s["output"], s["attributes"], s["arrays"])
+        for s in data["steps"]
+    )
+    plain["layers"] = tuple(data["layers"])
+    plain["images"] = tuple(data["images"])
+    return Manifest(**plain)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _difference(root: Path, name: str, expected: str) -> str:
+    """How a file differs from what the manifest says of it; empty if it does not."""
+    try:
+        # Absolute names, "..", and links all end in what they stand for.
+        path = (root / name).resolve()
+        if not path.is_relative_to(root.resolve()):
+            return f"{name} (outside the bundle)"
+        if not path.is_file():
+            return f"{name} (missing)"
+        found = file_sha256(path)
+    except (OSError, ValueError) as error:
+        return f"{name!r} ({error})"
+    return "" if found == expected else f"{name} (SHA-256 {found[:12]}..., not {expected[:12]}...)"
+
+
+class Bundle:
+    """A bundle on disk whose files have been checked against the manifest."""
+
+    def __init__(self, root: Path, manifest: Manifest, manifest_sha256: str) -> None:
+        self.root = root
+        self.manifest = manifest
+        self.sha256 = manifest_sha256
+
+    def __repr__(self) -> str:
+        return f"Bundle({str(self.root)!r}, {self.manifest.name!r}, {self.sha256[:16]})"
+
+    @property
+    def model_hash(self) -> bytes:
+        """First 8 bytes of the manifest's SHA-256: names the model in every frame."""
+        return bytes.fromhex(self.sha256)[:8]
+
+    def path(self, relative: str) -> Path:
+        """A file that the manifest names."""
+        if relative != MANIFEST and relative not in self.manifest.files:
+            raise BundleError(
+                "no such file in the manifest",
+                where=str(self.root),
+                expected=f"one of {', '.join(sorted(self.manifest.files))}",
+                found=repr(relative),
+                remedy="Compile the bundle again with this version of midwire",
+            )
+        return self.root / relative
+
+    @property
+    def slice_verilog(self) -> tuple[Path, ...]:
+        """Verilog of the slice core, top module ``midwire_slice``."""
+        return (self.path("rtl/midwire_slice.v"), self.path("rtl/mw_rom.v"))
+
+    @property
+    def nic_verilog(self) -> tuple[Path, ...]:
+        """Verilog of the whole pipeline, top module ``midwire_nic``."""
+        return (self.path("rtl/midwire_nic.v"), *self.slice_verilog)
+
+    @property
+    def images_dir(self) -> Path:
+        """Folder of the memory images."""
+        return self.root / "rtl"
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """Parameters of the integer program."""
+        remedy = "Compile the bundle again"
+        return read_npz(self.path("program.npz"), error=BundleError, remedy=remedy)
+
+    @classmethod
+    def load(cls, root: str | os.PathLike[str]) -> Bundle:
+        """Read a bundle and check every file's hash.
+
+        Raises
+        ------
+        BundleError
+            If a file that the manifest names is missing, altered or outside the folder, or the
+            manifest itself is damaged or of another version. Other files are not looked at.
+        """
+        folder = Path(root)
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise BundleError(
+                "not a bundle",
+                where=str(folder),
+                expected=f"a folder with {MANIFEST}",
+                found="no such file" if folder.is_dir() else "no such folder",
+                remedy="Make one with: midwire compile MODEL -o BUNDLE",
+            )
+        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise BundleError(
+                "manifest too large",
+                where=str(path),
+                expected=f"at most {_MAX_MANIFEST_BYTES} bytes",
+                found=f"{path.stat().st_size} bytes",
+                remedy="Compile the bundle again",
+            )
+        raw = path.read_bytes()
+        try:
+            data = json.loads(raw)
+            version = data["format"]
+            if version != FORMAT:
+                raise BundleError(
+                    "bundle format of another version",
+                    where=str(path),
+                    expected=f"format {FORMAT}",
+                    found=f"format {version!r}",
+                    remedy="Compile the bundle again with this version of midwire",
+                )
+            manifest = _manifest_from(data)
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            raise BundleError(
+                "the manifest cannot be read",
+                where=str(path),
+                expected=f"a midwire manifest, format {FORMAT}",
+                found=f"{type(error).__name__}: {error}",
+                remedy="Compile the bundle again",
+            ) from error
+        bundle = cls(folder, manifest, hashlib.sha256(raw).hexdigest())
+        bundle.check()
+        return bundle
+
+    def check(self) -> None:
+        """Compare every file with its hash in the manifest; report all differences at once."""
+        found = (
+            _difference(self.root, name, digest) for name, digest in self.manifest.files.items()
+        )
+        wrong = sorted(difference for difference in found if difference)
+        missing = {*_ALWAYS, *(f"rtl/{name}" for name in self.manifest.images)}
+        wrong += [f"{name} (not named)" for name in sorted(missing - set(self.manifest.files))]
+        if wrong:
+            raise BundleError(
+                f"{len(wrong)} file(s) differ from the manifest",
+                where=str(self.root),
+                expected="the files that the compiler wrote",
+                found=", ".join(wrong[:8]) + (", ..." if len(wrong) > 8 else ""),
+                remedy="Compile the bundle again, or copy it again from where it came from",
+            )
+
+
+def write_bundle(
+    root: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
+) -> Bundle:
+    """Write a bundle so that the folder is either the whole new bundle or what was there before.
+
+    Everything goes to a folder beside the target, which then takes its place by renaming.
+
+    Raises
+    ------
+    BundleError
+        If the target exists and is not a bundle (nothing else is ever overwritten), or cannot be
+        written.
+    """
+    target = Path(root)
+    # Asked again, because another writer may just be exchanging the folder.
+    found = [_foreign(target) for _ in range(8)]
+    if all(found):
+        raise BundleError(
+            "will not overwrite what is not a bundle",
+            where=str(target),
+            expected="no such path, an empty folder or an old bundle",
+            found=found[0],
+            remedy="Choose another output folder",
+        )
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    stamped = dataclasses.replace(manifest, files=dict(sorted(hashes.items())))
+    text = json.dumps(dataclasses.asdict(stamped), indent=1, sort_keys=True) + "\n"
+    contents = {**files, MANIFEST: text.encode()}
+    staging: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        for name, content in contents.items():
+            path = staging / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        staging.chmod(0o755)
+        # Checked here, because at the target another writer may be at work.
+        written = Bundle.load(staging)
+        _replace(staging, target)
+    except OSError as error:
+        raise BundleError(
+            "the bundle cannot be written",
+            where=str(target),
+            expected="a folder that can be made and written, on a disk with room",
+            found=error.strerror or str(error),
+            remedy="Choose another output folder",
+        ) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+    return Bundle(target, written.manifest, written.sha256)
+
+
+def _foreign(target: Path) -> str:
+    """What there is at a path that is not a bundle's; empty if nothing is in the way."""
+    try:
+        names = [path.name for path in target.iterdir()]
+    except NotADirectoryError:
+        return "a file"
+    except OSError:
+        return ""  # nothing there, or nothing can be: writing will say
+    return "other files" if names and MANIFEST not in names else ""
+
+
+def _replace(staging: Path, target: Path) -> None:
+    """Put ``staging`` in the place of ``target``; two writers may race, the last one stays."""
+    for _ in range(64):
+        try:
+            staging.rename(target)
+            return
+        except OSError:
+            _swap(staging, target)
+            if not staging.exists():
+                return
+    raise BundleError(
+        "another process keeps writing the same bundle",
+        where=str(target),
+        remedy="Choose another output folder",
+    )
+
+
+def _swap(staging: Path, target: Path) -> None:
+    """Move the old bundle aside and the new one in; whatever happens, one of them stays."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    old = aside / "bundle"
+    try:
+        target.rename(old)
+        staging.rename(target)
+    except OSError:
+        pass  # another writer moved the old one, or was faster with a new one
+    finally:
+        if old.exists() and not target.exists():
+            with contextlib.suppress(OSError):  # as above
+                old.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,258 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Control and status registers of the NIC, described once.
+
+:data:`REGISTERS` is the only definition: the AXI-Lite register file
+(:mod:`midwire.hw.nic.register_file`), the addresses that the NIC process writes and reads, and the
+table in ``docs/nic.md`` come from it. No Amaranth here, so that a running node may import it.
+
+Rules, cited by tests as C1 to C4:
+
+C1. Registers are 32 bits apart, 32-bit accesses only. Bits above a register's width read as zero.
+C2. An access to an address without a register, or a write to a read-only one, answers SLVERR and
+    changes nothing.
+C3. Every frame that came in adds one to ``frames_in`` and, when its fate is decided, to exactly one
+    counter of :class:`FrameOutcome`. Counters are 32 bits and wrap.
+C4. Values of more than 32 bits are two registers, ``*_high`` first; the bytes of a MAC address or a
+    hash are read as a number in network order.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal, NamedTuple
+
+from .fragments import fragment_bytes
+from .wire import UDP_PORT, DeclineReason
+
+Access = Literal["constant", "status", "config", "counter"]
+
+TYPE = 0x4D57_0001
+"""Vendor ("MW") and kind (NIC shell) of this register block."""
+
+BLOCK_VERSION = 0x0001_0000
+"""Version of this register block: major 16, minor 16."""
+
+ADDRESS_BITS = 12
+COUNTERS_AT = 0x100
+
+
+class FrameOutcome(IntEnum):
+    """What became of a frame. Exactly one for each frame."""
+
+    PASSED = 0
+    PASSED_MALFORMED = 1
+    PASSED_BAD_MAGIC = 2
+    PASSED_BAD_VERSION = 3
+    PASSED_BAD_CRC = 4
+    PASSED_OTHER_TYPE = 5
+    DROPPED_BAD_FRAME = 6
+    DROPPED_BAD_CHECKSUM = 7
+    DROPPED_BAD_LENGTH = 8
+    DROPPED_HOP_LIMIT = 9
+    COLLECTED = 10
+    DECLINED_BUSY = 11
+    DECLINED_WRONG_MODEL = 12
+    DECLINED_WRONG_CURSOR = 13
+    DECLINED_WRONG_TENANT = 14
+    DECLINED_WRONG_EPOCH = 15
+    DECLINED_POLICY = 16
+    DECLINED_DEADLINE = 17
+    DECLINED_BAD_LENGTH = 18
+    DECLINED_OUT_OF_ORDER = 19
+    DECLINED_WRONG_TENSOR = 20
+    DECLINED_ENCRYPTED = 21
+
+
+FIRST_DECLINED = FrameOutcome.DECLINED_BUSY
+"""A declined frame counts under ``FIRST_DECLINED + reason - 1``."""
+
+
+class Register(NamedTuple):
+    """One register.
+
+    Attributes
+    ----------
+    name : str
+    offset : int
+        Byte address.
+    width : int
+        Bits, at most 32.
+    access : str
+        ``"constant"`` (fixed in the hardware), ``"status"`` (read only), ``"config"`` (read and
+        write) or ``"counter"`` (read only).
+    reset : int
+        Value after reset. Constants that depend on the slice have 0 here.
+    doc : str
+    """
+
+    name: str
+    offset: int
+    width: int
+    access: Access
+    reset: int
+    doc: str
+
+
+_OUTCOME_DOCS = {
+    FrameOutcome.PASSED: "not for us: passed through",
+    FrameOutcome.PASSED_MALFORMED: (
+        "to our address, but the IPv4 checksum or lengths are wrong, or there is no room for a "
+        "header: passed through"
+    ),
+    FrameOutcome.PASSED_BAD_MAGIC: "to our address, but not midwire: passed through",
+    FrameOutcome.PASSED_BAD_VERSION: "to our address, header of another version: passed through",
+    FrameOutcome.PASSED_BAD_CRC: "to our address, header damaged: passed through",
+    FrameOutcome.PASSED_OTHER_TYPE: "to our address, good header, but not a tensor: passed through",
+    FrameOutcome.DROPPED_BAD_FRAME: "came with the bad-frame bit: dropped",
+    FrameOutcome.DROPPED_BAD_CHECKSUM: "ours, but the UDP checksum is wrong: dropped",
+    FrameOutcome.DROPPED_BAD_LENGTH: "ours, but its lengths contradict each other: dropped",
+    FrameOutcome.DROPPED_HOP_LIMIT: "ours, but the hop limit was 0: dropped",
+    FrameOutcome.COLLECTED: "a fragment taken for execution",
+}
+
+_FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
+    ("type", 32, "constant", TYPE, "vendor and kind of this block"),
+    ("version", 32, "constant", BLOCK_VERSION, "version of this block: major 16, minor 16"),
+    ("next_block", 32, "constant", 0, "address of the next block; 0 is none"),
+    (
+        "capability",
+        32,
+        "constant",
+        0,
+        "bits 7:0 bytes of a beat, 15:8 request slots, 23:16 slice inputs, 31:24 slice outputs",
+    ),
+    ("input_bytes", 32, "constant", 0, "bytes of the slice's input tensor"),
+    ("output_bytes", 32, "constant", 0, "bytes of the slice's output tensor"),
+    (
+        "status",
+        3,
+        "status",
+        0,
+        "bit 0 something moves inside; bit 1 a request lacks fragments; bit 2 the slice has work",
+    ),
+    ("control", 1, "config", 0, "bit 0 enable; at 0 every frame passes through"),
+    ("model_hash_high", 32, "config", 0, "first 4 bytes of the model hash"),
+    ("model_hash_low", 32, "config", 0, "last 4 bytes of the model hash"),
+    ("tenant", 16, "config", 0, "tenant that may execute"),
+    ("cursor", 8, "config", 0, "slice that is loaded"),
+    ("slice_count", 8, "config", 1, "slices of the model"),
+    ("epoch", 16, "config", 0, "version of the weights that are loaded"),
+    ("element_type", 8, "config", 0, "element type of results, as in ONNX's TensorProto"),
+    ("clock_mhz", 16, "config", 250, "clock cycles per microsecond, for deadlines"),
+    (
+        "fragment_bytes",
+        16,
+        "config",
+        fragment_bytes(),
+        "tensor bytes in a result's fragment; a multiple of 64 from 64 to 8832 is made of it",
+    ),
+    (
+        "timeout",
+        32,
+        "config",
+        2_500_000,
+        "cycles without a new fragment after which an unfinished request is given up; 0 is never",
+    ),
+    ("own_mac_high", 16, "config", 0x0200, "source MAC address of what we send, first 2 bytes"),
+    ("own_mac_low", 32, "config", 0x0000_0001, "last 4 bytes"),
+    ("own_ip", 32, "config", 0, "IPv4 destination of frames for us; 0 is any"),
+    ("own_port", 16, "config", UDP_PORT, "UDP destination of frames for us"),
+    ("next_mac_high", 16, "config", 0x0200, "MAC address of the next hop, first 2 bytes"),
+    ("next_mac_low", 32, "config", 0x0000_0002, "last 4 bytes"),
+    ("next_ip", 32, "config", 0, "IPv4 address of the next hop"),
+    ("next_port", 16, "config", UDP_PORT, "UDP port of the next hop"),
+)
+
+_EVENTS = (
+    ("frames_in", "frames that came in"),
+    ("requests", "requests that were collected whole"),
+    ("evicted", "unfinished requests given up: timeout, a gap, or sent again from the start"),
+    ("results", "results sent whole"),
+    ("result_frames", "frames of results sent"),
+)
+
+
+def _registers() -> tuple[Register, ...]:
+    found = [
+        Register(name, 4 * index, width, access, reset, doc)
+        for index, (name, width, access, reset, doc) in enumerate(_FIXED)
+    ]
+    counters = [(name, doc) for name, doc in _EVENTS]
+    for outcome in FrameOutcome:
+        if outcome < FIRST_DECLINED:
+            doc = _OUTCOME_DOCS[outcome]
+        else:
+            reason = DeclineReason(outcome - FIRST_DECLINED + 1)
+            doc = f"declined, reason {reason.value} ({reason.name.lower().replace('_', ' ')})"
+        counters.append((outcome.name.lower(), doc))
+    for index, (name, doc) in enumerate(counters):
+        found.append(Register(name, COUNTERS_AT + 4 * index, 32, "counter", 0, doc))
+    return tuple(found)
+
+
+REGISTERS = _registers()
+"""All registers, in the order of their addresses."""
+
+ADDRESS = {register.name: register.offset for register in REGISTERS}
+"""Byte address of each register."""
+
+EVENTS = tuple(name for name, _ in _EVENTS)
+"""Counters that are not outcomes."""
+
+STATUS_BUSY, STATUS_COLLECTING, STATUS_COMPUTING = 1, 2, 4
+
+
+def registers() -> tuple[Register, ...]:
+    """All registers, in the order of their addresses."""
+    return REGISTERS
+
+
+def counters() -> dict[str, int]:
+    """Name and byte address of every counter."""
+    return {r.name: r.offset for r in REGISTERS if r.access == "counter"}
+
+
+def settings(**values: int) -> list[tuple[int, int]]:
+    """Writes (address, value) that configure the NIC, ``control`` last.
+
+    Parameters
+    ----------
+    values
+        By register name; ``model_hash`` (64 bits), ``own_mac`` and ``next_mac`` (48 bits) may be
+        given whole.
+
+    Raises
+    ------
+    ValueError
+        If a name is no configuration register, or a value does not fit.
+    """
+    known = {r.name: r for r in REGISTERS if r.access == "config"}
+    split: dict[str, int] = {}
+    for name, value in values.items():
+        if f"{name}_high" in known:
+            split[f"{name}_high"], split[f"{name}_low"] = value >> 32, value & 0xFFFF_FFFF
+        else:
+            split[name] = value
+    for name, value in split.items():
+        if name not in known:
+            raise ValueError(f"{name!r} is not a configuration register; there are {list(known)}")
+        if not 0 <= value < 1 << known[name].width:
+            raise ValueError(f"register {name} has too few bits for {value:#x}")
+    names = sorted(split, key=lambda name: (name == "control", known[name].offset))
+    return [(known[name].offset, split[name]) for name in names]
+
+
+def table() -> str:
+    """The registers as a Markdown table, for ``docs/nic.md``."""
+    lines = [
+        "| address | register | bits | access | reset | meaning |",
+        "|---|---|---:|---|---|---|",
+    ]
+    for r in REGISTERS:
+        derived = r.access == "constant" and r.name in {"capability", "input_bytes", "output_bytes"}
+        reset = "by slice" if derived else f"{r.reset:#x}"
+        lines.append(
+            f"| `{r.offset:#05x}` | `{r.name}` | {r.width} | {r.access} | {reset} | {r.doc} |"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors in datagrams: rule W2 of :mod:`midwire.hw.formats.wire`, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from .wire import HEADER_BYTES, TAG_BYTES, BadLength, Header, encode
+
+FRAGMENT_STEP = 64
+"""All fragments but the last are a multiple of so many bytes."""
+
+MAX_FRAGMENTS = 0xFFFF
+
+_OVERHEAD = 20 + 8 + HEADER_BYTES + TAG_BYTES  # IPv4 without options, UDP; the tag may be absent
+
+DEFAULT_MTU = 1500
+MIN_MTU = _OVERHEAD + FRAGMENT_STEP
+MAX_MTU = 9000
+"""Jumbo frames; ``host/cpp/frame.h`` and the NIC's buffers hold no larger ones."""
+
+
+def check_fragment(header: Header, payload_bytes: int) -> None:
+    """Check that a fragment's lengths agree with each other (W2).
+
+    Parameters
+    ----------
+    header : Header
+    payload_bytes : int
+        Tensor bytes behind the header, without the tag.
+
+    Raises
+    ------
+    BadLength
+        Says which rule is broken. What size the tensor must have, only the model knows.
+    """
+    index, count = header.fragment_index, header.fragment_count
+    end = header.offset + payload_bytes
+    problems = []
+    if payload_bytes < 1:
+        problems.append("the fragment is empty")
+    if index >= count:
+        problems.append(f"fragment {index} of {count}")
+    if header.last != (index + 1 == count):
+        problems.append(f"flag last is {int(header.last)} on fragment {index} of {count}")
+    if (index == 0) != (header.offset == 0):
+        problems.append(f"fragment {index} at byte {header.offset}")
+    if end > header.total_bytes or header.last != (end == header.total_bytes):
+        problems.append(f"bytes {header.offset} to {end} of {header.total_bytes}")
+    if not header.last and payload_bytes % FRAGMENT_STEP:
+        problems.append(f"{payload_bytes} bytes, not a multiple of {FRAGMENT_STEP}")
+    if problems:
+        raise BadLength(
+            "the lengths of a fragment contradict each other",
+            where=f"request {header.request_id:#x}",
+            found="; ".join(problems),
+        )
+
+
+def fragment_bytes(mtu: int = DEFAULT_MTU) -> int:
+    """Most tensor bytes in a fragment at an MTU (of IP, in bytes): 1344 at 1500, 8832 at 9000.
+
+    Raises
+    ------
+    BadLength
+        If not even one step of 64 bytes fits.
+    """
+    if mtu < MIN_MTU:
+        raise BadLength(
+            "the MTU is too small for a fragment",
+            expected=f"at least {MIN_MTU} bytes",
+            found=f"{mtu} bytes",
+        )
+    return (mtu - _OVERHEAD) // FRAGMENT_STEP * FRAGMENT_STEP
+
+
+class Fragment(NamedTuple):
+    """A piece of a tensor: its place, and a view of its bytes."""
+
+    number: int
+    of: int
+    start: int
+    data: memoryview
+
+
+def pieces(tensor: bytes | bytearray | memoryview, mtu: int = DEFAULT_MTU) -> Iterator[Fragment]:
+    """Cut a tensor into fragments (W2).
+
+    Raises
+    ------
+    BadLength
+        If the tensor is empty, or too long for 65535 fragments.
+    """
+    view = memoryview(tensor).cast("B")
+    step = fragment_bytes(mtu)
+    count = -(-len(view) // step)
+    if not 1 <= count <= MAX_FRAGMENTS:
+        raise BadLength(
+            "the tensor cannot be sent in fragments",
+            expected=f"1 to {step * MAX_FRAGMENTS} bytes at an MTU of {mtu}",
+            found=f"{len(view)} bytes",
+        )
+    for index in range(count):
+        yield Fragment(index, count, index * step, view[index * step : (index + 1) * step])
+
+
+def datagrams(
+    header: Header, tensor: bytes | bytearray | memoryview, mtu: int = DEFAULT_MTU
+) -> Iterator[bytes]:
+    """The datagrams of a tensor.
+
+    Parameters
+    ----------
+    header : Header
+        All but ``last``, ``fragment_index``, ``fragment_count``, ``offset`` and ``total_bytes``,
+        which are filled in.
+    tensor : bytes-like, C-contiguous
+    mtu : int
+    """
+    total = memoryview(tensor).nbytes
+    for piece in pieces(tensor, mtu):
+        yield (
+            encode(
+                replace(
+                    header,
+                    last=piece.number + 1 == piece.of,
+                    fragment_index=piece.number,
+                    fragment_count=piece.of,
+                    offset=piece.start,
+                    total_bytes=total,
+                )
+            )
+            + piece.data
+        )

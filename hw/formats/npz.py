@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reading and writing ``.npz``: plain arrays only, bounded, with errors that say what is wrong.
+
+Keys of samples are ``in0, in1, ...`` or the names of the inputs; the first axis counts them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, MidwireError
+
+MAX_BYTES = 8 << 30
+"""Largest archive that is read, in bytes unpacked."""
+
+
+def read_npz(
+    path: str | os.PathLike[str],
+    *,
+    error: type[MidwireError] = DataError,
+    remedy: str = "Write it with numpy.savez(path, in0=samples)",
+) -> dict[str, npt.NDArray[Any]]:
+    """Every array of an ``.npz``.
+
+    Parameters
+    ----------
+    error : class of the error to raise
+    remedy : what it advises
+
+    Raises
+    ------
+    MidwireError
+        If the file is missing, not an ``.npz``, damaged or too large, or holds Python objects.
+    """
+    file = Path(path)
+    try:
+        if not file.is_file():
+            found = "a folder" if file.is_dir() else "no such file"
+        elif not zipfile.is_zipfile(file):
+            found = "a file of another kind"
+        else:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size > MAX_BYTES:
+                raise error(
+                    "the file is too large",
+                    where=str(file),
+                    expected=f"at most {MAX_BYTES} bytes unpacked",
+                    found=f"{size}",
+                    remedy="Split the samples over several files",
+                )
+            with np.load(file, allow_pickle=False) as stored:
+                arrays = {key: stored[key] for key in stored.files}
+            # What numpy does not know comes as bytes.
+            other = [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if not other:
+                return arrays
+            found = f"{other[0]!r}, which is no array"
+    except (EOFError, NotImplementedError, OSError, ValueError, zipfile.BadZipFile) as reason:
+        found = "an array of Python objects" if "pickle" in str(reason) else f"damage: {reason}"
+    raise error(
+        "the arrays cannot be read",
+        where=str(file),
+        expected="an .npz file of plain arrays",
+        found=found,
+        remedy=remedy,
+    )
+
+
+def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write an ``.npz`` beside the target, then rename it: nothing is ever half-written.
+
+    Folders on the way are made.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    file = Path(path)
+    written: Path | None = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".npz", dir=file.parent)
+        written = Path(name)
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        written.replace(file)
+    except OSError as reason:
+        raise DataError(
+            "the arrays cannot be written",
+            where=str(file),
+            expected="a path that can be written, on a disk with room",
+            found=reason.strerror or str(reason),
+            remedy="Choose another output file",
+        ) from reason
+    finally:
+        if written is not None:
+            written.unlink(missing_ok=True)
+
+
+def key_of(name: str, index: int, keys: Sequence[str]) -> str | None:
+    """The key of an input's samples: its own name, else ``in{index}``; None if there is neither."""
+    return next((key for key in (name, f"in{index}") if key in keys), None)

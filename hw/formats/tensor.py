@@ -1,0 +1,225 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors at the borders of a slice: their integers, and the order in which they are streamed.
+
+A *wire tensor* is the integers of one tensor in stream order, one axis, in containers of 1, 2 or 4
+bytes, little-endian: what is on the slice's ports and in datagrams. Standard library and numpy
+only: running nodes import this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+from ..numeric import QType
+
+AnyArray = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a tensor's elements follow each other on a stream.
+
+    ``stream = tensor.reshape(dims).transpose(perm).ravel()``: an NCHW tensor streamed channels-last
+    has its own shape as ``dims`` and ``perm = (0, 2, 3, 1)``, and keeps both when it is flattened.
+    """
+
+    dims: tuple[int, ...]
+    perm: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if any(type(size) is not int or size < 1 for size in self.dims):
+            raise ValueError(f"dims must be integers of at least 1, not {self.dims!r}")
+        if sorted(self.perm) != list(range(len(self.dims))):
+            raise ValueError(f"perm must permute {len(self.dims)} axes, not {self.perm!r}")
+
+    @classmethod
+    def raster(cls, shape: Sequence[int]) -> Layout:
+        """Row-major order of the shape itself."""
+        return cls(tuple(shape), tuple(range(len(shape))))
+
+    @classmethod
+    def channels_last(cls, shape: Sequence[int]) -> Layout:
+        """Channels innermost for (N, C, ...) with spatial axes, raster order for anything else."""
+        if len(shape) < 3:
+            return cls.raster(shape)
+        return cls(tuple(shape), (0, *range(2, len(shape)), 1))
+
+    @property
+    def stream_shape(self) -> tuple[int, ...]:
+        """Shape of the tensor in stream order."""
+        return tuple(self.dims[axis] for axis in self.perm)
+
+    @property
+    def canonical(self) -> Layout:
+        """The same order with axes of length 1 dropped and runs of adjacent axes merged."""
+        kept = [axis for axis in self.perm if self.dims[axis] > 1]
+        groups: list[list[int]] = []
+        wide = [axis for axis in range(len(self.dims)) if self.dims[axis] > 1]
+        rank = {axis: i for i, axis in enumerate(wide)}
+        for axis in kept:
+            if groups and rank[axis] == rank[groups[-1][-1]] + 1:
+                groups[-1].append(axis)
+            else:
+                groups.append([axis])
+        order = sorted(range(len(groups)), key=lambda g: groups[g][0])
+        dims = tuple(int(np.prod([self.dims[a] for a in groups[g]])) for g in order)
+        return Layout(dims, tuple(order.index(g) for g in range(len(groups))))
+
+    def refined(self, shape: Sequence[int]) -> tuple[Layout, list[list[int]]] | None:
+        """The same order with finer axes, of which every axis of ``shape`` is a run.
+
+        Returns the finer layout and, for each axis of ``shape``, its axes in it (none for an axis
+        of length 1); None if ``dims`` and ``shape`` cut the elements in ways that cross.
+        """
+        mine, theirs = _bounds(self.dims), _bounds(shape)
+        bounds = sorted({*mine, *theirs})
+        if len(bounds) < 2 or mine[-1] != theirs[-1]:
+            return None
+        if any(after % before for before, after in pairwise(bounds)):
+            return None
+        sizes = tuple(after // before for before, after in pairwise(bounds))
+
+        def runs(ends: Sequence[int]) -> list[list[int]]:
+            return [
+                [axis for axis, start in enumerate(bounds[:-1]) if low <= start < high]
+                for low, high in pairwise(ends)
+            ]
+
+        axes = runs(mine)
+        perm = tuple(axis for group in self.perm for axis in axes[group])
+        return Layout(sizes, perm), runs(theirs)
+
+    def same_order(self, other: Layout) -> bool:
+        """Whether both stream the same elements in the same order."""
+        return self.canonical == other.canonical
+
+    def to_stream(self, array: AnyArray) -> AnyArray:
+        """One tensor's elements in stream order, one axis."""
+        return array.reshape(self.dims).transpose(self.perm).ravel()
+
+    def from_stream(self, stream: AnyArray, shape: Sequence[int]) -> AnyArray:
+        """Inverse of :meth:`to_stream`."""
+        inverse = np.argsort(self.perm)
+        return stream.reshape(self.stream_shape).transpose(inverse).reshape(tuple(shape))
+
+
+def _bounds(shape: Sequence[int]) -> list[int]:
+    """Products of the leading axes: where axes begin and end, counted from the outermost."""
+    return [math.prod(shape[:axis]) for axis in range(len(shape) + 1)]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor at a border of the slice.
+
+    Attributes
+    ----------
+    name, shape, dtype : as in the ONNX model, batch bound to 1; ``dtype`` is a numpy name
+    qtype : its integers
+    layout : its order on the stream and on the wire
+    lanes : elements in one beat of the slice's port; beats are whole
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these contradict each other: they may come from a file.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    qtype: QType
+    layout: Layout
+    lanes: int
+
+    def __post_init__(self) -> None:
+        if any(type(size) is not int or size < 1 for size in self.shape):
+            raise ValueError(f"shape must be integers of at least 1, not {self.shape!r}")
+        if math.prod(self.layout.dims) != self.elements:
+            raise ValueError(f"shape {self.shape} has other elements than {self.layout}")
+        if type(self.lanes) is not int or self.lanes < 1 or self.elements % self.lanes:
+            raise ValueError(f"lanes must divide {self.elements} elements, not {self.lanes!r}")
+        np.dtype(self.dtype)  # TypeError if there is no such type
+
+    @property
+    def elements(self) -> int:
+        """Elements of one tensor."""
+        return math.prod(self.shape)
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of one tensor on the wire."""
+        return self.elements * self.qtype.container_bytes
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes in one beat of the slice's port."""
+        return self.lanes * self.qtype.container_bytes
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the ONNX tensor holds the quantised integers themselves."""
+        return np.issubdtype(np.dtype(self.dtype), np.integer)
+
+    def to_wire(self, array: npt.ArrayLike) -> AnyArray:
+        """Quantise one tensor (integer tensors are taken as they are) and put it in wire order."""
+        values = np.asarray(array)
+        if values.size != self.elements:
+            raise DataError(
+                "wrong number of elements",
+                where=f"tensor {self.name!r}",
+                expected=f"shape {list(self.shape)}",
+                found=f"shape {list(values.shape)}",
+                remedy="Give one sample at a time, with the model's own batch axis",
+            )
+        if self.is_integer:
+            integers = values.astype(np.int64)
+            if not np.array_equal(integers, values):
+                raise DataError(
+                    "values are not integers",
+                    where=f"tensor {self.name!r}",
+                    expected=f"{self.dtype} values",
+                    found=f"{values.dtype} with a fraction",
+                    remedy="Quantise the data as the model's own input",
+                )
+            if integers.size and (integers.min() < self.qtype.lo or integers.max() > self.qtype.hi):
+                raise DataError(
+                    "values out of range",
+                    where=f"tensor {self.name!r}",
+                    expected=f"integers from {self.qtype.lo} to {self.qtype.hi}",
+                    found=f"{integers.min()} to {integers.max()}",
+                    remedy="Quantise the data as the model's own input",
+                )
+        else:
+            if not np.all(np.isfinite(values)):
+                raise DataError(
+                    "values are not finite",
+                    where=f"tensor {self.name!r}",
+                    expected="numbers",
+                    found="NaN or infinity",
+                    remedy="Clean the input data",
+                )
+            integers = self.qtype.quantise(values)
+        return self.layout.to_stream(integers).astype(self.qtype.wire_dtype)
+
+    def from_wire(self, wire: AnyArray) -> npt.NDArray[np.float32]:
+        """Dequantise one wire tensor into the ONNX shape."""
+        return self.qtype.dequantise(self.layout.from_stream(wire, self.shape))
+
+    def of_frames(self, frames: npt.NDArray[np.uint8]) -> AnyArray:
+        """Wire tensors (N, elements) of frames of bytes (N, wire_bytes)."""
+        return frames.view(self.qtype.wire_dtype)
+
+
+def as_frames(wires: AnyArray) -> npt.NDArray[np.uint8]:
+    """Wire tensors (N, elements) as frames of bytes (N, bytes)."""
+    return np.ascontiguousarray(wires).view(np.uint8).reshape(len(wires), -1)

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a dataflow to the slice's Verilog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from midwire.compiler.emit.elaborate import slice_verilog
+from midwire.compiler.ir.dataflow import Dataflow
+from midwire.compiler.map.assemble import assemble
+from midwire.compiler.map.balance import balance
+from midwire.compiler.map.fold import fold
+from midwire.hw.numeric import QType
+
+NET = """
+g (float[N, 4, 3, 3] x) => (float[N, 2, 3, 3] y)
+<float[2, 4, 1, 1] w = {WEIGHTS}, float[2, 2, 1, 1] v = {1, 2, 3, 4}>
+{ a = Conv (x, w)
+  b = Conv (a, v)
+  y = Add (b, a) }
+"""
+
+GRIDS = {"x": QType(12, True, 0.5), "y": QType(3, False, 4.0)}
+
+
+@pytest.fixture
+def build(lower: Callable[..., Any]) -> Callable[[str], tuple[Dataflow, str]]:
+    def run(weights: str) -> tuple[Dataflow, str]:
+        low = lower(NET.replace("WEIGHTS", weights), GRIDS)
+        foldings = fold(low.integers, 20, strict=False)
+        flow = balance(assemble(low.integers, low.rounded, foldings)).flow
+        return flow, slice_verilog(flow)
+
+    return run
+
+
+ONES = "1, -1, 1, -1, 1, 1, 1, -1"
+
+
+def test_ports_are_those_of_the_bundle(build: Callable[[str], tuple[Dataflow, str]]) -> None:
+    flow, text = build(ONES)
+    module = re.search(r"^module midwire_slice\((.*?)\);(.*?)^endmodule", text, re.M | re.S)
+    assert module is not None
+    names = sorted(name.strip() for name in module.group(1).split(","))
+    streams = [
+        f"{p}_axis_{s}" for p in ("m0", "s0") for s in ("tdata", "tlast", "tready", "tvalid")
+    ]
+    assert names == sorted([*streams, "clk", "rst"])
+    lanes_in, lanes_out = flow.inputs[0].lanes, flow.outputs[0].lanes
+    assert f"input [{lanes_in * 16 - 1}:0] s0_axis_tdata" in module.group(2)
+    assert f"output [{lanes_out * 8 - 1}:0] m0_axis_tdata" in module.group(2)
+
+
+def test_text_is_the_same_every_time_and_free_of_places(
+    build: Callable[[str], tuple[Dataflow, str]],
+) -> None:
+    first, second = build(ONES)[1], build(ONES)[1]
+    assert first == second
+    assert "(* src" not in first
+    assert "/work" not in first and ".py" not in first
+
+
+def test_other_weights_need_no_other_verilog(
+    build: Callable[[str], tuple[Dataflow, str]],
+) -> None:
+    """Weights are in images, so that a build can be used again."""
+    flow, text = build(ONES)
+    other, again = build("1, 1, -1, -1, 1, 1, -1, 1")
+    assert text == again
+    images = [{k: v for s in f.stages for k, v in s.images.items()} for f in (flow, other)]
+    assert images[0].keys() == images[1].keys()
+    assert images[0] != images[1]
+    for name in images[0]:
+        assert name.endswith(".hex") and name in text

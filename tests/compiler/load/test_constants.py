@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from midwire.compiler.load.constants import Context
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.ops.base import Unsupported
+from midwire.compiler.select.support import import_all
+
+ModelFile = Callable[..., Path]
+
+WEIGHTS = """
+g (float[N, 3] x) => (float[N, 2] y)
+<int8[2, 3] q = {1, -2, 3, -4, 5, -6}, float[2] s = {0.5, 0.25}, int8[2] z = {0, 1}>
+{ d = DequantizeLinear<axis = 0>(q, s, z)
+  w = Transpose(d)
+  y = MatMul(x, w) }
+"""
+
+
+def context(path: Path) -> Context:
+    return Context(load_model(path))
+
+
+def test_grid_survives_moves(model_file: ModelFile) -> None:
+    weights = context(model_file(WEIGHTS)).const("w")
+    assert weights is not None and weights.scale is not None
+    assert weights.values.tolist() == [[1, -4], [-2, 5], [3, -6]]
+    np.testing.assert_array_equal(weights.real, [[0.5, -1.25], [-1.0, 1.0], [1.5, -1.75]])
+    assert weights.exact()[1] == Fraction(-5, 4)
+
+
+@pytest.mark.parametrize(
+    ("move", "shape"),
+    [
+        ("Reshape(d, t)", (3, 2)),
+        ("Flatten<axis = 0>(d)", (1, 6)),
+        ("Unsqueeze(d, a)", (1, 2, 3)),
+        ("Identity(d)", (2, 3)),
+        ("Cast<to = 11>(d)", (2, 3)),
+    ],
+)
+def test_views_of_a_grid(model_file: ModelFile, move: str, shape: tuple[int, ...]) -> None:
+    text = f"""
+    g (float[N, 3] x) => (float[N, 3] y, float[A] z)
+    <int8[2, 3] q = {{1, -2, 3, -4, 5, -6}}, float s = {{0.5}},
+     int64[2] t = {{3, -1}}, int64[1] a = {{0}}>
+    {{ d = DequantizeLinear(q, s)
+       z = {move}
+       y = Relu(x) }}
+    """
+    constant = context(model_file(text)).const("z")
+    assert constant is not None and constant.scale is not None
+    assert constant.shape == shape
+    assert constant.values.ravel().tolist() == [1, -2, 3, -4, 5, -6]
+
+
+def test_blocks_of_a_grid(model_file: ModelFile) -> None:
+    text = """
+    g (float[N, 3] x) => (float[N, 3] y, float[A] z)
+    <int8[2, 3] q = {1, -2, 3, -4, 5, -6}, float[2, 2] s = {1, 2, 4, 8}>
+    { z = DequantizeLinear<axis = 1, block_size = 2>(q, s)
+      y = Relu(x) }
+    """
+    constant = context(model_file(text, opset=21)).const("z")
+    assert constant is not None
+    assert constant.real.tolist() == [[1, -2, 6], [-16, 20, -48]]
+
+
+def test_expressions_are_evaluated(model_file: ModelFile) -> None:
+    text = """
+    g (float[N, 3] x) => (float[N, 3] y)
+    <float[3] a = {1, 2, 3}, int8[3] q = {1, 2, 4}, float s = {0.5}>
+    { c = Constant<value = float {2}>()
+      b = Mul(a, c)
+      d = DequantizeLinear(q, s)
+      e = Sub(b, d)
+      y = Add(x, e) }
+    """
+    constant = context(model_file(text)).const("e")
+    assert constant is not None and constant.scale is None
+    assert constant.values.tolist() == [1.5, 3.0, 4.0]
+
+
+def test_weights_quantised_by_nodes(model_file: ModelFile) -> None:
+    text = """
+    g (float[N, 3] x) => (float[N, 3] y)
+    <float[3] a = {0.3, -0.8, 99}, float s = {0.5}, int8 z = {0}>
+    { q = QuantizeLinear(a, s, z)
+      d = DequantizeLinear(q, s, z)
+      y = Add(x, d) }
+    """
+    constant = context(model_file(text)).const("d")
+    assert constant is not None and constant.scale is not None
+    assert constant.values.tolist() == [1, -2, 127]
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "Range(zero, huge, one)",
+        "Expand(one, sizes)",
+        "ConstantOfShape(sizes)",
+        "Tile(ones, count)",
+    ],
+)
+def test_bombs_are_not_evaluated(model_file: ModelFile, node: str) -> None:
+    text = f"""
+    g (float[N, 3] x) => (float[N, 3] y, int64[M] z)
+    <int64 zero = {{0}}, int64 one = {{1}}, int64 huge = {{1099511627776}},
+     int64[1] ones = {{1}}, int64[2] sizes = {{1048576, 1048576}},
+     int64[1] count = {{1099511627776}}>
+    {{ z = {node}
+       y = Relu(x) }}
+    """
+    assert context(model_file(text)).const("z") is None
+
+
+def test_computed_tensors_are_no_constants(model_file: ModelFile) -> None:
+    asked = context(model_file(WEIGHTS))
+    assert asked.const("x") is None
+    assert asked.const("y") is None
+    assert asked.const("no such tensor") is None
+
+
+def test_unknown_and_empty_shapes_are_refused(model_file: ModelFile) -> None:
+    text = (
+        "g (float[N, 3] x) => (int64[2, M] z, float[N, 3] y, float[N, 0] e) "
+        "<int64[1] a = {0}, int64[1] b = {1}> "
+        "{ z = NonZero(x) y = Relu(x) e = Slice(x, a, a, b) }"
+    )
+    asked = context(model_file(text))
+    with pytest.raises(Unsupported, match=r"^the shape of 'z' is not known$"):
+        asked.shape("z")
+    with pytest.raises(Unsupported, match=r"^the tensor 'e' is empty, its shape is \[1, 0\]$"):
+        asked.shape("e")
+    with pytest.raises(Unsupported, match=r"^the element type of 'z' is not known$"):
+        asked.dtype("z")
+
+
+def test_wide_types(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(WEIGHTS))
+    for name, array in (
+        ("half", np.array([1.5], np.float16)),
+        ("flag", np.array([True])),
+        ("long", np.array([-(2**40)], np.int64)),
+        ("text", np.array(["a"], object)),
+        ("complex", np.array([1j], np.complex64)),
+        ("tiny", np.array([-8, 7], ml_dtypes.int4)),
+        ("brain", np.array([0.5], ml_dtypes.bfloat16)),
+        ("byte", np.array([-1.5], ml_dtypes.float8_e4m3fn)),
+    ):
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    asked = context(model_file(model))
+    half, flag, long = (asked.const(name) for name in ("half", "flag", "long"))
+    assert half is not None and half.values.dtype == np.float32
+    assert flag is not None and flag.values.tolist() == [1]
+    assert long is not None and long.values.tolist() == [-(2**40)]
+    assert asked.const("text") is None and asked.const("complex") is None
+    values = {name: asked.const(name) for name in ("tiny", "brain", "byte")}
+    assert {n: c.values.tolist() for n, c in values.items() if c is not None} == {
+        "tiny": [-8, 7],
+        "brain": [0.5],
+        "byte": [-1.5],
+    }
+
+
+def test_every_refusal_at_once(model_file: ModelFile) -> None:
+    text = """
+    g (float[N, 3] x) => (float[N, 3] y)
+    { a = Sin(x)
+      b = Relu(a)
+      c = MatMul(b, k)
+      k = Transpose(b)
+      y = Cos(c) }
+    """
+    support = import_all(load_model(model_file(text)))
+    verdicts = {v.op_type: v for v in support}
+    assert [v.supported for v in support].count(False) == 3
+    assert verdicts["Sin"].reason.startswith("operator Sin is not supported (supported: Add, ")
+    assert verdicts["Cos"].reason.startswith("operator Cos is not supported (supported: Add, ")
+    assert verdicts["MatMul"].reason == (
+        "expected a constant second operand, found two computed ones"
+    )
+    assert verdicts["MatMul"].macs == 3
+    assert verdicts["Relu"].supported and verdicts["Relu"].inputs == ("a",)
+
+
+def test_constant_nodes_are_supported(model_file: ModelFile) -> None:
+    support = import_all(load_model(model_file(WEIGHTS)))
+    assert [(v.op_type, v.supported, v.constant) for v in support] == [
+        ("DequantizeLinear", True, True),
+        ("Transpose", True, True),
+        ("MatMul", True, False),
+    ]
+    assert [v.macs for v in support] == [0, 0, 6]

@@ -1,0 +1,380 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from midwire.compiler.errors import ModelError
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.select.support import import_all
+
+ModelFile = Callable[..., Path]
+
+MLP = """
+g (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {1, 2, 3, 4, 5, 6}, float[2] b = {0.5, -0.5}>
+{ h = MatMul(x, w)
+  s = Add(h, b)
+  y = Relu(s) }
+"""
+
+
+def refuse(path: Path, sentence: str) -> None:
+    """Loading must fail with just this message, in which FILE stands for the path."""
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    assert str(caught.value).replace(str(path), "FILE") == sentence
+
+
+# What is not a model
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    refuse(
+        tmp_path / "no.onnx",
+        "FILE: no such file; expected an ONNX model, a file that ends in .onnx; found nothing. "
+        "Check the path.",
+    )
+
+
+def test_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").touch()
+    refuse(
+        tmp_path,
+        "FILE: this is a folder; expected an ONNX model, a file that ends in .onnx; "
+        "found a folder with a.onnx. Give the file inside it.",
+    )
+
+
+def test_not_onnx(model_file: ModelFile) -> None:
+    refuse(
+        model_file(b"<html>404</html>"),
+        "FILE: not an ONNX model, or a truncated one; expected an ONNX protobuf message; "
+        "found 16 bytes that are no such message. Check that the file is complete: compare its "
+        "SHA-256 with where it came from.",
+    )
+
+
+def test_empty_file(model_file: ModelFile) -> None:
+    refuse(
+        model_file(b""),
+        "FILE: not an ONNX model, or a truncated one; expected an ONNX protobuf message; "
+        "found an empty file. Check that the file is complete: compare its SHA-256 with where it "
+        "came from.",
+    )
+
+
+def test_another_message(model_file: ModelFile) -> None:
+    refuse(
+        model_file(onnx.ModelProto(producer_name="x")),
+        "FILE: not an ONNX model, or a truncated one; expected a model with a graph, nodes, "
+        "outputs, an IR version and an opset; found none of: a graph, nodes, outputs, an IR "
+        "version, an opset. Check that the file is complete: compare its SHA-256 with where it "
+        "came from.",
+    )
+
+
+def test_every_truncation_is_refused(model_file: ModelFile) -> None:
+    raw = model_file(MLP).read_bytes()
+    for length in range(len(raw)):
+        with pytest.raises(ModelError):
+            load_model(model_file(raw[:length]))
+
+
+def test_name_that_is_not_text(model_file: ModelFile) -> None:
+    raw = model_file(MLP.replace("MatMul(x, w)", "MatMul(qqqq, w)").replace("] x", "] qqqq"))
+    refuse(
+        model_file(raw.read_bytes().replace(b"qqqq", b"q\xffqq")),
+        r"FILE: a name in the model is not text; expected names in UTF-8; found b'q\xffqq'. "
+        "Check that the file is complete: compare its SHA-256 with where it came from.",
+    )
+
+
+# External data
+
+
+def external(path: Path, location: str) -> Path:
+    """Say that the weights of the model lie in another file."""
+    model = onnx.load(path)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_external_data(model_file: ModelFile, tmp_path: Path) -> None:
+    weights = np.arange(6, dtype=np.float32).reshape(3, 2)
+    (tmp_path / "w.bin").write_bytes(weights.tobytes())
+    source = load_model(external(model_file(MLP), "w.bin"))
+    np.testing.assert_array_equal(source.initialisers["w"], weights)
+
+
+def test_external_data_missing(model_file: ModelFile) -> None:
+    refuse(
+        external(model_file(MLP), "w.bin"),
+        "FILE: tensor 'w': external data is missing or not usable; expected the file 'w.bin' "
+        "beside the model; found no such file. Copy the model together with its external data "
+        "files.",
+    )
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link"])
+def test_external_data_outside(model_file: ModelFile, tmp_path: Path, location: str) -> None:
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    refuse(
+        external(model_file(MLP), location),
+        "FILE: tensor 'w': external data is missing or not usable; expected a file in the "
+        f"model's folder; found {location!r}. Copy the model together with its external data "
+        "files.",
+    )
+
+
+# Models that are not legal
+
+
+def test_checker(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.graph.node[2].op_type = "Rectify"
+    path = model_file(model)
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    message = str(caught.value)
+    assert message.startswith(
+        f"{path}: the ONNX checker refuses the model; expected a legal ONNX model; found No Op "
+        "registered for Rectify with domain_version of 13 ==> Context: "
+    )
+    assert message.endswith(". Export the model again, or repair the node that is named.")
+
+
+def test_dynamic_shape(model_file: ModelFile) -> None:
+    refuse(
+        model_file("g (float[N, 3, H, W] x) => (float[N, 3, H, W] y) { y = Relu(x) }"),
+        "input 'x': dimension 2 is not a number; expected numbers for all dimensions but the "
+        "first (the batch); found [N, 3, H, W]. Export the model with a fixed input shape, or "
+        "set it with onnx.tools.update_model_dims.",
+    )
+
+
+def test_no_shape(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    refuse(
+        model_file(model),
+        "input 'x': the input has no shape; expected a shape whose dimensions, but for the "
+        "batch, are numbers; found none. Export the model with a fixed input shape.",
+    )
+
+
+def test_sequence_input(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    sequence = helper.make_tensor_sequence_value_info("q", TensorProto.FLOAT, [1])
+    model.graph.input.append(sequence)
+    refuse(
+        model_file(model),
+        "input 'q': the input is not a tensor; expected a tensor; found sequence_type. Export "
+        "the model with tensors as inputs.",
+    )
+
+
+def test_cycle(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.graph.node[0].input[0] = "y"
+    refuse(
+        model_file(model),
+        "FILE: the graph has a cycle; expected a graph whose nodes can be put in order; found "
+        "nodes that wait for each other: MatMul, Add, Relu. Export the model again.",
+    )
+
+
+def test_duplicate_tensor(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.graph.node[1].output[0] = "h"
+    refuse(
+        model_file(model),
+        "FILE: tensor 'h': two nodes make the same tensor; expected one producer for each "
+        "tensor; found a second one, node 'Add'. Export the model again.",
+    )
+
+
+def test_dangling_tensor(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.graph.node[1].input[0] = "lost"
+    refuse(
+        model_file(model),
+        "FILE: node 'Add': a node reads a tensor that nothing makes; expected inputs that are "
+        "model inputs, initialisers or outputs of nodes; found 'lost'. Export the model again.",
+    )
+
+
+def test_initialiser_of_wrong_size(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.graph.initializer[0].dims[0] = 4
+    with pytest.raises(ModelError, match=r"tensor 'w': .*shape|checker refuses"):
+        load_model(model_file(model))
+
+
+@pytest.mark.parametrize("opset", [6, 99])
+def test_opset(model_file: ModelFile, opset: int) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    refuse(
+        model_file(MLP, opset),
+        f"FILE: the opset is not supported; expected an opset from 7 to {newest}; found opset "
+        f"{opset}. Export the model with opset 13 or later, or convert it with "
+        "onnx.version_converter.",
+    )
+
+
+# What loading makes of a model
+
+
+def test_batch_is_bound(model_file: ModelFile) -> None:
+    source = load_model(model_file(MLP))
+    assert source.name == "net"
+    assert [(v.name, v.shape, v.dtype) for v in source.inputs] == [("x", (1, 3), "float32")]
+    assert {n: source.values[n].shape for n in ("h", "s", "y")} == dict.fromkeys("hsy", (1, 2))
+    assert len(source.sha256) == 64
+
+
+def test_batch_symbol_elsewhere(model_file: ModelFile) -> None:
+    source = load_model(
+        model_file("g (float[N, 4] x, float[2, N, 4] s) => (float[2, N, 4] y) { y = Add(x, s) }")
+    )
+    assert source.values["y"].shape == (2, 1, 4)
+
+
+@pytest.mark.parametrize("opset", [7, 9, 13, 17, 21])
+def test_opsets(model_file: ModelFile, opset: int) -> None:
+    assert load_model(model_file(MLP, opset)).opset == opset
+
+
+def test_initialisers_listed_as_inputs(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP, opset=8, ir=3))
+    model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [3, 2]))
+    model.graph.input.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, [2]))
+    source = load_model(model_file(model))
+    assert [v.name for v in source.inputs] == ["x"]
+    assert source.constants == {"w", "b"}
+
+
+def test_nodes_are_sorted_and_named(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    nodes = list(model.graph.node)
+    nodes[0].name = nodes[1].name = "layer"
+    del model.graph.node[:]
+    model.graph.node.extend(nodes[::-1])
+    source = load_model(model_file(model))
+    assert [n.name for n in source.nodes] == ["layer", "layer#2", "Relu_2"]
+    assert [n.op_type for n in source.nodes] == ["MatMul", "Add", "Relu"]
+
+
+def test_long_domain_name(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.opset_import[0].domain = model.graph.node[0].domain = "ai.onnx"
+    source = load_model(model_file(model))
+    assert {n.domain for n in source.nodes} == {""}
+
+
+def test_shape_arithmetic(model_file: ModelFile) -> None:
+    source = load_model(
+        model_file(
+            """
+            g (float[N, 4, 2, 2] x) => (float[N, M] y)
+            <int64 zero = {0}, int64[1] axes = {0}, int64[1] rest = {-1}>
+            { shape = Shape(x)
+              batch = Gather(shape, zero)
+              first = Unsqueeze(batch, axes)
+              target = Concat<axis = 0>(first, rest)
+              y = Reshape(x, target) }
+            """
+        )
+    )
+    assert source.values["y"].shape == (1, 16)
+    assert source.folded["target"].tolist() == [1, -1]
+    assert {"shape", "target"} <= source.constants
+
+
+def test_stale_output_shape(model_file: ModelFile) -> None:
+    source = load_model(model_file(MLP.replace("float[N, 2] y", "float[8, 2] y")))
+    assert source.values["y"].shape == (1, 2)
+
+
+def test_local_function(model_file: ModelFile) -> None:
+    text = """
+    g (float[N, 3] x) => (float[N, 3] y) { y = own.twice(x) }
+    <opset_import: ["" : 13], domain: "own">
+    twice (a) => (b) { b = Add(a, a) }
+    """
+    source = load_model(model_file(text, imports=', "own" : 1'))
+    assert [n.op_type for n in source.nodes] == ["Add"]
+
+
+def test_other_domains_are_kept(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.graph.node[2].domain, model.graph.node[2].op_type = "onnx.brevitas", "Quant"
+    source = load_model(model_file(model))
+    assert source.values["y"].shape == (1, 2)
+    verdict = import_all(source)[2]
+    assert not verdict.supported
+    assert verdict.reason.startswith("operator onnx.brevitas.Quant is not supported (supported: ")
+
+
+def test_unknown_shape_is_no_error(model_file: ModelFile) -> None:
+    source = load_model(
+        model_file(
+            "g (float[N, 3] x) => (int64[2, M] z, float[N, 3] y) { z = NonZero(x) y = Relu(x) }"
+        )
+    )
+    assert "z" not in source.values
+    assert source.values["y"].shape == (1, 3)
+
+
+def test_random_numbers_are_not_constant(model_file: ModelFile) -> None:
+    source = load_model(
+        model_file(
+            "g (float[N, 3] x) => (float[N, 3] y) "
+            "{ r = RandomNormal<shape = [1, 3]>() y = Add(x, r) }"
+        )
+    )
+    assert "r" not in source.constants
+
+
+def test_subgraph_reads(model_file: ModelFile) -> None:
+    source = load_model(
+        model_file(
+            """
+            g (float[N, 3] x, bool c) => (float[N, 3] y)
+            { h = Relu(x)
+              y = If (c) <
+                then_branch = a () => (float[N, 3] p) { p = Add(h, h) },
+                else_branch = b () => (float[N, 3] q) { q = Add(x, h) } > }
+            """
+        )
+    )
+    assert sorted(source.activations(source.nodes[1])) == ["c", "h", "x"]
+
+
+# Real models
+
+
+@pytest.mark.models
+def test_real_models_load(models: Path) -> None:
+    for path in sorted(models.glob("*/model.onnx")):
+        facts = json.loads(path.with_name("facts.json").read_text())
+        source = load_model(path)
+        assert source.name == path.parent.name
+        assert len(source.nodes) == facts["nodes"]
+        support = import_all(source)
+        assert sum(verdict.macs for verdict in support) == facts["macs"], path
+        computed = {n for node in source.nodes for n in node.output} - source.constants
+        assert computed <= set(source.values), path

@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""FIFO depths at joins: deep enough for the unbounded schedule, proven in RTL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.compiler.ir.dataflow import Dataflow, verify
+from midwire.compiler.map.assemble import assemble
+from midwire.compiler.map.balance import balance
+from midwire.compiler.map.fold import fold
+from midwire.compiler.pipeline import Options, compile_model
+from midwire.hw.timing.components import ScheduleDeadlock
+from midwire.sim.verify import verify as prove
+
+Lower = Callable[..., Any]
+
+# One branch is a 3 x 3 window, which waits for rows; the other is a wire.
+RESIDUAL = """
+g (float[N, 2, 5, 5] x) => (float[N, 3] y)
+<float[2, 2, 3, 3] w = {W}, float[2, 2, 3, 3] v = {W}, float[2, 3] m = {1, -2, 3, 0, 1, 2}>
+{ a = Conv <pads = [1, 1, 1, 1]> (x, w)
+  b = Relu (a)
+  c = Conv <pads = [1, 1, 1, 1]> (b, v)
+  d = Add (c, x)
+  e = Relu (d)
+  f = Conv <pads = [1, 1, 1, 1]> (e, w)
+  g1 = Add (f, e)
+  p = GlobalAveragePool (g1)
+  q = Flatten (p)
+  y = MatMul (q, m) }
+""".replace("{W}", "{" + ", ".join(["1", "-0.5", "0.25"] * 12) + "}")
+
+
+@pytest.fixture
+def flow_of(lower: Lower, unused: Callable[[Dataflow], str]) -> Iterator[Callable[[int], Dataflow]]:
+    """The residual net, folded for an interval."""
+    flows: list[Dataflow] = []
+
+    def run(interval: int) -> Dataflow:
+        low = lower(RESIDUAL)
+        foldings = fold(low.integers, interval, strict=False)
+        flows.append(assemble(low.integers, low.rounded, foldings))
+        return flows[-1]
+
+    yield run
+    for flow in flows:
+        unused(flow)
+
+
+def joins(flow: Dataflow) -> dict[str, int | None]:
+    return {
+        "{}.{} -> {}.{}".format(*c.source, *c.sink): c.depth
+        for c in flow.channels
+        if re.search(r"_add_\d+$", c.sink[0])
+    }
+
+
+@pytest.mark.parametrize("interval", [1, 60, 2000])
+def test_depths_are_closed_and_uneven(interval: int, flow_of: Callable[[int], Dataflow]) -> None:
+    flow = flow_of(interval)
+    assert set(joins(flow).values()) == {None}
+    done = balance(flow)
+    assert verify(done.flow) == []
+    depths = joins(done.flow)
+    short = [depth for name, depth in depths.items() if "fork" in name]
+    # Two 3 x 3 windows with a pad of 1 each hold back at least two rows and two pixels (of 5, and
+    # of 2 channels over the lanes).
+    lanes = done.flow.inputs[0].lanes
+    assert short[0] is not None and short[0] >= (2 * 5 + 2) * 2 // lanes
+    # Depths that are known do not change, and give the same schedule as no bound at all.
+    again = balance(done.flow)
+    assert joins(again.flow) == depths
+    assert (again.latency_cycles, again.cycles_per_inference) == (
+        done.latency_cycles,
+        done.cycles_per_inference,
+    )
+
+
+def test_a_depth_too_small_is_a_deadlock(flow_of: Callable[[int], Dataflow]) -> None:
+    """The schedule would see it: the wire fills up before the windows can begin."""
+    flow = balance(flow_of(60)).flow
+    shallow = replace(
+        flow,
+        channels=tuple(
+            replace(c, depth=1) if (c.depth or 0) > 1 and "fork" in c.source[0] else c
+            for c in flow.channels
+        ),
+    )
+    with pytest.raises(ScheduleDeadlock):
+        balance(shallow)
+
+
+@pytest.mark.usefixtures("no_nic")
+@pytest.mark.parametrize("rate", [None, 4e5])
+def test_cycles_and_results_are_those_of_the_rtl(
+    rate: float | None, model_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    seed = 11
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    samples = rng.uniform(-1, 1, (8, 1, 2, 5, 5)).astype(np.float32)
+    np.savez(tmp_path / "samples.npz", x=samples)
+    options = Options(calibrate=tmp_path / "samples.npz", rate=rate)
+    bundle = compile_model(model_file(RESIDUAL), tmp_path / "bundle", options).bundle
+    found = prove(bundle, vectors=8, stall=0.5, seed=seed)
+    assert (found.rtl_mismatches, found.onnx_mismatches) == (0, 0)
+    assert found.cycles_per_inference == bundle.manifest.cycles_per_inference
+    assert found.latency_cycles == bundle.manifest.latency_cycles
+    if rate is not None:
+        assert found.cycles_per_inference <= bundle.manifest.clock_mhz * 1e6 / rate

@@ -1,0 +1,293 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.compiler.errors import CalibrationError
+from midwire.compiler.ir.graph import Value
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.quantise.calibrate import Observed, calibrate, choose_qtype, load_samples
+from midwire.compiler.quantise.grids import SAMPLE, quantisation_error
+
+ModelFile = Callable[..., Path]
+
+X = Value("x", (1, 2, 3))
+Q = Value("q", (1, 4), "int8")
+HINT = "Save it with numpy.savez(path, in0=samples), the first axis counting samples."
+
+
+def saved(folder: Path, **arrays: Any) -> Path:
+    path = folder / "data.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def refuse(path: Path, sentence: str, *inputs: Value) -> None:
+    with pytest.raises(CalibrationError) as caught:
+        load_samples(path, inputs or (X,))
+    assert str(caught.value).replace(str(path), "FILE") == sentence
+
+
+# Files
+
+
+def test_by_position_and_by_name(tmp_path: Path) -> None:
+    x = np.arange(30, dtype=np.float64).reshape(5, 1, 2, 3)
+    q = np.arange(20, dtype=np.int64).reshape(5, 1, 4)
+    samples = load_samples(saved(tmp_path, in0=x, q=q, label=np.arange(3)), (X, Q))
+    assert samples["x"].dtype == np.float32 and samples["q"].dtype == np.int8
+    np.testing.assert_array_equal(samples["x"], x)
+    np.testing.assert_array_equal(samples["q"], q)
+
+
+def test_without_the_batch_axis(tmp_path: Path) -> None:
+    x = np.arange(30, dtype=np.float32).reshape(5, 2, 3)
+    assert load_samples(saved(tmp_path, in0=x), (X,))["x"].shape == (5, 1, 2, 3)
+
+
+def test_one_sample_without_the_batch_axis(tmp_path: Path) -> None:
+    x = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+    assert load_samples(saved(tmp_path, in0=x), (X,))["x"].shape == (1, 1, 2, 3)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    refuse(
+        tmp_path / "no.npz",
+        "FILE: the arrays cannot be read; expected an .npz file of plain arrays; found no such "
+        f"file. {HINT}",
+    )
+
+
+def test_plain_array_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", np.zeros(3))
+    refuse(
+        tmp_path / "data.npy",
+        "FILE: the arrays cannot be read; expected an .npz file of plain arrays; found a file of "
+        f"another kind. {HINT}",
+    )
+
+
+def test_pickled_objects(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, in0=np.array([{"a": 1}], dtype=object))
+    refuse(
+        path,
+        "FILE: the arrays cannot be read; expected an .npz file of plain arrays; found an array "
+        f"of Python objects. {HINT}",
+    )
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    raw = saved(tmp_path, in0=np.arange(30, dtype=np.float32).reshape(5, 1, 2, 3)).read_bytes()
+    rng = np.random.default_rng(5)
+    read = 0
+    for _ in range(200):
+        damaged = bytearray(raw)
+        damaged[int(rng.integers(len(raw)))] ^= int(rng.integers(1, 256))
+        path = tmp_path / "damaged.npz"
+        path.write_bytes(bytes(damaged[: int(rng.integers(20, 2 * len(raw)))]))
+        try:
+            load_samples(path, (X,))
+            read += 1
+        except CalibrationError:
+            pass
+    assert read < 100
+
+
+def test_missing_key(tmp_path: Path) -> None:
+    refuse(
+        saved(tmp_path, images=np.zeros((5, 1, 2, 3)), label=np.zeros(5)),
+        "FILE: there are no samples for the input 'x'; expected an array called 'in0' or 'x'; "
+        f"found 'images', 'label'. {HINT}",
+    )
+
+
+def test_wrong_shape(tmp_path: Path) -> None:
+    refuse(
+        saved(tmp_path, in0=np.zeros((5, 1, 3, 2))),
+        "FILE: array 'in0': samples of the wrong shape; expected [samples, 1, 2, 3]; found [5, 1, "
+        "3, 2]. Give every sample as the model's input takes it, batch 1.",
+    )
+
+
+def test_no_samples(tmp_path: Path) -> None:
+    refuse(
+        saved(tmp_path, in0=np.zeros((0, 1, 2, 3))),
+        "FILE: array 'in0': no samples; expected at least one sample; found an empty array. Give "
+        "a few hundred typical samples.",
+    )
+
+
+def test_wrong_type(tmp_path: Path) -> None:
+    refuse(
+        saved(tmp_path, q=np.zeros((5, 1, 4))),
+        "FILE: array 'q': samples of the wrong type; expected int8 values; found float64. Convert "
+        "them as the model's input takes them.",
+        Q,
+    )
+    refuse(
+        saved(tmp_path, in0=np.full((5, 1, 2, 3), "a")),
+        "FILE: array 'in0': samples of the wrong type; expected float32 values; found <U1. "
+        "Convert them as the model's input takes them.",
+    )
+
+
+def test_integers_out_of_range(tmp_path: Path) -> None:
+    refuse(
+        saved(tmp_path, q=np.full((5, 1, 4), 200)),
+        "FILE: array 'q': samples out of range; expected int8 values, -128 to 127; found 200 to "
+        "200. Quantise them with the scale and zero point of the model's input.",
+        Q,
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_not_finite(tmp_path: Path, bad: float) -> None:
+    x = np.zeros((5, 1, 2, 3))
+    x[2, 0, 1] = bad
+    refuse(
+        saved(tmp_path, in0=x),
+        "FILE: array 'in0': samples with NaN or infinity; expected finite numbers; found 3 that "
+        "are not, the first in sample 2. Clean the data.",
+    )
+
+
+def test_different_counts(tmp_path: Path) -> None:
+    refuse(
+        saved(tmp_path, x=np.zeros((5, 1, 2, 3)), q=np.zeros((4, 1, 4), np.int8)),
+        "FILE: the inputs have different numbers of samples; expected the same first axis for "
+        f"every input; found 5 of 'x', 4 of 'q'. {HINT}",
+        X,
+        Q,
+    )
+
+
+# Watching a model
+
+NET = """
+g (float[N, 4] x) => (float[N, 2] y)
+<float[4, 2] w = {1, 0, 0, 1, 1, 0, 0, 1}>
+{ h = Relu(x)
+  y = MatMul(h, w) }
+"""
+
+
+def test_observed(model_file: ModelFile) -> None:
+    source = load_model(model_file(NET))
+    x = np.random.default_rng(3).standard_normal((40, 1, 4)).astype(np.float32)
+    steps: list[tuple[int, int]] = []
+    seen = calibrate(source, ["x", "h", "y"], {"x": x}, lambda *at: steps.append(at))
+    assert steps[0] == (1, 40) and steps[-1] == (40, 40)
+    assert (seen["x"].low, seen["x"].high) == (float(x.min()), float(x.max()))
+    assert seen["h"].low == 0 and seen["h"].count == 160
+    assert len(seen["y"].values) == 82
+    again = calibrate(source, ["y"], {"x": x})
+    np.testing.assert_array_equal(again["y"].values, seen["y"].values)
+
+
+def test_large_tensors_are_sampled(model_file: ModelFile) -> None:
+    source = load_model(model_file("g (float[N, 90000] x) => (float[N, 90000] y) { y = Relu(x) }"))
+    x = np.random.default_rng(3).standard_normal((3, 1, 90000)).astype(np.float32)
+    seen = calibrate(source, ["y"], {"x": x})["y"]
+    assert seen.high == float(x.max())
+    assert seen.count == 270000 and SAMPLE <= len(seen.values) < SAMPLE + 8
+
+
+def test_model_that_overflows(model_file: ModelFile) -> None:
+    source = load_model(model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Mul(x, x) }"))
+    with pytest.raises(CalibrationError) as caught:
+        calibrate(source, ["y"], {"x": np.full((1, 1, 4), 1e30, np.float32)})
+    assert str(caught.value) == (
+        "tensor 'y': the model computes NaN or infinity for a sample; expected finite numbers; "
+        "found NaN or infinity. Give samples as the model was trained on: scaled alike."
+    )
+
+
+def test_model_that_onnx_runtime_does_not_know(model_file: ModelFile) -> None:
+    text = "g (float[N, 4] x) => (float[N, 4] y) { h = own.Strange(x) y = Relu(x) }"
+    source = load_model(model_file(text, imports=', "own" : 1'))
+    with pytest.raises(CalibrationError, match="ONNX Runtime does not take the model; expected a"):
+        calibrate(source, ["y"], {"x": np.zeros((1, 1, 4), np.float32)})
+
+
+# Grids
+
+
+def seen(values: np.ndarray[Any, Any]) -> Observed:
+    single = values.astype(np.float32)
+    return Observed(float(single.min()), float(single.max()), single.size, single)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8, 12, 16])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("signed", [None, False, True])
+def test_grid_is_about_the_best(bits: int, symmetric: bool, signed: bool | None) -> None:
+    rng = np.random.default_rng(bits)
+    values = rng.standard_normal(4000) * 3 + 1
+    if signed is False and symmetric:
+        values = np.abs(values)
+    observed = seen(values)
+    grid = choose_qtype(observed, bits, signed=signed, symmetric=symmetric)
+    assert grid.bits == bits
+    assert grid.signed == (signed is not False)
+    assert not symmetric or grid.zero_point == 0
+    assert grid.dequantise(grid.quantise([0.0])) == [0.0]
+    # Never worse than the plain range of the values, and within 15 % of a fine search of scales.
+    error = quantisation_error(observed.values, grid)
+    low, high = min(observed.low, 0.0), observed.high
+    best = np.inf
+    for shrink in np.geomspace(1.05, 0.1, 300):
+        if symmetric:
+            side = max(high / max(grid.hi, 1), low / grid.lo if grid.lo else 0)
+            step, zero = side * shrink, 0
+        else:
+            step = (high - low) * shrink / (grid.hi - grid.lo)
+            zero = round(min(max(grid.lo - low * shrink / step, grid.lo), grid.hi))
+        trial = type(grid)(bits, grid.signed, float(np.float32(step)), int(zero))
+        best = min(best, quantisation_error(observed.values, trial))
+    assert error <= 1.15 * best
+
+
+def test_long_tail_is_clipped() -> None:
+    values = np.random.default_rng(1).standard_normal(50000)
+    values[0] = 60
+    grid = choose_qtype(seen(values), 4)
+    assert grid.scale * (grid.hi - grid.zero_point) < 8
+
+
+def test_positive_values_are_unsigned() -> None:
+    grid = choose_qtype(seen(np.linspace(0, 10, 999)), 8)
+    assert (grid.signed, grid.zero_point) == (False, 0)
+    grid = choose_qtype(seen(np.linspace(-1, 10, 999)), 8, positive=True)
+    assert (grid.signed, grid.zero_point) == (False, 0)
+
+
+def test_range_that_leaves_out_zero() -> None:
+    for values in (np.linspace(5, 6, 99), np.linspace(-6, -5, 99)):
+        grid = choose_qtype(seen(values), 8)
+        assert grid.dequantise(grid.quantise([0.0])) == [0.0]
+        assert np.abs(grid.dequantise(grid.quantise(values)) - values).max() < 6 / 255
+
+
+def test_constant_zero() -> None:
+    grid = choose_qtype(seen(np.zeros(9)), 8)
+    assert (grid.scale, grid.zero_point) == (1.0, 0)
+
+
+@pytest.mark.parametrize("size", [1e-44, 1e-38, 1e38])
+def test_extreme_values(size: float) -> None:
+    grid = choose_qtype(seen(np.array([-size, 0, size])), 8)
+    assert np.isfinite(grid.scale) and grid.scale > 0
+
+
+@pytest.mark.parametrize("bits", [1, 17])
+def test_bits_are_checked(bits: int) -> None:
+    with pytest.raises(ValueError, match=rf"^bits must be 2 to 16, not {bits}$"):
+        choose_qtype(seen(np.zeros(9)), bits)

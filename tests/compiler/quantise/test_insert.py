@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Grids come to every tensor that integer hardware reads, and to no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.compiler.ir.graph import Graph
+from midwire.compiler.ops.conv import Conv, per_channel_grid
+from midwire.compiler.ops.quantize import Quantize
+from midwire.compiler.quantise.insert import grids_of, missing_grids, quantise
+from midwire.hw.numeric import QType
+
+Lower = Callable[..., Any]
+
+NET = """
+g (float[N, 2, 4, 4] x) => (float[N, 2] y)
+<float[2, 2, 1, 1] w = {1, -1, 0.5, 0.25}, float[2, 2] m = {1, -2, 3, 4}, float[1] one = {1}>
+{ a = Conv (x, w)
+  b = Add (a, one)
+  c = Relu (b)
+  d = MaxPool <kernel_shape = [2, 2]> (c)
+  e = Conv (d, w)
+  f = Add (e, d)
+  g1 = GlobalMaxPool (f)
+  h = Flatten (g1)
+  y = MatMul (h, m) }
+"""
+
+
+def test_what_needs_a_grid(lower: Lower) -> None:
+    """Not: a and b, which go into the convolution; d, g1 and h, which lie on a grid already."""
+    assert missing_grids(lower(NET).real) == ["x", "c", "e", "f", "y"]
+
+
+def test_where_quantisers_go(lower: Lower) -> None:
+    asked: list[str] = []
+
+    def choose(name: str) -> QType:
+        asked.append(name)
+        return QType(8, True, 2.0 ** -len(asked))
+
+    rounded = quantise(lower(NET).real, choose, 8)
+    assert asked == ["x", "c", "e", "f", "y"]
+    assert rounded.qtypes == {"x": QType(8, True, 0.5)}
+    quantisers = [node for node in rounded.nodes if isinstance(node.op, Quantize)]
+    assert [(n.name, n.inputs, n.output) for n in quantisers] == [
+        ("Relu_2:grid", ("c:real",), "c"),
+        ("Conv_4:grid", ("e:real",), "e"),
+        ("Add_5:grid", ("f:real",), "f"),
+        ("MatMul_8:grid", ("y:real",), "y"),
+    ]
+    producer = rounded.producer("c:real")
+    assert producer is not None and producer.name == "Relu_2"
+    assert rounded.values["c:real"].shape == (1, 2, 4, 4)
+    grids = grids_of(rounded)
+    assert grids["d"] == grids["c"] == QType(8, True, 0.25)
+    assert grids["h"] == grids["g1"] == grids["f"]
+    assert missing_grids(rounded) == []
+
+
+def conv_of(graph: Graph) -> Conv:
+    return next(node.op for node in graph.nodes if isinstance(node.op, Conv))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_weights_get_a_symmetric_grid_a_channel(bits: int, lower: Lower) -> None:
+    weight = conv_of(lower(NET, bits=bits).rounded).weight
+    assert weight.scale is not None and weight.zero_point is not None
+    assert not weight.zero_point.any()
+    top = 2 ** (bits - 1) - 1
+    wanted = [float(np.float32(peak / top)) for peak in (1.0, 0.5)]
+    assert weight.scale.ravel().tolist() == wanted
+    assert np.abs(weight.values).reshape(2, -1).max(axis=1).tolist() == [top, top]
+
+
+def test_weights_of_zero_and_of_one_sign() -> None:
+    values = np.array([[0.0, 0.0], [-1.0, -0.5], [3.0, 1.0]], np.float32)
+    grid = per_channel_grid(values, 8)
+    assert grid.scale is not None
+    assert grid.values.tolist() == [[0, 0], [-127, -64], [127, 42]]
+    assert grid.scale[0] == 1.0
+    error = [abs(Fraction(float(v)) - q) for v, q in zip(values.ravel(), grid.exact(), strict=True)]
+    steps = np.repeat(grid.scale.ravel(), 2)
+    assert all(e <= Fraction(float(s)) / 2 for e, s in zip(error, steps, strict=True))
+
+
+QDQ = """
+g (float[N, 2] x) => (float[N, 2] y)
+<float s = {0.5}, float r = {0.25}, uint8 z = {3}, int8[2, 2] k = {1, 2, 3, 4}, int8 zero = {0}>
+{ q = QuantizeLinear (x, s, z)
+  a = DequantizeLinear (q, s, z)
+  w = DequantizeLinear (k, r, zero)
+  b = MatMul (a, w)
+  c = QuantizeLinear (b, r, z)
+  d = DequantizeLinear (c, r, z)
+  y = Relu (d) }
+"""
+
+
+def test_grids_of_a_quantised_model_are_its_own(lower: Lower) -> None:
+    low = lower(QDQ)
+    first, second = QType(8, False, 0.5, 3), QType(8, False, 0.25, 3)
+    grids = grids_of(low.real)
+    assert (grids["q"], grids["a"], grids["c"], grids["d"]) == (first, first, second, second)
+    assert "b" not in grids
+    assert "y" not in low.integers.tensors or low.integers.tensors["y"].qtype.scale == 2.0**-4
+
+
+SHARED = """
+g (float[N, 2] x) => (float[N, 2] y)
+<float s = {0.5}, float r = {0.25}, uint8 z = {3}, int8[2, 2] i = {1, 2, 3, 4}, int8 o = {0}>
+{ p = QuantizeLinear (x, s, z)
+  q = DequantizeLinear (p, s, z)
+  k = DequantizeLinear (i, r, o)
+  a = MatMul (q, k)
+  b = Relu (a)
+  c = QuantizeLinear (b, s, z)
+  d = DequantizeLinear (c, s, z)
+  e = QuantizeLinear (b, SCALE, z)
+  f = DequantizeLinear (e, SCALE, z)
+  g1 = Add (d, f)
+  h = QuantizeLinear (g1, s, z)
+  y = DequantizeLinear (h, s, z) }
+"""
+
+
+def test_readers_that_round_alike_share_a_grid(lower: Lower) -> None:
+    low = lower(SHARED.replace("SCALE", "s"))
+    assert grids_of(low.real)["b"] == QType(8, False, 0.5, 3)
+    assert missing_grids(low.real) == []
+    assert [node.core.kernel for node in low.integers.nodes] == ["conv", "add"]
+
+
+def test_readers_that_round_differently_do_not(lower: Lower) -> None:
+    assert missing_grids(lower(SHARED.replace("SCALE", "r")).real) == ["b"]

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midwire.compiler.errors import CutError
+from midwire.compiler.select.inspection import inspect_model, render
+
+ModelFile = Callable[..., Path]
+
+NET = """
+g (float[N, 4] x) => (float[N, 4] y)
+<float[4, 4] w = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}>
+{ a = MatMul(x, w)
+  b = Relu(a)
+  c = Sin(b)
+  y = Softmax(c) }
+"""
+
+
+def text_of(report: dict[str, Any]) -> str:
+    return render(report, 120)
+
+
+def test_report(model_file: ModelFile) -> None:
+    report = inspect_model(model_file(NET))
+    assert json.loads(json.dumps(report)) == report
+    assert [(n["name"], n["supported"], n["part"]) for n in report["nodes"]] == [
+        ("MatMul_0", True, "slice"),
+        ("Relu_1", True, "slice"),
+        ("Sin_2", False, "cloud"),
+        ("Softmax_3", False, "cloud"),
+    ]
+    assert all(bool(n["reason"]) != n["supported"] for n in report["nodes"])
+    assert report["slice"] == {"inputs": ["x"], "outputs": ["b"], "macs_share": 1.0, "nodes": 2}
+    assert report["macs"] == 16
+    assert [(c["name"], c["bytes"], c["usable"]) for c in report["cuts"]] == [
+        (name, 4, True) for name in "xabcy"
+    ]
+
+
+def test_report_for_people(model_file: ModelFile) -> None:
+    text = text_of(inspect_model(model_file(NET)))
+    assert text.startswith(
+        "net: float, opset 13, 4 nodes (2 not supported), 16 multiply-accumulates\nNot supported"
+    )
+    assert text.index("operator Softmax is not supported") < text.index("Largest slice")
+    assert "Supported operators: Add, " in text
+    assert "100.0 %" in text
+
+
+def test_long_names_are_whole(model_file: ModelFile) -> None:
+    name = "n" * 300
+    renamed = NET.replace("b = Relu", f"{name} = Relu").replace("Sin(b)", f"Sin({name})")
+    text = text_of(inspect_model(model_file(renamed)))
+    assert "…" not in text
+    assert text.count("n" * 40) > 7
+
+
+def test_no_slice_is_no_error(model_file: ModelFile) -> None:
+    report = inspect_model(model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Sin(x) }"))
+    assert report["slice"]["inputs"] == [] and report["slice"]["macs_share"] == 0.0
+    assert report["slice"]["reason"].startswith("net: no slice with multiply-accumulates can be")
+    assert "No slice: " in text_of(report)
+
+
+def test_wrong_names_are_errors(model_file: ModelFile) -> None:
+    with pytest.raises(CutError, match="the model has no such tensor"):
+        inspect_model(model_file(NET), from_="nowhere")
+
+
+@pytest.mark.models
+def test_real_models(models: Path) -> None:
+    for path in sorted(models.glob("*/model.onnx")):
+        report = inspect_model(path)
+        json.dumps(report)
+        assert text_of(report)
+        assert "failed" not in " ".join(node["reason"] for node in report["nodes"]), path

@@ -1,0 +1,330 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from midwire.compiler.errors import CutError
+from midwire.compiler.ir.graph import verify
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.load.source import Source
+from midwire.compiler.select.cuts import find_cuts, live_beside
+from midwire.compiler.select.selection import Selection, select
+from midwire.compiler.select.support import import_all
+from midwire.hw.numeric import QType
+
+ModelFile = Callable[..., Path]
+
+FLOAT = """
+g (float[N, 4] x) => (float[N, 4] y)
+<float[4, 4] w = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}>
+{ a = MatMul(x, w)
+  b = Relu(a)
+  c = Sin(b)
+  d = MatMul(c, w)
+  e = Relu(d)
+  f = MatMul(e, w)
+  s = Add(e, f)
+  y = Softmax(s) }
+"""
+
+QDQ = """
+g (int8[N, 2, 4] x) => (int8[N, 8] y)
+<float s = {0.5}, float r = {0.25}, int8 z = {3}, int64[2] t = {1, -1},
+ int8[4, 4] k = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}>
+{ p = Transpose<perm = [0, 1, 2]>(x)
+  a = DequantizeLinear(p, s, z)
+  w = DequantizeLinear(k, r)
+  b = MatMul(a, w)
+  c = QuantizeLinear(b, r, z)
+  d = Reshape(c, t)
+  e = DequantizeLinear(d, r, z)
+  f = Softmax(e)
+  y = QuantizeLinear(f, s, z) }
+"""
+
+
+def chosen(path: Path, from_: str | None = None, to: str | None = None, **more: bool) -> Selection:
+    source = load_model(path)
+    return select(source, import_all(source), from_, to, **more)
+
+
+def refuse(path: Path, sentence: str, from_: str | None = None, to: str | None = None) -> None:
+    with pytest.raises(CutError) as caught:
+        chosen(path, from_, to)
+    assert str(caught.value) == sentence
+
+
+# Cuts
+
+
+def cuts_by_removal(source: Source) -> set[str]:
+    """Tensors without which no path leads from an input to an output: rule C2 by definition."""
+    reach: set[str] = set()
+
+    def reachable(without: str) -> bool:
+        reach.clear()
+        reach.update(v.name for v in source.inputs if v.name != without)
+        for node in source.nodes:
+            if reach & set(source.activations(node)):
+                reach.update(name for name in node.output if name != without)
+        return bool(reach & set(source.outputs))
+
+    reachable("")
+    return {name for name in set(reach) if not reachable(name)}
+
+
+def random_model(rng: random.Random) -> onnx.ModelProto:
+    """A graph of Add and Relu with one input, branches, dead ends and one or two outputs."""
+    names = ["x"]
+    body = []
+    for index in range(rng.randint(1, 14)):
+        recent = names[-rng.randint(1, 4) :]
+        reads = [rng.choice(recent) for _ in range(rng.randint(1, 2))]
+        kind = "Add" if len(reads) == 2 else "Relu"
+        body.append(f"n{index} = {kind}({', '.join(reads)})")
+        names.append(f"n{index}")
+    outputs = {names[-1]} | ({rng.choice(names[1:])} if rng.random() < 0.3 else set())
+    typed = ", ".join(f"float[N, 2] {name}" for name in sorted(outputs))
+    text = f"g (float[N, 2] x) => ({typed}) {{ {' '.join(body)} }}"
+    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13]>\n{text}')
+
+
+def test_cuts_of_random_graphs(model_file: ModelFile) -> None:
+    seed = 20261
+    print("seed", seed)
+    rng = random.Random(seed)
+    for _ in range(150):
+        source = load_model(model_file(random_model(rng)))
+        cuts = find_cuts(source, import_all(source)).cuts
+        assert {cut.tensor for cut in cuts} == cuts_by_removal(source), source.model
+        assert [cut.position for cut in cuts] == sorted({cut.position for cut in cuts})
+        for cut in cuts:
+            assert live_beside(source, cut.tensor) == []
+
+
+def test_grids_at_cuts(model_file: ModelFile) -> None:
+    source = load_model(model_file(QDQ))
+    cuts = find_cuts(source, import_all(source))
+    coarse, fine = QType(8, True, 0.5, 3), QType(8, True, 0.25, 3)
+    assert cuts.quantised
+    assert [(cut.tensor, cut.qtype, cut.legal) for cut in cuts.cuts] == [
+        ("x", coarse, True),
+        ("p", coarse, True),
+        ("a", coarse, True),
+        ("b", None, False),
+        ("c", fine, True),
+        ("d", fine, True),
+        ("e", fine, True),
+        ("f", None, False),
+        ("y", coarse, True),
+    ]
+
+
+def test_integers_read_on_two_grids_have_none(model_file: ModelFile) -> None:
+    source = load_model(
+        model_file(
+            """
+            g (int8[N, 4] x) => (float[N, 4] y)
+            <float s = {0.5}, float r = {0.25}>
+            { a = DequantizeLinear(x, s)
+              b = DequantizeLinear(x, r)
+              y = Add(a, b) }
+            """
+        )
+    )
+    assert [c.legal for c in find_cuts(source, import_all(source)).cuts] == [False, False]
+
+
+# The largest slice
+
+
+def test_most_macs(model_file: ModelFile) -> None:
+    selection = chosen(model_file(FLOAT))
+    assert (selection.inputs, selection.outputs) == (("c",), ("s",))
+    assert selection.macs_share == 2 / 3
+    assert selection.edge == ("MatMul_0", "Relu_1", "Sin_2")
+    assert selection.middle == ("MatMul_3", "Relu_4", "MatMul_5", "Add_6")
+    assert selection.cloud == ("Softmax_7",)
+    assert selection.slice == {"inputs": ["c"], "outputs": ["s"], "macs_share": 2 / 3}
+    assert verify(selection.graph) == []
+    assert not selection.graph.qtypes
+
+
+def test_quantised_slice_takes_views_at_both_ends(model_file: ModelFile) -> None:
+    selection = chosen(model_file(QDQ))
+    assert (selection.inputs, selection.outputs) == (("x",), ("e",))
+    assert selection.graph.qtypes == {
+        "x": QType(8, True, 0.5, 3),
+        "e": QType(8, True, 0.25, 3),
+    }
+    assert selection.graph.values["x"].dtype == "int8"
+    assert verify(selection.graph) == []
+
+
+def test_slice_that_ends_at_integers(model_file: ModelFile) -> None:
+    text = QDQ.replace("f = Softmax(e)\n", "").replace("QuantizeLinear(f", "QuantizeLinear(e")
+    selection = chosen(model_file(text))
+    assert selection.outputs == ("y",)
+    assert selection.cloud == ()
+
+
+def test_one_end_given(model_file: ModelFile) -> None:
+    path = model_file(FLOAT)
+    assert chosen(path, from_="e").outputs == ("s",)
+    assert chosen(path, to="b").inputs == ("x",)
+    assert chosen(path, to="d").inputs == ("c",)
+
+
+def test_both_ends_given(model_file: ModelFile) -> None:
+    selection = chosen(model_file(FLOAT), "a", "b")
+    assert (selection.inputs, selection.outputs, selection.macs_share) == (("a",), ("b",), 0.0)
+
+
+def test_float_tensor_of_a_quantised_model_with_calibration(model_file: ModelFile) -> None:
+    selection = chosen(model_file(QDQ), "a", "b", calibrated=True)
+    assert selection.graph.qtypes == {"a": QType(8, True, 0.5, 3)}
+
+
+# Errors
+
+
+def test_no_such_tensor(model_file: ModelFile) -> None:
+    refuse(
+        model_file(QDQ.replace("b", "bias_add").replace("e =", "elu =").replace("(e)", "(elu)")),
+        "tensor 'bias_ad': the model has no such tensor; expected the name of a tensor. "
+        "Perhaps 'bias_add' is meant.",
+        from_="bias_ad",
+    )
+
+
+def test_name_of_a_node(model_file: ModelFile) -> None:
+    refuse(
+        model_file(FLOAT),
+        "tensor 'Relu_1': the model has no such tensor; expected the name of a tensor; found the "
+        "name of a node, whose output is 'b'. midwire inspect lists the cuts.",
+        from_="Relu_1",
+    )
+
+
+def test_constant(model_file: ModelFile) -> None:
+    refuse(
+        model_file(FLOAT),
+        "tensor 'w': a constant cannot be cut at; expected a tensor that depends on the model's "
+        "input; found a weight or a constant expression. midwire inspect lists the cuts.",
+        to="w",
+    )
+
+
+def test_not_a_cut(model_file: ModelFile) -> None:
+    refuse(
+        model_file(FLOAT),
+        "tensor 'f': not a cut: other tensors would have to be carried beside it; expected a "
+        "tensor that every path through the model goes through; found also live there: 'e'. "
+        "midwire inspect lists the cuts.",
+        to="f",
+    )
+
+
+def test_dead_tensor(model_file: ModelFile) -> None:
+    refuse(
+        model_file(FLOAT.replace("y = Softmax(s)", "y = Softmax(s) dead = Relu(s)")),
+        "tensor 'dead': not a cut: no output of the model depends on it; expected a tensor that "
+        "every path through the model goes through; found a dead end. midwire inspect lists the "
+        "cuts.",
+        to="dead",
+    )
+
+
+def test_reversed(model_file: ModelFile) -> None:
+    refuse(
+        model_file(FLOAT),
+        "--from 'e' --to 'd': --to stands before --from; expected a tensor that is computed from "
+        "the first one; found the reverse order. Exchange the two names.",
+        "e",
+        "d",
+    )
+
+
+def test_nothing_between(model_file: ModelFile) -> None:
+    refuse(
+        model_file(FLOAT),
+        "--from 'e' --to 'e': nothing lies between --from and --to; expected two different "
+        "tensors; found the same one twice. midwire inspect lists the cuts.",
+        "e",
+        "e",
+    )
+
+
+def test_unsupported_inside(model_file: ModelFile) -> None:
+    refuse(
+        model_file(FLOAT),
+        "--from 'x' --to 'y': 2 of 8 nodes between --from and --to are not supported; expected "
+        "supported nodes only; found Sin 'Sin_2': operator Sin is not supported, Softmax "
+        "'Softmax_7': operator Softmax is not supported. Choose a smaller slice; midwire inspect "
+        "shows the largest supported one.",
+        "x",
+        "y",
+    )
+
+
+def test_off_the_grid(model_file: ModelFile) -> None:
+    refuse(
+        model_file(QDQ),
+        "tensor 'b': the tensor is not on a known grid; expected the output of a QuantizeLinear "
+        "or DequantizeLinear; found float32 values between quantisers. Cut at a tensor next to "
+        "it that midwire inspect lists, or give --calibrate.",
+        to="b",
+    )
+
+
+def test_no_slice(model_file: ModelFile) -> None:
+    path = model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Sin(x) }", name="sine.onnx")
+    refuse(
+        path,
+        "sine: no slice with multiply-accumulates can be compiled; expected supported nodes with "
+        "work to do between two cuts; found Sin 'Sin_0': operator Sin is not supported. midwire "
+        "inspect lists every node and every cut.",
+    )
+
+
+def test_several_names(model_file: ModelFile) -> None:
+    source = load_model(model_file(FLOAT))
+    with pytest.raises(CutError) as caught:
+        select(source, import_all(source), ["e", "f"])
+    assert str(caught.value) == (
+        "--from: slices of several inputs or outputs are not supported yet; expected one tensor "
+        "name; found e, f. Cut where one tensor carries everything; midwire inspect lists such "
+        "tensors."
+    )
+
+
+# Real models
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet8_int8",
+        "kws_dscnn_int8",
+        "ad_autoencoder_int8",
+        "vww_mobilenetv1_int8",
+        "mnist8_cnn",
+        "resnet8_fp32",
+        "net_anomaly_ae",
+    ],
+)
+def test_real_models_have_a_large_slice(models: Path, name: str) -> None:
+    selection = chosen(models / name / "model.onnx")
+    assert selection.macs_share >= 0.95
+    assert verify(selection.graph) == []
+    assert set(selection.graph.qtypes) == (
+        {*selection.inputs, *selection.outputs} if name.endswith("int8") else set()
+    )

@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Edge and cloud without a NIC, and with one that is played by the test. Rules R1 to R5, A2."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.host.client.requests import EdgeClient, Request
+from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
+from midwire.host.wire.udp import Address, UdpPort
+from midwire.hw.errors import DataError
+from midwire.hw.formats import wire
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.wire import DeclineReason, Header, encode
+
+from ..conftest import make_bundle
+
+SAMPLE = np.array([0.5, -1.0, 30.0, -64.0], np.float32)
+DOUBLED = np.array([1.0, -2.0, 60.0, -64.0], np.float32)
+
+
+def relay(hop: Callable[[bytes], list[bytes]], cloud: Address) -> Iterator[Address]:
+    """A hop between edge and cloud: ``hop`` turns each datagram of the edge into what goes on."""
+    front, back = UdpPort(), UdpPort()
+    running = True
+    edge: list[Address] = []
+
+    def loop() -> None:
+        while running:
+            for datagram, source in front.receive(0.02):
+                edge[:] = [source]
+                for onward in hop(bytes(datagram)):
+                    back.send_train(onward, len(onward), cloud)
+            for datagram, _ in back.receive(0.0):
+                front.send_train(datagram, max(1, len(datagram)), edge[0])
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield front.address
+    finally:
+        running = False
+        thread.join()
+        front.close()
+        back.close()
+
+
+def changed(datagram: bytes, payload: bytes | None = None, **fields: Any) -> bytes:
+    header = replace(wire.decode(datagram), **fields)
+    return encode(header) + (datagram[64:] if payload is None else payload)
+
+
+def test_cloud_runs_a_slice_that_no_hop_executed(bundle: Bundle, cloud: Any) -> None:
+    with EdgeClient(bundle, cloud.port.address) as client:
+        outcome = client.infer(Request([SAMPLE]))
+    assert outcome.error is None and outcome.outputs is not None
+    np.testing.assert_array_equal(outcome.outputs["y"], DOUBLED)
+    assert (outcome.executed_by, outcome.declined, outcome.attempts) == ("cloud", "", 1)
+    assert outcome.wire_bytes == 4
+
+
+def test_a_decline_and_its_reason_reach_the_edge(bundle: Bundle, cloud: Any) -> None:
+    def hop(datagram: bytes) -> list[bytes]:
+        return [changed(datagram, declined=True, reason=DeclineReason.POLICY)]
+
+    for address in relay(hop, cloud.port.address):
+        with EdgeClient(bundle, address) as client:
+            outcome = client.infer(Request([SAMPLE], may_execute=False))
+    assert outcome.outputs is not None
+    np.testing.assert_array_equal(outcome.outputs["y"], DOUBLED)
+    assert (outcome.executed_by, outcome.declined) == ("cloud", "policy")
+
+
+def test_executed_on_the_way_gives_the_same_bits(bundle: Bundle, cloud: Any) -> None:
+    def hop(datagram: bytes) -> list[bytes]:
+        doubled = np.frombuffer(datagram[64:], np.int8).astype(int) * 2
+        payload = np.clip(doubled, -128, 127).astype(np.int8).tobytes()
+        return [changed(datagram, payload, cursor=1, result=True, telemetry=True, cycles=77)]
+
+    for address in relay(hop, cloud.port.address):
+        with EdgeClient(bundle, address) as client:
+            outcome = client.infer(Request([SAMPLE]))
+    with EdgeClient(bundle, cloud.port.address) as client:
+        other = client.infer(Request([SAMPLE]))
+    assert (outcome.executed_by, outcome.cycles) == ("nic", 77)
+    assert outcome.slice_sha256 == other.slice_sha256
+    assert outcome.outputs is not None and other.outputs is not None
+    assert outcome.outputs["y"].tobytes() == other.outputs["y"].tobytes()
+
+
+def test_many_requests_in_a_window_end_once_each(bundle: Bundle, cloud: Any) -> None:
+    requests = [Request([SAMPLE * (i % 3)], tag=i) for i in range(100)]
+    with EdgeClient(bundle, cloud.port.address, window=8) as client:
+        outcomes = list(client.stream(requests))
+    assert sorted(outcome.request.tag for outcome in outcomes) == list(range(100))
+    assert all(outcome.error is None for outcome in outcomes)
+    assert client.counters["requests"] == client.counters["replied"] == 100
+
+
+def test_a_lost_request_is_sent_again_and_flagged(bundle: Bundle, cloud: Any) -> None:
+    seen: list[bool] = []
+
+    def hop(datagram: bytes) -> list[bytes]:
+        seen.append(wire.decode(datagram).resend)
+        return [datagram] if len(seen) > 2 else []
+
+    for address in relay(hop, cloud.port.address):
+        with EdgeClient(bundle, address, deadline=3.0) as client:
+            outcome = client.infer(Request([SAMPLE]))
+    assert outcome.error is None
+    assert (outcome.attempts, seen) == (3, [False, True, True])
+
+
+def test_a_doubled_path_gives_one_outcome(bundle: Bundle, cloud: Any) -> None:
+    for address in relay(lambda datagram: [datagram, datagram], cloud.port.address):
+        with EdgeClient(bundle, address) as client:
+            outcomes = list(client.stream([Request([SAMPLE], tag=i) for i in range(5)]))
+    assert [outcome.request.tag for outcome in outcomes] == [0, 1, 2, 3, 4]
+    assert all(outcome.error is None for outcome in outcomes)
+
+
+def test_silence_ends_in_a_typed_error_before_the_deadline(bundle: Bundle) -> None:
+    with UdpPort() as deaf, EdgeClient(bundle, deaf.address, deadline=0.6, retries=2) as client:
+        started = time.monotonic()
+        outcome = client.infer(Request([SAMPLE]))
+        took = time.monotonic() - started
+        found = sum(1 for _ in range(9) for _ in deaf.receive(0.0))
+    assert isinstance(outcome.error, DeadlineError)
+    assert took < 0.6
+    assert found == outcome.attempts == 3
+    assert str(outcome.error) == (
+        f"request {outcome.request_id:016x}: no reply in time; expected a reply by way of "
+        f"127.0.0.1:{deaf.address[1]} within 0.6 s; found none after 3 attempt(s). Look at the "
+        "counters of the NIC and of the cloud node, or raise --deadline."
+    )
+
+
+def test_nobody_listening_is_said_long_before_the_deadline(bundle: Bundle) -> None:
+    with UdpPort() as port:
+        gone = port.address
+    with EdgeClient(bundle, gone, deadline=30.0, retries=1) as client:
+        started = time.monotonic()
+        outcome = client.infer(Request([SAMPLE]))
+    assert isinstance(outcome.error, UnreachableError)
+    assert time.monotonic() - started < 5.0
+    assert "nobody listens at the first hop" in str(outcome.error)
+
+
+def test_another_model_is_refused(bundle: Bundle, cloud: Any, tmp_path: Path) -> None:
+    other = make_bundle(tmp_path / "other", "another")
+    with EdgeClient(other, cloud.port.address) as client:
+        outcome = client.infer(Request([SAMPLE]))
+    assert isinstance(outcome.error, RefusedError)
+    assert str(outcome.error) == (
+        f"request {outcome.request_id:016x}: the cloud cannot serve the request; expected a "
+        f"result; found the cloud serves model {bundle.model_hash.hex()}, not "
+        f"{other.model_hash.hex()}. Give the edge and the cloud the same bundle."
+    )
+
+
+def test_a_sample_of_another_shape_is_not_accepted(bundle: Bundle, cloud: Any) -> None:
+    with EdgeClient(bundle, cloud.port.address) as client:
+        with pytest.raises(DataError) as caught:
+            client.infer(Request([np.zeros(5, np.float32)]))
+        assert client.infer(Request([SAMPLE])).error is None
+    assert str(caught.value) == (
+        "input 'x': wrong number of elements; expected shape [4]; found shape [5]. Give one "
+        "sample at a time, as the model takes it."
+    )
+
+
+def test_bad_datagrams_at_the_cloud_are_counted_and_do_no_harm(bundle: Bundle, cloud: Any) -> None:
+    good = Header(model_hash=bundle.model_hash, request_id=7, last=True, total_bytes=4)
+    data = bytes([1, 2, 3, 4])
+    sound = encode(good) + data
+    broken = bytearray(sound)
+    broken[24] ^= 1
+    bad = {
+        "too_short": b"MW\x01",
+        "bad_magic": b"XX" + sound[2:],
+        "bad_version": sound[:2] + b"\x09" + sound[3:],
+        "bad_crc": bytes(broken),
+        "bad_length": sound + b"\x00",
+        "wrong_length": encode(replace(good, total_bytes=5)) + data + b"\x00",
+        "unknown_message": encode(replace(good, cursor=9)) + data,
+        "not_for_the_cloud": encode(replace(good, message_type=wire.MessageType.ERROR)) + data,
+    }
+    with UdpPort() as port:
+        for datagram in bad.values():
+            port.send_train(datagram, len(datagram), cloud.port.address)
+    with EdgeClient(bundle, cloud.port.address) as client:
+        assert client.infer(Request([SAMPLE])).error is None
+    counters = cloud.node.counters
+    assert {name: counters.get(name) for name in bad} == dict.fromkeys(bad, 1)
+    assert counters["by_cloud"] == 1
+
+
+def test_bad_datagrams_at_the_edge_are_counted_and_do_no_harm(bundle: Bundle) -> None:
+    with UdpPort() as hop, EdgeClient(bundle, hop.address, deadline=5.0) as client:
+        answers: list[bytes] = []
+
+        def answer() -> None:
+            for datagram, source in hop.receive(5.0):
+                header = replace(
+                    wire.decode(datagram), message_type=wire.MessageType.REPLY, last=True
+                )
+                nonsense = encode(replace(header, total_bytes=5)) + b"\xff" * 5
+                stranger = encode(replace(header, request_id=1, total_bytes=5)) + b"\xff" * 5
+                error = b'{"message": "no"}'
+                last = replace(header, message_type=wire.MessageType.ERROR, total_bytes=len(error))
+                answers.extend([b"junk", nonsense, stranger, encode(last) + error])
+                for text in answers:
+                    hop.send_train(text, len(text), source)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        outcome = client.infer(Request([SAMPLE]))
+        thread.join()
+    assert isinstance(outcome.error, RefusedError) and outcome.error.found == "no"
+    assert client.counters["too_short"] == 1
+    assert client.counters["bad_reply"] == 1
+    assert client.counters["late_reply"] == 1

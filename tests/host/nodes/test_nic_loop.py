@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The packet loop in C++ around a pipeline that passes every frame on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from midwire.host.control.registers import Setup
+from midwire.host.errors import NodeLostError
+from midwire.host.nodes.nic import NicProcess, build
+from midwire.host.wire.udp import UdpPort
+
+SETUP = Setup(writes=((0, 1 << 31),), counters={"frames": 0}, quiet=100)
+PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    return build([PIPELINE])
+
+
+@pytest.fixture
+def hop() -> Iterator[UdpPort]:
+    with UdpPort() as port:
+        yield port
+
+
+@pytest.fixture
+def nic(program: Path, hop: UdpPort, tmp_path: Path) -> Iterator[NicProcess]:
+    with NicProcess(
+        program, tmp_path, SETUP, listen=("127.0.0.1", 0), hops=[hop.address]
+    ) as running:
+        yield running
+
+
+def take(port: UdpPort, count: int) -> list[tuple[bytes, tuple[str, int]]]:
+    """Datagrams as they come, until there are enough or nothing comes any more."""
+    found: list[tuple[bytes, tuple[str, int]]] = []
+    while len(found) < count:
+        new = [(bytes(data), source) for data, source in port.receive(5.0)]
+        if not new:
+            break
+        found += new
+    return found
+
+
+def test_datagrams_of_all_sizes_pass_unchanged_and_in_order(nic: NicProcess, hop: UdpPort) -> None:
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    sizes = [*range(1, 80), 1408, 1472, 8912, *(rng.randrange(1, 8972) for _ in range(40))]
+    with UdpPort() as client:
+        for size in sizes:
+            data = rng.randbytes(size)
+            client.send_train(data, size, nic.address)
+            assert [part for part, _ in take(hop, 1)] == [data]
+
+
+def test_a_train_passes_in_order(nic: NicProcess, hop: UdpPort) -> None:
+    data = bytes(range(256)) * 200
+    with UdpPort() as client:
+        client.send_train(data, 1000, nic.address)
+        assert b"".join(part for part, _ in take(hop, 52)) == data
+
+
+def test_answers_find_their_client(nic: NicProcess, hop: UdpPort) -> None:
+    with UdpPort() as one, UdpPort() as two:
+        one.send_train(b"from one", 100, nic.address)
+        two.send_train(b"from two", 100, nic.address)
+        for data, source in take(hop, 2):
+            hop.send_train(b"answer to " + data, 100, source)
+        assert take(one, 1) == [(b"answer to from one", nic.address)]
+        assert take(two, 1) == [(b"answer to from two", nic.address)]
+
+
+def test_a_stranger_cannot_answer(nic: NicProcess, hop: UdpPort) -> None:
+    with UdpPort() as client, UdpPort() as stranger:
+        client.send_train(b"hello", 100, nic.address)
+        [(_, flow)] = take(hop, 1)
+        stranger.send_train(b"forged", 100, flow)
+        hop.send_train(b"true", 100, flow)
+        assert [data for data, _ in take(client, 1)] == [b"true"]
+    assert nic.statistics()["rx_stranger"] == 1
+
+
+def test_too_long_and_empty_datagrams_do_no_harm(nic: NicProcess, hop: UdpPort) -> None:
+    with UdpPort() as client:
+        client.send_train(bytes(8973), 8973, nic.address)
+        client.send_train(b"next", 100, nic.address)
+        assert [data for data, _ in take(hop, 1)] == [b"next"]
+    counted = nic.statistics()
+    assert (counted["rx_datagrams"], counted["rx_too_long"]) == (2, 1)
+    assert (counted["frames_in"], counted["frames_out"], counted["tx_datagrams"]) == (1, 1, 1)
+    assert counted["pipeline"] == {"frames": (1 << 31) + 1}  # the written bit, one frame
+
+
+def test_more_clients_than_flows(nic: NicProcess, hop: UdpPort) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(70):
+            client = stack.enter_context(UdpPort())  # open to the end: no port comes twice
+            client.send_train(b"hello", 100, nic.address)
+            [(_, flow)] = take(hop, 1)
+            hop.send_train(b"back", 100, flow)
+            assert [data for data, _ in take(client, 1)] == [b"back"]
+    counted = nic.statistics()
+    assert (counted["flows"], counted["flows_replaced"]) == (64, 6)
+
+
+def test_an_idle_nic_sleeps(nic: NicProcess, hop: UdpPort) -> None:
+    with UdpPort() as client:
+        client.send_train(b"work", 100, nic.address)
+        take(hop, 1)
+
+    def cpu_ticks() -> int:
+        fields = Path(f"/proc/{nic.about['pid']}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = cpu_ticks()
+    time.sleep(1.0)
+    assert cpu_ticks() - before <= 2
+
+
+def test_a_stopped_nic_gives_its_last_statistics(nic: NicProcess, hop: UdpPort) -> None:
+    with UdpPort() as client:
+        client.send_train(b"work", 100, nic.address)
+        take(hop, 1)
+    last = nic.stop()
+    assert (last["event"], last["tx_datagrams"]) == ("stopped", 1)
+    assert last["pipeline"] == {"frames": (1 << 31) + 1}
+    assert nic.stop() == {}
+
+
+def test_a_killed_nic_is_an_error_that_says_how(nic: NicProcess) -> None:
+    os.kill(nic.about["pid"], signal.SIGKILL)
+    with pytest.raises(NodeLostError) as caught:
+        next(nic.events())
+    assert str(caught.value) == (
+        "pipeline: ended although nobody had stopped it; expected a running process; found signal "
+        "SIGKILL; it said nothing."
+    )
+
+
+def test_it_ends_when_whoever_started_it_has_gone(program: Path, hop: UdpPort) -> None:
+    words = [str(program), "--listen", "127.0.0.1:0", "--next", f"127.0.0.1:{hop.address[1]}"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert b'"ready"' in process.stdout.readline()
+        process.stdin.close()
+        assert process.wait(5.0) == 0
+        assert b'"stopped"' in process.stdout.readline()

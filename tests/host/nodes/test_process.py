@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes: what they say, and that nothing is left of them."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from midwire.host.errors import StartError
+from midwire.host.nodes.process import Child
+
+from ..conftest import wait_for_the_end_of
+
+READY = 'print(\'{"event": "ready", "pid": %d}\' % pid, flush=True)'
+
+
+def child(code: str) -> Child:
+    return Child("child", [sys.executable, "-c", code])
+
+
+def test_what_a_child_has_started_ends_with_it() -> None:
+    # The inner process does not die of its parent's end, as a compiler's tool does not.
+    inner = "import time; time.sleep(60)"
+    code = (
+        "import subprocess, sys, time\n"
+        f"pid = subprocess.Popen([sys.executable, '-c', {inner!r}]).pid\n"
+        f"{READY}\ntime.sleep(60)"
+    )
+    with child(code) as running:
+        pids = running.pid, running.ready(30)["pid"]
+    assert wait_for_the_end_of(*pids)
+
+
+def test_a_child_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midwire.host.nodes.process.STOP_SECONDS", 0.3)
+    code = (
+        "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pid = os.getpid()\n{READY}\ntime.sleep(60)"
+    )
+    with child(code) as running:
+        running.ready(30)
+    assert running.status == -9
+    assert running.stop() == []  # stopping twice is no error
+
+
+def test_silence_is_an_error() -> None:
+    with child("import time; time.sleep(60)") as running, pytest.raises(StartError) as caught:
+        running.ready(0.2)
+    assert str(caught.value) == (
+        "child: did not get ready in time; expected a ready line within 0.2 s; found it said "
+        "nothing."
+    )
+
+
+def test_last_words_are_quoted() -> None:
+    code = "import sys; sys.stderr.write('no\\nsuch luck\\n'); sys.exit(3)"
+    with child(code) as running, pytest.raises(StartError) as caught:
+        running.ready(30)
+    assert "child: did not start; expected a ready line; found " in str(caught.value)
+    with child(code) as running:
+        assert running.wait(30) == 3
+        assert str(running.lost()) == (
+            "child: ended although nobody had stopped it; expected a running process; found status "
+            "3; its last words: no | such luck."
+        )
+
+
+def test_a_program_that_is_not_there_is_said() -> None:
+    with pytest.raises(StartError, match=r"^child: did not start; expected to run /no/where;"):
+        Child("child", ["/no/where"])

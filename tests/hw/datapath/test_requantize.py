@@ -1,0 +1,62 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Shape
+
+from midwire.hw.datapath.eltwise import EltwiseScale
+from midwire.hw.datapath.requantize import Requantize
+from midwire.hw.numeric import Affine, QType
+from midwire.hw.numeric.fit import fit_requantiser
+
+CASES = {
+    "ties": (QType(8, True, 0.25, 3), [Fraction(1, 8)] * 4, [Fraction(0)] * 4),
+    "channels": (
+        QType(8, False, 0.5, 7),
+        [Fraction(1, 300), Fraction(-1, 77), Fraction(0), Fraction(1, 512)],
+        [Fraction(1, 3), Fraction(-5), Fraction(9), Fraction(-1, 4)],
+    ),
+    "identity": (QType(16, True, 1.0), [Fraction(1)] * 4, [Fraction(0)] * 4),
+    "narrow": (QType(1, False, 1.0), [Fraction(1, 20000)] * 4, [Fraction(1, 2)] * 4),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_every_value_of_a_fitted_function(name: str, lanes: int, bench: Any, check: Any) -> None:
+    """N5 in RTL equals the exact function, for every accumulator of 16 bits."""
+    out, scales, offsets = CASES[name]
+    functions = [
+        Affine((scale,), offset, floor=Fraction(-30), ceil=Fraction(25))
+        if name == "channels"
+        else Affine((scale,), offset)
+        for scale, offset in zip(scales, offsets, strict=True)
+    ]
+    fitted = fit_requantiser(functions, [[(-32768, 32767)]] * 4, out)
+    dut = EltwiseScale(
+        "s", lanes=lanes, x=Shape(16, True), out=Shape(out.bits, out.signed), requantiser=fitted
+    )
+    # Channel n of pixel p gets the number p, so that every channel sees every number.
+    x = np.repeat(np.arange(-32768, 32768)[:, None], 4, axis=1)[None]
+    wanted = dut.reference(x)
+    rng = np.random.default_rng(0)
+    for p, c in zip(rng.integers(0, 65536, 200), rng.integers(0, 4, 200), strict=True):
+        assert wanted[0, p, c] == functions[c].exact([int(x[0, p, c])], out)
+    check(bench(dut, files=dut.files), [x], [wanted])
+
+
+def test_messages(requantiser: Any) -> None:
+    parameters = requantiser(np.random.default_rng(0), 6, [(0, 99)], (8, True))
+    with pytest.raises(ValueError, match="6 channels are not a multiple of 4 lanes"):
+        Requantize(parameters, [(0, 99)], 4, Shape(8, True), "r.hex")
+    with pytest.raises(ValueError, match="a requantiser of 1 terms needs as many ranges, not 2"):
+        Requantize(parameters, [(0, 99)] * 2, 2, Shape(8, True), "r.hex")
+    with pytest.raises(ValueError, match=r"results from -1\d+ to 127 do not fit in unsigned\(8\)"):
+        Requantize(parameters, [(0, 99)], 2, Shape(8), "r.hex")

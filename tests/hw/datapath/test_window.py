@@ -1,0 +1,93 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals, and random geometries; tests/hw/datapath/test_conv.py has the named ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Shape
+
+from midwire.hw.datapath.pool import FoldedPool
+from midwire.hw.datapath.window import Window
+from midwire.hw.kernels.integer import Geometry
+from midwire.hw.timing.components import Schedule
+
+INT8 = Shape(8, True)
+
+
+def random_geometry(rng: np.random.Generator) -> Geometry:
+    while True:
+        low, high = (1, 1, 1, 1, 1, 1, 1, 1), (8, 8, 4, 4, 4, 4, 3, 3)
+        height, width, kh, kw, sh, sw, dh, dw = (int(v) for v in rng.integers(low, high))
+        top, left, bottom, right = (int(p) for p in rng.integers(0, 3, 4))
+        try:
+            return Geometry(height, width, (kh, kw), (sh, sw), (dh, dw), (top, left, bottom, right))
+        except ValueError:
+            continue
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_geometry(seed: int, bench: Any, check: Any) -> None:
+    """W1 to W3, S1 to S4, T3, T4."""
+    pooled(seed, bench, check)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(8, 100))
+def test_many_random_geometries(seed: int, bench: Any, check: Any) -> None:
+    pooled(seed, bench, check)
+
+
+def pooled(seed: int, bench: Any, check: Any) -> None:
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    geometry = random_geometry(rng)
+    print(geometry)
+    lanes, folds = int(rng.integers(1, 3)), int(rng.integers(1, 4))
+    depth = None if seed % 2 else int(rng.integers(1, 4))
+    dut = FoldedPool(
+        "pool",
+        geometry,
+        "sum",
+        channels=lanes * folds,
+        lanes=lanes,
+        x=INT8,
+        pad_value=int(rng.integers(-128, 128)),
+        depth=depth,
+    )
+    x = rng.integers(-128, 128, (6, geometry.height, geometry.width, lanes * folds))
+    wanted = dut.reference(x)
+    schedule = Schedule()
+    source = schedule.source("in", x[0].size // lanes)
+    target = schedule.edge("out", wanted[0].size // lanes)
+    dut.timing(schedule, source, target)
+    schedule.sink(target)
+    check(bench(dut), [x], [wanted], schedule.run(len(x)))
+
+
+def window(**changes: Any) -> Window:
+    options: dict[str, Any] = {
+        "geometry": Geometry(4, 4, (3, 3), pads=(1, 1, 1, 1)),
+        "folds": 2,
+        "passes": 2,
+        "order": "dense",
+    }
+    return Window(INT8, 1, **{**options, **changes})
+
+
+def test_messages() -> None:
+    assert window().steps == 18
+    assert window(order="channelwise").steps == 9
+    assert window().memory_bits == 4 * 4 * 2 * 8
+    with pytest.raises(ValueError, match="order must be 'dense' or 'channelwise', not 'odd'"):
+        window(order="odd")
+    with pytest.raises(ValueError, match="passes must be 2, not 3"):
+        window(order="channelwise", passes=3)
+    with pytest.raises(ValueError, match=r"pad_value must lie in \[-128, 127\], not 128"):
+        window(pad_value=128)
+    with pytest.raises(ValueError, match="a window of 3 rows needs at least that many"):
+        window(rows=2)

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The register description; the register file itself is tested in nic/test_registers.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from midwire.hw.formats import csr
+from midwire.hw.formats.wire import DeclineReason
+
+
+def test_c1_addresses() -> None:
+    offsets = [register.offset for register in csr.REGISTERS]
+    assert offsets == sorted(set(offsets))
+    assert all(offset % 4 == 0 and offset < 1 << csr.ADDRESS_BITS for offset in offsets)
+    assert max(r.offset for r in csr.REGISTERS if r.access != "counter") < csr.COUNTERS_AT
+    for register in csr.REGISTERS:
+        assert 1 <= register.width <= 32
+        assert 0 <= register.reset < 1 << register.width
+
+
+def test_c3_every_outcome_and_reason_has_a_counter() -> None:
+    for outcome in csr.FrameOutcome:
+        assert csr.ADDRESS[outcome.name.lower()] in csr.counters().values()
+    for reason in list(DeclineReason)[1:]:
+        outcome = csr.FrameOutcome(csr.FIRST_DECLINED + reason - 1)
+        assert outcome.name == f"DECLINED_{reason.name}"
+
+
+def test_settings_split_wide_values_and_enable_last() -> None:
+    writes = csr.settings(control=1, model_hash=0x01234567_89ABCDEF, own_mac=0x0200_00000009)
+    at = csr.ADDRESS
+    assert writes == [
+        (at["model_hash_high"], 0x01234567),
+        (at["model_hash_low"], 0x89ABCDEF),
+        (at["own_mac_high"], 0x0200),
+        (at["own_mac_low"], 9),
+        (at["control"], 1),
+    ]
+
+
+def test_settings_that_are_wrong() -> None:
+    with pytest.raises(ValueError, match="'status' is not a configuration register; there are"):
+        csr.settings(status=1)
+    with pytest.raises(ValueError, match="register tenant has too few bits for 0x10000"):
+        csr.settings(tenant=65536)
+    with pytest.raises(ValueError, match="register own_mac_high has too few bits"):
+        csr.settings(own_mac=1 << 48)
+
+
+def test_the_page_shows_the_table(root: Path) -> None:
+    page = (root / "docs" / "nic.md").read_text("utf-8")
+    found = re.search(r"<!-- registers: [^>]*-->\n(.*?)<!-- end -->", page, re.DOTALL)
+    assert found
+    assert found[1] == csr.table()

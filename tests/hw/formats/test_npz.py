@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays in files: whole or not at all, and never Python objects."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from midwire.hw.errors import DataError
+from midwire.hw.formats import npz
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.npz"
+    npz.write_npz(path, {"out0": np.arange(6, dtype=np.int8).reshape(2, 3)})
+    assert npz.read_npz(path)["out0"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    npz.write_npz(path, {"out0": np.zeros(1)})
+    assert npz.read_npz(path)["out0"].shape == (1,)
+    assert [item.name for item in path.parent.iterdir()] == ["x.npz"]
+
+
+def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DataError) as caught:
+        npz.write_npz(tmp_path / "file" / "new" / "x.npz", {})
+    assert str(caught.value) == (
+        f"{tmp_path}/file/new/x.npz: the arrays cannot be written; expected a path that can be "
+        "written, on a disk with room; found Not a directory. Choose another output file."
+    )
+
+
+def test_an_archive_that_unpacks_to_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "big.npz"
+    np.savez_compressed(path, in0=np.zeros(100_000))
+    monkeypatch.setattr(npz, "MAX_BYTES", 100_000)
+    with pytest.raises(DataError, match="the file is too large; expected at most 100000 bytes"):
+        npz.read_npz(path)
+
+
+@pytest.mark.parametrize("what", ["none", "folder", "text", "cut", "object", "member"])
+def test_what_is_no_archive_of_arrays(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, in0=np.arange(1000))
+    whole = path.read_bytes()
+    if what in ("none", "folder"):
+        path.unlink()
+    if what == "folder":
+        path.mkdir()
+    elif what == "text":
+        path.write_text("in0")
+    elif what == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif what == "object":
+        np.savez(path, in0=np.array([{}], dtype=object))
+    elif what == "member":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("in0.npy", b"no array")
+    with pytest.raises(DataError, match=r"the arrays cannot be read; expected an \.npz file of"):
+        npz.read_npz(path)
+
+
+def test_names_come_before_positions() -> None:
+    assert npz.key_of("image", 0, ["in0", "image"]) == "image"
+    assert npz.key_of("image", 1, ["in0", "in1"]) == "in1"
+    assert npz.key_of("image", 2, ["in0", "in1"]) is None

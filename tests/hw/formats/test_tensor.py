@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The order of a tensor's elements on a stream, under any views, and its bytes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midwire.compiler.ops.transpose import Transpose
+from midwire.hw.formats.tensor import Layout, TensorSpec, as_frames
+from midwire.hw.numeric import QType
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    dims = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
+    return Layout(dims, tuple(draw(st.permutations(range(len(dims))))))
+
+
+@given(layouts(), st.data())
+def test_a_transpose_describes_the_same_stream(layout: Layout, data: st.DataObject) -> None:
+    shape = layout.dims
+    if data.draw(st.booleans()) and len(shape) > 2:
+        shape = (shape[0], math.prod(shape[1:3]), *shape[3:])
+    perm = tuple(data.draw(st.permutations(range(len(shape)))))
+    tensor = np.arange(math.prod(shape)).reshape(shape)
+    stream = layout.to_stream(tensor)
+    moved = tensor.transpose(perm)
+    after = Transpose(perm).view(layout, shape, moved.shape)
+    if math.prod(shape) == 1 and after is None:
+        return
+    assert after is not None
+    np.testing.assert_array_equal(after.to_stream(moved), stream)
+    np.testing.assert_array_equal(after.from_stream(stream, moved.shape), moved)
+    before = Transpose(perm).view_back(after, shape, moved.shape)
+    assert before is not None
+    assert before.same_order(layout)
+
+
+@given(layouts())
+def test_canonical_layouts_tell_orders_apart(layout: Layout) -> None:
+    count = math.prod(layout.dims)
+    order = layout.to_stream(np.arange(count))
+    raster = np.array_equal(order, np.arange(count))
+    assert layout.same_order(Layout.raster((count,))) == raster
+    np.testing.assert_array_equal(layout.canonical.to_stream(np.arange(count)), order)
+
+
+def test_axes_that_cross_have_no_common_refinement() -> None:
+    assert Layout((2, 3), (1, 0)).refined((3, 2)) is None
+    assert Layout((4, 6), (1, 0)).refined((8, 3)) == (
+        Layout((4, 2, 3), (1, 2, 0)),
+        [[0, 1], [2]],
+    )
+
+
+def test_a_layout_must_permute_its_axes() -> None:
+    with pytest.raises(ValueError, match=r"^perm must permute 2 axes, not \(0, 0\)$"):
+        Layout((2, 3), (0, 0))
+
+
+def test_frames_of_bytes_and_wire_tensors_are_inverse() -> None:
+    spec = TensorSpec("x", (3,), "float32", QType(12, True, 1.0), Layout.raster((3,)), 3)
+    wires = np.array([[-2048, 0, 2047], [1, -1, 258]], spec.qtype.wire_dtype)
+    assert as_frames(wires).tolist()[1] == [1, 0, 255, 255, 2, 1]
+    assert np.array_equal(spec.of_frames(as_frames(wires)), wires)

@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from midwire.hw.kernels import integer as kernels
+from midwire.hw.kernels.integer import Geometry
+
+
+def slow(x: np.ndarray, w: np.ndarray, g: Geometry, zero: int, groups: int) -> np.ndarray:
+    """A convolution as the definition reads, in Python integers."""
+    n, outputs, depth = len(x), w.shape[0], w.shape[3]
+    y = np.zeros((n, g.out_height, g.out_width, outputs), dtype=object)
+    for b, oy, ox, o in np.ndindex(*y.shape):
+        for ky, kx, c in np.ndindex(*w.shape[1:]):
+            iy = oy * g.stride[0] + ky * g.dilation[0] - g.pads[0]
+            ix = ox * g.stride[1] + kx * g.dilation[1] - g.pads[1]
+            inside = 0 <= iy < g.height and 0 <= ix < g.width
+            channel = o // (outputs // groups) * depth + c
+            value = int(x[b, iy, ix, channel]) if inside else zero
+            y[b, oy, ox, o] += value * int(w[o, ky, kx, c])
+    return y.astype(np.int64)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_conv2d(seed: int) -> None:
+    """Random geometry, groups and widths: float32, float64 and int64 sums."""
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    top, left, bottom, right = (int(p) for p in rng.integers(0, 3, 4))
+    geometry = Geometry(
+        int(rng.integers(4, 7)),
+        int(rng.integers(4, 7)),
+        kernel=(int(rng.integers(1, 4)), int(rng.integers(1, 4))),
+        stride=(int(rng.integers(1, 3)), int(rng.integers(1, 3))),
+        dilation=(int(rng.integers(1, 3)), int(rng.integers(1, 3))),
+        pads=(top, left, bottom, right),
+    )
+    groups = (1, 1, 2, 3)[seed % 4]
+    bits = (8, 16, 30)[seed % 3]
+    depth = 1 if groups == 3 else 2
+    top = 1 << (bits - 1)
+    x = rng.integers(-top, top, (2, geometry.height, geometry.width, groups * depth))
+    w = rng.integers(-top, top, (2 * groups, *geometry.kernel, depth))
+    got = kernels.conv2d(x, w, geometry, pad_value=-3, groups=groups)
+    np.testing.assert_array_equal(got, slow(x, w, geometry, -3, groups))
+
+
+def test_conv2d_of_narrow_types() -> None:
+    """The container types of the wire may come in as they are."""
+    geometry = Geometry(3, 3, (2, 2), pads=(1, 0, 0, 1))
+    x = np.full((1, 3, 3, 1), 200, dtype=np.uint8)
+    w = np.full((1, 2, 2, 1), -128, dtype=np.int8)
+    got = kernels.conv2d(x, w, geometry, pad_value=255)
+    np.testing.assert_array_equal(got, slow(x, w, geometry, 255, 1))
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+def test_pool(mode: str) -> None:
+    geometry = Geometry(5, 4, (3, 2), (2, 1), (1, 2), (1, 1, 0, 2))
+    x = np.random.default_rng(0).integers(-128, 128, (2, 5, 4, 3)).astype(np.int8)
+    padded = np.pad(x.astype(int), ((0, 0), (1, 0), (1, 2), (0, 0)), constant_values=-9)
+    wanted = np.zeros((2, geometry.out_height, geometry.out_width, 3), dtype=np.int64)
+    for n, oy, ox, c in np.ndindex(*wanted.shape):
+        window = padded[n, 2 * oy : 2 * oy + 3, ox : ox + 3 : 2, c]
+        wanted[n, oy, ox, c] = window.max() if mode == "max" else window.sum()
+    got = kernels.pool(x, geometry, mode, pad_value=-9)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_messages() -> None:
+    with pytest.raises(ValueError, match=r"kernel \(4, 4\) with dilation \(1, 1\) does not fit in"):
+        Geometry(3, 3, (4, 4))
+    with pytest.raises(ValueError, match="height must be at least 1, not 0"):
+        Geometry(0, 3)
+    with pytest.raises(ValueError, match=r"stride must be two numbers of at least 1"):
+        Geometry(3, 3, stride=(0, 1))
+    with pytest.raises(ValueError, match=r"x must have shape \(N, 3, 3, C\), not \(1, 2, 3, 1\)"):
+        kernels.pool(np.zeros((1, 2, 3, 1), dtype=int), Geometry(3, 3), "max")
+    with pytest.raises(ValueError, match="need 4 input channels and a multiple of 2 outputs"):
+        kernels.conv2d(
+            np.zeros((1, 3, 3, 2), dtype=int), np.zeros((2, 1, 1, 2), int), Geometry(3, 3), groups=2
+        )

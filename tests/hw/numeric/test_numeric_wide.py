@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Requantisers of wide grids: ratios that are integers over powers of two need no search (N4)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from midwire.hw.numeric import Affine, QType
+from midwire.hw.numeric.fit import RequantiseError, eased, fit_requantiser
+
+POWERS = st.integers(-20, 6).map(lambda e: Fraction(2) ** e)
+FACTORS = st.builds(lambda k, p: k * p, st.integers(-255, 255), POWERS)
+OFFSETS = st.one_of(
+    st.integers(-(2**16), 2**16).map(lambda k: Fraction(k, 2)),
+    st.fractions(-1000, 1000, max_denominator=3000),
+    st.sampled_from([Fraction(10) ** 30, -(Fraction(10) ** 30)]),
+)
+BOUNDS = st.one_of(st.none(), st.fractions(-50, 50, max_denominator=64))
+
+
+@st.composite
+def channels(draw: st.DrawFn, terms: int) -> Affine:
+    scales = tuple(draw(FACTORS) for _ in range(terms))
+    function = Affine(scales, draw(OFFSETS))
+    low, high = draw(BOUNDS), draw(BOUNDS)
+    if low is not None and high is not None and low > high:
+        low, high = high, low
+    return function.clamped(low, high)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), terms=st.integers(1, 2))
+def test_dyadic_ratios_are_exact(data: st.DataObject, terms: int) -> None:
+    """At random accumulators, at both ends, and beside every tie that is near one of them."""
+    bits, signed = data.draw(st.integers(9, 16)), data.draw(st.booleans())
+    kind = QType(bits, signed, 1.0)
+    out = QType(
+        bits,
+        signed,
+        2.0 ** data.draw(st.integers(-12, 3)),
+        data.draw(st.integers(kind.lo, kind.hi)),
+    )
+    functions = data.draw(st.lists(channels(terms), min_size=1, max_size=4))
+    span = (-(2 ** data.draw(st.integers(0, 20))), 2 ** data.draw(st.integers(0, 20)))
+    try:
+        fit = fit_requantiser(functions, [(span,) * terms] * len(functions), out)
+    except RequantiseError as error:
+        assert "exact" in str(error) or "too large" in str(error)
+        return
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    accs = [rng.integers(span[0], span[1] + 1, 64) for _ in range(terms)]
+    for acc in accs:
+        acc[:2] = span
+        acc[2:40] += rng.integers(-2, 3, 38) - acc[2:40] % 2
+        np.clip(acc, *span, out=acc)
+    got = fit.apply(*(np.repeat(acc[:, None], len(functions), axis=1) for acc in accs))
+    for channel, function in enumerate(functions):
+        want = [function.exact([int(a) for a in row], out) for row in zip(*accs, strict=True)]
+        np.testing.assert_array_equal(got[:, channel], want)
+
+
+def test_sixteen_bit_layer_beside_ties() -> None:
+    """Every accumulator around zero of channels with ties, without, and with a bias of no power."""
+    out = QType(16, True, 2.0**-10, 3)
+    offsets = (Fraction(0), Fraction(1, 2**11), Fraction(1, 3), Fraction(float(np.float32(0.1))))
+    factors = (128, 255, 192, 129)
+    functions = [Affine((Fraction(k, 2**20),), o) for k, o in zip(factors, offsets, strict=True)]
+    fit = fit_requantiser(functions, [((-(2**30), 2**30),)] * 4, out)
+    accs = np.arange(-5000, 5000)
+    got = fit.apply(np.repeat(accs[:, None], 4, axis=1))
+    for channel, function in enumerate(functions):
+        want = [function.exact([int(a)], out) for a in accs]
+        np.testing.assert_array_equal(got[:, channel], want)
+
+
+def test_a_sum_of_two_wide_tensors_needs_no_enumeration() -> None:
+    out = QType(16, False, 2.0**-9)
+    pair = Affine((Fraction(1, 2**9), Fraction(1, 2**12)), Fraction(-7))
+    fit = fit_requantiser([pair], [((0, 65535), (0, 65535))], out)
+    rng = np.random.default_rng(5)
+    a, b = rng.integers(0, 65536, (2, 4000))
+    want = [pair.exact([int(x), int(y)], out) for x, y in zip(a, b, strict=True)]
+    np.testing.assert_array_equal(fit.apply(a[:, None], b[:, None])[:, 0], want)
+
+
+def test_channels_that_are_alike_are_fitted_once_and_stay_in_order() -> None:
+    out = QType(8, True, 1.0)
+    kinds = [Affine((Fraction(1, 3),), Fraction(k)) for k in (0, 5, 0, 7, 5)]
+    fit = fit_requantiser(kinds, [((-100, 100),)] * 5, out)
+    accs = np.arange(-100, 101)
+    got = fit.apply(np.repeat(accs[:, None], 5, axis=1))
+    for channel, kind in enumerate(kinds):
+        np.testing.assert_array_equal(got[:, channel], [kind.exact([int(a)], out) for a in accs])
+
+
+def test_eased_slopes_have_a_requantiser_where_given_ones_have_none() -> None:
+    """An accumulator of 24 bits: of all the steps, one is too near to a tie."""
+    rng = np.random.default_rng(3)
+    out = QType(8, False, float(np.float32(0.0284)))
+    step = Fraction(float(np.float32(0.013)))
+    functions = [
+        Affine((Fraction(float(s)) * step,), Fraction(float(b)))
+        for s, b in zip(
+            rng.uniform(1e-5, 7e-5, 64).astype(np.float32),
+            rng.normal(0, 1, 64).astype(np.float32),
+            strict=True,
+        )
+    ]
+    functions.append(Affine((Fraction(1),), Fraction(3)))  # dead: its accumulator stands still
+    ranges = [((-(2**23), 2**23),)] * 64 + [((0, 0),)]
+    with pytest.raises(RequantiseError, match="no multiplier"):
+        fit_requantiser(functions, ranges, out)
+    changed = eased(functions, ranges, out)
+    for before, after in zip(functions, changed, strict=True):
+        assert abs(after.scales[0] / before.scales[0] - 1) < 2.0**-20
+        assert after.offset == before.offset
+    fit = fit_requantiser(changed, ranges, out)
+    accs = rng.integers(-(2**23), 2**23, 500)
+    got = fit.apply(np.repeat(accs[:, None], 65, axis=1))
+    for channel in range(0, 64, 8):
+        want = [changed[channel].exact([int(a)], out) for a in accs]
+        np.testing.assert_array_equal(got[:, channel], want)
+
+
+@pytest.mark.parametrize("scale", [Fraction(1, 3), Fraction(2**40 + 1, 2**41)])
+def test_what_is_too_wide_is_refused(scale: Fraction) -> None:
+    with pytest.raises(RequantiseError, match="no multiplier of up to 32 bits is exact"):
+        fit_requantiser(
+            [Affine((scale,), Fraction(0))], [((-(2**40), 2**40),)], QType(16, True, 1.0)
+        )
