@@ -13,7 +13,7 @@ N3. Quantising the real number ``r`` gives ``clamp(rne(r / scale) + zero_point, 
     ``rne`` rounds half to even (ONNX QuantizeLinear, opset 10 and later) and ``lo, hi`` are the
     type's ends.
 N4. A requantiser is *exact over a range*: for every accumulator value in the range, it returns what
-    N2 and N3 say. :mod:`midwire.hw.numeric.fit` proves that for the parameters that it finds, or
+    N2 and N3 say. :mod:`midwire.hw.finish.fit` proves that for the parameters that it finds, or
     refuses.
 N5. Hardware computes ``p = sum(m * acc) + c`` and ``y = p >> shift``, takes 1 from a ``y`` whose
     lowest bit is not ``parity`` and whose fraction ``p mod 2**shift`` is below ``tie``, then clamps
@@ -27,17 +27,14 @@ lands on (or, for a truncated multiplier, just above) a fraction of zero, and is
 from __future__ import annotations
 
 from .affine import Affine
-from .qtype import MAX_BITS, IntArray, QType, bits_for, rne
-from .requantiser import MAX_EXACT_DOUBLE, MAX_PRODUCT_BITS, Requantiser
+from .qtype import MAX_BITS, IntArray, IntType, QType, bits_for, rne
 
 __all__ = [
     "MAX_BITS",
-    "MAX_EXACT_DOUBLE",
-    "MAX_PRODUCT_BITS",
     "Affine",
     "IntArray",
+    "IntType",
     "QType",
-    "Requantiser",
     "bits_for",
     "rne",
 ]

@@ -17,6 +17,29 @@ MAX_BITS = 32
 
 
 @dataclass(frozen=True)
+class IntType:
+    """What hardware knows of an element: its width, 1 to 63 bits, and whether it has a sign."""
+
+    bits: int
+    signed: bool
+
+    @property
+    def lo(self) -> int:
+        """Smallest integer of the type."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def hi(self) -> int:
+        """Largest integer of the type."""
+        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+
+    @classmethod
+    def holding(cls, lo: int, hi: int) -> IntType:
+        """The narrowest type that holds every integer from ``lo`` to ``hi``."""
+        return cls(*bits_for(lo, hi))
+
+
+@dataclass(frozen=True)
 class QType:
     """Integer type of a quantised tensor.
 
@@ -61,6 +84,11 @@ class QType:
     def hi(self) -> int:
         """Largest integer of the type."""
         return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+
+    @property
+    def integers(self) -> IntType:
+        """The type of its integers."""
+        return IntType(self.bits, self.signed)
 
     @property
     def step(self) -> Fraction:

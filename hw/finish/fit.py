@@ -15,7 +15,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from . import MAX_EXACT_DOUBLE, MAX_PRODUCT_BITS, Affine, IntArray, QType, Requantiser, rne
+from ..numeric import Affine, IntArray, QType, rne
+from .multiply_shift import MAX_EXACT_DOUBLE, MAX_PRODUCT_BITS, MultiplyShift
 
 
 class RequantiseError(ValueError):
@@ -155,7 +156,7 @@ def fit_requantiser(
     out: QType,
     *,
     max_multiplier_bits: int = 32,
-) -> Requantiser:
+) -> MultiplyShift:
     """Cheapest parameters of N5 that equal the exact functions, proven over the whole range (N4).
 
     Parameters
@@ -242,7 +243,7 @@ _Kind = tuple[Affine, tuple[tuple[int, int], ...]]
 """A channel: its function and the ranges of its terms."""
 
 
-def _search(kinds: Sequence[_Kind], out: QType, limit: int) -> Requantiser | None:
+def _search(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift | None:
     """The first shift, from 0 up, at which every channel has an offset that is right everywhere."""
     points = [_points(f, r, out) for f, r in kinds]
     ratios = [
@@ -261,7 +262,7 @@ def _search(kinds: Sequence[_Kind], out: QType, limit: int) -> Requantiser | Non
     return None
 
 
-def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> Requantiser | None:
+def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift | None:
     """Parameters for functions whose ratios to the output's step are integers over a power of two.
 
     Then ``p`` is no approximation: at the shift where all multipliers are whole it is the real
@@ -304,7 +305,7 @@ def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> Requantiser |
         if reach + abs(c) >= MAX_EXACT_DOUBLE or max(abs(m) for m in row) >= limit:
             return None
         offset.append(c)
-    return Requantiser(
+    return MultiplyShift(
         multiplier=np.array(multiplier, dtype=np.int64),
         offset=np.array(offset, dtype=np.int64),
         shift=shift,
@@ -317,7 +318,7 @@ def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> Requantiser |
 
 def _fit_at(
     ratios: Sequence[Sequence[Fraction]], points: Sequence[_Points], out: QType, shift: int
-) -> Requantiser | None:
+) -> MultiplyShift | None:
     """Fit every channel at one shift, with the smallest tie that suits all of them."""
     unit = 1 << shift
     parity = out.zero_point & 1
@@ -341,7 +342,7 @@ def _fit_at(
     )
     if peak >= MAX_EXACT_DOUBLE:
         return None
-    return Requantiser(
+    return MultiplyShift(
         multiplier=multiplier,
         offset=np.array(chosen, dtype=np.int64),
         shift=shift,

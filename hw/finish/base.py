@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What every finisher offers.
+
+Rules, cited by tests as F1 to F4:
+
+F1. :meth:`Finisher.apply`, its ONNX form and its hardware give the same integers for every
+    accumulator in the range that it was made for.
+F2. A :class:`FinisherUnit` is data: hashable, made without Amaranth, equal for equal hardware. All
+    that distinguishes two units but is not in them (values of a memory) is in the memory image.
+F3. The hardware takes accumulators of ``lanes`` channels in every cycle and never stalls. The
+    channels of a tensor come in turn, ``lanes`` at a time; results come ``latency`` cycles later.
+F4. Latency, cost and hardware are the unit's own: nobody else knows how long its pipeline is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+from ..numeric import IntArray, IntType
+from ..timing.cost import Cost
+
+Range = tuple[int, int]
+"""Smallest and largest integer, both included."""
+
+
+class OnnxWriter(Protocol):
+    """Appends nodes of standard ONNX operators (opset 17) to a model under construction.
+
+    Tensors are names. The writer is the compiler's, so that ``hw`` loads no ONNX.
+    """
+
+    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Append a node of one output; gives the output's name."""
+
+    def constant(self, value: Any, dtype: Any) -> str:
+        """Add an initialiser of a numpy type; gives its name."""
+
+    def cast(self, value: str, dtype: Any) -> str:
+        """Append a Cast to a numpy type."""
+
+    def reshape(self, value: str, shape: Sequence[int]) -> str:
+        """Append a Reshape to a fixed shape (-1 as in ONNX)."""
+
+
+class FinisherUnit(ABC):
+    """The hardware of a finisher for some lanes, as data: a frozen, hashable dataclass (F2).
+
+    Attributes
+    ----------
+    lanes : channels that come at a time
+    out : type of the results
+    """
+
+    lanes: int
+    out: IntType
+
+    @property
+    @abstractmethod
+    def latency(self) -> int:
+        """Cycles from accumulators to results; 0 if combinational."""
+
+    @property
+    @abstractmethod
+    def cost(self) -> Cost:
+        """What it takes, for the choice between implementations."""
+
+    @property
+    @abstractmethod
+    def ranges(self) -> tuple[Range, ...]:
+        """For each term, the closed range of its accumulator."""
+
+    @abstractmethod
+    def component(self, file: str) -> Any:
+        """The Amaranth component; ``file`` names its memory image, if it has one.
+
+        Members: ``valid``, ``final``: In(1); ``acc0, acc1, ...``: In(array of ``lanes``), the
+        narrowest shapes of ``ranges``; ``o_valid``, ``o_final``: Out(1); ``y``: Out(array of
+        ``lanes`` elements of ``out``).
+        """
+
+
+class Finisher(ABC):
+    """Parameters of a finisher for all channels of an output: a frozen dataclass of integer arrays.
+
+    Attributes
+    ----------
+    kind : its name in a bundle's program
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Number of channels."""
+
+    @property
+    @abstractmethod
+    def terms(self) -> int:
+        """Number of accumulators of a channel."""
+
+    @property
+    @abstractmethod
+    def span(self) -> Range:
+        """Smallest and largest result over all channels."""
+
+    @abstractmethod
+    def apply(self, *accs: IntArray) -> IntArray:
+        """Results for accumulators, one int64 array a term, whose last axis is the channel axis."""
+
+    @abstractmethod
+    def onnx(self, writer: OnnxWriter, terms: Sequence[str]) -> str:
+        """The same in ONNX: terms are doubles (..., channels) of exact integers, and so is the
+        result.
+        """
+
+    @abstractmethod
+    def take(self, channels: Sequence[int]) -> Finisher:
+        """The finisher of these channels, in this order (some may come twice, or not at all)."""
+
+    @abstractmethod
+    def unit(self, lanes: int, ranges: Sequence[Range], out: IntType) -> FinisherUnit:
+        """Its hardware for ``lanes`` channels at a time; ``channels`` is a multiple of them."""
+
+    @abstractmethod
+    def image(self, unit: FinisherUnit) -> str | None:
+        """Text of the memory image of a unit of this finisher; None if it has no memory."""

@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The multiply-shift finisher, rule N5 of :mod:`midwire.hw.numeric`: what it computes, as hardware too.
+
+:mod:`.fit` finds parameters that are exact, and proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..formats.images import pack_fields
+from ..numeric import IntArray, IntType
+from ..timing.cost import Cost
+from .base import Finisher, FinisherUnit, OnnxWriter, Range
+
+MAX_PRODUCT_BITS = 62
+"""A requantiser's ``p`` must fit a signed 64-bit word, in the reference and in the simulator."""
+
+MAX_EXACT_DOUBLE = 1 << 53
+"""``slice.onnx`` evaluates requantisers in double: integers are exact up to here."""
+
+
+@dataclass(frozen=True, eq=False)
+class MultiplyShift(Finisher):
+    """Parameters of N5, for ``channels`` output channels and ``terms`` accumulators each.
+
+    Attributes
+    ----------
+    multiplier : int64 array, (channels, terms)
+    offset : int64 array, (channels,)
+        Holds the bias, zero points and the rounding half.
+    shift : int
+        Arithmetic right shift, the same for all channels.
+    tie : int
+        Below this fraction an odd result loses 1. Zero where no accumulator can hit a tie.
+    parity : int
+        What *odd* means: the lowest bit of ``y`` differs from this (that of the zero point, which
+        is inside ``offset`` but is added after rounding in N3).
+    lo, hi : int64 arrays, (channels,)
+        The clamp.
+    """
+
+    multiplier: IntArray
+    offset: IntArray
+    shift: int
+    tie: int
+    parity: int
+    lo: IntArray
+    hi: IntArray
+
+    kind = "multiply_shift"
+
+    @property
+    def channels(self) -> int:
+        """Number of output channels."""
+        return int(self.offset.shape[0])
+
+    @property
+    def terms(self) -> int:
+        """Number of accumulators of a channel."""
+        return int(self.multiplier.shape[1])
+
+    @property
+    def span(self) -> Range:
+        """Smallest and largest result over all channels."""
+        return int(self.lo.min()), int(self.hi.max())
+
+    def apply(self, *accs: IntArray) -> IntArray:
+        """Requantise accumulators whose last axis is the channel axis (or has length 1)."""
+        p: IntArray = self.offset
+        for term, acc in enumerate(accs):
+            p = p + acc * self.multiplier[:, term]
+        y = p >> self.shift
+        if self.tie:
+            fraction = p & ((1 << self.shift) - 1)
+            y = y - (((y & 1) ^ self.parity) & (fraction < self.tie))
+        return np.clip(y, self.lo, self.hi)
+
+    def onnx(self, writer: OnnxWriter, terms: Sequence[str]) -> str:
+        """N5 in double: every intermediate is an integer, or one over a power of two, below 2**53."""
+        assert np.abs(self.multiplier).max(initial=0) < MAX_EXACT_DOUBLE
+        total = writer.constant(self.offset, np.float64)
+        for index, term in enumerate(terms):
+            factor = writer.constant(self.multiplier[:, index], np.float64)
+            total = writer.op("Add", writer.op("Mul", term, factor), total)
+        scaled = writer.op("Mul", total, writer.constant(2.0**-self.shift, np.float64))
+        whole = writer.op("Floor", scaled)
+        if self.tie:
+            whole = self._untied(writer, scaled, whole)
+        low = writer.constant(self.lo, np.float64)
+        high = writer.constant(self.hi, np.float64)
+        return writer.op("Min", writer.op("Max", whole, low), high)
+
+    def _untied(self, writer: OnnxWriter, scaled: str, whole: str) -> str:
+        """Take 1 from an odd result (see ``parity``) with a small fraction."""
+        parity = writer.constant(self.parity, np.float64)
+        two, half = writer.constant(2.0, np.float64), writer.constant(0.5, np.float64)
+        moved = writer.op("Sub", whole, parity)
+        even = writer.op("Mul", writer.op("Floor", writer.op("Mul", moved, half)), two)
+        odd = writer.op("Sub", moved, even)
+        edge = writer.constant(self.tie * 2.0**-self.shift, np.float64)
+        small = writer.op("Less", writer.op("Sub", scaled, whole), edge)
+        return writer.op("Sub", whole, writer.op("Mul", odd, writer.cast(small, np.float64)))
+
+    def take(self, channels: Sequence[int]) -> MultiplyShift:
+        """The requantiser of these channels, in this order."""
+        rows = list(channels)
+        return replace(
+            self,
+            multiplier=self.multiplier[rows],
+            offset=self.offset[rows],
+            lo=self.lo[rows],
+            hi=self.hi[rows],
+        )
+
+    def unit(self, lanes: int, ranges: Sequence[Range], out: IntType) -> MultiplyShiftUnit:
+        """Its hardware for ``lanes`` channels at a time.
+
+        Raises
+        ------
+        ValueError
+            If the channels are not a multiple of ``lanes``, the ranges not one a term, or a result
+            does not fit in ``out``.
+        """
+        if len(ranges) != self.terms:
+            raise ValueError(
+                f"a requantiser of {self.terms} terms needs as many ranges, not {len(ranges)}"
+            )
+        if lanes < 1 or self.channels % lanes:
+            raise ValueError(
+                f"{self.channels} channels are not a multiple of {lanes} lanes; "
+                "choose lanes that divide them"
+            )
+        low, high = self.span
+        if low < out.lo or high > out.hi:
+            raise ValueError(f"results from {low} to {high} do not fit in {out}")
+        folds = self.channels // lanes
+        least = most = self.offset.astype(object)
+        for row, (lo, hi) in zip(self.multiplier.T.astype(object), ranges, strict=True):
+            ends = np.stack([row * lo, row * hi])
+            least, most = least + ends.min(axis=0), most + ends.max(axis=0)
+        return MultiplyShiftUnit(
+            lanes=lanes,
+            out=out,
+            ranges=tuple((int(a), int(b)) for a, b in ranges),
+            shift=self.shift,
+            tie=self.tie,
+            parity=self.parity,
+            sums=(int(least.min()), int(most.max())),
+            folds=folds,
+            fields=tuple(
+                Parameter.of(name, column, lanes) for name, column in self._columns().items()
+            ),
+        )
+
+    def image(self, unit: FinisherUnit) -> str | None:
+        """One word a beat: for each lane, the parameters that are not constants."""
+        assert isinstance(unit, MultiplyShiftUnit)
+        columns = self._columns()
+        stored = [field for field in unit.fields if field.values is None]
+        if not stored:
+            return None
+        return pack_fields(
+            [
+                (columns[field.name].reshape(unit.folds, unit.lanes)[:, lane], field.type.bits)
+                for lane in range(unit.lanes)
+                for field in stored
+            ]
+        )
+
+    def _columns(self) -> dict[str, IntArray]:
+        """Every parameter of N5 by name, one value a channel."""
+        columns = {f"multiplier{t}": self.multiplier[:, t] for t in range(self.terms)}
+        return {**columns, "offset": self.offset, "lo": self.lo, "hi": self.hi}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of all channels in hardware.
+
+    Attributes
+    ----------
+    values : the value of each lane where it is the same in all beats, None where it comes from the
+        memory
+    lo, hi : smallest and largest value over all channels
+    """
+
+    name: str
+    values: tuple[int, ...] | None
+    lo: int
+    hi: int
+
+    @classmethod
+    def of(cls, name: str, column: IntArray, lanes: int) -> Parameter:
+        """The parameter with these values, one a channel, ``lanes`` at a time."""
+        words = column.reshape(-1, lanes)
+        constant = bool((words == words[:1]).all())
+        values = tuple(int(v) for v in words[0]) if constant else None
+        return cls(name, values, int(column.min()), int(column.max()))
+
+    @property
+    def type(self) -> IntType:
+        """The narrowest type of its values."""
+        return IntType.holding(self.lo, self.hi)
+
+
+@dataclass(frozen=True)
+class MultiplyShiftUnit(FinisherUnit):
+    """Rule N5 as a pipeline: multiply, add, then round and clamp.
+
+    Attributes
+    ----------
+    shift, tie, parity : as in :class:`MultiplyShift`
+    sums : exact range of ``p`` over all channels
+    folds : words of the parameter memory: beats until the channels come round again
+    fields : the parameters
+    """
+
+    lanes: int
+    out: IntType
+    ranges: tuple[Range, ...]
+    shift: int
+    tie: int
+    parity: int
+    sums: Range
+    folds: int
+    fields: tuple[Parameter, ...]
+
+    @property
+    def latency(self) -> int:
+        """Multiply, add, round and clamp."""
+        return 3
+
+    def product(self, term: int) -> Range:
+        """Exact range of a term's product over all channels."""
+        field = next(f for f in self.fields if f.name == f"multiplier{term}")
+        ends = [m * acc for m in (field.lo, field.hi) for acc in self.ranges[term]]
+        return min(ends), max(ends)
+
+    @property
+    def cost(self) -> Cost:
+        """A product a term and lane, an adder and two comparators a lane, the memory."""
+        accs = [IntType.holding(*r).bits for r in self.ranges]
+        factors = [f.type.bits for f in self.fields if f.name.startswith("multiplier")]
+        products = tuple(zip(accs, factors, strict=True)) * self.lanes
+        stored = [f.type.bits for f in self.fields if f.values is None]
+        memories = ((sum(stored) * self.lanes, self.folds),) if stored else ()
+        total = IntType.holding(*self.sums).bits
+        return Cost(products, memories, self.lanes * (total + 3 * self.out.bits), 0)
+
+    def component(self, file: str) -> Any:
+        """See :class:`~midwire.hw.datapath.requantize.Requantize`."""
+        from ..datapath.requantize import Requantize
+
+        return Requantize(self, file)

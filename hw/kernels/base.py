@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a kernel is, and what an implementation of it is.
+
+A kernel is one computation on integer streams, the unit that some fifteen of which serve all
+operators. Its file has everything about it: typed parameters, numpy run, form in ONNX operators,
+ranges, and the implementations that the compiler may choose from. Rules, cited by tests as K1 to K5:
+
+K1. A kernel is a frozen dataclass. Its fields are its parameters: integers, booleans, strings,
+    tuples of those, other such dataclasses, and integer arrays. :mod:`.program` writes and reads
+    them, so a bundle's program gives the very same kernel back.
+K2. :meth:`Kernel.run` gives exact accumulators; finishers turn those into the integers of the
+    output types. The ONNX form gives the same accumulators as doubles.
+K3. An :class:`Implementation` is data: a frozen, hashable dataclass, made without Amaranth, that
+    knows its ports, cycles, latency, cost and timing. Equal implementations have equal Verilog, but
+    for the names of instance and memory images; values of memories are not in it.
+K4. Predicted cycles come true: :meth:`Implementation.timing` mirrors the component's handshakes.
+K5. Strategies are *folded* (a few multipliers, used in turn), *unrolled* (constants in logic, one
+    result every cycle) and *streamed* (weights come in on a side port).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..finish.base import Finisher, OnnxWriter, Range
+from ..formats.tensor import AnyArray
+from ..numeric import IntArray, IntType
+from ..timing.components import Edge, Schedule
+from ..timing.cost import Cost
+
+__all__ = ["Accumulators", "Implementation", "Kernel", "SidePort", "StreamPort"]
+
+Accumulators = tuple[IntArray, ...]
+"""Accumulators of one output: int64 (N, ..., channels), one array for each term of its finisher."""
+
+
+@dataclass(frozen=True)
+class StreamPort:
+    """One end of a stream.
+
+    Attributes
+    ----------
+    type : of the elements
+    lanes : elements of a beat
+    beats : beats of a tensor
+    run : elements after which a new beat begins, where ``lanes`` does not divide them (the last
+        beat of a run is then filled up with elements that mean nothing); 0 where beats are full
+    """
+
+    type: IntType
+    lanes: int
+    beats: int
+    run: int = 0
+
+    @classmethod
+    def of(cls, type_: IntType, lanes: int, elements: int, run: int) -> StreamPort:
+        """A port for a tensor whose innermost axis has ``run`` elements."""
+        if run % lanes == 0:
+            return cls(type_, lanes, elements // lanes)
+        return cls(type_, lanes, elements // run * -(-run // lanes), run)
+
+    @property
+    def padded(self) -> bool:
+        """Whether some beats are not full."""
+        return self.run != 0
+
+
+@dataclass(frozen=True)
+class SidePort:
+    """A port beside the tensors' streams: weights that come in, a memory that can be written."""
+
+    name: str
+    width: int
+    depth: int
+
+
+class Implementation(ABC):
+    """One way to build a kernel with its finishers: a frozen, hashable dataclass (K3).
+
+    Attributes
+    ----------
+    strategy : "folded", "unrolled" or "streamed" (K5)
+    """
+
+    strategy: ClassVar[str] = "folded"
+
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[StreamPort, ...]:
+        """Ports of the inputs."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[StreamPort, ...]:
+        """Ports of the outputs."""
+
+    @property
+    @abstractmethod
+    def cycles(self) -> int:
+        """Cycles that one inference keeps it busy: the interval that it allows."""
+
+    @property
+    @abstractmethod
+    def latency(self) -> int:
+        """Cycles from the last beat that a result needs to that result on the output."""
+
+    @property
+    @abstractmethod
+    def cost(self) -> Cost:
+        """What it takes."""
+
+    @property
+    def parallelism(self) -> tuple[int, int]:
+        """Lanes out (PE) and lanes in (SIMD), for reports."""
+        return self.outputs[0].lanes, self.inputs[0].lanes
+
+    @property
+    def side_ports(self) -> tuple[SidePort, ...]:
+        """Ports beside the streams."""
+        return ()
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The component's own names of its inputs (``"i.1"``: entry 1 of an array)."""
+        return ("i",)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The component's own names of its outputs."""
+        return ("o",)
+
+    @abstractmethod
+    def timing(
+        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
+    ) -> None:
+        """Add its timing process to a schedule, between these edges (K4)."""
+
+    @abstractmethod
+    def component(self, name: str) -> Any:
+        """The Amaranth component; ``name`` is the prefix of the names of its memory images."""
+
+
+class Kernel(ABC):
+    """One computation on integer streams (K1, K2).
+
+    Attributes
+    ----------
+    name : in a bundle's program
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
+        """Exact accumulators of every output, for streams (N, elements), one an input."""
+
+    @abstractmethod
+    def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """The same as ONNX nodes: streams are flat float32 tensors of integers in stream order;
+        results are doubles (..., channels), one for each term of each output.
+        """
+
+    @property
+    @abstractmethod
+    def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
+        """For each output, channel and term, the closed range of the accumulator."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return 0
+
+    @abstractmethod
+    def implementations(
+        self, finishers: Sequence[Finisher], outs: Sequence[IntType]
+    ) -> Sequence[Implementation]:
+        """Every way to build it, in no order, with a finisher and a type for each output."""
+
+    @abstractmethod
+    def images(
+        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
+    ) -> Mapping[str, str]:
+        """Memory images of an implementation, file name to text (K3)."""
