@@ -25,7 +25,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..kernels.integer import Geometry
+from ..kernels.geometry import Geometry
 from ..timing.components import window_rows
 from .ranges import ends_of
 from .stream import beats

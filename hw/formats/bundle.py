@@ -47,18 +47,27 @@ _MAX_MANIFEST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Step:
-    """One integer operation of the slice's program, for :mod:`midwire.hw.kernels.reference`.
+class Described:
+    """A kernel or finisher, as :mod:`midwire.hw.kernels.program` writes and reads it.
 
-    ``arrays`` maps a parameter's name to its key in ``program.npz``.
+    ``parameters`` are JSON values; ``arrays`` maps a parameter's name to its key in
+    ``program.npz``.
     """
 
-    name: str
-    kernel: str
-    inputs: tuple[str, ...]
-    output: str
-    attributes: Mapping[str, Any]
+    kind: str
+    parameters: Mapping[str, Any]
     arrays: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One integer operation of the slice's program: a kernel, and a finisher for each output."""
+
+    name: str
+    kernel: Described
+    finishers: tuple[Described, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,13 @@ def _manifest_from(data: Mapping[str, Any]) -> Manifest:
     plain["inputs"] = tuple(_spec_from(t) for t in data["inputs"])
     plain["outputs"] = tuple(_spec_from(t) for t in data["outputs"])
     plain["steps"] = tuple(
-        Step(s["name"], s["kernel"], tuple(s["inputs"]), s["output"], s["attributes"], s["arrays"])
+        Step(
+            s["name"],
+            Described(**s["kernel"]),
+            tuple(Described(**part) for part in s["finishers"]),
+            tuple(s["inputs"]),
+            tuple(s["outputs"]),
+        )
         for s in data["steps"]
     )
     plain["layers"] = tuple(data["layers"])

@@ -7,92 +7,65 @@ Exact and vectorised over inferences; needs numpy only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import BundleError, DataError
+from ..finish.base import Finisher
 from ..formats.bundle import Bundle, Step
 from ..formats.tensor import AnyArray
-from ..numeric import IntArray, Requantiser
-from . import integer as kernels
-
-Arrays = Mapping[str, AnyArray]
-
-
-def geometry_of(attributes: Mapping[str, Any]) -> kernels.Geometry:
-    """The window that a step's attributes describe."""
-    height, width, _ = attributes["image"]
-    return kernels.Geometry(
-        height=height,
-        width=width,
-        kernel=tuple(attributes["kernel"]),
-        stride=tuple(attributes["strides"]),
-        dilation=tuple(attributes["dilations"]),
-        pads=tuple(attributes["pads"]),
-    )
+from ..numeric import IntArray
+from .base import Kernel
+from .program import finisher_of, kernel_of
 
 
-def _image(step: Step, x: AnyArray) -> AnyArray:
-    return x.reshape(len(x), *step.attributes["image"])
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One integer operation: a kernel, and a finisher for each of its outputs."""
+
+    name: str
+    kernel: Kernel
+    finishers: tuple[Finisher, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, streams: Sequence[AnyArray]) -> list[IntArray]:
+        """Results for flat streams (N, elements), one array an output."""
+        count = len(streams[0])
+        found = self.kernel.run(*streams)
+        return [
+            finisher.apply(*accs).reshape(count, -1)
+            for finisher, accs in zip(self.finishers, found, strict=True)
+        ]
 
 
-def _conv(step: Step, arrays: Arrays, inputs: Sequence[AnyArray]) -> list[IntArray]:
-    acc = kernels.conv2d(
-        _image(step, inputs[0]),
-        arrays["weight"],
-        geometry_of(step.attributes),
-        pad_value=step.attributes["pad_value"],
-        groups=step.attributes["image"][2] if step.attributes["depthwise"] else 1,
-    )
-    return [acc]
+def operations_of(
+    steps: Sequence[Step], arrays: Mapping[str, AnyArray], where: str = "the program"
+) -> tuple[Operation, ...]:
+    """The operations that a bundle's program describes.
 
-
-def _pool(step: Step, arrays: Arrays, inputs: Sequence[AnyArray]) -> list[IntArray]:
-    del arrays
-    acc = kernels.pool(
-        _image(step, inputs[0]),
-        geometry_of(step.attributes),
-        step.attributes["mode"],
-        pad_value=step.attributes["pad_value"],
-    )
-    return [acc]
-
-
-def _streams(step: Step, arrays: Arrays, inputs: Sequence[AnyArray]) -> list[IntArray]:
-    del step
-    channels = arrays["requant_offset"].shape[0]
-    return [x.astype(np.int64).reshape(len(x), -1, channels) for x in inputs]
-
-
-_KERNELS: dict[str, Callable[[Step, Arrays, Sequence[AnyArray]], list[IntArray]]] = {
-    "conv": _conv,
-    "pool": _pool,
-    "add": _streams,
-    "scale": _streams,
-}
-
-
-def requantiser_of(step: Step, arrays: Arrays) -> Requantiser:
-    """The requantiser of a step."""
-    wide = {name: arrays[f"requant_{name}"].astype(np.int64) for name in _REQUANT_ARRAYS}
-    return Requantiser(
-        shift=step.attributes["requant_shift"],
-        tie=step.attributes["requant_tie"],
-        parity=step.attributes["requant_parity"],
-        **wide,
-    )
-
-
-_REQUANT_ARRAYS = ("multiplier", "offset", "lo", "hi")
-
-
-def run_step(step: Step, arrays: Arrays, inputs: Sequence[AnyArray]) -> IntArray:
-    """One integer operation on flat streams (N, elements); ``arrays`` by parameter name."""
-    accs = _KERNELS[step.kernel](step, arrays, inputs)
-    result = requantiser_of(step, arrays).apply(*accs)
-    return result.reshape(len(inputs[0]), -1)
+    Raises
+    ------
+    BundleError
+        If a step does not describe a kernel and finishers of this version.
+    """
+    found = []
+    for step in steps:
+        try:
+            kernel = kernel_of(step.kernel, arrays)
+            finishers = tuple(finisher_of(part, arrays) for part in step.finishers)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                "a step of the program cannot be read",
+                where=f"{where}, step {step.name!r}",
+                expected="a kernel and finishers of this version of midwire",
+                found=f"{type(error).__name__}: {error}",
+                remedy="Compile the bundle again",
+            ) from error
+        found.append(Operation(step.name, kernel, finishers, step.inputs, step.outputs))
+    return tuple(found)
 
 
 class Reference:
@@ -101,34 +74,28 @@ class Reference:
     Parameters
     ----------
     inputs, outputs : names of the tensors at the borders, in order
-    steps : the program
-    arrays : the parameters, by the keys that the steps name
+    operations : the program, in order
     """
 
     def __init__(
         self,
         inputs: Sequence[str],
         outputs: Sequence[str],
-        steps: Sequence[Step],
-        arrays: Arrays,
+        operations: Sequence[Operation],
     ) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
-        self.steps = tuple(steps)
-        self._arrays = [
-            {name: arrays[key] for name, key in step.arrays.items()} for step in self.steps
-        ]
+        self.operations = tuple(operations)
         self._last_use = {
-            name: index for index, step in enumerate(self.steps) for name in step.inputs
+            name: index for index, op in enumerate(self.operations) for name in op.inputs
         }
 
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> Reference:
         """The reference of a bundle."""
         program = bundle.manifest.slice
-        return cls(
-            program["roots_in"], program["roots_out"], bundle.manifest.steps, bundle.arrays()
-        )
+        operations = operations_of(bundle.manifest.steps, bundle.arrays(), str(bundle.root))
+        return cls(program["roots_in"], program["roots_out"], operations)
 
     def run(self, inputs: Sequence[AnyArray], *, keep: bool = False) -> dict[str, IntArray]:
         """Run streams of integers (N, elements), one array an input.
@@ -146,11 +113,11 @@ class Reference:
             name: np.asarray(x).astype(np.int64)
             for name, x in zip(self.inputs, inputs, strict=True)
         }
-        for index, (step, arrays) in enumerate(zip(self.steps, self._arrays, strict=True)):
-            sources = [values[name] for name in step.inputs]
-            values[step.output] = run_step(step, arrays, sources)
+        for index, op in enumerate(self.operations):
+            results = op.run([values[name] for name in op.inputs])
+            values.update(zip(op.outputs, results, strict=True))
             if not keep:
-                for name in set(step.inputs):
+                for name in set(op.inputs):
                     if self._last_use[name] == index and name not in self.outputs:
                         del values[name]
         return values if keep else {name: values[name] for name in self.outputs}

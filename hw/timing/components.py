@@ -27,26 +27,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import lcm
 
-from ..kernels.integer import Geometry
+from ..kernels.geometry import Geometry
 from .schedule import Blocked, Edge, Network, Run, ScheduleDeadlock
 
 __all__ = [
-    "DEPTHWISE_LATENCY",
-    "REQUANTISE_LATENCY",
     "TREE_LEVELS",
     "Edge",
     "Run",
     "Schedule",
     "ScheduleDeadlock",
-    "conv_latency",
     "outlet_depth",
-    "pool_latency",
     "tree_stages",
     "window_rows",
 ]
-
-REQUANTISE_LATENCY = 3
-"""Cycles from accumulators to a written result: multiply, add, round and clamp."""
 
 TREE_LEVELS = 3
 """Levels of an adder tree between two registers."""
@@ -313,24 +306,6 @@ def outlet_depth(steps: int, latency: int) -> int:
 def tree_stages(terms: int) -> int:
     """Register stages of an adder tree over ``terms`` products."""
     return -(-(terms - 1).bit_length() // TREE_LEVELS)
-
-
-def conv_latency(simd: int) -> int:
-    """Cycles from the last step of a pass of a
-    :class:`~midwire.hw.datapath.conv.FoldedConv` to its result.
-
-    Memory, operands, products, adder tree, accumulator, then the requantiser.
-    """
-    return 4 + tree_stages(simd) + REQUANTISE_LATENCY
-
-
-DEPTHWISE_LATENCY = 4 + REQUANTISE_LATENCY
-"""The same for a depthwise convolution: it has no adder tree."""
-
-
-def pool_latency(requantised: bool) -> int:
-    """The same for pooling: memory, operands, accumulator, then maybe the requantiser."""
-    return 3 + (REQUANTISE_LATENCY if requantised else 0)
 
 
 def _beats(what: str, edge: Edge, beats: int) -> None:

@@ -1,23 +1,17 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Exact numpy reference of the streaming components.
-
-Tensors are integer arrays of shape ``(N, H, W, C)``; results are int64. A dense layer is a
-convolution with ``H = W = 1``, a 1-D convolution one with ``H = 1`` or ``W = 1``. Arithmetic is
-exact: sums go through BLAS in float32 or float64 only where every partial sum is an integer that
-the type holds.
-"""
+"""Sliding windows over channels-last images: where they read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..numeric import IntArray, Requantiser
+from ..finish.base import OnnxWriter
 
 Pair = tuple[int, int]
 
@@ -117,92 +111,6 @@ def taps(x: npt.NDArray[Any], geometry: Geometry, pad_value: int) -> Iterator[np
             yield padded[:, rows, columns, :]
 
 
-def conv2d(
-    x: npt.NDArray[Any],
-    weights: npt.NDArray[Any],
-    geometry: Geometry,
-    *,
-    pad_value: int = 0,
-    groups: int = 1,
-) -> IntArray:
-    """Accumulators of a convolution: ``sum(x * weights)`` over taps and channels, exact.
-
-    Parameters
-    ----------
-    x : integers (N, H, W, C)
-    weights : integers (O, kh, kw, C / groups)
-    geometry : the window
-    pad_value : what taps outside of the image read (the zero point of raw ``x``)
-    groups : as in ONNX Conv
-
-    Returns
-    -------
-    int64 array (N, OH, OW, O)
-    """
-    outputs, kh, kw, depth = weights.shape
-    if (kh, kw) != geometry.kernel:
-        raise ValueError(f"weights have a {kh} x {kw} kernel, the geometry has {geometry.kernel}")
-    if x.shape[-1] != depth * groups or outputs % groups:
-        raise ValueError(
-            f"weights {weights.shape} in {groups} groups need {depth * groups} input channels and "
-            f"a multiple of {groups} outputs; x has {x.shape[-1]} channels"
-        )
-    peak = max(_peak(x), abs(pad_value)) * _peak(weights) * kh * kw * depth
-    dtype = _exact_type(peak)
-    w = weights.astype(dtype).reshape(groups, outputs // groups, kh * kw, depth)
-    total: npt.NDArray[Any] | None = None
-    for tap, pixels in enumerate(taps(x.astype(dtype), geometry, pad_value)):
-        if groups == 1:
-            part = pixels @ w[0, :, tap, :].T
-        else:
-            split = pixels.reshape(*pixels.shape[:-1], groups, depth)
-            if depth == 1:
-                part = split * w[:, :, tap, 0]
-            else:
-                part = np.einsum("nhwgi,goi->nhwgo", split, w[:, :, tap, :])
-            part = part.reshape(*pixels.shape[:-1], outputs)
-        total = part if total is None else total + part
-    assert total is not None
-    return total.astype(np.int64)
-
-
-def pool(
-    x: npt.NDArray[Any],
-    geometry: Geometry,
-    mode: Literal["max", "sum"],
-    *,
-    pad_value: int = 0,
-) -> IntArray:
-    """Largest value or sum under the window, for each channel: int64 (N, OH, OW, C).
-
-    Taps outside of the image read ``pad_value``, which takes part like any other value.
-    """
-    if mode not in ("max", "sum"):
-        raise ValueError(f"mode must be 'max' or 'sum', not {mode!r}")
-    total: IntArray | None = None
-    for pixels in taps(x.astype(np.int64), geometry, pad_value):
-        if total is None:
-            total = pixels.copy()
-        elif mode == "max":
-            np.maximum(total, pixels, out=total)
-        else:
-            total += pixels
-    assert total is not None
-    return total
-
-
-def requantise(requantiser: Requantiser, *accs: npt.NDArray[Any]) -> IntArray:
-    """Rule N5 on accumulators whose last axis is the channel axis."""
-    return requantiser.apply(*(acc.astype(np.int64) for acc in accs))
-
-
-def add(requantiser: Requantiser, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> IntArray:
-    """Sum of two quantised tensors: rule N5 with two terms."""
-    if a.shape != b.shape:
-        raise ValueError(f"both tensors must have one shape, not {a.shape} and {b.shape}")
-    return requantise(requantiser, a, b)
-
-
 def _check_images(x: npt.NDArray[Any], geometry: Geometry) -> None:
     if x.ndim != 4 or x.shape[1:3] != (geometry.height, geometry.width):
         raise ValueError(
@@ -210,16 +118,19 @@ def _check_images(x: npt.NDArray[Any], geometry: Geometry) -> None:
         )
 
 
-def _peak(array: npt.NDArray[Any]) -> int:
-    return max(abs(int(array.min())), abs(int(array.max()))) if array.size else 0
+def padded_image(
+    writer: OnnxWriter, stream: str, geometry: Geometry, channels: int, pad_value: int
+) -> str:
+    """ONNX nodes: a flat stream of one image, channels last, as a padded NCHW image."""
+    shaped = writer.reshape(stream, [1, geometry.height, geometry.width, channels])
+    image = writer.op("Transpose", shaped, perm=[0, 3, 1, 2])
+    top, left, bottom, right = geometry.pads
+    if not any(geometry.pads):
+        return image
+    pads = writer.constant([0, 0, top, left, 0, 0, bottom, right], np.int64)
+    return writer.op("Pad", image, pads, writer.constant(pad_value, np.float32))
 
 
-def _exact_type(peak: int) -> npt.DTypeLike:
-    """Fastest type in which sums of integers up to ``peak`` in magnitude are exact."""
-    if peak <= 1 << 24:
-        return np.float32
-    if peak <= 1 << 53:
-        return np.float64
-    if peak < 1 << 63:
-        return np.int64
-    raise ValueError(f"accumulators of up to {peak} do not fit in 63 bits; use fewer bits")
+def pixels_of(writer: OnnxWriter, image: str, channels: int) -> str:
+    """ONNX nodes: an NCHW image as pixels in stream order, (pixels, channels)."""
+    return writer.reshape(writer.op("Transpose", image, perm=[0, 2, 3, 1]), [-1, channels])

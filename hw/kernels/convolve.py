@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Exact convolution of integers, in numpy and in ONNX operators.
+
+Tensors are integer arrays of shape ``(N, H, W, C)``; results are int64. Arithmetic is exact: sums go
+through BLAS in float32 or float64 only where every partial sum is an integer that the type holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..finish.base import OnnxWriter
+from ..formats.tensor import AnyArray
+from ..numeric import IntArray
+from .geometry import Geometry, taps
+
+_EXACT_FLOAT = 1 << 24
+
+
+def conv2d(
+    x: npt.NDArray[Any],
+    weights: npt.NDArray[Any],
+    geometry: Geometry,
+    *,
+    pad_value: int = 0,
+    groups: int = 1,
+) -> IntArray:
+    """Accumulators of a convolution: ``sum(x * weights)`` over taps and channels, exact.
+
+    Parameters
+    ----------
+    x : integers (N, H, W, C)
+    weights : integers (O, kh, kw, C / groups)
+    geometry : the window
+    pad_value : what taps outside of the image read (the zero point of raw ``x``)
+    groups : as in ONNX Conv
+
+    Returns
+    -------
+    int64 array (N, OH, OW, O)
+    """
+    outputs, kh, kw, depth = weights.shape
+    if (kh, kw) != geometry.kernel:
+        raise ValueError(f"weights have a {kh} x {kw} kernel, the geometry has {geometry.kernel}")
+    if x.shape[-1] != depth * groups or outputs % groups:
+        raise ValueError(
+            f"weights {weights.shape} in {groups} groups need {depth * groups} input channels and "
+            f"a multiple of {groups} outputs; x has {x.shape[-1]} channels"
+        )
+    peak = max(_peak(x), abs(pad_value)) * _peak(weights) * kh * kw * depth
+    dtype = _exact_type(peak)
+    w = weights.astype(dtype).reshape(groups, outputs // groups, kh * kw, depth)
+    total: npt.NDArray[Any] | None = None
+    for tap, pixels in enumerate(taps(x.astype(dtype), geometry, pad_value)):
+        if groups == 1:
+            part = pixels @ w[0, :, tap, :].T
+        else:
+            split = pixels.reshape(*pixels.shape[:-1], groups, depth)
+            if depth == 1:
+                part = split * w[:, :, tap, 0]
+            else:
+                part = np.einsum("nhwgi,goi->nhwgo", split, w[:, :, tap, :])
+            part = part.reshape(*pixels.shape[:-1], outputs)
+        total = part if total is None else total + part
+    assert total is not None
+    return total.astype(np.int64)
+
+
+def _peak(array: npt.NDArray[Any]) -> int:
+    return max(abs(int(array.min())), abs(int(array.max()))) if array.size else 0
+
+
+def _exact_type(peak: int) -> npt.DTypeLike:
+    """Fastest type in which sums of integers up to ``peak`` in magnitude are exact."""
+    if peak <= 1 << 24:
+        return np.float32
+    if peak <= 1 << 53:
+        return np.float64
+    if peak < 1 << 63:
+        return np.int64
+    raise ValueError(f"accumulators of up to {peak} do not fit in 63 bits; use fewer bits")
+
+
+def convolve_onnx(
+    writer: OnnxWriter, image: str, weight: AnyArray, geometry: Geometry, group: int, peak: int
+) -> str:
+    """An exact convolution, in double, of a padded image of integers of at most ``peak``.
+
+    Convolutions run in float32 on integers whose partial sums stay below 2**24, so no order of
+    summation, fused multiply-add or vector width can change them; one with larger sums is split
+    into digits and groups of channels that do stay below, and joined in double.
+
+    Parameters
+    ----------
+    weight : integers (O, I / group, kh, kw)
+    """
+    largest = int(np.abs(weight).max(initial=0))
+    if int(np.abs(weight).sum(axis=(2, 3)).max()) * peak >= _EXACT_FLOAT:
+        # Not even one channel's sum is exact: halve the bits of the wider factor.
+        bits = (max(peak, largest).bit_length() + 1) // 2
+        if peak >= largest:
+            scale = writer.constant(1 << bits, np.float32)
+            high = writer.op("Floor", writer.op("Div", image, scale))
+            low = writer.op("Sub", image, writer.op("Mul", high, scale))
+            upper = convolve_onnx(writer, high, weight, geometry, group, (peak >> bits) + 1)
+            lower = convolve_onnx(writer, low, weight, geometry, group, (1 << bits) - 1)
+        else:
+            mask = (1 << bits) - 1
+            upper = convolve_onnx(writer, image, weight >> bits, geometry, group, peak)
+            lower = convolve_onnx(writer, image, weight & mask, geometry, group, peak)
+        shifted = writer.op("Mul", upper, writer.constant(1 << bits, np.float64))
+        return writer.op("Add", shifted, lower)
+    total = ""
+    for begin, end in _channel_groups(weight, peak):
+        part = image
+        if end - begin < weight.shape[1]:
+            bounds = [writer.constant([v], np.int64) for v in (begin, end, 1)]
+            part = writer.op("Slice", image, *bounds)
+        conv = writer.op(
+            "Conv",
+            part,
+            writer.constant(weight[:, begin:end], np.float32),
+            strides=list(geometry.stride),
+            dilations=list(geometry.dilation),
+            kernel_shape=list(geometry.kernel),
+            group=group,
+        )
+        wide = writer.cast(conv, np.float64)
+        total = writer.op("Add", total, wide) if total else wide
+    return total
+
+
+def _channel_groups(weight: AnyArray, peak: int) -> list[tuple[int, int]]:
+    """Runs of input channels whose sums stay exact in float32 for every output channel."""
+    reach = np.abs(weight).sum(axis=(2, 3)).max(axis=0) * peak
+    groups: list[tuple[int, int]] = []
+    begin, total = 0, 0
+    for index, size in enumerate(int(r) for r in reach):
+        if size >= _EXACT_FLOAT:
+            raise AssertionError(f"one channel sums to {size}, which float32 cannot hold")
+        if total + size >= _EXACT_FLOAT:
+            groups.append((begin, index))
+            begin, total = index, 0
+        total += size
+    return [*groups, (begin, len(reach))]

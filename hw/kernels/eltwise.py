@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel of what goes element by element: streams of one order and shape, taken as they are.
+
+One stream requantised or looked up in a table, or the sum of several, each with its own scale: the
+terms of the finisher are the streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
+from ..formats.tensor import AnyArray
+from ..numeric import IntType
+from ..timing.components import Edge, Schedule, outlet_depth
+from ..timing.cost import Cost
+from .base import Accumulators, Implementation, Kernel, StreamPort
+from .folds import divisors, filled, lane_counts
+
+
+@dataclass(frozen=True, eq=False)
+class EltwiseKernel(Kernel):
+    """Streams as the terms of one finisher.
+
+    Attributes
+    ----------
+    xs : types of their integers
+    elements : of each
+    depth : length of the innermost axis of the streams
+    channels : of the finisher: ``depth`` where it differs along that axis, or 1
+    """
+
+    xs: tuple[IntType, ...]
+    elements: int
+    depth: int
+    channels: int
+
+    name = "eltwise"
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, self.depth) or self.elements % self.depth:
+            raise ValueError(
+                f"channels must be 1 or the depth {self.depth}, which divides the elements; found "
+                f"{self.channels} channels and {self.elements} elements"
+            )
+
+    def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
+        """The streams."""
+        shape = (-1, self.channels)
+        return (tuple(x.astype(np.int64).reshape(len(x), *shape) for x in streams),)
+
+    def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """The streams, in double."""
+        shape = [-1, self.channels]
+        return (tuple(writer.reshape(writer.cast(x, np.float64), shape) for x in streams),)
+
+    @property
+    def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
+        """All values of the types."""
+        return ((tuple((x.lo, x.hi) for x in self.xs),) * self.channels,)
+
+    def implementations(
+        self, finishers: Sequence[Finisher], outs: Sequence[IntType]
+    ) -> Sequence[FoldedEltwise]:
+        """Any number of lanes; those that divide the axis where all channels are alike."""
+        (finisher,), (out,), ((spans, *_), *_) = finishers, outs, self.ranges
+        lanes = lane_counts(self.depth) if self.channels > 1 else divisors(self.depth)
+        return [
+            FoldedEltwise(
+                self.xs, self.elements, self.depth, self._spread(finisher, n).unit(n, spans, out)
+            )
+            for n in lanes
+        ]
+
+    def _spread(self, finisher: Finisher, lanes: int) -> Finisher:
+        if self.channels == 1:
+            return finisher.take([0] * lanes)
+        return filled(finisher, lanes)
+
+    def images(
+        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
+    ) -> Mapping[str, str]:
+        """The finisher's parameters."""
+        assert isinstance(implementation, FoldedEltwise)
+        unit = implementation.unit
+        text = self._spread(finishers[0], unit.lanes).image(unit)
+        return {} if text is None else {f"{name}_finish.hex": text}
+
+
+@dataclass(frozen=True)
+class FoldedEltwise(Implementation):
+    """A beat of every stream each cycle, one finisher a lane.
+
+    Attributes
+    ----------
+    xs, elements, run : types, elements and innermost axis of the streams
+    unit : the finisher, one term a stream
+    depth : of the output FIFO; None for just enough for full throughput
+    """
+
+    xs: tuple[IntType, ...]
+    elements: int
+    run: int
+    unit: FinisherUnit
+    depth: int | None = None
+
+    @property
+    def inputs(self) -> tuple[StreamPort, ...]:
+        """The streams."""
+        lanes = self.unit.lanes
+        return tuple(StreamPort.of(x, lanes, self.elements, self.run) for x in self.xs)
+
+    @property
+    def outputs(self) -> tuple[StreamPort, ...]:
+        """The result."""
+        return (StreamPort.of(self.unit.out, self.unit.lanes, self.elements, self.run),)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """One a term."""
+        return tuple(f"i{k}" for k in range(len(self.xs)))
+
+    @property
+    def cycles(self) -> int:
+        """One beat a cycle."""
+        return self.outputs[0].beats
+
+    @property
+    def latency(self) -> int:
+        """The finisher and the output FIFO."""
+        return self.unit.latency + 1
+
+    @property
+    def outlet_depth(self) -> int:
+        """Depth of the output FIFO."""
+        return outlet_depth(1, self.unit.latency) if self.depth is None else self.depth
+
+    @property
+    def cost(self) -> Cost:
+        """The finisher and the output FIFO."""
+        outlet = (self.unit.lanes * self.unit.out.bits + 1, self.outlet_depth)
+        return Cost(memories=(outlet,)) + self.unit.cost
+
+    def timing(
+        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
+    ) -> None:
+        """A joining pipeline of one beat each cycle (rule T5)."""
+        (o,) = outputs
+        schedule.stream(name, inputs, o, latency=self.unit.latency, depth=self.outlet_depth)
+
+    def component(self, name: str) -> Any:
+        """See :class:`~midwire.hw.datapath.eltwise.Eltwise`."""
+        from ..datapath.eltwise import Eltwise
+
+        return Eltwise(self, name)

@@ -1,0 +1,234 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel of pools: the largest value or the sum under a window, channel by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
+from ..formats.tensor import AnyArray
+from ..numeric import IntArray, IntType
+from ..timing.components import Edge, Schedule, outlet_depth, window_rows
+from ..timing.cost import Cost
+from .base import Accumulators, Implementation, Kernel, StreamPort
+from .convolve import convolve_onnx
+from .folds import filled, lane_counts
+from .geometry import Geometry, padded_image, pixels_of, taps
+
+
+def pool_windows(
+    x: AnyArray,
+    geometry: Geometry,
+    mode: Literal["max", "sum"],
+    *,
+    pad_value: int = 0,
+) -> IntArray:
+    """Largest value or sum under the window, for each channel: int64 (N, OH, OW, C).
+
+    Taps outside of the image read ``pad_value``, which takes part like any other value.
+    """
+    if mode not in ("max", "sum"):
+        raise ValueError(f"mode must be 'max' or 'sum', not {mode!r}")
+    total: IntArray | None = None
+    for pixels in taps(x.astype(np.int64), geometry, pad_value):
+        if total is None:
+            total = pixels.copy()
+        elif mode == "max":
+            np.maximum(total, pixels, out=total)
+        else:
+            total += pixels
+    assert total is not None
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class PoolKernel(Kernel):
+    """Maximum or sum under a window of a channels-last image.
+
+    Attributes
+    ----------
+    geometry : the window and the image's height and width
+    channels : of the image
+    x : type of its integers
+    mode : "max" or "sum"
+    pad_value : what taps outside of the image read, like any other value: the lowest ``x`` for
+        "max" if they are not to count
+    """
+
+    geometry: Geometry
+    channels: int
+    x: IntType
+    mode: str
+    pad_value: int
+
+    name = "pool"
+
+    def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
+        """See :func:`pool_windows`."""
+        (x,) = streams
+        g = self.geometry
+        images = x.reshape(len(x), g.height, g.width, self.channels)
+        mode: Literal["max", "sum"] = "max" if self.mode == "max" else "sum"
+        return ((pool_windows(images, g, mode, pad_value=self.pad_value),),)
+
+    def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """MaxPool, or a convolution with ones."""
+        (stream,) = streams
+        g = self.geometry
+        image = padded_image(writer, stream, g, self.channels, self.pad_value)
+        if self.mode == "max":
+            pooled = writer.op(
+                "MaxPool",
+                image,
+                kernel_shape=list(g.kernel),
+                strides=list(g.stride),
+                dilations=list(g.dilation),
+            )
+            wide = writer.cast(pooled, np.float64)
+        else:
+            ones = np.ones((self.channels, 1, *g.kernel), np.int64)
+            peak = max(-self.x.lo, self.x.hi)
+            wide = convolve_onnx(writer, image, ones, g, self.channels, peak)
+        return ((pixels_of(writer, wide, self.channels),),)
+
+    @property
+    def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
+        """All values of the type, times the taps for a sum."""
+        count = 1 if self.mode == "max" else self.geometry.taps
+        return ((((self.x.lo * count, self.x.hi * count),),) * self.channels,)
+
+    def implementations(
+        self, finishers: Sequence[Finisher], outs: Sequence[IntType]
+    ) -> Sequence[FoldedPooling]:
+        """Any number of lanes."""
+        (finisher,), (out,), ((span, *_), *_) = finishers, outs, self.ranges
+        return [
+            FoldedPooling(
+                geometry=self.geometry,
+                channels=self.channels,
+                lanes=lanes,
+                x=self.x,
+                mode=self.mode,
+                pad_value=self.pad_value,
+                unit=filled(finisher, lanes).unit(lanes, span, out),
+            )
+            for lanes in lane_counts(self.channels)
+        ]
+
+    def images(
+        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
+    ) -> Mapping[str, str]:
+        """The finisher's parameters."""
+        assert isinstance(implementation, FoldedPooling)
+        (finisher,) = finishers
+        text = filled(finisher, implementation.lanes).image(implementation.unit)
+        return {} if text is None else {f"{name}_finish.hex": text}
+
+
+@dataclass(frozen=True)
+class FoldedPooling(Implementation):
+    """One tap of ``lanes`` channels each cycle.
+
+    For each output pixel there are ``channels / lanes`` passes of ``kh * kw`` cycles.
+
+    Attributes
+    ----------
+    geometry, channels, x, mode, pad_value : as in :class:`PoolKernel`
+    lanes : channels at a time, in and out
+    unit : the finisher
+    rows : image rows in memory; None for :func:`~midwire.hw.timing.components.window_rows`
+    depth : of the output FIFO; None for just enough for full throughput
+    """
+
+    geometry: Geometry
+    channels: int
+    lanes: int
+    x: IntType
+    mode: str
+    pad_value: int
+    unit: FinisherUnit
+    rows: int | None = None
+    depth: int | None = None
+
+    @property
+    def folds(self) -> int:
+        """Beats of a pixel, and passes of an output pixel."""
+        return -(-self.channels // self.lanes)
+
+    @property
+    def pipeline(self) -> int:
+        """Cycles from the last step of a pass to the written result: memory, operands, accumulator,
+        then the finisher.
+        """
+        return 3 + self.unit.latency
+
+    @property
+    def inputs(self) -> tuple[StreamPort, ...]:
+        """The image."""
+        size = self.geometry.height * self.geometry.width * self.channels
+        return (StreamPort.of(self.x, self.lanes, size, self.channels),)
+
+    @property
+    def outputs(self) -> tuple[StreamPort, ...]:
+        """The pooled image."""
+        size = self.geometry.out_height * self.geometry.out_width * self.channels
+        return (StreamPort.of(self.unit.out, self.lanes, size, self.channels),)
+
+    @property
+    def cycles(self) -> int:
+        """Pixels x taps x channel folds, or the input's beats where those are more."""
+        pixels = self.geometry.out_height * self.geometry.out_width
+        return max(self.inputs[0].beats, pixels * self.geometry.taps * self.folds)
+
+    @property
+    def latency(self) -> int:
+        """Steps of a pass, the pipeline, and the output FIFO."""
+        return self.geometry.taps + self.pipeline + 1
+
+    @property
+    def memory_rows(self) -> int:
+        """Image rows in memory."""
+        return window_rows(self.geometry) if self.rows is None else self.rows
+
+    @property
+    def outlet_depth(self) -> int:
+        """Depth of the output FIFO."""
+        own = outlet_depth(self.geometry.taps, self.pipeline)
+        return own if self.depth is None else self.depth
+
+    @property
+    def cost(self) -> Cost:
+        """A line buffer, a comparator or adder a lane, the finisher, the output FIFO."""
+        width = self.lanes * self.x.bits
+        lines = (width, self.memory_rows * self.geometry.width * self.folds)
+        outlet = (self.lanes * self.unit.out.bits + 1, self.outlet_depth)
+        acc = IntType.holding(*self.unit.ranges[0]).bits * self.lanes
+        return Cost(memories=(lines, outlet), adders=acc, registers=acc + 2 * width) + self.unit.cost
+
+    def timing(
+        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
+    ) -> None:
+        """A windowed component (rules T3, T4)."""
+        schedule.window(
+            name,
+            inputs[0],
+            outputs[0],
+            geometry=self.geometry,
+            folds=self.folds,
+            passes=self.folds,
+            steps=self.geometry.taps,
+            latency=self.pipeline,
+            rows=self.memory_rows,
+            depth=self.outlet_depth,
+        )
+
+    def component(self, name: str) -> Any:
+        """See :class:`~midwire.hw.datapath.pool.FoldedPool`."""
+        from ..datapath.pool import FoldedPool
+
+        return FoldedPool(self, name)
