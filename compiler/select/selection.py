@@ -241,7 +241,7 @@ def _selection(
     for name in middle:
         verdict = verdicts[name]
         assert verdict.op is not None
-        nodes.append(Node(name, verdict.op, verdict.inputs, verdict.output, (name,)))
+        nodes.append(Node(name, verdict.op, verdict.inputs, (verdict.output,), (name,)))
         tensors.update((*verdict.inputs, verdict.output))
     graph = Graph(
         source.name,

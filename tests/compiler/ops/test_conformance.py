@@ -62,7 +62,7 @@ def constants_of(model: onnx.ModelProto) -> dict[str, Array]:
 def whole(source: Source, *_: object, **__: object) -> Plan:
     """The model as it is, with as many inputs as it has: what ``select`` does not offer yet."""
     support = import_all(source)
-    nodes = [Node(s.name, s.op, s.inputs, s.output, (s.name,)) for s in support if s.op]
+    nodes = [Node(s.name, s.op, s.inputs, (s.output,), (s.name,)) for s in support if s.op]
     names = {name for node in nodes for name in (*node.inputs, node.output)}
     graph = Graph(
         source.name,
