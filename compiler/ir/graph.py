@@ -35,7 +35,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """An operator applied to values.
+    """An operator applied to values, which makes one value or (Split) several.
 
     ``sources`` are the names of the ONNX nodes that it stands for.
     """
@@ -43,8 +43,14 @@ class Node:
     name: str
     op: Op
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     sources: tuple[str, ...] = ()
+
+    @property
+    def output(self) -> str:
+        """The value that it makes, where that is one."""
+        (output,) = self.outputs
+        return output
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Graph:
 
     def producer(self, value: str) -> Node | None:
         """The node that makes a value; None for graph inputs."""
-        return next((n for n in self.nodes if n.output == value), None)
+        return next((n for n in self.nodes if value in n.outputs), None)
 
     def consumers(self, value: str) -> list[Node]:
         """Nodes that read a value, in order."""
@@ -78,7 +84,8 @@ def print_graph(graph: Graph) -> str:
     """Stable text form: a line a node."""
     lines = [f"graph {graph.name}({', '.join(_show(graph, v) for v in graph.inputs)})"]
     for node in graph.nodes:
-        lines.append(f"  {_show(graph, node.output)} = {node.op!r}({', '.join(node.inputs)})")
+        made = ", ".join(_show(graph, name) for name in node.outputs)
+        lines.append(f"  {made} = {node.op!r}({', '.join(node.inputs)})")
     lines.append(f"  return {', '.join(graph.outputs)}")
     return "\n".join(lines) + "\n"
 
@@ -97,9 +104,10 @@ def verify(graph: Graph) -> list[str]:
         for name in node.inputs:
             if name not in known:
                 wrong.append(f"G1: node {node.name!r} reads {name!r} before it is defined")
-        if node.output in known:
-            wrong.append(f"G1: {node.output!r} is defined twice, the second time by {node.name!r}")
-        known.add(node.output)
+        for name in node.outputs:
+            if name in known:
+                wrong.append(f"G1: {name!r} is defined twice, the second time by {node.name!r}")
+            known.add(name)
         if len(node.inputs) != node.op.arity:
             wrong.append(
                 f"G3: node {node.name!r} has {len(node.inputs)} inputs, "

@@ -22,7 +22,17 @@ from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Op, Unsupported, along_channels, one_axis
+from .base import (
+    Case,
+    Const,
+    ImportContext,
+    Imported,
+    Op,
+    Unsupported,
+    along_channels,
+    one,
+    one_axis,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +52,7 @@ class Add(Op):
         return 1 if self.constant else 2
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Two streams must have the same shape."""
         left, right = node.input[0], node.input[1]
         output = context.shape(node.output[0])
@@ -54,13 +64,13 @@ class Add(Op):
                         f"expected a constant that broadcasts to {list(context.shape(other))}, "
                         f"found {list(constant.shape)}"
                     )
-                return cls(one_axis(constant)), [other]
+                return one(cls(one_axis(constant)), [other])
         if context.shape(left) != context.shape(right):
             raise Unsupported(
                 f"expected two streams of one shape, found {list(context.shape(left))} and "
                 f"{list(context.shape(right))}"
             )
-        return cls(), [left, right]
+        return one(cls(), [left, right])
 
     @property
     def is_core(self) -> bool:

@@ -30,6 +30,7 @@ import onnx
 
 from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.numeric import Affine, IntArray, QType
+from ..ir.graph import Value
 
 if TYPE_CHECKING:
     from ..ir.quant import Core, QTensor
@@ -121,6 +122,47 @@ def one_axis(constant: Const) -> Const:
     return constant
 
 
+@dataclass(frozen=True)
+class Piece:
+    """An operator of the small graph that an ONNX node becomes.
+
+    Attributes
+    ----------
+    op : the operator
+    inputs : names of its values: inputs of the ONNX node, or what earlier pieces make
+    outputs : names of what it makes; none stands for the ONNX node's first output
+    """
+
+    op: Op
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import rule makes of one ONNX node: operators in order, and the values between them.
+
+    Attributes
+    ----------
+    pieces : the operators, in topological order
+    inner : the values that pass between them, named by :func:`inner`; no part of the model knows
+        them, so each must lie on a grid or have one reader that is absorbed
+    """
+
+    pieces: tuple[Piece, ...]
+    inner: tuple[Value, ...] = ()
+
+
+def one(op: Op, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Imported:
+    """The common case: an ONNX node is one operator. Outputs as :class:`Piece` has them."""
+    return Imported((Piece(op, tuple(inputs), tuple(outputs)),))
+
+
+def inner(node: onnx.NodeProto, name: str) -> str:
+    """The name of a value inside the small graph of a node; ``name`` is unique in that graph."""
+    return f"{node.name}::{name}"
+
+
 class ImportContext(Protocol):
     """What an import rule may ask about the model (implemented by
     :class:`~..load.constants.Context`)."""
@@ -152,10 +194,8 @@ class Op:
     """Number of value inputs (constants are parameters, rule G3)."""
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
-        """ONNX import rule: the operator and the names of its value inputs, or raise
-        Unsupported.
-        """
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """ONNX import rule: the operators that the node stands for, or raise Unsupported."""
         raise NotImplementedError
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:

@@ -14,7 +14,7 @@ import onnx
 
 from ...hw.numeric import Affine
 from ._model import one_node
-from .base import Case, ImportContext, Op, Unsupported
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Clip(Op):
     onnx_types = ("Clip",)
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Bounds are attributes up to opset 10, constant inputs from 11; infinite ones are none."""
         attributes = context.attributes(node)
         bounds: list[Fraction | None] = []
@@ -50,7 +50,7 @@ class Clip(Op):
         low, high = bounds
         if low is not None and high is not None and low > high:
             raise Unsupported(f"expected min at most max, found {float(low)} > {float(high)}")
-        return cls(low, high), [node.input[0]]
+        return one(cls(low, high), [node.input[0]])
 
     @property
     def absorbable(self) -> bool:

@@ -27,7 +27,7 @@ from ..ir.quant import Core, QNode, QTensor
 from ..quantise.grids import DYADIC_ABOVE
 from . import _build
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Op, Unsupported
+from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
 from .window import image_shape, window_attributes, window_of
 
 
@@ -113,7 +113,7 @@ class Conv(Op):
         return f"Conv({shape}, group={self.group})"
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Weights and bias must be constant. Groups that are not one a channel become dense."""
         attributes = context.attributes(node)
         weight = context.const(node.input[1])
@@ -143,7 +143,7 @@ class Conv(Op):
         window = window_of(attributes, kernel, shape[2:])
         if weight.values.ndim == 3:
             weight = weight.map(lambda array: array[:, :, :, None])
-        return cls(weight, bias, window, group, merged), [node.input[0]]
+        return one(cls(weight, bias, window, group, merged), [node.input[0]])
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
         """Output elements times taps times channels of a group."""

@@ -18,7 +18,7 @@ from ...hw.formats.tensor import Layout
 from ...hw.kernels.integer import Geometry
 from ..ir.quant import Core, QTensor
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Op, Unsupported
+from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
 from .conv import ConvCore, centred, channel_scales, per_channel_grid
 
 
@@ -37,7 +37,7 @@ class MatMul(Op):
         return f"MatMul(weight={self.weight.shape})"
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """The second operand must be a constant matrix."""
         attributes = context.attributes(node)
         weight = context.const(node.input[1])
@@ -65,7 +65,7 @@ class MatMul(Op):
             if bias.values.size == 1:
                 bias = bias.map(lambda a: np.broadcast_to(a.reshape(-1), (outputs,)))
         alpha, beta = (Fraction(float(attributes.get(name, 1.0))) for name in ("alpha", "beta"))
-        return cls(weight, bias, alpha, beta), [node.input[0]]
+        return one(cls(weight, bias, alpha, beta), [node.input[0]])
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
         """Output elements times inputs."""

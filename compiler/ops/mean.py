@@ -18,7 +18,7 @@ from ...hw.formats.tensor import Layout
 from ...hw.kernels.integer import Geometry
 from ..ir.quant import Core, QTensor
 from ._model import one_node
-from .base import Case, ImportContext, Op, Unsupported
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
 from .pool import PoolCore
 from .window import planar
 
@@ -34,7 +34,7 @@ class Mean(Op):
     onnx_types = ("ReduceMean",)
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Axes are an attribute up to opset 17, a constant input from 18."""
         shape = context.shape(node.input[0])
         rank = len(shape)
@@ -53,7 +53,7 @@ class Mean(Op):
             )
         image = planar([shape[axis] for axis in found])
         window = Geometry(*image, kernel=image)
-        return cls(window, shape[-1] if inner else shape[1], inner), [node.input[0]]
+        return one(cls(window, shape[-1] if inner else shape[1], inner), [node.input[0]])
 
     @property
     def is_core(self) -> bool:

@@ -16,7 +16,7 @@ import onnx
 from ...hw.kernels.integer import Geometry
 from ..ir.quant import Core, QTensor
 from ._model import one_node
-from .base import Case, ImportContext, Op, Unsupported
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
 from .pool import PoolCore
 from .window import image_shape, planar
 
@@ -30,7 +30,7 @@ class Pad(Op):
     onnx_types = ("Pad",)
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Constant pads of spatial axes; attributes up to opset 10, constant inputs from 11."""
         attributes = context.attributes(node)
         shape = context.shape(node.input[0])
@@ -60,7 +60,7 @@ class Pad(Op):
                 f"expected pads of at least 0 on the axes from 2 on, found {begins + ends}"
             )
         pads = (*planar(begins[2:], 0), *planar(ends[2:], 0))
-        return cls(Geometry(height, width, pads=pads)), [node.input[0]]
+        return one(cls(Geometry(height, width, pads=pads)), [node.input[0]])
 
     @property
     def is_core(self) -> bool:

@@ -22,7 +22,7 @@ from ..ir.dataflow import Folding, Stage
 from ..ir.quant import Core, QNode, QTensor
 from . import _build
 from ._model import one_node
-from .base import Case, ImportContext, Op, Unsupported
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
 from .window import image_shape, window_attributes, window_of
 
 
@@ -36,7 +36,7 @@ class Pool(Op):
     onnx_types = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Averages over padding count it, or have none."""
         attributes = context.attributes(node)
         shape = context.shape(node.input[0])
@@ -44,7 +44,7 @@ class Pool(Op):
         mode = "max" if "Max" in node.op_type else "mean"
         if node.op_type.startswith("Global"):
             window = window_of({}, shape[2:], shape[2:])
-            return cls(mode, window), [node.input[0]]
+            return one(cls(mode, window), [node.input[0]])
         if len(node.output) > 1 and node.output[1]:
             raise Unsupported("expected one output, found the indices wanted too")
         window = window_of(attributes, attributes["kernel_shape"], shape[2:])
@@ -68,7 +68,7 @@ class Pool(Op):
                     "expected no padding, or count_include_pad 1 without ceil_mode, "
                     f"found pads {list(window.pads)}"
                 )
-        return cls(mode, window), [node.input[0]]
+        return one(cls(mode, window), [node.input[0]])
 
     @property
     def is_core(self) -> bool:

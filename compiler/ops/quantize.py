@@ -15,7 +15,7 @@ import onnx
 
 from ...hw.formats.tensor import Layout
 from ...hw.numeric import QType
-from .base import Case, ImportContext, Op, Unsupported
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
 
 _TYPES = {"int8": (8, True), "uint8": (8, False), "int16": (16, True), "uint16": (16, False)}
 
@@ -52,9 +52,9 @@ class Quantize(Op):
     onnx_types = ("QuantizeLinear",)
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """One scale for the tensor; the element type is that of the output."""
-        return cls(_grid(context, node, context.dtype(node.output[0]))), [node.input[0]]
+        return one(cls(_grid(context, node, context.dtype(node.output[0]))), [node.input[0]])
 
     @property
     def grid(self) -> QType | None:
@@ -81,9 +81,9 @@ class Dequantize(Op):
     onnx_types = ("DequantizeLinear",)
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """One scale for the tensor; the element type is that of the input."""
-        return cls(_grid(context, node, context.dtype(node.input[0]))), [node.input[0]]
+        return one(cls(_grid(context, node, context.dtype(node.input[0]))), [node.input[0]])
 
     @property
     def grid(self) -> QType | None:

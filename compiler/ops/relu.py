@@ -12,7 +12,7 @@ import onnx
 
 from ...hw.numeric import Affine
 from ._model import one_node
-from .base import Case, ImportContext, Op
+from .base import Case, ImportContext, Imported, Op, one
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Relu(Op):
     onnx_types = ("Relu",)
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """No attributes."""
         del context
-        return cls(), [node.input[0]]
+        return one(cls(), [node.input[0]])
 
     @property
     def absorbable(self) -> bool:

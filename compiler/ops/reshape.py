@@ -17,7 +17,7 @@ import onnx
 from ...hw.formats.tensor import Layout
 from ...hw.numeric import Affine
 from ._model import one_node
-from .base import Case, ImportContext, Op, Unsupported
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Reshape(Op):
     )
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """The target shape is the inferred shape of the output."""
         for name in node.input[1:]:
             if name and context.const(name) is None:
@@ -55,7 +55,7 @@ class Reshape(Op):
         before, after = context.shape(node.input[0]), context.shape(node.output[0])
         if int(np.prod(before)) != int(np.prod(after)):
             raise Unsupported(f"expected {before} and {after} to hold as many elements")
-        return cls(before == after), [node.input[0]]
+        return one(cls(before == after), [node.input[0]])
 
     @property
     def is_view(self) -> bool:

@@ -19,7 +19,7 @@ import onnx
 
 from ...hw.numeric import Affine
 from ._model import one_node, weights
-from .base import Case, ImportContext, Op, Unsupported, along_channels, one_axis
+from .base import Case, ImportContext, Imported, Op, Unsupported, along_channels, one, one_axis
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Scale(Op):
         return f"Scale(shape={self.shape})"
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """One operand is constant and broadcasts to the other; statistics are constant."""
         if node.op_type == "BatchNormalization":
-            return _batch_normalization(context, node), [node.input[0]]
+            return one(_batch_normalization(context, node), [node.input[0]])
         for position, name in enumerate(node.input[::-1]):
             constant, other = context.const(name), node.input[position]
             if constant is None:
@@ -52,16 +52,16 @@ class Scale(Op):
             values = tuple(one_axis(constant).exact())
             ones, zeros = (Fraction(1),) * len(values), (Fraction(0),) * len(values)
             if node.op_type == "Mul":
-                return cls(values, zeros, constant.shape), [other]
+                return one(cls(values, zeros, constant.shape), [other])
             if node.op_type == "Sub" and position == 0:
-                return cls(ones, tuple(-v for v in values), constant.shape), [other]
+                return one(cls(ones, tuple(-v for v in values), constant.shape), [other])
             if node.op_type == "Sub":
-                return cls(tuple(-v for v in ones), values, constant.shape), [other]
+                return one(cls(tuple(-v for v in ones), values, constant.shape), [other])
             if position:
                 raise Unsupported("expected a constant divisor, found a computed one")
             if 0 in values:
                 raise Unsupported("expected divisors other than zero, found zero")
-            return cls(tuple(1 / v for v in values), zeros, constant.shape), [other]
+            return one(cls(tuple(1 / v for v in values), zeros, constant.shape), [other])
         raise Unsupported("expected a constant operand, found two computed ones")
 
     @property

@@ -12,7 +12,7 @@ import onnx
 
 from ...hw.formats.tensor import Layout
 from ._model import one_node
-from .base import Case, ImportContext, Op
+from .base import Case, ImportContext, Imported, Op, one
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Transpose(Op):
     onnx_types = ("Transpose",)
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> tuple[Op, list[str]]:
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """``perm`` reverses the axes by default."""
         rank = len(context.shape(node.input[0]))
         perm = context.attributes(node).get("perm") or list(range(rank))[::-1]
-        return cls(tuple(int(axis) for axis in perm)), [node.input[0]]
+        return one(cls(tuple(int(axis) for axis in perm)), [node.input[0]])
 
     @property
     def is_view(self) -> bool:

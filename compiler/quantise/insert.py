@@ -25,11 +25,11 @@ def grids_of(graph: Graph) -> dict[str, QType]:
     for node in graph.nodes:
         own = node.op.grid
         if own is not None:
-            grids[node.output] = own
+            grids.update(dict.fromkeys(node.outputs, own))
             if not node.op.rounds:
                 grids.setdefault(node.inputs[0], own)
         elif node.op.keeps_grid and node.inputs[0] in grids:
-            grids[node.output] = grids[node.inputs[0]]
+            grids.update(dict.fromkeys(node.outputs, grids[node.inputs[0]]))
     for name in graph.values:
         # Where all readers round alike, rounding once before them is the same: at the border, and
         # where a quantiser gave each reader a pair of its own.
@@ -45,7 +45,7 @@ def missing_grids(graph: Graph) -> list[str]:
     """Values that need a grid and have none, in order of definition."""
     covered = set(grids_of(graph))
     missing: list[str] = []
-    for name in (*graph.inputs, *(node.output for node in graph.nodes)):
+    for name in (*graph.inputs, *(made for node in graph.nodes for made in node.outputs)):
         if name in covered:
             continue
         producer = graph.producer(name)
@@ -75,11 +75,11 @@ def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
     qtypes.update({name: chosen[name] for name in graph.inputs if name in chosen})
     for node in graph.nodes:
         op = node.op.quantise_weights(weight_bits)
-        if node.output not in chosen:
-            nodes.append(replace(node, op=op))
-            continue
-        raw = f"{node.output}:real"
-        values[raw] = replace(values[node.output], name=raw)
-        nodes.append(replace(node, op=op, output=raw))
-        nodes.append(Node(f"{node.name}:grid", Quantize(chosen[node.output]), (raw,), node.output))
+        real = {name: f"{name}:real" for name in node.outputs if name in chosen}
+        values.update({raw: replace(values[name], name=raw) for name, raw in real.items()})
+        outputs = tuple(real.get(name, name) for name in node.outputs)
+        nodes.append(replace(node, op=op, outputs=outputs))
+        for index, (name, raw) in enumerate(real.items()):
+            grid = f"{node.name}:grid{index or ''}"
+            nodes.append(Node(grid, Quantize(chosen[name]), (raw,), (name,)))
     return replace(graph, nodes=tuple(nodes), values=values, qtypes=qtypes)

@@ -69,8 +69,8 @@ def find_cuts(source: Source, support: Sequence[NodeSupport]) -> Cuts:
     )
     verdicts = {verdict.name: verdict for verdict in support}
     grids = _grids(source, nodes, verdicts)
-    ops = [verdicts[node.name].op for node in nodes]
-    quantised = any(op is not None and op.grid is not None for op in ops)
+    pieces = [piece for node in nodes for piece in verdicts[node.name].pieces]
+    quantised = any(piece.op.grid is not None for piece in pieces)
     cuts = tuple(
         Cut(name, position, grids.get(name), _is_legal(source, name, grids, quantised))
         for name, position in _articulations(source, nodes)
@@ -110,34 +110,37 @@ def _grids(
     views; if it goes to two that differ, it has none.
     """
     grids: dict[str, QType] = {}
-    for node in nodes:
-        verdict = verdicts[node.name]
-        if verdict.op is None:
-            continue
-        grid = verdict.op.grid
-        if grid is None and verdict.op.keeps_grid and len(verdict.inputs) == 1:
-            grid = grids.get(verdict.inputs[0])
+    for piece in (piece for node in nodes for piece in verdicts[node.name].pieces):
+        grid = piece.op.grid
+        if grid is None and piece.op.keeps_grid and len(piece.inputs) == 1:
+            grid = grids.get(piece.inputs[0])
         if grid is not None:
-            grids[verdict.output] = grid
+            grids.update(dict.fromkeys(piece.outputs, grid))
     for node in reversed(nodes):
         for name in source.activations(node):
             value = source.values.get(name)
             if name in grids or value is None or "int" not in value.dtype:
                 continue
-            found = {_wanted(verdicts[reader.name], grids) for reader in source.consumers[name]}
+            found = {_wanted(verdicts[r.name], name, grids) for r in source.consumers[name]}
             grid = found.pop() if len(found) == 1 else None
             if grid is not None:
                 grids[name] = grid
     return grids
 
 
-def _wanted(verdict: NodeSupport, grids: Mapping[str, QType]) -> QType | None:
+def _wanted(verdict: NodeSupport, name: str, grids: Mapping[str, QType]) -> QType | None:
     """The grid that a reader of integers takes them to be on."""
-    if verdict.op is None or verdict.op.rounds:
-        return None
-    if verdict.op.grid is not None:
-        return verdict.op.grid
-    return grids.get(verdict.output) if verdict.op.keeps_grid else None
+    found: set[QType | None] = set()
+    for piece in verdict.pieces:
+        if name not in piece.inputs:
+            continue
+        if piece.op.rounds:
+            found.add(None)
+        elif piece.op.grid is not None:
+            found.add(piece.op.grid)
+        else:
+            found.update(grids.get(n) if piece.op.keeps_grid else None for n in piece.outputs)
+    return found.pop() if len(found) == 1 else None
 
 
 def _is_legal(source: Source, name: str, grids: Mapping[str, QType], quantised: bool) -> bool:

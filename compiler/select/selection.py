@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CutError
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, Value
 from ..load.source import Source
 from .cuts import Cut, Cuts, find_cuts, live_beside
 from .support import NodeSupport
@@ -238,15 +238,15 @@ def _selection(
     middle = names[start.position : end.position]
     nodes: list[Node] = []
     tensors = {start.tensor}
+    inner: dict[str, Value] = {}
     for name in middle:
-        verdict = verdicts[name]
-        assert verdict.op is not None
-        nodes.append(Node(name, verdict.op, verdict.inputs, verdict.output, (name,)))
-        tensors.update((*verdict.inputs, verdict.output))
+        nodes.extend(verdicts[name].nodes)
+        inner.update(verdicts[name].inner)
+    tensors.update(name for node in nodes for name in (*node.inputs, *node.outputs))
     graph = Graph(
         source.name,
         tuple(nodes),
-        {name: source.values[name] for name in sorted(tensors)},
+        {name: inner.get(name) or source.values[name] for name in sorted(tensors)},
         (start.tensor,),
         (end.tensor,),
         {cut.tensor: cut.qtype for cut in (start, end) if cut.qtype is not None},

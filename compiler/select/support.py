@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
+from ..ir.graph import Node, Value
 from ..load.constants import Context
 from ..load.source import Source
 from ..ops import REGISTRY
-from ..ops.base import Op, Unsupported
+from ..ops.base import Imported, Op, Piece, Unsupported
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +27,9 @@ class NodeSupport:
     supported : whether an import rule took it, or it only makes constants
     reason : why not; empty if it is supported
     constant : whether it only makes constants
-    op, inputs : the operator and its value inputs, if it was imported
-    output : the tensor that it makes (the first one)
+    pieces : the operators that it became, in order; none if it was not imported
+    inner : the values between the pieces, by name
+    inputs, outputs : the tensors of the model that it reads and makes, constants left out
     macs : multiply-accumulates of one inference; estimated from shapes where it is not supported
     """
 
@@ -36,10 +38,22 @@ class NodeSupport:
     supported: bool
     reason: str
     constant: bool
-    op: Op | None
+    pieces: tuple[Piece, ...]
+    inner: Mapping[str, Value]
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     macs: int
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The pieces as nodes of a :class:`~..ir.graph.Graph`."""
+        names = [f"{self.name}::{index}" for index in range(len(self.pieces))]
+        if len(names) == 1:
+            names = [self.name]
+        return tuple(
+            Node(name, piece.op, piece.inputs, piece.outputs, (self.name,))
+            for name, piece in zip(names, self.pieces, strict=True)
+        )
 
 
 def import_all(
@@ -54,16 +68,15 @@ def _verdict(
     source: Source, context: Context, node: onnx.NodeProto, registry: Mapping[str, type[Op]]
 ) -> NodeSupport:
     kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-    output = next((name for name in node.output if name), "")
-    if not node.domain and source.is_constant_node(node):
-        return NodeSupport(node.name, kind, True, "", True, None, (), output, 0)
-    op: Op | None = None
-    inputs: list[str] = []
+    constant = source.is_constant_node(node)
+    outputs = tuple(name for name in node.output if name)
+    if constant and not node.domain:
+        return NodeSupport(node.name, kind, True, "", True, (), {}, (), outputs, 0)
+    imported = Imported(())
     reason, macs = "", 0
     try:
-        op, inputs = _imported(source, context, node, kind, registry)
-        shapes = [context.shape(name) for name in inputs]
-        macs = op.macs(shapes, context.shape(output))
+        imported = _imported(source, context, node, kind, registry)
+        macs = _macs(context, imported)
     except Unsupported as refusal:
         reason = str(refusal)
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
@@ -71,10 +84,18 @@ def _verdict(
         # is a node that it cannot take, not the end of the listing.
         reason = f"its import rule failed: {type(error).__name__}: {error}"
     if reason:
-        op, inputs, macs = None, [], estimate_macs(source, node)
-    constant = source.is_constant_node(node)
+        imported, macs = Imported(()), estimate_macs(source, node)
     return NodeSupport(
-        node.name, kind, not reason, reason, constant, op, tuple(inputs), output, macs
+        name=node.name,
+        op_type=kind,
+        supported=not reason,
+        reason=reason,
+        constant=constant,
+        pieces=imported.pieces,
+        inner={value.name: value for value in imported.inner},
+        inputs=tuple(source.activations(node)),
+        outputs=outputs,
+        macs=macs,
     )
 
 
@@ -84,34 +105,66 @@ def _imported(
     node: onnx.NodeProto,
     kind: str,
     registry: Mapping[str, type[Op]],
-) -> tuple[Op, list[str]]:
+) -> Imported:
     rule = None if node.domain else registry.get(node.op_type)
     if rule is None:
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
-    op, inputs = rule.import_node(context, node)
-    used = [n for n in node.output if n in source.consumers or n in source.outputs]
-    if len(used) > 1:
-        raise Unsupported(f"expected one output in use, found {len(used)}: {', '.join(used)}")
-    if used and used[0] != node.output[0]:
-        raise Unsupported(f"expected the first output in use, found {used[0]!r}")
-    if op.is_core or (op.absorbable and not op.is_view):
-        _check_real(context, [*inputs, node.output[0]], op)
-    activations = source.activations(node)
-    if sorted(set(inputs)) != sorted(activations):
+    imported = rule.import_node(context, node)
+    pieces = tuple(
+        replace(piece, outputs=piece.outputs or (node.output[0],)) for piece in imported.pieces
+    )
+    imported = replace(imported, pieces=pieces)
+    _check_borders(source, node, imported)
+    for piece in pieces:
+        if piece.op.is_core or (piece.op.absorbable and not piece.op.is_view):
+            _check_real(context, imported, piece)
+    return imported
+
+
+def _check_borders(source: Source, node: onnx.NodeProto, imported: Imported) -> None:
+    """The pieces read what the node reads, and make what others read of it."""
+    made = [name for piece in imported.pieces for name in piece.outputs]
+    used = [name for name in node.output if name in source.consumers or name in source.outputs]
+    if any(name not in made for name in used):
+        expected = [name for name in node.output if name in made]
         raise Unsupported(
-            f"expected the computed inputs {', '.join(inputs)}, found {', '.join(activations)}"
+            f"expected only the output {', '.join(expected)} in use, found {', '.join(used)}"
         )
-    return op, inputs
+    inside = {value.name for value in imported.inner}
+    wrong = (inside & set(source.values)) | (set(made) - inside - set(node.output))
+    assert not wrong, f"inner values are called {sorted(wrong)}"
+    inputs = {name for piece in imported.pieces for name in piece.inputs} - inside
+    activations = source.activations(node)
+    if inputs != set(activations):
+        raise Unsupported(
+            f"expected the computed inputs {', '.join(sorted(inputs))}, "
+            f"found {', '.join(activations)}"
+        )
 
 
-def _check_real(context: Context, names: list[str], op: Op) -> None:
+def _check_real(context: Context, imported: Imported, piece: Piece) -> None:
     """Arithmetic on raw integers is not that of the reals that they mean, but for a maximum."""
-    for name in names:
-        dtype = context.dtype(name)
-        if not dtype.startswith("float") and not (op.is_core and op.keeps_grid):
+    inside = {value.name: value.dtype for value in imported.inner}
+    for name in (*piece.inputs, *piece.outputs):
+        dtype = inside.get(name) or context.dtype(name)
+        if not dtype.startswith("float") and not (piece.op.is_core and piece.op.keeps_grid):
             raise Unsupported(f"expected real numbers, found {dtype} values, {name!r}")
+
+
+def _macs(context: Context, imported: Imported) -> int:
+    """Multiply-accumulates of all pieces. Every tensor must have a shape."""
+    inside = {value.name: value.shape for value in imported.inner}
+
+    def shape(name: str) -> tuple[int, ...]:
+        return inside[name] if name in inside else context.shape(name)
+
+    total = 0
+    for piece in imported.pieces:
+        outputs = [shape(name) for name in piece.outputs]
+        total += piece.op.macs([shape(name) for name in piece.inputs], outputs[0])
+    return total
 
 
 def estimate_macs(source: Source, node: onnx.NodeProto) -> int:

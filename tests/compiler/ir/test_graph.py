@@ -21,9 +21,9 @@ VALUES = {name: Value(name, (1, 2, 3)) for name in ("x", "a", "b", "y")}
 GRAPH = Graph(
     "tiny",
     (
-        Node("first", Relu(), ("x",), "a"),
-        Node("second", Quantize(GRID), ("a",), "b"),
-        Node("third", Add(), ("b", "x"), "y"),
+        Node("first", Relu(), ("x",), ("a",)),
+        Node("second", Quantize(GRID), ("a",), ("b",)),
+        Node("third", Add(), ("b", "x"), ("y",)),
     ),
     VALUES,
     ("x",),
@@ -69,9 +69,9 @@ def test_all_violations_are_reported_together() -> None:
     broken = replace(
         GRAPH,
         nodes=(
-            Node("early", Relu(), ("y",), "b"),
-            Node("twice", Relu(), ("x",), "b"),
-            Node("lonely", Add(), ("x",), "nowhere"),
+            Node("early", Relu(), ("y",), ("b",)),
+            Node("twice", Relu(), ("x",), ("b",)),
+            Node("lonely", Add(), ("x",), ("nowhere",)),
         ),
         values={**VALUES, "b": Value("b", (1, 0))},
         outputs=("y", "b"),

@@ -106,10 +106,10 @@ def test_several_inputs_and_outputs(assembled: Assemble) -> None:
     """An output that is read inside too comes from a fork."""
     grid = QType(8, True, 0.5)
     nodes = (
-        Node("sum", Add(), ("u", "v"), "s:real"),
-        Node("sum:grid", Quantize(grid), ("s:real",), "s"),
-        Node("act", Relu(), ("s",), "r:real"),
-        Node("act:grid", Quantize(grid), ("r:real",), "r"),
+        Node("sum", Add(), ("u", "v"), ("s:real",)),
+        Node("sum:grid", Quantize(grid), ("s:real",), ("s",)),
+        Node("act", Relu(), ("s",), ("r:real",)),
+        Node("act:grid", Quantize(grid), ("r:real",), ("r",)),
     )
     values = {n: Value(n, (1, 4)) for n in ("u", "v", "s:real", "s", "r:real", "r")}
     graph = Graph("tiny", nodes, values, ("u", "v"), ("s", "r"), {"u": grid, "v": grid})
@@ -135,7 +135,7 @@ def test_several_inputs_and_outputs(assembled: Assemble) -> None:
 def test_names_become_identifiers(assembled: Assemble) -> None:
     grid = QType(8, True, 0.5)
     odd = "/model/block.1/(Ünder) score-relu;more;names_that_are_very_long_indeed"
-    node = Node(odd, Relu(), ("x",), "y")
+    node = Node(odd, Relu(), ("x",), ("y",))
     graph = Graph(
         "g", (node,), {n: Value(n, (1, 4)) for n in "xy"}, ("x",), ("y",), dict.fromkeys("xy", grid)
     )

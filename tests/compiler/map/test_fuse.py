@@ -94,7 +94,7 @@ def graph_of(*nodes: Node, shape: tuple[int, ...] = (1, 2, 3), outputs: str = "y
 
 def test_a_slice_of_views_is_copied() -> None:
     """An output must not be an input's wire: there has to be something to build."""
-    graph = fuse(graph_of(Node("only", Reshape(), ("x",), "y")))
+    graph = fuse(graph_of(Node("only", Reshape(), ("x",), ("y",))))
     assert [(node.name, node.output) for node in graph.nodes] == [("y:copy", "y:copy")]
     assert (graph.outputs, graph.results[0].name) == (("y:copy",), "y")
     node = graph.nodes[0]
@@ -104,7 +104,9 @@ def test_a_slice_of_views_is_copied() -> None:
 def test_two_outputs_may_be_one_stream() -> None:
     graph = fuse(
         graph_of(
-            Node("first", Relu(), ("x",), "y"), Node("second", Reshape(), ("y",), "z"), outputs="yz"
+            Node("first", Relu(), ("x",), ("y",)),
+            Node("second", Reshape(), ("y",), ("z",)),
+            outputs="yz",
         )
     )
     assert graph.outputs == ("y", "y")
@@ -113,9 +115,9 @@ def test_two_outputs_may_be_one_stream() -> None:
 
 def test_an_unrounded_result_has_one_reader() -> None:
     graph = graph_of(
-        Node("first", Add(), ("x", "x"), "a"),
-        Node("left", Relu(), ("a",), "y"),
-        Node("right", Relu(), ("a",), "z"),
+        Node("first", Add(), ("x", "x"), ("a",)),
+        Node("left", Relu(), ("a",), ("y",)),
+        Node("right", Relu(), ("a",), ("z",)),
         outputs="yz",
     )
     with pytest.raises(ModelError) as caught:
@@ -127,7 +129,9 @@ def test_an_unrounded_result_has_one_reader() -> None:
 
 
 def test_a_core_needs_a_grid_before_it() -> None:
-    graph = graph_of(Node("first", Add(), ("x", "x"), "a"), Node("second", Add(), ("a", "a"), "y"))
+    graph = graph_of(
+        Node("first", Add(), ("x", "x"), ("a",)), Node("second", Add(), ("a", "a"), ("y",))
+    )
     with pytest.raises(ModelError, match=r"node 'first' \(Add\(\)\): cannot be mapped"):
         fuse(graph)
 
@@ -135,8 +139,8 @@ def test_a_core_needs_a_grid_before_it() -> None:
 def test_streams_are_not_reordered() -> None:
     """A sum of a tensor and its own transpose would have to store one of them."""
     nodes = (
-        Node("turn", Transpose((0, 2, 1)), ("x",), "a"),
-        Node("sum", Add(), ("a", "x"), "y"),
+        Node("turn", Transpose((0, 2, 1)), ("x",), ("a",)),
+        Node("sum", Add(), ("a", "x"), ("y",)),
     )
     graph = graph_of(*nodes, shape=(1, 3, 3))
     with pytest.raises(ModelError) as caught:
@@ -146,10 +150,10 @@ def test_streams_are_not_reordered() -> None:
 
 
 def test_the_layout_of_an_input_is_what_its_reader_wants() -> None:
-    image = graph_of(Node("only", Relu(), ("x",), "y"), shape=(1, 2, 3, 4))
+    image = graph_of(Node("only", Relu(), ("x",), ("y",)), shape=(1, 2, 3, 4))
     assert input_layout(image, "x").same_order(Layout((2, 3, 4), (1, 2, 0)))
-    turned = Node("turn", Transpose((0, 3, 1, 2)), ("x",), "a")
+    turned = Node("turn", Transpose((0, 3, 1, 2)), ("x",), ("a",))
     values = {**image.values, "a": Value("a", (1, 4, 2, 3)), "y": Value("y", (1, 4, 2, 3))}
-    nodes = (turned, Node("only", Relu(), ("a",), "y"))
+    nodes = (turned, Node("only", Relu(), ("a",), ("y",)))
     graph = replace(image, nodes=nodes, values=values)
     assert input_layout(graph, "x").same_order(Layout.raster((1, 2, 3, 4)))

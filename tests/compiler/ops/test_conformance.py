@@ -18,7 +18,7 @@ import pytest
 from onnx import numpy_helper
 
 from midwire.compiler import pipeline
-from midwire.compiler.ir.graph import Graph, Node
+from midwire.compiler.ir.graph import Graph
 from midwire.compiler.load.source import Source
 from midwire.compiler.ops import OPERATORS, REGISTRY
 from midwire.compiler.ops._model import one_node
@@ -62,7 +62,7 @@ def constants_of(model: onnx.ModelProto) -> dict[str, Array]:
 def whole(source: Source, *_: object, **__: object) -> Plan:
     """The model as it is, with as many inputs as it has: what ``select`` does not offer yet."""
     support = import_all(source)
-    nodes = [Node(s.name, s.op, s.inputs, s.output, (s.name,)) for s in support if s.op]
+    nodes = [node for verdict in support for node in verdict.nodes]
     names = {name for node in nodes for name in (*node.inputs, node.output)}
     graph = Graph(
         source.name,
