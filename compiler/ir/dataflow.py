@@ -4,40 +4,21 @@
 
 Rules, checked by :func:`verify`:
 
-D1. Stages stand in topological order; every stage has a folding, so a dataflow cannot be undecided.
-D2. A channel joins one output port to one input port, which are alike; where the lanes of two
-    operators differ an adapter stage stands between, and a tensor with several readers goes through
-    a fork stage.
+D1. Stages stand in topological order; every stage has an implementation, so a dataflow cannot be
+    undecided.
+D2. A channel joins one output port to one input port, which are alike; where the ports of two
+    operators differ, adapter stages stand between, and a tensor with several readers goes through a
+    fork stage.
 D3. Every channel has a FIFO depth: 0 means wires only, None that ``balance`` has yet to choose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from amaranth.lib import wiring
-
 from ...hw.formats.tensor import TensorSpec
-from ...hw.timing.components import Edge, Schedule
-
-
-@dataclass(frozen=True, order=True)
-class Folding:
-    """Parallelism of a stage: ``pe`` lanes out, ``simd`` lanes in."""
-
-    pe: int
-    simd: int
-
-
-@dataclass(frozen=True)
-class Port:
-    """One end of a stream: elements of ``bits``, ``lanes`` a beat, ``beats`` a tensor."""
-
-    bits: int
-    signed: bool
-    lanes: int
-    beats: int
+from ...hw.kernels.base import Implementation, StreamPort
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,31 +28,15 @@ class Stage:
     Attributes
     ----------
     name : unique, a Verilog identifier
-    inputs, outputs : its ports, named ``i0, i1, ...`` and ``o0, o1, ...`` here
-    build : makes the Amaranth component
-    timing : adds the component's timing process to a schedule, for its input and output edges
-    input_names, output_names : the component's own names of its ports (``"o.1"``: entry 1 of an
-        array)
+    built : what it is
     images : memory images, file name to text
-    folding, cycles : decided parallelism, and the busy cycles of an inference
     node : name of the integer node that it computes, None for forks and adapters
-    products : operand widths of each multiplier, for the cost estimate
-    memories : (width, depth) of each memory, for the cost estimate
     """
 
     name: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    build: Callable[[], wiring.Component]
-    timing: Callable[[Schedule, Sequence[Edge], Sequence[Edge]], None]
-    input_names: tuple[str, ...] = ("i",)
-    output_names: tuple[str, ...] = ("o",)
+    built: Implementation
     images: Mapping[str, str] = field(default_factory=dict)
-    folding: Folding | None = None
-    cycles: int = 0
     node: str | None = None
-    products: tuple[tuple[int, int], ...] = ()
-    memories: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +45,7 @@ class Channel:
 
     source: tuple[str, int]
     sink: tuple[str, int]
-    port: Port
+    port: StreamPort
     depth: int | None = 0
 
 
@@ -103,8 +68,8 @@ def print_dataflow(flow: Dataflow) -> str:
     """Stable text form: a line a stage, a line a channel."""
     lines = [f"dataflow {flow.name}"]
     for stage in flow.stages:
-        fold = f" pe={stage.folding.pe} simd={stage.folding.simd}" if stage.folding else ""
-        lines.append(f"  stage {stage.name}{fold} cycles={stage.cycles}")
+        fold = " pe={} simd={}".format(*stage.built.parallelism) if stage.node else ""
+        lines.append(f"  stage {stage.name}{fold} cycles={stage.built.cycles}")
     for channel in flow.channels:
         source = "{}.{}".format(*channel.source)
         sink = "{}.{}".format(*channel.sink)
@@ -134,16 +99,16 @@ def verify(flow: Dataflow) -> list[str]:
             (*channel.source, "outputs"),
             (*channel.sink, "inputs"),
         ):
-            own = getattr(flow.stage(name), ports) if name else ()
+            own = getattr(flow.stage(name).built, ports) if name else ()
             if name and (index >= len(own) or own[index] != channel.port):
                 wrong.append(f"D2: port {index} of {name!r} differs from its channel")
         if channel.depth is not None and channel.depth < 0:
             wrong.append(f"D3: depth {channel.depth} after {channel.source[0]!r}")
     for stage in flow.stages:
-        for index in range(len(stage.inputs)):
+        for index in range(len(stage.built.inputs)):
             if (stage.name, index) not in driven:
                 wrong.append(f"D2: input {index} of {stage.name!r} is not connected")
-        for index in range(len(stage.outputs)):
+        for index in range(len(stage.built.outputs)):
             if (stage.name, index) not in read:
                 wrong.append(f"D2: output {index} of {stage.name!r} is not connected")
     return wrong

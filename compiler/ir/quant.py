@@ -5,25 +5,22 @@
 Rules, checked by :func:`verify`:
 
 Q1. Nodes stand in topological order; every tensor is defined once, before it is used.
-Q2. A node is a core, which makes exact integer accumulators, and a requantiser that is proven exact
-    (N4) for the range of those accumulators and the type of the output.
+Q2. A node is a kernel, which makes exact integer accumulators, and for each of its outputs a
+    finisher that is proven exact (N4) for the range of those accumulators and the type of the
+    output.
 Q3. Every tensor has a type and a stream layout; views are gone.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
-
-import numpy as np
 
 from ...hw.formats.bundle import Step
 from ...hw.formats.tensor import AnyArray, Layout
-from ...hw.numeric import Affine, QType, Requantiser, bits_for
-from .dataflow import Folding, Stage
+from ...hw.kernels.program import describe
+from ...hw.kernels.reference import Operation
+from ...hw.numeric import IntType, QType
 
 
 @dataclass(frozen=True)
@@ -36,70 +33,17 @@ class QTensor:
     layout: Layout
 
 
-class Core(ABC):
-    """The integer part of an operator, and the hardware that computes it.
-
-    Attributes
-    ----------
-    kernel : name of the numpy kernel in :mod:`midwire.hw.kernels.integer`
-    attributes : the kernel's parameters, JSON values
-    arrays : the kernel's parameters, integer arrays
-    functions : for each channel, the real number that its accumulators stand for
-    ranges : for each channel and term, the closed range of the accumulator
-    channel_axis : axis of the ONNX output along which channels lie
-    adjustable : whether slopes of ``functions`` were chosen by midwire, so that others as close to
-        the model would do as well
-    """
-
-    kernel: str
-    attributes: Mapping[str, Any]
-    arrays: Mapping[str, AnyArray]
-    functions: Sequence[Affine]
-    ranges: Sequence[Sequence[tuple[int, int]]]
-    channel_axis: int
-    adjustable: bool = False
-    macs: int = 0
-
-    @property
-    def channels(self) -> int:
-        """Number of output channels."""
-        return len(self.functions)
-
-    @cached_property
-    def acc_range(self) -> tuple[int, int]:
-        """Range over all channels and terms."""
-        lows = [lo for channel in self.ranges for lo, _ in channel]
-        highs = [hi for channel in self.ranges for _, hi in channel]
-        return min(lows), max(highs)
-
-    @property
-    def acc_bits(self) -> tuple[int, bool]:
-        """Narrowest accumulator: (bits, signed)."""
-        return bits_for(*self.acc_range)
-
-    @abstractmethod
-    def foldings(self) -> list[Folding]:
-        """Every folding that the hardware can have, in any order."""
-
-    @abstractmethod
-    def cycles(self, folding: Folding) -> int:
-        """Cycles that one inference keeps the hardware busy."""
-
-    @abstractmethod
-    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
-        """The hardware of a node with results of type ``out``, under a Verilog identifier."""
-
-
 @dataclass(frozen=True, eq=False)
-class QNode:
-    """A core and its requantiser. ``sources`` names the ONNX nodes that it stands for."""
+class QNode(Operation):
+    """An operation. ``sources`` names the ONNX nodes that it stands for."""
 
-    name: str
-    core: Core
-    requantiser: Requantiser
-    inputs: tuple[str, ...]
-    output: str
     sources: tuple[str, ...] = ()
+
+    @property
+    def accumulator(self) -> IntType:
+        """The narrowest type of all accumulators of the first output."""
+        spans = [span for channel in self.kernel.ranges[0] for span in channel]
+        return IntType.holding(min(lo for lo, _ in spans), max(hi for _, hi in spans))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,48 +71,35 @@ class QGraph:
         ]
 
 
-def steps_of(graph: QGraph) -> tuple[tuple[Step, ...], dict[str, AnyArray]]:
+def program_of(graph: QGraph) -> tuple[tuple[Step, ...], dict[str, AnyArray]]:
     """The program of a bundle: one step a node, and the arrays that they name."""
-    steps: list[Step] = []
     arrays: dict[str, AnyArray] = {}
-    for index, node in enumerate(graph.nodes):
-        requantiser = node.requantiser
-        own: dict[str, AnyArray] = dict(node.core.arrays)
-        own["requant_multiplier"] = requantiser.multiplier
-        own["requant_offset"] = requantiser.offset
-        own["requant_lo"] = requantiser.lo
-        own["requant_hi"] = requantiser.hi
-        keys = {name: f"{index}.{name}" for name in own}
-        arrays.update({keys[name]: _narrow(array) for name, array in own.items()})
-        attributes = {
-            **node.core.attributes,
-            "requant_shift": requantiser.shift,
-            "requant_tie": requantiser.tie,
-            "requant_parity": requantiser.parity,
-        }
-        steps.append(Step(node.name, node.core.kernel, node.inputs, node.output, attributes, keys))
-    return tuple(steps), arrays
-
-
-def _narrow(array: AnyArray) -> AnyArray:
-    """The smallest standard integer type that holds an array."""
-    for dtype in (np.int8, np.int16, np.int32):
-        info = np.iinfo(dtype)
-        if array.size == 0 or (array.min() >= info.min and array.max() <= info.max):
-            return array.astype(dtype)
-    return array.astype(np.int64)
+    steps = tuple(
+        Step(
+            node.name,
+            describe(node.kernel, f"{index}", arrays),
+            tuple(
+                describe(finisher, f"{index}.finish{k}", arrays)
+                for k, finisher in enumerate(node.finishers)
+            ),
+            node.inputs,
+            node.outputs,
+        )
+        for index, node in enumerate(graph.nodes)
+    )
+    return steps, arrays
 
 
 def print_qgraph(graph: QGraph) -> str:
     """Stable text form: a line a node."""
     lines = [f"qgraph {graph.name}({', '.join(_show(graph, t) for t in graph.inputs)})"]
     for node in graph.nodes:
-        bits, signed = node.core.acc_bits
-        attributes = ", ".join(f"{k}={v}" for k, v in sorted(node.core.attributes.items()))
+        made = ", ".join(_show(graph, name) for name in node.outputs)
+        finished = ", ".join(finisher.kind for finisher in node.finishers)
+        acc = node.accumulator
         lines.append(
-            f"  {_show(graph, node.output)} = {node.core.kernel}[{attributes}]"
-            f"({', '.join(node.inputs)}) acc {'i' if signed else 'u'}{bits}"
-            f" >> {node.requantiser.shift}"
+            f"  {made} = {node.kernel.name}({', '.join(node.inputs)})"
+            f" acc {'i' if acc.signed else 'u'}{acc.bits} {finished}"
         )
     lines.append(f"  return {', '.join(graph.outputs)}")
     return "\n".join(lines) + "\n"
@@ -189,19 +120,34 @@ def verify(graph: QGraph) -> list[str]:
         for name in node.inputs:
             if name not in known:
                 wrong.append(f"Q1: node {node.name!r} reads {name!r} before it is defined")
-        if node.output in known:
-            wrong.append(f"Q1: {node.output!r} is defined twice, the second time by {node.name!r}")
-        known.add(node.output)
-        if node.requantiser.channels != node.core.channels:
-            wrong.append(
-                f"Q2: node {node.name!r} requantises {node.requantiser.channels} channels, "
-                f"its core has {node.core.channels}"
-            )
-        if node.output in graph.tensors:
-            qtype = graph.tensors[node.output].qtype
-            lo, hi = int(node.requantiser.lo.min()), int(node.requantiser.hi.max())
-            if lo < qtype.lo or hi > qtype.hi:
-                wrong.append(f"Q2: node {node.name!r} gives {lo}..{hi}, its output is {qtype}")
+        for name in node.outputs:
+            if name in known:
+                wrong.append(f"Q1: {name!r} is defined twice, the second time by {node.name!r}")
+            known.add(name)
+        wrong.extend(_finishing(graph, node))
     wrong.extend(f"Q3: {name!r} has no type" for name in sorted(known) if name not in graph.tensors)
     wrong.extend(f"Q1: output {t!r} is not defined" for t in graph.outputs if t not in known)
+    return wrong
+
+
+def _finishing(graph: QGraph, node: QNode) -> list[str]:
+    """Violations of Q2 by the finishers of a node."""
+    ranges = node.kernel.ranges
+    if not len(node.outputs) == len(node.finishers) == len(ranges):
+        return [
+            f"Q2: node {node.name!r} has {len(node.outputs)} outputs and {len(node.finishers)} "
+            f"finishers, its kernel gives {len(ranges)}"
+        ]
+    wrong: list[str] = []
+    for name, finisher, channels in zip(node.outputs, node.finishers, ranges, strict=True):
+        if finisher.channels != len(channels):
+            wrong.append(
+                f"Q2: node {node.name!r} finishes {finisher.channels} channels of {name!r}, "
+                f"its kernel gives {len(channels)}"
+            )
+        if name in graph.tensors:
+            qtype = graph.tensors[name].qtype
+            lo, hi = finisher.span
+            if lo < qtype.lo or hi > qtype.hi:
+                wrong.append(f"Q2: node {node.name!r} gives {lo}..{hi}, {name!r} is {qtype}")
     return wrong

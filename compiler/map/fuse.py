@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From real operators to integer nodes: every core takes what follows it up to the next grid.
+"""From real operators to integer nodes: every kernel takes what follows it up to the next grid.
 
-Views vanish into layouts; bias, activation and rounding go into the core's requantiser, which is
-proven equal to their exact composition (N4).
+Views vanish into layouts; bias, activation and rounding are composed with the meaning of the
+kernel's accumulators, and a finisher is found that is proven equal to the whole (N4).
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from ...hw.finish.choose import finish
+from ...hw.finish.direct import Direct
+from ...hw.finish.fit import RequantiseError
 from ...hw.formats.tensor import Layout
-from ...hw.numeric import Affine, QType, Requantiser
-from ...hw.numeric.fit import RequantiseError, eased, fit_requantiser
+from ...hw.kernels.base import Kernel
+from ...hw.numeric import Function, QType
 from ..errors import ModelError
 from ..ir.graph import Graph, Node
-from ..ir.quant import Core, QGraph, QNode, QTensor
-from ..ops.add import ScaleCore
+from ..ir.lowered import Call, Inner, Meaning, OutputSpec
+from ..ir.quant import QGraph, QNode, QTensor
+from ..ops._elementwise import elementwise
 from ..ops.base import Unsupported
-from ..quantise.grids import DYADIC_ABOVE
 from ..quantise.insert import grids_of
 
 
@@ -27,7 +30,7 @@ from ..quantise.insert import grids_of
 class _State:
     """``streams`` describes each value on a grid by the integer tensor that carries it.
 
-    Without ``prove``, nodes are checked and not made: no requantiser is fitted.
+    Without ``prove``, nodes are checked and not made: no finisher is sought.
     """
 
     graph: Graph
@@ -105,16 +108,20 @@ def input_layout(graph: Graph, name: str) -> Layout:
             output = graph.values[node.output].shape
             layout = node.op.view_back(input_layout(graph, node.output), shape, output)
         else:
-            layout = node.op.wanted_layout(shape) if node.op.is_core else None
-            if layout is None and graph.values[node.output].shape == shape:
-                layout = input_layout(graph, node.output)
+            layout = None
+            if node.op.is_core:
+                shapes = [graph.values[each].shape for each in node.inputs]
+                layout = node.op.wanted_layout(shapes, node.inputs.index(name))
+            same = [out for out in node.outputs if graph.values[out].shape == shape]
+            if layout is None and same:
+                layout = input_layout(graph, same[0])
         if layout is not None:
             return layout
     return Layout.channels_last(shape)
 
 
 def _lower(state: _State, node: Node) -> None:
-    """Rename a view; turn a core, or a lone absorbed operator, into an integer node."""
+    """Rename a view; turn a core, or a lone absorbed operator, into integer nodes."""
     source = state.streams[node.inputs[0]]
     if node.op.is_view or (node.op.rounds and state.grids[node.output] == source.qtype):
         shape, output = state.shape(node.inputs[0]), state.shape(node.output)
@@ -123,93 +130,139 @@ def _lower(state: _State, node: Node) -> None:
             raise Unsupported(f"expected a stream that it leaves in order, found {source.layout}")
         state.streams[node.output] = replace(source, shape=output, layout=layout)
     elif node.op.is_core:
-        inputs = [_wanted(state, node, name) for name in node.inputs]
-        core = node.op.lower(inputs, state.shape(node.output))
-        layout = node.op.output_layout(inputs, state.shape(node.output))
-        chain, functions, value = _follow(state, core, [node], core.functions, node.output)
-        _emit(state, core, chain, functions, [x.name for x in inputs], value, layout)
+        inputs = _wanted(node, [state.streams[name] for name in node.inputs])
+        outputs = [OutputSpec(state.shape(v), state.grids.get(v)) for v in node.outputs]
+        _emit(state, node, node.op.lower(inputs, outputs), inputs)
     else:
-        core = ScaleCore(source)
-        functions = _absorb(state, node, core.functions, core)
-        chain, functions, value = _follow(state, core, [node], functions, node.output)
-        _emit(state, core, chain, functions, [source.name], value, source.layout)
+        (call,) = elementwise([source])
+        (meaning,) = call.results
+        assert isinstance(meaning, Meaning)
+        own = _Chain([node], meaning.functions, node.output)
+        own.functions = _absorb(state, node, own.functions, meaning)
+        _emit(state, node, (call,), [source], started=own)
 
 
-def _wanted(state: _State, node: Node, name: str) -> QTensor:
-    """An input, in the order that the node's hardware wants."""
-    tensor = state.streams[name]
-    wanted = node.op.wanted_layout(tensor.shape)
-    if wanted is None:
-        return tensor
-    if not tensor.layout.same_order(wanted):
-        raise Unsupported(f"expected its input streamed as {wanted}, found {tensor.layout}")
-    return replace(tensor, layout=wanted)
+def _wanted(node: Node, inputs: Sequence[QTensor]) -> list[QTensor]:
+    """The inputs, in the orders that the node's hardware wants."""
+    found = []
+    for tensor, wanted in zip(inputs, node.op.wanted_layouts(inputs), strict=True):
+        if wanted is None:
+            found.append(tensor)
+        elif tensor.layout.same_order(wanted):
+            found.append(replace(tensor, layout=wanted))
+        else:
+            raise Unsupported(f"expected its input streamed as {wanted}, found {tensor.layout}")
+    return found
 
 
-def _follow(
-    state: _State, core: Core, chain: list[Node], functions: Sequence[Affine], value: str
-) -> tuple[list[Node], Sequence[Affine], str]:
-    """Take operators into the requantiser until the value lies on a grid."""
-    while value not in state.grids:
-        readers = state.graph.consumers(value)
+@dataclass
+class _Chain:
+    """The operators that one output of a kernel takes, the functions so far, and the value."""
+
+    nodes: list[Node]
+    functions: Sequence[Function]
+    value: str
+
+
+def _follow(state: _State, chain: _Chain, meaning: Meaning) -> _Chain:
+    """Take operators into the finisher until the value lies on a grid."""
+    while chain.value not in state.grids:
+        readers = state.graph.consumers(chain.value)
         if len(readers) != 1:
             raise Unsupported(
                 f"expected its unrounded result to have one reader, found {len(readers)}"
             )
-        follower = readers[0]
-        functions = _absorb(state, follower, functions, core)
-        chain.append(follower)
+        (follower,) = readers
+        chain.functions = _absorb(state, follower, chain.functions, meaning)
+        chain.nodes.append(follower)
         state.absorbed.add(follower.name)
-        value = follower.output
-    return chain, functions, value
+        chain.value = follower.output
+    return chain
 
 
-def _absorb(state: _State, node: Node, functions: Sequence[Affine], core: Core) -> Sequence[Affine]:
+def _absorb(
+    state: _State, node: Node, functions: Sequence[Function], meaning: Meaning
+) -> Sequence[Function]:
     if node.op.rounds:
         return functions
     if not node.op.absorbable:
         raise Unsupported(f"expected a quantised input for {node.op!r}, found an unrounded one")
-    if len(functions) == 1 and core.channels == 1:
+    if len(functions) == 1:
         return node.op.absorb(functions, (1,), 0)
-    return node.op.absorb(functions, state.shape(node.output), core.channel_axis)
+    return node.op.absorb(functions, state.shape(node.output), meaning.channel_axis)
 
 
 def _emit(
     state: _State,
-    core: Core,
-    chain: Sequence[Node],
-    functions: Sequence[Affine],
-    inputs: Sequence[str],
-    value: str,
-    layout: Layout,
+    node: Node,
+    calls: Sequence[Call],
+    inputs: Sequence[QTensor],
+    started: _Chain | None = None,
 ) -> None:
-    state.define(value, layout)
-    if not state.prove:
-        return
-    requantiser = _fitted(core, functions, state.grids[value])
-    sources = tuple(source for node in chain for source in node.sources)
-    state.nodes.append(QNode(chain[0].name, core, requantiser, tuple(inputs), value, sources))
+    """Integer nodes for the kernels of an operator (rules L1 to L3)."""
+    names = [tensor.name for tensor in inputs]
+    values = iter(node.outputs)
+    for call in calls:
+        made: list[str] = []
+        finishing: list[tuple[QTensor, Meaning | None, Sequence[Function]]] = []
+        taken = [node]
+        for result in call.results:
+            if isinstance(result, Inner):
+                name = f"{node.name}:{len(names) + len(made)}"
+                tensor = QTensor(name, result.shape, result.qtype, result.layout)
+                state.tensors[name] = tensor
+                finishing.append((tensor, None, ()))
+            else:
+                chain = started or _Chain([node], result.functions, next(values))
+                chain = _follow(state, chain, result)
+                state.define(chain.value, result.layout)
+                taken += chain.nodes[1:]
+                finishing.append((state.tensors[chain.value], result, chain.functions))
+            made.append(finishing[-1][0].name)
+        if state.prove:
+            own = tuple(names[k] for k in call.inputs)
+            state.nodes.append(_node(state, node, taken, call, own, finishing))
+        names += made
 
 
-def _fitted(core: Core, functions: Sequence[Affine], out: QType) -> Requantiser:
-    """An exact requantiser; where the slopes are ours to choose, of slopes that have one.
-
-    On wide grids they hardly ever have one by themselves, and the search is long.
-    """
-    if not (core.adjustable and out.bits > DYADIC_ABOVE):
-        try:
-            return fit_requantiser(functions, core.ranges, out)
-        except RequantiseError:
-            if not core.adjustable:
-                raise
-    return fit_requantiser(eased(functions, core.ranges, out), core.ranges, out)
+def _node(
+    state: _State,
+    node: Node,
+    taken: Sequence[Node],
+    call: Call,
+    inputs: tuple[str, ...],
+    finishing: Sequence[tuple[QTensor, Meaning | None, Sequence[Function]]],
+) -> QNode:
+    """One integer node, its finishers proven."""
+    kernel: Kernel = call.kernel
+    if len(finishing) == 1 and len(set(finishing[0][2])) == 1:
+        kernel = kernel.uniform()
+    finishers = []
+    for (tensor, meaning, functions), ranges in zip(finishing, kernel.ranges, strict=True):
+        if meaning is None:
+            finishers.append(Direct(len(ranges), tensor.qtype.lo, tensor.qtype.hi))
+        else:
+            own = functions if len(functions) == len(ranges) else functions[:1]
+            finishers.append(
+                finish(own, ranges, tensor.qtype, adjustable=meaning.adjustable)
+            )
+    names = {n.name for n in state.nodes}
+    return QNode(
+        node.name if node.name not in names else f"{node.name}:{len(names)}",
+        kernel,
+        tuple(finishers),
+        inputs,
+        tuple(tensor.name for tensor, _, _ in finishing),
+        tuple(source for each in taken for source in each.sources),
+    )
 
 
 def _copy(state: _State, name: str) -> None:
     """Hardware for an output that is an input under another name: a slice of views only."""
     source = state.streams[name]
-    core = ScaleCore(source)
-    requantiser = fit_requantiser(list(core.functions), core.ranges, source.qtype)
+    (call,) = elementwise([source])
+    kernel = call.kernel.uniform()
     copied = replace(source, name=f"{name}:copy")
     state.tensors[copied.name] = state.streams[name] = copied
-    state.nodes.append(QNode(f"{name}:copy", core, requantiser, (source.name,), copied.name))
+    same = Direct(len(kernel.ranges[0]), source.qtype.lo, source.qtype.hi)
+    state.nodes.append(QNode(copied.name, kernel, (same,), (source.name,), (copied.name,)))

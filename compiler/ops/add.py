@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
-import numpy as np
 import onnx
 
-from ...hw.datapath import eltwise as hardware
 from ...hw.formats.tensor import Layout
-from ...hw.numeric import Affine, QType
-from ..ir.dataflow import Folding, Stage
-from ..ir.quant import Core, QNode, QTensor
-from . import _build
+from ...hw.numeric import Function
+from ..ir.lowered import Call, OutputSpec
+from ..ir.quant import QTensor
+from ._elementwise import elementwise
 from ._model import one_node, weights
 from .base import (
     Case,
@@ -83,8 +80,8 @@ class Add(Op):
         return self.constant is not None
 
     def absorb(
-        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
-    ) -> list[Affine]:
+        self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
+    ) -> list[Function]:
         """Add each channel's constant."""
         assert self.constant is not None
         values = along_channels(
@@ -92,22 +89,17 @@ class Add(Op):
         )
         return [f.plus(value) for f, value in zip(functions, values, strict=True)]
 
-    def wanted_layout(self, shape: tuple[int, ...]) -> Layout | None:
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """Any order, if both have it."""
+        del shapes, index
         return None
 
-    def output_layout(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Layout:
-        """That of the inputs."""
-        del output
-        return inputs[0].layout
-
-    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+    def lower(
+        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
+    ) -> tuple[Call, ...]:
         """See the module's docstring."""
-        del output
-        a, b = inputs
-        if not a.layout.same_order(b.layout):
-            raise Unsupported(f"expected two streams of one order, found {a.layout} and {b.layout}")
-        return AddCore(a, b)
+        del outputs
+        return elementwise(inputs)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -115,125 +107,3 @@ class Add(Op):
         shape = (1, 4, 3, 5)
         yield Case("add", one_node("Add", [shape, shape], shape))
         yield Case("add_constant", one_node("Add", [shape], shape, {1: weights(1, 4, 1, 1)}))
-
-
-def _inner_axis(x: QTensor) -> tuple[int, int]:
-    """The axis along which the stream's innermost elements lie, and its length.
-
-    An axis of one element where there is none, as in the stream of a flattened image: then all
-    elements are requantised alike.
-    """
-    depth = x.layout.stream_shape[-1]
-    turns = np.arange(int(np.prod(x.shape))) % depth
-    for axis, size in enumerate(x.shape):
-        along = np.arange(size).reshape([-1 if i == axis else 1 for i in range(len(x.shape))])
-        if size == depth and np.array_equal(
-            x.layout.to_stream(np.broadcast_to(along, x.shape)), turns
-        ):
-            return axis, size
-    return 0, 1
-
-
-class AddCore(Core):
-    """Two-term requantisation of two streams in the same order; channels as in ScaleCore."""
-
-    kernel = "add"
-
-    def __init__(self, a: QTensor, b: QTensor) -> None:
-        self.types = (a.qtype, b.qtype)
-        self.elements = int(np.prod(a.shape))
-        self.depth = a.layout.stream_shape[-1]
-        self.attributes = {}
-        self.arrays = {}
-        offset = -a.qtype.step * a.qtype.zero_point - b.qtype.step * b.qtype.zero_point
-        self.channel_axis, count = _inner_axis(a)
-        self.functions = (Affine((a.qtype.step, b.qtype.step), offset),) * count
-        self.ranges = (((a.qtype.lo, a.qtype.hi), (b.qtype.lo, b.qtype.hi)),) * count
-
-    def foldings(self) -> list[Folding]:
-        """Any number of lanes that divides the innermost axis."""
-        return [Folding(n, n) for n in _build.divisors(self.depth)]
-
-    def cycles(self, folding: Folding) -> int:
-        """One beat a cycle."""
-        return self.elements // folding.pe
-
-    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
-        """Two operands, one requantiser a lane."""
-        a, b = self.types
-
-        @cache
-        def component() -> hardware.EltwiseAdd:
-            return hardware.EltwiseAdd(
-                name,
-                lanes=folding.pe,
-                a=_build.shape_of(a),
-                b=_build.shape_of(b),
-                out=_build.shape_of(out),
-                requantiser=_build.narrowed(node.requantiser, folding.pe),
-            )
-
-        return _build.make_stage(
-            name,
-            node.name,
-            component,
-            inputs=[_build.port(t, folding.pe, self.elements) for t in self.types],
-            output=_build.port(out, folding.pe, self.elements),
-            folding=folding,
-            cycles=self.cycles(folding),
-            images=component().files,
-            input_names=("a", "b"),
-        )
-
-
-class ScaleCore(Core):
-    """One-term requantisation of a stream: an absorbed operator that has no producer to go into.
-
-    Channels lie along the innermost stream axis where that is an axis of the tensor; in a stream of
-    another order (a flattened image) all elements are one channel.
-    """
-
-    kernel = "scale"
-
-    def __init__(self, x: QTensor) -> None:
-        self.x = x.qtype
-        self.elements = int(np.prod(x.shape))
-        self.depth = x.layout.stream_shape[-1]
-        self.attributes = {}
-        self.arrays = {}
-        step = x.qtype.step
-        self.channel_axis, count = _inner_axis(x)
-        self.functions = (Affine((step,), -step * x.qtype.zero_point),) * count
-        self.ranges = (((x.qtype.lo, x.qtype.hi),),) * count
-
-    def foldings(self) -> list[Folding]:
-        """Any number of lanes that divides the innermost axis."""
-        return [Folding(n, n) for n in _build.divisors(self.depth)]
-
-    def cycles(self, folding: Folding) -> int:
-        """One beat a cycle."""
-        return self.elements // folding.pe
-
-    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
-        """One requantiser a lane."""
-
-        @cache
-        def component() -> hardware.EltwiseScale:
-            return hardware.EltwiseScale(
-                name,
-                lanes=folding.pe,
-                x=_build.shape_of(self.x),
-                out=_build.shape_of(out),
-                requantiser=_build.narrowed(node.requantiser, folding.pe),
-            )
-
-        return _build.make_stage(
-            name,
-            node.name,
-            component,
-            inputs=[_build.port(self.x, folding.simd, self.elements)],
-            output=_build.port(out, folding.pe, self.elements),
-            folding=folding,
-            cycles=self.cycles(folding),
-            images=component().files,
-        )

@@ -29,11 +29,13 @@ import numpy.typing as npt
 import onnx
 
 from ...hw.formats.tensor import AnyArray, Layout
-from ...hw.numeric import Affine, IntArray, QType
+from ...hw.numeric import Function, IntArray, QType
 from ..ir.graph import Value
 
+from ..ir.lowered import Call, OutputSpec
+
 if TYPE_CHECKING:
-    from ..ir.quant import Core, QTensor
+    from ..ir.quant import QTensor
 
 
 class Unsupported(Exception):
@@ -237,9 +239,17 @@ class Op:
         """Whether :meth:`absorb` may succeed: a monotone function of each channel by itself."""
         return False
 
+    @property
+    def affine(self) -> bool:
+        """Whether :meth:`absorb` only scales, shifts and clamps. Others are absorbed where the model
+        itself has no grid before them; where midwire places the grids, it places one there, so that
+        a small table computes them.
+        """
+        return True
+
     def absorb(
-        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
-    ) -> list[Affine]:
+        self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
+    ) -> list[Function]:
         """The functions, one for each channel along ``axis`` of ``shape``, followed by this
         operator.
 
@@ -258,17 +268,21 @@ class Op:
         del bits
         return self
 
-    def wanted_layout(self, shape: tuple[int, ...]) -> Layout | None:
-        """Layout that the hardware wants of its inputs, None if any will do."""
-        return Layout.channels_last(shape)
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
+        """Layout that the hardware wants of an input, None if any will do."""
+        return Layout.channels_last(shapes[index])
 
-    def output_layout(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Layout:
-        """Order in which the core streams its output."""
-        del inputs
-        return Layout.channels_last(output)
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """The same for all inputs, which are known by now."""
+        shapes = [tensor.shape for tensor in inputs]
+        return [self.wanted_layout(shapes, index) for index in range(len(inputs))]
 
-    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
-        """The integer core, for inputs on the given grids; raise Unsupported if there is none."""
+    def lower(
+        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
+    ) -> tuple[Call, ...]:
+        """The kernels that compute it, for inputs on the given grids; raise Unsupported if there
+        are none. See :mod:`~..ir.lowered` for the rules.
+        """
         raise NotImplementedError
 
     @property

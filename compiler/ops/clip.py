@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from ...hw.numeric import Affine
+from ...hw.numeric import Function
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
 
@@ -58,8 +58,8 @@ class Clip(Op):
         return True
 
     def absorb(
-        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
-    ) -> list[Affine]:
+        self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
+    ) -> list[Function]:
         """Clamp at both bounds."""
         del shape, axis
         return [f.clamped(self.low, self.high) for f in functions]

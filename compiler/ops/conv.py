@@ -13,22 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 import numpy as np
 import onnx
 
-from ...hw.datapath import conv as hardware
-from ...hw.kernels.integer import Geometry
-from ...hw.numeric import Affine, IntArray, QType
-from ..ir.dataflow import Folding, Stage
-from ..ir.quant import Core, QNode, QTensor
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.conv import ConvKernel
+from ...hw.kernels.geometry import Geometry
+from ...hw.numeric import Affine, Function, IntArray, QType
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
 from ..quantise.grids import DYADIC_ABOVE
-from . import _build
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
-from .window import image_shape, window_attributes, window_of
+from .window import image_shape, window_of
 
 
 def per_channel_grid(values: np.ndarray, bits: int) -> Const:
@@ -161,24 +160,25 @@ class Conv(Op):
             return self
         return replace(self, weight=per_channel_grid(self.weight.values, bits))
 
-    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+    def lower(
+        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
+    ) -> tuple[Call, ...]:
         """See the module's docstring."""
-        del output
-        (x,) = inputs
+        (x,), (output,) = inputs, outputs
         weight = centred(self.weight).transpose(0, 2, 3, 1)
         scales = channel_scales(self.weight, weight.shape[0])
         bias = self.bias.exact() if self.bias else [Fraction(0)] * weight.shape[0]
-        return ConvCore(
+        kernel = ConvKernel(
             self.window,
             image_shape(x.shape)[2],
-            x.qtype,
+            x.qtype.integers,
             weight,
-            scales,
-            bias,
             self.group > 1,
-            1,
-            self.weight.chosen,
+            x.qtype.zero_point,
         )
+        functions = convolution(kernel, x.qtype, scales, bias)
+        layout = Layout.channels_last(output.shape)
+        return single(kernel, Meaning(functions, 1, layout, self.weight.chosen))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -208,129 +208,15 @@ class Conv(Op):
         yield Case("conv_1d", line)
 
 
-class ConvCore(Core):
-    """Dense or depthwise convolution of a channels-last image; matrix products are images of 1 x 1.
-
-    Parameters
-    ----------
-    window : the sliding window and the input's height and width
-    channels_in : channels of the input
-    weight : int64 (O, kh, kw, I); I is 1 for depthwise
-    scales, bias : real, one an output channel
-    adjustable : whether midwire chose the scales
-    """
-
-    kernel = "conv"
-
-    def __init__(
-        self,
-        window: Geometry,
-        channels_in: int,
-        x: QType,
-        weight: IntArray,
-        scales: Sequence[Fraction],
-        bias: Sequence[Fraction],
-        depthwise: bool,
-        channel_axis: int,
-        adjustable: bool,
-    ) -> None:
-        self.adjustable = adjustable
-        self.image = (window.height, window.width, channels_in)
-        self.window = window
-        self.x = x
-        self.depthwise = depthwise
-        self.channel_axis = channel_axis
-        self.weight = weight
-        self.attributes = {
-            **window_attributes(window, channels_in),
-            "depthwise": depthwise,
-            "pad_value": x.zero_point,
-        }
-        self.arrays = {"weight": weight}
-        flat = weight.reshape(weight.shape[0], -1)
-        sums = [int(s) for s in flat.sum(axis=1)]
-        self.functions = tuple(
-            Affine((x.step * scale,), offset - x.step * scale * x.zero_point * total)
-            for scale, offset, total in zip(scales, bias, sums, strict=True)
-        )
-        highs = np.maximum(flat * x.lo, flat * x.hi).sum(axis=1)
-        lows = np.minimum(flat * x.lo, flat * x.hi).sum(axis=1)
-        self.ranges = tuple(((int(lo), int(hi)),) for lo, hi in zip(lows, highs, strict=True))
-        self.out_image = (window.out_height, window.out_width, weight.shape[0])
-        self.macs = self.out_image[0] * self.out_image[1] * flat.size
-
-    def foldings(self) -> list[Folding]:
-        """Lanes divide channels; depthwise lanes are the same on both sides."""
-        channels_in, channels_out = self.image[2], self.weight.shape[0]
-        if self.depthwise:
-            return [Folding(n, n) for n in _build.divisors(channels_out)]
-        return [
-            Folding(pe, simd)
-            for pe in _build.divisors(channels_out)
-            for simd in _build.divisors(channels_in)
-        ]
-
-    def cycles(self, folding: Folding) -> int:
-        """Pixels x taps x channel folds x neuron folds, or the input's beats where those are
-        more.
-        """
-        pixels = self.out_image[0] * self.out_image[1] * self.window.taps
-        beats = int(np.prod(self.image)) // folding.simd
-        if self.depthwise:
-            return max(beats, pixels * (self.image[2] // folding.pe))
-        neuron_folds = self.weight.shape[0] // folding.pe
-        return max(beats, pixels * (self.image[2] // folding.simd) * neuron_folds)
-
-    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
-        """PE x SIMD multiply-accumulate behind a line buffer."""
-        lo, hi = int(self.weight.min()), int(self.weight.max())
-        weight = _build.shape_for(lo, hi)
-        shared: dict[str, Any] = {
-            "x": _build.shape_of(self.x),
-            "weight": weight,
-            "out": _build.shape_of(out),
-            "accumulator": self.acc_range,
-            "requantiser": node.requantiser,
-            "pad_value": self.x.zero_point,
-        }
-        channels_in, channels_out = self.image[2], self.weight.shape[0]
-
-        @cache
-        def component() -> hardware.FoldedConv | hardware.FoldedDepthwise:
-            if self.depthwise:
-                return hardware.FoldedDepthwise(
-                    name, self.window, channels=channels_in, lanes=folding.pe, **shared
-                )
-            return hardware.FoldedConv(
-                name,
-                self.window,
-                channels_in=channels_in,
-                channels_out=channels_out,
-                pe=folding.pe,
-                simd=folding.simd,
-                **shared,
-            )
-
-        lanes = folding.pe if self.depthwise else folding.pe * folding.simd
-        words = self.weight.size // lanes
-        multiplier = int(np.abs(node.requantiser.multiplier).max()).bit_length() + 1
-        products = [(self.x.bits, weight.width)] * lanes
-        products += [(self.acc_bits[0], multiplier)] * folding.pe
-        return _build.make_stage(
-            name,
-            node.name,
-            component,
-            inputs=[_build.port(self.x, folding.simd, int(np.prod(self.image)))],
-            output=_build.port(out, folding.pe, int(np.prod(self.out_image))),
-            folding=folding,
-            cycles=self.cycles(folding),
-            images=component().files(self.weight),
-            products=products,
-            memories=[
-                (lanes * weight.width, words),
-                (
-                    folding.simd * self.x.bits,
-                    component().rows * self.image[1] * (channels_in // folding.simd),
-                ),
-            ],
-        )
+def convolution(
+    kernel: ConvKernel,
+    x: QType,
+    scales: Sequence[Fraction],
+    bias: Sequence[Fraction],
+) -> list[Function]:
+    """The real number that each output channel's accumulator stands for (see the module)."""
+    sums = kernel.weight.reshape(kernel.outputs, -1).sum(axis=1)
+    return [
+        Affine((x.step * scale,), offset - x.step * scale * x.zero_point * int(total))
+        for scale, offset, total in zip(scales, bias, sums, strict=True)
+    ]

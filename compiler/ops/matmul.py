@@ -15,11 +15,13 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
-from ...hw.kernels.integer import Geometry
-from ..ir.quant import Core, QTensor
+from ...hw.kernels.conv import ConvKernel
+from ...hw.kernels.geometry import Geometry
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
-from .conv import ConvCore, centred, channel_scales, per_channel_grid
+from .conv import centred, channel_scales, convolution, per_channel_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +79,9 @@ class MatMul(Op):
         """Hardware of its own."""
         return True
 
-    def wanted_layout(self, shape: tuple[int, ...]) -> Layout | None:
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """A vector may come in any order; a matrix must come row by row."""
-        return None if len(shape) == 2 else Layout.raster(shape)
-
-    def output_layout(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Layout:
-        """Row by row."""
-        del inputs
-        return Layout.raster(output)
+        return None if len(shapes[index]) == 2 else Layout.raster(shapes[index])
 
     def quantise_weights(self, bits: int) -> Op:
         """Symmetric, one scale an output."""
@@ -92,29 +89,30 @@ class MatMul(Op):
             return self
         return replace(self, weight=per_channel_grid(self.weight.values, bits))
 
-    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+    def lower(
+        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
+    ) -> tuple[Call, ...]:
         """A convolution over an image of (1, rows, inputs)."""
-        (x,) = inputs
+        (x,), (output,) = inputs, outputs
         weight = centred(self.weight)
-        outputs, size = weight.shape
-        scales = [self.alpha * scale for scale in channel_scales(self.weight, outputs)]
+        channels, size = weight.shape
+        scales = [self.alpha * scale for scale in channel_scales(self.weight, channels)]
         if len(x.shape) == 2:
             weight = np.stack([x.layout.to_stream(row) for row in weight])
-        rows = int(np.prod(x.shape)) // size
-        bias = [Fraction(0)] * outputs
+        bias = [Fraction(0)] * channels
         if self.bias:
             bias = [self.beta * value for value in self.bias.exact()]
-        return ConvCore(
-            Geometry(rows, 1),
+        kernel = ConvKernel(
+            Geometry(int(np.prod(x.shape)) // size, 1),
             size,
-            x.qtype,
-            weight.reshape(outputs, 1, 1, size),
-            scales,
-            bias,
+            x.qtype.integers,
+            weight.reshape(channels, 1, 1, size),
             False,
-            len(output) - 1,
-            self.weight.chosen,
+            x.qtype.zero_point,
         )
+        functions = convolution(kernel, x.qtype, scales, bias)
+        axis, layout = len(output.shape) - 1, Layout.raster(output.shape)
+        return single(kernel, Meaning(functions, axis, layout, self.weight.chosen))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

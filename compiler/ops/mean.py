@@ -15,11 +15,12 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
-from ...hw.kernels.integer import Geometry
-from ..ir.quant import Core, QTensor
+from ...hw.kernels.geometry import Geometry
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
-from .pool import PoolCore
+from .pool import pooling
 from .window import planar
 
 
@@ -60,20 +61,21 @@ class Mean(Op):
         """Hardware of its own."""
         return True
 
-    def wanted_layout(self, shape: tuple[int, ...]) -> Layout | None:
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """Channels innermost."""
+        return self._innermost(shapes[index])
+
+    def _innermost(self, shape: tuple[int, ...]) -> Layout:
         return Layout.raster(shape) if self.inner else Layout.channels_last(shape)
 
-    def output_layout(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Layout:
-        """Channels innermost; all other axes have gone, or have length 1."""
-        del inputs
-        return Layout.raster(output) if self.inner else Layout.channels_last(output)
-
-    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
-        """An average pool."""
-        (x,) = inputs
-        axis = len(output) - 1 if self.inner else 1
-        return PoolCore(self.window, self.channels, x.qtype, "mean", channel_axis=axis)
+    def lower(
+        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
+    ) -> tuple[Call, ...]:
+        """An average pool; all axes but the channels have gone, or have length 1."""
+        (x,), (output,) = inputs, outputs
+        axis = len(output.shape) - 1 if self.inner else 1
+        kernel, functions = pooling(self.window, self.channels, x.qtype, "mean")
+        return single(kernel, Meaning(functions, axis, self._innermost(output.shape)))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from ...hw.kernels.integer import Geometry
-from ..ir.quant import Core, QTensor
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.geometry import Geometry
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
-from .pool import PoolCore
+from .pool import pooling
 from .window import image_shape, planar
 
 
@@ -72,12 +74,14 @@ class Pad(Op):
         """Zero lies on every grid."""
         return True
 
-    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+    def lower(
+        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
+    ) -> tuple[Call, ...]:
         """The largest of one value."""
-        del output
-        (x,) = inputs
-        channels = image_shape(x.shape)[2]
-        return PoolCore(self.window, channels, x.qtype, "max", pad_value=x.qtype.zero_point)
+        (x,), (output,) = inputs, outputs
+        channels, zero = image_shape(x.shape)[2], x.qtype.zero_point
+        kernel, functions = pooling(self.window, channels, x.qtype, "max", pad_value=zero)
+        return single(kernel, Meaning(functions, 1, Layout.channels_last(output.shape)))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
-import numpy as np
 import onnx
 
-from ...hw.datapath import pool as hardware
-from ...hw.kernels.integer import Geometry
-from ...hw.numeric import Affine, QType
-from ..ir.dataflow import Folding, Stage
-from ..ir.quant import Core, QNode, QTensor
-from . import _build
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.geometry import Geometry
+from ...hw.kernels.pool import PoolKernel
+from ...hw.numeric import Affine, Function, QType
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
-from .window import image_shape, window_attributes, window_of
+from .window import image_shape, window_of
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,13 @@ class Pool(Op):
         """The largest of values on a grid lies on it."""
         return self.mode == "max"
 
-    def lower(self, inputs: Sequence[QTensor], output: tuple[int, ...]) -> Core:
+    def lower(
+        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
+    ) -> tuple[Call, ...]:
         """See the module's docstring."""
-        del output
-        (x,) = inputs
-        return PoolCore(self.window, image_shape(x.shape)[2], x.qtype, self.mode)
+        (x,), (output,) = inputs, outputs
+        kernel, functions = pooling(self.window, image_shape(x.shape)[2], x.qtype, self.mode)
+        return single(kernel, Meaning(functions, 1, Layout.channels_last(output.shape)))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -112,82 +112,14 @@ class Pool(Op):
         yield Case("global_average_pool", one_node("GlobalAveragePool", [shape], (1, 4, 1, 1)))
 
 
-class PoolCore(Core):
-    """Maximum or sum over a window, channel by channel, of a channels-last image."""
-
-    kernel = "pool"
-
-    def __init__(
-        self,
-        window: Geometry,
-        channels: int,
-        x: QType,
-        mode: str,
-        *,
-        channel_axis: int = 1,
-        pad_value: int | None = None,
-    ) -> None:
-        self.channel_axis = channel_axis
-        self.image = (window.height, window.width, channels)
-        self.window = window
-        self.x = x
-        self.mode = mode
-        taps = window.taps
-        if pad_value is None:
-            pad_value = x.lo if mode == "max" else x.zero_point
-        self.attributes = {
-            **window_attributes(window, channels),
-            "mode": "max" if mode == "max" else "sum",
-            "pad_value": pad_value,
-        }
-        self.arrays = {}
-        if mode == "max":
-            function = Affine((x.step,), -x.step * x.zero_point)
-            span = (x.lo, x.hi)
-        else:
-            function = Affine((x.step / taps,), -x.step * x.zero_point)
-            span = (x.lo * taps, x.hi * taps)
-        self.functions = (function,) * channels
-        self.ranges = ((span,),) * channels
-        self.out_image = (window.out_height, window.out_width, channels)
-
-    def foldings(self) -> list[Folding]:
-        """Lanes divide channels."""
-        return [Folding(n, n) for n in _build.divisors(self.image[2])]
-
-    def cycles(self, folding: Folding) -> int:
-        """Pixels x taps x channel folds, or the input's beats where those are more."""
-        busy = int(np.prod(self.out_image)) * self.window.taps // folding.pe
-        return max(busy, int(np.prod(self.image)) // folding.pe)
-
-    def stage(self, node: QNode, out: QType, folding: Folding, name: str) -> Stage:
-        """A comparator or adder a lane behind a line buffer."""
-        plain = self.mode == "max" and out == self.x and _build.is_identity(node.requantiser)
-        channels = self.image[2]
-
-        @cache
-        def component() -> hardware.FoldedPool:
-            return hardware.FoldedPool(
-                name,
-                self.window,
-                "max" if self.mode == "max" else "sum",
-                channels=channels,
-                lanes=folding.pe,
-                x=_build.shape_of(self.x),
-                requantiser=None if plain else node.requantiser,
-                out=None if plain else _build.shape_of(out),
-                pad_value=self.attributes["pad_value"],
-            )
-
-        width = self.image[1] * (channels // folding.pe)
-        return _build.make_stage(
-            name,
-            node.name,
-            component,
-            inputs=[_build.port(self.x, folding.simd, int(np.prod(self.image)))],
-            output=_build.port(out, folding.pe, int(np.prod(self.out_image))),
-            folding=folding,
-            cycles=self.cycles(folding),
-            images=component().files,
-            memories=[(folding.pe * self.x.bits, component().rows * width)],
-        )
+def pooling(
+    window: Geometry, channels: int, x: QType, mode: str, *, pad_value: int | None = None
+) -> tuple[PoolKernel, list[Function]]:
+    """A pool of an image on a grid, and what its accumulators stand for (see the module)."""
+    if pad_value is None:
+        pad_value = x.lo if mode == "max" else x.zero_point
+    step = x.step if mode == "max" else x.step / window.taps
+    function = Affine((step,), -x.step * x.zero_point)
+    kind = "max" if mode == "max" else "sum"
+    kernel = PoolKernel(window, channels, x.integers, kind, pad_value)
+    return kernel, [function] * channels

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import onnx
 
-from ...hw.numeric import Affine
+from ...hw.numeric import Function
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, one
 
@@ -33,8 +33,8 @@ class Relu(Op):
         return True
 
     def absorb(
-        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
-    ) -> list[Affine]:
+        self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
+    ) -> list[Function]:
         """Clamp from below at 0."""
         del shape, axis
         return [f.clamped(Fraction(0), None) for f in functions]

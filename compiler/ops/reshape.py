@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
-from ...hw.numeric import Affine
+from ...hw.numeric import Function
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
 
@@ -68,8 +68,8 @@ class Reshape(Op):
         return self.unchanged
 
     def absorb(
-        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
-    ) -> list[Affine]:
+        self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
+    ) -> list[Function]:
         """The functions as they are."""
         del shape, axis
         return list(functions)

@@ -17,7 +17,7 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from ...hw.numeric import Affine
+from ...hw.numeric import Function
 from ._model import one_node, weights
 from .base import Case, ImportContext, Imported, Op, Unsupported, along_channels, one, one_axis
 
@@ -70,8 +70,8 @@ class Scale(Op):
         return True
 
     def absorb(
-        self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
-    ) -> list[Affine]:
+        self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
+    ) -> list[Function]:
         """Each channel's factor and offset."""
         factors = along_channels(self.factor, self.shape, shape, axis, len(functions))
         offsets = along_channels(self.offset, self.shape, shape, axis, len(functions))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...hw.kernels.integer import Geometry
+from ...hw.kernels.geometry import Geometry
 from .base import Unsupported
 
 
@@ -58,17 +58,6 @@ def planar(values: Sequence[int], fill: int = 1) -> tuple[int, int]:
     """
     first, second = (*values, fill)[:2]
     return int(first), int(second)
-
-
-def window_attributes(window: Geometry, channels: int) -> dict[str, Any]:
-    """JSON values for a program's step (read back by ``hw.reference.geometry_of``)."""
-    return {
-        "image": [window.height, window.width, channels],
-        "kernel": list(window.kernel),
-        "strides": list(window.stride),
-        "dilations": list(window.dilation),
-        "pads": list(window.pads),
-    }
 
 
 def _same(

@@ -169,6 +169,12 @@ class Kernel(ABC):
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
         """For each output, channel and term, the closed range of the accumulator."""
 
+    def uniform(self) -> Kernel:
+        """The same with one channel for all, if it has such a form: what follows is alike for all
+        elements, so one finisher serves them.
+        """
+        return self
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""

@@ -9,7 +9,7 @@ terms of the finisher are the streams.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,10 @@ class EltwiseKernel(Kernel):
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
         """All values of the types."""
         return ((tuple((x.lo, x.hi) for x in self.xs),) * self.channels,)
+
+    def uniform(self) -> EltwiseKernel:
+        """All elements are one channel."""
+        return replace(self, channels=1)
 
     def implementations(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]

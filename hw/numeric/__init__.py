@@ -26,12 +26,13 @@ lands on (or, for a truncated multiplier, just above) a fraction of zero, and is
 
 from __future__ import annotations
 
-from .affine import Affine
+from .affine import Affine, Function
 from .qtype import MAX_BITS, IntArray, IntType, QType, bits_for, rne
 
 __all__ = [
     "MAX_BITS",
     "Affine",
+    "Function",
     "IntArray",
     "IntType",
     "QType",

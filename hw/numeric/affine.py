@@ -71,3 +71,6 @@ class Affine:
         if self.ceil is not None:
             high = max(min(high, rne(self.ceil / out.step) + out.zero_point), out.lo)
         return low, high
+
+
+Function = Affine
