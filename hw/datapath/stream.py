@@ -1,11 +1,13 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Streams of tensors, and the components that only move them.
+"""Streams of tensors, and the components that only move their beats.
 
 Stream rules, cited by tests as S1 to S4:
 
 S1. A tensor goes in raster order, channels innermost (H, W, C), ``lanes`` elements a beat, the
-    first element in lane 0. ``last`` is set on its final beat and on no other.
+    first element in lane 0. ``last`` is set on its final beat and on no other. Where ``lanes`` does
+    not divide a *run* of elements (the channels of a pixel), the last beat of each run is not full:
+    its upper lanes carry what nobody reads.
 S2. ``valid`` and ``payload`` hold until the beat is taken; ``valid`` never waits for ``ready``.
 S3. Beats are neither lost, repeated nor reordered.
 S4. Cycles are exactly those of :mod:`midwire.hw.timing.components`.
@@ -14,7 +16,6 @@ S4. Cycles are exactly those of :mod:`midwire.hw.timing.components`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import lcm
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Shape, ShapeLike, Signal
@@ -22,8 +23,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-_SHALLOW = 32
-"""Deepest FIFO kept in registers or distributed memory; deeper ones suit block memory."""
+from ..timing.cost import SHALLOW_FIFO
 
 
 def beat(shape: Shape, lanes: int) -> data.StructLayout:
@@ -102,7 +102,7 @@ class Fifo(wiring.Component):
         coming = Signal(range(self._depth))
         m.d.comb += coming.eq(Mux(get, Mux(head == self._depth - 1, 0, head + 1), head))
         m.d.sync += head.eq(coming)
-        if self._depth <= _SHALLOW:
+        if self._depth <= SHALLOW_FIFO:
             read = memory.read_port(domain="comb")
             m.d.comb += read.addr.eq(head)
         else:
@@ -204,136 +204,6 @@ class Fork(wiring.Component):
         return m
 
 
-class Widen(wiring.Component):
-    """``ratio`` beats become one, which is offered in the cycle after the last of them.
-
-    The register empties and takes the first beat of the next group in one cycle, so ``i.ready``
-    depends on ``o.ready``.
-
-    Members
-    -------
-    i : In(beats of ``lanes``)
-    o : Out(beats of ``lanes * ratio``)
-    """
-
-    def __init__(self, shape: Shape, lanes: int, ratio: int) -> None:
-        _check_ratio(ratio)
-        self._lanes = lanes
-        self._ratio = ratio
-        super().__init__({"i": In(beats(shape, lanes)), "o": Out(beats(shape, lanes * ratio))})
-
-    def elaborate(self, platform):  # type: ignore[no-untyped-def]
-        m = Module()
-        parts = [
-            Signal.like(self.i.payload.data.as_value(), name=f"part{k}") for k in range(self._ratio)
-        ]
-        last = Signal()
-        full = Signal()
-        at = Signal(range(self._ratio))
-        m.d.comb += [
-            self.o.payload.data.as_value().eq(Cat(parts)),
-            self.o.payload.last.eq(last),
-            self.o.valid.eq(full),
-            self.i.ready.eq(~full | self.o.ready),
-        ]
-        with m.If(self.o.ready):
-            m.d.sync += full.eq(0)
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += last.eq(self.i.payload.last)
-            for k, part in enumerate(parts):
-                with m.If(at == k):
-                    m.d.sync += part.eq(self.i.payload.data.as_value())
-            with m.If(at == self._ratio - 1):
-                m.d.sync += [at.eq(0), full.eq(1)]
-            with m.Else():
-                m.d.sync += at.eq(at + 1)
-        return m
-
-
-class Narrow(wiring.Component):
-    """One beat becomes ``ratio`` beats of ``lanes``; no cycle passes inside.
-
-    Members
-    -------
-    i : In(beats of ``lanes * ratio``)
-    o : Out(beats of ``lanes``)
-    """
-
-    def __init__(self, shape: Shape, lanes: int, ratio: int) -> None:
-        _check_ratio(ratio)
-        self._ratio = ratio
-        super().__init__({"i": In(beats(shape, lanes * ratio)), "o": Out(beats(shape, lanes))})
-
-    def elaborate(self, platform):  # type: ignore[no-untyped-def]
-        m = Module()
-        at = Signal(range(self._ratio))
-        final = Signal()
-        part = self.o.payload.data.as_value()
-        m.d.comb += [
-            final.eq(at == self._ratio - 1),
-            part.eq(self.i.payload.data.as_value().word_select(at, len(part))),
-            self.o.payload.last.eq(self.i.payload.last & final),
-            self.o.valid.eq(self.i.valid),
-            self.i.ready.eq(self.o.ready & final),
-        ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += at.eq(Mux(final, 0, at + 1))
-        return m
-
-
-class Adapter(wiring.Component):
-    """Between any two numbers of lanes; the tensor must be a whole number of beats of both.
-
-    A multiple takes a :class:`Widen` or :class:`Narrow`; any other pair goes through beats of the
-    least common multiple.
-
-    Members
-    -------
-    i : In(beats of ``lanes_in``)
-    o : Out(beats of ``lanes_out``)
-    """
-
-    def __init__(self, shape: Shape, lanes_in: int, lanes_out: int) -> None:
-        self._shape = shape
-        self._lanes_in = lanes_in
-        self._lanes_out = lanes_out
-        super().__init__({"i": In(beats(shape, lanes_in)), "o": Out(beats(shape, lanes_out))})
-
-    @property
-    def lanes_in(self) -> int:
-        """Elements of an input beat."""
-        return self._lanes_in
-
-    @property
-    def lanes_out(self) -> int:
-        """Elements of an output beat."""
-        return self._lanes_out
-
-    def elaborate(self, platform):  # type: ignore[no-untyped-def]
-        m = Module()
-        common = lcm(self._lanes_in, self._lanes_out)
-        first = wiring.flipped(self.i)
-        if common != self._lanes_in:
-            m.submodules.widen = widen = Widen(
-                self._shape, self._lanes_in, common // self._lanes_in
-            )
-            wiring.connect(m, first, widen.i)
-            first = widen.o
-        if common not in (self._lanes_in, self._lanes_out):
-            # The next group is collected while this one goes out.
-            m.submodules.queue = queue = Fifo(beat(self._shape, common), 2)
-            wiring.connect(m, first, queue.i)
-            first = queue.o
-        if common != self._lanes_out:
-            m.submodules.narrow = narrow = Narrow(
-                self._shape, self._lanes_out, common // self._lanes_out
-            )
-            wiring.connect(m, first, narrow.i)
-            first = narrow.o
-        wiring.connect(m, first, wiring.flipped(self.o))
-        return m
-
-
 class AxisTop(wiring.Component):
     """A component's streams as AXI4-Stream ports with Verilog names, for a slice or a test.
 
@@ -409,8 +279,3 @@ def _lanes(port: Any) -> tuple[int, int, int]:
     if container is None:
         raise ValueError(f"an element of {bits} bits fits no container; at most 32 bits do")
     return layout.length, container, bits
-
-
-def _check_ratio(ratio: int) -> None:
-    if ratio < 2:
-        raise ValueError(f"the ratio of an adapter must be at least 2, not {ratio!r}")

@@ -68,6 +68,13 @@ class StreamPort:
         """Whether some beats are not full."""
         return self.run != 0
 
+    @property
+    def elements(self) -> int:
+        """Elements of a tensor, without those that fill up beats."""
+        if not self.padded:
+            return self.beats * self.lanes
+        return self.beats // -(-self.run // self.lanes) * self.run
+
 
 @dataclass(frozen=True)
 class SidePort:

@@ -24,7 +24,7 @@ T6. A source always has a beat, a sink always takes one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import cycle, islice, pairwise
 from math import lcm
 
 from ..kernels.geometry import Geometry
@@ -94,16 +94,19 @@ class Schedule(Network):
 
         self.add(f"fork of {i.name}", process, take, *offers)
 
-    def widen(self, i: Edge, o: Edge) -> None:
-        """A :class:`~midwire.hw.datapath.stream.Widen`: many beats become one."""
-        ratio = _ratio("widen", i.beats, o.beats)
+    def widen(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
+        """A :class:`~midwire.hw.datapath.lanes.Fill`: many beats become one.
+
+        ``parts`` has the input beats of each output beat, in turn; by default all take as many.
+        """
+        parts = _parts("widen", o, i, parts)
         offer, take, later, free = i.offer, i.take, o.offer, o.take
 
         def process(inferences: int) -> Blocked:
             at = -1
             n = 0
-            for group in range(inferences * o.beats):
-                for part in range(ratio):
+            for group, count in enumerate(islice(cycle(parts), inferences * o.beats)):
+                for part in range(count):
                     while len(offer) <= n:
                         yield offer
                     ready = offer[n]
@@ -120,28 +123,33 @@ class Schedule(Network):
 
         self.add(f"widen {i.name} -> {o.name}", process, take, later)
 
-    def narrow(self, i: Edge, o: Edge) -> None:
-        """A :class:`~midwire.hw.datapath.stream.Narrow`: one beat becomes many."""
-        ratio = _ratio("narrow", o.beats, i.beats)
+    def narrow(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
+        """A :class:`~midwire.hw.datapath.lanes.Trim`: one beat becomes many.
+
+        ``parts`` has the output beats of each input beat, in turn; by default all give as many.
+        """
+        parts = _parts("narrow", i, o, parts)
         offer, take, later, free = i.offer, i.take, o.offer, o.take
 
         def process(inferences: int) -> Blocked:
             at = -1
-            for n in range(inferences * i.beats):
+            end = 0
+            for n, count in enumerate(islice(cycle(parts), inferences * i.beats)):
                 while len(offer) <= n:
                     yield offer
                 ready = offer[n]
                 at = ready if ready > at else at + 1
-                later.extend([at] * ratio)
-                while len(free) < (n + 1) * ratio:
+                later.extend([at] * count)
+                end += count
+                while len(free) < end:
                     yield free
-                at = free[(n + 1) * ratio - 1]
+                at = free[end - 1]
                 take.append(at)
 
         self.add(f"narrow {i.name} -> {o.name}", process, take, later)
 
     def adapter(self, i: Edge, o: Edge, lanes_in: int, lanes_out: int) -> None:
-        """A :class:`~midwire.hw.datapath.stream.Adapter` between any two numbers of lanes."""
+        """A :class:`~midwire.hw.datapath.lanes.Adapter` between any two numbers of lanes."""
         if i.beats * lanes_in != o.beats * lanes_out:
             raise ValueError(
                 f"{i.name!r} carries {i.beats} beats of {lanes_in} lanes, {o.name!r} {o.beats} of "
@@ -297,7 +305,7 @@ def outlet_depth(steps: int, latency: int) -> int:
     """Smallest output FIFO with which credits never delay a pass.
 
     A slot is reserved when a pass starts, can be read ``steps + latency`` cycles later, and is back
-    in the cycle after it was; a reader that keeps up (:class:`~midwire.hw.datapath.stream.Narrow`,
+    in the cycle after it was; a reader that keeps up (:class:`~midwire.hw.datapath.lanes.Narrow`,
     say) may look at a beat for as long as a pass.
     """
     return 2 + -(-latency // steps)
@@ -319,7 +327,15 @@ def _same_beats(what: str, *edges: Edge) -> None:
         raise ValueError(f"all edges of {what} must have the same number of beats, not {found}")
 
 
-def _ratio(what: str, many: int, few: int) -> int:
-    if many % few:
-        raise ValueError(f"cannot {what}: {many} beats are not a multiple of {few}")
-    return many // few
+def _parts(what: str, few: Edge, many: Edge, parts: Sequence[int]) -> Sequence[int]:
+    """Narrow beats of each wide beat, in turn."""
+    if not parts:
+        if many.beats % few.beats:
+            raise ValueError(f"cannot {what}: {many.beats} beats are not a multiple of {few.beats}")
+        return (many.beats // few.beats,)
+    if few.beats % len(parts) or few.beats // len(parts) * sum(parts) != many.beats:
+        raise ValueError(
+            f"cannot {what}: {few.beats} beats of {tuple(parts)} parts in turn are not "
+            f"{many.beats} beats"
+        )
+    return parts

@@ -31,3 +31,37 @@ class Cost:
             self.adders + other.adders,
             self.registers + other.registers,
         )
+
+
+SHALLOW_FIFO = 32
+"""Deepest FIFO in registers or distributed memory; deeper ones suit block memory."""
+
+
+def select_bits(width: int, ways: int) -> int:
+    """Adder bits (see :class:`Cost`) of a multiplexer of ``ways`` words of ``width`` bits.
+
+    A look-up table with six inputs selects one bit of four.
+    """
+    return width * -(-(ways - 1) // 3)
+
+
+def counter_cost(values: int) -> Cost:
+    """A counter of ``values`` values that wraps around: increment, comparison, register."""
+    bits = (values - 1).bit_length()
+    return Cost(adders=2 * bits, registers=bits)
+
+
+def fifo_cost(width: int, depth: int) -> Cost:
+    """A :class:`~midwire.hw.datapath.stream.Fifo` of ``depth`` words of ``width`` bits."""
+    level = counter_cost(depth + 1)
+    if depth == 1:
+        return level + Cost(registers=width)
+    pointers = counter_cost(depth) + counter_cost(depth)
+    # A deep memory is read a cycle ahead, so a word that is just being written goes around it.
+    around = width if depth > SHALLOW_FIFO else 0
+    return level + pointers + Cost(memories=((width, depth),), adders=around, registers=around)
+
+
+def outlet_cost(width: int, depth: int) -> Cost:
+    """A :class:`~midwire.hw.datapath.stream.Outlet`: a FIFO and its credits."""
+    return fifo_cost(width, depth) + counter_cost(depth + 1)

@@ -100,6 +100,12 @@ def bench(tmp_path: Path) -> MakeBench:
     return make
 
 
+@pytest.fixture(scope="session")
+def bench_in() -> type[Bench]:
+    """:class:`Bench` itself, for fixtures that share one build."""
+    return Bench
+
+
 STALLS = ((0.0, 0.0), (0.4, 0.0), (0.0, 0.4), (0.5, 0.5))
 """Source pauses crossed with sink pauses."""
 

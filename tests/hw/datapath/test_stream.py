@@ -12,7 +12,7 @@ from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from midwire.hw.datapath.stream import Adapter, Fifo, Fork, beat, beats
+from midwire.hw.datapath.stream import Fifo, Fork, beat, beats
 from midwire.hw.timing.components import Schedule
 
 INT5 = Shape(5, True)
@@ -33,20 +33,6 @@ def test_fifo(depth: int, bench: Any, check: Any) -> None:
     run = schedule.run(len(x))
     assert run.cycles_per_inference == (26 if depth == 1 else 13)
     check(bench(Fifo(beat(INT5, 2), depth)), [x], [x], run)
-
-
-@pytest.mark.parametrize(
-    ("lanes_in", "lanes_out"), [(1, 3), (3, 1), (2, 4), (4, 2), (2, 3), (3, 2), (4, 6)]
-)
-def test_adapter(lanes_in: int, lanes_out: int, bench: Any, check: Any) -> None:
-    x = numbers((6, 24))
-    schedule = Schedule()
-    source, target = schedule.source("in", 24 // lanes_in), schedule.edge("out", 24 // lanes_out)
-    schedule.adapter(source, target, lanes_in, lanes_out)
-    schedule.sink(target)
-    run = schedule.run(len(x))
-    assert run.cycles_per_inference == 24 // min(lanes_in, lanes_out)
-    check(bench(Adapter(INT5, lanes_in, lanes_out)), [x], [x], run)
 
 
 class Uneven(wiring.Component):
