@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From integer nodes and their foldings to streaming components: stages, forks and lane
-adapters.
-"""
+"""From integer nodes and their implementations to a dataflow: stages, forks and lane adapters."""
 
 from __future__ import annotations
 
@@ -10,13 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from amaranth.hdl import Shape
-from amaranth.lib import wiring
-
-from ...hw.datapath.stream import Adapter, Fork, beat
 from ...hw.formats.tensor import TensorSpec
-from ...hw.timing.components import Edge, Schedule
-from ..ir.dataflow import Channel, Dataflow, Folding, Port, Stage
+from ...hw.kernels.adapt import StreamFork, adapters, full
+from ...hw.kernels.base import Implementation, StreamPort
+from ..ir.dataflow import Channel, Dataflow, Stage
 from ..ir.graph import Graph
 from ..ir.quant import QGraph, QNode, QTensor
 
@@ -26,30 +21,36 @@ class _State:
     stages: list[Stage] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
 
-    def place(self, stage: Stage) -> Stage:
-        self.stages.append(stage)
-        return stage
+    def place(self, name: str, built: Implementation) -> Stage:
+        """A stage that moves elements only."""
+        self.stages.append(Stage(name, built))
+        return self.stages[-1]
 
 
-def assemble(qgraph: QGraph, graph: Graph, foldings: Mapping[str, Folding]) -> Dataflow:
-    """The dataflow of a folded graph, FIFO depths at joins still open (rule D3).
+def assemble(
+    qgraph: QGraph, graph: Graph, implementations: Mapping[str, Implementation]
+) -> Dataflow:
+    """The dataflow of implemented nodes, FIFO depths at joins still open (rule D3).
 
     ``graph`` gives the ONNX types of the borders.
     """
     state = _State()
     built = [
-        (node, _stage(qgraph, node, foldings[node.name], index))
+        (node, _stage(node, implementations[node.name], index))
         for index, node in enumerate(qgraph.nodes)
     ]
     readers = _readers(qgraph, [stage for _, stage in built])
     lanes_in = []
     for index, name in enumerate(qgraph.inputs):
-        first = readers[name][0][1]
+        first = full(readers[name][0][1])
         _spread(state, ("", index), first, readers[name], f"in{index}")
         lanes_in.append(first.lanes)
     for node, stage in built:
-        state.place(stage)
-        _spread(state, (stage.name, 0), stage.outputs[0], readers[node.output], stage.name)
+        state.stages.append(stage)
+        for k, name in enumerate(node.outputs):
+            suffix = f"_{k}" if len(node.outputs) > 1 else ""
+            port = stage.built.outputs[k]
+            _spread(state, (stage.name, k), port, readers[name], f"{stage.name}{suffix}")
     lanes_out = [_output_port(state, index).lanes for index in range(len(qgraph.outputs))]
     return Dataflow(
         qgraph.name,
@@ -66,15 +67,15 @@ def assemble(qgraph: QGraph, graph: Graph, foldings: Mapping[str, Folding]) -> D
     )
 
 
-def _stage(qgraph: QGraph, node: QNode, folding: Folding, index: int) -> Stage:
-    out = qgraph.tensors[node.output].qtype
-    return node.core.stage(node, out, folding, f"n{index}_{_identifier(node)}")
+def _stage(node: QNode, built: Implementation, index: int) -> Stage:
+    name = f"n{index}_{_identifier(node)}"
+    return Stage(name, built, node.kernel.images(built, node.finishers, name), node.name)
 
 
 def _identifier(node: QNode) -> str:
     """A short Verilog identifier that reminds of the node."""
     words = re.findall(r"[A-Za-z0-9]+", node.name.split(";")[0].split("/")[-1])
-    return ("_".join(words) or node.core.kernel)[:24].lower()
+    return ("_".join(words) or node.kernel.name)[:24].lower()
 
 
 def _spec(graph: Graph, name: str, tensor: QTensor, lanes: int) -> TensorSpec:
@@ -82,86 +83,59 @@ def _spec(graph: Graph, name: str, tensor: QTensor, lanes: int) -> TensorSpec:
     return TensorSpec(name, value.shape, value.dtype, tensor.qtype, tensor.layout, lanes)
 
 
-Reader = tuple[tuple[str, int], Port]
+Reader = tuple[tuple[str, int], StreamPort]
 
 
 def _readers(qgraph: QGraph, stages: Sequence[Stage]) -> dict[str, list[Reader]]:
-    """For each tensor, the input ports that read it; a border output reads it with its own
-    lanes.
+    """For each tensor, the input ports that read it; a border output reads it with the lanes of
+    its maker, every beat full.
     """
     readers: dict[str, list[Reader]] = {name: [] for name in qgraph.tensors}
-    by_name = {node.name: stage for node, stage in zip(qgraph.nodes, stages, strict=True)}
-    for node in qgraph.nodes:
-        stage = by_name[node.name]
+    makers: dict[str, StreamPort] = {}
+    for node, stage in zip(qgraph.nodes, stages, strict=True):
         for index, name in enumerate(node.inputs):
-            readers[name].append(((stage.name, index), stage.inputs[index]))
-    makers = {node.output: by_name[node.name] for node in qgraph.nodes}
+            readers[name].append(((stage.name, index), stage.built.inputs[index]))
+        makers.update(zip(node.outputs, stage.built.outputs, strict=True))
     for index, name in enumerate(qgraph.outputs):
-        readers[name].append((("", index), makers[name].outputs[0]))
+        readers[name].append((("", index), full(makers[name])))
     return readers
 
 
 def _spread(
     state: _State,
     source: tuple[str, int],
-    port: Port,
+    port: StreamPort,
     readers: Sequence[Reader],
     name: str,
 ) -> None:
     """Connect an output to all its readers."""
     if len(readers) > 1:
-        fork = state.place(_fork_stage(f"{name}_fork", port, len(readers)))
+        fork = state.place(f"{name}_fork", StreamFork(port, len(readers)))
         state.channels.append(Channel(source, (fork.name, 0), port))
         ends = [(fork.name, k) for k in range(len(readers))]
     else:
         ends = [source]
     for k, (end, (sink, wanted)) in enumerate(zip(ends, readers, strict=True)):
-        if wanted.lanes != port.lanes:
-            suffix = f"_{k}" if len(readers) > 1 else ""
-            adapter = state.place(_adapter_stage(f"{name}{suffix}_adapter", port, wanted))
-            state.channels.append(Channel(end, (adapter.name, 0), port))
-            state.channels.append(Channel((adapter.name, 0), sink, wanted))
-        else:
-            state.channels.append(Channel(end, sink, port))
+        suffix = f"_{k}" if len(readers) > 1 else ""
+        for n, built in enumerate(adapters(port, wanted)):
+            adapter = state.place(f"{name}{suffix}_adapter{n or ''}", built)
+            state.channels.append(Channel(end, (adapter.name, 0), built.inputs[0]))
+            end = (adapter.name, 0)
+        state.channels.append(Channel(end, sink, wanted))
 
 
 def _output_port(state: _State, index: int) -> Port:
     return next(c.port for c in state.channels if c.sink == ("", index))
 
 
-def _fork_stage(name: str, port: Port, count: int) -> Stage:
-    shape = Shape(port.bits, port.signed)
-
-    def build() -> wiring.Component:
-        return Fork(beat(shape, port.lanes), count)
-
-    def timing(schedule: Schedule, inputs: Sequence[Edge], outputs: Sequence[Edge]) -> None:
-        schedule.fork(inputs[0], outputs)
-
-    names = tuple(f"o.{k}" for k in range(count))
-    return Stage(name, (port,), (port,) * count, build, timing, output_names=names)
-
-
-def _adapter_stage(name: str, source: Port, sink: Port) -> Stage:
-    shape = Shape(source.bits, source.signed)
-
-    def build() -> wiring.Component:
-        return Adapter(shape, source.lanes, sink.lanes)
-
-    def timing(schedule: Schedule, inputs: Sequence[Edge], outputs: Sequence[Edge]) -> None:
-        schedule.adapter(inputs[0], outputs[0], source.lanes, sink.lanes)
-
-    return Stage(name, (source,), (sink,), build, timing)
-
-
 def _ordered(state: _State) -> tuple[Stage, ...]:
     """Stages in topological order; opens the depth of every channel into a join (rule D3)."""
-    joins = {stage.name for stage in state.stages if len(stage.inputs) > 1}
+    joins = {stage.name for stage in state.stages if len(stage.built.inputs) > 1}
     state.channels = [
         replace(channel, depth=None) if channel.sink[0] in joins else channel
         for channel in state.channels
     ]
-    waiting = {stage.name: len(stage.inputs) for stage in state.stages}
+    waiting = {stage.name: len(stage.built.inputs) for stage in state.stages}
     by_name = {stage.name: stage for stage in state.stages}
     ordered: list[Stage] = []
     ready = [""]

@@ -66,7 +66,8 @@ def _run(flow: Dataflow) -> Run:
         if channel.sink[0] == "":
             schedule.sink(ends[channel.sink])
     for stage in flow.stages:
-        inputs: Sequence[Edge] = [ends[stage.name, k] for k in range(len(stage.inputs))]
-        outputs: Sequence[Edge] = [starts[stage.name, k] for k in range(len(stage.outputs))]
-        stage.timing(schedule, inputs, outputs)
+        built = stage.built
+        inputs: Sequence[Edge] = [ends[stage.name, k] for k in range(len(built.inputs))]
+        outputs: Sequence[Edge] = [starts[stage.name, k] for k in range(len(built.outputs))]
+        built.timing(schedule, stage.name, inputs, outputs)
     return schedule.run(MEASURED_INFERENCES)

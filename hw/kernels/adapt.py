@@ -24,7 +24,7 @@ from ..timing.components import Edge, Schedule
 from ..timing.cost import Cost, counter_cost, fifo_cost, select_bits
 from .base import Implementation, StreamPort
 
-__all__ = ["LaneAdapter", "RunFill", "RunTrim", "StreamFifo", "StreamFork", "adapters"]
+__all__ = ["LaneAdapter", "RunFill", "RunTrim", "StreamFifo", "StreamFork", "adapters", "full"]
 
 
 def adapters(source: StreamPort, sink: StreamPort) -> list[Implementation]:
@@ -42,7 +42,7 @@ def adapters(source: StreamPort, sink: StreamPort) -> list[Implementation]:
         )
     if (source.lanes, source.run) == (sink.lanes, sink.run):
         return []
-    before, after = _full(source), _full(sink)
+    before, after = full(source), full(sink)
     chain: list[Implementation] = []
     if source.padded:
         chain.append(RunTrim(source, before))
@@ -53,7 +53,7 @@ def adapters(source: StreamPort, sink: StreamPort) -> list[Implementation]:
     return chain
 
 
-def _full(port: StreamPort) -> StreamPort:
+def full(port: StreamPort) -> StreamPort:
     """The port with the most lanes of which every beat is full and no run ends within one (A2)."""
     lanes = gcd(port.lanes, port.run) if port.padded else port.lanes
     return StreamPort(port.type, lanes, port.elements // lanes)

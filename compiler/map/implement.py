@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Choose the parallelism of every node: the least hardware that keeps a target interval.
+"""Choose an implementation for every node: the cheapest that keeps a target interval.
 
 The interval is the number of cycles between two inferences, so it is the cycles of the slowest
-node.
+node. Implementations are data: choosing builds no hardware.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ...hw.kernels.base import Implementation
 from ..errors import ModelError
-from ..ir.dataflow import Folding
 from ..ir.quant import QGraph, QNode
+from .price import price
+from .targets import Target
 
 DEFAULT_INTERVAL = 50_000
 """Bottleneck in cycles for a large network, without ``--rate``."""
@@ -26,7 +28,7 @@ DEFAULT_MACS_PER_CYCLE = 64
 
 
 def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> int:
-    """Cycles between inferences that the folding aims at.
+    """Cycles between inferences that the choice aims at.
 
     Parameters
     ----------
@@ -35,33 +37,45 @@ def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> i
     """
     if rate_hz is not None:
         return int(max(1.0, min(clock_mhz * 1e6 / rate_hz, LONGEST_INTERVAL)))
-    macs = sum(node.core.macs for node in graph.nodes)
+    macs = sum(node.kernel.macs for node in graph.nodes)
     return max(1, min(DEFAULT_INTERVAL, macs // DEFAULT_MACS_PER_CYCLE))
 
 
-def fold(graph: QGraph, interval: int, *, strict: bool) -> Mapping[str, Folding]:
-    """A folding for every node, by name.
+STRATEGIES = ("auto", "folded", "unrolled")
+"""What a user may ask for; "auto" takes whichever is cheaper."""
+
+
+def implement(
+    graph: QGraph, target: Target, interval: int, *, strict: bool, strategy: str = "auto"
+) -> Mapping[str, Implementation]:
+    """An implementation for every node, by name.
 
     Parameters
     ----------
+    target : prices the implementations
     interval : cycles that no node should exceed
     strict : refuse, rather than do the best that there is, where a node cannot keep it
+    strategy : one of :data:`STRATEGIES`; a node that has no implementation of that strategy takes
+        another
 
     Raises
     ------
     ModelError
         If ``strict`` and a node is too slow at full parallelism; names the slowest and its cycles.
     """
-    chosen: dict[str, Folding] = {}
+    chosen: dict[str, Implementation] = {}
     slow: list[tuple[int, str]] = []
     for node in graph.nodes:
-        fitting = [f for f in node.core.foldings() if node.core.cycles(f) <= interval]
+        offered = offers(graph, node, strategy)
+        fitting = [each for each in offered if each.cycles <= interval]
         if fitting:
-            chosen[node.name] = min(fitting, key=lambda f: _preference(node, f))
+            chosen[node.name] = min(
+                fitting, key=lambda each: (price(each.cost, target).scalar, each.cycles)
+            )
             continue
-        fastest = min(node.core.foldings(), key=lambda f: (node.core.cycles(f), _area(f)))
+        fastest = min(offered, key=lambda each: (each.cycles, price(each.cost, target).scalar))
         chosen[node.name] = fastest
-        slow.append((node.core.cycles(fastest), node.name))
+        slow.append((fastest.cycles, node.name))
     if strict and slow:
         least, name = max(slow, key=lambda pair: pair[0])
         raise ModelError(
@@ -75,26 +89,14 @@ def fold(graph: QGraph, interval: int, *, strict: bool) -> Mapping[str, Folding]
     return chosen
 
 
+def offers(graph: QGraph, node: QNode, strategy: str = "auto") -> list[Implementation]:
+    """What a node's kernel offers, of the strategy asked for if there is any."""
+    outs = [graph.tensors[name].qtype.integers for name in node.outputs]
+    every = list(node.kernel.implementations(node.finishers, outs))
+    return [each for each in every if each.strategy == strategy] or every
+
+
 def _floored(share: float) -> float:
     """Three digits, rounded down: the user should be able to ask for just that."""
     unit = 10.0 ** (2 - math.floor(math.log10(share)))
     return math.floor(share * unit) / unit
-
-
-def _area(folding: Folding) -> int:
-    """Multipliers, the first-order cost."""
-    return folding.pe * folding.simd
-
-
-def _preference(node: QNode, folding: Folding) -> tuple[int, int, int]:
-    """Fewest multipliers; then fewest requantisers (lanes out); then fewest cycles.
-
-    A requantiser costs a wide multiplier for each lane out, so it is dearer than a lane in.
-    """
-    if node.core.macs == 0:
-        return (folding.pe, 0, node.core.cycles(folding))
-    return (
-        _area(folding) + 2 * folding.pe,
-        folding.pe,
-        node.core.cycles(folding),
-    )
