@@ -17,7 +17,7 @@ from ..hw.formats.bundle import Bundle
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
 from .emit.write import emit
-from .errors import CalibrationError, ModelError
+from .errors import CalibrationError, CompilerBug, ModelError
 from .ir import dataflow, graph, quant
 from .load.frontend import load_model
 from .load.source import Source
@@ -224,10 +224,6 @@ class _Clock:
         if self._name:
             self._phases[self._name] = now - self._since
         self._since = now
-
-
-class CompilerBug(AssertionError):
-    """A pass made an illegal program; the message lists every broken rule."""
 
 
 def _checked(program: _T, wrong: Sequence[str]) -> _T:

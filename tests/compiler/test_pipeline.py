@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.compiler.errors import CompilerBug
 from midwire.compiler.ir import quant
-from midwire.compiler.pipeline import CompilerBug, Options, compile_model
+from midwire.compiler.pipeline import Options, compile_model
 from midwire.host import cli
 from midwire.hw.formats.bundle import Bundle
 
