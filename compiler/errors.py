@@ -21,3 +21,9 @@ class CalibrationError(MidwireError):
 
 class LossError(MidwireError):
     """The quantised slice loses more accuracy than was allowed."""
+
+
+class CompilerBug(AssertionError):
+    """A defect of ours, which no model and no option should reach: the message says which rule of
+    which program is broken.
+    """

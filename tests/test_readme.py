@@ -9,9 +9,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from midwire.sim.toolchain import BENCH_REMEDY
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,6 +66,20 @@ def test_commands_in_the_readme_are_those_installed() -> None:
     named = {part.removeprefix("midwire ").split()[0] for part in quoted}
     installed = {point.name for point in importlib.metadata.entry_points(group="midwire.commands")}
     assert named == installed
+
+
+def test_what_the_bench_needs_can_be_installed_from_anywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = " ".join(f"'{need}'" for need in project["optional-dependencies"]["bench"])
+    assert f"pip install {wanted}" == BENCH_REMEDY
+    assert BENCH_REMEDY in blocks(ROOT / "docs" / "running.md", "sh")[-1].splitlines()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pip_is_never_asked_for_midwire_by_name(page: Path) -> None:
+    """A clone has it as ``.``; no index has it."""
+    found = re.findall(r"pip install[^`\n]*midwire[^`\n]*", page.read_text("utf-8"))
+    assert not [line for line in found if not re.match(r"pip install -e \. ", line)]
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

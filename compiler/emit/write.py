@@ -23,7 +23,7 @@ from ..load.source import Source
 from ..map.balance import Balanced
 from ..map.estimate import estimate
 from ..map.targets import Target
-from ..quantise.loss import Loss
+from ..quantise.loss import Loss, worst
 from ..select.selection import Selection
 from .elaborate import slice_verilog
 from .parts import cloud_model, edge_model, middle_model
@@ -69,6 +69,7 @@ def emit(
     contents |= {f"rtl/{name}": text.encode("ascii") for name, text in images.items()}
     reference = Reference(qgraph.inputs, qgraph.outputs, steps, arrays)
     contents["golden.npz"] = _npz(_golden(flow, reference, wires))
+    least = worst(losses, [tensor.name for tensor in qgraph.results])
     manifest = Manifest(
         name=source.name,
         model_sha256=source.sha256,
@@ -86,7 +87,7 @@ def emit(
         cycles_per_inference=balanced.cycles_per_inference,
         latency_cycles=balanced.latency_cycles,
         resources=estimate(flow, target),
-        sqnr_db=next((loss.sqnr_db for loss in reversed(losses)), None),
+        sqnr_db=None if least is None else least.sqnr_db,
         layers=_layers(qgraph, flow, losses),
         images=tuple(sorted(images)),
         tool={"midwire": metadata.version("midwire"), "amaranth": metadata.version("amaranth")},

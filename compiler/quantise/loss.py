@@ -1,6 +1,17 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What quantisation costs: every integer tensor against the model's own, in ONNX Runtime."""
+"""What quantisation costs: every integer tensor against the model's own, in ONNX Runtime.
+
+Rules, cited by tests as L1 to L4:
+
+L1. Signal and noise are powers, summed over all elements and all samples of a tensor.
+L2. Where midwire quantises, an output that falls below :func:`default_limit` is refused, unless the
+    user set another limit, higher or lower. Where the model brings every grid there is no default:
+    what its author's quantiser lost is settled, and there is no float model to compare with.
+L3. A limit that the user set is checked or refused, never passed over: without samples there is
+    nothing to measure, and that is an error.
+L4. A slice is as good as its worst output.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +32,43 @@ from .calibrate import run_model
 
 _SEED = 20262
 
+DEFAULT_DB = 20.0
+"""Default limit from 8 bits on: noise of a tenth of the signal's amplitude. Above it networks still
+classify and regress; below, they mostly answer noise, and somebody should know."""
+
 
 @dataclass(frozen=True)
 class Loss:
     """Signal to quantisation noise of a tensor, over all samples.
 
-    ``sqnr_db`` is None where there is no noise at all (or no signal).
+    ``sqnr_db`` is None where there is no noise at all, or (``silent``) noise and no signal.
     """
 
     tensor: str
     sqnr_db: float | None
+    silent: bool = False
+
+    @property
+    def level(self) -> float:
+        """The ratio in dB as a number that compares: infinite without noise or without signal."""
+        if self.sqnr_db is None:
+            return -math.inf if self.silent else math.inf
+        return self.sqnr_db
+
+
+def default_limit(bits: int) -> float:
+    """Least signal to noise ratio of an output in dB that goes without a word, by rule L2.
+
+    A bit is worth 6 dB, of which layers that follow each other use up a little; so few bits are
+    asked for knowingly, and promise little: 20 dB from 8 bits on, 10 at 6, 0 at 4, -10 at 2. Sound
+    networks stay 10 dB above that (tests/compiler/test_strangers.py).
+    """
+    return min(DEFAULT_DB, 5.0 * bits - 20.0)
+
+
+def worst(losses: Sequence[Loss], outputs: Sequence[str]) -> Loss | None:
+    """The output with the lowest ratio (rule L4); None if nothing was measured."""
+    return min((x for x in losses if x.tensor in outputs), key=lambda x: x.level, default=None)
 
 
 class _Power:
@@ -48,6 +86,9 @@ class _Power:
         if self.signal == 0 or self.noise == 0:
             return None
         return 10 * math.log10(self.signal / self.noise)
+
+    def loss(self, tensor: str) -> Loss:
+        return Loss(tensor, self.sqnr_db, self.signal == 0 and self.noise != 0)
 
 
 def random_samples(source: Source, count: int = 4) -> dict[str, AnyArray] | None:
@@ -109,7 +150,7 @@ def measure(
             power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
         if progress is not None:
             progress(index + 1, total)
-    losses = [Loss(name, power.sqnr_db) for name, power in powers.items()]
+    losses = [power.loss(name) for name, power in powers.items()]
     return losses, [np.stack(wire) for wire in wires]
 
 
@@ -117,7 +158,39 @@ def _integer(array: AnyArray) -> bool:
     return bool(np.issubdtype(array.dtype, np.integer))
 
 
-def check(losses: Sequence[Loss], outputs: Sequence[str], least_db: float | None) -> None:
+def limit(
+    asked: float | None, *, bits: int, quantising: bool, measured: bool
+) -> tuple[float | None, str]:
+    """The limit in dB by rules L2 and L3, None for none, and a remark on where it comes from.
+
+    Parameters
+    ----------
+    asked : ``--min-sqnr``
+    bits : what midwire quantises to
+    quantising : whether midwire chooses grids
+    measured : whether there is anything to measure on
+
+    Raises
+    ------
+    LossError
+        If a limit was asked for and nothing can be measured.
+    """
+    if asked is not None and not measured:
+        raise LossError(
+            "there is nothing to measure the loss on",
+            where="--min-sqnr",
+            expected="samples of the model's inputs, which are not integers",
+            found="no calibration data",
+            remedy="Give typical samples with --calibrate NPZ, or leave --min-sqnr out",
+        )
+    if asked is not None or not (quantising and measured):
+        return asked, ""
+    return default_limit(bits), f" (the default for {bits} bits)"
+
+
+def check(
+    losses: Sequence[Loss], outputs: Sequence[str], least_db: float | None, remark: str = ""
+) -> None:
     """Refuse a slice that loses more than was allowed.
 
     Raises
@@ -125,21 +198,18 @@ def check(losses: Sequence[Loss], outputs: Sequence[str], least_db: float | None
     LossError
         If an output's SQNR is below ``least_db``; names the layer at which most is lost.
     """
-    if least_db is None:
+    least = worst(losses, outputs)
+    if least_db is None or least is None or least.level >= least_db:
         return
-    finals = [loss for loss in losses if loss.tensor in outputs and loss.sqnr_db is not None]
-    short = [loss for loss in finals if loss.sqnr_db is not None and loss.sqnr_db < least_db]
-    if not short:
-        return
+    # Noise without a signal counts as more than any that is measured against one.
     noise = [(0.0, "")]
-    noise += [
-        (10 ** (-loss.sqnr_db / 10), loss.tensor) for loss in losses if loss.sqnr_db is not None
-    ]
-    _, worst = max((after[0] - before[0], after[1]) for before, after in pairwise(noise))
+    noise += [(10 ** (-max(x.level, -300) / 10), x.tensor) for x in losses if x.level < math.inf]
+    _, most = max((after[0] - before[0], after[1]) for before, after in pairwise(noise))
+    level = "noise and no signal" if least.silent else f"{least.sqnr_db:.1f} dB"
     raise LossError(
         "the quantised slice loses more than was allowed",
-        where=f"output {short[0].tensor!r}",
-        expected=f"a signal to noise ratio of at least {least_db:g} dB",
-        found=f"{short[0].sqnr_db:.1f} dB; most is lost at {worst!r}",
-        remedy="Give more bits with --bits, or better calibration data",
+        where=f"output {least.tensor!r}",
+        expected=f"a signal to noise ratio of at least {least_db:g} dB{remark}",
+        found=f"{level}; most is lost at {most!r}",
+        remedy="Give more bits with --bits, better calibration data, or another --min-sqnr",
     )

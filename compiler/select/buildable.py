@@ -5,6 +5,8 @@
 A node may be supported by itself and still not fit its neighbours (a stream in the wrong order, an
 unrounded result with two readers). Where midwire chooses the slice, such a node is marked with that
 reason and the slice is chosen again without it; where the user does, it is an error.
+
+That ends: every round takes at least one supported node away, and there are finitely many.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...hw.numeric import QType
+from ..errors import CompilerBug
 from ..ir.graph import Graph
 from ..load.source import Source
 from ..map.fuse import unmappable
@@ -45,6 +48,9 @@ def plan(
     ------
     CutError
         As :func:`~.selection.select`.
+    CompilerBug
+        If no supported node of the model is to blame for what cannot be built, so that choosing
+        again would choose the same.
     """
     verdicts = tuple(import_all(source) if support is None else support)
     while True:
@@ -55,6 +61,11 @@ def plan(
         if found is None:
             return Plan(selection, verdicts)
         sources, reason = found
+        if not any(verdict.supported and verdict.name in sources for verdict in verdicts):
+            raise CompilerBug(
+                f"node {', '.join(map(repr, sources)) or 'without a source'} cannot be built and "
+                f"is no supported node of the model, so that no slice is without it: {reason}"
+            )
         verdicts = tuple(
             replace(verdict, supported=False, reason=reason) if verdict.name in sources else verdict
             for verdict in verdicts

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.compiler.errors import CompilerBug
 from midwire.compiler.ir import quant
-from midwire.compiler.pipeline import CompilerBug, Options, compile_model
+from midwire.compiler.pipeline import Options, compile_model
 from midwire.host import cli
 from midwire.hw.formats.bundle import Bundle
 
@@ -135,8 +136,39 @@ def test_a_loss_that_is_too_high(model: Path, data: Path, tmp_path: Path, refuse
         "output 'y': the quantised slice loses more than was allowed; expected a signal to noise "
         "ratio of at least 200 dB; found "
     )
-    assert found.endswith(". Give more bits with --bits, or better calibration data.")
+    assert found.endswith(
+        ". Give more bits with --bits, better calibration data, or another --min-sqnr."
+    )
     assert " dB; most is lost at 'LAYER'" in re.sub("at '[bpy]'", "at 'LAYER'", found)
+
+
+# The first feature is a hundred times the others and takes the grid of `a` to itself; the result
+# is made of the others.
+UNEVEN = """
+g (float[N, 4] x) => (float[N, 1] y)
+<float[4, 4] w = {100, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, float[4, 1] v = {0, 1, 1, 1}>
+{ a = MatMul (x, w)
+  y = MatMul (a, v) }
+"""
+
+
+def test_a_loss_that_nobody_asked_about(
+    model_file: ModelFile, tmp_path: Path, refused: Refused, no_rtl: None
+) -> None:
+    """Refused by default, naming the layer; taken where the user allows it (L2)."""
+    del no_rtl
+    net = model_file(UNEVEN)
+    x = np.random.default_rng(4).uniform(-1, 1, (50, 1, 4)).astype(np.float32)
+    np.savez(tmp_path / "in.npz", in0=x)
+    words = ("compile", net, "-o", tmp_path / "b", "--calibrate", tmp_path / "in.npz")
+    assert re.fullmatch(
+        r"output 'y': the quantised slice loses more than was allowed; expected a signal to noise "
+        r"ratio of at least 20 dB \(the default for 8 bits\); found \d\.\d dB; most is lost at "
+        r"'y'\. Give more bits with --bits, better calibration data, or another --min-sqnr\.",
+        refused(*words),
+    )
+    assert cli.main([*map(str, words), "--min-sqnr=-20"]) == 0
+    assert cli.main([*map(str, words), "--bits=16"]) == 0
 
 
 def change(array: Array, index: tuple[int, ...], value: float) -> Array:
@@ -162,6 +194,22 @@ def test_samples_that_do_not_do(
     np.savez(tmp_path / "odd.npz", **arrays)  # type: ignore[arg-type]
     found = refused("compile", model, "-o", tmp_path / "b", "--calibrate", tmp_path / "odd.npz")
     assert part in found
+
+
+def test_a_limit_with_nothing_to_measure(
+    model_file: ModelFile, tmp_path: Path, refused: Refused
+) -> None:
+    """A quantised model with float inputs, and no samples of them."""
+    net = model_file(QDQ)
+    assert refused("compile", net, "-o", tmp_path / "b", "--min-sqnr", "30") == (
+        "--min-sqnr: there is nothing to measure the loss on; expected samples of the model's "
+        "inputs, which are not integers; found no calibration data. Give typical samples with "
+        "--calibrate NPZ, or leave --min-sqnr out."
+    )
+    assert refused("compile", net, "-o", tmp_path / "b", "--min-sqnr", "nan") == (
+        "--min-sqnr: unusable limit; expected a ratio in dB; found nan. "
+        "Leave it out for the default."
+    )
 
 
 def test_files_that_are_not_there(model: Path, tmp_path: Path, refused: Refused) -> None:

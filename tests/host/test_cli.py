@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -137,6 +138,27 @@ def test_an_interrupt_is_status_130_and_a_line(
     monkeypatch.setattr("midwire.host.nodes.cloud.Bundle.load", interrupted)
     assert cli.main(["cloud", "x", *flags]) == 130
     assert capsys.readouterr() == ("", "" if flags else "interrupted\n")
+
+
+def test_a_background_job_is_not_ended_by_an_interrupt(bundle: Bundle) -> None:
+    """Started with SIGINT ignored, as a script's ``&`` does it; SIGTERM ends it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "midwire", "cloud", str(bundle.root), "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "ready"
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 130
 
 
 def test_a_defect_of_ours_is_still_an_object(

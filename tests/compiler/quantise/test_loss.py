@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from midwire.compiler.errors import LossError
 from midwire.compiler.load.frontend import load_model
-from midwire.compiler.quantise.loss import Loss, check, measure
+from midwire.compiler.quantise.loss import Loss, check, default_limit, limit, measure, worst
 from midwire.hw.numeric import QType
 
 NET = """
@@ -75,7 +76,48 @@ def test_the_refusal_names_where_most_is_lost(levels: dict[str, Any], worst: str
     assert str(caught.value) == (
         "output 'y': the quantised slice loses more than was allowed; expected a signal to noise "
         f"ratio of at least 25 dB; found 19.0 dB; most is lost at {worst!r}. "
-        "Give more bits with --bits, or better calibration data."
+        "Give more bits with --bits, better calibration data, or another --min-sqnr."
     )
     check(losses, ["y"], 19.0)
     check(losses, ["y"], None)
+
+
+def test_the_worst_output_counts() -> None:
+    """L4."""
+    losses = [Loss("y", 30.0), Loss("z", 12.0), Loss("a", 5.0)]
+    assert worst(losses, ["y", "z"]) == Loss("z", 12.0)
+    assert worst([], ["y"]) is None
+    with pytest.raises(LossError, match=r"^output 'z': .* found 12\.0 dB; most is lost at 'a'"):
+        check(losses, ["y", "z"], 20.0)
+
+
+def test_noise_without_signal_is_the_greatest_loss() -> None:
+    losses = [Loss("a", 30.0), Loss("y", None, silent=True)]
+    with pytest.raises(LossError, match="found noise and no signal; most is lost at 'y'"):
+        check(losses, ["y"], -100.0)
+    check(losses, ["y"], -math.inf)
+
+
+def test_the_default_depends_on_the_bits_and_on_who_quantises() -> None:
+    """L2."""
+    assert [default_limit(bits) for bits in (2, 4, 6, 8, 12, 16)] == [-10, 0, 10, 20, 20, 20]
+    assert limit(None, bits=8, quantising=True, measured=True) == (
+        20.0,
+        " (the default for 8 bits)",
+    )
+    assert limit(None, bits=8, quantising=False, measured=True) == (None, "")
+    for asked in (-5.0, 60.0):
+        assert limit(asked, bits=8, quantising=True, measured=True) == (asked, "")
+        assert limit(asked, bits=8, quantising=False, measured=True) == (asked, "")
+
+
+def test_a_limit_that_cannot_be_checked_is_refused() -> None:
+    """L3."""
+    with pytest.raises(LossError) as caught:
+        limit(30.0, bits=8, quantising=False, measured=False)
+    assert str(caught.value) == (
+        "--min-sqnr: there is nothing to measure the loss on; expected samples of the model's "
+        "inputs, which are not integers; found no calibration data. Give typical samples with "
+        "--calibrate NPZ, or leave --min-sqnr out."
+    )
+    assert limit(None, bits=8, quantising=True, measured=False) == (None, "")

@@ -6,7 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from midwire.compiler.errors import CompilerBug, CutError
+from midwire.compiler.ir.graph import Graph
 from midwire.compiler.load.frontend import load_model
+from midwire.compiler.select import buildable
 from midwire.compiler.select.buildable import plan
 from midwire.compiler.select.inspection import inspect_model
 
@@ -35,3 +40,32 @@ def test_a_node_that_does_not_fit_its_neighbours_is_left_out(
     assert [verdict.op_type for verdict in refused] == ["MatMul"]
     assert refused[0].reason.startswith("expected its input streamed as Layout(")
     assert inspect_model(path)["slice"]["outputs"] == ["c"]
+
+
+@pytest.mark.parametrize("sources", [("elsewhere",), ()])
+def test_planning_ends_where_nobody_can_be_left_out(
+    sources: tuple[str, ...], model_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that the model does not have would be chosen again for ever."""
+    source = load_model(model_file(CROSSED))
+    monkeypatch.setattr(buildable, "unmappable", lambda graph: (sources, "expected a miracle"))
+    named = repr(sources[0]) if sources else "without a source"
+    with pytest.raises(CompilerBug, match=rf"^node {named} cannot be built and .*: expected a mi"):
+        plan(source)
+
+
+def test_every_round_of_planning_leaves_a_node_out(
+    model_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever cannot be built, there are at most as many rounds as supported nodes."""
+    source = load_model(model_file(CROSSED))
+    rounds: list[str] = []
+
+    def first(graph: Graph) -> tuple[tuple[str, ...], str]:
+        rounds.append(graph.nodes[0].name)
+        return graph.nodes[0].sources, "expected a miracle"
+
+    monkeypatch.setattr(buildable, "unmappable", first)
+    with pytest.raises(CutError):
+        plan(source)
+    assert 1 < len(rounds) <= len(source.nodes)

@@ -328,7 +328,7 @@ def affines(draw: st.DrawFn, terms: int = 1) -> Affine:
     return function.clamped(floor, ceil)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     functions=st.lists(affines(), min_size=1, max_size=4),
     out=qtypes(8),
@@ -342,7 +342,7 @@ def test_fit_is_exact_on_whole_ranges(
     prove(functions, [((lo, lo + size),)] * len(functions), out, np.random.default_rng(seed))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     scale=st.floats(2.0**-14, 2.0**-7, width=32),
     bias=st.floats(-4, 4, width=32),
@@ -430,7 +430,7 @@ def test_dead_channels_need_no_multiplier() -> None:
     assert fit.multiplier[:3, 0].tolist() == [0, 0, 0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(function=affines(2), out=qtypes(8), data=st.data())
 def test_two_terms_are_exact_everywhere(function: Affine, out: QType, data: st.DataObject) -> None:
     spans = []

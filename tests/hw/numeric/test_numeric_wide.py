@@ -34,7 +34,7 @@ def channels(draw: st.DrawFn, terms: int) -> Affine:
     return function.clamped(low, high)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), terms=st.integers(1, 2))
 def test_dyadic_ratios_are_exact(data: st.DataObject, terms: int) -> None:
     """At random accumulators, at both ends, and beside every tie that is near one of them."""
