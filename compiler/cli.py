@@ -38,6 +38,9 @@ def compile_(
     rate: Annotated[
         float | None, typer.Option(help="Inferences per second at the target's clock.")
     ] = None,
+    strategy: Annotated[
+        str, typer.Option(help="folded, unrolled, or auto for whichever is cheaper, by layer.")
+    ] = "auto",
     target: Annotated[str, typer.Option(help="Family of parts: xcup or ecp5.")] = "xcup",
     min_sqnr: Annotated[
         float | None,
@@ -52,7 +55,7 @@ def compile_(
     from .pipeline import Options, compile_model
 
     console = Console(as_json)
-    options = Options(from_, to, calibrate, bits, rate, target, min_sqnr)
+    options = Options(from_, to, calibrate, bits, rate, strategy, target, min_sqnr)
     with console.phases() as report:
         done = compile_model(model, output, options, report)
     facts = done.as_json()

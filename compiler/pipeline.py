@@ -24,8 +24,8 @@ from .load.frontend import load_model
 from .load.source import Source
 from .map.assemble import assemble
 from .map.balance import balance
-from .map.fold import fold, target_interval
 from .map.fuse import fuse
+from .map.implement import implement, target_interval
 from .map.targets import target_named
 from .quantise.calibrate import Observed, calibrate, load_samples
 from .quantise.grids import DYADIC_ABOVE, choose_qtype
@@ -46,6 +46,7 @@ class Options:
     calibrate : ``.npz`` of samples of the model's inputs; needed for float models
     bits : width of weights and activations that midwire quantises, 2 to 16
     rate : inferences per second at the target's clock; None for the default interval
+    strategy : "folded", "unrolled", or "auto" for whichever is cheaper, layer by layer
     target : name of a family in :data:`~.map.targets.TARGETS`
     min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data; None for
         :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
@@ -56,6 +57,7 @@ class Options:
     calibrate: str | os.PathLike[str] | None = None
     bits: int = 8
     rate: float | None = None
+    strategy: str = "auto"
     target: str = "xcup"
     min_sqnr: float | None = None
 
@@ -187,12 +189,14 @@ def compile_model(
         losses, wires = measure(source, rounded, integers, measured_on, clock.step)
         check(losses, [tensor.name for tensor in integers.results], least_db, remark)
 
-    clock.start("fold")
+    clock.start("implement")
     interval = target_interval(integers, chosen.rate, target.clock_mhz)
-    foldings = fold(integers, interval, strict=chosen.rate is not None)
+    built = implement(
+        integers, target, interval, strict=chosen.rate is not None, strategy=chosen.strategy
+    )
 
     clock.start("balance")
-    flow = assemble(integers, rounded, foldings)
+    flow = assemble(integers, rounded, built)
     flow = _checked(flow, dataflow.verify(flow))
     balanced = balance(flow)
     _checked(balanced.flow, dataflow.verify(balanced.flow))

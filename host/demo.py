@@ -25,13 +25,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from ..hw import cache
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import DataError
 from ..hw.formats.bundle import Bundle
 from ..hw.formats.npz import read_npz
 from ..hw.formats.tensor import AnyArray
 from ..hw.kernels.reference import Reference
-from ..sim import cache
 from .client.requests import expected_fingerprint
 from .errors import StartError
 from .nodes.model_parts import Part, load_part, read_samples

@@ -13,9 +13,9 @@ from importlib import metadata
 
 import typer
 
+from ..hw import cache
 from ..hw.console import Console, JsonFlag
 from ..hw.errors import MidwireError
-from ..sim import cache
 from ..sim.toolchain import Check
 from ..sim.toolchain import doctor as toolchain_checks
 from .wire.udp import LOOPBACK, UdpPort

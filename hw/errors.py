@@ -12,6 +12,7 @@
       BundleError     (hw)        a bundle is damaged, altered or of another version
       DataError       (hw)        input data of the wrong name, shape, type or range
       ToolError       (hw)        an external tool is missing or failed
+        BuildError    (hw)        a compiler refused what it was given
       SimulationError (sim)       the simulated hardware broke a rule
       RuntimeFault    (host)      a live process failed
 
@@ -83,3 +84,7 @@ class DataError(MidwireError):
 
 class ToolError(MidwireError):
     """An external tool is missing or failed."""
+
+
+class BuildError(ToolError):
+    """Verilator, Amaranth or the C++ compiler refused a design."""

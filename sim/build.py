@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cache
-from .errors import BuildError
-from .jobs import Job, run_jobs
+from ..hw import cache
+from ..hw.errors import BuildError
+from ..hw.jobs import Job, run_jobs
 from .ports import port_header, read_ports
 from .toolchain import Compiler, Verilator, digest, find_compiler, find_verilator
 
@@ -124,7 +124,7 @@ def build_model(
         Module with ports ``clk``, ``rst``, ``s{i}_axis_*`` and ``m{i}_axis_*``. Widths are read
         from the design.
     cache_dir : Path, optional
-        Cache folder; :func:`midwire.sim.cache.default_folder` by default.
+        Cache folder; :func:`midwire.hw.cache.default_folder` by default.
     progress : callable, optional
         Called with (done, total) steps. Never called on a cache hit.
 

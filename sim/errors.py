@@ -7,7 +7,6 @@
     MidwireError
       ToolError             (hw)
         ToolchainError      no Verilator, no C++ compiler, or one that does not work
-        BuildError          Verilator or the compiler refused a design
       SimulationError       the simulated hardware broke a rule
         ProtocolError       it broke a rule of its streams
         DeadlockError       it stopped moving
@@ -21,10 +20,6 @@ from ..hw.errors import MidwireError, ToolError
 
 class ToolchainError(ToolError):
     """A program needed to build a simulation is missing or does not work."""
-
-
-class BuildError(ToolError):
-    """Verilator or the C++ compiler refused a design."""
 
 
 class SimulationError(MidwireError):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .errors import BuildError
+from ..hw.errors import BuildError
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from typing import Annotated, Any
 import typer
 
 from ..hw.console import Console, JsonFlag
-from ..hw.errors import DataError
+from ..hw.errors import BuildError, DataError
 from ..hw.formats.bundle import Bundle
-from .errors import BuildError, ToolchainError
+from .errors import ToolchainError
 
 TIMEOUT_SECONDS = 3600.0
 SHOWN_LINES = 12

@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 import onnx
 
+from ...hw.build import renamed, verilog_of
 from ...hw.formats.bundle import Bundle, Manifest, write_bundle
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
-from ...hw.nic.top import nic_verilog
+from ...hw.nic.shape import NicShape
 from ..ir.dataflow import Dataflow
-from ..ir.quant import QGraph, steps_of
+from ..ir.quant import QGraph, program_of
 from ..load.source import Source
 from ..map.balance import Balanced
-from ..map.estimate import estimate
+from ..map.price import estimate
 from ..map.targets import Target
 from ..quantise.loss import Loss, worst
 from ..select.selection import Selection
-from .elaborate import slice_verilog
+from .netlist import slice_verilog
 from .parts import cloud_model, edge_model, middle_model
 from .slice_onnx import slice_model
 
@@ -53,7 +54,7 @@ def emit(
         if any
     """
     flow = balanced.flow
-    steps, arrays = steps_of(qgraph)
+    steps, arrays = program_of(qgraph)
     contents: dict[str, bytes] = {
         "rtl/midwire_slice.v": slice_verilog(flow).encode(),
         "rtl/midwire_nic.v": _nic(flow).encode(),
@@ -67,7 +68,7 @@ def emit(
     }
     images = {name: text for stage in flow.stages for name, text in stage.images.items()}
     contents |= {f"rtl/{name}": text.encode("ascii") for name, text in images.items()}
-    reference = Reference(qgraph.inputs, qgraph.outputs, steps, arrays)
+    reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
     contents["golden.npz"] = _npz(_golden(flow, reference, wires))
     least = worst(losses, [tensor.name for tensor in qgraph.results])
     manifest = Manifest(
@@ -96,12 +97,14 @@ def emit(
 
 
 def _nic(flow: Dataflow) -> str:
-    return nic_verilog(
+    shape = NicShape(
         in_beat_bytes=flow.inputs[0].beat_bytes,
         in_tensor_bytes=flow.inputs[0].wire_bytes,
         out_beat_bytes=flow.outputs[0].beat_bytes,
         out_tensor_bytes=flow.outputs[0].wire_bytes,
     )
+    (verilog,) = verilog_of([shape])
+    return renamed(verilog, "midwire_nic")
 
 
 def _packaged(name: str) -> bytes:
@@ -147,16 +150,16 @@ def _layers(
     return tuple(
         {
             "name": node.name,
-            "kernel": node.core.kernel,
+            "kernel": node.kernel.name,
             "sources": list(node.sources),
-            "macs": node.core.macs,
-            "pe": stage.folding.pe if stage.folding else 1,
-            "simd": stage.folding.simd if stage.folding else 1,
-            "cycles": stage.cycles,
-            "accumulator_bits": node.core.acc_bits[0],
-            "multiplier_bits": int(np.abs(node.requantiser.multiplier).max()).bit_length(),
-            "shift": node.requantiser.shift,
-            "sqnr_db": noise.get(node.output),
+            "macs": node.kernel.macs,
+            "strategy": stage.built.strategy,
+            "pe": stage.built.parallelism[0],
+            "simd": stage.built.parallelism[1],
+            "cycles": stage.built.cycles,
+            "accumulator_bits": node.accumulator.bits,
+            "finishers": [finisher.kind for finisher in node.finishers],
+            "sqnr_db": noise.get(node.outputs[0]),
         }
         for node in qgraph.nodes
         for stage in (stages[node.name],)

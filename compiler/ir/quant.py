@@ -134,10 +134,8 @@ def _finishing(graph: QGraph, node: QNode) -> list[str]:
     """Violations of Q2 by the finishers of a node."""
     ranges = node.kernel.ranges
     if not len(node.outputs) == len(node.finishers) == len(ranges):
-        return [
-            f"Q2: node {node.name!r} has {len(node.outputs)} outputs and {len(node.finishers)} "
-            f"finishers, its kernel gives {len(ranges)}"
-        ]
+        counts = f"{len(node.outputs)} outputs and {len(node.finishers)} finishers"
+        return [f"Q2: node {node.name!r} has {counts}, its kernel gives {len(ranges)}"]
     wrong: list[str] = []
     for name, finisher, channels in zip(node.outputs, node.finishers, ranges, strict=True):
         if finisher.channels != len(channels):

@@ -124,7 +124,7 @@ def _spread(
         state.channels.append(Channel(end, sink, wanted))
 
 
-def _output_port(state: _State, index: int) -> Port:
+def _output_port(state: _State, index: int) -> StreamPort:
     return next(c.port for c in state.channels if c.sink == ("", index))
 
 

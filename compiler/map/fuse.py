@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from ...hw.finish.base import Finisher
 from ...hw.finish.choose import finish
 from ...hw.finish.direct import Direct
 from ...hw.finish.fit import RequantiseError
@@ -237,15 +238,13 @@ def _node(
     kernel: Kernel = call.kernel
     if len(finishing) == 1 and len(set(finishing[0][2])) == 1:
         kernel = kernel.uniform()
-    finishers = []
+    finishers: list[Finisher] = []
     for (tensor, meaning, functions), ranges in zip(finishing, kernel.ranges, strict=True):
         if meaning is None:
             finishers.append(Direct(len(ranges), tensor.qtype.lo, tensor.qtype.hi))
         else:
             own = functions if len(functions) == len(ranges) else functions[:1]
-            finishers.append(
-                finish(own, ranges, tensor.qtype, adjustable=meaning.adjustable)
-            )
+            finishers.append(finish(own, ranges, tensor.qtype, adjustable=meaning.adjustable))
     names = {n.name for n in state.nodes}
     return QNode(
         node.name if node.name not in names else f"{node.name}:{len(names)}",

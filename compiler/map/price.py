@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...hw.kernels.adapt import StreamFifo
 from ...hw.timing.cost import Cost
+from ..ir.dataflow import Dataflow
 from .targets import Target
 
 
@@ -39,3 +41,11 @@ def price(cost: Cost, target: Target) -> Price:
         bram += -(-width // block_width) * (full if small else full + 1)
         lut += -(-width * rest // 64) if small else 0
     return Price(lut, ff, dsp, bram)
+
+
+def estimate(flow: Dataflow, target: Target) -> dict[str, int]:
+    """``lut``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of a balanced dataflow, FIFOs included."""
+    parts = [stage.built.cost for stage in flow.stages]
+    parts += [StreamFifo(c.port, c.depth).cost for c in flow.channels if c.depth]
+    prices = [price(cost, target) for cost in parts]
+    return {name: sum(getattr(p, name) for p in prices) for name in ("lut", "ff", "dsp", "bram")}

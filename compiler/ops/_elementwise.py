@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Streams taken element by element: the sum of several, or one that an absorbed operator changes."""
+"""Streams taken element by element: a sum, or one stream that an absorbed operator changes."""
 
 from __future__ import annotations
 

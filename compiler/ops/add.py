@@ -94,9 +94,7 @@ class Add(Op):
         del shapes, index
         return None
 
-    def lower(
-        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
-    ) -> tuple[Call, ...]:
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         del outputs
         return elementwise(inputs)

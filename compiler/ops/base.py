@@ -31,7 +31,6 @@ import onnx
 from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.numeric import Function, IntArray, QType
 from ..ir.graph import Value
-
 from ..ir.lowered import Call, OutputSpec
 
 if TYPE_CHECKING:
@@ -241,9 +240,10 @@ class Op:
 
     @property
     def affine(self) -> bool:
-        """Whether :meth:`absorb` only scales, shifts and clamps. Others are absorbed where the model
-        itself has no grid before them; where midwire places the grids, it places one there, so that
-        a small table computes them.
+        """Whether :meth:`absorb` only scales, shifts and clamps.
+
+        Others are absorbed where the model itself has no grid before them; where midwire places the
+        grids, it places one there, so that a small table computes them.
         """
         return True
 
@@ -277,9 +277,7 @@ class Op:
         shapes = [tensor.shape for tensor in inputs]
         return [self.wanted_layout(shapes, index) for index in range(len(inputs))]
 
-    def lower(
-        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
-    ) -> tuple[Call, ...]:
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """The kernels that compute it, for inputs on the given grids; raise Unsupported if there
         are none. See :mod:`~..ir.lowered` for the rules.
         """

@@ -160,9 +160,7 @@ class Conv(Op):
             return self
         return replace(self, weight=per_channel_grid(self.weight.values, bits))
 
-    def lower(
-        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
-    ) -> tuple[Call, ...]:
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs
         weight = centred(self.weight).transpose(0, 2, 3, 1)

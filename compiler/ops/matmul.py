@@ -89,9 +89,7 @@ class MatMul(Op):
             return self
         return replace(self, weight=per_channel_grid(self.weight.values, bits))
 
-    def lower(
-        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
-    ) -> tuple[Call, ...]:
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A convolution over an image of (1, rows, inputs)."""
         (x,), (output,) = inputs, outputs
         weight = centred(self.weight)

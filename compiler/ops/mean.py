@@ -68,9 +68,7 @@ class Mean(Op):
     def _innermost(self, shape: tuple[int, ...]) -> Layout:
         return Layout.raster(shape) if self.inner else Layout.channels_last(shape)
 
-    def lower(
-        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
-    ) -> tuple[Call, ...]:
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """An average pool; all axes but the channels have gone, or have length 1."""
         (x,), (output,) = inputs, outputs
         axis = len(output.shape) - 1 if self.inner else 1

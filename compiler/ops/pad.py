@@ -74,9 +74,7 @@ class Pad(Op):
         """Zero lies on every grid."""
         return True
 
-    def lower(
-        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
-    ) -> tuple[Call, ...]:
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """The largest of one value."""
         (x,), (output,) = inputs, outputs
         channels, zero = image_shape(x.shape)[2], x.qtype.zero_point

@@ -78,9 +78,7 @@ class Pool(Op):
         """The largest of values on a grid lies on it."""
         return self.mode == "max"
 
-    def lower(
-        self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]
-    ) -> tuple[Call, ...]:
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs
         kernel, functions = pooling(self.window, image_shape(x.shape)[2], x.qtype, self.mode)

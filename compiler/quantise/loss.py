@@ -26,7 +26,7 @@ from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
 from ..errors import LossError
 from ..ir.graph import Graph
-from ..ir.quant import QGraph, steps_of
+from ..ir.quant import QGraph
 from ..load.source import Source
 from .calibrate import run_model
 
@@ -123,9 +123,8 @@ def measure(
     The reference gets the model's own values at the slice's inputs, rounded to their grid, so that
     the figures are the slice's own.
     """
-    steps, arrays = steps_of(qgraph)
-    reference = Reference(qgraph.inputs, qgraph.outputs, steps, arrays)
-    named = [node.output for node in qgraph.nodes if node.output in graph.values]
+    reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
+    named = [name for node in qgraph.nodes for name in node.outputs if name in graph.values]
     results = {tensor.name: tensor for tensor in qgraph.results}
     watched = list(dict.fromkeys([*qgraph.inputs, *named, *results]))
     powers = {name: _Power() for name in dict.fromkeys([*named, *results])}

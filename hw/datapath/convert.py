@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import traceback
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 
 
 def to_verilog(top: Any, name: str, **options: bool) -> str:
@@ -26,6 +28,32 @@ def to_verilog(top: Any, name: str, **options: bool) -> str:
     except BaseException as error:
         _kill_children_in(error.__traceback__)
         raise
+
+
+def to_verilog_batch(tops: Sequence[Any], name: str) -> list[str]:
+    """Verilog of several components, each with the top module ``name``, by one run of Yosys.
+
+    Yosys takes longer to start than to convert a small component, and Amaranth's public function
+    starts it for each.
+    """
+    parts = [rtlil.convert(top, name=_numbered(k), emit_src=False) for k, top in enumerate(tops)]
+    text = verilog._convert_rtlil_text("\n".join(parts), strip_internal_attrs=True)
+    found: list[list[str]] = [[] for _ in tops]
+    for module in _MODULE.findall(text):
+        number = _NUMBER.search(module)
+        assert number is not None, module[:80]
+        found[int(number[1])].append(module)
+    return ["\n".join(modules).replace(_numbered(k), name) for k, modules in enumerate(found)]
+
+
+_MODULE = re.compile(r"^module .*?^endmodule$", re.MULTILINE | re.DOTALL)
+
+_NUMBER = re.compile(r"MwBatch(\d+)x")
+
+
+def _numbered(index: int) -> str:
+    """The name of a component's top in a batch: nothing else contains it."""
+    return f"MwBatch{index}x"
 
 
 def _kill_children_in(trace: TracebackType | None) -> None:

@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Memories of weights and parameters, filled from the images of :mod:`midwire.hw.formats.images`."""
+"""Memories of weights and parameters, filled from :mod:`midwire.hw.formats.images`."""
 
 from __future__ import annotations
 
 from amaranth.hdl import ClockSignal, Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 
 class Rom(wiring.Component):
     """A ``mw_rom``: where ``en``, word ``addr`` of cycle ``t`` is on ``data`` from cycle ``t + 1``.

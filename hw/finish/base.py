@@ -52,10 +52,12 @@ class FinisherUnit(ABC):
     ----------
     lanes : channels that come at a time
     out : type of the results
+    ranges : for each term, the closed range of its accumulator
     """
 
     lanes: int
     out: IntType
+    ranges: tuple[Range, ...]
 
     @property
     @abstractmethod
@@ -66,11 +68,6 @@ class FinisherUnit(ABC):
     @abstractmethod
     def cost(self) -> Cost:
         """What it takes, for the choice between implementations."""
-
-    @property
-    @abstractmethod
-    def ranges(self) -> tuple[Range, ...]:
-        """For each term, the closed range of its accumulator."""
 
     @abstractmethod
     def component(self, file: str) -> Any:

@@ -12,7 +12,7 @@ from .direct import Direct
 from .fit import RequantiseError, eased, fit_requantiser
 
 EASED_ABOVE = 8
-"""On grids of more bits, slopes that midwire may choose hardly ever have a multiplier as they are."""
+"""On grids of more bits, slopes that midwire may choose hardly ever have a multiplier as is."""
 
 
 def finish(
@@ -31,13 +31,16 @@ def finish(
     """
     spans = [span for channel in ranges for span in channel]
     low, high = min(lo for lo, _ in spans), max(hi for _, hi in spans)
-    if all(
-        f.scales == (out.step,)
-        and f.offset == -out.step * out.zero_point
-        and f.floor is None
-        and f.ceil is None
-        for f in functions
-    ) and out.lo <= low <= high <= out.hi:
+    if (
+        all(
+            f.scales == (out.step,)
+            and f.offset == -out.step * out.zero_point
+            and f.floor is None
+            and f.ceil is None
+            for f in functions
+        )
+        and out.lo <= low <= high <= out.hi
+    ):
         return Direct(len(functions), low, high)
     if not (adjustable and out.bits > EASED_ABOVE):
         try:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The multiply-shift finisher, rule N5 of :mod:`midwire.hw.numeric`: what it computes, as hardware too.
+"""The multiply-shift finisher, rule N5 of :mod:`midwire.hw.numeric`.
 
 :mod:`.fit` finds parameters that are exact, and proves it.
 """
@@ -82,7 +82,7 @@ class MultiplyShift(Finisher):
         return np.clip(y, self.lo, self.hi)
 
     def onnx(self, writer: OnnxWriter, terms: Sequence[str]) -> str:
-        """N5 in double: every intermediate is an integer, or one over a power of two, below 2**53."""
+        """N5 in double: intermediates are integers, or such over a power of two, below 2**53."""
         assert np.abs(self.multiplier).max(initial=0) < MAX_EXACT_DOUBLE
         total = writer.constant(self.offset, np.float64)
         for index, term in enumerate(terms):

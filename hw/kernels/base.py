@@ -4,7 +4,8 @@
 
 A kernel is one computation on integer streams, the unit that some fifteen of which serve all
 operators. Its file has everything about it: typed parameters, numpy run, form in ONNX operators,
-ranges, and the implementations that the compiler may choose from. Rules, cited by tests as K1 to K5:
+ranges, and the implementations that the compiler may choose from. Rules, cited by tests as K1 to
+K5:
 
 K1. A kernel is a frozen dataclass. Its fields are its parameters: integers, booleans, strings,
     tuples of those, other such dataclasses, and integer arrays. :mod:`.program` writes and reads
@@ -121,6 +122,12 @@ class Implementation(ABC):
         """What it takes."""
 
     @property
+    def effort(self) -> float:
+        """About how long it takes to elaborate (see :mod:`midwire.hw.build`)."""
+        lanes = sum(port.lanes for port in (*self.inputs, *self.outputs))
+        return 1.0 + 0.02 * lanes + 0.05 * len(self.cost.products)
+
+    @property
     def parallelism(self) -> tuple[int, int]:
         """Lanes out (PE) and lanes in (SIMD), for reports."""
         return self.outputs[0].lanes, self.inputs[0].lanes
@@ -167,8 +174,9 @@ class Kernel(ABC):
 
     @abstractmethod
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """The same as ONNX nodes: streams are flat float32 tensors of integers in stream order;
-        results are doubles (..., channels), one for each term of each output.
+        """The same as ONNX nodes: streams are flat tensors of integers in stream order, float32, or
+        double where the type has more than 24 bits; results are doubles (..., channels), one for
+        each term of each output.
         """
 
     @property

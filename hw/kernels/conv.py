@@ -22,9 +22,9 @@ from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages, window_rows
 from ..timing.cost import Cost
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .convolve import conv2d, convolve_onnx
+from .convolve import conv2d, exact_convolution
 from .folds import filled, lane_counts
-from .geometry import Geometry, padded_image, pixels_of
+from .geometry import Geometry, pixels_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +78,18 @@ class ConvKernel(Kernel):
         return ((conv2d(images, self.weight, g, pad_value=self.pad_value, groups=groups),),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """See :func:`~.convolve.convolve_onnx`."""
+        """See :func:`~.convolve.exact_convolution`."""
         (stream,) = streams
-        image = padded_image(writer, stream, self.geometry, self.channels, self.pad_value)
-        weight = self.weight.transpose(0, 3, 1, 2)
-        group = self.channels if self.depthwise else 1
-        peak = max(-self.x.lo, self.x.hi)
-        total = convolve_onnx(writer, image, weight, self.geometry, group, peak)
+        total = exact_convolution(
+            writer,
+            stream,
+            self.geometry,
+            self.channels,
+            self.x,
+            self.pad_value,
+            self.weight.transpose(0, 3, 1, 2),
+            self.channels if self.depthwise else 1,
+        )
         return ((pixels_of(writer, total, self.outputs),),)
 
     @cached_property
@@ -148,8 +153,8 @@ class FoldedConvolution(Implementation):
     """``pe`` x ``simd`` multipliers; for depthwise, ``pe`` of them.
 
     Dense: for each output pixel there are ``channels_out / pe`` passes of ``kh * kw * channels_in /
-    simd`` cycles, and each gives one beat of ``pe`` channels. Depthwise: ``channels / pe`` passes of
-    ``kh * kw`` cycles. Where lanes do not divide channels, weights of zero fill them up.
+    simd`` cycles, and each gives one beat of ``pe`` channels. Depthwise: ``channels / pe`` passes
+    of ``kh * kw`` cycles. Where lanes do not divide channels, weights of zero fill them up.
 
     Attributes
     ----------
@@ -216,7 +221,7 @@ class FoldedConvolution(Implementation):
 
     @property
     def cycles(self) -> int:
-        """Pixels x taps x channel folds x neuron folds, or the input's beats where those are more."""
+        """Pixels x taps x channel folds x neuron folds, or the input's beats if those are more."""
         pixels = self.geometry.out_height * self.geometry.out_width
         return max(self.inputs[0].beats, pixels * self.passes * self.steps)
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exact convolution of integers, in numpy and in ONNX operators.
 
-Tensors are integer arrays of shape ``(N, H, W, C)``; results are int64. Arithmetic is exact: sums go
-through BLAS in float32 or float64 only where every partial sum is an integer that the type holds.
+Tensors are integer arrays of shape ``(N, H, W, C)``; results are int64. Arithmetic is exact: sums
+go through BLAS in float32 or float64 only where every partial sum is an integer that the type
+holds.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import numpy.typing as npt
 
 from ..finish.base import OnnxWriter
 from ..formats.tensor import AnyArray
-from ..numeric import IntArray
-from .geometry import Geometry, taps
+from ..numeric import IntArray, IntType
+from .geometry import Geometry, padded_image, taps
 
-_EXACT_FLOAT = 1 << 24
+EXACT_FLOAT_BITS = 24
+"""Integers of so many bits are exact in float32."""
+
+_EXACT_FLOAT = 1 << EXACT_FLOAT_BITS
 
 
 def conv2d(
@@ -85,7 +89,42 @@ def _exact_type(peak: int) -> npt.DTypeLike:
     raise ValueError(f"accumulators of up to {peak} do not fit in 63 bits; use fewer bits")
 
 
-def convolve_onnx(
+def exact_convolution(
+    writer: OnnxWriter,
+    stream: str,
+    geometry: Geometry,
+    channels: int,
+    x: IntType,
+    pad_value: int,
+    weight: AnyArray,
+    group: int,
+) -> str:
+    """ONNX nodes: accumulators in double, NCHW, of a flat stream of integers.
+
+    Parameters
+    ----------
+    stream : float32, or double where ``x`` has more than 24 bits
+    weight : integers (O, I / group, kh, kw)
+    """
+    if x.bits <= EXACT_FLOAT_BITS:
+        image = padded_image(writer, stream, geometry, channels, pad_value)
+        return _convolve(writer, image, weight, geometry, group, max(-x.lo, x.hi))
+    # Two digits that float32 holds, joined in double.
+    unit = writer.constant(1 << 16, np.float64)
+    high = writer.op("Floor", writer.op("Div", stream, unit))
+    low = writer.op("Sub", stream, writer.op("Mul", high, unit))
+    parts = []
+    for digit, pad, peak in (
+        (high, pad_value >> 16, max(-x.lo, x.hi) // (1 << 16) + 1),
+        (low, pad_value & 0xFFFF, 0xFFFF),
+    ):
+        single = writer.cast(digit, np.float32)
+        image = padded_image(writer, single, geometry, channels, pad)
+        parts.append(_convolve(writer, image, weight, geometry, group, peak))
+    return writer.op("Add", writer.op("Mul", parts[0], unit), parts[1])
+
+
+def _convolve(
     writer: OnnxWriter, image: str, weight: AnyArray, geometry: Geometry, group: int, peak: int
 ) -> str:
     """An exact convolution, in double, of a padded image of integers of at most ``peak``.
@@ -106,12 +145,12 @@ def convolve_onnx(
             scale = writer.constant(1 << bits, np.float32)
             high = writer.op("Floor", writer.op("Div", image, scale))
             low = writer.op("Sub", image, writer.op("Mul", high, scale))
-            upper = convolve_onnx(writer, high, weight, geometry, group, (peak >> bits) + 1)
-            lower = convolve_onnx(writer, low, weight, geometry, group, (1 << bits) - 1)
+            upper = _convolve(writer, high, weight, geometry, group, (peak >> bits) + 1)
+            lower = _convolve(writer, low, weight, geometry, group, (1 << bits) - 1)
         else:
             mask = (1 << bits) - 1
-            upper = convolve_onnx(writer, image, weight >> bits, geometry, group, peak)
-            lower = convolve_onnx(writer, image, weight & mask, geometry, group, peak)
+            upper = _convolve(writer, image, weight >> bits, geometry, group, peak)
+            lower = _convolve(writer, image, weight & mask, geometry, group, peak)
         shifted = writer.op("Mul", upper, writer.constant(1 << bits, np.float64))
         return writer.op("Add", shifted, lower)
     total = ""

@@ -119,7 +119,12 @@ def _check_images(x: npt.NDArray[Any], geometry: Geometry) -> None:
 
 
 def padded_image(
-    writer: OnnxWriter, stream: str, geometry: Geometry, channels: int, pad_value: int
+    writer: OnnxWriter,
+    stream: str,
+    geometry: Geometry,
+    channels: int,
+    pad_value: int,
+    dtype: Any = np.float32,
 ) -> str:
     """ONNX nodes: a flat stream of one image, channels last, as a padded NCHW image."""
     shaped = writer.reshape(stream, [1, geometry.height, geometry.width, channels])
@@ -128,7 +133,7 @@ def padded_image(
     if not any(geometry.pads):
         return image
     pads = writer.constant([0, 0, top, left, 0, 0, bottom, right], np.int64)
-    return writer.op("Pad", image, pads, writer.constant(pad_value, np.float32))
+    return writer.op("Pad", image, pads, writer.constant(pad_value, dtype))
 
 
 def pixels_of(writer: OnnxWriter, image: str, channels: int) -> str:

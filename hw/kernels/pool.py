@@ -16,7 +16,7 @@ from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth, window_rows
 from ..timing.cost import Cost
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .convolve import convolve_onnx
+from .convolve import EXACT_FLOAT_BITS, exact_convolution
 from .folds import filled, lane_counts
 from .geometry import Geometry, padded_image, pixels_of, taps
 
@@ -80,20 +80,22 @@ class PoolKernel(Kernel):
         """MaxPool, or a convolution with ones."""
         (stream,) = streams
         g = self.geometry
-        image = padded_image(writer, stream, g, self.channels, self.pad_value)
-        if self.mode == "max":
-            pooled = writer.op(
-                "MaxPool",
-                image,
-                kernel_shape=list(g.kernel),
-                strides=list(g.stride),
-                dilations=list(g.dilation),
-            )
-            wide = writer.cast(pooled, np.float64)
-        else:
+        if self.mode == "sum":
             ones = np.ones((self.channels, 1, *g.kernel), np.int64)
-            peak = max(-self.x.lo, self.x.hi)
-            wide = convolve_onnx(writer, image, ones, g, self.channels, peak)
+            total = exact_convolution(
+                writer, stream, g, self.channels, self.x, self.pad_value, ones, self.channels
+            )
+            return ((pixels_of(writer, total, self.channels),),)
+        dtype = np.float32 if self.x.bits <= EXACT_FLOAT_BITS else np.float64
+        image = padded_image(writer, stream, g, self.channels, self.pad_value, dtype)
+        pooled = writer.op(
+            "MaxPool",
+            image,
+            kernel_shape=list(g.kernel),
+            strides=list(g.stride),
+            dilations=list(g.dilation),
+        )
+        wide = writer.cast(pooled, np.float64)
         return ((pixels_of(writer, wide, self.channels),),)
 
     @property
@@ -208,7 +210,9 @@ class FoldedPooling(Implementation):
         lines = (width, self.memory_rows * self.geometry.width * self.folds)
         outlet = (self.lanes * self.unit.out.bits + 1, self.outlet_depth)
         acc = IntType.holding(*self.unit.ranges[0]).bits * self.lanes
-        return Cost(memories=(lines, outlet), adders=acc, registers=acc + 2 * width) + self.unit.cost
+        return (
+            Cost(memories=(lines, outlet), adders=acc, registers=acc + 2 * width) + self.unit.cost
+        )
 
     def timing(
         self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]

@@ -24,7 +24,7 @@ from ..finish.direct import Direct
 from ..finish.multiply_shift import MultiplyShift
 from ..formats.bundle import Described
 from ..formats.tensor import AnyArray
-from .base import Implementation, Kernel
+from .base import Kernel
 from .conv import ConvKernel
 from .eltwise import EltwiseKernel
 from .pool import PoolKernel
@@ -71,7 +71,7 @@ def finisher_of(described: Described, arrays: Mapping[str, AnyArray]) -> Finishe
 
 def _rebuilt(kind: type[_T], described: Described, arrays: Mapping[str, AnyArray]) -> _T:
     values = {name: arrays[key].astype(np.int64) for name, key in described.arrays.items()}
-    hints = _hints(kind)
+    hints = typing.get_type_hints(kind)
     for name, value in described.parameters.items():
         values[name] = _typed(hints[name], value)
     return kind(**values)
@@ -98,7 +98,7 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
@@ -124,17 +124,14 @@ def _typed(hint: Any, value: Any) -> Any:
     return value
 
 
-def canonical(implementation: Implementation) -> str:
-    """A description as text, from which :func:`implementation_of` makes an equal one."""
-    return json.dumps(_tagged(implementation), sort_keys=True, separators=(",", ":"))
+def canonical(description: Any) -> str:
+    """A frozen dataclass as text, from which :func:`described_by` makes an equal one."""
+    return json.dumps(_tagged(description), sort_keys=True, separators=(",", ":"))
 
 
-def implementation_of(text: str) -> Implementation:
-    """The implementation that a canonical text describes."""
-    found = _untagged(json.loads(text))
-    if not isinstance(found, Implementation):
-        raise TypeError(f"expected the description of an implementation, not {text[:80]!r}")
-    return found
+def described_by(text: str) -> Any:
+    """The frozen dataclass that a canonical text describes."""
+    return _untagged(json.loads(text))
 
 
 def _tagged(value: Any) -> Any:

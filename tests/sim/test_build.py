@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from midwire.sim import cache
+from midwire.hw import cache
+from midwire.hw.errors import BuildError
 from midwire.sim.build import build_executable, build_model
-from midwire.sim.errors import BuildError, ToolchainError
+from midwire.sim.errors import ToolchainError
 from midwire.sim.model import Model
 from midwire.sim.ports import VerilogPort, read_ports
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from midwire.hw.errors import DataError
+from midwire.hw.errors import BuildError, DataError
 from midwire.sim import synth
-from midwire.sim.errors import BuildError, ToolchainError
+from midwire.sim.errors import ToolchainError
 
 # A multiply-accumulate with one operand from a memory image: LUTs or a block, a DSP, flip-flops.
 DESIGN = """

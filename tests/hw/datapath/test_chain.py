@@ -16,8 +16,8 @@ from amaranth.lib.wiring import In, Out
 import midwire.sim.errors
 from midwire.hw.datapath.conv import FoldedConv, FoldedDepthwise
 from midwire.hw.datapath.eltwise import EltwiseAdd
-from midwire.hw.datapath.pool import FoldedPool
 from midwire.hw.datapath.lanes import Adapter
+from midwire.hw.datapath.pool import FoldedPool
 from midwire.hw.datapath.stream import Fifo, Fork, beat, beats
 from midwire.hw.kernels.integer import Geometry
 from midwire.hw.timing.components import Schedule, ScheduleDeadlock

@@ -24,8 +24,8 @@ from amaranth.hdl import Shape
 import midwire.hw
 from midwire.hw.datapath.conv import FoldedConv, FoldedDepthwise
 from midwire.hw.datapath.eltwise import EltwiseAdd, EltwiseScale
-from midwire.hw.datapath.pool import FoldedPool
 from midwire.hw.datapath.lanes import Adapter, Narrow, Widen
+from midwire.hw.datapath.pool import FoldedPool
 from midwire.hw.datapath.stream import AxisTop, Fifo, Fork, beat
 from midwire.hw.kernels import integer as kernels
 from midwire.hw.kernels.integer import Geometry

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from midwire.sim.errors import BuildError
-from midwire.sim.jobs import Job, run_jobs
+from midwire.hw.errors import BuildError
+from midwire.hw.jobs import Job, run_jobs
 
 LITTERS = "import os, tempfile, sys; os.close(tempfile.mkstemp()[0]); print('left'); sys.exit(3)"
 

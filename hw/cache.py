@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Content-addressed build cache: ``<user cache>/midwire/verilated/<key>/``.
+"""Content-addressed caches of builds: ``<user cache>/midwire/<kind>/<key>/``.
 
 An entry is a folder named by the SHA-256 of everything that went into it. It is filled under
 another name and renamed, so it is there whole or not at all; builders of one key take turns by a
@@ -16,12 +16,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import platformdirs
 
-from .errors import ToolchainError
+from .errors import ToolError
 
 LIMIT_BYTES = 8 << 30
 """Size that pruning keeps the cache under: some hundred models of the size of a ResNet."""
@@ -33,9 +33,15 @@ STALE_SECONDS = 24 * 3600.0
 """Age at which a temporary folder was surely left by a process that was killed."""
 
 
-def default_folder() -> Path:
-    """The user's cache of Verilated models (moved by ``XDG_CACHE_HOME``, as usual)."""
-    return Path(platformdirs.user_cache_dir("midwire", appauthor=False)) / "verilated"
+_SINGLE = "content"
+"""Name of the file of an entry that is one file."""
+
+
+def default_folder(kind: str = "verilated") -> Path:
+    """The user's cache of Verilated models, or of another kind of builds (moved by
+    ``XDG_CACHE_HOME``, as usual).
+    """
+    return Path(platformdirs.user_cache_dir("midwire", appauthor=False)) / kind
 
 
 def entry(
@@ -60,7 +66,7 @@ def entry(
 
     Raises
     ------
-    ToolchainError
+    ToolError
         If the cache cannot be written.
     """
     path = folder / key
@@ -78,6 +84,36 @@ def entry(
             shutil.rmtree(temporary, ignore_errors=True)
     prune(folder, keep=path)
     return path
+
+
+def stored(folder: Path, key: str) -> bytes | None:
+    """A small entry that is one file; None if it is not there."""
+    path = folder / key / _SINGLE
+    with contextlib.suppress(OSError):
+        found = path.read_bytes()
+        _touch(path.parent)
+        return found
+    return None
+
+
+def store(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Add entries of one file each; what is there already stays.
+
+    Raises
+    ------
+    ToolError
+        If the cache cannot be written.
+    """
+    _check_writable(folder)
+    for key, content in contents.items():
+        temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
+        try:
+            (temporary / _SINGLE).write_bytes(content)
+            with contextlib.suppress(OSError):  # another process was faster
+                temporary.rename(folder / key)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    prune(folder)
 
 
 def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -> list[Path]:
@@ -122,7 +158,7 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ToolchainError(
+        raise ToolError(
             "the build cache cannot be written",
             where=str(folder),
             found=str(error.strerror),

