@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from ...hw.finish.base import Finisher
 from ...hw.finish.choose import finish
 from ...hw.finish.direct import Direct
-from ...hw.finish.fit import RequantiseError
+from ...hw.finish.base import FinishError
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.base import Kernel
 from ...hw.numeric import Function, QType
@@ -94,7 +94,7 @@ def _lower_all(state: _State) -> tuple[Node, Exception] | None:
             continue
         try:
             _lower(state, node)
-        except (Unsupported, RequantiseError) as error:
+        except (Unsupported, FinishError) as error:
             return node, error
     return None
 

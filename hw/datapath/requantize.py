@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..finish.multiply_shift import MultiplyShiftUnit
+from .parameters import parameters
 from .ranges import shape_for, shape_of
-from .rom import Rom
 
 
 class Requantize(wiring.Component):
@@ -57,7 +57,7 @@ class Requantize(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         u = self._unit
-        values = self._parameters(m)
+        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file)
         by_name = {field.name: field for field in u.fields}
         floors = u.sums[0] >> u.shift, u.sums[1] >> u.shift
         rounded = floors[0] - (1 if u.tie else 0), floors[1]
@@ -97,32 +97,6 @@ class Requantize(wiring.Component):
                 result = Mux(even > hi, hi, result)
             m.d.sync += self.y[lane].eq(result)
         return m
-
-    def _parameters(self, m: Any) -> list[dict[str, Value]]:
-        """For each lane its parameters, beside the accumulators that come in this cycle."""
-        u = self._unit
-        values: list[dict[str, Value]] = [
-            {f.name: Const(f.values[lane], shape_for(f.type)) for f in u.fields if f.values}
-            for lane in range(u.lanes)
-        ]
-        stored = [f for f in u.fields if f.values is None]
-        if not stored:
-            return values
-        layout = data.StructLayout({f.name: shape_for(f.type) for f in stored})
-        words = data.ArrayLayout(layout, u.lanes)
-        m.submodules.rom = rom = Rom(Shape.cast(words).width, u.folds, self._file)
-        word = Signal(words)
-        fold = Signal(range(u.folds))
-        coming = Signal(range(u.folds))
-        m.d.comb += [
-            coming.eq(Mux(self.valid, Mux(fold == u.folds - 1, 0, fold + 1), fold)),
-            rom.addr.eq(coming),
-            word.as_value().eq(rom.data),
-        ]
-        m.d.sync += fold.eq(coming)
-        for lane, fields in enumerate(values):
-            fields.update({f.name: getattr(word[lane], f.name) for f in stored})
-        return values
 
 
 def _late(m: Any, value: Value, cycles: int, name: str) -> Value:

@@ -7,7 +7,7 @@ Rules, cited by tests as F1 to F4:
 F1. :meth:`Finisher.apply`, its ONNX form and its hardware give the same integers for every
     accumulator in the range that it was made for.
 F2. A :class:`FinisherUnit` is data: hashable, made without Amaranth, equal for equal hardware. All
-    that distinguishes two units but is not in them (values of a memory) is in the memory image.
+    that distinguishes two units but is not in them (values of memories) is in memory images.
 F3. The hardware takes accumulators of ``lanes`` channels in every cycle and never stalls. The
     channels of a tensor come in turn, ``lanes`` at a time; results come ``latency`` cycles later.
 F4. Latency, cost and hardware are the unit's own: nobody else knows how long its pipeline is.
@@ -71,7 +71,8 @@ class FinisherUnit(ABC):
 
     @abstractmethod
     def component(self, file: str) -> Any:
-        """The Amaranth component; ``file`` names its memory image, if it has one.
+        """The Amaranth component; ``file`` names its memory image, and with :func:`numbered` all
+        of them, if it has several.
 
         Members: ``valid``, ``final``: In(1); ``acc0, acc1, ...``: In(array of ``lanes``), the
         narrowest shapes of ``ranges``; ``o_valid``, ``o_final``: Out(1); ``y``: Out(array of
@@ -123,5 +124,31 @@ class Finisher(ABC):
         """Its hardware for ``lanes`` channels at a time; ``channels`` is a multiple of them."""
 
     @abstractmethod
-    def image(self, unit: FinisherUnit) -> str | None:
-        """Text of the memory image of a unit of this finisher; None if it has no memory."""
+    def images(self, unit: FinisherUnit, file: str) -> dict[str, str]:
+        """Memory images of a unit of this finisher, file name to text; ``file`` as in
+        :meth:`FinisherUnit.component`.
+        """
+
+
+class FinishError(ValueError):
+    """No finisher of a kind is exact, or within its limits; says why."""
+
+
+def numbered(file: str, *numbers: int) -> str:
+    """The name of one of several memory images: ``a.hex`` becomes ``a_0_1.hex``."""
+    stem, dot, ending = file.rpartition(".")
+    tail = "".join(f"_{number}" for number in numbers)
+    return f"{stem}{tail}.{ending}" if dot else f"{file}{tail}"
+
+
+def folds_of(channels: int, lanes: int) -> int:
+    """Beats until the channels come round again.
+
+    Raises ValueError if the channels are not a multiple of ``lanes``.
+    """
+    if lanes < 1 or channels % lanes:
+        raise ValueError(
+            f"{channels} channels are not a multiple of {lanes} lanes; choose lanes that divide "
+            "them"
+        )
+    return channels // lanes

@@ -60,10 +60,10 @@ class Direct(Finisher):
             raise ValueError(f"accumulators from {low} to {high} do not fit in {out}")
         return DirectUnit(lanes, out, ((low, high),))
 
-    def image(self, unit: FinisherUnit) -> str | None:
+    def images(self, unit: FinisherUnit, file: str) -> dict[str, str]:
         """No memory."""
-        del unit
-        return None
+        del unit, file
+        return {}
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,8 @@ from fractions import Fraction
 import numpy as np
 
 from ..numeric import Affine, IntArray, QType, rne
+from .base import FinishError
 from .multiply_shift import MAX_EXACT_DOUBLE, MAX_PRODUCT_BITS, MultiplyShift
-
-
-class RequantiseError(ValueError):
-    """No parameters of N5 within the width limits equal the exact function."""
 
 
 def _thresholds(function: Affine, out: QType, lo: int, hi: int, acc: tuple[int, int]) -> IntArray:
@@ -124,7 +121,7 @@ def _points(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) -> 
         return _Points(acc, np.clip(_exact_many(function, acc, out), lo, hi), lo, hi)
     size = _combinations(ranges)
     if size > _MOST_COMBINATIONS:
-        raise RequantiseError(
+        raise FinishError(
             f"a function of {len(ranges)} tensors with {size} value combinations is too large to "
             "prove exhaustively; use at most 20 bits for all its inputs together"
         )
@@ -168,7 +165,7 @@ def fit_requantiser(
 
     Raises
     ------
-    RequantiseError
+    FinishError
         If no parameters within the limits are exact.
 
     The search goes up in shift, so the first hit has the narrowest multipliers. For each channel
@@ -187,7 +184,7 @@ def fit_requantiser(
     if fitted is None:
         fitted = _search(list(kinds), out, limit)
     if fitted is None:
-        raise RequantiseError(
+        raise FinishError(
             f"no multiplier of up to {max_multiplier_bits} bits is exact for output {out}; "
             "use fewer bits for the output, or a narrower accumulator"
         )

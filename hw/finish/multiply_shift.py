@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..formats.images import pack_fields
 from ..numeric import IntArray, IntType
 from ..timing.cost import Cost
-from .base import Finisher, FinisherUnit, OnnxWriter, Range
+from .base import Finisher, FinisherUnit, OnnxWriter, Range, folds_of
+from .parameters import Parameter, parameter_image
 
 MAX_PRODUCT_BITS = 62
 """A requantiser's ``p`` must fit a signed 64-bit word, in the reference and in the simulator."""
@@ -131,15 +131,10 @@ class MultiplyShift(Finisher):
             raise ValueError(
                 f"a requantiser of {self.terms} terms needs as many ranges, not {len(ranges)}"
             )
-        if lanes < 1 or self.channels % lanes:
-            raise ValueError(
-                f"{self.channels} channels are not a multiple of {lanes} lanes; "
-                "choose lanes that divide them"
-            )
         low, high = self.span
         if low < out.lo or high > out.hi:
             raise ValueError(f"results from {low} to {high} do not fit in {out}")
-        folds = self.channels // lanes
+        folds = folds_of(self.channels, lanes)
         least = most = self.offset.astype(object)
         for row, (lo, hi) in zip(self.multiplier.T.astype(object), ranges, strict=True):
             ends = np.stack([row * lo, row * hi])
@@ -158,55 +153,15 @@ class MultiplyShift(Finisher):
             ),
         )
 
-    def image(self, unit: FinisherUnit) -> str | None:
+    def images(self, unit: FinisherUnit, file: str) -> dict[str, str]:
         """One word a beat: for each lane, the parameters that are not constants."""
         assert isinstance(unit, MultiplyShiftUnit)
-        columns = self._columns()
-        stored = [field for field in unit.fields if field.values is None]
-        if not stored:
-            return None
-        return pack_fields(
-            [
-                (columns[field.name].reshape(unit.folds, unit.lanes)[:, lane], field.type.bits)
-                for lane in range(unit.lanes)
-                for field in stored
-            ]
-        )
+        return parameter_image(unit.fields, self._columns(), unit.lanes, file)
 
     def _columns(self) -> dict[str, IntArray]:
         """Every parameter of N5 by name, one value a channel."""
         columns = {f"multiplier{t}": self.multiplier[:, t] for t in range(self.terms)}
         return {**columns, "offset": self.offset, "lo": self.lo, "hi": self.hi}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of all channels in hardware.
-
-    Attributes
-    ----------
-    values : the value of each lane where it is the same in all beats, None where it comes from the
-        memory
-    lo, hi : smallest and largest value over all channels
-    """
-
-    name: str
-    values: tuple[int, ...] | None
-    lo: int
-    hi: int
-
-    @classmethod
-    def of(cls, name: str, column: IntArray, lanes: int) -> Parameter:
-        """The parameter with these values, one a channel, ``lanes`` at a time."""
-        words = column.reshape(-1, lanes)
-        constant = bool((words == words[:1]).all())
-        values = tuple(int(v) for v in words[0]) if constant else None
-        return cls(name, values, int(column.min()), int(column.max()))
-
-    @property
-    def type(self) -> IntType:
-        """The narrowest type of its values."""
-        return IntType.holding(self.lo, self.hi)
 
 
 @dataclass(frozen=True)

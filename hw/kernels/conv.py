@@ -144,8 +144,8 @@ class ConvKernel(Kernel):
         assert isinstance(implementation, FoldedConvolution)
         (finisher,) = finishers
         images = {f"{name}_weights.hex": implementation.weight_image(self.weight)}
-        text = filled(finisher, implementation.pe).image(implementation.unit)
-        return images if text is None else {**images, f"{name}_finish.hex": text}
+        finish = filled(finisher, implementation.pe)
+        return images | finish.images(implementation.unit, f"{name}_finish.hex")
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,7 @@ class EltwiseKernel(Kernel):
         """The finisher's parameters."""
         assert isinstance(implementation, FoldedEltwise)
         unit = implementation.unit
-        text = self._spread(finishers[0], unit.lanes).image(unit)
-        return {} if text is None else {f"{name}_finish.hex": text}
+        return self._spread(finishers[0], unit.lanes).images(unit, f"{name}_finish.hex")
 
 
 @dataclass(frozen=True)

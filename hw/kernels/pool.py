@@ -128,8 +128,8 @@ class PoolKernel(Kernel):
         """The finisher's parameters."""
         assert isinstance(implementation, FoldedPooling)
         (finisher,) = finishers
-        text = filled(finisher, implementation.lanes).image(implementation.unit)
-        return {} if text is None else {f"{name}_finish.hex": text}
+        unit = implementation.unit
+        return filled(finisher, implementation.lanes).images(unit, f"{name}_finish.hex")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ import numpy as np
 from ..finish.base import Finisher
 from ..finish.direct import Direct
 from ..finish.multiply_shift import MultiplyShift
+from ..finish.table import Table
+from ..finish.thresholds import Thresholds
 from ..formats.bundle import Described
 from ..formats.tensor import AnyArray
 from .base import Kernel
@@ -35,7 +37,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
 """Every kernel by the name that a bundle's program calls it."""
 
 FINISHERS: Mapping[str, type[Finisher]] = {
-    finisher.kind: finisher for finisher in (Direct, MultiplyShift)
+    finisher.kind: finisher for finisher in (Direct, MultiplyShift, Table, Thresholds)
 }
 """Every finisher by its kind."""
 

@@ -26,16 +26,23 @@ lands on (or, for a truncated multiplier, just above) a fraction of zero, and is
 
 from __future__ import annotations
 
-from .affine import Affine, Function
+from .function import Affine, Composed, Function, UndecidedError
 from .qtype import MAX_BITS, IntArray, IntType, QType, bits_for, rne
+from .unary import DomainError, Interval, Piecewise, Unary
 
 __all__ = [
     "MAX_BITS",
     "Affine",
+    "Composed",
+    "DomainError",
     "Function",
     "IntArray",
     "IntType",
+    "Interval",
+    "Piecewise",
     "QType",
+    "Unary",
+    "UndecidedError",
     "bits_for",
     "rne",
 ]

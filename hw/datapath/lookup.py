@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The table finisher's hardware: a memory for each lane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..finish.table import TableUnit
+from ..numeric import IntType
+from .ranges import shape_for, shape_of
+from .rom import Rom
+
+
+class Lookup(wiring.Component):
+    """Accumulators to the entries of a table, every cycle; never stalls (rules F1 to F4).
+
+    Parameters
+    ----------
+    unit : what to build
+    file : name of the memory image, or of the images of the lanes
+
+    Members
+    -------
+    valid, final : In(1)
+    acc0 : In(array of ``lanes``)
+    o_valid, o_final : Out(1)
+        ``valid`` and ``final`` of the cycle before.
+    y : Out(array of ``lanes`` elements)
+    """
+
+    def __init__(self, unit: TableUnit, file: str) -> None:
+        self._unit = unit
+        self._file = file
+        super().__init__(
+            {
+                "valid": In(1),
+                "final": In(1),
+                "acc0": In(data.ArrayLayout(shape_of(unit.ranges[0]), unit.lanes)),
+                "o_valid": Out(1),
+                "o_final": Out(1),
+                "y": Out(data.ArrayLayout(shape_for(unit.out), unit.lanes)),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        u = self._unit
+        fold = turn(m, self.valid, u.folds)
+        m.d.sync += [self.o_valid.eq(self.valid), self.o_final.eq(self.valid & self.final)]
+        for lane, file in enumerate(u.files(self._file)):
+            rom = Rom(u.word.bits, u.depth * u.folds, file)
+            m.submodules[f"table_{lane}"] = rom
+            m.d.comb += [
+                rom.addr.eq(Cat(bits_of(self.acc0[lane], u.bits), fold)),
+                self.y[lane].eq(number(rom.data, u.word)),
+            ]
+        return m
+
+
+def turn(m: Any, valid: Value, folds: int) -> Signal:
+    """Which of the ``folds`` channels of a lane comes now; no bits if there is one."""
+    fold = Signal(range(folds), name="fold")
+    if folds > 1:
+        with m.If(valid):
+            m.d.sync += fold.eq(Mux(fold == folds - 1, 0, fold + 1))
+    return fold
+
+
+def bits_of(value: Value, count: int) -> Value:
+    """The lowest bits of a number, as many as tell the numbers of its range apart."""
+    return Value.cast(value).as_unsigned()[:count]
+
+
+def number(word: Value, kind: IntType) -> Value:
+    """A memory's word as a number."""
+    return word.as_signed() if kind.signed else word

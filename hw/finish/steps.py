@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the correctly rounded value of a function of one accumulator changes, all over a range.
+
+Where a function is monotone and has one result at two accumulators, it has it between them too. So
+a proof evaluates both sides of each step and no others; what is monotone, the function's own turns
+say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from ..numeric import Affine, Composed, Function, IntArray, QType
+from ..numeric.unary import Interval, ball_of
+from .base import Range
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A function of the integers from ``lo`` to ``hi`` as runs of equal results.
+
+    Attributes
+    ----------
+    starts : int64 array, ascending: the first accumulator of every run but the first
+    values : int64 array, one more: the result of every run
+    """
+
+    lo: int
+    hi: int
+    starts: IntArray
+    values: IntArray
+
+    @property
+    def table(self) -> IntArray:
+        """The result at every accumulator from ``lo`` to ``hi``."""
+        edges = np.concatenate([[self.lo], self.starts, [self.hi + 1]])
+        return np.repeat(self.values, np.diff(edges))
+
+
+def steps(function: Function, acc: Range, out: QType, most: int) -> Steps | None:
+    """Every step of a function of one accumulator over a range; None if there are more than
+    ``most``.
+
+    Raises
+    ------
+    DomainError, UndecidedError
+        As :meth:`~midwire.hw.numeric.Function.exact`.
+    """
+    lo, hi = acc
+    runs: list[tuple[int, int]] = []  # first accumulator and result
+    for piece in monotone(function, acc):
+        for start, value in _runs(lambda a: function.exact([a], out), piece, most + 1):
+            if not runs or runs[-1][1] != value:
+                runs.append((start, value))
+        if len(runs) > most + 1:
+            return None
+    starts, values = np.array(runs, dtype=np.int64).T
+    return Steps(lo, hi, np.ascontiguousarray(starts[1:]), np.ascontiguousarray(values))
+
+
+def _runs(value: Callable[[int], int], piece: Range, most: int) -> list[tuple[int, int]]:
+    """The runs of a monotone piece, the first accumulator and the result of each; more than
+    ``most`` if there are.
+    """
+    first, last = piece
+    pending = [(first, value(first), last, value(last))]
+    runs = [(first, pending[0][1])]
+    while pending and len(runs) <= most:
+        a, at_a, b, at_b = pending.pop()
+        if at_a == at_b:
+            continue
+        if b - a == 1:
+            runs.append((b, at_b))
+            continue
+        middle = (a + b) // 2
+        at_middle = value(middle)
+        pending += [(middle, at_middle, b, at_b), (a, at_a, middle, at_middle)]
+    return runs
+
+
+def monotone(function: Function, acc: Range) -> list[Range]:
+    """Closed ranges, one behind the other, on each of which a function of one accumulator is
+    monotone.
+    """
+    pieces = [acc]
+    if isinstance(function, Affine):
+        return pieces
+    assert isinstance(function, Composed), "how to follow other functions is not known"
+    for index, step in enumerate(function.steps):
+        for turn in step.turns:
+            pieces = [part for piece in pieces for part in _split(function, index, piece, turn)]
+    return pieces
+
+
+def _split(function: Composed, step: int, piece: Range, turn: Interval) -> list[Range]:
+    """A piece on which what comes before a step is monotone, cut where that step may turn.
+
+    What provably lies on one side of the turn stays together, and so does what lies exactly on a
+    turn that is a point. Each other accumulator, of which there are few if any, is by itself.
+    """
+    from flint import ctx
+
+    def side(a: int) -> int:
+        value = function.real([a], step)
+        low, high = turn
+        if isinstance(value, Fraction):
+            return (value > high) - (value < low)
+        return int(value > ball_of(high)) - int(value < ball_of(low))
+
+    with ctx.workprec(_TURN_PRECISION):
+        first, last = piece
+        at_first, at_last = side(first), side(last)
+        if at_first == at_last and at_first != 0:
+            return [piece]
+        # Sides go from one to the other by way of 0, for what comes before is monotone.
+        begin = first if at_first == 0 else _edge(side, at_first, first, last) + 1
+        end = last if at_last == 0 else _edge(side, at_last, last, max(first, begin - 1)) - 1
+        on_it = turn[0] == turn[1] and all(
+            isinstance(function.real([a], step), Fraction) for a in {begin, end} if begin <= end
+        )
+    middle = [(begin, end)] if on_it else [(a, a) for a in range(begin, end + 1)]
+    parts = [(first, begin - 1), *middle, (end + 1, last)]
+    return [(low, high) for low, high in parts if low <= high]
+
+
+def _edge(side: Callable[[int], int], wanted: int, inside: int, outside: int) -> int:
+    """The last accumulator found on the wanted side, on the way from one that is to one that is
+    not.
+    """
+    while abs(outside - inside) > 1:
+        middle = (inside + outside) // 2
+        if side(middle) == wanted:
+            inside = middle
+        else:
+            outside = middle
+    return inside
+
+
+_TURN_PRECISION = 128
+"""Bits at which the side of a turn is told; what it leaves open is evaluated one by one."""
