@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from ...hw.finish.base import Finisher
 from ...hw.finish.choose import finish
 from ...hw.finish.direct import Direct
-from ...hw.finish.base import FinishError
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.base import Kernel
 from ...hw.numeric import Function, QType

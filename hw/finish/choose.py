@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,8 +25,20 @@ EASED_ABOVE = 8
 """Bits of an output above which slopes that may be chosen are rounded before they are fitted."""
 
 
+def price(cost: Cost) -> float:
+    """What a finisher takes where no target is known, about in look-up tables of 6 inputs."""
+    products = sum(a * b for a, b in cost.products)
+    memories = sum(width * -(-depth // 64) for width, depth in cost.memories)
+    return products + memories + cost.adders + cost.registers / 2
+
+
 def finish(
-    functions: Sequence[Function], ranges: Ranges, out: QType, *, adjustable: bool = False
+    functions: Sequence[Function],
+    ranges: Ranges,
+    out: QType,
+    *,
+    adjustable: bool = False,
+    price: Callable[[Cost], float] = price,
 ) -> Finisher:
     """The cheapest finisher that equals the exact functions over the whole range.
 
@@ -37,6 +49,7 @@ def finish(
     out : type of the result
     adjustable : whether the slopes of affine functions are midwire's to choose (those of weights
         that it quantises): what is proven is then the function with :func:`.fit.eased` slopes
+    price : what is least for the cheapest, of the cost of one lane that serves all channels in turn
 
     Raises
     ------
@@ -45,7 +58,7 @@ def finish(
     """
     if len(functions) != len(ranges):
         raise ValueError(f"{len(functions)} functions but {len(ranges)} ranges")
-    channels = _Channels.of(functions, ranges, out)
+    channels = _Channels.of(functions, ranges, out, price)
     if all(_is_identity(f, r, out) for f, r in channels.kinds):
         return channels.direct()
     found: list[Finisher] = []
@@ -65,13 +78,6 @@ def finish(
     if not found:
         raise FinishError("no finisher is exact. " + "; ".join(reasons))
     return min(found, key=channels.price)
-
-
-def price(cost: Cost) -> int:
-    """What a finisher takes, about in 6-input look-up tables, to tell cheap from dear."""
-    products = sum(a * b for a, b in cost.products)
-    memories = sum(width * -(-depth // 64) for width, depth in cost.memories)
-    return products + memories + cost.adders + cost.registers // 2
 
 
 def _multiply_shift(
@@ -112,31 +118,40 @@ class _Channels:
     kinds : functions and ranges, each once
     rows : the kind of each channel
     span : for each term, the range over all channels
+    worth : price of a cost
     """
 
     kinds: tuple[_Kind, ...]
     rows: tuple[int, ...]
     span: tuple[Range, ...]
     out: QType
+    worth: Callable[[Cost], float]
 
     @classmethod
-    def of(cls, functions: Sequence[Function], ranges: Ranges, out: QType) -> _Channels:
+    def of(
+        cls,
+        functions: Sequence[Function],
+        ranges: Ranges,
+        out: QType,
+        worth: Callable[[Cost], float],
+    ) -> _Channels:
+        """Of functions and ranges, one a channel."""
         each = [(f, tuple(r)) for f, r in zip(functions, ranges, strict=True)]
         kinds = {kind: index for index, kind in enumerate(dict.fromkeys(each))}
         spans = zip(*(r for _, r in kinds), strict=True)
         span = tuple((min(lo for lo, _ in s), max(hi for _, hi in s)) for s in spans)
-        return cls(tuple(kinds), tuple(kinds[kind] for kind in each), span, out)
+        return cls(tuple(kinds), tuple(kinds[kind] for kind in each), span, out, worth)
 
-    def price(self, finisher: Finisher) -> int:
+    def price(self, finisher: Finisher) -> float:
         """The price of a lane that serves all channels in turn."""
-        return price(finisher.unit(1, self.span, self.out.integers).cost)
+        return self.worth(finisher.unit(1, self.span, self.out.integers).cost)
 
     def direct(self) -> Direct:
         """Accumulators as they are."""
         ((low, high),) = self.span
         return Direct(len(self.rows), low, high)
 
-    def stepped(self, least: int | None) -> list[Finisher]:
+    def stepped(self, least: float | None) -> list[Finisher]:
         """Thresholds, a table, or neither where it is plain that they cost more than ``least``.
 
         Raises FinishError if neither is within its limits.
@@ -182,10 +197,10 @@ class _Channels:
             found.append(each)
         return found
 
-    def _table_price(self, bits: int) -> int:
+    def _table_price(self, bits: int) -> float:
         """What a table costs before its entries are known, at most."""
         tables = 1 if len(self.kinds) == 1 else len(self.rows)
-        return price(Cost(memories=((self.out.bits, tables << bits),)))
+        return self.worth(Cost(memories=((self.out.bits, tables << bits),)))
 
     def _table(self, found: Sequence[Steps]) -> Table:
         """A table over the range of all channels; what a channel cannot reach is filled up."""
