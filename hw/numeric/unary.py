@@ -98,9 +98,7 @@ class Piecewise(Unary):
         if any(a >= b for a, b in pairwise(self.breaks)):
             raise ValueError("breaks must ascend")
         if any(not 1 <= len(piece) <= 3 for piece in self.pieces):
-            raise ValueError(
-                "pieces must have 1 to 3 coefficients: polynomials of degree 2 at most"
-            )
+            raise ValueError("pieces must have 1 to 3 coefficients, of degree 2 at most")
 
     @classmethod
     def line(cls, slope: Fraction, offset: Fraction) -> Piecewise:
@@ -128,20 +126,32 @@ class Piecewise(Unary):
         return _polynomial(self.pieces[index], x)
 
     def ball(self, x: arb) -> arb:
-        """The union of the pieces that the ball may touch."""
+        """The union of what the ball may touch: pieces, and values at breaks."""
         breaks = [ball_of(b) for b in self.breaks]
-        values: list[arb] = []
-        for index, piece in enumerate(self.pieces):
-            if (index and x < breaks[index - 1]) or (index < len(breaks) and x > breaks[index]):
-                continue
-            values.append(_polynomial_ball(piece, x))
-            at = self.at[index - 1] if index and self.at else None
-            if at is not None:
+        values = [
+            _polynomial_ball(piece, x)
+            for index, piece in enumerate(self.pieces)
+            if not (index and x < breaks[index - 1])
+            and not (index < len(breaks) and x > breaks[index])
+        ]
+        for at, point in zip(self.at, breaks, strict=False):
+            if at is not None and not (x < point or x > point):
                 values.append(ball_of(at))
         total = values[0]
         for value in values[1:]:
             total = total.union(value)
         return total
+
+    def __call__(self, x: Fraction | arb) -> Fraction | arb:
+        """The value at a number; exact wherever the function is constant around a ball."""
+        if isinstance(x, Fraction):
+            return self.rational(x)
+        index = sum(bool(x > ball_of(b)) for b in self.breaks)
+        piece = self.pieces[index]
+        flat = not any(piece[1:])
+        if flat and (index == len(self.breaks) or x < ball_of(self.breaks[index])):
+            return piece[0]
+        return self.ball(x)
 
     @property
     def turns(self) -> tuple[Interval, ...]:

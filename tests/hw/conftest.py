@@ -17,7 +17,8 @@ from amaranth.lib import wiring
 
 import midwire.hw
 from midwire.hw.datapath.stream import AxisTop
-from midwire.hw.numeric import QType, Requantiser
+from midwire.hw.finish.multiply_shift import MultiplyShift
+from midwire.hw.numeric import QType
 from midwire.sim.build import build_model
 from midwire.sim.model import Model, RunResult
 
@@ -142,7 +143,7 @@ def random_requantiser(
     out: tuple[int, bool],
     *,
     shared: bool = False,
-) -> Requantiser:
+) -> MultiplyShift:
     """Some parameters of N5 that use the whole range of the result."""
     low, high = (
         (-(1 << (out[0] - 1)), (1 << (out[0] - 1)) - 1) if out[1] else (0, (1 << out[0]) - 1)
@@ -161,7 +162,7 @@ def random_requantiser(
     def spread(array: IntArray) -> IntArray:
         return np.ascontiguousarray(np.broadcast_to(array, (channels, *array.shape[1:])))
 
-    return Requantiser(
+    return MultiplyShift(
         multiplier=spread(multiplier),
         offset=spread(offset.astype(np.int64)),
         shift=shift,
@@ -173,6 +174,6 @@ def random_requantiser(
 
 
 @pytest.fixture
-def requantiser() -> Callable[..., Requantiser]:
+def requantiser() -> Callable[..., MultiplyShift]:
     """:func:`random_requantiser`."""
     return random_requantiser

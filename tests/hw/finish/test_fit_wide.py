@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midwire.hw.finish.base import FinishError
+from midwire.hw.finish.fit import eased, fit_requantiser
 from midwire.hw.numeric import Affine, QType
-from midwire.hw.numeric.fit import RequantiseError, eased, fit_requantiser
 
 POWERS = st.integers(-20, 6).map(lambda e: Fraction(2) ** e)
 FACTORS = st.builds(lambda k, p: k * p, st.integers(-255, 255), POWERS)
@@ -50,7 +51,7 @@ def test_dyadic_ratios_are_exact(data: st.DataObject, terms: int) -> None:
     span = (-(2 ** data.draw(st.integers(0, 20))), 2 ** data.draw(st.integers(0, 20)))
     try:
         fit = fit_requantiser(functions, [(span,) * terms] * len(functions), out)
-    except RequantiseError as error:
+    except FinishError as error:
         assert "exact" in str(error) or "too large" in str(error)
         return
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
@@ -114,7 +115,7 @@ def test_eased_slopes_have_a_requantiser_where_given_ones_have_none() -> None:
     ]
     functions.append(Affine((Fraction(1),), Fraction(3)))  # dead: its accumulator stands still
     ranges = [((-(2**23), 2**23),)] * 64 + [((0, 0),)]
-    with pytest.raises(RequantiseError, match="no multiplier"):
+    with pytest.raises(FinishError, match="no multiplier"):
         fit_requantiser(functions, ranges, out)
     changed = eased(functions, ranges, out)
     for before, after in zip(functions, changed, strict=True):
@@ -130,7 +131,7 @@ def test_eased_slopes_have_a_requantiser_where_given_ones_have_none() -> None:
 
 @pytest.mark.parametrize("scale", [Fraction(1, 3), Fraction(2**40 + 1, 2**41)])
 def test_what_is_too_wide_is_refused(scale: Fraction) -> None:
-    with pytest.raises(RequantiseError, match="no multiplier of up to 32 bits is exact"):
+    with pytest.raises(FinishError, match="no multiplier of up to 32 bits is exact"):
         fit_requantiser(
             [Affine((scale,), Fraction(0))], [((-(2**40), 2**40),)], QType(16, True, 1.0)
         )
