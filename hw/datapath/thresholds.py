@@ -77,7 +77,7 @@ class Comparators(_Finish):
             inside = Cat(Const(1, 1), reached) & ~Cat(reached, Const(0, 1))
             words = [Const(result, shape_for(u.out)).as_unsigned() for result in u.results]
             chosen = [Mux(inside[k], word, 0) for k, word in enumerate(words)]
-            m.d.sync += self.y[lane].as_value().eq(reduce(or_, chosen))
+            m.d.sync += self.y[lane].eq(reduce(or_, chosen))
         return m
 
 
@@ -112,5 +112,5 @@ class Search(_Finish):
                 later = Signal.like(acc, name=f"acc{level}_{lane}")
                 kept = Signal(level, name=f"found{level}_{lane}")
                 m.d.sync += [later.eq(acc), kept.eq(found)]
-                acc, found = later, Cat(acc >= word, kept)
+                acc, found = later, Cat(later >= word, kept)
         return m
