@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ...hw.finish.base import Finisher
+from ...hw.finish.base import Finisher, FinishError
 from ...hw.finish.choose import finish
 from ...hw.finish.direct import Direct
 from ...hw.formats.tensor import Layout
