@@ -17,7 +17,8 @@ from amaranth.lib import wiring
 
 import midwire.hw
 from midwire.hw.datapath.stream import AxisTop
-from midwire.hw.numeric import QType, Requantiser
+from midwire.hw.finish.multiply_shift import MultiplyShift as Requantiser
+from midwire.hw.numeric import QType
 from midwire.sim.build import build_model
 from midwire.sim.model import Model, RunResult
 
