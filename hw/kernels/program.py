@@ -28,9 +28,10 @@ from .base import Kernel
 from .conv import ConvKernel
 from .eltwise import EltwiseKernel
 from .pool import PoolKernel
+from .reorder import ReorderKernel
 
 KERNELS: Mapping[str, type[Kernel]] = {
-    kernel.name: kernel for kernel in (ConvKernel, EltwiseKernel, PoolKernel)
+    kernel.name: kernel for kernel in (ConvKernel, EltwiseKernel, PoolKernel, ReorderKernel)
 }
 """Every kernel by the name that a bundle's program calls it."""
 

@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Finishers of the kernels that route elements: hardware for some lanes, and its memory images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..finish.base import Finisher, FinisherUnit, Range
+from ..numeric import IntType
+
+
+def spread(finisher: Finisher, lanes: int) -> Finisher:
+    """The finisher for ``lanes`` channels at a time; one channel stands for all elements alike."""
+    return finisher.take([0] * lanes) if finisher.channels == 1 and lanes > 1 else finisher
+
+
+def spans(ranges: Sequence[Sequence[Range]]) -> tuple[Range, ...]:
+    """For each term the range over all channels, of the ranges of every channel and term."""
+    return tuple(
+        (min(lo for lo, _ in term), max(hi for _, hi in term)) for term in zip(*ranges, strict=True)
+    )
+
+
+def unit_for(
+    finisher: Finisher, lanes: int, ranges: Sequence[Sequence[Range]], out: IntType
+) -> FinisherUnit:
+    """Hardware of a finisher for ``lanes`` channels at a time, of accumulators in these ranges."""
+    return spread(finisher, lanes).unit(lanes, spans(ranges), out)
+
+
+def finish_file(name: str, output: int = 0) -> str:
+    """Name of the memory image of an output's finisher in the component ``name``."""
+    return f"{name}_finish{output or ''}.hex"
+
+
+def finish_images(
+    finishers: Sequence[Finisher], units: Sequence[FinisherUnit], name: str
+) -> Mapping[str, str]:
+    """Memory images of finishers, one unit an output, as :func:`unit_for` made them."""
+    images = {}
+    for output, (finisher, unit) in enumerate(zip(finishers, units, strict=True)):
+        image = spread(finisher, unit.lanes).image(unit)
+        if image is not None:
+            images[finish_file(name, output)] = image
+    return images
