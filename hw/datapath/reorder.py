@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..kernels.finishing import finish_file
 from ..kernels.reorder import PingPong
+from .counters import counter
 from .finished import FinishedOutlet
 from .ranges import shape_for
 from .stream import beats
@@ -65,7 +66,7 @@ class ReorderBuffer(wiring.Component):
         with m.If(read & done):
             m.d.sync += [full.bit_select(reading, 1).eq(0), reading.eq(~reading)]
 
-        last_block = _count(m, "block", p.blocks, read & done)
+        last_block = counter(m, "block", p.blocks, read & done)
         port = memory.read_port()
         m.d.comb += [port.addr.eq(place), outlet.acc0.eq(port.data)]
         m.d.sync += [outlet.valid.eq(read), outlet.final.eq(read & done & last_block)]
@@ -75,7 +76,7 @@ class ReorderBuffer(wiring.Component):
         """Put beats where the reader expects them; whether this one ends a block."""
         p = self._plan
         at = Signal(range(2 * p.words))
-        written = _count(m, "beat", p.writes, write)
+        written = counter(m, "beat", p.writes, write)
         other = Mux(filling, 0, p.words)
         if p.lanes_in == p.lanes:
             port = memory.write_port()
@@ -84,7 +85,7 @@ class ReorderBuffer(wiring.Component):
         else:
             # One lane of a word: words in turn, then the next lane of the same words.
             port = memory.write_port(granularity=1)
-            low_end = _count(m, "low", p.stride, write, written)
+            low_end = counter(m, "low", p.stride, write, written)
             lane = Signal(range(p.lanes))
             lane_end = lane == p.lanes - 1
             with m.If(write & low_end):
@@ -109,7 +110,7 @@ class ReorderBuffer(wiring.Component):
         steps = []
         for k, (count, stride) in reversed(list(enumerate(p.loops))):
             steps.append((ends, stride - reach))
-            ends = ends & _count(m, f"turn{k}", count, ends)
+            ends = ends & counter(m, f"turn{k}", count, ends)
             reach += (count - 1) * stride
         # A loop goes on when all inner ones end; the outermost that goes on decides.
         m.d.comb += following.eq(at)
@@ -120,12 +121,3 @@ class ReorderBuffer(wiring.Component):
             m.d.comb += following.eq(Mux(reading, p.start, p.start + p.words))
         m.d.sync += at.eq(following)
         return ends, at
-
-
-def _count(m: Any, name: str, n: int, step: Any, restart: Any = 0) -> Any:
-    """A counter of ``n`` steps; whether it stands at its last one."""
-    count = Signal(range(n), name=name)
-    end = count == n - 1
-    with m.If(step):
-        m.d.sync += count.eq(Mux(end | restart, 0, count + 1))
-    return end

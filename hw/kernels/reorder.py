@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray, Layout
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth
-from ..timing.cost import Cost
+from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import reorder
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .finishing import finish_images, unit_for
@@ -127,6 +128,10 @@ class ReorderKernel(Kernel):
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
         """All that the type holds."""
         return ((((self.x.lo, self.x.hi),),) * self.channels,)
+
+    def uniform(self) -> ReorderKernel:
+        """All elements are one channel."""
+        return replace(self, channels=1)
 
     def implementations(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
@@ -230,15 +235,16 @@ class PingPong(Implementation):
 
     @property
     def cost(self) -> Cost:
-        """Two blocks; address and loop counters of both sides; the output FIFO."""
+        """Two blocks; addresses and counters of both sides; finisher and output FIFO."""
         word = self.lanes * self.x.bits
         banks = (word,) if self.lanes_in == self.lanes else (self.x.bits,) * self.lanes
         memories = tuple((bits, 2 * self.words) for bits in banks)
-        queue = (self.lanes * self.unit.out.bits + 1, self.depth)
-        address = (2 * self.words).bit_length()
-        counters = sum(count.bit_length() for count, _ in self.loops) + 2 * address
-        own = Cost((), (*memories, queue), counters + 2 * address, counters)
-        return own + self.unit.cost
+        counts = [self.blocks, self.writes, *(count for count, _ in self.loops)]
+        own = sum((counter_cost(count) for count in counts), Cost(memories=memories))
+        address = (2 * self.words - 1).bit_length()
+        places = Cost(adders=address * (3 + len(self.loops)), registers=2 * address)
+        outlet = outlet_cost(self.lanes * self.unit.out.bits + 1, self.depth)
+        return own + places + outlet + self.unit.cost
 
     def timing(
         self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
@@ -254,7 +260,7 @@ class PingPong(Implementation):
             depth=self.depth,
         )
 
-    def component(self, name: str) -> object:
+    def component(self, name: str) -> Any:
         """See :class:`~midwire.hw.datapath.reorder.ReorderBuffer`."""
         from ..datapath.reorder import ReorderBuffer
 
