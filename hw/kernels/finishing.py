@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ..finish.base import Finisher, FinisherUnit, Range
-from ..numeric import IntType
+from ..numeric import IntArray, IntType
 
 
 def spread(finisher: Finisher, lanes: int) -> Finisher:
@@ -44,3 +46,20 @@ def finish_images(
         if image is not None:
             images[finish_file(name, output)] = image
     return images
+
+
+def check_turns(blocks: Sequence[int], turns: int, channels: int) -> None:
+    """Refuse blocks and turns below 1, and channels that do not divide the elements of a turn."""
+    if not blocks or min(blocks) < 1 or turns < 1:
+        raise ValueError(f"blocks and turns must be at least 1, not {tuple(blocks)} and {turns}")
+    if channels < 1 or sum(blocks) % channels:
+        raise ValueError(
+            f"a turn of {sum(blocks)} elements is not a multiple of {channels} channels"
+        )
+
+
+def turn_channels(values: Sequence[int], blocks: Sequence[int], channels: int) -> IntArray:
+    """The value of each stream that an element of a turn comes from, (elements / channels,
+    channels).
+    """
+    return np.repeat(np.array(values, dtype=np.int64), blocks).reshape(-1, channels)

@@ -6,14 +6,19 @@ Rules T1 to T6 of :mod:`midwire.hw.timing.components` hold. In addition:
 
 T7. A reorder buffer takes a beat of a block when the block but one before is read; it reads a word
     each cycle once the whole block is there (taken before) and there is a credit.
+T8. Where streams take turns, a beat is taken when it is offered by, or there is a credit for, the
+    stream whose turn it is, and no earlier than the cycle after the beat before it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain, repeat
+
 from .components import Schedule
 from .schedule import Blocked, Edge
 
-__all__ = ["reorder"]
+__all__ = ["gather", "reorder", "scatter"]
 
 
 def reorder(
@@ -70,3 +75,110 @@ def reorder(
 
     schedule.add(f"{name} (writer)", writer, take)
     schedule.add(f"{name} (reader)", reader, later, freed)
+
+
+def gather(
+    schedule: Schedule,
+    name: str,
+    inputs: Sequence[Edge],
+    o: Edge,
+    *,
+    turn: Sequence[int],
+    latency: int,
+    depth: int,
+) -> None:
+    """A :class:`~midwire.hw.datapath.concat.ConcatMux` (T8).
+
+    Parameters
+    ----------
+    turn : beats of each input in a turn
+    latency : cycles from a beat to its written result
+    depth : depth of the output FIFO
+    """
+    turns = _turns(name, o, inputs, turn)
+    order = _order(turn)
+    later, free = o.offer, o.take
+
+    def process(inferences: int) -> Blocked:
+        at = -1
+        done = [0] * len(inputs)
+        n = 0
+        for k in chain.from_iterable(repeat(order, inferences * turns)):
+            offer = inputs[k].offer
+            while len(offer) <= done[k]:
+                yield offer
+            ready = offer[done[k]]
+            at = ready if ready > at else at + 1
+            if n >= depth:
+                while len(free) <= n - depth:
+                    yield free
+                if free[n - depth] >= at:
+                    at = free[n - depth] + 1
+            inputs[k].take.append(at)
+            later.append(at + latency + 1)
+            done[k] += 1
+            n += 1
+
+    schedule.add(name, process, later, *(i.take for i in inputs))
+
+
+def scatter(
+    schedule: Schedule,
+    name: str,
+    i: Edge,
+    outputs: Sequence[Edge],
+    *,
+    turn: Sequence[int],
+    latencies: Sequence[int],
+    depths: Sequence[int],
+) -> None:
+    """A :class:`~midwire.hw.datapath.split.SplitDemux` (T8).
+
+    Parameters
+    ----------
+    turn : beats of each output in a turn
+    latencies, depths : as for :func:`gather`, one an output
+    """
+    turns = _turns(name, i, outputs, turn)
+    order = _order(turn)
+    offer, take = i.offer, i.take
+
+    def process(inferences: int) -> Blocked:
+        at = -1
+        done = [0] * len(outputs)
+        n = 0
+        for k in chain.from_iterable(repeat(order, inferences * turns)):
+            while len(offer) <= n:
+                yield offer
+            ready = offer[n]
+            at = ready if ready > at else at + 1
+            slot = done[k] - depths[k]
+            if slot >= 0:
+                free = outputs[k].take
+                while len(free) <= slot:
+                    yield free
+                if free[slot] >= at:
+                    at = free[slot] + 1
+            take.append(at)
+            outputs[k].offer.append(at + latencies[k] + 1)
+            done[k] += 1
+            n += 1
+
+    schedule.add(name, process, take, *(o.offer for o in outputs))
+
+
+def _turns(name: str, whole: Edge, parts: Sequence[Edge], turn: Sequence[int]) -> int:
+    """Turns of a tensor; refuses edges that have other numbers of beats."""
+    turns = whole.beats // sum(turn)
+    for edge, beats in zip((whole, *parts), (sum(turn), *turn), strict=True):
+        if edge.beats != turns * beats:
+            raise ValueError(
+                f"{name!r} takes {turns} turns of {beats} beats, but edge {edge.name!r} has "
+                f"{edge.beats}"
+            )
+    return turns
+
+
+def _order(turn: Sequence[int]) -> list[int]:
+    """Whose beats follow each other in a turn."""
+    return [k for k, beats in enumerate(turn) for _ in range(beats)]

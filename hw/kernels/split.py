@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Splitting: several streams take turns to be served from one. The inverse of :mod:`.concat`.
+
+Rules, cited by tests as D1 and D2:
+
+D1. A turn gives ``blocks[k]`` elements to stream ``k``, one stream after the other; a tensor is
+    ``turns`` turns.
+D2. A beat waits for the stream whose turn it is only: what the others do does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
+from ..formats.tensor import AnyArray
+from ..numeric import IntType
+from ..timing.components import Edge, Schedule, outlet_depth
+from ..timing.cost import Cost, counter_cost, outlet_cost
+from ..timing.moving import scatter
+from .base import Accumulators, Implementation, Kernel, StreamPort
+from .finishing import check_turns, finish_images, unit_for
+from .folds import divisors
+
+
+@dataclass(frozen=True)
+class SplitKernel(Kernel):
+    """One stream to several (D1): channels of a pixel, pixels of a row, or parts of a tensor.
+
+    Attributes
+    ----------
+    x : type of the elements
+    blocks : elements of each output in a turn
+    turns : turns of a tensor
+    channels : of each output's finisher; they divide its block, and are 1 where it treats all
+        elements alike
+
+    Raises
+    ------
+    ValueError
+        If channels do not divide their block, or are not one number an output.
+    """
+
+    x: IntType
+    blocks: tuple[int, ...]
+    turns: int
+    channels: tuple[int, ...]
+
+    name = "split"
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != len(self.blocks):
+            raise ValueError(
+                f"each output needs a number of channels, but there are {len(self.blocks)} outputs "
+                f"and {len(self.channels)} numbers"
+            )
+        for block, channels in zip(self.blocks, self.channels, strict=True):
+            check_turns([block], self.turns, channels)
+
+    def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
+        """The elements themselves, (N, elements / channels, channels) for each output."""
+        (x,) = streams
+        wide = x.astype(np.int64).reshape(len(x), self.turns, -1)
+        parts = np.split(wide, np.cumsum(self.blocks)[:-1], axis=2)
+        return tuple(
+            (part.reshape(len(x), -1, channels),)
+            for part, channels in zip(parts, self.channels, strict=True)
+        )
+
+    def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """A Slice for each output."""
+        (x,) = streams
+        rows = writer.reshape(x, [self.turns, sum(self.blocks)])
+        results = []
+        begin = 0
+        for block, channels in zip(self.blocks, self.channels, strict=True):
+            bounds = [writer.constant([at], np.int64) for at in (begin, begin + block, 1)]
+            part = writer.cast(writer.op("Slice", rows, *bounds), np.float64)
+            results.append((writer.reshape(part, [-1, channels]),))
+            begin += block
+        return tuple(results)
+
+    @property
+    def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
+        """All that the type holds."""
+        return tuple((((self.x.lo, self.x.hi),),) * channels for channels in self.channels)
+
+    def uniform(self) -> SplitKernel:
+        """All elements of an output are one channel."""
+        return SplitKernel(self.x, self.blocks, self.turns, (1,) * len(self.blocks))
+
+    def implementations(
+        self, finishers: Sequence[Finisher], outs: Sequence[IntType]
+    ) -> Sequence[FoldedSplit]:
+        """Any lanes that divide all blocks, and the channels of every finisher that has several."""
+        lanes_of = divisors(gcd(*self.blocks, *(c for c in self.channels if c > 1)))
+        return [
+            FoldedSplit(
+                self.x,
+                tuple(block // lanes for block in self.blocks),
+                self.turns,
+                tuple(
+                    unit_for(finisher, lanes, ranges, out)
+                    for finisher, ranges, out in zip(finishers, self.ranges, outs, strict=True)
+                ),
+            )
+            for lanes in lanes_of
+        ]
+
+    def images(
+        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
+    ) -> Mapping[str, str]:
+        """The finishers'."""
+        assert isinstance(implementation, FoldedSplit)
+        return finish_images(finishers, implementation.units, name)
+
+
+@dataclass(frozen=True)
+class FoldedSplit(Implementation):
+    """A finisher and an output FIFO for each output, a beat each cycle.
+
+    Attributes
+    ----------
+    x : type of the elements
+    beats : of each output in a turn
+    turns : of a tensor
+    units : the outputs' finishers
+    """
+
+    x: IntType
+    beats: tuple[int, ...]
+    turns: int
+    units: tuple[FinisherUnit, ...]
+
+    @property
+    def lanes(self) -> int:
+        """Elements of every beat."""
+        return self.units[0].lanes
+
+    @property
+    def inputs(self) -> tuple[StreamPort, ...]:
+        """The whole."""
+        return (StreamPort(self.x, self.lanes, self.cycles),)
+
+    @property
+    def outputs(self) -> tuple[StreamPort, ...]:
+        """Its parts."""
+        return tuple(
+            StreamPort(unit.out, self.lanes, self.turns * beats)
+            for unit, beats in zip(self.units, self.beats, strict=True)
+        )
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """One an output."""
+        return tuple(f"o{k}" for k in range(len(self.units)))
+
+    @property
+    def cycles(self) -> int:
+        """A beat a cycle."""
+        return self.turns * sum(self.beats)
+
+    @property
+    def latency(self) -> int:
+        """The longest finisher and the output FIFO."""
+        return max(unit.latency for unit in self.units) + 1
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Depth of each output FIFO."""
+        return tuple(outlet_depth(1, unit.latency) for unit in self.units)
+
+    @property
+    def cost(self) -> Cost:
+        """Sequencer, finishers and output FIFOs."""
+        cost = counter_cost(len(self.units)) + counter_cost(max(self.beats))
+        for unit, depth in zip(self.units, self.depths, strict=True):
+            cost = cost + outlet_cost(self.lanes * unit.out.bits + 1, depth) + unit.cost
+        return cost
+
+    def timing(
+        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
+    ) -> None:
+        """See :func:`~midwire.hw.timing.moving.scatter`."""
+        (i,) = inputs
+        latencies = [unit.latency for unit in self.units]
+        scatter(
+            schedule,
+            name,
+            i,
+            outputs,
+            turn=self.beats,
+            latencies=latencies,
+            depths=self.depths,
+        )
+
+    def component(self, name: str) -> Any:
+        """See :class:`~midwire.hw.datapath.split.SplitDemux`."""
+        from ..datapath.split import SplitDemux
+
+        return SplitDemux(self, name)
