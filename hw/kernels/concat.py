@@ -85,12 +85,9 @@ class ConcatKernel(Kernel):
     @property
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
         """For each channel, all that the types of its streams hold."""
-        low, high = (
-            turn_channels([end(x) for x in self.xs], self.blocks, self.channels)
-            for end in (lambda x: x.lo, lambda x: x.hi)
-        )
-        ends = zip(low.min(axis=0), high.max(axis=0), strict=True)
-        return (tuple(((int(lo), int(hi)),) for lo, hi in ends),)
+        low = turn_channels([x.lo for x in self.xs], self.blocks, self.channels).min(axis=0)
+        high = turn_channels([x.hi for x in self.xs], self.blocks, self.channels).max(axis=0)
+        return (tuple(((int(lo), int(hi)),) for lo, hi in zip(low, high, strict=True)),)
 
     def uniform(self) -> ConcatKernel:
         """All elements are one channel."""

@@ -102,8 +102,7 @@ def gather(
     def process(inferences: int) -> Blocked:
         at = -1
         done = [0] * len(inputs)
-        n = 0
-        for k in chain.from_iterable(repeat(order, inferences * turns)):
+        for n, k in enumerate(chain.from_iterable(repeat(order, inferences * turns))):
             offer = inputs[k].offer
             while len(offer) <= done[k]:
                 yield offer
@@ -117,7 +116,6 @@ def gather(
             inputs[k].take.append(at)
             later.append(at + latency + 1)
             done[k] += 1
-            n += 1
 
     schedule.add(name, process, later, *(i.take for i in inputs))
 
@@ -146,8 +144,7 @@ def scatter(
     def process(inferences: int) -> Blocked:
         at = -1
         done = [0] * len(outputs)
-        n = 0
-        for k in chain.from_iterable(repeat(order, inferences * turns)):
+        for n, k in enumerate(chain.from_iterable(repeat(order, inferences * turns))):
             while len(offer) <= n:
                 yield offer
             ready = offer[n]
@@ -162,7 +159,6 @@ def scatter(
             take.append(at)
             outputs[k].offer.append(at + latencies[k] + 1)
             done[k] += 1
-            n += 1
 
     schedule.add(name, process, take, *(o.offer for o in outputs))
 
