@@ -21,7 +21,7 @@ class ConcatMux(wiring.Component):
 
     Parameters
     ----------
-    implementation : its description
+    built : what to build
     name : prefix of the memory image's name
 
     Members
@@ -30,31 +30,31 @@ class ConcatMux(wiring.Component):
     o : Out(beats)
     """
 
-    def __init__(self, implementation: FoldedConcat, name: str) -> None:
-        self._plan = implementation
+    def __init__(self, built: FoldedConcat, name: str) -> None:
+        self._built = built
         self._file = finish_file(name)
-        lanes = implementation.lanes
-        inputs = {f"i{k}": In(beats(shape_for(x), lanes)) for k, x in enumerate(implementation.xs)}
-        super().__init__({**inputs, "o": Out(beats(shape_for(implementation.unit.out), lanes))})
+        lanes = built.lanes
+        inputs = {f"i{k}": In(beats(shape_for(x), lanes)) for k, x in enumerate(built.xs)}
+        super().__init__({**inputs, "o": Out(beats(shape_for(built.unit.out), lanes))})
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        p = self._plan
-        m.submodules.outlet = outlet = FinishedOutlet(p.unit, self._file, p.depth)
+        b = self._built
+        m.submodules.outlet = outlet = FinishedOutlet(b.unit, self._file, b.depth)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
-        turn = turns(m, p.beats, outlet.take)
+        turn = turns(m, b.beats, outlet.take)
         m.d.comb += outlet.valid.eq(outlet.take)
         with m.Switch(turn):
-            for k in range(len(p.xs)):
+            for k in range(len(b.xs)):
                 port = getattr(self, f"i{k}")
                 with m.Case(k):
                     m.d.comb += [
                         port.ready.eq(outlet.free),
                         outlet.take.eq(outlet.free & port.valid),
                         # The last stream ends the tensor.
-                        outlet.final.eq(port.payload.last if k == len(p.xs) - 1 else 0),
+                        outlet.final.eq(port.payload.last if k == len(b.xs) - 1 else 0),
                     ]
                     m.d.comb += [
-                        outlet.acc0[lane].eq(port.payload.data[lane]) for lane in range(p.lanes)
+                        outlet.acc0[lane].eq(port.payload.data[lane]) for lane in range(b.lanes)
                     ]
         return m

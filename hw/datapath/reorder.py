@@ -24,7 +24,7 @@ class ReorderBuffer(wiring.Component):
 
     Parameters
     ----------
-    implementation : its description
+    built : what to build
     name : prefix of the memory image's name
 
     Members
@@ -33,20 +33,19 @@ class ReorderBuffer(wiring.Component):
     o : Out(beats of ``lanes`` elements)
     """
 
-    def __init__(self, implementation: PingPong, name: str) -> None:
-        p = implementation
-        self._plan = p
+    def __init__(self, built: PingPong, name: str) -> None:
+        self._built = built
         self._file = finish_file(name)
-        self._x = shape_for(p.x)
-        out = beats(shape_for(p.unit.out), p.lanes)
-        super().__init__({"i": In(beats(self._x, p.lanes_in)), "o": Out(out)})
+        self._x = shape_for(built.x)
+        out = beats(shape_for(built.unit.out), built.lanes)
+        super().__init__({"i": In(beats(self._x, built.lanes_in)), "o": Out(out)})
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        p = self._plan
-        m.submodules.outlet = outlet = FinishedOutlet(p.unit, self._file, p.depth)
+        b = self._built
+        m.submodules.outlet = outlet = FinishedOutlet(b.unit, self._file, b.depth)
         m.submodules.memory = memory = Memory(
-            shape=data.ArrayLayout(self._x, p.lanes), depth=2 * p.words, init=[]
+            shape=data.ArrayLayout(self._x, b.lanes), depth=2 * b.words, init=[]
         )
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
 
@@ -66,7 +65,7 @@ class ReorderBuffer(wiring.Component):
         with m.If(read & done):
             m.d.sync += [full.bit_select(reading, 1).eq(0), reading.eq(~reading)]
 
-        last_block = counter(m, "block", p.blocks, read & done)
+        last_block = counter(m, "block", b.blocks, read & done)
         port = memory.read_port()
         m.d.comb += [port.addr.eq(place), outlet.acc0.eq(port.data)]
         m.d.sync += [outlet.valid.eq(read), outlet.final.eq(read & done & last_block)]
@@ -74,27 +73,27 @@ class ReorderBuffer(wiring.Component):
 
     def _write(self, m: Any, memory: Any, write: Any, filling: Any) -> Any:
         """Put beats where the reader expects them; whether this one ends a block."""
-        p = self._plan
-        at = Signal(range(2 * p.words))
-        written = counter(m, "beat", p.writes, write)
-        other = Mux(filling, 0, p.words)
-        if p.lanes_in == p.lanes:
+        b = self._built
+        at = Signal(range(2 * b.words))
+        written = counter(m, "beat", b.writes, write)
+        other = Mux(filling, 0, b.words)
+        if b.lanes_in == b.lanes:
             port = memory.write_port()
             m.d.comb += [port.en.eq(write), port.data.eq(self.i.payload.data)]
             following = at + 1
         else:
             # One lane of a word: words in turn, then the next lane of the same words.
             port = memory.write_port(granularity=1)
-            low_end = counter(m, "low", p.stride, write, written)
-            lane = Signal(range(p.lanes))
-            lane_end = lane == p.lanes - 1
+            low_end = counter(m, "low", b.stride, write, written)
+            lane = Signal(range(b.lanes))
+            lane_end = lane == b.lanes - 1
             with m.If(write & low_end):
                 m.d.sync += lane.eq(Mux(lane_end, 0, lane + 1))
             with m.If(write & written):
                 m.d.sync += lane.eq(0)
             m.d.comb += port.en.eq(write << lane)
-            m.d.comb += [port.data[k].eq(self.i.payload.data[0]) for k in range(p.lanes)]
-            following = Mux(low_end & ~lane_end, at - (p.stride - 1), at + 1)
+            m.d.comb += [port.data[k].eq(self.i.payload.data[0]) for k in range(b.lanes)]
+            following = Mux(low_end & ~lane_end, at - (b.stride - 1), at + 1)
         m.d.comb += port.addr.eq(at)
         with m.If(write):
             m.d.sync += at.eq(Mux(written, other, following))
@@ -102,13 +101,13 @@ class ReorderBuffer(wiring.Component):
 
     def _address(self, m: Any, read: Any, reading: Any) -> tuple[Any, Any]:
         """Whether the read of this cycle is a block's last, and its word (M1)."""
-        p = self._plan
-        at = Signal(range(2 * p.words), init=p.start)
-        following = Signal(range(-2 * p.words, 2 * p.words))
+        b = self._built
+        at = Signal(range(2 * b.words), init=b.start)
+        following = Signal(range(-2 * b.words, 2 * b.words))
         ends = read
         reach = 0
         steps = []
-        for k, (count, stride) in reversed(list(enumerate(p.loops))):
+        for k, (count, stride) in reversed(list(enumerate(b.loops))):
             steps.append((ends, stride - reach))
             ends = ends & counter(m, f"turn{k}", count, ends)
             reach += (count - 1) * stride
@@ -118,6 +117,6 @@ class ReorderBuffer(wiring.Component):
             with m.If(goes_on):
                 m.d.comb += following.eq(at + step)
         with m.If(ends):
-            m.d.comb += following.eq(Mux(reading, p.start, p.start + p.words))
+            m.d.comb += following.eq(Mux(reading, b.start, b.start + b.words))
         m.d.sync += at.eq(following)
         return ends, at

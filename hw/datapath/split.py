@@ -21,7 +21,7 @@ class SplitDemux(wiring.Component):
 
     Parameters
     ----------
-    implementation : its description
+    built : what to build
     name : prefix of the memory images' names
 
     Members
@@ -30,29 +30,29 @@ class SplitDemux(wiring.Component):
     o0, o1, ... : Out(beats)
     """
 
-    def __init__(self, implementation: FoldedSplit, name: str) -> None:
-        p = implementation
-        self._plan = p
+    def __init__(self, built: FoldedSplit, name: str) -> None:
+        self._built = built
         self._name = name
         outputs = {
-            f"o{k}": Out(beats(shape_for(unit.out), p.lanes)) for k, unit in enumerate(p.units)
+            f"o{k}": Out(beats(shape_for(unit.out), built.lanes))
+            for k, unit in enumerate(built.units)
         }
-        super().__init__({"i": In(beats(shape_for(p.x), p.lanes)), **outputs})
+        super().__init__({"i": In(beats(shape_for(built.x), built.lanes)), **outputs})
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        p = self._plan
-        turn = turns(m, p.beats, self.i.valid & self.i.ready)
-        for k, (unit, depth) in enumerate(zip(p.units, p.depths, strict=True)):
+        b = self._built
+        turn = turns(m, b.beats, self.i.valid & self.i.ready)
+        for k, (unit, depth) in enumerate(zip(b.units, b.depths, strict=True)):
             outlet = FinishedOutlet(unit, finish_file(self._name, k), depth)
             m.submodules[f"outlet{k}"] = outlet
             wiring.connect(m, outlet.o, wiring.flipped(getattr(self, f"o{k}")))
-            last = counter(m, f"beat{k}", p.turns * p.beats[k], outlet.take)
+            last = counter(m, f"beat{k}", b.turns * b.beats[k], outlet.take)
             with m.If(turn == k):
                 m.d.comb += [
                     self.i.ready.eq(outlet.free),
                     outlet.take.eq(outlet.free & self.i.valid),
                 ]
             m.d.comb += [outlet.valid.eq(outlet.take), outlet.final.eq(last)]
-            m.d.comb += [outlet.acc0[lane].eq(self.i.payload.data[lane]) for lane in range(p.lanes)]
+            m.d.comb += [outlet.acc0[lane].eq(self.i.payload.data[lane]) for lane in range(b.lanes)]
         return m

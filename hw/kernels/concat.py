@@ -27,8 +27,7 @@ from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost, select_bits
 from ..timing.moving import gather
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import check_turns, finish_images, turn_channels, unit_for
-from .folds import divisors
+from .finishing import check_turns, finish_images, lane_choices, turn_channels, unit_for
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class ConcatKernel(Kernel):
     ) -> Sequence[FoldedConcat]:
         """Any lanes that divide all blocks."""
         (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
-        counts = divisors(gcd(*self.blocks))
+        counts = lane_choices(gcd(*self.blocks))
         if self.channels > 1:
             counts = [lanes for lanes in counts if self.channels % lanes == 0]
         return [

@@ -12,6 +12,15 @@ from ..finish.base import Finisher, FinisherUnit, Range
 from ..numeric import IntArray, IntType
 
 
+MAX_LANES = 1024
+"""Most elements of a beat that are worth offering: no port has as many."""
+
+
+def lane_choices(n: int) -> list[int]:
+    """Numbers of lanes that divide ``n`` elements, ascending."""
+    return [lanes for lanes in range(1, min(n, MAX_LANES) + 1) if n % lanes == 0]
+
+
 def spread(finisher: Finisher, lanes: int) -> Finisher:
     """The finisher for ``lanes`` channels at a time; one channel stands for all elements alike."""
     return finisher.take([0] * lanes) if finisher.channels == 1 and lanes > 1 else finisher

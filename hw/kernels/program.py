@@ -27,6 +27,7 @@ from ..formats.tensor import AnyArray
 from .base import Kernel
 from .concat import ConcatKernel
 from .conv import ConvKernel
+from .dot import DotKernel
 from .eltwise import EltwiseKernel
 from .pool import PoolKernel
 from .reorder import ReorderKernel
@@ -37,6 +38,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
     for kernel in (
         ConcatKernel,
         ConvKernel,
+        DotKernel,
         EltwiseKernel,
         PoolKernel,
         ReorderKernel,

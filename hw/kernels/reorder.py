@@ -31,8 +31,7 @@ from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import reorder
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import finish_images, unit_for
-from .folds import divisors
+from .finishing import finish_images, lane_choices, unit_for
 
 __all__ = ["Loop", "PingPong", "ReorderKernel", "merged", "reorder_between"]
 
@@ -140,7 +139,7 @@ class ReorderKernel(Kernel):
         (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
         found = []
         loops = merged(self.loops)
-        for lanes in divisors(loops[-1][0]):
+        for lanes in lane_choices(loops[-1][0]):
             words = _words(self.block, loops, self.start, lanes)
             if words is None or (self.channels > 1 and self.channels % lanes):
                 continue
@@ -219,19 +218,19 @@ class PingPong(Implementation):
         return self.blocks * max(self.writes, self.reads)
 
     @property
-    def written(self) -> int:
+    def pipeline(self) -> int:
         """Cycles from a read to its result at the output FIFO: the memory, then the finisher."""
         return 1 + self.unit.latency
 
     @property
     def latency(self) -> int:
         """The block is there in the cycle after its last beat; the output FIFO takes one."""
-        return 1 + self.written + 1
+        return 1 + self.pipeline + 1
 
     @property
     def depth(self) -> int:
         """Depth of the output FIFO."""
-        return outlet_depth(1, self.written)
+        return outlet_depth(1, self.pipeline)
 
     @property
     def cost(self) -> Cost:
@@ -256,7 +255,7 @@ class PingPong(Implementation):
             inputs[0],
             outputs[0],
             blocks=self.blocks,
-            latency=self.written,
+            latency=self.pipeline,
             depth=self.depth,
         )
 

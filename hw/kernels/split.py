@@ -25,8 +25,7 @@ from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import scatter
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import check_turns, finish_images, unit_for
-from .folds import divisors
+from .finishing import check_turns, finish_images, lane_choices, unit_for
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class SplitKernel(Kernel):
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[FoldedSplit]:
         """Any lanes that divide all blocks, and the channels of every finisher that has several."""
-        lanes_of = divisors(gcd(*self.blocks, *(c for c in self.channels if c > 1)))
+        lanes_of = lane_choices(gcd(*self.blocks, *(c for c in self.channels if c > 1)))
         return [
             FoldedSplit(
                 self.x,

@@ -8,6 +8,7 @@ T7. A reorder buffer takes a beat of a block when the block but one before is re
     each cycle once the whole block is there (taken before) and there is a credit.
 T8. Where streams take turns, a beat is taken when it is offered by, or there is a credit for, the
     stream whose turn it is, and no earlier than the cycle after the beat before it.
+T9. A product takes a beat of both streams in one cycle; the first one of a pass needs a credit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from itertools import chain, repeat
 from .components import Schedule
 from .schedule import Blocked, Edge
 
-__all__ = ["gather", "reorder", "scatter"]
+__all__ = ["dot", "gather", "reorder", "scatter"]
 
 
 def reorder(
@@ -161,6 +162,55 @@ def scatter(
             done[k] += 1
 
     schedule.add(name, process, take, *(o.offer for o in outputs))
+
+
+def dot(
+    schedule: Schedule,
+    name: str,
+    inputs: Sequence[Edge],
+    o: Edge,
+    *,
+    steps: int,
+    latency: int,
+    depth: int,
+) -> None:
+    """A :class:`~midwire.hw.datapath.dot.DotProduct` (T9).
+
+    Parameters
+    ----------
+    steps : beats of a pass; every edge of the inputs has that many for each one of the output
+    latency : cycles from the last beat of a pass to the written result
+    depth : depth of the output FIFO
+    """
+    for edge in inputs:
+        if edge.beats != o.beats * steps:
+            raise ValueError(
+                f"{name!r} takes {steps} beats for each of {o.beats} results, but edge "
+                f"{edge.name!r} has {edge.beats}"
+            )
+    offers, takes = [i.offer for i in inputs], [i.take for i in inputs]
+    later, free = o.offer, o.take
+
+    def process(inferences: int) -> Blocked:
+        at = -1
+        for group in range(inferences * o.beats):
+            for n in range(group * steps, (group + 1) * steps):
+                at += 1
+                for offer in offers:
+                    while len(offer) <= n:
+                        yield offer
+                    if offer[n] > at:
+                        at = offer[n]
+                if n == group * steps and group >= depth:
+                    while len(free) <= group - depth:
+                        yield free
+                    if free[group - depth] >= at:
+                        at = free[group - depth] + 1
+                for take in takes:
+                    take.append(at)
+            later.append(at + latency + 1)
+
+    schedule.add(name, process, later, *takes)
 
 
 def _turns(name: str, whole: Edge, parts: Sequence[Edge], turn: Sequence[int]) -> int:
