@@ -84,9 +84,9 @@ class DotProduct(wiring.Component):
     def _sums(self, m: Any) -> list[Value]:
         """For each accumulator, the sum of a beat's products."""
         b = self._built
-        factors = []
+        factors: list[list[Value]] = []
         for port, factor, zero in zip((self.a, self.b), b.factors, b.zeros, strict=True):
-            registers = []
+            registers: list[Value] = []
             for k in range(b.pe * b.simd):
                 register = Signal(shape_for(factor), name=f"factor{len(factors)}_{k}")
                 m.d.sync += register.eq(port.payload.data[k] - zero)

@@ -6,8 +6,8 @@ A matrix product of two computed tensors is this behind two reorder buffers: one
 the first for every column of the second, the other repeats the columns for every row
 (:func:`matmul_operands`). Rules, cited by tests as P1 and P2:
 
-P1. Accumulator ``g`` is the sum over ``k`` of ``(a - za) * (b - zb)``, with the elements ``g * depth
-    + k`` of both streams.
+P1. Accumulator ``g`` is the sum over ``k`` of ``(a - za) * (b - zb)``, with the elements
+    ``g * depth + k`` of both streams.
 P2. A pass takes ``depth / simd`` beats of both streams, in step; it may wait between them.
 """
 

@@ -11,7 +11,6 @@ import numpy as np
 from ..finish.base import Finisher, FinisherUnit, Range
 from ..numeric import IntArray, IntType
 
-
 MAX_LANES = 1024
 """Most elements of a beat that are worth offering: no port has as many."""
 

@@ -13,7 +13,7 @@ import pytest
 
 from midwire.hw.finish.base import Finisher
 from midwire.hw.kernels.base import Implementation, Kernel
-from midwire.hw.kernels.program import canonical, implementation_of
+from midwire.hw.kernels.program import canonical, described_by
 from midwire.hw.timing.components import Run, Schedule
 
 IntArray = npt.NDArray[np.int64]
@@ -52,7 +52,7 @@ def exercise(bench: Any, check: Any) -> Callable[..., Run]:
         ]
         for ports, tensors in ((implementation.inputs, streams), (implementation.outputs, wanted)):
             assert [p.beats * p.lanes for p in ports] == [t[0].size for t in tensors]
-        again = implementation_of(canonical(implementation))
+        again = described_by(canonical(implementation))
         assert (again, hash(again)) == (implementation, hash(implementation))
         prediction = predicted(implementation, len(streams[0]))
         assert prediction.cycles_per_inference == implementation.cycles
