@@ -43,12 +43,15 @@ class SplitDemux(wiring.Component):
         m = Module()
         b = self._built
         turn = turns(m, b.beats, self.i.valid & self.i.ready)
+        dropped = [part for part, k in enumerate(b.to) if k < 0]
+        if dropped:
+            m.d.comb += self.i.ready.eq(turn.matches(*dropped))
         for k, (unit, depth) in enumerate(zip(b.units, b.depths, strict=True)):
             outlet = FinishedOutlet(unit, finish_file(self._name, k), depth)
             m.submodules[f"outlet{k}"] = outlet
             wiring.connect(m, outlet.o, wiring.flipped(getattr(self, f"o{k}")))
-            last = counter(m, f"beat{k}", b.turns * b.beats[k], outlet.take)
-            with m.If(turn == k):
+            last = counter(m, f"beat{k}", b.beats_out[k], outlet.take)
+            with m.If(turn.matches(*(part for part, to in enumerate(b.to) if to == k))):
                 m.d.comb += [
                     self.i.ready.eq(outlet.free),
                     outlet.take.eq(outlet.free & self.i.valid),

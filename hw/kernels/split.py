@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Splitting: several streams take turns to be served from one. The inverse of :mod:`.concat`.
 
-Rules, cited by tests as D1 and D2:
+What nobody wants is dropped, so that a slice of consecutive elements needs no buffer. Rules, cited
+by tests as D1 and D2:
 
-D1. A turn gives ``blocks[k]`` elements to stream ``k``, one stream after the other; a tensor is
-    ``turns`` turns.
-D2. A beat waits for the stream whose turn it is only: what the others do does not matter.
+D1. A turn gives ``blocks[k]`` elements to output ``to[k]``, one block after the other, or to nobody
+    where that is -1; a tensor is ``turns`` turns.
+D2. A beat waits for the output whose turn it is only: what the others do does not matter. What is
+    dropped waits for nobody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
 
@@ -20,7 +22,7 @@ import numpy as np
 
 from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
-from ..numeric import IntType
+from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import scatter
@@ -35,54 +37,58 @@ class SplitKernel(Kernel):
     Attributes
     ----------
     x : type of the elements
-    blocks : elements of each output in a turn
+    blocks : elements of a turn, in parts
+    to : for each block the output that it goes to, from 0 on, or -1
     turns : turns of a tensor
-    channels : of each output's finisher; they divide its block, and are 1 where it treats all
-        elements alike
+    channels : of each output's finisher; they divide every block of it, and are 1 where it treats
+        all elements alike
 
     Raises
     ------
     ValueError
-        If channels do not divide their block, or are not one number an output.
+        If channels do not divide a block, or an output has no block or no number of channels.
     """
 
     x: IntType
     blocks: tuple[int, ...]
+    to: tuple[int, ...]
     turns: int
     channels: tuple[int, ...]
 
     name = "split"
 
     def __post_init__(self) -> None:
-        if len(self.channels) != len(self.blocks):
+        outputs = range(len(self.channels))
+        if len(self.to) != len(self.blocks) or set(self.to) - {-1} != set(outputs):
             raise ValueError(
-                f"each output needs a number of channels, but there are {len(self.blocks)} outputs "
-                f"and {len(self.channels)} numbers"
+                f"each of {len(self.blocks)} blocks needs an output or -1, and each of "
+                f"{len(outputs)} outputs a block, not {self.to}"
             )
-        for block, channels in zip(self.blocks, self.channels, strict=True):
-            check_turns([block], self.turns, channels)
+        for block, k in zip(self.blocks, self.to, strict=True):
+            check_turns([block], self.turns, self.channels[k] if k >= 0 else 1)
+
+    def _places(self, output: int) -> IntArray:
+        """Which elements of a turn go to an output (D1)."""
+        return np.flatnonzero(np.repeat(self.to, self.blocks) == output)
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """The elements themselves, (N, elements / channels, channels) for each output."""
         (x,) = streams
-        wide = x.astype(np.int64).reshape(len(x), self.turns, -1)
-        parts = np.split(wide, np.cumsum(self.blocks)[:-1], axis=2)
+        wide = x.reshape(len(x), self.turns, -1)
         return tuple(
-            (part.reshape(len(x), -1, channels),)
-            for part, channels in zip(parts, self.channels, strict=True)
+            (wide[:, :, self._places(k)].astype(np.int64).reshape(len(x), -1, channels),)
+            for k, channels in enumerate(self.channels)
         )
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """A Slice for each output."""
+        """A Gather for each output."""
         (x,) = streams
         rows = writer.reshape(x, [self.turns, sum(self.blocks)])
         results = []
-        begin = 0
-        for block, channels in zip(self.blocks, self.channels, strict=True):
-            bounds = [writer.constant([at], np.int64) for at in (begin, begin + block, 1)]
-            part = writer.cast(writer.op("Slice", rows, *bounds), np.float64)
+        for k, channels in enumerate(self.channels):
+            places = writer.constant(self._places(k), np.int64)
+            part = writer.cast(writer.op("Gather", rows, places, axis=1), np.float64)
             results.append((writer.reshape(part, [-1, channels]),))
-            begin += block
         return tuple(results)
 
     @property
@@ -92,7 +98,7 @@ class SplitKernel(Kernel):
 
     def uniform(self) -> SplitKernel:
         """All elements of an output are one channel."""
-        return SplitKernel(self.x, self.blocks, self.turns, (1,) * len(self.blocks))
+        return replace(self, channels=(1,) * len(self.channels))
 
     def implementations(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
@@ -103,6 +109,7 @@ class SplitKernel(Kernel):
             FoldedSplit(
                 self.x,
                 tuple(block // lanes for block in self.blocks),
+                self.to,
                 self.turns,
                 tuple(
                     unit_for(finisher, lanes, ranges, out)
@@ -127,13 +134,14 @@ class FoldedSplit(Implementation):
     Attributes
     ----------
     x : type of the elements
-    beats : of each output in a turn
-    turns : of a tensor
+    beats : of each block in a turn
+    to, turns : as in :class:`SplitKernel`
     units : the outputs' finishers
     """
 
     x: IntType
     beats: tuple[int, ...]
+    to: tuple[int, ...]
     turns: int
     units: tuple[FinisherUnit, ...]
 
@@ -151,8 +159,16 @@ class FoldedSplit(Implementation):
     def outputs(self) -> tuple[StreamPort, ...]:
         """Its parts."""
         return tuple(
-            StreamPort(unit.out, self.lanes, self.turns * beats)
-            for unit, beats in zip(self.units, self.beats, strict=True)
+            StreamPort(unit.out, self.lanes, beats)
+            for unit, beats in zip(self.units, self.beats_out, strict=True)
+        )
+
+    @property
+    def beats_out(self) -> tuple[int, ...]:
+        """Beats of each output."""
+        return tuple(
+            self.turns * sum(n for n, to in zip(self.beats, self.to, strict=True) if to == k)
+            for k in range(len(self.units))
         )
 
     @property
@@ -178,9 +194,10 @@ class FoldedSplit(Implementation):
     @property
     def cost(self) -> Cost:
         """Sequencer, finishers and output FIFOs."""
-        cost = counter_cost(len(self.units)) + counter_cost(max(self.beats))
-        for unit, depth in zip(self.units, self.depths, strict=True):
-            cost = cost + outlet_cost(self.lanes * unit.out.bits + 1, depth) + unit.cost
+        cost = counter_cost(len(self.beats)) + counter_cost(max(self.beats))
+        for unit, depth, beats in zip(self.units, self.depths, self.beats_out, strict=True):
+            outlet = outlet_cost(self.lanes * unit.out.bits + 1, depth)
+            cost = cost + counter_cost(beats) + outlet + unit.cost
         return cost
 
     def timing(
@@ -195,6 +212,7 @@ class FoldedSplit(Implementation):
             i,
             outputs,
             turn=self.beats,
+            to=self.to,
             latencies=latencies,
             depths=self.depths,
         )

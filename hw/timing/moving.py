@@ -7,7 +7,8 @@ Rules T1 to T6 of :mod:`midwire.hw.timing.components` hold. In addition:
 T7. A reorder buffer takes a beat of a block when the block but one before is read; it reads a word
     each cycle once the whole block is there (taken before) and there is a credit.
 T8. Where streams take turns, a beat is taken when it is offered by, or there is a credit for, the
-    stream whose turn it is, and no earlier than the cycle after the beat before it.
+    stream whose turn it is, and no earlier than the cycle after the beat before it. What is dropped
+    needs no credit.
 T9. A product takes a beat of both streams in one cycle; the first one of a pass needs a credit.
 """
 
@@ -96,7 +97,7 @@ def gather(
     latency : cycles from a beat to its written result
     depth : depth of the output FIFO
     """
-    turns = _turns(name, o, inputs, turn)
+    turns = _turns(name, o, sum(turn), inputs, turn)
     order = _order(turn)
     later, free = o.offer, o.take
 
@@ -128,6 +129,7 @@ def scatter(
     outputs: Sequence[Edge],
     *,
     turn: Sequence[int],
+    to: Sequence[int],
     latencies: Sequence[int],
     depths: Sequence[int],
 ) -> None:
@@ -135,11 +137,15 @@ def scatter(
 
     Parameters
     ----------
-    turn : beats of each output in a turn
+    turn : beats of each block in a turn
+    to : for each block its output, or -1
     latencies, depths : as for :func:`gather`, one an output
     """
-    turns = _turns(name, i, outputs, turn)
-    order = _order(turn)
+    beats = [
+        sum(n for n, out in zip(turn, to, strict=True) if out == k) for k in range(len(outputs))
+    ]
+    turns = _turns(name, i, sum(turn), outputs, beats)
+    order = [to[part] for part in _order(turn)]
     offer, take = i.offer, i.take
 
     def process(inferences: int) -> Blocked:
@@ -150,6 +156,9 @@ def scatter(
                 yield offer
             ready = offer[n]
             at = ready if ready > at else at + 1
+            if k < 0:
+                take.append(at)
+                continue
             slot = done[k] - depths[k]
             if slot >= 0:
                 free = outputs[k].take
@@ -213,10 +222,10 @@ def dot(
     schedule.add(name, process, later, *takes)
 
 
-def _turns(name: str, whole: Edge, parts: Sequence[Edge], turn: Sequence[int]) -> int:
+def _turns(name: str, whole: Edge, size: int, parts: Sequence[Edge], turn: Sequence[int]) -> int:
     """Turns of a tensor; refuses edges that have other numbers of beats."""
-    turns = whole.beats // sum(turn)
-    for edge, beats in zip((whole, *parts), (sum(turn), *turn), strict=True):
+    turns = whole.beats // size
+    for edge, beats in zip((whole, *parts), (size, *turn), strict=True):
         if edge.beats != turns * beats:
             raise ValueError(
                 f"{name!r} takes {turns} turns of {beats} beats, but edge {edge.name!r} has "

@@ -62,16 +62,18 @@ def test_concat_of_streams_as_they_are(exercise: Any) -> None:
 @pytest.mark.parametrize(
     ("kernel", "lanes"),
     [
-        (SplitKernel(INT8, (4, 2, 6), 3, (1, 1, 1)), 2),
-        (SplitKernel(INT8, (3, 5), 1, (1, 1)), 1),
-        (SplitKernel(UINT4, (1, 1), 4, (1, 1)), 1),
+        (SplitKernel(INT8, (4, 2, 6), (0, 1, 2), 3, (1, 1, 1)), 2),
+        (SplitKernel(INT8, (3, 5), (0, 1), 1, (1, 1)), 1),
+        (SplitKernel(UINT4, (1, 1), (1, 0), 4, (1, 1)), 1),
+        (SplitKernel(INT8, (2, 6, 4), (-1, 0, -1), 3, (1,)), 2),
+        (SplitKernel(INT8, (1, 2, 1, 3, 2), (0, -1, 1, 0, -1), 2, (1, 1)), 1),
     ],
-    ids=["channels", "parts", "one_each"],
+    ids=["channels", "parts", "one_each", "slice", "several_blocks"],
 )
 def test_split(kernel: SplitKernel, lanes: int, exercise: Any) -> None:
     """D1, D2, T8."""
     rng = np.random.default_rng(33)
-    finishers = [Direct(1, kernel.x.lo, kernel.x.hi) for _ in kernel.blocks]
+    finishers = [Direct(1, kernel.x.lo, kernel.x.hi) for _ in kernel.channels]
     outs = [kernel.x] * len(finishers)
     built = with_lanes(kernel.implementations(finishers, outs), lanes)
     exercise(kernel, built, finishers, [numbers(rng, kernel.x, kernel.turns * sum(kernel.blocks))])
@@ -80,7 +82,7 @@ def test_split(kernel: SplitKernel, lanes: int, exercise: Any) -> None:
 def test_split_with_finishers_of_other_lengths(exercise: Any, requantiser: Any) -> None:
     """F4: one output as it is, one with scales for its four channels."""
     rng = np.random.default_rng(34)
-    kernel = SplitKernel(INT8, (2, 4), 4, (1, 4))
+    kernel = SplitKernel(INT8, (2, 4), (0, 1), 4, (1, 4))
     finishers = [Direct(1, -128, 127), requantiser(rng, 4, [(-128, 127)], (4, False))]
     built = with_lanes(kernel.implementations(finishers, [INT8, UINT4]), 2)
     assert sorted(kernel.images(built, finishers, "dut")) == ["dut_finish1.hex"]

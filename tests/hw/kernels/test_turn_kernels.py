@@ -51,12 +51,12 @@ def test_a_channel_has_the_range_of_its_stream() -> None:
 
 def test_split(agree: Any) -> None:
     """K1, K2, D1."""
-    agree(SplitKernel(UINT16, (4, 2, 6), 3, (1, 2, 3)), [numbers(UINT16, 36)])
+    agree(SplitKernel(UINT16, (4, 2, 6, 3), (1, -1, 0, 0), 3, (3, 1)), [numbers(UINT16, 45)])
 
 
 def test_split_of_channels() -> None:
     x = numbers(INT8, 4 * 3 * 7)
-    (first,), (second,) = SplitKernel(INT8, (2, 5), 12, (2, 1)).run(x)
+    (first,), (second,) = SplitKernel(INT8, (2, 5), (0, 1), 12, (2, 1)).run(x)
     image = x.reshape(3, 4, 3, 7)
     np.testing.assert_array_equal(first.reshape(3, 4, 3, 2), image[..., :2])
     np.testing.assert_array_equal(second.reshape(3, 4, 3, 5), image[..., 2:])
@@ -66,7 +66,7 @@ def test_lanes_divide_all_blocks() -> None:
     concat = ConcatKernel((INT8, INT8), (12, 8), 2).implementations([Direct(1, -128, 127)], [INT8])
     assert [each.lanes for each in concat] == [1, 2, 4]
     assert [each.cycles for each in concat] == [40, 20, 10]
-    split = SplitKernel(INT8, (12, 8), 2, (6, 1)).implementations(
+    split = SplitKernel(INT8, (12, 8), (0, 1), 2, (6, 1)).implementations(
         [Direct(6, -128, 127), Direct(1, -128, 127)], [INT8, INT8]
     )
     assert [each.lanes for each in split] == [1, 2]
@@ -80,6 +80,6 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match=r"must be at least 1, not \(3, 0\) and 4"):
         ConcatKernel((INT8, INT8), (3, 0), 4)
     with pytest.raises(ValueError, match="a turn of 2 elements is not a multiple of 3 channels"):
-        SplitKernel(INT8, (3, 2), 4, (3, 3))
-    with pytest.raises(ValueError, match="there are 2 outputs and 1 numbers"):
-        SplitKernel(INT8, (3, 2), 4, (1,))
+        SplitKernel(INT8, (3, 2), (0, 1), 4, (3, 3))
+    with pytest.raises(ValueError, match=r"each of 1 outputs a block, not \(0, 1\)"):
+        SplitKernel(INT8, (3, 2), (0, 1), 4, (1,))
