@@ -7,14 +7,14 @@ A dense layer is a convolution of 1 x 1 images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 
 from ..kernels.conv import FoldedConvolution
-from ..timing.components import TREE_LEVELS, tree_stages
+from ..timing.components import tree_stages
+from .arithmetic import adder_tree, delayed, product_shape
 from .ranges import shape_for, shape_of
 from .rom import Rom
 from .stream import Outlet, beat
@@ -74,7 +74,7 @@ class _Convolution(Windowed):
         m.d.comb += x.eq(window.x)
         sums, delay = self._sums(m, x, weights)
         first, last, final = (
-            _delayed(m, getattr(window, flag), delay, flag) for flag in ("first", "last", "final")
+            delayed(m, getattr(window, flag), delay, flag) for flag in ("first", "last", "final")
         )
         for lane, total in enumerate(sums):
             acc = Signal(shape_of(b.unit.ranges[0]), name=f"acc_{lane}")
@@ -108,10 +108,12 @@ class FoldedConv(_Convolution):
         for k in range(self._built.pe):
             products: list[Value] = []
             for n in range(simd):
-                product = Signal(_product(x[n], weights[k * simd + n]), name=f"product_{k}_{n}")
+                product = Signal(
+                    product_shape(x[n], weights[k * simd + n]), name=f"product_{k}_{n}"
+                )
                 m.d.sync += product.eq(x[n] * weights[k * simd + n])
                 products.append(product)
-            totals.append(_tree(m, products, f"sum_{k}"))
+            totals.append(adder_tree(m, products, f"sum_{k}"))
         return totals, 1 + tree_stages(simd)
 
 
@@ -127,37 +129,7 @@ class FoldedDepthwise(_Convolution):
     def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
         totals = []
         for k in range(self._built.pe):
-            product = Signal(_product(x[k], weights[k]), name=f"product_{k}")
+            product = Signal(product_shape(x[k], weights[k]), name=f"product_{k}")
             m.d.sync += product.eq(x[k] * weights[k])
             totals.append(product)
         return totals, 1
-
-
-def _product(a: Value, b: Value) -> Shape:
-    """Exact shape of a product."""
-    return (Value.cast(a) * Value.cast(b)).shape()
-
-
-def _tree(m: Any, terms: Sequence[Value], name: str) -> Value:
-    """Balanced sum with exact widths, with a register after every few levels."""
-    level = 0
-    while len(terms) > 1:
-        level += 1
-        pairs = [terms[k] + terms[k + 1] for k in range(0, len(terms) - 1, 2)]
-        terms = pairs + list(terms[len(pairs) * 2 :])
-        if level % TREE_LEVELS == 0 or len(terms) == 1:
-            registers = []
-            for k, term in enumerate(terms):
-                register = Signal(term.shape(), name=f"{name}_{level}_{k}")
-                m.d.sync += register.eq(term)
-                registers.append(register)
-            terms = registers
-    return terms[0]
-
-
-def _delayed(m: Any, value: Value, cycles: int, name: str) -> Value:
-    for k in range(cycles):
-        register = Signal(name=f"{name}_{k}")
-        m.d.sync += register.eq(value)
-        value = register
-    return value

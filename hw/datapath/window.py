@@ -27,6 +27,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..kernels.geometry import Geometry
 from ..timing.components import window_rows
+from .counters import counter
 from .ranges import ends_of
 from .stream import beats
 
@@ -180,13 +181,13 @@ class Window(wiring.Component):
 
         # Steps: (ky, kx, fold) of a pass, then passes of a pixel.
         step, first = self.step, Signal(init=1)
-        fold_end = _counter(m, "fold", folds if dense else 1, step)
-        kx_end = _counter(m, "kx", kw, step & fold_end)
-        ky_end = _counter(m, "ky", kh, step & fold_end & kx_end)
+        fold_end = counter(m, "fold", folds if dense else 1, step)
+        kx_end = counter(m, "kx", kw, step & fold_end)
+        ky_end = counter(m, "ky", kh, step & fold_end & kx_end)
         pass_end = Signal()
         pixel_end = Signal()
         m.d.comb += pass_end.eq(fold_end & kx_end & ky_end)
-        passes_end = _counter(m, "turn", self._passes, step & pass_end)
+        passes_end = counter(m, "turn", self._passes, step & pass_end)
         m.d.comb += pixel_end.eq(pass_end & passes_end)
 
         # What the pixel needs, and what the writer may overwrite.
@@ -226,7 +227,7 @@ class Window(wiring.Component):
         write = ring.write_port()
         read = ring.read_port()
         put = Signal()
-        beat_end = _counter(m, "beat", folds, put)
+        beat_end = counter(m, "beat", folds, put)
         wrote = Signal()
         m.d.comb += [
             self.i.ready.eq(ahead < limit),
@@ -330,17 +331,6 @@ class Window(wiring.Component):
                 pixel_x.eq(next_x),
             ]
         return (tap_y < 0) | (tap_y >= g.height) | (tap_x < 0) | (tap_x >= g.width)
-
-
-def _counter(m: Any, name: str, count: int, enable: Value) -> Value:
-    """A counter of the cycles with ``enable``, modulo ``count``: whether it is at its end."""
-    at = Signal(range(count), name=name)
-    end = Signal(name=f"{name}_end")
-    m.d.comb += end.eq(at == count - 1)
-    if count > 1:
-        with m.If(enable):
-            m.d.sync += at.eq(Mux(end, 0, at + 1))
-    return end
 
 
 def _wrap(address: Value, by: Any, size: int) -> Value:

@@ -27,12 +27,25 @@ from ..finish.thresholds import Thresholds
 from ..formats.bundle import Described
 from ..formats.tensor import AnyArray
 from .base import Kernel
+from .concat import ConcatKernel
 from .conv import ConvKernel
+from .dot import DotKernel
 from .eltwise import EltwiseKernel
 from .pool import PoolKernel
+from .reorder import ReorderKernel
+from .split import SplitKernel
 
 KERNELS: Mapping[str, type[Kernel]] = {
-    kernel.name: kernel for kernel in (ConvKernel, EltwiseKernel, PoolKernel)
+    kernel.name: kernel
+    for kernel in (
+        ConcatKernel,
+        ConvKernel,
+        DotKernel,
+        EltwiseKernel,
+        PoolKernel,
+        ReorderKernel,
+        SplitKernel,
+    )
 }
 """Every kernel by the name that a bundle's program calls it."""
 

@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Finishers of the kernels that route elements: hardware for some lanes, and its memory images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..finish.base import Finisher, FinisherUnit, Range
+from ..numeric import IntArray, IntType
+
+MAX_LANES = 1024
+"""Most elements of a beat that are worth offering: no port has as many."""
+
+
+def lane_choices(n: int) -> list[int]:
+    """Numbers of lanes that divide ``n`` elements, ascending."""
+    return [lanes for lanes in range(1, min(n, MAX_LANES) + 1) if n % lanes == 0]
+
+
+def spread(finisher: Finisher, lanes: int) -> Finisher:
+    """The finisher for ``lanes`` channels at a time; one channel stands for all elements alike."""
+    return finisher.take([0] * lanes) if finisher.channels == 1 and lanes > 1 else finisher
+
+
+def spans(ranges: Sequence[Sequence[Range]]) -> tuple[Range, ...]:
+    """For each term the range over all channels, of the ranges of every channel and term."""
+    return tuple(
+        (min(lo for lo, _ in term), max(hi for _, hi in term)) for term in zip(*ranges, strict=True)
+    )
+
+
+def unit_for(
+    finisher: Finisher, lanes: int, ranges: Sequence[Sequence[Range]], out: IntType
+) -> FinisherUnit:
+    """Hardware of a finisher for ``lanes`` channels at a time, of accumulators in these ranges."""
+    return spread(finisher, lanes).unit(lanes, spans(ranges), out)
+
+
+def finish_file(name: str, output: int = 0) -> str:
+    """Name of the memory image of an output's finisher in the component ``name``."""
+    return f"{name}_finish{output or ''}.hex"
+
+
+def finish_images(
+    finishers: Sequence[Finisher], units: Sequence[FinisherUnit], name: str
+) -> Mapping[str, str]:
+    """Memory images of finishers, one unit an output, as :func:`unit_for` made them."""
+    images = {}
+    for output, (finisher, unit) in enumerate(zip(finishers, units, strict=True)):
+        image = spread(finisher, unit.lanes).image(unit)
+        if image is not None:
+            images[finish_file(name, output)] = image
+    return images
+
+
+def check_turns(blocks: Sequence[int], turns: int, channels: int) -> None:
+    """Refuse blocks and turns below 1, and channels that do not divide the elements of a turn."""
+    if not blocks or min(blocks) < 1 or turns < 1:
+        raise ValueError(f"blocks and turns must be at least 1, not {tuple(blocks)} and {turns}")
+    if channels < 1 or sum(blocks) % channels:
+        raise ValueError(
+            f"a turn of {sum(blocks)} elements is not a multiple of {channels} channels"
+        )
+
+
+def turn_channels(values: Sequence[int], blocks: Sequence[int], channels: int) -> IntArray:
+    """The value of each stream that an element of a turn comes from, (elements / channels,
+    channels).
+    """
+    return np.repeat(np.array(values, dtype=np.int64), blocks).reshape(-1, channels)
