@@ -15,7 +15,7 @@ B4. Where a shape is written out (Reshape, Expand, Resize), the batch in it beco
 B5. The rewritten model is inferred again, and every tensor has the shape that B2 foretells.
 
 Where that does not hold, the model stays as it is. Axis 0 may then be data like any other (rows of
-a matrix); nodes for which it is the batch refuse, with the reason that is found here.
+a matrix); nodes for which it is the batch are not supported, for the reason that is found here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ..quantise.evaluate import has_subgraph, static_shape
 from .batch_rules import SHAPES, Mixed, View, rule_of
 from .constants import attributes
 from .infer import Facts, analyse
-from .source import reads
+from .source import Source, reads
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,34 @@ def take_apart(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, An
         return Batch(obstacle=f"the {size} samples of the batch cannot be told apart: {obstacle}")
     model.CopyFrom(one)
     return Batch(size)
+
+
+def several_samples(source: Source, node: onnx.NodeProto) -> str:
+    """Why a node cannot be hardware that takes one sample at a time; empty if it can."""
+    shapes = [source.values[n].shape for n in source.activations(node) if n in source.values]
+    shape = shapes[0] if shapes else ()
+    vector = node.op_type in _ROWS and len(shape) == 2
+    if node.domain or shape[:1] in ((), (1,)) or not (vector or node.op_type in _ONE_SAMPLE):
+        return ""
+    why = f": {source.batch_obstacle}" if source.batch_obstacle else ""
+    return f"expected one sample at a time, found {shape[0]} along axis 0{why}"
+
+
+_ONE_SAMPLE = frozenset(
+    (
+        "AveragePool",
+        "Conv",
+        "ConvInteger",
+        "ConvTranspose",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "MaxPool",
+        "QLinearConv",
+        "ReduceMean",
+    )
+)
+_ROWS = frozenset(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"))
+"""These take the one row of a matrix for a vector."""
 
 
 def _fixed(graph: onnx.GraphProto) -> int:

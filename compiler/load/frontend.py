@@ -62,9 +62,9 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 
 
 def _source(file: Path, sha256: str, model: onnx.ModelProto) -> Source:
-    graph = model.graph
     opset = next(e.version for e in model.opset_import if e.domain == "")
-    batch = take_apart(model, opset, _arrays(file, graph))
+    batch = take_apart(model, opset, _arrays(file, model.graph))
+    graph = model.graph
     initialisers = _arrays(file, graph)
     facts = analyse(model, opset, initialisers)
     values: dict[str, Value] = {}

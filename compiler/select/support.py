@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import onnx
 
+from ..load.batch import several_samples
 from ..load.constants import Context
 from ..load.source import Source
 from ..ops import REGISTRY
@@ -90,6 +91,8 @@ def _imported(
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
+    if several := several_samples(source, node):
+        raise Unsupported(several)
     op, inputs = rule.import_node(context, node)
     used = [n for n in node.output if n in source.consumers or n in source.outputs]
     if len(used) > 1:
