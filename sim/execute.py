@@ -94,6 +94,7 @@ def execute(
             started = time.monotonic()
             run = model.run(
                 [as_frames(wire) for wire in wires],
+                output_bytes=[spec.wire_bytes for spec in bundle.manifest.outputs],
                 progress=lambda done, total: say("simulating", done, total),
             )
         cycles = run.cycles

@@ -232,7 +232,8 @@ private:
         if (ready_)  // our own tready was high both times
             throw Failure(kProtocol,
                           format("%s_tvalid is %d with every tready high and %d with another "
-                                 "output's low, at cycle %llu (%s): tvalid must not depend on tready",
+                                 "output's low, at cycle %llu (%s): tvalid must not depend on "
+                                 "tready",
                                  port.c_str(), would_, tvalid, cycle, where().c_str()));
         throw Failure(kProtocol,
                       format("%s_tvalid is %d with %s_tready high and %d with it low, at cycle "
