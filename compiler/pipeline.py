@@ -155,7 +155,11 @@ def compile_model(
 
     clock.start("load")
     source = load_model(model)
-    samples = None if chosen.calibrate is None else load_samples(chosen.calibrate, source.inputs)
+    samples = (
+        None
+        if chosen.calibrate is None
+        else load_samples(chosen.calibrate, source.inputs, source.batch)
+    )
 
     clock.start("select")
     selection = plan(source, chosen.from_, chosen.to, calibrated=samples is not None).selection

@@ -63,14 +63,14 @@ def run(
     """Run the slice over samples and write its dequantised outputs."""
     from ..hw.formats.npz import read_npz, write_npz
     from .execute import backend_named, execute
-    from .vectors import wire_inputs
+    from .vectors import wire_batches
 
     console = Console(as_json)
     chosen = backend_named(backend)
     loaded = Bundle.load(bundle)
-    wires = wire_inputs(loaded, read_npz(inputs), str(inputs))
+    wires, batch = wire_batches(loaded, read_npz(inputs), str(inputs))
     with console.phases() as report:
-        done = execute(loaded, wires, backend=chosen, progress=report)
+        done = execute(loaded, wires, batch=batch, backend=chosen, progress=report)
     write_npz(output, done.outputs)
     console.result(
         {
@@ -78,7 +78,7 @@ def run(
                 {
                     "key": f"out{i}",
                     "name": spec.name,
-                    "shape": spec.shape,
+                    "shape": done.outputs[f"out{i}"].shape[1:],
                     "scale": spec.qtype.scale,
                 }
                 for i, spec in enumerate(loaded.manifest.outputs)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..hw.console import Report
 from ..hw.errors import DataError
 from ..hw.formats.bundle import Bundle
+from ..hw.formats.npz import together
 from ..hw.formats.tensor import AnyArray, as_frames
 from ..hw.kernels.reference import Reference
 from .build import build_model
@@ -24,7 +25,9 @@ Backend = Literal["rtl", "reference"]
 
 @dataclass(frozen=True)
 class Execution:
-    """Results of a run: dequantised outputs (N, ONNX shape), and how fast it went.
+    """Results of a run: dequantised outputs (samples, ONNX shape), and how fast it went.
+
+    A sample of a model of fixed batch is as many inferences; its outputs have the batch again.
 
     ``cycles_per_second`` is None for the reference, which has no cycles.
     """
@@ -70,10 +73,11 @@ def execute(
     bundle: Bundle,
     wires: list[AnyArray],
     *,
+    batch: int = 1,
     backend: Backend = "rtl",
     progress: Report | None = None,
 ) -> Execution:
-    """Run wire tensors (N, elements), one array an input."""
+    """Run wire tensors (N, elements), one array an input; ``batch`` of them are a sample."""
     say = progress or (lambda what, done, total: None)
     cycles: int | None = None
     if backend == "reference":
@@ -90,6 +94,7 @@ def execute(
             started = time.monotonic()
             run = model.run(
                 [as_frames(wire) for wire in wires],
+                output_bytes=[spec.wire_bytes for spec in bundle.manifest.outputs],
                 progress=lambda done, total: say("simulating", done, total),
             )
         cycles = run.cycles
@@ -99,7 +104,7 @@ def execute(
         ]
     seconds = time.monotonic() - started
     outputs = {
-        f"out{i}": np.stack([spec.from_wire(w) for w in result])
+        f"out{i}": together(np.stack([spec.from_wire(w) for w in result]), batch)
         for i, (spec, result) in enumerate(zip(bundle.manifest.outputs, results, strict=True))
     }
     return Execution(outputs, results, len(wires[0]), seconds, cycles)

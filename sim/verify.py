@@ -17,7 +17,7 @@ import numpy as np
 from ..hw.console import Report
 from ..hw.formats.bundle import MEASURED_INFERENCES, Bundle
 from ..hw.formats.npz import read_npz
-from ..hw.formats.tensor import AnyArray, as_frames
+from ..hw.formats.tensor import AnyArray, TensorSpec, as_frames
 from ..hw.kernels.reference import Reference
 from ..hw.session import open_session
 from .build import build_model
@@ -29,9 +29,9 @@ from .vectors import random_wire, wire_inputs
 class Verification:
     """What ``midwire verify`` found.
 
-    Mismatches count elements. ``sqnr_db`` and ``top1_agreement`` compare the slice's dequantised
-    results with the original float or QDQ layers in ONNX Runtime, on realistic inputs where there
-    are any.
+    Mismatches count elements of all outputs. ``sqnr_db`` and ``top1_agreement`` compare the slice's
+    dequantised results with the original float or QDQ layers in ONNX Runtime, on realistic inputs
+    where there are any; of several outputs they are those of the worst.
     """
 
     vectors: int
@@ -199,22 +199,43 @@ def _against_original(
     """SQNR and top-1 agreement with the original layers, on the first ``count`` vectors."""
     session = open_session(bundle.path("original.onnx"), exact=True)
     specs = bundle.manifest.inputs
-    signal = noise = 0.0
-    same = total = 0
+    kept = [_Kept(spec) for spec in bundle.manifest.outputs]
     for k in range(count):
         feeds = {}
         for spec, wire in zip(specs, wires, strict=True):
             integers = spec.layout.from_stream(wire[k], spec.shape)
             real = integers if spec.is_integer else spec.qtype.dequantise(integers)
             feeds[spec.name] = real.astype(spec.dtype)
-        results = session.run([spec.name for spec in bundle.manifest.outputs], feeds)
-        for spec, stream, raw in zip(bundle.manifest.outputs, expected, results, strict=True):
-            got = spec.from_wire(stream[k]).astype(np.float64)
-            want = (spec.qtype.dequantise(raw) if spec.is_integer else raw).astype(np.float64)
-            signal += float(np.square(want).sum())
-            noise += float(np.square(want - got).sum())
-            if want.size > 1 and want.size == want.shape[-1]:
-                total += 1
-                same += int(want.argmax() == got.argmax())
-    sqnr = None if signal == 0 or noise == 0 else 10 * float(np.log10(signal / noise))
-    return sqnr, (same / total if total else None)
+        results = session.run([one.spec.name for one in kept], feeds)
+        for one, stream, raw in zip(kept, expected, results, strict=True):
+            one.add(stream[k], raw)
+    levels = [one.sqnr_db for one in kept if one.sqnr_db is not None]
+    shares = [one.same / one.total for one in kept if one.total]
+    return min(levels, default=None), min(shares, default=None)
+
+
+class _Kept:
+    """What is kept of one output of the original layers."""
+
+    def __init__(self, spec: TensorSpec) -> None:
+        self.spec = spec
+        self.signal = self.noise = 0.0
+        self.same = self.total = 0
+
+    def add(self, stream: AnyArray, raw: AnyArray) -> None:
+        """One vector: the slice's stream, and the original tensor."""
+        spec = self.spec
+        got = spec.from_wire(stream).astype(np.float64)
+        want = (spec.qtype.dequantise(raw) if spec.is_integer else raw).astype(np.float64)
+        self.signal += float(np.square(want).sum())
+        self.noise += float(np.square(want - got).sum())
+        if want.size > 1 and want.size == want.shape[-1]:
+            self.total += 1
+            self.same += int(want.argmax() == got.argmax())
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """None where there is no noise, or no signal to compare it with."""
+        if self.signal == 0 or self.noise == 0:
+            return None
+        return 10 * float(np.log10(self.signal / self.noise))

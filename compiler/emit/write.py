@@ -91,6 +91,7 @@ def emit(
         sqnr_db=None if least is None else least.sqnr_db,
         layers=_layers(qgraph, flow, losses),
         images=tuple(sorted(images)),
+        batch=source.batch,
         tool={"midwire": metadata.version("midwire"), "amaranth": metadata.version("amaranth")},
     )
     return write_bundle(output, manifest, contents)

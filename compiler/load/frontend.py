@@ -21,6 +21,7 @@ from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
 from ..ir.graph import Value
 from ..quantise.evaluate import static_shape
+from .batch import take_apart
 from .infer import analyse, bind_batch
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
@@ -28,7 +29,7 @@ from .source import Source, dtype_name
 
 
 def load_model(path: str | os.PathLike[str]) -> Source:
-    """Read, check and normalise a model, with the batch bound to 1.
+    """Read, check and normalise a model, with the batch bound to 1, if it has one.
 
     Raises
     ------
@@ -61,8 +62,9 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 
 
 def _source(file: Path, sha256: str, model: onnx.ModelProto) -> Source:
-    graph = model.graph
     opset = next(e.version for e in model.opset_import if e.domain == "")
+    batch = take_apart(model, opset, _arrays(file, model.graph))
+    graph = model.graph
     initialisers = _arrays(file, graph)
     facts = analyse(model, opset, initialisers)
     values: dict[str, Value] = {}
@@ -90,6 +92,8 @@ def _source(file: Path, sha256: str, model: onnx.ModelProto) -> Source:
         initialisers=initialisers,
         folded=facts.folded,
         constants=frozenset(facts.constants),
+        batch=batch.size,
+        batch_obstacle=batch.obstacle,
     )
 
 

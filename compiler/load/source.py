@@ -5,7 +5,8 @@
 Rules, established by :func:`midwire.compiler.load.frontend.load_model`:
 
 S1. Nodes stand in topological order, have unique names, and every tensor has one producer.
-S2. The default domain is called ``""``; local functions are inlined; the batch is bound to 1.
+S2. The default domain is called ``""``; local functions are inlined; the batch is bound to 1, one
+    that was fixed included if its samples can be told apart (:mod:`.batch`).
 S3. A *constant* tensor does not depend on a model input: initialisers (also those that are listed
     as inputs, as IR version 3 does), what is computed from them, and shapes of tensors.
 S4. Every model input has a known shape. A tensor inside may have none, behind nodes that shape
@@ -93,6 +94,8 @@ class Source:
     initialisers : constants that the file holds
     folded : constants found while loading (shapes of tensors and what is computed from them)
     constants : names of all constant tensors (rule S3)
+    batch : samples that one run of the file as it stands takes, each an inference by itself
+    batch_obstacle : why axis 0 of the inputs still has another length than 1; empty if it has not
     """
 
     path: Path
@@ -106,6 +109,8 @@ class Source:
     initialisers: Mapping[str, AnyArray]
     folded: Mapping[str, AnyArray]
     constants: frozenset[str]
+    batch: int = 1
+    batch_obstacle: str = ""
 
     @cached_property
     def nodes(self) -> tuple[onnx.NodeProto, ...]:

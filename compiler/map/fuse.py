@@ -3,7 +3,8 @@
 """From real operators to integer nodes: every kernel takes what follows it up to the next grid.
 
 Views vanish into layouts; bias, activation and rounding are composed with the meaning of the
-kernel's accumulators, and a finisher is found that is proven equal to the whole (N4).
+kernel's accumulators, and a finisher is found that is proven equal to the whole (N4). Where a
+tensor comes in another order than its reader's hardware wants, a reorder buffer goes between.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ...hw.finish.choose import finish
 from ...hw.finish.direct import Direct
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.base import Kernel
+from ...hw.kernels.reorder import reorder_between
 from ...hw.numeric import Function, QType
 from ..errors import ModelError
 from ..ir.graph import Graph, Node
@@ -130,7 +132,7 @@ def _lower(state: _State, node: Node) -> None:
             raise Unsupported(f"expected a stream that it leaves in order, found {source.layout}")
         state.streams[node.output] = replace(source, shape=output, layout=layout)
     elif node.op.is_core:
-        inputs = _wanted(node, [state.streams[name] for name in node.inputs])
+        inputs = _wanted(state, node, [state.streams[name] for name in node.inputs])
         outputs = [OutputSpec(state.shape(v), state.grids.get(v)) for v in node.outputs]
         _emit(state, node, node.op.lower(inputs, outputs), inputs)
     else:
@@ -142,7 +144,7 @@ def _lower(state: _State, node: Node) -> None:
         _emit(state, node, (call,), [source], started=own)
 
 
-def _wanted(node: Node, inputs: Sequence[QTensor]) -> list[QTensor]:
+def _wanted(state: _State, node: Node, inputs: Sequence[QTensor]) -> list[QTensor]:
     """The inputs, in the orders that the node's hardware wants."""
     found = []
     for tensor, wanted in zip(inputs, node.op.wanted_layouts(inputs), strict=True):
@@ -151,8 +153,27 @@ def _wanted(node: Node, inputs: Sequence[QTensor]) -> list[QTensor]:
         elif tensor.layout.same_order(wanted):
             found.append(replace(tensor, layout=wanted))
         else:
-            raise Unsupported(f"expected its input streamed as {wanted}, found {tensor.layout}")
+            found.append(_reordered(state, tensor, wanted))
     return found
+
+
+def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
+    """A tensor in another order, through a buffer; one buffer serves all who want that order."""
+    order = wanted.canonical
+    text = f"{'x'.join(map(str, order.dims))} as {''.join(map(str, order.perm))}"
+    name = f"{tensor.name}:{text}"
+    if name not in state.tensors:
+        try:
+            kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
+        except ValueError as error:
+            raise Unsupported(
+                f"expected its input streamed as {wanted}, found {tensor.layout}: {error}"
+            ) from error
+        state.tensors[name] = replace(tensor, name=name, layout=wanted)
+        if state.prove:
+            same = Direct(1, tensor.qtype.lo, tensor.qtype.hi)
+            state.nodes.append(QNode(name, kernel, (same,), (tensor.name,), (name,)))
+    return replace(state.tensors[name], shape=tensor.shape, layout=wanted)
 
 
 @dataclass

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 
 from ...hw.kernels.base import Implementation
+from ...hw.timing.cost import Cost
 from ..errors import ModelError
 from ..ir.quant import QGraph, QNode
 from .price import price
@@ -62,11 +63,20 @@ def implement(
     ------
     ModelError
         If ``strict`` and a node is too slow at full parallelism; names the slowest and its cycles.
+        If there is no such strategy.
     """
+    if strategy not in STRATEGIES:
+        raise ModelError(
+            "unknown strategy",
+            where="--strategy",
+            expected=f"one of {', '.join(STRATEGIES)}",
+            found=repr(strategy),
+            remedy="Leave it out, and each layer takes whichever is cheaper",
+        )
     chosen: dict[str, Implementation] = {}
     slow: list[tuple[int, str]] = []
     for node in graph.nodes:
-        offered = offers(graph, node, strategy)
+        offered = offers(graph, node, target, interval, strategy)
         fitting = [each for each in offered if each.cycles <= interval]
         if fitting:
             chosen[node.name] = min(
@@ -89,11 +99,28 @@ def implement(
     return chosen
 
 
-def offers(graph: QGraph, node: QNode, strategy: str = "auto") -> list[Implementation]:
-    """What a node's kernel offers, of the strategy asked for if there is any."""
+def offers(
+    graph: QGraph, node: QNode, target: Target, interval: int, strategy: str = "auto"
+) -> list[Implementation]:
+    """What a node's kernel offers, of the strategy asked for if there is any.
+
+    Unrolling takes a while, so with "auto" it is tried only where it may be cheapest: where its
+    additions, before any are shared, come to no more than twice the cheapest folded form.
+    """
     outs = [graph.tensors[name].qtype.integers for name in node.outputs]
-    every = list(node.kernel.implementations(node.finishers, outs))
-    return [each for each in every if each.strategy == strategy] or every
+    folded = list(node.kernel.implementations(node.finishers, outs))
+    if strategy == "folded" or not node.kernel.digits:
+        return folded
+    if strategy == "auto":
+        fitting = [each for each in folded if each.cycles <= interval] or folded
+        least = min(price(each.cost, target).scalar for each in fitting)
+        width = folded[0].inputs[0].type.bits
+        if price(Cost(adders=node.kernel.digits * width), target).scalar > 2 * least:
+            return folded
+    unrolled = node.kernel.unrolled(node.finishers, outs)
+    if unrolled is None:
+        return folded
+    return [unrolled] if strategy == "unrolled" else [*folded, unrolled]
 
 
 def _floored(share: float) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from ...hw.formats.npz import key_of, read_npz
+from ...hw.formats.npz import key_of, one_by_one, read_npz
 from ...hw.formats.tensor import AnyArray
 from ...hw.session import Session, open_session, words_of
 from ..errors import CalibrationError
@@ -27,16 +27,18 @@ _REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting 
 _ALONE = "Check that onnxruntime alone runs the model"
 
 
-def load_samples(path: str | os.PathLike[str], inputs: Sequence[Value]) -> dict[str, AnyArray]:
+def load_samples(
+    path: str | os.PathLike[str], inputs: Sequence[Value], batch: int = 1
+) -> dict[str, AnyArray]:
     """Read samples of the model's inputs.
 
     Keys are ``in0, in1, ...`` or the inputs' names; others (labels, reference outputs) are left
-    alone. The first axis counts samples, each of which has the model's own batch axis; where that
-    is 1, it may be left out.
+    alone. The first axis counts samples, each of which has the model's own batch axis; for one
+    inference alone, it may be left out. ``batch`` is that of :class:`~..load.source.Source`.
 
     Returns
     -------
-    For each input's name an array of the input's type and the shape ``(samples, *shape)``.
+    For each input's name an array of the input's type and the shape ``(inferences, *shape)``.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def load_samples(path: str | os.PathLike[str], inputs: Sequence[Value]) -> dict[
     file = Path(path)
     arrays = _arrays(file, inputs)
     samples = {
-        value.name: _checked(file, key, array, value)
+        value.name: _checked(file, key, array, value, batch)
         for value, (key, array) in zip(inputs, arrays, strict=True)
     }
     counts = {name: len(array) for name, array in samples.items()}
@@ -82,19 +84,18 @@ def _key(file: Path, index: int, value: Value, keys: Sequence[str]) -> str:
     )
 
 
-def _checked(file: Path, key: str, array: AnyArray, value: Value) -> AnyArray:
+def _checked(file: Path, key: str, stored: AnyArray, value: Value, batch: int) -> AnyArray:
     where = f"{file}: array {key!r}"
     shape = value.shape
-    if array.ndim == len(shape) and shape[:1] == (1,):
-        full = array.shape[1:] == shape[1:]
-        array = array[:, None] if full else array
-    if array.shape[1:] != shape or array.ndim != len(shape) + 1:
+    array = one_by_one(stored, shape, batch) if stored.ndim else None
+    if array is None:
+        own = (batch * shape[0], *shape[1:]) if shape else ()
         raise CalibrationError(
             "samples of the wrong shape",
             where=where,
-            expected=f"[samples, {', '.join(str(d) for d in shape)}]",
-            found=f"{list(array.shape)}",
-            remedy="Give every sample as the model's input takes it, batch 1",
+            expected=f"[samples, {', '.join(str(d) for d in own)}]",
+            found=f"{list(stored.shape)}",
+            remedy=f"Give every sample as the model's input takes it, batch {batch}",
         )
     if not len(array):
         raise CalibrationError(

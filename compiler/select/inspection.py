@@ -63,6 +63,7 @@ def inspect_model(
         "path": os.fspath(source.path),
         "sha256": source.sha256,
         "opset": source.opset,
+        "batch": source.batch,
         "quantised": cuts.quantised,
         "inputs": [_tensor(source, value.name) for value in source.inputs],
         "outputs": [_tensor(source, name) for name in source.outputs],
@@ -152,6 +153,8 @@ def _tables(report: Mapping[str, Any]) -> RenderableType:
 
 def _summary(report: Mapping[str, Any], bad: int) -> Text:
     kind = "quantised" if report["quantised"] else "float"
+    if report["batch"] > 1:
+        kind = f"batch {report['batch']}, each sample an inference; {kind}"
     return Text(
         f"{report['model']}: {kind}, opset {report['opset']}, {len(report['nodes'])} nodes "
         f"({bad} not supported), {report['macs']:,} multiply-accumulates"

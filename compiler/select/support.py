@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import onnx
 
 from ..ir.graph import Node, Value
+from ..load.batch import several_samples
 from ..load.constants import Context
 from ..load.source import Source
 from ..ops import REGISTRY
@@ -111,6 +112,8 @@ def _imported(
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
+    if several := several_samples(source, node):
+        raise Unsupported(several)
     imported = rule.import_node(context, node)
     pieces = tuple(
         replace(piece, outputs=piece.outputs or (node.output[0],)) for piece in imported.pieces

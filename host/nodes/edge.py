@@ -110,7 +110,7 @@ def edge(
         mtu=mtu,
     ) as client:
         if inputs is not None:
-            samples = read_samples(inputs, client.part)
+            samples = read_samples(inputs, client.part, loaded.manifest.batch)
         else:
             samples = random_samples(client.part, random, seed)
         total = len(samples[0])

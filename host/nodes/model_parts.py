@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ...hw.errors import DataError
 from ...hw.formats.bundle import Bundle
-from ...hw.formats.npz import key_of, read_npz
+from ...hw.formats.npz import key_of, one_by_one, read_npz
 from ...hw.formats.tensor import AnyArray, TensorSpec
 from ...hw.session import inputs_of, open_session
 from ..errors import StartError
@@ -94,10 +94,11 @@ def load_part(bundle: Bundle, name: str, threads: int = 1) -> Part:
     return Part(bundle.path(f"{name}.onnx"), threads)
 
 
-def read_samples(path: Path, part: Part) -> list[AnyArray]:
+def read_samples(path: Path, part: Part, batch: int = 1) -> list[AnyArray]:
     """Samples for a part from an ``.npz``: one array an input, first axis counts samples.
 
-    Keys are ``in0, in1, ...`` or the inputs' names; other keys are left alone.
+    Keys are ``in0, in1, ...`` or the inputs' names; other keys are left alone. A sample with a
+    model's fixed ``batch`` is as many samples, in turn.
 
     Raises
     ------
@@ -117,13 +118,17 @@ def read_samples(path: Path, part: Part) -> list[AnyArray]:
             found=", ".join(keys) or "no keys",
             remedy="Save it with numpy.savez(path, in0=samples)",
         )
-    samples = [arrays[name] for name, _, _ in part.inputs]
+    samples = []
+    for name, shape, _ in part.inputs:
+        array = arrays[name]
+        split = one_by_one(array, shape, batch) if array.ndim else None
+        samples.append(array if split is None else split)
     for (name, shape, _), array in zip(part.inputs, samples, strict=True):
         if array.ndim == 0 or array[0:1].size != int(np.prod(shape)) or not len(array):
             raise DataError(
                 "wrong shape",
                 where=f"{path}, input {name!r}",
-                expected=f"samples of shape {list(shape)} along a first axis",
+                expected=f"samples of shape {_own(shape, batch)} along a first axis",
                 found=f"shape {list(array.shape)}",
                 remedy="Give every sample as the model's input takes it",
             )
@@ -152,6 +157,11 @@ def read_samples(path: Path, part: Part) -> list[AnyArray]:
             remedy="Give as many samples of each",
         )
     return samples
+
+
+def _own(shape: Sequence[int], batch: int) -> list[int]:
+    """Shape of a sample as the model takes it, its batch included."""
+    return [batch * shape[0], *shape[1:]] if shape else []
 
 
 def random_samples(part: Part, count: int, seed: int) -> list[AnyArray]:

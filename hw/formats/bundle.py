@@ -30,7 +30,7 @@ from ..numeric import QType
 from .npz import read_npz
 from .tensor import AnyArray, Layout, TensorSpec
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bundle format; a reader refuses any other."""
 
 MANIFEST = "manifest.json"
@@ -39,6 +39,9 @@ MEASURED_INFERENCES = 4
 """Cycles per inference are those between the ends of the last two of so many back-to-back
 inferences.
 """
+
+MAX_TENSORS = 255
+"""Inputs, and outputs, of a slice: the header counts them in 8 bits."""
 
 _ALWAYS = ("edge.onnx", "slice.onnx", "cloud.onnx")
 """What running nodes open; a bundle without them is none."""
@@ -72,7 +75,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``manifest.json`` holds. Cycles are those that the compiler predicts."""
+    """What ``manifest.json`` holds. Cycles are those that the compiler predicts.
+
+    An inference takes one tensor of every input and gives one of every output. Its latency is from
+    the first beat taken at any input to the last beat of the last output, both counted; cycles per
+    inference are those between the last beats of the last outputs. ``batch`` is how many inferences
+    one run of the model is, as its author wrote it.
+    """
 
     name: str
     model_sha256: str
@@ -88,6 +97,7 @@ class Manifest:
     sqnr_db: float | None
     layers: tuple[Mapping[str, Any], ...] = ()
     images: tuple[str, ...] = ()
+    batch: int = 1
     format: int = FORMAT
     tool: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -99,6 +109,14 @@ class Manifest:
                 value = getattr(self, name)
                 if not isinstance(value, kind) or isinstance(value, bool):
                     raise TypeError(f"{name} must not be {value!r}")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, not {self.batch}")
+        for side, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
+            found = [tensor.name for tensor in tensors]
+            if not 1 <= len(found) <= MAX_TENSORS or len(set(found)) < len(found):
+                raise ValueError(
+                    f"{side} must be 1 to {MAX_TENSORS} tensors of different names, not {found}"
+                )
         hexadecimal = re.compile("[0-9a-f]{64}")
         digests: Mapping[str, Any] = self.files
         for name, digest in digests.items():
@@ -108,7 +126,7 @@ class Manifest:
 
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "name model_sha256 target": str,
-    "cycles_per_inference latency_cycles": int,
+    "batch cycles_per_inference latency_cycles": int,
     "clock_mhz": (int, float),
     "sqnr_db": (int, float, type(None)),
     "slice resources tool files": Mapping,

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading and writing ``.npz``: plain arrays only, bounded, with errors that say what is wrong.
 
-Keys of samples are ``in0, in1, ...`` or the names of the inputs; the first axis counts them.
+Keys of samples are ``in0, in1, ...`` or the names of the inputs; the first axis counts them, and
+each keeps the model's own batch axis. A sample of a model of fixed batch B is B inferences.
 """
 
 from __future__ import annotations
@@ -111,3 +112,34 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any
 def key_of(name: str, index: int, keys: Sequence[str]) -> str | None:
     """The key of an input's samples: its own name, else ``in{index}``; None if there is neither."""
     return next((key for key in (name, f"in{index}") if key in keys), None)
+
+
+def one_by_one(
+    array: npt.NDArray[Any], shape: Sequence[int], batch: int
+) -> npt.NDArray[Any] | None:
+    """Samples of a tensor as what one inference takes.
+
+    Parameters
+    ----------
+    array : (N, *sample), the sample with the model's own batch or, where it is alone, without it
+    shape : of the tensor for one inference
+    batch : samples that the model takes at once
+
+    Returns
+    -------
+    (N * batch, *shape), the samples of a batch following each other; (N, *shape) where the samples
+    came one by one; None if they are of neither shape.
+    """
+    own, one = tuple(array.shape[1:]), tuple(shape)
+    if own == one:
+        return array
+    if one and own == (batch * one[0], *one[1:]):
+        return array.reshape(-1, *one)
+    return array[:, None] if one[:1] == (1,) and own == one[1:] else None
+
+
+def together(array: npt.NDArray[Any], batch: int) -> npt.NDArray[Any]:
+    """Results (N * batch, n, ...) of one inference each as the model gives them: (N, batch * n,
+    ...).
+    """
+    return array.reshape(-1, batch * array.shape[1], *array.shape[2:]) if batch > 1 else array

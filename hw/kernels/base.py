@@ -201,6 +201,22 @@ class Kernel(ABC):
     ) -> Sequence[Implementation]:
         """Every way to build it, in no order, with a finisher and a type for each output."""
 
+    def unrolled(
+        self, finishers: Sequence[Finisher], outs: Sequence[IntType]
+    ) -> Implementation | None:
+        """It with its constants in logic, one result every cycle (K5); None if it has no such form.
+
+        Apart from :meth:`implementations`, because finding it takes a while: :attr:`digits` tells
+        beforehand what it will about come to.
+        """
+        del finishers, outs
+        return None
+
+    @property
+    def digits(self) -> int:
+        """Additions of the unrolled form before any are shared; 0 if it has none."""
+        return 0
+
     @abstractmethod
     def images(
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str

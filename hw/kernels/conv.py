@@ -21,10 +21,12 @@ from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages, window_rows
 from ..timing.cost import Cost
+from .adder_solver import digit_count
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .convolve import conv2d, exact_convolution
 from .folds import filled, lane_counts
 from .geometry import Geometry, pixels_of
+from .unrolled import UnrolledDense, unrolled
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,12 +139,36 @@ class ConvKernel(Kernel):
                 )
         return found
 
+    @property
+    def _is_dense(self) -> bool:
+        """Whether it is a product of a matrix and vectors: pixels by themselves, none left out."""
+        return self.geometry == Geometry(self.geometry.height, self.geometry.width) and (
+            not self.depthwise
+        )
+
+    @cached_property
+    def digits(self) -> int:
+        """Signed digits of all weights."""
+        return digit_count(self.weight[:, 0, 0]) if self._is_dense else 0
+
+    def unrolled(
+        self, finishers: Sequence[Finisher], outs: Sequence[IntType]
+    ) -> Implementation | None:
+        """A dense layer as an adder graph, unless it is too large."""
+        if not self._is_dense:
+            return None
+        (finisher,), (out,) = finishers, outs
+        vectors = self.geometry.height * self.geometry.width
+        return unrolled(self.weight, self.x, self._spans, finisher, out, vectors)
+
     def images(
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str
     ) -> Mapping[str, str]:
         """Weights, and the finisher's parameters."""
-        assert isinstance(implementation, FoldedConvolution)
         (finisher,) = finishers
+        if isinstance(implementation, UnrolledDense):
+            return finisher.images(implementation.unit, f"{name}_finish.hex")
+        assert isinstance(implementation, FoldedConvolution)
         images = {f"{name}_weights.hex": implementation.weight_image(self.weight)}
         finish = filled(finisher, implementation.pe)
         return images | finish.images(implementation.unit, f"{name}_finish.hex")

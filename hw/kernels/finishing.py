@@ -48,11 +48,9 @@ def finish_images(
     finishers: Sequence[Finisher], units: Sequence[FinisherUnit], name: str
 ) -> Mapping[str, str]:
     """Memory images of finishers, one unit an output, as :func:`unit_for` made them."""
-    images = {}
+    images: dict[str, str] = {}
     for output, (finisher, unit) in enumerate(zip(finishers, units, strict=True)):
-        image = spread(finisher, unit.lanes).image(unit)
-        if image is not None:
-            images[finish_file(name, output)] = image
+        images |= spread(finisher, unit.lanes).images(unit, finish_file(name, output))
     return images
 
 

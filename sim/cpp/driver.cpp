@@ -7,9 +7,13 @@
 // `m{i}_axis_` (tdata, tvalid, tready, tlast). Rules that are checked on every beat:
 //
 //   S1  once tvalid is high, tvalid, tdata and tlast hold until tready is high;
-//   S2  tvalid does not wait for tready;
+//   S2  tvalid does not wait for tready, its own or another output's;
 //   S3  tlast is high on the final beat of a frame, and only there;
 //   S4  no beat follows the last frame.
+//
+// Every port has a pace of its own: sources offer their frames back to back whatever the others
+// do, and pauses are drawn for each port. An inference begins with the first beat taken on any input
+// and ends with the last beat of the output that comes last (as in hw/timing/schedule.py).
 //
 // An idle source drives 0xA5 and tlast = 1: a design that looks at either without tvalid fails.
 //

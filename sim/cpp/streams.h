@@ -229,6 +229,12 @@ private:
                                             port.c_str(), (beat + 1) * Bytes));
     }
     [[noreturn]] void fail_dependent(u64 cycle) const {
+        if (ready_)  // our own tready was high both times
+            throw Failure(kProtocol,
+                          format("%s_tvalid is %d with every tready high and %d with another "
+                                 "output's low, at cycle %llu (%s): tvalid must not depend on "
+                                 "tready",
+                                 port.c_str(), would_, tvalid, cycle, where().c_str()));
         throw Failure(kProtocol,
                       format("%s_tvalid is %d with %s_tready high and %d with it low, at cycle "
                              "%llu (%s): tvalid must not depend on tready",

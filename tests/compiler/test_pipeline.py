@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from midwire.compiler.errors import CompilerBug
@@ -355,3 +356,92 @@ def test_run_refuses_an_unknown_backend(
         "--backend: unknown backend; expected rtl or reference; found 'abacus'. "
         "Choose one of them; both give the same bits."
     )
+
+
+# A fixed batch: torch's default export
+
+
+FIXED = """
+g (float[4, 2, 4, 4] x) => (float[4, 3] y)
+<float[3, 2, 3, 3] w = {W}, float[48, 3] m = {M}, float[3] c = {1, -1, 0.5}, int64[2] s = {4, 48}>
+{ a = Conv <pads = [1, 1, 1, 1]> (x, w)
+  b = Relu (a)
+  q = Reshape (b, s)
+  y = Gemm (q, m, c) }
+"""
+for _name, _count in (("{W}", 54), ("{M}", 144)):
+    _values = np.random.default_rng(_count).uniform(-1, 1, _count)
+    FIXED = FIXED.replace(_name, "{" + ", ".join(f"{x:.5f}" for x in _values) + "}")
+
+
+@pytest.fixture
+def fixed(model_file: ModelFile, tmp_path: Path, no_rtl: None) -> Bundle:
+    """Compiled for five samples, of four each."""
+    del no_rtl
+    np.savez(tmp_path / "samples.npz", in0=samples((5, 4, 2, 4, 4)))
+    options = Options(calibrate=tmp_path / "samples.npz")
+    return compile_model(model_file(FIXED), tmp_path / "bundle", options).bundle
+
+
+def test_a_fixed_batch_is_that_many_inferences(
+    fixed: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], run_onnx: Any
+) -> None:
+    manifest = fixed.manifest
+    assert (manifest.batch, manifest.inputs[0].shape, manifest.outputs[0].shape) == (
+        4,
+        (1, 2, 4, 4),
+        (1, 3),
+    )
+    x = samples((5, 4, 2, 4, 4))
+    assert cli.main([*run(fixed, tmp_path, in0=x), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inferences"] == 20
+    with np.load(tmp_path / "out" / "o.npz") as stored:
+        whole = stored["out0"]
+    assert whole.shape == (5, 4, 3)
+    model = onnx.load(tmp_path / "net.onnx")
+    want = np.stack([run_onnx(model, {"x": sample})["y"] for sample in x])
+    noise = np.square(want - whole).sum() / np.square(want).sum()
+    assert 10 * np.log10(1 / noise) > 30
+    assert cli.main(run(fixed, tmp_path, in0=x.reshape(20, 1, 2, 4, 4))) == 0
+    with np.load(tmp_path / "out" / "o.npz") as stored:
+        np.testing.assert_array_equal(stored["out0"], whole.reshape(20, 1, 3))
+
+
+def test_every_sample_of_a_batch_calibrates(
+    fixed: Bundle, model_file: ModelFile, tmp_path: Path
+) -> None:
+    """As if the model had batch 1 and its samples came one by one: the same parts, bit for bit."""
+    single = FIXED.replace("[4, ", "[1, ").replace("{4, 48}", "{1, 48}")
+    np.savez(tmp_path / "single.npz", in0=samples((5, 4, 2, 4, 4)).reshape(20, 1, 2, 4, 4))
+    options = Options(calibrate=tmp_path / "single.npz")
+    other = compile_model(model_file(single, name="one.onnx"), tmp_path / "one", options).bundle
+    for name in ("program.npz", "golden.npz"):
+        assert other.path(name).read_bytes() == fixed.path(name).read_bytes()
+
+
+def test_inspect_says_the_batch(model_file: ModelFile, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(model_file(FIXED))
+    assert cli.main(["inspect", path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["batch"], found["inputs"][0]["shape"]) == (4, [1, 2, 4, 4])
+    assert all(node["supported"] for node in found["nodes"])
+    assert cli.main(["inspect", path]) == 0
+    assert "batch 4, each sample an inference; float" in capsys.readouterr().out
+
+
+def test_samples_that_meet_are_refused_with_the_node_where_they_do(
+    model_file: ModelFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meeting = FIXED.replace("q = Reshape (b, s)", "t = CumSum (b, k) q = Reshape (t, s)")
+    path = str(model_file(meeting.replace("int64[2] s", "int64 k = {0}, int64[2] s")))
+    assert cli.main(["inspect", path, "--json"]) == 0
+    nodes = {node["op"]: node["reason"] for node in json.loads(capsys.readouterr().out)["nodes"]}
+    why = (
+        "expected one sample at a time, found 4 along axis 0: the 4 samples of the batch cannot be "
+        "told apart: it is not known whether node 'CumSum_2' (CumSum) treats every sample by itself"
+    )
+    assert nodes["Conv"] == nodes["Gemm"] == why
+    np.savez(tmp_path / "in.npz", in0=samples((2, 4, 2, 4, 4)))
+    words = ["compile", path, "-o", str(tmp_path / "b"), "--calibrate", str(tmp_path / "in.npz")]
+    assert cli.main(words) == 1
+    assert "cannot be told apart" in capsys.readouterr().err

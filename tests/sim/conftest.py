@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,8 +64,42 @@ ADD_TWO = """
 """
 
 
-def module(body: str, *, bits: int = 8, inputs: int = 1, outputs: int = 1) -> str:
-    """Verilog of a design `dut` with streams of `bits`."""
+RATES = """
+    // m0 = s0 + the low byte of the first beat of s1, beat by beat, behind the whole of s1;
+    // m1 = the sum of all beats of s0, one beat an inference, behind all of that.
+    reg [1:0] state; reg [7:0] add; reg [31:0] sum; reg taken; reg [7:0] data; reg valid, last;
+    wire run = state == 1; wire move = m0_axis_tready | ~valid;
+    assign s1_axis_tready = state == 0; assign s0_axis_tready = run & move;
+    assign m0_axis_tdata = data; assign m0_axis_tvalid = valid; assign m0_axis_tlast = last;
+    assign m1_axis_tdata = sum; assign m1_axis_tvalid = state == 2; assign m1_axis_tlast = 1;
+    always @(posedge clk) begin
+        if (move) begin
+            valid <= run & s0_axis_tvalid; data <= s0_axis_tdata + add; last <= s0_axis_tlast;
+        end
+        if (s1_axis_tready & s1_axis_tvalid) begin
+            if (~taken) add <= s1_axis_tdata[7:0];
+            taken <= ~s1_axis_tlast;
+            if (s1_axis_tlast) begin state <= 1; sum <= 0; end
+        end
+        if (s0_axis_tready & s0_axis_tvalid) begin
+            sum <= sum + {24'd0, s0_axis_tdata};
+            if (s0_axis_tlast) state <= 2;
+        end
+        if (m1_axis_tvalid & m1_axis_tready) state <= 0;
+        if (rst) begin state <= 0; valid <= 0; taken <= 0; end
+    end
+"""
+
+
+def module(
+    body: str,
+    *,
+    bits: int = 8,
+    inputs: int = 1,
+    outputs: int = 1,
+    wide: Mapping[str, int] | None = None,
+) -> str:
+    """Verilog of a design `dut` with streams of `bits`, but for those in `wide`: "s1": 16."""
     ports = ["input clk", "input rst"]
     for side, count, way, back in (
         ("s", inputs, "input", "output"),
@@ -72,7 +107,8 @@ def module(body: str, *, bits: int = 8, inputs: int = 1, outputs: int = 1) -> st
     ):
         for index in range(count):
             name = f"{side}{index}_axis"
-            ports += [f"{way} [{bits - 1}:0] {name}_tdata", f"{way} {name}_tvalid"]
+            width = (wide or {}).get(f"{side}{index}", bits)
+            ports += [f"{way} [{width - 1}:0] {name}_tdata", f"{way} {name}_tvalid"]
             ports += [f"{way} {name}_tlast", f"{back} {name}_tready"]
     return f"module dut({', '.join(ports)});\n    localparam W = {bits};\n{body}\nendmodule\n"
 
@@ -84,7 +120,7 @@ Open = Callable[..., Model]
 def source(tmp_path: Path) -> Callable[..., Path]:
     """``source(body, bits=8, inputs=1, outputs=1)`` writes a design and returns its file."""
 
-    def write(body: str, **shape: int) -> Path:
+    def write(body: str, **shape: Any) -> Path:
         path = tmp_path / "dut.v"
         path.write_text(module(body, **shape))
         return path
@@ -96,7 +132,7 @@ def source(tmp_path: Path) -> Callable[..., Path]:
 def design(source: Callable[..., Path]) -> Open:
     """``design(body, bits=8, inputs=1, outputs=1)`` builds a design and opens it."""
 
-    def make(body: str, *, images: Path | None = None, **shape: int) -> Model:
+    def make(body: str, *, images: Path | None = None, **shape: Any) -> Model:
         return Model(build_model([source(body, **shape)], "dut"), images)
 
     return make

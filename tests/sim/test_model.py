@@ -18,7 +18,7 @@ from midwire.hw.errors import DataError
 from midwire.sim.errors import DeadlockError, ProtocolError, SimulationError
 from midwire.sim.model import Model
 
-from .conftest import ADD_40, ADD_TWO, PASS, Open
+from .conftest import ADD_40, ADD_TWO, PASS, RATES, Open
 
 STALLS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.9, 0.9))
 
@@ -69,6 +69,58 @@ def test_two_inputs_and_two_outputs(design: Open) -> None:
             x, y = a.view(np.uint16), b.view(np.uint16)
             np.testing.assert_array_equal(result.outputs[0].view(np.uint16), x + y)
             np.testing.assert_array_equal(result.outputs[1].view(np.uint16), x - y)
+
+
+WIDE = {"s1": 16, "m1": 32}
+
+
+def test_ports_of_different_rates(design: Open) -> None:
+    """Six beats and two in, six and one out; latency from the earliest beat in to the last out."""
+    a, b = noise(20, 6, seed=1), noise(20, 4, seed=2)
+    with design(RATES, inputs=2, outputs=2, wide=WIDE) as model:
+        assert (model.input_beat_bytes, model.output_beat_bytes) == ((1, 2), (1, 4))
+        result = model.run([a, b], output_bytes=[6, 4])
+        # s1 in cycles 0 and 1, s0 from 2 to 7, m0 from 3 to 8, m1 in 8, and so on.
+        assert result.first_in.tolist() == list(range(0, 20 * 9, 9))
+        assert result.last_out.tolist() == list(range(8, 20 * 9, 9))
+        assert (result.latency_cycles, result.interval_cycles) == (9, 9)
+        for seed, stall in enumerate(STALLS):
+            result = model.run([a, b], stall=stall, seed=seed)
+            np.testing.assert_array_equal(result.outputs[0], a + b[:, :1])
+            sums = result.outputs[1].view(np.uint32)
+            np.testing.assert_array_equal(sums, a.sum(1, np.uint32)[:, None])
+
+
+def test_every_port_pauses_by_itself(design: Open) -> None:
+    """Pauses of one port neither follow another's nor stop when another has all its frames."""
+    a, b = noise(50, 6), noise(50, 4)
+    with design(RATES, inputs=2, outputs=2, wide=WIDE) as model:
+        cycles = {
+            stall: model.run([a, b], stall=stall, seed=4).cycles
+            for stall in ((0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.6, 0.6))
+        }
+    assert cycles[0.0, 0.0] == 50 * 9
+    assert cycles[0.0, 0.0] < min(cycles[0.6, 0.0], cycles[0.0, 0.6])
+    assert max(cycles[0.6, 0.0], cycles[0.0, 0.6]) < cycles[0.6, 0.6]
+
+
+def test_a_deadlock_says_what_every_port_waits_for(design: Open) -> None:
+    body = RATES.replace("if (s1_axis_tlast) begin state <= 1;", "if (0) begin state <= 1;")
+    with design(body, inputs=2, outputs=2, wide=WIDE) as model, pytest.raises(DeadlockError) as e:
+        model.run([noise(2, 6), noise(2, 4)], output_bytes=[6, 4], watchdog=50)
+    text = str(e.value)
+    assert "s0_axis waits for tready (beat 0 of 6 of inference 0); s1_axis has sent everyth" in text
+    assert "m0_axis waits for tvalid (beat 0 of 6 of inference 0); m1_axis waits for tvalid" in text
+
+
+def test_an_output_that_waits_for_another_is_a_violation(design: Open) -> None:
+    """Whoever takes one output only must get it: S2, across ports."""
+    body = ADD_TWO.replace("m0_axis_tvalid = va;", "m0_axis_tvalid = va & m1_axis_tready;")
+    with design(body, inputs=2, outputs=2) as model, pytest.raises(ProtocolError) as error:
+        model.run([noise(50, 6), noise(50, 6)], stall=(0.0, 0.5), seed=1)
+    assert "m0_axis_tvalid is 1 with every tready high and 0 with another output's low" in str(
+        error.value
+    )
 
 
 def test_stalls_are_a_function_of_the_seed(design: Open) -> None:

@@ -15,7 +15,7 @@ from midwire.sim.bench import pauses
 from midwire.sim.errors import BenchError
 from midwire.sim.runner import run_bench, run_cocotb
 
-from .conftest import ADD_40, ADD_TWO, PASS
+from .conftest import ADD_40, PASS, RATES
 
 Source = Callable[..., Path]
 
@@ -32,10 +32,11 @@ def test_frames_of_different_lengths(source: Source) -> None:
     run_bench([source(PASS)], "dut", [frames], [frames], seed=1)
 
 
-def test_several_ports(source: Source) -> None:
-    other = DATA[::-1]
-    wide = [array.astype(np.uint8) for array in (DATA + other, DATA - other)]
-    run_bench([source(ADD_TWO, inputs=2, outputs=2)], "dut", [DATA, other], wide)
+def test_several_ports_of_different_rates(source: Source) -> None:
+    keys = DATA[:, :8]
+    design = source(RATES, inputs=2, outputs=2, wide={"s1": 16, "m1": 32})
+    sums = DATA.sum(1, np.uint32)[:, None].view(np.uint8)
+    run_bench([design], "dut", [DATA, keys], [DATA + keys[:, :1], sums])
 
 
 def test_a_wrong_byte_is_named(source: Source) -> None:

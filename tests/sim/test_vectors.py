@@ -16,23 +16,23 @@ from midwire.hw.errors import DataError
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.numeric import QType
-from midwire.sim.vectors import wire_inputs
+from midwire.sim.vectors import wire_batches, wire_inputs
 
 GRID = QType(8, False, 0.5, 10)
 REAL = np.array([[[0.0, 0.5, -1.0, 20.0]], [[1.0, 1.5, 2.0, -7.0]]], np.float32)
 WIRE = [[10, 11, 8, 50], [12, 13, 14, 0]]
 
 
-def bundle(folder: Path, name: str, dtype: str, edge: str) -> Bundle:
+def bundle(folder: Path, name: str, dtype: str, edge: str, batch: int = 1) -> Bundle:
     """A bundle of just what is asked: an input tensor and ``edge.onnx``."""
     header = '<ir_version: 8, opset_import: ["" : 13]>\n'
     onnx.save(onnx.parser.parse_model(header + edge), folder / "edge.onnx")
     spec = TensorSpec(name, (1, 4), dtype, GRID, Layout.raster((1, 4)), 1)
-    manifest = SimpleNamespace(inputs=(spec,))
+    manifest = SimpleNamespace(inputs=(spec,), batch=batch)
     return cast(Bundle, SimpleNamespace(manifest=manifest, path=lambda part: folder / part))
 
 
-def quantised(folder: Path) -> Bundle:
+def quantised(folder: Path, batch: int = 1) -> Bundle:
     """The slice starts behind the model's QuantizeLinear: its input has the model's shape."""
     return bundle(
         folder,
@@ -41,10 +41,11 @@ def quantised(folder: Path) -> Bundle:
         """edge (float[1, 4] x) => (uint8[4] wire_in0)
         <float s = {0.5}, uint8 z = {10}, int64[1] t = {4}>
         { q = QuantizeLinear(x, s, z) wire_in0 = Reshape(q, t) }""",
+        batch,
     )
 
 
-def at_the_input(folder: Path) -> Bundle:
+def at_the_input(folder: Path, batch: int = 1) -> Bundle:
     """The slice starts at the model's input."""
     return bundle(
         folder,
@@ -53,6 +54,7 @@ def at_the_input(folder: Path) -> Bundle:
         """edge (float[1, 4] x) => (uint8[4] wire_in0)
         <float s = {0.5}, uint8 z = {10}, int64[1] t = {4}>
         { q = QuantizeLinear(x, s, z) wire_in0 = Reshape(q, t) }""",
+        batch,
     )
 
 
@@ -72,6 +74,21 @@ def test_the_name_of_the_slices_input_says_that_it_is_meant(tmp_path: Path) -> N
     integers = np.array(WIRE, np.uint8)[:, None]
     (wire,) = wire_inputs(quantised(tmp_path), {"q": integers}, "data.npz")
     assert wire.tolist() == WIRE
+
+
+@pytest.mark.parametrize("make", [quantised, at_the_input])
+def test_a_sample_of_a_fixed_batch_is_several_inferences(make: Any, tmp_path: Path) -> None:
+    """Its samples in turn; samples that come one by one are told from them by their shape."""
+    batched = make(tmp_path, 2)
+    wires, batch = wire_batches(batched, {"in0": REAL.reshape(1, 2, 4)}, "data.npz")
+    assert (wires[0].tolist(), batch) == (WIRE, 2)
+    for single in (REAL, REAL[:, 0]):
+        wires, batch = wire_batches(batched, {"in0": single}, "data.npz")
+        assert (wires[0].tolist(), batch) == (WIRE, 1)
+    with pytest.raises(
+        DataError, match=r"expected in0 \(or '[qx]'\) \[N, 2, 4\].*found in0 \[2, 3"
+    ):
+        wire_batches(batched, {"in0": np.zeros((2, 3, 4), np.float32)}, "data.npz")
 
 
 def test_samples_that_fit_neither(tmp_path: Path) -> None:

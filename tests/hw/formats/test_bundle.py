@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,18 @@ def test_comes_back_as_it_was_written(folder: Path) -> None:
     assert bundle.path("rtl/w.hex").read_bytes() == FILES["rtl/w.hex"]
 
 
+def test_several_tensors_come_back_in_their_order(tmp_path: Path) -> None:
+    """Of different sizes, types and beats."""
+    wide = QType(12, False, 0.25)
+    inputs = (SPEC, TensorSpec("u", (1, 5), "float32", wide, Layout.raster((1, 5)), 1))
+    outputs = tuple(replace(spec, name=f"{spec.name}_out") for spec in reversed(inputs))
+    written = write_bundle(tmp_path / "b", manifest(inputs=inputs, outputs=outputs, batch=4), FILES)
+    read = Bundle.load(written.root).manifest
+    assert (read.inputs, read.outputs, read.batch) == (inputs, outputs, 4)
+    assert [spec.wire_bytes for spec in read.inputs] == [6, 10]
+    assert [spec.beat_bytes for spec in read.outputs] == [2, 2]
+
+
 def test_same_contents_make_the_same_hash(folder: Path, tmp_path: Path) -> None:
     again = write_bundle(tmp_path / "again.mw", manifest(), dict(reversed(FILES.items())))
     assert again.sha256 == Bundle.load(folder).sha256
@@ -133,6 +146,9 @@ def test_what_running_nodes_open_must_be_named(folder: Path) -> None:
         (lambda d: d.update(files=[]), "TypeError: files must not be []"),
         (lambda d: d.update(latency_cycles="8"), "TypeError: latency_cycles must not be '8'"),
         (lambda d: d["files"].update(x=1), "ValueError: the SHA-256 of 'x' must be 64 digits"),
+        (lambda d: d.update(batch=0), "ValueError: batch must be at least 1, not 0"),
+        (lambda d: d.update(outputs=[]), "ValueError: outputs must be 1 to 255 tensors of diff"),
+        (lambda d: d["inputs"].extend(d["inputs"]), "ValueError: inputs must be 1 to 255 tensors"),
         (lambda d: d["inputs"][0].update(lanes=4), "ValueError: lanes must divide 6 elements"),
         (lambda d: d["inputs"][0].update(shape=[1, 2, -3]), "ValueError: shape must be integers"),
         (lambda d: d["inputs"][0].update(shape=[7]), "ValueError: shape (7,) has other elements"),
@@ -146,23 +162,23 @@ def test_a_manifest_that_contradicts_itself_is_refused(
 ) -> None:
     edit(folder, change)
     assert re.fullmatch(
-        "FOLDER/manifest.json: the manifest cannot be read; expected a midwire manifest, format 1; "
+        "FOLDER/manifest.json: the manifest cannot be read; expected a midwire manifest, format 2; "
         f"found {re.escape(found)}.*\\. Compile the bundle again\\.",
         message(folder),
     )
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff", "[" * 100_000, '{"format": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff", "[" * 100_000, '{"format": 2}'])
 def test_a_manifest_that_is_no_manifest_is_refused(folder: Path, text: str) -> None:
     (folder / MANIFEST).write_bytes(text.encode("latin-1"))
-    assert "the manifest cannot be read; expected a midwire manifest, format 1" in message(folder)
+    assert "the manifest cannot be read; expected a midwire manifest, format 2" in message(folder)
 
 
 def test_another_format_is_refused(folder: Path) -> None:
-    edit(folder, lambda data: data.update(format=2))
+    edit(folder, lambda data: data.update(format=1))
     assert message(folder) == (
-        "FOLDER/manifest.json: bundle format of another version; expected format 1; found format "
-        "2. Compile the bundle again with this version of midwire."
+        "FOLDER/manifest.json: bundle format of another version; expected format 2; found format "
+        "1. Compile the bundle again with this version of midwire."
     )
 
 

@@ -69,3 +69,22 @@ def test_names_come_before_positions() -> None:
     assert npz.key_of("image", 0, ["in0", "image"]) == "image"
     assert npz.key_of("image", 1, ["in0", "in1"]) == "in1"
     assert npz.key_of("image", 2, ["in0", "in1"]) is None
+
+
+def test_samples_of_a_batch_are_taken_one_by_one() -> None:
+    """With the model's batch, with a batch of 1, and without any."""
+    x = np.arange(24).reshape(2, 3, 4)  # two samples of a batch of 3, four elements each
+    one = np.arange(24).reshape(6, 1, 4)
+    for stored in (x, one, one[:, 0]):
+        np.testing.assert_array_equal(npz.one_by_one(stored, (1, 4), 3), one)
+    assert npz.one_by_one(x, (1, 4), 2) is None
+    assert npz.one_by_one(x, (1, 5), 3) is None
+    np.testing.assert_array_equal(npz.together(one, 3), x)
+    assert npz.together(one, 1) is one
+
+
+def test_a_sample_may_be_several_rows() -> None:
+    rows = np.arange(48).reshape(2, 6, 4)  # two batches of 3 samples of 2 rows
+    found = npz.one_by_one(rows, (2, 4), 3)
+    assert found is not None and found.shape == (6, 2, 4)
+    np.testing.assert_array_equal(npz.together(found, 3), rows)

@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Samples of the edge: one request each, whatever batch the model was exported with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from midwire.host.nodes.model_parts import Part, read_samples
+from midwire.hw.errors import DataError
+
+EDGE = """<ir_version: 8, opset_import: ["" : 13]>
+edge (float[1, 3] x) => (float[1, 3] wire_in0) { wire_in0 = Relu (x) }"""
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Part:
+    onnx.save(onnx.parser.parse_model(EDGE), tmp_path / "edge.onnx")
+    return Part(tmp_path / "edge.onnx")
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 3), (8, 1, 3), (8, 3)])
+def test_samples_of_a_fixed_batch_are_taken_one_by_one(
+    shape: tuple[int, ...], part: Part, tmp_path: Path
+) -> None:
+    x = np.arange(24, dtype=np.float32).reshape(shape)
+    np.savez(tmp_path / "in.npz", in0=x)
+    (found,) = read_samples(tmp_path / "in.npz", part, batch=4)
+    np.testing.assert_array_equal(found, x.reshape(8, 1, 3))
+
+
+def test_samples_of_another_batch_are_refused(part: Part, tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", in0=np.zeros((2, 5, 3), np.float32))
+    with pytest.raises(DataError) as caught:
+        read_samples(tmp_path / "in.npz", part, batch=4)
+    assert str(caught.value).endswith(
+        "in.npz, input 'x': wrong shape; expected samples of shape [4, 3] along a first axis; "
+        "found shape [2, 5, 3]. Give every sample as the model's input takes it."
+    )
