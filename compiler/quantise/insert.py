@@ -54,7 +54,9 @@ def missing_grids(graph: Graph) -> list[str]:
             continue
         readers = graph.consumers(name)
         absorbed = len(readers) == 1 and producer is not None and name not in graph.outputs
-        if absorbed and (readers[0].op.absorbable or readers[0].op.rounds):
+        if absorbed and (
+            readers[0].op.rounds or (readers[0].op.absorbable and readers[0].op.affine)
+        ):
             continue
         missing.append(name)
         covered.add(name)

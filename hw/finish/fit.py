@@ -326,12 +326,14 @@ def _fit_at(
     )
     if reach + (unit << out.bits) > 1 << MAX_PRODUCT_BITS:
         return None  # int64 sums would wrap around
-    found = [
-        point.offsets(row, shift, parity) for row, point in zip(multiplier, points, strict=True)
-    ]
-    tie = max(0, *(offsets.ties[0] for offsets in found))
-    if tie > min(unit // 2, *(offsets.ties[1] for offsets in found)):
-        return None
+    found: list[_Offsets] = []
+    tie, most = 0, unit // 2
+    for row, point in zip(multiplier, points, strict=True):
+        found.append(point.offsets(row, shift, parity))
+        least, limit = found[-1].ties
+        tie, most = max(tie, least), min(most, limit)
+        if tie > most:
+            return None
     chosen = [offsets.middle(tie) for offsets in found]
     peak = max(
         int(np.abs(point.acc @ row).max()) + abs(c)

@@ -150,15 +150,23 @@ def described_by(text: str) -> Any:
 
 
 def _tagged(value: Any) -> Any:
-    """As :func:`_plain`, with the class of every dataclass beside its fields."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    """As :func:`_plain`, with the class of every dataclass and named tuple beside its fields."""
+    names = _field_names(value)
+    if names:
         kind = type(value)
         home = kind.__module__.removeprefix(f"{_PACKAGE}.")
-        fields = {f.name: _tagged(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {name: _tagged(getattr(value, name)) for name in names}
         return {"is": f"{home}:{kind.__qualname__}", **fields}
     if isinstance(value, tuple):
         return [_tagged(item) for item in value]
     return _plain(value)
+
+
+def _field_names(value: Any) -> tuple[str, ...]:
+    """Fields of a dataclass or a named tuple; none for anything else."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return tuple(field.name for field in dataclasses.fields(value))
+    return tuple(getattr(value, "_fields", ())) if isinstance(value, tuple) else ()
 
 
 def _untagged(value: Any) -> Any:

@@ -8,7 +8,7 @@ where one is.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Value, ValueLike
+from amaranth.hdl import Cat, Const, Value, ValueLike
 from amaranth.lib.crc import Processor as CrcProcessor
 from amaranth.lib.crc import catalog
 
@@ -18,26 +18,43 @@ HEADER_BITS = 8 * HEADER_BYTES
 _PLACES = {field.name: (field.offset, field.bits) for field in FIELDS}
 
 
-def _bits(name: str) -> list[int]:
-    """Bits of a field in the 512, least significant first."""
+def _pieces(name: str) -> list[tuple[int, int]]:
+    """Runs of a field's bits in the 512 (first, one past the last), least significant first.
+
+    Runs and not single bits: Amaranth looks at the whole header for every slice of it.
+    """
     offset, width = _PLACES[name]
     wire = range(offset + width - 1, offset - 1, -1)
-    return [8 * (bit // 8) + 7 - bit % 8 for bit in wire]
+    runs: list[tuple[int, int]] = []
+    for bit in (8 * (bit // 8) + 7 - bit % 8 for bit in wire):
+        if runs and runs[-1][1] == bit:
+            runs[-1] = (runs[-1][0], bit + 1)
+        else:
+            runs.append((bit, bit + 1))
+    return runs
 
 
 def get(header: Value, name: str) -> Value:
     """A field as a number."""
-    return Cat(header[bit] for bit in _bits(name))
+    return Cat(header[low:high] for low, high in _pieces(name))
 
 
 def put(header: Value, **changes: ValueLike) -> Value:
     """The header with fields replaced by numbers; a number is cut to its field's width."""
-    bits: list[Value] = [header[bit] for bit in range(HEADER_BITS)]
+    replaced: dict[int, tuple[int, Value]] = {}
     for name, value in changes.items():
-        number = Value.cast(value)
-        for index, bit in enumerate(_bits(name)):
-            bits[bit] = number[index] if index < len(number) else Value.cast(0)[0]
-    return Cat(*bits)
+        number, at = Value.cast(value), 0
+        # Bits beyond the number are zero.
+        number = Cat(number, Const(0, max(1, _PLACES[name][1] - len(number))))
+        for low, high in _pieces(name):
+            replaced[low] = (high, number[at : at + high - low])
+            at += high - low
+    parts: list[Value] = []
+    kept = 0
+    for low, (high, piece) in sorted(replaced.items(), key=lambda item: item[0]):
+        parts += [header[kept:low], piece]
+        kept = high
+    return Cat(*parts, header[kept:])
 
 
 def crc() -> CrcProcessor:
