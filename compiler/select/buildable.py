@@ -17,7 +17,7 @@ from ..ir.graph import Graph
 from ..load.source import Source
 from ..map.fuse import unmappable
 from ..quantise.insert import quantise
-from .selection import Selection, select
+from .selection import Names, Selection, select
 from .support import NodeSupport, import_all
 
 _ANY_GRID = QType(8, True, 1.0)
@@ -33,8 +33,8 @@ class Plan:
 
 def plan(
     source: Source,
-    from_: str | None = None,
-    to: str | None = None,
+    from_: Names | None = None,
+    to: Names | None = None,
     *,
     calibrated: bool = False,
     support: Sequence[NodeSupport] | None = None,
@@ -54,9 +54,11 @@ def plan(
         found = _first_obstacle(selection.graph)
         if found is None:
             return Plan(selection, verdicts)
-        sources, reason = found
+        sources, reason = set(found[0]), found[1]
         verdicts = tuple(
-            replace(verdict, supported=False, reason=reason) if verdict.name in sources else verdict
+            verdict
+            if sources.isdisjoint(verdict.sources)
+            else replace(verdict, supported=False, reason=reason)
             for verdict in verdicts
         )
 

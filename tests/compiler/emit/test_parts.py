@@ -243,7 +243,7 @@ def joined(
 
 def test_toy_model_joined(model_file: ModelFile, run_onnx: RunOnnx) -> None:
     source = load_model(model_file(QDQ))
-    legal = [cut.tensor for cut in find_cuts(source, import_all(source)).cuts if cut.legal]
+    legal = [cut.tensors[0] for cut in find_cuts(source, import_all(source)).cuts if cut.legal]
     feed = {"x": image()}
     whole = run_onnx(source.model, feed)
     for i, from_ in enumerate(legal[:4]):
@@ -262,7 +262,7 @@ def test_real_models_joined(models: Path, run_onnx: RunOnnx, name: str) -> None:
     source = load_model(path)
     support = import_all(source)
     cuts = find_cuts(source, support)
-    legal = [c.tensor for c in cuts.cuts if c.legal and c.position < len(cuts.nodes) - 1]
+    legal = [c.tensors[0] for c in cuts.cuts if c.legal and c.position < len(cuts.units) - 1]
     samples = load_samples(path.with_name("ref.npz"), source.inputs)
     third = len(legal) // 3
     for from_, to in ((None, None), (legal[1], legal[third]), (legal[third], legal[2 * third])):
