@@ -115,6 +115,8 @@ class Formula:
         if root.domain or root.op_type not in self.roots:
             return None
         source = context.source
+        if self.keys.isdisjoint(source.operators):
+            return None
         behind = _behind(source, root)
         if not any(node.op_type in self.keys for node in behind):
             return None

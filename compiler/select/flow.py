@@ -36,12 +36,12 @@ class MinimumCut:
             self._left.append(self.unbounded if room is None else room)
 
     def solve(self) -> frozenset[int] | None:
-        """The nodes on the source's side, as few as can be; None if no cut is bounded."""
+        """The nodes on the source's side, as many as can be; None if no cut is bounded."""
         total = 0
         while True:
             levels = self._levels()
             if levels[self.SINK] < 0:
-                return frozenset(n for n, level in enumerate(levels) if level >= 0)
+                return frozenset(range(len(self._edges))) - self._before_sink()
             total += sum(self._paths(levels))
             if total >= self.unbounded:
                 return None
@@ -57,6 +57,17 @@ class MinimumCut:
                     levels[head] = levels[node] + 1
                     queue.append(head)
         return levels
+
+    def _before_sink(self) -> set[int]:
+        """The nodes from which there is room to the sink."""
+        found = {self.SINK}
+        for node in (queue := [self.SINK]):
+            for edge in self._edges[node]:
+                tail = self._heads[edge]
+                if self._left[edge ^ 1] and tail not in found:
+                    found.add(tail)
+                    queue.append(tail)
+        return found
 
     def _paths(self, levels: list[int]) -> Iterator[int]:
         """Fill shortest paths until there are none; the amount of each."""

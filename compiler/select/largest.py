@@ -4,8 +4,8 @@
 
 L1. Of all slices of supported units between two legal cuts, it has the most multiply-accumulates;
     of those, the fewest tensors at its two cuts, those without a known grid counting first; of
-    those, the most nodes. In a model without multiply-accumulates, nodes come before tensors. This
-    is the optimum, not an approximation.
+    those, the most nodes; of those, the earliest. In a model without
+    multiply-accumulates, nodes come before tensors. This is the optimum, not an approximation.
 L2. Where the optimum has more than :data:`~.cuts.MOST_TENSORS` tensors at a cut, a tensor is given
     a price in multiply-accumulates, the lowest power of two that leads to fewer. The result is the
     optimum at that price.
