@@ -257,13 +257,13 @@ def _set_table(report: Mapping[str, Any]) -> Table:
     shown = sorted(usable, key=lambda cut: (len(cut["names"]), cut["bytes"]))[:_SETS]
     shown.sort(key=lambda cut: int(cut["position"]))
     table = Table(
-        title="Sets of tensors to cut at (--from a,b --to c,d)",
+        title="Sets of tensors to cut at",
         title_justify="left",
         caption_justify="left",
     )
     if len(usable) > len(shown):
         table.caption = f"and {len(usable) - len(shown)} more; --json lists all of them"
-    table.add_column("tensors", overflow="fold")
+    table.add_column("--from or --to", overflow="fold", min_width=16)
     table.add_column("bytes", justify="right")
     for cut in shown:
         table.add_row(escape(",".join(cut["names"])), f"{cut['bytes']:,}")
