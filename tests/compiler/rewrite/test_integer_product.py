@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.compiler.ir.graph import verify
+from midwire.compiler.ir import graph
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.map.fuse import fuse
+from midwire.compiler.pipeline import compile_model
 from midwire.compiler.quantise.calibrate import load_samples
 from midwire.compiler.quantise.insert import quantise
 from midwire.compiler.quantise.loss import measure
@@ -22,6 +23,7 @@ from midwire.compiler.select.buildable import plan
 from midwire.compiler.select.cuts import find_cuts
 from midwire.compiler.select.support import import_all
 from midwire.hw.numeric import QType
+from midwire.sim.verify import verify
 
 ModelFile = Callable[..., Path]
 Array = np.ndarray[Any, Any]
@@ -84,7 +86,7 @@ def noise(path: Path, samples: Mapping[str, Array]) -> list[float | None]:
     """Of the slice's outputs against ONNX Runtime on the model's own nodes; None for none."""
     source = load_model(path)
     selection = plan(source).selection
-    assert verify(selection.graph) == []
+    assert graph.verify(selection.graph) == []
     rounded = quantise(selection.graph, lambda name: QType(8, True, 1.0), 8)
     integers = fuse(rounded)
     losses, _ = measure(source, rounded, integers, samples)
@@ -136,6 +138,14 @@ def test_what_is_no_such_product(model_file: ModelFile, old: str, new: str) -> N
     if "v, v)" in new:
         text = text.replace("uint8[N, 2, 4, 4]", "uint8[N, 2, 2, 2]")
     assert print_rewritten(rewrite(load_model(model_file(text)))) == ""
+
+
+@pytest.mark.usefixtures("no_nic")
+@pytest.mark.parametrize("text", [CONV, MATMUL], ids=["conv", "matmul"])
+def test_in_rtl(model_file: ModelFile, tmp_path: Path, text: str) -> None:
+    """Reference, ``slice.onnx`` and RTL agree under stalls, in the predicted cycles."""
+    bundle = compile_model(model_file(text), tmp_path / "bundle").bundle
+    assert verify(bundle, vectors=3, stall=0.4, seed=5).passed
 
 
 @pytest.mark.models
