@@ -237,6 +237,15 @@ class Op:
         """Whether :meth:`absorb` may succeed: a monotone function of each channel by itself."""
         return False
 
+    @property
+    def affine(self) -> bool:
+        """Whether :meth:`absorb` only scales, shifts and clamps.
+
+        Others are absorbed where the model itself has no grid before them; where midwire places the
+        grids, it places one there, so that a small table computes them.
+        """
+        return True
+
     def absorb(
         self, functions: Sequence[Affine], shape: tuple[int, ...], axis: int
     ) -> list[Affine]:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Give every tensor that integer hardware reads a grid, and every weight.
 
-A value needs a grid unless its one reader is absorbed into its producer. QDQ models have their
+A value needs a grid unless its one reader is absorbed into its producer, and needs no table for
+that. QDQ models have their
 grids already, and nothing happens to them here.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import replace
 
 from ...hw.numeric import QType
 from ..ir.graph import Graph, Node, Value
+from ..ops.base import Op
 from ..ops.quantize import Quantize
 
 ChooseGrid = Callable[[str], QType]
@@ -69,6 +71,7 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
 def missing_grids(graph: Graph) -> list[str]:
     """Values that need a grid and have none, in order of definition."""
     covered = set(grids_of(graph))
+    own = bool(graph.qtypes) or any(node.op.grid is not None for node in graph.nodes)
     missing: list[str] = []
     for name in (*graph.inputs, *(made for node in graph.nodes for made in node.outputs)):
         if name in covered:
@@ -78,12 +81,19 @@ def missing_grids(graph: Graph) -> list[str]:
             covered.add(name)
             continue
         readers = graph.consumers(name)
-        absorbed = len(readers) == 1 and producer is not None and name not in graph.outputs
-        if absorbed and (readers[0].op.absorbable or readers[0].op.rounds):
+        alone = len(readers) == 1 and producer is not None and name not in graph.outputs
+        if alone and (readers[0].op.rounds or _is_absorbed(readers[0].op, own)):
             continue
         missing.append(name)
         covered.add(name)
     return missing
+
+
+def _is_absorbed(op: Op, own: bool) -> bool:
+    """Whether it takes unrounded values. A function that needs a table gets a grid before it, so
+    that the table is small, unless the model has grids of its own, and none there.
+    """
+    return op.absorbable and (op.affine or own)
 
 
 def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:

@@ -197,7 +197,9 @@ def _check_inner(imported: Imported) -> None:
             gridded.update(piece.outputs)
     for name in sorted(inside - gridded):
         readers = [piece.op for piece in imported.pieces if name in piece.inputs]
-        absorbed = len(readers) == 1 and (readers[0].absorbable or readers[0].rounds)
+        absorbed = len(readers) == 1 and (
+            readers[0].rounds or (readers[0].absorbable and readers[0].affine)
+        )
         assert absorbed, f"nothing gives the inner value {name!r} a grid"
 
 

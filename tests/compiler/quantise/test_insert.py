@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from midwire.compiler.ir.graph import Graph, Node, Value, verify
+from midwire.compiler.ops.add import Add
 from midwire.compiler.ops.conv import Conv, per_channel_grid
 from midwire.compiler.ops.quantize import Quantize
 from midwire.compiler.ops.relu import Relu
@@ -181,3 +182,25 @@ def test_a_node_of_several_outputs_gets_a_grid_at_each() -> None:
     ]
     assert grids_of(rounded)["z"] == QType(8, True, 0.25)
     assert verify(rounded) == []
+
+
+@pytest.mark.parametrize(("own", "missing"), [(False, ["x", "a", "y"]), (True, ["y"])])
+def test_a_grid_before_a_function_that_needs_a_table(own: bool, missing: list[str]) -> None:
+    """But not in a model that has grids of its own, and none there."""
+
+    class Wave(Relu):
+        @property
+        def affine(self) -> bool:
+            """Bends."""
+            return False
+
+    values = {name: Value(name, (1, 2)) for name in "xaby"}
+    nodes = (
+        Node("first", Add(), ("x", "x"), ("a",)),
+        Node("bend", Wave(), ("a",), ("b",)),
+        Node("last", Relu(), ("b",), ("y",)),
+    )
+    qtypes = {"x": QType(8, True, 0.5)} if own else {}
+    graph = Graph("wave", nodes, values, ("x",), ("y",), qtypes)
+    assert missing_grids(graph) == missing
+    assert missing_grids(quantise(graph, lambda name: QType(8, True, 0.25), 8)) == []
