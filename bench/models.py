@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from midwire.compiler import Options, compile_model
+from midwire import Options, compile_model
 from midwire.compiler.errors import CalibrationError
 from midwire.compiler.pipeline import Compiled
 from midwire.hw.formats.bundle import Bundle

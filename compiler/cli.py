@@ -14,22 +14,32 @@ from ..hw.console import Console, JsonFlag
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.")]
 
 
-def inspect(model: ModelArgument, as_json: JsonFlag = False) -> None:
+FromOption = Annotated[
+    list[str] | None,
+    typer.Option("--from", help="Tensors that the slice starts at, separated by commas."),
+]
+ToOption = Annotated[
+    list[str] | None,
+    typer.Option("--to", help="Tensors that the slice ends at, separated by commas."),
+]
+
+
+def inspect(
+    model: ModelArgument, from_: FromOption = None, to: ToOption = None, as_json: JsonFlag = False
+) -> None:
     """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut."""
     from .select.inspection import inspect_model, render
 
     console = Console(as_json)
-    found = inspect_model(model)
+    found = inspect_model(model, from_ or None, to or None)
     console.result(found, "" if as_json else render(found))
 
 
 def compile_(
     model: ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle to write.")],
-    from_: Annotated[
-        str | None, typer.Option("--from", help="Tensor that the slice starts at.")
-    ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Tensor that the slice ends at.")] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(help=".npz of samples of the model's inputs; needed for float models."),
@@ -55,7 +65,9 @@ def compile_(
     from .pipeline import Options, compile_model
 
     console = Console(as_json)
-    options = Options(from_, to, calibrate, bits, rate, strategy, target, min_sqnr)
+    options = Options(
+        from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr
+    )
     with console.phases() as report:
         done = compile_model(model, output, options, report)
     facts = done.as_json()

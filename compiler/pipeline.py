@@ -31,7 +31,10 @@ from .quantise.calibrate import Observed, calibrate, load_samples
 from .quantise.grids import DYADIC_ABOVE, choose_qtype
 from .quantise.insert import missing_grids, quantise
 from .quantise.loss import Loss, check, limit, measure, random_samples
+from .rewrite.rewriting import rewrite
 from .select.buildable import plan
+from .select.selection import Names
+from .select.support import import_all
 
 _T = TypeVar("_T")
 
@@ -42,7 +45,8 @@ class Options:
 
     Attributes
     ----------
-    from_, to : tensors to cut at; None leaves that end to midwire
+    from_, to : tensors to cut at, separated by commas or in a sequence; None leaves that end to
+        midwire
     calibrate : ``.npz`` of samples of the model's inputs; needed for float models
     bits : width of weights and activations that midwire quantises, 2 to 16
     rate : inferences per second at the target's clock; None for the default interval
@@ -52,8 +56,8 @@ class Options:
         :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
     """
 
-    from_: str | None = None
-    to: str | None = None
+    from_: Names | None = None
+    to: Names | None = None
     calibrate: str | os.PathLike[str] | None = None
     bits: int = 8
     rate: float | None = None
@@ -161,8 +165,14 @@ def compile_model(
         else load_samples(chosen.calibrate, source.inputs, source.batch)
     )
 
+    # Only selection sees operators for what is spelled out: the parts are the model's own nodes.
+    clock.start("rewrite")
+    support = import_all(source, rewritten=rewrite(source))
+
     clock.start("select")
-    selection = plan(source, chosen.from_, chosen.to, calibrated=samples is not None).selection
+    calibrated = samples is not None
+    planned = plan(source, chosen.from_, chosen.to, calibrated=calibrated, support=support)
+    selection = planned.selection
     real = _checked(selection.graph, graph.verify(selection.graph))
 
     # Calibration looks at float tensors, so it comes before any of them is rounded.

@@ -118,6 +118,11 @@ class Source:
         return tuple(self.model.graph.node)
 
     @cached_property
+    def operators(self) -> frozenset[str]:
+        """Types of all nodes, of any domain."""
+        return frozenset(node.op_type for node in self.nodes)
+
+    @cached_property
     def producers(self) -> Mapping[str, onnx.NodeProto]:
         """The node behind each computed tensor."""
         return {name: node for node in self.nodes for name in node.output if name}

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Give every tensor that integer hardware reads a grid, and every weight.
 
-A value needs a grid unless its one reader is absorbed into its producer. QDQ models have their
+A value needs a grid unless its one reader is absorbed into its producer, and needs no table for
+that. QDQ models have their
 grids already, and nothing happens to them here.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import replace
 
 from ...hw.numeric import QType
 from ..ir.graph import Graph, Node, Value
+from ..ops.base import Op
 from ..ops.quantize import Quantize
 
 ChooseGrid = Callable[[str], QType]
@@ -22,6 +24,14 @@ ChooseGrid = Callable[[str], QType]
 def grids_of(graph: Graph) -> dict[str, QType]:
     """The grid of every value that lies on one."""
     grids: dict[str, QType] = dict(graph.qtypes)
+    _forwards(graph, grids)
+    _backwards(graph, grids)
+    _forwards(graph, grids)
+    return {name: grids[name] for name in graph.values if name in grids}
+
+
+def _forwards(graph: Graph, grids: dict[str, QType]) -> None:
+    """From quantisers on, through what keeps grids."""
     for node in graph.nodes:
         own = node.op.grid
         if own is not None:
@@ -30,20 +40,38 @@ def grids_of(graph: Graph) -> dict[str, QType]:
                 grids.setdefault(node.inputs[0], own)
         elif node.op.keeps_grid and node.inputs[0] in grids:
             grids.update(dict.fromkeys(node.outputs, grids[node.inputs[0]]))
-    for name in graph.values:
-        # Where all readers round alike, rounding once before them is the same: at the border, and
-        # where a quantiser gave each reader a pair of its own.
+
+
+def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
+    """Where all readers round alike, rounding once before them is the same.
+
+    So it is at the border, where a quantiser gave each reader a pair of its own, and before what
+    keeps a grid (a MaxPool between a convolution and its quantiser): that moves values, and
+    rounding keeps their order and zero.
+    """
+    wanted: dict[str, QType | None] = {}
+
+    def behind(node: Node) -> QType | None:
+        if node.op.rounds:
+            return node.op.grid
+        found = {wanted[name] for name in node.outputs}
+        return found.pop() if node.op.keeps_grid and len(found) == len(node.inputs) == 1 else None
+
+    made = [name for node in graph.nodes for name in node.outputs]
+    for name in (*reversed(made), *graph.inputs):
         readers = graph.consumers(name)
-        wanted = {node.op.grid if node.op.rounds else None for node in readers}
-        shared = name in graph.inputs or (len(readers) > 1 and name not in graph.outputs)
-        if shared and name not in grids and len(wanted) == 1 and None not in wanted:
-            grids.update((name, grid) for grid in wanted if grid is not None)
-    return {name: grids[name] for name in graph.values if name in grids}
+        found = set() if name in graph.outputs else {behind(node) for node in readers}
+        grid = found.pop() if len(found) == 1 else None
+        wanted[name] = grid
+        alone = len(readers) == 1 and (readers[0].op.rounds or readers[0].op.absorbable)
+        if grid is not None and name not in grids and (name in graph.inputs or not alone):
+            grids[name] = grid
 
 
 def missing_grids(graph: Graph) -> list[str]:
     """Values that need a grid and have none, in order of definition."""
     covered = set(grids_of(graph))
+    own = bool(graph.qtypes) or any(node.op.grid is not None for node in graph.nodes)
     missing: list[str] = []
     for name in (*graph.inputs, *(made for node in graph.nodes for made in node.outputs)):
         if name in covered:
@@ -53,14 +81,19 @@ def missing_grids(graph: Graph) -> list[str]:
             covered.add(name)
             continue
         readers = graph.consumers(name)
-        absorbed = len(readers) == 1 and producer is not None and name not in graph.outputs
-        if absorbed and (
-            readers[0].op.rounds or (readers[0].op.absorbable and readers[0].op.affine)
-        ):
+        alone = len(readers) == 1 and producer is not None and name not in graph.outputs
+        if alone and (readers[0].op.rounds or _is_absorbed(readers[0].op, own)):
             continue
         missing.append(name)
         covered.add(name)
     return missing
+
+
+def _is_absorbed(op: Op, own: bool) -> bool:
+    """Whether it takes unrounded values. A function that needs a table gets a grid before it, so
+    that the table is small, unless the model has grids of its own, and none there.
+    """
+    return op.absorbable and (op.affine or own)
 
 
 def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:

@@ -20,7 +20,7 @@ from ..ir.graph import Graph
 from ..load.source import Source
 from ..map.fuse import unmappable
 from ..quantise.insert import quantise
-from .selection import Selection, select
+from .selection import Names, Selection, select
 from .support import NodeSupport, import_all
 
 _ANY_GRID = QType(8, True, 1.0)
@@ -36,8 +36,8 @@ class Plan:
 
 def plan(
     source: Source,
-    from_: str | None = None,
-    to: str | None = None,
+    from_: Names | None = None,
+    to: Names | None = None,
     *,
     calibrated: bool = False,
     support: Sequence[NodeSupport] | None = None,
@@ -60,14 +60,16 @@ def plan(
         found = _first_obstacle(selection.graph)
         if found is None:
             return Plan(selection, verdicts)
-        sources, reason = found
-        if not any(verdict.supported and verdict.name in sources for verdict in verdicts):
+        sources, reason = set(found[0]), found[1]
+        if not any(v.supported and not sources.isdisjoint(v.sources) for v in verdicts):
             raise CompilerBug(
-                f"node {', '.join(map(repr, sources)) or 'without a source'} cannot be built and "
+                f"node {', '.join(map(repr, found[0])) or 'without a source'} cannot be built and "
                 f"is no supported node of the model, so that no slice is without it: {reason}"
             )
         verdicts = tuple(
-            replace(verdict, supported=False, reason=reason) if verdict.name in sources else verdict
+            verdict
+            if sources.isdisjoint(verdict.sources)
+            else replace(verdict, supported=False, reason=reason)
             for verdict in verdicts
         )
 

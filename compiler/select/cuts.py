@@ -1,27 +1,33 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a model can be cut: tensors that every path from the inputs to the outputs goes through.
+"""Where a model can be cut: sets of tensors that every path from the inputs to the outputs crosses.
 
-C1. Only *live* nodes count: those that an output depends on and that do not just make constants.
-C2. A tensor is a *cut* if no other tensor that is made before it is read after it. In a
-    topological order of nodes and tensors these are the tensors that no edge jumps over, whichever
-    order it is.
-C3. A cut is *legal* if its shape is known and its integers are: in a quantised model the grid must
-    be known; in a float model, calibration will choose one.
+C1. Only *live* units count: those that an output depends on and that do not just make constants.
+C2. A *cut* parts the units in two: those before it need nothing of those behind it. Its tensors are
+    all that are made before it, or are inputs of the model, and read behind it, or are outputs of
+    the model. A request carries exactly these: nothing passes by a cut.
+C3. Its tensors name a cut: the units before it are those that its tensors depend on.
+C4. A cut is *legal* if each tensor's shape is known and its integers are: in a quantised model the
+    grid must be known, or calibration must choose one; in a float model, calibration does.
+C5. A *slice* lies between two different cuts, the first before the second: the units that are
+    before the second one only. No path leaves it and comes back. A tensor of both cuts passes
+    through it as a copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import onnx
+from functools import cached_property
 
 from ...hw.numeric import QType
-from ..load.source import Source, reads
+from ..load.source import Source
 from .support import NodeSupport
 
 _FLOATS = ("float16", "float32", "float64")
+
+MOST_TENSORS = 16
+"""Tensors of a cut, at most, where midwire chooses: the wire format numbers up to 255."""
 
 
 @dataclass(frozen=True)
@@ -30,98 +36,152 @@ class Cut:
 
     Attributes
     ----------
-    tensor : its name
-    position : number of live nodes before it, in :attr:`Cuts.nodes`
-    qtype : the grid that its values lie on, if one is known
-    legal : rule C3
+    tensors : names, the model's inputs first, then in the order in which they are made
+    before : indices of the units before it, in :attr:`Cuts.units`
+    legal : rule C4, without calibration of a quantised model
     """
 
-    tensor: str
-    position: int
-    qtype: QType | None
+    tensors: tuple[str, ...]
+    before: frozenset[int]
     legal: bool
+
+    @property
+    def position(self) -> int:
+        """Number of live units before it."""
+        return len(self.before)
 
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """All cuts of a model, in order.
+    """A model as selection sees it: live units, the tensors between them, and their grids.
 
     Attributes
     ----------
-    nodes : the live nodes (rule C1), in topological order
-    cuts : the cuts, by position
+    source : the model
+    units : the live units (rule C1), in topological order
     grids : the known grid of each tensor
     quantised : whether the model brings grids for its activations
     """
 
-    nodes: tuple[onnx.NodeProto, ...]
-    cuts: tuple[Cut, ...]
+    source: Source
+    units: tuple[NodeSupport, ...]
     grids: Mapping[str, QType]
     quantised: bool
 
+    @cached_property
+    def makers(self) -> Mapping[str, int]:
+        """The unit that makes each tensor; inputs of the model have none."""
+        return {name: index for index, unit in enumerate(self.units) for name in unit.outputs}
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[int, ...]]:
+        """The units that read each tensor."""
+        return _readers(self.units)
+
+    @cached_property
+    def tensors(self) -> tuple[str, ...]:
+        """The tensors that are read or are outputs of the model, in order."""
+        made = [value.name for value in self.source.inputs]
+        made += [name for unit in self.units for name in unit.outputs]
+        return tuple(n for n in made if n in self.readers or n in self.source.outputs)
+
+    def before(self, tensors: Iterable[str]) -> frozenset[int]:
+        """The units that tensors depend on (rule C3)."""
+        found: set[int] = set()
+        needed = list(tensors)
+        while needed:
+            index = self.makers.get(needed.pop())
+            if index is not None and index not in found:
+                found.add(index)
+                needed.extend(self.units[index].inputs)
+        return frozenset(found)
+
+    def crossing(self, before: Collection[int]) -> tuple[str, ...]:
+        """The tensors of the cut behind some units (rule C2)."""
+
+        def is_behind(name: str) -> bool:
+            readers = self.readers.get(name, ())
+            return name in self.source.outputs or any(r not in before for r in readers)
+
+        return tuple(
+            name
+            for name in self.tensors
+            if (name not in self.makers or self.makers[name] in before) and is_behind(name)
+        )
+
+    def cut(self, before: Iterable[int]) -> Cut:
+        """The cut behind some units, which must include all that they depend on."""
+        inside = frozenset(before)
+        tensors = self.crossing(inside)
+        return Cut(tensors, inside, all(self.is_legal(name) for name in tensors))
+
+    def is_legal(self, name: str, *, calibrated: bool = False) -> bool:
+        """Rule C4 for one tensor."""
+        value = self.source.values.get(name)
+        if value is None or 0 in value.shape:
+            return False
+        chosen = value.dtype in _FLOATS and (calibrated or not self.quantised)
+        return name in self.grids or chosen
+
+    @cached_property
+    def in_order(self) -> tuple[Cut, ...]:
+        """The cuts of up to :data:`MOST_TENSORS` tensors that the units' order goes through."""
+        ends = {name: max(self.readers.get(name, (0,))) for name in self.tensors}
+        ends.update(dict.fromkeys(self.source.outputs, len(self.units)))
+        crossing = [n for n in self.tensors if n not in self.makers]
+        found: list[Cut] = []
+        for position in range(len(self.units) + 1):
+            if position:
+                crossing += [n for n in self.units[position - 1].outputs if n in ends]
+            crossing = [name for name in crossing if ends[name] >= position]
+            if 0 < len(crossing) <= MOST_TENSORS:
+                legal = all(self.is_legal(name) for name in crossing)
+                found.append(Cut(tuple(crossing), frozenset(range(position)), legal))
+        return tuple(found)
+
+    @cached_property
+    def cuts(self) -> tuple[Cut, ...]:
+        """The cuts of one tensor, in order: every order of the units goes through them."""
+        return tuple(cut for cut in self.in_order if len(cut.tensors) == 1)
+
 
 def find_cuts(source: Source, support: Sequence[NodeSupport]) -> Cuts:
-    """All cuts of a model."""
-    nodes = tuple(
-        node
-        for node in source.nodes
-        if node.name in source.live and not source.is_constant_node(node)
+    """The units between which a model can be cut."""
+    units = tuple(
+        unit for unit in support if not unit.constant and not source.live.isdisjoint(unit.sources)
     )
-    verdicts = {verdict.name: verdict for verdict in support}
-    grids = _grids(source, nodes, verdicts)
-    pieces = [piece for node in nodes for piece in verdicts[node.name].pieces]
-    quantised = any(piece.op.grid is not None for piece in pieces)
-    cuts = tuple(
-        Cut(name, position, grids.get(name), _is_legal(source, name, grids, quantised))
-        for name, position in _articulations(source, nodes)
-    )
-    return Cuts(nodes, cuts, grids, quantised)
+    quantised = any(piece.op.grid is not None for unit in units for piece in unit.pieces)
+    return Cuts(source, units, _grids(source, units), quantised)
 
 
-def _articulations(source: Source, nodes: Sequence[onnx.NodeProto]) -> list[tuple[str, int]]:
-    """Rule C2: tensors that no edge jumps over, with the number of nodes before."""
-    last_reader = {name: index for index, node in enumerate(nodes) for name in reads(node)}
-    beyond = len(nodes)
-    last_reader.update((name, beyond) for name in source.outputs)
-    found: list[tuple[str, int]] = []
-
-    def visit(names: Sequence[str], position: int, reach: int) -> int:
-        used = [name for name in names if name in last_reader]
-        # With several tensors at one place, each is jumped over by the edge that made the other.
-        if len(used) == 1 and reach <= position:
-            found.append((used[0], position))
-        return max([reach, *(last_reader[name] + 1 for name in used)])
-
-    # ``reach`` is the number of nodes that must be done before the tensors so far are all spent.
-    reach = visit([value.name for value in source.inputs], 0, 0)
-    for index, node in enumerate(nodes):
-        if not source.activations(node):
-            return []  # a node without inputs (random numbers) is a second way in
-        reach = visit([name for name in node.output if name], index + 1, reach)
-    return found
+def _readers(units: Sequence[NodeSupport]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, list[int]] = {}
+    for index, unit in enumerate(units):
+        for name in unit.inputs:
+            found.setdefault(name, []).append(index)
+    return {name: tuple(indices) for name, indices in found.items()}
 
 
-def _grids(
-    source: Source, nodes: Sequence[onnx.NodeProto], verdicts: Mapping[str, NodeSupport]
-) -> dict[str, QType]:
+def _grids(source: Source, units: Sequence[NodeSupport]) -> dict[str, QType]:
     """The known grids: forwards from quantisers through what keeps them, then back to integers.
 
     Backwards, an integer tensor has the grid of the DequantizeLinear that it goes to, through
     views; if it goes to two that differ, it has none.
     """
     grids: dict[str, QType] = {}
-    for piece in (piece for node in nodes for piece in verdicts[node.name].pieces):
+    for piece in (piece for unit in units for piece in unit.pieces):
         grid = piece.op.grid
         if grid is None and piece.op.keeps_grid and len(piece.inputs) == 1:
             grid = grids.get(piece.inputs[0])
         if grid is not None:
             grids.update(dict.fromkeys(piece.outputs, grid))
-    for node in reversed(nodes):
-        for name in source.activations(node):
+    readers = _readers(units)
+    for unit in reversed(units):
+        for name in unit.inputs:
             value = source.values.get(name)
             if name in grids or value is None or "int" not in value.dtype:
                 continue
-            found = {_wanted(verdicts[r.name], name, grids) for r in source.consumers[name]}
+            found = {_wanted(units[index], name, grids) for index in readers[name]}
             grid = found.pop() if len(found) == 1 else None
             if grid is not None:
                 grids[name] = grid
@@ -141,34 +201,3 @@ def _wanted(verdict: NodeSupport, name: str, grids: Mapping[str, QType]) -> QTyp
         else:
             found.update(grids.get(n) if piece.op.keeps_grid else None for n in piece.outputs)
     return found.pop() if len(found) == 1 else None
-
-
-def _is_legal(source: Source, name: str, grids: Mapping[str, QType], quantised: bool) -> bool:
-    value = source.values.get(name)
-    if value is None or 0 in value.shape:
-        return False
-    return name in grids or (not quantised and value.dtype in _FLOATS)
-
-
-def live_beside(source: Source, tensor: str) -> list[str]:
-    """Tensors that a cut at a tensor would have to carry as well: made before it, read after it."""
-    before: set[str] = set()
-    needed = [tensor]
-    while needed:
-        node = source.producers.get(needed.pop())
-        if node is not None and node.name not in before:
-            before.add(node.name)
-            needed.extend(source.activations(node))
-    made = [value.name for value in source.inputs]
-    made += [name for node in source.nodes if node.name in before for name in node.output if name]
-    beside = []
-    for name in made:
-        readers = [
-            node
-            for node in source.consumers.get(name, ())
-            if node.name in source.live and not source.is_constant_node(node)
-        ]
-        outside = name in source.outputs or any(node.name not in before for node in readers)
-        if outside and name != tensor and name not in source.constants:
-            beside.append(name)
-    return beside

@@ -22,15 +22,18 @@ from ..load.frontend import load_model
 from ..load.source import Source
 from .buildable import plan
 from .cuts import Cut, Cuts, find_cuts
-from .selection import Selection
-from .support import NodeSupport, import_all
+from .selection import Names, Selection
+from .support import NodeSupport, estimate_macs, import_all, kind_of
+
+_SETS = 8
+"""Cuts of several tensors that people are shown."""
 
 _FLOAT_BITS = 8
 """Width that a float tensor gets at a cut by default, for the bytes of a cut."""
 
 
 def inspect_model(
-    path: str | os.PathLike[str], from_: str | None = None, to: str | None = None
+    path: str | os.PathLike[str], from_: Names | None = None, to: Names | None = None
 ) -> dict[str, Any]:
     """Everything about a model that matters for cutting it, as JSON values.
 
@@ -57,7 +60,7 @@ def inspect_model(
         if from_ is not None or to is not None:
             raise
         facts["reason"] = error.paragraph()
-    parts = _parts(selection)
+    nodes = _nodes(source, support, _parts(selection))
     return {
         "model": source.name,
         "path": os.fspath(source.path),
@@ -68,10 +71,11 @@ def inspect_model(
         "inputs": [_tensor(source, value.name) for value in source.inputs],
         "outputs": [_tensor(source, name) for name in source.outputs],
         "macs": sum(verdict.macs for verdict in support),
-        "supported": sum(verdict.supported for verdict in support),
-        "nodes": [_node(verdict, parts) for verdict in support],
+        "supported": sum(node["supported"] for node in nodes),
+        "nodes": nodes,
         "slice": facts,
-        "cuts": [_cut(source, cuts, cut) for cut in cuts.cuts],
+        "cuts": [_cut(cuts, cut) for cut in cuts.cuts],
+        "set_cuts": [_set_cut(cuts, cut) for cut in cuts.in_order if len(cut.tensors) > 1],
     }
 
 
@@ -85,16 +89,29 @@ def _parts(selection: Selection | None) -> dict[str, str]:
     return parts
 
 
-def _node(verdict: NodeSupport, parts: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "name": verdict.name,
-        "op": verdict.op_type,
-        "supported": verdict.supported,
-        "reason": verdict.reason,
-        "constant": verdict.constant,
-        "macs": verdict.macs,
-        "part": parts.get(verdict.name, ""),
-    }
+def _nodes(
+    source: Source, support: Sequence[NodeSupport], parts: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Each of the model's own nodes, with the verdict of the operator that it became part of.
+
+    The multiply-accumulates of a spelled-out operator stand at the node that has most of them.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    by_name = {node.name: node for node in source.nodes}
+    for verdict in support:
+        heaviest = max(reversed(verdict.sources), key=lambda n: estimate_macs(source, by_name[n]))
+        for name in verdict.sources:
+            found[name] = {
+                "name": name,
+                "op": kind_of(by_name[name]),
+                "becomes": verdict.label if len(verdict.sources) > 1 else "",
+                "supported": verdict.supported,
+                "reason": verdict.reason,
+                "constant": verdict.constant,
+                "macs": verdict.macs if name == heaviest else 0,
+                "part": parts.get(name, ""),
+            }
+    return [found[node.name] for node in source.nodes]
 
 
 def _tensor(source: Source, name: str) -> dict[str, Any]:
@@ -106,25 +123,42 @@ def _tensor(source: Source, name: str) -> dict[str, Any]:
     }
 
 
-def _cut(source: Source, cuts: Cuts, cut: Cut) -> dict[str, Any]:
-    """A cut, with the bytes of one tensor on the wire (a float tensor takes its default width)."""
-    value = source.values.get(cut.tensor)
-    width = cut.qtype or QType(_FLOAT_BITS, True, 1.0)
-    size = 0 if value is None else math.prod(value.shape) * width.container_bytes
+def _wire_bytes(cuts: Cuts, name: str) -> int:
+    """Bytes of one tensor on the wire; a float tensor takes its default width."""
+    value = cuts.source.values.get(name)
+    width = cuts.grids.get(name) or QType(_FLOAT_BITS, True, 1.0)
+    return 0 if value is None else math.prod(value.shape) * width.container_bytes
+
+
+def _cut(cuts: Cuts, cut: Cut) -> dict[str, Any]:
+    """A cut of one tensor."""
+    (name,) = cut.tensors
+    grid = cuts.grids.get(name)
     return {
-        **_tensor(source, cut.tensor),
+        **_tensor(cuts.source, name),
         "position": cut.position,
-        "of": len(cuts.nodes),
+        "of": len(cuts.units),
         "usable": cut.legal,
-        "bytes": size,
+        "bytes": _wire_bytes(cuts, name),
         "grid": None
-        if cut.qtype is None
+        if grid is None
         else {
-            "bits": cut.qtype.bits,
-            "signed": cut.qtype.signed,
-            "scale": cut.qtype.scale,
-            "zero_point": cut.qtype.zero_point,
+            "bits": grid.bits,
+            "signed": grid.signed,
+            "scale": grid.scale,
+            "zero_point": grid.zero_point,
         },
+    }
+
+
+def _set_cut(cuts: Cuts, cut: Cut) -> dict[str, Any]:
+    """A cut of several tensors."""
+    return {
+        "names": list(cut.tensors),
+        "position": cut.position,
+        "of": len(cuts.units),
+        "usable": cut.legal,
+        "bytes": sum(_wire_bytes(cuts, name) for name in cut.tensors),
     }
 
 
@@ -148,6 +182,8 @@ def _tables(report: Mapping[str, Any]) -> RenderableType:
     parts.append(_slice(report))
     if report["cuts"]:
         parts.append(_cut_table(report))
+    if any(cut["usable"] for cut in report["set_cuts"]):
+        parts.append(_set_table(report))
     return Group(*parts)
 
 
@@ -169,7 +205,8 @@ def _unsupported(bad: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("reason", overflow="fold")
     grouped: dict[tuple[str, str], list[str]] = {}
     for node in bad:
-        grouped.setdefault((node["op"], node["reason"]), []).append(node["name"])
+        kind = node["becomes"] or node["op"]
+        grouped.setdefault((kind, node["reason"]), []).append(node["name"])
     for (kind, reason), names in grouped.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         brief, _, supported = reason.partition(" (supported: ")
@@ -194,15 +231,17 @@ def _slice(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _cut_table(report: Mapping[str, Any]) -> Table:
-    """Usable cuts; those that the slice lies between are marked."""
+    """Usable cuts; those that the slice lies between alone are marked."""
     table = Table(title="Tensors to cut at (--from, --to)", title_justify="left")
     table.add_column("")
     table.add_column("tensor", overflow="fold")  # names are there to be copied
     table.add_column("shape")
     table.add_column("type")
     table.add_column("bytes", justify="right")
-    facts = report["slice"]
-    marks = {**dict.fromkeys(facts["outputs"], "to"), **dict.fromkeys(facts["inputs"], "from")}
+    marks: dict[str, str] = {}
+    for mark, names in (("to", report["slice"]["outputs"]), ("from", report["slice"]["inputs"])):
+        if len(names) == 1:
+            marks[names[0]] = mark
     for cut in report["cuts"]:
         if cut["usable"]:
             table.add_row(
@@ -212,4 +251,23 @@ def _cut_table(report: Mapping[str, Any]) -> Table:
                 cut["dtype"],
                 f"{cut['bytes']:,}",
             )
+    return table
+
+
+def _set_table(report: Mapping[str, Any]) -> Table:
+    """Usable cuts of several tensors: those with the fewest bytes, in order."""
+    usable = [cut for cut in report["set_cuts"] if cut["usable"]]
+    shown = sorted(usable, key=lambda cut: (len(cut["names"]), cut["bytes"]))[:_SETS]
+    shown.sort(key=lambda cut: int(cut["position"]))
+    table = Table(
+        title="Sets of tensors to cut at",
+        title_justify="left",
+        caption_justify="left",
+    )
+    if len(usable) > len(shown):
+        table.caption = f"and {len(usable) - len(shown)} more; --json lists all of them"
+    table.add_column("--from or --to", overflow="fold", min_width=16)
+    table.add_column("bytes", justify="right")
+    for cut in shown:
+        table.add_row(escape(",".join(cut["names"])), f"{cut['bytes']:,}")
     return table

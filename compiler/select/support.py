@@ -16,18 +16,21 @@ from ..load.constants import Context
 from ..load.source import Source
 from ..ops import REGISTRY
 from ..ops.base import Imported, Op, Piece, Unsupported
+from ..rewrite.rewriting import Rewritten, Unit, rewrite
 
 
 @dataclass(frozen=True, eq=False)
 class NodeSupport:
-    """The verdict on one node.
+    """The verdict on one unit of a model: a node, or the nodes that spell an operator out.
 
     Attributes
     ----------
-    name, op_type : the node's own; the domain stands before the type if it is not the default one
-    supported : whether an import rule took it, or it only makes constants
+    name : that of the (last) node
+    op_type : the operator; the domain stands before the type if it is not the default one
+    supported : whether import rules took it, or it only makes constants
     reason : why not; empty if it is supported
     constant : whether it only makes constants
+    sources : names of the model's own nodes that it stands for, in order
     pieces : the operators that it became, in order; none if it was not imported
     inner : the values between the pieces, by name
     inputs, outputs : the tensors of the model that it reads and makes, constants left out
@@ -39,11 +42,18 @@ class NodeSupport:
     supported: bool
     reason: str
     constant: bool
+    sources: tuple[str, ...]
     pieces: tuple[Piece, ...]
     inner: Mapping[str, Value]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     macs: int
+
+    @property
+    def label(self) -> str:
+        """The operator, and in how many nodes it is spelled out."""
+        count = len(self.sources)
+        return self.op_type if count == 1 else f"{self.op_type} (spelled out in {count} nodes)"
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -52,32 +62,46 @@ class NodeSupport:
         if len(names) == 1:
             names = [self.name]
         return tuple(
-            Node(name, piece.op, piece.inputs, piece.outputs, (self.name,))
+            Node(name, piece.op, piece.inputs, piece.outputs, self.sources)
             for name, piece in zip(names, self.pieces, strict=True)
         )
 
 
 def import_all(
-    source: Source, registry: Mapping[str, type[Op]] = REGISTRY
+    source: Source,
+    registry: Mapping[str, type[Op]] = REGISTRY,
+    rewritten: Rewritten | None = None,
 ) -> tuple[NodeSupport, ...]:
-    """Try every node's import rule, in the order of :attr:`Source.nodes`."""
-    context = Context(source)
-    return tuple(_verdict(source, context, node, registry) for node in source.nodes)
+    """Try the import rules of every unit, in topological order.
+
+    A pattern whose operator is not supported stays spelled out where each of its nodes is supported
+    by itself. ``rewritten`` is the source after rewriting, if that has been done already.
+    """
+    rewritten = rewritten or rewrite(source)
+    context, own = Context(rewritten.source), Context(source)
+    place = {node.name: index for index, node in enumerate(source.nodes)}
+    verdicts: list[NodeSupport] = []
+    for unit in rewritten.units:
+        found = [_verdict(context, unit, registry)]
+        if unit.operator and not found[0].supported:
+            nodes = [Unit(node.name, (node,), (node,)) for node in unit.sources]
+            spelled = [_verdict(own, node, registry) for node in nodes]
+            found = spelled if all(verdict.supported for verdict in spelled) else found
+        verdicts.extend(found)
+    return tuple(sorted(verdicts, key=lambda verdict: place[verdict.name]))
 
 
-def _verdict(
-    source: Source, context: Context, node: onnx.NodeProto, registry: Mapping[str, type[Op]]
-) -> NodeSupport:
-    kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-    constant = source.is_constant_node(node)
-    outputs = tuple(name for name in node.output if name)
-    if constant and not node.domain:
-        return NodeSupport(node.name, kind, True, "", True, (), {}, (), outputs, 0)
+def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> NodeSupport:
+    source = context.source
+    last = unit.nodes[-1]
+    constant = source.is_constant_node(last)
+    outputs = tuple(name for name in last.output if name)
     imported = Imported(())
     reason, macs = "", 0
     try:
-        imported = _imported(source, context, node, kind, registry)
-        macs = _macs(context, imported)
+        if not constant or last.domain:
+            imported = _joined(context, unit, registry)
+            macs = _macs(context, imported)
     except Unsupported as refusal:
         reason = str(refusal)
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
@@ -85,28 +109,47 @@ def _verdict(
         # is a node that it cannot take, not the end of the listing.
         reason = f"its import rule failed: {type(error).__name__}: {error}"
     if reason:
-        imported, macs = Imported(()), estimate_macs(source, node)
+        imported = Imported(())
+        macs = max(estimate_macs(source, node) for node in unit.nodes)
+    made = {name for node in unit.nodes for name in node.output}
+    read = (name for node in unit.nodes for name in source.activations(node))
     return NodeSupport(
-        name=node.name,
-        op_type=kind,
+        name=unit.name,
+        op_type=unit.operator or kind_of(last),
         supported=not reason,
         reason=reason,
         constant=constant,
+        sources=tuple(node.name for node in unit.sources),
         pieces=imported.pieces,
         inner={value.name: value for value in imported.inner},
-        inputs=tuple(source.activations(node)),
+        inputs=tuple(dict.fromkeys(name for name in read if name not in made)),
         outputs=outputs,
         macs=macs,
     )
 
 
-def _imported(
-    source: Source,
-    context: Context,
-    node: onnx.NodeProto,
-    kind: str,
-    registry: Mapping[str, type[Op]],
-) -> Imported:
+def kind_of(node: onnx.NodeProto) -> str:
+    """The operator's type, its domain before it if that is not the default one."""
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
+def _joined(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> Imported:
+    """What all nodes of a unit become."""
+    source = context.source
+    nodes = [n for n in unit.nodes if n.domain or not source.is_constant_node(n)]
+    parts = [_imported(context, node, registry) for node in nodes]
+    between = [name for node in nodes[:-1] for name in node.output if name]
+    joined = Imported(
+        tuple(piece for part in parts for piece in part.pieces),
+        tuple(value for part in parts for value in part.inner)
+        + tuple(source.values[name] for name in between),
+    )
+    _check_inner(joined)
+    return joined
+
+
+def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, type[Op]]) -> Imported:
+    kind = kind_of(node)
     rule = None if node.domain else registry.get(node.op_type)
     if rule is None:
         raise Unsupported(
@@ -119,7 +162,7 @@ def _imported(
         replace(piece, outputs=piece.outputs or (node.output[0],)) for piece in imported.pieces
     )
     imported = replace(imported, pieces=pieces)
-    _check_borders(source, node, imported)
+    _check_borders(context.source, node, imported)
     for piece in pieces:
         if piece.op.is_core or (piece.op.absorbable and not piece.op.is_view):
             _check_real(context, imported, piece)
@@ -145,6 +188,22 @@ def _check_borders(source: Source, node: onnx.NodeProto, imported: Imported) -> 
             f"expected the computed inputs {', '.join(sorted(inputs))}, "
             f"found {', '.join(activations)}"
         )
+
+
+def _check_inner(imported: Imported) -> None:
+    """Calibration cannot see inner values, so each is on a grid already or needs none."""
+    gridded: set[str] = set()
+    inside = {value.name for value in imported.inner}
+    for piece in imported.pieces:
+        kept = piece.op.keeps_grid and all(n in gridded or n not in inside for n in piece.inputs)
+        if kept or piece.op.grid is not None:
+            gridded.update(piece.outputs)
+    for name in sorted(inside - gridded):
+        readers = [piece.op for piece in imported.pieces if name in piece.inputs]
+        absorbed = len(readers) == 1 and (
+            readers[0].rounds or (readers[0].absorbable and readers[0].affine)
+        )
+        assert absorbed, f"nothing gives the inner value {name!r} a grid"
 
 
 def _check_real(context: Context, imported: Imported, piece: Piece) -> None:

@@ -252,6 +252,7 @@ def test_compile_says_what_it_did(
     assert found["sqnr_db"] > 25
     assert list(found["phases"]) == [
         "load",
+        "rewrite",
         "select",
         "calibrate",
         "quantise",

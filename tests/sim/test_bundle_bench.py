@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from midwire.compiler import Options, compile_model
+from midwire import Options, compile_model
 
 
 def run_pytest(path: Path) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,20 +231,23 @@ def joined(
     source: Source, selection: Selection, run_onnx: RunOnnx, feed: dict[str, Array]
 ) -> dict[str, Array]:
     """Edge, then the slice as the model has it, then cloud."""
-    (i,), (o,) = selection.inputs, selection.outputs
-    inputs = spec(source, i, selection.graph.qtypes[i])
-    outputs = spec(source, o, selection.graph.qtypes[o])
-    wire = run_onnx(edge_model(source, [inputs]), feed)["wire_in0"]
-    integers = inputs.layout.from_stream(wire, inputs.shape)
-    real = integers if inputs.is_integer else inputs.from_wire(wire)
-    middle = run_onnx(middle_model(source, selection), {i: real})[o]
-    cloud = cloud_model(source, [outputs])
-    return run_onnx(cloud, {"wire_out0": outputs.to_wire(middle)})
+    grids = selection.graph.qtypes
+    inputs = [spec(source, name, grids[name]) for name in selection.inputs]
+    outputs = [spec(source, name, grids[name]) for name in selection.outputs]
+    wires = run_onnx(edge_model(source, inputs), feed)
+    real = {}
+    for index, border in enumerate(inputs):
+        wire = wires[f"wire_in{index}"]
+        integers = border.layout.from_stream(wire, border.shape)
+        real[border.name] = integers if border.is_integer else border.from_wire(wire)
+    middle = run_onnx(middle_model(source, selection), real)
+    sent = {f"wire_out{i}": border.to_wire(middle[border.name]) for i, border in enumerate(outputs)}
+    return run_onnx(cloud_model(source, outputs), sent)
 
 
 def test_toy_model_joined(model_file: ModelFile, run_onnx: RunOnnx) -> None:
     source = load_model(model_file(QDQ))
-    legal = [cut.tensor for cut in find_cuts(source, import_all(source)).cuts if cut.legal]
+    legal = [cut.tensors[0] for cut in find_cuts(source, import_all(source)).cuts if cut.legal]
     feed = {"x": image()}
     whole = run_onnx(source.model, feed)
     for i, from_ in enumerate(legal[:4]):
@@ -251,6 +255,42 @@ def test_toy_model_joined(model_file: ModelFile, run_onnx: RunOnnx) -> None:
             _, selection = parts_of(source.path, from_, to)
             again = joined(source, selection, run_onnx, feed)
             np.testing.assert_array_equal(again["y"], whole["y"])
+
+
+FORK = """
+g (float[N, 3, 4, 5] x) => (float[N, 3, 4, 5] y, float[N, 3, 4, 5] e)
+<float s = {0.03}, float r = {0.05}, int8 z = {-7}>
+{ a = QuantizeLinear(x, s, z)
+  b = DequantizeLinear(a, s, z)
+  c = MaxPool<kernel_shape = [1, 1]>(b)
+  d = QuantizeLinear(c, r, z)
+  e = DequantizeLinear(d, r, z)
+  f = Add(b, e)
+  g0 = QuantizeLinear(f, r, z)
+  h = DequantizeLinear(g0, r, z)
+  y = Sigmoid(h) }
+"""
+
+
+@pytest.mark.parametrize(
+    ("from_", "to"),
+    [("x", "e,h"), ("a", "b,d"), ("b", "b,e"), ("b,d", "e,g0"), ("a", "b,c"), ("b,c", "h,e")],
+)
+def test_several_tensors_joined(
+    model_file: ModelFile, run_onnx: RunOnnx, from_: str, to: str
+) -> None:
+    """Also one that passes through the slice, and one that is an output of the model as well."""
+    source = load_model(model_file(FORK))
+    support = import_all(source)
+    selection = select(source, support, from_, to, calibrated=True)
+    known = {"x": grid(8, True, 0.03, -7), "c": grid(8, True, 0.03, -7)}
+    graph = replace(selection.graph, qtypes={**known, **selection.graph.qtypes})
+    feed = {"x": image()}
+    whole = run_onnx(source.model, feed)
+    again = joined(source, replace(selection, graph=graph), run_onnx, feed)
+    assert set(again) == {"y", "e"}
+    for name, array in whole.items():
+        np.testing.assert_array_equal(again[name], array)
 
 
 @pytest.mark.models
@@ -262,7 +302,7 @@ def test_real_models_joined(models: Path, run_onnx: RunOnnx, name: str) -> None:
     source = load_model(path)
     support = import_all(source)
     cuts = find_cuts(source, support)
-    legal = [c.tensor for c in cuts.cuts if c.legal and c.position < len(cuts.nodes) - 1]
+    legal = [c.tensors[0] for c in cuts.cuts if c.legal and c.position < len(cuts.units) - 1]
     samples = load_samples(path.with_name("ref.npz"), source.inputs)
     third = len(legal) // 3
     for from_, to in ((None, None), (legal[1], legal[third]), (legal[third], legal[2 * third])):

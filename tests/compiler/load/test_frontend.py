@@ -371,6 +371,10 @@ def test_subgraph_reads(model_file: ModelFile) -> None:
 def test_real_models_load(models: Path) -> None:
     for path in sorted(models.glob("*/model.onnx")):
         facts = json.loads(path.with_name("facts.json").read_text())
+        if path.parent.name == "ppocr_cls":  # height and width are not fixed
+            with pytest.raises(ModelError, match="dimension 2 is not a number"):
+                load_model(path)
+            continue
         source = load_model(path)
         assert source.name == path.parent.name
         assert len(source.nodes) == facts["nodes"]

@@ -17,16 +17,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from midwire.compiler import pipeline
-from midwire.compiler.ir.graph import Graph
-from midwire.compiler.load.source import Source
 from midwire.compiler.ops import OPERATORS, REGISTRY
 from midwire.compiler.ops._model import one_node
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
-from midwire.compiler.select.buildable import Plan
-from midwire.compiler.select.selection import Selection
-from midwire.compiler.select.support import import_all
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.session import open_session
@@ -59,28 +53,11 @@ def constants_of(model: onnx.ModelProto) -> dict[str, Array]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def whole(source: Source, *_: object, **__: object) -> Plan:
-    """The model as it is, with as many inputs as it has: what ``select`` does not offer yet."""
-    support = import_all(source)
-    nodes = [node for verdict in support for node in verdict.nodes]
-    names = {name for node in nodes for name in (*node.inputs, node.output)}
-    graph = Graph(
-        source.name,
-        tuple(nodes),
-        {name: source.values[name] for name in sorted(names)},
-        tuple(value.name for value in source.inputs),
-        source.outputs,
-    )
-    middle = tuple(node.name for node in nodes)
-    selection = Selection(graph, graph.inputs, graph.outputs, 1.0, (), middle, ())
-    return Plan(selection, support)
-
-
 Compile = Callable[[onnx.ModelProto, int, float, float, int], Bundle]
 
 
 @pytest.fixture
-def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_nic: None) -> Compile:
+def compiled(tmp_path: Path, no_nic: None) -> Compile:
     """Compile a float model on uniform samples."""
     del no_nic
 
@@ -94,9 +71,8 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_nic: None) -> C
         np.savez(tmp_path / "samples.npz", **samples)  # type: ignore[arg-type]
         path = tmp_path / "net.onnx"
         path.write_bytes(model.SerializeToString())
-        if len(shapes) > 1:
-            monkeypatch.setattr(pipeline, "plan", whole)
-        options = Options(calibrate=tmp_path / "samples.npz", bits=bits)
+        outputs = [value.name for value in model.graph.output]
+        options = Options(list(shapes), outputs, tmp_path / "samples.npz", bits)
         return compile_model(path, tmp_path / "bundle", options).bundle
 
     return run

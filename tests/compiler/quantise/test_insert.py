@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.compiler.ir.graph import Graph
+from midwire.compiler.ir.graph import Graph, Node, Value, verify
+from midwire.compiler.ops.add import Add
 from midwire.compiler.ops.conv import Conv, per_channel_grid
 from midwire.compiler.ops.quantize import Quantize
+from midwire.compiler.ops.relu import Relu
 from midwire.compiler.quantise.insert import grids_of, missing_grids, quantise
 from midwire.hw.numeric import QType
 
@@ -140,3 +142,65 @@ def test_readers_that_round_alike_share_a_grid(lower: Lower) -> None:
 
 def test_readers_that_round_differently_do_not(lower: Lower) -> None:
     assert missing_grids(lower(SHARED.replace("SCALE", "r")).real) == ["b"]
+
+
+BEFORE_A_POOL = """
+g (uint8[N, 1, 4, 4] x) => (uint8[N, 8] y)
+<float s = {0.5}, uint8 z = {3}, int8[2, 1, 1, 1] k = {1, -2}, int8 o = {0}, int64[2] t = {1, 8}>
+{ a = DequantizeLinear (x, s, z)
+  w = DequantizeLinear (k, s, o)
+  b = Conv (a, w)
+  c = Relu (b)
+  d = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (c)
+  e = Reshape (d, t)
+  y = QuantizeLinear (e, s, z) }
+"""
+
+
+def test_what_keeps_a_grid_may_stand_before_the_quantiser(lower: Lower) -> None:
+    """The old static quantiser pools before it rounds; rounding before the pool is the same."""
+    low = lower(BEFORE_A_POOL)
+    assert missing_grids(low.real) == []
+    grids = grids_of(low.real)
+    assert "b" not in grids
+    assert grids["c"] == grids["d"] == grids["e"] == QType(8, False, 0.5, 3)
+
+
+def test_an_output_before_the_quantiser_is_not_rounded(lower: Lower) -> None:
+    text = BEFORE_A_POOL.replace("(uint8[N, 8] y)", "(uint8[N, 8] y, float[N, 2, 4, 4] c)")
+    assert "c" not in grids_of(lower(text).real)
+
+
+def test_a_node_of_several_outputs_gets_a_grid_at_each() -> None:
+    values = {name: Value(name, (1, 2)) for name in "xyz"}
+    graph = Graph("two", (Node("split", Relu(), ("x",), ("y", "z")),), values, ("x",), ("y", "z"))
+    rounded = quantise(graph, lambda name: QType(8, True, 2.0 ** -"xyz".index(name)), 8)
+    assert [(node.name, node.inputs, node.outputs) for node in rounded.nodes] == [
+        ("split", ("x",), ("y:real", "z:real")),
+        ("split:grid", ("y:real",), ("y",)),
+        ("split:grid1", ("z:real",), ("z",)),
+    ]
+    assert grids_of(rounded)["z"] == QType(8, True, 0.25)
+    assert verify(rounded) == []
+
+
+@pytest.mark.parametrize(("own", "missing"), [(False, ["x", "a", "y"]), (True, ["y"])])
+def test_a_grid_before_a_function_that_needs_a_table(own: bool, missing: list[str]) -> None:
+    """But not in a model that has grids of its own, and none there."""
+
+    class Wave(Relu):
+        @property
+        def affine(self) -> bool:
+            """Bends."""
+            return False
+
+    values = {name: Value(name, (1, 2)) for name in "xaby"}
+    nodes = (
+        Node("first", Add(), ("x", "x"), ("a",)),
+        Node("bend", Wave(), ("a",), ("b",)),
+        Node("last", Relu(), ("b",), ("y",)),
+    )
+    qtypes = {"x": QType(8, True, 0.5)} if own else {}
+    graph = Graph("wave", nodes, values, ("x",), ("y",), qtypes)
+    assert missing_grids(graph) == missing
+    assert missing_grids(quantise(graph, lambda name: QType(8, True, 0.25), 8)) == []

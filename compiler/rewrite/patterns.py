@@ -1,0 +1,22 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The patterns, an explicit list: one line a pattern, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from .gelu import GELU, GELU_TANH
+from .hard_swish import HARD_SWISH
+from .integer_product import CONV_INTEGER, MATMUL_INTEGER
+from .layer_normalization import LAYER_NORMALIZATION
+from .match import Pattern
+from .swish import SWISH
+
+PATTERNS: tuple[Pattern, ...] = (
+    LAYER_NORMALIZATION,
+    GELU,
+    GELU_TANH,
+    HARD_SWISH,
+    SWISH,
+    CONV_INTEGER,
+    MATMUL_INTEGER,
+)

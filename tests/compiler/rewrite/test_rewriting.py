@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the rest of the compiler sees of a pattern: one unit, and still the model's own nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from midwire.compiler.emit.parts import cloud_model
+from midwire.compiler.errors import CutError
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.ops import REGISTRY
+from midwire.compiler.ops.base import ImportContext, Imported, Op, one
+from midwire.compiler.ops.relu import Relu
+from midwire.compiler.select.inspection import inspect_model, render
+from midwire.compiler.select.selection import Selection, select
+from midwire.compiler.select.support import import_all
+from midwire.hw.formats.tensor import Layout, TensorSpec
+from midwire.hw.numeric import QType
+
+ModelFile = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class HardSwish(Relu):
+    """Stands in for an operator of that name."""
+
+    onnx_types = ("HardSwish",)
+
+
+NET = """
+g (float[N, 4] x) => (float[N, 4] y)
+<float[4, 4] w = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1},
+ float three = {3}, float zero = {0}, float six = {6}>
+{ a = MatMul(x, w)
+  b = Add(a, three)
+  c = Clip(b, zero, six)
+  d = Mul(a, c)
+  e = Div(d, six)
+  f = MatMul(e, w)
+  y = Softmax(f) }
+"""
+
+SPELLED = ("Add_1", "Clip_2", "Mul_3", "Div_4")
+
+
+def selected(path: Path, *ends: str | None) -> Selection:
+    source = load_model(path)
+    return select(source, import_all(source, {**REGISTRY, "HardSwish": HardSwish}), *ends)
+
+
+def test_one_node_of_the_graph(model_file: ModelFile) -> None:
+    selection = selected(model_file(NET))
+    assert (selection.inputs, selection.outputs) == (("x",), ("f",))
+    assert selection.middle == ("MatMul_0", *SPELLED, "MatMul_5")
+    assert [(node.name, node.sources) for node in selection.graph] == [
+        ("MatMul_0", ("MatMul_0",)),
+        ("Div_4", SPELLED),
+        ("MatMul_5", ("MatMul_5",)),
+    ]
+
+
+def test_the_parts_are_the_models_own_nodes(model_file: ModelFile) -> None:
+    path = model_file(NET)
+    selection = selected(path, "x", "a")
+    spec = TensorSpec("a", (1, 4), "float32", QType(8, True, 0.5), Layout.raster((1, 4)), 1)
+    assert selection.cloud == (*SPELLED, "MatMul_5", "Softmax_6")
+    cloud = cloud_model(load_model(path), [spec])
+    kinds = [node.op_type for node in cloud.graph.node]
+    assert kinds[-6:] == ["Add", "Clip", "Mul", "Div", "MatMul", "Softmax"]
+
+
+def test_no_cut_inside(model_file: ModelFile) -> None:
+    with pytest.raises(CutError) as caught:
+        selected(model_file(NET), None, "c")
+    assert str(caught.value) == (
+        "tensor 'c': not a cut: the tensor is inside an operator; expected a tensor between "
+        "operators; found one inside HardSwish (spelled out in 4 nodes). Cut before it, at 'a', or "
+        "behind it, at 'e'."
+    )
+
+
+def test_the_report_names_the_operator(model_file: ModelFile) -> None:
+    """Every node of the model is listed, with the verdict of what it is part of."""
+    net = NET.replace("Clip(b, zero, six)", "Sigmoid(b)").replace("Add(a, three)", "Identity(a)")
+    report = inspect_model(model_file(net.replace("d = Mul(a, c)\n  e = Div(d, six)", SILU)))
+    inside = [node for node in report["nodes"] if node["becomes"]]
+    assert [(node["name"], node["op"], node["part"]) for node in inside] == [
+        ("Identity_1", "Identity", "cloud"),
+        ("Sigmoid_2", "Sigmoid", "cloud"),
+        ("Mul_3", "Mul", "cloud"),
+    ]
+    assert {node["becomes"] for node in inside} == {"Swish (spelled out in 3 nodes)"}
+    assert {node["reason"].partition(" (")[0] for node in inside} == {
+        "operator Swish is not supported"
+    }
+    assert "│ Swish (spelled out in 3 nodes) │ Identity_1, Sigmoid_2, Mul_3" in render(report, 120)
+
+
+SILU = "e = Mul(c, a)"
+
+
+def test_multiply_accumulates_are_counted_once(model_file: ModelFile) -> None:
+    text = """
+    g (int8[N, 3] x) => (float[N, 2] y)
+    <float t = {0.25}, int8 z = {-3}, int8[3, 2] k = {1, 2, -128, 127, 5, 6}>
+    { a = MatMulInteger (x, k, z) b = Cast <to = 1> (a) y = Mul (b, t) }
+    """
+    report = inspect_model(model_file(text))
+    assert [node["macs"] for node in report["nodes"]] == [6, 0, 0]
+    assert report["macs"] == 6
+
+
+@dataclass(frozen=True)
+class Product(Op):
+    """Stands in for a product of two computed tensors."""
+
+    arity = 2
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """Any."""
+        del context
+        return one(cls(), list(node.input))
+
+
+def test_spelled_out_where_only_its_nodes_are_supported(model_file: ModelFile) -> None:
+    source = load_model(model_file(NET))
+    support = import_all(source, {**REGISTRY, "Mul": Product})
+    assert [verdict.name for verdict in support] == [node.name for node in source.nodes]
+    assert [verdict.supported for verdict in support] == [True] * 6 + [False]
+    support = import_all(source)
+    assert [verdict.label for verdict in support if len(verdict.sources) > 1] == [
+        "HardSwish (spelled out in 4 nodes)"
+    ]
+
+
+@pytest.mark.models
+def test_real_models(models: Path) -> None:
+    """GELU of a model that JAX wrote, twice; weights and shapes that no pattern was made for."""
+    source = load_model(models / "magika_bytes" / "model.onnx")
+    found = [verdict for verdict in import_all(source) if len(verdict.sources) > 1]
+    assert [(verdict.op_type, len(verdict.sources)) for verdict in found] == [("Gelu", 9)] * 2
+    assert np.unique([len(verdict.inputs) for verdict in found]).tolist() == [1]
