@@ -178,7 +178,7 @@ def compile_model(
     clock.start("balance")
     flow = assemble(integers, rounded, foldings)
     flow = _checked(flow, dataflow.verify(flow))
-    balanced = balance(flow)
+    balanced = balance(flow, interval)
     _checked(balanced.flow, dataflow.verify(balanced.flow))
 
     clock.start("emit")
