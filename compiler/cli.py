@@ -65,9 +65,7 @@ def compile_(
     from .pipeline import Options, compile_model
 
     console = Console(as_json)
-    options = Options(
-        from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr
-    )
+    options = Options(from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr)
     with console.phases() as report:
         done = compile_model(model, output, options, report)
     facts = done.as_json()

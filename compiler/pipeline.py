@@ -212,7 +212,7 @@ def compile_model(
     clock.start("balance")
     flow = assemble(integers, rounded, built)
     flow = _checked(flow, dataflow.verify(flow))
-    balanced = balance(flow)
+    balanced = balance(flow, interval)
     _checked(balanced.flow, dataflow.verify(balanced.flow))
 
     clock.start("emit")

@@ -2,18 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose FIFO depths from the exact schedule, and read cycles from it.
 
-A FIFO stands before each input of a join. The schedule runs once with those FIFOs unbounded; a FIFO
-as deep as it ever got, and one more for the beat that comes while one leaves, gives the very same
-schedule. So no depth can deadlock, and cycles are known without simulating RTL.
+A FIFO may stand before each input of a join. Its depth is the least with which the dataflow keeps
+the wanted interval, or the best that its slowest stage allows, and with which a lone inference
+takes no longer than with endless FIFOs (rules B1 to B4 of :mod:`midwire.hw.timing.steady`). Depths depend
+on no number of inferences, so no depth can deadlock, however many there are. Cycles come from the
+schedule with those depths, without simulating RTL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...hw.formats.bundle import MEASURED_INFERENCES
-from ...hw.timing.components import Edge, Run, Schedule
+from ...hw.timing.components import Edge, Queue, Schedule
+from ...hw.timing.steady import least_depths
 from ..ir.dataflow import Channel, Dataflow
 
 
@@ -30,44 +33,66 @@ class Balanced:
     cycles_per_inference: int
 
 
-def balance(flow: Dataflow) -> Balanced:
-    """Close every open depth (rule D3) and predict cycles."""
-    run = _run(flow)
-    channels = tuple(
-        replace(channel, depth=run.occupancy[_name(channel)] + 1)
+def balance(flow: Dataflow, interval: int = 1) -> Balanced:
+    """Close every open depth (rule D3) and predict cycles.
+
+    Parameters
+    ----------
+    interval : cycles between two inferences that are wanted; by default the best that there is
+
+    Raises
+    ------
+    ScheduleDeadlock
+        If the dataflow stops, whatever the open depths are.
+    """
+    schedule, queues = _schedule(flow)
+    opened = {
+        queue: channel.port.type.bits * channel.port.lanes + 1
+        for channel, queue in queues.items()
         if channel.depth is None
-        else channel
+    }
+    if opened:
+        least_depths(schedule, opened, interval)
+    run = schedule.run(MEASURED_INFERENCES)
+    channels = tuple(
+        replace(channel, depth=queues[channel].depth) if channel in queues else channel
         for channel in flow.channels
     )
     return Balanced(replace(flow, channels=channels), run.latency, run.cycles_per_inference)
 
 
-def _name(channel: Channel) -> str:
-    return "{}.{} -> {}.{}".format(*channel.source, *channel.sink)
-
-
-def _run(flow: Dataflow) -> Run:
+def _schedule(flow: Dataflow) -> tuple[Schedule, Mapping[Channel, Queue]]:
+    """The dataflow's network, in the order of its streams, and the FIFOs in it."""
     schedule = Schedule()
-    ends: dict[tuple[str, int], Edge] = {}
     starts: dict[tuple[str, int], Edge] = {}
+    ends: dict[tuple[str, int], Edge] = {}
+    queues: dict[Channel, Queue] = {}
     for channel in flow.channels:
-        # A FIFO's occupancy goes by the name of the edge behind it.
-        queued = channel.depth is None or channel.depth > 0
-        name = _name(channel)
-        first = f"{name} (in)" if queued else name
-        if channel.source[0] == "":
-            edge = schedule.source(first, channel.port.beats)
-        else:
-            edge = schedule.edge(first, channel.port.beats)
-        starts[channel.source] = ends[channel.sink] = edge
-        if queued:
-            ends[channel.sink] = schedule.edge(name, channel.port.beats)
-            schedule.fifo(edge, ends[channel.sink], channel.depth)
-        if channel.sink[0] == "":
-            schedule.sink(ends[channel.sink])
+        name = "{}.{} -> {}.{}".format(*channel.source, *channel.sink)
+        make = schedule.source if channel.source[0] == "" else schedule.edge
+        starts[channel.source] = ends[channel.sink] = make(name, channel.port.beats)
+    inputs: dict[str, list[Channel]] = {name: [] for name in ("", *(s.name for s in flow.stages))}
+    for channel in flow.channels:
+        inputs[channel.sink[0]].append(channel)
+
+    def enqueue(stage: str) -> None:
+        for channel in inputs[stage]:
+            edge = starts[channel.source]
+            if channel.depth != 0:
+                behind = schedule.edge(f"{edge.name} (FIFO)", edge.beats)
+                queues[channel] = schedule.fifo(edge, behind, channel.depth)
+                ends[channel.sink] = behind
+
     for stage in flow.stages:
+        enqueue(stage.name)
         built = stage.built
-        inputs: Sequence[Edge] = [ends[stage.name, k] for k in range(len(built.inputs))]
-        outputs: Sequence[Edge] = [starts[stage.name, k] for k in range(len(built.outputs))]
-        built.timing(schedule, stage.name, inputs, outputs)
-    return schedule.run(MEASURED_INFERENCES)
+        built.timing(
+            schedule,
+            stage.name,
+            [ends[stage.name, k] for k in range(len(built.inputs))],
+            [starts[stage.name, k] for k in range(len(built.outputs))],
+        )
+    enqueue("")
+    for channel in inputs[""]:
+        schedule.sink(ends[channel.sink])
+    return schedule, queues

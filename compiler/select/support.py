@@ -155,7 +155,7 @@ def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, typ
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
-    if several := several_samples(source, node):
+    if several := several_samples(context.source, node):
         raise Unsupported(several)
     imported = rule.import_node(context, node)
     pieces = tuple(

@@ -5,9 +5,9 @@
 Every component has a timing process here that mirrors its handshakes beat by beat (not
 multiply by multiply). Cycle 0 is the first cycle after reset. Rules, cited by tests as T1 to T6:
 
-T1. An edge is one stream. ``offer[i]`` is the first cycle in which its producer can show beat
-    ``i``; ``take[i]`` is the cycle in which the beat is transferred, at least ``offer[i]`` and
-    ``take[i - 1] + 1``. The producer fills ``offer``, the consumer fills ``take``.
+T1. An edge is one stream. ``offer[i]`` is the first cycle in which its producer shows beat ``i``,
+    once the beat before is gone; ``take[i]`` is the cycle in which the beat is transferred, at
+    least ``offer[i]`` and ``take[i - 1] + 1``. The producer makes ``offer``, the consumer ``take``.
 T2. A FIFO of depth D takes beat ``i`` no earlier than ``r[i - D] + 1`` and offers it in the cycle
     after, where ``r`` are the transfers at its output.
 T3. A pass (one accumulation) of a windowed component needs its last pixel to be in memory
@@ -24,15 +24,19 @@ T6. A source always has a beat, a sink always takes one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle, islice, pairwise
+from dataclasses import dataclass
 from math import lcm
 
+import numpy as np
+
 from ..kernels.geometry import Geometry
-from .schedule import Blocked, Edge, Network, Run, ScheduleDeadlock
+from .schedule import Edge, Network, Run, ScheduleDeadlock
+from .times import Cycles, spaced
 
 __all__ = [
     "TREE_LEVELS",
     "Edge",
+    "Queue",
     "Run",
     "Schedule",
     "ScheduleDeadlock",
@@ -45,108 +49,94 @@ TREE_LEVELS = 3
 """Levels of an adder tree between two registers."""
 
 
+@dataclass(eq=False)
+class Queue:
+    """A FIFO of a schedule, whose depth may be changed between runs.
+
+    Attributes
+    ----------
+    i, o : its edges
+    depth : beats that fit; 0 is a wire, None never fills
+    process : index of its process
+    """
+
+    i: Edge
+    o: Edge
+    depth: int | None
+    process: int = -1
+
+    def update(self, n: int) -> tuple[Cycles, Cycles]:
+        """``i.take`` and ``o.offer`` (T2)."""
+        ready = self.i.offer.of(n)
+        if self.depth == 0:
+            return self.o.take.of(n), ready
+        if self.depth is not None:
+            ready = np.maximum(ready, self.o.take.before(n, self.depth) + 1)
+        take = spaced(ready, self.i.take.last(n) + 1)
+        return take, take + 1
+
+
 class Schedule(Network):
     """A network of streaming components. Add components and edges, then :meth:`run` it."""
 
-    def fifo(self, i: Edge, o: Edge, depth: int | None) -> None:
+    def fifo(self, i: Edge, o: Edge, depth: int | None) -> Queue:
         """A :class:`~midwire.hw.datapath.stream.Fifo`; without a depth it never fills (T2)."""
         _same_beats("a FIFO", i, o)
-        offer, take, later, free = i.offer, i.take, o.offer, o.take
-
-        def process(inferences: int) -> Blocked:
-            at = -1
-            for n in range(inferences * i.beats):
-                while len(offer) <= n:
-                    yield offer
-                ready = offer[n]
-                at = ready if ready > at else at + 1
-                if depth is not None and n >= depth:
-                    while len(free) <= n - depth:
-                        yield free
-                    if free[n - depth] >= at:
-                        at = free[n - depth] + 1
-                take.append(at)
-                later.append(at + 1)
-
-        self.add(f"FIFO {i.name} -> {o.name}", process, take, later)
+        queue = Queue(i, o, depth)
+        reads, writes = [i.offer, o.take], [i.take, o.offer]
+        name = f"FIFO {i.name} -> {o.name}"
+        queue.process = self.add_batch(name, queue.update, reads, writes)
+        return queue
 
     def fork(self, i: Edge, outputs: Sequence[Edge]) -> None:
         """A :class:`~midwire.hw.datapath.stream.Fork` (T5)."""
         _same_beats("a fork", i, *outputs)
-        offer, take = i.offer, i.take
-        offers, takes = [o.offer for o in outputs], [o.take for o in outputs]
+        takes = [o.take for o in outputs]
 
-        def process(inferences: int) -> Blocked:
-            at = -1
-            for n in range(inferences * i.beats):
-                while len(offer) <= n:
-                    yield offer
-                ready = offer[n]
-                at = ready if ready > at else at + 1
-                for branch in offers:
-                    branch.append(at)
-                for taken in takes:
-                    while len(taken) <= n:
-                        yield taken
-                    if taken[n] > at:
-                        at = taken[n]
-                take.append(at)
+        def update(n: int) -> tuple[Cycles, ...]:
+            first = i.take.last(n) + 1
+            taken = i.offer.of(n)
+            for take in takes:
+                taken = np.maximum(taken, take.of(n))
+            taken = spaced(taken, first)
+            offer = np.maximum(i.offer.of(n), np.concatenate([[first], taken[:-1] + 1]))
+            return taken, *[offer] * len(takes)
 
-        self.add(f"fork of {i.name}", process, take, *offers)
+        writes = [i.take, *(o.offer for o in outputs)]
+        self.add_batch(f"fork of {i.name}", update, [i.offer, *takes], writes)
 
     def widen(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
         """A :class:`~midwire.hw.datapath.lanes.Fill`: many beats become one.
 
         ``parts`` has the input beats of each output beat, in turn; by default all take as many.
         """
-        parts = _parts("widen", o, i, parts)
-        offer, take, later, free = i.offer, i.take, o.offer, o.take
+        counts = _parts("widen", o, i, parts)
+        lasts = np.cumsum(counts) - 1
+        firsts = lasts - counts + 1
 
-        def process(inferences: int) -> Blocked:
-            at = -1
-            n = 0
-            for group, count in enumerate(islice(cycle(parts), inferences * o.beats)):
-                for part in range(count):
-                    while len(offer) <= n:
-                        yield offer
-                    ready = offer[n]
-                    at = ready if ready > at else at + 1
-                    if part == 0 and group:
-                        while len(free) < group:
-                            yield free
-                        # The full register empties and fills in one cycle.
-                        if free[group - 1] > at:
-                            at = free[group - 1]
-                    take.append(at)
-                    n += 1
-                later.append(at + 1)
+        def update(n: int) -> tuple[Cycles, Cycles]:
+            ready = i.offer.of(n).copy()
+            # The full register empties and fills in one cycle.
+            ready[firsts] = np.maximum(ready[firsts], o.take.before(n, 1))
+            take = spaced(ready, i.take.last(n) + 1)
+            return take, take[lasts] + 1
 
-        self.add(f"widen {i.name} -> {o.name}", process, take, later)
+        name = f"widen {i.name} -> {o.name}"
+        self.add_batch(name, update, [i.offer, o.take], [i.take, o.offer])
 
     def narrow(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
         """A :class:`~midwire.hw.datapath.lanes.Trim`: one beat becomes many.
 
         ``parts`` has the output beats of each input beat, in turn; by default all give as many.
         """
-        parts = _parts("narrow", i, o, parts)
-        offer, take, later, free = i.offer, i.take, o.offer, o.take
+        counts = _parts("narrow", i, o, parts)
+        lasts = np.cumsum(counts) - 1
 
-        def process(inferences: int) -> Blocked:
-            at = -1
-            end = 0
-            for n, count in enumerate(islice(cycle(parts), inferences * i.beats)):
-                while len(offer) <= n:
-                    yield offer
-                ready = offer[n]
-                at = ready if ready > at else at + 1
-                later.extend([at] * count)
-                end += count
-                while len(free) < end:
-                    yield free
-                at = free[end - 1]
-                take.append(at)
+        def update(n: int) -> tuple[Cycles, Cycles]:
+            return o.take.of(n)[lasts], np.repeat(i.offer.of(n), counts)
 
-        self.add(f"narrow {i.name} -> {o.name}", process, take, later)
+        name = f"narrow {i.name} -> {o.name}"
+        self.add_batch(name, update, [i.offer, o.take], [i.take, o.offer])
 
     def adapter(self, i: Edge, o: Edge, lanes_in: int, lanes_out: int) -> None:
         """A :class:`~midwire.hw.datapath.lanes.Adapter` between any two numbers of lanes."""
@@ -197,66 +187,35 @@ class Schedule(Network):
         height, width = geometry.height, geometry.width
         _beats(f"the input of {name!r}", i, height * width * folds)
         _beats(f"the output of {name!r}", o, geometry.out_height * geometry.out_width * passes)
-        offer, take, later, free = i.offer, i.take, o.offer, o.take
-        freed = self.times()
+        freed = self.times(height)
         row_beats = width * folds
         (reach_y, reach_x), (sh, sw) = geometry.reach, geometry.stride
         top, left = geometry.pads[:2]
-        # Beats of the image that the windows of an output row or column wait for.
-        need_y = [
-            min(max(oy * sh - top + reach_y, 0), height - 1) * row_beats
-            for oy in range(geometry.out_height)
-        ]
-        need_x = [
-            (min(max(ox * sw - left + reach_x, 0), width - 1) + 1) * folds - 1
-            for ox in range(geometry.out_width)
-        ]
+        # The last beat that each window waits for.
+        last_y = np.arange(geometry.out_height) * sh - top + reach_y
+        last_x = np.arange(geometry.out_width) * sw - left + reach_x
+        need_y = np.clip(last_y, 0, height - 1) * row_beats
+        need_x = (np.clip(last_x, 0, width - 1) + 1) * folds - 1
+        need = (need_y[:, None] + need_x).ravel()
         # Rows given up when an output row ends.
-        firsts = [min(max(oy * sh - top, 0), height) for oy in range(geometry.out_height)]
-        firsts.append(height)
-        gone = [after - row for row, after in pairwise(firsts)]
+        firsts = np.clip(np.arange(geometry.out_height) * sh - top, 0, height)
+        gone = np.diff(firsts, append=height)
+        row_ends = np.arange(1, geometry.out_height + 1) * geometry.out_width * passes - 1
 
-        def writer(inferences: int) -> Blocked:
-            at = -1
-            for row in range(inferences * height):
-                if row >= rows:
-                    while len(freed) <= row - rows:
-                        yield freed
-                    if freed[row - rows] > at:
-                        at = freed[row - rows] - 1
-                for n in range(row * row_beats, (row + 1) * row_beats):
-                    while len(offer) <= n:
-                        yield offer
-                    ready = offer[n]
-                    at = ready if ready > at else at + 1
-                    take.append(at)
+        def write(n: int) -> tuple[Cycles]:
+            ready = i.offer.of(n).copy()
+            ready[::row_beats] = np.maximum(ready[::row_beats], freed.before(n, rows))
+            return (spaced(ready, i.take.last(n) + 1),)
 
-        def reader(inferences: int) -> Blocked:
-            at = 0
-            j = -depth
-            written = steps + latency
-            for image in range(inferences):
-                base = image * height * row_beats
-                for need_row, count in zip(need_y, gone, strict=True):
-                    for need_column in need_x:
-                        need = base + need_row + need_column
-                        while len(take) <= need:
-                            yield take
-                        if take[need] >= at:
-                            at = take[need] + 1
-                        for _ in range(passes):
-                            if j >= 0:
-                                while len(free) <= j:
-                                    yield free
-                                if free[j] >= at:
-                                    at = free[j] + 1
-                            later.append(at + written)
-                            at += steps
-                            j += 1
-                    freed.extend([at] * count)
+        def read(n: int) -> tuple[Cycles, Cycles]:
+            ready = o.take.before(n, depth) + 1
+            pixels = ready[::passes]
+            np.maximum(pixels, i.take.of(n)[need] + 1, out=pixels)
+            start = spaced(ready, o.offer.last(n) - latency if n else 0, steps)
+            return start + (steps + latency), np.repeat(start[row_ends] + steps, gone)
 
-        self.add(f"{name} (writer)", writer, take)
-        self.add(f"{name} (reader)", reader, later, freed)
+        self.add_batch(f"{name} (writer)", write, [i.offer, freed], [i.take])
+        self.add_batch(f"{name} (reader)", read, [i.take, o.take], [o.offer, freed])
 
     def stream(
         self, name: str, inputs: Sequence[Edge], o: Edge, *, latency: int, depth: int | None = None
@@ -264,28 +223,16 @@ class Schedule(Network):
         """A joining pipeline of one beat each cycle: Add, Scale (T5)."""
         _same_beats(repr(name), *inputs, o)
         depth = outlet_depth(1, latency) if depth is None else depth
-        offers, takes = [i.offer for i in inputs], [i.take for i in inputs]
-        later, free = o.offer, o.take
 
-        def process(inferences: int) -> Blocked:
-            at = -1
-            for n in range(inferences * o.beats):
-                at += 1
-                for offer in offers:
-                    while len(offer) <= n:
-                        yield offer
-                    if offer[n] > at:
-                        at = offer[n]
-                if n >= depth:
-                    while len(free) <= n - depth:
-                        yield free
-                    if free[n - depth] >= at:
-                        at = free[n - depth] + 1
-                for take in takes:
-                    take.append(at)
-                later.append(at + latency + 1)
+        def update(n: int) -> tuple[Cycles, ...]:
+            ready = o.take.before(n, depth) + 1
+            for i in inputs:
+                ready = np.maximum(ready, i.offer.of(n))
+            take = spaced(ready, inputs[0].take.last(n) + 1)
+            return take + (latency + 1), *[take] * len(inputs)
 
-        self.add(name, process, later, *takes)
+        reads = [*(i.offer for i in inputs), o.take]
+        self.add_batch(name, update, reads, [o.offer, *(i.take for i in inputs)])
 
 
 def window_rows(geometry: Geometry) -> int:
@@ -327,15 +274,15 @@ def _same_beats(what: str, *edges: Edge) -> None:
         raise ValueError(f"all edges of {what} must have the same number of beats, not {found}")
 
 
-def _parts(what: str, few: Edge, many: Edge, parts: Sequence[int]) -> Sequence[int]:
-    """Narrow beats of each wide beat, in turn."""
+def _parts(what: str, few: Edge, many: Edge, parts: Sequence[int]) -> Cycles:
+    """Narrow beats of every wide beat of a tensor."""
     if not parts:
         if many.beats % few.beats:
             raise ValueError(f"cannot {what}: {many.beats} beats are not a multiple of {few.beats}")
-        return (many.beats // few.beats,)
+        parts = (many.beats // few.beats,)
     if few.beats % len(parts) or few.beats // len(parts) * sum(parts) != many.beats:
         raise ValueError(
             f"cannot {what}: {few.beats} beats of {tuple(parts)} parts in turn are not "
             f"{many.beats} beats"
         )
-    return parts
+    return np.tile(np.array(parts, dtype=np.int64), few.beats // len(parts))

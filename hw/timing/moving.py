@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 
 from .components import Schedule
-from .schedule import Blocked, Edge
+from .schedule import Edge
+from .times import Blocked
 
 __all__ = ["dot", "gather", "reorder", "scatter"]
 

@@ -1,41 +1,20 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Engine of the cycle model: timing processes that wait for each other's cycles.
+"""A network of streams and timing processes, and when its tensors come and go.
 
-A process is a generator that appends to some lists of cycles and yields a list when it needs an
-entry that is not there yet. Processes run in turn until all are done, or until none can go on: then
-the hardware would hang as well. What the processes of components do is in
+How to write a process is in :mod:`midwire.hw.timing.times`; those of components are in
 :mod:`midwire.hw.timing.components`, and so are the rules, T1 to T6.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-
-class Times(list[int]):
-    """Cycles of one kind of event, appended by one process; others wait for it to grow."""
-
-    __slots__ = ("seen", "waiting")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waiting: list[_Process] = []
-        self.seen = 0
-
-    def reset(self) -> None:
-        """Forget everything, before a run."""
-        self.clear()
-        self.waiting.clear()
-        self.seen = 0
-
-
-Blocked = Generator[Times, None, None]
-"""A timing process: yields the times that it waits for."""
+from .solve import Solver, Stuck
+from .times import NEVER, BatchProcess, Blocked, Cycles, Process, ScalarProcess, Times, spaced
 
 
 class Edge:
@@ -55,31 +34,21 @@ class Edge:
             raise ValueError(f"edge {name!r} needs at least 1 beat for each tensor, not {beats!r}")
         self.name = name
         self.beats = beats
-        self.offer = Times()
-        self.take = Times()
+        self.offer = Times(beats)
+        self.take = Times(beats)
 
     def __repr__(self) -> str:
         return f"Edge({self.name!r}, beats={self.beats})"
 
-    @property
-    def occupancy(self) -> int:
-        """Slots that were in use at once, after a run: a FIFO so deep never held its writer back.
+    def occupancy(self, inferences: int) -> int:
+        """Slots in use at once by the first tensors: a FIFO so deep never held its writer back.
 
         A slot is in use from the cycle in which its beat is written to the one in which it leaves.
         """
-        count = len(self.take)
-        if not count:
-            return 0
-        written = np.array(self.offer[:count]) - 1
-        gone = np.searchsorted(np.array(self.take), written, side="left")
+        count = inferences * self.beats
+        written = self.offer.cycles[:count] - 1
+        gone = np.searchsorted(self.take.cycles[:count], written, side="left")
         return int((np.arange(1, count + 1) - gone).max())
-
-
-@dataclass(frozen=True, eq=False)
-class _Process:
-    name: str
-    make: Callable[[int], Blocked]
-    writes: tuple[Times, ...]
 
 
 @dataclass(frozen=True)
@@ -90,12 +59,10 @@ class Run:
     ----------
     first_in, last_out : for each inference, the cycle of the first input beat taken (of the input
         that comes first) and of the last output beat transferred (of the output that comes last)
-    occupancy : for each edge but the sources, :attr:`Edge.occupancy`
     """
 
     first_in: tuple[int, ...]
     last_out: tuple[int, ...]
-    occupancy: dict[str, int] = field(repr=False)
 
     @property
     def latency(self) -> int:
@@ -119,10 +86,11 @@ class Network:
 
     def __init__(self) -> None:
         self._edges: dict[str, Edge] = {}
-        self._processes: list[_Process] = []
+        self._processes: list[Process] = []
         self._extra: list[Times] = []
         self._sources: list[Edge] = []
         self._sinks: list[Edge] = []
+        self._pace = 0
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -136,8 +104,8 @@ class Network:
         self._edges[name] = Edge(name, beats)
         return self._edges[name]
 
-    def add(self, name: str, make: Callable[[int], Blocked], *writes: Times) -> None:
-        """Add a process.
+    def add(self, name: str, make: Callable[[int], Blocked], *writes: Times) -> int:
+        """Add a :class:`~midwire.hw.timing.times.ScalarProcess`; returns its index.
 
         Parameters
         ----------
@@ -145,22 +113,47 @@ class Network:
         make : from the number of inferences to the process
         writes : the times that only this process appends to
         """
-        self._processes.append(_Process(name, make, writes))
+        self._processes.append(ScalarProcess(name, make, writes))
+        return len(self._processes) - 1
 
-    def times(self) -> Times:
-        """Events inside a component, for two of its processes to share."""
-        self._extra.append(Times())
+    def add_batch(
+        self,
+        name: str,
+        update: Callable[[int], Sequence[Cycles]],
+        reads: Sequence[Times],
+        writes: Sequence[Times],
+    ) -> int:
+        """Add a :class:`~midwire.hw.timing.times.BatchProcess`; returns its index.
+
+        Processes are solved in the order in which they were added, and back: that of the streams
+        is the fastest.
+
+        Parameters
+        ----------
+        name : for messages
+        update : from the number of a tensor to the cycles of its events, for each of ``writes``
+        reads : the times of others that it waits for
+        writes : the times that only this process makes
+        """
+        self._processes.append(BatchProcess(name, update, reads, writes))
+        return len(self._processes) - 1
+
+    def times(self, each: int | None = None) -> Times:
+        """Events inside a component, ``each`` for a tensor, for two of its processes to share.
+
+        A scalar process need not say how many it makes.
+        """
+        self._extra.append(Times(each))
         return self._extra[-1]
 
     def source(self, name: str, beats: int) -> Edge:
         """An input of the network, with a beat in every cycle (T6)."""
         edge = self.edge(name, beats)
 
-        def process(inferences: int) -> Blocked:
-            edge.offer.extend([0] * (inferences * edge.beats))
-            yield from ()
+        def update(n: int) -> tuple[Cycles]:
+            return (np.full(beats, n * self._pace, np.int64),)
 
-        self.add(name, process, edge.offer)
+        self.add_batch(name, update, [], [edge.offer])
         self._sources.append(edge)
         return edge
 
@@ -168,16 +161,10 @@ class Network:
         """An output of the network, taken in every cycle (T6)."""
         offer, take = edge.offer, edge.take
 
-        def process(inferences: int) -> Blocked:
-            at = -1
-            for i in range(inferences * edge.beats):
-                while len(offer) <= i:
-                    yield offer
-                ready = offer[i]
-                at = ready if ready > at else at + 1
-                take.append(at)
+        def update(n: int) -> tuple[Cycles]:
+            return (spaced(offer.of(n), take.last(n) + 1),)
 
-        self.add(f"sink of {edge.name}", process, take)
+        self.add_batch(f"sink of {edge.name}", update, [offer], [take])
         self._sinks.append(edge)
 
     def run(self, inferences: int = 3) -> Run:
@@ -190,56 +177,56 @@ class Network:
         """
         if inferences < 1:
             raise ValueError(f"inferences must be at least 1, not {inferences!r}")
-        if not self._sources or not self._sinks:
-            raise ValueError("a schedule needs at least one source and one sink")
-        for edge in self._edges.values():
-            edge.offer.reset()
-            edge.take.reset()
-        for times in self._extra:
-            times.reset()
-        running = {p: p.make(inferences) for p in self._processes}
-        queue = deque(self._processes)
-        waits: dict[_Process, Times] = {}
-        while queue:
-            process = queue.popleft()
-            try:
-                times = next(running[process])
-            except StopIteration:
-                del running[process]
-            else:
-                times.waiting.append(process)
-                waits[process] = times
-            for times in process.writes:
-                if len(times) != times.seen:
-                    times.seen = len(times)
-                    queue.extend(times.waiting)
-                    times.waiting.clear()
-        if running:
-            raise ScheduleDeadlock(self._stuck([p for p in self._processes if p in running], waits))
+        solver = self.solver()
+        try:
+            for _ in range(inferences):
+                solver.extend()
+        except Stuck:
+            raise ScheduleDeadlock(self._stuck(solver.solved + 1)) from None
         return Run(
             first_in=tuple(
-                min(edge.take[n * edge.beats] for edge in self._sources) for n in range(inferences)
+                min(int(edge.take.of(n)[0]) for edge in self._sources) for n in range(inferences)
             ),
-            last_out=tuple(
-                max(edge.take[(n + 1) * edge.beats - 1] for edge in self._sinks)
-                for n in range(inferences)
-            ),
-            occupancy={
-                edge.name: edge.occupancy
-                for edge in self._edges.values()
-                if edge not in self._sources
-            },
+            last_out=tuple(self.last_out(n) for n in range(inferences)),
         )
 
-    def _stuck(self, processes: list[_Process], waits: dict[_Process, Times]) -> str:
-        names: dict[int, str] = {}
-        for edge in self._edges.values():
-            waiting = len(edge.offer) - len(edge.take)
-            names[id(edge.offer)] = f"a beat on {edge.name!r} (after {len(edge.offer)})"
-            names[id(edge.take)] = f"room on {edge.name!r} ({waiting} beats are not taken)"
-        reasons = [
-            f"{p.name} waits for {names[id(waits[p])]}" for p in processes if id(waits[p]) in names
-        ]
+    def solver(self, pace: int = 0) -> Solver:
+        """A solver that has solved no tensor yet; sources release one every ``pace`` cycles.
+
+        Only the last one made of a network may be used.
+        """
+        if not self._sources or not self._sinks:
+            raise ValueError("a schedule needs at least one source and one sink")
+        self._pace = pace
+        made = {id(times) for process in self._processes for times in process.writes}
+        for edge in self.edges:
+            ends = [id(times) in made for times in (edge.offer, edge.take)]
+            if ends[0] != ends[1]:
+                verb = "offers" if ends[1] else "takes"
+                raise ValueError(f"nothing {verb} the beats of edge {edge.name!r}")
+        times = [t for edge in self.edges for t in (edge.offer, edge.take)]
+        return Solver(self._processes, [*times, *self._extra], pace)
+
+    def last_out(self, n: int) -> int:
+        """The cycle of the last output beat of tensor ``n``, which is being solved."""
+        return max(int(edge.take.of(n)[-1]) for edge in self._sinks)
+
+    def _stuck(self, inferences: int) -> str:
+        makers = {id(times): p.name for p in self._processes for times in p.writes}
+        reasons = []
+        for edge in self.edges:
+            beats = inferences * edge.beats
+            offered = int(np.searchsorted(edge.offer.cycles[:beats], NEVER))
+            taken = int(np.searchsorted(edge.take.cycles[:beats], NEVER))
+            if offered > taken:
+                reasons.append(
+                    f"{makers[id(edge.offer)]} waits for room on {edge.name!r} "
+                    f"({offered - taken} beats are not taken)"
+                )
+            elif offered < beats:
+                reasons.append(
+                    f"{makers[id(edge.take)]} waits for a beat on {edge.name!r} (after {offered})"
+                )
         return (
             f"the network deadlocks: {'; '.join(reasons)}. Deepen the FIFO on the edge without "
             "room that lies on the shorter branch of a fork"

@@ -182,7 +182,8 @@ def test_residual(spare: int, bench: Any, check: Any, requantiser: Any) -> None:
     """The depth that the model asks for is enough for the rate of an endless FIFO."""
     endless, _ = residual(None, requantiser)
     run = endless.run(6)
-    depth = run.occupancy["late"] + spare
+    late = next(edge for edge in endless.edges if edge.name == "late")
+    depth = late.occupancy(6) + spare
     schedule, build = residual(depth, requantiser)
     predicted = schedule.run(6)
     assert predicted.last_out == run.last_out

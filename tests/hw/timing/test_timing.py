@@ -117,8 +117,9 @@ def join(depth: int | None) -> Schedule:
 
 
 def test_an_endless_fifo_says_the_depth() -> None:
-    endless = join(None).run(4)
-    depth = endless.occupancy["b2"]
+    schedule = join(None)
+    endless = schedule.run(4)
+    depth = next(edge for edge in schedule.edges if edge.name == "b2").occupancy(4)
     assert join(depth).run(4).last_out == endless.last_out
     assert depth == 7
 

@@ -1,0 +1,219 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the cycle model computes with: cycles of events, and the processes that make them.
+
+A *process* is one component, or half of one. It says in which cycle each of its events happens,
+from the cycles of others' events. There are two kinds, for the same network:
+
+A :class:`BatchProcess` makes the cycles of all events of one tensor at a time, as numpy arrays.
+Handshakes are recurrences such as ``take[n] = max(offer[n], take[n - 1] + 1)``, and
+:func:`spaced` solves them without a loop::
+
+    def update(n: int) -> tuple[Cycles, ...]:
+        take = spaced(i.offer.of(n), i.take.last(n) + 1)
+        return take, take + latency
+
+
+    network.add_batch("delay", update, [i.offer], [i.take, o.offer])
+
+``update`` is called again whenever something it reads has changed, with what is known so far: it
+must keep no state, and compute the events of tensor ``n`` from what it reads of tensors up to
+``n``, and from its own events of tensors before ``n``.
+
+A :class:`ScalarProcess` is a generator that appends one cycle after another and yields times when
+it needs an entry that is not there yet. It is run from the first tensor on whenever something has
+changed, so it may keep state in local variables, but takes a hundred times longer: it suits rare
+components of few beats, and the tests' oracle::
+
+    def process(inferences: int) -> Blocked:
+        at = -1
+        for n in range(inferences * i.beats):
+            while len(i.offer) <= n:
+                yield i.offer
+            at = max(i.offer[n], at + 1)
+            i.take.append(at)
+            o.offer.append(at + latency)
+
+
+    network.add("delay", process, i.take, o.offer)
+
+Both must be monotone, which all handshakes are: something earlier never makes anything later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Cycles = npt.NDArray[np.int64]
+"""Cycles of consecutive events, never falling."""
+
+ALWAYS = -(1 << 60)
+"""Cycle of an event that nobody has to wait for."""
+
+NEVER = 1 << 60
+"""Cycle of an event that does not happen."""
+
+
+class Times(list[int]):
+    """Cycles of one kind of event, made by one process and read by others.
+
+    Attributes
+    ----------
+    each : events of one tensor, None until the process that makes them has run
+    cycles : those of all tensors so far
+
+    As a list it holds what a :class:`ScalarProcess` works on, while that runs.
+    """
+
+    __slots__ = ("cycles", "each", "readers")
+
+    def __init__(self, each: int | None = None) -> None:
+        super().__init__()
+        self.each = each
+        self.cycles: Cycles = np.zeros(0, np.int64)
+        self.readers: set[int] = set()
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def of(self, n: int) -> Cycles:
+        """The events of tensor ``n``, a view."""
+        each = self.each or 0
+        return self.cycles[n * each : (n + 1) * each]
+
+    def before(self, n: int, lag: int) -> Cycles:
+        """For each event of tensor ``n``, the one ``lag`` events earlier, or :data:`ALWAYS`."""
+        each = self.each or 0
+        start = n * each - lag
+        if start >= 0:
+            return self.cycles[start : start + each]
+        found = np.full(each, ALWAYS, np.int64)
+        if start + each > 0:
+            found[-start:] = self.cycles[: start + each]
+        return found
+
+    def last(self, n: int) -> int:
+        """The last event before tensor ``n``; -1 if there is none."""
+        each = self.each or 0
+        return int(self.cycles[n * each - 1]) if n * each else -1
+
+    def allot(self, inferences: int) -> None:
+        """Make room for tensors; new events are in cycle 0."""
+        missing = inferences * (self.each or 0) - len(self.cycles)
+        if missing > 0:
+            # Half as much again, so that tensors can be added one by one.
+            self.cycles = np.concatenate(
+                [self.cycles, np.zeros(missing + len(self.cycles) // 2, np.int64)]
+            )
+
+
+@lru_cache(maxsize=256)
+def _ramp(count: int, step: int) -> Cycles:
+    ramp = np.arange(count, dtype=np.int64) * step
+    ramp.setflags(write=False)
+    return ramp
+
+
+def spaced(ready: Cycles, first: int, step: int = 1) -> Cycles:
+    """Cycles of events that are each not before it is ready, and ``step`` cycles apart or more.
+
+    ``first`` is the earliest cycle of the first. This is ``at[n] = max(ready[n], at[n - 1] +
+    step)``, a cumulative maximum once the slope is taken out.
+    """
+    ramp = _ramp(len(ready), step)
+    at = ready - ramp
+    np.maximum.accumulate(at, out=at)
+    np.maximum(at, first, out=at)
+    at += ramp
+    return at
+
+
+class Process(Protocol):
+    """What the solver needs of a process."""
+
+    name: str
+    writes: Sequence[Times]
+
+    def watch(self, index: int) -> None:
+        """Register as reader ``index`` of what it reads, as far as that is known."""
+        ...
+
+    def update(self, n: int) -> Sequence[Cycles]:
+        """The events of tensor ``n``, for each of ``writes``."""
+        ...
+
+
+class BatchProcess:
+    """A process that makes the events of one tensor at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        update: Callable[[int], Sequence[Cycles]],
+        reads: Sequence[Times],
+        writes: Sequence[Times],
+    ) -> None:
+        self.name = name
+        self.writes = writes
+        self.update = update
+        self._reads = reads
+
+    def watch(self, index: int) -> None:
+        """Register as reader ``index``."""
+        for times in self._reads:
+            times.readers.add(index)
+
+
+Blocked = Generator[Times, None, None]
+"""A scalar process: yields the times that it waits for."""
+
+
+class ScalarProcess:
+    """A process that makes one event after another; what it reads shows when it waits."""
+
+    def __init__(self, name: str, make: Callable[[int], Blocked], writes: Sequence[Times]) -> None:
+        self.name = name
+        self.writes = writes
+        self._make = make
+        self._reads: list[Times] = []
+        self._index = -1
+
+    def watch(self, index: int) -> None:
+        """Register as reader ``index``."""
+        self._index = index
+        for times in self._reads:
+            times.readers.add(index)
+
+    def update(self, n: int) -> Sequence[Cycles]:
+        """Run it for the tensors up to ``n``."""
+        for times in self._make(n + 1):
+            self._supply(times, n)
+        for times in self.writes:
+            if times.each is None:
+                times.each = len(times) // (n + 1)
+                times.allot(n + 1)
+        made = [np.array(times[n * (times.each or 0) :], np.int64) for times in self.writes]
+        # Lists are empty between updates, so that a process waits for whatever it reads.
+        for times in (*self._reads, *self.writes):
+            times.clear()
+        return made
+
+    def _supply(self, times: Times, n: int) -> None:
+        if times not in self._reads:
+            self._reads.append(times)
+            times.readers.add(self._index)
+        if times.each is None:
+            times.append(0)
+        elif len(times) < (n + 1) * times.each:
+            times[:] = times.cycles[: (n + 1) * times.each].tolist()
+        else:
+            raise ValueError(
+                f"{self.name} waits for more than the {times.each} events of each tensor"
+            )

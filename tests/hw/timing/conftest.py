@@ -1,0 +1,417 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The cycle model once more, as plain as can be: what the solver and its arrays must agree with.
+
+Every component is a generator that follows its handshakes beat by beat; :class:`Oracle` runs them
+in turn until all are done or none can go on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.hw.kernels.integer import Geometry
+from midwire.hw.timing.components import (
+    Edge,
+    Queue,
+    Run,
+    Schedule,
+    ScheduleDeadlock,
+    outlet_depth,
+    window_rows,
+)
+from midwire.hw.timing.times import Blocked, Times
+
+
+class Scalars(Schedule):
+    """A schedule of scalar processes."""
+
+    def source(self, name: str, beats: int) -> Edge:
+        edge = self.edge(name, beats)
+
+        def process(inferences: int) -> Blocked:
+            for n in range(inferences):
+                edge.offer.extend([n * self._pace] * edge.beats)
+            yield from ()
+
+        self.add(name, process, edge.offer)
+        self._sources.append(edge)
+        return edge
+
+    def sink(self, edge: Edge) -> None:
+        offer, take = edge.offer, edge.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for i in range(inferences * edge.beats):
+                while len(offer) <= i:
+                    yield offer
+                ready = offer[i]
+                at = ready if ready > at else at + 1
+                take.append(at)
+
+        self.add(f"sink of {edge.name}", process, take)
+        self._sinks.append(edge)
+
+    def fifo(self, i: Edge, o: Edge, depth: int | None) -> Queue:
+        offer, take, later, free = i.offer, i.take, o.offer, o.take
+
+        def wire(inferences: int) -> Blocked:
+            for n in range(inferences * i.beats):
+                while len(offer) <= n:
+                    yield offer
+                later.append(offer[n])
+                while len(free) <= n:
+                    yield free
+                take.append(free[n])
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * i.beats):
+                while len(offer) <= n:
+                    yield offer
+                ready = offer[n]
+                at = ready if ready > at else at + 1
+                if depth is not None and n >= depth:
+                    while len(free) <= n - depth:
+                        yield free
+                    if free[n - depth] >= at:
+                        at = free[n - depth] + 1
+                take.append(at)
+                later.append(at + 1)
+
+        self.add(f"FIFO {i.name} -> {o.name}", wire if depth == 0 else process, take, later)
+        return Queue(i, o, depth)
+
+    def fork(self, i: Edge, outputs: Sequence[Edge]) -> None:
+        offer, take = i.offer, i.take
+        offers, takes = [o.offer for o in outputs], [o.take for o in outputs]
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * i.beats):
+                while len(offer) <= n:
+                    yield offer
+                ready = offer[n]
+                at = ready if ready > at else at + 1
+                for branch in offers:
+                    branch.append(at)
+                for taken in takes:
+                    while len(taken) <= n:
+                        yield taken
+                    if taken[n] > at:
+                        at = taken[n]
+                take.append(at)
+
+        self.add(f"fork of {i.name}", process, take, *offers)
+
+    def widen(self, i: Edge, o: Edge) -> None:
+        ratio = i.beats // o.beats
+        offer, take, later, free = i.offer, i.take, o.offer, o.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            n = 0
+            for group in range(inferences * o.beats):
+                for part in range(ratio):
+                    while len(offer) <= n:
+                        yield offer
+                    ready = offer[n]
+                    at = ready if ready > at else at + 1
+                    if part == 0 and group:
+                        while len(free) < group:
+                            yield free
+                        # The full register empties and fills in one cycle.
+                        if free[group - 1] > at:
+                            at = free[group - 1]
+                    take.append(at)
+                    n += 1
+                later.append(at + 1)
+
+        self.add(f"widen {i.name} -> {o.name}", process, take, later)
+
+    def narrow(self, i: Edge, o: Edge) -> None:
+        ratio = o.beats // i.beats
+        offer, take, later, free = i.offer, i.take, o.offer, o.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * i.beats):
+                while len(offer) <= n:
+                    yield offer
+                ready = offer[n]
+                at = ready if ready > at else at + 1
+                later.extend([at] * ratio)
+                while len(free) < (n + 1) * ratio:
+                    yield free
+                at = free[(n + 1) * ratio - 1]
+                take.append(at)
+
+        self.add(f"narrow {i.name} -> {o.name}", process, take, later)
+
+    def window(
+        self,
+        name: str,
+        i: Edge,
+        o: Edge,
+        *,
+        geometry: Geometry,
+        folds: int,
+        passes: int,
+        steps: int,
+        latency: int,
+        rows: int | None = None,
+        depth: int | None = None,
+    ) -> None:
+        rows = window_rows(geometry) if rows is None else rows
+        depth = outlet_depth(steps, latency) if depth is None else depth
+        height, width = geometry.height, geometry.width
+        offer, take, later, free = i.offer, i.take, o.offer, o.take
+        freed = self.times()
+        row_beats = width * folds
+        (reach_y, reach_x), (sh, sw) = geometry.reach, geometry.stride
+        top, left = geometry.pads[:2]
+        # Beats of the image that the windows of an output row or column wait for.
+        need_y = [
+            min(max(oy * sh - top + reach_y, 0), height - 1) * row_beats
+            for oy in range(geometry.out_height)
+        ]
+        need_x = [
+            (min(max(ox * sw - left + reach_x, 0), width - 1) + 1) * folds - 1
+            for ox in range(geometry.out_width)
+        ]
+        # Rows given up when an output row ends.
+        firsts = [min(max(oy * sh - top, 0), height) for oy in range(geometry.out_height)]
+        firsts.append(height)
+        gone = [after - row for row, after in pairwise(firsts)]
+
+        def writer(inferences: int) -> Blocked:
+            at = -1
+            for row in range(inferences * height):
+                if row >= rows:
+                    while len(freed) <= row - rows:
+                        yield freed
+                    if freed[row - rows] > at:
+                        at = freed[row - rows] - 1
+                for n in range(row * row_beats, (row + 1) * row_beats):
+                    while len(offer) <= n:
+                        yield offer
+                    ready = offer[n]
+                    at = ready if ready > at else at + 1
+                    take.append(at)
+
+        def reader(inferences: int) -> Blocked:
+            at = 0
+            j = -depth
+            written = steps + latency
+            for image in range(inferences):
+                base = image * height * row_beats
+                for need_row, count in zip(need_y, gone, strict=True):
+                    for need_column in need_x:
+                        need = base + need_row + need_column
+                        while len(take) <= need:
+                            yield take
+                        if take[need] >= at:
+                            at = take[need] + 1
+                        for _ in range(passes):
+                            if j >= 0:
+                                while len(free) <= j:
+                                    yield free
+                                if free[j] >= at:
+                                    at = free[j] + 1
+                            later.append(at + written)
+                            at += steps
+                            j += 1
+                    freed.extend([at] * count)
+
+        self.add(f"{name} (writer)", writer, take)
+        self.add(f"{name} (reader)", reader, later, freed)
+
+    def stream(
+        self, name: str, inputs: Sequence[Edge], o: Edge, *, latency: int, depth: int | None = None
+    ) -> None:
+        depth = outlet_depth(1, latency) if depth is None else depth
+        offers, takes = [i.offer for i in inputs], [i.take for i in inputs]
+        later, free = o.offer, o.take
+
+        def process(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * o.beats):
+                at += 1
+                for offer in offers:
+                    while len(offer) <= n:
+                        yield offer
+                    if offer[n] > at:
+                        at = offer[n]
+                if n >= depth:
+                    while len(free) <= n - depth:
+                        yield free
+                    if free[n - depth] >= at:
+                        at = free[n - depth] + 1
+                for take in takes:
+                    take.append(at)
+                later.append(at + latency + 1)
+
+        self.add(name, process, later, *takes)
+
+
+class Oracle(Scalars):
+    """Scalar processes in turn, without the solver."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scalars: list[tuple[Callable[[int], Blocked], tuple[Times, ...]]] = []
+
+    def add(self, name: str, make: Callable[[int], Blocked], *writes: Times) -> int:
+        self._scalars.append((make, writes))
+        return super().add(name, make, *writes)
+
+    def run(self, inferences: int = 3) -> Run:
+        for _, writes in self._scalars:
+            for times in writes:
+                times.clear()
+        running = [make(inferences) for make, _ in self._scalars]
+        queue = deque(range(len(running)))
+        waiting: dict[int, list[int]] = {}
+        seen: dict[int, int] = {}
+        left = len(running)
+        while queue:
+            index = queue.popleft()
+            try:
+                waiting.setdefault(id(next(running[index])), []).append(index)
+            except StopIteration:
+                left -= 1
+            for times in self._scalars[index][1]:
+                if len(times) != seen.get(id(times), 0):
+                    seen[id(times)] = len(times)
+                    queue.extend(waiting.pop(id(times), []))
+        if left:
+            raise ScheduleDeadlock("the network deadlocks")
+        return Run(
+            tuple(min(e.take[n * e.beats] for e in self._sources) for n in range(inferences)),
+            tuple(
+                max(e.take[(n + 1) * e.beats - 1] for e in self._sinks) for n in range(inferences)
+            ),
+        )
+
+
+class Mixed(Scalars):
+    """Scalar and batch processes side by side, in the solver."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rng = np.random.default_rng(0)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("source", "sink", "fifo", "fork", "widen", "narrow", "window", "stream"):
+            kind = Schedule if self._rng.random() < 0.7 else Scalars
+            return getattr(kind, name).__get__(self)
+        return super().__getattribute__(name)
+
+
+class RandomNetwork:
+    """Puts the same random network into any schedule."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, schedule: Schedule) -> None:
+        rng = np.random.default_rng(self.seed)
+        self._schedule = schedule
+        self._count = 0
+        beats = int(rng.choice([1, 6, 12, 24, 36]))
+        open_ = [schedule.source(f"in{k}", beats) for k in range(rng.integers(1, 3))]
+        for _ in range(rng.integers(2, 9)):
+            edge = open_.pop(rng.integers(len(open_)))
+            alike = [other for other in open_ if other.beats == edge.beats]
+            if alike and rng.random() < 0.6:
+                open_.remove(alike[0])
+                out = self._edge(edge.beats)
+                depth = rng.choice([None, 1, 2])
+                latency = int(rng.integers(1, 5))
+                schedule.stream(out.name, [edge, alike[0]], out, latency=latency, depth=depth)
+                open_.append(out)
+            elif len(open_) < 3 and rng.random() < 0.4:
+                branches = [self._edge(edge.beats) for _ in range(rng.integers(2, 4))]
+                schedule.fork(edge, branches)
+                queued = self._edge(edge.beats)
+                schedule.fifo(branches[0], queued, int(rng.integers(0, edge.beats + 2)))
+                open_ += [queued, *branches[1:]]
+            else:
+                kind = rng.choice([self._fifo, self._widen, self._narrow, self._window])
+                open_.append(kind(edge, rng))
+        for edge in open_:
+            schedule.sink(edge)
+
+    def _edge(self, beats: int) -> Edge:
+        self._count += 1
+        return self._schedule.edge(f"e{self._count}", beats)
+
+    def _fifo(self, edge: Edge, rng: np.random.Generator) -> Edge:
+        out = self._edge(edge.beats)
+        self._schedule.fifo(edge, out, rng.choice([None, 0, 1, 2, 5, 40]))
+        return out
+
+    def _widen(self, edge: Edge, rng: np.random.Generator) -> Edge:
+        ratio = int(rng.choice([r for r in (1, 2, 3, 6) if edge.beats % r == 0]))
+        out = self._edge(edge.beats // ratio)
+        self._schedule.widen(edge, out)
+        return out
+
+    def _narrow(self, edge: Edge, rng: np.random.Generator) -> Edge:
+        out = self._edge(edge.beats * int(rng.integers(1, 4)))
+        self._schedule.narrow(edge, out)
+        return out
+
+    def _window(self, edge: Edge, rng: np.random.Generator) -> Edge:
+        height, rest = self._split(edge.beats, rng)
+        width, folds = self._split(rest, rng)
+        kernel = (int(rng.integers(1, min(height, 3) + 1)), int(rng.integers(1, min(width, 3) + 1)))
+        stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
+        pads = (kernel[0] // 2, 0, 0, kernel[1] // 2)
+        geometry = Geometry(height, width, kernel, stride, pads=pads)
+        passes = int(rng.integers(1, 4))
+        out = self._edge(geometry.out_height * geometry.out_width * passes)
+        rows = window_rows(geometry) - int(rng.integers(0, 2))
+        self._schedule.window(
+            out.name,
+            edge,
+            out,
+            geometry=geometry,
+            folds=folds,
+            passes=passes,
+            steps=int(rng.integers(1, 7)),
+            latency=int(rng.integers(3, 9)),
+            rows=max(rows, 1),
+            depth=rng.choice([None, 1, 2]),
+        )
+        return out
+
+    @staticmethod
+    def _split(beats: int, rng: np.random.Generator) -> tuple[int, int]:
+        part = int(rng.choice([k for k in range(1, beats + 1) if beats % k == 0]))
+        return part, beats // part
+
+
+@pytest.fixture
+def random_network() -> type[RandomNetwork]:
+    """``random_network(seed)(schedule)`` builds one."""
+    return RandomNetwork
+
+
+@pytest.fixture
+def oracle() -> type[Oracle]:
+    """The plain model."""
+    return Oracle
+
+
+@pytest.fixture
+def mixed() -> type[Mixed]:
+    """Plain processes beside others."""
+    return Mixed

@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The solver against a plain model that follows every handshake, in random networks (V1 to V3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from midwire.hw.kernels.integer import Geometry
+from midwire.hw.timing.components import Schedule, ScheduleDeadlock
+
+Make = type[Schedule]
+INFERENCES = 6
+
+
+def cycles(make: Make, build: Callable[[Schedule], None], lists: bool) -> Any:
+    """Every transfer of every edge, or nothing after a deadlock."""
+    schedule = make()
+    build(schedule)
+    try:
+        run = schedule.run(INFERENCES)
+    except ScheduleDeadlock:
+        return None
+    takes = {
+        edge.name: list(edge.take)
+        if lists
+        else edge.take.cycles[: INFERENCES * edge.beats].tolist()
+        for edge in schedule.edges
+    }
+    return run, takes
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_transfer_is_that_of_the_plain_model(
+    seed: int, random_network: Any, oracle: Make, mixed: Make
+) -> None:
+    """Batch processes, and batch and scalar processes side by side."""
+    build = random_network(seed)
+    wanted = cycles(oracle, build, lists=True)
+    assert cycles(Schedule, build, lists=False) == wanted
+    if seed < 20:
+        assert cycles(mixed, build, lists=False) == wanted
+
+
+@pytest.mark.parametrize("depth", range(14))
+def test_so_are_deadlocks(depth: int, oracle: Make, mixed: Make) -> None:
+    """Too small a FIFO beside a window stops the network; where it stops all models agree."""
+
+    def build(schedule: Schedule) -> None:
+        source = schedule.source("in", 16)
+        names = ("long", "short", "late", "made", "out")
+        long, short, late, made, out = (schedule.edge(name, 16) for name in names)
+        schedule.fork(source, [short, long])
+        schedule.fifo(short, late, depth)
+        geometry = Geometry(4, 4, (3, 3), pads=(1, 1, 1, 1))
+        schedule.window(
+            "conv", long, made, geometry=geometry, folds=1, passes=1, steps=3, latency=8
+        )
+        schedule.stream("add", [made, late], out, latency=3)
+        schedule.sink(out)
+
+    wanted = cycles(oracle, build, lists=True)
+    assert (wanted is None) == (depth < 5)
+    assert cycles(Schedule, build, lists=False) == wanted
+    assert cycles(mixed, build, lists=False) == wanted
+
+
+def test_a_slow_ring_is_solved() -> None:
+    """A FIFO of one slot and a long way back: each beat waits for the one before (V3)."""
+    schedule = Schedule()
+    source = schedule.source("in", 300)
+    names = ("a", "b", "b2", "a2", "out")
+    a, b, queued, slow, out = (schedule.edge(name, 300) for name in names)
+    schedule.fork(source, [a, b])
+    schedule.fifo(b, queued, 1)
+    schedule.stream("slow", [a], slow, latency=9)
+    schedule.stream("add", [slow, queued], out, latency=3)
+    schedule.sink(out)
+    # Through the FIFO's slot: taken, ten cycles of the slow branch, joined, free in the next.
+    assert schedule.run(3).cycles_per_inference == 300 * 11
+
+
+def test_a_process_that_waits_for_too_much() -> None:
+    schedule = Schedule()
+    edge = schedule.source("in", 2)
+
+    def greedy(inferences: int) -> Any:
+        while len(edge.offer) < 3 * inferences:
+            yield edge.offer
+        edge.take.extend([0, 1] * inferences)
+
+    schedule.add("greedy", greedy, edge.take)
+    schedule._sinks.append(edge)
+    with pytest.raises(ValueError, match="greedy waits for more than the 2 events of each tensor"):
+        schedule.run(1)
