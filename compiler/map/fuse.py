@@ -129,7 +129,10 @@ def _lower(state: _State, node: Node) -> None:
         shape, output = state.shape(node.inputs[0]), state.shape(node.output)
         layout = node.op.view(source.layout, shape, output) if node.op.is_view else source.layout
         if layout is None:
-            raise Unsupported(f"expected a stream that it leaves in order, found {source.layout}")
+            # Axes that the stream's order cuts through are whole again in raster order.
+            source = _reordered(state, source, Layout.raster(shape))
+            layout = node.op.view(source.layout, shape, output)
+            assert layout is not None, "every view takes raster order"
         state.streams[node.output] = replace(source, shape=output, layout=layout)
     elif node.op.is_core:
         inputs = _wanted(state, node, [state.streams[name] for name in node.inputs])

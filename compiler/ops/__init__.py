@@ -7,19 +7,31 @@ from __future__ import annotations
 from .add import Add
 from .base import Op
 from .clip import Clip
+from .concat import Concat
 from .conv import Conv
 from .matmul import MatMul
+from .matrix_product import MatrixProduct
 from .mean import Mean
 from .pad import Pad
 from .pool import Pool
+from .product import Product
 from .quantize import Dequantize, Quantize
 from .relu import Relu
 from .reshape import Reshape
+from .resize import Resize
 from .scale import Scale
+from .slice import Slice
+from .split import Split
 from .transpose import Transpose
 
 OPERATORS: tuple[type[Op], ...] = (
     Add,
+    MatrixProduct,
+    Product,
+    Resize,
+    Slice,
+    Split,
+    Concat,
     Clip,
     Conv,
     Dequantize,

@@ -18,14 +18,18 @@ def one_node(
     output: Sequence[int],
     constants: Mapping[int, np.ndarray[Any, Any]] | None = None,
     opset: int = 13,
+    further: Sequence[Sequence[int]] = (),
     **attributes: Any,
 ) -> onnx.ModelProto:
-    """A model of one node; ``constants`` maps further input positions to initialisers."""
+    """A model of one node; ``constants`` maps further input positions to initialisers, and
+    ``further`` has the shapes of outputs after the first.
+    """
     constants = constants or {}
     count = len(inputs) + len(constants)
     values = iter(f"x{i}" for i in range(len(inputs)))
     names = [f"c{i}" if i in constants else next(values) for i in range(count)]
-    node = helper.make_node(op_type, names, ["y"], name=op_type.lower(), **attributes)
+    outputs = {f"y{k or ''}": list(shape) for k, shape in enumerate([output, *further])}
+    node = helper.make_node(op_type, names, list(outputs), name=op_type.lower(), **attributes)
     graph = helper.make_graph(
         [node],
         op_type.lower(),
@@ -33,7 +37,10 @@ def one_node(
             helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, list(shape))
             for i, shape in enumerate(inputs)
         ],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, list(output))],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in outputs.items()
+        ],
         [numpy_helper.from_array(array, f"c{i}") for i, array in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)

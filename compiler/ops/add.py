@@ -94,6 +94,10 @@ class Add(Op):
         del shapes, index
         return None
 
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """The first one's order."""
+        return [inputs[0].layout for _ in inputs]
+
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         del outputs

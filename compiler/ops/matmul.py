@@ -3,6 +3,7 @@
 """MatMul and Gemm with a constant second operand (ONNX operator versions 13): a 1 x 1 convolution.
 
 The rows of the weight matrix follow the stream's order, so that a Flatten before costs nothing.
+MatMul of two computed tensors is :class:`~.matrix_product.MatrixProduct`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..ir.quant import QTensor
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
 from .conv import centred, channel_scales, convolution, per_channel_grid
+from .matrix_product import MatrixProduct
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,8 @@ class MatMul(Op):
         if weight is None:
             if context.const(node.input[0]) is not None:
                 raise Unsupported("expected the constant as second operand, found it as the first")
+            if node.op_type == "MatMul":
+                return MatrixProduct.of(context, node)
             raise Unsupported("expected a constant second operand, found two computed ones")
         if len(weight.shape) != 2:
             raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mul, Div and Sub with a constant, and BatchNormalization (ONNX operator versions 7 to 15).
 
-All of them are ``factor * x + offset`` with constants a channel, and go into the producer's
+Mul of two computed tensors is :class:`~.product.Product`. All of the others are ``factor * x + offset`` with constants a channel, and go into the producer's
 requantiser. A quotient is an exact rational number. BatchNormalization's ``scale / sqrt(variance +
 epsilon)``, which need not be rational, is rounded to a double once; its offset follows from that
 factor exactly.
@@ -20,6 +20,7 @@ import onnx
 from ...hw.numeric import Function
 from ._model import one_node, weights
 from .base import Case, ImportContext, Imported, Op, Unsupported, along_channels, one, one_axis
+from .product import Product
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Scale(Op):
             if 0 in values:
                 raise Unsupported("expected divisors other than zero, found zero")
             return one(cls(tuple(1 / v for v in values), zeros, constant.shape), [other])
+        if node.op_type == "Mul":
+            return Product.of(context, node)
         raise Unsupported("expected a constant operand, found two computed ones")
 
     @property

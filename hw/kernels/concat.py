@@ -73,12 +73,12 @@ class ConcatKernel(Kernel):
         return ((joined.reshape(len(joined), -1, self.channels),),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """A Concat of turns."""
+        """A Concat of turns, in double: what carries a stream depends on its type."""
         parts = [
-            writer.reshape(x, [self.turns, block])
+            writer.reshape(writer.cast(x, np.float64), [self.turns, block])
             for x, block in zip(streams, self.blocks, strict=True)
         ]
-        joined = writer.cast(writer.op("Concat", *parts, axis=1), np.float64)
+        joined = writer.op("Concat", *parts, axis=1)
         return ((writer.reshape(joined, [-1, self.channels]),),)
 
     @property

@@ -348,11 +348,53 @@ def _dequantize(attributes: Attributes, inputs: Inputs) -> Exact:
     return Exact(x.ints - zero, x.unit) * scale
 
 
+def _concat(attributes: Attributes, inputs: Inputs) -> Exact:
+    parts = [x for x in inputs if x is not None]
+    unit = parts[0].unit
+    for part in parts:
+        unit = common(unit, part.unit)
+    return Exact(np.concatenate([p.at(unit) for p in parts], attributes["axis"]), unit)
+
+
+def _split(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Parts that the declared outputs cut out, see :func:`evaluate`."""
+    assert inputs[0] is not None
+    return inputs[0].change(lambda a: np.moveaxis(a, attributes.get("axis", 0), 0))
+
+
+def _slice(attributes: Attributes, inputs: Inputs) -> Exact:
+    x = inputs[0]
+    assert x is not None
+    bounds = [[int(v) for v in i.ints] for i in inputs[1:] if i is not None]
+    bounds = bounds or [attributes["starts"], attributes["ends"], attributes["axes"]]
+    steps = bounds[3] if len(bounds) > 3 else [1] * len(bounds[0])
+    at = [slice(None)] * x.ints.ndim
+    for start, end, axis, step in zip(*bounds[:3], steps, strict=True):
+        at[axis] = slice(start, end, step)
+    return x.change(lambda a: a[tuple(at)])
+
+
+def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Nearest, where the factors are whole or one over a whole number."""
+    del attributes
+    x, scales = inputs[0], inputs[-1]
+    assert x is not None and scales is not None
+    ints = x.ints
+    for axis, k in enumerate(scales.ints.ravel()):
+        factor = int(k) * scales.unit
+        if factor >= 1:
+            ints = ints.repeat(int(factor), axis)
+        else:
+            ints = ints.take(range(0, ints.shape[axis], int(1 / factor)), axis)
+    return Exact(ints, x.unit)
+
+
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
     "Clip": _clip,
+    "Concat": _concat,
     "Conv": _conv,
     "DequantizeLinear": _dequantize,
     "Div": _div,
@@ -369,10 +411,14 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "ReduceMean": _reduce_mean,
     "Relu": _relu,
     "Reshape": _reshaped,
+    "Resize": _resize,
+    "Slice": _slice,
+    "Split": _split,
     "Squeeze": _reshaped,
     "Sub": _sub,
     "Transpose": _transpose,
     "Unsqueeze": _reshaped,
+    "Upsample": _resize,
 }
 
 
@@ -426,6 +472,14 @@ def evaluate(
         if _RULES[node.op_type] is _reshaped:
             shape = [d or 1 for d in shapes[node.output[0]]]
             result = result.change(lambda a, shape=shape: a.reshape(shape))  # type: ignore[misc]
+        if node.op_type == "Split":
+            axis, begin = attributes.get("axis", 0), 0
+            for name in node.output:
+                end = begin + shapes[name][axis]
+                part = result.ints[begin:end]
+                values[name] = Exact(np.moveaxis(part, 0, axis), result.unit)
+                begin = end
+            continue
         values[node.output[0]] = result
     return values
 

@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Concat (ONNX operator versions 4 to 13) of computed tensors, along any axis.
+
+Tensors with scales of their own meet on the output's grid in one rounding: each index along the
+axis has a finisher of its own, so the streams have that axis innermost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.concat import ConcatKernel
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
+from ._model import one_node
+from ._moving import axis_order, value_of
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .reshape import Reshape
+
+
+@dataclass(frozen=True)
+class Concat(Op):
+    """``count`` tensors, one after another along ``axis``."""
+
+    axis: int
+    count: int
+
+    onnx_types = ("Concat",)
+
+    @property
+    def arity(self) -> int:  # type: ignore[override]
+        """Any number of streams."""
+        return self.count
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """All operands are computed."""
+        for name in node.input:
+            if context.const(name) is not None:
+                raise Unsupported(f"expected computed operands, found a constant, {name!r}")
+        if len(node.input) == 1:
+            return one(Reshape(True), [node.input[0]])
+        rank = len(context.shape(node.output[0]))
+        axis = int(context.attributes(node).get("axis", 1)) % rank
+        return one(cls(axis, len(node.input)), list(node.input))
+
+    @property
+    def is_core(self) -> bool:
+        """Streams meet in hardware of their own."""
+        return True
+
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
+        """Any order, if all have it."""
+        del shapes, index
+        return None
+
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """The first one's order; with the axis innermost if their grids differ."""
+        perm = axis_order(inputs[0]).perm
+        if len({x.qtype for x in inputs}) > 1:
+            perm = (*(axis for axis in perm if axis != self.axis), self.axis)
+        return [Layout(x.shape, perm) for x in inputs]
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """See the module's docstring."""
+        (output,) = outputs
+        perm = inputs[0].layout.perm
+        place = perm.index(self.axis)
+        inner = math.prod(output.shape[axis] for axis in perm[place + 1 :])
+        functions = [value_of(x.qtype) for x in inputs for _ in range(x.shape[self.axis])]
+        channel_axis = self.axis
+        if len(set(functions)) == 1:
+            channel_axis = perm[-1]
+            functions = functions[:1] * output.shape[channel_axis]
+        kernel = ConcatKernel(
+            tuple(x.qtype.integers for x in inputs),
+            tuple(x.shape[self.axis] * inner for x in inputs),
+            math.prod(output.shape[axis] for axis in perm[:place]),
+            len(functions),
+        )
+        meaning = Meaning(functions, channel_axis, Layout(output.shape, perm))
+        return single(kernel, meaning, len(inputs))
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Channels of images, rows of images, and vectors."""
+        shapes = [(1, 4, 3, 5), (1, 2, 3, 5), (1, 6, 3, 5)]
+        yield Case("concat_channels", one_node("Concat", shapes, (1, 12, 3, 5), axis=1))
+        shapes = [(1, 4, 3, 5), (1, 4, 2, 5)]
+        yield Case("concat_rows", one_node("Concat", shapes, (1, 4, 5, 5), axis=2))
+        yield Case("concat_vectors", one_node("Concat", [(1, 4), (1, 3)], (1, 7), axis=-1))

@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Resize and Upsample, nearest, by integer factors (ONNX operator versions 7 to 19).
+
+An axis becomes a whole number of times as long, each element coming that often; or it keeps every
+so manieth element. Which element is nearest is decided in rational arithmetic; modes under which it
+is not one of those are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+
+import numpy as np
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ..ir.lowered import Call, OutputSpec, single
+from ..ir.quant import QTensor
+from ._model import one_node
+from ._moving import Turn, axis_order, moved, reading
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .reshape import Reshape
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Elements of an axis: ``count`` of them from ``start`` on in steps, each ``repeat`` times."""
+
+    start: int
+    step: int
+    count: int
+    repeat: int
+
+
+@dataclass(frozen=True)
+class Resize(Op):
+    """A walk for each axis."""
+
+    walks: tuple[Walk, ...]
+
+    onnx_types = ("Resize", "Upsample")
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """Scales or sizes are constants."""
+        attributes = context.attributes(node)
+        mode = attributes.get("mode", "nearest")
+        if mode != "nearest":
+            raise Unsupported(f"expected the mode nearest, found {mode}")
+        before, after = context.shape(node.input[0]), context.shape(node.output[0])
+        scales = _scales(context, node, before, after)
+        first = node.op_type == "Upsample" or context.opset < 11
+        coordinates = "asymmetric"
+        rounding = "floor"
+        if not first:
+            coordinates = attributes.get("coordinate_transformation_mode", "half_pixel")
+            rounding = attributes.get("nearest_mode", "round_prefer_floor")
+        walks = tuple(
+            _walk(axis, n, m, scale, coordinates, rounding)
+            for axis, (n, m, scale) in enumerate(zip(before, after, scales, strict=True))
+        )
+        if before == after:
+            return one(Reshape(True), [node.input[0]])
+        return one(cls(walks), [node.input[0]])
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    @property
+    def keeps_grid(self) -> bool:
+        """Elements only move."""
+        return True
+
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """Any order of the axes."""
+        return [axis_order(x) for x in inputs]
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """A buffer that is read by the walks of its axes."""
+        (x,), (output,) = inputs, outputs
+        turns = [
+            turn
+            for axis in x.layout.perm
+            for walk in [self.walks[axis]]
+            for turn in (Turn(walk.count, axis, walk.step), Turn(walk.repeat, None))
+        ]
+        starts = {axis: walk.start for axis, walk in enumerate(self.walks) if walk.start}
+        layout = Layout(output.shape, x.layout.perm)
+        return single(reading(x, turns, starts), moved(x.qtype, layout))
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Twice as large, as torch and as TensorFlow say it; other factors; every other pixel."""
+        shape = (1, 4, 3, 5)
+
+        def scales(*values: float) -> dict[int, np.ndarray]:  # type: ignore[type-arg]
+            return {1: np.zeros(0, np.float32), 2: np.array(values, np.float32)}
+
+        yield Case(
+            "resize_twice",
+            one_node(
+                "Resize",
+                [shape],
+                (1, 4, 6, 10),
+                scales(1, 1, 2, 2),
+                coordinate_transformation_mode="asymmetric",
+                nearest_mode="floor",
+            ),
+        )
+        yield Case(
+            "resize_half_pixel", one_node("Resize", [shape], (1, 4, 9, 5), scales(1, 1, 3, 1))
+        )
+        yield Case(
+            "resize_smaller",
+            one_node(
+                "Resize",
+                [(1, 2, 4, 6)],
+                (1, 2, 2, 3),
+                scales(1, 1, 0.5, 0.5),
+                coordinate_transformation_mode="asymmetric",
+                nearest_mode="floor",
+            ),
+        )
+        factors = np.array([1, 1, 2, 3], np.float32)
+        yield Case("upsample", one_node("Upsample", [shape], (1, 4, 6, 15), {1: factors}, opset=9))
+
+
+def _scales(
+    context: ImportContext, node: onnx.NodeProto, before: Sequence[int], after: Sequence[int]
+) -> list[Fraction]:
+    """The factor of each axis: what the model says, or (sizes) what the shapes say."""
+    attributes = context.attributes(node)
+    if attributes.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Unsupported("expected the policy stretch, found another")
+    shapes = [Fraction(m, n) for n, m in zip(before, after, strict=True)]
+    given = attributes.get("scales")
+    position = 1 if node.op_type == "Upsample" or context.opset < 11 else 2
+    names = list(node.input[position:])
+    for name in names:
+        if name and context.const(name) is None:
+            raise Unsupported(f"expected a constant {name!r}, found a computed one")
+    if names and names[0]:
+        constant = context.const(names[0])
+        assert constant is not None
+        given = [float(v) for v in constant.values.ravel()]
+    if not given:
+        return shapes
+    axes = attributes.get("axes") or range(len(before))
+    found = [Fraction(1)] * len(before)
+    for axis, scale in zip(axes, given, strict=True):
+        found[axis] = Fraction(float(scale))
+    return found
+
+
+def _walk(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding: str) -> Walk:
+    """The elements of an axis of ``n`` that ``m`` elements are nearest to."""
+    if coordinates not in _COORDINATES or rounding not in _ROUNDING:
+        raise Unsupported(
+            f"expected coordinates that midwire knows, found {coordinates}, {rounding}"
+        )
+    taken = [
+        min(max(_ROUNDING[rounding](_COORDINATES[coordinates](Fraction(k), scale)), 0), n - 1)
+        for k in range(m)
+    ]
+    walks = [Walk(0, 1, n, m // n)] if m % n == 0 else []
+    if m > 1 and taken[1] > taken[0]:
+        walks.append(Walk(taken[0], taken[1] - taken[0], m, 1))
+    if m == 1:
+        walks.append(Walk(taken[0], 1, 1, 1))
+    for walk in walks:
+        every = [walk.start + k * walk.step for k in range(walk.count) for _ in range(walk.repeat)]
+        if every == taken:
+            return walk
+    raise Unsupported(
+        f"expected each element of axis {axis} a whole number of times, or every so manieth, "
+        f"found the elements {taken[:8]} of {n} ({coordinates}, {rounding}, factor {float(scale)})"
+    )
+
+
+_COORDINATES = {
+    "asymmetric": lambda k, scale: k / scale,
+    "half_pixel": lambda k, scale: (k + Fraction(1, 2)) / scale - Fraction(1, 2),
+    "pytorch_half_pixel": lambda k, scale: (k + Fraction(1, 2)) / scale - Fraction(1, 2),
+    "tf_half_pixel_for_nn": lambda k, scale: (k + Fraction(1, 2)) / scale,
+}
+
+_ROUNDING = {
+    "floor": floor,
+    "ceil": ceil,
+    "round_prefer_floor": lambda x: ceil(x - Fraction(1, 2)),
+    "round_prefer_ceil": lambda x: floor(x + Fraction(1, 2)),
+}

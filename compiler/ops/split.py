@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Split (ONNX operator versions 2 to 18): parts of a tensor along any axis, on the same grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.split import SplitKernel
+from ..ir.lowered import Call, OutputSpec
+from ..ir.quant import QTensor
+from ._model import one_node
+from ._moving import axis_order, moved
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
+
+
+@dataclass(frozen=True)
+class Split(Op):
+    """Parts of these sizes along ``axis``; ``wanted`` says which of them are outputs."""
+
+    axis: int
+    sizes: tuple[int, ...]
+    wanted: tuple[bool, ...]
+
+    onnx_types = ("Split",)
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """The sizes are a constant, or what shape inference makes of their number."""
+        shape = context.shape(node.input[0])
+        attributes = context.attributes(node)
+        axis = int(attributes.get("axis", 0)) % len(shape)
+        sizes = attributes.get("split")
+        if len(node.input) > 1 and node.input[1]:
+            constant = context.const(node.input[1])
+            if constant is None:
+                raise Unsupported("expected constant sizes, found computed ones")
+            sizes = [int(v) for v in constant.values.ravel()]
+        if sizes is None:
+            count = len(node.output)
+            most = -(-shape[axis] // count)
+            sizes = [min(most, shape[axis] - k * most) for k in range(count)]
+        if len(sizes) != len(node.output) or sum(sizes) != shape[axis] or min(sizes) < 1:
+            raise Unsupported(
+                f"expected {len(node.output)} sizes of at least 1 whose sum is {shape[axis]}, "
+                f"found {list(sizes)}"
+            )
+        wanted = tuple(bool(name) for name in node.output)
+        outputs = [name for name in node.output if name]
+        return one(cls(axis, tuple(sizes), wanted), [node.input[0]], outputs)
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    @property
+    def keeps_grid(self) -> bool:
+        """Elements only move."""
+        return True
+
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """Any order of the axes."""
+        return [axis_order(x) for x in inputs]
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """One kernel with all outputs."""
+        (x,) = inputs
+        perm = x.layout.perm
+        place = perm.index(self.axis)
+        inner = math.prod(x.shape[axis] for axis in perm[place + 1 :])
+        numbers = np.cumsum(self.wanted) - 1
+        kernel = SplitKernel(
+            x.qtype.integers,
+            tuple(size * inner for size in self.sizes),
+            tuple(int(k) if wanted else -1 for k, wanted in zip(numbers, self.wanted, strict=True)),
+            math.prod(x.shape[axis] for axis in perm[:place]),
+            (1,) * len(outputs),
+        )
+        meanings = tuple(moved(x.qtype, Layout(output.shape, perm)) for output in outputs)
+        return (Call(kernel, (0,), meanings),)
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Channels of images, in equal and unequal parts."""
+        sizes = np.array([2, 1, 3], np.int64)
+        yield Case(
+            "split",
+            one_node(
+                "Split",
+                [(1, 6, 3, 4)],
+                (1, 2, 3, 4),
+                {1: sizes},
+                further=[(1, 1, 3, 4), (1, 3, 3, 4)],
+                axis=1,
+            ),
+        )
+        yield Case(
+            "split_rows",
+            one_node(
+                "Split", [(1, 4, 6, 2)], (1, 4, 3, 2), opset=11, further=[(1, 4, 3, 2)], axis=2
+            ),
+        )
