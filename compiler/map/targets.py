@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from ..errors import ModelError
 
-
 Shape = tuple[int, int]
 """Bits of a word, words."""
 
