@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from ...hw.kernels.adapt import StreamFifo
@@ -14,38 +15,77 @@ from .targets import Target
 
 @dataclass(frozen=True)
 class Price:
-    """Primitives of a target: LUTs, flip-flops, hard multipliers, block memories of 18 kbit."""
+    """Primitives of a target.
+
+    Attributes
+    ----------
+    lut, lutram : LUTs as logic, and as memory
+    ff, dsp, bram : flip-flops, hard multipliers, block memories of 18 kbit
+    scalar : one number to compare by, in LUTs: a primitive is worth as many LUTs as the target's
+        device has for each of it
+    """
 
     lut: int
+    lutram: int
     ff: int
     dsp: int
     bram: int
-
-    @property
-    def scalar(self) -> float:
-        """One number to compare by, in LUTs."""
-        return self.lut + 0.5 * self.ff + 60.0 * self.dsp + 150.0 * self.bram
+    scalar: float
 
 
 def price(cost: Cost, target: Target) -> Price:
-    """What a cost comes to on a target."""
-    wide, narrow = max(target.dsp_bits), min(target.dsp_bits)
-    block_width, block_depth = target.block_shape
-    lut, ff, dsp, bram = cost.adders, cost.registers, 0, 0
-    for a, b in cost.products:
-        dsp += -(-max(a, b) // wide) * -(-min(a, b) // narrow)
-    for width, depth in cost.memories:
-        # The words beyond the last full block are made of logic where they are few.
-        full, rest = divmod(depth, block_depth)
-        small = rest <= target.logic_depth
-        bram += -(-width // block_width) * (full if small else full + 1)
-        lut += -(-width * rest // 64) if small else 0
-    return Price(lut, ff, dsp, bram)
+    """What a cost comes to on a target, as its synthesiser maps it."""
+    lut, lutram, ff, dsp, bram = float(cost.adders), 0, cost.registers, 0, 0
+    for (a, b), count in Counter(cost.products).items():
+        if min(a, b) < target.dsp_least[0] or a + b < target.dsp_least[1]:
+            lut += count * a * b
+        else:
+            dsp += count * _tiles((a, b), target.dsp_bits)
+    for shape, count in Counter(cost.memories).items():
+        blocks, units = _blocks(shape, target), _units(shape, target)
+        if units <= blocks * target.block_units:
+            lutram += count * units * target.unit_luts
+        else:
+            bram += count * blocks
+    for (width, depth), count in Counter(cost.roms).items():
+        blocks = _blocks((width, depth), target)
+        if width * depth <= blocks * target.block_rom_bits:
+            lut += count * width * depth / target.rom_bits_per_lut
+            ff += count * width // 2  # the other half is constant, or moves into multipliers
+        else:
+            bram += count * blocks
+    rates = target.device
+    scalar = rates.lut * (
+        (lut + lutram) / rates.lut + ff / rates.ff + dsp / rates.dsp + bram / rates.bram
+    )
+    return Price(round(lut), lutram, ff, dsp, bram, scalar)
+
+
+def _tiles(factors: tuple[int, int], bits: tuple[int, int]) -> int:
+    """Hard multipliers of a product, its wider factor at their wider port."""
+    pairs = zip(sorted(factors), sorted(bits), strict=True)
+    (narrow, least), (wide, most) = pairs
+    return -(-narrow // least) * -(-wide // most)
+
+
+def _blocks(shape: tuple[int, int], target: Target) -> int:
+    """Block memories of a memory, in the shape of words of which it takes fewest."""
+    width, depth = shape
+    return min(-(-width // w) * -(-depth // d) for w, d in target.block_shapes)
+
+
+def _units(shape: tuple[int, int], target: Target) -> int:
+    """Units of distributed memory of a memory."""
+    width, depth = shape
+    return min(-(-width // w) * -(-depth // d) for w, d in target.unit_shapes)
 
 
 def estimate(flow: Dataflow, target: Target) -> dict[str, int]:
-    """``lut``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of a balanced dataflow, FIFOs included."""
+    """``lut``, ``lutram``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of a balanced dataflow, FIFOs
+    included.
+    """
     parts = [stage.built.cost for stage in flow.stages]
     parts += [StreamFifo(c.port, c.depth).cost for c in flow.channels if c.depth]
     prices = [price(cost, target) for cost in parts]
-    return {name: sum(getattr(p, name) for p in prices) for name in ("lut", "ff", "dsp", "bram")}
+    names = ("lut", "lutram", "ff", "dsp", "bram")
+    return {name: sum(getattr(p, name) for p in prices) for name in names}

@@ -10,6 +10,23 @@ from dataclasses import dataclass
 
 from ..errors import ModelError
 
+Shape = tuple[int, int]
+"""Bits of a word, words."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a typical part of a family has; ratios of it are rates of exchange.
+
+    ``bram`` counts blocks of 18 kbit.
+    """
+
+    name: str
+    lut: int
+    ff: int
+    dsp: int
+    bram: int
+
 
 @dataclass(frozen=True)
 class Target:
@@ -18,23 +35,61 @@ class Target:
     Attributes
     ----------
     clock_mhz : the clock at which rates are quoted; a goal, not a measured frequency
+    device : a typical part
     dsp_bits : width of both operands that one hard multiplier takes (wider products use more)
-    block_shape : widest word of an 18 kbit block memory, and how many of them it holds
-    logic_depth : memories of at most so many words are made of logic
+    dsp_least : narrowest operand, and fewest bits of both together, that go to a hard multiplier
+    block_shapes : shapes that an 18 kbit block memory can take
+    unit_shapes, unit_luts : shapes that the smallest distributed memory can take, and its LUTs
+    block_units : units that a synthesiser takes rather than one block
+    block_rom_bits : bits of fixed words that it puts into logic rather than into one block
+    rom_bits_per_lut : bits that one LUT of such logic stands for
     """
 
     name: str
     clock_mhz: float
+    device: Device
     dsp_bits: tuple[int, int]
-    block_shape: tuple[int, int]
-    logic_depth: int
+    dsp_least: tuple[int, int]
+    block_shapes: tuple[Shape, ...]
+    unit_shapes: tuple[Shape, ...]
+    unit_luts: int
+    block_units: int
+    block_rom_bits: int
+    rom_bits_per_lut: float
 
+
+_BLOCKS = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 
 TARGETS = {
     target.name: target
     for target in (
-        Target("xcup", 250.0, (27, 18), (36, 512), 128),
-        Target("ecp5", 100.0, (18, 18), (36, 512), 64),
+        # Costs in Yosys's descriptions: a block is 129, a unit 16, a bit of fixed words 1/64.
+        Target(
+            name="xcup",
+            clock_mhz=250.0,
+            device=Device("xcu50", lut=872_000, ff=1_743_000, dsp=5_952, bram=2_688),
+            dsp_bits=(27, 18),
+            dsp_least=(2, 9),
+            block_shapes=_BLOCKS,
+            unit_shapes=((14, 32), (7, 64)),
+            unit_luts=8,
+            block_units=8,
+            block_rom_bits=129 * 64,
+            rom_bits_per_lut=13.0,
+        ),
+        Target(
+            name="ecp5",
+            clock_mhz=100.0,
+            device=Device("LFE5U-85", lut=83_640, ff=83_640, dsp=156, bram=208),
+            dsp_bits=(18, 18),
+            dsp_least=(2, 9),
+            block_shapes=_BLOCKS,
+            unit_shapes=((4, 16),),
+            unit_luts=6,
+            block_units=32,
+            block_rom_bits=128 * 64,
+            rom_bits_per_lut=6.0,
+        ),
     )
 }
 

@@ -28,7 +28,7 @@ EASED_ABOVE = 8
 def price(cost: Cost) -> float:
     """What a finisher takes where no target is known, about in look-up tables of 6 inputs."""
     products = sum(a * b for a, b in cost.products)
-    memories = sum(width * -(-depth // 64) for width, depth in cost.memories)
+    memories = sum(width * -(-depth // 64) for width, depth in cost.memories + cost.roms)
     return products + memories + cost.adders + cost.registers / 2
 
 
@@ -200,7 +200,7 @@ class _Channels:
     def _table_price(self, bits: int) -> float:
         """What a table costs before its entries are known, at most."""
         tables = 1 if len(self.kinds) == 1 else len(self.rows)
-        return self.worth(Cost(memories=((self.out.bits, tables << bits),)))
+        return self.worth(Cost(roms=((self.out.bits, tables << bits),)))
 
     def _table(self, found: Sequence[Steps]) -> Table:
         """A table over the range of all channels; what a channel cannot reach is filled up."""

@@ -199,14 +199,24 @@ class MultiplyShiftUnit(FinisherUnit):
 
     @property
     def cost(self) -> Cost:
-        """A product a term and lane, an adder and two comparators a lane, the memory."""
+        """A product a term and lane, two comparators a lane, the memory.
+
+        The register of a product, and the addition, are inside of a hard multiplier.
+        """
         accs = [IntType.holding(*r).bits for r in self.ranges]
         factors = [f.type.bits for f in self.fields if f.name.startswith("multiplier")]
         products = tuple(zip(accs, factors, strict=True)) * self.lanes
         stored = [f.type.bits for f in self.fields if f.values is None]
-        memories = ((sum(stored) * self.lanes, self.folds),) if stored else ()
         total = IntType.holding(*self.sums).bits
-        return Cost(products, memories, self.lanes * (total + 3 * self.out.bits), 0)
+        held = total + self.out.bits
+        late = {"offset": 1, "lo": 2, "hi": 2}
+        held += sum(f.type.bits * late.get(f.name, 0) for f in self.fields if f.values is None)
+        return Cost(
+            products=products,
+            adders=self.lanes * 2 * self.out.bits,
+            registers=self.lanes * held,
+            roms=((sum(stored) * self.lanes, self.folds),) if stored else (),
+        )
 
     def component(self, file: str) -> Any:
         """See :class:`~midwire.hw.datapath.requantize.Requantize`."""

@@ -156,7 +156,7 @@ class TableUnit(FinisherUnit):
     @property
     def cost(self) -> Cost:
         """Memories only."""
-        return Cost(memories=((self.word.bits, self.depth * self.folds),) * self.lanes)
+        return Cost(roms=((self.word.bits, self.depth * self.folds),) * self.lanes)
 
     def files(self, file: str) -> tuple[str, ...]:
         """The image of each lane."""

@@ -279,15 +279,15 @@ class ThresholdsUnit(FinisherUnit):
         if self.parallel:
             stored = sum(f.type.bits for f in self.fields if f.values is None) * self.lanes
             return Cost(
-                memories=((stored, self.folds),) if stored else (),
                 adders=self.lanes * len(self.fields) * (bits + 1),
                 registers=self.lanes * len(self.fields),
+                roms=((stored, self.folds),) if stored else (),
             )
         memories = tuple((m.word.bits, m.size * m.folds) for m in self.memories)
         return Cost(
-            memories=memories * self.lanes,
             adders=self.lanes * self.levels * bits,
             registers=self.lanes * self.levels * (bits + self.levels // 2),
+            roms=memories * self.lanes,
         )
 
     def files(self, file: str, level: int) -> tuple[str, ...]:

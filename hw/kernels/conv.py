@@ -20,11 +20,11 @@ from ..formats.images import pack_image
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages, window_rows
-from ..timing.cost import Cost
+from ..timing.cost import Cost, counter_cost, outlet_cost
 from .adder_solver import digit_count
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .convolve import conv2d, exact_convolution
-from .folds import filled, lane_counts
+from .folds import filled, lane_counts, tree_cost, window_cost
 from .geometry import Geometry, pixels_of
 from .unrolled import UnrolledDense, unrolled
 
@@ -271,19 +271,26 @@ class FoldedConvolution(Implementation):
         """Multipliers, adder trees, accumulators, weights, line buffer, finisher, output FIFO."""
         product = self.x.bits + self.weight.bits
         acc = IntType.holding(*self.unit.ranges[0]).bits * self.pe
-        word = self.simd * self.x.bits
+        words = self.weight_lanes * self.weight.bits, self.steps * self.passes
+        cost = Cost(
+            products=((self.x.bits, self.weight.bits),) * self.weight_lanes,
+            adders=acc,
+            registers=words[0] + self.weight_lanes * product + acc,
+            roms=(words,),
+        )
+        tree = tree_cost(1 if self.depthwise else self.simd, product)
+        cost += Cost(adders=tree.adders * self.pe, registers=tree.registers * self.pe)
+        cost += counter_cost(words[1])
+        cost += window_cost(
+            self.geometry,
+            self.simd * self.x.bits,
+            folds=self.folds,
+            passes=self.passes,
+            steps=self.steps,
+            rows=self.memory_rows,
+        )
         return (
-            Cost(
-                products=((self.x.bits, self.weight.bits),) * self.weight_lanes,
-                memories=(
-                    (self.weight_lanes * self.weight.bits, self.steps * self.passes),
-                    (word, self.memory_rows * self.geometry.width * self.folds),
-                    (self.pe * self.unit.out.bits + 1, self.outlet_depth),
-                ),
-                adders=(self.weight_lanes - self.pe) * product + acc,
-                registers=2 * word + self.weight_lanes * (self.weight.bits + product) + acc,
-            )
-            + self.unit.cost
+            cost + self.unit.cost + outlet_cost(self.pe * self.unit.out.bits + 1, self.outlet_depth)
         )
 
     def weight_image(self, weight: IntArray) -> str:

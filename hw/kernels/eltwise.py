@@ -18,7 +18,7 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth
-from ..timing.cost import Cost
+from ..timing.cost import Cost, outlet_cost
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .folds import divisors, filled, lane_counts
 
@@ -146,8 +146,8 @@ class FoldedEltwise(Implementation):
     @property
     def cost(self) -> Cost:
         """The finisher and the output FIFO."""
-        outlet = (self.unit.lanes * self.unit.out.bits + 1, self.outlet_depth)
-        return Cost(memories=(outlet,)) + self.unit.cost
+        width = self.unit.lanes * self.unit.out.bits + 1
+        return self.unit.cost + outlet_cost(width, self.outlet_depth)
 
     def timing(
         self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]

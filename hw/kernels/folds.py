@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 from ..finish.base import Finisher
+from ..timing.components import TREE_LEVELS
+from ..timing.cost import Cost, counter_cost
+from .geometry import Geometry
 
 
 def lane_counts(channels: int) -> list[int]:
@@ -27,3 +30,40 @@ def filled(finisher: Finisher, lanes: int) -> Finisher:
     if beats * lanes == finisher.channels:
         return finisher
     return finisher.take([min(c, finisher.channels - 1) for c in range(beats * lanes)])
+
+
+def window_cost(
+    geometry: Geometry, width: int, *, folds: int, passes: int, steps: int, rows: int
+) -> Cost:
+    """A :class:`~midwire.hw.datapath.window.Window`: line buffer, counters, addresses.
+
+    Parameters
+    ----------
+    width : bits of a beat
+    folds : beats of a pixel
+    passes : of an output pixel
+    steps : of a pass
+    rows : of the image in memory
+    """
+    size = rows * geometry.width * folds
+    address = (size - 1).bit_length()
+    place = (geometry.height * geometry.width).bit_length()
+    counts = [*geometry.kernel, steps // geometry.taps, passes, folds]
+    cost = sum((counter_cost(count) for count in counts), Cost())
+    # Next pixel; what it needs, what may be overwritten, how far the writer is; three addresses.
+    cost += Cost(adders=4 * place + 6 * address, registers=4 * place + 3 * address + 12)
+    if geometry.padded:
+        cost += Cost(adders=4 * place, registers=2 * place + 1)
+    return cost + Cost(memories=((width, size),), registers=width)
+
+
+def tree_cost(terms: int, bits: int) -> Cost:
+    """A balanced sum of ``terms`` numbers of ``bits``, with a register after every few levels."""
+    adders = registers = level = 0
+    while terms > 1:
+        level, bits = level + 1, bits + 1
+        adders += terms // 2 * bits
+        terms = -(-terms // 2)
+        if level % TREE_LEVELS == 0 or terms == 1:
+            registers += terms * bits
+    return Cost(adders=adders, registers=registers)

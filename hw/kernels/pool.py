@@ -14,10 +14,10 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth, window_rows
-from ..timing.cost import Cost
+from ..timing.cost import Cost, outlet_cost
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .convolve import EXACT_FLOAT_BITS, exact_convolution
-from .folds import filled, lane_counts
+from .folds import filled, lane_counts, window_cost
 from .geometry import Geometry, padded_image, pixels_of, taps
 
 
@@ -206,13 +206,18 @@ class FoldedPooling(Implementation):
     @property
     def cost(self) -> Cost:
         """A line buffer, a comparator or adder a lane, the finisher, the output FIFO."""
-        width = self.lanes * self.x.bits
-        lines = (width, self.memory_rows * self.geometry.width * self.folds)
-        outlet = (self.lanes * self.unit.out.bits + 1, self.outlet_depth)
         acc = IntType.holding(*self.unit.ranges[0]).bits * self.lanes
-        return (
-            Cost(memories=(lines, outlet), adders=acc, registers=acc + 2 * width) + self.unit.cost
+        cost = Cost(adders=acc, registers=acc)
+        cost += window_cost(
+            self.geometry,
+            self.lanes * self.x.bits,
+            folds=self.folds,
+            passes=self.folds,
+            steps=self.geometry.taps,
+            rows=self.memory_rows,
         )
+        outlet = outlet_cost(self.lanes * self.unit.out.bits + 1, self.outlet_depth)
+        return cost + self.unit.cost + outlet
 
     def timing(
         self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]

@@ -14,15 +14,17 @@ class Cost:
     Attributes
     ----------
     products : widths of the operands (a, b) of every multiplier
-    memories : (width, depth) of every memory
+    memories : (width, depth) of every memory that is written
     adders : bits of all other adders, comparators and multiplexers
     registers : bits of registers outside of memories
+    roms : (width, depth) of every memory with fixed words
     """
 
     products: tuple[tuple[int, int], ...] = ()
     memories: tuple[tuple[int, int], ...] = ()
     adders: int = 0
     registers: int = 0
+    roms: tuple[tuple[int, int], ...] = ()
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -30,6 +32,7 @@ class Cost:
             self.memories + other.memories,
             self.adders + other.adders,
             self.registers + other.registers,
+            self.roms + other.roms,
         )
 
 
@@ -46,9 +49,11 @@ def select_bits(width: int, ways: int) -> int:
 
 
 def counter_cost(values: int) -> Cost:
-    """A counter of ``values`` values that wraps around: increment, comparison, register."""
+    """A counter of ``values`` values that wraps around: increment, register, and a comparison where
+    it does not wrap by itself.
+    """
     bits = (values - 1).bit_length()
-    return Cost(adders=2 * bits, registers=bits)
+    return Cost(adders=bits if values == 1 << bits else 2 * bits, registers=bits)
 
 
 def fifo_cost(width: int, depth: int) -> Cost:

@@ -178,8 +178,8 @@ def test_what_a_unit_says_of_itself() -> None:
         CASES[name][0].unit(2, [(-128, 127)], IntType(9, True))
         for name in ("table, 2", "tables, 2")
     )
-    assert shared.cost.memories == ((8, 256), (8, 256))
-    assert own.cost.memories == ((4, 512), (4, 512))
+    assert shared.cost.roms == ((8, 256), (8, 256))
+    assert own.cost.roms == ((4, 512), (4, 512))
 
 
 def test_messages() -> None:

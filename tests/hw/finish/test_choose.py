@@ -204,7 +204,7 @@ def test_which_finisher_does_not_matter(
     prices: list[Callable[[Cost], float]] = [
         price,
         lambda cost: len(cost.products),
-        lambda cost: len(cost.memories),
+        lambda cost: len(cost.roms),
         lambda cost: cost.adders,
     ]
     for worth in prices:
