@@ -14,7 +14,12 @@ from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Schedule
 
-INT8, INT16, UINT4, UINT8 = IntType(8, True), IntType(16, True), IntType(4, False), IntType(8, False)
+INT8, INT16, UINT4, UINT8 = (
+    IntType(8, True),
+    IntType(16, True),
+    IntType(4, False),
+    IntType(8, False),
+)
 
 
 @pytest.mark.parametrize("shared", [False, True])
