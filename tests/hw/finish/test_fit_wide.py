@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midwire.hw.finish.fit import RequantiseError, eased, fit_requantiser
 from midwire.hw.numeric import Affine, QType
-from midwire.hw.numeric.fit import RequantiseError, eased, fit_requantiser
 
 POWERS = st.integers(-20, 6).map(lambda e: Fraction(2) ** e)
 FACTORS = st.builds(lambda k, p: k * p, st.integers(-255, 255), POWERS)
