@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mul, Div and Sub with a constant, and BatchNormalization (ONNX operator versions 7 to 15).
 
-Mul of two computed tensors is :class:`~.product.Product`. All of the others are ``factor * x + offset`` with constants a channel, and go into the producer's
-requantiser. A quotient is an exact rational number. BatchNormalization's ``scale / sqrt(variance +
-epsilon)``, which need not be rational, is rounded to a double once; its offset follows from that
-factor exactly.
+Mul of two computed tensors is :class:`~.product.Product`. All of the others are ``factor * x +
+offset`` with constants a channel, and go into the producer's finisher. A quotient is an exact
+rational number. BatchNormalization's ``scale / sqrt(variance + epsilon)``, which need not be
+rational, is rounded to a double once; its offset follows from that factor exactly.
 """
 
 from __future__ import annotations

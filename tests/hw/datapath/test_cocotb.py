@@ -11,7 +11,7 @@ one checks the handshakes with cocotbext-axi, as a user's own bench would.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,26 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from amaranth.back import verilog
-from amaranth.hdl import Shape
 
 import midwire.hw
-from midwire.hw.datapath.conv import FoldedConv, FoldedDepthwise
-from midwire.hw.datapath.eltwise import EltwiseAdd, EltwiseScale
 from midwire.hw.datapath.lanes import Adapter, Narrow, Widen
-from midwire.hw.datapath.pool import FoldedPool
+from midwire.hw.datapath.ranges import shape_for
 from midwire.hw.datapath.stream import AxisTop, Fifo, Fork, beat
-from midwire.hw.kernels import integer as kernels
-from midwire.hw.kernels.integer import Geometry
-from midwire.hw.numeric import QType
+from midwire.hw.finish.base import Finisher
+from midwire.hw.finish.direct import Direct
+from midwire.hw.kernels.base import Kernel
+from midwire.hw.kernels.conv import ConvKernel
+from midwire.hw.kernels.eltwise import EltwiseKernel
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.pool import PoolKernel
+from midwire.hw.numeric import IntType, QType
 from midwire.sim.runner import run_bench
 
 Tensor = npt.NDArray[np.int64]
 MakeRequantiser = Callable[..., Any]
 
 ROM = Path(midwire.hw.__file__).parent / "verilog" / "mw_rom.v"
-I8, U8, I4 = Shape(8, True), Shape(8, False), Shape(4, True)
+I8, U8, I4 = IntType(8, True), IntType(8, False), IntType(4, True)
 SEED = 42
 
 
@@ -47,107 +49,113 @@ class Dut:
     """
 
     component: Any
-    inputs: Sequence[tuple[str, Shape, Tensor]]
-    outputs: Sequence[tuple[str, Shape, Tensor]]
+    inputs: Sequence[tuple[str, IntType, Tensor]]
+    outputs: Sequence[tuple[str, IntType, Tensor]]
     files: Mapping[str, str]
 
 
-def _random(shape: Shape, *size: int) -> Tensor:
-    low = -(1 << (shape.width - 1)) if shape.signed else 0
-    return np.random.default_rng(SEED).integers(low, low + (1 << shape.width), size)
+MakeDut = Callable[[MakeRequantiser, Callable[..., Any]], Dut]
 
 
-def _mover(component: Any, outputs: Sequence[str] = ("o",), shape: Shape = I8) -> Dut:
+def _random(kind: IntType, *size: int) -> Tensor:
+    return np.random.default_rng(SEED).integers(kind.lo, kind.hi + 1, size)
+
+
+def _mover(component: Any, outputs: Sequence[str] = ("o",), kind: IntType = I8) -> Dut:
     """A component that only moves a stream of 3 tensors of 24 elements."""
-    x = _random(shape, 3, 24)
-    return Dut(component, [("i", shape, x)], [(name, shape, x) for name in outputs], {})
+    x = _random(kind, 3, 24)
+    return Dut(component, [("i", kind, x)], [(name, kind, x) for name in outputs], {})
 
 
-def _conv(make: MakeRequantiser) -> Dut:
+def _built(
+    kernel: Kernel,
+    finisher: Finisher,
+    out: IntType,
+    choose: Callable[..., Any],
+    pe: int,
+    simd: int,
+    *xs: Tensor,
+) -> Dut:
+    """A kernel's implementation; beats of inputs are full."""
+    built = choose(kernel, [finisher], [out], pe, simd)
+    (terms,) = kernel.run(*(x.reshape(len(x), -1) for x in xs))
+    return Dut(
+        built.component("dut"),
+        [
+            (name, port.type, x)
+            for name, port, x in zip(built.input_names, built.inputs, xs, strict=True)
+        ],
+        [("o", out, finisher.apply(*terms))],
+        kernel.images(built, [finisher], "dut"),
+    )
+
+
+def _conv(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     rng = np.random.default_rng(SEED)
     geometry = Geometry(5, 4, (3, 3), (2, 1), pads=(0, 1, 1, 1))
     requantiser = make(rng, 6, [(-40000, 40000)], (8, True))
     weights = rng.integers(-8, 8, (6, 3, 3, 4))
-    dut = FoldedConv(
-        "conv",
-        geometry,
-        channels_in=4,
-        channels_out=6,
-        pe=3,
-        simd=2,
-        x=I8,
-        weight=I4,
-        out=I8,
-        accumulator=(-40000, 40000),
-        requantiser=requantiser,
-        pad_value=5,
-    )
-    x = _random(I8, 3, 5, 4, 4)
-    return Dut(dut, [("i", I8, x)], [("o", I8, dut.reference(x, weights))], dut.files(weights))
+    kernel = ConvKernel(geometry, 4, I8, weights, False, 5)
+    return _built(kernel, requantiser, I8, choose, 3, 2, _random(I8, 3, 5, 4, 4))
 
 
-def _depthwise(make: MakeRequantiser) -> Dut:
+def _padded_conv(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
+    """Pixels of 5 channels, 3 at a time: in the last lane of every other beat is noise (S1)."""
+    rng = np.random.default_rng(SEED)
+    requantiser = make(rng, 4, [(-20000, 20000)], (8, True))
+    kernel = ConvKernel(Geometry(3, 4, (2, 2)), 5, I8, rng.integers(-8, 8, (4, 2, 2, 5)), False, 0)
+    x = _random(I8, 3, 3, 4, 6)
+    dut = _built(kernel, requantiser, I8, choose, 2, 3, x[..., :5])
+    return replace(dut, inputs=[("i", I8, x)])
+
+
+def _depthwise(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     rng = np.random.default_rng(SEED)
     requantiser = make(rng, 4, [(-20000, 20000)], (8, False))
     weights = rng.integers(-8, 8, (4, 3, 3, 1))
-    dut = FoldedDepthwise(
-        "depthwise",
-        Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)),
-        channels=4,
-        lanes=2,
-        x=U8,
-        weight=I4,
-        out=U8,
-        accumulator=(-20000, 20000),
-        requantiser=requantiser,
-        pad_value=128,
-    )
-    x = _random(U8, 3, 4, 5, 4)
-    return Dut(dut, [("i", U8, x)], [("o", U8, dut.reference(x, weights))], dut.files(weights))
+    kernel = ConvKernel(Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)), 4, U8, weights, True, 128)
+    return _built(kernel, requantiser, U8, choose, 2, 2, _random(U8, 3, 4, 5, 4))
 
 
-def _max_pool(make: MakeRequantiser) -> Dut:
+def _max_pool(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     del make
     geometry = Geometry(5, 5, (3, 3), (2, 2), pads=(1, 1, 1, 1))
-    dut = FoldedPool("pool", geometry, "max", channels=4, lanes=2, x=I8, pad_value=-128)
-    x = _random(I8, 3, 5, 5, 4)
-    return Dut(dut, [("i", I8, x)], [("o", I8, dut.reference(x))], dut.files)
+    kernel = PoolKernel(geometry, 4, I8, "max", -128)
+    return _built(kernel, Direct(4, -128, 127), I8, choose, 2, 2, _random(I8, 3, 5, 5, 4))
 
 
-def _mean_pool(make: MakeRequantiser) -> Dut:
+def _mean_pool(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     requantiser = make(np.random.default_rng(SEED), 4, [(-128 * 12, 127 * 12)], (8, True))
-    geometry = Geometry(3, 4, (3, 4))
-    dut = FoldedPool(
-        "pool", geometry, "sum", channels=4, lanes=1, x=I8, requantiser=requantiser, out=I8
-    )
-    x = _random(I8, 4, 3, 4, 4)
-    return Dut(dut, [("i", I8, x)], [("o", I8, dut.reference(x))], dut.files)
+    kernel = PoolKernel(Geometry(3, 4, (3, 4)), 4, I8, "sum", 0)
+    return _built(kernel, requantiser, I8, choose, 1, 1, _random(I8, 4, 3, 4, 4))
 
 
-def _add(make: MakeRequantiser) -> Dut:
+def _add(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     requantiser = make(np.random.default_rng(SEED), 4, [(-128, 127), (0, 255)], (8, True))
-    dut = EltwiseAdd("add", lanes=2, a=I8, b=U8, out=I8, requantiser=requantiser)
+    kernel = EltwiseKernel((I8, U8), 3 * 2 * 4, 4, 4)
     a, b = _random(I8, 3, 3, 2, 4), _random(U8, 3, 3, 2, 4)
-    wanted = dut.reference(a, b)
-    return Dut(dut, [("a", I8, a), ("b", U8, b)], [("o", I8, wanted)], dut.files)
+    return _built(kernel, requantiser, I8, choose, 2, 2, a, b)
 
 
-def _scale(make: MakeRequantiser) -> Dut:
+def _scale(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     requantiser = make(np.random.default_rng(SEED), 6, [(-128, 127)], (4, True))
-    dut = EltwiseScale("scale", lanes=3, x=I8, out=I4, requantiser=requantiser)
-    x = _random(I8, 3, 2, 2, 6)
-    wanted = kernels.requantise(requantiser, x)
-    return Dut(dut, [("i", I8, x)], [("o", I4, wanted)], dut.files)
+    kernel = EltwiseKernel((I8,), 2 * 2 * 6, 6, 6)
+    return _built(kernel, requantiser, I4, choose, 3, 3, _random(I8, 3, 2, 2, 6))
 
 
-DUTS: dict[str, Callable[[MakeRequantiser], Dut]] = {
-    "fifo": lambda make: _mover(Fifo(beat(I8, 2), 3)),
-    "deep_fifo": lambda make: _mover(Fifo(beat(I8, 2), 40)),
-    "fork": lambda make: _mover(Fork(beat(I4, 3), 2), ("o.0", "o.1"), I4),
-    "widen": lambda make: _mover(Widen(I8, 2, 3)),
-    "narrow": lambda make: _mover(Narrow(I8, 2, 4)),
-    "adapter": lambda make: _mover(Adapter(U8, 4, 6), shape=U8),
+def _moving(component: Callable[[], Any], *options: Any) -> MakeDut:
+    return lambda make, choose: _mover(component(), *options)
+
+
+DUTS: dict[str, MakeDut] = {
+    "fifo": _moving(lambda: Fifo(beat(shape_for(I8), 2), 3)),
+    "deep_fifo": _moving(lambda: Fifo(beat(shape_for(I8), 2), 40)),
+    "fork": _moving(lambda: Fork(beat(shape_for(I4), 3), 2), ("o.0", "o.1"), I4),
+    "widen": _moving(lambda: Widen(shape_for(I8), 2, 3)),
+    "narrow": _moving(lambda: Narrow(shape_for(I8), 2, 4)),
+    "adapter": _moving(lambda: Adapter(shape_for(U8), 4, 6), ("o",), U8),
     "conv": _conv,
+    "padded_conv": _padded_conv,
     "depthwise": _depthwise,
     "max_pool": _max_pool,
     "mean_pool": _mean_pool,
@@ -156,14 +164,16 @@ DUTS: dict[str, Callable[[MakeRequantiser], Dut]] = {
 }
 
 
-def _bytes(shape: Shape, tensor: Tensor) -> npt.NDArray[np.uint8]:
-    kind = QType(shape.width, shape.signed, 1.0).wire_dtype
-    return np.ascontiguousarray(tensor.astype(kind)).view(np.uint8).reshape(len(tensor), -1)
+def _bytes(kind: IntType, tensor: Tensor) -> npt.NDArray[np.uint8]:
+    wire = QType(kind.bits, kind.signed, 1.0).wire_dtype
+    return np.ascontiguousarray(tensor.astype(wire)).view(np.uint8).reshape(len(tensor), -1)
 
 
 @pytest.mark.parametrize("name", DUTS)
-def test_component_under_crossed_pauses(name: str, tmp_path: Path, requantiser: Any) -> None:
-    dut = DUTS[name](requantiser)
+def test_component_under_crossed_pauses(
+    name: str, tmp_path: Path, requantiser: Any, built: Any
+) -> None:
+    dut = DUTS[name](requantiser, built)
     top = AxisTop(dut.component, [p[0] for p in dut.inputs], [p[0] for p in dut.outputs])
     (tmp_path / "dut.v").write_text(verilog.convert(top, name="dut", emit_src=False))
     for file, text in dut.files.items():
@@ -171,8 +181,8 @@ def test_component_under_crossed_pauses(name: str, tmp_path: Path, requantiser: 
     run_bench(
         [tmp_path / "dut.v", ROM],
         "dut",
-        [_bytes(shape, x) for _, shape, x in dut.inputs],
-        [_bytes(shape, x) for _, shape, x in dut.outputs],
+        [_bytes(kind, x) for _, kind, x in dut.inputs],
+        [_bytes(kind, x) for _, kind, x in dut.outputs],
         images_dir=tmp_path,
         seed=SEED,
     )

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Shape
 
-from midwire.hw.datapath.conv import FoldedConv, FoldedDepthwise
-from midwire.hw.kernels.integer import Geometry
-from midwire.hw.timing.components import Schedule
+from midwire.hw.kernels.conv import ConvKernel
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.numeric import IntType
 
 
 @dataclass(frozen=True)
@@ -90,64 +89,75 @@ DEPTHWISE = [
 ]
 
 
-def ends(bits: int, signed: bool) -> tuple[int, int]:
-    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+# The last beat of every pixel is not full, on one side or on both.
+PADDED = [
+    Case("gemm", Geometry(1, 1), (7, 5), (3, 4)),
+    Case("gemm_three_beats", Geometry(1, 1), (5, 7), (3, 2), shared=True),
+    Case("same", Geometry(4, 3, (3, 3), pads=(1, 1, 1, 1)), (3, 4), (2, 2), zero=-7),
+    Case("s2", Geometry(5, 5, (2, 2), (2, 2)), (2, 5), (2, 2), (4, False), 4, (8, False)),
+    Case("pointwise", Geometry(3, 4), (3, 3), (2, 2), (8, False), zero=200),
+]
+
+PADDED_DEPTHWISE = [
+    Case("same", Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)), (5, 5), (3, 3), zero=-9),
+    Case("s2", Geometry(5, 4, (2, 2), (2, 2)), (3, 3), (2, 2), (8, False), zero=200, shared=True),
+]
 
 
-def run(case: Case, depthwise: bool, bench: Any, check: Any, requantiser: Any) -> None:
+def run(case: Case, depthwise: bool, built: Any, exercise: Any, requantiser: Any) -> Any:
+    """The implementation, after RTL, kernel and cycle model agreed."""
     rng = np.random.default_rng(1)
     channels_in, channels_out = case.channels
-    low, high = ends(*case.x)
-    w_low, w_high = ends(case.weight, True)
+    x, out = IntType(*case.x), IntType(*case.out)
+    weight = IntType(case.weight, True)
     shape = (channels_out, *case.geometry.kernel, 1 if depthwise else channels_in)
-    weights = rng.integers(w_low, w_high + 1, shape)
+    weights = rng.integers(weight.lo, weight.hi + 1, shape)
+    kernel = ConvKernel(case.geometry, channels_in, x, weights, depthwise, case.zero)
     flat = weights.reshape(channels_out, -1)
     accumulator = (
-        int(np.minimum(flat * low, flat * high).sum(axis=1).min()),
-        int(np.maximum(flat * low, flat * high).sum(axis=1).max()),
+        int(np.minimum(flat * x.lo, flat * x.hi).sum(axis=1).min()),
+        int(np.maximum(flat * x.lo, flat * x.hi).sum(axis=1).max()),
     )
-    common: dict[str, Any] = {
-        "x": Shape(*case.x),
-        "weight": Shape(case.weight, True),
-        "out": Shape(*case.out),
-        "accumulator": accumulator,
-        "requantiser": requantiser(rng, channels_out, [accumulator], case.out, shared=case.shared),
-        "pad_value": case.zero,
-        **dict(case.options),
-    }
-    dut: Any
-    if depthwise:
-        dut = FoldedDepthwise(
-            "dw", case.geometry, channels=channels_in, lanes=case.folding[0], **common
-        )
-    else:
-        dut = FoldedConv(
-            "conv",
-            case.geometry,
-            channels_in=channels_in,
-            channels_out=channels_out,
-            pe=case.folding[0],
-            simd=case.folding[1],
-            **common,
-        )
-    x = rng.integers(low, high + 1, (5, case.geometry.height, case.geometry.width, channels_in))
-    wanted = dut.reference(x, weights)
+    finisher = requantiser(rng, channels_out, [accumulator], case.out, shared=case.shared)
+    options = dict(case.options)
+    implementation = built(kernel, [finisher], [out], *case.folding, **options)
+    assert implementation.unit.ranges == (accumulator,)
+    images = rng.integers(
+        x.lo, x.hi + 1, (5, case.geometry.height, case.geometry.width, channels_in)
+    )
+    wanted = finisher.apply(*kernel.run(images)[0])
     assert len(np.unique(wanted)) > 3
-
-    schedule = Schedule()
-    source = schedule.source("in", x[0].size // case.folding[1])
-    target = schedule.edge("out", wanted[0].size // case.folding[0])
-    dut.timing(schedule, source, target)
-    schedule.sink(target)
-    predicted = schedule.run(len(x))
-    check(bench(dut, files=dut.files(weights)), [x], [wanted], predicted)
+    exercise(kernel, implementation, [finisher], [images], at_rate=not options)
+    return implementation
 
 
 @pytest.mark.parametrize("case", DENSE, ids=lambda case: case.name)
-def test_conv(case: Case, bench: Any, check: Any, requantiser: Any) -> None:
-    run(case, False, bench, check, requantiser)
+def test_conv(case: Case, built: Any, exercise: Any, requantiser: Any) -> None:
+    run(case, False, built, exercise, requantiser)
 
 
 @pytest.mark.parametrize("case", DEPTHWISE, ids=lambda case: case.name)
-def test_depthwise(case: Case, bench: Any, check: Any, requantiser: Any) -> None:
-    run(case, True, bench, check, requantiser)
+def test_depthwise(case: Case, built: Any, exercise: Any, requantiser: Any) -> None:
+    run(case, True, built, exercise, requantiser)
+
+
+@pytest.mark.parametrize("case", PADDED, ids=lambda case: case.name)
+def test_conv_of_lanes_that_do_not_divide(
+    case: Case, built: Any, exercise: Any, requantiser: Any
+) -> None:
+    """S1: what fills a beat up on its way in changes nothing."""
+    implementation = run(case, False, built, exercise, requantiser)
+    (i,), (o,) = implementation.inputs, implementation.outputs
+    assert i.padded or o.padded
+    assert (i.padded, o.padded) == (
+        case.channels[0] % case.folding[1] != 0,
+        case.channels[1] % case.folding[0] != 0,
+    )
+
+
+@pytest.mark.parametrize("case", PADDED_DEPTHWISE, ids=lambda case: case.name)
+def test_depthwise_of_lanes_that_do_not_divide(
+    case: Case, built: Any, exercise: Any, requantiser: Any
+) -> None:
+    implementation = run(case, True, built, exercise, requantiser)
+    assert implementation.inputs[0].padded and implementation.outputs[0].padded

@@ -8,65 +8,101 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Shape
 
-from midwire.hw.datapath.eltwise import EltwiseAdd, EltwiseScale
+from midwire.hw.finish.direct import Direct
+from midwire.hw.kernels.eltwise import EltwiseKernel
+from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Schedule
+
+INT8, INT16, UINT4, UINT8 = (
+    IntType(8, True),
+    IntType(16, True),
+    IntType(4, False),
+    IntType(8, False),
+)
 
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_add(lanes: int, shared: bool, bench: Any, check: Any, requantiser: Any) -> None:
+def test_add(lanes: int, shared: bool, built: Any, exercise: Any, requantiser: Any) -> None:
     rng = np.random.default_rng(3)
-    parameters = requantiser(rng, 4, [(-128, 127), (0, 15)], (8, True), shared=shared)
-    dut = EltwiseAdd(
-        "add",
-        lanes=lanes,
-        a=Shape(8, True),
-        b=Shape(4, False),
-        out=Shape(8, True),
-        requantiser=parameters,
-    )
-    assert bool(dut.files) is not shared
+    finisher = requantiser(rng, 4, [(-128, 127), (0, 15)], (8, True), shared=shared)
+    kernel = EltwiseKernel((INT8, UINT4), 3 * 2 * 4, 4, 4)
+    implementation = built(kernel, [finisher], [INT8], lanes)
+    assert implementation.input_names == ("i0", "i1")
+    assert bool(kernel.images(implementation, [finisher], "add")) is not shared
     a = rng.integers(-128, 128, (6, 3, 2, 4))
     b = rng.integers(0, 16, a.shape)
-    wanted = dut.reference(a, b)
+    wanted = finisher.apply(a, b)
     assert len(np.unique(wanted)) > 20
-    schedule = Schedule()
-    first, second = (schedule.source(name, a[0].size // lanes) for name in "ab")
-    target = schedule.edge("out", a[0].size // lanes)
-    dut.timing(schedule, first, second, target)
-    schedule.sink(target)
-    check(bench(dut, ["a", "b"], files=dut.files), [a, b], [wanted], schedule.run(len(a)))
+    exercise(kernel, implementation, [finisher], [a, b])
 
 
 @pytest.mark.parametrize("depth", [None, 1, 3])
-def test_scale(depth: int | None, bench: Any, check: Any, requantiser: Any) -> None:
+def test_scale(depth: int | None, built: Any, exercise: Any, requantiser: Any) -> None:
     rng = np.random.default_rng(4)
-    parameters = requantiser(rng, 6, [(-32768, 32767)], (4, False))
-    dut = EltwiseScale(
-        "scale",
-        lanes=3,
-        x=Shape(16, True),
-        out=Shape(4, False),
-        requantiser=parameters,
-        depth=depth,
-    )
+    finisher = requantiser(rng, 6, [(-32768, 32767)], (4, False))
+    kernel = EltwiseKernel((INT16,), 2 * 2 * 6, 6, 6)
+    implementation = built(kernel, [finisher], [UINT4], 3, depth=depth)
     x = rng.integers(-32768, 32768, (6, 2, 2, 6))
-    wanted = dut.reference(x)
-    schedule = Schedule()
-    source = schedule.source("in", x[0].size // 3)
-    target = schedule.edge("out", x[0].size // 3)
-    dut.timing(schedule, source, target)
-    schedule.sink(target)
-    check(bench(dut, files=dut.files), [x], [wanted], schedule.run(len(x)))
+    exercise(kernel, implementation, [finisher], [x], at_rate=depth is None)
 
 
-def test_full_throughput_with_the_default_depth(requantiser: Any) -> None:
-    parameters = requantiser(np.random.default_rng(5), 1, [(0, 255)], (8, False))
-    dut = EltwiseScale("s", lanes=1, x=Shape(8), out=Shape(8), requantiser=parameters)
+@pytest.mark.parametrize(("channels", "lanes"), [(5, 2), (5, 3), (7, 4)])
+def test_lanes_that_do_not_divide(
+    channels: int, lanes: int, built: Any, exercise: Any, requantiser: Any
+) -> None:
+    """S1: every channel keeps its own parameters, and noise in the filling changes nothing."""
+    rng = np.random.default_rng(6)
+    finisher = requantiser(rng, channels, [(-128, 127), (0, 255)], (8, True))
+    kernel = EltwiseKernel((INT8, UINT8), 4 * channels, channels, channels)
+    implementation = built(kernel, [finisher], [INT8], lanes)
+    assert all(port.padded for port in (*implementation.inputs, *implementation.outputs))
+    a, b = rng.integers(-128, 128, (6, 4, channels)), rng.integers(0, 256, (6, 4, channels))
+    exercise(kernel, implementation, [finisher], [a, b])
+
+
+def test_one_channel_for_all(built: Any, exercise: Any, requantiser: Any) -> None:
+    """Elements that are alike: one parameter for all lanes, which divide the axis."""
+    rng = np.random.default_rng(7)
+    finisher = requantiser(rng, 1, [(-128, 127)], (4, False))
+    kernel = EltwiseKernel((INT8,), 18, 6, 6).uniform()
+    assert [each.parallelism for each in kernel.implementations([finisher], [UINT4])] == [
+        (n, n) for n in (1, 2, 3, 6)
+    ]
+    implementation = built(kernel, [finisher], [UINT4], 3)
+    assert kernel.images(implementation, [finisher], "dut") == {}
+    exercise(kernel, implementation, [finisher], [rng.integers(-128, 128, (6, 18))])
+
+
+def test_a_stream_as_it_is(built: Any, exercise: Any) -> None:
+    """F4: no finisher, no latency but that of the FIFO behind it."""
+    kernel = EltwiseKernel((UINT4,), 12, 4, 1)
+    direct = Direct(1, 0, 15)
+    implementation = built(kernel, [direct], [INT8], 2)
+    assert implementation.latency == 1
+    x = np.random.default_rng(8).integers(0, 16, (6, 12))
+    exercise(kernel, implementation, [direct], [x])
+
+
+def test_full_throughput_with_the_default_depth(built: Any, requantiser: Any) -> None:
+    finisher = requantiser(np.random.default_rng(5), 1, [(0, 255)], (8, False))
+    kernel = EltwiseKernel((UINT8,), 100, 1, 1)
+    implementation = built(kernel, [finisher], [UINT8], 1)
     schedule = Schedule()
     source, target = schedule.source("in", 100), schedule.edge("out", 100)
-    dut.timing(schedule, source, target)
+    implementation.timing(schedule, "s", [source], [target])
     schedule.sink(target)
-    assert schedule.run().cycles_per_inference == 100
+    assert schedule.run().cycles_per_inference == implementation.cycles == 100
+
+
+def test_messages() -> None:
+    for channels, elements in ((3, 24), (4, 26)):
+        with pytest.raises(
+            ValueError,
+            match=(
+                "^channels must be 1 or the depth 4, which divides the elements; found "
+                f"{channels} channels and {elements} elements$"
+            ),
+        ):
+            EltwiseKernel((INT8,), elements, 4, channels)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Shape
 
-from midwire.hw.datapath.pool import FoldedPool
-from midwire.hw.kernels.integer import Geometry
-from midwire.hw.timing.components import Schedule
+from midwire.hw.finish.direct import Direct
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.pool import PoolKernel
+from midwire.hw.numeric import IntType
 
 CASES = [
     ("max", Geometry(4, 6, (2, 2), (2, 2)), 4, 2, (8, True), False, 0),
@@ -24,9 +24,15 @@ CASES = [
     ("max", Geometry(3, 3), 2, 1, (8, True), False, 0),
 ]
 
+# The last beat of every pixel is not full.
+PADDED = [
+    ("max", Geometry(4, 5, (2, 2), (1, 2), pads=(0, 1, 0, 0)), 5, 3, (8, True), True, -128),
+    ("sum", Geometry(3, 3, (2, 2)), 7, 2, (4, False), False, 0),
+]
+
 
 @pytest.mark.parametrize(
-    ("mode", "geometry", "channels", "lanes", "kind", "requantised", "pad_value"), CASES
+    ("mode", "geometry", "channels", "lanes", "kind", "requantised", "pad_value"), CASES + PADDED
 )
 def test_pool(
     mode: Any,
@@ -36,44 +42,31 @@ def test_pool(
     kind: tuple[int, bool],
     requantised: bool,
     pad_value: int,
-    bench: Any,
-    check: Any,
+    built: Any,
+    exercise: Any,
     requantiser: Any,
 ) -> None:
     rng = np.random.default_rng(2)
-    low = -(1 << (kind[0] - 1)) if kind[1] else 0
-    high = low + (1 << kind[0]) - 1
+    x = IntType(*kind)
+    kernel = PoolKernel(geometry, channels, x, mode, pad_value)
     count = geometry.taps if mode == "sum" else 1
-    options = {}
+    low, high = span = (x.lo * count, x.hi * count)
+    assert kernel.ranges == (((span,),) * channels,)
     if requantised:
-        options = {
-            "requantiser": requantiser(rng, channels, [(low * count, high * count)], kind),
-            "out": Shape(*kind),
-        }
-    dut = FoldedPool(
-        "pool",
-        geometry,
-        mode,
-        channels=channels,
-        lanes=lanes,
-        x=Shape(*kind),
-        pad_value=pad_value,
-        **options,
-    )
-    x = rng.integers(low, high + 1, (5, geometry.height, geometry.width, channels))
-    wanted = dut.reference(x)
-    schedule = Schedule()
-    source = schedule.source("in", x[0].size // lanes)
-    target = schedule.edge("out", wanted[0].size // lanes)
-    dut.timing(schedule, source, target)
-    schedule.sink(target)
-    check(bench(dut, files=dut.files), [x], [wanted], schedule.run(len(x)))
+        finisher, out = requantiser(rng, channels, [span], kind), x
+    else:
+        finisher, out = Direct(channels, low, high), IntType.holding(low, high)
+    implementation = built(kernel, [finisher], [out], lanes)
+    assert implementation.outputs[0].padded == (channels % lanes != 0)
+    images = rng.integers(x.lo, x.hi + 1, (5, geometry.height, geometry.width, channels))
+    exercise(kernel, implementation, [finisher], [images])
 
 
-def test_no_result_shape() -> None:
+def test_no_result_type() -> None:
+    """Without a finisher, the result is as wide as the sum."""
+    kernel = PoolKernel(Geometry(2, 2, (2, 2)), 1, IntType(8, False), "sum", 0)
+    assert IntType.holding(*kernel.ranges[0][0][0]) == IntType(10, False)
     with pytest.raises(
-        ValueError, match=r"without a requantiser the result has shape unsigned\(10\)"
+        ValueError, match=r"^accumulators from 0 to 1020 do not fit in IntType\(bits=8, signed=Fal"
     ):
-        FoldedPool(
-            "p", Geometry(2, 2, (2, 2)), "sum", channels=1, lanes=1, x=Shape(8), out=Shape(8)
-        )
+        kernel.implementations([Direct(1, 0, 1020)], [IntType(8, False)])

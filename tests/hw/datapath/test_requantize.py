@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Shape
 
-from midwire.hw.datapath.eltwise import EltwiseScale
-from midwire.hw.datapath.requantize import Requantize
-from midwire.hw.numeric import Affine, QType
-from midwire.hw.numeric.fit import fit_requantiser
+from midwire.hw.finish.fit import fit_requantiser
+from midwire.hw.kernels.eltwise import EltwiseKernel
+from midwire.hw.numeric import Affine, IntType, QType
 
 CASES = {
     "ties": (QType(8, True, 0.25, 3), [Fraction(1, 8)] * 4, [Fraction(0)] * 4),
@@ -30,8 +28,8 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_every_value_of_a_fitted_function(name: str, lanes: int, bench: Any, check: Any) -> None:
-    """N5 in RTL equals the exact function, for every accumulator of 16 bits."""
+def test_every_value_of_a_fitted_function(name: str, lanes: int, built: Any, exercise: Any) -> None:
+    """F1: N5 in RTL equals the exact function, for every accumulator of 16 bits."""
     out, scales, offsets = CASES[name]
     functions = [
         Affine((scale,), offset, floor=Fraction(-30), ceil=Fraction(25))
@@ -40,23 +38,24 @@ def test_every_value_of_a_fitted_function(name: str, lanes: int, bench: Any, che
         for scale, offset in zip(scales, offsets, strict=True)
     ]
     fitted = fit_requantiser(functions, [[(-32768, 32767)]] * 4, out)
-    dut = EltwiseScale(
-        "s", lanes=lanes, x=Shape(16, True), out=Shape(out.bits, out.signed), requantiser=fitted
-    )
+    kernel = EltwiseKernel((IntType(16, True),), 65536 * 4, 4, 4)
+    implementation = built(kernel, [fitted], [out.integers], lanes)
     # Channel n of pixel p gets the number p, so that every channel sees every number.
     x = np.repeat(np.arange(-32768, 32768)[:, None], 4, axis=1)[None]
-    wanted = dut.reference(x)
+    wanted = fitted.apply(*kernel.run(x.reshape(1, -1))[0])
     rng = np.random.default_rng(0)
     for p, c in zip(rng.integers(0, 65536, 200), rng.integers(0, 4, 200), strict=True):
         assert wanted[0, p, c] == functions[c].exact([int(x[0, p, c])], out)
-    check(bench(dut, files=dut.files), [x], [wanted])
+    exercise(kernel, implementation, [fitted], [x])
 
 
 def test_messages(requantiser: Any) -> None:
     parameters = requantiser(np.random.default_rng(0), 6, [(0, 99)], (8, True))
     with pytest.raises(ValueError, match="6 channels are not a multiple of 4 lanes"):
-        Requantize(parameters, [(0, 99)], 4, Shape(8, True), "r.hex")
+        parameters.unit(4, [(0, 99)], IntType(8, True))
     with pytest.raises(ValueError, match="a requantiser of 1 terms needs as many ranges, not 2"):
-        Requantize(parameters, [(0, 99)] * 2, 2, Shape(8, True), "r.hex")
-    with pytest.raises(ValueError, match=r"results from -1\d+ to 127 do not fit in unsigned\(8\)"):
-        Requantize(parameters, [(0, 99)], 2, Shape(8), "r.hex")
+        parameters.unit(2, [(0, 99)] * 2, IntType(8, True))
+    with pytest.raises(
+        ValueError, match=r"results from -1\d+ to 127 do not fit in IntType\(bits=8, signed=False\)"
+    ):
+        parameters.unit(2, [(0, 99)], IntType(8, False))

@@ -4,54 +4,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from midwire.hw.datapath.conv import FoldedConv, FoldedDepthwise
-from midwire.hw.datapath.rom import Rom, pack_fields, pack_image
+from midwire.hw.datapath.rom import Rom
 
 
-@pytest.mark.parametrize(("lanes", "bits"), [(1, 1), (3, 4), (2, 5), (7, 8), (2, 33), (5, 63)])
-def test_pack_image(lanes: int, bits: int) -> None:
-    """Lane 0 lies in the lowest bits; every word has all of its digits."""
-    rng = np.random.default_rng(bits)
-    words = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), (200, lanes))
-    mask = (1 << bits) - 1
-    wanted = [
-        sum((int(v) & mask) << (lane * bits) for lane, v in enumerate(word)) for word in words
-    ]
-    lines = pack_image(words, bits).splitlines()
-    assert [int(line, 16) for line in lines] == wanted
-    assert {len(line) for line in lines} == {-(-lanes * bits // 4)}
-
-
-def test_pack_image_in_pieces() -> None:
-    """A large image is made piece by piece."""
-    words = np.arange(300_000).reshape(-1, 2)
-    lines = pack_image(words, 20).splitlines()
-    assert len(lines) == 150_000
-    assert int(lines[-1], 16) == 299_999 << 20 | 299_998
-
-
-def test_pack_fields() -> None:
-    text = pack_fields([(np.array([-1, 2]), 3), (np.array([5, 0]), 6)])
-    assert text == f"{5 << 3 | 7:03x}\n002\n"
-
-
-def test_order_of_weights() -> None:
-    weights = np.arange(4 * 2 * 1 * 6).reshape(4, 2, 1, 6)
-    lines = FoldedConv.image(weights, pe=2, simd=3, bits=8).splitlines()
-    assert len(lines) == 2 * 2 * 1 * 2
-    # Pass 1 (outputs 2 and 3), ky 0, fold 1 (inputs 3 to 5); the highest lane is written first.
-    word = bytes.fromhex(lines[5])[::-1]
-    assert list(word) == [*weights[2, 0, 0, 3:], *weights[3, 0, 0, 3:]]
-    lines = FoldedDepthwise.image(weights[..., :1], lanes=2, bits=8).splitlines()
-    assert list(bytes.fromhex(lines[3])[::-1]) == [*weights[2:, 1, 0, 0]]
+def test_sizes() -> None:
+    rom = Rom(8, 5, "a.hex")
+    assert (rom.width, rom.depth, rom.file) == (8, 5, "a.hex")
+    assert len(rom.addr) == 3
 
 
 def test_messages() -> None:
-    with pytest.raises(ValueError, match="values from -9 to 3 do not fit in lanes of 4 bits"):
-        pack_image([-9, 3], 4)
     with pytest.raises(ValueError, match="file must be a plain file name"):
         Rom(8, 4, "a/b.hex")
     with pytest.raises(ValueError, match="a memory needs width and depth of at least 1, not 8 x 0"):

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Shape
 
-from midwire.hw.datapath.pool import FoldedPool
+from midwire.hw.datapath.ranges import shape_for
 from midwire.hw.datapath.window import Window
-from midwire.hw.kernels.integer import Geometry
-from midwire.hw.timing.components import Schedule
+from midwire.hw.finish.direct import Direct
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.pool import PoolKernel
+from midwire.hw.numeric import IntType
 
-INT8 = Shape(8, True)
+INT8 = IntType(8, True)
 
 
 def random_geometry(rng: np.random.Generator) -> Geometry:
@@ -31,42 +32,33 @@ def random_geometry(rng: np.random.Generator) -> Geometry:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_geometry(seed: int, bench: Any, check: Any) -> None:
+def test_random_geometry(seed: int, built: Any, exercise: Any) -> None:
     """W1 to W3, S1 to S4, T3, T4."""
-    pooled(seed, bench, check)
+    pooled(seed, built, exercise)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(8, 100))
-def test_many_random_geometries(seed: int, bench: Any, check: Any) -> None:
-    pooled(seed, bench, check)
+def test_many_random_geometries(seed: int, built: Any, exercise: Any) -> None:
+    pooled(seed, built, exercise)
 
 
-def pooled(seed: int, bench: Any, check: Any) -> None:
+def pooled(seed: int, built: Any, exercise: Any) -> None:
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     geometry = random_geometry(rng)
     print(geometry)
     lanes, folds = int(rng.integers(1, 3)), int(rng.integers(1, 4))
     depth = None if seed % 2 else int(rng.integers(1, 4))
-    dut = FoldedPool(
-        "pool",
-        geometry,
-        "sum",
-        channels=lanes * folds,
-        lanes=lanes,
-        x=INT8,
-        pad_value=int(rng.integers(-128, 128)),
-        depth=depth,
-    )
-    x = rng.integers(-128, 128, (6, geometry.height, geometry.width, lanes * folds))
-    wanted = dut.reference(x)
-    schedule = Schedule()
-    source = schedule.source("in", x[0].size // lanes)
-    target = schedule.edge("out", wanted[0].size // lanes)
-    dut.timing(schedule, source, target)
-    schedule.sink(target)
-    check(bench(dut), [x], [wanted], schedule.run(len(x)))
+    # With half of the seeds, the last beat of a pixel is not full.
+    short = lanes - 1 if seed % 4 >= 2 and folds > 1 else 0
+    channels = lanes * folds - short
+    kernel = PoolKernel(geometry, channels, INT8, "sum", int(rng.integers(-128, 128)))
+    ((((low, high),), *_),) = kernel.ranges
+    direct = Direct(channels, low, high)
+    implementation = built(kernel, [direct], [IntType.holding(low, high)], lanes, depth=depth)
+    x = rng.integers(-128, 128, (6, geometry.height, geometry.width, channels))
+    exercise(kernel, implementation, [direct], [x], at_rate=False)
 
 
 def window(**changes: Any) -> Window:
@@ -76,7 +68,7 @@ def window(**changes: Any) -> Window:
         "passes": 2,
         "order": "dense",
     }
-    return Window(INT8, 1, **{**options, **changes})
+    return Window(shape_for(INT8), 1, **{**options, **changes})
 
 
 def test_messages() -> None:

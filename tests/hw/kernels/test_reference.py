@@ -4,62 +4,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from midwire.hw.errors import DataError
-from midwire.hw.formats.bundle import Step
-from midwire.hw.kernels.reference import Reference, geometry_of, requantiser_of
+from midwire.hw.errors import BundleError, DataError
+from midwire.hw.finish.multiply_shift import MultiplyShift
+from midwire.hw.formats.bundle import Described, Step
+from midwire.hw.kernels.conv import ConvKernel
+from midwire.hw.kernels.eltwise import EltwiseKernel
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.pool import PoolKernel
+from midwire.hw.kernels.program import describe
+from midwire.hw.kernels.reference import Operation, Reference, operations_of
+from midwire.hw.numeric import IntType
 
 Array = np.ndarray[Any, Any]
 
 
-def step(name: str, kind: str, inputs: str, output: str, /, **attributes: Any) -> Step:
-    """A step whose arrays are ``<name>.<parameter>``."""
-    keys = ["requant_multiplier", "requant_offset", "requant_lo", "requant_hi"]
-    keys += ["weight"] if kind == "conv" else []
-    own = {"requant_shift": 0, "requant_tie": 0, "requant_parity": 0, **attributes}
-    arrays = {key: f"{name}.{key}" for key in keys}
-    return Step(name, kind, tuple(inputs), output, own, arrays)
+INT8 = IntType(8, True)
+IMAGE = Geometry(3, 2, (2, 1), pads=(1, 0, 0, 0))
+WEIGHT = np.array([[[[1, -1]], [[2, 0]]], [[[0, 3]], [[1, 1]]]])
 
 
-def plain(
-    name: str, channels: int, terms: int = 1, lo: int = -128, hi: int = 127
-) -> dict[str, Array]:
-    """A requantiser that does nothing but clamp."""
-    return {
-        f"{name}.requant_multiplier": np.ones((channels, terms), np.int8),
-        f"{name}.requant_offset": np.zeros(channels, np.int8),
-        f"{name}.requant_lo": np.full(channels, lo, np.int16),
-        f"{name}.requant_hi": np.full(channels, hi, np.int16),
-    }
+def clamp(channels: int, terms: int = 1, lo: int = -128, hi: int = 127) -> MultiplyShift:
+    """A finisher that does nothing but clamp."""
+    return MultiplyShift(
+        multiplier=np.ones((channels, terms), np.int64),
+        offset=np.zeros(channels, np.int64),
+        shift=0,
+        tie=0,
+        parity=0,
+        lo=np.full(channels, lo, np.int64),
+        hi=np.full(channels, hi, np.int64),
+    )
 
 
-IMAGE = {
-    "image": [3, 2, 2],
-    "kernel": [2, 1],
-    "strides": [1, 1],
-    "dilations": [1, 1],
-    "pads": [1, 0, 0, 0],
-}
-
-STEPS = (
-    step("c", "conv", "x", "a", **IMAGE, depthwise=False, pad_value=7),
-    step("p", "pool", "x", "b", **IMAGE, mode="max", pad_value=-9),
-    step("s", "add", "ab", "y"),
+OPERATIONS = (
+    Operation("c", ConvKernel(IMAGE, 2, INT8, WEIGHT, False, 7), (clamp(2),), ("x",), ("a",)),
+    Operation("p", PoolKernel(IMAGE, 2, INT8, "max", -9), (clamp(2),), ("x",), ("b",)),
+    Operation(
+        "s",
+        EltwiseKernel((INT8, INT8), 12, 2, 2),
+        (clamp(2, terms=2, lo=-20, hi=100),),
+        ("a", "b"),
+        ("y",),
+    ),
 )
-
-WEIGHT = np.array([[[[1, -1]], [[2, 0]]], [[[0, 3]], [[1, 1]]]], np.int8)
-
-ARRAYS: Mapping[str, Array] = {
-    **plain("c", 2),
-    **plain("p", 2),
-    **plain("s", 2, terms=2, lo=-20, hi=100),
-    "c.weight": WEIGHT,
-}
 
 SEED = 1
 
@@ -81,7 +74,7 @@ def by_hand(x: Array) -> tuple[Array, Array, Array]:
 
 @pytest.fixture
 def reference() -> Reference:
-    return Reference(["x"], ["y"], STEPS, ARRAYS)
+    return Reference(["x"], ["y"], OPERATIONS)
 
 
 def images(count: int) -> Array:
@@ -100,7 +93,7 @@ def test_every_step_by_hand(reference: Reference) -> None:
 
 def test_only_outputs_are_kept(reference: Reference) -> None:
     assert list(reference.run([images(2)])) == ["y"]
-    both = Reference(["x"], ["y", "a"], STEPS, ARRAYS)
+    both = Reference(["x"], ["y", "a"], OPERATIONS)
     assert list(both.run([images(2)])) == ["y", "a"]
 
 
@@ -120,11 +113,55 @@ def test_inputs_are_counted(reference: Reference) -> None:
     )
 
 
-def test_geometry_and_requantiser_come_back_from_json() -> None:
-    geometry = geometry_of(STEPS[0].attributes)
+def test_operations_come_back_from_json() -> None:
+    """K1: what a bundle's program holds is the very same program."""
+    arrays: dict[str, Any] = {}
+    steps = tuple(
+        Step(
+            op.name,
+            describe(op.kernel, f"{k}", arrays),
+            tuple(describe(f, f"{k}.finish{n}", arrays) for n, f in enumerate(op.finishers)),
+            op.inputs,
+            op.outputs,
+        )
+        for k, op in enumerate(OPERATIONS)
+    )
+    again = operations_of(steps, arrays)
+    kernel = again[0].kernel
+    assert isinstance(kernel, ConvKernel)
+    geometry = kernel.geometry
     assert (geometry.height, geometry.width, geometry.kernel) == (3, 2, (2, 1))
     assert (geometry.pads, geometry.out_height) == ((1, 0, 0, 0), 3)
-    own = {key: ARRAYS[name] for key, name in STEPS[2].arrays.items()}
-    fit = requantiser_of(STEPS[2], own)
+    (fit,) = again[2].finishers
+    assert isinstance(fit, MultiplyShift)
     assert (fit.channels, fit.multiplier.shape, fit.shift) == (2, (2, 2), 0)
     assert fit.multiplier.dtype == fit.hi.dtype == np.int64
+    x = images(3)
+    np.testing.assert_array_equal(
+        Reference(["x"], ["y"], again).run([x])["y"],
+        Reference(["x"], ["y"], OPERATIONS).run([x])["y"],
+    )
+
+
+def broken(**changes: Any) -> tuple[Step, ...]:
+    kernel = Described("eltwise", {}, {})
+    return (replace(Step("odd", kernel, (), ("x",), ("y",)), **changes),)
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        (broken(kernel=Described("fold", {}, {})), "KeyError: 'fold'"),
+        (broken(kernel=Described("eltwise", {"elements": "12"}, {})), "TypeError: expected int"),
+        (broken(kernel=Described("conv", {}, {"weight": "gone"})), "KeyError: 'gone'"),
+        (broken(kernel=Described("eltwise", {"odd": 1}, {})), "KeyError: 'odd'"),
+    ],
+)
+def test_a_program_of_another_version_is_refused(steps: tuple[Step, ...], found: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        operations_of(steps, {}, "a bundle")
+    assert str(caught.value).startswith(
+        "a bundle, step 'odd': a step of the program cannot be read; expected a kernel and "
+        f"finishers of this version of midwire; found {found}"
+    )
+    assert str(caught.value).endswith("Compile the bundle again.")

@@ -1,13 +1,14 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
+"""Accumulators of convolutions against the definition."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from midwire.hw.kernels import integer as kernels
-from midwire.hw.kernels.integer import Geometry
+from midwire.hw.kernels.convolve import conv2d
+from midwire.hw.kernels.geometry import Geometry
 
 
 def slow(x: np.ndarray, w: np.ndarray, g: Geometry, zero: int, groups: int) -> np.ndarray:
@@ -45,7 +46,7 @@ def test_conv2d(seed: int) -> None:
     top = 1 << (bits - 1)
     x = rng.integers(-top, top, (2, geometry.height, geometry.width, groups * depth))
     w = rng.integers(-top, top, (2 * groups, *geometry.kernel, depth))
-    got = kernels.conv2d(x, w, geometry, pad_value=-3, groups=groups)
+    got = conv2d(x, w, geometry, pad_value=-3, groups=groups)
     np.testing.assert_array_equal(got, slow(x, w, geometry, -3, groups))
 
 
@@ -54,33 +55,17 @@ def test_conv2d_of_narrow_types() -> None:
     geometry = Geometry(3, 3, (2, 2), pads=(1, 0, 0, 1))
     x = np.full((1, 3, 3, 1), 200, dtype=np.uint8)
     w = np.full((1, 2, 2, 1), -128, dtype=np.int8)
-    got = kernels.conv2d(x, w, geometry, pad_value=255)
+    got = conv2d(x, w, geometry, pad_value=255)
     np.testing.assert_array_equal(got, slow(x, w, geometry, 255, 1))
 
 
-@pytest.mark.parametrize("mode", ["max", "sum"])
-def test_pool(mode: str) -> None:
-    geometry = Geometry(5, 4, (3, 2), (2, 1), (1, 2), (1, 1, 0, 2))
-    x = np.random.default_rng(0).integers(-128, 128, (2, 5, 4, 3)).astype(np.int8)
-    padded = np.pad(x.astype(int), ((0, 0), (1, 0), (1, 2), (0, 0)), constant_values=-9)
-    wanted = np.zeros((2, geometry.out_height, geometry.out_width, 3), dtype=np.int64)
-    for n, oy, ox, c in np.ndindex(*wanted.shape):
-        window = padded[n, 2 * oy : 2 * oy + 3, ox : ox + 3 : 2, c]
-        wanted[n, oy, ox, c] = window.max() if mode == "max" else window.sum()
-    got = kernels.pool(x, geometry, mode, pad_value=-9)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(got, wanted)
-
-
 def test_messages() -> None:
-    with pytest.raises(ValueError, match=r"kernel \(4, 4\) with dilation \(1, 1\) does not fit in"):
-        Geometry(3, 3, (4, 4))
-    with pytest.raises(ValueError, match="height must be at least 1, not 0"):
-        Geometry(0, 3)
-    with pytest.raises(ValueError, match=r"stride must be two numbers of at least 1"):
-        Geometry(3, 3, stride=(0, 1))
-    with pytest.raises(ValueError, match=r"x must have shape \(N, 3, 3, C\), not \(1, 2, 3, 1\)"):
-        kernels.pool(np.zeros((1, 2, 3, 1), dtype=int), Geometry(3, 3), "max")
     with pytest.raises(ValueError, match="need 4 input channels and a multiple of 2 outputs"):
-        kernels.conv2d(
+        conv2d(
             np.zeros((1, 3, 3, 2), dtype=int), np.zeros((2, 1, 1, 2), int), Geometry(3, 3), groups=2
         )
+    with pytest.raises(ValueError, match="weights have a 2 x 1 kernel, the geometry has"):
+        conv2d(np.zeros((1, 3, 3, 1), int), np.zeros((1, 2, 1, 1), int), Geometry(3, 3))
+    wide = np.full((1, 1, 1, 1), 1 << 40)
+    with pytest.raises(ValueError, match=r"^accumulators of up to \d+ do not fit in 63 bits; use"):
+        conv2d(wide, wide, Geometry(1, 1))

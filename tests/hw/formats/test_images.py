@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Memory images: one word a line, the first lane or field in the lowest bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from midwire.hw.formats.images import pack_fields, pack_image
+
+
+@pytest.mark.parametrize(("lanes", "bits"), [(1, 1), (3, 4), (2, 5), (7, 8), (2, 33), (5, 63)])
+def test_pack_image(lanes: int, bits: int) -> None:
+    """Lane 0 lies in the lowest bits; every word has all of its digits."""
+    rng = np.random.default_rng(bits)
+    words = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), (200, lanes))
+    mask = (1 << bits) - 1
+    wanted = [
+        sum((int(v) & mask) << (lane * bits) for lane, v in enumerate(word)) for word in words
+    ]
+    lines = pack_image(words, bits).splitlines()
+    assert [int(line, 16) for line in lines] == wanted
+    assert {len(line) for line in lines} == {-(-lanes * bits // 4)}
+
+
+def test_pack_image_in_pieces() -> None:
+    """A large image is made piece by piece."""
+    words = np.arange(300_000).reshape(-1, 2)
+    lines = pack_image(words, 20).splitlines()
+    assert len(lines) == 150_000
+    assert int(lines[-1], 16) == 299_999 << 20 | 299_998
+
+
+def test_pack_fields() -> None:
+    text = pack_fields([(np.array([-1, 2]), 3), (np.array([5, 0]), 6)])
+    assert text == f"{5 << 3 | 7:03x}\n002\n"
+
+
+def test_messages() -> None:
+    with pytest.raises(ValueError, match="values from -9 to 3 do not fit in lanes of 4 bits"):
+        pack_image([-9, 3], 4)
+    with pytest.raises(ValueError, match=r"words must have shape \(depth, lanes\), not \(2, 0\)"):
+        pack_image(np.zeros((2, 0)), 4)
+    with pytest.raises(ValueError, match="lane_bits must be 1 to 63, not 64"):
+        pack_image([1], 64)

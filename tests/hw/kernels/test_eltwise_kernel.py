@@ -1,0 +1,24 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Streams as terms: K1 and K2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.hw.kernels.eltwise import EltwiseKernel
+from midwire.hw.numeric import IntType
+
+INT8, UINT4 = IntType(8, True), IntType(4, False)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_onnx_gives_the_same_accumulators(channels: int, agree: Any) -> None:
+    rng = np.random.default_rng(2)
+    kernel = EltwiseKernel((INT8, UINT4), 12, 3, channels)
+    agree(kernel, [rng.integers(-128, 128, (4, 12)), rng.integers(0, 16, (4, 12))])
+    assert kernel.ranges == ((((-128, 127), (0, 15)),) * channels,)
+    assert kernel.uniform().channels == 1

@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Pools: K1 and K2, and what the kernel offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.pool import PoolKernel, pool_windows
+from midwire.hw.numeric import IntType
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+def test_pool(mode: str) -> None:
+    geometry = Geometry(5, 4, (3, 2), (2, 1), (1, 2), (1, 1, 0, 2))
+    x = np.random.default_rng(0).integers(-128, 128, (2, 5, 4, 3)).astype(np.int8)
+    padded = np.pad(x.astype(int), ((0, 0), (1, 0), (1, 2), (0, 0)), constant_values=-9)
+    wanted = np.zeros((2, geometry.out_height, geometry.out_width, 3), dtype=np.int64)
+    for n, oy, ox, c in np.ndindex(*wanted.shape):
+        window = padded[n, 2 * oy : 2 * oy + 3, ox : ox + 3 : 2, c]
+        wanted[n, oy, ox, c] = window.max() if mode == "max" else window.sum()
+    got = pool_windows(x, geometry, mode, pad_value=-9)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+def test_onnx_gives_the_same_accumulators(mode: str, agree: Any) -> None:
+    """K1, K2; a padded maximum ignores the padding if that is the lowest integer."""
+    geometry = Geometry(5, 4, (3, 2), (2, 1), pads=(1, 1, 0, 1))
+    kernel = PoolKernel(geometry, 3, IntType(8, True), mode, -128)
+    x = np.random.default_rng(1).integers(-128, 128, (3, 5 * 4 * 3))
+    x[0], x[1] = -128, 127
+    agree(kernel, [x])
+
+
+def test_messages() -> None:
+    with pytest.raises(ValueError, match=r"x must have shape \(N, 3, 3, C\), not \(1, 2, 3, 1\)"):
+        pool_windows(np.zeros((1, 2, 3, 1), dtype=int), Geometry(3, 3), "max")
+    with pytest.raises(ValueError, match=r"^mode must be 'max' or 'sum', not 'mean'$"):
+        pool_windows(np.zeros((1, 3, 3, 1), dtype=int), Geometry(3, 3), "mean")  # type: ignore[arg-type]
