@@ -17,8 +17,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from midwire.host.nodes.cloud import CloudNode, serve
-from midwire.host.wire.udp import UdpPort
+from midwire.host.nodes.cloud import CloudNode
+from midwire.host.steer.paths import NetworkPath
+from midwire.host.wire.udp import Address, UdpPort, trains
 from midwire.hw.formats.bundle import Bundle, Manifest, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.numeric import QType
@@ -88,6 +89,17 @@ def make_bundle(folder: Path, name: str = "double") -> Bundle:
     return write_bundle(folder, manifest, files)
 
 
+def send(port: UdpPort, data: bytes | memoryview, size: int, to: Address) -> None:
+    """Send bytes as datagrams of a size."""
+    for train in trains([data[at : at + size]] for at in range(0, len(data), size)):
+        port.send(train, to)
+
+
+def straight(address: Address) -> list[NetworkPath]:
+    """The one path whose first hop is there."""
+    return [NetworkPath(address)]
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs."""
     try:
@@ -116,17 +128,17 @@ def bundle(tmp_path: Path) -> Bundle:
 class Cloud:
     """A cloud node in a thread."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, *bundles: Bundle) -> None:
         self.port = UdpPort()
-        self.node = CloudNode(bundle, self.port, slots=4, timeout=0.5)
-        self._running = True
-        self._thread = threading.Thread(target=serve, args=(self.node, lambda: self._running))
+        self.node = CloudNode(bundles, self.port, slots=4, timeout=0.5)
+        self._thread = threading.Thread(target=self.node.serve)
         self._thread.start()
 
     def stop(self) -> None:
         """End it; its port is closed afterwards."""
-        self._running = False
+        self.node.stop()
         self._thread.join()
+        self.node.close()
         self.port.close()
 
 

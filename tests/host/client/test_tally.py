@@ -9,6 +9,7 @@ from typing import Any
 from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.client.tally import Tally, summary_text
 from midwire.host.errors import DeadlineError
+from midwire.host.steer.paths import NetworkPath
 from midwire.hw.console import counters_text
 
 
@@ -24,6 +25,7 @@ def outcome(**changes: Any) -> RequestOutcome:
         "slice_sha256": "",
         "wire_bytes": 1,
         "attempts": 1,
+        "path": NetworkPath(("127.0.0.1", 1)),
         "seconds": 0.25,
     }
     return RequestOutcome(**{**good, **changes})

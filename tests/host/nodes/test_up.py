@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from midwire.host.nodes.process import Child
-from midwire.host.nodes.up import read_topology
+from midwire.host.plan.topology import read_topology
 from midwire.hw.errors import DataError
 from midwire.hw.formats.bundle import Bundle
 
@@ -197,8 +197,9 @@ def test_a_topology_file_is_checked_as_a_whole(tmp_path: Path) -> None:
 def test_the_example_is_sound_and_shown_whole() -> None:
     root = Path(__file__).resolve().parents[3]
     example = root / "examples" / "digits" / "up.toml"
-    bundle, nodes = read_topology(example)
-    assert bundle == example.parent / "digits.mw" and set(nodes) == {"cloud", "nic", "edge"}
+    found = read_topology(example)
+    assert found.bundles == (example.parent / "digits.mw",)
+    assert set(found.nodes) == {"cloud", "nic", "edge"}
     assert example.read_text("utf-8") in (root / "docs" / "running.md").read_text("utf-8")
 
 
