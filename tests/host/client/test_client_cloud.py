@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,47 +16,16 @@ import pytest
 from midwire.host.client.requests import EdgeClient, Request
 from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
 from midwire.host.policy.permission import EXECUTE_IN_CLOUD
-from midwire.host.wire.udp import Address, UdpPort
+from midwire.host.wire.udp import UdpPort
 from midwire.hw.errors import DataError
 from midwire.hw.formats import wire
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header, encode
 
-from ..conftest import make_bundle, send, straight
+from ..conftest import changed, make_bundle, relay, send, straight
 
 SAMPLE = np.array([0.5, -1.0, 30.0, -64.0], np.float32)
 DOUBLED = np.array([1.0, -2.0, 60.0, -64.0], np.float32)
-
-
-def relay(hop: Callable[[bytes], list[bytes]], cloud: Address) -> Iterator[Address]:
-    """A hop between edge and cloud: ``hop`` turns each datagram of the edge into what goes on."""
-    front, back = UdpPort(), UdpPort()
-    running = True
-    edge: list[Address] = []
-
-    def loop() -> None:
-        while running:
-            for datagram, source in front.receive(0.02):
-                edge[:] = [source]
-                for onward in hop(bytes(datagram)):
-                    send(back, onward, len(onward), cloud)
-            for datagram, _ in back.receive(0.0):
-                send(front, datagram, max(1, len(datagram)), edge[0])
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield front.address
-    finally:
-        running = False
-        thread.join()
-        front.close()
-        back.close()
-
-
-def changed(datagram: bytes, payload: bytes | None = None, **fields: Any) -> bytes:
-    header = replace(wire.decode(datagram), **fields)
-    return encode(header) + (datagram[64:] if payload is None else payload)
 
 
 def test_cloud_runs_a_slice_that_no_hop_executed(bundle: Bundle, cloud: Any) -> None:

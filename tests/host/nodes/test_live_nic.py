@@ -18,16 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.host import demo
 from midwire.host.client.requests import EdgeClient, Request, RequestOutcome
-from midwire.host.client.samples import read_samples
 from midwire.host.errors import DeadlineError, UnreachableError
-from midwire.host.model_parts import load_part
 from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.policy.permission import EXECUTE_IN_CLOUD
 from midwire.host.wire.tensors import fingerprint_of
 from midwire.host.wire.udp import UdpPort
-from midwire.hw.console import Console
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
@@ -38,18 +34,6 @@ from ..conftest import Cloud, alive, send, straight, wait_for_the_end_of
 
 HERE = ("127.0.0.1", 0)
 SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
-
-
-@pytest.fixture(scope="module")
-def digits() -> Bundle:
-    with demo.shipped_example() as example:
-        return Bundle.load(demo.compiled_bundle(example, Console())[0])
-
-
-@pytest.fixture(scope="module")
-def samples(digits: Bundle) -> AnyArray:
-    with demo.shipped_example() as example:
-        return read_samples(example.heldout, load_part(digits, "edge"))[0]
 
 
 @pytest.fixture

@@ -17,19 +17,12 @@ import pytest
 
 from midwire.host.errors import NodeLostError
 from midwire.host.nodes.nic_process import NicProcess, UdpWire
-from midwire.host.nodes.nic_program import build_rtl
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats.csr import Register
 
 from ..conftest import send
 
 REGISTERS = [Register("frames", 0, 32, "counter", 0, "frames; bit 31 is what was written there")]
-PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    return build_rtl([PIPELINE])
 
 
 @pytest.fixture
@@ -39,9 +32,9 @@ def hop() -> Iterator[UdpPort]:
 
 
 @pytest.fixture
-def nic(program: Path, hop: UdpPort) -> Iterator[NicProcess]:
+def nic(passthrough: Path, hop: UdpPort) -> Iterator[NicProcess]:
     words = [*UdpWire(("127.0.0.1", 0), [hop.address]).words(), "--quiet", "100"]
-    with NicProcess(program, words, registers=REGISTERS) as running:
+    with NicProcess(passthrough, words, registers=REGISTERS) as running:
         running.bus.write("frames", 1 << 31)
         running.start()
         yield running
@@ -154,8 +147,8 @@ def test_a_killed_nic_is_an_error_that_says_how(nic: NicProcess) -> None:
     )
 
 
-def test_it_ends_when_whoever_started_it_has_gone(program: Path, hop: UdpPort) -> None:
-    words = [str(program), "--listen", "127.0.0.1:0", "--next", f"127.0.0.1:{hop.address[1]}"]
+def test_it_ends_when_whoever_started_it_has_gone(passthrough: Path, hop: UdpPort) -> None:
+    words = [str(passthrough), "--listen", "127.0.0.1:0", "--next", f"127.0.0.1:{hop.address[1]}"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         assert b'"ready"' in process.stdout.readline()
