@@ -53,6 +53,7 @@ def _mac(text: str) -> int:
             "not a usable --next-mac",
             where=repr(text),
             expected="six bytes, as in 02:00:7f:00:00:01",
+            found="another form",
             remedy="`ip neighbour` shows those of a machine's neighbours",
         )
     return int(text.replace(":", ""), 16)

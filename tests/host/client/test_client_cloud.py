@@ -18,7 +18,7 @@ from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
 from midwire.host.policy.permission import EXECUTE_IN_CLOUD
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.errors import DataError
-from midwire.hw.formats import wire
+from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header, encode
 
@@ -148,6 +148,27 @@ def test_a_sample_of_another_shape_is_not_accepted(bundle: Bundle, cloud: Any) -
         "input 'x': wrong number of elements; expected shape [4]; found shape [5]. Give one "
         "sample at a time, as the model takes it."
     )
+
+
+def test_what_becomes_of_fragments_of_replies_is_counted(bundle: Bundle) -> None:
+    with UdpPort() as hop, EdgeClient(bundle, straight(hop.address), deadline=5.0) as client:
+
+        def answer() -> None:
+            for datagram, source in hop.receive(5.0):
+                error = b'{"message": "' + b"n" * 100 + b'"}'
+                header = replace(wire.decode(datagram), message_type=wire.MessageType.ERROR)
+                pieces = list(fragments.datagrams(header, error, 172))
+                wrong = changed(pieces[1], total_bytes=len(error) + 64)
+                for piece in (pieces[0], pieces[0], wrong, pieces[1]):
+                    send(hop, piece, len(piece), source)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        outcome = client.infer(Request([SAMPLE]))
+        thread.join()
+    assert isinstance(outcome.error, RefusedError)
+    assert client.counters["duplicate"] == 1
+    assert sum(client.counters.get(name, 0) for name in ("wrong_length", "bad_length")) == 1
 
 
 def test_bad_datagrams_at_the_cloud_are_counted_and_do_no_harm(bundle: Bundle, cloud: Any) -> None:

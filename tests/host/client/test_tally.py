@@ -50,6 +50,16 @@ def test_a_summary_says_who_executed_and_why_not() -> None:
     )
 
 
+def test_what_the_edge_counted_is_shown() -> None:
+    summary = {**Tally().summary(), "inferences_per_second": None}
+    counters = {"requests": 9, "replied": 9, "duplicate": 2, "late_reply": 1, "evicted": 0}
+    assert summary_text({**summary, "counters": counters}).endswith(
+        "0 errors, 0.0 inferences/s, counted: duplicate 2, late_reply 1"
+    )
+    quiet = {"requests": 9, "replied": 9}
+    assert summary_text({**summary, "counters": quiet}).endswith("0 errors, 0.0 inferences/s")
+
+
 def test_counters_leave_out_what_did_not_happen() -> None:
     counters = {"event": "stopped", "requests": 3, "evicted": 0, "flows": 1, "pipeline": {}}
     assert counters_text(counters) == "requests 3, flows 1"

@@ -42,6 +42,6 @@ def ethernet(**fields: Any) -> Any:
     return Ether(src="02:00:00:00:00:11", dst="02:00:00:00:00:22", **fields)
 
 
-def frame(payload: bytes, source: Address, target: Address, **ip: int) -> bytes:
+def frame(payload: bytes, source: Address, target: Address, **ip: Any) -> bytes:
     layers = IP(src=source[0], dst=target[0], **ip) / UDP(sport=source[1], dport=target[1])
     return bytes(ethernet() / layers / payload)

@@ -202,6 +202,19 @@ def test_the_reference_takes_fragments_in_any_order_and_gives_up_lost_ones(
             assert nic.bus.read("status") == 0
 
 
+def test_an_idle_reference_sleeps(digits: Bundle) -> None:
+    def cpu_ticks(pid: int) -> int:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    with UdpPort() as hop:
+        wire = UdpWire(HERE, [hop.address])
+        with start_nic(digits, wire, hop.address, datapath="reference") as nic:
+            before = cpu_ticks(nic.about["pid"])
+            assert list(hop.receive(1.0)) == []
+            assert cpu_ticks(nic.about["pid"]) - before <= 2
+
+
 def test_a_reference_that_fails_ends_the_nic(
     digits: Bundle, tensor: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,11 +27,12 @@ def test_trains_leave_when_they_are_due() -> None:
         assert box.send(1, message(b"a", 3), two.address, 10.0)
         assert arrived(two) == b"a" * 64
         assert box.due == 10.0 + PACE_SECONDS
-        assert box.pump(10.0) == [] and arrived(two) == b""
+        assert box.pump(10.0) == []
+        assert arrived(two) == b""
         for step in (1, 2):
             assert box.pump(10.0 + step * PACE_SECONDS) == []
             assert arrived(two) == b"a" * 64
-        assert box.due is None and len(box) == 0
+        assert len(box) == 0
 
 
 def test_what_waits_is_bounded_and_can_be_taken_back() -> None:
