@@ -8,14 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...hw.console import counters_text
-
-if TYPE_CHECKING:
-    from .requests import RequestOutcome
+from .requests import RequestOutcome
 
 
 @dataclass

@@ -62,7 +62,8 @@ public:
         const Clock::time_point oldest = slots_.oldest();
         if (oldest == Clock::time_point::max() || timeout() == Clock::duration::zero()) return -1;
         const auto left = oldest + timeout() - Clock::now();
-        return left.count() <= 0 ? 0 : static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+        if (left.count() <= 0) return 0;
+        return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
     }
     bool idle() override { return in_.empty() && done_.empty() && !slots_.any_taken(); }
     void watch(std::vector<pollfd>& fds) const override { helper_.watch(fds); }
@@ -128,7 +129,8 @@ private:
         const size_t tail = get_field(header, field::encrypted) ? mw::kTagBytes : 0;
         if (payload <= tail) return false;
         const uint64_t index = get_field(header, field::fragment_index);
-        const uint64_t offset = get_field(header, field::offset), total = get_field(header, field::total_bytes);
+        const uint64_t offset = get_field(header, field::offset);
+        const uint64_t total = get_field(header, field::total_bytes);
         const uint64_t end = offset + payload - tail;
         const bool last = get_field(header, field::last);
         return index < get_field(header, field::fragment_count) &&
@@ -141,11 +143,13 @@ private:
     uint64_t decide(const Frame& frame) {
         const uint8_t* header = frame.data + kHeaderAt;
         const auto is = [&](mw::Field f, size_t r) { return get_field(header, f) == registers_[r]; };
-        const uint64_t model = uint64_t{registers_[reg::model_hash_high]} << 32 | registers_[reg::model_hash_low];
+        const uint64_t high = registers_[reg::model_hash_high];
+        const uint64_t model = high << 32 | registers_[reg::model_hash_low];
         if (get_field(header, field::encrypted)) return reason::ENCRYPTED;
         if (!is(field::tenant, reg::tenant)) return reason::WRONG_TENANT;
         if (get_field(header, field::model_hash) != model) return reason::WRONG_MODEL;
-        if (!is(field::cursor, reg::cursor) || !is(field::slice_count, reg::slice_count)) return reason::WRONG_CURSOR;
+        if (!is(field::cursor, reg::cursor) || !is(field::slice_count, reg::slice_count))
+            return reason::WRONG_CURSOR;
         if (!is(field::epoch, reg::epoch)) return reason::WRONG_EPOCH;
         if (get_field(header, field::tensor_index) || get_field(header, field::source_count) != 1 ||
             inputs_.size() != 1 || outputs_.size() != 1)
@@ -177,7 +181,8 @@ private:
         const size_t total = slot.output.size();
         const size_t least = (total - 1) / (mw::kMaxFragments * mw::kFragmentStep) + 1;
         const size_t steps = registers_[reg::fragment_bytes] / mw::kFragmentStep;
-        const size_t step = mw::kFragmentStep * std::clamp(steps, least, mw::kMaxFragmentBytes / mw::kFragmentStep);
+        const size_t most = mw::kMaxFragmentBytes / mw::kFragmentStep;
+        const size_t step = mw::kFragmentStep * std::clamp(steps, least, most);
         const size_t bytes = std::min(step, total - slot.sent);
         Frame& frame = out_.back();
         uint8_t* header = frame.data + kHeaderAt;
@@ -219,8 +224,10 @@ private:
         stamp_crc(frame.data + kHeaderAt);
         const Endpoint hop{registers_[reg::next_ip], static_cast<uint16_t>(registers_[reg::next_port])};
         wrap(frame, mw::kHeaderBytes + payload, sender, hop, 0);
-        put16(frame.data, registers_[reg::next_mac_high]), put32(frame.data + 2, registers_[reg::next_mac_low]);
-        put16(frame.data + 6, registers_[reg::own_mac_high]), put32(frame.data + 8, registers_[reg::own_mac_low]);
+        put16(frame.data, registers_[reg::next_mac_high]);
+        put32(frame.data + 2, registers_[reg::next_mac_low]);
+        put16(frame.data + 6, registers_[reg::own_mac_high]);
+        put32(frame.data + 8, registers_[reg::own_mac_low]);
         uint8_t* ip = frame.data + 14;
         ip[1] = tos, ip[8] = ttl;
         put16(ip + 10, 0);

@@ -27,7 +27,8 @@ inline void put_field(uint8_t* header, mw::Field field, uint64_t value) {
     for (unsigned bit = 0; bit < field.bits; ++bit) {
         const unsigned at = field.offset + field.bits - 1 - bit;
         const uint8_t mask = static_cast<uint8_t>(0x80 >> at % 8);
-        header[at / 8] = static_cast<uint8_t>(value >> bit & 1 ? header[at / 8] | mask : header[at / 8] & ~mask);
+        uint8_t& byte = header[at / 8];
+        byte = static_cast<uint8_t>(value >> bit & 1 ? byte | mask : byte & ~mask);
     }
 }
 

@@ -78,7 +78,8 @@ private:
     }
 
     static bool again() {
-        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) fail_errno("the numpy reference has gone");
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            fail_errno("the numpy reference has gone");
         return false;
     }
 

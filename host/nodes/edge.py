@@ -17,7 +17,8 @@ from ...hw.formats.bundle import Bundle
 from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
 from ...hw.formats.npz import write_npz
 from ...hw.formats.tensor import AnyArray
-from ..client.requests import EdgeClient, Request, RequestOutcome
+from ..client.edge_client import EdgeClient
+from ..client.requests import Request, RequestOutcome
 from ..client.samples import describe, random_samples, read_samples
 from ..client.tally import Tally, summary_text
 from ..policy.permission import EXECUTE_IN_CLOUD

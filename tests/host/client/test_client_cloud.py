@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.host.client.requests import EdgeClient, Request
+from midwire.host.client.edge_client import EdgeClient
+from midwire.host.client.requests import Request
 from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
 from midwire.host.policy.permission import EXECUTE_IN_CLOUD
 from midwire.host.wire.udp import UdpPort

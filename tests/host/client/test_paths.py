@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rule R6 of midwire.host.client.requests, and several models at one cloud."""
+"""Rule R6 of midwire.host.client.edge_client, and several models at one cloud."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.host.client.requests import EdgeClient, Request
+from midwire.host.client.edge_client import EdgeClient
+from midwire.host.client.requests import Request
 from midwire.host.errors import RefusedError, StartError, UnreachableError
 from midwire.host.steer.paths import MAX_PATHS, NetworkPath
 from midwire.host.steer.steering import SILENT_ATTEMPTS, InOrder

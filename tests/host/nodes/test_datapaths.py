@@ -16,7 +16,8 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 
-from midwire.host.client.requests import EdgeClient, Request
+from midwire.host.client.edge_client import EdgeClient
+from midwire.host.client.requests import Request
 from midwire.host.errors import NodeLostError
 from midwire.host.model_parts import load_part
 from midwire.host.nodes.nic_process import FileWire, UdpWire, start_nic

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.host.client.requests import EdgeClient, Request, RequestOutcome
+from midwire.host.client.edge_client import EdgeClient
+from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.errors import DeadlineError, UnreachableError
 from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.policy.permission import EXECUTE_IN_CLOUD

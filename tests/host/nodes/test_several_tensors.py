@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from midwire.host.client.requests import EdgeClient, Request, RequestOutcome
+from midwire.host.client.edge_client import EdgeClient
+from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.nodes.nic_process import UdpWire, start_nic
 from midwire.host.wire import message
 from midwire.host.wire.udp import UdpPort
