@@ -32,11 +32,12 @@ from ..hw.formats.bundle import Bundle
 from ..hw.formats.npz import read_npz
 from ..hw.formats.tensor import AnyArray
 from ..hw.kernels.reference import Reference
-from .client.requests import expected_fingerprint
+from .client.samples import read_samples
 from .errors import StartError
-from .nodes.model_parts import Part, load_part, read_samples
+from .model_parts import Part, load_part
 from .nodes.process import Child
-from .plan.topology import Topology
+from .nodes.supervisor import Supervisor
+from .wire.tensors import fingerprint_of
 
 EXAMPLE = "midwire.examples.digits"
 DECLINED_SAMPLE = 17
@@ -163,7 +164,7 @@ def expectation(bundle: Bundle, example: Example, count: int) -> Expectation:
         labels=labels,
         float_top1=np.array(top1),
         slice_sha256=[
-            expected_fingerprint(bundle, [result[i] for result in results])
+            fingerprint_of(bundle.manifest.outputs, [result[i] for result in results])
             for i in range(len(labels))
         ],
         input_bytes=sum(array[0].nbytes for array in samples),
@@ -320,12 +321,14 @@ def succeeded(summary: Mapping[str, Any]) -> bool:
     )
 
 
-def _stream(running: Topology, options: Sequence[str], score: Score, console: Console) -> None:
+def _stream(running: Supervisor, options: Sequence[str], score: Score, console: Console) -> None:
     total = len(score.expected.labels) + 1
     with console.progress() as progress:
         task = progress.add_task("digits", total=total, note="")
         started = time.monotonic()
-        for event in running.edge(options):
+        for name, event in running.edge(options):
+            if name != "edge":
+                continue
             if event["event"] == "ready":
                 started = time.monotonic()
             elif event["event"] in ("reply", "failure"):
@@ -353,7 +356,7 @@ def demo(
         options = ["--inputs", str(example.heldout), "--count", str(samples)]
         options += ["--decline", str(min(DECLINED_SAMPLE, samples - 1)), "--window", str(window)]
         console.say("starting cloud and NIC ...")
-        with Topology(path, console) as running:
+        with Supervisor([path], console) as running:
             _stream(running, options, score, console)
             nic = running.stop("nic")
         summary = summarise(bundle, score, nic)

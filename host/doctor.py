@@ -18,7 +18,7 @@ from ..hw.console import Console, JsonFlag
 from ..hw.errors import MidwireError
 from ..sim.toolchain import Check
 from ..sim.toolchain import doctor as toolchain_checks
-from .wire.udp import LOOPBACK, UdpPort
+from .wire.udp import LOOPBACK, UdpPort, trains
 
 OLDEST_PYTHON = (3, 11)
 PACKAGES = {
@@ -72,21 +72,22 @@ def _loopback() -> Check:
     sent = bytes(range(256)) * 8
     try:
         with UdpPort() as one, UdpPort() as two:
-            one.send_train(sent, 512, two.address)
+            for train in trains([sent[at : at + 512]] for at in range(0, len(sent), 512)):
+                one.send(train, two.address)
             got = b""
             while len(got) < len(sent):
                 parts = [bytes(part) for part, _ in two.receive(1.0)]
                 if not parts:
                     break
                 got += b"".join(parts)
-            trains = one.sends_trains
+            cut = one.sends_trains
     except (OSError, MidwireError) as error:
-        got, trains, why = b"", False, str(error)
+        got, cut, why = b"", False, str(error)
     else:
         why = "datagrams were lost"
     if got != sent:
         return Check("UDP on loopback", False, why, f"allow UDP on {LOOPBACK} in the firewall")
-    return Check("UDP on loopback", True, "with segmentation in the kernel" if trains else "plain")
+    return Check("UDP on loopback", True, "with segmentation in the kernel" if cut else "plain")
 
 
 def checks() -> list[Check]:

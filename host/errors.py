@@ -8,6 +8,7 @@
       RuntimeFault            a live process failed
         StartError            a process or a socket did not start
         NodeLostError         a process ended although nobody had stopped it
+        RegisterError         a register of a NIC cannot be read or written
         RequestError          an accepted request ended without a result
           DeadlineError       nobody answered in time
           UnreachableError    nobody listens at the address
@@ -31,6 +32,10 @@ class StartError(RuntimeFault):
 
 class NodeLostError(RuntimeFault):
     """A process ended although nobody had stopped it."""
+
+
+class RegisterError(RuntimeFault):
+    """A register of a running NIC cannot be read or written."""
 
 
 class RequestError(RuntimeFault):

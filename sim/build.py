@@ -198,7 +198,7 @@ def build(
         "1",
         top,
         repr(dataclasses.replace(target, sources=())),
-        shlex.join([*VERILATOR_FLAGS, *FAST, *SLOW, *COMMON, *_machine(compiler), EXPORTS]),
+        shlex.join([*VERILATOR_FLAGS, *FAST, *SLOW, *COMMON, *machine_flags(compiler), EXPORTS]),
         verilator.version,
         compiler.version,
         shlex.join(compiler.command),
@@ -229,7 +229,7 @@ def build(
             header = (out / f"{target.prefix}.h").read_text()
             (out / "midwire_ports.h").write_text(port_header(top, read_ports(header)))
         jobs, objects = _compile_jobs(verilator, compiler, out, target)
-        link = [*compiler.command, *_machine(compiler), "-o", str(temporary / target.output)]
+        link = [*compiler.command, *machine_flags(compiler), "-o", str(temporary / target.output)]
         link += [*map(str, objects), *map(str, runtime), *target.link_flags, "-pthread"]
         if target.library:
             script = out / "exports.map"
@@ -258,7 +258,8 @@ def _report(progress: Progress | None, total: int, done: int) -> None:
         progress(done, total)
 
 
-def _machine(compiler: Compiler) -> tuple[str, ...]:
+def machine_flags(compiler: Compiler) -> tuple[str, ...]:
+    """Options without which a compiler tunes for this machine: a cache may be shared."""
     # zig tunes for the machine it runs on and traps on undefined behaviour unless told otherwise; a
     # cache may be shared by machines, and Verilator's runtime relies on neither.
     if compiler.kind == "zig":
@@ -292,7 +293,7 @@ def _compile_jobs(
 
 def _compile_command(verilator: Verilator, compiler: Compiler, target: BuildTarget) -> list[str]:
     folders = [f"-I{verilator.include}", f"-I{verilator.include / 'vltstd'}"]
-    return [*compiler.command, *COMMON, *_machine(compiler), *target.compile_flags, *folders]
+    return [*compiler.command, *COMMON, *machine_flags(compiler), *target.compile_flags, *folders]
 
 
 def _groups(files: Sequence[Path]) -> list[tuple[int, list[Path]]]:

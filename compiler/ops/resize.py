@@ -99,7 +99,7 @@ class Resize(Op):
         """Twice as large, as torch and as TensorFlow say it; other factors; every other pixel."""
         shape = (1, 4, 3, 5)
 
-        def scales(*values: float) -> dict[int, np.ndarray]:  # type: ignore[type-arg]
+        def scales(*values: float) -> dict[int, np.ndarray]:
             return {1: np.zeros(0, np.float32), 2: np.array(values, np.float32)}
 
         yield Case(

@@ -95,7 +95,7 @@ class Slice(Op):
         """A crop, channels, every other column backwards."""
         shape = (1, 6, 5, 8)
 
-        def bounds(*rows: tuple[int, ...]) -> dict[int, np.ndarray]:  # type: ignore[type-arg]
+        def bounds(*rows: tuple[int, ...]) -> dict[int, np.ndarray]:
             return {k: np.array(row, np.int64) for k, row in enumerate(rows, 1)}
 
         yield Case(

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks: requests with deadlines, and what became of them."""
+"""The edge's side of requests: sending them, their outcomes, samples in and summaries out."""

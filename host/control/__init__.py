@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing the registers of a running NIC."""
+"""Running nodes told and asked: today, the registers of a NIC; later, plans and advertisements."""

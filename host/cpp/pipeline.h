@@ -12,29 +12,10 @@
 #include <cstring>
 #include <memory>
 #include <stdexcept>
-#include <vector>
 
 #include "Vnic.h"
-#include "frame.h"
+#include "frame_queue.h"
 #include "verilated.h"
-
-// A bounded queue of frames whose slots are reused. Push: fill back(), then push().
-class FrameQueue {
-public:
-    explicit FrameQueue(size_t slots) : slots_(slots) {}
-    bool empty() const { return count_ == 0; }
-    size_t size() const { return count_; }
-    size_t room() const { return slots_.size() - count_; }
-    Frame& front() { return slots_[head_]; }
-    Frame& at(size_t index) { return slots_[(head_ + index) % slots_.size()]; }
-    Frame& back(size_t ahead = 0) { return slots_[(head_ + count_ + ahead) % slots_.size()]; }
-    void push() { ++count_; }
-    void pop() { head_ = (head_ + 1) % slots_.size(), --count_; }
-
-private:
-    std::vector<Frame> slots_;
-    size_t head_ = 0, count_ = 0;
-};
 
 struct PipelineCounters {
     uint64_t cycles = 0, frames_in = 0, frames_out = 0, beats_in = 0, beats_out = 0;
@@ -70,8 +51,9 @@ public:
         aw_ |= top_->s_axil_awvalid && top_->s_axil_awready;
         w_ |= top_->s_axil_wvalid && top_->s_axil_wready;
         ar_ |= top_->s_axil_arvalid && top_->s_axil_arready;
-        b_ |= top_->s_axil_bvalid && top_->s_axil_bready;
-        if (top_->s_axil_rvalid && top_->s_axil_rready) r_ = true, data_ = top_->s_axil_rdata;
+        if (top_->s_axil_bvalid && top_->s_axil_bready) b_ = true, okay_ = top_->s_axil_bresp == 0;
+        if (top_->s_axil_rvalid && top_->s_axil_rready)
+            r_ = true, okay_ = top_->s_axil_rresp == 0, data_ = top_->s_axil_rdata;
         top_->clk = 1;
         top_->eval();
         ++counters_.cycles;
@@ -79,7 +61,8 @@ public:
         if (took || gave) last_move_ = counters_.cycles;
     }
 
-    void write(uint32_t address, uint32_t value) {
+    // A register access takes some cycles, in which frames move as ever; false if answered by SLVERR.
+    bool write(uint32_t address, uint32_t value) {
         aw_ = w_ = b_ = false;
         top_->s_axil_awaddr = address;
         top_->s_axil_wdata = value;
@@ -92,9 +75,10 @@ public:
             tick();
         }
         top_->s_axil_awvalid = top_->s_axil_wvalid = top_->s_axil_bready = 0;
+        return okay_;
     }
 
-    uint32_t read(uint32_t address) {
+    bool read(uint32_t address, uint32_t& value) {
         ar_ = r_ = false;
         top_->s_axil_araddr = address;
         top_->s_axil_rready = 1;
@@ -104,7 +88,8 @@ public:
             tick();
         }
         top_->s_axil_arvalid = top_->s_axil_rready = 0;
-        return data_;
+        value = data_;
+        return okay_;
     }
 
 private:
@@ -175,5 +160,5 @@ private:
     uint64_t last_move_ = 0;
     uint32_t data_ = 0;
     bool running_ = false, too_long_ = false;
-    bool aw_ = false, w_ = false, b_ = false, ar_ = false, r_ = false;
+    bool aw_ = false, w_ = false, b_ = false, ar_ = false, r_ = false, okay_ = false;
 };

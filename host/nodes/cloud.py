@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cloud process: the last layers, and every slice that was not executed on the way.
 
-A message comes from the last hop with the slice cursor in its header. Cursor 0 means that no hop
+A node serves several models, told apart by the model hash. A message comes from the last hop with
+the slice cursor in its header. Cursor 0 means that no hop
 executed the slice (declined, or no NIC on the path): ``slice.onnx`` runs here, to the same bits,
 then ``cloud.onnx``. The reply goes back to where the message came from: a hop on the path hands it
 on to the edge, so the cloud needs no list of edges.
@@ -13,10 +14,13 @@ Nothing here stops the process but its own end.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import selectors
+import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,13 +29,48 @@ import typer
 from ...hw.console import Console, JsonFlag, counters_text
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import Header, MessageType, WireError
+from ..errors import StartError
+from ..model_parts import load_part
 from ..wire import message
+from ..wire.outbox import Outbox
 from ..wire.reassembly import Message, Reassembler
+from ..wire.tensors import Buffer, fingerprint_of, from_buffers
 from ..wire.udp import Address, UdpPort, format_address, parse_address
-from .model_parts import fingerprint, from_bytes, load_part, to_bytes
 
-TURN_SECONDS = 0.25
-"""How often the loop looks at its timeouts when nothing comes."""
+MAX_BUNDLES = 64
+"""Of one node: each keeps two ONNX Runtime sessions."""
+
+
+class ServedModel:
+    """One bundle, loaded: what the cloud needs to answer its requests."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        self.bundle = bundle
+        self._slice = load_part(bundle, "slice", threads)
+        self._cloud = load_part(bundle, "cloud", threads)
+        manifest = bundle.manifest
+        self._sides = manifest.inputs, manifest.outputs
+        self._sizes = [[spec.wire_bytes for spec in side] for side in self._sides]
+
+    def sizes(self, header: Header) -> Sequence[int] | None:
+        """Bytes of each tensor at the header's cursor; None if the model has no such cursor."""
+        if header.slice_count != 1 or header.cursor >= len(self._sizes):
+            return None
+        return self._sizes[header.cursor]
+
+    def run(self, request: Message) -> list[Buffer]:
+        """The reply to a request: the slice, if nobody has executed it, and the last layers."""
+        inputs, outputs = self._sides
+        by_nic = request.header.cursor == 1
+        wire = from_buffers(self._sides[request.header.cursor], request.tensors)
+        if not by_nic:
+            wire = self._slice.run(from_buffers(inputs, request.tensors))
+        results = self._cloud.run(wire)
+        return message.pack_reply(
+            dict(zip(self._cloud.outputs, results, strict=True)),
+            executed_by="nic" if by_nic else "cloud",
+            slice_sha256=fingerprint_of(outputs, wire),
+        )
 
 
 class CloudNode:
@@ -39,7 +78,7 @@ class CloudNode:
 
     Parameters
     ----------
-    bundle : the model
+    bundles : the models
     port : where requests come in; replies leave by it
     slots : requests under way at most
     timeout : seconds that a request's fragments may take
@@ -48,35 +87,74 @@ class CloudNode:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundles: Sequence[Bundle],
         port: UdpPort,
         *,
         slots: int = 64,
         timeout: float = 5.0,
         threads: int = 1,
     ) -> None:
-        self._bundle = bundle
+        if not 1 <= len(bundles) <= MAX_BUNDLES:
+            raise StartError(
+                "no usable set of bundles",
+                where="the cloud",
+                expected=f"1 to {MAX_BUNDLES} bundles",
+                found=str(len(bundles)),
+            )
+        self._models = {bundle.model_hash: ServedModel(bundle, threads) for bundle in bundles}
         self._port = port
-        self._slice = load_part(bundle, "slice", threads)
-        self._cloud = load_part(bundle, "cloud", threads)
-        specs = bundle.manifest.inputs, bundle.manifest.outputs
-        self._sizes = [[spec.wire_bytes for spec in side] for side in specs]
+        self._outbox: Outbox[tuple[Address, bytes, int]] = Outbox(port, limit=slots)
         self._reassembler = Reassembler(self._expected, slots=slots, timeout=timeout)
         self._counters: Counter[str] = Counter()
+        self._served: Counter[bytes] = Counter()
+        self._stopped = False
+        self._wake, self._waker = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(port, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
 
     @property
     def counters(self) -> dict[str, int]:
         """What has happened so far."""
         return dict(self._counters + self._reassembler.counters)
 
-    def turn(self, timeout: float = TURN_SECONDS) -> None:
-        """Wait for datagrams up to ``timeout`` seconds and work on them."""
-        try:
-            for datagram, source in self._port.receive(timeout):
-                self.take(datagram, source)
-        except OSError:
-            self._counters["receive_failed"] += 1
-        self._reassembler.expire(time.monotonic())
+    @property
+    def models(self) -> list[dict[str, object]]:
+        """What is served, and how many requests of each model were answered."""
+        return [
+            {"hash": key.hex(), "name": m.bundle.manifest.name, "replies": self._served[key]}
+            for key, m in self._models.items()
+        ]
+
+    def serve(self) -> None:
+        """Work until :meth:`stop`; waits for datagrams and deadlines only."""
+        while not self._stopped:
+            self.turn()
+
+    def stop(self) -> None:
+        """End :meth:`serve`, from any thread."""
+        self._stopped = True
+        self._waker.send(b"!")
+
+    def close(self) -> None:
+        """Let go of what :meth:`serve` waits by; the port stays."""
+        self._selector.close()
+        self._wake.close()
+        self._waker.close()
+
+    def turn(self) -> None:
+        """Wait for datagrams or the next deadline, and work on what there is."""
+        timers = [due for due in (self._reassembler.due, self._outbox.due) if due is not None]
+        wait = max(0.0, min(timers) - time.monotonic()) if timers else None
+        if any(key.fileobj is self._port for key, _ in self._selector.select(wait)):
+            try:
+                for datagram, source in self._port.take():
+                    self.take(datagram, source)
+            except OSError:
+                self._counters["receive_failed"] += 1
+        now = time.monotonic()
+        self._reassembler.expire(now)
+        self._counters["reply_failed"] += len(self._outbox.pump(now))
 
     def take(self, datagram: memoryview, source: Address) -> None:
         """Work on one datagram; whatever is wrong with it ends in a counter."""
@@ -89,69 +167,58 @@ class CloudNode:
         if header.message_type != MessageType.TENSOR:
             self._counters["not_for_the_cloud"] += 1
             return
-        if header.model_hash != self._bundle.model_hash:
+        if header.model_hash not in self._models:
             self._counters["unknown_model"] += 1
             if header.fragment_index == 0 and header.tensor_index == 0:
-                self._refuse(
-                    header,
-                    source,
-                    f"the cloud serves model {self._bundle.model_hash.hex()}, not "
-                    f"{header.model_hash.hex()}",
-                )
+                self._refuse(header, source, self._not_served(header.model_hash))
             return
         whole = self._reassembler.add(header, payload, source, time.monotonic())
         if whole is not None:
-            self._serve(whole)
+            self._answer(whole)
+
+    def _not_served(self, model_hash: bytes) -> str:
+        names = ", ".join(key.hex() for key in self._models)
+        many = "s" if len(self._models) > 1 else ""
+        return f"the cloud serves model{many} {names}, not {model_hash.hex()}"
 
     def _expected(self, header: Header) -> Sequence[int] | None:
-        if header.slice_count != 1 or header.cursor > 1:
-            return None
-        return self._sizes[header.cursor]
+        return self._models[header.model_hash].sizes(header)
 
-    def _serve(self, request: Message) -> None:
+    def _answer(self, request: Message) -> None:
         started = time.monotonic()
-        manifest = self._bundle.manifest
-        by_nic = request.header.cursor == 1
+        header = request.header
         try:
-            if by_nic:
-                wire = from_bytes(manifest.outputs, request.tensors)
-            else:
-                wire = self._slice.run(from_bytes(manifest.inputs, request.tensors))
-            outputs = self._cloud.run(wire)
-            payload = message.pack_reply(
-                dict(zip(self._cloud.outputs, outputs, strict=True)),
-                executed_by="nic" if by_nic else "cloud",
-                slice_sha256=fingerprint(to_bytes(manifest.outputs, wire)),
-            )
+            payload = self._models[header.model_hash].run(request)
         except Exception as error:
             # ONNX Runtime may raise anything, and one request must not end the node.
             self._counters["failed"] += 1
-            self._refuse(request.header, request.source, f"{type(error).__name__}: {error}")
+            self._refuse(header, request.source, f"{type(error).__name__}: {error}")
             return
-        self._counters["by_nic" if by_nic else "by_cloud"] += 1
+        self._served[header.model_hash] += 1
+        self._counters["by_nic" if header.cursor == 1 else "by_cloud"] += 1
         self._counters["microseconds"] += int((time.monotonic() - started) * 1e6)
-        self._reply(request.header, MessageType.REPLY, payload, request.source)
+        self._reply(header, MessageType.REPLY, payload, request.source)
 
     def _refuse(self, header: Header, to: Address, why: str) -> None:
         self._counters["refused"] += 1
-        self._reply(header, MessageType.ERROR, message.pack_error(why), to)
+        self._reply(header, MessageType.ERROR, [message.pack_error(why)], to)
 
-    def _reply(self, request: Header, kind: MessageType, payload: bytes, to: Address) -> None:
+    def _reply(
+        self, request: Header, kind: MessageType, payload: Sequence[Buffer], to: Address
+    ) -> None:
+        datagrams = message.datagrams(message.answer_header(request, kind), [payload])
+        key = (to, request.model_hash, request.request_id)
         try:
-            for train, size in message.trains(message.answer_header(request, kind), [payload]):
-                self._port.send_train(train, size, to)
+            sent = self._outbox.send(key, datagrams, to, time.monotonic())
         except OSError:
-            self._counters["reply_failed"] += 1  # the edge asks again
-
-
-def serve(node: CloudNode, running: Callable[[], bool] = lambda: True) -> None:
-    """Turn until told to stop."""
-    while running():
-        node.turn()
+            sent = False
+        self._counters["reply_failed"] += not sent  # the edge asks again
 
 
 def cloud(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.", metavar="BUNDLE")],
+    bundle: Annotated[
+        list[Path], typer.Argument(help="Bundle folders, one a model.", metavar="BUNDLE...")
+    ],
     listen: Annotated[
         str, typer.Option(help="Address to listen at; port 0 takes any free one.")
     ] = "127.0.0.1:0",
@@ -167,15 +234,24 @@ def cloud(
     Listens on loopback unless told otherwise: datagrams are neither encrypted nor authenticated.
     """
     console = Console(as_json)
-    with UdpPort(parse_address(listen, "--listen")) as port:
-        node = CloudNode(Bundle.load(bundle), port, slots=slots, timeout=timeout, threads=threads)
+    with UdpPort(parse_address(listen, "--listen")) as port, contextlib.ExitStack() as stack:
+        bundles = [Bundle.load(path) for path in bundle]
+        node = CloudNode(bundles, port, slots=slots, timeout=timeout, threads=threads)
+        stack.callback(node.close)
         at = format_address(port.address)
         console.event(
-            {"event": "ready", "node": "cloud", "listen": at, "pid": os.getpid()},
+            {
+                "event": "ready",
+                "node": "cloud",
+                "listen": at,
+                "pid": os.getpid(),
+                "models": [model["hash"] for model in node.models],
+            },
             f"cloud: listening at {at}; Ctrl-C stops it",
         )
         try:
-            serve(node)
+            node.serve()
         finally:
             text = counters_text(node.counters)
-            console.event({"event": "stopped", "counters": node.counters}, f"cloud: {text}")
+            stopped = {"event": "stopped", "counters": node.counters, "models": node.models}
+            console.event(stopped, f"cloud: {text}")

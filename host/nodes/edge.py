@@ -17,10 +17,13 @@ from ...hw.formats.bundle import Bundle
 from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
 from ...hw.formats.npz import write_npz
 from ...hw.formats.tensor import AnyArray
-from ..client.requests import EdgeClient, Request, RequestOutcome
+from ..client.edge_client import EdgeClient
+from ..client.requests import Request, RequestOutcome
+from ..client.samples import describe, random_samples, read_samples
 from ..client.tally import Tally, summary_text
+from ..policy.permission import EXECUTE_IN_CLOUD
+from ..steer.paths import NetworkPath
 from ..wire.udp import format_address, parse_address
-from .model_parts import describe, random_samples, read_samples
 
 
 def requests_for(
@@ -30,7 +33,8 @@ def requests_for(
     for index in range(count):
         yield Request([array[index] for array in samples], tag=(index, True))
     for index in declined:
-        yield Request([array[index] for array in samples], may_execute=False, tag=(index, False))
+        sample = [array[index] for array in samples]
+        yield Request(sample, permission=EXECUTE_IN_CLOUD, tag=(index, False))
 
 
 def outcome_event(outcome: RequestOutcome) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def outcome_event(outcome: RequestOutcome) -> dict[str, Any]:
         "may_execute": may_execute,
         "seconds": outcome.seconds,
         "attempts": outcome.attempts,
+        "path": str(outcome.path),
     }
     if outcome.error is not None:
         return {**line, "error": outcome.error.as_json()}
@@ -66,7 +71,10 @@ def _write(path: Path, outcomes: Sequence[RequestOutcome]) -> None:
 
 def edge(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.", metavar="BUNDLE")],
-    target: Annotated[str, typer.Option(help="First hop: the NIC, or the cloud itself.")],
+    target: Annotated[
+        list[str],
+        typer.Option(help="First hop: the NIC, or the cloud itself; repeat for further paths."),
+    ],
     inputs: Annotated[
         Path | None, typer.Option(help="Samples: .npz with in0, in1, ... or the inputs' names.")
     ] = None,
@@ -98,10 +106,10 @@ def edge(
         raise typer.BadParameter("give --inputs or --random", param_hint="--inputs")
     console = Console(as_json)
     loaded = Bundle.load(bundle)
-    first = parse_address(target, "--target")
+    paths = [NetworkPath.parse(text) for text in target]
     with EdgeClient(
         loaded,
-        first,
+        paths,
         bind=parse_address(bind, "--bind"),
         deadline=deadline,
         retries=retries,
@@ -131,7 +139,7 @@ def edge(
                 "samples": total,
                 "requests": total + len(again),
             },
-            f"edge: {total} samples from {at} by way of {format_address(first)}",
+            f"edge: {total} samples from {at} by way of {paths[0]}",
         )
         tally = Tally()
         outcomes: list[RequestOutcome] = []
@@ -148,7 +156,7 @@ def edge(
                 progress.update(task, advance=1)
         if output is not None:
             _write(output, outcomes)
-        summary = {**tally.summary(), "counters": dict(client.counters)}
+        summary = {**tally.summary(), "counters": client.counters}
     for problem, number in tally.problems.items():
         if number > 1:
             console.say(f"error: {number - 1} more ended like that: {problem}")

@@ -1,17 +1,12 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The NIC process: the Verilated pipeline behind a packet loop in C++.
-
-Python builds the program (once, into the cache), starts it with the registers that this bundle and
-this next hop need, and relays its lines of JSON. It does nothing per packet or per cycle: the loop
-is ``cpp/nic.cpp``, the pipeline's driver ``cpp/pipeline.h``.
-"""
+"""The NIC process: a slice inside a packet pipeline, between a transport and a datapath."""
 
 from __future__ import annotations
 
 import ipaddress
-import queue
-from collections.abc import Iterator, Sequence
+import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,123 +14,24 @@ import typer
 
 from ...hw.console import Console, JsonFlag, counters_text
 from ...hw.formats.bundle import Bundle
-from ...sim.build import build_executable
-from ...sim.toolchain import find_compiler
-from ..control.registers import Setup, setup_for
 from ..errors import StartError
 from ..wire.udp import Address, UdpPort, format_address, parse_address
-from .process import Child
-
-PROGRAM = Path(__file__).resolve().parent.parent / "cpp" / "nic.cpp"
-READY_SECONDS = 30.0
-TOP = "midwire_nic"
-PREFIX = "Vnic"
+from .nic_process import FileWire, InterfaceWire, UdpWire, Wire, start_nic
 
 
-def build(verilog: Sequence[Path], console: Console | None = None) -> Path:
-    """The program of a pipeline, out of the cache or built now; says so while it builds.
+class TransportKind(StrEnum):
+    """Where frames come from and where they go."""
 
-    Raises
-    ------
-    ToolchainError, BuildError
-        As :func:`midwire.sim.build.build_executable`.
-    """
-    said = -1
-
-    def progress(done: int, total: int) -> None:
-        nonlocal said
-        quarter = 4 * done // total
-        if console is None or quarter == said:
-            return
-        if said < 0:
-            console.say(f"building the NIC with {find_compiler().name} (only the first time)")
-        else:
-            console.say(f"building the NIC: {done} of {total} steps")
-        said = quarter
-
-    return build_executable(verilog, TOP, [PROGRAM], PREFIX, progress=progress)
+    UDP = "udp"
+    INTERFACES = "interfaces"
+    FILE = "file"
 
 
-class NicProcess:
-    """A running NIC. Use as a context manager.
+class DatapathKind(StrEnum):
+    """Who executes the slice."""
 
-    Parameters
-    ----------
-    program : what :func:`build` returned
-    images : folder of the memory images
-    setup : registers to write and to read
-    listen : where clients send; port 0 takes any free one
-    hops : next hops; the first is the default. Answers are taken from these only
-    log : takes the lines of its standard error
-    """
-
-    def __init__(
-        self,
-        program: Path,
-        images: Path,
-        setup: Setup,
-        *,
-        listen: Address,
-        hops: Sequence[Address],
-        console: Console | None = None,
-    ) -> None:
-        command = [str(program), f"+midwire_images={images.resolve()}"]
-        command += ["--listen", format_address(listen), "--quiet", str(setup.quiet)]
-        for hop in hops:
-            command += ["--next", format_address(hop)]
-        if setup.own is not None:
-            command += ["--own", f"{setup.own[0]}={setup.own[1]}"]
-        for address, value in setup.writes:
-            command += ["--write", f"{address}={value}"]
-        for address, mask in setup.busy:
-            command += ["--busy", f"{address}={mask}"]
-        for name, address in setup.counters.items():
-            command += ["--counter", f"{name}={address}"]
-        self._child = Child("pipeline", command, console.say if console is not None else None)
-        try:
-            self.about = self._child.ready(READY_SECONDS)
-        except BaseException:
-            self._child.stop()
-            raise
-
-    @property
-    def address(self) -> Address:
-        """Where clients send."""
-        return parse_address(self.about["listen"])
-
-    def events(self, every: float | None = None) -> Iterator[dict[str, Any]]:
-        """Its statistics, every so many seconds if asked; ends only by an error or an interrupt.
-
-        Raises
-        ------
-        NodeLostError
-            If it ends by itself.
-        """
-        while True:
-            try:
-                event = self._child.events.get(timeout=every)
-            except queue.Empty:
-                self._child.tell("stats")
-                continue
-            if event is None:
-                raise self._child.lost()
-            yield event
-
-    def statistics(self) -> dict[str, Any]:
-        """A snapshot of its counters."""
-        self._child.tell("stats")
-        return next(self.events())
-
-    def stop(self) -> dict[str, Any]:
-        """End it; returns its last statistics."""
-        events = [event for event in self._child.stop() if event.get("event") == "stopped"]
-        return events[-1] if events else {}
-
-    def __enter__(self) -> NicProcess:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._child.stop()
+    RTL = "rtl"
+    REFERENCE = "reference"
 
 
 def _own_address(text: str) -> Address:
@@ -151,34 +47,95 @@ def _own_address(text: str) -> Address:
     return address
 
 
+def _mac(text: str) -> int:
+    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text):
+        raise StartError(
+            "not a usable --next-mac",
+            where=repr(text),
+            expected="six bytes, as in 02:00:7f:00:00:01",
+            found="another form",
+            remedy="`ip neighbour` shows those of a machine's neighbours",
+        )
+    return int(text.replace(":", ""), 16)
+
+
+def _wire(
+    kind: TransportKind,
+    at: Address,
+    hop: Address,
+    interfaces: list[str],
+    files: tuple[Path | None, Path | None],
+) -> Wire:
+    if kind == TransportKind.UDP:
+        with UdpPort(at):
+            pass  # an address that cannot be had is said before a long build, as by the other nodes
+        return UdpWire(at, [hop])
+    if at[1] == 0:
+        raise typer.BadParameter("requests need one port to be sent to", param_hint="--listen")
+    if kind == TransportKind.FILE:
+        read, write = files
+        if read is None or write is None:
+            raise typer.BadParameter("give both for --transport file", param_hint="--read, --write")
+        return FileWire(read, write)
+    if len(set(interfaces)) != 2:
+        raise typer.BadParameter("give two of them", param_hint="--interface")
+    return InterfaceWire((interfaces[0], interfaces[1]), at)
+
+
 def nic(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.", metavar="BUNDLE")],
     next_hop: Annotated[str, typer.Option("--next", help="Next hop: the cloud, or another NIC.")],
     listen: Annotated[
-        str, typer.Option(help="Address to listen at; port 0 takes any free one.")
+        str, typer.Option(help="Address that requests are sent to; port 0 takes any free one.")
     ] = "127.0.0.1:0",
+    datapath: Annotated[
+        DatapathKind, typer.Option(help="Who executes: RTL in Verilator, or numpy (same bits).")
+    ] = DatapathKind.RTL,
+    transport: Annotated[
+        TransportKind, typer.Option(help="Where frames come from and go to.")
+    ] = TransportKind.UDP,
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(help="For interfaces: give two; the second is towards the next hop."),
+    ] = None,
+    next_mac: Annotated[
+        str | None, typer.Option(help="For interfaces: MAC address of the next hop.")
+    ] = None,
+    read: Annotated[Path | None, typer.Option(help="For file: recorded frames, pcap.")] = None,
+    write: Annotated[Path | None, typer.Option(help="For file: where frames go, pcap.")] = None,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant that may execute.")] = 0,
     stats: Annotated[
         float, typer.Option(min=0.0, help="Seconds between snapshots of the counters; 0: none.")
     ] = 0.0,
+    control: Annotated[
+        Path | None, typer.Option(help="Unix socket for `midwire register`; this user only.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run the NIC node: the slice as RTL in Verilator, inside a packet pipeline.
+    """Run the NIC node: the slice inside a packet pipeline, RTL in Verilator by default.
 
     Listens on loopback unless told otherwise: datagrams are neither encrypted nor authenticated.
     """
     console = Console(as_json)
     loaded = Bundle.load(bundle)
     at, hop = _own_address(listen), parse_address(next_hop, "--next")
-    with UdpPort(at):
-        pass  # an address that cannot be had is said before a long build, as by the other nodes
-    program = build(loaded.nic_verilog, console)
-    setup = setup_for(loaded, at, hop, tenant=tenant)
-    running = NicProcess(program, loaded.images_dir, setup, listen=at, hops=[hop], console=console)
+    if (transport == TransportKind.INTERFACES) != (next_mac is not None):
+        raise typer.BadParameter("belongs to --transport interfaces", param_hint="--next-mac")
+    running = start_nic(
+        loaded,
+        _wire(transport, at, hop, interface or [], (read, write)),
+        hop,
+        datapath=datapath,
+        listen=None if transport == TransportKind.UDP else at,
+        tenant=tenant,
+        next_mac=None if next_mac is None else _mac(next_mac),
+        control=control,
+        console=console,
+    )
     try:
         where = running.about["listen"]
         console.event(
-            {**running.about, "node": "nic"},
+            {**running.about, "node": "nic", "datapath": datapath, "transport": transport},
             f"nic: listening at {where}, next hop {format_address(hop)}; Ctrl-C stops it",
         )
         for event in running.events(stats or None):

@@ -35,7 +35,6 @@ STOP_SECONDS = 5.0
 
 MAX_LINE = 1 << 20
 _KEPT_LINES = 12
-_POLL_SECONDS = 0.01
 _PR_SET_PDEATHSIG = 1
 
 
@@ -54,8 +53,9 @@ def die_with_parent() -> None:
 
 
 def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
+    # Our standard input is a pipe from it: its end is that of whoever holds the other side.
+    while os.getppid() == parent and os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -67,12 +67,21 @@ class Child:
     name : prefix of its log lines
     command : program and arguments
     log : takes each line of its standard error, prefixed
+    pass_fds : descriptors that it inherits, under the same numbers
+    news : called, from a thread, after each event and at the end
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], log: Callable[[str], None] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Callable[[str], None] | None = None,
+        *,
+        pass_fds: Sequence[int] = (),
+        news: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
+        self._news = news
         self.events: queue.Queue[dict[str, Any] | None] = queue.Queue(maxsize=100_000)
         self._log = log
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
@@ -86,6 +95,7 @@ class Child:
                 errors="replace",
                 env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
         except OSError as error:
             raise StartError(
@@ -99,11 +109,15 @@ class Child:
 
     @classmethod
     def midwire(
-        cls, name: str, arguments: Sequence[str], log: Callable[[str], None] | None = None
+        cls,
+        name: str,
+        arguments: Sequence[str],
+        log: Callable[[str], None] | None = None,
+        news: Callable[[], None] | None = None,
     ) -> Child:
         """Start a ``midwire`` command with ``--json``."""
         command = [sys.executable, "-m", "midwire.host.cli", *arguments, "--json"]
-        return cls(name, command, log)
+        return cls(name, command, log, news=news)
 
     @property
     def pid(self) -> int:
@@ -205,12 +219,14 @@ class Child:
 
     def _await_end(self, timeout: float) -> None:
         """Wait until it has ended, without reaping it."""
-        until = time.monotonic() + timeout
-        flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
-        while time.monotonic() < until:
-            if os.waitid(os.P_PID, self._process.pid, flags) is not None:
-                return
-            time.sleep(_POLL_SECONDS)
+
+        def wait() -> None:
+            with contextlib.suppress(ChildProcessError):  # it was killed and reaped after all
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+
+        waiter = threading.Thread(target=wait, daemon=True)
+        waiter.start()
+        waiter.join(timeout)
 
     def _said(self) -> str:
         lines = [line for line in self._tail if line]
@@ -227,11 +243,17 @@ class Child:
                 if isinstance(event, dict):
                     with contextlib.suppress(queue.Full):
                         self.events.put_nowait(event)
+                    self._tell_news()
         # The mark of the end must arrive even where nobody has read the events.
         with contextlib.suppress(queue.Empty):
             if self.events.full():
                 self.events.get_nowait()
         self.events.put(None)
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        if self._news is not None:
+            self._news()
 
     def _errors(self) -> None:
         assert self._process.stderr is not None

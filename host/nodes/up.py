@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,100 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from ...hw.console import Console, JsonFlag, counters_text
-from ...hw.errors import DataError
 from ..client.tally import summary_text
-from ..plan.topology import Topology
-
-WATCH_SECONDS = 0.5
-
-OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
-    "cloud": {"listen": str, "slots": int, "timeout": (int, float), "threads": int},
-    "nic": {"listen": str, "tenant": int, "stats": (int, float)},
-    "edge": {
-        "inputs": Path,
-        "output": Path,
-        "random": int,
-        "seed": int,
-        "count": int,
-        "decline": list,
-        "deadline": (int, float),
-        "retries": int,
-        "window": int,
-        "tenant": int,
-        "bind": str,
-        "mtu": int,
-    },
-}
-"""Keys of each table and what they hold; they become the options of the commands."""
-
-
-def read_topology(path: Path) -> tuple[Path, dict[str, list[str]]]:
-    """Read a topology file: the bundle, and the options of each node that it names.
-
-    Raises
-    ------
-    DataError
-        If the file is not such a file; names everything that is wrong with it.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            "cannot be read",
-            where=str(path),
-            expected="a TOML file",
-            found=str(error),
-            remedy="`midwire up --help` shows one",
-        ) from error
-    problems: list[str] = []
-    bundle = data.pop("bundle", None)
-    if not isinstance(bundle, str):
-        problems.append('bundle = "FOLDER" is missing')
-    for name in data:
-        if name not in OPTIONS:
-            problems.append(f"[{name}] is none of {', '.join(OPTIONS)}")
-    nodes: dict[str, list[str]] = {}
-    for name, known in OPTIONS.items():
-        table = data.get(name)
-        if table is None:
-            continue
-        if not isinstance(table, dict):
-            problems.append(f"{name} is not a table")
-            continue
-        nodes[name] = _options(name, table, known, path.parent, problems)
-    if problems:
-        raise DataError(
-            f"{len(problems)} problem(s)",
-            where=str(path),
-            expected="a bundle, and the tables cloud, nic and edge",
-            found="; ".join(problems),
-            remedy="Correct the file",
-        )
-    return path.parent / str(bundle), nodes
-
-
-def _options(
-    name: str,
-    table: Mapping[str, Any],
-    known: Mapping[str, type | tuple[type, ...]],
-    folder: Path,
-    problems: list[str],
-) -> list[str]:
-    words: list[str] = []
-    for key, value in table.items():
-        kind = known.get(key)
-        if kind is None:
-            problems.append(f"[{name}] {key} is none of {', '.join(known)}")
-        elif kind is list:
-            if isinstance(value, list) and all(type(item) is int for item in value):
-                words += [word for item in value for word in (f"--{key}", str(item))]
-            else:
-                problems.append(f"[{name}] {key} = {value!r} is not a list of numbers")
-        elif isinstance(value, bool) or not isinstance(value, str if kind is Path else kind):
-            problems.append(f"[{name}] {key} = {value!r} is of the wrong type")
-        else:
-            words += [f"--{key}", str(folder / str(value)) if kind is Path else str(value)]
-    return words
+from ..plan.topology import read_topology
+from .supervisor import Supervisor
 
 
 def up(
@@ -127,9 +34,12 @@ def up(
         decline = [17]
     """
     console = Console(as_json)
-    bundle, nodes = read_topology(topology)
+    described = read_topology(topology)
+    nodes = described.nodes
     failed = ready = False
-    running = Topology(bundle, console, cloud=nodes.get("cloud", ()), nic=nodes.get("nic"))
+    running = Supervisor(
+        described.bundles, console, cloud=nodes.get("cloud", ()), nic=nodes.get("nic")
+    )
     try:
         with running:
             ready = True
@@ -140,10 +50,8 @@ def up(
             if "edge" in nodes:
                 failed = _follow(running, nodes["edge"], console)
             else:
-                while True:
-                    _relay(running, console)
-                    running.check()
-                    time.sleep(WATCH_SECONDS)
+                for name, event in running.events():
+                    _relay(name, event or {}, console)
     finally:
         if ready:
             words = running.last_words
@@ -153,12 +61,14 @@ def up(
         raise typer.Exit(1)
 
 
-def _follow(running: Topology, options: Sequence[str], console: Console) -> bool:
+def _follow(running: Supervisor, options: Sequence[str], console: Console) -> bool:
     failed = False
     with console.progress() as progress:
         task = progress.add_task("inferences", total=None, note="")
-        for event in running.edge(options):
-            _relay(running, console)
+        for name, event in running.edge(options):
+            if name != "edge":
+                _relay(name, event, console)
+                continue
             text = ""
             if event.get("event") == "ready":
                 progress.update(task, total=event["requests"])
@@ -171,10 +81,9 @@ def _follow(running: Topology, options: Sequence[str], console: Console) -> bool
     return failed
 
 
-def _relay(running: Topology, console: Console) -> None:
+def _relay(name: str, event: Mapping[str, Any], console: Console) -> None:
     """Show the statistics that nodes were asked for."""
-    for name, event in running.events():
-        console.event({"node": name, **event}, _line(name, event))
+    console.event({"node": name, **event}, _line(name, event))
 
 
 def _line(name: str, event: Mapping[str, Any]) -> str:

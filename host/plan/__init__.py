@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Topologies: which nodes there are."""
+"""What runs where: topology files today; later, placements from measured profiles."""

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests, replies and errors on top of the wire format.
 
-- A request is one TENSOR message: every slice input, at cursor 0.
+- A request is one TENSOR message: every slice input, at cursor 0; with cursor 1 it is every slice
+  output, from the hop that executed.
 - A REPLY's bytes describe themselves: 4 bytes length (network order) of a UTF-8 JSON object, the
   object, then the bytes of the model's outputs, C-contiguous and little-endian, one after the
   other. The object has ``outputs`` (a list of ``name``, ``dtype``, ``shape``), ``executed_by``
@@ -16,6 +17,8 @@ cycles of the hops on the way reach the edge.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import json
 import math
 import re
@@ -29,6 +32,8 @@ from ...hw.formats import fragments, wire
 from ...hw.formats.fragments import DEFAULT_MTU
 from ...hw.formats.tensor import AnyArray
 from ...hw.formats.wire import HEADER_BYTES, ElementType, Header, MessageType, WireError
+from .tensors import Buffer, view_of
+from .udp import Datagram
 
 MAX_REPLY_BYTES = 16 << 20
 MAX_ERROR_TEXT = 1000
@@ -62,23 +67,41 @@ def reason_of(error: WireError) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
 
 
-def trains(
+def datagrams(
     header: Header,
-    tensors: Sequence[bytes],
+    tensors: Sequence[Sequence[Buffer]],
     mtu: int = DEFAULT_MTU,
     types: Sequence[ElementType] = (),
-) -> Iterator[tuple[bytes, int]]:
-    """Datagrams of a message: for each tensor, the train and the size of one datagram.
+) -> Iterator[Datagram]:
+    """Datagrams of a message: a header each, and views of the tensors' bytes.
 
-    ``types`` are the tensors' element types; without them the header's stays.
+    Parameters
+    ----------
+    header : what all tensors share
+    tensors : the bytes of each, in one piece or in several that lie anywhere
+    mtu : of IP on the way
+    types : of the tensors' elements; without them the header's stays
     """
-    size = HEADER_BYTES + fragments.fragment_bytes(mtu)
     kinds = types or [header.element_type] * len(tensors)
-    for index, (tensor, kind) in enumerate(zip(tensors, kinds, strict=True)):
+    for index, (pieces, kind) in enumerate(zip(tensors, kinds, strict=True)):
         of_tensor = replace(
             header, tensor_index=index, source_count=len(tensors), element_type=kind
         )
-        yield b"".join(fragments.datagrams(of_tensor, tensor, mtu)), size
+        views = [memoryview(piece) for piece in pieces]
+        ends = list(itertools.accumulate(map(len, views)))
+        for head, start, stop in fragments.headers(of_tensor, ends[-1] if ends else 0, mtu):
+            yield [head, *_between(views, ends, start, stop)]
+
+
+def _between(
+    views: Sequence[memoryview], ends: Sequence[int], start: int, stop: int
+) -> Iterator[memoryview]:
+    """Views of bytes ``start`` to ``stop`` of pieces that follow each other."""
+    for at in range(bisect.bisect_right(ends, start), len(views)):
+        begin = ends[at] - len(views[at])
+        if begin >= stop:
+            return
+        yield views[at][max(0, start - begin) : stop - begin]
 
 
 def answer_header(request: Header, kind: MessageType) -> Header:
@@ -88,8 +111,10 @@ def answer_header(request: Header, kind: MessageType) -> Header:
     )
 
 
-def pack_reply(outputs: Mapping[str, AnyArray], *, executed_by: str, slice_sha256: str) -> bytes:
-    """Bytes of a reply."""
+def pack_reply(
+    outputs: Mapping[str, AnyArray], *, executed_by: str, slice_sha256: str
+) -> list[Buffer]:
+    """Bytes of a reply in pieces: what it says of itself, then the memory of each output."""
     about = {
         "outputs": [
             {"name": name, "dtype": array.dtype.name, "shape": list(array.shape)}
@@ -99,26 +124,23 @@ def pack_reply(outputs: Mapping[str, AnyArray], *, executed_by: str, slice_sha25
         "slice_sha256": slice_sha256,
     }
     text = json.dumps(about).encode()
-    arrays = [
-        np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
-        for array in outputs.values()
-    ]
-    return b"".join([len(text).to_bytes(4, "big"), text, *arrays])
+    return [len(text).to_bytes(4, "big") + text, *map(view_of, outputs.values())]
 
 
-def unpack_reply(data: bytes) -> tuple[dict[str, AnyArray], dict[str, str]]:
-    """Outputs by name, and the rest of what a reply says.
+def unpack_reply(data: Buffer) -> tuple[dict[str, AnyArray], dict[str, str]]:
+    """Outputs by name, in the reply's own memory, and the rest of what it says.
 
     Raises
     ------
     BadReply
         If the bytes are anything else.
     """
+    data = memoryview(data)
     try:
         size = int.from_bytes(data[:4], "big")
         if size > _MAX_ABOUT:
             raise ValueError(f"{size} bytes of description")
-        about = json.loads(data[4 : 4 + size])
+        about = json.loads(bytes(data[4 : 4 + size]))
         at = 4 + size
         outputs: dict[str, AnyArray] = {}
         for item in about["outputs"]:
@@ -144,7 +166,7 @@ def pack_error(text: str) -> bytes:
     return json.dumps({"message": text[:MAX_ERROR_TEXT]}).encode()
 
 
-def unpack_error(data: bytes) -> str:
+def unpack_error(data: Buffer) -> str:
     """What an error says.
 
     Raises
@@ -153,7 +175,7 @@ def unpack_error(data: bytes) -> str:
         If the bytes are anything else.
     """
     try:
-        found: Any = json.loads(data)
+        found: Any = json.loads(bytes(data))
         return str(found["message"])[:MAX_ERROR_TEXT]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadReply("the bytes are not those of an error", found=str(error)) from error

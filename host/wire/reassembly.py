@@ -32,15 +32,16 @@ class Message:
 
     Attributes
     ----------
-    header : of the fragment that came last
+    header : of the fragment that came last; but what a hop says of itself (declined, cycles) stays,
+        whichever fragment said it
     source : who sent it
-    tensors : bytes of each tensor, by tensor index
+    tensors : bytes of each tensor, by tensor index, in the memory that they were put together in
     started : when its first fragment came, on the caller's clock
     """
 
     header: Header
     source: Address
-    tensors: list[bytes]
+    tensors: list[bytearray]
     started: float
 
 
@@ -66,6 +67,7 @@ class _Tensor:
 @dataclass
 class _Slot:
     started: float
+    telling: Header | None
     tensors: list[_Tensor | None]
 
 
@@ -116,7 +118,7 @@ class Reassembler:
             if len(self._under_way) >= self._slots:  # A4: insertion order is age
                 del self._under_way[next(iter(self._under_way))]
                 self.counters["evicted"] += 1
-            slot = self._under_way[key] = _Slot(now, [None] * len(sizes))
+            slot = self._under_way[key] = _Slot(now, None, [None] * len(sizes))
         tensor = slot.tensors[header.tensor_index]
         if tensor is None:
             tensor = _Tensor(bytearray(header.total_bytes), count)
@@ -127,7 +129,9 @@ class Reassembler:
         if index in tensor.pieces:
             self.counters["duplicate"] += 1  # A3
             return None
-        tensor.data[start:end] = payload
+        tensor.data[start:end] = payload  # the only copy on the way in
+        if header.declined or header.telemetry:
+            slot.telling = header
         tensor.pieces[index] = (start, end)
         if not all(part is not None and part.whole() for part in slot.tensors):
             return None
@@ -136,7 +140,14 @@ class Reassembler:
         if not all(part.sound() for part in parts):
             self.counters["contradiction"] += 1
             return None
-        return Message(header, source, [bytes(part.data) for part in parts], slot.started)
+        header = slot.telling or header
+        return Message(header, source, [part.data for part in parts], slot.started)
+
+    @property
+    def due(self) -> float | None:
+        """When :meth:`expire` has something to do; None if nothing is under way."""
+        oldest = next(iter(self._under_way.values()), None)  # insertion order is age
+        return None if oldest is None else oldest.started + self._timeout
 
     def expire(self, now: float) -> None:
         """Drop what has taken too long (A5)."""

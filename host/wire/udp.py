@@ -4,7 +4,8 @@
 
 A tensor is many datagrams of one size. Linux cuts a train in the kernel (UDP_SEGMENT) and joins one
 on its way in (UDP_GRO), so that Python does not work per datagram; elsewhere, and where the kernel
-refuses, datagrams go one by one.
+refuses, datagrams go one by one. Headers and payloads are gathered from where they lie: the
+kernel's copy is the only one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import errno
 import select
 import socket
 import struct
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
+from typing import NamedTuple
 
 from ..errors import StartError
 
@@ -28,9 +29,42 @@ LOOPBACK = "127.0.0.1"
 MAX_TRAIN_SEGMENTS = 64
 MAX_TRAIN_BYTES = 65507
 
-PACE_SECONDS = 0.004
-"""Pause between two trains: a receiver's socket holds little more than one, and a Python node takes
-about that long to read it."""
+MAX_PARTS = 1000
+"""Pieces of memory in a train; the kernel takes 1024."""
+
+Datagram = Sequence[bytes | bytearray | memoryview]
+"""One datagram in pieces that lie anywhere in memory."""
+
+
+class Train(NamedTuple):
+    """Datagrams that leave in one call: all of ``size`` bytes, the last one perhaps shorter."""
+
+    size: int
+    datagrams: list[Datagram]
+
+
+def trains(datagrams: Iterable[Datagram]) -> Iterator[Train]:
+    """Put datagrams into trains, in their order, without looking at or copying their bytes."""
+    train, total = Train(0, []), 0
+    for datagram in datagrams:
+        if len(datagram) > MAX_PARTS // MAX_TRAIN_SEGMENTS:
+            datagram = [b"".join(datagram)]  # crumbs: one piece costs the kernel less
+        size = sum(map(len, datagram))
+        ended = train.datagrams and (
+            total < train.size * len(train.datagrams)  # the last one was shorter
+            or size > train.size
+            or len(train.datagrams) == MAX_TRAIN_SEGMENTS
+            or total + size > MAX_TRAIN_BYTES
+        )
+        if ended:
+            yield train
+        if ended or not train.datagrams:
+            train, total = Train(size, []), 0
+        train.datagrams.append(datagram)
+        total += size
+    if train.datagrams:
+        yield train
+
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
@@ -118,8 +152,8 @@ class UdpPort:
         """For ``select``."""
         return self._socket.fileno()
 
-    def send_train(self, data: bytes | bytearray | memoryview, size: int, to: Address) -> None:
-        """Send ``data`` as datagrams of ``size`` bytes, the last one as long as what is left.
+    def send(self, train: Train, to: Address) -> None:
+        """Send a train; its bytes are gathered by the kernel from where they lie.
 
         Raises
         ------
@@ -127,38 +161,28 @@ class UdpPort:
             As the socket's own; ConnectionRefusedError if ``to`` is the peer and nobody listens
             there.
         """
-        view = memoryview(data)
-        step = min(MAX_TRAIN_SEGMENTS, MAX_TRAIN_BYTES // size) * size
-        destination = () if self._peer == to else to
-        for start in range(0, len(view), step):
-            if start:
-                time.sleep(PACE_SECONDS)
-            train = view[start : start + step]
-            if self._trains and len(train) > size:
-                try:
-                    control = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", size))]
-                    self._sendmsg(train, control, destination)
-                    continue
-                except OSError as error:
-                    if error.errno not in _NO_TRAINS:
-                        raise
-                    self._trains = False  # a kernel or device without them; the loop below does it
-            for at in range(0, len(train), size):
-                self._sendmsg(train[at : at + size], [], destination)
-
-    def _sendmsg(
-        self,
-        data: memoryview,
-        control: list[tuple[int, int, bytes]],
-        to: Address | tuple[()],
-    ) -> None:
-        if to:
-            self._socket.sendmsg([data], control, 0, to)
-        else:
-            self._socket.sendmsg([data], control)
+        destination = () if self._peer == to else (to,)
+        if self._trains and len(train.datagrams) > 1:
+            try:
+                control = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", train.size))]
+                parts = [part for datagram in train.datagrams for part in datagram]
+                self._socket.sendmsg(parts, control, 0, *destination)
+                return
+            except OSError as error:
+                if error.errno not in _NO_TRAINS:
+                    raise
+                self._trains = False  # a kernel or device without them; the loop below does it
+        for datagram in train.datagrams:
+            self._socket.sendmsg(datagram, [], 0, *destination)
 
     def receive(self, timeout: float) -> Iterator[tuple[memoryview, Address]]:
-        """Wait up to ``timeout`` seconds; yield what has come, perhaps nothing.
+        """Wait up to ``timeout`` seconds, then :meth:`take`."""
+        ready, _, _ = select.select([self._socket], [], [], max(0.0, timeout))
+        if ready:
+            yield from self.take()
+
+    def take(self) -> Iterator[tuple[memoryview, Address]]:
+        """Yield what has come, perhaps nothing, without waiting.
 
         A view is valid until the next one is asked for. Reads what one call to the kernel gives, so
         that a flood of datagrams cannot keep the caller from its timeouts.
@@ -168,9 +192,6 @@ class UdpPort:
         OSError
             ConnectionRefusedError if the peer's machine says that nobody listens.
         """
-        ready, _, _ = select.select([self._socket], [], [], max(0.0, timeout))
-        if not ready:
-            return
         try:
             count, control, _, source = self._socket.recvmsg_into(
                 [self._buffer], socket.CMSG_SPACE(4), socket.MSG_DONTWAIT

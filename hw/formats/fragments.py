@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 from .wire import HEADER_BYTES, TAG_BYTES, BadLength, Header, encode
 
@@ -77,61 +76,50 @@ def fragment_bytes(mtu: int = DEFAULT_MTU) -> int:
     return (mtu - _OVERHEAD) // FRAGMENT_STEP * FRAGMENT_STEP
 
 
-class Fragment(NamedTuple):
-    """A piece of a tensor: its place, and a view of its bytes."""
-
-    number: int
-    of: int
-    start: int
-    data: memoryview
-
-
-def pieces(tensor: bytes | bytearray | memoryview, mtu: int = DEFAULT_MTU) -> Iterator[Fragment]:
-    """Cut a tensor into fragments (W2).
-
-    Raises
-    ------
-    BadLength
-        If the tensor is empty, or too long for 65535 fragments.
-    """
-    view = memoryview(tensor).cast("B")
-    step = fragment_bytes(mtu)
-    count = -(-len(view) // step)
-    if not 1 <= count <= MAX_FRAGMENTS:
-        raise BadLength(
-            "the tensor cannot be sent in fragments",
-            expected=f"1 to {step * MAX_FRAGMENTS} bytes at an MTU of {mtu}",
-            found=f"{len(view)} bytes",
-        )
-    for index in range(count):
-        yield Fragment(index, count, index * step, view[index * step : (index + 1) * step])
-
-
-def datagrams(
-    header: Header, tensor: bytes | bytearray | memoryview, mtu: int = DEFAULT_MTU
-) -> Iterator[bytes]:
-    """The datagrams of a tensor.
+def headers(
+    header: Header, total_bytes: int, mtu: int = DEFAULT_MTU
+) -> Iterator[tuple[bytes, int, int]]:
+    """Header of each fragment of a tensor, and where its bytes begin and end.
 
     Parameters
     ----------
     header : Header
         All but ``last``, ``fragment_index``, ``fragment_count``, ``offset`` and ``total_bytes``,
         which are filled in.
-    tensor : bytes-like, C-contiguous
+    total_bytes : int
+        Of the tensor.
     mtu : int
+
+    Raises
+    ------
+    BadLength
+        If the tensor is empty, or too long for 65535 fragments.
     """
-    total = memoryview(tensor).nbytes
-    for piece in pieces(tensor, mtu):
-        yield (
-            encode(
-                replace(
-                    header,
-                    last=piece.number + 1 == piece.of,
-                    fragment_index=piece.number,
-                    fragment_count=piece.of,
-                    offset=piece.start,
-                    total_bytes=total,
-                )
-            )
-            + piece.data
+    step = fragment_bytes(mtu)
+    count = -(-total_bytes // step)
+    if not 1 <= count <= MAX_FRAGMENTS:
+        raise BadLength(
+            "the tensor cannot be sent in fragments",
+            expected=f"1 to {step * MAX_FRAGMENTS} bytes at an MTU of {mtu}",
+            found=f"{total_bytes} bytes",
         )
+    for index in range(count):
+        start = index * step
+        of_fragment = replace(
+            header,
+            last=index + 1 == count,
+            fragment_index=index,
+            fragment_count=count,
+            offset=start,
+            total_bytes=total_bytes,
+        )
+        yield encode(of_fragment), start, min(start + step, total_bytes)
+
+
+def datagrams(
+    header: Header, tensor: bytes | bytearray | memoryview, mtu: int = DEFAULT_MTU
+) -> Iterator[bytes]:
+    """The datagrams of a tensor (bytes-like, C-contiguous), as :func:`headers` cuts it."""
+    view = memoryview(tensor).cast("B")
+    for head, start, stop in headers(header, len(view), mtu):
+        yield head + view[start:stop]

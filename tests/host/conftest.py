@@ -9,26 +9,31 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from midwire.host.nodes.cloud import CloudNode, serve
-from midwire.host.wire.udp import UdpPort
+from midwire.host.nodes.cloud import CloudNode
+from midwire.host.steer.paths import NetworkPath
+from midwire.host.wire.udp import Address, UdpPort, trains
+from midwire.hw.formats import wire
 from midwire.hw.formats.bundle import Bundle, Manifest, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
+from midwire.hw.formats.wire import encode
 from midwire.hw.numeric import QType
 
 ELEMENTS = 4
 SCALE = 0.5
 
 
-def _model(nodes: list[onnx.NodeProto], before: tuple[str, int], after: tuple[str, int]) -> bytes:
-    constants = [
+def _constants() -> list[onnx.TensorProto]:
+    return [
         numpy_helper.from_array(np.array(value, dtype), name)
         for name, value, dtype in (
             ("scale", SCALE, np.float32),
@@ -38,8 +43,30 @@ def _model(nodes: list[onnx.NodeProto], before: tuple[str, int], after: tuple[st
             ("hi", 127, np.int32),
         )
     ]
+
+
+def _manifest(
+    name: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> Manifest:
+    return Manifest(
+        name=name,
+        model_sha256="0" * 64,
+        inputs=inputs,
+        outputs=outputs,
+        steps=(),
+        slice={},
+        target="none",
+        clock_mhz=250.0,
+        cycles_per_inference=4,
+        latency_cycles=8,
+        resources={},
+        sqnr_db=None,
+    )
+
+
+def _model(nodes: list[onnx.NodeProto], before: tuple[str, int], after: tuple[str, int]) -> bytes:
     ends = [helper.make_tensor_value_info(name, kind, [ELEMENTS]) for name, kind in (before, after)]
-    graph = helper.make_graph(nodes, "part", ends[:1], ends[1:], constants)
+    graph = helper.make_graph(nodes, "part", ends[:1], ends[1:], _constants())
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
 
@@ -71,21 +98,112 @@ def make_bundle(folder: Path, name: str = "double") -> Bundle:
             ("y", flt),
         ),
     }
-    manifest = Manifest(
-        name=name,
-        model_sha256="0" * 64,
-        inputs=(spec,),
-        outputs=(spec,),
-        steps=(),
-        slice={},
-        target="none",
-        clock_mhz=250.0,
-        cycles_per_inference=4,
-        latency_cycles=8,
-        resources={},
-        sqnr_db=None,
-    )
+    manifest = _manifest(name, (spec,), (spec,))
     return write_bundle(folder, manifest, files)
+
+
+WIDE_SIZES = (4, 3000), (4, 3004)
+"""Elements of the inputs and of the outputs of the wide bundle; a byte each."""
+
+
+def make_wide_bundle(folder: Path, name: str = "wide") -> Bundle:
+    """A bundle of two inputs and two outputs, each side of different sizes.
+
+    ``out0`` doubles ``in0`` with saturation; ``out1`` is ``in0`` and ``in1`` one behind the other.
+    """
+    qtype = QType(8, True, SCALE)
+    node, flt, i8 = helper.make_node, TensorProto.FLOAT, TensorProto.INT8
+    inputs, outputs = WIDE_SIZES
+
+    def ends(prefix: str, kind: int, sizes: tuple[int, int]) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(f"{prefix}{i}", kind, [n]) for i, n in enumerate(sizes)
+        ]
+
+    def specs(prefix: str, sizes: tuple[int, int]) -> tuple[TensorSpec, ...]:
+        return tuple(
+            TensorSpec(f"{prefix}{i}", (n,), "float32", qtype, Layout.raster((n,)), 4)
+            for i, n in enumerate(sizes)
+        )
+
+    def model(
+        nodes: list[onnx.NodeProto],
+        before: list[onnx.ValueInfoProto],
+        after: list[onnx.ValueInfoProto],
+    ) -> bytes:
+        graph = helper.make_graph(nodes, "part", before, after, _constants())
+        opset = [helper.make_opsetid("", 17)]
+        return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+    both = range(2)
+    files = {
+        "edge.onnx": model(
+            [node("QuantizeLinear", [f"x{i}", "scale", "zero"], [f"wire_in{i}"]) for i in both],
+            ends("x", flt, inputs),
+            ends("wire_in", i8, inputs),
+        ),
+        "slice.onnx": model(
+            [
+                node("Cast", ["wire_in0"], ["wide"], to=TensorProto.INT32),
+                node("Mul", ["wide", "two"], ["doubled"]),
+                node("Clip", ["doubled", "lo", "hi"], ["clipped"]),
+                node("Cast", ["clipped"], ["wire_out0"], to=i8),
+                node("Concat", ["wire_in0", "wire_in1"], ["wire_out1"], axis=0),
+            ],
+            ends("wire_in", i8, inputs),
+            ends("wire_out", i8, outputs),
+        ),
+        "cloud.onnx": model(
+            [node("DequantizeLinear", [f"wire_out{i}", "scale", "zero"], [f"y{i}"]) for i in both],
+            ends("wire_out", i8, outputs),
+            ends("y", flt, outputs),
+        ),
+    }
+    manifest = _manifest(name, specs("x", inputs), specs("y", outputs))
+    return write_bundle(folder, manifest, files)
+
+
+def send(port: UdpPort, data: bytes | memoryview, size: int, to: Address) -> None:
+    """Send bytes as datagrams of a size."""
+    for train in trains([data[at : at + size]] for at in range(0, len(data), size)):
+        port.send(train, to)
+
+
+def relay(hop: Callable[[bytes], list[bytes]], cloud: Address) -> Iterator[Address]:
+    """A hop between edge and cloud: ``hop`` turns each datagram of the edge into what goes on."""
+    front, back = UdpPort(), UdpPort()
+    running = True
+    edge: list[Address] = []
+
+    def loop() -> None:
+        while running:
+            for datagram, source in front.receive(0.02):
+                edge[:] = [source]
+                for onward in hop(bytes(datagram)):
+                    send(back, onward, len(onward), cloud)
+            for datagram, _ in back.receive(0.0):
+                send(front, datagram, max(1, len(datagram)), edge[0])
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield front.address
+    finally:
+        running = False
+        thread.join()
+        front.close()
+        back.close()
+
+
+def changed(datagram: bytes, payload: bytes | None = None, **fields: Any) -> bytes:
+    """The datagram with other fields, and perhaps another payload."""
+    header = replace(wire.decode(datagram), **fields)
+    return encode(header) + (datagram[64:] if payload is None else payload)
+
+
+def straight(address: Address) -> list[NetworkPath]:
+    """The one path whose first hop is there."""
+    return [NetworkPath(address)]
 
 
 def alive(pid: int) -> bool:
@@ -116,17 +234,17 @@ def bundle(tmp_path: Path) -> Bundle:
 class Cloud:
     """A cloud node in a thread."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, *bundles: Bundle) -> None:
         self.port = UdpPort()
-        self.node = CloudNode(bundle, self.port, slots=4, timeout=0.5)
-        self._running = True
-        self._thread = threading.Thread(target=serve, args=(self.node, lambda: self._running))
+        self.node = CloudNode(bundles, self.port, slots=4, timeout=0.5)
+        self._thread = threading.Thread(target=self.node.serve)
         self._thread.start()
 
     def stop(self) -> None:
         """End it; its port is closed afterwards."""
-        self._running = False
+        self.node.stop()
         self._thread.join()
+        self.node.close()
         self.port.close()
 
 

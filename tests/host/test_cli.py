@@ -128,6 +128,45 @@ def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[s
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--transport", "file"], "Invalid value for --listen: requests need one port"),
+        (
+            ["--transport", "file", "--listen", ":5"],
+            "Invalid value for --read, --write: give both for --transport file",
+        ),
+        (
+            ["--transport", "interfaces", "--listen", ":5"],
+            "Invalid value for --next-mac: belongs to --transport interfaces",
+        ),
+        (
+            ["--transport", "interfaces", "--listen", ":5", "--next-mac", "2:3"],
+            "Invalid value for --interface: give two of them",
+        ),
+        (["--next-mac", "02:00:00:00:00:01"], "Invalid value for --next-mac: belongs to"),
+        (["--datapath", "nonsense"], "Invalid value for '--datapath': "),
+    ],
+)
+def test_options_of_a_nic_that_do_not_go_together(
+    words: list[str], message: str, bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["nic", str(bundle.root), "--next", "127.0.0.1:5", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_a_mac_address_that_is_none_is_said(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--transport", "interfaces", "--interface", "a", "--interface", "b", "--listen", ":5"]
+    given = ["--next", "127.0.0.1:5", "--next-mac", "2:3"]
+    assert cli.main(["nic", str(bundle.root), *words, *given]) == 1
+    assert capsys.readouterr().err == (
+        "error: '2:3': not a usable --next-mac; expected six bytes, as in 02:00:7f:00:00:01; found "
+        "another form. `ip neighbour` shows those of a machine's neighbours.\n"
+    )
+
+
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_an_interrupt_is_status_130_and_a_line(
     flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

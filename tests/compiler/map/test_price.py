@@ -130,7 +130,7 @@ COUNTED: dict[str, tuple[Callable[[], Implementation], Counts]] = {
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_prices_are_near_what_yosys_counts(name: str) -> None:
-    """Multipliers and memories exactly, LUTs within a third and flip-flops within 40 %, or ten bits."""
+    """Multipliers, memories exactly; LUTs within a third, flip-flops within 40 %, or ten bits."""
     make, (lut, lutram, ff, dsp, bram) = COUNTED[name]
     found = price(make().cost, XCUP)
     assert (found.dsp, found.bram, found.lutram) == (dsp, bram, lutram)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,53 +13,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.host.client.requests import EdgeClient, Request
+from midwire.host.client.edge_client import EdgeClient
+from midwire.host.client.requests import Request
 from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
-from midwire.host.wire.udp import Address, UdpPort
+from midwire.host.policy.permission import EXECUTE_IN_CLOUD
+from midwire.host.wire.udp import UdpPort
 from midwire.hw.errors import DataError
-from midwire.hw.formats import wire
+from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header, encode
 
-from ..conftest import make_bundle
+from ..conftest import changed, make_bundle, relay, send, straight
 
 SAMPLE = np.array([0.5, -1.0, 30.0, -64.0], np.float32)
 DOUBLED = np.array([1.0, -2.0, 60.0, -64.0], np.float32)
 
 
-def relay(hop: Callable[[bytes], list[bytes]], cloud: Address) -> Iterator[Address]:
-    """A hop between edge and cloud: ``hop`` turns each datagram of the edge into what goes on."""
-    front, back = UdpPort(), UdpPort()
-    running = True
-    edge: list[Address] = []
-
-    def loop() -> None:
-        while running:
-            for datagram, source in front.receive(0.02):
-                edge[:] = [source]
-                for onward in hop(bytes(datagram)):
-                    back.send_train(onward, len(onward), cloud)
-            for datagram, _ in back.receive(0.0):
-                front.send_train(datagram, max(1, len(datagram)), edge[0])
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield front.address
-    finally:
-        running = False
-        thread.join()
-        front.close()
-        back.close()
-
-
-def changed(datagram: bytes, payload: bytes | None = None, **fields: Any) -> bytes:
-    header = replace(wire.decode(datagram), **fields)
-    return encode(header) + (datagram[64:] if payload is None else payload)
-
-
 def test_cloud_runs_a_slice_that_no_hop_executed(bundle: Bundle, cloud: Any) -> None:
-    with EdgeClient(bundle, cloud.port.address) as client:
+    with EdgeClient(bundle, straight(cloud.port.address)) as client:
         outcome = client.infer(Request([SAMPLE]))
     assert outcome.error is None and outcome.outputs is not None
     np.testing.assert_array_equal(outcome.outputs["y"], DOUBLED)
@@ -73,8 +43,8 @@ def test_a_decline_and_its_reason_reach_the_edge(bundle: Bundle, cloud: Any) -> 
         return [changed(datagram, declined=True, reason=DeclineReason.POLICY)]
 
     for address in relay(hop, cloud.port.address):
-        with EdgeClient(bundle, address) as client:
-            outcome = client.infer(Request([SAMPLE], may_execute=False))
+        with EdgeClient(bundle, straight(address)) as client:
+            outcome = client.infer(Request([SAMPLE], permission=EXECUTE_IN_CLOUD))
     assert outcome.outputs is not None
     np.testing.assert_array_equal(outcome.outputs["y"], DOUBLED)
     assert (outcome.executed_by, outcome.declined) == ("cloud", "policy")
@@ -87,9 +57,9 @@ def test_executed_on_the_way_gives_the_same_bits(bundle: Bundle, cloud: Any) -> 
         return [changed(datagram, payload, cursor=1, result=True, telemetry=True, cycles=77)]
 
     for address in relay(hop, cloud.port.address):
-        with EdgeClient(bundle, address) as client:
+        with EdgeClient(bundle, straight(address)) as client:
             outcome = client.infer(Request([SAMPLE]))
-    with EdgeClient(bundle, cloud.port.address) as client:
+    with EdgeClient(bundle, straight(cloud.port.address)) as client:
         other = client.infer(Request([SAMPLE]))
     assert (outcome.executed_by, outcome.cycles) == ("nic", 77)
     assert outcome.slice_sha256 == other.slice_sha256
@@ -99,7 +69,7 @@ def test_executed_on_the_way_gives_the_same_bits(bundle: Bundle, cloud: Any) -> 
 
 def test_many_requests_in_a_window_end_once_each(bundle: Bundle, cloud: Any) -> None:
     requests = [Request([SAMPLE * (i % 3)], tag=i) for i in range(100)]
-    with EdgeClient(bundle, cloud.port.address, window=8) as client:
+    with EdgeClient(bundle, straight(cloud.port.address), window=8) as client:
         outcomes = list(client.stream(requests))
     assert sorted(outcome.request.tag for outcome in outcomes) == list(range(100))
     assert all(outcome.error is None for outcome in outcomes)
@@ -114,7 +84,7 @@ def test_a_lost_request_is_sent_again_and_flagged(bundle: Bundle, cloud: Any) ->
         return [datagram] if len(seen) > 2 else []
 
     for address in relay(hop, cloud.port.address):
-        with EdgeClient(bundle, address, deadline=3.0) as client:
+        with EdgeClient(bundle, straight(address), deadline=3.0) as client:
             outcome = client.infer(Request([SAMPLE]))
     assert outcome.error is None
     assert (outcome.attempts, seen) == (3, [False, True, True])
@@ -122,14 +92,17 @@ def test_a_lost_request_is_sent_again_and_flagged(bundle: Bundle, cloud: Any) ->
 
 def test_a_doubled_path_gives_one_outcome(bundle: Bundle, cloud: Any) -> None:
     for address in relay(lambda datagram: [datagram, datagram], cloud.port.address):
-        with EdgeClient(bundle, address) as client:
+        with EdgeClient(bundle, straight(address)) as client:
             outcomes = list(client.stream([Request([SAMPLE], tag=i) for i in range(5)]))
     assert [outcome.request.tag for outcome in outcomes] == [0, 1, 2, 3, 4]
     assert all(outcome.error is None for outcome in outcomes)
 
 
 def test_silence_ends_in_a_typed_error_before_the_deadline(bundle: Bundle) -> None:
-    with UdpPort() as deaf, EdgeClient(bundle, deaf.address, deadline=0.6, retries=2) as client:
+    with (
+        UdpPort() as deaf,
+        EdgeClient(bundle, straight(deaf.address), deadline=0.6, retries=2) as client,
+    ):
         started = time.monotonic()
         outcome = client.infer(Request([SAMPLE]))
         took = time.monotonic() - started
@@ -147,7 +120,7 @@ def test_silence_ends_in_a_typed_error_before_the_deadline(bundle: Bundle) -> No
 def test_nobody_listening_is_said_long_before_the_deadline(bundle: Bundle) -> None:
     with UdpPort() as port:
         gone = port.address
-    with EdgeClient(bundle, gone, deadline=30.0, retries=1) as client:
+    with EdgeClient(bundle, straight(gone), deadline=30.0, retries=1) as client:
         started = time.monotonic()
         outcome = client.infer(Request([SAMPLE]))
     assert isinstance(outcome.error, UnreachableError)
@@ -157,7 +130,7 @@ def test_nobody_listening_is_said_long_before_the_deadline(bundle: Bundle) -> No
 
 def test_another_model_is_refused(bundle: Bundle, cloud: Any, tmp_path: Path) -> None:
     other = make_bundle(tmp_path / "other", "another")
-    with EdgeClient(other, cloud.port.address) as client:
+    with EdgeClient(other, straight(cloud.port.address)) as client:
         outcome = client.infer(Request([SAMPLE]))
     assert isinstance(outcome.error, RefusedError)
     assert str(outcome.error) == (
@@ -168,7 +141,7 @@ def test_another_model_is_refused(bundle: Bundle, cloud: Any, tmp_path: Path) ->
 
 
 def test_a_sample_of_another_shape_is_not_accepted(bundle: Bundle, cloud: Any) -> None:
-    with EdgeClient(bundle, cloud.port.address) as client:
+    with EdgeClient(bundle, straight(cloud.port.address)) as client:
         with pytest.raises(DataError) as caught:
             client.infer(Request([np.zeros(5, np.float32)]))
         assert client.infer(Request([SAMPLE])).error is None
@@ -176,6 +149,27 @@ def test_a_sample_of_another_shape_is_not_accepted(bundle: Bundle, cloud: Any) -
         "input 'x': wrong number of elements; expected shape [4]; found shape [5]. Give one "
         "sample at a time, as the model takes it."
     )
+
+
+def test_what_becomes_of_fragments_of_replies_is_counted(bundle: Bundle) -> None:
+    with UdpPort() as hop, EdgeClient(bundle, straight(hop.address), deadline=5.0) as client:
+
+        def answer() -> None:
+            for datagram, source in hop.receive(5.0):
+                error = b'{"message": "' + b"n" * 100 + b'"}'
+                header = replace(wire.decode(datagram), message_type=wire.MessageType.ERROR)
+                pieces = list(fragments.datagrams(header, error, 172))
+                wrong = changed(pieces[1], total_bytes=len(error) + 64)
+                for piece in (pieces[0], pieces[0], wrong, pieces[1]):
+                    send(hop, piece, len(piece), source)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        outcome = client.infer(Request([SAMPLE]))
+        thread.join()
+    assert isinstance(outcome.error, RefusedError)
+    assert client.counters["duplicate"] == 1
+    assert sum(client.counters.get(name, 0) for name in ("wrong_length", "bad_length")) == 1
 
 
 def test_bad_datagrams_at_the_cloud_are_counted_and_do_no_harm(bundle: Bundle, cloud: Any) -> None:
@@ -196,8 +190,8 @@ def test_bad_datagrams_at_the_cloud_are_counted_and_do_no_harm(bundle: Bundle, c
     }
     with UdpPort() as port:
         for datagram in bad.values():
-            port.send_train(datagram, len(datagram), cloud.port.address)
-    with EdgeClient(bundle, cloud.port.address) as client:
+            send(port, datagram, len(datagram), cloud.port.address)
+    with EdgeClient(bundle, straight(cloud.port.address)) as client:
         assert client.infer(Request([SAMPLE])).error is None
     counters = cloud.node.counters
     assert {name: counters.get(name) for name in bad} == dict.fromkeys(bad, 1)
@@ -205,7 +199,7 @@ def test_bad_datagrams_at_the_cloud_are_counted_and_do_no_harm(bundle: Bundle, c
 
 
 def test_bad_datagrams_at_the_edge_are_counted_and_do_no_harm(bundle: Bundle) -> None:
-    with UdpPort() as hop, EdgeClient(bundle, hop.address, deadline=5.0) as client:
+    with UdpPort() as hop, EdgeClient(bundle, straight(hop.address), deadline=5.0) as client:
         answers: list[bytes] = []
 
         def answer() -> None:
@@ -219,7 +213,7 @@ def test_bad_datagrams_at_the_edge_are_counted_and_do_no_harm(bundle: Bundle) ->
                 last = replace(header, message_type=wire.MessageType.ERROR, total_bytes=len(error))
                 answers.extend([b"junk", nonsense, stranger, encode(last) + error])
                 for text in answers:
-                    hop.send_train(text, len(text), source)
+                    send(hop, text, len(text), source)
 
         thread = threading.Thread(target=answer)
         thread.start()

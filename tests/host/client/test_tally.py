@@ -9,6 +9,7 @@ from typing import Any
 from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.client.tally import Tally, summary_text
 from midwire.host.errors import DeadlineError
+from midwire.host.steer.paths import NetworkPath
 from midwire.hw.console import counters_text
 
 
@@ -24,6 +25,7 @@ def outcome(**changes: Any) -> RequestOutcome:
         "slice_sha256": "",
         "wire_bytes": 1,
         "attempts": 1,
+        "path": NetworkPath(("127.0.0.1", 1)),
         "seconds": 0.25,
     }
     return RequestOutcome(**{**good, **changes})
@@ -46,6 +48,16 @@ def test_a_summary_says_who_executed_and_why_not() -> None:
         "3 replies (1 slices executed in the NIC, 2 in the cloud), 3 errors, 4.0 inferences/s, "
         "declined: wrong_tenant 2"
     )
+
+
+def test_what_the_edge_counted_is_shown() -> None:
+    summary = {**Tally().summary(), "inferences_per_second": None}
+    counters = {"requests": 9, "replied": 9, "duplicate": 2, "late_reply": 1, "evicted": 0}
+    assert summary_text({**summary, "counters": counters}).endswith(
+        "0 errors, 0.0 inferences/s, counted: duplicate 2, late_reply 1"
+    )
+    quiet = {"requests": 9, "replied": 9}
+    assert summary_text({**summary, "counters": quiet}).endswith("0 errors, 0.0 inferences/s")
 
 
 def test_counters_leave_out_what_did_not_happen() -> None:

@@ -18,36 +18,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.host import demo
-from midwire.host.client.requests import EdgeClient, Request, RequestOutcome, expected_fingerprint
-from midwire.host.control.registers import setup_for
+from midwire.host.client.edge_client import EdgeClient
+from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.errors import DeadlineError, UnreachableError
-from midwire.host.nodes.model_parts import load_part, read_samples
-from midwire.host.nodes.nic import NicProcess, build
+from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
+from midwire.host.policy.permission import EXECUTE_IN_CLOUD
+from midwire.host.wire.tensors import fingerprint_of
 from midwire.host.wire.udp import UdpPort
-from midwire.hw.console import Console
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import Header, encode
 from midwire.hw.kernels.reference import Reference
 
-from ..conftest import Cloud, alive, wait_for_the_end_of
+from ..conftest import Cloud, alive, send, straight, wait_for_the_end_of
 
 HERE = ("127.0.0.1", 0)
 SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
-
-
-@pytest.fixture(scope="module")
-def digits() -> Bundle:
-    with demo.shipped_example() as example:
-        return Bundle.load(demo.compiled_bundle(example, Console())[0])
-
-
-@pytest.fixture(scope="module")
-def samples(digits: Bundle) -> AnyArray:
-    with demo.shipped_example() as example:
-        return read_samples(example.heldout, load_part(digits, "edge"))[0]
 
 
 @pytest.fixture
@@ -62,9 +49,7 @@ def far(digits: Bundle) -> Iterator[Cloud]:
 @pytest.fixture
 def nic(digits: Bundle, far: Cloud) -> Iterator[NicProcess]:
     hop = far.port.address
-    program = build(digits.nic_verilog)
-    setup = setup_for(digits, HERE, hop)
-    with NicProcess(program, digits.images_dir, setup, listen=HERE, hops=[hop]) as running:
+    with start_nic(digits, UdpWire(HERE, [hop]), hop) as running:
         yield running
 
 
@@ -72,14 +57,14 @@ def correct(digits: Bundle, client: EdgeClient, sample: AnyArray) -> str:
     """Fingerprint that the numpy reference gives."""
     quantised = [array.ravel()[None] for array in client.part.run([sample])]
     results = Reference.of_bundle(digits).run_wire(quantised)
-    return expected_fingerprint(digits, [result[0] for result in results])
+    return fingerprint_of(digits.manifest.outputs, [result[0] for result in results])
 
 
 @pytest.mark.parametrize("mtu", [172, SMALL_MTU, 1500, 9000])
 def test_fragments_of_any_size_give_the_reference_bits(
     mtu: int, digits: Bundle, nic: NicProcess, samples: AnyArray
 ) -> None:
-    with EdgeClient(digits, nic.address, mtu=mtu) as client:
+    with EdgeClient(digits, straight(nic.address), mtu=mtu) as client:
         for outcome in client.stream(Request([x], tag=x) for x in samples[:6]):
             assert outcome.error is None and outcome.executed_by == "nic"
             assert outcome.cycles == digits.manifest.latency_cycles
@@ -91,10 +76,10 @@ def test_fragments_of_any_size_give_the_reference_bits(
 def test_a_declined_request_gives_the_same_bits(
     digits: Bundle, nic: NicProcess, samples: AnyArray
 ) -> None:
-    with EdgeClient(digits, nic.address) as client:
+    with EdgeClient(digits, straight(nic.address)) as client:
         near = client.infer(Request([samples[0]]))
-        far = client.infer(Request([samples[0]], may_execute=False))
-    with EdgeClient(digits, nic.address, tenant=9) as client:
+        far = client.infer(Request([samples[0]], permission=EXECUTE_IN_CLOUD))
+    with EdgeClient(digits, straight(nic.address), tenant=9) as client:
         other = client.infer(Request([samples[0]]))
     assert [o.executed_by for o in (near, far, other)] == ["nic", "cloud", "cloud"]
     assert [o.declined for o in (near, far, other)] == ["", "policy", "wrong_tenant"]
@@ -127,8 +112,8 @@ def test_bad_datagrams_are_counted_and_the_next_request_succeeds(
     ]
     with UdpPort() as client:
         for datagram in bad:
-            client.send_train(datagram, len(datagram), nic.address)
-    with EdgeClient(digits, nic.address) as edge:
+            send(client, datagram, len(datagram), nic.address)
+    with EdgeClient(digits, straight(nic.address)) as edge:
         outcome = edge.infer(Request([samples[0]]))
         assert outcome.executed_by == "nic"
         assert outcome.slice_sha256 == correct(digits, edge, samples[0])
@@ -151,8 +136,8 @@ def test_half_a_request_does_not_block_the_next_one(
     header = Header(model_hash=digits.model_hash, request_id=5, deadline_us=10**6)
     first = next(fragments.datagrams(header, bytes(512), SMALL_MTU))
     with UdpPort() as client:
-        client.send_train(first, len(first), nic.address)
-    with EdgeClient(digits, nic.address) as edge:
+        send(client, first, len(first), nic.address)
+    with EdgeClient(digits, straight(nic.address)) as edge:
         outcome = edge.infer(Request([samples[0]]))
         assert outcome.error is None
         assert (outcome.executed_by, outcome.declined) == ("cloud", "busy")
@@ -166,7 +151,7 @@ def test_half_a_request_does_not_block_the_next_one(
 def test_a_busy_slot_declines_and_nothing_is_lost(
     digits: Bundle, nic: NicProcess, samples: AnyArray
 ) -> None:
-    with EdgeClient(digits, nic.address, window=8) as client:
+    with EdgeClient(digits, straight(nic.address), window=8) as client:
         outcomes = list(client.stream(Request([x], tag=i) for i, x in enumerate(samples[:100])))
         expected = [correct(digits, client, x) for x in samples[:100]]
     assert sorted(outcome.request.tag for outcome in outcomes) == list(range(100))
@@ -180,7 +165,7 @@ def test_kill_9_of_the_nic_is_a_typed_error(
     digits: Bundle, nic: NicProcess, samples: AnyArray
 ) -> None:
     found: list[RequestOutcome] = []
-    with EdgeClient(digits, nic.address, deadline=1.0) as client:
+    with EdgeClient(digits, straight(nic.address), deadline=1.0) as client:
         for outcome in client.stream(Request([x]) for x in samples[:5]):
             found.append(outcome)
             if len(found) == 2:
@@ -195,7 +180,6 @@ def test_kill_9_of_the_nic_is_a_typed_error(
 def test_nothing_is_left_of_a_topology_with_a_nic(
     number: signal.Signals, digits: Bundle, tmp_path: Path
 ) -> None:
-    build(digits.nic_verilog)
     topology = tmp_path / "topology.toml"
     topology.write_text(f'bundle = "{digits.root}"\n[nic]\nlisten = "127.0.0.1:0"\n')
     command = [sys.executable, "-m", "midwire.host.cli", "up", str(topology), "--json"]

@@ -15,18 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from midwire.host.control.registers import Setup
 from midwire.host.errors import NodeLostError
-from midwire.host.nodes.nic import NicProcess, build
+from midwire.host.nodes.nic_process import NicProcess, UdpWire
 from midwire.host.wire.udp import UdpPort
+from midwire.hw.formats.csr import Register
 
-SETUP = Setup(writes=((0, 1 << 31),), counters={"frames": 0}, quiet=100)
-PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
+from ..conftest import send
 
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    return build([PIPELINE])
+REGISTERS = [Register("frames", 0, 32, "counter", 0, "frames; bit 31 is what was written there")]
 
 
 @pytest.fixture
@@ -36,10 +32,11 @@ def hop() -> Iterator[UdpPort]:
 
 
 @pytest.fixture
-def nic(program: Path, hop: UdpPort, tmp_path: Path) -> Iterator[NicProcess]:
-    with NicProcess(
-        program, tmp_path, SETUP, listen=("127.0.0.1", 0), hops=[hop.address]
-    ) as running:
+def nic(passthrough: Path, hop: UdpPort) -> Iterator[NicProcess]:
+    words = [*UdpWire(("127.0.0.1", 0), [hop.address]).words(), "--quiet", "100"]
+    with NicProcess(passthrough, words, registers=REGISTERS) as running:
+        running.bus.write("frames", 1 << 31)
+        running.start()
         yield running
 
 
@@ -62,41 +59,41 @@ def test_datagrams_of_all_sizes_pass_unchanged_and_in_order(nic: NicProcess, hop
     with UdpPort() as client:
         for size in sizes:
             data = rng.randbytes(size)
-            client.send_train(data, size, nic.address)
+            send(client, data, size, nic.address)
             assert [part for part, _ in take(hop, 1)] == [data]
 
 
 def test_a_train_passes_in_order(nic: NicProcess, hop: UdpPort) -> None:
     data = bytes(range(256)) * 200
     with UdpPort() as client:
-        client.send_train(data, 1000, nic.address)
+        send(client, data, 1000, nic.address)
         assert b"".join(part for part, _ in take(hop, 52)) == data
 
 
 def test_answers_find_their_client(nic: NicProcess, hop: UdpPort) -> None:
     with UdpPort() as one, UdpPort() as two:
-        one.send_train(b"from one", 100, nic.address)
-        two.send_train(b"from two", 100, nic.address)
+        send(one, b"from one", 100, nic.address)
+        send(two, b"from two", 100, nic.address)
         for data, source in take(hop, 2):
-            hop.send_train(b"answer to " + data, 100, source)
+            send(hop, b"answer to " + data, 100, source)
         assert take(one, 1) == [(b"answer to from one", nic.address)]
         assert take(two, 1) == [(b"answer to from two", nic.address)]
 
 
 def test_a_stranger_cannot_answer(nic: NicProcess, hop: UdpPort) -> None:
     with UdpPort() as client, UdpPort() as stranger:
-        client.send_train(b"hello", 100, nic.address)
+        send(client, b"hello", 100, nic.address)
         [(_, flow)] = take(hop, 1)
-        stranger.send_train(b"forged", 100, flow)
-        hop.send_train(b"true", 100, flow)
+        send(stranger, b"forged", 100, flow)
+        send(hop, b"true", 100, flow)
         assert [data for data, _ in take(client, 1)] == [b"true"]
     assert nic.statistics()["rx_stranger"] == 1
 
 
 def test_too_long_and_empty_datagrams_do_no_harm(nic: NicProcess, hop: UdpPort) -> None:
     with UdpPort() as client:
-        client.send_train(bytes(8973), 8973, nic.address)
-        client.send_train(b"next", 100, nic.address)
+        send(client, bytes(8973), 8973, nic.address)
+        send(client, b"next", 100, nic.address)
         assert [data for data, _ in take(hop, 1)] == [b"next"]
     counted = nic.statistics()
     assert (counted["rx_datagrams"], counted["rx_too_long"]) == (2, 1)
@@ -108,9 +105,9 @@ def test_more_clients_than_flows(nic: NicProcess, hop: UdpPort) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(70):
             client = stack.enter_context(UdpPort())  # open to the end: no port comes twice
-            client.send_train(b"hello", 100, nic.address)
+            send(client, b"hello", 100, nic.address)
             [(_, flow)] = take(hop, 1)
-            hop.send_train(b"back", 100, flow)
+            send(hop, b"back", 100, flow)
             assert [data for data, _ in take(client, 1)] == [b"back"]
     counted = nic.statistics()
     assert (counted["flows"], counted["flows_replaced"]) == (64, 6)
@@ -118,7 +115,7 @@ def test_more_clients_than_flows(nic: NicProcess, hop: UdpPort) -> None:
 
 def test_an_idle_nic_sleeps(nic: NicProcess, hop: UdpPort) -> None:
     with UdpPort() as client:
-        client.send_train(b"work", 100, nic.address)
+        send(client, b"work", 100, nic.address)
         take(hop, 1)
 
     def cpu_ticks() -> int:
@@ -132,7 +129,7 @@ def test_an_idle_nic_sleeps(nic: NicProcess, hop: UdpPort) -> None:
 
 def test_a_stopped_nic_gives_its_last_statistics(nic: NicProcess, hop: UdpPort) -> None:
     with UdpPort() as client:
-        client.send_train(b"work", 100, nic.address)
+        send(client, b"work", 100, nic.address)
         take(hop, 1)
     last = nic.stop()
     assert (last["event"], last["tx_datagrams"]) == ("stopped", 1)
@@ -150,8 +147,8 @@ def test_a_killed_nic_is_an_error_that_says_how(nic: NicProcess) -> None:
     )
 
 
-def test_it_ends_when_whoever_started_it_has_gone(program: Path, hop: UdpPort) -> None:
-    words = [str(program), "--listen", "127.0.0.1:0", "--next", f"127.0.0.1:{hop.address[1]}"]
+def test_it_ends_when_whoever_started_it_has_gone(passthrough: Path, hop: UdpPort) -> None:
+    words = [str(passthrough), "--listen", "127.0.0.1:0", "--next", f"127.0.0.1:{hop.address[1]}"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         assert b'"ready"' in process.stdout.readline()

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 from midwire.host.nodes.process import Child
-from midwire.host.nodes.up import read_topology
+from midwire.host.plan.topology import read_topology
 from midwire.hw.errors import DataError
 from midwire.hw.formats.bundle import Bundle
 
-from ..conftest import alive, wait_for_the_end_of
+from ..conftest import alive, make_wide_bundle, wait_for_the_end_of
 
 
 @contextlib.contextmanager
@@ -114,6 +114,33 @@ def test_people_see_what_the_nodes_did(bundle: Bundle, samples: Path, tmp_path: 
     assert done.stderr == ""
 
 
+def test_several_bundles_and_a_reference_nic(bundle: Bundle, tmp_path: Path) -> None:
+    wide = make_wide_bundle(tmp_path / "wide")
+    rng = np.random.default_rng(3)
+    given = {
+        f"in{i}": rng.standard_normal((5, n)).astype(np.float32) for i, n in enumerate((4, 3000))
+    }
+    np.savez(tmp_path / "in.npz", **given)  # type: ignore[arg-type]
+    topology = tmp_path / "topology.toml"
+    topology.write_text(
+        f'bundle = ["wide", "{bundle.root.name}"]\n[nic]\ndatapath = "reference"\n'
+        '[edge]\ninputs = "in.npz"\n'
+    )
+    with midwire("up", str(topology)) as process:
+        events = list(lines(process))
+    assert process.returncode == 0
+    replies = [event for event in events if event["event"] == "reply"]
+    assert [(e["executed_by"], e["declined"]) for e in replies] == [("cloud", "wrong_tensor")] * 5
+    done = next(event for event in events if event["event"] == "done")
+    assert done["counters"] == {"requests": 5, "replied": 5}
+    nodes = events[-1]["nodes"]
+    assert [(m["hash"], m["replies"]) for m in nodes["cloud"]["models"]] == [
+        (wide.model_hash.hex(), 5),
+        (bundle.model_hash.hex(), 0),
+    ]
+    assert nodes["nic"]["pipeline"]["declined_wrong_tensor"] == 5 * 4
+
+
 def test_a_second_interrupt_lets_the_first_one_finish(bundle: Bundle, tmp_path: Path) -> None:
     topology = tmp_path / "topology.toml"
     topology.write_text(f'bundle = "{bundle.root}"\n')
@@ -197,8 +224,9 @@ def test_a_topology_file_is_checked_as_a_whole(tmp_path: Path) -> None:
 def test_the_example_is_sound_and_shown_whole() -> None:
     root = Path(__file__).resolve().parents[3]
     example = root / "examples" / "digits" / "up.toml"
-    bundle, nodes = read_topology(example)
-    assert bundle == example.parent / "digits.mw" and set(nodes) == {"cloud", "nic", "edge"}
+    found = read_topology(example)
+    assert found.bundles == (example.parent / "digits.mw",)
+    assert set(found.nodes) == {"cloud", "nic", "edge"}
     assert example.read_text("utf-8") in (root / "docs" / "running.md").read_text("utf-8")
 
 

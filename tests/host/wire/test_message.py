@@ -24,7 +24,7 @@ def test_a_reply_comes_back_as_it_was() -> None:
         "count": np.array(7, np.uint8),
         "empty": np.zeros((0, 4), np.float16),
     }
-    data = message.pack_reply(outputs, executed_by="nic", slice_sha256="ab")
+    data = b"".join(message.pack_reply(outputs, executed_by="nic", slice_sha256="ab"))
     found, about = message.unpack_reply(data)
     assert about == {"executed_by": "nic", "slice_sha256": "ab"}
     assert list(found) == list(outputs)
@@ -68,7 +68,8 @@ def test_random_damage_never_raises_anything_else() -> None:
     seed = random.randrange(1 << 32)
     print("seed", seed)
     rng = random.Random(seed)
-    whole = message.pack_reply({"y": np.zeros(3, np.float32)}, executed_by="nic", slice_sha256="")
+    pieces = message.pack_reply({"y": np.zeros(3, np.float32)}, executed_by="nic", slice_sha256="")
+    whole = b"".join(pieces)
     for _ in range(2000):
         data = bytearray(whole[: rng.randrange(len(whole) + 1)])
         for _ in range(rng.randrange(4)):
@@ -83,16 +84,15 @@ def test_an_error_comes_back_as_it_was() -> None:
     assert len(message.unpack_error(message.pack_error("x" * 5000))) == message.MAX_ERROR_TEXT
 
 
-def test_trains_are_the_datagrams_of_the_wire_format() -> None:
+def test_messages_are_the_datagrams_of_the_wire_format() -> None:
     tensors = [bytes(range(256)) * 12, b"short"]
-    whole = list(message.trains(Header(request_id=5), tensors))
-    for index, ((train, size), tensor) in enumerate(zip(whole, tensors, strict=True)):
-        assert size == 64 + 1344
-        parts = [
-            message.parse(memoryview(train[at : at + size])) for at in range(0, len(train), size)
-        ]
-        assert b"".join(payload for _, payload in parts) == tensor
-        assert {(h.tensor_index, h.source_count, h.request_id) for h, _ in parts} == {(index, 2, 5)}
+    whole = [b"".join(d) for d in message.datagrams(Header(request_id=5), [[t] for t in tensors])]
+    parts = [message.parse(memoryview(datagram)) for datagram in whole]
+    for index, tensor in enumerate(tensors):
+        of_tensor = [(h, payload) for h, payload in parts if h.tensor_index == index]
+        assert b"".join(payload for _, payload in of_tensor) == tensor
+        assert {(h.source_count, h.request_id) for h, _ in of_tensor} == {(2, 5)}
+        assert all(len(payload) == 1344 for _, payload in of_tensor[:-1])
 
 
 def test_counters_are_named_by_the_error() -> None:

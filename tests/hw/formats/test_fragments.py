@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midwire.hw.formats import fragments
-from midwire.hw.formats.wire import HEADER_BYTES, TAG_BYTES, BadLength, Header, decode
+from midwire.hw.formats.wire import TAG_BYTES, BadLength, Header, decode
 
 HEADER = Header(last=True, fragment_index=1, fragment_count=2, offset=1344, total_bytes=1400)
 
@@ -25,22 +25,22 @@ def test_fragment_sizes() -> None:
 
 @given(st.binary(min_size=1, max_size=2000), st.integers(172, 700))
 def test_w2_fragments(tensor: bytes, mtu: int) -> None:
-    pieces = list(fragments.pieces(tensor, mtu))
-    assert b"".join(piece.data for piece in pieces) == tensor
+    cut = list(fragments.headers(replace(HEADER, last=False), len(tensor), mtu))
+    assert b"".join(tensor[start:stop] for _, start, stop in cut) == tensor
     sent = list(fragments.datagrams(replace(HEADER, last=False), tensor, mtu))
-    assert len(sent) == len(pieces)
-    for datagram, piece in zip(sent, pieces, strict=True):
+    assert len(sent) == len(cut)
+    for index, (datagram, (head, start, stop)) in enumerate(zip(sent, cut, strict=True)):
         header = decode(datagram)
-        assert datagram[HEADER_BYTES:] == piece.data
-        assert (header.fragment_index, header.offset) == (piece.number, piece.start)
+        assert datagram == head + tensor[start:stop]
+        assert (header.fragment_index, header.offset) == (index, start)
         assert len(datagram) + 20 + 8 + TAG_BYTES <= mtu
-        fragments.check_fragment(header, len(piece.data))
+        fragments.check_fragment(header, stop - start)
 
 
 def test_tensors_that_cannot_be_cut() -> None:
     for size in (0, 65536 * 64):
         with pytest.raises(BadLength, match="expected 1 to 4194240 bytes"):
-            list(fragments.pieces(bytes(size), 172))
+            list(fragments.headers(HEADER, size, 172))
 
 
 @pytest.mark.parametrize(

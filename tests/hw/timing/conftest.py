@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.hw.kernels.integer import Geometry
+from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.timing.components import (
     Edge,
     Queue,

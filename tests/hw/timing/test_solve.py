@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from midwire.hw.kernels.integer import Geometry
+from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.timing.components import Schedule, ScheduleDeadlock
 
 Make = type[Schedule]

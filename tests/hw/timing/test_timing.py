@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from midwire.hw.kernels.integer import Geometry
+from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.timing.components import (
     Schedule,
     ScheduleDeadlock,

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 import pytest
 
-from midwire.host.nodes.model_parts import Part, read_samples
+from midwire.host.client.samples import read_samples
+from midwire.host.model_parts import Part
 from midwire.hw.errors import DataError
 
 EDGE = """<ir_version: 8, opset_import: ["" : 13]>

@@ -1,0 +1,335 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The edge's side of a request: first layers, fragments out, one outcome back.
+
+Rules, cited by tests as R1 to R5:
+
+R1. Every request ends in exactly one outcome, a reply or a typed error, before its deadline.
+R2. A request is sent again, flagged as such, when nothing has come for a share of its time; at most
+    ``retries`` times. Inference has no side effects, so being executed twice does no harm.
+R3. At most ``window`` requests are under way; the next one starts when one ends.
+R4. Request ids have a random high half and count up: a reply to an earlier run, or a second reply,
+    is counted and forgotten.
+R5. A bad datagram is counted and changes nothing.
+R6. A request is given one path, by the steering; all its fragments and resends take it, until the
+    steering says that it is dead. An answer that comes by an earlier path counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import selectors
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from ...hw.formats.bundle import Bundle
+from ...hw.formats.fragments import DEFAULT_MTU, fragment_bytes
+from ...hw.formats.tensor import AnyArray
+from ...hw.formats.wire import ElementType, Header, MessageType, WireError
+from ..errors import RefusedError, RequestError, StartError
+from ..model_parts import load_part
+from ..steer.paths import MAX_PATHS, NetworkPath
+from ..steer.steering import InOrder, Steering
+from ..wire import message
+from ..wire.reassembly import Reassembler
+from ..wire.tensors import to_buffers
+from ..wire.udp import LOOPBACK, Address
+from .requests import Request, RequestOutcome
+from .under_way import Pending, Way, given_up
+
+GUARD = 0.05
+"""Share of the deadline that is kept for saying that it will not be met (R1)."""
+
+MAX_DEADLINE_US = (1 << 32) - 1
+"""The header has 32 bits for it."""
+
+REFUSED_PAUSE_SECONDS = 0.1
+"""Pause before the next try where nobody listens; long enough for a node to be started again."""
+
+
+class EdgeClient:
+    """Sends requests by one of its paths and gives one outcome for each.
+
+    Parameters
+    ----------
+    bundle : the model
+    paths : how a request can be sent, at most ``MAX_PATHS``
+    steering : chooses among them; the first that is alive by default
+    bind : local address; loopback by default. A port other than 0 is that of the first path's
+        socket, the others take any free one
+    deadline : seconds from the start of a request to its end at the latest
+    retries : how often a request is sent again at most
+    window : requests under way at most
+    tenant : number that steering tables match
+    mtu : of IP on the way to the first hop, in bytes
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        paths: Sequence[NetworkPath],
+        *,
+        steering: Steering | None = None,
+        bind: Address = (LOOPBACK, 0),
+        deadline: float = 10.0,
+        retries: int = 2,
+        window: int = 1,
+        tenant: int = 0,
+        mtu: int = DEFAULT_MTU,
+        threads: int = 1,
+    ) -> None:
+        if not 1 <= len(paths) <= MAX_PATHS:
+            raise StartError(
+                "no usable set of paths",
+                where="the edge",
+                expected=f"1 to {MAX_PATHS} paths",
+                found=str(len(paths)),
+            )
+        self._bundle = bundle
+        self._deadline = deadline
+        self._retries = retries
+        self._window = window
+        self._tenant = tenant
+        self._mtu = mtu
+        fragment_bytes(mtu)  # raises if it is too small
+        self.part = load_part(bundle, "edge", threads)
+        self.paths = tuple(paths)
+        self._steering = steering or InOrder()
+        self._pending: dict[int, Pending] = {}
+        self._next_id = secrets.randbits(32) << 32
+        self._counters: Counter[str] = Counter()
+        self._reassembler = Reassembler(self._expected, slots=4 * window, timeout=deadline)
+        self._selector = selectors.DefaultSelector()
+        self._ways: list[Way] = []
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            for index, path in enumerate(self.paths):
+                self._ways.append(Way(path, bind if index == 0 else (bind[0], 0), window))
+                self._selector.register(self._ways[-1].port, selectors.EVENT_READ, index)
+            undo.pop_all()
+
+    @property
+    def address(self) -> Address:
+        """Where replies by the first path come in."""
+        return self._ways[0].port.address
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What has happened so far, to requests and to fragments of replies."""
+        return dict(self._counters + self._reassembler.counters)
+
+    def infer(self, request: Request) -> RequestOutcome:
+        """Run one request to its end."""
+        return next(self.stream([request]))
+
+    def stream(self, requests: Iterable[Request]) -> Iterator[RequestOutcome]:
+        """Run requests, ``window`` at a time; yields outcomes in the order in which they end.
+
+        Raises
+        ------
+        DataError
+            If a sample does not fit the model: such a request is not accepted, and the others that
+            are under way are given up with it.
+        """
+        waiting = iter(requests)
+        more = True
+        self._pending.clear()
+        while True:
+            while more and len(self._pending) < self._window:
+                request = next(waiting, None)
+                if request is None:
+                    more = False
+                else:
+                    self._start(request)
+            if not self._pending:
+                return
+            yield from self._turn()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for way in self._ways:
+            way.port.close()
+        self._selector.close()
+
+    def __enter__(self) -> EdgeClient:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def _start(self, request: Request) -> None:
+        started = time.monotonic()
+        manifest = self._bundle.manifest
+        tensors = to_buffers(manifest.inputs, self.part.run(request.inputs))
+        self._next_id = self._next_id >> 32 << 32 | (self._next_id + 1) % (1 << 32)
+        deadline = started + self._deadline
+        give_up = started + self._deadline * (1 - GUARD)
+        header = Header(
+            model_hash=self._bundle.model_hash, request_id=self._next_id, tenant=self._tenant
+        )
+        header = request.permission.stamp(header)
+        path = self._steering.choose(self.paths, started)
+        pending = Pending(request, header, tensors, path, started, give_up, deadline, started)
+        self._pending[self._next_id] = pending
+        self._counters["requests"] += 1
+        self._send(pending)
+
+    def _send(self, pending: Pending) -> None:
+        """Send all fragments; plan when to send them again (R2)."""
+        now = time.monotonic()
+        request_id = pending.header.request_id
+        if pending.attempts:
+            self._counters["resent"] += 1
+            self._move(pending, self._steering.keep(pending.path, self.paths, now))
+        left_us = max(1, int((pending.deadline - now) * 1e6))
+        header = replace(
+            pending.header, resend=pending.attempts > 0, deadline_us=min(left_us, MAX_DEADLINE_US)
+        )
+        pending.attempts += 1
+        pending.attempts_here += 1
+        left = self._retries + 2 - pending.attempts
+        pending.resend = now + max(0.0, pending.give_up - now) / left
+        specs = self._bundle.manifest.inputs
+        types = [ElementType.of(spec.qtype.wire_dtype) for spec in specs]
+        tensors = [[view] for view in pending.tensors]
+        way = self._ways[pending.path]
+        try:
+            datagrams = message.datagrams(header, tensors, self._mtu, types)
+            way.outbox.send(request_id, datagrams, way.path.first, now)
+        except OSError as error:
+            self._failed_to_send(request_id, pending.path, error)
+
+    def _move(self, pending: Pending, path: int) -> None:
+        if path != pending.path:
+            self._counters["moved"] += 1
+            self._ways[pending.path].outbox.discard(pending.header.request_id)
+            pending.path, pending.attempts_here, pending.refused = path, 0, 0
+
+    def _failed_to_send(self, request_id: int, path: int, error: OSError) -> None:
+        if isinstance(error, ConnectionRefusedError):
+            self._refused(path)
+            return
+        self._counters["send_failed"] += 1
+        if request_id in self._pending:
+            self._pending[request_id].errors.append(error.strerror or str(error))
+
+    def _refused(self, path: int) -> None:
+        """The first hop's machine says that nobody listens: try again soon, or give up soon."""
+        self._counters["refused_by_host"] += 1
+        now = time.monotonic()
+        self._steering.unanswered(path, now, refused=True)
+        for pending in self._pending.values():
+            if pending.path == path:
+                pending.refused += 1
+                pending.resend = min(pending.resend, now + REFUSED_PAUSE_SECONDS)
+
+    def _turn(self) -> Iterator[RequestOutcome]:
+        """Wait for replies or for the next timer."""
+        timers = [min(p.resend, p.give_up) for p in self._pending.values()]
+        timers += [way.outbox.due for way in self._ways if way.outbox.due is not None]
+        ready = self._selector.select(max(0.0, min(timers) - time.monotonic()))
+        done: list[RequestOutcome] = []
+        for key, _ in ready:
+            done += self._receive(key.data)
+        yield from done
+        now = time.monotonic()
+        self._reassembler.expire(now)
+        for index, way in enumerate(self._ways):
+            for request_id, error in way.outbox.pump(now):
+                self._failed_to_send(request_id, index, error)
+        for request_id, pending in list(self._pending.items()):
+            out_of_tries = pending.attempts > self._retries
+            if now < min(pending.resend, pending.give_up):
+                continue
+            if not pending.refused:
+                self._steering.unanswered(pending.path, now, refused=False)
+            if now >= pending.give_up or (out_of_tries and pending.refused):
+                yield self._end(
+                    request_id, error=given_up(pending, self.paths[pending.path], self._deadline)
+                )
+            else:
+                self._send(pending)
+
+    def _receive(self, path: int) -> list[RequestOutcome]:
+        done = []
+        try:
+            for datagram, source in self._ways[path].port.take():
+                outcome = self._take(datagram, source, path)
+                if outcome is not None:
+                    done.append(outcome)
+        except ConnectionRefusedError:
+            self._refused(path)
+        except OSError:
+            self._counters["receive_failed"] += 1
+        return done
+
+    def _expected(self, header: Header) -> Sequence[int] | None:
+        if header.request_id not in self._pending or header.total_bytes > message.MAX_REPLY_BYTES:
+            return None
+        return [header.total_bytes]
+
+    def _take(self, datagram: memoryview, source: Address, path: int) -> RequestOutcome | None:
+        try:
+            header, payload = message.parse(datagram)
+        except WireError as error:
+            self._counters[message.reason_of(error)] += 1  # R5
+            return None
+        if header.message_type not in (MessageType.REPLY, MessageType.ERROR):
+            self._counters["not_for_the_edge"] += 1
+            return None
+        pending = self._pending.get(header.request_id)
+        if pending is None or header.model_hash != self._bundle.model_hash:
+            self._counters["late_reply"] += 1  # R4
+            return None
+        whole = self._reassembler.add(header, payload, source, time.monotonic())
+        if whole is None:
+            return None
+        header = whole.header
+        try:
+            if header.message_type == MessageType.ERROR:
+                refusal = RefusedError(
+                    "the cloud cannot serve the request",
+                    where=f"request {header.request_id:016x}",
+                    expected="a result",
+                    found=message.unpack_error(whole.tensors[0]),
+                    remedy="Give the edge and the cloud the same bundle",
+                )
+                return self._end(header.request_id, error=refusal)
+            outputs, about = message.unpack_reply(whole.tensors[0])
+        except WireError as error:
+            self._counters[message.reason_of(error)] += 1
+            return None
+        self._steering.answered(path, time.monotonic() - pending.started)
+        return self._end(header.request_id, header=header, outputs=outputs, about=about)
+
+    def _end(
+        self,
+        request_id: int,
+        *,
+        error: RequestError | None = None,
+        header: Header | None = None,
+        outputs: dict[str, AnyArray] | None = None,
+        about: dict[str, str] | None = None,
+    ) -> RequestOutcome:
+        """The only way out of the table (R1)."""
+        pending = self._pending.pop(request_id)
+        for way in self._ways:
+            way.outbox.discard(request_id)
+        self._counters["failed" if error else "replied"] += 1
+        return RequestOutcome(
+            request=pending.request,
+            request_id=request_id,
+            outputs=outputs,
+            error=error,
+            executed_by=(about or {}).get("executed_by", ""),
+            declined=header.reason.name.lower() if header is not None and header.declined else "",
+            cycles=header.cycles if header is not None and header.telemetry else 0,
+            slice_sha256=(about or {}).get("slice_sha256", ""),
+            wire_bytes=sum(map(len, pending.tensors)),
+            attempts=pending.attempts,
+            path=self.paths[pending.path],
+            seconds=time.monotonic() - pending.started,
+        )

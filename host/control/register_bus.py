@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Registers of a running NIC, by name: the other end of ``cpp/control_channel.h``.
+
+Rules, cited by tests as B1 to B3:
+
+B1. A read or a write is one transaction of the datapath (AXI-Lite for RTL), made while frames
+    move; when it returns, it has been made.
+B2. What the hardware refuses (SLVERR) is a :class:`~..errors.RegisterError` that names the
+    register.
+B3. Several registers in one call go in one packet, in order: nothing of the loop comes between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterable, Sequence
+
+from ...hw.formats import csr
+from ..errors import RegisterError
+
+ANSWER_SECONDS = 5.0
+"""How long a NIC may take to answer: it looks at registers between two short turns."""
+
+MAX_RECORDS = 256
+"""In one packet; longer calls go in several."""
+
+_RECORD = struct.Struct(">B3xII")
+_READ, _WRITE = 0, 1
+_DONE = 0
+
+
+class RegisterBus:
+    """Reads and writes registers.
+
+    Parameters
+    ----------
+    channel : connected SOCK_SEQPACKET socket to the NIC; closed with the bus
+    registers : the description; the NIC's own by default
+    """
+
+    def __init__(
+        self, channel: socket.socket, registers: Sequence[csr.Register] = csr.REGISTERS
+    ) -> None:
+        self._channel = channel
+        self._channel.settimeout(ANSWER_SECONDS)
+        self._registers = {register.name: register for register in registers}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def connect(cls, path: str | os.PathLike[str]) -> RegisterBus:
+        """The bus of a NIC that was started with ``--control PATH``.
+
+        Raises
+        ------
+        RegisterError
+            If nobody listens there.
+        """
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            channel.connect(os.fspath(path))
+        except OSError as error:
+            channel.close()
+            raise RegisterError(
+                "no NIC at the control socket",
+                where=os.fspath(path),
+                expected="the path that a running `midwire nic --control PATH` was given",
+                found=error.strerror or str(error),
+                remedy="Start the NIC with --control, or correct the path",
+            ) from error
+        return cls(channel)
+
+    def read(self, name: str) -> int:
+        """The value of a register; of both halves where the name has ``_high`` and ``_low``.
+
+        Raises
+        ------
+        RegisterError
+            If there is no such register, or the NIC has gone.
+        """
+        value = 0
+        for part in self.read_all(self._parts(name)).values():
+            value = value << 32 | part
+        return value
+
+    def read_all(self, names: Iterable[str]) -> dict[str, int]:
+        """Values of registers by name (B3)."""
+        wanted = [self._register(name) for name in names]
+        values = self._transfer([(_READ, register, 0) for register in wanted])
+        return dict(zip((register.name for register in wanted), values, strict=True))
+
+    def counters(self) -> dict[str, int]:
+        """Values of all counters by name."""
+        return self.read_all(r.name for r in self._registers.values() if r.access == "counter")
+
+    def write(self, name: str, value: int) -> None:
+        """Write a register, or both halves of one.
+
+        Raises
+        ------
+        RegisterError
+            If there is no such register, the value does not fit, the register cannot be written, or
+            the NIC has gone.
+        """
+        parts = [self._register(part) for part in self._parts(name)]
+        width = parts[-1].width if len(parts) == 1 else 32 + parts[0].width
+        if not 0 <= value < 1 << width:
+            raise RegisterError(
+                "the value does not fit the register",
+                where=name,
+                expected=f"0 to {(1 << width) - 1:#x}",
+                found=f"{value:#x}",
+            )
+        halves = [value] if len(parts) == 1 else [value >> 32, value & 0xFFFF_FFFF]
+        self._transfer([(_WRITE, r, half) for r, half in zip(parts, halves, strict=True)])
+
+    def configure(self, **values: int) -> None:
+        """Write many by name, ``control`` last, as :func:`midwire.hw.formats.csr.settings` says."""
+        at = {register.offset: register for register in self._registers.values()}
+        self._transfer([(_WRITE, at[address], v) for address, v in csr.settings(**values)])
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()
+
+    def __enter__(self) -> RegisterBus:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def _parts(self, name: str) -> list[str]:
+        halves = [f"{name}_high", f"{name}_low"]
+        return halves if set(halves) <= self._registers.keys() else [name]
+
+    def _register(self, name: str) -> csr.Register:
+        found = self._registers.get(name)
+        if found is None:
+            raise RegisterError(
+                "no such register",
+                where=name,
+                expected=f"one of {', '.join(self._registers)}",
+                remedy="docs/nic.md has the table",
+            )
+        return found
+
+    def _transfer(self, records: Sequence[tuple[int, csr.Register, int]]) -> list[int]:
+        values: list[int] = []
+        for start in range(0, len(records), MAX_RECORDS):
+            batch = records[start : start + MAX_RECORDS]
+            packet = b"".join(_RECORD.pack(op, r.offset, value) for op, r, value in batch)
+            answers = list(_RECORD.iter_unpack(self._exchange(packet)))
+            for (operation, register, value), (status, _, found) in zip(
+                batch, answers, strict=True
+            ):
+                if status != _DONE:
+                    raise self._refused(operation, register, value)
+                values.append(found)
+        return values
+
+    def _exchange(self, packet: bytes) -> bytes:
+        answer = b""
+        problem = "it has hung up"
+        with self._lock:
+            try:
+                self._channel.send(packet)
+                answer = self._channel.recv(len(packet))
+            except OSError as error:
+                problem = error.strerror or str(error)
+                with contextlib.suppress(OSError):  # an answer that comes late would be taken for
+                    self._channel.shutdown(socket.SHUT_RDWR)  # that of the next call
+        if len(answer) != len(packet):
+            raise RegisterError(
+                "the NIC does not answer",
+                where="its registers",
+                expected=f"an answer within {ANSWER_SECONDS:g} s",
+                found=problem,
+                remedy="See whether it still runs",
+            )
+        return answer
+
+    def _refused(self, operation: int, register: csr.Register, value: int) -> RegisterError:
+        return RegisterError(
+            f"the register cannot be {'written' if operation == _WRITE else 'read'}",
+            where=f"{register.name} (address {register.offset:#05x}, {register.access})",
+            expected="a register that takes it",
+            found="SLVERR" + (f" on {value:#x}" if operation == _WRITE else ""),
+            remedy="docs/nic.md says which registers can be written",
+        )

@@ -1,0 +1,96 @@
+// SPDX-FileCopyrightText: 2026 midwire contributors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Command-line arguments: pairs of --key and value, a key perhaps several times. Each part of the
+// program reads its own; what nobody has read is an error. Errors end the process with one line.
+
+#pragma once
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "frame.h"
+
+[[noreturn]] inline void fail(const std::string& text) {
+    std::fprintf(stderr, "nic: %s\n", text.c_str());
+    std::exit(1);
+}
+
+[[noreturn]] inline void fail_errno(const std::string& text) { fail(text + ": " + std::strerror(errno)); }
+
+inline uint64_t number(const std::string& text) {
+    char* end = nullptr;
+    errno = 0;
+    const uint64_t value = std::strtoull(text.c_str(), &end, 0);
+    if (text.empty() || *end || errno) fail("not a number: " + text);
+    return value;
+}
+
+inline std::pair<std::string, std::string> split(const std::string& text, char mark) {
+    const size_t at = text.rfind(mark);
+    if (at == std::string::npos) fail("expected LEFT" + std::string(1, mark) + "RIGHT, not " + text);
+    return {text.substr(0, at), text.substr(at + 1)};
+}
+
+inline Endpoint endpoint(const std::string& text) {
+    const auto [host, port] = split(text, ':');
+    in_addr address{};
+    if (inet_pton(AF_INET, host.c_str(), &address) != 1 || number(port) > 0xffff)
+        fail("not an IPv4 address and port: " + text);
+    return {ntohl(address.s_addr), static_cast<uint16_t>(number(port))};
+}
+
+inline std::string text_of(Endpoint end) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%u.%u.%u.%u:%u", end.ip >> 24, end.ip >> 16 & 255,
+                  end.ip >> 8 & 255, end.ip & 255, end.port);
+    return text;
+}
+
+class Arguments {
+public:
+    Arguments(int argc, char** argv) : argc(argc), argv(argv) {
+        for (int i = 1; i < argc; ++i) {
+            const std::string key = argv[i];
+            if (key[0] == '+') continue;  // the simulator's own
+            if (++i == argc) fail(key + " needs a value");
+            values_[key].push_back(argv[i]);
+        }
+    }
+
+    std::vector<std::string> all(const std::string& key) const {
+        read_.insert(key);
+        const auto found = values_.find(key);
+        return found == values_.end() ? std::vector<std::string>{} : found->second;
+    }
+    std::string one(const std::string& key, const std::string& otherwise = "") const {
+        const auto found = all(key);
+        return found.empty() ? otherwise : found.back();
+    }
+    std::string must(const std::string& key) const {
+        const auto found = all(key);
+        if (found.empty()) fail(key + " is missing");
+        return found.back();
+    }
+    // Call when everything has read what it knows.
+    void check() const {
+        for (const auto& [key, value] : values_)
+            if (!read_.count(key)) fail("unknown argument " + key);
+    }
+
+    const int argc;
+    char** const argv;
+
+private:
+    std::map<std::string, std::vector<std::string>> values_;
+    mutable std::set<std::string> read_;
+};

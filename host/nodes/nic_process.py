@@ -1,0 +1,237 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A running NIC: the packet loop in C++ as a child, its registers, and how it is started.
+
+Python does nothing per packet or per cycle: the loop is ``cpp/nic.cpp``. It starts the loop, sets
+registers over the bus before the first frame moves, and relays statistics.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...hw.console import Console
+from ...hw.formats import csr
+from ...hw.formats.bundle import Bundle
+from ..control.register_bus import RegisterBus
+from ..control.registers import WORKING, registers_for
+from ..errors import RegisterError
+from ..wire.udp import Address, format_address, parse_address
+from .nic_program import build_reference, build_rtl
+from .process import STOP_SECONDS, Child
+from .reference_helper import ReferenceHelper
+
+READY_SECONDS = 30.0
+
+PATIENCE_SECONDS = 1.0
+"""Without a new fragment, in real time, until the reference datapath gives a request up."""
+
+
+@dataclass(frozen=True)
+class UdpWire:
+    """Plain UDP sockets. Answers are taken from ``hops`` only; the first is the default."""
+
+    listen: Address
+    hops: Sequence[Address]
+
+    def words(self) -> list[str]:
+        """Arguments of the packet loop."""
+        hops = [word for hop in self.hops for word in ("--next", format_address(hop))]
+        return ["--transport", "udp", "--listen", format_address(self.listen), *hops]
+
+
+@dataclass(frozen=True)
+class InterfaceWire:
+    """Two network interfaces, the second towards the next hop; needs CAP_NET_RAW."""
+
+    names: tuple[str, str]
+    listen: Address
+
+    def words(self) -> list[str]:
+        """Arguments of the packet loop."""
+        names = [word for name in self.names for word in ("--interface", name)]
+        return ["--transport", "interfaces", "--listen", format_address(self.listen), *names]
+
+
+@dataclass(frozen=True)
+class FileWire:
+    """A recorded file (pcap, Ethernet) in, another out; ends with the file."""
+
+    read: Path
+    write: Path
+
+    def words(self) -> list[str]:
+        """Arguments of the packet loop."""
+        return ["--transport", "file", "--read", str(self.read), "--write", str(self.write)]
+
+
+Wire = UdpWire | InterfaceWire | FileWire
+"""Where frames come from and where they go."""
+
+
+class NicProcess:
+    """A running packet loop. Use as a context manager. No frame moves before :meth:`start`.
+
+    Parameters
+    ----------
+    program : what :mod:`.nic_program` built
+    words : arguments of transport and datapath
+    helper : the numpy reference, where the program is around it; closed with the process
+    control : path at which others may reach the registers too
+    registers : that the datapath has
+    console : takes the lines of its standard error
+
+    Attributes
+    ----------
+    about : its ready line
+    bus : its registers
+    """
+
+    def __init__(
+        self,
+        program: Path,
+        words: Sequence[str],
+        *,
+        helper: ReferenceHelper | None = None,
+        control: Path | None = None,
+        registers: Sequence[csr.Register] = csr.REGISTERS,
+        console: Console | None = None,
+    ) -> None:
+        self._stack = contextlib.ExitStack()
+        with contextlib.ExitStack() as undo:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.bus = undo.enter_context(RegisterBus(ours, registers))
+            passed = [theirs.fileno()]
+            command = [str(program), *words, "--control-fd", str(passed[0])]
+            if control is not None:
+                command += ["--control", str(control)]
+            if helper is not None:
+                undo.enter_context(helper)
+                passed.append(helper.fd)
+                command += ["--helper-fd", str(helper.fd)]
+            log = console.say if console is not None else None
+            with theirs:
+                self._child = undo.enter_context(Child("pipeline", command, log, pass_fds=passed))
+            if helper is not None:
+                helper.passed_on()
+            self.about = self._child.ready(READY_SECONDS)
+            self._stack = undo.pop_all()
+
+    @property
+    def address(self) -> Address:
+        """Where clients send."""
+        return parse_address(self.about["listen"])
+
+    def start(self) -> None:
+        """Let frames move: registers are set."""
+        self._child.tell("start")
+
+    def events(self, every: float | None = None) -> Iterator[dict[str, Any]]:
+        """Its statistics, every so many seconds if asked; ends only where its input does.
+
+        Raises
+        ------
+        NodeLostError
+            If it ends by itself.
+        """
+        while True:
+            try:
+                event = self._child.events.get(timeout=every)
+            except queue.Empty:
+                self._child.tell("stats")
+                continue
+            if event is None:
+                raise self._child.lost()
+            yield self._with_registers(event)
+            if event.get("event") == "stopped":
+                return
+
+    def statistics(self) -> dict[str, Any]:
+        """A snapshot of its counters."""
+        self._child.tell("stats")
+        return next(self.events())
+
+    def stop(self) -> dict[str, Any]:
+        """End it; returns its last statistics, if it had not given them before."""
+        last: dict[str, Any] = {}
+        if self._child.status is None:
+            self._child.tell("finish")  # no frame moves any more; registers still answer
+            with contextlib.suppress(queue.Empty):
+                while (event := self._child.events.get(timeout=STOP_SECONDS)) is not None:
+                    if event.get("event") == "stopped":
+                        last = self._with_registers(event)
+                        break
+        self._stack.close()
+        return last
+
+    def __enter__(self) -> NicProcess:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stack.close()
+
+    def _with_registers(self, event: dict[str, Any]) -> dict[str, Any]:
+        with contextlib.suppress(RegisterError):  # it has just ended: the next event says how
+            return {**event, "pipeline": self.bus.counters()}
+        return event
+
+
+def start_nic(
+    bundle: Bundle,
+    wire: Wire,
+    hop: Address,
+    *,
+    datapath: str = "rtl",
+    listen: Address | None = None,
+    tenant: int = 0,
+    next_mac: int | None = None,
+    control: Path | None = None,
+    console: Console | None = None,
+) -> NicProcess:
+    """Build (or find) the program of a datapath, start it on a wire, set its registers, let it run.
+
+    Parameters
+    ----------
+    bundle : whose slice it executes
+    wire : where frames come from and go to
+    hop : where results and declined tensors go
+    datapath : ``"rtl"``, the Verilated pipeline, or ``"reference"``, numpy
+    listen : address that requests are sent to; where the wire listens by default
+    tenant, next_mac : as :func:`~..control.registers.registers_for`
+    control : as :class:`NicProcess`
+    console : takes progress of a build, and the lines of its standard error
+
+    Raises
+    ------
+    StartError
+        If it does not start; says why.
+    """
+    manifest = bundle.manifest
+    words = wire.words()
+    helper, patience = None, None
+    if datapath == "reference":
+        program = build_reference()
+        for key, specs in (("--input", manifest.inputs), ("--output", manifest.outputs)):
+            words += [word for spec in specs for word in (key, str(spec.wire_bytes))]
+        helper = ReferenceHelper(bundle, console.say if console is not None else lambda _: None)
+        patience = PATIENCE_SECONDS
+    else:
+        program = build_rtl(bundle.nic_verilog, console)
+        words += [f"+midwire_images={bundle.images_dir.resolve()}"]
+        words += ["--busy", f"{csr.ADDRESS['status']}={WORKING}"]
+    running = NicProcess(program, words, helper=helper, control=control, console=console)
+    try:
+        at = listen or running.address
+        values = registers_for(bundle, at, hop, tenant=tenant, next_mac=next_mac, patience=patience)
+        running.bus.configure(**values)
+        running.start()
+    except BaseException:
+        running.stop()
+        raise
+    return running

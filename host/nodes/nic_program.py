@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the NIC's program: one packet loop in C++, linked with one datapath."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...hw.console import Console
+from ...sim.build import build_executable
+from ...sim.program import build_program
+from ...sim.toolchain import find_compiler
+from ..wire import cpp_header
+
+FOLDER = Path(__file__).resolve().parent.parent / "cpp"
+TOP = "midwire_nic"
+PREFIX = "Vnic"
+
+
+def build_rtl(verilog: Sequence[Path], console: Console | None = None) -> Path:
+    """The program of a Verilated pipeline, out of the cache or built now; says so while it builds.
+
+    Raises
+    ------
+    ToolchainError, BuildError
+        As :func:`midwire.sim.build.build_executable`.
+    """
+    said = -1
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        quarter = 4 * done // total
+        if console is None or quarter == said:
+            return
+        if said < 0:
+            console.say(f"building the NIC with {find_compiler().name} (only the first time)")
+        else:
+            console.say(f"building the NIC: {done} of {total} steps")
+        said = quarter
+
+    sources = [FOLDER / "nic.cpp", FOLDER / "rtl_datapath.cpp"]
+    return build_executable(verilog, TOP, sources, PREFIX, progress=progress)
+
+
+def build_reference() -> Path:
+    """The program around the numpy reference; the same for every bundle.
+
+    Raises
+    ------
+    ToolchainError, BuildError
+        As :func:`midwire.sim.program.build_program`.
+    """
+    sources = [FOLDER / "nic.cpp", FOLDER / "reference_datapath.cpp"]
+    return build_program("reference_nic", sources, {cpp_header.NAME: cpp_header.text()})

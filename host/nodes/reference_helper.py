@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The numpy reference behind the NIC's packet loop: whole tensors in, whole tensors out.
+
+The other end of ``cpp/reference_helper.h``, a thread of the NIC's own Python process, which has
+nothing else to do. Tensors that have come meanwhile are run together: the busier, the larger the
+batches, without a Python step per packet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ...hw.formats.bundle import Bundle
+from ...hw.formats.tensor import TensorSpec, as_frames
+from ...hw.kernels.reference import Reference
+
+BATCH = 64
+"""Tensors that are run together at most."""
+
+_HEAD = 8
+
+
+def _bytes(specs: Sequence[TensorSpec]) -> int:
+    return sum(spec.wire_bytes for spec in specs)
+
+
+class ReferenceHelper:
+    """Serves one packet loop until it hangs up. Use as a context manager.
+
+    Parameters
+    ----------
+    bundle : whose slice is run
+    say : takes a line if the reference fails; the loop is then hung up, and ends
+
+    Attributes
+    ----------
+    fd : the loop's end of the socket; pass it on, then call :meth:`passed_on`
+    """
+
+    def __init__(self, bundle: Bundle, say: Callable[[str], None]) -> None:
+        self._inputs, self._outputs = bundle.manifest.inputs, bundle.manifest.outputs
+        self._say = say
+        # The loop declines every tensor of a slice with several inputs or outputs.
+        alone = len(self._inputs) == len(self._outputs) == 1
+        self._reference = Reference.of_bundle(bundle) if alone else None
+        self._ours, self._theirs = socket.socketpair()
+        self.fd = self._theirs.fileno()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def passed_on(self) -> None:
+        """The loop has its end: close ours of it, so that its death is seen."""
+        self._theirs.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._theirs.close()
+        with contextlib.suppress(OSError):
+            self._ours.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._ours.close()
+
+    def __enter__(self) -> ReferenceHelper:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def _serve(self) -> None:
+        try:
+            self._work()
+        except OSError:
+            return  # the loop has ended
+        except Exception as error:
+            self._say(f"error: the numpy reference failed: {type(error).__name__}: {error}")
+        finally:
+            with contextlib.suppress(OSError):
+                self._ours.shutdown(socket.SHUT_RDWR)
+
+    def _work(self) -> None:
+        record = _HEAD + _bytes(self._inputs)
+        buffer = np.empty((BATCH, record), np.uint8)
+        view = buffer.data.cast("B")
+        filled = 0
+        while got := self._ours.recv_into(view[filled:]):
+            filled += got
+            whole, rest = divmod(filled, record)
+            if whole:
+                self._ours.sendall(self._answers(buffer[:whole]))
+                view[:rest] = view[filled - rest : filled]
+                filled = rest
+
+    def _answers(self, asked: npt.NDArray[np.uint8]) -> memoryview:
+        assert self._reference is not None
+        at, wires = _HEAD, []
+        for spec in self._inputs:
+            columns = np.ascontiguousarray(asked[:, at : at + spec.wire_bytes])
+            wires.append(spec.of_frames(columns))
+            at += spec.wire_bytes
+        answers = np.zeros((len(asked), _HEAD + _bytes(self._outputs)), np.uint8)
+        answers[:, :_HEAD] = asked[:, :_HEAD]
+        at = _HEAD
+        for spec, result in zip(self._outputs, self._reference.run_wire(wires), strict=True):
+            frames = as_frames(result.astype(spec.qtype.wire_dtype))
+            answers[:, at : at + spec.wire_bytes] = frames
+            at += spec.wire_bytes
+        return answers.data.cast("B")

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``formats.h``: wire format and registers for C++, written from their only descriptions.
+
+The NIC's reference datapath (``cpp/reference_datapath.cpp``) is compiled with it, so that no
+offset, number of a reason or address of a register stands in C++ by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+from ...hw.formats import csr, wire
+from ...hw.formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
+
+NAME = "formats.h"
+
+
+def _numbers(**values: int) -> Iterator[str]:
+    for name, value in values.items():
+        yield f"constexpr uint64_t {name} = {value:#x};"
+
+
+def _namespace(name: str, lines: Iterable[str]) -> Iterator[str]:
+    yield f"namespace {name} {{"
+    yield from lines
+    yield "}"
+
+
+def _members(kind: type[IntEnum]) -> Iterator[str]:
+    yield from _numbers(**{member.name: member.value for member in kind})
+
+
+def text() -> str:
+    """The header: namespace ``mw`` with fields, reasons, outcomes and registers."""
+    registers = csr.REGISTERS
+    lines = [
+        "#pragma once",
+        "#include <cstddef>",
+        "#include <cstdint>",
+        "namespace mw {",
+        *_numbers(
+            kMagic=wire.MAGIC,
+            kVersion=wire.VERSION,
+            kHeaderBytes=wire.HEADER_BYTES,
+            kTagBytes=wire.TAG_BYTES,
+            kTensor=wire.MessageType.TENSOR,
+            kFragmentStep=FRAGMENT_STEP,
+            kMaxFragments=MAX_FRAGMENTS,
+            kMaxFragmentBytes=fragment_bytes(MAX_MTU),
+            kStatusBusy=csr.STATUS_BUSY,
+            kStatusCollecting=csr.STATUS_COLLECTING,
+            kStatusComputing=csr.STATUS_COMPUTING,
+        ),
+        "struct Field { unsigned offset, bits; };",
+        *_namespace(
+            "field", (f"constexpr Field {f.name}{{{f.offset}, {f.bits}}};" for f in wire.FIELDS)
+        ),
+        *_namespace("reason", _members(wire.DeclineReason)),
+        *_namespace("outcome", _members(csr.FrameOutcome)),
+        "struct Register { uint32_t offset; unsigned width; uint32_t reset; bool writable; };",
+        *_namespace(
+            "reg", (f"constexpr size_t {r.name} = {index};" for index, r in enumerate(registers))
+        ),
+        f"constexpr size_t kRegisterCount = {len(registers)};",
+        "constexpr Register kRegisters[] = {",
+        *(
+            f"{{{r.offset:#x}, {r.width}, {r.reset:#x}, {str(r.access == 'config').lower()}}},"
+            for r in registers
+        ),
+        "};",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"

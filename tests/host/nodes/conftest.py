@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped model, compiled once, and the loop around a pipeline that passes every frame on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from midwire.host import demo
+from midwire.host.client.samples import read_samples
+from midwire.host.model_parts import load_part
+from midwire.host.nodes.nic_program import build_rtl
+from midwire.hw.console import Console
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.tensor import AnyArray
+
+PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
+
+
+@pytest.fixture(scope="session")
+def passthrough() -> Path:
+    """The packet loop around a pipeline that passes every frame on."""
+    return build_rtl([PIPELINE])
+
+
+@pytest.fixture(scope="session")
+def digits() -> Bundle:
+    with demo.shipped_example() as example:
+        return Bundle.load(demo.compiled_bundle(example, Console())[0])
+
+
+@pytest.fixture(scope="session")
+def samples(digits: Bundle) -> AnyArray:
+    with demo.shipped_example() as example:
+        return read_samples(example.heldout, load_part(digits, "edge"))[0]

@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A bump in the wire between two interfaces, in network namespaces that the test makes itself.
+
+``near`` and ``far`` are machines, the test's own process stands between them: two pairs of virtual
+interfaces, both of whose middle ends are in a third namespace, where the packet loop runs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.host.nodes.process import Child
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.tensor import AnyArray
+
+NEAR, FAR = "10.111.0.1", "10.111.0.2"
+FAR_MAC = "02:00:00:00:02:02"
+
+
+class Namespaces:
+    """Three network namespaces, held open by a process each; gone with it."""
+
+    def __init__(self) -> None:
+        self.pids: dict[str, subprocess.Popen[bytes]] = {}
+        for name in ("near", "middle", "far"):
+            # `cat` ends with our end of its standard input.
+            self.pids[name] = subprocess.Popen(
+                ["unshare", "--net", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            held = self.pids[name]
+            assert held.stdin is not None and held.stdout is not None
+            held.stdin.write(b"ready\n")
+            held.stdin.flush()
+            if held.stdout.readline() != b"ready\n":
+                raise OSError("unshare --net does not work here")
+
+    def inside(self, name: str, *words: str) -> list[str]:
+        return ["nsenter", "--net", f"--target={self.pids[name].pid}", *words]
+
+    def run(self, name: str, *words: str) -> None:
+        subprocess.run(self.inside(name, *words), check=True, capture_output=True)
+
+    def connect(self) -> None:
+        ends = (("near", "left", NEAR, "02:00:00:00:01:01"), ("far", "right", FAR, FAR_MAC))
+        for machine, side, address, mac in ends:
+            pid = str(self.pids[machine].pid)
+            # One segment: whoever sends has its trains cut before they reach the wire.
+            self.run("middle", "ip", "link", "add", side, "type", "veth", "peer", "name", "eth0",
+                     "address", mac, "netns", pid, "gso_max_segs", "1")  # fmt: skip
+            self.run("middle", "ip", "link", "set", side, "up")
+            self.run(machine, "ip", "address", "add", f"{address}/24", "dev", "eth0")
+            self.run(machine, "ip", "link", "set", "eth0", "up")
+            self.run(machine, "ip", "link", "set", "lo", "up")
+
+    def close(self) -> None:
+        for held in self.pids.values():
+            held.kill()
+            held.communicate()
+
+
+@pytest.fixture
+def network() -> Iterator[Namespaces]:
+    found: Namespaces | None = None
+    try:
+        found = Namespaces()
+        found.connect()
+    except (OSError, subprocess.CalledProcessError) as error:
+        if found is not None:
+            found.close()
+        pytest.skip(
+            "needs network namespaces: run as root with unshare, nsenter and ip installed "
+            f"({getattr(error, 'stderr', None) or error})"
+        )
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def midwire(network: Namespaces, name: str, *words: str) -> Child:
+    command = [sys.executable, "-m", "midwire.host.cli", *words, "--json"]
+    return Child(words[0], network.inside(name, *command))
+
+
+SERVER = """
+import socket, sys
+with socket.create_server((sys.argv[1], 7000)) as server:
+    print("ready", flush=True)
+    peer, _ = server.accept()
+    print(sum(len(data) for data in iter(lambda: peer.recv(65536), b"")))
+"""
+CLIENT = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 7000), timeout=20) as peer:
+    peer.sendall(bytes(200_000))
+"""
+
+
+def talk(network: Namespaces, client: str, server: str, address: str) -> int:
+    """Bytes that a TCP server got."""
+    words = [sys.executable, "-c", SERVER, address]
+    with subprocess.Popen(network.inside(server, *words), stdout=subprocess.PIPE) as listening:
+        assert listening.stdout is not None and listening.stdout.readline() == b"ready\n"
+        try:
+            network.run(client, sys.executable, "-c", CLIENT, address)
+            return int(listening.stdout.readline())
+        finally:
+            listening.kill()
+
+
+def test_two_machines_and_a_nic_between_them(
+    network: Namespaces, digits: Bundle, samples: AnyArray, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "in.npz", in0=samples[:6])
+    root = str(digits.root)
+    cloud = midwire(network, "far", "cloud", root, "--listen", f"{FAR}:5220")
+    with cloud:
+        cloud.ready(30)
+        between = ["--transport", "interfaces", "--interface", "left", "--interface", "right"]
+        hop = ["--listen", f"{FAR}:5220", "--next", f"{FAR}:5220", "--next-mac", FAR_MAC]
+        nic = midwire(network, "middle", "nic", root, *between, *hop, "--stats", "0.2")
+        with nic:
+            assert nic.ready(120)["transport"] == "interfaces"
+            # Everybody else's packets: address resolution and TCP, both ways.
+            assert talk(network, "near", "far", FAR) == 200_000
+            assert talk(network, "far", "near", NEAR) == 200_000
+            where = ["--target", f"{FAR}:5220", "--bind", f"{NEAR}:0"]
+            options = ["--inputs", str(tmp_path / "in.npz"), "--decline", "2"]
+            edge = midwire(network, "near", "edge", root, *where, *options)
+            with edge:
+                edge.ready(30)
+                events: list[dict[str, Any]] = list(iter(edge.events.get, None))
+            replies = [event for event in events if event["event"] == "reply"]
+            assert [e["executed_by"] for e in replies] == ["nic"] * 6 + ["cloud"]
+            assert replies[2]["slice_sha256"] == replies[6]["slice_sha256"]
+            assert replies[6]["declined"] == "policy"
+            last = [event for event in nic.stop() if event.get("event") == "stopped"][-1]
+    assert last["pipeline"]["results"] == 6
+    assert last["rx_frames"] == last["tx_frames"] == last["frames_in"]
+    assert last["rx_too_long"] == last["rx_failed"] == last["tx_failed"] == 0
+
+
+def test_an_interface_that_is_not_there_is_said(passthrough: Path) -> None:
+    words = ["--transport", "interfaces", "--interface", "nosuch0", "--interface", "nosuch1"]
+    done = subprocess.run(
+        [str(passthrough), *words, "--listen", "10.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    expected = (
+        "no interface nosuch0" if os.geteuid() == 0 else "it needs the capability CAP_NET_RAW"
+    )
+    assert expected in done.stderr
