@@ -18,12 +18,14 @@ from fractions import Fraction
 
 import numpy as np
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 _MOST_TERMS = 32
 """Multiplying out stops here: no pattern is as long."""
 
 
 class NotAFormulaError(Exception):
-    """An expression that no pattern can be: it is too long, or divides by zero."""
+    """An expression that no pattern can be: too long, divided by zero, not finite in float32."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ X = of_atom(Atom("x"))
 
 def exactly(value: float) -> Fraction:
     """The rational number that a value is as float32 (rule E3)."""
+    if not abs(value) <= _LARGEST:
+        raise NotAFormulaError
     return Fraction(float(np.float32(value)))
 
 

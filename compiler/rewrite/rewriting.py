@@ -94,7 +94,7 @@ def _matches(source: Source, patterns: Sequence[Pattern]) -> dict[str, tuple[Mat
         if root.name in taken or root.name not in source.live or source.is_constant_node(root):
             continue
         for pattern in patterns:
-            match = pattern.match(context, root)
+            match = _tried(pattern, context, root)
             if match is None or match.nodes & taken or not _is_closed(source, match, root):
                 continue
             _name(match, root)
@@ -102,6 +102,14 @@ def _matches(source: Source, patterns: Sequence[Pattern]) -> dict[str, tuple[Mat
             taken |= match.nodes
             break
     return found
+
+
+def _tried(pattern: Pattern, context: Context, root: onnx.NodeProto) -> Match | None:
+    """A pattern reads what another tool wrote: what it stumbles over is not that pattern."""
+    try:
+        return pattern.match(context, root)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _is_closed(source: Source, match: Match, root: onnx.NodeProto) -> bool:

@@ -125,18 +125,29 @@ class Cuts:
 
     @cached_property
     def in_order(self) -> tuple[Cut, ...]:
-        """The cuts of up to :data:`MOST_TENSORS` tensors that the units' order goes through."""
-        ends = {name: max(self.readers.get(name, (0,))) for name in self.tensors}
-        ends.update(dict.fromkeys(self.source.outputs, len(self.units)))
-        crossing = [n for n in self.tensors if n not in self.makers]
+        """The cuts of up to :data:`MOST_TENSORS` tensors that the units' own order goes through."""
+        return self.along(range(len(self.units)))
+
+    def along(self, order: Sequence[int]) -> tuple[Cut, ...]:
+        """The same for another topological order."""
+        place = {index: position for position, index in enumerate(order)}
+        ends = {
+            name: max((place[reader] for reader in self.readers.get(name, ())), default=-1) + 1
+            for name in self.tensors
+        }
+        ends.update(dict.fromkeys(self.source.outputs, len(order) + 1))
+        rank = {name: index for index, name in enumerate(self.tensors)}
+        crossing = [name for name in self.tensors if name not in self.makers]
         found: list[Cut] = []
-        for position in range(len(self.units) + 1):
+        for position in range(len(order) + 1):
             if position:
-                crossing += [n for n in self.units[position - 1].outputs if n in ends]
-            crossing = [name for name in crossing if ends[name] >= position]
+                made = self.units[order[position - 1]].outputs
+                crossing += [name for name in made if name in ends]
+            crossing = [name for name in crossing if ends[name] > position]
             if 0 < len(crossing) <= MOST_TENSORS:
                 legal = all(self.is_legal(name) for name in crossing)
-                found.append(Cut(tuple(crossing), frozenset(range(position)), legal))
+                tensors = tuple(sorted(crossing, key=rank.__getitem__))
+                found.append(Cut(tensors, frozenset(order[:position]), legal))
         return tuple(found)
 
     @cached_property

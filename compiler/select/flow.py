@@ -81,7 +81,9 @@ class MinimumCut:
                     self._left[edge] -= amount
                     self._left[edge ^ 1] += amount
                 yield amount
-                path, node = [], self.SOURCE
+                full = next(i for i, edge in enumerate(path) if not self._left[edge])
+                node = self._heads[path[full] ^ 1]
+                del path[full:]
             ahead = self._next(node, levels, turn)
             if ahead is not None:
                 path.append(ahead)

@@ -8,7 +8,8 @@ L1. Of all slices of supported units between two legal cuts, it has the most mul
     multiply-accumulates, nodes come before tensors. This is the optimum, not an approximation.
 L2. Where the optimum has more than :data:`~.cuts.MOST_TENSORS` tensors at a cut, a tensor is given
     a price in multiply-accumulates, the lowest power of two that leads to fewer. The result is the
-    optimum at that price.
+    optimum at that price, or the best pair of cuts that an order of the units goes through, if that
+    has more multiply-accumulates: their own, and one that puts off what is not supported.
 
 Every unit gets two yes-or-no questions: is it behind the first cut, and is it behind the second? An
 answer that contradicts a neighbour's cannot be cut, every wish that is not granted costs its worth
@@ -17,6 +18,8 @@ answer that contradicts a neighbour's cannot be cut, every wish that is not gran
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .cuts import MOST_TENSORS, Cut, Cuts
@@ -41,16 +44,70 @@ def largest_slice(
     None if no two cuts have a supported unit between them. ``calibrated`` as in
     :meth:`~.cuts.Cuts.is_legal`.
     """
-    found = _solve(cuts, start, end, _ranked(cuts, 0), calibrated)
-    free = [found[i] for i, given in enumerate((start, end)) if given is None] if found else []
-    price = 1
-    while found and any(len(cut.tensors) > MOST_TENSORS for cut in free):
-        if price > 1 << sum(unit.macs for unit in cuts.units).bit_length():
-            return None
-        found = _solve(cuts, start, end, _ranked(cuts, price), calibrated)
-        free = [found[i] for i, given in enumerate((start, end)) if given is None] if found else []
-        price *= 2
+
+    def at(price: int) -> tuple[Cut, Cut] | None:
+        return _solve(cuts, start, end, _ranked(cuts, price), calibrated)
+
+    def is_narrow(found: tuple[Cut, Cut]) -> bool:
+        free = [cut for cut, given in zip(found, (start, end), strict=True) if given is None]
+        return all(len(cut.tensors) <= MOST_TENSORS for cut in free)
+
+    found = at(0)
+    if found is not None and not is_narrow(found):
+        found = None
+        low, high = 0, sum(unit.macs for unit in cuts.units).bit_length() + 1
+        while low < high:  # by bisection: a higher price leads to fewer tensors
+            middle = (low + high) // 2
+            cheaper = at(1 << middle)
+            if cheaper is not None and is_narrow(cheaper):
+                found, high = cheaper, middle
+            else:
+                low = middle + 1
+        if start is None and end is None:
+            orders = (range(len(cuts.units)), _supported_first(cuts))
+            pairs = [found, *(_along(cuts, order, calibrated) for order in orders)]
+            found = max(filter(None, pairs), key=lambda pair: _macs(cuts, *pair), default=None)
     return found if found and found[0].before < found[1].before else None
+
+
+def _macs(cuts: Cuts, first: Cut, second: Cut) -> int:
+    return sum(cuts.units[index].macs for index in second.before - first.before)
+
+
+def _along(cuts: Cuts, order: Sequence[int], calibrated: bool) -> tuple[Cut, Cut] | None:
+    """The best pair of cuts that an order goes through (rule L2)."""
+    legal = [
+        cut
+        for cut in cuts.along(order)
+        if all(cuts.is_legal(name, calibrated=calibrated) for name in cut.tensors)
+    ]
+    bad = [place for place, index in enumerate(order) if not cuts.units[index].supported]
+    pairs: list[tuple[Cut, Cut]] = []
+    for first in legal:
+        stop = next((place for place in bad if place >= first.position), len(order))
+        ends = [cut for cut in legal if first.position < cut.position <= stop]
+        pairs.extend((first, last) for last in ends[-1:])
+    return max(pairs, key=lambda pair: _macs(cuts, *pair), default=None)
+
+
+def _supported_first(cuts: Cuts) -> list[int]:
+    """A topological order that puts off what is not supported until nothing else is left."""
+    makers = [{cuts.makers[n] for n in unit.inputs if n in cuts.makers} for unit in cuts.units]
+    readers: list[list[int]] = [[] for _ in cuts.units]
+    for index, before in enumerate(makers):
+        for maker in before:
+            readers[maker].append(index)
+    ready = [(not cuts.units[i].supported, i) for i, before in enumerate(makers) if not before]
+    heapq.heapify(ready)
+    order: list[int] = []
+    while ready:
+        index = heapq.heappop(ready)[1]
+        order.append(index)
+        for reader in readers[index]:
+            makers[reader].discard(index)
+            if not makers[reader]:
+                heapq.heappush(ready, (not cuts.units[reader].supported, reader))
+    return order
 
 
 def _ranked(cuts: Cuts, price: int) -> _Prices:

@@ -198,6 +198,18 @@ def test_inner_tensors_are_nobody_elses(model_file: ModelFile, inner: str) -> No
     assert operators(rewritten(model_file, body)) == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "n = Sigmoid(x) r = ReduceMean<keepdims = 0>(n) s = ReduceMean(r) y = Mul(x, s)",
+        "c = Div(one, zero) a = Mul(x, c) b = Sigmoid(a) y = Mul(x, b)",
+    ],
+    ids=["a mean of no axes", "a constant that is no number"],
+)
+def test_odd_models_are_no_pattern(model_file: ModelFile, body: str) -> None:
+    assert operators(rewritten(model_file, body)) == []
+
+
 def test_the_longer_spelling_wins(model_file: ModelFile) -> None:
     """Rule R1: a normalisation without scale and bias is part of one with them."""
     found = rewritten(model_file, LAYER_NORMALIZATION["torch"])
