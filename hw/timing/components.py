@@ -112,26 +112,34 @@ class Schedule(Network):
         writes = [i.take, *(o.offer for o in outputs)]
         self.add_batch(f"fork of {i.name}", update, [i.offer, *takes], writes)
 
-    def widen(self, i: Edge, o: Edge) -> None:
-        """A :class:`~midwire.hw.datapath.stream.Widen`: many beats become one."""
-        ratio = _ratio("widen", i.beats, o.beats)
+    def widen(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
+        """A :class:`~midwire.hw.datapath.stream.Widen`: many beats become one.
+
+        ``parts`` has the input beats of each output beat, in turn; by default all take as many.
+        """
+        ends = _ends("widen", o, i, parts)
+        starts = np.concatenate([[0], ends[:-1] + 1])
 
         def update(n: int) -> tuple[Cycles, Cycles]:
             ready = i.offer.of(n).copy()
             # The full register empties and fills in one cycle.
-            ready[::ratio] = np.maximum(ready[::ratio], o.take.before(n, 1))
+            ready[starts] = np.maximum(ready[starts], o.take.before(n, 1))
             take = spaced(ready, i.take.last(n) + 1)
-            return take, take[ratio - 1 :: ratio] + 1
+            return take, take[ends] + 1
 
         name = f"widen {i.name} -> {o.name}"
         self.add_batch(name, update, [i.offer, o.take], [i.take, o.offer])
 
-    def narrow(self, i: Edge, o: Edge) -> None:
-        """A :class:`~midwire.hw.datapath.stream.Narrow`: one beat becomes many."""
-        ratio = _ratio("narrow", o.beats, i.beats)
+    def narrow(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
+        """A :class:`~midwire.hw.datapath.stream.Narrow`: one beat becomes many.
+
+        ``parts`` has the output beats of each input beat, in turn; by default all give as many.
+        """
+        ends = _ends("narrow", i, o, parts)
+        counts = np.diff(ends, prepend=-1)
 
         def update(n: int) -> tuple[Cycles, Cycles]:
-            return o.take.of(n)[ratio - 1 :: ratio], np.repeat(i.offer.of(n), ratio)
+            return o.take.of(n)[ends], np.repeat(i.offer.of(n), counts)
 
         name = f"narrow {i.name} -> {o.name}"
         self.add_batch(name, update, [i.offer, o.take], [i.take, o.offer])
@@ -290,7 +298,15 @@ def _same_beats(what: str, *edges: Edge) -> None:
         raise ValueError(f"all edges of {what} must have the same number of beats, not {found}")
 
 
-def _ratio(what: str, many: int, few: int) -> int:
-    if many % few:
-        raise ValueError(f"cannot {what}: {many} beats are not a multiple of {few}")
-    return many // few
+def _ends(what: str, few: Edge, many: Edge, parts: Sequence[int]) -> Cycles:
+    """The last narrow beat of each wide beat."""
+    if not parts:
+        if many.beats % few.beats:
+            raise ValueError(f"cannot {what}: {many.beats} beats are not a multiple of {few.beats}")
+        parts = (many.beats // few.beats,)
+    if few.beats % len(parts) or few.beats // len(parts) * sum(parts) != many.beats:
+        raise ValueError(
+            f"cannot {what}: {few.beats} beats of {tuple(parts)} parts in turn are not "
+            f"{many.beats} beats"
+        )
+    return np.cumsum(np.tile(np.array(parts, np.int64), few.beats // len(parts))) - 1
