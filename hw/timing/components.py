@@ -106,34 +106,33 @@ class Schedule(Network):
         self.add_batch(f"fork of {i.name}", update, [i.offer, *takes], writes)
 
     def widen(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
-        """A :class:`~midwire.hw.datapath.lanes.Fill`: many beats become one.
+        """A :class:`~midwire.hw.datapath.stream.Widen`: many beats become one.
 
         ``parts`` has the input beats of each output beat, in turn; by default all take as many.
         """
-        counts = _parts("widen", o, i, parts)
-        lasts = np.cumsum(counts) - 1
-        firsts = lasts - counts + 1
+        ends = _ends("widen", o, i, parts)
+        starts = np.concatenate([[0], ends[:-1] + 1])
 
         def update(n: int) -> tuple[Cycles, Cycles]:
             ready = i.offer.of(n).copy()
             # The full register empties and fills in one cycle.
-            ready[firsts] = np.maximum(ready[firsts], o.take.before(n, 1))
+            ready[starts] = np.maximum(ready[starts], o.take.before(n, 1))
             take = spaced(ready, i.take.last(n) + 1)
-            return take, take[lasts] + 1
+            return take, take[ends] + 1
 
         name = f"widen {i.name} -> {o.name}"
         self.add_batch(name, update, [i.offer, o.take], [i.take, o.offer])
 
     def narrow(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
-        """A :class:`~midwire.hw.datapath.lanes.Trim`: one beat becomes many.
+        """A :class:`~midwire.hw.datapath.stream.Narrow`: one beat becomes many.
 
         ``parts`` has the output beats of each input beat, in turn; by default all give as many.
         """
-        counts = _parts("narrow", i, o, parts)
-        lasts = np.cumsum(counts) - 1
+        ends = _ends("narrow", i, o, parts)
+        counts = np.diff(ends, prepend=-1)
 
         def update(n: int) -> tuple[Cycles, Cycles]:
-            return o.take.of(n)[lasts], np.repeat(i.offer.of(n), counts)
+            return o.take.of(n)[ends], np.repeat(i.offer.of(n), counts)
 
         name = f"narrow {i.name} -> {o.name}"
         self.add_batch(name, update, [i.offer, o.take], [i.take, o.offer])
@@ -274,8 +273,8 @@ def _same_beats(what: str, *edges: Edge) -> None:
         raise ValueError(f"all edges of {what} must have the same number of beats, not {found}")
 
 
-def _parts(what: str, few: Edge, many: Edge, parts: Sequence[int]) -> Cycles:
-    """Narrow beats of every wide beat of a tensor."""
+def _ends(what: str, few: Edge, many: Edge, parts: Sequence[int]) -> Cycles:
+    """The last narrow beat of each wide beat."""
     if not parts:
         if many.beats % few.beats:
             raise ValueError(f"cannot {what}: {many.beats} beats are not a multiple of {few.beats}")
@@ -285,4 +284,4 @@ def _parts(what: str, few: Edge, many: Edge, parts: Sequence[int]) -> Cycles:
             f"cannot {what}: {few.beats} beats of {tuple(parts)} parts in turn are not "
             f"{many.beats} beats"
         )
-    return np.tile(np.array(parts, dtype=np.int64), few.beats // len(parts))
+    return np.cumsum(np.tile(np.array(parts, np.int64), few.beats // len(parts))) - 1

@@ -182,7 +182,7 @@ class Network:
             for _ in range(inferences):
                 solver.extend()
         except Stuck:
-            raise ScheduleDeadlock(self._stuck(solver.solved + 1)) from None
+            raise self.deadlock(solver.solved + 1) from None
         return Run(
             first_in=tuple(
                 min(int(edge.take.of(n)[0]) for edge in self._sources) for n in range(inferences)
@@ -211,7 +211,8 @@ class Network:
         """The cycle of the last output beat of tensor ``n``, which is being solved."""
         return max(int(edge.take.of(n)[-1]) for edge in self._sinks)
 
-    def _stuck(self, inferences: int) -> str:
+    def deadlock(self, inferences: int) -> ScheduleDeadlock:
+        """What to raise when the last of so many tensors is stuck."""
         makers = {id(times): p.name for p in self._processes for times in p.writes}
         reasons = []
         for edge in self.edges:
@@ -227,7 +228,7 @@ class Network:
                 reasons.append(
                     f"{makers[id(edge.take)]} waits for a beat on {edge.name!r} (after {offered})"
                 )
-        return (
+        return ScheduleDeadlock(
             f"the network deadlocks: {'; '.join(reasons)}. Deepen the FIFO on the edge without "
             "room that lies on the shorter branch of a fork"
         )

@@ -69,11 +69,11 @@ class Solver:
         n = self.solved
         for times in self.times:
             times.allot(n + 1)
-            times.of(n)[:] = times.of(n - 1) + self.pace if n else 0
-        # Without a pace, guess that this tensor follows the last one as that did the one before.
-        if not self.pace and n > 1:
-            for times in self.times:
-                times.of(n)[:] += times.of(n - 1) - times.of(n - 2)
+            # Guess that this tensor follows the last one as that did the one before.
+            if n > 1:
+                times.of(n)[:] = 2 * times.of(n - 1) - times.of(n - 2)
+            else:
+                times.of(n)[:] = times.of(0) + self.pace if n else 0
         self._solve(n, set(self._forwards), None)
         self.solved += 1
 
@@ -112,6 +112,7 @@ class Solver:
         """Go back to the mark, when ``solved`` tensors were solved."""
         for (times, n), cycles in (self._undo or {}).items():
             times.of(n)[:] = cycles
+        self._follows = {}
         self.solved = solved
 
     def _solve(self, n: int, dirty: set[int], late: Callable[[], bool] | None) -> bool:

@@ -56,14 +56,19 @@ class Steady:
         self._schedule = schedule
         self.last_out = schedule.run(1).last_out[0]
         self.interval = max(interval, schedule.solver().own_interval())
-        while not self.solve():
-            self.interval += self._growth()
+        try:
+            while not self.solve():
+                self.interval += self._growth()
+        except Stuck:
+            raise schedule.deadlock(self._solver.solved + 1) from None
 
     def solve(self) -> bool:
         """Solve from the first tensor on; says whether the depths are good (B4)."""
         self._solver: Solver = self._schedule.solver(self.interval)
         self._solver.extend()
-        return not self._late() and self._repeats(_SETTLING)
+        return not self._late() and self._repeats(
+            _SETTLING + 2 * (self._latest(0) // self.interval)
+        )
 
     def deepest(self, queue: Queue) -> int:
         """A depth that changes nothing."""
@@ -108,33 +113,35 @@ class Steady:
             return False
         for n in range(1, solved):
             self._solver.revise(n, queue.process)
-        return self._repeats(solved // 2)
+        return self._repeats(solved + 2 + solved // 2)
 
     def _late(self) -> bool:
         return self._schedule.last_out(0) > self.last_out
 
-    def _repeats(self, patience: int) -> bool:
-        """Solve tensors until the network repeats itself (B2), or so many more than needed."""
+    def _repeats(self, most: int) -> bool:
+        """Solve tensors, at most so many, until the network repeats itself (B2)."""
         solver = self._solver
         while True:
             end = solver.solved - 1
-            latest = max(int(times.of(end)[-1]) for times in solver.times if times.each)
-            flying = (latest - end * self.interval) // self.interval + 1
-            if flying < end:
-                if all(solver.follows(n, self.interval) for n in range(end, end - flying, -1)):
-                    return True
-                if end > 2 * flying + patience:
-                    return False
+            flying = self._latest(end) // self.interval + 1
+            if flying < end and all(
+                solver.follows(n, self.interval) for n in range(end, end - flying, -1)
+            ):
+                return True
+            if solver.solved >= most:
+                return False
             solver.extend()
 
+    def _latest(self, n: int) -> int:
+        """Cycles from the release of tensor ``n`` to its last event."""
+        latest = max(int(times.of(n)[-1]) for times in self._solver.times if times.each)
+        return latest - n * self.interval
+
     def _growth(self) -> int:
-        """Cycles by which the last tensors came later than the interval, at the least 1."""
+        """Cycles by which each of the last tensors took longer than the one before, at least 1."""
         end = self._solver.solved - 1
-        gaps = [
-            max(int((t.of(n) - t.of(n - 1)).max()) for t in self._solver.times if t.each)
-            for n in range(end - 3, end + 1)
-        ]
-        return max(1, min(gaps) - self.interval)
+        half = end - end // 2
+        return max(1, (self._latest(end) - self._latest(end - half)) // half)
 
 
 def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -> Steady:
@@ -147,24 +154,27 @@ def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -
     interval : wanted cycles from one tensor to the next; 1 for the best that there is
     """
     steady = Steady(schedule, interval)
+    # From here on none gets any deeper, so what one FIFO saves is not stored in another.
     depths = {queue: steady.deepest(queue) for queue in bits}
-    # From here on none is deeper than that, so what one FIFO saves is not stored in another.
     for queue, depth in depths.items():
         queue.depth = depth
-    shallow = [queue for queue, depth in depths.items() if depth <= _SHALLOW]
-    if not steady.remove(shallow):
-        for queue in shallow:
-            steady.remove([queue])
-    for queue in sorted(bits, key=lambda q: depths[q] * bits[q], reverse=True):
-        if queue.depth == 0:
-            continue
-        low, high = 0, depths[queue]
-        while high - low > 1:
-            middle = (low + high) // 2
-            if steady.reduce(queue, middle):
-                high = middle
-            else:
-                low = middle
-        if high <= _SHALLOW and queue not in shallow:
-            steady.remove([queue])
+    steady.remove([queue for queue, depth in depths.items() if depth <= _SHALLOW])
+    removed = True
+    while removed:
+        for queue in sorted(bits, key=lambda q: depths[q] * bits[q], reverse=True):
+            depths[queue] = _reduce(steady, queue)
+        shallow = [queue for queue, depth in depths.items() if 0 < depth <= _SHALLOW]
+        removed = any([steady.remove([queue]) for queue in shallow])
     return steady
+
+
+def _reduce(steady: Steady, queue: Queue) -> int:
+    """The least good depth that is not 0, unless it is a wire already."""
+    low, high = 0, queue.depth or 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        if steady.reduce(queue, middle):
+            high = middle
+        else:
+            low = middle
+    return high

@@ -111,15 +111,15 @@ class Scalars(Schedule):
 
         self.add(f"fork of {i.name}", process, take, *offers)
 
-    def widen(self, i: Edge, o: Edge) -> None:
-        ratio = i.beats // o.beats
+    def widen(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
+        parts = parts or (i.beats // o.beats,)
         offer, take, later, free = i.offer, i.take, o.offer, o.take
 
         def process(inferences: int) -> Blocked:
             at = -1
             n = 0
             for group in range(inferences * o.beats):
-                for part in range(ratio):
+                for part in range(parts[group % len(parts)]):
                     while len(offer) <= n:
                         yield offer
                     ready = offer[n]
@@ -136,21 +136,24 @@ class Scalars(Schedule):
 
         self.add(f"widen {i.name} -> {o.name}", process, take, later)
 
-    def narrow(self, i: Edge, o: Edge) -> None:
-        ratio = o.beats // i.beats
+    def narrow(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
+        parts = parts or (o.beats // i.beats,)
         offer, take, later, free = i.offer, i.take, o.offer, o.take
 
         def process(inferences: int) -> Blocked:
             at = -1
+            end = 0
             for n in range(inferences * i.beats):
                 while len(offer) <= n:
                     yield offer
                 ready = offer[n]
                 at = ready if ready > at else at + 1
-                later.extend([at] * ratio)
-                while len(free) < (n + 1) * ratio:
+                count = parts[n % len(parts)]
+                later.extend([at] * count)
+                end += count
+                while len(free) < end:
                     yield free
-                at = free[(n + 1) * ratio - 1]
+                at = free[end - 1]
                 take.append(at)
 
         self.add(f"narrow {i.name} -> {o.name}", process, take, later)
@@ -359,9 +362,11 @@ class RandomNetwork:
         return out
 
     def _widen(self, edge: Edge, rng: np.random.Generator) -> Edge:
-        ratio = int(rng.choice([r for r in (1, 2, 3, 6) if edge.beats % r == 0]))
-        out = self._edge(edge.beats // ratio)
-        self._schedule.widen(edge, out)
+        parts = [(r,) for r in (1, 2, 3, 6)] + [(1, 2), (3, 2, 1)]
+        parts = [p for p in parts if edge.beats % sum(p) == 0]
+        chosen = parts[rng.integers(len(parts))]
+        out = self._edge(edge.beats // sum(chosen) * len(chosen))
+        self._schedule.widen(edge, out, chosen)
         return out
 
     def _narrow(self, edge: Edge, rng: np.random.Generator) -> Edge:

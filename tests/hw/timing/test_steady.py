@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The least depths that keep an interval (B1 to B4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.timing.components import Edge, Queue, Run, Schedule, ScheduleDeadlock
+from midwire.hw.timing.steady import Steady, least_depths
+
+SQUARE = Geometry(8, 8, (3, 3), pads=(1, 1, 1, 1))
+PIXELS = 64
+
+
+def conv(schedule: Schedule, name: str, i: Edge, steps: int) -> Edge:
+    """A 3 x 3 window."""
+    out = schedule.edge(name, PIXELS)
+    schedule.window(name, i, out, geometry=SQUARE, folds=1, passes=1, steps=steps, latency=8)
+    return out
+
+
+class Joined(Schedule):
+    """[before ->] fork -> (branches) -> add [-> after], each a window of so many steps."""
+
+    def __init__(
+        self, *, before: int | None = None, branch: int | None, after: int | None = None
+    ) -> None:
+        super().__init__()
+        edge = self.source("in", PIXELS)
+        if before:
+            edge = conv(self, "before", edge, before)
+        long, short = self.edge("long", PIXELS), self.edge("short", PIXELS)
+        self.fork(edge, [long, short])
+        if branch:
+            long = conv(self, "branch", long, branch)
+        else:
+            cheap = self.edge("cheap", PIXELS)
+            self.stream("cheap", [long], cheap, latency=3)
+            long = cheap
+        ends = self.edge("a", PIXELS), self.edge("b", PIXELS)
+        self.queues = [self.fifo(long, ends[0], None), self.fifo(short, ends[1], None)]
+        edge = self.edge("sum", PIXELS)
+        self.stream("add", ends, edge, latency=3)
+        if after:
+            edge = conv(self, "after", edge, after)
+        self.sink(edge)
+
+
+def choose(schedule: Any, interval: int = 1) -> tuple[Steady, list[int | None]]:
+    steady = least_depths(schedule, dict.fromkeys(schedule.queues, 8), interval)
+    return steady, [queue.depth for queue in schedule.queues]
+
+
+def keeps(run: Run, interval: int, latency: int) -> bool:
+    """On average over the last six, too."""
+    return (
+        run.latency <= latency
+        and run.cycles_per_inference <= interval
+        and run.last_out[-1] - run.last_out[-7] <= 6 * interval
+    )
+
+
+def test_a_slow_stage_behind_the_join_makes_no_memory_larger() -> None:
+    """Cheap, add, heavy: endless FIFOs grow with every inference, the chosen depths do not."""
+    schedule = Joined(branch=None, after=40)
+    grown = []
+    for inferences in (2, 4, 8, 16):
+        endless = schedule.run(inferences)
+        grown.append(schedule.queues[1].o.occupancy(inferences))
+    assert grown == sorted(set(grown))
+    latency = endless.latency
+    steady, depths = choose(schedule)
+    assert steady.interval == PIXELS * 40
+    # One slot for the one beat by which the branches differ: the add is idle most of the time.
+    assert depths == [0, 1]
+    for inferences in (8, 16):
+        run = schedule.run(inferences)
+        assert keeps(run, PIXELS * 40, latency)
+        assert run.cycles_per_inference == endless.cycles_per_inference
+
+
+@pytest.mark.parametrize("slow", [9, 20, 40, 200])
+def test_depths_do_not_depend_on_the_bottleneck(slow: int) -> None:
+    """However slow a stage before or behind a residual block is, its FIFO is no deeper."""
+    quick = choose(Joined(branch=9))[1]
+    for schedule in (Joined(before=slow, branch=9), Joined(branch=9, after=slow)):
+        steady, depths = choose(schedule)
+        assert steady.interval == PIXELS * max(slow, 9)
+        assert all((new or 0) <= (old or 0) for new, old in zip(depths, quick, strict=True))
+
+
+NETWORKS: dict[str, Callable[[], Joined]] = {
+    "cheap": lambda: Joined(branch=None),
+    "cheap, heavy": lambda: Joined(branch=None, after=20),
+    "residual": lambda: Joined(branch=9),
+    "residual, heavy": lambda: Joined(branch=9, after=20),
+    "heavy, residual": lambda: Joined(before=20, branch=9),
+    "all": lambda: Joined(before=9, branch=8, after=10),
+}
+
+
+@pytest.mark.parametrize("wanted", [1, 1000, 5000])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_depths_are_the_least(name: str, wanted: int) -> None:
+    """One slot less, and the interval or the latency is worse, or the network stops."""
+    schedule = NETWORKS[name]()
+    latency = schedule.run(1).latency
+    steady, _ = choose(schedule, wanted)
+    assert keeps(schedule.run(12), steady.interval, latency)
+    for queue in schedule.queues:
+        if not queue.depth:
+            continue
+        queue.depth -= 1
+        try:
+            good = keeps(schedule.run(12), steady.interval, latency)
+        except ScheduleDeadlock:
+            good = False
+        assert not good, queue.i.name
+        queue.depth += 1
+
+
+def test_a_wanted_interval_that_is_slow_needs_less() -> None:
+    """A stage that is quicker than wanted is not fed as fast as it could be."""
+    best, depths = choose(Joined(before=20, branch=9, after=19))
+    slow, fewer = choose(Joined(before=20, branch=9, after=19), 2 * best.interval)
+    assert slow.interval == 2 * best.interval
+    assert sum(d or 0 for d in fewer) <= sum(d or 0 for d in depths)
+
+
+class Open(Schedule):
+    """All FIFOs of a random network are open, other depths are those of the components."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queues: list[Queue] = []
+
+    def fifo(self, i: Edge, o: Edge, depth: int | None) -> Queue:
+        self.queues.append(super().fifo(i, o, None))
+        return self.queues[-1]
+
+    def window(self, *args: Any, rows: Any = None, depth: Any = None, **options: Any) -> None:
+        super().window(*args, **options)
+
+    def stream(self, *args: Any, depth: Any = None, **options: Any) -> None:
+        super().stream(*args, **options)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_random_networks(seed: int, random_network: Any) -> None:
+    """The least depths, and the best interval, for any number of inferences."""
+    schedule = Open()
+    random_network(seed)(schedule)
+    endless = schedule.run(24)
+    steady, _ = choose(schedule)
+    assert 6 * steady.interval == endless.last_out[-1] - endless.last_out[-7]
+    run = schedule.run(24)
+    assert keeps(run, steady.interval, endless.latency)
+    assert schedule.run(4).cycles_per_inference == steady.interval
+    for queue in schedule.queues:
+        if queue.depth:
+            queue.depth -= 1
+            try:
+                good = keeps(schedule.run(24), steady.interval, endless.latency)
+            except ScheduleDeadlock:
+                good = False
+            assert not good, queue.i.name
+            queue.depth += 1
+
+
+def test_a_network_that_stops_anyway() -> None:
+    schedule = Joined(branch=9)
+    schedule.queues[1].depth = 3
+    with pytest.raises(ScheduleDeadlock, match="waits for room on 'b' .3 beats are not taken"):
+        least_depths(schedule, {schedule.queues[0]: 8}, 1)
