@@ -103,6 +103,8 @@ def _nic(flow: Dataflow) -> str:
         in_tensor_bytes=flow.inputs[0].wire_bytes,
         out_beat_bytes=flow.outputs[0].beat_bytes,
         out_tensor_bytes=flow.outputs[0].wire_bytes,
+        inputs=len(flow.inputs),
+        outputs=len(flow.outputs),
     )
     (verilog,) = verilog_of([shape])
     return renamed(verilog, "midwire_nic")

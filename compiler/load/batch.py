@@ -72,9 +72,11 @@ def take_apart(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, An
 
 def several_samples(source: Source, node: onnx.NodeProto) -> str:
     """Why a node cannot be hardware that takes one sample at a time; empty if it can."""
-    shapes = [source.values[n].shape for n in source.activations(node) if n in source.values]
-    shape = shapes[0] if shapes else ()
-    vector = node.op_type in _ROWS and len(shape) == 2
+    first = next(iter(node.input), "")
+    known = first not in source.constants and first in source.values
+    shape = source.values[first].shape if known else ()
+    turned = any(a.name == "transA" and a.i for a in node.attribute)
+    vector = node.op_type in _ROWS and len(shape) == 2 and not turned
     if node.domain or shape[:1] in ((), (1,)) or not (vector or node.op_type in _ONE_SAMPLE):
         return ""
     why = f": {source.batch_obstacle}" if source.batch_obstacle else ""

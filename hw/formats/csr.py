@@ -120,10 +120,13 @@ _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
         32,
         "constant",
         0,
-        "bits 7:0 bytes of a beat, 15:8 request slots, 23:16 slice inputs, 31:24 slice outputs",
+        (
+            "bits 7:0 bytes of a beat, 15:8 request slots (0: never executes), 23:16 slice inputs, "
+            "31:24 slice outputs"
+        ),
     ),
-    ("input_bytes", 32, "constant", 0, "bytes of the slice's input tensor"),
-    ("output_bytes", 32, "constant", 0, "bytes of the slice's output tensor"),
+    ("input_bytes", 32, "constant", 0, "bytes of the slice's input tensor; 0 if it has several"),
+    ("output_bytes", 32, "constant", 0, "bytes of the slice's output tensor; 0 if it has several"),
     (
         "status",
         3,

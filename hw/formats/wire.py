@@ -6,7 +6,7 @@
 and the tables in ``docs/wire-format.md`` come from it. :mod:`.fragments` cuts tensors (rule W2),
 and ``host/wire/message.py`` says what replies and errors are made of.
 
-Rules, cited by tests as W1 to W5:
+Rules, cited by tests as W1 to W7:
 
 W1. The header is 64 bytes in network order. Its CRC is CRC-32C (Castagnoli) over the 64 bytes with
     the CRC field zero, as in SCTP.
@@ -19,6 +19,17 @@ W4. A hop that is asked to execute and cannot sets ``declined`` and ``reason``, 
     on.
 W5. A hop that changes a header takes 1 from ``hop_limit`` and the microseconds that it used from
     ``deadline_us`` (not below 0). Bits that it does not know are sent on as they came.
+W6. A request is ``source_count`` tensors: one for each input of the slice at ``cursor``, numbered
+    by ``tensor_index`` from 0 in the order of the manifest. Each is cut by itself (W2), and they
+    may come in any order and mixed; the request is whole when all of them are. A result (W3) takes
+    the place of all of them at once: ``source_count`` becomes the number of the slice's outputs,
+    which ``tensor_index`` numbers alike, and the last fragment of each has ``cycles``. A reply or
+    an error is one byte string, tensor 0 of 1.
+W7. A hop executes a request whole or not at all. Once it has sent on a fragment of one tensor, it
+    sends on those of the others too, each declined by itself (W4); a hop that cannot join tensors
+    declines each as ``wrong_tensor``. So a next hop, and in the end the receiver, gets all the
+    tensors of one cursor: it puts together what agrees in sender, model, request and cursor, and
+    drops a ``source_count`` or a size that is not the manifest's.
 
 Errors::
 
@@ -181,9 +192,9 @@ FIELDS = (
     Field("fragment_count", 272, 16, "fragments of this tensor"),
     Field("offset", 288, 32, "bytes of the tensor before this fragment"),
     Field("total_bytes", 320, 32, "bytes of the whole tensor"),
-    Field("tensor_index", 352, 8, "which tensor of the request"),
+    Field("tensor_index", 352, 8, "which tensor of the request or result: 0, 1, ..."),
     Field("element_type", 360, 8, "as in ONNX's TensorProto"),
-    Field("source_count", 368, 8, "tensors of the request"),
+    Field("source_count", 368, 8, "tensors of the request: slice inputs; of a result: outputs"),
     Field("hop_limit", 376, 8, "hops that may still change the header; at 0 none"),
     Field("deadline_us", 384, 32, "microseconds left"),
     Field("cycles", 416, 32, "telemetry: clock cycles in the slice of the hop that executed last"),

@@ -5,8 +5,9 @@
 Rules, cited by tests as D1 to D5:
 
 D1. A fragment is declined for the first of these that applies: encrypted, wrong tenant, model,
-    cursor (or number of slices), weight epoch, tensor (only tensor 0 of 1), policy bit
-    ``may_execute`` not set, no time left, total not the bytes of the slice's input.
+    cursor (or number of slices), weight epoch, tensor (only tensor 0 of 1; none at all for a slice
+    of several tensors), policy bit ``may_execute`` not set, no time left, total not the bytes of
+    the slice's input.
 D2. There is one slot. Fragment 0 opens it when it is free, or anew when it is the same request's;
     while another request has it, the fragment is declined as busy.
 D3. A later fragment is taken when it is the next of the request in the slot; otherwise it is
@@ -21,7 +22,7 @@ A request is named by its id and its sender's address and port.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,7 +36,8 @@ class Decider(wiring.Component):
 
     Parameters
     ----------
-    tensor_bytes : of the slice's input
+    tensor_bytes : of the slice's input; None for a slice of several tensors, which is never
+        executed here: a request's tensors would have to be joined first
 
     Members
     -------
@@ -52,7 +54,7 @@ class Decider(wiring.Component):
     evicted : Out(1), a request is given up in this cycle
     """
 
-    def __init__(self, tensor_bytes: int) -> None:
+    def __init__(self, tensor_bytes: int | None) -> None:
         self._tensor_bytes = tensor_bytes
         super().__init__(
             {
@@ -145,6 +147,9 @@ class Decider(wiring.Component):
                     m.next = "free"
 
         model_hash = Cat(config.model_hash_low, config.model_hash_high)
+        wrong_tensor = (field("tensor_index") != 0) | (field("source_count") != 1)
+        if self._tensor_bytes is None:
+            wrong_tensor = Const(1)
         rules = (
             (field("encrypted"), DeclineReason.ENCRYPTED),
             (field("tenant") != config.tenant, DeclineReason.WRONG_TENANT),
@@ -154,13 +159,10 @@ class Decider(wiring.Component):
                 DeclineReason.WRONG_CURSOR,
             ),
             (field("epoch") != config.epoch, DeclineReason.WRONG_EPOCH),
-            (
-                (field("tensor_index") != 0) | (field("source_count") != 1),
-                DeclineReason.WRONG_TENSOR,
-            ),
+            (wrong_tensor, DeclineReason.WRONG_TENSOR),
             (~field("may_execute"), DeclineReason.POLICY),
             (field("deadline_us") == 0, DeclineReason.DEADLINE),
-            (field("total_bytes") != self._tensor_bytes, DeclineReason.BAD_LENGTH),
+            (field("total_bytes") != (self._tensor_bytes or 0), DeclineReason.BAD_LENGTH),
         )
         m.d.comb += self.reason.eq(slot_reason)
         for condition, reason in reversed(rules):

@@ -17,19 +17,27 @@ Frames are stored whole, judged (:mod:`.parser`), and leave in order: passed, dr
 collected. Only results overtake nothing and wait for everything: they leave when no frame does.
 
 What this version does not do, and where it will go: 64-bit streams only (:class:`NicShell` says
-why), one input and one output, one slot with fragments in order (:mod:`.decide`). When frames come
-faster than they leave, the store fills and ``s_axis_tready`` goes low: nothing is dropped here for
-want of room.
+why), one slot with fragments in order (:mod:`.decide`). The shell of a slice with several inputs or
+outputs has no slice in it, and declines every tensor as ``wrong_tensor``: a request's tensors come
+one by one, and would have to be joined. The next hops execute it.
+
+When frames come faster than they leave, the store fills and ``s_axis_tready`` goes low: nothing is
+dropped here for want of room.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.convert import to_verilog
 from ..datapath.stream import Fifo
+from ..formats.bundle import MAX_TENSORS
 from ..formats.csr import ADDRESS_BITS
 from .arbiter import Arbiter
 from .bus import BEAT, BEAT_BYTES, FRAME, AxiLite
@@ -53,6 +61,8 @@ class NicShell(wiring.Component):
     ----------
     in_beat_bytes, out_beat_bytes : bytes of the slice's ``s0_axis_tdata`` and ``m0_axis_tdata``
     in_tensor_bytes, out_tensor_bytes : bytes of its wire tensors, whole beats
+    inputs, outputs : tensors that the slice takes and gives. Where either is not 1, the shell has
+        no slice, never executes, and does not look at the sizes of tensors.
     width : bits of tdata towards the network. 64 for now: the parser and the packetiser know in
         which beat of 8 bytes each header field is.
 
@@ -74,6 +84,8 @@ class NicShell(wiring.Component):
         out_beat_bytes: int,
         out_tensor_bytes: int,
         *,
+        inputs: int = 1,
+        outputs: int = 1,
         width: int = 64,
     ) -> None:
         if width != 8 * BEAT_BYTES:
@@ -81,11 +93,18 @@ class NicShell(wiring.Component):
                 f"the NIC's streams must be {8 * BEAT_BYTES} bits wide, not {width!r}: header "
                 "fields are taken from beats of 8 bytes. Put a width converter around it"
             )
+        if not (1 <= inputs <= MAX_TENSORS and 1 <= outputs <= MAX_TENSORS):
+            raise ValueError(
+                f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {inputs!r} and {outputs!r}"
+            )
+        self._tensors = (inputs, outputs)
+        self._executes = self._tensors == (1, 1)
         for what, beat, tensor in (
             ("input", in_beat_bytes, in_tensor_bytes),
             ("output", out_beat_bytes, out_tensor_bytes),
         ):
-            if not 1 <= beat <= tensor <= MAX_RESULT_BYTES or tensor % beat:
+            fits = 1 <= beat <= tensor <= MAX_RESULT_BYTES and tensor % beat == 0
+            if self._executes and not fits:
                 raise ValueError(
                     f"the slice's {what} tensor must be whole beats and fit 65535 fragments "
                     f"({MAX_RESULT_BYTES} bytes), not {tensor!r} bytes in beats of {beat!r}"
@@ -105,21 +124,23 @@ class NicShell(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
+        inputs, outputs = self._tensors
         m.submodules.registers = registers = RegisterFile(
             {
-                "capability": BEAT_BYTES | 1 << 8 | 1 << 16 | 1 << 24,
-                "input_bytes": self._in[0],
-                "output_bytes": self._out[0],
+                "capability": BEAT_BYTES | int(self._executes) << 8 | inputs << 16 | outputs << 24,
+                "input_bytes": self._in[0] if self._executes else 0,
+                "output_bytes": self._out[0] if self._executes else 0,
             }
         )
         m.submodules.parser = parser = Parser()
         m.submodules.frames = frames = Fifo(FRAME, _WAITING_FRAMES)
         m.submodules.store = store = Fifo(BEAT, STORE_BEATS)
         m.submodules.dispatcher = dispatcher = Dispatcher()
-        m.submodules.decider = decider = Decider(self._in[0])
-        m.submodules.tensor = tensor = TensorBuffer(*self._in)
-        m.submodules.contexts = contexts = Fifo(CONTEXT, _TENSORS_IN_SLICE)
-        m.submodules.results = results = Results(*self._out)
+        m.submodules.decider = decider = Decider(self._in[0] if self._executes else None)
+        if self._executes:
+            m.submodules.tensor = tensor = TensorBuffer(*self._in)
+            m.submodules.contexts = contexts = Fifo(CONTEXT, _TENSORS_IN_SLICE)
+            m.submodules.results = results = Results(*self._out)
         m.submodules.packetiser = packetiser = Packetiser()
         m.submodules.arbiter = arbiter = Arbiter()
         config = registers.config
@@ -147,22 +168,26 @@ class NicShell(wiring.Component):
             dispatcher.reason.eq(decider.reason),
             decider.accept.eq(dispatcher.accept),
             decider.stored.eq(dispatcher.stored),
-            decider.release.eq(tensor.release),
-            tensor.offset.eq(decider.offset),
-            tensor.stored.eq(dispatcher.stored),
-            tensor.full.eq(decider.full),
-            tensor.request.eq(decider.request),
         ]
-        wiring.connect(m, dispatcher.collected, tensor.i)
-        wiring.connect(m, tensor.context, contexts.i)
-        wiring.connect(m, contexts.o, results.context)
-        self._slice(m, tensor, results)
+        if self._executes:
+            m.d.comb += [
+                decider.release.eq(tensor.release),
+                tensor.offset.eq(decider.offset),
+                tensor.stored.eq(dispatcher.stored),
+                tensor.full.eq(decider.full),
+                tensor.request.eq(decider.request),
+            ]
+            wiring.connect(m, dispatcher.collected, tensor.i)
+            wiring.connect(m, tensor.context, contexts.i)
+            wiring.connect(m, contexts.o, results.context)
+            self._slice(m, tensor, results)
 
         # Frames out.
         wiring.connect(m, dispatcher.declined, packetiser.declined)
         wiring.connect(m, dispatcher.declined_words, packetiser.declined_words)
-        wiring.connect(m, results.job, packetiser.results)
-        wiring.connect(m, results.words, packetiser.results_words)
+        if self._executes:
+            wiring.connect(m, results.job, packetiser.results)
+            wiring.connect(m, results.words, packetiser.results_words)
         wiring.connect(m, dispatcher.passed, arbiter.first)
         wiring.connect(m, packetiser.o, arbiter.second)
         m.d.comb += [
@@ -179,37 +204,47 @@ class NicShell(wiring.Component):
         m.d.sync += [cycle.eq(cycle + 1), part.eq(part + 1)]
         with m.If(part + 1 >= config.clock_mhz):
             m.d.sync += [part.eq(0), microsecond.eq(microsecond + 1)]
-        m.d.comb += [tensor.cycle.eq(cycle), results.cycle.eq(cycle)]
-        for component in (parser, dispatcher, results):
+        if self._executes:
+            m.d.comb += [tensor.cycle.eq(cycle), results.cycle.eq(cycle)]
+        timed: list[Any] = [parser, dispatcher]
+        configured: list[Any] = [parser, decider]
+        if self._executes:
+            timed.append(results)
+            configured.append(results)
+        for component in timed:
             m.d.comb += component.now.eq(microsecond)
 
         # Registers.
-        for component in (parser, decider, results, packetiser):
+        for component in (*configured, packetiser):
             m.d.comb += component.config.eq(config)
         for name, member in AxiLite(ADDRESS_BITS).members.items():
             mine, its = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             m.d.comb += its.eq(mine) if member.flow == Out else mine.eq(its)
+        computing = contexts.o.valid if self._executes else Const(0)
+        moving = [
+            store.o.valid,
+            frames.o.valid,
+            parser.frame_valid,
+            decider.full,
+            *([contexts.o.valid, results.busy] if self._executes else []),
+            packetiser.busy,
+            arbiter.o.valid,
+        ]
         busy = Signal()
-        m.d.comb += busy.eq(
-            store.o.valid
-            | frames.o.valid
-            | parser.frame_valid
-            | decider.full
-            | contexts.o.valid
-            | results.busy
-            | packetiser.busy
-            | arbiter.o.valid
-        )
+        m.d.comb += busy.eq(reduce(or_, moving))
         m.d.comb += [
-            registers.status.eq(Mux(busy, 1, 0) | decider.collecting << 1 | contexts.o.valid << 2),
+            registers.status.eq(Mux(busy, 1, 0) | decider.collecting << 1 | computing << 2),
             registers.outcome.eq(dispatcher.outcome),
             registers.outcome_valid.eq(dispatcher.outcome_valid),
             registers.frames_in.eq(parser.ended),
-            registers.requests.eq(tensor.release),
-            registers.evicted.eq(decider.evicted),
-            registers.results.eq(results.sent),
-            registers.result_frames.eq(results.job.valid & results.job.ready),
         ]
+        if self._executes:
+            m.d.comb += [
+                registers.requests.eq(tensor.release),
+                registers.evicted.eq(decider.evicted),
+                registers.results.eq(results.sent),
+                registers.result_frames.eq(results.job.valid & results.job.ready),
+            ]
         return m
 
     def _slice(self, m: Module, tensor: TensorBuffer, results: Results) -> None:
@@ -237,10 +272,13 @@ def build_nic(
     out_beat_bytes: int,
     out_tensor_bytes: int,
     *,
+    inputs: int = 1,
+    outputs: int = 1,
     width: int = 64,
 ) -> NicShell:
     """The NIC shell for a slice; parameters as for :class:`NicShell`."""
-    return NicShell(in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes, width=width)
+    sizes = (in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes)
+    return NicShell(*sizes, inputs=inputs, outputs=outputs, width=width)
 
 
 def nic_verilog(
@@ -249,11 +287,14 @@ def nic_verilog(
     out_beat_bytes: int,
     out_tensor_bytes: int,
     *,
+    inputs: int = 1,
+    outputs: int = 1,
     width: int = 64,
 ) -> str:
     """Verilog of the module ``midwire_nic`` for a slice; parameters as for :class:`NicShell`.
 
-    It instantiates ``midwire_slice``, which is another file.
+    It instantiates ``midwire_slice``, which is another file, unless the slice has several tensors.
     """
-    nic = build_nic(in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes, width=width)
+    sizes = (in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes)
+    nic = build_nic(*sizes, inputs=inputs, outputs=outputs, width=width)
     return to_verilog(nic, "midwire_nic")

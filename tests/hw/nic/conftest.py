@@ -37,7 +37,8 @@ class Sizes(NamedTuple):
     in_bytes: int
     out_beat: int
     out_bytes: int
-    wait: int = 20
+    inputs: int = 1
+    outputs: int = 1
 
 
 def number(text: str) -> int:
@@ -292,6 +293,8 @@ class Tools:
 SMALL = Sizes(16, 48, 1, 10)
 LARGE = Sizes(3, 1500, 5, 1985)
 """Sizes that are no multiples of 8, two fragments in and out, beats that do not divide 8."""
+SEVERAL = Sizes(16, 48, 1, 10, inputs=2, outputs=3)
+"""A slice of several tensors, which the NIC does not execute; the sizes are those of the first."""
 
 
 def _program(sizes: Sizes, folder: Path) -> Path:
@@ -300,7 +303,7 @@ def _program(sizes: Sizes, folder: Path) -> Path:
         text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
     (folder / "midwire_slice.v").write_text(text)
     (folder / "midwire_nic.v").write_text(
-        nic_verilog(sizes.in_beat, sizes.in_bytes, sizes.out_beat, sizes.out_bytes)
+        nic_verilog(*sizes[:4], inputs=sizes.inputs, outputs=sizes.outputs)
     )
     files = [folder / "midwire_nic.v", folder / "midwire_slice.v"]
     return build_executable(files, "midwire_nic", [HERE / "harness.cpp"], "Vnic")
@@ -333,6 +336,14 @@ def small(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
 def large(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
     """A NIC with two fragments in (1500 bytes) and out (1985 bytes)."""
     nic = Nic(programs(LARGE), LARGE)
+    yield nic
+    nic.close()
+
+
+@pytest.fixture
+def several(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+    """The NIC of a slice with two inputs and three outputs."""
+    nic = Nic(programs(SEVERAL), SEVERAL)
     yield nic
     nic.close()
 
