@@ -6,27 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING
 
-from ...hw.numeric import Unary
+from ...hw.numeric import Exponential, Unary
 from ._model import one_node
 from .base import Case
 from .unary import UnaryOp
-
-if TYPE_CHECKING:
-    from flint import arb
-
-
-@dataclass(frozen=True)
-class _Exponential(Unary):
-    """Rises; transcendental at all algebraic numbers but 0 (Lindemann)."""
-
-    def rational(self, x: Fraction) -> Fraction | None:
-        return Fraction(1) if x == 0 else None
-
-    def ball(self, x: arb) -> arb:
-        return x.exp()
 
 
 @dataclass(frozen=True)
@@ -38,7 +22,7 @@ class Exp(UnaryOp):
     @property
     def function(self) -> Unary:
         """``exp(x)``."""
-        return _Exponential()
+        return Exponential()
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
