@@ -30,11 +30,11 @@ from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
 from .scale import Scale
-from .slice import Slice
-from .split import Split
 from .sigmoid import Sigmoid
 from .sign import Sign
+from .slice import Slice
 from .softplus import Softplus
+from .split import Split
 from .sqrt import Sqrt
 from .swish import Swish
 from .tanh import Tanh

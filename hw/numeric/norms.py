@@ -182,7 +182,7 @@ class DeviationRule:
 
     @property
     def span(self) -> tuple[int, int]:
-        """What no result lies beyond: twice the root of ``n``, as ``r`` is half its root or more."""
+        """What no result lies beyond: twice the root of ``n``, as ``r`` is half its own or more."""
         most = (2 << self.bits) * (math.isqrt(self.count) + 1)
         return -most, most
 
