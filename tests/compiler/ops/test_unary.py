@@ -16,13 +16,14 @@ from flint import arb, ctx
 from midwire.compiler.errors import ModelError
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops import OPERATORS, REGISTRY
-from midwire.compiler.ops._model import one_node
+from midwire.compiler.ops._model import one_node, weights
 from midwire.compiler.ops.unary import UnaryOp
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.compiler.select.support import import_all
 from midwire.hw.finish.steps import monotone, steps
 from midwire.hw.numeric import Affine, DomainError, QType, Unary
 from midwire.hw.numeric.unary import ball_of
+from midwire.sim.verify import verify
 
 CASES = {
     case.name: case.model
@@ -142,6 +143,36 @@ def test_what_is_not_defined_says_what_to_do(kind: str, tmp_path: Path) -> None:
         f"thresholds and tables: {kind} is not defined at -65.5, which its input's grid" in message
     )
     assert "holds; put a Relu or Clip before it" in message
+
+
+def test_between_layers(tmp_path: Path, no_nic: None) -> None:
+    """A convolution before it rounds for it; a factor a channel behind it goes into its tables."""
+    del no_nic
+    graph = onnx.parser.parse_graph(
+        """
+        g (float[1, 3, 5, 4] x) => (float[1, 4, 5, 4] y) {
+            a = Conv <pads = [1, 1, 1, 1]> (x, w)
+            b = LeakyRelu <alpha = 0.2> (a)
+            c = Mul (b, k)
+            d = Sigmoid (c)
+            y = Conv (d, v)
+        }"""
+    )
+    constants = {"w": weights(1, 4, 3, 3, 3), "v": weights(2, 4, 4, 1, 1), "k": weights(3, 4, 1, 1)}
+    graph.initializer.extend(onnx.numpy_helper.from_array(a, n) for n, a in constants.items())
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 16)])
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    samples = np.random.default_rng(5).normal(0, 2, (12, 1, 3, 5, 4)).astype(np.float32)
+    np.savez(tmp_path / "samples.npz", in0=samples)
+    options = Options(calibrate=tmp_path / "samples.npz")
+    bundle = compile_model(path, tmp_path / "bundle", options).bundle
+    kinds = [step.finishers[0].kind for step in bundle.manifest.steps]
+    assert kinds == ["multiply_shift", "table", "table", "multiply_shift"]
+    found = verify(bundle, vectors=4, stall=0.4, seed=1)
+    assert (found.rtl_mismatches, found.onnx_mismatches) == (0, 0)
+    assert found.cycles_per_inference == bundle.manifest.cycles_per_inference
+    assert found.latency_cycles == bundle.manifest.latency_cycles
 
 
 def test_hard_swish_and_leaky_relu_are_one_file_each() -> None:
