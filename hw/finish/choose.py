@@ -66,7 +66,10 @@ def finish(
     affine = [f for f in functions if isinstance(f, Affine)]
     if len(affine) == len(functions):
         try:
-            found.append(_multiply_shift(affine, ranges, out, adjustable))
+            finisher, meant = _multiply_shift(affine, ranges, out, adjustable)
+            found.append(finisher)
+            # Where slopes were rounded, all finishers are of the rounded ones (N7).
+            channels = _Channels.of(meant, ranges, out, price)
         except FinishError as error:
             reasons.append(f"multiply-shift: {error}")
     else:
@@ -82,18 +85,20 @@ def finish(
 
 def _multiply_shift(
     functions: Sequence[Affine], ranges: Ranges, out: QType, adjustable: bool
-) -> Finisher:
+) -> tuple[Finisher, Sequence[Affine]]:
     """Fitted as they are; or, where the slopes are ours to choose, with slopes that have a fit.
+    Gives the functions that it computes too.
 
     On wide grids they hardly ever have one by themselves, and the search is long.
     """
     if not (adjustable and out.bits > EASED_ABOVE):
         try:
-            return fit_requantiser(functions, ranges, out)
+            return fit_requantiser(functions, ranges, out), functions
         except FinishError:
             if not adjustable:
                 raise
-    return fit_requantiser(eased(functions, ranges, out), ranges, out)
+    changed = eased(functions, ranges, out)
+    return fit_requantiser(changed, ranges, out), changed
 
 
 def _is_identity(function: Function, ranges: Sequence[Range], out: QType) -> bool:

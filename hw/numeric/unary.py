@@ -73,6 +73,19 @@ def ball_of(x: Fraction) -> arb:
 
 
 @dataclass(frozen=True)
+class Exponential(Unary):
+    """``exp(x)``: rises; transcendental at all algebraic numbers but 0 (Lindemann)."""
+
+    def rational(self, x: Fraction) -> Fraction | None:
+        """1 at 0."""
+        return Fraction(1) if x == 0 else None
+
+    def ball(self, x: arb) -> arb:
+        """The library's."""
+        return x.exp()
+
+
+@dataclass(frozen=True)
 class Piecewise(Unary):
     """Polynomials with rational coefficients, of degree 2 at most, between rational breaks.
 

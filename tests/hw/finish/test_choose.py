@@ -250,6 +250,19 @@ def test_adjustable_slopes_are_eased_where_nothing_else_is_exact() -> None:
     assert abs(Fraction(int(eased.multiplier[0, 0]), 2**eased.shift) * 3 - 1) < Fraction(1, 1000)
 
 
+def test_eased_slopes_are_those_of_every_finisher() -> None:
+    """N7, where the slopes are ours: thresholds have the integers of the multiply-shift."""
+    out = QType(12, True, 2.0**-9)
+    functions = [line(Fraction(1, 700)), line(Fraction(3, 1000), Fraction(1, 3))]
+    accs = np.repeat(np.arange(-500, 501)[:, None], 2, axis=1)
+    found = [
+        finish(functions, [[(-500, 500)]] * 2, out, adjustable=True, price=worth)
+        for worth in (lambda cost: len(cost.products), lambda cost: len(cost.roms))
+    ]
+    assert [type(f) for f in found] == [Thresholds, MultiplyShift]
+    np.testing.assert_array_equal(found[0].apply(accs), found[1].apply(accs))
+
+
 def test_given_slopes_that_no_multiplier_resolves_have_thresholds() -> None:
     """An accumulator of 24 bits: of all the steps, one is too near to a tie."""
     rng = np.random.default_rng(3)

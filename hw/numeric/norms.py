@@ -1,0 +1,219 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Normalisations: Softmax, and division by a deviation (rules N8 to N11).
+
+Each has one right answer, an integer of ``bits`` fractional bits for each element, found with
+integers only. What follows (scale, shift, rounding to the output's grid) is an exact function of it
+as of any accumulator. The forms in ONNX compute in double, where every intermediate is an integer
+below 2**53.
+
+N8. ``quotient(a, b)`` is ``rne(a / b)``, and ``root(n)`` is ``floor(sqrt(n))``.
+N9. Softmax over ``n`` integers ``q`` of scale ``s``: ``e = rne(2**F * exp(s * (q - max q)))``
+    (correctly rounded, N6), and the result is ``quotient(2**P * e, sum e)``, for ``P`` fractional
+    bits and ``F = P + 1 + bits of n``. It is within 3/4 of a unit ``2**-P`` of the real softmax.
+N10. Layer normalisation: ``c = n * q - sum q``, ``w = n * sum q**2 - (sum q)**2``, ``r =
+    root(4**H * w + E)`` with ``E = max(1, rne(4**H * n**2 * epsilon / s**2))``; the result is
+    ``quotient(2**(P + H) * c, r)``. ``H``, at most ``P``, is the largest for which all stays below
+    2**51.
+N11. Division by the root of the mean square (RMSNormalization): the same with ``c = n * (q -
+    zero_point)`` and ``w = n * sum (q - zero_point)**2``.
+
+Why N9 is that close: each ``e`` is off by at most 1/2 and their sum, at least ``2**F``, by ``n /
+2``; so the quotient is off by at most ``(n + 1) / 2**(F + 1) <= 2**-(P + 2)``, and half a unit more
+when it is rounded. Why N10 is: ``c / sqrt(w + n**2 * epsilon / s**2)`` is the real result, of at
+most ``sqrt(n)``; ``r`` is below ``2**H`` times that root by less than 1, and ``E`` off by at most
+1: a part of at most ``2 / r`` of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from .function import Affine
+from .qtype import IntArray, QType, rne
+from .unary import Exponential
+
+if TYPE_CHECKING:
+    from ..finish.base import OnnxWriter
+
+EXACT = 1 << 51
+"""Integers up to here, and four times it, are exact in double."""
+
+
+def quotient(a: IntArray, b: IntArray) -> IntArray:
+    """``rne(a / b)`` of int64 arrays, ``b`` positive (N8)."""
+    whole, rest = np.divmod(a, b)
+    up = (2 * rest > b) | ((2 * rest == b) & (whole % 2 == 1))
+    return whole + up
+
+
+def root(n: IntArray) -> IntArray:
+    """``floor(sqrt(n))`` of an int64 array from 0 to ``EXACT`` (N8)."""
+    found = np.floor(np.sqrt(n.astype(np.float64))).astype(np.int64)
+    found = found - (found * found > n)
+    return found + ((found + 1) * (found + 1) <= n)
+
+
+def quotient_onnx(writer: OnnxWriter, a: str, b: str) -> str:
+    """The same on doubles that hold integers with ``|a| + b`` below 2**53.
+
+    The floor of the rounded quotient is at most 1 off, so the rest, an exact difference of integers
+    below 2**53, tells and mends it.
+    """
+    one, two = (writer.constant(np.array(v), np.float64) for v in (1.0, 2.0))
+    guess = writer.op("Floor", writer.op("Div", a, b))
+    rest = writer.op("Sub", a, writer.op("Mul", guess, b))
+    over = writer.cast(writer.op("GreaterOrEqual", rest, b), np.float64)
+    under = writer.cast(
+        writer.op("Less", rest, writer.constant(np.array(0.0), np.float64)), np.float64
+    )
+    step = writer.op("Sub", over, under)
+    whole = writer.op("Add", guess, step)
+    twice = writer.op("Mul", writer.op("Sub", rest, writer.op("Mul", step, b)), two)
+    half = writer.constant(np.array(0.5), np.float64)
+    even = writer.op("Mul", writer.op("Floor", writer.op("Mul", whole, half)), two)
+    odd = writer.op("Sub", whole, even)
+    above = writer.cast(writer.op("Greater", twice, b), np.float64)
+    tie = writer.cast(writer.op("Equal", twice, b), np.float64)
+    up = writer.op("Add", above, writer.op("Mul", tie, odd))
+    return writer.op("Add", whole, writer.op("Min", up, one))
+
+
+def root_onnx(writer: OnnxWriter, n: str) -> str:
+    """The same on doubles that hold integers from 0 to ``EXACT``; mended by comparing squares."""
+    one = writer.constant(np.array(1.0), np.float64)
+    guess = writer.op("Floor", writer.op("Sqrt", n))
+    square = writer.op("Mul", guess, guess)
+    lower = writer.op("Sub", guess, writer.cast(writer.op("Greater", square, n), np.float64))
+    upper = writer.op("Add", lower, one)
+    reached = writer.op("LessOrEqual", writer.op("Mul", upper, upper), n)
+    return writer.op("Add", lower, writer.cast(reached, np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxRule:
+    """Softmax over the last axis (N9).
+
+    Attributes
+    ----------
+    table : int64; ``e`` for differences of 0, 1, 2, ... from the largest integer
+    bits : fractional bits of the result, which is from 0 to ``2**bits``
+    """
+
+    table: IntArray
+    bits: int
+
+    @classmethod
+    def of(cls, x: QType, count: int, bits: int) -> Self:
+        """For ``count`` integers of a type.
+
+        Raises ValueError if more bits are needed than double arithmetic has.
+        """
+        fraction = bits + 1 + count.bit_length()
+        if fraction > 31 or fraction + max(bits, count.bit_length()) > 51:
+            raise ValueError(
+                f"a softmax over {count} elements to {bits} bits needs exponentials of {fraction} "
+                "bits, more than 31; use fewer bits for the result"
+            )
+        exact = Affine((-x.step,), Fraction(0)).then(Exponential()).times(Fraction(1 << fraction))
+        whole = QType(32, False, 1.0)
+        differences = range(x.hi - x.lo + 1)
+        return cls(np.array([exact.exact([d], whole) for d in differences]), bits)
+
+    def apply(self, q: IntArray) -> IntArray:
+        """Results for integers; the last axis is the one that sums to 1."""
+        e = self.table[q.max(axis=-1, keepdims=True) - q]
+        return quotient(e << self.bits, e.sum(axis=-1, keepdims=True))
+
+    def onnx(self, writer: OnnxWriter, q: str) -> str:
+        """The same on doubles."""
+        largest = writer.op("ReduceMax", q, axes=[-1], keepdims=1)
+        index = writer.cast(writer.op("Sub", largest, q), np.int64)
+        e = writer.op("Gather", writer.constant(self.table, np.float64), index, axis=0)
+        last = writer.constant(np.array([-1]), np.int64)
+        total = writer.op("ReduceSum", e, last, keepdims=1)
+        unit = writer.constant(np.array(2.0**self.bits), np.float64)
+        return quotient_onnx(writer, writer.op("Mul", e, unit), total)
+
+
+@dataclass(frozen=True)
+class DeviationRule:
+    """Division by the deviation over the last axis (N10), or by the root mean square (N11).
+
+    Attributes
+    ----------
+    count : elements of the axis
+    origin : what is taken off every integer first; no matter where the mean is taken off too
+    centred : whether the mean is taken off (N10)
+    root_bits : ``H``
+    epsilon : ``E``
+    bits : fractional bits of the result
+    """
+
+    count: int
+    origin: int
+    centred: bool
+    root_bits: int
+    epsilon: int
+    bits: int
+
+    @classmethod
+    def of(cls, x: QType, count: int, epsilon: Fraction, bits: int, *, centred: bool) -> Self:
+        """For ``count`` integers of a type; ``epsilon`` is what ONNX adds to the variance.
+
+        Raises ValueError if double arithmetic has not enough bits.
+        """
+        origin = (x.lo + x.hi + 1) // 2 if centred else x.zero_point
+        reach = max(x.hi - origin, origin - x.lo)
+        for root_bits in range(bits, -1, -1):
+            added = max(1, rne(epsilon * count**2 * 4**root_bits / x.step**2))
+            squares = 4**root_bits * (count * reach) ** 2 + added
+            if max(squares, 2 * count * reach << (bits + root_bits)) <= EXACT:
+                return cls(count, origin, centred, root_bits, added, bits)
+        raise ValueError(
+            f"a normalisation of {count} integers of {x.bits} bits to {bits} fractional bits needs "
+            "integers of more than 51 bits; use fewer bits, or a coarser grid"
+        )
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """What no result lies beyond: twice the root of ``n``, as ``r`` is half its own or more."""
+        most = (2 << self.bits) * (math.isqrt(self.count) + 1)
+        return -most, most
+
+    def apply(self, q: IntArray) -> IntArray:
+        """Results for integers; the last axis is normalised."""
+        p = q - self.origin
+        c = self.count * p
+        w = self.count * (p * p).sum(axis=-1, keepdims=True)
+        if self.centred:
+            total = p.sum(axis=-1, keepdims=True)
+            c, w = c - total, w - total * total
+        r = root((w << (2 * self.root_bits)) + self.epsilon)
+        return quotient(c << (self.bits + self.root_bits), r)
+
+    def onnx(self, writer: OnnxWriter, q: str) -> str:
+        """The same on doubles."""
+
+        def number(value: float) -> str:
+            return writer.constant(np.array(value), np.float64)
+
+        last = writer.constant(np.array([-1]), np.int64)
+        p = writer.op("Sub", q, number(self.origin))
+        c = writer.op("Mul", p, number(self.count))
+        squares = writer.op("ReduceSum", writer.op("Mul", p, p), last, keepdims=1)
+        w = writer.op("Mul", squares, number(self.count))
+        if self.centred:
+            total = writer.op("ReduceSum", p, last, keepdims=1)
+            c = writer.op("Sub", c, total)
+            w = writer.op("Sub", w, writer.op("Mul", total, total))
+        scaled = writer.op("Mul", w, number(4.0**self.root_bits))
+        r = root_onnx(writer, writer.op("Add", scaled, number(self.epsilon)))
+        return quotient_onnx(
+            writer, writer.op("Mul", c, number(2.0 ** (self.bits + self.root_bits))), r
+        )

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Steps of functions, and the pieces on which they are monotone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from flint import arb
+
+from midwire.hw.finish.steps import monotone, steps
+from midwire.hw.numeric import Affine, Exponential, Interval, Piecewise, QType, Unary
+
+ZERO, ONE = Fraction(0), Fraction(1)
+MAGNITUDE = Piecewise((ZERO,), ((ZERO, -ONE), (ZERO, ONE)))
+OUT = QType(8, True, 1.0)
+
+
+def line(scale: Fraction | int, offset: Fraction | int = 0) -> Affine:
+    return Affine((Fraction(scale),), Fraction(offset))
+
+
+def test_an_affine_function_is_one_piece() -> None:
+    function = line(Fraction(1, 4), -3).clamped(ZERO, None)
+    assert monotone(function, (-100, 100)) == [(-100, 100)]
+    found = steps(function, (-100, 22), OUT, 9)
+    assert found is not None
+    # 2.5 is a tie, and goes to 2.
+    assert (found.starts.tolist(), found.values.tolist()) == ([15, 18], [0, 1, 2])
+    assert found.table.tolist() == [function.exact([a], OUT) for a in range(-100, 23)]
+
+
+def test_a_turn_at_a_point_cuts_there() -> None:
+    assert monotone(line(1).then(MAGNITUDE), (-5, 9)) == [(-5, -1), (0, 0), (1, 9)]
+    assert monotone(line(1, Fraction(1, 2)).then(MAGNITUDE), (-5, 9)) == [(-5, -1), (0, 9)]
+    assert monotone(line(-1).then(MAGNITUDE), (0, 9)) == [(0, 0), (1, 9)]
+    assert monotone(line(1).then(MAGNITUDE), (3, 9)) == [(3, 9)]
+    # What lies on the turn all along is one piece, however long.
+    flat = line(1).clamped(None, ZERO).then(MAGNITUDE)
+    assert monotone(flat, (-5, 10**9)) == [(-5, -1), (0, 10**9)]
+
+
+def test_a_turn_behind_a_curve_is_found_by_bisection() -> None:
+    """exp(x / 100) - 2 turns its sign between 69 and 70."""
+    function = line(Fraction(1, 100)).then(Exponential()).plus(Fraction(-2)).then(MAGNITUDE)
+    assert monotone(function, (-(10**6), 10**3)) == [(-(10**6), 69), (70, 10**3)]
+    out = QType(8, False, 2.0**-6)
+    found = steps(function, (-500, 150), out, 1000)
+    assert found is not None
+    assert found.table.tolist() == [function.exact([a], out) for a in range(-500, 151)]
+
+
+def test_an_uncertain_turn_leaves_its_inside_one_by_one() -> None:
+    @dataclass(frozen=True)
+    class Square(Unary):
+        def rational(self, x: Fraction) -> Fraction | None:
+            return x * x
+
+        def ball(self, x: arb) -> arb:
+            return x * x
+
+        @property
+        def turns(self) -> tuple[Interval, ...]:
+            return ((-2 * ONE, 2 * ONE),)
+
+    function = line(1).then(Square())
+    pieces = monotone(function, (-9, 9))
+    assert pieces == [(-9, -3), *((a, a) for a in range(-2, 3)), (3, 9)]
+    found = steps(function, (-9, 9), OUT, 99)
+    assert found is not None
+    np.testing.assert_array_equal(found.table, np.arange(-9, 10) ** 2)
+
+
+def test_too_many_steps_are_none() -> None:
+    assert steps(line(1), (0, 9), OUT, 8) is None
+    exact = steps(line(1), (0, 9), OUT, 9)
+    assert exact is not None and len(exact.starts) == 9
+    waves = line(1).then(MAGNITUDE)
+    assert steps(waves, (-4, 4), OUT, 7) is None
+    assert steps(waves, (-4, 4), OUT, 8) is not None
+    constant = steps(line(0, 5), (-(10**9), 10**9), OUT, 1)
+    assert constant is not None
+    assert (constant.starts.tolist(), constant.values.tolist()) == ([], [5])
