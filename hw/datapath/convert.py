@@ -30,15 +30,19 @@ def to_verilog(top: Any, name: str, **options: bool) -> str:
         raise
 
 
-def to_verilog_batch(tops: Sequence[Any], name: str) -> list[str]:
+def to_part(top: Any, index: int) -> str:
+    """A component elaborated as part ``index`` of a :func:`to_verilog_batch`."""
+    return str(rtlil.convert(top, name=_numbered(index), emit_src=False))
+
+
+def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
     """Verilog of several components, each with the top module ``name``, by one run of Yosys.
 
     Yosys takes longer to start than to convert a small component, and Amaranth's public function
-    starts it for each.
+    starts it for each. ``parts`` are those of :func:`to_part`, from 0 up.
     """
-    parts = [rtlil.convert(top, name=_numbered(k), emit_src=False) for k, top in enumerate(tops)]
     text = verilog._convert_rtlil_text("\n".join(parts), strip_internal_attrs=True)
-    found: list[list[str]] = [[] for _ in tops]
+    found: list[list[str]] = [[] for _ in parts]
     for module in _MODULE.findall(text):
         number = _NUMBER.search(module)
         assert number is not None, module[:80]

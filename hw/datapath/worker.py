@@ -13,14 +13,20 @@ from pathlib import Path
 
 from ..build import PLACEHOLDER
 from ..kernels.program import described_by
-from .convert import to_verilog_batch
+from .convert import to_part, to_verilog_batch
 
 
 def main(request: str, result: str) -> None:
     """Read the request, write the result."""
     texts = json.loads(Path(request).read_text("utf-8"))
-    components = [described_by(text).component(PLACEHOLDER) for text in texts]
-    Path(result).write_text(json.dumps(to_verilog_batch(components, PLACEHOLDER)), "utf-8")
+    parts = []
+    for index, text in enumerate(texts):
+        try:
+            parts.append(to_part(described_by(text).component(PLACEHOLDER), index))
+        except Exception as error:
+            error.add_note(f"while elaborating {text}")
+            raise
+    Path(result).write_text(json.dumps(to_verilog_batch(parts, PLACEHOLDER)), "utf-8")
 
 
 if __name__ == "__main__":

@@ -57,19 +57,22 @@ class Net(wiring.Component):
 
 @dataclass(frozen=True)
 class Part:
-    """A kernel, its finisher, what is built of it, and the component."""
+    """A kernel, its finisher, and what is built of it."""
 
     name: str
     kernel: Kernel
     finisher: Finisher
     built: Implementation
-    component: Any
 
     @classmethod
     def of(cls, name: str, kernel: Kernel, finisher: Finisher, out: IntType, built: Any) -> Part:
         """``built`` chooses the implementation."""
-        implementation = built(kernel, [finisher], [out])
-        return cls(name, kernel, finisher, implementation, implementation.component(name))
+        return cls(name, kernel, finisher, built(kernel, [finisher], [out]))
+
+    @property
+    def component(self) -> Any:
+        """A new one each time."""
+        return self.built.component(self.name)
 
     @property
     def files(self) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midwire.hw.numeric import QType, bits_for
+from midwire.hw.numeric import IntType, QType, bits_for
 
 
 def float32(value: float) -> float:
@@ -173,3 +173,15 @@ def test_bits_for_small_ranges() -> None:
     assert {pair: bits_for(*pair) for pair in cases} == cases
     with pytest.raises(ValueError, match=r"^lo must not exceed hi, not 2 > 1$"):
         bits_for(2, 1)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 8, 32, 63])
+@pytest.mark.parametrize("signed", [True, False])
+def test_integers_of_a_type(bits: int, signed: bool) -> None:
+    """An element as hardware knows it: the same ends, and the narrowest type for them."""
+    kind = IntType(bits, signed)
+    assert kind.hi - kind.lo == 2**bits - 1
+    assert kind.lo == (-(2 ** (bits - 1)) if signed else 0)
+    assert IntType.holding(kind.lo, kind.hi) == kind
+    if bits <= 32:
+        assert QType(bits, signed, 0.5).integers == kind

@@ -10,7 +10,6 @@ from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.timing.components import (
     Schedule,
     ScheduleDeadlock,
-    conv_latency,
     outlet_depth,
     tree_stages,
     window_rows,
@@ -146,7 +145,6 @@ def test_defaults() -> None:
     assert window_rows(Geometry(1, 1)) == 2
     assert window_rows(Geometry(8, 8, (3, 3), (2, 2), (2, 2))) == 11
     assert [tree_stages(n) for n in (1, 2, 8, 9, 64, 65)] == [0, 1, 1, 2, 2, 3]
-    assert conv_latency(8) == 8
     assert [outlet_depth(steps, 8) for steps in (1, 4, 9, 100)] == [10, 4, 3, 3]
 
 

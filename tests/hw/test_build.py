@@ -1,0 +1,267 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog of descriptions: what is elaborated, what comes from the cache, and what an error and an
+interrupt leave behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midwire.hw import build
+from midwire.hw.build import PLACEHOLDER, renamed, verilog_of
+from midwire.hw.errors import BuildError
+from midwire.hw.finish.direct import Direct
+from midwire.hw.jobs import Job, run_jobs
+from midwire.hw.kernels.adapt import StreamFifo, StreamFork
+from midwire.hw.kernels.base import Implementation, StreamPort
+from midwire.hw.kernels.conv import ConvKernel
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.program import canonical
+from midwire.hw.nic.shape import NicShape
+from midwire.hw.numeric import IntType
+
+PORT = StreamPort(IntType(8, True), 2, 6)
+FIFO, DEEPER, FORK = StreamFifo(PORT, 3), StreamFifo(PORT, 4), StreamFork(PORT, 2)
+
+
+def conv() -> Implementation:
+    """A layer with a memory and modules inside."""
+    weights = np.arange(1, 7).reshape(2, 1, 1, 3)
+    kernel = ConvKernel(Geometry(2, 2), 3, IntType(4, True), weights, False, 0)
+    built = kernel.implementations([Direct(2, -120, 105)], [IntType(9, True)])
+    return next(each for each in built if each.strategy == "folded")
+
+
+class Watch:
+    """What the workers are asked for; ``run`` does what :func:`run_jobs` does, or less."""
+
+    def __init__(self, run: Callable[..., None] = run_jobs) -> None:
+        self.run = run
+        self.asked: list[str] = []
+        self.jobs: list[Job] = []
+
+    def __call__(self, jobs: Sequence[Job], **options: Any) -> None:
+        for job in jobs:
+            self.asked += json.loads(Path(job.command[-2]).read_text())
+        self.jobs += jobs
+        self.run(jobs, **options)
+
+
+def refuse(jobs: object, **options: object) -> None:
+    raise AssertionError("nothing is left to elaborate")
+
+
+@dataclass(frozen=True)
+class Elaborated:
+    """A cache, and what came of filling it."""
+
+    folder: Path
+    texts: dict[Any, str]
+    asked: list[str]
+    steps: list[tuple[int, int]]
+
+
+@pytest.fixture(scope="module")
+def elaborated(tmp_path_factory: pytest.TempPathFactory) -> Elaborated:
+    """Four descriptions of which two are equal, and a layer, with two cores."""
+    folder = tmp_path_factory.mktemp("elaborated")
+    steps: list[tuple[int, int]] = []
+    wanted = [FIFO, FORK, conv(), DEEPER, StreamFifo(PORT, 3)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+        watch = Watch()
+        patch.setattr(build, "run_jobs", watch)
+        texts = verilog_of(wanted, lambda done, total: steps.append((done, total)))
+    assert texts[0] == texts[4]
+    return Elaborated(folder, dict(zip(wanted, texts, strict=True)), watch.asked, steps)
+
+
+@pytest.fixture
+def warm(elaborated: Elaborated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Elaborated:
+    """The same in a cache of one's own."""
+    shutil.copytree(elaborated.folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return replace(elaborated, folder=tmp_path)
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with nothing in it, and two cores."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    return tmp_path
+
+
+def modules(verilog: str) -> list[str]:
+    return re.findall(r"^module \\?([^\s(]+)", verilog, re.M)
+
+
+def test_what_differs_is_elaborated_once_each(elaborated: Elaborated) -> None:
+    texts = elaborated.texts
+    assert len(set(texts.values())) == len(texts) == 4
+    for text in texts.values():
+        assert modules(text)[0] == PLACEHOLDER
+        assert "(* src" not in text and ".py" not in text
+    assert sorted(elaborated.asked) == sorted(canonical(each) for each in texts)
+    assert elaborated.steps == [(1, 2), (2, 2)]
+
+
+def test_what_was_elaborated_needs_no_worker(
+    warm: Elaborated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "run_jobs", refuse)
+    wanted = [FORK, FIFO, conv(), FORK]
+    assert verilog_of(wanted) == [warm.texts[each] for each in wanted]
+    assert verilog_of([]) == []
+
+
+def test_a_change_of_one_layer_elaborates_that_layer(
+    warm: Elaborated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch()
+    monkeypatch.setattr(build, "run_jobs", watch)
+    changed = StreamFifo(PORT, 5)
+    texts = verilog_of([FORK, changed, conv()])
+    assert watch.asked == [canonical(changed)]
+    assert [texts[0], texts[2]] == [warm.texts[FORK], warm.texts[conv()]]
+    assert texts[1] not in warm.texts.values()
+
+
+def test_the_text_does_not_depend_on_what_is_elaborated_beside_it(
+    elaborated: Elaborated, empty: Path
+) -> None:
+    assert verilog_of([conv()]) == [elaborated.texts[conv()]]
+    assert len(list(empty.rglob("content"))) == 1
+
+
+def test_other_sources_make_other_verilog(
+    warm: Elaborated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key has the sources of the components: an update of midwire elaborates all anew."""
+
+    class Asked(Exception):
+        pass
+
+    def stop(jobs: object, **options: object) -> None:
+        raise Asked
+
+    watch = Watch(stop)
+    monkeypatch.setattr(build, "run_jobs", watch)
+    monkeypatch.setattr(build, "_own", lambda: "another version")
+    with pytest.raises(Asked):
+        verilog_of([FIFO])
+    assert watch.asked == [canonical(FIFO)]
+    assert warm.texts
+
+
+def test_instances_share_no_name(elaborated: Elaborated) -> None:
+    """Modules and memory images carry the instance's name; the memory itself is one for all."""
+    text = elaborated.texts[conv()]
+    names = modules(text)
+    assert len(names) > 3
+    assert all(name.startswith(PLACEHOLDER) for name in names)
+    mine, other = renamed(text, "n0_conv"), renamed(text, "n1_conv")
+    assert not set(modules(mine)) & set(modules(other))
+    assert '"n0_conv_weights.hex"' in mine and PLACEHOLDER not in mine
+    assert "mw_rom #(" in mine and "mw_rom" not in names
+
+
+def test_an_elaboration_that_fails_says_why(empty: Path) -> None:
+    """What is shown is the error and the description; nothing is cached of what failed."""
+    with pytest.raises(BuildError) as caught:
+        verilog_of([StreamFifo(PORT, 0)])
+    said = str(caught.value)
+    assert re.match(
+        r"elaborating the hardware failed: python[\d.]* ended with status 1; found ", said
+    )
+    assert "ValueError: a FIFO needs a depth of at least 1, not 0" in said
+    assert f"while elaborating {canonical(StreamFifo(PORT, 0))}" in said
+    assert not list(empty.rglob("content"))
+
+
+def test_an_interrupt_leaves_no_process(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker is done, the other has the NIC shell, which takes seconds."""
+    watch = Watch()
+    monkeypatch.setattr(build, "run_jobs", watch)
+    running: list[int] = []
+
+    def interrupt(done: int, total: int) -> None:
+        assert (done, total) == (1, 2)
+        running.extend(_in_groups_of(watch.jobs))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verilog_of([NicShape(1, 4, 1, 4), FIFO], interrupt)
+    assert running
+    # A killed process that was a worker's child is gone as soon as the system looks at it.
+    while set(running) & {each.number for each in _processes()}:
+        time.sleep(0.01)
+    assert not list(empty.rglob("content"))
+
+
+@dataclass(frozen=True)
+class Process:
+    number: int
+    words: list[str]
+    group: int
+
+
+def _in_groups_of(jobs: Sequence[Job]) -> list[int]:
+    """Every process in the groups of the jobs."""
+    every = _processes()
+    groups = {each.group for each in every if any(job.command[-1] in each.words for job in jobs)}
+    assert os.getpgid(0) not in groups
+    return [each.number for each in every if each.group in groups]
+
+
+def _processes() -> list[Process]:
+    """All that run; not those that ended, and that nobody has asked for."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended in between
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            if state != "Z":
+                number = int(folder.name)
+                found.append(Process(number, words, os.getpgid(number)))
+    return found
+
+
+PROGRAM = """
+import json, pathlib, sys
+from midwire.hw import build
+from midwire.hw.kernels.adapt import StreamFifo
+from midwire.hw.kernels.base import StreamPort
+from midwire.hw.numeric import IntType
+
+def pretend(jobs, **options):
+    for job in jobs:
+        pathlib.Path(job.command[-1]).write_text(json.dumps(["module MW_INSTANCE();"]))
+
+build.run_jobs = pretend
+(text,) = build.verilog_of([StreamFifo(StreamPort(IntType(3, False), 1, 5), 2)])
+assert text == "module MW_INSTANCE();"
+sys.exit("amaranth" in sys.modules)
+"""
+
+
+def test_amaranth_is_loaded_by_workers_only(empty: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], check=False)
+    assert done.returncode == 0
+    assert len(list(empty.rglob("content"))) == 1
