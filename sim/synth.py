@@ -35,6 +35,8 @@ from .errors import ToolchainError
 
 TIMEOUT_SECONDS = 3600.0
 SHOWN_LINES = 12
+KINDS = ("lut", "lutram", "ff", "dsp", "bram")
+"""Kinds of primitives that are counted, and estimated by the compiler."""
 
 Progress = Callable[[str], None]
 """Called with Yosys's step, such as ``"2.37 ABC"``, each time it changes."""
@@ -324,7 +326,7 @@ def synth(
             timeout=timeout,
             progress=progress,
         )
-    predicted = {key: loaded.manifest.resources.get(key) for key in ("lut", "ff", "dsp", "bram")}
+    predicted = {key: loaded.manifest.resources.get(key) for key in KINDS}
     data = {
         "name": loaded.manifest.name,
         "family": family,
@@ -340,7 +342,7 @@ def synth(
         "seconds": counts.seconds,
     }
     rows = [f"{'':6} {'counted':>9} {'predicted':>10}"]
-    for key in ("lut", "lutram", "ff", "dsp", "bram"):
+    for key in KINDS:
         guess = predicted.get(key)
         rows.append(f"{key:6} {data[key]:>9} {'' if guess is None else guess:>10}")
     rows.append(

@@ -15,7 +15,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..kernels.adder_graph import ZERO, AdderGraph, Node
+from ..kernels.adder_graph import ZERO, AdderGraph, Addition
 from ..kernels.unrolled import UnrolledDense
 from .ranges import shape_for, shape_of
 from .stream import Outlet, beat, beats
@@ -91,7 +91,7 @@ def sums(m: Any, graph: AdderGraph, inputs: Sequence[Value]) -> list[Value]:
     return [at(output.operand, graph.stages) << output.shift for output in graph.outputs]
 
 
-def _sum(node: Node, left: Value, right: Value) -> Value:
+def _sum(node: Addition, left: Value, right: Value) -> Value:
     """A node's addition; the bits below a shifted operand do not go through the adder (G2)."""
     shift = abs(node.shift)
     if node.shift >= 0:

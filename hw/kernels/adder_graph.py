@@ -27,7 +27,7 @@ import numpy as np
 from ..numeric import IntArray, IntType
 from ..timing.components import TREE_LEVELS
 
-__all__ = ["ZERO", "AdderGraph", "Node", "Output"]
+__all__ = ["ZERO", "AdderGraph", "Addition", "Output"]
 
 ZERO = -1
 """The operand that is no operand: the constant 0."""
@@ -36,7 +36,7 @@ Range = tuple[int, int]
 """Smallest and largest integer, both included."""
 
 
-class Node(NamedTuple):
+class Addition(NamedTuple):
     """``left`` plus ``right``, or minus it if ``negative`` (G1).
 
     A positive ``shift`` moves ``right`` to the left by so many bits, a negative one ``left``.
@@ -68,7 +68,7 @@ class AdderGraph:
     """
 
     inputs: tuple[Range, ...]
-    nodes: tuple[Node, ...]
+    nodes: tuple[Addition, ...]
     outputs: tuple[Output, ...]
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..numeric import IntArray, IntType
 from ..timing.components import TREE_LEVELS
-from .adder_graph import ZERO, AdderGraph, Node, Output, Range
+from .adder_graph import ZERO, AdderGraph, Addition, Output, Range
 
 __all__ = ["digit_count", "signed_digits", "solve"]
 
@@ -112,12 +112,12 @@ class _Solver:
 
     def __init__(self, matrix: IntArray, ranges: Sequence[Range]) -> None:
         self.ranges = list(ranges)
-        self.nodes: list[Node] = []
+        self.nodes: list[Addition] = []
         self.inputs = len(ranges)
         self.forms = list(np.eye(self.inputs, dtype=np.int64))
         self.boxes = ranges
         self.depths = [0] * self.inputs
-        self.known: dict[Node, int] = {}
+        self.known: dict[Addition, int] = {}
         self.rows = [
             {
                 _Term(column, shift, negative)
@@ -131,9 +131,11 @@ class _Solver:
         least = max((len(row) - 1).bit_length() for row in self.rows) if self.rows else 0
         self.room = 1 << -(-least // TREE_LEVELS) * TREE_LEVELS
         self.full = [len(row) for row in self.rows]
-        self.where: defaultdict[Node, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
-        self.counts: defaultdict[Node, int] = defaultdict(int)
-        self.queue: list[tuple[int, Node]] = []
+        self.where: defaultdict[Addition, defaultdict[int, int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
+        self.counts: defaultdict[Addition, int] = defaultdict(int)
+        self.queue: list[tuple[int, Addition]] = []
 
     def share(self) -> None:
         """Make nodes of pairs that occur several times, the most saving first."""
@@ -156,24 +158,24 @@ class _Solver:
             if len(places) > 1:
                 self._replace(pair, places)
 
-    def _count(self, row: int, pair: Node, by: int) -> None:
+    def _count(self, row: int, pair: Addition, by: int) -> None:
         self.counts[pair] += by
         rows = self.where[pair]
         rows[row] += by
         if not rows[row]:
             del rows[row]
 
-    def _saving(self, pair: Node) -> int:
+    def _saving(self, pair: Addition) -> int:
         """Adder bits that sharing a pair saves, about."""
         return (self.counts[pair] - 1) * self._bits(pair)
 
-    def _bits(self, pair: Node) -> int:
+    def _bits(self, pair: Addition) -> int:
         """Bits that a pair overlaps in, about."""
         left, right = (IntType.holding(*self.ranges[k]).bits for k in (pair.left, pair.right))
         low, high = (left, right) if pair.shift > 0 else (right, left)
         return max(low - abs(pair.shift), high) + 1
 
-    def _places(self, pair: Node) -> Iterator[tuple[int, _Term, _Term]]:
+    def _places(self, pair: Addition) -> Iterator[tuple[int, _Term, _Term]]:
         """Where a pair occurs, no term twice, and where its node would not be too deep."""
         deep = [1 << self.depths[k] for k in (pair.left, pair.right)]
         more = 2 * max(deep) - sum(deep)
@@ -191,7 +193,7 @@ class _Solver:
                 taken |= {term, other}
                 yield row, term, other
 
-    def _replace(self, pair: Node, places: Sequence[tuple[int, _Term, _Term]]) -> None:
+    def _replace(self, pair: Addition, places: Sequence[tuple[int, _Term, _Term]]) -> None:
         operand = self._node(pair)
         more = 2 * (1 << self.depths[operand] - 1)
         for row, term, other in places:
@@ -209,12 +211,12 @@ class _Solver:
         for rest in self.rows[row]:
             self._count(row, _pair(*sorted((rest, term))), -1)
 
-    def _add(self, row: int, pair: Node) -> None:
+    def _add(self, row: int, pair: Addition) -> None:
         self._count(row, pair, 1)
         if self.counts[pair] > 1:
             heapq.heappush(self.queue, (-self._saving(pair), pair))
 
-    def _node(self, node: Node) -> int:
+    def _node(self, node: Addition) -> int:
         """The operand of a node, new or known."""
         if node in self.known:
             return self.known[node]
@@ -253,8 +255,8 @@ class _Solver:
         if operand >= self.inputs:
             left, right, shift, negative = self.nodes[operand - self.inputs]
             if negative and left != ZERO:
-                return self._node(Node(right, left, -shift, True))
-        return self._node(Node(ZERO, operand, 0, True))
+                return self._node(Addition(right, left, -shift, True))
+        return self._node(Addition(ZERO, operand, 0, True))
 
     def _width(self, term: _Term) -> int:
         return term.shift + IntType.holding(*self.ranges[term.operand]).bits
@@ -265,10 +267,10 @@ class _Solver:
             a, b = b, a
         elif a.negative == b.negative:
             a, b = sorted((a, b))
-        node = Node(a.operand, b.operand, b.shift - a.shift, a.negative != b.negative)
+        node = Addition(a.operand, b.operand, b.shift - a.shift, a.negative != b.negative)
         return _Term(self._node(node), min(a.shift, b.shift), a.negative)
 
 
-def _pair(a: _Term, b: _Term) -> Node:
+def _pair(a: _Term, b: _Term) -> Addition:
     """The node of two terms, the first of which has the lower operand, or shift."""
-    return Node(a.operand, b.operand, b.shift - a.shift, a.negative != b.negative)
+    return Addition(a.operand, b.operand, b.shift - a.shift, a.negative != b.negative)

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.back import verilog
 
+import midwire.hw
 from midwire.compiler.map.price import price
 from midwire.compiler.map.targets import TARGETS
 from midwire.hw.finish.direct import Direct
@@ -23,9 +26,13 @@ from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.kernels.unrolled import unrolled
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.cost import Cost
+from midwire.sim.synth import synthesise
 
 XCUP, ECP5 = TARGETS["xcup"], TARGETS["ecp5"]
 INT8 = IntType(8, True)
+
+Made = tuple[Implementation, Mapping[str, str]]
+"""An implementation, and its memory images under the name "dut"."""
 
 
 def shifter(rng: Any, channels: int, spans: list[tuple[int, int]]) -> MultiplyShift:
@@ -43,7 +50,7 @@ def shifter(rng: Any, channels: int, spans: list[tuple[int, int]]) -> MultiplySh
     )
 
 
-def conv(kernel: int, pe: int, simd: int, size: int = 8, depthwise: bool = False) -> Any:
+def conv(kernel: int, pe: int, simd: int, size: int = 8, depthwise: bool = False) -> Made:
     """16 to 16 channels, 8 bits."""
     rng = np.random.default_rng(5)
     weight = rng.integers(-127, 128, (16, kernel, kernel, 1 if depthwise else 16))
@@ -51,15 +58,16 @@ def conv(kernel: int, pe: int, simd: int, size: int = 8, depthwise: bool = False
     made = ConvKernel(geometry, 16, INT8, weight, depthwise, 0)
     ends = [span for (span,) in made.ranges[0]]
     span = min(lo for lo, _ in ends), max(hi for _, hi in ends)
-    offered = made.implementations([shifter(rng, 16, [span])], [INT8])
-    return next(
+    finishers = [shifter(rng, 16, [span])]
+    built = next(
         each
-        for each in offered
+        for each in made.implementations(finishers, [INT8])
         if isinstance(each, FoldedConvolution) and (each.pe, each.simd) == (pe, simd)
     )
+    return built, made.images(built, finishers, "dut")
 
 
-def dense(outputs: int, inputs: int, peak: int, share: float, shifted: bool = False) -> Any:
+def dense(outputs: int, inputs: int, peak: int, share: float, shifted: bool = False) -> Made:
     """An unrolled dense layer."""
     rng = np.random.default_rng(5)
     weight = rng.integers(-peak, peak + 1, (outputs, inputs))
@@ -67,40 +75,42 @@ def dense(outputs: int, inputs: int, peak: int, share: float, shifted: bool = Fa
     ends = np.stack([weight * -128, weight * 127])
     ranges = list(zip(ends.min(0).sum(1).tolist(), ends.max(0).sum(1).tolist(), strict=True))
     span = min(lo for lo, _ in ranges), max(hi for _, hi in ranges)
-    if shifted:
-        return unrolled(weight, INT8, ranges, shifter(rng, outputs, [span]), INT8, 4)
-    return unrolled(weight, INT8, ranges, Direct(outputs, *span), IntType.holding(*span), 4)
+    finisher = shifter(rng, outputs, [span]) if shifted else Direct(outputs, *span)
+    out = INT8 if shifted else IntType.holding(*span)
+    built = unrolled(weight, INT8, ranges, finisher, out, 4)
+    assert built is not None
+    return built, {}
 
 
-def eltwise(terms: int, lanes: int) -> Any:
+def eltwise(terms: int, lanes: int) -> Made:
     """One or two streams of 8 channels."""
     made = EltwiseKernel((INT8,) * terms, 32, 8, 8)
-    finisher = shifter(np.random.default_rng(5), 8, [(-128, 127)] * terms)
-    offered = made.implementations([finisher], [INT8])
-    return next(each for each in offered if each.outputs[0].lanes == lanes)
+    finishers = [shifter(np.random.default_rng(5), 8, [(-128, 127)] * terms)]
+    offered = made.implementations(finishers, [INT8])
+    built = next(each for each in offered if each.outputs[0].lanes == lanes)
+    return built, made.images(built, finishers, "dut")
 
 
-def largest(lanes: int) -> Any:
+def largest(lanes: int) -> Made:
     """A 2 x 2 MaxPool of 16 channels."""
     made = PoolKernel(Geometry(8, 8, (2, 2), (2, 2)), 16, INT8, "max", 0)
     offered = made.implementations([Direct(16, -128, 127)], [INT8])
-    return next(each for each in offered if each.outputs[0].lanes == lanes)
+    return next(each for each in offered if each.outputs[0].lanes == lanes), {}
 
 
-def fifo(lanes: int, depth: int) -> Implementation:
-    return StreamFifo(StreamPort(INT8, lanes, 64), depth)
+def fifo(lanes: int, depth: int) -> Made:
+    return StreamFifo(StreamPort(INT8, lanes, 64), depth), {}
 
 
-def adapter(lanes_in: int, lanes_out: int) -> Implementation:
-    return LaneAdapter(
-        StreamPort(INT8, lanes_in, 24 // lanes_in), StreamPort(INT8, lanes_out, 24 // lanes_out)
-    )
+def adapter(lanes_in: int, lanes_out: int) -> Made:
+    source, sink = (StreamPort(INT8, lanes, 24 // lanes) for lanes in (lanes_in, lanes_out))
+    return LaneAdapter(source, sink), {}
 
 
 Counts = tuple[int, int, int, int, int]
 """LUTs, LUTs as memory, flip-flops, multipliers, block memories."""
 
-COUNTED: dict[str, tuple[Callable[[], Implementation], Counts]] = {
+COUNTED: dict[str, tuple[Callable[[], Made], Counts]] = {
     "fifo 4 x 16": (lambda: fifo(4, 16), (12, 24, 13, 0, 0)),
     "fifo 4 x 100": (lambda: fifo(4, 100), (78, 0, 55, 0, 1)),
     "fifo 4 x 200": (lambda: fifo(4, 200), (81, 0, 58, 0, 1)),
@@ -132,16 +142,34 @@ COUNTED: dict[str, tuple[Callable[[], Implementation], Counts]] = {
 def test_prices_are_near_what_yosys_counts(name: str) -> None:
     """Multipliers, memories exactly; LUTs within a third, flip-flops within 40 %, or ten bits."""
     make, (lut, lutram, ff, dsp, bram) = COUNTED[name]
-    found = price(make().cost, XCUP)
+    found = price(make()[0].cost, XCUP)
     assert (found.dsp, found.bram, found.lutram) == (dsp, bram, lutram)
     assert abs(found.lut - lut) <= max(lut / 3, 10)
     assert abs(found.ff - ff) <= max(0.4 * ff, 10), found
 
 
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_counts_are_yosys_own(name: str, tmp_path: Path) -> None:
+    make, counts = COUNTED[name]
+    built, images = make()
+    text = verilog.convert(built.component("dut"), name="dut", emit_src=False)
+    (tmp_path / "dut.v").write_text(text)
+    for file, words in images.items():
+        (tmp_path / file).write_text(words)
+    rom = Path(midwire.hw.__file__).parent / "verilog" / "mw_rom.v"
+    files = [tmp_path / file for file in images]
+    found = synthesise([tmp_path / "dut.v", rom], "dut", "xcup", images=files)
+    assert found.tool == "Yosys 0.70"
+    # Mapping to LUTs depends a little on the order of names.
+    assert abs(found.lut - counts[0]) <= 0.02 * counts[0]
+    assert (found.lutram, found.ff, found.dsp, found.bram) == counts[1:]
+
+
 def test_adder_graphs_are_within_a_tenth() -> None:
     for name, (make, (lut, _, ff, _, _)) in COUNTED.items():
         if name.startswith("dense 1"):
-            found = price(make().cost, XCUP)
+            found = price(make()[0].cost, XCUP)
             assert 0 <= found.lut - lut <= lut / 10
             assert abs(found.ff - ff) <= ff / 10
 
@@ -178,7 +206,7 @@ def test_the_scalar_is_the_share_of_a_device() -> None:
 
 
 def test_costs_add_up() -> None:
-    a, b = conv(3, 4, 4).cost, fifo(8, 1000).cost
+    a, b = conv(3, 4, 4)[0].cost, fifo(8, 1000)[0].cost
     both, (first, second) = price(a + b, XCUP), (price(a, XCUP), price(b, XCUP))
     assert both.scalar == pytest.approx(first.scalar + second.scalar)
     assert (both.dsp, both.bram) == (first.dsp + second.dsp, first.bram + second.bram)
@@ -186,6 +214,6 @@ def test_costs_add_up() -> None:
 
 def test_unrolling_pays_where_every_cycle_counts() -> None:
     """A vector every cycle: adders beat multipliers; a vector every 64: they do not."""
-    adders = price(dense(16, 16, 127, 1.0, True).cost, XCUP).scalar
-    assert adders < price(conv(1, 16, 16, 1).cost, XCUP).scalar
-    assert adders > price(conv(1, 2, 2, 1).cost, XCUP).scalar
+    adders = price(dense(16, 16, 127, 1.0, True)[0].cost, XCUP).scalar
+    assert adders < price(conv(1, 16, 16, 1)[0].cost, XCUP).scalar
+    assert adders > price(conv(1, 2, 2, 1)[0].cost, XCUP).scalar

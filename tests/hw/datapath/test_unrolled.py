@@ -130,7 +130,7 @@ def test_a_dense_layer(bench: Any, check: Any, requantiser: Any) -> None:
     # The first of 12 vectors goes in, and comes out after the latency; 11 more follow.
     assert run.latency == built.latency + 12
     assert built.strategy == "unrolled"
-    assert finisher.image(built.unit) is None
+    assert finisher.images(built.unit, "layer_finish.hex") == {}
     check(bench(built.component("layer")), [x], [wanted], run)
 
 

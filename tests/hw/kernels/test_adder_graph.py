@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midwire.hw.kernels.adder_graph import ZERO, AdderGraph, Node, Output
+from midwire.hw.kernels.adder_graph import ZERO, AdderGraph, Addition, Output
 from midwire.hw.kernels.adder_solver import digit_count, signed_digits, solve
 from midwire.hw.numeric import IntType
 
@@ -76,11 +76,11 @@ def test_the_smallest_graphs() -> None:
         (BYTE, BYTE), (), (Output(0, 2), Output(1, 0), Output(ZERO, 0))
     )
     assert solve(np.array([[7], [28]]), [BYTE]) == AdderGraph(
-        (BYTE,), (Node(0, 0, -3, True),), (Output(1, 0), Output(1, 2))
+        (BYTE,), (Addition(0, 0, -3, True),), (Output(1, 0), Output(1, 2))
     )
     minus = solve(np.array([[7], [-7]]), [BYTE])
-    assert set(minus.nodes) == {Node(0, 0, -3, True), Node(0, 0, 3, True)}
-    assert solve(np.array([[-4]]), [BYTE]).nodes == (Node(ZERO, 0, 0, True),)
+    assert set(minus.nodes) == {Addition(0, 0, -3, True), Addition(0, 0, 3, True)}
+    assert solve(np.array([[-4]]), [BYTE]).nodes == (Addition(ZERO, 0, 0, True),)
     twins = solve(np.array([[3, 5], [6, 10]]), [BYTE] * 2)
     assert twins.outputs == (Output(4, 0), Output(4, 1))
     assert len(twins.nodes) == 3
@@ -120,7 +120,7 @@ def test_a_sparse_matrix_costs_what_is_in_it() -> None:
 
 def test_messages() -> None:
     with pytest.raises(ValueError, match=r"node 0 .* uses an operand that comes after it"):
-        AdderGraph((BYTE,), (Node(0, 1, 0, False),), ())
+        AdderGraph((BYTE,), (Addition(0, 1, 0, False),), ())
     with pytest.raises(ValueError, match="is no operand of 1 inputs, shifted left"):
         AdderGraph((BYTE,), (), (Output(1, 0),))
     with pytest.raises(ValueError, match=r"needs a range for each input, but \(1, 2\) has 1"):

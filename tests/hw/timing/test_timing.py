@@ -163,6 +163,8 @@ def test_messages() -> None:
         schedule.adapter(source, out, 2, 3)
     with pytest.raises(ValueError, match="cannot widen: 4 beats are not a multiple of 3"):
         schedule.widen(source, out)
+    with pytest.raises(ValueError, match=r"cannot widen: 3 beats of \(2, 1, 2\) parts in turn are"):
+        schedule.widen(source, out, (2, 1, 2))
     with pytest.raises(ValueError, match="the output of 'p' is 4 beats, but edge 'out' has 3"):
         schedule.window(
             "p", source, out, geometry=Geometry(2, 2), folds=1, passes=1, steps=1, latency=3
