@@ -149,29 +149,27 @@ def _lower(state: _State, node: Node) -> None:
 
 def _wanted(state: _State, node: Node, inputs: Sequence[QTensor]) -> list[QTensor]:
     """The inputs, in the orders that the node's hardware wants."""
-    found = []
-    for tensor, wanted in zip(inputs, node.op.wanted_layouts(inputs), strict=True):
-        if wanted is None:
-            found.append(tensor)
-        elif tensor.layout.same_order(wanted):
-            found.append(replace(tensor, layout=wanted))
-        else:
-            found.append(_reordered(state, tensor, wanted))
-    return found
+    return [
+        tensor if wanted is None else _reordered(state, tensor, wanted)
+        for tensor, wanted in zip(inputs, node.op.wanted_layouts(inputs), strict=True)
+    ]
 
 
 def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
-    """A tensor in another order, through a buffer; one buffer serves all who want that order."""
+    """A tensor in this order, through a buffer unless it has it; one serves all who want it."""
+    if tensor.layout.same_order(wanted):
+        return replace(tensor, layout=wanted)
     order = wanted.canonical
     text = f"{'x'.join(map(str, order.dims))} as {''.join(map(str, order.perm))}"
     name = f"{tensor.name}:{text}"
     if name not in state.tensors:
-        try:
+        kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
+        if kernel is None:
+            # No loops lead from axes to others that cross them: first to raster order, which has
+            # all of them.
+            tensor = _reordered(state, tensor, Layout.raster(tensor.shape))
             kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
-        except ValueError as error:
-            raise Unsupported(
-                f"expected its input streamed as {wanted}, found {tensor.layout}: {error}"
-            ) from error
+            assert kernel is not None, "axes of no order cross those of raster order"
         state.tensors[name] = replace(tensor, name=name, layout=wanted)
         if state.prove:
             same = Direct(1, tensor.qtype.lo, tensor.qtype.hi)

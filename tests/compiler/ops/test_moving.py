@@ -66,6 +66,14 @@ g (float[1, 4, 4, 4] x) => (float[1, 4, 2, 2] y)
   d = Reshape (c, whole)
   y = MaxPool <kernel_shape = [2, 2]> (d) }
 """,
+    # Axes of 3 and of 8 cross each other, so no loops lead from one order to the other.
+    "crossing_axes": """
+g (float[1, 3, 5, 5] x) => (float[1, 8, 5] y)
+<int64[3] whole = {1, 8, 6}>
+{ a = MaxPool <kernel_shape = [2, 2]> (x)
+  b = Reshape (a, whole)
+  y = MaxPool <kernel_shape = [2]> (b) }
+""",
 }
 
 KERNELS = {
@@ -75,6 +83,7 @@ KERNELS = {
     "swapped_halves": ["concat", "split"],
     "gated": ["dot", "split"],
     "shuffled_channels": ["pool", "pool", "reorder"],
+    "crossing_axes": ["pool", "pool", "reorder", "reorder"],
 }
 
 
