@@ -9,6 +9,8 @@ from .base import Op
 from .clip import Clip
 from .concat import Concat
 from .conv import Conv
+from .depth_to_space import DepthToSpace
+from .expand import Expand
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
 from .mean import Mean
@@ -26,6 +28,8 @@ from .transpose import Transpose
 
 OPERATORS: tuple[type[Op], ...] = (
     Add,
+    Expand,
+    DepthToSpace,
     MatrixProduct,
     Product,
     Resize,

@@ -374,6 +374,37 @@ def _slice(attributes: Attributes, inputs: Inputs) -> Exact:
     return x.change(lambda a: a[tuple(at)])
 
 
+def _depth_to_space(attributes: Attributes, inputs: Inputs) -> Exact:
+    (x,) = inputs
+    assert x is not None
+    size = attributes["blocksize"]
+    columns = attributes.get("mode", b"DCR") == b"CRD"
+    n, c, h, w = x.ints.shape
+    out = np.empty((n, c // size**2, h * size, w * size), object)
+    for at in np.ndindex(*out.shape):
+        _, k, y, z = at
+        block = (y % size) * size + z % size
+        depth = k * size**2 + block if columns else block * (c // size**2) + k
+        out[at] = x.ints[at[0], depth, y // size, z // size]
+    return Exact(out, x.unit)
+
+
+def _space_to_depth(attributes: Attributes, inputs: Inputs) -> Exact:
+    (x,) = inputs
+    assert x is not None
+    size = attributes["blocksize"]
+    rows = [x.ints[:, :, i::size, j::size] for i in range(size) for j in range(size)]
+    return Exact(np.concatenate(rows, 1), x.unit)
+
+
+def _expand(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    x, shape = inputs
+    assert x is not None and shape is not None
+    ones = np.ones([int(v) for v in shape.ints], object)
+    return x.change(lambda a: a * ones)
+
+
 def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
     """Nearest, where the factors are whole or one over a whole number."""
     del attributes
@@ -396,9 +427,11 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
+    "DepthToSpace": _depth_to_space,
     "DequantizeLinear": _dequantize,
     "Div": _div,
     "Dropout": _reshaped,
+    "Expand": _expand,
     "Flatten": _reshaped,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,
@@ -413,6 +446,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Reshape": _reshaped,
     "Resize": _resize,
     "Slice": _slice,
+    "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Squeeze": _reshaped,
     "Sub": _sub,
