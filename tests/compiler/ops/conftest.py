@@ -357,9 +357,23 @@ def _concat(attributes: Attributes, inputs: Inputs) -> Exact:
 
 
 def _split(attributes: Attributes, inputs: Inputs) -> Exact:
-    """Parts that the declared outputs cut out, see :func:`evaluate`."""
+    """The whole; see :func:`_parts`."""
+    del attributes
     assert inputs[0] is not None
-    return inputs[0].change(lambda a: np.moveaxis(a, attributes.get("axis", 0), 0))
+    return inputs[0]
+
+
+def _parts(attributes: Attributes, inputs: Inputs, count: int) -> list[Exact]:
+    """The outputs of a Split."""
+    x, *sizes = inputs
+    assert x is not None
+    axis = attributes.get("axis", 0)
+    most = -(-x.ints.shape[axis] // count)
+    lengths = attributes.get("split", [most] * (count - 1))
+    if sizes and sizes[0] is not None:
+        lengths = [int(v) for v in sizes[0].ints]
+    cuts = np.cumsum(lengths)[: count - 1]
+    return [Exact(part, x.unit) for part in np.split(x.ints, cuts, axis)]
 
 
 def _slice(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -507,12 +521,8 @@ def evaluate(
             shape = [d or 1 for d in shapes[node.output[0]]]
             result = result.change(lambda a, shape=shape: a.reshape(shape))  # type: ignore[misc]
         if node.op_type == "Split":
-            axis, begin = attributes.get("axis", 0), 0
-            for name in node.output:
-                end = begin + shapes[name][axis]
-                part = result.ints[begin:end]
-                values[name] = Exact(np.moveaxis(part, 0, axis), result.unit)
-                begin = end
+            parts = _parts(attributes, inputs, len(node.output))
+            values.update(zip(node.output, parts, strict=True))
             continue
         values[node.output[0]] = result
     return values

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops._model import one_node
@@ -118,6 +120,79 @@ def check_definition(bundle: Bundle, model: onnx.ModelProto, arith: Any) -> None
         values = arith.evaluate(model, {spec.name: arith.exact(q.astype(object), spec.qtype.step)})
         got = out.layout.from_stream(result, out.shape)
         np.testing.assert_array_equal(got, values[out.name].grid(out.qtype))
+
+
+def random_moves(rng: np.random.Generator) -> tuple[onnx.ModelProto, list[int]]:
+    """A few operators in a row that only move elements, and a pool that wants channels last."""
+    shape = [1, *(int(rng.choice([1, 2, 3, 4, 6])) for _ in range(3))]
+    first = list(shape)
+    nodes: list[onnx.NodeProto] = []
+    constants: dict[str, Array] = {}
+
+    def node(kind: str, outputs: int = 1, *rows: list[int], **attributes: Any) -> list[str]:
+        name = f"n{len(nodes)}"
+        names = [f"{name}_{k}" for k in range(len(rows))]
+        constants.update(
+            (key, np.array(row, np.int64)) for key, row in zip(names, rows, strict=True)
+        )
+        made = [f"{name}:{k}" for k in range(outputs)]
+        nodes.append(helper.make_node(kind, [value, *names], made, name, **attributes))
+        return made
+
+    value = "x"
+    for _ in range(int(rng.integers(2, 5))):
+        axis = int(rng.integers(1, 4))
+        size = shape[axis]
+        kind = str(rng.choice(["slice", "turn", "rotate", "repeat", "cut"]))
+        if kind == "slice":
+            start, step = int(rng.integers(0, size)), int(rng.choice([-2, -1, 1, 1, 1, 2]))
+            end = int(rng.integers(start + 1, size + 1)) if step > 0 else -size - 1
+            (value,) = node("Slice", 1, [start], [end], [axis], [step])
+            shape[axis] = len(range(size)[start:end:step])
+        elif kind == "turn":
+            perm = [0, *(int(p) for p in rng.permutation([1, 2, 3]))]
+            (value,) = node("Transpose", perm=perm)
+            shape = [shape[p] for p in perm]
+        elif kind == "rotate" and size > 1:
+            cut = int(rng.integers(1, size))
+            parts = node("Split", 2, [cut, size - cut], axis=axis)
+            value = f"n{len(nodes)}:0"
+            nodes.append(helper.make_node("Concat", parts[::-1], [value], axis=axis))
+        elif kind == "repeat" and size == 1:
+            shape[axis] = 3
+            (value,) = node("Expand", 1, list(shape))
+        elif kind == "cut":
+            total = int(np.prod(shape))
+            wide = int(rng.choice([d for d in range(1, total + 1) if total % d == 0]))
+            shape = [1, wide, 1, total // wide]
+            (value,) = node("Reshape", 1, list(shape))
+    nodes.append(helper.make_node("MaxPool", [value], ["y"], kernel_shape=[1, 1]))
+    graph = helper.make_graph(
+        nodes,
+        "moves",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, first)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True), first
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_moves(seed: int, lower: Callable[..., Any], arithmetic: Any) -> None:
+    """The integer graph by the definition."""
+    rng = np.random.default_rng([20261, seed])
+    model, shape = random_moves(rng)
+    print(f"seed {seed}: {onnx.printer.to_text(model.graph)}")
+    graph = lower(model).integers
+    (x,), (out,) = (graph.tensors[name] for name in graph.inputs), graph.results
+    wires = rng.integers(x.qtype.lo, x.qtype.hi + 1, (3, math.prod(shape)))
+    (results,) = Reference(graph.inputs, graph.outputs, graph.nodes).run_wire([wires])
+    for wire, result in zip(wires, results, strict=True):
+        q = x.layout.from_stream(wire, x.shape) - x.qtype.zero_point
+        values = arithmetic.evaluate(model, {"x": arithmetic.exact(q.astype(object), x.qtype.step)})
+        got = out.layout.from_stream(result, out.shape)
+        np.testing.assert_array_equal(got, values["y"].grid(out.qtype))
 
 
 MODES = list(
