@@ -133,7 +133,8 @@ def _lower(state: _State, node: Node) -> None:
             source = _reordered(state, source, Layout.raster(shape))
             layout = node.op.view(source.layout, shape, output)
             assert layout is not None, "every view takes raster order"
-        state.streams[node.output] = replace(source, shape=output, layout=layout)
+        qtype = _read_as(node, source)
+        state.streams[node.output] = replace(source, shape=output, layout=layout, qtype=qtype)
     elif node.op.is_core:
         inputs = _wanted(state, node, [state.streams[name] for name in node.inputs])
         outputs = [OutputSpec(state.shape(v), state.grids.get(v)) for v in node.outputs]
@@ -147,31 +148,39 @@ def _lower(state: _State, node: Node) -> None:
         _emit(state, node, (call,), [source], started=own)
 
 
+def _read_as(node: Node, source: QTensor) -> QType:
+    """The grid of a view's result: a DequantizeLinear says itself what the integers mean."""
+    own = node.op.grid
+    if own is None or node.op.rounds:
+        return source.qtype
+    if own.integers != source.qtype.integers:
+        raise Unsupported(f"expected integers of the type {own.integers}, found {source.qtype}")
+    return own
+
+
 def _wanted(state: _State, node: Node, inputs: Sequence[QTensor]) -> list[QTensor]:
     """The inputs, in the orders that the node's hardware wants."""
-    found = []
-    for tensor, wanted in zip(inputs, node.op.wanted_layouts(inputs), strict=True):
-        if wanted is None:
-            found.append(tensor)
-        elif tensor.layout.same_order(wanted):
-            found.append(replace(tensor, layout=wanted))
-        else:
-            found.append(_reordered(state, tensor, wanted))
-    return found
+    return [
+        tensor if wanted is None else _reordered(state, tensor, wanted)
+        for tensor, wanted in zip(inputs, node.op.wanted_layouts(inputs), strict=True)
+    ]
 
 
 def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
-    """A tensor in another order, through a buffer; one buffer serves all who want that order."""
+    """A tensor in this order, through a buffer unless it has it; one serves all who want it."""
+    if tensor.layout.same_order(wanted):
+        return replace(tensor, layout=wanted)
     order = wanted.canonical
     text = f"{'x'.join(map(str, order.dims))} as {''.join(map(str, order.perm))}"
     name = f"{tensor.name}:{text}"
     if name not in state.tensors:
-        try:
+        kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
+        if kernel is None:
+            # No loops lead from axes to others that cross them: first to raster order, which has
+            # all of them.
+            tensor = _reordered(state, tensor, Layout.raster(tensor.shape))
             kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
-        except ValueError as error:
-            raise Unsupported(
-                f"expected its input streamed as {wanted}, found {tensor.layout}: {error}"
-            ) from error
+            assert kernel is not None, "axes of no order cross those of raster order"
         state.tensors[name] = replace(tensor, name=name, layout=wanted)
         if state.prove:
             same = Direct(1, tensor.qtype.lo, tensor.qtype.hi)

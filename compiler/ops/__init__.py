@@ -10,9 +10,11 @@ from .base import Op
 from .clip import Clip
 from .concat import Concat
 from .conv import Conv
+from .depth_to_space import DepthToSpace
 from .elu import Elu
 from .erf import Erf
 from .exp import Exp
+from .expand import Expand
 from .gelu import Gelu
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
@@ -46,10 +48,12 @@ OPERATORS: tuple[type[Op], ...] = (
     Clip,
     Concat,
     Conv,
+    DepthToSpace,
     Dequantize,
     Elu,
     Erf,
     Exp,
+    Expand,
     Gelu,
     HardSigmoid,
     HardSwish,

@@ -43,7 +43,7 @@ class Slice(Op):
             taken = range(shape[axis])[slice(start, end, step)]
             if not len(taken):
                 raise Unsupported(f"expected at least one element of axis {axis}, found none")
-            ranges[axis] = (taken[0], step, len(taken))
+            ranges[axis] = (taken[0], step if len(taken) > 1 else 1, len(taken))
         if ranges == [(0, 1, size) for size in shape]:
             return one(Reshape(True), [node.input[0]])
         return one(cls(tuple(ranges)), [node.input[0]])
@@ -66,7 +66,7 @@ class Slice(Op):
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs
         layout = Layout(output.shape, x.layout.perm)
-        if all(step == 1 or count == 1 for _, step, count in self.ranges):
+        if all(step == 1 for _, step, _ in self.ranges):
             return self._filters(x, moved(x.qtype, layout))
         turns = [Turn(self.ranges[axis][2], axis, self.ranges[axis][1]) for axis in layout.perm]
         starts = {axis: start for axis, (start, _, _) in enumerate(self.ranges) if start}

@@ -124,7 +124,7 @@ def measure(
     the figures are the slice's own.
     """
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
-    named = [name for node in qgraph.nodes for name in node.outputs if name in graph.values]
+    named = [name for node in qgraph.nodes for name in node.outputs if name in source.values]
     results = {tensor.name: tensor for tensor in qgraph.results}
     watched = list(dict.fromkeys([*qgraph.inputs, *named, *results]))
     powers = {name: _Power() for name in dict.fromkeys([*named, *results])}

@@ -319,31 +319,24 @@ def _words(
 
 def reorder_between(
     layout_from: Layout, layout_to: Layout, x: IntType, channels: int = 1
-) -> ReorderKernel:
+) -> ReorderKernel | None:
     """The kernel with the smallest block that turns a stream of one layout into the other.
 
-    Outer axes that both orders share become blocks.
+    Outer axes that both orders share become blocks. None if the layouts cut the tensor into axes
+    that cross (6 x 4 and 4 x 6, say), so that no loops lead from one to the other; from and to
+    raster order they always do.
 
     Parameters
     ----------
     layout_from, layout_to : orders of the same tensor
     x : type of its elements
     channels : as in :class:`ReorderKernel`
-
-    Raises
-    ------
-    ValueError
-        If the layouts cut the tensor into axes that cross, so that no loops lead from one to the
-        other.
     """
     source, target = layout_from.canonical, layout_to.canonical
     finer = source.refined(target.dims)
     same = None if finer is None else target.refined(finer[0].dims)
     if finer is None or same is None:
-        raise ValueError(
-            f"axes {source.dims} and {target.dims} cross: a reorder buffer needs orders of "
-            "the same axes; cut the tensor into axes of which both are made"
-        )
+        return None
     before, after = finer[0], same[0]
     dims = before.dims
     strides = {}

@@ -10,12 +10,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class NicShape:
-    """A shell for a slice: bytes of a beat and of a tensor, of its input and of its output."""
+    """A shell for a slice: bytes of a beat and of a tensor, of its input and of its output.
+
+    A slice of several ``inputs`` or ``outputs`` gets a shell that executes nothing.
+    """
 
     in_beat_bytes: int
     in_tensor_bytes: int
     out_beat_bytes: int
     out_tensor_bytes: int
+    inputs: int = 1
+    outputs: int = 1
 
     @property
     def effort(self) -> float:
@@ -28,5 +33,10 @@ class NicShape:
         from .top import build_nic
 
         return build_nic(
-            self.in_beat_bytes, self.in_tensor_bytes, self.out_beat_bytes, self.out_tensor_bytes
+            self.in_beat_bytes,
+            self.in_tensor_bytes,
+            self.out_beat_bytes,
+            self.out_tensor_bytes,
+            inputs=self.inputs,
+            outputs=self.outputs,
         )

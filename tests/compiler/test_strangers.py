@@ -175,8 +175,8 @@ def test_a_spelling_is_exact(name: str, model_file: ModelFile) -> None:
 
 
 REFUSALS: dict[str, tuple[str, int, str]] = {
-    "Mul of two streams": (
-        "y = Mul(x, x)",
+    "Div of two streams": (
+        "y = Div(x, x)",
         13,
         "expected a constant operand, found two computed ones",
     ),

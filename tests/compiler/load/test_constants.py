@@ -181,7 +181,7 @@ def test_every_refusal_at_once(model_file: ModelFile) -> None:
     g (float[N, 3] x) => (float[N, 3] y)
     { a = Sin(x)
       b = Relu(a)
-      c = MatMul(b, k)
+      c = Gemm(b, k)
       k = Transpose(b)
       y = Cos(c) }
     """
@@ -190,10 +190,10 @@ def test_every_refusal_at_once(model_file: ModelFile) -> None:
     assert [v.supported for v in support].count(False) == 3
     assert verdicts["Sin"].reason.startswith("operator Sin is not supported (supported: Add, ")
     assert verdicts["Cos"].reason.startswith("operator Cos is not supported (supported: Add, ")
-    assert verdicts["MatMul"].reason == (
+    assert verdicts["Gemm"].reason == (
         "expected a constant second operand, found two computed ones"
     )
-    assert verdicts["MatMul"].macs == 3
+    assert verdicts["Gemm"].macs == 3
     assert verdicts["Relu"].supported and verdicts["Relu"].inputs == ("a",)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from midwire.compiler.errors import ModelError
 from midwire.compiler.ir.graph import Graph, Node, Value
-from midwire.compiler.ir.quant import print_qgraph
+from midwire.compiler.ir.quant import print_qgraph, verify
 from midwire.compiler.map.fuse import fuse, input_layout
 from midwire.compiler.ops.add import Add
 from midwire.compiler.ops.relu import Relu
@@ -136,17 +136,19 @@ def test_a_core_needs_a_grid_before_it() -> None:
         fuse(graph)
 
 
-def test_streams_are_not_reordered() -> None:
-    """A sum of a tensor and its own transpose would have to store one of them."""
+def test_orders_that_do_not_meet_take_a_buffer() -> None:
+    """A sum of a tensor and its own transpose stores one of them."""
     nodes = (
         Node("turn", Transpose((0, 2, 1)), ("x",), ("a",)),
         Node("sum", Add(), ("a", "x"), ("y",)),
     )
-    graph = graph_of(*nodes, shape=(1, 3, 3))
-    with pytest.raises(ModelError) as caught:
-        fuse(graph)
-    assert "node 'sum' (Add())" in str(caught.value)
-    assert "expected two streams of one order" in str(caught.value)
+    integers = fuse(graph_of(*nodes, shape=(1, 3, 3)))
+    assert verify(integers) == []
+    buffer, total = integers.nodes
+    assert [node.kernel.name for node in integers.nodes] == ["reorder", "eltwise"]
+    assert total.inputs == ("x", *buffer.outputs)
+    before, after = (integers.tensors[name].layout for name in total.inputs)
+    assert after.same_order(Layout((3, 3), (1, 0))) and before.same_order(Layout.raster((9,)))
 
 
 def test_the_layout_of_an_input_is_what_its_reader_wants() -> None:

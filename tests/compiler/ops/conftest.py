@@ -361,9 +361,23 @@ def _concat(attributes: Attributes, inputs: Inputs) -> Exact:
 
 
 def _split(attributes: Attributes, inputs: Inputs) -> Exact:
-    """Parts that the declared outputs cut out, see :func:`evaluate`."""
+    """The whole; see :func:`_parts`."""
+    del attributes
     assert inputs[0] is not None
-    return inputs[0].change(lambda a: np.moveaxis(a, attributes.get("axis", 0), 0))
+    return inputs[0]
+
+
+def _parts(attributes: Attributes, inputs: Inputs, count: int) -> list[Exact]:
+    """The outputs of a Split."""
+    x, *sizes = inputs
+    assert x is not None
+    axis = attributes.get("axis", 0)
+    most = -(-x.ints.shape[axis] // count)
+    lengths = attributes.get("split", [most] * (count - 1))
+    if sizes and sizes[0] is not None:
+        lengths = [int(v) for v in sizes[0].ints]
+    cuts = np.cumsum(lengths)[: count - 1]
+    return [Exact(part, x.unit) for part in np.split(x.ints, cuts, axis)]
 
 
 def _slice(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -376,6 +390,37 @@ def _slice(attributes: Attributes, inputs: Inputs) -> Exact:
     for start, end, axis, step in zip(*bounds[:3], steps, strict=True):
         at[axis] = slice(start, end, step)
     return x.change(lambda a: a[tuple(at)])
+
+
+def _depth_to_space(attributes: Attributes, inputs: Inputs) -> Exact:
+    (x,) = inputs
+    assert x is not None
+    size = attributes["blocksize"]
+    columns = attributes.get("mode", b"DCR") == b"CRD"
+    n, c, h, w = x.ints.shape
+    out = np.empty((n, c // size**2, h * size, w * size), object)
+    for at in np.ndindex(*out.shape):
+        _, k, y, z = at
+        block = (y % size) * size + z % size
+        depth = k * size**2 + block if columns else block * (c // size**2) + k
+        out[at] = x.ints[at[0], depth, y // size, z // size]
+    return Exact(out, x.unit)
+
+
+def _space_to_depth(attributes: Attributes, inputs: Inputs) -> Exact:
+    (x,) = inputs
+    assert x is not None
+    size = attributes["blocksize"]
+    rows = [x.ints[:, :, i::size, j::size] for i in range(size) for j in range(size)]
+    return Exact(np.concatenate(rows, 1), x.unit)
+
+
+def _expand(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    x, shape = inputs
+    assert x is not None and shape is not None
+    ones = np.ones([int(v) for v in shape.ints], object)
+    return x.change(lambda a: a * ones)
 
 
 def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -400,9 +445,11 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
+    "DepthToSpace": _depth_to_space,
     "DequantizeLinear": _dequantize,
     "Div": _div,
     "Dropout": _reshaped,
+    "Expand": _expand,
     "Flatten": _reshaped,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,
@@ -417,6 +464,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Reshape": _reshaped,
     "Resize": _resize,
     "Slice": _slice,
+    "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Squeeze": _reshaped,
     "Sub": _sub,
@@ -505,12 +553,8 @@ def evaluate(
             shape = [d or 1 for d in shapes[node.output[0]]]
             result = result.change(lambda a, shape=shape: a.reshape(shape))  # type: ignore[misc]
         if node.op_type == "Split":
-            axis, begin = attributes.get("axis", 0), 0
-            for name in node.output:
-                end = begin + shapes[name][axis]
-                part = result.ints[begin:end]
-                values[name] = Exact(np.moveaxis(part, 0, axis), result.unit)
-                begin = end
+            parts = _parts(attributes, inputs, len(node.output))
+            values.update(zip(node.output, parts, strict=True))
             continue
         values[node.output[0]] = result
     return values

@@ -39,6 +39,7 @@ FACTORS = {"Conv": (1,), "MatMul": (1,), "Gemm": (1,), "Mul": (0, 1), "Div": (0,
 KEPT = {
     "BatchNormalization",
     "Clip",
+    "Expand",
     "Pad",
     "ReduceMean",
     "Reshape",

@@ -274,7 +274,7 @@ ONES = np.ones((2, 2, 3, 3), np.float32)
             "expected constant weights, found computed ones",
         ),
         (
-            one_node("MatMul", [(1, 4), (4, 3)], (1, 3)),
+            one_node("Gemm", [(1, 4), (4, 3)], (1, 3)),
             "expected a constant second operand, found two computed ones",
         ),
         (

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Expand (ONNX operator versions 8 to 13) of a computed tensor to a constant shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ..ir.lowered import Call, OutputSpec, single
+from ..ir.quant import QTensor
+from ._model import one_node
+from ._moving import Turn, axis_order, moved, reading
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .reshape import Reshape
+
+
+@dataclass(frozen=True)
+class Expand(Op):
+    """Axes of one element become as long as the output's."""
+
+    onnx_types = ("Expand",)
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """As many axes as before."""
+        if context.const(node.input[1]) is None:
+            raise Unsupported(f"expected a constant {node.input[1]!r}, found a computed one")
+        before, after = context.shape(node.input[0]), context.shape(node.output[0])
+        if before == after:
+            return one(Reshape(True), [node.input[0]])
+        if len(before) != len(after):
+            raise Unsupported(f"expected as many axes as before, found {before} to {after}")
+        return one(cls(), [node.input[0]])
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    @property
+    def keeps_grid(self) -> bool:
+        """Elements only move."""
+        return True
+
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """Any order of the axes."""
+        return [axis_order(x) for x in inputs]
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """A buffer that is read again and again."""
+        (x,), (output,) = inputs, outputs
+        layout = Layout(output.shape, x.layout.perm)
+        turns = [
+            Turn(output.shape[axis], axis if output.shape[axis] == x.shape[axis] else None)
+            for axis in layout.perm
+        ]
+        return single(reading(x, turns), moved(x.qtype, layout))
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """A number a channel to an image, and a row to several."""
+        for name, before, after in (
+            ("expand_channels", (1, 4, 1, 1), (1, 4, 3, 2)),
+            ("expand_rows", (1, 2, 1, 3), (1, 2, 4, 3)),
+        ):
+            shape = np.array(after, np.int64)
+            yield Case(name, one_node("Expand", [before], after, {1: shape}))
