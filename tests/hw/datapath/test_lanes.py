@@ -148,7 +148,7 @@ def test_interval_and_latency(k: int) -> None:
         # Beats that are collected before the first one goes out.
         whole = lcm(i.lanes, o.lanes) if not o.padded else min(o.lanes, o.run)
         first = 1 if i.padded else whole // i.lanes
-        assert out.offer[0] == first - 1 + adapter.latency
+        assert int(out.offer.cycles[0]) == first - 1 + adapter.latency
 
 
 def test_messages() -> None:
