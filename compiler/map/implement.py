@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from math import gcd
 
 from ...hw.kernels.base import Implementation
 from ...hw.timing.cost import Cost
@@ -77,15 +78,15 @@ def implement(
     slow: list[tuple[int, str]] = []
     for node in graph.nodes:
         offered = offers(graph, node, target, interval, strategy)
-        fitting = [each for each in offered if each.cycles <= interval]
+        fitting = [each for each in offered if pace(each) <= interval]
         if fitting:
             chosen[node.name] = min(
                 fitting, key=lambda each: (price(each.cost, target).scalar, each.cycles)
             )
             continue
-        fastest = min(offered, key=lambda each: (each.cycles, price(each.cost, target).scalar))
+        fastest = min(offered, key=lambda each: (pace(each), price(each.cost, target).scalar))
         chosen[node.name] = fastest
-        slow.append((fastest.cycles, node.name))
+        slow.append((pace(fastest), node.name))
     if strict and slow:
         least, name = max(slow, key=lambda pair: pair[0])
         raise ModelError(
@@ -97,6 +98,14 @@ def implement(
             "one",
         )
     return chosen
+
+
+def pace(built: Implementation) -> int:
+    """Cycles of an inference in it and in the lane adapters that its beats may need: those that a
+    run does not fill pass through as many lanes as divide both (:mod:`midwire.hw.kernels.adapt`).
+    """
+    ports = [port for port in (*built.inputs, *built.outputs) if port.padded]
+    return max([built.cycles, *(port.elements // gcd(port.lanes, port.run) for port in ports)])
 
 
 def offers(
@@ -112,7 +121,7 @@ def offers(
     if strategy == "folded" or not node.kernel.digits:
         return folded
     if strategy == "auto":
-        fitting = [each for each in folded if each.cycles <= interval] or folded
+        fitting = [each for each in folded if pace(each) <= interval] or folded
         least = min(price(each.cost, target).scalar for each in fitting)
         width = folded[0].inputs[0].type.bits
         if price(Cost(adders=node.kernel.digits * width), target).scalar > 2 * least:
