@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The slice's top module: stages and FIFOs joined by wires, in Verilog.
 
-V1. Every stage and FIFO is a module of its own, elaborated by itself (:mod:`midwire.hw.build`);
+V1. Every stage and FIFO is a module of its own, elaborated by itself (:mod:`midwire.hw.elaborate`);
     the top only connects them, so a change of one layer elaborates that layer.
 V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_tvalid``,
     ``_tready``, ``_tlast``, output ``k`` the same with ``m{k}``. Each lane has a container of 1, 2
@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ...hw.build import renamed, verilog_of
+from ...hw.elaborate import renamed, verilog_of
 from ...hw.kernels.adapt import StreamFifo
 from ...hw.kernels.base import Implementation, StreamPort
 from ..ir.dataflow import Channel, Dataflow

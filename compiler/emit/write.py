@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.build import renamed, verilog_of
+from ...hw.elaborate import renamed, verilog_of
 from ...hw.formats.bundle import Bundle, Manifest, write_bundle
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference

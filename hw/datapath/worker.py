@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..build import PLACEHOLDER
+from ..elaborate import PLACEHOLDER
 from ..kernels.program import described_by
 from .convert import to_part, to_verilog_batch
 

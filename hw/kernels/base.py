@@ -123,7 +123,7 @@ class Implementation(ABC):
 
     @property
     def effort(self) -> float:
-        """About how long it takes to elaborate (see :mod:`midwire.hw.build`)."""
+        """About how long it takes to elaborate (see :mod:`midwire.hw.elaborate`)."""
         lanes = sum(port.lanes for port in (*self.inputs, *self.outputs))
         return 1.0 + 0.02 * lanes + 0.05 * len(self.cost.products)
 

@@ -24,7 +24,7 @@ class NicShape:
 
     @property
     def effort(self) -> float:
-        """As long as a slice of some thirty layers (see :mod:`midwire.hw.build`)."""
+        """As long as a slice of some thirty layers (see :mod:`midwire.hw.elaborate`)."""
         return 60.0
 
     def component(self, name: str) -> Any:

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from midwire.hw import build
-from midwire.hw.build import PLACEHOLDER, renamed, verilog_of
+from midwire.hw.elaborate import PLACEHOLDER, renamed, verilog_of
 from midwire.hw.errors import BuildError
 from midwire.hw.finish.direct import Direct
 from midwire.hw.jobs import Job, run_jobs
