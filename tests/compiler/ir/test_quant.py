@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from midwire.compiler.ir.quant import print_qgraph, steps_of, verify
+from midwire.compiler.ir.quant import print_qgraph, program_of, verify
 from midwire.hw.numeric import QType
 
 NET = """
