@@ -19,6 +19,8 @@ from midwire.compiler.errors import CutError, ModelError
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.map.fuse import fuse
+from midwire.compiler.map.implement import implement
+from midwire.compiler.map.targets import TARGETS
 from midwire.compiler.ops.clip import Clip
 from midwire.compiler.quantise.calibrate import calibrate
 from midwire.compiler.quantise.grids import DYADIC_ABOVE, choose_qtype
@@ -528,7 +530,7 @@ def test_the_slowest_node_says_what_rate_is_possible(model_file: ModelFile) -> N
     text = f"""g ({SHAPE} x) => (float[1, 4, 2, 3] y)
         <float[4, 4, 1, 1] w = {{{w}}}, float[4, 4, 2, 3] v = {{{v}}}>
         {{ c = Conv(x, w) r = Relu(c) y = Conv(r, v) }}"""
-    graph = compiled(model_file(text))
+    graph, target = compiled(model_file(text)), TARGETS["ecp5"]
     with pytest.raises(ModelError, match=r"^node 'Conv_2': .* at most 0\.277 times the wanted one"):
-        fold(graph, 10, strict=True)
-    assert fold(graph, int(10 / 0.277), strict=True)
+        implement(graph, target, 10, strict=True, strategy="folded")
+    assert implement(graph, target, int(10 / 0.277), strict=True, strategy="folded")

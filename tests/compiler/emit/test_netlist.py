@@ -47,7 +47,10 @@ def test_ports_are_those_of_the_bundle(build: Callable[[str], tuple[Dataflow, st
     flow, text = build(ONES)
     module = re.search(r"^module midwire_slice\((.*?)\);(.*?)^endmodule", text, re.M | re.S)
     assert module is not None
-    ports = dict(reversed(p.strip().rsplit(" ", 1)) for p in module.group(1).split(","))
+    ports = {
+        name: kind
+        for kind, _, name in (port.strip().rpartition(" ") for port in module.group(1).split(","))
+    }
     names = sorted(ports)
     streams = [
         f"{p}_axis_{s}" for p in ("m0", "s0") for s in ("tdata", "tlast", "tready", "tvalid")

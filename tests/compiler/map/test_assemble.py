@@ -49,12 +49,12 @@ def test_forks_and_adapters(lower: Lower, assembled: Assemble) -> None:
     flow = assembled(low.integers, low.rounded, (3, 4), (2, 2), (1, 1))
     assert print_dataflow(flow) == (
         "dataflow net\n"
-        "  stage in0_fork cycles=0\n"
+        "  stage in0_fork cycles=9\n"
         "  stage n0_conv_0 pe=3 simd=4 cycles=18\n"
-        "  stage in0_1_adapter cycles=0\n"
-        "  stage n0_conv_0_adapter cycles=0\n"
+        "  stage in0_1_adapter cycles=36\n"
+        "  stage n0_conv_0_adapter cycles=27\n"
         "  stage n1_conv_1 pe=2 simd=2 cycles=54\n"
-        "  stage n1_conv_1_adapter cycles=0\n"
+        "  stage n1_conv_1_adapter cycles=36\n"
         "  stage n2_add_2 pe=1 simd=1 cycles=36\n"
         "  .0 -> in0_fork.0 x4 depth=0\n"
         "  in0_fork.0 -> n0_conv_0.0 x4 depth=0\n"
@@ -109,8 +109,8 @@ def test_several_inputs_and_outputs(assembled: Assemble) -> None:
     assert print_dataflow(flow) == (
         "dataflow tiny\n"
         "  stage n0_sum pe=2 simd=2 cycles=2\n"
-        "  stage n0_sum_fork cycles=0\n"
-        "  stage n0_sum_0_adapter cycles=0\n"
+        "  stage n0_sum_fork cycles=2\n"
+        "  stage n0_sum_0_adapter cycles=2\n"
         "  stage n1_act pe=4 simd=4 cycles=1\n"
         "  .0 -> n0_sum.0 x2 depth=None\n"
         "  .1 -> n0_sum.1 x2 depth=None\n"
