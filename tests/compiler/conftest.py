@@ -15,13 +15,13 @@ import onnxruntime
 import pytest
 
 from midwire.compiler.emit import write as emit
-from midwire.compiler.ir.dataflow import Dataflow
 from midwire.compiler.ir.graph import Graph
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.map.fuse import fuse
 from midwire.compiler.quantise.insert import quantise
 from midwire.compiler.select.buildable import plan
+from midwire.hw.kernels.base import Implementation
 from midwire.hw.numeric import QType
 
 Array = np.ndarray[Any, Any]
@@ -94,11 +94,24 @@ def lower(model_file: ModelFile) -> Lower:
     return run
 
 
-def mark_used(flow: Dataflow) -> str:
-    """Stands in for a flow's Verilog. Amaranth warns of components that nobody elaborates."""
-    for stage in flow.stages:
-        vars(stage.build())["_MustUse__used"] = True
-    return ""
+WithLanes = Callable[..., dict[str, Implementation]]
+
+
+@pytest.fixture
+def with_lanes() -> WithLanes:
+    """``with_lanes(graph, (pe, simd), ...)``: for each node, by name, the folded implementation of
+    so many lanes out and in.
+    """
+
+    def choose(graph: QGraph, *lanes: tuple[int, int]) -> dict[str, Implementation]:
+        chosen = {}
+        for node, wanted in zip(graph.nodes, lanes, strict=True):
+            outs = [graph.tensors[name].qtype.integers for name in node.outputs]
+            offered = node.kernel.implementations(node.finishers, outs)
+            (chosen[node.name],) = (each for each in offered if each.parallelism == wanted)
+        return chosen
+
+    return choose
 
 
 @pytest.fixture
@@ -111,10 +124,4 @@ def no_nic(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_rtl(monkeypatch: pytest.MonkeyPatch, no_nic: None) -> None:
     """Bundles without any Verilog."""
     del no_nic
-    monkeypatch.setattr(emit, "slice_verilog", mark_used)
-
-
-@pytest.fixture
-def unused() -> Callable[[Dataflow], str]:
-    """:func:`mark_used`, for tests that stop at a dataflow."""
-    return mark_used
+    monkeypatch.setattr(emit, "slice_verilog", lambda flow: "")

@@ -16,10 +16,11 @@ import pytest
 
 from midwire.compiler.emit.slice_onnx import slice_model
 from midwire.compiler.errors import CutError, ModelError
-from midwire.compiler.ir.quant import QGraph, steps_of
+from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.load.frontend import load_model
-from midwire.compiler.map.fold import fold
 from midwire.compiler.map.fuse import fuse
+from midwire.compiler.map.implement import implement
+from midwire.compiler.map.targets import TARGETS
 from midwire.compiler.ops.clip import Clip
 from midwire.compiler.quantise.calibrate import calibrate
 from midwire.compiler.quantise.grids import DYADIC_ABOVE, choose_qtype
@@ -27,6 +28,7 @@ from midwire.compiler.quantise.insert import missing_grids, quantise
 from midwire.compiler.quantise.loss import measure
 from midwire.compiler.select.selection import Selection, select
 from midwire.compiler.select.support import import_all
+from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
 
@@ -65,8 +67,7 @@ def run(graph: QGraph, x: Array) -> Array:
     (first,), (last,) = graph.inputs, graph.results
     spec = graph.tensors[first]
     streams = np.stack([spec.layout.to_stream(sample) for sample in x])
-    steps, arrays = steps_of(graph)
-    (result,) = Reference(graph.inputs, graph.outputs, steps, arrays).run([streams]).values()
+    (result,) = Reference(graph.inputs, graph.outputs, graph.nodes).run([streams]).values()
     session = onnxruntime.InferenceSession(slice_model(graph).SerializeToString())
     for stream, want in zip(streams, result, strict=True):
         feed = {"wire_in0": stream.astype(spec.qtype.wire_dtype)}
@@ -406,7 +407,8 @@ def test_groups_become_one(model_file: ModelFile) -> None:
     ).reshape(2, 1, 6, 3, 5)
     real = np.array([int(v) * step for v in sums.ravel()], object).reshape(sums.shape)
     np.testing.assert_array_equal(run(graph, x), rounded(real, Y), err_msg=f"seed {SEED}")
-    assert graph.nodes[0].core.attributes["depthwise"] is False
+    kernel = graph.nodes[0].kernel
+    assert isinstance(kernel, ConvKernel) and kernel.depthwise is False
 
 
 def test_groups_count_their_own_multiplications(model_file: ModelFile) -> None:
@@ -528,7 +530,7 @@ def test_the_slowest_node_says_what_rate_is_possible(model_file: ModelFile) -> N
     text = f"""g ({SHAPE} x) => (float[1, 4, 2, 3] y)
         <float[4, 4, 1, 1] w = {{{w}}}, float[4, 4, 2, 3] v = {{{v}}}>
         {{ c = Conv(x, w) r = Relu(c) y = Conv(r, v) }}"""
-    graph = compiled(model_file(text))
+    graph, target = compiled(model_file(text)), TARGETS["ecp5"]
     with pytest.raises(ModelError, match=r"^node 'Conv_2': .* at most 0\.277 times the wanted one"):
-        fold(graph, 10, strict=True)
-    assert fold(graph, int(10 / 0.277), strict=True)
+        implement(graph, target, 10, strict=True, strategy="folded")
+    assert implement(graph, target, int(10 / 0.277), strict=True, strategy="folded")

@@ -14,14 +14,15 @@ import onnxruntime
 import pytest
 
 from midwire.compiler.emit.slice_onnx import slice_model
-from midwire.compiler.ir.quant import QGraph, QNode, QTensor, steps_of
-from midwire.compiler.ops.conv import ConvCore
-from midwire.compiler.ops.pool import PoolCore
+from midwire.compiler.ir.quant import QGraph, QNode, QTensor
+from midwire.hw.finish.fit import fit_requantiser
 from midwire.hw.formats.tensor import Layout
-from midwire.hw.kernels.integer import Geometry
+from midwire.hw.kernels.base import Kernel
+from midwire.hw.kernels.conv import ConvKernel
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.kernels.reference import Reference
-from midwire.hw.numeric import QType
-from midwire.hw.numeric.fit import fit_requantiser
+from midwire.hw.numeric import Affine, QType
 
 Array = np.ndarray[Any, Any]
 SEED = 3
@@ -30,8 +31,7 @@ SEED = 3
 def check(graph: QGraph, wires: Sequence[Array]) -> onnx.ModelProto:
     """Zero mismatches, with graph rewrites of ONNX Runtime and without them."""
     model = slice_model(graph)
-    steps, arrays = steps_of(graph)
-    want = Reference(graph.inputs, graph.outputs, steps, arrays).run_wire(wires)
+    want = Reference(graph.inputs, graph.outputs, graph.nodes).run_wire(wires)
     levels = onnxruntime.GraphOptimizationLevel
     for level in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL):
         options = onnxruntime.SessionOptions()
@@ -55,18 +55,23 @@ def extremes(tensor: QTensor, rng: np.random.Generator, count: int = 6) -> Array
     return wires.astype(tensor.qtype.wire_dtype)
 
 
-def one_node(core: Any, x: QType, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> QGraph:
-    """A graph of one core whose output type takes in its whole range."""
-    low, high = core.acc_range
-    peak = max(abs(low), abs(high), 1)
-    scale = float(2.0 ** int(np.ceil(np.log2(peak * float(core.functions[0].scales[0]) / 100))))
-    out = QType(8, True, scale, 1)
-    fit = fit_requantiser(list(core.functions), core.ranges, out)
+def one_node(
+    kernel: Kernel,
+    x: QType,
+    shape: tuple[int, ...],
+    outs: tuple[int, ...],
+    scale: Fraction = Fraction(1),
+) -> QGraph:
+    """A graph of one kernel whose output type takes in its whole range."""
+    (ranges,) = kernel.ranges
+    peak = max(1, *(max(abs(low), abs(high)) for ((low, high),) in ranges))
+    out = QType(8, True, float(2.0 ** int(np.ceil(np.log2(peak * float(scale) / 100)))), 1)
+    fit = fit_requantiser([Affine((scale,), Fraction(0))] * len(ranges), ranges, out)
     tensors = {
         "x": QTensor("x", shape, x, Layout.channels_last(shape)),
-        "y": QTensor("y", out_shape, out, Layout.channels_last(out_shape)),
+        "y": QTensor("y", outs, out, Layout.channels_last(outs)),
     }
-    node = QNode("only", core, fit, ("x",), "y")
+    node = QNode("only", kernel, (fit,), ("x",), ("y",))
     return QGraph("g", (node,), tensors, ("x",), ("y",), (tensors["y"],))
 
 
@@ -83,19 +88,10 @@ def test_convolutions_of_any_width(weight_bits: int, bits: int, depthwise: bool)
     weight = rng.integers(-top, top, shape)
     weight[0], weight[1] = top - 1, -top
     x = QType(bits, bits % 2 == 0, 1.0, 1)
-    core = ConvCore(
-        Geometry(5, 4, (3, 3), pads=(1, 1, 1, 1)),
-        channels,
-        x,
-        weight.astype(np.int64),
-        [Fraction(1)] * channels,
-        [Fraction(0)] * channels,
-        depthwise=depthwise,
-        channel_axis=1,
-        adjustable=False,
-    )
+    geometry = Geometry(5, 4, (3, 3), pads=(1, 1, 1, 1))
+    kernel = ConvKernel(geometry, channels, x.integers, weight, depthwise, x.zero_point)
     image = (1, channels, 5, 4)
-    graph = one_node(core, x, image, image)
+    graph = one_node(kernel, x, image, image)
     check(graph, [extremes(graph.tensors["x"], rng)])
 
 
@@ -105,18 +101,9 @@ def test_a_window_of_a_thousand_taps() -> None:
     weight = rng.choice([-127, 127], (3, 1400, 1, 1))
     weight[0] = 127
     x = QType(8, False, 1.0, 0)
-    core = ConvCore(
-        Geometry(1500, 1, (1400, 1), (50, 1)),
-        1,
-        x,
-        weight.astype(np.int64),
-        [Fraction(1)] * 3,
-        [Fraction(0)] * 3,
-        depthwise=False,
-        channel_axis=1,
-        adjustable=False,
-    )
-    graph = one_node(core, x, (1, 1, 1500, 1), (1, 3, 3, 1))
+    geometry = Geometry(1500, 1, (1400, 1), (50, 1))
+    kernel = ConvKernel(geometry, 1, x.integers, weight, False, x.zero_point)
+    graph = one_node(kernel, x, (1, 1, 1500, 1), (1, 3, 3, 1))
     check(graph, [extremes(graph.tensors["x"], rng)])
 
 
@@ -124,8 +111,8 @@ def test_a_window_of_a_thousand_taps() -> None:
 def test_the_mean_of_a_large_image(bits: int) -> None:
     rng = np.random.default_rng(SEED)
     x = QType(bits, True, 1.0, 3)
-    core = PoolCore(Geometry(40, 32, (40, 32)), 2, x, "mean")
-    graph = one_node(core, x, (1, 2, 40, 32), (1, 2, 1, 1))
+    kernel = PoolKernel(Geometry(40, 32, (40, 32)), 2, x.integers, "sum", x.zero_point)
+    graph = one_node(kernel, x, (1, 2, 40, 32), (1, 2, 1, 1), Fraction(1, 40 * 32))
     check(graph, [extremes(graph.tensors["x"], rng)])
 
 

@@ -5,41 +5,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from amaranth.lib import wiring
+import numpy as np
 
-from midwire.compiler.ir.dataflow import (
-    Channel,
-    Dataflow,
-    Folding,
-    Port,
-    Stage,
-    print_dataflow,
-    verify,
+from midwire.compiler.ir.dataflow import Channel, Dataflow, Stage, print_dataflow, verify
+from midwire.hw.finish.multiply_shift import MultiplyShift
+from midwire.hw.kernels.adapt import StreamFifo, StreamFork
+from midwire.hw.kernels.base import StreamPort
+from midwire.hw.kernels.eltwise import EltwiseKernel
+from midwire.hw.numeric import IntType
+
+INT8 = IntType(8, True)
+PORT = StreamPort(INT8, 2, 9)
+ONE = np.array([1])
+SUM = MultiplyShift(np.array([[1, 1]]), 0 * ONE, 0, 0, 0, -128 * ONE, 127 * ONE)
+JOIN = next(
+    built
+    for built in EltwiseKernel((INT8, INT8), 18, 2, 1).implementations([SUM], [INT8])
+    if built.inputs == (PORT, PORT)
 )
-
-PORT = Port(8, True, 2, 9)
-
-
-def nothing() -> wiring.Component:
-    raise AssertionError("no hardware in this test")
-
-
-def no_time(*_: Any) -> None:
-    raise AssertionError("no time in this test")
-
-
-def stage(name: str, inputs: int, outputs: int, **more: Any) -> Stage:
-    return Stage(name, (PORT,) * inputs, (PORT,) * outputs, nothing, no_time, **more)
-
 
 FLOW = Dataflow(
     "tiny",
     (
-        stage("split", 1, 2),
-        stage("work", 1, 1, folding=Folding(2, 2), cycles=9),
-        stage("join", 2, 1),
+        Stage("split", StreamFork(PORT, 2)),
+        Stage("work", StreamFifo(PORT, 2), node="w"),
+        Stage("join", JOIN),
     ),
     (
         Channel(("", 0), ("split", 0), PORT),
@@ -54,9 +45,9 @@ FLOW = Dataflow(
 
 TEXT = """\
 dataflow tiny
-  stage split cycles=0
+  stage split cycles=9
   stage work pe=2 simd=2 cycles=9
-  stage join cycles=0
+  stage join cycles=9
   .0 -> split.0 x2 depth=0
   split.0 -> work.0 x2 depth=0
   split.1 -> join.1 x2 depth=5
@@ -71,7 +62,7 @@ def test_text_form() -> None:
 
 def test_a_legal_dataflow_has_no_violations() -> None:
     assert verify(FLOW) == []
-    assert FLOW.stage("work").cycles == 9
+    assert FLOW.stage("work").built.cycles == 9
 
 
 def test_all_violations_are_reported_together() -> None:
@@ -99,3 +90,11 @@ def test_all_violations_are_reported_together() -> None:
         "D2: input 0 of 'join' is not connected",
         "D2: input 1 of 'join' is not connected",
     ]
+
+
+def test_a_run_is_part_of_a_port() -> None:
+    """D2: two ports of as many lanes and beats may fill their beats differently."""
+    padded = StreamPort(INT8, 2, 9, 1)
+    assert padded.elements == PORT.elements // 2
+    broken = replace(FLOW, channels=(replace(FLOW.channels[0], port=padded), *FLOW.channels[1:]))
+    assert verify(broken) == ["D2: port 0 of 'split' differs from its channel"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from midwire.compiler.ir.quant import print_qgraph, steps_of, verify
-from midwire.hw.numeric import QType
+from midwire.compiler.ir.quant import print_qgraph, program_of, verify
+from midwire.hw.numeric import IntType, QType
 
 NET = """
 g (float[N, 2, 4, 4] x) => (float[N, 3] y)
@@ -28,22 +28,15 @@ GRIDS = {"b": QType(4, False, 16.0), "y": QType(9, True, 2.0, -5)}
 
 TEXT = """\
 qgraph net(x: i8[1x2x4x4])
-  b: u4[1x2x4x4] = conv[depthwise=True, dilations=[1, 1], image=[4, 4, 2], kernel=[3, 3], \
-pad_value=0, pads=[1, 1, 1, 1], strides=[1, 1]](x) acc i16 >> SHIFT
-  c: u4[1x2x1x1] = pool[dilations=[1, 1], image=[4, 4, 2], kernel=[4, 4], mode=max, \
-pad_value=0, pads=[0, 0, 0, 0], strides=[1, 1]](b) acc u4 >> 0
-  y: i9[1x3] = conv[depthwise=False, dilations=[1, 1], image=[1, 1, 2], kernel=[1, 1], \
-pad_value=0, pads=[0, 0, 0, 0], strides=[1, 1]](c) acc i12 >> SHIFT
+  b: u4[1x2x4x4] = conv(x) acc i16 multiply_shift
+  c: u4[1x2x1x1] = pool(b) acc u4 direct
+  y: i9[1x3] = conv(c) acc i12 multiply_shift
   return y
 """
 
 
 def test_text_form(lower: Callable[..., Any]) -> None:
-    graph = lower(NET, GRIDS).integers
-    text = print_qgraph(graph)
-    for node in (graph.nodes[0], graph.nodes[2]):
-        text = text.replace(f">> {node.requantiser.shift}\n", ">> SHIFT\n")
-    assert text == TEXT
+    assert print_qgraph(lower(NET, GRIDS).integers) == TEXT
 
 
 def test_accumulators_are_as_wide_as_they_can_get(lower: Callable[..., Any]) -> None:
@@ -51,29 +44,54 @@ def test_accumulators_are_as_wide_as_they_can_get(lower: Callable[..., Any]) -> 
     conv, pool, dense = lower(NET, GRIDS).integers.nodes
     # Weights are on a grid of their own: 127 is 127, the rest follows exactly.
     positive = sum(range(1, 9)) + 127
-    assert conv.core.ranges[0] == ((-128 * positive, 127 * positive),)
-    assert conv.core.acc_bits == (16, True)
-    assert pool.core.acc_range == (0, 15)
-    assert dense.core.channels == 3
-    assert dense.core.ranges[1] == ((-2 * 15, 127 * 15),)
+    assert conv.kernel.ranges[0][0] == ((-128 * positive, 127 * positive),)
+    assert conv.accumulator == IntType(16, True)
+    assert pool.kernel.ranges == ((((0, 15),), ((0, 15),)),)
+    assert len(dense.kernel.ranges[0]) == 3
+    assert dense.kernel.ranges[0][1] == ((-2 * 15, 127 * 15),)
 
 
 def test_the_program_names_arrays_in_the_narrowest_type(lower: Callable[..., Any]) -> None:
     graph = lower(NET, GRIDS).integers
-    steps, arrays = steps_of(graph)
-    assert [(s.kernel, s.inputs, s.output) for s in steps] == [
-        ("conv", ("x",), "b"),
-        ("pool", ("b",), "c"),
-        ("conv", ("c",), "y"),
+    steps, arrays = program_of(graph)
+    assert [(s.kernel.kind, s.inputs, s.outputs) for s in steps] == [
+        ("conv", ("x",), ("b",)),
+        ("pool", ("b",), ("c",)),
+        ("conv", ("c",), ("y",)),
     ]
+    conv, pool, dense = (step.kernel.parameters for step in steps)
+    geometry = {
+        "height": 4,
+        "width": 4,
+        "kernel": [3, 3],
+        "stride": [1, 1],
+        "dilation": [1, 1],
+        "pads": [1, 1, 1, 1],
+    }
+    assert (conv["geometry"], conv["depthwise"], conv["pad_value"]) == (geometry, True, 0)
+    geometry |= {"kernel": [4, 4], "pads": [0, 0, 0, 0]}
+    assert (pool["geometry"], pool["mode"], pool["pad_value"]) == (geometry, "max", 0)
+    geometry |= {"height": 1, "width": 1, "kernel": [1, 1]}
+    assert (dense["geometry"], dense["depthwise"], dense["pad_value"]) == (geometry, False, 0)
+    assert [step["channels"] for step in (conv, pool, dense)] == [2, 2, 2]
     assert arrays["0.weight"].dtype == np.int8
     assert arrays["0.weight"].shape == (2, 3, 3, 1)
-    assert steps[0].arrays["weight"] == "0.weight"
-    assert set(arrays) == {key for step in steps for key in step.arrays.values()}
+    assert steps[0].kernel.arrays["weight"] == "0.weight"
+    described = [part for step in steps for part in (step.kernel, *step.finishers)]
+    assert set(arrays) == {key for part in described for key in part.arrays.values()}
     for node, step in zip(graph.nodes, steps, strict=True):
-        for name in ("multiplier", "offset", "lo", "hi"):
-            stored = arrays[step.arrays[f"requant_{name}"]]
-            np.testing.assert_array_equal(stored, getattr(node.requantiser, name))
+        (finisher,), (part,) = node.finishers, step.finishers
+        assert part.kind == finisher.kind
+        for name, key in part.arrays.items():
+            np.testing.assert_array_equal(arrays[key], getattr(finisher, name))
+            assert arrays[key].dtype in (np.int8, np.int16, np.int32, np.int64)
+        for name, value in part.parameters.items():
+            assert getattr(finisher, name) == value
+    assert [set(step.finishers[0].arrays) for step in steps] == [
+        {"multiplier", "offset", "lo", "hi"},
+        set(),
+        {"multiplier", "offset", "lo", "hi"},
+    ]
 
 
 def test_all_violations_are_reported_together(lower: Callable[..., Any]) -> None:
@@ -85,14 +103,18 @@ def test_all_violations_are_reported_together(lower: Callable[..., Any]) -> None
     del tensors["y"]
     broken = replace(
         graph,
-        nodes=(pool, replace(conv, requantiser=dense.requantiser), replace(dense, output="b")),
+        nodes=(pool, replace(conv, finishers=dense.finishers), replace(dense, outputs=("b",))),
         tensors=tensors,
         outputs=("y",),
     )
     found = verify(broken)
     assert found[0] == "Q1: node 'MaxPool_2' reads 'b' before it is defined"
-    assert found[1] == "Q2: node 'Conv_0' requantises 3 channels, its core has 2"
-    assert found[2].startswith("Q2: node 'Conv_0' gives -256..255, its output is QType(bits=3")
+    assert found[1] == "Q2: node 'Conv_0' finishes 3 channels of 'b', its kernel gives 2"
+    assert found[2].startswith("Q2: node 'Conv_0' gives -256..255, 'b' is QType(bits=3")
     assert found[3] == "Q1: 'b' is defined twice, the second time by 'MatMul_4'"
     assert found[-1] == "Q1: output 'y' is not defined"
     assert verify(replace(graph, tensors=tensors))[-1] == "Q3: 'y' has no type"
+    odd = replace(graph, nodes=(replace(conv, finishers=()), pool, dense))
+    assert verify(odd) == [
+        "Q2: node 'Conv_0' has 1 outputs and 0 finishers, its kernel gives 1",
+    ]

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from midwire.compiler.ir.dataflow import Dataflow, Folding, print_dataflow, verify
+from midwire.compiler.ir.dataflow import Dataflow, print_dataflow, verify
 from midwire.compiler.ir.graph import Graph, Node, Value
+from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.map.assemble import assemble
 from midwire.compiler.map.fuse import fuse
 from midwire.compiler.ops.add import Add
@@ -31,39 +32,29 @@ g (float[N, 4, 3, 3] x) => (float[N, 4, 3, 3] y)
 
 
 @pytest.fixture
-def assembled(unused: Callable[[Dataflow], str]) -> Iterator[Assemble]:
-    """Assemble, for tests that never elaborate."""
-    flows: list[Dataflow] = []
+def assembled(with_lanes: Any) -> Assemble:
+    """``assembled(integers, graph, (pe, simd), ...)``: a legal dataflow."""
 
-    def run(*arguments: Any) -> Dataflow:
-        flows.append(assemble(*arguments))
-        assert verify(flows[-1]) == []
-        return flows[-1]
+    def run(integers: QGraph, graph: Graph, *lanes: tuple[int, int]) -> Dataflow:
+        flow = assemble(integers, graph, with_lanes(integers, *lanes))
+        assert verify(flow) == []
+        return flow
 
-    yield run
-    for flow in flows:
-        unused(flow)
-
-
-def folded(low: Any, *foldings: tuple[int, int]) -> dict[str, Folding]:
-    return {
-        node.name: Folding(*folding)
-        for node, folding in zip(low.integers.nodes, foldings, strict=True)
-    }
+    return run
 
 
 def test_forks_and_adapters(lower: Lower, assembled: Assemble) -> None:
     """Lanes 4 -> 2 and 4 -> 1 behind a fork, 3 -> 2 by way of 6, 2 -> 1."""
     low = lower(RESIDUAL)
-    flow = assembled(low.integers, low.rounded, folded(low, (3, 4), (2, 2), (1, 1)))
+    flow = assembled(low.integers, low.rounded, (3, 4), (2, 2), (1, 1))
     assert print_dataflow(flow) == (
         "dataflow net\n"
-        "  stage in0_fork cycles=0\n"
+        "  stage in0_fork cycles=9\n"
         "  stage n0_conv_0 pe=3 simd=4 cycles=18\n"
-        "  stage in0_1_adapter cycles=0\n"
-        "  stage n0_conv_0_adapter cycles=0\n"
+        "  stage in0_1_adapter cycles=36\n"
+        "  stage n0_conv_0_adapter cycles=27\n"
         "  stage n1_conv_1 pe=2 simd=2 cycles=54\n"
-        "  stage n1_conv_1_adapter cycles=0\n"
+        "  stage n1_conv_1_adapter cycles=36\n"
         "  stage n2_add_2 pe=1 simd=1 cycles=36\n"
         "  .0 -> in0_fork.0 x4 depth=0\n"
         "  in0_fork.0 -> n0_conv_0.0 x4 depth=0\n"
@@ -81,7 +72,7 @@ def test_forks_and_adapters(lower: Lower, assembled: Assemble) -> None:
 
 def test_no_adapter_where_lanes_agree(lower: Lower, assembled: Assemble) -> None:
     low = lower(RESIDUAL)
-    flow = assembled(low.integers, low.rounded, folded(low, (2, 4), (4, 2), (4, 4)))
+    flow = assembled(low.integers, low.rounded, (2, 4), (4, 2), (4, 4))
     assert [stage.name for stage in flow.stages] == [
         "in0_fork",
         "n0_conv_0",
@@ -96,7 +87,7 @@ def test_both_inputs_of_a_sum_may_be_one_stream(lower: Lower, assembled: Assembl
         "{ a = MatMul (x, w) y = Add (a, a) }"
     )
     low = lower(text)
-    flow = assembled(low.integers, low.rounded, folded(low, (2, 1), (2, 2)))
+    flow = assembled(low.integers, low.rounded, (2, 1), (2, 2))
     ends = [(channel.source, channel.sink) for channel in flow.channels]
     assert (("n0_matmul_0_fork", 0), ("n1_add_1", 0)) in ends
     assert (("n0_matmul_0_fork", 1), ("n1_add_1", 1)) in ends
@@ -114,12 +105,12 @@ def test_several_inputs_and_outputs(assembled: Assemble) -> None:
     values = {n: Value(n, (1, 4)) for n in ("u", "v", "s:real", "s", "r:real", "r")}
     graph = Graph("tiny", nodes, values, ("u", "v"), ("s", "r"), {"u": grid, "v": grid})
     integers = fuse(graph)
-    flow = assembled(integers, graph, {"sum": Folding(2, 2), "act": Folding(4, 4)})
+    flow = assembled(integers, graph, (2, 2), (4, 4))
     assert print_dataflow(flow) == (
         "dataflow tiny\n"
         "  stage n0_sum pe=2 simd=2 cycles=2\n"
-        "  stage n0_sum_fork cycles=0\n"
-        "  stage n0_sum_0_adapter cycles=0\n"
+        "  stage n0_sum_fork cycles=2\n"
+        "  stage n0_sum_0_adapter cycles=2\n"
         "  stage n1_act pe=4 simd=4 cycles=1\n"
         "  .0 -> n0_sum.0 x2 depth=None\n"
         "  .1 -> n0_sum.1 x2 depth=None\n"
@@ -139,7 +130,7 @@ def test_names_become_identifiers(assembled: Assemble) -> None:
     graph = Graph(
         "g", (node,), {n: Value(n, (1, 4)) for n in "xy"}, ("x",), ("y",), dict.fromkeys("xy", grid)
     )
-    flow = assembled(fuse(graph), graph, {odd: Folding(1, 1)})
+    flow = assembled(fuse(graph), graph, (1, 1))
     (stage,) = flow.stages
     assert stage.name == "n0_nder_score_relu"
     assert stage.name.isidentifier() and stage.name.isascii()

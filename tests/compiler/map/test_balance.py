@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ import pytest
 from midwire.compiler.ir.dataflow import Dataflow, verify
 from midwire.compiler.map.assemble import assemble
 from midwire.compiler.map.balance import balance
-from midwire.compiler.map.fold import fold
+from midwire.compiler.map.implement import implement
+from midwire.compiler.map.targets import TARGETS
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.timing.components import ScheduleDeadlock
 from midwire.sim.verify import verify as prove
 
 Lower = Callable[..., Any]
+XCUP = TARGETS["xcup"]
 
 # One branch is a 3 x 3 window, which waits for rows; the other is a wire.
 RESIDUAL = """
@@ -41,19 +43,15 @@ g (float[N, 2, 5, 5] x) => (float[N, 3] y)
 
 
 @pytest.fixture
-def flow_of(lower: Lower, unused: Callable[[Dataflow], str]) -> Iterator[Callable[[int], Dataflow]]:
+def flow_of(lower: Lower) -> Callable[[int], Dataflow]:
     """The residual net, folded for an interval."""
-    flows: list[Dataflow] = []
 
     def run(interval: int) -> Dataflow:
         low = lower(RESIDUAL)
-        foldings = fold(low.integers, interval, strict=False)
-        flows.append(assemble(low.integers, low.rounded, foldings))
-        return flows[-1]
+        chosen = implement(low.integers, XCUP, interval, strict=False)
+        return assemble(low.integers, low.rounded, chosen)
 
-    yield run
-    for flow in flows:
-        unused(flow)
+    return run
 
 
 def joins(flow: Dataflow) -> dict[str, int | None]:

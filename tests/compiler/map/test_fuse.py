@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from midwire.compiler.errors import ModelError
@@ -19,8 +20,12 @@ from midwire.compiler.ops.add import Add
 from midwire.compiler.ops.relu import Relu
 from midwire.compiler.ops.reshape import Reshape
 from midwire.compiler.ops.transpose import Transpose
+from midwire.hw.finish.direct import Direct
 from midwire.hw.formats.tensor import Layout
-from midwire.hw.numeric import QType
+from midwire.hw.kernels.conv import ConvKernel
+from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.reference import Reference
+from midwire.hw.numeric import Affine, QType
 
 Lower = Callable[..., Any]
 
@@ -38,20 +43,21 @@ g (float[N, 4, 5, 2] x) => (float[N, 12] y)
 
 TEXT = """\
 qgraph net(x: i8[1x4x5x2])
-  d: u3[1x2x2x5] = conv[depthwise=False, dilations=[1, 1], image=[4, 5, 2], kernel=[1, 1], \
-pad_value=0, pads=[0, 0, 0, 0], strides=[2, 1]](x) acc i16 >> SHIFT
-  y: i8[1x12] = conv[depthwise=False, dilations=[1, 1], image=[1, 1, 20], kernel=[1, 1], \
-pad_value=0, pads=[0, 0, 0, 0], strides=[1, 1]](d) acc u15 >> SHIFT
+  d: u3[1x2x2x5] = conv(x) acc i16 thresholds
+  y: i8[1x12] = conv(d) acc u15 multiply_shift
   return y
 """
 
 
 def test_text(lower: Lower) -> None:
     graph = lower(NET, {"d": QType(3, False, 1.0)}).integers
-    text = print_qgraph(graph)
-    for node in graph.nodes:
-        text = text.replace(f">> {node.requantiser.shift}\n", ">> SHIFT\n")
-    assert text == TEXT
+    assert print_qgraph(graph) == TEXT
+    first, second = (node.kernel for node in graph.nodes)
+    assert isinstance(first, ConvKernel) and isinstance(second, ConvKernel)
+    assert (first.geometry, first.channels) == (Geometry(4, 5, stride=(2, 1)), 2)
+    assert (second.geometry, second.channels) == (Geometry(1, 1), 20)
+    for kernel in (first, second):
+        assert (kernel.depthwise, kernel.pad_value) == (False, 0)
 
 
 def test_views_become_layouts(lower: Lower) -> None:
@@ -65,12 +71,19 @@ def test_views_become_layouts(lower: Lower) -> None:
     ]
 
 
-def test_bias_and_bounds_go_into_the_requantiser(lower: Lower) -> None:
-    conv = lower(NET, {"d": QType(3, False, 1.0)}).integers.nodes[0]
-    assert conv.requantiser.lo.tolist() == [0, 0]
-    assert conv.requantiser.hi.tolist() == [6, 6]
-    # The core's own function has neither; rule N3 of the whole is proven elsewhere.
-    assert [f.offset for f in conv.core.functions] == [Fraction(0), Fraction(0)]
+def test_bias_and_bounds_go_into_the_finisher(lower: Lower) -> None:
+    """At every accumulator: the weights' and the input's scales, the bias, Clip, and rounding."""
+    out = QType(3, False, 1.0)
+    conv = lower(NET, {"d": out}).integers.nodes[0]
+    (finisher,) = conv.finishers
+    assert finisher.span == (0, 6)
+    for channel, (peak, bias) in enumerate(((1.0, 1), (0.5, -2))):
+        scale = Fraction(float(np.float32(peak / 127))) / 16
+        function = Affine((scale,), Fraction(bias)).clamped(Fraction(0), Fraction(6))
+        ((low, high),) = conv.kernel.ranges[0][channel]
+        accs = np.arange(low, high + 1)
+        got = finisher.apply(np.repeat(accs[:, None], 2, axis=1))[:, channel]
+        assert got.tolist() == [function.exact([int(acc)], out) for acc in accs]
 
 
 def test_a_lone_activation_gets_hardware_of_its_own(lower: Lower) -> None:
@@ -79,7 +92,7 @@ def test_a_lone_activation_gets_hardware_of_its_own(lower: Lower) -> None:
         "{ a = Relu (x) y = MatMul (a, w) }"
     )
     graph = lower(text).integers
-    assert [node.core.kernel for node in graph.nodes] == ["scale", "conv"]
+    assert [node.kernel.name for node in graph.nodes] == ["eltwise", "conv"]
 
 
 GRID = QType(8, True, 0.5)
@@ -95,10 +108,12 @@ def graph_of(*nodes: Node, shape: tuple[int, ...] = (1, 2, 3), outputs: str = "y
 def test_a_slice_of_views_is_copied() -> None:
     """An output must not be an input's wire: there has to be something to build."""
     graph = fuse(graph_of(Node("only", Reshape(), ("x",), ("y",))))
-    assert [(node.name, node.output) for node in graph.nodes] == [("y:copy", "y:copy")]
+    assert [(node.name, node.outputs) for node in graph.nodes] == [("y:copy", ("y:copy",))]
     assert (graph.outputs, graph.results[0].name) == (("y:copy",), "y")
     node = graph.nodes[0]
-    assert (node.requantiser.shift, node.requantiser.multiplier.tolist()[0]) == (0, [1])
+    assert isinstance(node.finishers[0], Direct)
+    x = np.arange(-3, 3)[None]
+    np.testing.assert_array_equal(node.run([x])[0], x)
 
 
 def test_two_outputs_may_be_one_stream() -> None:
@@ -149,6 +164,13 @@ def test_orders_that_do_not_meet_take_a_buffer() -> None:
     assert total.inputs == ("x", *buffer.outputs)
     before, after = (integers.tensors[name].layout for name in total.inputs)
     assert after.same_order(Layout((3, 3), (1, 0))) and before.same_order(Layout.raster((9,)))
+    x = np.arange(9) - 4
+    (found,) = Reference(integers.inputs, integers.outputs, integers.nodes).run([x[None]]).values()
+    (result,) = integers.results
+    image = x.reshape(1, 3, 3)
+    np.testing.assert_array_equal(
+        result.layout.from_stream(found[0], result.shape), image + image.transpose(0, 2, 1)
+    )
 
 
 def test_the_layout_of_an_input_is_what_its_reader_wants() -> None:

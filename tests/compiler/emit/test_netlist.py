@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from midwire.compiler.emit.elaborate import slice_verilog
+from midwire.compiler.emit.netlist import slice_verilog
 from midwire.compiler.ir.dataflow import Dataflow
 from midwire.compiler.map.assemble import assemble
 from midwire.compiler.map.balance import balance
-from midwire.compiler.map.fold import fold
+from midwire.compiler.map.implement import implement
+from midwire.compiler.map.targets import TARGETS
 from midwire.hw.numeric import QType
 
 NET = """
@@ -32,8 +33,8 @@ GRIDS = {"x": QType(12, True, 0.5), "y": QType(3, False, 4.0)}
 def build(lower: Callable[..., Any]) -> Callable[[str], tuple[Dataflow, str]]:
     def run(weights: str) -> tuple[Dataflow, str]:
         low = lower(NET.replace("WEIGHTS", weights), GRIDS)
-        foldings = fold(low.integers, 20, strict=False)
-        flow = balance(assemble(low.integers, low.rounded, foldings)).flow
+        chosen = implement(low.integers, TARGETS["xcup"], 20, strict=False, strategy="folded")
+        flow = balance(assemble(low.integers, low.rounded, chosen)).flow
         return flow, slice_verilog(flow)
 
     return run
@@ -46,14 +47,19 @@ def test_ports_are_those_of_the_bundle(build: Callable[[str], tuple[Dataflow, st
     flow, text = build(ONES)
     module = re.search(r"^module midwire_slice\((.*?)\);(.*?)^endmodule", text, re.M | re.S)
     assert module is not None
-    names = sorted(name.strip() for name in module.group(1).split(","))
+    ports = {
+        name: kind
+        for kind, _, name in (port.strip().rpartition(" ") for port in module.group(1).split(","))
+    }
+    names = sorted(ports)
     streams = [
         f"{p}_axis_{s}" for p in ("m0", "s0") for s in ("tdata", "tlast", "tready", "tvalid")
     ]
     assert names == sorted([*streams, "clk", "rst"])
     lanes_in, lanes_out = flow.inputs[0].lanes, flow.outputs[0].lanes
-    assert f"input [{lanes_in * 16 - 1}:0] s0_axis_tdata" in module.group(2)
-    assert f"output [{lanes_out * 8 - 1}:0] m0_axis_tdata" in module.group(2)
+    assert ports["s0_axis_tdata"] == f"input wire [{lanes_in * 16 - 1}:0]"
+    assert ports["m0_axis_tdata"] == f"output wire [{lanes_out * 8 - 1}:0]"
+    assert ports["clk"] == ports["rst"] == ports["s0_axis_tlast"] == "input wire"
 
 
 def test_text_is_the_same_every_time_and_free_of_places(

@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The cheapest hardware that keeps a rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from midwire.compiler.errors import ModelError
+from midwire.compiler.ir.quant import QGraph, QNode
+from midwire.compiler.map.implement import implement, offers, target_interval
+from midwire.compiler.map.price import price
+from midwire.compiler.map.targets import TARGETS, Target
+from midwire.hw.kernels.base import Implementation
+
+XCUP = TARGETS["xcup"]
+
+NET = """
+g (float[N, 4, 6, 6] x) => (float[N, 6] y)
+<float[6, 4, 3, 3] w = {W}, float[6, 1, 3, 3] d = {D}, float[6, 6] m = {M}>
+{ a = Conv <pads = [1, 1, 1, 1]> (x, w)
+  b = Conv <pads = [1, 1, 1, 1], group = 6> (a, d)
+  p = GlobalAveragePool (b)
+  f = Flatten (p)
+  y = MatMul (f, m) }
+"""
+
+
+@pytest.fixture
+def graph(lower: Callable[..., Any]) -> QGraph:
+    text = NET
+    for name, size in (("{W}", 216), ("{D}", 54), ("{M}", 36)):
+        text = text.replace(name, "{" + ", ".join(["0.5", "-1"] * (size // 2)) + "}")
+    integers: QGraph = lower(text).integers
+    return integers
+
+
+def folded(graph: QGraph, node: QNode) -> list[Implementation]:
+    return offers(graph, node, XCUP, 1, "folded")
+
+
+@pytest.mark.parametrize("interval", [1, 36, 40, 100, 324, 1000, 7776, 10**6])
+@pytest.mark.parametrize("target", TARGETS.values(), ids=str)
+def test_every_node_keeps_the_interval_at_the_least_price(
+    graph: QGraph, interval: int, target: Target
+) -> None:
+    chosen = implement(graph, target, interval, strict=False, strategy="folded")
+    assert set(chosen) == {node.name for node in graph.nodes}
+    for node in graph.nodes:
+        built = chosen[node.name]
+        options = folded(graph, node)
+        assert built in options
+        fitting = [each for each in options if each.cycles <= interval]
+        if fitting:
+            assert built.cycles <= interval
+            least = min(price(each.cost, target).scalar for each in fitting)
+            assert price(built.cost, target).scalar == least
+            # Nothing that does the same with fewer multipliers and fewer lanes was left out.
+            for other in fitting:
+                if all(
+                    theirs <= ours
+                    for theirs, ours in zip(other.parallelism, built.parallelism, strict=True)
+                ):
+                    assert other.parallelism == built.parallelism
+        else:
+            assert built.cycles == min(each.cycles for each in options)
+
+
+def test_lanes_on_offer(graph: QGraph) -> None:
+    """Channels of 4 and 6: for each number of beats, the fewest lanes."""
+    conv, depthwise, pool, dense = graph.nodes
+    assert {each.parallelism for each in folded(graph, conv)} == {
+        (pe, simd) for pe in (1, 2, 3, 6) for simd in (1, 2, 4)
+    }
+    for node in (depthwise, pool):
+        assert {each.parallelism for each in folded(graph, node)} == {(n, n) for n in (1, 2, 3, 6)}
+    assert len(folded(graph, dense)) == 16
+
+
+def test_lanes_need_not_divide(lower: Callable[..., Any]) -> None:
+    """7 channels in 2 beats of 4, where 7 beats are too slow and 7 lanes cost more."""
+    ones = ", ".join(["0.5", "-1"] * 21)
+    text = (
+        f"g (float[N, 6] x) => (float[N, 7] y) <float[6, 7] w = {{{ones}}}> {{ y = MatMul (x, w) }}"
+    )
+    graph = lower(text).integers
+    (node,) = graph.nodes
+    lanes = {each.parallelism for each in folded(graph, node)}
+    assert lanes == {(pe, simd) for pe in (1, 2, 3, 4, 7) for simd in (1, 2, 3, 6)}
+    for interval, beats in ((7, 7), (4, 4), (3, 3), (2, 2), (1, 1)):
+        (built,) = implement(graph, XCUP, interval, strict=True, strategy="folded").values()
+        assert built.cycles <= interval
+        assert built.outputs[0].beats <= beats
+    assert implement(graph, XCUP, 2, strict=True, strategy="folded")[node.name].parallelism[0] == 4
+
+
+def test_multiply_accumulates(graph: QGraph) -> None:
+    assert [node.kernel.macs for node in graph.nodes] == [36 * 9 * 24, 36 * 9 * 6, 0, 36]
+
+
+def test_a_rate_that_nothing_keeps(graph: QGraph) -> None:
+    with pytest.raises(ModelError) as caught:
+        implement(graph, XCUP, 100, strict=True, strategy="folded")
+    assert str(caught.value) == (
+        "node 'Conv_0': cannot keep the wanted rate; expected at most 100 cycles an inference; "
+        "found 324 cycles at full parallelism. Ask for a rate of at most 0.308 times the wanted "
+        "one."
+    )
+    assert implement(graph, XCUP, 324, strict=True, strategy="folded")
+
+
+def test_the_interval_aimed_at(graph: QGraph) -> None:
+    assert target_interval(graph, 1000.0, 250.0) == 250_000
+    assert target_interval(graph, 3.0, 100.0) == 33_333_333
+    assert target_interval(graph, 1e12, 250.0) == 1
+    assert target_interval(graph, 1e-310, 250.0) == 10**15
+    macs = 36 * 9 * 24 + 36 * 9 * 6 + 36
+    assert target_interval(graph, None, 250.0) == macs // 64

@@ -1,0 +1,204 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every operator's cases in forms that a price would hardly choose: lanes that do not divide the
+channels, and constants unrolled.
+
+All cases of a form are one design with many ports, so that they share one build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import midwire.hw
+from midwire.compiler import pipeline
+from midwire.compiler.emit.netlist import SLICE_MODULE, slice_verilog
+from midwire.compiler.ir.dataflow import Channel, Dataflow, Stage
+from midwire.compiler.ir.quant import QGraph
+from midwire.compiler.map.balance import Balanced, balance
+from midwire.compiler.map.implement import implement
+from midwire.compiler.map.targets import Target
+from midwire.compiler.ops import OPERATORS
+from midwire.compiler.ops.base import Case
+from midwire.compiler.pipeline import Options, compile_model
+from midwire.hw.formats.bundle import MEASURED_INFERENCES
+from midwire.hw.kernels import conv, eltwise, pool
+from midwire.hw.kernels.base import Implementation, Kernel
+from midwire.hw.kernels.reference import Reference
+from midwire.sim.build import build_model
+from midwire.sim.model import Model
+
+Array = np.ndarray[Any, Any]
+
+CASES = {case.name: case for operator in OPERATORS for case in operator.cases()}
+ROM = Path(midwire.hw.__file__).parent / "verilog" / "mw_rom.v"
+SEED = 20262
+
+
+@dataclass
+class Form:
+    """A case up to its balanced dataflow."""
+
+    name: str
+    integers: QGraph
+    flow: Dataflow
+
+    @property
+    def stages(self) -> list[Implementation]:
+        """What its nodes became."""
+        return [stage.built for stage in self.flow.stages if stage.node]
+
+
+class Caught(Exception):
+    """A compilation that got as far as it should."""
+
+
+Choose = Callable[[QGraph, Target, int], Mapping[str, Implementation]]
+
+
+def forms_of(
+    cases: Sequence[Case], choose: Choose, folder: Path, patch: pytest.MonkeyPatch
+) -> list[Form]:
+    """Compile every case with implementations of one's own choice, without emitting."""
+    found: list[Form] = []
+
+    def catch(
+        output: str, source: Any, selection: Any, integers: Any, balanced: Any, *_: Any
+    ) -> Any:
+        assert isinstance(balanced, Balanced)
+        found.append(Form(case.name, integers, balanced.flow))
+        raise Caught
+
+    def chosen(graph: QGraph, target: Target, interval: int, **_: Any) -> Any:
+        return choose(graph, target, interval)
+
+    patch.setattr(pipeline, "emit", catch)
+    patch.setattr(pipeline, "implement", chosen)
+    for case in cases:
+        rng = np.random.default_rng(SEED)
+        inputs = {
+            value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+            for value in case.model.graph.input
+        }
+        samples = {
+            f"in{i}": rng.uniform(case.low, case.high, (8, *shape)).astype(np.float32)
+            for i, shape in enumerate(inputs.values())
+        }
+        np.savez(folder / "samples.npz", **samples)  # type: ignore[arg-type]
+        (folder / "net.onnx").write_bytes(case.model.SerializeToString())
+        outputs = [value.name for value in case.model.graph.output]
+        options = Options(list(inputs), outputs, folder / "samples.npz", case.bits)
+        with pytest.raises(Caught):
+            compile_model(folder / "net.onnx", folder / "bundle", options)
+    assert [form.name for form in found] == [case.name for case in cases]
+    return found
+
+
+def joined(forms: Sequence[Form]) -> Dataflow:
+    """All of them side by side."""
+    stages: list[Stage] = []
+    channels: list[Channel] = []
+    inputs: list[Any] = []
+    outputs: list[Any] = []
+    for k, form in enumerate(forms):
+
+        def at(end: tuple[str, int], border: int, k: int = k) -> tuple[str, int]:
+            return (f"c{k}_{end[0]}", end[1]) if end[0] else ("", end[1] + border)
+
+        for stage in form.flow.stages:
+            images = {f"c{k}_{name}": text for name, text in stage.images.items()}
+            stages.append(replace(stage, name=f"c{k}_{stage.name}", images=images))
+        for channel in form.flow.channels:
+            source, sink = at(channel.source, len(inputs)), at(channel.sink, len(outputs))
+            channels.append(replace(channel, source=source, sink=sink))
+        inputs += form.flow.inputs
+        outputs += form.flow.outputs
+    return Dataflow("joined", tuple(stages), tuple(channels), tuple(inputs), tuple(outputs))
+
+
+def check(forms: Sequence[Form], folder: Path) -> None:
+    """RTL against the reference, with stalls and without; cycles as predicted."""
+    flow = joined(forms)
+    balanced = balance(flow)
+    assert balanced.flow.channels == flow.channels
+    (folder / "slice.v").write_text(slice_verilog(flow))
+    for stage in flow.stages:
+        for name, text in stage.images.items():
+            (folder / name).write_text(text)
+    rng = np.random.default_rng(SEED)
+    wires, wanted = [], []
+    for form in forms:
+        own = []
+        for spec in form.flow.inputs:
+            lo, hi = spec.qtype.lo, spec.qtype.hi
+            wire = rng.integers(lo, hi + 1, (MEASURED_INFERENCES, spec.elements))
+            wire[0], wire[1] = lo, hi
+            own.append(wire.astype(spec.qtype.wire_dtype))
+        reference = Reference(form.integers.inputs, form.integers.outputs, form.integers.nodes)
+        wires += [wire.view(np.uint8).reshape(len(wire), -1) for wire in own]
+        wanted += [(form.name, y) for y in reference.run_wire(own)]
+    sizes = [spec.wire_bytes for spec in flow.outputs]
+    with Model(build_model([folder / "slice.v", ROM], SLICE_MODULE), folder) as model:
+        for stall in (0.0, 0.4):
+            print(f"seed {SEED}, stall {stall}")
+            result = model.run(wires, output_bytes=sizes, stall=stall, seed=SEED, watchdog=100_000)
+            for (name, want), got, spec in zip(wanted, result.outputs, flow.outputs, strict=True):
+                kind = spec.qtype.wire_dtype
+                numbers = got.reshape(-1).view(kind).reshape(len(want), -1).astype(np.int64)
+                np.testing.assert_array_equal(numbers, want, err_msg=name)
+            if not stall:
+                assert result.interval_cycles == balanced.cycles_per_inference
+                assert result.latency_cycles == balanced.latency_cycles
+
+
+def padded(graph: QGraph, target: Target, interval: int) -> Mapping[str, Implementation]:
+    """For each node, the form with most ports of beats that are not full; else the first."""
+    del target, interval
+    chosen = {}
+    for node in graph.nodes:
+        outs = [graph.tensors[name].qtype.integers for name in node.outputs]
+        offered = node.kernel.implementations(node.finishers, outs)
+        chosen[node.name] = max(offered, key=_padded_ports)
+    return chosen
+
+
+def _divided(kernel: Kernel) -> bool:
+    """Whether it takes channels some at a time, and has some that can be divided unevenly."""
+    if isinstance(kernel, conv.ConvKernel):
+        return max(kernel.channels, kernel.outputs) > 2
+    return isinstance(kernel, (eltwise.EltwiseKernel, pool.PoolKernel)) and kernel.channels > 2
+
+
+def _padded_ports(built: Implementation) -> int:
+    return sum(port.padded for port in (*built.inputs, *built.outputs))
+
+
+def test_lanes_that_do_not_divide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S1, A1 to A3: every number of lanes is on offer, and the odd ones are taken."""
+    for module in (conv, eltwise, pool):
+        monkeypatch.setattr(module, "lane_counts", lambda channels: range(1, channels + 1))
+    forms = forms_of(list(CASES.values()), padded, tmp_path, monkeypatch)
+    odd = [form for form in forms if any(_padded_ports(built) for built in form.stages)]
+    able = [form for form in forms if any(_divided(node.kernel) for node in form.integers.nodes)]
+    assert odd == able and len(odd) > 20
+    check(odd, tmp_path)
+
+
+def unrolled(graph: QGraph, target: Target, interval: int) -> Mapping[str, Implementation]:
+    """Unrolled where there is such a form."""
+    return implement(graph, target, interval, strict=False, strategy="unrolled")
+
+
+def test_unrolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K5: constants in logic, one vector every cycle."""
+    forms = forms_of(list(CASES.values()), unrolled, tmp_path, monkeypatch)
+    found = [form for form in forms if any(b.strategy == "unrolled" for b in form.stages)]
+    able = [form for form in forms if any(node.kernel.digits for node in form.integers.nodes)]
+    assert found == able and len(found) > 4
+    check(found, tmp_path)
