@@ -186,7 +186,7 @@ def compile_model(
 
     # Fusing needs every grid: a requantiser is proven for the grids on both of its sides.
     clock.start("fuse")
-    integers = fuse(rounded)
+    integers = fuse(rounded, target)
     integers = _checked(integers, quant.verify(integers))
 
     clock.start("measure loss")

@@ -26,6 +26,8 @@ from ..ir.quant import QGraph, QNode, QTensor
 from ..ops._elementwise import elementwise
 from ..ops.base import Unsupported
 from ..quantise.insert import grids_of
+from .price import price
+from .targets import DEFAULT_TARGET, Target
 
 
 @dataclass
@@ -37,6 +39,7 @@ class _State:
 
     graph: Graph
     grids: dict[str, QType]
+    target: Target
     prove: bool
     streams: dict[str, QTensor] = field(default_factory=dict)
     tensors: dict[str, QTensor] = field(default_factory=dict)
@@ -52,15 +55,17 @@ class _State:
         self.tensors[value] = self.streams[value] = tensor
 
 
-def fuse(graph: Graph) -> QGraph:
+def fuse(graph: Graph, target: Target = DEFAULT_TARGET) -> QGraph:
     """The integer graph of a graph in which every value that hardware reads has a grid.
+
+    ``target`` prices the finishers.
 
     Raises
     ------
     ModelError
         If an operator has no integer form here, or no requantiser is exact; names the node.
     """
-    state = _State(graph, grids_of(graph), prove=True)
+    state = _State(graph, grids_of(graph), target, prove=True)
     refusal = _lower_all(state)
     if refusal is not None:
         node, error = refusal
@@ -79,7 +84,7 @@ def fuse(graph: Graph) -> QGraph:
 
 def unmappable(graph: Graph) -> tuple[tuple[str, ...], str] | None:
     """The ONNX nodes behind the first node that :func:`fuse` would refuse, and why."""
-    refusal = _lower_all(_State(graph, grids_of(graph), prove=False))
+    refusal = _lower_all(_State(graph, grids_of(graph), DEFAULT_TARGET, prove=False))
     if refusal is None:
         return None
     node, error = refusal
@@ -276,7 +281,15 @@ def _node(
             finishers.append(Direct(len(ranges), tensor.qtype.lo, tensor.qtype.hi))
         else:
             own = functions if len(functions) == len(ranges) else functions[:1]
-            finishers.append(finish(own, ranges, tensor.qtype, adjustable=meaning.adjustable))
+            finishers.append(
+                finish(
+                    own,
+                    ranges,
+                    tensor.qtype,
+                    adjustable=meaning.adjustable,
+                    price=lambda cost: price(cost, state.target).scalar,
+                )
+            )
     names = {n.name for n in state.nodes}
     return QNode(
         node.name if node.name not in names else f"{node.name}:{len(names)}",

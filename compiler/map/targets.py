@@ -94,6 +94,10 @@ TARGETS = {
 }
 
 
+DEFAULT_TARGET = TARGETS["xcup"]
+"""What prices are those of where nobody names a family."""
+
+
 def target_named(name: str) -> Target:
     """The target of a name.
 

@@ -25,20 +25,13 @@ EASED_ABOVE = 8
 """Bits of an output above which slopes that may be chosen are rounded before they are fitted."""
 
 
-def price(cost: Cost) -> float:
-    """What a finisher takes where no target is known, about in look-up tables of 6 inputs."""
-    products = sum(a * b for a, b in cost.products)
-    memories = sum(width * -(-depth // 64) for width, depth in cost.memories + cost.roms)
-    return products + memories + cost.adders + cost.registers / 2
-
-
 def finish(
     functions: Sequence[Function],
     ranges: Ranges,
     out: QType,
     *,
     adjustable: bool = False,
-    price: Callable[[Cost], float] = price,
+    price: Callable[[Cost], float],
 ) -> Finisher:
     """The cheapest finisher that equals the exact functions over the whole range.
 
