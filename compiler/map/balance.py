@@ -3,10 +3,10 @@
 """Choose FIFO depths from the exact schedule, and read cycles from it.
 
 A FIFO may stand before each input of a join. Its depth is the least with which the dataflow keeps
-the wanted interval, or the best that its slowest stage allows, and with which a lone inference takes
-no longer than with endless FIFOs (rules B1 to B4 of :mod:`midwire.hw.timing.steady`). Depths depend
-on no number of inferences, so no depth can deadlock, however many there are. Cycles come from the
-schedule with those depths, without simulating RTL.
+the wanted interval, or the best that its slowest stage allows, and with which a lone inference
+takes no longer than with endless FIFOs (rules B1 to B4 of :mod:`midwire.hw.timing.steady`). Depths
+come from a schedule for any number of inferences, so none can deadlock and none grows with them.
+Cycles come from the schedule with those depths, without simulating RTL.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -
         for queue in sorted(bits, key=lambda q: depths[q] * bits[q], reverse=True):
             depths[queue] = _reduce(steady, queue)
         shallow = [queue for queue, depth in depths.items() if 0 < depth <= _SHALLOW]
-        removed = any([steady.remove([queue]) for queue in shallow])
+        removed = sum(steady.remove([queue]) for queue in shallow) > 0
     return steady
 
 

@@ -25,7 +25,9 @@ def cycles(make: Make, build: Callable[[Schedule], None], lists: bool) -> Any:
     except ScheduleDeadlock:
         return None
     takes = {
-        edge.name: list(edge.take) if lists else edge.take.cycles[: INFERENCES * edge.beats].tolist()
+        edge.name: list(edge.take)
+        if lists
+        else edge.take.cycles[: INFERENCES * edge.beats].tolist()
         for edge in schedule.edges
     }
     return run, takes
