@@ -23,8 +23,13 @@ import numpy as np
 
 from .times import NEVER, Cycles, Process, Times
 
-_PATIENCE = 64
-"""Sweeps after which a deadlock is looked for (V3)."""
+_HOPE = 4
+"""Sweeps from a guess that may be too late somewhere: where it is, a ring of events may hold on to
+it for long.
+"""
+
+_PATIENCE = 256
+"""Sweeps from a guess that is nowhere too late, after which a deadlock is looked for (V3)."""
 
 _LONG_PATIENCE = 1024
 """The same where it ends anyway, because cycles grow until they are too late."""
@@ -69,12 +74,17 @@ class Solver:
         n = self.solved
         for times in self.times:
             times.allot(n + 1)
-            # Guess that this tensor follows the last one as that did the one before.
-            if n > 1:
+        dirty = set(self._forwards)
+        # Maybe this tensor follows the last one as that did the one before.
+        if n > 1:
+            for times in self.times:
                 times.of(n)[:] = 2 * times.of(n - 1) - times.of(n - 2)
-            else:
-                times.of(n)[:] = times.of(0) + self.pace if n else 0
-        self._solve(n, set(self._forwards), None)
+            self._sweeps(n, dirty, _HOPE)
+        if dirty:
+            for times in self.times:
+                self._write(times, n, times.of(n - 1) + self.pace if n else times.of(0) * 0)
+            dirty.update(self._forwards)
+            self._solve(n, dirty, None)
         self.solved += 1
 
     def revise(self, n: int, process: int, late: Callable[[], bool] | None = None) -> bool:
@@ -116,12 +126,11 @@ class Solver:
         self.solved = solved
 
     def _solve(self, n: int, dirty: set[int], late: Callable[[], bool] | None) -> bool:
-        for _ in range(_PATIENCE if late is None else _LONG_PATIENCE):
-            self._sweep(n, dirty)
-            if late is not None and late():
-                return False
-            if not dirty:
-                return True
+        self._sweeps(n, dirty, _LONG_PATIENCE if late else _PATIENCE, late)
+        if late is not None and late():
+            return False
+        if not dirty:
+            return True
         for times in self.times:
             self._write(times, n, np.full(times.each or 0, NEVER, np.int64))
         dirty.update(range(len(self._processes)))
@@ -130,6 +139,15 @@ class Solver:
         if any((times.of(n) == NEVER).any() for times in self.times):
             raise Stuck
         return late is None or not late()
+
+    def _sweeps(
+        self, n: int, dirty: set[int], most: int, late: Callable[[], bool] | None = None
+    ) -> None:
+        """Sweep until nothing is dirty, or it is late."""
+        for _ in range(most):
+            self._sweep(n, dirty)
+            if not dirty or (late is not None and late()):
+                return
 
     def _sweep(self, n: int, dirty: set[int]) -> None:
         """Update what is dirty, forwards and backwards."""

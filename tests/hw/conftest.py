@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 import midwire.hw
 from midwire.hw.datapath.stream import AxisTop
+<<<<<<< HEAD
 from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.kernels.base import StreamPort
 from midwire.hw.numeric import QType
+=======
+from midwire.hw.kernels.integer import Geometry
+from midwire.hw.numeric import QType, Requantiser
+from midwire.hw.timing.components import Edge, Schedule, window_rows
+>>>>>>> refs/heads/balance
 from midwire.sim.build import build_model
 from midwire.sim.model import Model, RunResult
+
+_T = TypeVar("_T")
 
 IntArray = npt.NDArray[np.int64]
 
@@ -199,6 +207,7 @@ def requantiser() -> Callable[..., MultiplyShift]:
     return random_requantiser
 
 
+<<<<<<< HEAD
 class Writer:
     """:class:`~midwire.hw.finish.base.OnnxWriter` by itself."""
 
@@ -257,3 +266,99 @@ def run_nodes(write: Callable[[Writer, list[str]], str], terms: Sequence[IntArra
 def run_onnx() -> Callable[..., IntArray]:
     """``run_onnx(write, terms)``: :func:`run_nodes`."""
     return run_nodes
+=======
+def pick(rng: np.random.Generator, options: Sequence[_T]) -> _T:
+    return options[int(rng.integers(len(options)))]
+
+
+class RandomNetwork:
+    """Puts the same random network into any schedule."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, schedule: Schedule) -> None:
+        rng = np.random.default_rng(self.seed)
+        self._schedule = schedule
+        self._count = 0
+        beats = pick(rng, [1, 6, 12, 24, 36])
+        open_ = [schedule.source(f"in{k}", beats) for k in range(rng.integers(1, 3))]
+        for _ in range(rng.integers(2, 9)):
+            edge = open_.pop(rng.integers(len(open_)))
+            alike = [other for other in open_ if other.beats == edge.beats]
+            if alike and rng.random() < 0.6:
+                open_.remove(alike[0])
+                out = self._edge(edge.beats)
+                depth = pick(rng, [None, 1, 2])
+                latency = int(rng.integers(1, 5))
+                schedule.stream(out.name, [edge, alike[0]], out, latency=latency, depth=depth)
+                open_.append(out)
+            elif len(open_) < 3 and rng.random() < 0.4:
+                branches = [self._edge(edge.beats) for _ in range(rng.integers(2, 4))]
+                schedule.fork(edge, branches)
+                queued = self._edge(edge.beats)
+                schedule.fifo(branches[0], queued, int(rng.integers(0, edge.beats + 2)))
+                open_ += [queued, *branches[1:]]
+            else:
+                kind = pick(rng, [self._fifo, self._widen, self._narrow, self._window])
+                open_.append(kind(edge, rng))
+        for edge in open_:
+            schedule.sink(edge)
+
+    def _edge(self, beats: int) -> Edge:
+        self._count += 1
+        return self._schedule.edge(f"e{self._count}", beats)
+
+    def _fifo(self, edge: Edge, rng: np.random.Generator) -> Edge:
+        out = self._edge(edge.beats)
+        self._schedule.fifo(edge, out, pick(rng, [None, 0, 1, 2, 5, 40]))
+        return out
+
+    def _widen(self, edge: Edge, rng: np.random.Generator) -> Edge:
+        parts: list[tuple[int, ...]] = [(1,), (2,), (3,), (6,), (1, 2), (3, 2, 1)]
+        parts = [p for p in parts if edge.beats % sum(p) == 0]
+        chosen = pick(rng, parts)
+        out = self._edge(edge.beats // sum(chosen) * len(chosen))
+        self._schedule.widen(edge, out, chosen)
+        return out
+
+    def _narrow(self, edge: Edge, rng: np.random.Generator) -> Edge:
+        out = self._edge(edge.beats * int(rng.integers(1, 4)))
+        self._schedule.narrow(edge, out)
+        return out
+
+    def _window(self, edge: Edge, rng: np.random.Generator) -> Edge:
+        height, rest = self._split(edge.beats, rng)
+        width, folds = self._split(rest, rng)
+        kernel = (int(rng.integers(1, min(height, 3) + 1)), int(rng.integers(1, min(width, 3) + 1)))
+        stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
+        pads = (kernel[0] // 2, 0, 0, kernel[1] // 2)
+        geometry = Geometry(height, width, kernel, stride, pads=pads)
+        passes = int(rng.integers(1, 4))
+        out = self._edge(geometry.out_height * geometry.out_width * passes)
+        rows = window_rows(geometry) - int(rng.integers(0, 2))
+        self._schedule.window(
+            out.name,
+            edge,
+            out,
+            geometry=geometry,
+            folds=folds,
+            passes=passes,
+            steps=int(rng.integers(1, 7)),
+            latency=int(rng.integers(3, 9)),
+            rows=max(rows, 1),
+            depth=pick(rng, [None, 1, 2]),
+        )
+        return out
+
+    @staticmethod
+    def _split(beats: int, rng: np.random.Generator) -> tuple[int, int]:
+        part = pick(rng, [k for k in range(1, beats + 1) if beats % k == 0])
+        return part, beats // part
+
+
+@pytest.fixture
+def random_network() -> type[RandomNetwork]:
+    """``random_network(seed)(schedule)`` builds one."""
+    return RandomNetwork
+>>>>>>> refs/heads/balance

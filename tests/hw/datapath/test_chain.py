@@ -19,6 +19,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import midwire.sim.errors
+<<<<<<< HEAD
 from midwire.hw.datapath.lanes import Adapter
 from midwire.hw.datapath.ranges import shape_for
 from midwire.hw.datapath.stream import Fifo, Fork, beat, beats
@@ -32,6 +33,15 @@ from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Edge, Schedule, ScheduleDeadlock
+=======
+from midwire.hw.datapath.conv import FoldedConv, FoldedDepthwise
+from midwire.hw.datapath.eltwise import EltwiseAdd, EltwiseScale
+from midwire.hw.datapath.pool import FoldedPool
+from midwire.hw.datapath.stream import Adapter, Fifo, Fork, beat, beats
+from midwire.hw.kernels.integer import Geometry
+from midwire.hw.timing.components import Schedule, ScheduleDeadlock
+from midwire.hw.timing.steady import least_depths
+>>>>>>> refs/heads/balance
 
 IntArray = npt.NDArray[np.int64]
 
@@ -278,3 +288,130 @@ def test_shallow_residual(bench: Any, check: Any, requantiser: Any, built: Any) 
         dut.run(x, out=[(2,)])
     net, files, x, wanted = build(depth)
     check(bench(net, files=files), [x], [wanted], predicted)
+
+
+def queued(parts: dict[str, Any], name: str, depth: int | None, a: Any, b: Any) -> list[Any]:
+    """Connections from ``a`` to ``b`` through a FIFO, or directly where its depth is 0."""
+    if not depth:
+        return [(a, b)]
+    fifo = parts[name]
+    return [(a, fifo.i), (fifo.o, b)]
+
+
+def test_a_heavy_stage_behind_a_join(bench: Any, check: Any, requantiser: Any) -> None:
+    """Cheap, add, heavy, with the least depths: cycles and values for ten inferences."""
+    rng = np.random.default_rng(9)
+    cheap = EltwiseScale(
+        "cheap",
+        lanes=1,
+        x=INT8,
+        out=INT8,
+        requantiser=requantiser(rng, 1, [(-128, 127)], (8, True), shared=True),
+    )
+    add = EltwiseAdd(
+        "add",
+        lanes=1,
+        a=INT8,
+        b=INT8,
+        out=INT8,
+        requantiser=requantiser(rng, 1, [(-128, 127), (-128, 127)], (8, True), shared=True),
+    )
+    heavy, weights = conv(
+        "heavy", Geometry(5, 5, (3, 3), pads=(1, 1, 1, 1)), (1, 2), (1, 1), requantiser, rng
+    )
+    schedule = Schedule()
+    source = schedule.source("in", 25)
+    names = ("long", "short", "scaled", "a", "b", "sum")
+    long, short, scaled, a, b, total = (schedule.edge(name, 25) for name in names)
+    out = schedule.edge("out", 50)
+    schedule.fork(source, [long, short])
+    cheap.timing(schedule, long, scaled)
+    queues = [schedule.fifo(scaled, a, None), schedule.fifo(short, b, None)]
+    add.timing(schedule, a, b, total)
+    heavy.timing(schedule, total, out)
+    schedule.sink(out)
+    latency = schedule.run(1).latency
+    interval = least_depths(schedule, dict.fromkeys(queues, 8), 1).interval
+    predicted = schedule.run(10)
+    assert interval == predicted.cycles_per_inference == 25 * 2 * 9
+    assert predicted.latency <= latency
+    depths = [queue.depth for queue in queues]
+    assert depths[0] == 0 and 0 < (depths[1] or 0) < 8
+    parts: dict[str, Any] = {"fork": Fork(beat(INT8, 1), 2), "cheap": cheap, "add": add}
+    parts |= {"heavy": heavy, "fifo": Fifo(beat(INT8, 1), depths[1] or 1)}
+    fork = parts["fork"]
+    net = Net(
+        {"i": In(beats(INT8, 1)), "o": Out(beats(INT8, 1))},
+        parts,
+        lambda self: [
+            (wiring.flipped(self.i), fork.i),
+            (fork.o[0], cheap.i),
+            (cheap.o, add.a),
+            *queued(parts, "fifo", depths[1], fork.o[1], add.b),
+            (add.o, heavy.i),
+            (heavy.o, wiring.flipped(self.o)),
+        ],
+    )
+    x = rng.integers(-128, 128, (10, 5, 5, 1))
+    wanted = heavy.reference(add.reference(cheap.reference(x), x), weights)
+    files = {**cheap.files, **add.files, **heavy.files(weights)}
+    check(bench(net, files=files), [x], [wanted], predicted)
+
+
+def test_two_inputs_and_two_outputs(bench: Any, check: Any, requantiser: Any) -> None:
+    """128 and 16 beats in, 32 and 2 beats out; the inputs meet, and their sum goes two ways."""
+    rng = np.random.default_rng(10)
+    pool = FoldedPool("pool", Geometry(8, 8, (2, 2), (2, 2)), "max", channels=2, lanes=1, x=INT8)
+    adapter = Adapter(INT8, 2, 1)
+    add = EltwiseAdd(
+        "add",
+        lanes=1,
+        a=INT8,
+        b=INT8,
+        out=INT8,
+        requantiser=requantiser(rng, 2, [(-128, 127), (-128, 127)], (8, True), shared=True),
+    )
+    total = FoldedPool("total", Geometry(4, 4, (4, 4)), "sum", channels=2, lanes=1, x=INT8)
+    schedule = Schedule()
+    big, small = schedule.source("big", 128), schedule.source("small", 16)
+    names = ("pooled", "adapted", "a", "b", "sum", "first", "second")
+    pooled, adapted, a, b, joined, first, second = (schedule.edge(n, 32) for n in names)
+    whole = schedule.edge("whole", 2)
+    pool.timing(schedule, big, pooled)
+    schedule.adapter(small, adapted, 2, 1)
+    queues = [schedule.fifo(pooled, a, None), schedule.fifo(adapted, b, None)]
+    add.timing(schedule, a, b, joined)
+    schedule.fork(joined, [first, second])
+    total.timing(schedule, second, whole)
+    schedule.sink(first)
+    schedule.sink(whole)
+    assert least_depths(schedule, dict.fromkeys(queues, 8), 1).interval == 128
+    # The small input waits at its port: no memory is needed to wait for the big one.
+    assert [queue.depth for queue in queues] == [0, 0]
+    predicted = schedule.run(6)
+    assert predicted.cycles_per_inference == 128
+    fork = Fork(beat(INT8, 1), 2)
+    net = Net(
+        {
+            "big": In(beats(INT8, 1)),
+            "small": In(beats(INT8, 2)),
+            "o": Out(beats(INT8, 1)),
+            "whole": Out(beats(total.out, 1)),
+        },
+        {"pool": pool, "adapter": adapter, "add": add, "fork": fork, "total": total},
+        lambda self: [
+            (wiring.flipped(self.big), pool.i),
+            (wiring.flipped(self.small), adapter.i),
+            (pool.o, add.a),
+            (adapter.o, add.b),
+            (add.o, fork.i),
+            (fork.o[0], wiring.flipped(self.o)),
+            (fork.o[1], total.i),
+            (total.o, wiring.flipped(self.whole)),
+        ],
+    )
+    x = rng.integers(-128, 128, (6, 8, 8, 2))
+    y = rng.integers(-128, 128, (6, 4, 4, 2))
+    wanted = add.reference(pool.reference(x), y)
+    dut = bench(net, inputs=["big", "small"], outputs=["o", "whole"], files=add.files)
+    check(dut, [x, y], [wanted, total.reference(wanted)], predicted)

@@ -15,8 +15,8 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midwire.hw.finish.base import Finisher, FinishError
 from midwire.hw.finish import choose
+from midwire.hw.finish.base import Finisher, FinishError
 from midwire.hw.finish.direct import Direct
 from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.finish.table import Table
