@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.hw import build
 from midwire.hw.elaborate import PLACEHOLDER, renamed, verilog_of
 from midwire.hw.errors import BuildError
 from midwire.hw.finish.direct import Direct
@@ -86,7 +85,7 @@ def elaborated(tmp_path_factory: pytest.TempPathFactory) -> Elaborated:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         patch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
         watch = Watch()
-        patch.setattr(build, "run_jobs", watch)
+        patch.setattr(elaborate, "run_jobs", watch)
         texts = verilog_of(wanted, lambda done, total: steps.append((done, total)))
     assert texts[0] == texts[4]
     return Elaborated(folder, dict(zip(wanted, texts, strict=True)), watch.asked, steps)
@@ -125,7 +124,7 @@ def test_what_differs_is_elaborated_once_each(elaborated: Elaborated) -> None:
 def test_what_was_elaborated_needs_no_worker(
     warm: Elaborated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "run_jobs", refuse)
+    monkeypatch.setattr(elaborate, "run_jobs", refuse)
     wanted = [FORK, FIFO, conv(), FORK]
     assert verilog_of(wanted) == [warm.texts[each] for each in wanted]
     assert verilog_of([]) == []
@@ -135,7 +134,7 @@ def test_a_change_of_one_layer_elaborates_that_layer(
     warm: Elaborated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Watch()
-    monkeypatch.setattr(build, "run_jobs", watch)
+    monkeypatch.setattr(elaborate, "run_jobs", watch)
     changed = StreamFifo(PORT, 5)
     texts = verilog_of([FORK, changed, conv()])
     assert watch.asked == [canonical(changed)]
@@ -162,8 +161,8 @@ def test_other_sources_make_other_verilog(
         raise Asked
 
     watch = Watch(stop)
-    monkeypatch.setattr(build, "run_jobs", watch)
-    monkeypatch.setattr(build, "_own", lambda: "another version")
+    monkeypatch.setattr(elaborate, "run_jobs", watch)
+    monkeypatch.setattr(elaborate, "_own", lambda: "another version")
     with pytest.raises(Asked):
         verilog_of([FIFO])
     assert watch.asked == [canonical(FIFO)]
@@ -198,7 +197,7 @@ def test_an_elaboration_that_fails_says_why(empty: Path) -> None:
 def test_an_interrupt_leaves_no_process(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One worker is done, the other has the NIC shell, which takes seconds."""
     watch = Watch()
-    monkeypatch.setattr(build, "run_jobs", watch)
+    monkeypatch.setattr(elaborate, "run_jobs", watch)
     running: list[int] = []
 
     def interrupt(done: int, total: int) -> None:
@@ -245,7 +244,7 @@ def _processes() -> list[Process]:
 
 PROGRAM = """
 import json, pathlib, sys
-from midwire.hw import build
+from midwire.hw import elaborate
 from midwire.hw.kernels.adapt import StreamFifo
 from midwire.hw.kernels.base import StreamPort
 from midwire.hw.numeric import IntType
@@ -254,8 +253,8 @@ def pretend(jobs, **options):
     for job in jobs:
         pathlib.Path(job.command[-1]).write_text(json.dumps(["module MW_INSTANCE();"]))
 
-build.run_jobs = pretend
-(text,) = build.verilog_of([StreamFifo(StreamPort(IntType(3, False), 1, 5), 2)])
+elaborate.run_jobs = pretend
+(text,) = elaborate.verilog_of([StreamFifo(StreamPort(IntType(3, False), 1, 5), 2)])
 assert text == "module MW_INSTANCE();"
 sys.exit("amaranth" in sys.modules)
 """

@@ -54,7 +54,8 @@ g (float[N, 2, 8, 8] x) => (float[N, 9, 8, 8] y)
 
 def folded(model: str, interval: int, lower: Lower) -> Dataflow:
     low = lower(model)
-    return assemble(low.integers, low.rounded, fold(low.integers, interval, strict=False))
+    chosen = implement(low.integers, XCUP, interval, strict=False)
+    return assemble(low.integers, low.rounded, chosen)
 
 
 @pytest.fixture
@@ -62,14 +63,7 @@ def flow_of(lower: Lower) -> Callable[[int], Dataflow]:
     """The residual net, folded for an interval."""
 
     def run(interval: int) -> Dataflow:
-<<<<<<< HEAD
-        low = lower(RESIDUAL)
-        chosen = implement(low.integers, XCUP, interval, strict=False)
-        return assemble(low.integers, low.rounded, chosen)
-=======
-        flows.append(folded(RESIDUAL, interval, lower))
-        return flows[-1]
->>>>>>> refs/heads/balance
+        return folded(RESIDUAL, interval, lower)
 
     return run
 
