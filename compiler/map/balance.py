@@ -5,13 +5,8 @@
 A FIFO may stand before each input of a join. Its depth is the least with which the dataflow keeps
 the wanted interval, or the best that its slowest stage allows, and with which a lone inference
 takes no longer than with endless FIFOs (rules B1 to B4 of :mod:`midwire.hw.timing.steady`). Depths
-<<<<<<< HEAD
-depend on no number of inferences, so no depth can deadlock, however many there are. Cycles come
-from the schedule with those depths, without simulating RTL.
-=======
 come from a schedule for any number of inferences, so none can deadlock and none grows with them.
 Cycles come from the schedule with those depths, without simulating RTL.
->>>>>>> refs/heads/balance
 """
 
 from __future__ import annotations

@@ -20,15 +20,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 import midwire.hw
 from midwire.hw.datapath.stream import AxisTop
-<<<<<<< HEAD
 from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.kernels.base import StreamPort
+from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.numeric import QType
-=======
-from midwire.hw.kernels.integer import Geometry
-from midwire.hw.numeric import QType, Requantiser
 from midwire.hw.timing.components import Edge, Schedule, window_rows
->>>>>>> refs/heads/balance
 from midwire.sim.build import build_model
 from midwire.sim.model import Model, RunResult
 
@@ -207,7 +203,6 @@ def requantiser() -> Callable[..., MultiplyShift]:
     return random_requantiser
 
 
-<<<<<<< HEAD
 class Writer:
     """:class:`~midwire.hw.finish.base.OnnxWriter` by itself."""
 
@@ -266,7 +261,8 @@ def run_nodes(write: Callable[[Writer, list[str]], str], terms: Sequence[IntArra
 def run_onnx() -> Callable[..., IntArray]:
     """``run_onnx(write, terms)``: :func:`run_nodes`."""
     return run_nodes
-=======
+
+
 def pick(rng: np.random.Generator, options: Sequence[_T]) -> _T:
     return options[int(rng.integers(len(options)))]
 
@@ -361,4 +357,3 @@ class RandomNetwork:
 def random_network() -> type[RandomNetwork]:
     """``random_network(seed)(schedule)`` builds one."""
     return RandomNetwork
->>>>>>> refs/heads/balance

@@ -19,7 +19,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import midwire.sim.errors
-<<<<<<< HEAD
 from midwire.hw.datapath.lanes import Adapter
 from midwire.hw.datapath.ranges import shape_for
 from midwire.hw.datapath.stream import Fifo, Fork, beat, beats
@@ -33,15 +32,7 @@ from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Edge, Schedule, ScheduleDeadlock
-=======
-from midwire.hw.datapath.conv import FoldedConv, FoldedDepthwise
-from midwire.hw.datapath.eltwise import EltwiseAdd, EltwiseScale
-from midwire.hw.datapath.pool import FoldedPool
-from midwire.hw.datapath.stream import Adapter, Fifo, Fork, beat, beats
-from midwire.hw.kernels.integer import Geometry
-from midwire.hw.timing.components import Schedule, ScheduleDeadlock
 from midwire.hw.timing.steady import least_depths
->>>>>>> refs/heads/balance
 
 IntArray = npt.NDArray[np.int64]
 
@@ -298,26 +289,21 @@ def queued(parts: dict[str, Any], name: str, depth: int | None, a: Any, b: Any) 
     return [(a, fifo.i), (fifo.o, b)]
 
 
-def test_a_heavy_stage_behind_a_join(bench: Any, check: Any, requantiser: Any) -> None:
+def alike(name: str, terms: int, elements: int, depth: int, requantiser: Any, built: Any) -> Part:
+    """One lane of bytes, all requantised alike: a sum, or a change of scale."""
+    rng = np.random.default_rng(terms)
+    kernel = EltwiseKernel((INT8,) * terms, elements, depth, depth)
+    finisher = requantiser(rng, depth, [(-128, 127)] * terms, (8, True), shared=True)
+    return Part.of(name, kernel, finisher, INT8, functools.partial(built, pe=1))
+
+
+def test_a_heavy_stage_behind_a_join(bench: Any, check: Any, requantiser: Any, built: Any) -> None:
     """Cheap, add, heavy, with the least depths: cycles and values for ten inferences."""
     rng = np.random.default_rng(9)
-    cheap = EltwiseScale(
-        "cheap",
-        lanes=1,
-        x=INT8,
-        out=INT8,
-        requantiser=requantiser(rng, 1, [(-128, 127)], (8, True), shared=True),
-    )
-    add = EltwiseAdd(
-        "add",
-        lanes=1,
-        a=INT8,
-        b=INT8,
-        out=INT8,
-        requantiser=requantiser(rng, 1, [(-128, 127), (-128, 127)], (8, True), shared=True),
-    )
-    heavy, weights = conv(
-        "heavy", Geometry(5, 5, (3, 3), pads=(1, 1, 1, 1)), (1, 2), (1, 1), requantiser, rng
+    cheap = alike("cheap", 1, 25, 1, requantiser, built)
+    add = alike("add", 2, 25, 1, requantiser, built)
+    heavy = conv(
+        "heavy", Geometry(5, 5, (3, 3), pads=(1, 1, 1, 1)), (1, 2), (1, 1), requantiser, rng, built
     )
     schedule = Schedule()
     source = schedule.source("in", 25)
@@ -337,41 +323,40 @@ def test_a_heavy_stage_behind_a_join(bench: Any, check: Any, requantiser: Any) -
     assert predicted.latency <= latency
     depths = [queue.depth for queue in queues]
     assert depths[0] == 0 and 0 < (depths[1] or 0) < 8
-    parts: dict[str, Any] = {"fork": Fork(beat(INT8, 1), 2), "cheap": cheap, "add": add}
-    parts |= {"heavy": heavy, "fifo": Fifo(beat(INT8, 1), depths[1] or 1)}
+    int8 = beat(shape_for(INT8), 1)
+    parts = {part.name: part.component for part in (cheap, add, heavy)}
+    parts |= {"fork": Fork(int8, 2), "fifo": Fifo(int8, depths[1] or 1)}
     fork = parts["fork"]
     net = Net(
-        {"i": In(beats(INT8, 1)), "o": Out(beats(INT8, 1))},
+        {"i": In(beats(shape_for(INT8), 1)), "o": Out(beats(shape_for(INT8), 1))},
         parts,
         lambda self: [
             (wiring.flipped(self.i), fork.i),
-            (fork.o[0], cheap.i),
-            (cheap.o, add.a),
-            *queued(parts, "fifo", depths[1], fork.o[1], add.b),
-            (add.o, heavy.i),
-            (heavy.o, wiring.flipped(self.o)),
+            (fork.o[0], parts["cheap"].i0),
+            (parts["cheap"].o, parts["add"].i0),
+            *queued(parts, "fifo", depths[1], fork.o[1], parts["add"].i1),
+            (parts["add"].o, parts["heavy"].i),
+            (parts["heavy"].o, wiring.flipped(self.o)),
         ],
     )
-    x = rng.integers(-128, 128, (10, 5, 5, 1))
-    wanted = heavy.reference(add.reference(cheap.reference(x), x), weights)
-    files = {**cheap.files, **add.files, **heavy.files(weights)}
+    x = rng.integers(-128, 128, (10, 25))
+    wanted = heavy.reference(add.reference(cheap.reference(x), x))
+    files = {**cheap.files, **add.files, **heavy.files}
     check(bench(net, files=files), [x], [wanted], predicted)
 
 
-def test_two_inputs_and_two_outputs(bench: Any, check: Any, requantiser: Any) -> None:
+def test_two_inputs_and_two_outputs(bench: Any, check: Any, requantiser: Any, built: Any) -> None:
     """128 and 16 beats in, 32 and 2 beats out; the inputs meet, and their sum goes two ways."""
     rng = np.random.default_rng(10)
-    pool = FoldedPool("pool", Geometry(8, 8, (2, 2), (2, 2)), "max", channels=2, lanes=1, x=INT8)
-    adapter = Adapter(INT8, 2, 1)
-    add = EltwiseAdd(
-        "add",
-        lanes=1,
-        a=INT8,
-        b=INT8,
-        out=INT8,
-        requantiser=requantiser(rng, 2, [(-128, 127), (-128, 127)], (8, True), shared=True),
-    )
-    total = FoldedPool("total", Geometry(4, 4, (4, 4)), "sum", channels=2, lanes=1, x=INT8)
+    one = functools.partial(built, pe=1)
+    largest = PoolKernel(Geometry(8, 8, (2, 2), (2, 2)), 2, INT8, "max", 0)
+    pool = Part.of("pool", largest, Direct(2, -128, 127), INT8, one)
+    adapter = Adapter(shape_for(INT8), 2, 1)
+    add = alike("add", 2, 32, 2, requantiser, built)
+    span = (-128 * 16, 127 * 16)
+    sums = IntType.holding(*span)
+    kernel = PoolKernel(Geometry(4, 4, (4, 4)), 2, INT8, "sum", 0)
+    total = Part.of("total", kernel, Direct(2, *span), sums, one)
     schedule = Schedule()
     big, small = schedule.source("big", 128), schedule.source("small", 16)
     names = ("pooled", "adapted", "a", "b", "sum", "first", "second")
@@ -390,28 +375,29 @@ def test_two_inputs_and_two_outputs(bench: Any, check: Any, requantiser: Any) ->
     assert [queue.depth for queue in queues] == [0, 0]
     predicted = schedule.run(6)
     assert predicted.cycles_per_inference == 128
-    fork = Fork(beat(INT8, 1), 2)
+    fork = Fork(beat(shape_for(INT8), 1), 2)
+    parts = {part.name: part.component for part in (pool, add, total)}
     net = Net(
         {
-            "big": In(beats(INT8, 1)),
-            "small": In(beats(INT8, 2)),
-            "o": Out(beats(INT8, 1)),
-            "whole": Out(beats(total.out, 1)),
+            "big": In(beats(shape_for(INT8), 1)),
+            "small": In(beats(shape_for(INT8), 2)),
+            "o": Out(beats(shape_for(INT8), 1)),
+            "whole": Out(beats(shape_for(sums), 1)),
         },
-        {"pool": pool, "adapter": adapter, "add": add, "fork": fork, "total": total},
+        {"adapter": adapter, "fork": fork, **parts},
         lambda self: [
-            (wiring.flipped(self.big), pool.i),
+            (wiring.flipped(self.big), parts["pool"].i),
             (wiring.flipped(self.small), adapter.i),
-            (pool.o, add.a),
-            (adapter.o, add.b),
-            (add.o, fork.i),
+            (parts["pool"].o, parts["add"].i0),
+            (adapter.o, parts["add"].i1),
+            (parts["add"].o, fork.i),
             (fork.o[0], wiring.flipped(self.o)),
-            (fork.o[1], total.i),
-            (total.o, wiring.flipped(self.whole)),
+            (fork.o[1], parts["total"].i),
+            (parts["total"].o, wiring.flipped(self.whole)),
         ],
     )
-    x = rng.integers(-128, 128, (6, 8, 8, 2))
-    y = rng.integers(-128, 128, (6, 4, 4, 2))
+    x = rng.integers(-128, 128, (6, 8 * 8 * 2))
+    y = rng.integers(-128, 128, (6, 4 * 4 * 2))
     wanted = add.reference(pool.reference(x), y)
     dut = bench(net, inputs=["big", "small"], outputs=["o", "whole"], files=add.files)
     check(dut, [x, y], [wanted, total.reference(wanted)], predicted)
