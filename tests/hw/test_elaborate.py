@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.hw import elaborate
 from midwire.hw.elaborate import PLACEHOLDER, renamed, verilog_of
 from midwire.hw.errors import BuildError
 from midwire.hw.finish.direct import Direct

@@ -137,7 +137,7 @@ def test_readers_that_round_alike_share_a_grid(lower: Lower) -> None:
     low = lower(SHARED.replace("SCALE", "s"))
     assert grids_of(low.real)["b"] == QType(8, False, 0.5, 3)
     assert missing_grids(low.real) == []
-    assert [node.core.kernel for node in low.integers.nodes] == ["conv", "add"]
+    assert [node.kernel.name for node in low.integers.nodes] == ["conv", "eltwise"]
 
 
 def test_readers_that_round_differently_do_not(lower: Lower) -> None:

@@ -289,20 +289,19 @@ def queued(parts: dict[str, Any], name: str, depth: int | None, a: Any, b: Any) 
     return [(a, fifo.i), (fifo.o, b)]
 
 
-def eltwise(name: str, terms: int, shape: tuple[int, int], requantiser: Any, built: Any) -> Part:
-    """The sum of streams of (elements, channels), one lane, all channels alike."""
-    rng = np.random.default_rng(len(name))
-    elements, channels = shape
-    kernel = EltwiseKernel((INT8,) * terms, elements, channels, channels)
-    finisher = requantiser(rng, channels, [(-128, 127)] * terms, (8, True), shared=True)
+def alike(name: str, terms: int, elements: int, depth: int, requantiser: Any, built: Any) -> Part:
+    """One lane of bytes, all requantised alike: a sum, or a change of scale."""
+    rng = np.random.default_rng(terms)
+    kernel = EltwiseKernel((INT8,) * terms, elements, depth, depth)
+    finisher = requantiser(rng, depth, [(-128, 127)] * terms, (8, True), shared=True)
     return Part.of(name, kernel, finisher, INT8, functools.partial(built, pe=1))
 
 
 def test_a_heavy_stage_behind_a_join(bench: Any, check: Any, requantiser: Any, built: Any) -> None:
     """Cheap, add, heavy, with the least depths: cycles and values for ten inferences."""
     rng = np.random.default_rng(9)
-    cheap = eltwise("cheap", 1, (25, 1), requantiser, built)
-    add = eltwise("add", 2, (25, 1), requantiser, built)
+    cheap = alike("cheap", 1, 25, 1, requantiser, built)
+    add = alike("add", 2, 25, 1, requantiser, built)
     heavy = conv(
         "heavy", Geometry(5, 5, (3, 3), pads=(1, 1, 1, 1)), (1, 2), (1, 1), requantiser, rng, built
     )
@@ -324,12 +323,12 @@ def test_a_heavy_stage_behind_a_join(bench: Any, check: Any, requantiser: Any, b
     assert predicted.latency <= latency
     depths = [queue.depth for queue in queues]
     assert depths[0] == 0 and 0 < (depths[1] or 0) < 8
-    shape = shape_for(INT8)
-    parts: dict[str, Any] = {part.name: part.component for part in (cheap, add, heavy)}
-    parts |= {"fork": Fork(beat(shape, 1), 2), "fifo": Fifo(beat(shape, 1), depths[1] or 1)}
+    int8 = beat(shape_for(INT8), 1)
+    parts = {part.name: part.component for part in (cheap, add, heavy)}
+    parts |= {"fork": Fork(int8, 2), "fifo": Fifo(int8, depths[1] or 1)}
     fork = parts["fork"]
     net = Net(
-        {"i": In(beats(shape, 1)), "o": Out(beats(shape, 1))},
+        {"i": In(beats(shape_for(INT8), 1)), "o": Out(beats(shape_for(INT8), 1))},
         parts,
         lambda self: [
             (wiring.flipped(self.i), fork.i),
@@ -353,10 +352,11 @@ def test_two_inputs_and_two_outputs(bench: Any, check: Any, requantiser: Any, bu
     largest = PoolKernel(Geometry(8, 8, (2, 2), (2, 2)), 2, INT8, "max", 0)
     pool = Part.of("pool", largest, Direct(2, -128, 127), INT8, one)
     adapter = Adapter(shape_for(INT8), 2, 1)
-    add = eltwise("add", 2, (32, 2), requantiser, built)
-    sums = IntType.holding(-128 * 16, 127 * 16)
-    every = PoolKernel(Geometry(4, 4, (4, 4)), 2, INT8, "sum", 0)
-    total = Part.of("total", every, Direct(2, -128 * 16, 127 * 16), sums, one)
+    add = alike("add", 2, 32, 2, requantiser, built)
+    span = (-128 * 16, 127 * 16)
+    sums = IntType.holding(*span)
+    kernel = PoolKernel(Geometry(4, 4, (4, 4)), 2, INT8, "sum", 0)
+    total = Part.of("total", kernel, Direct(2, *span), sums, one)
     schedule = Schedule()
     big, small = schedule.source("big", 128), schedule.source("small", 16)
     names = ("pooled", "adapted", "a", "b", "sum", "first", "second")
@@ -375,14 +375,13 @@ def test_two_inputs_and_two_outputs(bench: Any, check: Any, requantiser: Any, bu
     assert [queue.depth for queue in queues] == [0, 0]
     predicted = schedule.run(6)
     assert predicted.cycles_per_inference == 128
-    shape = shape_for(INT8)
-    fork = Fork(beat(shape, 1), 2)
+    fork = Fork(beat(shape_for(INT8), 1), 2)
     parts = {part.name: part.component for part in (pool, add, total)}
     net = Net(
         {
-            "big": In(beats(shape, 1)),
-            "small": In(beats(shape, 2)),
-            "o": Out(beats(shape, 1)),
+            "big": In(beats(shape_for(INT8), 1)),
+            "small": In(beats(shape_for(INT8), 2)),
+            "o": Out(beats(shape_for(INT8), 1)),
             "whole": Out(beats(shape_for(sums), 1)),
         },
         {"adapter": adapter, "fork": fork, **parts},
