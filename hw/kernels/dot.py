@@ -3,8 +3,8 @@
 """The product of two computed streams: sums of ``depth`` products, or, with a depth of 1, products.
 
 A matrix product of two computed tensors is this behind two reorder buffers: one repeats each row of
-the first for every column of the second, the other repeats the columns for every row
-(:func:`matmul_operands`). Rules, cited by tests as P1 and P2:
+the first for every column of the second, the other repeats the columns for every row. Rules, cited
+by tests as P1 and P2:
 
 P1. Accumulator ``g`` is the sum over ``k`` of ``(a - za) * (b - zb)``, with the elements
     ``g * depth + k`` of both streams.
@@ -27,7 +27,6 @@ from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import dot
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .finishing import finish_images, lane_choices, unit_for
-from .reorder import ReorderKernel
 
 _EXACT_DOUBLE = 1 << 53
 
@@ -257,21 +256,3 @@ class FoldedDot(Implementation):
         from ..datapath.dot import DotProduct
 
         return DotProduct(self, name)
-
-
-def matmul_operands(
-    xs: tuple[IntType, IntType], batches: int, rows: int, depth: int, columns: int
-) -> tuple[ReorderKernel, ReorderKernel]:
-    """What brings the factors of a matrix product into the order of a :class:`DotKernel`.
-
-    Parameters
-    ----------
-    xs : types of the factors' integers
-    batches, rows, depth, columns : the first factor is streamed as (batches, rows, depth), the
-        second as (batches, depth, columns), and the product as (batches, rows, columns)
-    """
-    a, b = xs
-    return (
-        ReorderKernel(a, depth, batches * rows, ((columns, 0), (depth, 1))),
-        ReorderKernel(b, depth * columns, batches, ((rows, 0), (columns, 1), (depth, columns))),
-    )

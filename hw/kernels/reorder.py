@@ -33,8 +33,6 @@ from ..timing.moving import reorder
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .finishing import finish_images, lane_choices, unit_for
 
-__all__ = ["Loop", "PingPong", "ReorderKernel", "merged", "reorder_between"]
-
 Loop = tuple[int, int]
 """Turns of a loop, and the stride of each, in elements."""
 

@@ -9,11 +9,23 @@ import numpy as np
 import pytest
 
 from midwire.hw.finish.direct import Direct
-from midwire.hw.kernels.dot import DotKernel, matmul_operands
+from midwire.hw.kernels.dot import DotKernel
+from midwire.hw.kernels.reorder import ReorderKernel
 from midwire.hw.numeric import IntType
 
 INT8, UINT8, INT16 = IntType(8, True), IntType(8, False), IntType(16, True)
 RNG = np.random.default_rng(23)
+
+
+def matmul_operands(
+    xs: tuple[IntType, IntType], batches: int, rows: int, depth: int, columns: int
+) -> tuple[ReorderKernel, ReorderKernel]:
+    """Each row of the first factor for every column; the columns of the second for every row."""
+    a, b = xs
+    return (
+        ReorderKernel(a, depth, batches * rows, ((columns, 0), (depth, 1))),
+        ReorderKernel(b, depth * columns, batches, ((rows, 0), (columns, 1), (depth, columns))),
+    )
 
 
 def numbers(x: IntType, *shape: int) -> Any:
