@@ -11,7 +11,7 @@ import pytest
 
 from midwire.compiler.errors import ModelError
 from midwire.compiler.ir.quant import QGraph, QNode
-from midwire.compiler.map.implement import implement, offers, target_interval
+from midwire.compiler.map.implement import implement, offers, pace, target_interval
 from midwire.compiler.map.price import price
 from midwire.compiler.map.targets import TARGETS, Target
 from midwire.hw.kernels.base import Implementation
@@ -81,20 +81,26 @@ def test_lanes_on_offer(graph: QGraph) -> None:
 
 
 def test_lanes_need_not_divide(lower: Callable[..., Any]) -> None:
-    """7 channels in 2 beats of 4, where 7 beats are too slow and 7 lanes cost more."""
-    ones = ", ".join(["0.5", "-1"] * 21)
+    """7 channels in 2 beats of 4: cheaper than 7 lanes, and 7 beats would be too slow."""
+    ones = ", ".join(["0.5", "-1"] * 63)
     text = (
-        f"g (float[N, 6] x) => (float[N, 7] y) <float[6, 7] w = {{{ones}}}> {{ y = MatMul (x, w) }}"
+        f"g (float[N, 18] x) => (float[N, 7] y) <float[18, 7] w = {{{ones}}}> "
+        "{ y = MatMul (x, w) }"
     )
     graph = lower(text).integers
     (node,) = graph.nodes
     lanes = {each.parallelism for each in folded(graph, node)}
-    assert lanes == {(pe, simd) for pe in (1, 2, 3, 4, 7) for simd in (1, 2, 3, 6)}
-    for interval, beats in ((7, 7), (4, 4), (3, 3), (2, 2), (1, 1)):
+    assert {pe for pe, _ in lanes} == {1, 2, 3, 4, 7}
+    assert {simd for _, simd in lanes} == {1, 2, 3, 4, 5, 6, 9, 18}
+    for interval in (126, 72, 36, 18, 9, 7, 2, 1):
         (built,) = implement(graph, XCUP, interval, strict=True, strategy="folded").values()
-        assert built.cycles <= interval
-        assert built.outputs[0].beats <= beats
-    assert implement(graph, XCUP, 2, strict=True, strategy="folded")[node.name].parallelism[0] == 4
+        assert pace(built) <= interval
+    (built,) = implement(graph, XCUP, 36, strict=True, strategy="folded").values()
+    assert built.parallelism == (4, 1)
+    assert built.outputs[0].padded
+    # Beats of 4 pass an adapter one element at a time: too slow for less than 7 cycles.
+    (built,) = implement(graph, XCUP, 6, strict=True, strategy="folded").values()
+    assert built.parallelism[0] == 7
 
 
 def test_multiply_accumulates(graph: QGraph) -> None:
