@@ -81,7 +81,7 @@ def test_lanes_on_offer(graph: QGraph) -> None:
 
 
 def test_lanes_need_not_divide(lower: Callable[..., Any]) -> None:
-    """7 channels in 2 beats of 4: cheaper than 7 lanes, and 7 beats would be too slow."""
+    """18 inputs in 5 beats of 4; 7 outputs in 2 beats of 4, but not where that is too slow."""
     ones = ", ".join(["0.5", "-1"] * 63)
     text = (
         f"g (float[N, 18] x) => (float[N, 7] y) <float[18, 7] w = {{{ones}}}> "
@@ -96,8 +96,8 @@ def test_lanes_need_not_divide(lower: Callable[..., Any]) -> None:
         (built,) = implement(graph, XCUP, interval, strict=True, strategy="folded").values()
         assert pace(built) <= interval
     (built,) = implement(graph, XCUP, 36, strict=True, strategy="folded").values()
-    assert built.parallelism == (4, 1)
-    assert built.outputs[0].padded
+    assert built.parallelism == (1, 4)
+    assert built.inputs[0].padded and not built.outputs[0].padded
     # Beats of 4 pass an adapter one element at a time: too slow for less than 7 cycles.
     (built,) = implement(graph, XCUP, 6, strict=True, strategy="folded").values()
     assert built.parallelism[0] == 7
