@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..hw.console import Report
+from ..hw.elaborate import Elaborator
 from ..hw.formats.bundle import Bundle
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
-from .emit.write import emit
+from .emit.write import elaborate_early, emit
 from .errors import CalibrationError, CompilerBug, ModelError
 from .ir import dataflow, graph, quant
 from .load.frontend import load_model
@@ -189,43 +190,48 @@ def compile_model(
     integers = fuse(rounded, target)
     integers = _checked(integers, quant.verify(integers))
 
-    clock.start("measure loss")
-    losses: list[Loss] = []
-    wires: list[AnyArray] | None = None
-    measured_on = samples or random_samples(source)
-    least_db, remark = limit(
-        chosen.min_sqnr,
-        bits=chosen.bits,
-        quantising=bool(observed),
-        measured=measured_on is not None,
-    )
-    if measured_on is not None:
-        losses, wires = measure(source, rounded, integers, measured_on, clock.step)
-        check(losses, [tensor.name for tensor in integers.results], least_db, remark)
-
     clock.start("implement")
     interval = target_interval(integers, chosen.rate, target.clock_mhz)
     built = implement(
         integers, target, interval, strict=chosen.rate is not None, strategy=chosen.strategy
     )
-
-    clock.start("balance")
     flow = assemble(integers, rounded, built)
     flow = _checked(flow, dataflow.verify(flow))
-    balanced = balance(flow, interval)
-    _checked(balanced.flow, dataflow.verify(balanced.flow))
 
-    clock.start("emit")
-    bundle = emit(
-        os.fspath(output),
-        source,
-        selection,
-        integers,
-        balanced,
-        target,
-        losses,
-        wires if samples is not None else None,
-    )
+    # Elaborating takes longest and needs no depths, so it goes on beside all that follows.
+    with Elaborator() as elaborator:
+        elaborate_early(flow, elaborator)
+
+        clock.start("measure loss")
+        losses: list[Loss] = []
+        wires: list[AnyArray] | None = None
+        measured_on = samples or random_samples(source)
+        least_db, remark = limit(
+            chosen.min_sqnr,
+            bits=chosen.bits,
+            quantising=bool(observed),
+            measured=measured_on is not None,
+        )
+        if measured_on is not None:
+            losses, wires = measure(source, rounded, integers, measured_on, clock.step)
+            check(losses, [tensor.name for tensor in integers.results], least_db, remark)
+
+        clock.start("balance")
+        balanced = balance(flow, interval)
+        _checked(balanced.flow, dataflow.verify(balanced.flow))
+
+        clock.start("emit")
+        bundle = emit(
+            os.fspath(output),
+            source,
+            selection,
+            integers,
+            balanced,
+            target,
+            losses,
+            wires if samples is not None else None,
+            elaborator,
+        )
     origin = "calibration data" if samples is not None else "random inputs"
     return Compiled(bundle, losses, origin if losses else "not measured", clock.stop())
 

@@ -73,7 +73,7 @@ def entry(
     if _touch(path):
         return path
     _check_writable(folder)
-    with _locked(folder / f"{key}.lock", waiting):
+    with locked(folder / f"{key}.lock", waiting):
         if _touch(path):
             return path
         temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
@@ -177,7 +177,8 @@ def _size(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
+def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock file, waiting for other processes; ``waiting`` is called before a wait."""
     while True:
         with path.open("a") as file:
             try:

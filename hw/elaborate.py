@@ -17,7 +17,9 @@ import json
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache as cached
 from importlib import metadata
 from pathlib import Path
@@ -49,10 +51,45 @@ def renamed(verilog: str, name: str) -> str:
     return verilog.replace(PLACEHOLDER, name)
 
 
+class Elaborator:
+    """Elaborates beside other work, and leaves nothing running behind.
+
+    As a context: leaving it gives up what is not done yet.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(thread_name_prefix="elaborate")
+        self._started: list[Future[list[str]]] = []
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Elaborator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._pool.shutdown()
+
+    def start(self, descriptions: Sequence[Description]) -> None:
+        """Begin to elaborate these, so that :meth:`verilog_of` need not wait for them as long."""
+        wanted = list(descriptions)
+        self._started.append(self._pool.submit(verilog_of, wanted, stopped=self._stop.is_set))
+
+    def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
+        """As :func:`verilog_of`, after all that was started."""
+        while self._started:
+            self._started.pop().result()
+        return verilog_of(descriptions)
+
+
 def verilog_of(
-    descriptions: Sequence[Description], progress: Callable[[int, int], None] | None = None
+    descriptions: Sequence[Description],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> list[str]:
     """Verilog of every description, from the user's cache where it is there.
+
+    ``stopped`` says whether to give up (:class:`~.jobs.StoppedError`).
 
     Raises
     ------
@@ -73,7 +110,7 @@ def verilog_of(
         else:
             found[text] = content.decode()
     if efforts:
-        made = _elaborated(efforts, progress)
+        made = _elaborated(efforts, progress, stopped)
         cache.store(folder, {keys[text]: verilog.encode() for text, verilog in made.items()})
         found |= made
     return [found[text] for text in texts]
@@ -96,7 +133,9 @@ def _own() -> str:
 
 
 def _elaborated(
-    efforts: dict[str, float], progress: Callable[[int, int], None] | None
+    efforts: dict[str, float],
+    progress: Callable[[int, int], None] | None,
+    stopped: Callable[[], bool],
 ) -> dict[str, str]:
     """Elaborate canonical texts in as many processes as there are cores."""
     shares: list[list[str]] = [[] for _ in range(len(os.sched_getaffinity(0)))]
@@ -115,7 +154,11 @@ def _elaborated(
             jobs.append(Job("elaborating the hardware", [*command, str(request), str(result)]))
             results.append(result)
         total = len(jobs)
-        run_jobs(jobs, progress=None if progress is None else lambda done: progress(done, total))
+        run_jobs(
+            jobs,
+            progress=None if progress is None else lambda done: progress(done, total),
+            stopped=stopped,
+        )
         made: dict[str, str] = {}
         for share, result in zip(busy, results, strict=True):
             made.update(zip(share, json.loads(result.read_text("utf-8")), strict=True))

@@ -43,11 +43,16 @@ class Job:
     environment: Mapping[str, str] | None = None
 
 
+class StoppedError(Exception):
+    """Jobs were given up because nobody wants them any more."""
+
+
 def run_jobs(
     jobs: Sequence[Job],
     *,
     parallel: int | None = None,
     progress: Callable[[int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run programs, some at a time.
 
@@ -62,11 +67,16 @@ def run_jobs(
         How many at a time; by default as many as this process may use cores.
     progress : callable, optional
         Called with the number of jobs that have ended.
+    stopped : callable, optional
+        Asked again and again whether to give up: for jobs that run beside other work, in a thread
+        that no interrupt reaches.
 
     Raises
     ------
     BuildError
         If one fails: quotes the end of what it printed.
+    StoppedError
+        If ``stopped`` said so.
     """
     slots = parallel or len(os.sched_getaffinity(0))
     waiting = list(reversed(jobs))
@@ -83,6 +93,8 @@ def run_jobs(
                     job = waiting.pop()
                     running.append((job, _start(job, output, scratch), output))
                 time.sleep(_POLL_SECONDS)
+                if stopped():
+                    raise StoppedError
                 for item in list(running):
                     job, process, output = item
                     status = process.poll()

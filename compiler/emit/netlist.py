@@ -12,7 +12,7 @@ V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ...hw.elaborate import renamed, verilog_of
@@ -33,16 +33,24 @@ class _Text:
     body: list[str] = field(default_factory=list)
 
 
-def slice_verilog(flow: Dataflow, progress: Callable[[int, int], None] | None = None) -> str:
-    """Verilog of a balanced dataflow: the top module, then every instance's."""
-    instances: list[tuple[str, Implementation]] = [(s.name, s.built) for s in flow.stages]
-    instances += [
-        (_fifo_name(index), StreamFifo(channel.port, channel.depth))
+Elaborate = Callable[[Sequence[Implementation]], list[str]]
+"""Gives the Verilog of descriptions (:func:`midwire.hw.elaborate.verilog_of`)."""
+
+
+def fifos(flow: Dataflow) -> dict[str, Implementation]:
+    """The FIFOs of a balanced dataflow, by the names of their instances."""
+    return {
+        _fifo_name(index): StreamFifo(channel.port, channel.depth)
         for index, channel in enumerate(flow.channels)
         if channel.depth
-    ]
-    texts = verilog_of([built for _, built in instances], progress)
-    modules = {name: renamed(text, name) for (name, _), text in zip(instances, texts, strict=True)}
+    }
+
+
+def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
+    """Verilog of a balanced dataflow: the top module, then every instance's."""
+    instances = {stage.name: stage.built for stage in flow.stages} | fifos(flow)
+    texts = elaborate(list(instances.values()))
+    modules = {name: renamed(text, name) for name, text in zip(instances, texts, strict=True)}
     top = _Text()
     for index, channel in enumerate(flow.channels):
         top.body += _wires(f"c{index}", channel.port)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.elaborate import renamed, verilog_of
+from ...hw.elaborate import Elaborator, renamed
 from ...hw.formats.bundle import Bundle, Manifest, write_bundle
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
@@ -26,7 +26,7 @@ from ..map.price import estimate
 from ..map.targets import Target
 from ..quantise.loss import Loss, worst
 from ..select.selection import Selection
-from .netlist import slice_verilog
+from .netlist import fifos, slice_verilog
 from .parts import cloud_model, edge_model, middle_model
 from .slice_onnx import slice_model
 
@@ -45,6 +45,7 @@ def emit(
     target: Target,
     losses: Sequence[Loss],
     wires: Sequence[AnyArray] | None,
+    elaborator: Elaborator,
 ) -> Bundle:
     """Write the bundle.
 
@@ -52,12 +53,12 @@ def emit(
     ----------
     losses, wires : what :func:`~..quantise.loss.measure` gave, the realistic wire inputs among it,
         if any
+    elaborator : what :func:`elaborate_early` began with
     """
     flow = balanced.flow
+    elaborator.start(list(fifos(flow).values()))
     steps, arrays = program_of(qgraph)
     contents: dict[str, bytes] = {
-        "rtl/midwire_slice.v": slice_verilog(flow).encode(),
-        "rtl/midwire_nic.v": _nic(flow).encode(),
         "rtl/mw_rom.v": _packaged("verilog/mw_rom.v"),
         "test_bundle.py": _packaged("templates/test_bundle.py"),
         "slice.onnx": _onnx(slice_model(qgraph)),
@@ -66,6 +67,9 @@ def emit(
         "original.onnx": _onnx(middle_model(source, selection)),
         "program.npz": _npz(arrays),
     }
+    (nic,) = elaborator.verilog_of([_nic(flow)])
+    contents["rtl/midwire_nic.v"] = renamed(nic, "midwire_nic").encode()
+    contents["rtl/midwire_slice.v"] = slice_verilog(flow, elaborator.verilog_of).encode()
     images = {name: text for stage in flow.stages for name, text in stage.images.items()}
     contents |= {f"rtl/{name}": text.encode("ascii") for name, text in images.items()}
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
@@ -97,8 +101,13 @@ def emit(
     return write_bundle(output, manifest, contents)
 
 
-def _nic(flow: Dataflow) -> str:
-    shape = NicShape(
+def elaborate_early(flow: Dataflow, elaborator: Elaborator) -> None:
+    """Begin with all hardware of a dataflow that is known before it is balanced."""
+    elaborator.start([_nic(flow), *(stage.built for stage in flow.stages)])
+
+
+def _nic(flow: Dataflow) -> NicShape:
+    return NicShape(
         in_beat_bytes=flow.inputs[0].beat_bytes,
         in_tensor_bytes=flow.inputs[0].wire_bytes,
         out_beat_bytes=flow.outputs[0].beat_bytes,
@@ -106,8 +115,6 @@ def _nic(flow: Dataflow) -> str:
         inputs=len(flow.inputs),
         outputs=len(flow.outputs),
     )
-    (verilog,) = verilog_of([shape])
-    return renamed(verilog, "midwire_nic")
 
 
 def _packaged(name: str) -> bytes:

@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from .. import cache
 from ..elaborate import PLACEHOLDER
 from ..kernels.program import described_by
 from .convert import to_part, to_verilog_batch
@@ -26,7 +27,12 @@ def main(request: str, result: str) -> None:
         except Exception as error:
             error.add_note(f"while elaborating {text}")
             raise
-    Path(result).write_text(json.dumps(to_verilog_batch(parts, PLACEHOLDER)), "utf-8")
+    # One at a time: the first run of Yosys on a machine compiles it, and the others then find it.
+    folder = cache.default_folder("elaborated")
+    folder.mkdir(parents=True, exist_ok=True)
+    with cache.locked(folder / "yosys.lock"):
+        texts = to_verilog_batch(parts, PLACEHOLDER)
+    Path(result).write_text(json.dumps(texts), "utf-8")
 
 
 if __name__ == "__main__":
