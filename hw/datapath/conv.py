@@ -13,6 +13,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 
 from ..kernels.conv import FoldedConvolution
+from ..kernels.finishing import finish_file
 from ..timing.components import tree_stages
 from .arithmetic import adder_tree, delayed, product_shape
 from .ranges import shape_for, shape_of
@@ -50,7 +51,7 @@ class _Convolution(Windowed):
         m = Module()
         b = self._built
         m.submodules.window = window = self._window
-        m.submodules.finish = finish = b.unit.component(f"{self._name}_finish.hex")
+        m.submodules.finish = finish = b.unit.component(finish_file(self._name))
         m.submodules.outlet = outlet = Outlet(beat(self._out, b.pe), b.outlet_depth)
         words = b.steps * b.passes
         width = b.weight_lanes * b.weight.bits

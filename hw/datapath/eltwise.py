@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..kernels.eltwise import FoldedEltwise
+from ..kernels.finishing import finish_file
 from .ranges import shape_for
 from .stream import Outlet, beat, beats
 
@@ -38,7 +39,7 @@ class Eltwise(wiring.Component):
         m = Module()
         b = self._built
         lanes = b.unit.lanes
-        m.submodules.finish = finish = b.unit.component(f"{self._name}_finish.hex")
+        m.submodules.finish = finish = b.unit.component(finish_file(self._name))
         m.submodules.outlet = outlet = Outlet(beat(shape_for(b.unit.out), lanes), b.outlet_depth)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
         inputs = [getattr(self, f"i{k}") for k in range(len(b.xs))]

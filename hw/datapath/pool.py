@@ -7,6 +7,7 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 
+from ..kernels.finishing import finish_file
 from ..kernels.pool import FoldedPooling
 from .ranges import shape_for, shape_of
 from .stream import Outlet, beat
@@ -47,7 +48,7 @@ class FoldedPool(Windowed):
         m = Module()
         b = self._built
         m.submodules.window = window = self._window
-        m.submodules.finish = finish = b.unit.component(f"{self._name}_finish.hex")
+        m.submodules.finish = finish = b.unit.component(finish_file(self._name))
         m.submodules.outlet = outlet = Outlet(beat(self._out, b.lanes), b.outlet_depth)
         wiring.connect(m, wiring.flipped(self.i), window.i)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))

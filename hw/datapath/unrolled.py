@@ -16,6 +16,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..kernels.adder_graph import ZERO, AdderGraph, Addition
+from ..kernels.finishing import finish_file
 from ..kernels.unrolled import UnrolledDense
 from .ranges import shape_for, shape_of
 from .stream import Outlet, beat, beats
@@ -50,7 +51,7 @@ class Unrolled(wiring.Component):
         m = Module()
         b = self._built
         (o,) = b.outputs
-        m.submodules.finish = finish = b.unit.component(f"{self._name}_finish.hex")
+        m.submodules.finish = finish = b.unit.component(finish_file(self._name))
         m.submodules.outlet = outlet = Outlet(beat(shape_for(o.type), o.lanes), b.outlet_depth)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
         x = self.i.payload.data

@@ -24,7 +24,8 @@ from ..timing.cost import Cost, counter_cost, outlet_cost
 from .adder_solver import digit_count
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .convolve import conv2d, exact_convolution
-from .folds import filled, lane_counts, tree_cost, window_cost
+from .finishing import filled, finish_file
+from .folds import lane_counts, tree_cost, window_cost
 from .geometry import Geometry, pixels_of
 from .unrolled import UnrolledDense, unrolled
 
@@ -167,11 +168,11 @@ class ConvKernel(Kernel):
         """Weights, and the finisher's parameters."""
         (finisher,) = finishers
         if isinstance(implementation, UnrolledDense):
-            return finisher.images(implementation.unit, f"{name}_finish.hex")
+            return finisher.images(implementation.unit, finish_file(name))
         assert isinstance(implementation, FoldedConvolution)
         images = {f"{name}_weights.hex": implementation.weight_image(self.weight)}
         finish = filled(finisher, implementation.pe)
-        return images | finish.images(implementation.unit, f"{name}_finish.hex")
+        return images | finish.images(implementation.unit, finish_file(name))
 
 
 @dataclass(frozen=True)

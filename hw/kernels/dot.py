@@ -26,7 +26,8 @@ from ..timing.components import Edge, Schedule, outlet_depth, tree_stages
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import dot
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import finish_images, lane_choices, unit_for
+from .finishing import finish_images, unit_for
+from .folds import lane_choices
 
 _EXACT_DOUBLE = 1 << 53
 

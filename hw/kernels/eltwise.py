@@ -20,7 +20,8 @@ from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, outlet_cost
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .folds import divisors, filled, lane_counts
+from .finishing import filled, finish_file
+from .folds import lane_choices, lane_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class EltwiseKernel(Kernel):
     ) -> Sequence[FoldedEltwise]:
         """Any number of lanes; those that divide the axis where all channels are alike."""
         (finisher,), (out,), ((spans, *_), *_) = finishers, outs, self.ranges
-        lanes = lane_counts(self.depth) if self.channels > 1 else divisors(self.depth)
+        lanes = lane_counts(self.depth) if self.channels > 1 else lane_choices(self.depth)
         return [
             FoldedEltwise(
                 self.xs, self.elements, self.depth, self._spread(finisher, n).unit(n, spans, out)
@@ -92,7 +93,7 @@ class EltwiseKernel(Kernel):
         """The finisher's parameters."""
         assert isinstance(implementation, FoldedEltwise)
         unit = implementation.unit
-        return self._spread(finishers[0], unit.lanes).images(unit, f"{name}_finish.hex")
+        return self._spread(finishers[0], unit.lanes).images(unit, finish_file(name))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Finishers of the kernels that route elements: hardware for some lanes, and its memory images."""
+"""Finishers in kernels: hardware for some lanes at a time, and its memory images."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from ..finish.base import Finisher, FinisherUnit, Range
 from ..numeric import IntArray, IntType
 
-MAX_LANES = 1024
-"""Most elements of a beat that are worth offering: no port has as many."""
 
-
-def lane_choices(n: int) -> list[int]:
-    """Numbers of lanes that divide ``n`` elements, ascending."""
-    return [lanes for lanes in range(1, min(n, MAX_LANES) + 1) if n % lanes == 0]
+def filled(finisher: Finisher, lanes: int) -> Finisher:
+    """A finisher for whole beats: what lanes beyond the channels compute means nothing."""
+    beats = -(-finisher.channels // lanes)
+    if beats * lanes == finisher.channels:
+        return finisher
+    return finisher.take([min(c, finisher.channels - 1) for c in range(beats * lanes)])
 
 
 def spread(finisher: Finisher, lanes: int) -> Finisher:

@@ -4,10 +4,17 @@
 
 from __future__ import annotations
 
-from ..finish.base import Finisher
 from ..timing.components import TREE_LEVELS
 from ..timing.cost import Cost, counter_cost
 from .geometry import Geometry
+
+MAX_LANES = 1024
+"""Most elements of a beat that are worth offering: no port has as many."""
+
+
+def lane_choices(n: int) -> list[int]:
+    """Numbers of lanes that divide ``n`` elements, ascending."""
+    return [lanes for lanes in range(1, min(n, MAX_LANES) + 1) if n % lanes == 0]
 
 
 def lane_counts(channels: int) -> list[int]:
@@ -17,19 +24,6 @@ def lane_counts(channels: int) -> list[int]:
     """
     beats = {-(-channels // lanes) for lanes in range(1, channels + 1)}
     return sorted(-(-channels // count) for count in beats)
-
-
-def divisors(n: int) -> list[int]:
-    """Divisors of a positive integer, ascending."""
-    return [d for d in range(1, n + 1) if n % d == 0]
-
-
-def filled(finisher: Finisher, lanes: int) -> Finisher:
-    """A finisher for whole beats: what lanes beyond the channels compute means nothing."""
-    beats = -(-finisher.channels // lanes)
-    if beats * lanes == finisher.channels:
-        return finisher
-    return finisher.take([min(c, finisher.channels - 1) for c in range(beats * lanes)])
 
 
 def window_cost(

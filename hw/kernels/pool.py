@@ -17,7 +17,8 @@ from ..timing.components import Edge, Schedule, outlet_depth, window_rows
 from ..timing.cost import Cost, outlet_cost
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .convolve import EXACT_FLOAT_BITS, exact_convolution
-from .folds import filled, lane_counts, window_cost
+from .finishing import filled, finish_file
+from .folds import lane_counts, window_cost
 from .geometry import Geometry, padded_image, pixels_of, taps
 
 
@@ -129,7 +130,7 @@ class PoolKernel(Kernel):
         assert isinstance(implementation, FoldedPooling)
         (finisher,) = finishers
         unit = implementation.unit
-        return filled(finisher, implementation.lanes).images(unit, f"{name}_finish.hex")
+        return filled(finisher, implementation.lanes).images(unit, finish_file(name))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import reorder
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import finish_images, lane_choices, unit_for
+from .finishing import finish_images, unit_for
+from .folds import lane_choices
 
 Loop = tuple[int, int]
 """Turns of a loop, and the stride of each, in elements."""

@@ -27,7 +27,8 @@ from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import scatter
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import check_turns, finish_images, lane_choices, unit_for
+from .finishing import check_turns, finish_images, unit_for
+from .folds import lane_choices
 
 
 @dataclass(frozen=True)
