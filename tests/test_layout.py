@@ -195,6 +195,14 @@ def test_formats_and_numbers_load_only_numpy() -> None:
     assert not loaded & banned
 
 
+@pytest.mark.parametrize(
+    "name", ["midwire.compiler.select.inspection", "midwire.compiler.pipeline"]
+)
+def test_inspecting_and_planning_load_no_amaranth(name: str) -> None:
+    """Nor does compiling: hardware is data until workers of its own elaborate it."""
+    assert not loaded_by(name) & {"amaranth", "cocotb", "onnxruntime", "midwire.sim"}
+
+
 def test_every_source_file_has_the_licence_header() -> None:
     comments = {".py", ".v", ".sv", ".cpp", ".h", ".sh", ".toml"}
     sources = [
