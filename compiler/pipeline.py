@@ -185,7 +185,7 @@ def compile_model(
     rounded = quantise(real, grids, chosen.bits)
     rounded = _checked(rounded, graph.verify(rounded))
 
-    # Fusing needs every grid: a requantiser is proven for the grids on both of its sides.
+    # Fusing needs every grid: a finisher is proven for the grids on both of its sides.
     clock.start("fuse")
     integers = fuse(rounded, target)
     integers = _checked(integers, quant.verify(integers))

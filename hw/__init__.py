@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers, wire and bundle formats, streaming components; imports nothing else of midwire's."""
+"""Numbers, formats, kernels and hardware; imports nothing else of midwire's."""

@@ -29,7 +29,7 @@ def build_program(
     name : of the file
     sources : headers beside them are found, and count in the cache key
     generated : text of further headers, by file name
-    cache_dir : :func:`midwire.sim.cache.default_folder` by default
+    cache_dir : :func:`midwire.hw.cache.default_folder` by default
 
     Returns
     -------

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from midwire.compiler.ops.leaky_relu import LeakyRelu
 from midwire.sim.toolchain import BENCH_REMEDY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +51,31 @@ def test_readme_python_takes_five_lines() -> None:
     assert len([line for line in block.splitlines() if line.strip()]) == 5
 
 
+def test_the_operator_that_is_shown_is_the_one_that_is_there() -> None:
+    """All of its file but the licence, and the command runs its cases."""
+    page = ROOT / "docs" / "adding-an-operator.md"
+    (block,) = blocks(page, "py")
+    text = (ROOT / "compiler" / "ops" / "leaky_relu.py").read_text("utf-8")
+    assert text.split("\n", 2)[2] == block
+    assert {case.name for case in LeakyRelu.cases()} == {"leaky_relu", "leaky_relu_turns"}
+    assert "-k leaky_relu\n" in blocks(page, "sh")[0]
+
+
+def anchors(page: Path) -> set[str]:
+    """Names of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_into_pages_lead_to_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\(([^):#]*)#([^)]+)\)", page.read_text("utf-8"))
+    missing = [
+        link for link in links if link[1] not in anchors(page.parent / link[0] if link[0] else page)
+    ]
+    assert not missing, f"{page.name} links to headings that are not there: {missing}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
@@ -59,13 +84,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not missing, f"{page.name} links to what is not there: {missing}"
 
 
-def test_commands_in_the_readme_are_those_installed() -> None:
+def test_commands_in_the_readme_are_those_of_the_project() -> None:
     rows = re.findall(r"^\| (`midwire .*?) \|", (ROOT / "README.md").read_text("utf-8"), re.M)
     # "`midwire up TOML`, `edge`": the first word that is not `midwire` of each quoted part.
     quoted = [part for row in rows for part in re.findall(r"`([^`]*)`", row)]
     named = {part.removeprefix("midwire ").split()[0] for part in quoted}
-    installed = {point.name for point in importlib.metadata.entry_points(group="midwire.commands")}
-    assert named == installed
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert named == set(project["entry-points"]["midwire.commands"])
 
 
 def test_what_the_bench_needs_can_be_installed_from_anywhere() -> None:

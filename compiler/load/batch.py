@@ -28,9 +28,9 @@ import onnx
 from onnx import numpy_helper
 
 from ...hw.formats.tensor import AnyArray
-from ..quantise.evaluate import has_subgraph, static_shape
 from .batch_rules import SHAPES, Mixed, View, rule_of
 from .constants import attributes
+from .evaluate import has_subgraph, static_shape
 from .infer import Facts, analyse
 from .source import Source, reads
 

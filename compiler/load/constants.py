@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from ...hw.formats.tensor import AnyArray
 from ..ops.base import Const, Unsupported
-from ..quantise.evaluate import evaluate
+from .evaluate import evaluate
 from .source import Source
 
 _MAX_DEPTH = 64

@@ -20,8 +20,8 @@ from onnx import helper, numpy_helper
 from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
 from ..ir.graph import Value
-from ..quantise.evaluate import static_shape
 from .batch import take_apart
+from .evaluate import static_shape
 from .infer import analyse, bind_batch
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short

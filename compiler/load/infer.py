@@ -18,7 +18,7 @@ from onnx import helper
 
 from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
-from ..quantise.evaluate import (
+from .evaluate import (
     MAX_SHAPE_DATA,
     evaluate,
     has_subgraph,

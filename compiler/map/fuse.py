@@ -63,7 +63,7 @@ def fuse(graph: Graph, target: Target = DEFAULT_TARGET) -> QGraph:
     Raises
     ------
     ModelError
-        If an operator has no integer form here, or no requantiser is exact; names the node.
+        If an operator has no integer form here, or no finisher is exact; names the node.
     """
     state = _State(graph, grids_of(graph), target, prove=True)
     refusal = _lower_all(state)

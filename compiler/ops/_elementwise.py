@@ -50,7 +50,7 @@ def inner_axis(x: QTensor) -> tuple[int, int]:
     """The axis along which the stream's innermost elements lie, and its length.
 
     An axis of one element where there is none, as in the stream of a flattened image: then all
-    elements are requantised alike.
+    elements are finished alike.
     """
     depth = x.layout.stream_shape[-1]
     turns = np.arange(int(np.prod(x.shape))) % depth

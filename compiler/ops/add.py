@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Add (ONNX operator versions 7, 13, 14): of two streams, or of a stream and a constant a channel.
 
-A constant goes into the producer's requantiser. Two streams keep their own scales: the real number
-is ``s_a * (a - z_a) + s_b * (b - z_b)``, requantised in one step.
+A constant goes into the producer's finisher. Two streams keep their own scales: the real number
+is ``s_a * (a - z_a) + s_b * (b - z_b)``, rounded once.
 """
 
 from __future__ import annotations

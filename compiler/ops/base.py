@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator is: the questions that passes ask instead of testing its name.
 
-An operator's file holds its parameters, its ONNX import rule, its exact meaning, its cost, the
-hardware that it builds and the cases that test it. The registry in ``ops/__init__.py`` lists the
-files.
+An operator's file holds its parameters, its ONNX import rule, its exact meaning (a function of what
+comes before it, or the kernels that compute it) and the cases that test it. The registry in
+``ops/__init__.py`` lists the files.
 
 There are four kinds of operators in a :class:`~..ir.graph.Graph`:
 
 * a *view* renames elements (Reshape, Transpose, DequantizeLinear): no hardware, see
   :meth:`Op.view`;
-* an *absorbed* operator changes each channel by a monotone function of itself (bias, Relu, Clip):
-  it goes into its producer's requantiser, see :meth:`Op.absorb`;
+* an *absorbed* operator changes each channel by a function of itself (bias, Relu, Sigmoid): it goes
+  into its producer's finisher, see :meth:`Op.absorb`;
 * a *grid* operator rounds (QuantizeLinear), see :attr:`Op.grid`;
 * a *core* does the work on integers (Conv, MatMul, pools, Add of two tensors), see
   :meth:`Op.lower`.
@@ -235,7 +235,7 @@ class Op:
 
     @property
     def absorbable(self) -> bool:
-        """Whether :meth:`absorb` may succeed: a monotone function of each channel by itself."""
+        """Whether :meth:`absorb` may succeed: a function of each channel by itself."""
         return False
 
     @property

@@ -34,7 +34,7 @@ def per_channel_grid(values: np.ndarray, bits: int) -> Const:
     """Weights (channels first) on a symmetric grid a channel:
     ``scale = max|w| / (2**(bits-1) - 1)``.
 
-    With activations on grids of powers of two (see ``grids``), scales of few bits keep requantisers
+    With activations on grids of powers of two (see ``grids``), scales of few bits keep finishers
     exact: 4 bits, and within 8 bits of the largest one.
     """
     flat = values.reshape(values.shape[0], -1).astype(np.float64)

@@ -64,7 +64,7 @@ class Reshape(Op):
 
     @property
     def absorbable(self) -> bool:
-        """Does nothing, so it does not matter to a producer's requantiser."""
+        """Does nothing, so it does not matter to a producer's finisher."""
         return self.unchanged
 
     def absorb(

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Transpose (ONNX operator version 13): a view, as long as the stream's order need not change."""
+"""Transpose (ONNX operator version 13): a view.
+
+Where its reader wants another order than the stream has, a reorder buffer goes between.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 DYADIC_ABOVE = 8
 """Wider grids than this get scales that are powers of two.
 
-An exact requantiser for arbitrary scales needs a multiplier of about as many bits as accumulator
+An exact multiply-shift for arbitrary scales needs a multiplier of about as many bits as accumulator
 and output have together: too wide above some ten bits. Powers of two cost half a bit of resolution
 on average, and then hardly a multiplier is needed at all.
 """

@@ -3,8 +3,7 @@
 """Give every tensor that integer hardware reads a grid, and every weight.
 
 A value needs a grid unless its one reader is absorbed into its producer, and needs no table for
-that. QDQ models have their
-grids already, and nothing happens to them here.
+that. QDQ models have their grids already, and nothing happens to them here.
 """
 
 from __future__ import annotations

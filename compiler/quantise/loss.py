@@ -94,7 +94,7 @@ class _Power:
 def random_samples(source: Source, count: int = 4) -> dict[str, AnyArray] | None:
     """Seeded noise over the whole type of integer inputs; None if an input is not an integer.
 
-    Better than nothing where a quantised model is compiled without data: a requantiser does not
+    Better than nothing where a quantised model is compiled without data: a finisher does not
     know what it is fed.
     """
     rng = np.random.default_rng(_SEED)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train the demo's model on scikit-learn's handwritten digits, and write what is in this folder.
 
-``python examples/digits/train.py`` (needs scikit-learn: ``pip install 'midwire[test]'``) trains a
+``python examples/digits/train.py`` (needs scikit-learn: ``pip install scikit-learn``) trains a
 small CNN in plain numpy, in single precision, from a fixed seed, and writes
 
 - ``digits.onnx``: float, opset 17, input ``image`` (1, 1, 8, 8), output ``logits`` (1, 10);

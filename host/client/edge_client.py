@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge's side of a request: first layers, fragments out, one outcome back.
 
-Rules, cited by tests as R1 to R5:
+Rules, cited by tests as R1 to R6:
 
 R1. Every request ends in exactly one outcome, a reply or a typed error, before its deadline.
 R2. A request is sent again, flagged as such, when nothing has come for a share of its time; at most

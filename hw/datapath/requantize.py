@@ -19,7 +19,7 @@ class Requantize(wiring.Component):
     """Accumulators of ``lanes`` channels to elements, every cycle; never stalls (rules F1 to F4).
 
     Widths are the narrowest for the ranges and the parameters. Parameters that are the same in
-    every beat are constants; the others come from a :class:`Rom` named ``file``.
+    every beat are constants; the others come from a :class:`~.rom.Rom` named ``file``.
 
     Parameters
     ----------

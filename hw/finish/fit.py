@@ -201,7 +201,7 @@ def fit_requantiser(
 def eased(
     functions: Sequence[Affine], ranges: Sequence[Sequence[tuple[int, int]]], out: QType
 ) -> list[Affine]:
-    """The functions with their slopes rounded so that they have an exact requantiser.
+    """The functions with their slopes rounded so that they have an exact multiply-shift.
 
     Where the scales are given, a slope is what it is, and may come closer to a tie than any
     multiplier resolves. Where midwire chooses them, as those of weights, it may as well choose a

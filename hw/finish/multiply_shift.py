@@ -19,10 +19,10 @@ from .base import Finisher, FinisherUnit, OnnxWriter, Range, folds_of
 from .parameters import Parameter, parameter_image
 
 MAX_PRODUCT_BITS = 62
-"""A requantiser's ``p`` must fit a signed 64-bit word, in the reference and in the simulator."""
+"""``p`` must fit a signed 64-bit word, in the reference and in the simulator."""
 
 MAX_EXACT_DOUBLE = 1 << 53
-"""``slice.onnx`` evaluates requantisers in double: integers are exact up to here."""
+"""``slice.onnx`` computes ``p`` in double: integers are exact up to here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class MultiplyShift(Finisher):
         return writer.op("Sub", whole, writer.op("Mul", odd, writer.cast(small, np.float64)))
 
     def take(self, channels: Sequence[int]) -> MultiplyShift:
-        """The requantiser of these channels, in this order."""
+        """The parameters of these channels, in this order."""
         rows = list(channels)
         return replace(
             self,

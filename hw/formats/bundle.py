@@ -215,7 +215,7 @@ class Bundle:
 
     @property
     def slice_verilog(self) -> tuple[Path, ...]:
-        """Verilog of the slice core, top module ``midwire_slice``."""
+        """Verilog of the slice, top module ``midwire_slice``."""
         return (self.path("rtl/midwire_slice.v"), self.path("rtl/mw_rom.v"))
 
     @property

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel of what goes element by element: streams of one order and shape, taken as they are.
 
-One stream requantised or looked up in a table, or the sum of several, each with its own scale: the
-terms of the finisher are the streams.
+One stream that a finisher takes to another grid, or the sum of several, each with its own scale:
+the terms of the finisher are the streams.
 """
 
 from __future__ import annotations

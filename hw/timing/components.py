@@ -77,7 +77,9 @@ class Queue:
 
 
 class Schedule(Network):
-    """A network of streaming components. Add components and edges, then :meth:`run` it."""
+    """A network of streaming components. Add components and edges, then
+    :meth:`~.schedule.Network.run` it.
+    """
 
     def fifo(self, i: Edge, o: Edge, depth: int | None) -> Queue:
         """A :class:`~midwire.hw.datapath.stream.Fifo`; without a depth it never fills (T2)."""
@@ -106,7 +108,7 @@ class Schedule(Network):
         self.add_batch(f"fork of {i.name}", update, [i.offer, *takes], writes)
 
     def widen(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
-        """A :class:`~midwire.hw.datapath.stream.Widen`: many beats become one.
+        """A :class:`~midwire.hw.datapath.lanes.Widen`: many beats become one.
 
         ``parts`` has the input beats of each output beat, in turn; by default all take as many.
         """
@@ -124,7 +126,7 @@ class Schedule(Network):
         self.add_batch(name, update, [i.offer, o.take], [i.take, o.offer])
 
     def narrow(self, i: Edge, o: Edge, parts: Sequence[int] = ()) -> None:
-        """A :class:`~midwire.hw.datapath.stream.Narrow`: one beat becomes many.
+        """A :class:`~midwire.hw.datapath.lanes.Narrow`: one beat becomes many.
 
         ``parts`` has the output beats of each input beat, in turn; by default all give as many.
         """
