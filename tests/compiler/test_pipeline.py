@@ -258,7 +258,7 @@ def test_compile_says_what_it_did(
         "quantise",
         "fuse",
         "measure loss",
-        "fold",
+        "implement",
         "balance",
         "emit",
     ]
