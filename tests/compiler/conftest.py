@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from midwire.compiler import pipeline
 from midwire.compiler.emit import write as emit
 from midwire.compiler.ir.graph import Graph
 from midwire.compiler.ir.quant import QGraph
@@ -21,8 +22,10 @@ from midwire.compiler.load.frontend import load_model
 from midwire.compiler.map.fuse import fuse
 from midwire.compiler.quantise.insert import quantise
 from midwire.compiler.select.buildable import plan
-from midwire.hw.kernels.base import Implementation
-from midwire.hw.numeric import QType
+from midwire.hw.elaborate import Description, Elaborator
+from midwire.hw.kernels.adapt import StreamFifo
+from midwire.hw.kernels.base import Implementation, StreamPort
+from midwire.hw.numeric import IntType, QType
 
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]
@@ -116,12 +119,23 @@ def with_lanes() -> WithLanes:
 
 @pytest.fixture
 def no_nic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bundles without the NIC shell, which takes seconds and has its own tests."""
-    monkeypatch.setattr(emit, "_nic", lambda flow: "")
+    """Bundles without the NIC shell, which takes seconds and has its own tests: a FIFO instead."""
+    stand_in = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
+    monkeypatch.setattr(emit, "_nic", lambda flow: stand_in)
+
+
+class Idle(Elaborator):
+    """Elaborates nothing."""
+
+    def start(self, descriptions: Sequence[Description]) -> None:
+        del descriptions
+
+    def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
+        return [""] * len(descriptions)
 
 
 @pytest.fixture
-def no_rtl(monkeypatch: pytest.MonkeyPatch, no_nic: None) -> None:
+def no_rtl(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundles without any Verilog."""
-    del no_nic
-    monkeypatch.setattr(emit, "slice_verilog", lambda flow: "")
+    monkeypatch.setattr(pipeline, "Elaborator", Idle)
+    monkeypatch.setattr(emit, "slice_verilog", lambda flow, elaborate: "")

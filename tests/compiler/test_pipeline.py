@@ -257,8 +257,8 @@ def test_compile_says_what_it_did(
         "calibrate",
         "quantise",
         "fuse",
+        "implement",
         "measure loss",
-        "fold",
         "balance",
         "emit",
     ]

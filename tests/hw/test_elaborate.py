@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from midwire.hw import elaborate
-from midwire.hw.elaborate import PLACEHOLDER, renamed, verilog_of
+from midwire.hw.elaborate import PLACEHOLDER, Elaborator, renamed, verilog_of
 from midwire.hw.errors import BuildError
 from midwire.hw.finish.direct import Direct
 from midwire.hw.jobs import Job, run_jobs
@@ -212,6 +212,41 @@ def test_an_interrupt_leaves_no_process(empty: Path, monkeypatch: pytest.MonkeyP
     # A killed process that was a worker's child is gone as soon as the system looks at it.
     while set(running) & {each.number for each in _processes()}:
         time.sleep(0.01)
+    assert not list(empty.rglob("content"))
+
+
+def test_it_goes_on_beside_other_work(warm: Elaborated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was started is not asked for again, whoever is first."""
+    watch = Watch()
+    monkeypatch.setattr(elaborate, "run_jobs", watch)
+    changed = StreamFifo(PORT, 6)
+    with Elaborator() as elaborator:
+        elaborator.start([changed, FORK])
+        elaborator.start([FIFO])
+        texts = elaborator.verilog_of([FORK, changed])
+    assert texts[0] == warm.texts[FORK] and modules(texts[1])[0] == PLACEHOLDER
+    assert watch.asked == [canonical(changed)]
+
+
+def test_who_leaves_early_leaves_no_process(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of other work ends what goes on beside it."""
+    watch = Watch()
+    monkeypatch.setattr(elaborate, "run_jobs", watch)
+    with pytest.raises(ZeroDivisionError), Elaborator() as elaborator:
+        elaborator.start([NicShape(1, 4, 1, 4)])
+        while not (running := _in_groups_of(watch.jobs)):
+            time.sleep(0.01)
+        raise ZeroDivisionError
+    while set(running) & {each.number for each in _processes()}:
+        time.sleep(0.01)
+    assert not list(empty.rglob("content"))
+
+
+def test_what_fails_beside_is_told(empty: Path) -> None:
+    with Elaborator() as elaborator:
+        elaborator.start([StreamFifo(PORT, 0)])
+        with pytest.raises(BuildError, match="a FIFO needs a depth of at least 1, not 0"):
+            elaborator.verilog_of([FIFO])
     assert not list(empty.rglob("content"))
 
 

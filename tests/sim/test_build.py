@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from midwire.hw import cache
 from midwire.hw.errors import BuildError
 from midwire.sim.build import build_executable, build_model
-from midwire.sim.errors import ToolchainError
 from midwire.sim.model import Model
 from midwire.sim.ports import VerilogPort, read_ports
 
@@ -221,64 +218,6 @@ def test_executables(source: Source, fresh: Path, tmp_path: Path) -> None:
         done = subprocess.run([program], capture_output=True, text=True, check=True)
         assert done.stdout == f"{answer} 1\n"
     assert len(seen) == 2, "a header beside a source is part of the key"
-
-
-def test_pruning_deletes_the_least_recently_used(tmp_path: Path) -> None:
-    now = time.time()
-    for index, age in enumerate((0.0, 8000.0, 9000.0, 7000.0)):
-        folder = tmp_path / f"entry{index}"
-        folder.mkdir()
-        (folder / "file").write_bytes(bytes(1000))
-        os.utime(folder, (now - age, now - age))
-    abandoned = tmp_path / "tmp-abandoned"
-    abandoned.mkdir()
-    os.utime(abandoned, (now - 2e5, now - 2e5))
-    assert cache.prune(tmp_path, limit=2500) == [tmp_path / "entry2", tmp_path / "entry1"]
-    assert entries(tmp_path) == ["entry0", "entry3"]
-    assert cache.prune(tmp_path, limit=0, keep=tmp_path / "entry3") == []
-    assert entries(tmp_path) == ["entry0", "entry3"], "in use within the hour, or the one just made"
-
-
-def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
-    def fill(folder: Path) -> None:
-        (folder / "half").write_text("written")
-        raise BuildError("no")
-
-    with pytest.raises(BuildError):
-        cache.entry(tmp_path, "key", fill)
-    assert entries(tmp_path) == []
-
-
-def test_who_waits_for_another_builder_is_told(tmp_path: Path) -> None:
-    told, waits = [], threading.Event()
-
-    def fill(folder: Path) -> None:
-        assert waits.wait(10)
-        (folder / "content").touch()
-
-    def waiting() -> None:
-        told.append("waiting")
-        waits.set()
-
-    first = threading.Thread(target=cache.entry, args=(tmp_path, "key", fill))
-    first.start()
-    while not list(tmp_path.glob("tmp-*")):
-        time.sleep(0.01)
-    path = cache.entry(tmp_path, "key", fill, waiting=waiting)
-    first.join()
-    assert told == ["waiting"] and (path / "content").exists()
-    cache.entry(tmp_path, "key", fill, waiting=waiting)
-    assert told == ["waiting"]
-
-
-def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ToolchainError) as error:
-        cache.entry(tmp_path / "file" / "cache", "key", lambda folder: None)
-    assert str(error.value) == (
-        f"{tmp_path}/file/cache: the build cache cannot be written; found Not a directory. "
-        "Make it writable, or name another cache folder in XDG_CACHE_HOME."
-    )
 
 
 @pytest.mark.sweep

@@ -100,7 +100,8 @@ def test_obstacles_to_benches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert toolchain.bench_obstacle() is None
     without(monkeypatch, "cocotb")
     assert toolchain.bench_obstacle() == (
-        "cocotb benches need the Python package cocotb: pip install 'midwire[bench]'"
+        "cocotb benches need the Python package cocotb: pip install 'cocotb>=2.1,<3' "
+        "'cocotbext-axi>=0.1.28' 'pytest>=9.2'"
     )
 
 

@@ -179,6 +179,7 @@ def _padded_ports(built: Implementation) -> int:
     return sum(port.padded for port in (*built.inputs, *built.outputs))
 
 
+@pytest.mark.usefixtures("no_rtl")
 def test_lanes_that_do_not_divide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S1, A1 to A3: every number of lanes is on offer, and the odd ones are taken."""
     for module in (conv, eltwise, pool):
@@ -195,6 +196,7 @@ def unrolled(graph: QGraph, target: Target, interval: int) -> Mapping[str, Imple
     return implement(graph, target, interval, strict=False, strategy="unrolled")
 
 
+@pytest.mark.usefixtures("no_rtl")
 def test_unrolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """K5: constants in logic, one vector every cycle."""
     forms = forms_of(list(CASES.values()), unrolled, tmp_path, monkeypatch)

@@ -108,7 +108,7 @@ def test_latency_comes_true(name: str, requantiser: Any) -> None:
     for built in offered(KERNELS[name], requantiser):
         _, sources, targets = run(built, 1)
         need = 0 if name in ("add", "alike") else built.inputs[0].beats - 1
-        assert targets[0].offer[0] == sources[0].take[need] + built.latency
+        assert targets[0].offer.of(0)[0] == sources[0].take.of(0)[need] + built.latency
 
 
 @pytest.mark.parametrize("name", KERNELS)

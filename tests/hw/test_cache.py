@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Caches: entries that are whole or not there, what is pruned, and who waits for whom."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from midwire.hw import cache
+from midwire.hw.errors import BuildError, ToolError
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def test_pruning_deletes_the_least_recently_used(tmp_path: Path) -> None:
+    now = time.time()
+    for index, age in enumerate((0.0, 8000.0, 9000.0, 7000.0)):
+        folder = tmp_path / f"entry{index}"
+        folder.mkdir()
+        (folder / "file").write_bytes(bytes(1000))
+        os.utime(folder, (now - age, now - age))
+    abandoned = tmp_path / "tmp-abandoned"
+    abandoned.mkdir()
+    os.utime(abandoned, (now - 2e5, now - 2e5))
+    assert cache.prune(tmp_path, limit=2500) == [tmp_path / "entry2", tmp_path / "entry1"]
+    assert entries(tmp_path) == ["entry0", "entry3"]
+    assert cache.prune(tmp_path, limit=0, keep=tmp_path / "entry3") == []
+    assert entries(tmp_path) == ["entry0", "entry3"], "in use within the hour, or the one just made"
+
+
+def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "half").write_text("written")
+        raise BuildError("no")
+
+    with pytest.raises(BuildError):
+        cache.entry(tmp_path, "key", fill)
+    assert entries(tmp_path) == []
+
+
+def test_who_waits_for_another_builder_is_told(tmp_path: Path) -> None:
+    told, waits = [], threading.Event()
+
+    def fill(folder: Path) -> None:
+        assert waits.wait(10)
+        (folder / "content").touch()
+
+    def waiting() -> None:
+        told.append("waiting")
+        waits.set()
+
+    first = threading.Thread(target=cache.entry, args=(tmp_path, "key", fill))
+    first.start()
+    while not list(tmp_path.glob("tmp-*")):
+        time.sleep(0.01)
+    path = cache.entry(tmp_path, "key", fill, waiting=waiting)
+    first.join()
+    assert told == ["waiting"] and (path / "content").exists()
+    cache.entry(tmp_path, "key", fill, waiting=waiting)
+    assert told == ["waiting"]
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ToolError) as error:
+        cache.entry(tmp_path / "file" / "cache", "key", lambda folder: None)
+    assert str(error.value) == (
+        f"{tmp_path}/file/cache: the build cache cannot be written; found Not a directory. "
+        "Make it writable, or name another cache folder in XDG_CACHE_HOME."
+    )
+
+
+def test_small_entries_are_one_file(tmp_path: Path) -> None:
+    assert cache.stored(tmp_path / "none", "a") is None
+    cache.store(tmp_path / "small", {"a": b"first", "b": b""})
+    assert cache.stored(tmp_path / "small", "a") == b"first"
+    assert cache.stored(tmp_path / "small", "b") == b""
+    assert cache.stored(tmp_path / "small", "c") is None
+    # What is there already is what somebody reads.
+    cache.store(tmp_path / "small", {"a": b"second", "c": b"third"})
+    assert cache.stored(tmp_path / "small", "a") == b"first"
+    assert cache.stored(tmp_path / "small", "c") == b"third"
+    assert entries(tmp_path / "small") == ["a", "b", "c"]
+
+
+def test_a_hit_keeps_a_small_entry(tmp_path: Path) -> None:
+    """Pruning takes what nobody looked at."""
+    cache.store(tmp_path, {"old": bytes(1000), "used": bytes(1000)})
+    long_ago = time.time() - 8000
+    for name in ("old", "used"):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    assert cache.stored(tmp_path, "used") is not None
+    assert cache.prune(tmp_path, limit=1500) == [tmp_path / "old"]
+    assert cache.stored(tmp_path, "old") is None
+
+
+def test_small_entries_where_nobody_may_write(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ToolError, match="the build cache cannot be written"):
+        cache.store(tmp_path / "file" / "cache", {"a": b"first"})
