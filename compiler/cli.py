@@ -49,7 +49,10 @@ def compile_(
         float | None, typer.Option(help="Inferences per second at the target's clock.")
     ] = None,
     strategy: Annotated[
-        str, typer.Option(help="folded, unrolled, or auto for whichever is cheaper, by layer.")
+        str,
+        typer.Option(
+            help="folded, unrolled, loadable, or auto for whichever is cheaper, by layer."
+        ),
     ] = "auto",
     target: Annotated[str, typer.Option(help="Family of parts: xcup or ecp5.")] = "xcup",
     min_sqnr: Annotated[

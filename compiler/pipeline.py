@@ -51,7 +51,8 @@ class Options:
     calibrate : ``.npz`` of samples of the model's inputs; needed for float models
     bits : width of weights and activations that midwire quantises, 2 to 16
     rate : inferences per second at the target's clock; None for the default interval
-    strategy : "folded", "unrolled", or "auto" for whichever is cheaper, layer by layer
+    strategy : "folded", "unrolled", "loadable" (weights can be written later), or "auto" for
+        whichever of the first two is cheaper, layer by layer
     target : name of a family in :data:`~.map.targets.TARGETS`
     min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data; None for
         :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere

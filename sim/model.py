@@ -21,7 +21,7 @@ from .errors import DeadlockError, ProtocolError, SimulationError
 Bytes = npt.NDArray[np.uint8]
 Cycles = npt.NDArray[np.uint64]
 
-ABI = 1
+ABI = 2
 WATCHDOG_CYCLES = 2_000_000
 """Cycles without a beat on any port after which a run fails: far above any layer's schedule."""
 
@@ -100,6 +100,7 @@ class Model:
         lib = self._library
         self.input_beat_bytes = tuple(lib.mw_input_bytes(i) for i in range(lib.mw_inputs()))
         self.output_beat_bytes = tuple(lib.mw_output_bytes(i) for i in range(lib.mw_outputs()))
+        self.side_beat_bytes = tuple(lib.mw_side_bytes(i) for i in range(lib.mw_sides()))
 
     def run(
         self,
@@ -168,6 +169,57 @@ class Model:
             last_out=np.ctypeslib.as_array(lib.mw_last_out(handle), (count,)).copy(),
             cycles=int(lib.mw_cycles(handle)),
         )
+
+    def load(
+        self,
+        port: int,
+        words: Bytes,
+        *,
+        stall: float = 0.0,
+        seed: int = 0,
+        watchdog: int = WATCHDOG_CYCLES,
+    ) -> None:
+        """Write a memory through side port ``port``; neither reset nor a new run undoes it.
+
+        Parameters
+        ----------
+        words : array, uint8, (words, bytes of a word)
+            :func:`midwire.hw.formats.images.unpack_image` makes them of a memory image.
+        stall, seed, watchdog
+            As in :meth:`run`; the probability is that of a pause between words.
+
+        Raises
+        ------
+        DataError
+            If there is no such port, or the words do not fit it.
+        DeadlockError, ProtocolError, SimulationError
+            As in :meth:`run`.
+        """
+        handle = self._open_handle()
+        beats = self.side_beat_bytes
+        if port not in range(len(beats)):
+            raise DataError("no such side port", **_told(f"one of {len(beats)}", port))
+        if words.dtype != np.uint8 or words.ndim != 2 or words.shape[1] != beats[port]:
+            raise DataError(
+                "the words have the wrong shape or type",
+                where=f"side port {port}",
+                **_told(f"uint8 (words, {beats[port]})", f"{words.dtype} {words.shape}"),
+            )
+        array = np.ascontiguousarray(words)
+        if self._dirty:
+            self.reset()
+        self._dirty = True
+        self._library.mw_load(
+            handle,
+            port,
+            array.ctypes.data,
+            array.size,
+            _threshold(stall),
+            seed % (1 << 64),
+            watchdog,
+        )
+        self._finish(handle, 0, None)
+        self._dirty = False
 
     def reset(self) -> None:
         """Reset the design through ``rst``."""
@@ -302,7 +354,9 @@ def _load(path: Path) -> ctypes.CDLL:
     signatures: dict[str, tuple[object, list[object]]] = {
         "mw_inputs": (ctypes.c_uint32, []),
         "mw_outputs": (ctypes.c_uint32, []),
+        "mw_sides": (ctypes.c_uint32, []),
         "mw_input_bytes": (ctypes.c_uint32, [ctypes.c_uint32]),
+        "mw_side_bytes": (ctypes.c_uint32, [ctypes.c_uint32]),
         "mw_output_bytes": (ctypes.c_uint32, [ctypes.c_uint32]),
         "mw_open": (handle, [ctypes.c_char_p, ctypes.c_char_p, word]),
         "mw_close": (None, [handle]),
@@ -310,6 +364,10 @@ def _load(path: Path) -> ctypes.CDLL:
         "mw_start": (
             None,
             [handle, word, handle, handle, handle, ctypes.c_uint32, ctypes.c_uint32, word, word],
+        ),
+        "mw_load": (
+            None,
+            [handle, ctypes.c_uint32, handle, word, ctypes.c_uint32, word, word],
         ),
         "mw_step": (ctypes.c_int, [handle, word]),
         "mw_error": (ctypes.c_char_p, [handle]),

@@ -7,6 +7,8 @@ V1. Every stage and FIFO is a module of its own, elaborated by itself (:mod:`mid
 V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_tvalid``,
     ``_tready``, ``_tlast``, output ``k`` the same with ``m{k}``. Each lane has a container of 1, 2
     or 4 bytes; outputs are sign- or zero-extended into it.
+V3. Side port ``k`` (:meth:`~..ir.dataflow.Dataflow.side_ports`) has the same ports with ``w{k}``:
+    a word of a memory a beat, in whole bytes. Where they are not wanted, ``tvalid`` is tied to 0.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 
 from ...hw.elaborate import renamed, verilog_of
 from ...hw.kernels.adapt import StreamFifo
-from ...hw.kernels.base import Implementation, StreamPort
+from ...hw.kernels.base import Implementation, SidePort, StreamPort
 from ..ir.dataflow import Channel, Dataflow
 
 SLICE_MODULE = "midwire_slice"
@@ -62,8 +64,12 @@ def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
             name = _fifo_name(index)
             ends = [("i", f"c{index}"), ("o", f"f{index}")]
             top.body.append(_instance(name, modules[name], ends))
+    sides: dict[str, list[tuple[str, str]]] = {}
+    for k, (stage, side) in enumerate(flow.side_ports()):
+        _side(top, k, side)
+        sides.setdefault(stage.name, []).append((side.name, f"w{k}"))
     for stage in flow.stages:
-        ends = []
+        ends = sides.get(stage.name, [])
         for index, channel in enumerate(flow.channels):
             if channel.source[0] == stage.name:
                 ends.append((stage.built.output_names[channel.source[1]], f"c{index}"))
@@ -141,6 +147,18 @@ def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
             f"  assign m{k}_axis_tvalid = {wires}_valid;",
             f"  assign {wires}_ready = m{k}_axis_tready;",
         ]
+
+
+def _side(top: _Text, k: int, side: SidePort) -> None:
+    """Ports of the slice for a side port (rule V3)."""
+    top.ports += _axis(f"w{k}_axis", 8 * side.word_bytes, "input", "output")
+    top.body += [
+        f"  wire [{side.width}:0] w{k}_payload;",
+        f"  wire w{k}_valid, w{k}_ready;",
+        f"  assign w{k}_payload = {{w{k}_axis_tlast, w{k}_axis_tdata[{side.width - 1}:0]}};",
+        f"  assign w{k}_valid = w{k}_axis_tvalid;",
+        f"  assign w{k}_axis_tready = w{k}_ready;",
+    ]
 
 
 def _axis(prefix: str, width: int, forth: str, back: str) -> list[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -14,8 +15,9 @@ import numpy as np
 import onnx
 
 from ...hw.elaborate import Elaborator, renamed
-from ...hw.formats.bundle import Bundle, Manifest, write_bundle
+from ...hw.formats.bundle import Bundle, Manifest, WritableMemory, write_bundle
 from ...hw.formats.tensor import AnyArray
+from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
 from ...hw.nic.shape import NicShape
 from ..ir.dataflow import Dataflow
@@ -60,6 +62,7 @@ def emit(
     steps, arrays = program_of(qgraph)
     contents: dict[str, bytes] = {
         "rtl/mw_rom.v": _packaged("verilog/mw_rom.v"),
+        "rtl/mw_ram.v": _packaged("verilog/mw_ram.v"),
         "test_bundle.py": _packaged("templates/test_bundle.py"),
         "slice.onnx": _onnx(slice_model(qgraph)),
         "edge.onnx": _onnx(edge_model(source, flow.inputs)),
@@ -95,6 +98,16 @@ def emit(
         sqnr_db=None if least is None else least.sqnr_db,
         layers=_layers(qgraph, flow, losses),
         images=tuple(sorted(images)),
+        memories=tuple(
+            WritableMemory(
+                node=stage.node or stage.name,
+                image=side.image(stage.name),
+                width=side.width,
+                words=side.depth,
+                hardware=hashlib.sha256(canonical(stage.built).encode()).hexdigest(),
+            )
+            for stage, side in flow.side_ports()
+        ),
         batch=source.batch,
         tool={"midwire": metadata.version("midwire"), "amaranth": metadata.version("amaranth")},
     )
@@ -114,6 +127,7 @@ def _nic(flow: Dataflow) -> NicShape:
         out_tensor_bytes=flow.outputs[0].wire_bytes,
         inputs=len(flow.inputs),
         outputs=len(flow.outputs),
+        sides=tuple(8 * side.word_bytes for _, side in flow.side_ports()),
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...hw.formats.tensor import TensorSpec
-from ...hw.kernels.base import Implementation, StreamPort
+from ...hw.kernels.base import Implementation, SidePort, StreamPort
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,10 @@ class Dataflow:
     def stage(self, name: str) -> Stage:
         """The stage of a name."""
         return next(s for s in self.stages if s.name == name)
+
+    def side_ports(self) -> list[tuple[Stage, SidePort]]:
+        """Every side port and the stage that has it, in the order of the slice's own."""
+        return [(stage, side) for stage in self.stages for side in stage.built.side_ports]
 
 
 def print_dataflow(flow: Dataflow) -> str:

@@ -43,8 +43,8 @@ def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> i
     return max(1, min(DEFAULT_INTERVAL, macs // DEFAULT_MACS_PER_CYCLE))
 
 
-STRATEGIES = ("auto", "folded", "unrolled")
-"""What a user may ask for; "auto" takes whichever is cheaper."""
+STRATEGIES = ("auto", "folded", "unrolled", "loadable")
+"""What a user may ask for; "auto" takes folded or unrolled, whichever is cheaper."""
 
 
 def implement(
@@ -117,8 +117,12 @@ def offers(
     additions, before any are shared, come to no more than twice the cheapest folded form.
     """
     outs = [graph.tensors[name].qtype.integers for name in node.outputs]
+    if strategy == "loadable":
+        loadable = list(node.kernel.loadable(node.finishers, outs))
+        if loadable:
+            return loadable
     folded = list(node.kernel.implementations(node.finishers, outs))
-    if strategy == "folded" or not node.kernel.digits:
+    if strategy in ("folded", "loadable") or not node.kernel.digits:
         return folded
     if strategy == "auto":
         fitting = [each for each in folded if pace(each) <= interval] or folded

@@ -12,12 +12,12 @@ from typing import Any
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 
-from ..kernels.conv import FoldedConvolution
 from ..kernels.finishing import finish_file
+from ..kernels.folded_convolution import FoldedConvolution
 from ..timing.components import tree_stages
 from .arithmetic import adder_tree, delayed, product_shape
 from .ranges import shape_for, shape_of
-from .rom import Rom
+from .rom import memory
 from .stream import Outlet, beat
 from .window import Window
 from .windowed import Windowed
@@ -25,6 +25,8 @@ from .windowed import Windowed
 
 class _Convolution(Windowed):
     """What dense and depthwise convolutions share: weights, accumulators, finisher.
+
+    A loadable one has the side ports ``weights``, and ``finish`` if its finisher is writable.
 
     Parameters
     ----------
@@ -45,7 +47,8 @@ class _Convolution(Windowed):
             pad_value=built.pad_value,
             rows=built.memory_rows,
         )
-        super().__init__(window, out=shape_for(built.unit.out), out_lanes=built.pe)
+        out = shape_for(built.unit.out)
+        super().__init__(window, out=out, out_lanes=built.pe, sides=built.side_ports)
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
@@ -53,9 +56,11 @@ class _Convolution(Windowed):
         m.submodules.window = window = self._window
         m.submodules.finish = finish = b.unit.component(finish_file(self._name))
         m.submodules.outlet = outlet = Outlet(beat(self._out, b.pe), b.outlet_depth)
-        words = b.steps * b.passes
-        width = b.weight_lanes * b.weight.bits
-        m.submodules.weights = rom = Rom(width, words, f"{self._name}_weights.hex")
+        width, words = b.weight_words
+        load = self.weights if b.side_ports else None
+        m.submodules.weights = rom = memory(m, width, words, f"{self._name}_weights.hex", load)
+        if b.unit.writable and b.side_ports:
+            wiring.connect(m, wiring.flipped(self.finish), finish.load)
         wiring.connect(m, wiring.flipped(self.i), window.i)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
 

@@ -12,16 +12,23 @@ from amaranth.lib import data
 
 from ..finish.parameters import Parameter
 from .ranges import shape_for
-from .rom import Rom
+from .rom import memory
 
 
 def parameters(
-    m: Any, fields: Sequence[Parameter], lanes: int, folds: int, valid: Value, file: str
+    m: Any,
+    fields: Sequence[Parameter],
+    lanes: int,
+    folds: int,
+    valid: Value,
+    file: str,
+    load: Any = None,
 ) -> list[dict[str, Value]]:
     """For each lane its parameters by name, beside the accumulators that come in this cycle.
 
-    Those that are the same in every beat are constants; the others come from a :class:`Rom` named
-    ``file`` of ``folds`` words, one a beat in which there is ``valid``.
+    Those that are the same in every beat are constants; the others come from a memory named
+    ``file`` of ``folds`` words, one a beat in which there is ``valid``. The stream ``load`` writes
+    it, if there is one.
     """
     values: list[dict[str, Value]] = [
         {f.name: Const(f.values[lane], shape_for(f.type)) for f in fields if f.values}
@@ -32,7 +39,7 @@ def parameters(
         return values
     layout = data.StructLayout({f.name: shape_for(f.type) for f in stored})
     words = data.ArrayLayout(layout, lanes)
-    m.submodules.rom = rom = Rom(Shape.cast(words).width, folds, file)
+    m.submodules.rom = rom = memory(m, Shape.cast(words).width, folds, file, load)
     word = Signal(words)
     fold = Signal(range(folds))
     coming = Signal(range(folds))

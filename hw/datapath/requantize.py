@@ -13,13 +13,14 @@ from amaranth.lib.wiring import In, Out
 from ..finish.multiply_shift import MultiplyShiftUnit
 from .parameters import parameters
 from .ranges import shape_for, shape_of
+from .rom import words
 
 
 class Requantize(wiring.Component):
     """Accumulators of ``lanes`` channels to elements, every cycle; never stalls (rules F1 to F4).
 
     Widths are the narrowest for the ranges and the parameters. Parameters that are the same in
-    every beat are constants; the others come from a :class:`~.rom.Rom` named ``file``.
+    every beat are constants; the others come from a memory named ``file``.
 
     Parameters
     ----------
@@ -34,6 +35,7 @@ class Requantize(wiring.Component):
     o_valid, o_final : Out(1)
         ``valid`` and ``final`` of 3 cycles ago.
     y : Out(array of ``lanes`` elements)
+    load : In(stream of words), if the unit is loadable
     """
 
     def __init__(self, unit: MultiplyShiftUnit, file: str) -> None:
@@ -51,16 +53,18 @@ class Requantize(wiring.Component):
                 "o_valid": Out(1),
                 "o_final": Out(1),
                 "y": Out(data.ArrayLayout(shape_for(unit.out), unit.lanes)),
+                **({"load": In(words(unit.writable[0]))} if unit.writable else {}),
             }
         )
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         u = self._unit
-        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file)
-        by_name = {field.name: field for field in u.fields}
+        load = self.load if u.writable else None
+        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file, load)
+        ties = u.field("tie").hi > 0
         floors = u.sums[0] >> u.shift, u.sums[1] >> u.shift
-        rounded = floors[0] - (1 if u.tie else 0), floors[1]
+        rounded = floors[0] - (1 if ties else 0), floors[1]
 
         valid = Signal(2)
         final = Signal(2)
@@ -84,15 +88,16 @@ class Requantize(wiring.Component):
             y = Signal(shape_of(floors), name=f"floor_{lane}")
             m.d.comb += y.eq(total >> u.shift)
             even = y
-            if u.tie:
+            if ties:
                 even = Signal(shape_of(rounded), name=f"even_{lane}")
-                odd = y[0] ^ u.parity
-                m.d.comb += even.eq(y - (odd & (total.as_unsigned()[: u.shift] < u.tie)))
+                odd = y[0] ^ _late(m, fields["parity"], 2, f"parity_{lane}")
+                tie = _late(m, fields["tie"], 2, f"tie_{lane}")
+                m.d.comb += even.eq(y - (odd & (total.as_unsigned()[: u.shift] < tie)))
             result = even
-            if rounded[0] < by_name["lo"].hi:
+            if rounded[0] < u.field("lo").hi:
                 lo = _late(m, fields["lo"], 2, f"lo_{lane}")
                 result = Mux(even < lo, lo, result)
-            if rounded[1] > by_name["hi"].lo:
+            if rounded[1] > u.field("hi").lo:
                 hi = _late(m, fields["hi"], 2, f"hi_{lane}")
                 result = Mux(even > hi, hi, result)
             m.d.sync += self.y[lane].eq(result)

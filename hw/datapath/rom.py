@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import ClockSignal, Instance, Module
-from amaranth.lib import wiring
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 
@@ -38,8 +40,13 @@ class Rom(wiring.Component):
                 "en": In(1, init=1),
                 "addr": In(max(1, (depth - 1).bit_length())),
                 "data": Out(width),
+                **self._more(),
             }
         )
+
+    def _more(self) -> dict[str, Any]:
+        """Further members."""
+        return {}
 
     @property
     def width(self) -> int:
@@ -69,3 +76,58 @@ class Rom(wiring.Component):
             o_data=self.data,
         )
         return m
+
+
+def words(width: int) -> stream.Signature:
+    """Signature of a side port: ``data`` is a word of ``width`` bits, ``last`` is on the last."""
+    return stream.Signature(data.StructLayout({"data": width, "last": 1}))
+
+
+class Ram(Rom):
+    """A ``mw_ram``: a :class:`Rom` that a stream of words writes, from address 0 up.
+
+    It holds its image until somebody loads it; a reset does not bring the image back. The word
+    behind one with ``last``, and behind that of the highest address, is that of address 0 again.
+
+    A word is taken in every cycle and counts at once, so loading while what reads the memory is at
+    work mixes old words with new ones. Two banks that change places at ``last`` would not, behind
+    this same port: ``ready`` would be low until the reader lets go of the old one.
+
+    Members
+    -------
+    load : In(stream of words)
+    """
+
+    def _more(self) -> dict[str, Any]:
+        return {"load": In(words(self._width))}
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        at = Signal.like(self.addr)
+        with m.If(self.load.valid):
+            last = self.load.payload.last | (at == self._depth - 1)
+            m.d.sync += at.eq(Mux(last, 0, at + 1))
+        m.d.comb += self.load.ready.eq(1)
+        m.submodules.ram = Instance(
+            "mw_ram",
+            p_WIDTH=self._width,
+            p_DEPTH=self._depth,
+            p_FILE=self._file,
+            i_clk=ClockSignal(),
+            i_en=self.en,
+            i_addr=self.addr,
+            o_data=self.data,
+            i_write=self.load.valid,
+            i_write_addr=at,
+            i_write_data=self.load.payload.data,
+        )
+        return m
+
+
+def memory(m: Any, width: int, depth: int, file: str, load: Any = None) -> Rom:
+    """A :class:`Rom`, or a :class:`Ram` that is written by the member ``load`` of its owner."""
+    if load is None:
+        return Rom(width, depth, file)
+    ram = Ram(width, depth, file)
+    wiring.connect(m, wiring.flipped(load), ram.load)
+    return ram

@@ -209,31 +209,35 @@ class AxisTop(wiring.Component):
 
     Input ``k`` gets the ports ``s{k}_axis_tdata``, ``_tvalid``, ``_tready``, ``_tlast``, output
     ``k`` the same with ``m{k}``. Each lane has a container of 1, 2 or 4 bytes; outputs are sign- or
-    zero-extended into it.
+    zero-extended into it. Side port ``k`` has the same ports with ``w{k}``, and whole bytes for a
+    word.
 
     Parameters
     ----------
     inner : the component
     inputs, outputs : names of its stream members, for example ``["i"]``; ``"o.1"`` is entry 1 of an
         array
+    sides : names of its side ports
     """
 
     def __init__(
-        self, inner: wiring.Component, inputs: Sequence[str], outputs: Sequence[str]
+        self,
+        inner: wiring.Component,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        sides: Sequence[str] = (),
     ) -> None:
         self._inner = inner
         self._inputs = [(f"s{k}_axis", _member(inner, name)) for k, name in enumerate(inputs)]
         self._outputs = [(f"m{k}_axis", _member(inner, name)) for k, name in enumerate(outputs)]
+        self._sides = [(f"w{k}_axis", _member(inner, name)) for k, name in enumerate(sides)]
         members: dict[str, Any] = {}
         for ports, mine, theirs in ((self._inputs, In, Out), (self._outputs, Out, In)):
             for prefix, port in ports:
                 lanes, container, _ = _lanes(port)
-                members |= {
-                    f"{prefix}_tdata": mine(lanes * container),
-                    f"{prefix}_tvalid": mine(1),
-                    f"{prefix}_tready": theirs(1),
-                    f"{prefix}_tlast": mine(1),
-                }
+                members |= _axis(prefix, lanes * container, mine, theirs)
+        for prefix, port in self._sides:
+            members |= _axis(prefix, -(-len(port.payload.data) // 8) * 8, In, Out)
         super().__init__(members)
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
@@ -250,6 +254,13 @@ class AxisTop(wiring.Component):
                 port.valid.eq(getattr(self, f"{prefix}_tvalid")),
                 getattr(self, f"{prefix}_tready").eq(port.ready),
             ]
+        for prefix, port in self._sides:
+            m.d.comb += [
+                port.payload.data.eq(getattr(self, f"{prefix}_tdata")),
+                port.payload.last.eq(getattr(self, f"{prefix}_tlast")),
+                port.valid.eq(getattr(self, f"{prefix}_tvalid")),
+                getattr(self, f"{prefix}_tready").eq(port.ready),
+            ]
         for prefix, port in self._outputs:
             lanes, container, _ = _lanes(port)
             tdata = getattr(self, f"{prefix}_tdata")
@@ -262,6 +273,16 @@ class AxisTop(wiring.Component):
                 port.ready.eq(getattr(self, f"{prefix}_tready")),
             ]
         return m
+
+
+def _axis(prefix: str, bits: int, mine: Any, theirs: Any) -> dict[str, Any]:
+    """Members of an AXI4-Stream with tdata of so many bits."""
+    return {
+        f"{prefix}_tdata": mine(bits),
+        f"{prefix}_tvalid": mine(1),
+        f"{prefix}_tready": theirs(1),
+        f"{prefix}_tlast": mine(1),
+    }
 
 
 def _member(inner: wiring.Component, name: str) -> Any:

@@ -15,7 +15,7 @@ from ..finish.thresholds import ThresholdsUnit
 from .lookup import number, turn
 from .parameters import parameters
 from .ranges import shape_for, shape_of
-from .rom import Rom
+from .rom import Rom, words
 
 
 class _Finish(wiring.Component):
@@ -33,6 +33,7 @@ class _Finish(wiring.Component):
     o_valid, o_final : Out(1)
         ``valid`` and ``final`` of ``latency`` cycles ago.
     y : Out(array of ``lanes`` elements)
+    load : In(stream of words), if the unit is loadable
     """
 
     def __init__(self, unit: ThresholdsUnit, file: str) -> None:
@@ -46,6 +47,7 @@ class _Finish(wiring.Component):
                 "o_valid": Out(1),
                 "o_final": Out(1),
                 "y": Out(data.ArrayLayout(shape_for(unit.out), unit.lanes)),
+                **({"load": In(words(unit.writable[0]))} if unit.writable else {}),
             }
         )
 
@@ -67,7 +69,8 @@ class Comparators(_Finish):
         m = Module()
         u = self._unit
         self._flags(m)
-        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file)
+        load = self.load if u.writable else None
+        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file, load)
         for lane in range(u.lanes):
             reached = Signal(len(u.fields), name=f"reached_{lane}")
             m.d.sync += reached.eq(
@@ -75,8 +78,8 @@ class Comparators(_Finish):
             )
             # One interval: its threshold is reached, the next is not.
             inside = Cat(Const(1, 1), reached) & ~Cat(reached, Const(0, 1))
-            words = [Const(result, shape_for(u.out)).as_unsigned() for result in u.results]
-            chosen = [Mux(inside[k], word, 0) for k, word in enumerate(words)]
+            results = [Const(result, shape_for(u.out)).as_unsigned() for result in u.results]
+            chosen = [Mux(inside[k], result, 0) for k, result in enumerate(results)]
             m.d.sync += self.y[lane].eq(reduce(or_, chosen))
         return m
 

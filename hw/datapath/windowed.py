@@ -7,10 +7,14 @@ Nothing stalls inside: a pass starts only when a slot of the output FIFO is rese
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..kernels.base import SidePort
+from .rom import words
 from .stream import beats
 from .window import Window
 
@@ -23,16 +27,24 @@ class Windowed(wiring.Component):
     window : where it reads
     out : shape of an element of the result
     out_lanes : elements of an output beat
+    sides : side ports
 
     Members
     -------
     i : In(beats of the window's lanes)
     o : Out(beats of ``out_lanes``)
+    the side ports : In(stream of words)
     """
 
-    def __init__(self, window: Window, *, out: Shape, out_lanes: int) -> None:
+    def __init__(
+        self, window: Window, *, out: Shape, out_lanes: int, sides: Sequence[SidePort] = ()
+    ) -> None:
         self._window = window
         self._out = Shape.cast(out)
         super().__init__(
-            {"i": In(beats(window.shape, window.lanes)), "o": Out(beats(self._out, out_lanes))}
+            {
+                "i": In(beats(window.shape, window.lanes)),
+                "o": Out(beats(self._out, out_lanes)),
+                **{side.name: In(words(side.width)) for side in sides},
+            }
         )

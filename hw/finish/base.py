@@ -11,6 +11,8 @@ F2. A :class:`FinisherUnit` is data: hashable, made without Amaranth, equal for 
 F3. The hardware takes accumulators of ``lanes`` channels in every cycle and never stalls. The
     channels of a tensor come in turn, ``lanes`` at a time; results come ``latency`` cycles later.
 F4. Latency, cost and hardware are the unit's own: nobody else knows how long its pipeline is.
+F5. A loadable unit depends on types and ranges only, not on parameters: all of them are in one
+    memory that can be written, so the same hardware finishes any layer of its kind.
 """
 
 from __future__ import annotations
@@ -60,6 +62,11 @@ class FinisherUnit(ABC):
     ranges: tuple[Range, ...]
 
     @property
+    def writable(self) -> tuple[int, int] | None:
+        """Bits and words of the memory of a loadable unit (F5); None if there is none."""
+        return None
+
+    @property
     @abstractmethod
     def latency(self) -> int:
         """Cycles from accumulators to results; 0 if combinational."""
@@ -76,7 +83,8 @@ class FinisherUnit(ABC):
 
         Members: ``valid``, ``final``: In(1); ``acc0, acc1, ...``: In(array of ``lanes``), the
         narrowest shapes of ``ranges``; ``o_valid``, ``o_final``: Out(1); ``y``: Out(array of
-        ``lanes`` elements of ``out``).
+        ``lanes`` elements of ``out``). If :attr:`writable`: ``load``: In(stream of its words), as
+        in :class:`~midwire.hw.datapath.rom.Ram`.
         """
 
 
@@ -122,6 +130,13 @@ class Finisher(ABC):
     @abstractmethod
     def unit(self, lanes: int, ranges: Sequence[Range], out: IntType) -> FinisherUnit:
         """Its hardware for ``lanes`` channels at a time; ``channels`` is a multiple of them."""
+
+    def loadable(self, lanes: int, ranges: Sequence[Range], out: IntType) -> FinisherUnit | None:
+        """As :meth:`unit`, for any layer with accumulators in these ranges (F5); None if this kind
+        has no such hardware, or these parameters do not fit in its words.
+        """
+        del lanes, ranges, out
+        return None
 
     @abstractmethod
     def images(self, unit: FinisherUnit, file: str) -> dict[str, str]:

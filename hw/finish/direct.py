@@ -60,6 +60,11 @@ class Direct(Finisher):
             raise ValueError(f"accumulators from {low} to {high} do not fit in {out}")
         return DirectUnit(lanes, out, ((low, high),))
 
+    def loadable(self, lanes: int, ranges: Sequence[Range], out: IntType) -> DirectUnit | None:
+        """Wires, if every accumulator fits in ``out``."""
+        ((low, high),) = ranges
+        return self.unit(lanes, ranges, out) if out.lo <= low and high <= out.hi else None
+
     def images(self, unit: FinisherUnit, file: str) -> dict[str, str]:
         """No memory."""
         del unit, file

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from ..numeric import IntArray, IntType
-from ..timing.cost import Cost
+from ..timing.cost import Cost, ram_cost
 from .base import Finisher, FinisherUnit, OnnxWriter, Range, folds_of
 from .parameters import Parameter, parameter_image
 
 MAX_PRODUCT_BITS = 62
 """``p`` must fit a signed 64-bit word, in the reference and in the simulator."""
+
+LOADED_MULTIPLIER_BITS = 40
+"""Most bits of a multiplier that can be loaded: nine more than the fit of any layer takes."""
 
 MAX_EXACT_DOUBLE = 1 << 53
 """``slice.onnx`` computes ``p`` in double: integers are exact up to here."""
@@ -134,7 +137,6 @@ class MultiplyShift(Finisher):
         low, high = self.span
         if low < out.lo or high > out.hi:
             raise ValueError(f"results from {low} to {high} do not fit in {out}")
-        folds = folds_of(self.channels, lanes)
         least = most = self.offset.astype(object)
         for row, (lo, hi) in zip(self.multiplier.T.astype(object), ranges, strict=True):
             ends = np.stack([row * lo, row * hi])
@@ -144,24 +146,97 @@ class MultiplyShift(Finisher):
             out=out,
             ranges=tuple((int(a), int(b)) for a, b in ranges),
             shift=self.shift,
-            tie=self.tie,
-            parity=self.parity,
             sums=(int(least.min()), int(most.max())),
-            folds=folds,
+            folds=folds_of(self.channels, lanes),
             fields=tuple(
                 Parameter.of(name, column, lanes) for name, column in self._columns().items()
             ),
         )
 
+    def loadable(
+        self, lanes: int, ranges: Sequence[Range], out: IntType
+    ) -> MultiplyShiftUnit | None:
+        """Its hardware for any layer of one term, with the shift that :func:`loaded_shift` says.
+
+        None if there are several terms, or a parameter at that shift does not fit in its field.
+        """
+        if self.terms != 1:
+            return None
+        ((low, high),) = ranges
+        acc = IntType.holding(low, high).bits
+        shift = loaded_shift(acc, out)
+        bits = min(LOADED_MULTIPLIER_BITS, MAX_PRODUCT_BITS - 1 - acc)
+        types = {
+            "multiplier0": IntType(bits, True),
+            "offset": IntType(acc + bits, True),
+            "lo": out,
+            "hi": out,
+            "tie": IntType(shift, False),
+            "parity": IntType(1, False),
+        }
+        if shift < self.shift or bits < 1:
+            return None
+        for name, column in self._columns().items():
+            scale = 1 << (shift - self.shift if name in _SHIFTED else 0)
+            least, most = int(column.min()) * scale, int(column.max()) * scale
+            if least < types[name].lo or most > types[name].hi:
+                return None
+        fields = tuple(Parameter(name, None, kind.lo, kind.hi) for name, kind in types.items())
+        multiplier, offset = types["multiplier0"], types["offset"]
+        ends = [m * a for m in (multiplier.lo, multiplier.hi) for a in (low, high)]
+        return MultiplyShiftUnit(
+            lanes=lanes,
+            out=out,
+            ranges=((int(low), int(high)),),
+            shift=shift,
+            sums=(min(ends) + offset.lo, max(ends) + offset.hi),
+            folds=folds_of(self.channels, lanes),
+            fields=fields,
+            loadable=True,
+        )
+
+    def shifted(self, shift: int) -> MultiplyShift:
+        """The same function at a larger shift: ``p``, and what it is compared with, as many times
+        as large.
+        """
+        scale = 1 << (shift - self.shift)
+        return replace(
+            self,
+            multiplier=self.multiplier * scale,
+            offset=self.offset * scale,
+            shift=shift,
+            tie=self.tie * scale,
+        )
+
     def images(self, unit: FinisherUnit, file: str) -> dict[str, str]:
         """One word a beat: for each lane, the parameters that are not constants."""
         assert isinstance(unit, MultiplyShiftUnit)
-        return parameter_image(unit.fields, self._columns(), unit.lanes, file)
+        columns = self.shifted(unit.shift)._columns()
+        return parameter_image(unit.fields, columns, unit.lanes, file)
 
     def _columns(self) -> dict[str, IntArray]:
         """Every parameter of N5 by name, one value a channel."""
         columns = {f"multiplier{t}": self.multiplier[:, t] for t in range(self.terms)}
-        return {**columns, "offset": self.offset, "lo": self.lo, "hi": self.hi}
+        columns |= {"offset": self.offset, "lo": self.lo, "hi": self.hi}
+        return columns | {
+            "tie": np.full(self.channels, self.tie),
+            "parity": np.full(self.channels, self.parity),
+        }
+
+
+_SHIFTED = ("multiplier0", "offset", "tie")
+
+
+def loaded_shift(acc_bits: int, out: IntType) -> int:
+    """The shift of all layers with accumulators of so many bits and results of a type.
+
+    Where results take their whole range as accumulators do, a multiplier has a bit more than the
+    bits that this adds to the difference of both widths. Most layers use less of the accumulators'
+    range, and take multipliers as many times as large; of the 8-bit layers that were measured the
+    most demanding needed 23 of the 24 bits here, and 37 of the multiplier's. Wider results have
+    multipliers that are fitted to 30 bits (:func:`~.fit.eased`).
+    """
+    return max(0, acc_bits - out.bits) + (24 if out.bits <= 8 else 30)
 
 
 @dataclass(frozen=True)
@@ -170,30 +245,44 @@ class MultiplyShiftUnit(FinisherUnit):
 
     Attributes
     ----------
-    shift, tie, parity : as in :class:`MultiplyShift`
-    sums : exact range of ``p`` over all channels
+    shift : as in :class:`MultiplyShift`
+    sums : range of ``p`` over all channels, exact unless loadable
     folds : words of the parameter memory: beats until the channels come round again
-    fields : the parameters
+    fields : all other parameters, and their ranges
+    loadable : whether the parameter memory can be written (F5)
     """
 
     lanes: int
     out: IntType
     ranges: tuple[Range, ...]
     shift: int
-    tie: int
-    parity: int
     sums: Range
     folds: int
     fields: tuple[Parameter, ...]
+    loadable: bool = False
 
     @property
     def latency(self) -> int:
         """Multiply, add, round and clamp."""
         return 3
 
+    @property
+    def writable(self) -> tuple[int, int] | None:
+        """The parameter memory, if it can be written."""
+        return (self._word, self.folds) if self.loadable else None
+
+    @property
+    def _word(self) -> int:
+        """Bits of a word of the parameter memory."""
+        return self.lanes * sum(f.type.bits for f in self.fields if f.values is None)
+
+    def field(self, name: str) -> Parameter:
+        """The parameter of a name."""
+        return next(f for f in self.fields if f.name == name)
+
     def product(self, term: int) -> Range:
         """Exact range of a term's product over all channels."""
-        field = next(f for f in self.fields if f.name == f"multiplier{term}")
+        field = self.field(f"multiplier{term}")
         ends = [m * acc for m in (field.lo, field.hi) for acc in self.ranges[term]]
         return min(ends), max(ends)
 
@@ -206,17 +295,19 @@ class MultiplyShiftUnit(FinisherUnit):
         accs = [IntType.holding(*r).bits for r in self.ranges]
         factors = [f.type.bits for f in self.fields if f.name.startswith("multiplier")]
         products = tuple(zip(accs, factors, strict=True)) * self.lanes
-        stored = [f.type.bits for f in self.fields if f.values is None]
         total = IntType.holding(*self.sums).bits
         held = total + self.out.bits
-        late = {"offset": 1, "lo": 2, "hi": 2}
+        late = {"offset": 1, "lo": 2, "hi": 2, "tie": 2, "parity": 2}
         held += sum(f.type.bits * late.get(f.name, 0) for f in self.fields if f.values is None)
-        return Cost(
+        cost = Cost(
             products=products,
             adders=self.lanes * 2 * self.out.bits,
             registers=self.lanes * held,
-            roms=((sum(stored) * self.lanes, self.folds),) if stored else (),
         )
+        words = self._word, self.folds
+        if self.loadable:
+            return cost + Cost(adders=self.lanes * self.shift) + ram_cost(*words)
+        return cost + Cost(roms=(words,)) if self._word else cost
 
     def component(self, file: str) -> Any:
         """See :class:`~midwire.hw.datapath.requantize.Requantize`."""

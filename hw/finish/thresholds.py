@@ -15,7 +15,7 @@ import numpy as np
 
 from ..formats.images import pack_image
 from ..numeric import IntArray, IntType
-from ..timing.cost import Cost
+from ..timing.cost import Cost, ram_cost
 from .base import Finisher, FinisherUnit, OnnxWriter, Range, folds_of, numbered
 from .parameters import Parameter, parameter_image
 from .steps import Steps
@@ -180,6 +180,30 @@ class Thresholds(Finisher):
             results=tuple(int(v) for v in self.values[0]) if parallel else (),
         )
 
+    def loadable(self, lanes: int, ranges: Sequence[Range], out: IntType) -> ThresholdsUnit | None:
+        """Comparators for any rising functions to all results of ``out``; None if these fall, or
+        are too many to compare with at once.
+        """
+        if (1 << out.bits) - 1 > PARALLEL or (np.diff(self.values) < 0).any():
+            return None
+        unit = self._completed(ranges[0], out).unit(lanes, ranges, out)
+        ((low, high),) = unit.ranges
+        fields = (Parameter(field.name, None, low, high + 1) for field in unit.fields)
+        # Whether channels share them, and what they are, is the image's matter.
+        kind = IntType.holding(low, high + 1)
+        return replace(unit, fields=tuple(fields), threshold=kind, own=(True, False), loadable=True)
+
+    def _completed(self, span: Range, out: IntType) -> Thresholds:
+        """The same rising functions with every result of a type: some are passed in no time."""
+        results = np.arange(out.lo, out.hi + 1)
+        rows = []
+        for channel in range(self.count):
+            values = self.values[channel % len(self.values)]
+            starts = self.thresholds[channel % len(self.thresholds)]
+            reached = np.concatenate([[span[0]], starts, [span[1] + 1]])
+            rows.append(reached[np.searchsorted(values, results[1:])])
+        return Thresholds(self.count, np.stack(rows), results[None])
+
     def _columns(self) -> dict[str, IntArray]:
         """Every threshold by name, one value a channel."""
         columns = np.broadcast_to(self.thresholds, (self.count, self.thresholds.shape[1])).T
@@ -191,7 +215,8 @@ class Thresholds(Finisher):
         """
         assert isinstance(unit, ThresholdsUnit)
         if unit.parallel:
-            return parameter_image(unit.fields, self._columns(), unit.lanes, file)
+            all_ = self._completed(unit.ranges[0], unit.out) if unit.loadable else self
+            return parameter_image(unit.fields, all_._columns(), unit.lanes, file)
         return {
             name: pack_image(rows.reshape(-1), memory.word.bits)
             for level, memory in enumerate(unit.memories)
@@ -241,6 +266,7 @@ class ThresholdsUnit(FinisherUnit):
     own : whether each channel has thresholds, and results, of its own
     fields : thresholds to compare with at once; none for a search
     results : the result of every interval, where thresholds are compared at once
+    loadable : whether their memory can be written (F5)
     """
 
     lanes: int
@@ -253,11 +279,22 @@ class ThresholdsUnit(FinisherUnit):
     own: tuple[bool, bool]
     fields: tuple[Parameter, ...]
     results: tuple[int, ...]
+    loadable: bool = False
 
     @property
     def parallel(self) -> bool:
         """Whether all thresholds are compared at once."""
         return bool(self.fields)
+
+    @property
+    def writable(self) -> tuple[int, int] | None:
+        """The thresholds' memory, if it can be written."""
+        return (self._word, self.folds) if self.loadable else None
+
+    @property
+    def _word(self) -> int:
+        """Bits of a word of the memory of thresholds that are compared at once."""
+        return self.lanes * sum(f.type.bits for f in self.fields if f.values is None)
 
     @property
     def latency(self) -> int:
@@ -277,12 +314,14 @@ class ThresholdsUnit(FinisherUnit):
         ((low, high),) = self.ranges
         bits = IntType.holding(low, high).bits
         if self.parallel:
-            stored = sum(f.type.bits for f in self.fields if f.values is None) * self.lanes
-            return Cost(
+            words = self._word, self.folds
+            cost = Cost(
                 adders=self.lanes * len(self.fields) * (bits + 1),
                 registers=self.lanes * len(self.fields),
-                roms=((stored, self.folds),) if stored else (),
             )
+            if self.loadable:
+                return cost + ram_cost(*words)
+            return cost + Cost(roms=(words,)) if self._word else cost
         memories = tuple((m.word.bits, m.size * m.folds) for m in self.memories)
         return Cost(
             adders=self.lanes * self.levels * bits,

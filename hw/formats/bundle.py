@@ -74,6 +74,39 @@ class Step:
 
 
 @dataclass(frozen=True)
+class WritableMemory:
+    """A memory of the slice that its side port ``w{k}_axis`` writes; ``k`` is its place in
+    :attr:`Manifest.memories`.
+
+    A beat is a word, in as many whole bytes as it takes, little-endian; the words of an image file
+    in turn, ``tlast`` on the last (:func:`~.images.unpack_image`). The images of another bundle's
+    layer may be loaded instead, all of its memories, if ``hardware`` is the same.
+
+    Attributes
+    ----------
+    node : the layer
+    image : file in ``rtl/`` that it holds from power-up
+    width, words : bits of a word, and their number
+    hardware : SHA-256 of the description of the layer's hardware
+    """
+
+    node: str
+    image: str
+    width: int
+    words: int
+    hardware: str
+
+    def __post_init__(self) -> None:
+        for name in ("node", "image", "hardware"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} must not be {getattr(self, name)!r}")
+        for name in ("width", "words"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value!r}")
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What ``manifest.json`` holds. Cycles are those that the compiler predicts.
 
@@ -97,6 +130,7 @@ class Manifest:
     sqnr_db: float | None
     layers: tuple[Mapping[str, Any], ...] = ()
     images: tuple[str, ...] = ()
+    memories: tuple[WritableMemory, ...] = ()
     batch: int = 1
     format: int = FORMAT
     tool: Mapping[str, str] = field(default_factory=dict)
@@ -161,6 +195,7 @@ def _manifest_from(data: Mapping[str, Any]) -> Manifest:
     )
     plain["layers"] = tuple(data["layers"])
     plain["images"] = tuple(data["images"])
+    plain["memories"] = tuple(WritableMemory(**m) for m in data["memories"])
     return Manifest(**plain)
 
 
@@ -215,8 +250,9 @@ class Bundle:
 
     @property
     def slice_verilog(self) -> tuple[Path, ...]:
-        """Verilog of the slice, top module ``midwire_slice``."""
-        return (self.path("rtl/midwire_slice.v"), self.path("rtl/mw_rom.v"))
+        """Verilog of the slice core, top module ``midwire_slice``."""
+        names = ("midwire_slice.v", "mw_rom.v", "mw_ram.v")
+        return tuple(self.path(f"rtl/{name}") for name in names)
 
     @property
     def nic_verilog(self) -> tuple[Path, ...]:

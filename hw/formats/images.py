@@ -55,6 +55,28 @@ def pack_fields(fields: Sequence[tuple[npt.NDArray[np.int64], int]]) -> str:
     return _lines(np.concatenate([_bits(v[:, None], bits) for v, bits in fields], axis=1))
 
 
+def unpack_image(text: str, width: int) -> npt.NDArray[np.uint8]:
+    """Words of a memory image as beats of a side port: (words, bytes of a word), little-endian.
+
+    Parameters
+    ----------
+    text : of a ``$readmemh`` file, as the functions above make it
+    width : bits of a word
+
+    Raises
+    ------
+    ValueError
+        If the text is not lines of hexadecimal digits for words of so many bits.
+    """
+    digits = -(-width // 4)
+    lines = text.split()
+    if not lines or any(len(line) != digits for line in lines):
+        raise ValueError(f"every word of {width} bits must be a line of {digits} digits")
+    even = digits + digits % 2
+    whole = bytes.fromhex("".join(line.zfill(even) for line in lines))
+    return np.frombuffer(whole, dtype=np.uint8).reshape(len(lines), -1)[:, ::-1]
+
+
 def _bits(lanes: npt.NDArray[np.int64], lane_bits: int) -> npt.NDArray[np.uint8]:
     """Bits of every word, lowest first: (rows, lanes * lane_bits)."""
     shifts = np.arange(lane_bits, dtype=np.int64)

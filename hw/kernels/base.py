@@ -16,8 +16,10 @@ K3. An :class:`Implementation` is data: a frozen, hashable dataclass, made witho
     knows its ports, cycles, latency, cost and timing. Equal implementations have equal Verilog, but
     for the names of instance and memory images; values of memories are not in it.
 K4. Predicted cycles come true: :meth:`Implementation.timing` mirrors the component's handshakes.
-K5. Strategies are *folded* (a few multipliers, used in turn), *unrolled* (constants in logic, one
-    result every cycle) and *streamed* (weights come in on a side port).
+K5. Strategies are *folded* (a few multipliers, used in turn, weights fixed in memories), *unrolled*
+    (constants in logic, one result every cycle) and *loadable* (as folded, but all that tells one
+    layer from another like it is in memories that side ports write). Weights that stream in beside
+    every inference are not a strategy: they are the second input of the ``dot`` kernel.
 """
 
 from __future__ import annotations
@@ -79,11 +81,33 @@ class StreamPort:
 
 @dataclass(frozen=True)
 class SidePort:
-    """A port beside the tensors' streams: weights that come in, a memory that can be written."""
+    """A port beside the tensors' streams, through which a memory can be written.
+
+    It is a stream of words: the first goes to address 0, ``last`` is on the final one, and then
+    all have been loaded. Whoever loads lets no inference be under way meanwhile (in this version;
+    a second bank behind the same port would wait for the end of one by itself). A port that is not
+    connected, ``valid`` low, leaves the memory with its image.
+
+    Attributes
+    ----------
+    name : the component's own name of the member; of the memory image it is the ending
+        (``"weights"``: ``{name of the component}_weights.hex``)
+    width : bits of a word
+    depth : words
+    """
 
     name: str
     width: int
     depth: int
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a beat: a word, filled up."""
+        return -(-self.width // 8)
+
+    def image(self, name: str) -> str:
+        """Name of the memory image in the component ``name``."""
+        return f"{name}_{self.name}.hex"
 
 
 class Implementation(ABC):
@@ -91,7 +115,7 @@ class Implementation(ABC):
 
     Attributes
     ----------
-    strategy : "folded", "unrolled" or "streamed" (K5)
+    strategy : "folded", "unrolled" or "loadable" (K5)
     """
 
     strategy: ClassVar[str] = "folded"
@@ -200,6 +224,17 @@ class Kernel(ABC):
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[Implementation]:
         """Every way to build it, in no order, with a finisher and a type for each output."""
+
+    def loadable(
+        self, finishers: Sequence[Finisher], outs: Sequence[IntType]
+    ) -> Sequence[Implementation]:
+        """It with memories that can be written (K5), in no order; none if it has no such form.
+
+        Apart from :meth:`implementations`, because nobody takes them for being cheap. Layers of
+        equal descriptions may be loaded with each other's images.
+        """
+        del finishers, outs
+        return ()
 
     def unrolled(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]

@@ -12,7 +12,8 @@ from typing import Any
 class NicShape:
     """A shell for a slice: bytes of a beat and of a tensor, of its input and of its output.
 
-    A slice of several ``inputs`` or ``outputs`` gets a shell that executes nothing.
+    A slice of several ``inputs`` or ``outputs`` gets a shell that executes nothing. ``sides`` are
+    the bits of tdata of the slice's side ports, which the shell leaves idle.
     """
 
     in_beat_bytes: int
@@ -21,6 +22,7 @@ class NicShape:
     out_tensor_bytes: int
     inputs: int = 1
     outputs: int = 1
+    sides: tuple[int, ...] = ()
 
     @property
     def effort(self) -> float:
@@ -39,4 +41,5 @@ class NicShape:
             self.out_tensor_bytes,
             inputs=self.inputs,
             outputs=self.outputs,
+            sides=self.sides,
         )

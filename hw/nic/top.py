@@ -27,6 +27,7 @@ dropped here for want of room.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -63,6 +64,7 @@ class NicShell(wiring.Component):
     in_tensor_bytes, out_tensor_bytes : bytes of its wire tensors, whole beats
     inputs, outputs : tensors that the slice takes and gives. Where either is not 1, the shell has
         no slice, never executes, and does not look at the sizes of tensors.
+    sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
     width : bits of tdata towards the network. 64 for now: the parser and the packetiser know in
         which beat of 8 bytes each header field is.
 
@@ -86,6 +88,7 @@ class NicShell(wiring.Component):
         *,
         inputs: int = 1,
         outputs: int = 1,
+        sides: Sequence[int] = (),
         width: int = 64,
     ) -> None:
         if width != 8 * BEAT_BYTES:
@@ -99,6 +102,7 @@ class NicShell(wiring.Component):
             )
         self._tensors = (inputs, outputs)
         self._executes = self._tensors == (1, 1)
+        self._sides = tuple(sides)
         for what, beat, tensor in (
             ("input", in_beat_bytes, in_tensor_bytes),
             ("output", out_beat_bytes, out_tensor_bytes),
@@ -248,6 +252,11 @@ class NicShell(wiring.Component):
         return m
 
     def _slice(self, m: Module, tensor: TensorBuffer, results: Results) -> None:
+        idle: dict[str, Any] = {}
+        for k, bits in enumerate(self._sides):
+            idle |= {f"i_w{k}_axis_{name}": Const(0) for name in ("tvalid", "tlast")}
+            idle[f"i_w{k}_axis_tdata"] = Const(0, bits)
+            idle[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
         m.submodules.slice = Instance(
             "midwire_slice",
             i_clk=ClockSignal(),
@@ -260,6 +269,7 @@ class NicShell(wiring.Component):
             o_m0_axis_tvalid=results.i.valid,
             o_m0_axis_tlast=Signal(name="slice_last"),  # beats are counted
             i_m0_axis_tready=results.i.ready,
+            **idle,
         )
 
 
@@ -274,11 +284,12 @@ def build_nic(
     *,
     inputs: int = 1,
     outputs: int = 1,
+    sides: Sequence[int] = (),
     width: int = 64,
 ) -> NicShell:
     """The NIC shell for a slice; parameters as for :class:`NicShell`."""
     sizes = (in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes)
-    return NicShell(*sizes, inputs=inputs, outputs=outputs, width=width)
+    return NicShell(*sizes, inputs=inputs, outputs=outputs, sides=sides, width=width)
 
 
 def nic_verilog(
@@ -289,6 +300,7 @@ def nic_verilog(
     *,
     inputs: int = 1,
     outputs: int = 1,
+    sides: Sequence[int] = (),
     width: int = 64,
 ) -> str:
     """Verilog of the module ``midwire_nic`` for a slice; parameters as for :class:`NicShell`.
@@ -296,5 +308,5 @@ def nic_verilog(
     It instantiates ``midwire_slice``, which is another file, unless the slice has several tensors.
     """
     sizes = (in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes)
-    nic = build_nic(*sizes, inputs=inputs, outputs=outputs, width=width)
+    nic = build_nic(*sizes, inputs=inputs, outputs=outputs, sides=sides, width=width)
     return to_verilog(nic, "midwire_nic")

@@ -56,6 +56,11 @@ def counter_cost(values: int) -> Cost:
     return Cost(adders=bits if values == 1 << bits else 2 * bits, registers=bits)
 
 
+def ram_cost(width: int, depth: int) -> Cost:
+    """A :class:`~midwire.hw.datapath.rom.Ram`: a memory, and where the next word goes."""
+    return counter_cost(depth) + Cost(memories=((width, depth),))
+
+
 def fifo_cost(width: int, depth: int) -> Cost:
     """A :class:`~midwire.hw.datapath.stream.Fifo` of ``depth`` words of ``width`` bits."""
     level = counter_cost(depth + 1)

@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 IntArray = npt.NDArray[np.int64]
 
-ROM = Path(midwire.hw.__file__).parent / "verilog" / "mw_rom.v"
+MEMORIES = sorted((Path(midwire.hw.__file__).parent / "verilog").glob("*.v"))
 
 
 def container(bits: int, signed: bool) -> np.dtype[Any]:
@@ -50,6 +50,7 @@ class Bench:
         inputs: Sequence[str],
         outputs: Sequence[str],
         files: Mapping[str, str],
+        sides: Sequence[str] = (),
     ) -> None:
         def member(name: str) -> Any:
             port = component
@@ -61,11 +62,11 @@ class Bench:
         self.inputs = [member(name) for name in inputs]
         self.outputs = [member(name) for name in outputs]
         (folder / "dut.v").write_text(
-            verilog.convert(AxisTop(component, inputs, outputs), name="dut", emit_src=False)
+            verilog.convert(AxisTop(component, inputs, outputs, sides), name="dut", emit_src=False)
         )
         for name, text in files.items():
             (folder / name).write_text(text)
-        self.model = Model(build_model([folder / "dut.v", ROM], "dut"), folder)
+        self.model = Model(build_model([folder / "dut.v", *MEMORIES], "dut"), folder)
 
     def run(
         self,
@@ -96,15 +97,18 @@ MakeBench = Callable[..., Bench]
 
 @pytest.fixture
 def bench(tmp_path: Path) -> MakeBench:
-    """``bench(component, inputs=["i"], outputs=["o"], files={})`` builds a :class:`Bench`."""
+    """``bench(component, inputs=["i"], outputs=["o"], files={}, sides=[])`` builds a
+    :class:`Bench`.
+    """
 
     def make(
         component: wiring.Component,
         inputs: Sequence[str] = ("i",),
         outputs: Sequence[str] = ("o",),
         files: Mapping[str, str] | None = None,
+        sides: Sequence[str] = (),
     ) -> Bench:
-        return Bench(tmp_path, component, list(inputs), list(outputs), files or {})
+        return Bench(tmp_path, component, list(inputs), list(outputs), files or {}, sides)
 
     return make
 

@@ -86,14 +86,14 @@ def arrays(wires: Sequence[AnyArray]) -> dict[str, AnyArray]:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     verilog = module(RATES, inputs=2, outputs=2, wide={"s1": 16, "m1": 32})
-    rom = Path(midwire.hw.__file__).parent / "verilog" / "mw_rom.v"
+    memories = sorted((Path(midwire.hw.__file__).parent / "verilog").glob("*.v"))
     folder = tmp_path_factory.mktemp("several")
     rng = np.random.default_rng(8)
     golden = [random_wire(one, 4, rng) for one in INPUTS]
     np.savez(folder / "golden.npz", realistic=np.array(0), **arrays(golden))  # type: ignore[arg-type]
     files = {
         "rtl/midwire_slice.v": verilog.replace("module dut(", "module midwire_slice(").encode(),
-        "rtl/mw_rom.v": rom.read_bytes(),
+        **{f"rtl/{path.name}": path.read_bytes() for path in memories},
         "golden.npz": (folder / "golden.npz").read_bytes(),
     }
     for name, text in (("slice", SLICE), ("original", ORIGINAL), ("edge", EDGE), ("cloud", EDGE)):

@@ -19,8 +19,9 @@ from midwire.hw.finish.direct import Direct
 from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.kernels.adapt import LaneAdapter, StreamFifo
 from midwire.hw.kernels.base import Implementation, StreamPort
-from midwire.hw.kernels.conv import ConvKernel, FoldedConvolution
+from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.eltwise import EltwiseKernel
+from midwire.hw.kernels.folded_convolution import FoldedConvolution
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.kernels.unrolled import unrolled

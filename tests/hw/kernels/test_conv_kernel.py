@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from midwire.hw.finish.direct import Direct
-from midwire.hw.kernels.conv import ConvKernel, FoldedConvolution
+from midwire.hw.kernels.conv import ConvKernel
+from midwire.hw.kernels.folded_convolution import FoldedConvolution
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.numeric import IntType
 

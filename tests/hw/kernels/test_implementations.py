@@ -48,7 +48,10 @@ def offered(kernel: Kernel, requantiser: Any) -> list[Implementation]:
     terms = zip(*channels, strict=True)
     spans = [(min(lo for lo, _ in term), max(hi for _, hi in term)) for term in terms]
     finisher = requantiser(rng, len(channels), spans, (8, True))
-    return list(kernel.implementations([finisher], [INT8]))
+    return [
+        *kernel.implementations([finisher], [INT8]),
+        *kernel.loadable([finisher], [INT8]),
+    ]
 
 
 def run(built: Implementation, inferences: int) -> tuple[Any, list[Any], list[Any]]:

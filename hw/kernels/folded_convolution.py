@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions by a few multipliers, used in turn: weights fixed in a memory, or loadable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..finish.base import FinisherUnit
+from ..formats.images import pack_image
+from ..numeric import IntArray, IntType
+from ..timing.components import Edge, Schedule, outlet_depth, tree_stages, window_rows
+from ..timing.cost import Cost, counter_cost, outlet_cost, ram_cost
+from .base import Implementation, SidePort, StreamPort
+from .folds import tree_cost, window_cost
+from .geometry import Geometry
+
+__all__ = ["FoldedConvolution", "LoadableConvolution"]
+
+
+@dataclass(frozen=True)
+class FoldedConvolution(Implementation):
+    """``pe`` x ``simd`` multipliers; for depthwise, ``pe`` of them.
+
+    Dense: for each output pixel there are ``channels_out / pe`` passes of ``kh * kw * channels_in /
+    simd`` cycles, and each gives one beat of ``pe`` channels. Depthwise: ``channels / pe`` passes
+    of ``kh * kw`` cycles. Where lanes do not divide channels, weights of zero fill them up.
+
+    Attributes
+    ----------
+    geometry, pad_value, depthwise : as in :class:`~.conv.ConvKernel`
+    channels_in, channels_out : of the images
+    pe, simd : output channels, input channels at a time
+    x, weight : types of the factors
+    unit : the finisher, of ``pe`` lanes
+    rows : image rows in memory; None for :func:`~midwire.hw.timing.components.window_rows`
+    depth : of the output FIFO; None for just enough for full throughput
+    """
+
+    geometry: Geometry
+    channels_in: int
+    channels_out: int
+    depthwise: bool
+    pe: int
+    simd: int
+    x: IntType
+    weight: IntType
+    pad_value: int
+    unit: FinisherUnit
+    rows: int | None = None
+    depth: int | None = None
+
+    @property
+    def folds(self) -> int:
+        """Beats of an input pixel."""
+        return -(-self.channels_in // self.simd)
+
+    @property
+    def passes(self) -> int:
+        """Beats of an output pixel."""
+        return -(-self.channels_out // self.pe)
+
+    @property
+    def steps(self) -> int:
+        """Cycles of a pass."""
+        return self.geometry.taps * (1 if self.depthwise else self.folds)
+
+    @property
+    def weight_lanes(self) -> int:
+        """Weights of a memory word: one a multiplier."""
+        return self.pe * (1 if self.depthwise else self.simd)
+
+    @property
+    def weight_words(self) -> tuple[int, int]:
+        """Bits and words of the weights' memory."""
+        return self.weight_lanes * self.weight.bits, self.steps * self.passes
+
+    @property
+    def weights_cost(self) -> Cost:
+        """A memory with fixed words."""
+        return Cost(roms=(self.weight_words,))
+
+    @property
+    def pipeline(self) -> int:
+        """Cycles from the last step of a pass to the written result: memory, operands, products,
+        adder tree, accumulator, then the finisher.
+        """
+        return 4 + tree_stages(1 if self.depthwise else self.simd) + self.unit.latency
+
+    @property
+    def inputs(self) -> tuple[StreamPort, ...]:
+        """The image."""
+        size = self.geometry.height * self.geometry.width * self.channels_in
+        return (StreamPort.of(self.x, self.simd, size, self.channels_in),)
+
+    @property
+    def outputs(self) -> tuple[StreamPort, ...]:
+        """The result's image."""
+        size = self.geometry.out_height * self.geometry.out_width * self.channels_out
+        return (StreamPort.of(self.unit.out, self.pe, size, self.channels_out),)
+
+    @property
+    def cycles(self) -> int:
+        """Pixels x taps x channel folds x neuron folds, or the input's beats if those are more."""
+        pixels = self.geometry.out_height * self.geometry.out_width
+        return max(self.inputs[0].beats, pixels * self.passes * self.steps)
+
+    @property
+    def latency(self) -> int:
+        """Steps of a pass, the pipeline, and the output FIFO."""
+        return self.steps + self.pipeline + 1
+
+    @property
+    def memory_rows(self) -> int:
+        """Image rows in memory."""
+        return window_rows(self.geometry) if self.rows is None else self.rows
+
+    @property
+    def outlet_depth(self) -> int:
+        """Depth of the output FIFO."""
+        return outlet_depth(self.steps, self.pipeline) if self.depth is None else self.depth
+
+    @property
+    def cost(self) -> Cost:
+        """Multipliers, adder trees, accumulators, weights, line buffer, finisher, output FIFO."""
+        product = self.x.bits + self.weight.bits
+        acc = IntType.holding(*self.unit.ranges[0]).bits * self.pe
+        cost = Cost(
+            products=((self.x.bits, self.weight.bits),) * self.weight_lanes,
+            adders=acc,
+            registers=self.weight_words[0] + self.weight_lanes * product + acc,
+        )
+        cost += self.weights_cost
+        tree = tree_cost(1 if self.depthwise else self.simd, product)
+        cost += Cost(adders=tree.adders * self.pe, registers=tree.registers * self.pe)
+        cost += counter_cost(self.weight_words[1])
+        cost += window_cost(
+            self.geometry,
+            self.simd * self.x.bits,
+            folds=self.folds,
+            passes=self.passes,
+            steps=self.steps,
+            rows=self.memory_rows,
+        )
+        return (
+            cost + self.unit.cost + outlet_cost(self.pe * self.unit.out.bits + 1, self.outlet_depth)
+        )
+
+    def weight_image(self, weight: IntArray) -> str:
+        """Weights (O, kh, kw, I) in the order of the memory.
+
+        Dense: one word for each (pass, ky, kx, fold), whose lanes are (output channel, input
+        channel). Depthwise: one word for each (pass, ky, kx).
+        """
+        outputs, kh, kw, inputs = weight.shape
+        extra = (self.passes * self.pe - outputs, 0, 0, 0)
+        if not self.depthwise:
+            extra = (*extra[:3], self.folds * self.simd - inputs)
+        full = np.pad(weight, [(0, count) for count in extra])
+        split = full.reshape(self.passes, self.pe, kh, kw, -1, full.shape[3] // self._words_deep)
+        words = split.transpose(0, 2, 3, 4, 1, 5).reshape(-1, self.weight_lanes)
+        return pack_image(words, self.weight.bits)
+
+    @property
+    def _words_deep(self) -> int:
+        return 1 if self.depthwise else self.folds
+
+    def timing(
+        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
+    ) -> None:
+        """A windowed component (rules T3, T4)."""
+        schedule.window(
+            name,
+            inputs[0],
+            outputs[0],
+            geometry=self.geometry,
+            folds=self.folds,
+            passes=self.passes,
+            steps=self.steps,
+            latency=self.pipeline,
+            rows=self.memory_rows,
+            depth=self.outlet_depth,
+        )
+
+    def component(self, name: str) -> Any:
+        """See :mod:`midwire.hw.datapath.conv`."""
+        from ..datapath.conv import FoldedConv, FoldedDepthwise
+
+        return FoldedDepthwise(self, name) if self.depthwise else FoldedConv(self, name)
+
+
+@dataclass(frozen=True)
+class LoadableConvolution(FoldedConvolution):
+    """A folded convolution whose weights and finisher's parameters can be written while it stands.
+
+    It is wide enough for any weights of its type, and its finisher for any parameters: two layers
+    with equal descriptions differ in their memory images only, and either runs with the other's.
+    Until it is loaded, and in the same cycles, it does what the folded one does.
+
+    There is one bank of each memory (:class:`~midwire.hw.datapath.rom.Ram`): who loads must wait
+    until the last result of the inferences under way is out, and load all side ports before the
+    next one begins. Anything else computes with a mixture of both layers.
+    """
+
+    strategy = "loadable"
+
+    @property
+    def side_ports(self) -> tuple[SidePort, ...]:
+        """The weights, and the finisher's parameters if it has any."""
+        weights = SidePort("weights", *self.weight_words)
+        finish = self.unit.writable
+        return (weights,) if finish is None else (weights, SidePort("finish", *finish))
+
+    @property
+    def weights_cost(self) -> Cost:
+        """A memory that is written."""
+        return ram_cost(*self.weight_words)

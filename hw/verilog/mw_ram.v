@@ -1,0 +1,40 @@
+// SPDX-FileCopyrightText: 2026 midwire contributors
+// SPDX-License-Identifier: Apache-2.0
+
+// A mw_rom that can also be written, a word a cycle. A word that is read while it is written is the
+// old one.
+module mw_ram #(
+    parameter WIDTH = 8,
+    parameter DEPTH = 1,
+    parameter FILE = ""
+) (
+    input wire clk,
+    input wire en,
+    input wire [(DEPTH > 1 ? $clog2(DEPTH) : 1) - 1:0] addr,
+    output reg [WIDTH - 1:0] data,
+    input wire write,
+    input wire [(DEPTH > 1 ? $clog2(DEPTH) : 1) - 1:0] write_addr,
+    input wire [WIDTH - 1:0] write_data
+);
+    reg [WIDTH - 1:0] words [0:DEPTH - 1];
+
+`ifdef SYNTHESIS
+    // Some synthesisers also look at the module with its default parameters.
+    generate
+        if (FILE != "") initial $readmemh(FILE, words);
+    endgenerate
+`else
+    string folder;
+    initial begin
+        if ($value$plusargs("midwire_images=%s", folder))
+            $readmemh($sformatf("%s/%s", folder, FILE), words);
+        else
+            $readmemh(FILE, words);
+    end
+`endif
+
+    always @(posedge clk) begin
+        if (en) data <= words[addr];
+        if (write) words[write_addr] <= write_data;
+    end
+endmodule
