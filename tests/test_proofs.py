@@ -27,8 +27,14 @@ from midwire.host.client.requests import Request
 from midwire.host.nodes.nic_process import UdpWire, start_nic
 from midwire.host.wire.tensors import fingerprint_of
 from midwire.hw.formats.bundle import Bundle
+from midwire.hw.kernels.adapt import StreamFifo
+from midwire.hw.kernels.base import StreamPort
 from midwire.hw.kernels.reference import Reference, operations_of
+from midwire.hw.numeric import IntType
 from midwire.sim.verify import verify
+
+NO_SHELL = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
+"""In place of the NIC shell, which takes seconds to elaborate."""
 
 from .host.conftest import Cloud, straight
 
@@ -237,7 +243,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         return made[name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "_nic", lambda flow: "")
+        patch.setattr(write, "_nic", lambda flow: NO_SHELL)
         yield bundle
 
 

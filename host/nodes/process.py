@@ -159,7 +159,7 @@ class Child:
 
     def lost(self) -> NodeLostError:
         """The error for a child that has ended although nobody had stopped it."""
-        status = self._process.wait()
+        status = self.wait()  # until its last words are read, too
         ended = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
         return NodeLostError(
             "ended although nobody had stopped it",

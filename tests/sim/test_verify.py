@@ -18,8 +18,14 @@ from midwire.compiler.emit import write as emit
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.host import cli
 from midwire.hw.formats.bundle import MANIFEST, Bundle, file_sha256
+from midwire.hw.kernels.adapt import StreamFifo
+from midwire.hw.kernels.base import StreamPort
+from midwire.hw.numeric import IntType
 from midwire.sim.execute import execute
 from midwire.sim.verify import verify
+
+NO_SHELL = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
+"""In place of the NIC shell, which takes seconds to elaborate."""
 
 NET = """
 g (float[N, 2, 4, 4] x) => (float[N, 3] y)
@@ -47,7 +53,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     )
     np.savez(folder / "samples.npz", x=samples(8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(emit, "_nic", lambda flow: "")
+        patch.setattr(emit, "_nic", lambda flow: NO_SHELL)
         options = Options(calibrate=folder / "samples.npz")
         return compile_model(folder / "net.onnx", folder / "bundle", options).bundle
 
