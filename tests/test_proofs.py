@@ -33,10 +33,10 @@ from midwire.hw.kernels.reference import Reference, operations_of
 from midwire.hw.numeric import IntType
 from midwire.sim.verify import verify
 
+from .host.conftest import Cloud, straight
+
 NO_SHELL = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
 """In place of the NIC shell, which takes seconds to elaborate."""
-
-from .host.conftest import Cloud, straight
 
 Array = np.ndarray[Any, Any]
 
