@@ -49,6 +49,11 @@ class Context:
             raise Unsupported(f"the element type of {name!r} is not known")
         return value.dtype
 
+    def is_read(self, name: str) -> bool:
+        """Whether an output of the model depends on a tensor, or is one."""
+        readers = self.source.consumers.get(name, ())
+        return name in self.source.outputs or any(n.name in self.source.live for n in readers)
+
     def attributes(self, node: onnx.NodeProto) -> Mapping[str, Any]:
         """Attributes of the node as Python values (bytes decoded)."""
         return attributes(node)

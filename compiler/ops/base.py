@@ -181,6 +181,9 @@ class ImportContext(Protocol):
     def dtype(self, name: str) -> str:
         """Element type of a tensor as a numpy name."""
 
+    def is_read(self, name: str) -> bool:
+        """Whether an output of the model depends on a tensor, or is one."""
+
     def attributes(self, node: onnx.NodeProto) -> Mapping[str, Any]:
         """Attributes of the node as Python values (bytes decoded)."""
 

@@ -58,8 +58,8 @@ class MatMul(Op):
         if not attributes.get("transB", 0):
             weight = weight.map(np.transpose)
         shape = context.shape(node.input[0])
-        if len(shape) not in (2, 3):
-            raise Unsupported(f"expected an input of 2 or 3 axes, found {list(shape)}")
+        if len(shape) < 2:
+            raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
         bias = None
         if len(node.input) > 2 and node.input[2]:
             bias = context.const(node.input[2])
@@ -84,7 +84,7 @@ class MatMul(Op):
         return True
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
-        """A vector may come in any order; a matrix must come row by row."""
+        """A vector may come in any order; rows must come one by one."""
         return None if len(shapes[index]) == 2 else Layout.raster(shapes[index])
 
     def quantise_weights(self, bits: int) -> Op:
@@ -118,11 +118,15 @@ class MatMul(Op):
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Both spellings, and rows of a matrix."""
+        """Both spellings, rows of a matrix, and rows along several axes."""
         yield Case("matmul", one_node("MatMul", [(1, 12)], (1, 7), {1: weights(1, 7, 12).T.copy()}))
         yield Case(
             "matmul_rows",
             one_node("MatMul", [(1, 5, 8)], (1, 5, 6), {1: weights(2, 6, 8).T.copy()}),
+        )
+        yield Case(
+            "matmul_axes",
+            one_node("MatMul", [(1, 2, 3, 4)], (1, 2, 3, 5), {1: weights(7, 5, 4).T.copy()}),
         )
         yield Case(
             "gemm",

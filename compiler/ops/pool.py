@@ -43,7 +43,7 @@ class Pool(Op):
         if node.op_type.startswith("Global"):
             window = window_of({}, shape[2:], shape[2:])
             return one(cls(mode, window), [node.input[0]])
-        if len(node.output) > 1 and node.output[1]:
+        if any(context.is_read(name) for name in node.output[1:]):
             raise Unsupported("expected one output, found the indices wanted too")
         window = window_of(attributes, attributes["kernel_shape"], shape[2:])
         kernel = (window.reach[0] + 1, window.reach[1] + 1)

@@ -22,7 +22,9 @@ from .base import Case, ImportContext, Imported, Op, Unsupported, one
 
 @dataclass(frozen=True)
 class Split(Op):
-    """Parts of these sizes along ``axis``; ``wanted`` says which of them are outputs."""
+    """Parts of these sizes along ``axis``; ``wanted`` says which of them are outputs: what nobody
+    reads is dropped.
+    """
 
     axis: int
     sizes: tuple[int, ...]
@@ -51,8 +53,10 @@ class Split(Op):
                 f"expected {len(node.output)} sizes of at least 1 whose sum is {shape[axis]}, "
                 f"found {list(sizes)}"
             )
-        wanted = tuple(bool(name) for name in node.output)
-        outputs = [name for name in node.output if name]
+        wanted = tuple(context.is_read(name) for name in node.output)
+        if not any(wanted):
+            raise Unsupported("expected an output that is read, found none")
+        outputs = [name for name, read in zip(node.output, wanted, strict=True) if read]
         return one(cls(axis, tuple(sizes), wanted), [node.input[0]], outputs)
 
     @property

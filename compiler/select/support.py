@@ -162,17 +162,18 @@ def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, typ
         replace(piece, outputs=piece.outputs or (node.output[0],)) for piece in imported.pieces
     )
     imported = replace(imported, pieces=pieces)
-    _check_borders(context.source, node, imported)
+    _check_borders(context, node, imported)
     for piece in pieces:
         if piece.op.is_core or (piece.op.absorbable and not piece.op.is_view):
             _check_real(context, imported, piece)
     return imported
 
 
-def _check_borders(source: Source, node: onnx.NodeProto, imported: Imported) -> None:
+def _check_borders(context: Context, node: onnx.NodeProto, imported: Imported) -> None:
     """The pieces read what the node reads, and make what others read of it."""
+    source = context.source
     made = [name for piece in imported.pieces for name in piece.outputs]
-    used = [name for name in node.output if name in source.consumers or name in source.outputs]
+    used = [name for name in node.output if context.is_read(name)]
     if any(name not in made for name in used):
         expected = [name for name in node.output if name in made]
         raise Unsupported(

@@ -53,6 +53,17 @@ g (float[1, 4, 2, 3] x) => (float[1, 4, 2, 3] y)
 { a, b = Split <axis = 1> (x)
   y = Concat <axis = 1> (b, a) }
 """,
+    # What nobody reads, or only what no output depends on, is dropped.
+    "half_unread": """
+g (float[1, 4, 2, 3] x) => (float[1, 2, 2, 3] y)
+{ a, b = Split <axis = 1> (x)
+  c = Relu (b)
+  y = Relu (a) }
+""",
+    "indices_unread": """
+g (float[1, 2, 4, 4] x) => (float[1, 2, 3, 3] y)
+{ y, indices = MaxPool <kernel_shape = [2, 2]> (x) }
+""",
     "gated": """
 g (float[1, 6, 2, 2] x) => (float[1, 3, 2, 2] y)
 { a, b = Split <axis = 1> (x)
@@ -83,6 +94,8 @@ KERNELS = {
     "scores": ["dot", "reorder", "reorder"],
     "rotated": ["concat", "split", "split"],
     "swapped_halves": ["concat", "split"],
+    "half_unread": ["eltwise", "split"],
+    "indices_unread": ["pool"],
     "gated": ["dot", "split"],
     "shuffled_channels": ["pool", "pool", "reorder"],
     "crossing_axes": ["pool", "pool", "reorder", "reorder"],
