@@ -3,8 +3,8 @@
 """The product of two computed streams: sums of ``depth`` products, or, with a depth of 1, products.
 
 A matrix product of two computed tensors is this behind two reorder buffers: one repeats each row of
-the first for every column of the second, the other repeats the columns for every row. Rules, cited
-by tests as P1 and P2:
+the first for every column of the second, the other repeats the columns for every row. It is also
+what a layer is whose weights stream in with every inference. Rules, cited by tests as P1 and P2:
 
 P1. Accumulator ``g`` is the sum over ``k`` of ``(a - za) * (b - zb)``, with the elements
     ``g * depth + k`` of both streams.

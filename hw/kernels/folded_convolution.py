@@ -203,7 +203,8 @@ class LoadableConvolution(FoldedConvolution):
 
     There is one bank of each memory (:class:`~midwire.hw.datapath.rom.Ram`): who loads must wait
     until the last result of the inferences under way is out, and load all side ports before the
-    next one begins. Anything else computes with a mixture of both layers.
+    next one begins. Anything else computes with a mixture of both layers. Weights that come in with
+    every inference are the second stream of a :class:`~.dot.DotKernel`.
     """
 
     strategy = "loadable"

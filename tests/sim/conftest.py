@@ -97,6 +97,7 @@ def module(
     bits: int = 8,
     inputs: int = 1,
     outputs: int = 1,
+    sides: int = 0,
     wide: Mapping[str, int] | None = None,
 ) -> str:
     """Verilog of a design `dut` with streams of `bits`, but for those in `wide`: "s1": 16."""
@@ -104,6 +105,7 @@ def module(
     for side, count, way, back in (
         ("s", inputs, "input", "output"),
         ("m", outputs, "output", "input"),
+        ("w", sides, "input", "output"),
     ):
         for index in range(count):
             name = f"{side}{index}_axis"

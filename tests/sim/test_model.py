@@ -104,6 +104,60 @@ def test_every_port_pauses_by_itself(design: Open) -> None:
     assert max(cycles[0.6, 0.0], cycles[0.0, 0.6]) < cycles[0.6, 0.6]
 
 
+LOADED = """
+    // Adds both words of a memory of 12 bits.
+    reg [11:0] words [0:1]; reg at;
+    initial begin words[0] = 1; words[1] = 2; end
+    assign w0_axis_tready = 1;
+    assign s0_axis_tready = m0_axis_tready; assign m0_axis_tvalid = s0_axis_tvalid;
+    assign m0_axis_tlast = s0_axis_tlast;
+    assign m0_axis_tdata = s0_axis_tdata + words[1] + words[0];
+    always @(posedge clk) begin
+        if (w0_axis_tvalid) begin
+            words[at] <= w0_axis_tdata[11:0]; at <= ~w0_axis_tlast & ~at;
+        end
+        if (rst) at <= 0;
+    end
+"""
+
+
+def test_a_memory_is_loaded_through_a_side_port(design: Open) -> None:
+    """Idle until then; what is loaded stays through runs and resets."""
+    data = noise(3, 4).view(np.uint16)
+    with design(LOADED, bits=16, sides=1) as model:
+        assert model.side_beat_bytes == (2,)
+        for seed, words in enumerate((None, [7, 300], [5, 6])):
+            if words is not None:
+                loaded = np.array(words, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+                model.load(0, loaded, stall=0.5, seed=seed)
+                model.reset()
+            for stall in STALLS[:2]:
+                got = model.run([data.view(np.uint8)], stall=stall).outputs[0].view(np.uint16)
+                np.testing.assert_array_equal(got, data + np.uint16(sum(words or [1, 2])))
+
+
+def test_words_that_do_not_fit_a_side_port_are_refused(design: Open) -> None:
+    with design(LOADED, bits=16, sides=1) as model:
+        with pytest.raises(DataError, match=r"no such side port; expected one of 1; found 1"):
+            model.load(1, noise(2, 2))
+        with pytest.raises(DataError) as error:
+            model.load(0, noise(2, 3))
+        assert str(error.value) == (
+            "side port 0: the words have the wrong shape or type; expected uint8 (words, 2); "
+            "found uint8 (2, 3)."
+        )
+        with pytest.raises(DataError, match=r"a stall is a probability"):
+            model.load(0, noise(2, 2), stall=1.0)
+
+
+def test_a_side_port_that_takes_nothing_is_a_deadlock(design: Open) -> None:
+    body = LOADED.replace("w0_axis_tready = 1", "w0_axis_tready = 0")
+    with design(body, bits=16, sides=1) as model:
+        with pytest.raises(DeadlockError, match=r"w0_axis waits for tready \(beat 0 of 2"):
+            model.load(0, noise(2, 2), watchdog=50)
+        assert model.run([noise(1, 4)]).cycles > 0
+
+
 def test_a_deadlock_says_what_every_port_waits_for(design: Open) -> None:
     body = RATES.replace("if (s1_axis_tlast) begin state <= 1;", "if (0) begin state <= 1;")
     with design(body, inputs=2, outputs=2, wide=WIDE) as model, pytest.raises(DeadlockError) as e:

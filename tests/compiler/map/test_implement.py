@@ -103,6 +103,32 @@ def test_lanes_need_not_divide(lower: Callable[..., Any]) -> None:
     assert built.parallelism[0] == 7
 
 
+def test_loadable_where_it_is_asked_for(graph: QGraph) -> None:
+    """Nodes without weights take another; "auto" takes none, however cheap."""
+    for strategy in ("auto", "folded"):
+        chosen = implement(graph, XCUP, 1000, strict=True, strategy=strategy)
+        assert "loadable" not in {built.strategy for built in chosen.values()}
+    asked = implement(graph, XCUP, 1000, strict=True, strategy="loadable")
+    plain = implement(graph, XCUP, 1000, strict=True, strategy="folded")
+    strategies = [asked[node.name].strategy for node in graph.nodes]
+    assert strategies == ["loadable", "loadable", "folded", "loadable"]
+    for node in graph.nodes:
+        assert pace(asked[node.name]) <= 1000
+        if asked[node.name].side_ports:
+            assert not asked[node.name].cost.roms and plain[node.name].cost.roms
+            cheaper, dearer = plain[node.name].cost, asked[node.name].cost
+            assert price(cheaper, XCUP).scalar < price(dearer, XCUP).scalar
+
+
+def test_a_strategy_that_there_is_not(graph: QGraph) -> None:
+    with pytest.raises(ModelError) as caught:
+        implement(graph, XCUP, 1000, strict=True, strategy="streamed")
+    assert str(caught.value) == (
+        "--strategy: unknown strategy; expected one of auto, folded, unrolled, loadable; found "
+        "'streamed'. Leave it out, and each layer takes whichever is cheaper."
+    )
+
+
 def test_multiply_accumulates(graph: QGraph) -> None:
     assert [node.kernel.macs for node in graph.nodes] == [36 * 9 * 24, 36 * 9 * 6, 0, 36]
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from midwire.hw.errors import BundleError
-from midwire.hw.formats.bundle import MANIFEST, Bundle, Manifest, write_bundle
+from midwire.hw.formats.bundle import MANIFEST, Bundle, Manifest, WritableMemory, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.numeric import QType
 
@@ -31,6 +31,9 @@ FILES = {
     "rtl/w.hex": b"00\n",
     "program.npz": b"no archive",
 }
+
+
+MEMORY = WritableMemory("conv", "w.hex", 8, 1, "0" * 64)
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -48,6 +51,7 @@ def manifest(**changes: Any) -> Manifest:
         "resources": {},
         "sqnr_db": None,
         "images": ("w.hex",),
+        "memories": (MEMORY,),
     }
     return Manifest(**{**fields, **changes})
 
@@ -76,6 +80,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 def test_comes_back_as_it_was_written(folder: Path) -> None:
     bundle = Bundle.load(folder)
     assert bundle.manifest.inputs == (SPEC,)
+    assert bundle.manifest.memories == (MEMORY,)
     assert bundle.manifest.files == {
         name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()
     }
@@ -155,6 +160,8 @@ def test_what_running_nodes_open_must_be_named(folder: Path) -> None:
         (lambda d: d["inputs"][0].update(dtype="text"), "TypeError: data type 'text' not"),
         (lambda d: d["inputs"][0]["qtype"].update(bits=33), "ValueError: bits must be 1 to 32"),
         (lambda d: d["inputs"][0]["layout"].update(perm=[0]), "ValueError: perm must permute 3"),
+        (lambda d: d["memories"][0].update(node=3), "TypeError: node must not be 3"),
+        (lambda d: d["memories"][0].update(words=0), "ValueError: words must be at least 1, not 0"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(

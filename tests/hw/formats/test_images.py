@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from midwire.hw.formats.images import pack_fields, pack_image
+from midwire.hw.formats.images import pack_fields, pack_image, unpack_image
 
 
 @pytest.mark.parametrize(("lanes", "bits"), [(1, 1), (3, 4), (2, 5), (7, 8), (2, 33), (5, 63)])
@@ -35,6 +35,25 @@ def test_pack_image_in_pieces() -> None:
 def test_pack_fields() -> None:
     text = pack_fields([(np.array([-1, 2]), 3), (np.array([5, 0]), 6)])
     assert text == f"{5 << 3 | 7:03x}\n002\n"
+
+
+@pytest.mark.parametrize("bits", [1, 4, 7, 8, 12, 13, 16, 63, 70])
+def test_unpack_image(bits: int) -> None:
+    """Whole bytes of each word, the lowest first."""
+    lanes = 1 if bits < 64 else 2
+    rng = np.random.default_rng(bits)
+    text = pack_image(rng.integers(0, 1 << (bits // lanes), (20, lanes)), bits // lanes)
+    words = unpack_image(text, bits)
+    assert words.dtype == np.uint8 and words.shape == (20, -(-bits // 8))
+    assert [int.from_bytes(bytes(word), "little") for word in words] == [
+        int(line, 16) for line in text.split()
+    ]
+
+
+def test_an_image_of_other_words_is_refused() -> None:
+    for text in ("", "12\n345\n", "1234\n"):
+        with pytest.raises(ValueError, match="every word of 12 bits must be a line of 3 digits"):
+            unpack_image(text, 12)
 
 
 def test_messages() -> None:

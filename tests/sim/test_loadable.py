@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Two models of one shape, compiled ``loadable``: one slice runs both, and the NIC leaves it be."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from midwire.compiler.pipeline import Options, compile_model
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.images import unpack_image
+from midwire.hw.formats.tensor import as_frames
+from midwire.hw.kernels.reference import Reference
+from midwire.sim.build import build_model
+from midwire.sim.model import Model
+from midwire.sim.runner import run_bench
+from midwire.sim.toolchain import find_verilator
+from midwire.sim.vectors import random_wire
+from midwire.sim.verify import verify
+
+NET = """
+g (float[N, 2, 4, 4] x) => (float[N, 3] y)
+<float[3, 2, 3, 3] w = {W}, float[3] c = {C}, float[3, 3] m = {M}>
+{ a = Conv <pads = [1, 1, 1, 1]> (x, w, c)
+  b = Relu (a)
+  p = MaxPool <kernel_shape = [4, 4]> (b)
+  q = Flatten (p)
+  y = MatMul (q, m) }
+"""
+
+
+def compiled(folder: Path, seed: int) -> Bundle:
+    """The net with weights, biases and data of a seed."""
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    text = NET
+    for name, size in (("{W}", 54), ("{C}", 3), ("{M}", 9)):
+        values = ", ".join(f"{v:.5f}" for v in rng.normal(0, seed, size))
+        text = text.replace(name, f"{{{values}}}")
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13]>\n{text}')
+    onnx.save(model, folder / f"{seed}.onnx")
+    data = rng.uniform(-1, 1 / seed, (16, 1, 2, 4, 4)).astype(np.float32)
+    data[0, 0, 0, 0, 0] = 1  # one zero point for both: padding reads it
+    np.savez(folder / f"{seed}.npz", x=data)
+    options = Options(calibrate=folder / f"{seed}.npz", strategy="loadable")
+    return compile_model(folder / f"{seed}.onnx", folder / f"bundle{seed}", options).bundle
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Bundle]:
+    folder = tmp_path_factory.mktemp("loadable")
+    return compiled(folder, 1), compiled(folder, 2)
+
+
+def test_both_have_the_same_hardware(bundles: tuple[Bundle, Bundle]) -> None:
+    """But for their images, which the manifest lists in the order of the ports."""
+    one, two = bundles
+    assert [layer["strategy"] for layer in one.manifest.layers] == [
+        "loadable",
+        "folded",
+        "loadable",
+    ]
+    assert one.manifest.memories == two.manifest.memories
+    for name in ("midwire_slice.v", "midwire_nic.v"):
+        assert one.path(f"rtl/{name}").read_bytes() == two.path(f"rtl/{name}").read_bytes()
+    assert [memory.image for memory in one.manifest.memories] == [
+        f"{layer}_{what}.hex"
+        for layer in ("n0_conv_0", "n2_matmul_4")
+        for what in ("weights", "finish")
+    ]
+    for memory in one.manifest.memories:
+        mine, other = (b.path(f"rtl/{memory.image}").read_text() for b in bundles)
+        assert mine != other
+        assert unpack_image(mine, memory.width).shape == (memory.words, -(-memory.width // 8))
+    hardware = {memory.node: memory.hardware for memory in one.manifest.memories}
+    assert len(set(hardware.values())) == len(hardware) == 2
+
+
+def test_it_verifies_like_any_other(bundles: tuple[Bundle, Bundle]) -> None:
+    """Exact, in the cycles predicted, as long as nobody loads anything."""
+    for bundle in bundles:
+        assert verify(bundle, vectors=8, stall=0.4, seed=3).passed
+
+
+def test_the_other_models_weights_give_the_other_models_bits(
+    bundles: tuple[Bundle, Bundle],
+) -> None:
+    one, two = bundles
+    rng = np.random.default_rng(4)
+    print("seed 4")
+    wires = [random_wire(spec, 12, rng) for spec in one.manifest.inputs]
+    wanted = [Reference.of_bundle(bundle).run_wire(wires)[0] for bundle in bundles]
+    assert (wanted[0] != wanted[1]).any(axis=1).all()
+    library = build_model(one.slice_verilog, "midwire_slice")
+    with Model(library, one.images_dir) as model:
+
+        def run(stall: float) -> Any:
+            result = model.run([as_frames(wire) for wire in wires], stall=stall, seed=5)
+            (spec,) = one.manifest.outputs
+            return spec.of_frames(result.outputs[0]), result
+
+        np.testing.assert_array_equal(run(0.3)[0], wanted[0])
+        for turn, stall in ((1, 0.5), (0, 0.0)):
+            for port, memory in enumerate(one.manifest.memories):
+                text = bundles[turn].path(f"rtl/{memory.image}").read_text()
+                model.load(port, unpack_image(text, memory.width), stall=stall, seed=port)
+            for pause in (0.0, 0.4):
+                got, result = run(pause)
+                np.testing.assert_array_equal(got, wanted[turn])
+                if not pause:
+                    assert result.interval_cycles == two.manifest.cycles_per_inference
+                    assert result.latency_cycles == two.manifest.latency_cycles
+
+
+def test_nobody_needs_to_connect_the_side_ports(bundles: tuple[Bundle, Bundle]) -> None:
+    """The shell ties them off: no pin of the slice is missing."""
+    bundle = bundles[0]
+    program = find_verilator()
+    words = ["--lint-only", "-Wno-lint", "-Wno-style", "-Wno-ALWNEVER", "-Wwarn-PINMISSING"]
+    done = subprocess.run(
+        [str(program.binary), *words, "--top-module", "midwire_nic", *map(str, bundle.nic_verilog)],
+        env=program.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    text = bundle.path("rtl/midwire_nic.v").read_text()
+    for port in range(len(bundle.manifest.memories)):
+        assert f".w{port}_axis_tvalid(1'h0)" in text
+
+
+def test_the_cocotb_bench_leaves_them_idle(bundles: tuple[Bundle, Bundle]) -> None:
+    bundle = bundles[0]
+    with np.load(bundle.path("golden.npz")) as golden:
+        frames = [[bytes(frame) for frame in as_frames(golden[k])] for k in ("in0", "out0")]
+    run_bench(
+        bundle.slice_verilog,
+        "midwire_slice",
+        [frames[0]],
+        [frames[1]],
+        images_dir=bundle.images_dir,
+        seed=1,
+    )
