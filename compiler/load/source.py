@@ -16,7 +16,7 @@ S4. Every model input has a known shape. A tensor inside may have none, behind n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,7 @@ import onnx
 
 from ...hw.formats.tensor import AnyArray
 from ..ir.graph import Value
+from .qonnx import Written, kind_of
 
 _NAMES_OF_TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32",
@@ -95,6 +96,8 @@ class Source:
     folded : constants found while loading (shapes of tensors and what is computed from them)
     constants : names of all constant tensors (rule S3)
     batch : samples that one run of the file as it stands takes, each an inference by itself
+    written : nodes that stand for another one in the file, by name
+    refused : why a node of another domain is not taken, by name
     batch_obstacle : why axis 0 of the inputs still has another length than 1; empty if it has not
     """
 
@@ -111,11 +114,17 @@ class Source:
     constants: frozenset[str]
     batch: int = 1
     batch_obstacle: str = ""
+    written: Mapping[str, Written] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> tuple[onnx.NodeProto, ...]:
         """All nodes, in topological order."""
         return tuple(self.model.graph.node)
+
+    def in_file(self, node: onnx.NodeProto) -> Written:
+        """The node in the file that a node is, or stands for."""
+        return self.written.get(node.name) or Written(node.name, kind_of(node))
 
     @cached_property
     def operators(self) -> frozenset[str]:

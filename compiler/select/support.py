@@ -13,6 +13,7 @@ import onnx
 from ..ir.graph import Node, Value
 from ..load.batch import several_samples
 from ..load.constants import Context
+from ..load.qonnx import kind_of
 from ..load.source import Source
 from ..ops import REGISTRY
 from ..ops.base import Imported, Op, Piece, Unsupported
@@ -31,6 +32,7 @@ class NodeSupport:
     reason : why not; empty if it is supported
     constant : whether it only makes constants
     sources : names of the model's own nodes that it stands for, in order
+    in_file : how many nodes of the file that are, where loading wrote some of them out
     pieces : the operators that it became, in order; none if it was not imported
     inner : the values between the pieces, by name
     inputs, outputs : the tensors of the model that it reads and makes, constants left out
@@ -48,12 +50,14 @@ class NodeSupport:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     macs: int
+    in_file: int = 1
 
     @property
     def label(self) -> str:
         """The operator, and in how many nodes it is spelled out."""
-        count = len(self.sources)
-        return self.op_type if count == 1 else f"{self.op_type} (spelled out in {count} nodes)"
+        if self.in_file == 1:
+            return self.op_type
+        return f"{self.op_type} (spelled out in {self.in_file} nodes)"
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -111,11 +115,13 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
     if reason:
         imported = Imported(())
         macs = max(estimate_macs(source, node) for node in unit.nodes)
+    in_file = {source.in_file(node) for node in unit.sources}
+    kind = next(iter(in_file)).kind if len(in_file) == 1 else unit.operator
     made = {name for node in unit.nodes for name in node.output}
     read = (name for node in unit.nodes for name in source.activations(node))
     return NodeSupport(
         name=unit.name,
-        op_type=unit.operator or kind_of(last),
+        op_type=kind,
         supported=not reason,
         reason=reason,
         constant=constant,
@@ -125,12 +131,8 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
         inputs=tuple(dict.fromkeys(name for name in read if name not in made)),
         outputs=outputs,
         macs=macs,
+        in_file=len(in_file),
     )
-
-
-def kind_of(node: onnx.NodeProto) -> str:
-    """The operator's type, its domain before it if that is not the default one."""
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
 def _joined(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> Imported:
@@ -152,6 +154,8 @@ def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, typ
     kind = kind_of(node)
     rule = None if node.domain else registry.get(node.op_type)
     if rule is None:
+        if node.name in context.source.refused:
+            raise Unsupported(context.source.refused[node.name])
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
