@@ -102,7 +102,17 @@ def expand_quantisers(model: onnx.ModelProto) -> Expansion:
         found.written.update((each.name, written) for each in new)
     del graph.node[:]
     graph.node.extend(nodes)
+    _drop_unread(graph)
     return found
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    """Bit widths are bounds now: ONNX Runtime warns of initialisers that nothing reads."""
+    used = {name for node in graph.node for name in reads(node)}
+    used.update(value.name for value in graph.output)
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _is_quantiser(node: onnx.NodeProto) -> bool:

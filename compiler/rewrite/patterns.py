@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from .attention import ATTENTION
 from .gelu import GELU, GELU_TANH
 from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
@@ -22,4 +23,5 @@ PATTERNS: tuple[Pattern, ...] = (
     MATMUL_INTEGER,
     QUANTISER,
     BIPOLAR_QUANTISER,
+    ATTENTION,
 )

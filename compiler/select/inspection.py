@@ -108,7 +108,7 @@ def _nodes(
             found[written.name] = {
                 "name": written.name,
                 "op": written.kind,
-                "becomes": verdict.label if verdict.in_file > 1 else "",
+                "becomes": verdict.label if verdict.in_file > 1 else verdict.part_of,
                 "supported": verdict.supported and (before is None or before["supported"]),
                 "reason": (before["reason"] if before else "") or verdict.reason,
                 "constant": verdict.constant and (before is None or before["constant"]),

@@ -33,6 +33,7 @@ class NodeSupport:
     constant : whether it only makes constants
     sources : names of the model's own nodes that it stands for, in order
     in_file : how many nodes of the file that are, where loading wrote some of them out
+    part_of : the label of the pattern that it stays a node of, whose operator is not supported
     pieces : the operators that it became, in order; none if it was not imported
     inner : the values between the pieces, by name
     inputs, outputs : the tensors of the model that it reads and makes, constants left out
@@ -51,12 +52,13 @@ class NodeSupport:
     outputs: tuple[str, ...]
     macs: int
     in_file: int = 1
+    part_of: str = ""
 
     @property
     def label(self) -> str:
         """The operator, and in how many nodes it is spelled out."""
         if self.in_file == 1:
-            return self.op_type
+            return f"{self.op_type} of {self.part_of}" if self.part_of else self.op_type
         return f"{self.op_type} (spelled out in {self.in_file} nodes)"
 
     @property
@@ -79,7 +81,9 @@ def import_all(
     """Try the import rules of every unit, in topological order.
 
     A pattern whose operator is not supported stays spelled out where each of its nodes is supported
-    by itself. ``rewritten`` is the source after rewriting, if that has been done already.
+    by itself, or one with multiply-accumulates is: no pattern takes work out of reach. What is not
+    supported then says which operator it is part of. ``rewritten`` is the source after rewriting,
+    if that has been done already.
     """
     rewritten = rewritten or rewrite(source)
     context, own = Context(rewritten.source), Context(source)
@@ -90,7 +94,10 @@ def import_all(
         if unit.operator and not found[0].supported:
             nodes = [Unit(node.name, (node,), (node,)) for node in unit.sources]
             spelled = [_verdict(own, node, registry) for node in nodes]
-            found = spelled if all(verdict.supported for verdict in spelled) else found
+            if all(verdict.supported for verdict in spelled):
+                found = spelled
+            elif any(verdict.supported and verdict.macs for verdict in spelled):
+                found = [replace(verdict, part_of=found[0].label) for verdict in spelled]
         verdicts.extend(found)
     return tuple(sorted(verdicts, key=lambda verdict: place[verdict.name]))
 
