@@ -8,8 +8,8 @@ Q1. ``Quant(x, scale, zero_point, bits)`` is ``(clip(round(x / scale + zero_poin
     scale``: ties to the even integer (rounding mode ROUND), bounds by ``signed`` and ``narrow``.
 Q2. ``BipolarQuant(x, scale)``, and Quant of one signed bit, is ``-scale`` where ``x < 0``, else
     ``scale``.
-Q3. The last of the nodes has the name of the one that they stand for. :class:`Written` says which
-    that is, so that people are shown their own.
+Q3. The last of the nodes has the name of the one that they stand for, and
+    :class:`~.source.Written` says which that is: people are shown their own.
 Q4. What has another meaning stays as it is, with a sentence that says why.
 Q5. Round came with opset 11: an older model is converted to that.
 """
@@ -26,6 +26,7 @@ import onnx.version_converter
 from onnx import helper, numpy_helper
 
 from ...hw.formats.tensor import AnyArray
+from .source import Written, kind_of, reads
 
 _DOMAINS = frozenset(
     (
@@ -37,19 +38,6 @@ _DOMAINS = frozenset(
 _OPSET = 11
 _MOST_BITS = 32
 """More cannot be told apart in the float32 that bounds are compared in."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """The node in the file behind nodes that are standard: its name and type, domain first."""
-
-    name: str
-    kind: str
-
-
-def kind_of(node: onnx.NodeProto) -> str:
-    """The operator's type, its domain before it if that is not the default one."""
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
 @dataclass

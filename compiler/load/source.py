@@ -25,7 +25,6 @@ import onnx
 
 from ...hw.formats.tensor import AnyArray
 from ..ir.graph import Value
-from .qonnx import Written, kind_of
 
 _NAMES_OF_TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32",
@@ -77,6 +76,19 @@ def inner_reads(node: onnx.NodeProto) -> Iterator[str]:
 def reads(node: onnx.NodeProto) -> list[str]:
     """Names that a node reads, those of its sub-graphs included, without repeats."""
     return list(dict.fromkeys(name for name in [*node.input, *inner_reads(node)] if name))
+
+
+def kind_of(node: onnx.NodeProto) -> str:
+    """The operator's type, its domain before it if that is not the default one."""
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
+@dataclass(frozen=True)
+class Written:
+    """A node of the file: its name, and its type as :func:`kind_of` has it."""
+
+    name: str
+    kind: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,7 @@ import onnx
 from ..ir.graph import Node, Value
 from ..load.batch import several_samples
 from ..load.constants import Context
-from ..load.qonnx import kind_of
-from ..load.source import Source
+from ..load.source import Source, kind_of
 from ..ops import REGISTRY
 from ..ops.base import Imported, Op, Piece, Unsupported
 from ..rewrite.rewriting import Rewritten, Unit, rewrite
