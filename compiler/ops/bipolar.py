@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """BipolarQuant (QONNX): the sign of a number times a scale, that of 0 being positive.
 
-A pattern makes it (``rewrite/quantiser.py``); no opset of ONNX has it.
+A pattern makes it (``rewrite/rounding.py``); no opset of ONNX has it.
 """
 
 from __future__ import annotations

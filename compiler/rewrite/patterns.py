@@ -10,7 +10,7 @@ from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .match import Pattern
-from .quantiser import BIPOLAR_QUANTISER, QUANTISER
+from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
 
 PATTERNS: tuple[Pattern, ...] = (

@@ -80,9 +80,9 @@ def import_all(
     """Try the import rules of every unit, in topological order.
 
     A pattern whose operator is not supported stays spelled out where each of its nodes is supported
-    by itself, or one with multiply-accumulates is: no pattern takes work out of reach. What is not
-    supported then says which operator it is part of. ``rewritten`` is the source after rewriting,
-    if that has been done already.
+    by itself, or a product of matrices among them is: no pattern takes such work out of reach. What
+    is not supported then says which operator it is part of. ``rewritten`` is the source after
+    rewriting, if that has been done already.
     """
     rewritten = rewritten or rewrite(source)
     context, own = Context(rewritten.source), Context(source)
@@ -95,7 +95,10 @@ def import_all(
             spelled = [_verdict(own, node, registry) for node in nodes]
             if all(verdict.supported for verdict in spelled):
                 found = spelled
-            elif any(verdict.supported and verdict.macs for verdict in spelled):
+            elif any(
+                verdict.supported and estimate_macs(source, node)
+                for verdict, node in zip(spelled, unit.sources, strict=True)
+            ):
                 found = [replace(verdict, part_of=found[0].label) for verdict in spelled]
         verdicts.extend(found)
     return tuple(sorted(verdicts, key=lambda verdict: place[verdict.name]))
