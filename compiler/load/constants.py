@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 from ...hw.formats.tensor import AnyArray
 from ..ops.base import Const, Unsupported
 from .evaluate import evaluate
+from .quantiser import find_quantiser
 from .source import Source
 
 _MAX_DEPTH = 64
@@ -85,6 +86,11 @@ class Context:
             return _plain(array)
         node = source.producers[name]
         rule = _RULES.get(node.op_type) if not node.domain else None
+        quantiser = find_quantiser(self, node)
+        if quantiser is not None and name in source.values:
+            known = quantiser.quantised(self, source.values[name].shape)
+            if known is not None:
+                return known
         inputs = [self._const(i, depth + 1) if i else None for i in node.input]
         if rule is not None and inputs and inputs[0] is not None:
             known = rule(self, node, [i for i in inputs if i is not None])

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
 
-Opsets 7 to the newest that the installed onnx knows. Nodes of other domains (QONNX, com.microsoft)
-are kept: they are listed as unsupported later, and do not stop a model from loading.
+Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX are written out in
+standard operators (:mod:`.qonnx`). Other nodes of other domains (com.microsoft) are kept: they are
+listed as unsupported later, and do not stop a model from loading.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .evaluate import static_shape
 from .infer import analyse, bind_batch
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
+from .qonnx import Expansion, expand_quantisers
 from .source import Source, dtype_name
 
 
@@ -42,10 +44,10 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     model = parse(file, raw)
     load_external_data(file, model)
     check_opsets(file, model)
-    model = normalise(file, model)
-    bind_batch(model.graph)
-    _check(file, model)
-    return _source(file, hashlib.sha256(raw).hexdigest(), model)
+    expansion = expand_quantisers(normalise(file, model))
+    bind_batch(expansion.model.graph)
+    _check(file, expansion.model)
+    return _source(file, hashlib.sha256(raw).hexdigest(), expansion)
 
 
 def _check(file: Path, model: onnx.ModelProto) -> None:
@@ -61,7 +63,8 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
         ) from error
 
 
-def _source(file: Path, sha256: str, model: onnx.ModelProto) -> Source:
+def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
+    model = expansion.model
     opset = next(e.version for e in model.opset_import if e.domain == "")
     batch = take_apart(model, opset, _arrays(file, model.graph))
     graph = model.graph
@@ -94,6 +97,8 @@ def _source(file: Path, sha256: str, model: onnx.ModelProto) -> Source:
         constants=frozenset(facts.constants),
         batch=batch.size,
         batch_obstacle=batch.obstacle,
+        written=expansion.written,
+        refused=expansion.refused,
     )
 
 

@@ -16,7 +16,7 @@ S4. Every model input has a known shape. A tensor inside may have none, behind n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -78,6 +78,19 @@ def reads(node: onnx.NodeProto) -> list[str]:
     return list(dict.fromkeys(name for name in [*node.input, *inner_reads(node)] if name))
 
 
+def kind_of(node: onnx.NodeProto) -> str:
+    """The operator's type, its domain before it if that is not the default one."""
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
+@dataclass(frozen=True)
+class Written:
+    """A node of the file: its name, and its type as :func:`kind_of` has it."""
+
+    name: str
+    kind: str
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """Rules S1 to S4.
@@ -95,6 +108,8 @@ class Source:
     folded : constants found while loading (shapes of tensors and what is computed from them)
     constants : names of all constant tensors (rule S3)
     batch : samples that one run of the file as it stands takes, each an inference by itself
+    written : nodes that stand for another one in the file, by name
+    refused : why a node of another domain is not taken, by name
     batch_obstacle : why axis 0 of the inputs still has another length than 1; empty if it has not
     """
 
@@ -111,11 +126,17 @@ class Source:
     constants: frozenset[str]
     batch: int = 1
     batch_obstacle: str = ""
+    written: Mapping[str, Written] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> tuple[onnx.NodeProto, ...]:
         """All nodes, in topological order."""
         return tuple(self.model.graph.node)
+
+    def in_file(self, node: onnx.NodeProto) -> Written:
+        """The node in the file that a node is, or stands for."""
+        return self.written.get(node.name) or Written(node.name, kind_of(node))
 
     @cached_property
     def operators(self) -> frozenset[str]:

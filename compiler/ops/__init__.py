@@ -7,6 +7,7 @@ from __future__ import annotations
 from .abs import Abs
 from .add import Add
 from .base import Op
+from .bipolar import BipolarQuant
 from .clip import Clip
 from .concat import Concat
 from .conv import Conv
@@ -45,6 +46,7 @@ from .transpose import Transpose
 OPERATORS: tuple[type[Op], ...] = (
     Abs,
     Add,
+    BipolarQuant,
     Clip,
     Concat,
     Conv,

@@ -17,7 +17,8 @@ from ...hw.formats.tensor import Layout
 from ...hw.numeric import QType
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
 
-_TYPES = {"int8": (8, True), "uint8": (8, False), "int16": (16, True), "uint16": (16, False)}
+_TYPES = {f"{u}int{bits}": (bits, not u) for bits in range(1, 17) for u in ("", "u")}
+"""Bits and sign. No opset has most of them: they are inside what patterns make."""
 
 
 def _grid(context: ImportContext, node: onnx.NodeProto, dtype: str) -> QType:
@@ -32,10 +33,11 @@ def _grid(context: ImportContext, node: onnx.NodeProto, dtype: str) -> QType:
         constant = context.const(node.input[2])
         if constant is None:
             raise Unsupported("expected a constant zero point, found a computed one")
+        if constant.values.size != 1:
+            raise Unsupported(f"expected one zero point, found {constant.values.size}")
         zero_point = int(constant.values.ravel()[0])
-        dtype = str(constant.values.dtype) if dtype == "" else dtype
     if dtype not in _TYPES:
-        raise Unsupported(f"expected an element type of {', '.join(_TYPES)}, found {dtype}")
+        raise Unsupported(f"expected integers of 1 to 16 bits, found the element type {dtype}")
     bits, signed = _TYPES[dtype]
     try:
         return QType(bits, signed, float(np.float32(scale.values.ravel()[0])), zero_point)

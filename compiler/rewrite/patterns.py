@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from .attention import ATTENTION
 from .gelu import GELU, GELU_TANH
 from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .match import Pattern
+from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
 
 PATTERNS: tuple[Pattern, ...] = (
@@ -19,4 +21,7 @@ PATTERNS: tuple[Pattern, ...] = (
     SWISH,
     CONV_INTEGER,
     MATMUL_INTEGER,
+    QUANTISER,
+    BIPOLAR_QUANTISER,
+    ATTENTION,
 )

@@ -9,6 +9,10 @@ R2. A pattern matches only where nothing else reads its inner tensors, and none 
 R3. The model's own nodes stay what they are. A :class:`Unit` says which of them it stands for, and
     everything outside selection (the model's parts, calibration, losses) works on those.
 R4. A unit is judged and cut as one. Units stand in topological order, each where its last node was.
+
+A channel shuffle (Reshape, Transpose, Reshape) needs no pattern: the three are views that compose
+to another order of the same stream, and a reorder buffer goes where a convolution behind wants its
+own. A PixelShuffle spelled out that way is the same.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from ..load.source import Source
 from .buildable import plan
 from .cuts import Cut, Cuts, find_cuts
 from .selection import Names, Selection
-from .support import NodeSupport, estimate_macs, import_all, kind_of
+from .support import NodeSupport, estimate_macs, import_all
 
 _SETS = 8
 """Cuts of several tensors that people are shown."""
@@ -55,7 +55,8 @@ def inspect_model(
     try:
         chosen = plan(source, from_, to, support=support)
         selection, support = chosen.selection, chosen.support
-        facts = {**selection.slice, "nodes": len(selection.middle)}
+        taken = {source.in_file(n).name for n in source.nodes if n.name in selection.middle}
+        facts = {**selection.slice, "nodes": len(taken)}
     except CutError as error:
         if from_ is not None or to is not None:
             raise
@@ -92,26 +93,29 @@ def _parts(selection: Selection | None) -> dict[str, str]:
 def _nodes(
     source: Source, support: Sequence[NodeSupport], parts: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Each of the model's own nodes, with the verdict of the operator that it became part of.
+    """Each node of the file, with the verdict of the operator that it became part of.
 
-    The multiply-accumulates of a spelled-out operator stand at the node that has most of them.
+    The multiply-accumulates of a spelled-out operator stand at the node that has most of them. A
+    node that loading wrote out in several is supported if all of those are.
     """
     found: dict[str, dict[str, Any]] = {}
     by_name = {node.name: node for node in source.nodes}
     for verdict in support:
         heaviest = max(reversed(verdict.sources), key=lambda n: estimate_macs(source, by_name[n]))
         for name in verdict.sources:
-            found[name] = {
-                "name": name,
-                "op": kind_of(by_name[name]),
-                "becomes": verdict.label if len(verdict.sources) > 1 else "",
-                "supported": verdict.supported,
-                "reason": verdict.reason,
-                "constant": verdict.constant,
-                "macs": verdict.macs if name == heaviest else 0,
+            written = source.in_file(by_name[name])
+            before = found.get(written.name)
+            found[written.name] = {
+                "name": written.name,
+                "op": written.kind,
+                "becomes": verdict.label if verdict.in_file > 1 else verdict.part_of,
+                "supported": verdict.supported and (before is None or before["supported"]),
+                "reason": (before["reason"] if before else "") or verdict.reason,
+                "constant": verdict.constant and (before is None or before["constant"]),
+                "macs": verdict.macs if name == heaviest else before["macs"] if before else 0,
                 "part": parts.get(name, ""),
             }
-    return [found[node.name] for node in source.nodes]
+    return [found[name] for name in dict.fromkeys(source.in_file(n).name for n in source.nodes)]
 
 
 def _tensor(source: Source, name: str) -> dict[str, Any]:

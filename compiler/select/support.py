@@ -13,7 +13,7 @@ import onnx
 from ..ir.graph import Node, Value
 from ..load.batch import several_samples
 from ..load.constants import Context
-from ..load.source import Source
+from ..load.source import Source, kind_of
 from ..ops import REGISTRY
 from ..ops.base import Imported, Op, Piece, Unsupported
 from ..rewrite.rewriting import Rewritten, Unit, rewrite
@@ -31,6 +31,8 @@ class NodeSupport:
     reason : why not; empty if it is supported
     constant : whether it only makes constants
     sources : names of the model's own nodes that it stands for, in order
+    in_file : how many nodes of the file that are, where loading wrote some of them out
+    part_of : the label of the pattern that it stays a node of, whose operator is not supported
     pieces : the operators that it became, in order; none if it was not imported
     inner : the values between the pieces, by name
     inputs, outputs : the tensors of the model that it reads and makes, constants left out
@@ -48,12 +50,15 @@ class NodeSupport:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     macs: int
+    in_file: int = 1
+    part_of: str = ""
 
     @property
     def label(self) -> str:
         """The operator, and in how many nodes it is spelled out."""
-        count = len(self.sources)
-        return self.op_type if count == 1 else f"{self.op_type} (spelled out in {count} nodes)"
+        if self.in_file == 1:
+            return f"{self.op_type} of {self.part_of}" if self.part_of else self.op_type
+        return f"{self.op_type} (spelled out in {self.in_file} nodes)"
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -75,7 +80,9 @@ def import_all(
     """Try the import rules of every unit, in topological order.
 
     A pattern whose operator is not supported stays spelled out where each of its nodes is supported
-    by itself. ``rewritten`` is the source after rewriting, if that has been done already.
+    by itself, or a product of matrices among them is: no pattern takes such work out of reach. What
+    is not supported then says which operator it is part of. ``rewritten`` is the source after
+    rewriting, if that has been done already.
     """
     rewritten = rewritten or rewrite(source)
     context, own = Context(rewritten.source), Context(source)
@@ -86,7 +93,13 @@ def import_all(
         if unit.operator and not found[0].supported:
             nodes = [Unit(node.name, (node,), (node,)) for node in unit.sources]
             spelled = [_verdict(own, node, registry) for node in nodes]
-            found = spelled if all(verdict.supported for verdict in spelled) else found
+            if all(verdict.supported for verdict in spelled):
+                found = spelled
+            elif any(
+                verdict.supported and estimate_macs(source, node)
+                for verdict, node in zip(spelled, unit.sources, strict=True)
+            ):
+                found = [replace(verdict, part_of=found[0].label) for verdict in spelled]
         verdicts.extend(found)
     return tuple(sorted(verdicts, key=lambda verdict: place[verdict.name]))
 
@@ -111,11 +124,13 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
     if reason:
         imported = Imported(())
         macs = max(estimate_macs(source, node) for node in unit.nodes)
+    in_file = {source.in_file(node) for node in unit.sources}
+    kind = next(iter(in_file)).kind if len(in_file) == 1 else unit.operator
     made = {name for node in unit.nodes for name in node.output}
     read = (name for node in unit.nodes for name in source.activations(node))
     return NodeSupport(
         name=unit.name,
-        op_type=unit.operator or kind_of(last),
+        op_type=kind,
         supported=not reason,
         reason=reason,
         constant=constant,
@@ -125,12 +140,8 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
         inputs=tuple(dict.fromkeys(name for name in read if name not in made)),
         outputs=outputs,
         macs=macs,
+        in_file=len(in_file),
     )
-
-
-def kind_of(node: onnx.NodeProto) -> str:
-    """The operator's type, its domain before it if that is not the default one."""
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
 def _joined(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> Imported:
@@ -152,6 +163,8 @@ def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, typ
     kind = kind_of(node)
     rule = None if node.domain else registry.get(node.op_type)
     if rule is None:
+        if node.name in context.source.refused:
+            raise Unsupported(context.source.refused[node.name])
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )

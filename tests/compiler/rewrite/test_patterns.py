@@ -241,6 +241,12 @@ Mul(Cast(ConvInteger(x, w, x_zero, w_zero)), s)
   Div(Mul(Conv(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)), s), s_x)
 Mul(Cast(MatMulInteger(x, w, x_zero, w_zero)), s)
   Div(Mul(MatMul(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)), s), s_x)
+(clip(round(x / scale + zero_point), low, high) - zero_point) * scale
+  DequantizeLinear(QuantizeLinear(clip(x), scale, zero_point), scale, zero_point)
+where(x < 0, -scale, scale)
+  DequantizeLinear(QuantizeLinear(BipolarQuant(x, scale), scale), scale)
+MatMul(Softmax(MatMul(q, k^T) * scale [+ mask]), v)
+  Attention<scale>(q, k, v, mask)
 """
 
 

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Scaled dot products of attention, as exporters wrote them before opset 23.
+
+What splits heads (Reshape, Transpose) stays outside; Attention takes it as it comes, and keys the
+other way round. A divisor goes to the queries: its inverse may be no float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import onnx
+
+from ..ir.graph import Value
+from ..load.constants import Context, attributes
+from ..load.source import Source
+from .match import Match, known_array
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """``queries @ keys * factor + mask``, or ``/ factor``: names of tensors, empty for none."""
+
+    queries: str
+    keys: str
+    factor: str = ""
+    divides: bool = False
+    mask: str = ""
+    nodes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Attention:
+    """A :class:`~.match.Pattern`."""
+
+    operator: str = "Attention"
+    before: str = "MatMul(Softmax(MatMul(q, k^T) * scale [+ mask]), v)"
+    after: str = "Attention<scale>(q, k, v, mask)"
+
+    def match(self, context: Context, root: onnx.NodeProto) -> Match | None:
+        """The product of weights and values."""
+        source = context.source
+        softmax = _maker(source, root.input[0], "Softmax") if _is(root, "MatMul") else None
+        if softmax is None or not _over_last(context, softmax):
+            return None
+        scores = _scores(source, softmax.input[0])
+        if scores is None or root.input[1] in source.constants:
+            return None
+        names = (scores.queries, scores.keys, root.input[1])
+        values = [source.values.get(name) for name in names]
+        ranks = {len(value.shape) if value is not None else 0 for value in values}
+        if ranks not in ({3}, {4}):
+            return None
+        becomes = _becomes(context, root, scores, ranks.pop())
+        return becomes and Match(
+            scores.nodes | {root.name, softmax.name}, becomes[0], values=becomes[1]
+        )
+
+
+def _is(node: onnx.NodeProto | None, kind: str) -> bool:
+    return node is not None and not node.domain and node.op_type == kind
+
+
+def _maker(source: Source, name: str, kind: str) -> onnx.NodeProto | None:
+    """The node of a kind that makes a tensor."""
+    node = source.producers.get(name)
+    return node if _is(node, kind) else None
+
+
+def _over_last(context: Context, softmax: onnx.NodeProto) -> bool:
+    """Before opset 13, the default axis was 1, and all axes from the given one on were one."""
+    value = context.source.values.get(softmax.output[0])
+    axis = attributes(softmax).get("axis", 1 if context.opset < 13 else -1)
+    return value is not None and axis % len(value.shape) == len(value.shape) - 1
+
+
+def _scores(source: Source, name: str) -> _Scores | None:
+    """What a Softmax takes, if it is a product, perhaps scaled, perhaps masked."""
+    node = _maker(source, name, "Add")
+    if node is None:
+        return _scaled(source, name)
+    for inner, mask in (node.input, node.input[::-1]):
+        found = _scaled(source, inner)
+        if found is not None:
+            return replace(found, mask=mask, nodes=found.nodes | {node.name})
+    return None
+
+
+def _scaled(source: Source, name: str) -> _Scores | None:
+    """A product, perhaps with a constant factor or divisor."""
+    product = _maker(source, name, "MatMul")
+    if product is not None:
+        queries, keys = product.input
+        return _Scores(queries, keys, nodes=frozenset({product.name}))
+    divisor = _maker(source, name, "Div")
+    node = divisor or _maker(source, name, "Mul")
+    if node is None:
+        return None
+    for inner, factor in (node.input, node.input[::-1])[: 1 if divisor else 2]:
+        product = _maker(source, inner, "MatMul")
+        if product is not None and factor in source.constants:
+            queries, keys = product.input
+            names = frozenset({product.name, node.name})
+            return _Scores(queries, keys, factor, divisor is not None, nodes=names)
+    return None
+
+
+_Becomes = tuple[tuple[onnx.NodeProto, ...], tuple[Value, ...]]
+
+
+def _becomes(context: Context, root: onnx.NodeProto, scores: _Scores, rank: int) -> _Becomes | None:
+    """The nodes, and the tensors between them."""
+    source = context.source
+    options: dict[str, Any] = {"scale": 1.0}
+    if rank == 3:
+        options.update(q_num_heads=1, kv_num_heads=1)
+    nodes: list[onnx.NodeProto] = []
+    values: list[Value] = []
+
+    def add(kind: str, word: str, inputs: list[str], shape: tuple[int, ...], **given: Any) -> str:
+        name = f"{root.name}::{word}"
+        nodes.append(onnx.helper.make_node(kind, inputs, [name], name, **given))
+        values.append(Value(name, shape))
+        return name
+
+    queries = scores.queries
+    if scores.factor:
+        factor = known_array(context, scores.factor)
+        if factor is None or factor.size != 1:
+            return None
+        if scores.divides:
+            shape = source.values[queries].shape
+            queries = add("Div", "scaled", [queries, scores.factor], shape)
+        else:
+            options["scale"] = float(factor.reshape(-1)[0])
+    shape = source.values[scores.keys].shape
+    perm = [*range(rank - 2), rank - 1, rank - 2]
+    keys = add("Transpose", "keys", [scores.keys], tuple(shape[i] for i in perm), perm=perm)
+    inputs = [queries, keys, root.input[1], *([scores.mask] if scores.mask else [])]
+    nodes.append(onnx.helper.make_node("Attention", inputs, root.output, root.name, **options))
+    return tuple(nodes), tuple(values)
+
+
+ATTENTION = Attention()
