@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +12,18 @@ import numpy as np
 from ..finish.base import FinisherUnit
 from ..formats.images import pack_image
 from ..numeric import IntArray, IntType
-from ..timing.components import Edge, Schedule, outlet_depth, tree_stages, window_rows
+from ..timing.components import tree_stages
 from ..timing.cost import Cost, counter_cost, outlet_cost, ram_cost
-from .base import Implementation, SidePort, StreamPort
+from .base import SidePort, StreamPort
 from .folds import tree_cost, window_cost
 from .geometry import Geometry
+from .windowed import WindowImplementation
 
 __all__ = ["FoldedConvolution", "LoadableConvolution"]
 
 
 @dataclass(frozen=True)
-class FoldedConvolution(Implementation):
+class FoldedConvolution(WindowImplementation):
     """``pe`` x ``simd`` multipliers; for depthwise, ``pe`` of them.
 
     Dense: for each output pixel there are ``channels_out / pe`` passes of ``kh * kw * channels_in /
@@ -104,27 +104,6 @@ class FoldedConvolution(Implementation):
         return (StreamPort.of(self.unit.out, self.pe, size, self.channels_out),)
 
     @property
-    def cycles(self) -> int:
-        """Pixels x taps x channel folds x neuron folds, or the input's beats if those are more."""
-        pixels = self.geometry.out_height * self.geometry.out_width
-        return max(self.inputs[0].beats, pixels * self.passes * self.steps)
-
-    @property
-    def latency(self) -> int:
-        """Steps of a pass, the pipeline, and the output FIFO."""
-        return self.steps + self.pipeline + 1
-
-    @property
-    def memory_rows(self) -> int:
-        """Image rows in memory."""
-        return window_rows(self.geometry) if self.rows is None else self.rows
-
-    @property
-    def outlet_depth(self) -> int:
-        """Depth of the output FIFO."""
-        return outlet_depth(self.steps, self.pipeline) if self.depth is None else self.depth
-
-    @property
     def cost(self) -> Cost:
         """Multipliers, adder trees, accumulators, weights, line buffer, finisher, output FIFO."""
         product = self.x.bits + self.weight.bits
@@ -168,23 +147,6 @@ class FoldedConvolution(Implementation):
     @property
     def _words_deep(self) -> int:
         return 1 if self.depthwise else self.folds
-
-    def timing(
-        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
-    ) -> None:
-        """A windowed component (rules T3, T4)."""
-        schedule.window(
-            name,
-            inputs[0],
-            outputs[0],
-            geometry=self.geometry,
-            folds=self.folds,
-            passes=self.passes,
-            steps=self.steps,
-            latency=self.pipeline,
-            rows=self.memory_rows,
-            depth=self.outlet_depth,
-        )
 
     def component(self, name: str) -> Any:
         """See :mod:`midwire.hw.datapath.conv`."""

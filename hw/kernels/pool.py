@@ -13,13 +13,13 @@ import numpy as np
 from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
-from ..timing.components import Edge, Schedule, outlet_depth, window_rows
 from ..timing.cost import Cost, outlet_cost
 from .base import Accumulators, Implementation, Kernel, StreamPort
 from .convolve import EXACT_FLOAT_BITS, exact_convolution
 from .finishing import filled, finish_file
 from .folds import lane_counts, window_cost
 from .geometry import Geometry, padded_image, pixels_of, taps
+from .windowed import WindowImplementation
 
 
 def pool_windows(
@@ -134,7 +134,7 @@ class PoolKernel(Kernel):
 
 
 @dataclass(frozen=True)
-class FoldedPooling(Implementation):
+class FoldedPooling(WindowImplementation):
     """One tap of ``lanes`` channels each cycle.
 
     For each output pixel there are ``channels / lanes`` passes of ``kh * kw`` cycles.
@@ -160,8 +160,18 @@ class FoldedPooling(Implementation):
 
     @property
     def folds(self) -> int:
-        """Beats of a pixel, and passes of an output pixel."""
+        """Beats of a pixel."""
         return -(-self.channels // self.lanes)
+
+    @property
+    def passes(self) -> int:
+        """One a beat."""
+        return self.folds
+
+    @property
+    def steps(self) -> int:
+        """A tap each."""
+        return self.geometry.taps
 
     @property
     def pipeline(self) -> int:
@@ -183,28 +193,6 @@ class FoldedPooling(Implementation):
         return (StreamPort.of(self.unit.out, self.lanes, size, self.channels),)
 
     @property
-    def cycles(self) -> int:
-        """Pixels x taps x channel folds, or the input's beats where those are more."""
-        pixels = self.geometry.out_height * self.geometry.out_width
-        return max(self.inputs[0].beats, pixels * self.geometry.taps * self.folds)
-
-    @property
-    def latency(self) -> int:
-        """Steps of a pass, the pipeline, and the output FIFO."""
-        return self.geometry.taps + self.pipeline + 1
-
-    @property
-    def memory_rows(self) -> int:
-        """Image rows in memory."""
-        return window_rows(self.geometry) if self.rows is None else self.rows
-
-    @property
-    def outlet_depth(self) -> int:
-        """Depth of the output FIFO."""
-        own = outlet_depth(self.geometry.taps, self.pipeline)
-        return own if self.depth is None else self.depth
-
-    @property
     def cost(self) -> Cost:
         """A line buffer, a comparator or adder a lane, the finisher, the output FIFO."""
         acc = IntType.holding(*self.unit.ranges[0]).bits * self.lanes
@@ -213,29 +201,12 @@ class FoldedPooling(Implementation):
             self.geometry,
             self.lanes * self.x.bits,
             folds=self.folds,
-            passes=self.folds,
-            steps=self.geometry.taps,
+            passes=self.passes,
+            steps=self.steps,
             rows=self.memory_rows,
         )
         outlet = outlet_cost(self.lanes * self.unit.out.bits + 1, self.outlet_depth)
         return cost + self.unit.cost + outlet
-
-    def timing(
-        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
-    ) -> None:
-        """A windowed component (rules T3, T4)."""
-        schedule.window(
-            name,
-            inputs[0],
-            outputs[0],
-            geometry=self.geometry,
-            folds=self.folds,
-            passes=self.folds,
-            steps=self.geometry.taps,
-            latency=self.pipeline,
-            rows=self.memory_rows,
-            depth=self.outlet_depth,
-        )
 
     def component(self, name: str) -> Any:
         """See :class:`~midwire.hw.datapath.pool.FoldedPool`."""
