@@ -286,7 +286,8 @@ def _observe(
     if samples is None:
         raise CalibrationError(
             "the slice is not quantised, and there is no calibration data",
-            where=f"tensor {missing[0]!r} and {len(missing) - 1} more",
+            where=f"tensor {missing[0]!r}"
+            + (f" and {len(missing) - 1} more" if missing[1:] else ""),
             expected="quantised tensors, or --calibrate",
             found="float tensors",
             remedy="Give typical samples of the model's inputs with --calibrate NPZ",

@@ -2,10 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose a slice that can be built: selection knows single nodes, only fusing knows how they meet.
 
+<<<<<<< HEAD
 A node may be supported by itself and still not fit its neighbours (a factor a row behind a pool,
 whose channels lie innermost; an unrounded result with two readers). Where midwire chooses the
 slice, such a node is marked with that reason and the slice is chosen again without it; where the
 user does, it is an error.
+=======
+A node may be supported by itself and still not fit its neighbours (a stream in the wrong order, an
+unrounded result with two readers, a float tensor in a quantised model that is compiled without
+data). Where midwire chooses the slice, such a node is marked with that
+reason and the slice is chosen again without it; where the user does, it is an error.
+>>>>>>> refs/heads/proofs
 
 That ends: every round takes at least one supported node away, and there are finitely many.
 """
@@ -20,7 +27,7 @@ from ..errors import CompilerBug
 from ..ir.graph import Graph
 from ..load.source import Source
 from ..map.fuse import unmappable
-from ..quantise.insert import quantise
+from ..quantise.insert import missing_grids, quantise
 from .selection import Names, Selection, select
 from .support import NodeSupport, import_all
 
@@ -58,7 +65,7 @@ def plan(
         selection = select(source, verdicts, from_, to, calibrated=calibrated)
         if from_ is not None and to is not None:
             return Plan(selection, verdicts)
-        found = _first_obstacle(selection.graph)
+        found = _first_obstacle(selection.graph, calibrated)
         if found is None:
             return Plan(selection, verdicts)
         sources, reason = set(found[0]), found[1]
@@ -75,6 +82,13 @@ def plan(
         )
 
 
-def _first_obstacle(graph: Graph) -> tuple[tuple[str, ...], str] | None:
+def _first_obstacle(graph: Graph, calibrated: bool) -> tuple[tuple[str, ...], str] | None:
     """ONNX nodes that cannot be mapped, and why. Any grid will do for that: no data is needed."""
+    missing = missing_grids(graph)
+    if graph.qtypes and missing and not calibrated:
+        reader = graph.consumers(missing[0])[0]
+        return reader.sources, (
+            f"expected a quantised input, found the float tensor {missing[0]!r}, which only "
+            "--calibrate gives a grid"
+        )
     return unmappable(quantise(graph, lambda name: _ANY_GRID, _ANY_GRID.bits))

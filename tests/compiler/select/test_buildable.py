@@ -68,3 +68,35 @@ def test_every_round_of_planning_leaves_a_node_out(
     with pytest.raises(CutError):
         plan(source)
     assert 1 < len(rounds) <= len(source.nodes)
+
+
+UNQUANTISED_SUM = """
+g (float[1, 2, 2, 2] x) => (float[1, 2, 2, 2] y)
+<float s = {0.5}, int8 z = {0}, int8[2, 2, 1, 1] w = {1, 2, 3, 4}>
+{ a = QuantizeLinear (x, s, z)
+  b = DequantizeLinear (a, s, z)
+  v = DequantizeLinear (w, s, z)
+  c = Conv (b, v)
+  d = QuantizeLinear (c, s, z)
+  e = DequantizeLinear (d, s, z)
+  f = Add (b, e)
+  h = Conv (f, v)
+  i = QuantizeLinear (h, s, z)
+  y = DequantizeLinear (i, s, z) }
+"""
+
+
+def test_a_tensor_that_only_data_gives_a_grid_is_an_obstacle_without(
+    model_file: Callable[[str], Path],
+) -> None:
+    """What inspect shows of a quantised model compiles as it is."""
+    source = load_model(model_file(UNQUANTISED_SUM))
+    chosen = plan(source)
+    assert set(chosen.selection.outputs) <= {"b", "d", "e"}
+    (refused,) = [verdict for verdict in chosen.support if not verdict.supported]
+    assert refused.op_type == "Conv"
+    assert refused.reason == (
+        "expected a quantised input, found the float tensor 'f', which only --calibrate gives a "
+        "grid"
+    )
+    assert plan(source, calibrated=True).selection.outputs == ("y",)
