@@ -2,17 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose a slice that can be built: selection knows single nodes, only fusing knows how they meet.
 
-<<<<<<< HEAD
 A node may be supported by itself and still not fit its neighbours (a factor a row behind a pool,
-whose channels lie innermost; an unrounded result with two readers). Where midwire chooses the
-slice, such a node is marked with that reason and the slice is chosen again without it; where the
-user does, it is an error.
-=======
-A node may be supported by itself and still not fit its neighbours (a stream in the wrong order, an
-unrounded result with two readers, a float tensor in a quantised model that is compiled without
-data). Where midwire chooses the slice, such a node is marked with that
-reason and the slice is chosen again without it; where the user does, it is an error.
->>>>>>> refs/heads/proofs
+whose channels lie innermost; an unrounded result with two readers; a float tensor in a quantised
+model that is compiled without data). Where midwire chooses the slice, such a node is marked with
+that reason and the slice is chosen again without it; where the user does, it is an error.
 
 That ends: every round takes at least one supported node away, and there are finitely many.
 """
