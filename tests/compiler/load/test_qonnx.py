@@ -48,8 +48,15 @@ def definition(x: Array, low: int, high: int, scale: float, zero: int) -> Array:
 @pytest.mark.parametrize("domain", [DOMAIN, "onnx.brevitas", "finn.custom_op.general"])
 @pytest.mark.parametrize(
     ("signed", "narrow", "bits", "low", "high"),
-    [(1, 0, 2, -2, 1), (1, 1, 2, -1, 1), (0, 0, 2, 0, 3), (0, 1, 2, 0, 2), (0, 0, 1, 0, 1)]
-    + [(1, 1, 8, -127, 127), (0, 1, 16, 0, 65534)],
+    [
+        (1, 0, 2, -2, 1),
+        (1, 1, 2, -1, 1),
+        (0, 0, 2, 0, 3),
+        (0, 1, 2, 0, 2),
+        (0, 0, 1, 0, 1),
+        (1, 1, 8, -127, 127),
+        (0, 1, 16, 0, 65534),
+    ],
 )
 def test_quant(
     model_file: ModelFile,

@@ -135,6 +135,48 @@ def check_definition(bundle: Bundle, model: onnx.ModelProto, arith: Any) -> None
         np.testing.assert_array_equal(got, values[out.name].grid(out.qtype))
 
 
+SHUFFLE = """
+g (int8[N, 4, 3, 3] x) => (int8[N, 4, 2, 2] y)
+<float s = {0.5}, float one = {1}, int8 zero = {0}, int8 off = {-3},
+ int64[5] cut = {1, 2, 2, 3, 3}, int64[4] whole = {1, 4, 3, 3},
+ int8[4, 2, 1, 1] v = {1, -2, 3, 4, -5, 6, 7, -8}, int8[4, 2, 2, 2] w = {WEIGHTS}>
+{ xr = DequantizeLinear (x, s, off)
+  vr = DequantizeLinear (v, s, zero)
+  a = Conv <group = 2> (xr, vr)
+  aq = QuantizeLinear (a, one, off)
+  ar = DequantizeLinear (aq, one, off)
+  b = Reshape (ar, cut)
+  c = Transpose <perm = [0, 2, 1, 3, 4]> (b)
+  d = Reshape (c, whole)
+  wr = DequantizeLinear (w, s, zero)
+  e = Conv <group = 2> (d, wr)
+  y = QuantizeLinear (e, one, off) }
+"""
+
+
+@pytest.mark.usefixtures("no_nic")
+def test_channel_shuffle(tmp_path: Path, model_file: Callable[..., Path], run_onnx: Any) -> None:
+    """Between two convolutions, as ShuffleNet has it: views, and one buffer for the second.
+
+    All scales are powers of two, so that ONNX Runtime's float32 is exact.
+    """
+    rng = np.random.default_rng(SEED)
+    weights = ", ".join(map(str, rng.integers(-9, 10, 32).tolist()))
+    path = model_file(SHUFFLE.replace("WEIGHTS", weights))
+    bundle = compile_model(path, tmp_path / "bundle", Options(from_="x", to="y")).bundle
+    kinds = [step.kernel.kind for step in bundle.manifest.steps]
+    assert kinds == ["conv", "reorder", "conv"]
+    found = verify(bundle, vectors=5, stall=0.4, seed=SEED)
+    assert found.passed, found
+    (spec,), (out,) = bundle.manifest.inputs, bundle.manifest.outputs
+    x = rng.integers(-128, 128, (20, *spec.shape)).astype(np.int8)
+    (got,) = Reference.of_bundle(bundle).run_wire([np.stack([spec.layout.to_stream(i) for i in x])])
+    model = load_model(path).model
+    for sample, result in zip(x, got, strict=True):
+        want = run_onnx(model, {"x": sample})["y"]
+        np.testing.assert_array_equal(out.layout.from_stream(result, out.shape), want)
+
+
 def random_moves(rng: np.random.Generator) -> tuple[onnx.ModelProto, list[int]]:
     """A few operators in a row that only move elements, and a pool that wants channels last."""
     shape = [1, *(int(rng.choice([1, 2, 3, 4, 6])) for _ in range(3))]

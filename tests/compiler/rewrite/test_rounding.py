@@ -147,7 +147,11 @@ def test_spelled_out_by_hand(model_file: ModelFile) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("one = {1}", "one = {-1}", "scale must be finite and positive, not -1.0"),
+        (
+            "narrow = 1> (c, one, zero, two)",
+            "narrow = 0> (c, minus, zero, two)",
+            "scale must be finite and positive, not -1.0",
+        ),
         (
             "float one = {1}",
             "float[5] one = {1, 1, 1, 1, 1}",
@@ -161,7 +165,9 @@ def test_spelled_out_by_hand(model_file: ModelFile) -> None:
     ],
 )
 def test_refusals_name_the_node(model_file: ModelFile, old: str, new: str, reason: str) -> None:
-    text = MLP.replace(old, new).replace("<float", "<float wide = {17}, float", 1)
+    text = MLP.replace(old, new).replace(
+        "<float", "<float wide = {17}, float minus = {-1}, float", 1
+    )
     (bad,) = [
         node
         for node in inspect_model(model_file(text, imports=IMPORTS))["nodes"]
