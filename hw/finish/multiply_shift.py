@@ -22,7 +22,7 @@ MAX_PRODUCT_BITS = 62
 """``p`` must fit a signed 64-bit word, in the reference and in the simulator."""
 
 LOADED_MULTIPLIER_BITS = 40
-"""Most bits of a multiplier that can be loaded: nine more than the fit of any layer takes."""
+"""Most bits of a multiplier that can be loaded. A fit has up to 33, and more at a larger shift."""
 
 MAX_EXACT_DOUBLE = 1 << 53
 """``slice.onnx`` computes ``p`` in double: integers are exact up to here."""
@@ -306,7 +306,9 @@ class MultiplyShiftUnit(FinisherUnit):
         )
         words = self._word, self.folds
         if self.loadable:
-            return cost + Cost(adders=self.lanes * self.shift) + ram_cost(*words)
+            # Products are too wide for the register and the adder of a hard multiplier.
+            wide = Cost(adders=self.lanes * (total + self.shift), registers=self.lanes * total)
+            return cost + wide + ram_cost(*words)
         return cost + Cost(roms=(words,)) if self._word else cost
 
     def component(self, file: str) -> Any:

@@ -57,8 +57,10 @@ def counter_cost(values: int) -> Cost:
 
 
 def ram_cost(width: int, depth: int) -> Cost:
-    """A :class:`~midwire.hw.datapath.rom.Ram`: a memory, and where the next word goes."""
-    return counter_cost(depth) + Cost(memories=((width, depth),))
+    """A :class:`~midwire.hw.datapath.rom.Ram`: a memory, the word that was read, and where the next
+    one that is written goes.
+    """
+    return counter_cost(depth) + Cost(memories=((width, depth),), registers=width)
 
 
 def fifo_cost(width: int, depth: int) -> Cost:
