@@ -250,6 +250,13 @@ class Op:
         """
         return True
 
+    @property
+    def clamps(self) -> bool:
+        """Whether it bounds all elements alike: rounded to one grid before it and behind it, the
+        result is the same as rounded behind it alone, for rounding is monotone.
+        """
+        return False
+
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:

@@ -57,6 +57,11 @@ class Clip(Op):
         """Monotone."""
         return True
 
+    @property
+    def clamps(self) -> bool:
+        """Both bounds are the tensor's."""
+        return True
+
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:

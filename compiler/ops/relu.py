@@ -32,6 +32,11 @@ class Relu(Op):
         """Monotone."""
         return True
 
+    @property
+    def clamps(self) -> bool:
+        """At 0."""
+        return True
+
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:

@@ -46,7 +46,7 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
 
     So it is at the border, where a quantiser gave each reader a pair of its own, and before what
     keeps a grid (a MaxPool between a convolution and its quantiser): that moves values, and
-    rounding keeps their order and zero.
+    rounding keeps their order and zero. So does what clamps.
     """
     wanted: dict[str, QType | None] = {}
 
@@ -54,7 +54,8 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
         if node.op.rounds:
             return node.op.grid
         found = {wanted[name] for name in node.outputs}
-        return found.pop() if node.op.keeps_grid and len(found) == len(node.inputs) == 1 else None
+        same = node.op.keeps_grid or node.op.clamps
+        return found.pop() if same and len(found) == len(node.inputs) == 1 else None
 
     made = [name for node in graph.nodes for name in node.outputs]
     for name in (*reversed(made), *graph.inputs):

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from midwire.compiler.ir.graph import Graph, Node, Value, verify
@@ -17,6 +18,7 @@ from midwire.compiler.ops.conv import Conv, per_channel_grid
 from midwire.compiler.ops.quantize import Quantize
 from midwire.compiler.ops.relu import Relu
 from midwire.compiler.quantise.insert import grids_of, missing_grids, quantise
+from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
 
 Lower = Callable[..., Any]
@@ -204,3 +206,36 @@ def test_a_grid_before_a_function_that_needs_a_table(own: bool, missing: list[st
     graph = Graph("wave", nodes, values, ("x",), ("y",), qtypes)
     assert missing_grids(graph) == missing
     assert missing_grids(quantise(graph, lambda name: QType(8, True, 0.25), 8)) == []
+
+
+@pytest.mark.parametrize("low", [-1.25, 0.0, 0.3], ids=["below", "at zero", "between"])
+def test_rounding_before_a_clamp(lower: Lower, run_onnx: Any, low: float) -> None:
+    """The quantiser's grid goes back through what clamps, and through views before that: no data is
+    needed, and the bits are those of rounding behind it. Scales are such that float32 is exact.
+    """
+    text = f"""
+    g (int8[1, 4, 2, 2] x) => (int8[1, 1, 4, 4] y)
+    <float s = {{0.5}}, float t = {{0.25}}, float one = {{1}}, int8 off = {{-3}}, int8 zero = {{0}},
+     int8[4, 4, 1, 1] w = {{{", ".join(str(k % 7 - 3) for k in range(16))}}},
+     float low = {{{low}}}, float high = {{9.75}}>
+    {{ xr = DequantizeLinear (x, s, off)
+       wr = DequantizeLinear (w, t, zero)
+       a = Conv (xr, wr)
+       b = DepthToSpace <blocksize = 2> (a)
+       c = Relu (b)
+       d = Clip (c, low, high)
+       y = QuantizeLinear (d, one, off) }}
+    """
+    found = lower(text)
+    assert missing_grids(found.real) == []
+    assert grids_of(found.real)["a"] == QType(8, True, 1.0, -3)
+    graph = found.integers
+    reference = Reference(graph.inputs, graph.outputs, graph.nodes)
+    rng = np.random.default_rng(11)
+    (tensor,), (out,) = (graph.tensors[name] for name in graph.inputs), graph.results
+    model = onnx.parser.parse_model('<ir_version: 8, opset_import: ["" : 13]>\n' + text)
+    for _ in range(20):
+        x = rng.integers(-40, 41, tensor.shape).astype(np.int8)
+        (got,) = reference.run_wire([tensor.layout.to_stream(x).reshape(1, -1)])
+        want = run_onnx(model, {"x": x})["y"]
+        np.testing.assert_array_equal(out.layout.from_stream(got[0], out.shape), want)

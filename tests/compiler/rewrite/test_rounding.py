@@ -35,11 +35,12 @@ g (float[N, 6] x) => (float[N, 3] y)
  float[6, 5] w = {0.6, -0.6, 0.2, -1.5, 1, -1, 0.5, 0.51, -0.4, 0.9, 0, 1, -1, 1, 0.7, -0.7,
                   0.3, -0.8, 1, -1, 1, 0, 0, -1, 1, 1, -1, -1, 1, 0},
  float[5, 3] v = {0.3, -0.2, 0.5, -0.5, 0.1, 0.2, -0.3, 0.4, 0, -0.1, 0.6, -0.6, 0.2, 0.3, -0.4},
- float[5] bias = {0.5, -0.5, 0, 1, -1}>
+ float[5] bias = {0.5, -0.5, 0, 1, -1}, float[5] gain = {0.75, 1.25, 0.375, 2.5, 0.625}>
 { a = onnx.brevitas.Quant <signed = 1, narrow = 1> (x, half, zero, two)
   wq = onnx.brevitas.Quant <signed = 1, narrow = 1> (w, one, zero, two)
   b = MatMul (a, wq)
-  c = Add (b, bias)
+  b2 = Mul (b, gain)
+  c = Add (b2, bias)
   d = onnx.brevitas.Quant <signed = 0, narrow = 1> (c, one, zero, two)
   vq = onnx.brevitas.Quant <signed = 1, narrow = 0> (v, half, zero, two)
   e = MatMul (d, vq)
@@ -58,24 +59,24 @@ QuantizeLinear, spelled out in 6 nodes
   + Quant_0::integers = QuantizeLinear(Quant_0::clamped, 0.5, 0)
   + a = DequantizeLinear(Quant_0::integers, 0.5, 0)
 QuantizeLinear, spelled out in 6 nodes
-  - Quant_4::steps = Div(c, 1)
-  - Quant_4::shifted = Add(Quant_4::steps, 0)
-  - Quant_4::rounded = Round(Quant_4::shifted)
-  - Quant_4::clipped = Clip(Quant_4::rounded, 0, 2)
-  - Quant_4::centred = Sub(Quant_4::clipped, 0)
-  - d = Mul(Quant_4::centred, 1)
-  + Quant_4::clamped = Clip(c, 0, 2)
-  + Quant_4::integers = QuantizeLinear(Quant_4::clamped, 1, 0)
-  + d = DequantizeLinear(Quant_4::integers, 1, 0)
+  - Quant_5::steps = Div(c, 1)
+  - Quant_5::shifted = Add(Quant_5::steps, 0)
+  - Quant_5::rounded = Round(Quant_5::shifted)
+  - Quant_5::clipped = Clip(Quant_5::rounded, 0, 2)
+  - Quant_5::centred = Sub(Quant_5::clipped, 0)
+  - d = Mul(Quant_5::centred, 1)
+  + Quant_5::clamped = Clip(c, 0, 2)
+  + Quant_5::integers = QuantizeLinear(Quant_5::clamped, 1, 0)
+  + d = DequantizeLinear(Quant_5::integers, 1, 0)
 QuantizeLinear, spelled out in 6 nodes
-  - Quant_7::steps = Div(e, 0.5)
-  - Quant_7::shifted = Add(Quant_7::steps, 0)
-  - Quant_7::rounded = Round(Quant_7::shifted)
-  - Quant_7::clipped = Clip(Quant_7::rounded, -8, 7)
-  - Quant_7::centred = Sub(Quant_7::clipped, 0)
-  - y = Mul(Quant_7::centred, 0.5)
-  + Quant_7::integers = QuantizeLinear(e, 0.5, 0)
-  + y = DequantizeLinear(Quant_7::integers, 0.5, 0)
+  - Quant_8::steps = Div(e, 0.5)
+  - Quant_8::shifted = Add(Quant_8::steps, 0)
+  - Quant_8::rounded = Round(Quant_8::shifted)
+  - Quant_8::clipped = Clip(Quant_8::rounded, -8, 7)
+  - Quant_8::centred = Sub(Quant_8::clipped, 0)
+  - y = Mul(Quant_8::centred, 0.5)
+  + Quant_8::integers = QuantizeLinear(e, 0.5, 0)
+  + y = DequantizeLinear(Quant_8::integers, 0.5, 0)
 """
 
 # An odd zero point: QuantizeLinear would round ties to the other side.
@@ -173,13 +174,23 @@ def test_refusals_name_the_node(model_file: ModelFile, old: str, new: str, reaso
         for node in inspect_model(model_file(text, imports=IMPORTS))["nodes"]
         if not node["supported"]
     ]
-    assert (bad["name"], bad["op"]) == ("Quant_4", "onnx.brevitas.Quant")
+    assert (bad["name"], bad["op"]) == ("Quant_5", "onnx.brevitas.Quant")
     assert bad["reason"] == reason
 
 
 @pytest.mark.usefixtures("no_nic")
-@pytest.mark.parametrize("text", [MLP, ODD, BIPOLAR], ids=["mlp", "odd zero point", "bipolar"])
-def test_in_rtl(model_file: ModelFile, run_onnx: RunOnnx, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "finishers"),
+    [
+        (MLP, ["thresholds", "table"]),
+        (ODD, ["multiply_shift"]),
+        (BIPOLAR, ["thresholds", "thresholds"]),
+    ],
+    ids=["mlp", "odd zero point", "bipolar"],
+)
+def test_in_rtl(
+    model_file: ModelFile, run_onnx: RunOnnx, tmp_path: Path, text: str, finishers: list[str]
+) -> None:
     """Reference, ``slice.onnx`` and RTL agree under stalls, in the predicted cycles; and the
     reference gives what ONNX Runtime gives on the model's own arithmetic.
     """
@@ -188,6 +199,7 @@ def test_in_rtl(model_file: ModelFile, run_onnx: RunOnnx, tmp_path: Path, text: 
     assert verify(bundle, vectors=6, stall=0.4, seed=SEED).passed
     (spec,), (out,) = bundle.manifest.inputs, bundle.manifest.outputs
     assert (spec.name, out.name) == ("a", "y")
+    assert [f.kind for step in bundle.manifest.steps for f in step.finishers] == finishers
     model = load_model(path).model
     model.graph.output.append(onnx.ValueInfoProto(name="a"))
     rng = np.random.default_rng(SEED)
