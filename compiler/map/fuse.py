@@ -190,7 +190,9 @@ def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
         if state.prove:
             same = Direct(1, tensor.qtype.lo, tensor.qtype.hi)
             state.nodes.append(QNode(name, kernel, (same,), (tensor.name,), (name,)))
-    return replace(state.tensors[name], shape=tensor.shape, layout=wanted)
+    # Another view of the same stream may mean other reals by its integers.
+    own = state.tensors[name]
+    return replace(own, shape=tensor.shape, layout=wanted, qtype=tensor.qtype)
 
 
 @dataclass
