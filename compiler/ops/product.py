@@ -41,11 +41,6 @@ class Product(Op):
             )
         return one(cls(), list(node.input))
 
-    def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
-        """One an element."""
-        del inputs
-        return math.prod(output)
-
     @property
     def is_core(self) -> bool:
         """Streams meet in hardware of their own."""
