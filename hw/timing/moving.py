@@ -15,11 +15,13 @@ T9. A product takes a beat of both streams in one cycle; the first one of a pass
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, repeat
+
+import numpy as np
+import numpy.typing as npt
 
 from .components import Schedule
 from .schedule import Edge
-from .times import Blocked
+from .times import Cycles, spaced
 
 __all__ = ["dot", "gather", "reorder", "scatter"]
 
@@ -41,43 +43,22 @@ def reorder(
                 f"{edge.beats} beats of edge {edge.name!r} are not a multiple of {blocks} blocks"
             )
     writes, reads = i.beats // blocks, o.beats // blocks
-    offer, take, later, free = i.offer, i.take, o.offer, o.take
-    freed = schedule.times()
+    filled = np.arange(1, blocks + 1) * writes - 1
+    freed = schedule.times(blocks)
 
-    def writer(inferences: int) -> Blocked:
-        at = -1
-        n = 0
-        for block in range(inferences * blocks):
-            if block >= 2:
-                while len(freed) <= block - 2:
-                    yield freed
-                at = max(at, freed[block - 2] - 1)
-            for n in range(block * writes, (block + 1) * writes):
-                while len(offer) <= n:
-                    yield offer
-                ready = offer[n]
-                at = ready if ready > at else at + 1
-                take.append(at)
+    def writer(n: int) -> tuple[Cycles]:
+        ready = i.offer.of(n).copy()
+        ready[::writes] = np.maximum(ready[::writes], freed.before(n, 2))
+        return (spaced(ready, i.take.last(n) + 1),)
 
-    def reader(inferences: int) -> Blocked:
-        at = -1
-        for block in range(inferences * blocks):
-            last = (block + 1) * writes - 1
-            while len(take) <= last:
-                yield take
-            at = max(at, take[last])
-            for n in range(block * reads, (block + 1) * reads):
-                at += 1
-                if n >= depth:
-                    while len(free) <= n - depth:
-                        yield free
-                    if free[n - depth] >= at:
-                        at = free[n - depth] + 1
-                later.append(at + latency + 1)
-            freed.append(at + 1)
+    def reader(n: int) -> tuple[Cycles, Cycles]:
+        ready = o.take.before(n, depth) + 1
+        ready[::reads] = np.maximum(ready[::reads], i.take.of(n)[filled] + 1)
+        at = spaced(ready, max(freed.last(n), 0))
+        return at + latency + 1, at[reads - 1 :: reads] + 1
 
-    schedule.add(f"{name} (writer)", writer, take)
-    schedule.add(f"{name} (reader)", reader, later, freed)
+    schedule.add_batch(f"{name} (writer)", writer, [i.offer, freed], [i.take])
+    schedule.add_batch(f"{name} (reader)", reader, [i.take, o.take], [o.offer, freed])
 
 
 def gather(
@@ -98,29 +79,17 @@ def gather(
     latency : cycles from a beat to its written result
     depth : depth of the output FIFO
     """
-    turns = _turns(name, o, sum(turn), inputs, turn)
-    order = _order(turn)
-    later, free = o.offer, o.take
+    places = _places(_turns(name, o, sum(turn), inputs, turn), turn, range(len(turn)))
 
-    def process(inferences: int) -> Blocked:
-        at = -1
-        done = [0] * len(inputs)
-        for n, k in enumerate(chain.from_iterable(repeat(order, inferences * turns))):
-            offer = inputs[k].offer
-            while len(offer) <= done[k]:
-                yield offer
-            ready = offer[done[k]]
-            at = ready if ready > at else at + 1
-            if n >= depth:
-                while len(free) <= n - depth:
-                    yield free
-                if free[n - depth] >= at:
-                    at = free[n - depth] + 1
-            inputs[k].take.append(at)
-            later.append(at + latency + 1)
-            done[k] += 1
+    def update(n: int) -> tuple[Cycles, ...]:
+        ready = o.take.before(n, depth) + 1
+        for edge, place in zip(inputs, places, strict=True):
+            ready[place] = np.maximum(ready[place], edge.offer.of(n))
+        at = spaced(ready, max(edge.take.last(n) for edge in inputs) + 1)
+        return at + latency + 1, *(at[place] for place in places)
 
-    schedule.add(name, process, later, *(i.take for i in inputs))
+    reads = [o.take, *(edge.offer for edge in inputs)]
+    schedule.add_batch(name, update, reads, [o.offer, *(edge.take for edge in inputs)])
 
 
 def scatter(
@@ -146,32 +115,18 @@ def scatter(
         sum(n for n, out in zip(turn, to, strict=True) if out == k) for k in range(len(outputs))
     ]
     turns = _turns(name, i, sum(turn), outputs, beats)
-    order = [to[part] for part in _order(turn)]
-    offer, take = i.offer, i.take
+    places = _places(turns, turn, to)
 
-    def process(inferences: int) -> Blocked:
-        at = -1
-        done = [0] * len(outputs)
-        for n, k in enumerate(chain.from_iterable(repeat(order, inferences * turns))):
-            while len(offer) <= n:
-                yield offer
-            ready = offer[n]
-            at = ready if ready > at else at + 1
-            if k < 0:
-                take.append(at)
-                continue
-            slot = done[k] - depths[k]
-            if slot >= 0:
-                free = outputs[k].take
-                while len(free) <= slot:
-                    yield free
-                if free[slot] >= at:
-                    at = free[slot] + 1
-            take.append(at)
-            outputs[k].offer.append(at + latencies[k] + 1)
-            done[k] += 1
+    def update(n: int) -> tuple[Cycles, ...]:
+        ready = i.offer.of(n).copy()
+        for edge, place, depth in zip(outputs, places, depths, strict=True):
+            ready[place] = np.maximum(ready[place], edge.take.before(n, depth) + 1)
+        at = spaced(ready, i.take.last(n) + 1)
+        made = [at[place] + late + 1 for place, late in zip(places, latencies, strict=True)]
+        return at, *made
 
-    schedule.add(name, process, take, *(o.offer for o in outputs))
+    reads = [i.offer, *(edge.take for edge in outputs)]
+    schedule.add_batch(name, update, reads, [i.take, *(edge.offer for edge in outputs)])
 
 
 def dot(
@@ -198,29 +153,15 @@ def dot(
                 f"{name!r} takes {steps} beats for each of {o.beats} results, but edge "
                 f"{edge.name!r} has {edge.beats}"
             )
-    offers, takes = [i.offer for i in inputs], [i.take for i in inputs]
-    later, free = o.offer, o.take
 
-    def process(inferences: int) -> Blocked:
-        at = -1
-        for group in range(inferences * o.beats):
-            for n in range(group * steps, (group + 1) * steps):
-                at += 1
-                for offer in offers:
-                    while len(offer) <= n:
-                        yield offer
-                    if offer[n] > at:
-                        at = offer[n]
-                if n == group * steps and group >= depth:
-                    while len(free) <= group - depth:
-                        yield free
-                    if free[group - depth] >= at:
-                        at = free[group - depth] + 1
-                for take in takes:
-                    take.append(at)
-            later.append(at + latency + 1)
+    def update(n: int) -> tuple[Cycles, ...]:
+        ready = np.maximum.reduce([edge.offer.of(n) for edge in inputs])
+        ready[::steps] = np.maximum(ready[::steps], o.take.before(n, depth) + 1)
+        at = spaced(ready, inputs[0].take.last(n) + 1)
+        return at[steps - 1 :: steps] + latency + 1, *[at] * len(inputs)
 
-    schedule.add(name, process, later, *takes)
+    reads = [o.take, *(edge.offer for edge in inputs)]
+    schedule.add_batch(name, update, reads, [o.offer, *(edge.take for edge in inputs)])
 
 
 def _turns(name: str, whole: Edge, size: int, parts: Sequence[Edge], turn: Sequence[int]) -> int:
@@ -235,6 +176,7 @@ def _turns(name: str, whole: Edge, size: int, parts: Sequence[Edge], turn: Seque
     return turns
 
 
-def _order(turn: Sequence[int]) -> list[int]:
-    """Whose beats follow each other in a turn."""
-    return [k for k, beats in enumerate(turn) for _ in range(beats)]
+def _places(turns: int, turn: Sequence[int], parts: Sequence[int]) -> list[npt.NDArray[np.intp]]:
+    """For each part but -1, which beats of a tensor are its own: in a turn, so many a block."""
+    order = np.tile(np.repeat(parts, turn), turns)
+    return [np.flatnonzero(order == k) for k in range(max(parts) + 1)]
