@@ -149,15 +149,28 @@ def _interrupted_status(as_json: bool) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``midwire``; returns the exit status."""
-    if arguments is None:
-        # A supervisor's SIGTERM ends a command as Ctrl-C does: every `finally` runs. Where a signal
-        # is ignored at the start (SIGINT, in a script's background job), it stays so: whoever
-        # ignores it does not want that job to end with the script's Ctrl-C.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, _interrupt)
-        die_with_parent()
-    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if arguments is not None:
+        return _main(list(arguments))
+    # A supervisor's SIGTERM ends a command as Ctrl-C does: every `finally` runs. Where a signal is
+    # ignored at the start (SIGINT, in a script's background job), it stays so: whoever ignores it
+    # does not want that job to end with the script's Ctrl-C.
+    ours = [
+        number
+        for number in (signal.SIGTERM, signal.SIGINT)
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    for number in ours:
+        signal.signal(number, _interrupt)
+    die_with_parent()
+    try:
+        return _main(sys.argv[1:])
+    finally:  # all is undone; an exception in the interpreter's own last steps would only be noise
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _main(words: Sequence[str]) -> int:
+    given = list(words) or ["--help"]
     as_json = "--json" in given
     try:
         status = _run(given)

@@ -72,8 +72,8 @@ def entry(
     path = folder / key
     if _touch(path):
         return path
-    _check_writable(folder)
-    with locked(folder / f"{key}.lock", waiting):
+    check_writable(folder)
+    with _writing(folder), locked(folder / f"{key}.lock", waiting):
         if _touch(path):
             return path
         temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
@@ -104,15 +104,16 @@ def store(folder: Path, contents: Mapping[str, bytes]) -> None:
     ToolError
         If the cache cannot be written.
     """
-    _check_writable(folder)
-    for key, content in contents.items():
-        temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
-        try:
-            (temporary / _SINGLE).write_bytes(content)
-            with contextlib.suppress(OSError):  # another process was faster
-                temporary.rename(folder / key)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    check_writable(folder)
+    with _writing(folder):
+        for key, content in contents.items():
+            temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
+            try:
+                (temporary / _SINGLE).write_bytes(content)
+                with contextlib.suppress(OSError):  # another process was faster
+                    temporary.rename(folder / key)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
     prune(folder)
 
 
@@ -152,16 +153,33 @@ def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -
     return deleted
 
 
-def _check_writable(folder: Path) -> None:
-    try:
+def check_writable(folder: Path) -> None:
+    """Make the cache if it is missing; before long work whose result is to go there.
+
+    Raises
+    ------
+    ToolError
+        If it cannot be written.
+    """
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the system says against writing, a full disk say, as our error."""
+    try:
+        yield
     except OSError as error:
+        if error.filename is not None and not Path(error.filename).is_relative_to(folder):
+            raise  # not about the cache: something that the entry is made of, say
         raise ToolError(
             "the build cache cannot be written",
             where=str(folder),
-            found=str(error.strerror),
+            expected="a folder that can be written, on a disk with room",
+            found=error.strerror or str(error),
             remedy="Make it writable, or name another cache folder in XDG_CACHE_HOME",
         ) from error
 

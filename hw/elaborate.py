@@ -110,6 +110,7 @@ def verilog_of(
         else:
             found[text] = content.decode()
     if efforts:
+        cache.check_writable(folder)  # workers take turns by a lock file in it
         made = _elaborated(efforts, progress, stopped)
         cache.store(folder, {keys[text]: verilog.encode() for text, verilog in made.items()})
         found |= made

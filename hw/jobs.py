@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -133,8 +134,10 @@ def _start(job: Job, output: IO[bytes], scratch: str) -> subprocess.Popen[bytes]
 def _failure(job: Job, status: int, output: IO[bytes]) -> BuildError:
     output.seek(0)
     lines = output.read().decode(errors="replace").strip().splitlines()
-    # The first error explains; what follows it mostly follows from it.
-    first = next((i for i, line in enumerate(lines) if "rror" in line), 0)
+    # The first error explains; what follows it mostly follows from it. An assembler on a full disk
+    # complains of itself first.
+    signs = (os.strerror(errno.ENOSPC), "rror")
+    first = next((i for sign in signs for i, line in enumerate(lines) if sign in line), 0)
     shown = "\n".join(lines[first : first + SHOWN_LINES]) or "no output"
     ended = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
     program = Path(job.command[0]).name

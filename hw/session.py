@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime, opened in one place: on the CPU, with few threads, silent, with our errors.
+"""ONNX Runtime, opened in one place: on the CPU, with few threads, silent, with our errors, and
+without its telemetry.
 
 Importing this loads no ONNX Runtime; opening a session does.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +56,9 @@ def open_session(
     MidwireError
         If ONNX Runtime does not take the model.
     """
+    # Read while it loads. Without it, releases since 1.29 keep an identifier of the machine in the
+    # user's cache and tell their makers what models run; a user who sets it has the last word.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -179,6 +179,32 @@ def test_an_interrupt_is_status_130_and_a_line(
     assert capsys.readouterr() == ("", "" if flags else "interrupted\n")
 
 
+def test_an_interrupt_before_anything_is_loaded_is_the_same() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Typer:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Typer())\n"
+        "import midwire.__main__\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_signal_after_the_end_is_not_a_trace() -> None:
+    """A demo ends the compiler whose error it has read, which may be ending by itself."""
+    code = (
+        "import atexit, os, signal, sys\n"
+        "from midwire.__main__ import main\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "sys.argv = ['midwire', '--version']\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
+
+
 def test_a_background_job_is_not_ended_by_an_interrupt(bundle: Bundle) -> None:
     """Started with SIGINT ignored, as a script's ``&`` does it; SIGTERM ends it."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

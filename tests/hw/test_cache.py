@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -72,9 +73,28 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ToolError) as error:
         cache.entry(tmp_path / "file" / "cache", "key", lambda folder: None)
     assert str(error.value) == (
-        f"{tmp_path}/file/cache: the build cache cannot be written; found Not a directory. "
+        f"{tmp_path}/file/cache: the build cache cannot be written; expected a folder that can "
+        "be written, on a disk with room; found Not a directory. "
         "Make it writable, or name another cache folder in XDG_CACHE_HOME."
     )
+
+
+def test_a_disk_that_fills_up_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    said = "the build cache cannot be written; .* found No space left on device"
+    with pytest.raises(ToolError, match=said):
+        cache.entry(tmp_path, "key", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ToolError, match=said):
+        cache.store(tmp_path, {"a": b"first"})
+    assert entries(tmp_path) == []
+
+
+def test_what_an_entry_is_made_of_is_not_the_cache(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        cache.entry(tmp_path / "cache", "key", lambda _: (tmp_path / "x.v").unlink())
 
 
 def test_small_entries_are_one_file(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import pytest
 
 from midwire.hw import elaborate
 from midwire.hw.elaborate import PLACEHOLDER, Elaborator, renamed, verilog_of
-from midwire.hw.errors import BuildError
+from midwire.hw.errors import BuildError, ToolError
 from midwire.hw.finish.direct import Direct
 from midwire.hw.jobs import Job, run_jobs
 from midwire.hw.kernels.adapt import StreamFifo, StreamFork
@@ -193,6 +193,15 @@ def test_an_elaboration_that_fails_says_why(empty: Path) -> None:
     assert "ValueError: a FIFO needs a depth of at least 1, not 0" in said
     assert f"while elaborating {canonical(StreamFifo(PORT, 0))}" in said
     assert not list(empty.rglob("content"))
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ToolError, match="elaborated: the build cache cannot be written"):
+        verilog_of([StreamFifo(PORT, 2)])
 
 
 def test_an_interrupt_leaves_no_process(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:

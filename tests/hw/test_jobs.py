@@ -31,6 +31,13 @@ def test_temporary_files_of_a_job_go_with_it(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+def test_a_full_disk_comes_before_what_follows_from_it(scratch: Path) -> None:
+    """As an assembler on a full disk: complaints of itself, then the reason."""
+    full = "print('as: assertion fail\\n' * 20 + 'as: x.o: No space left on device'); exit(1)"
+    with pytest.raises(BuildError, match=r"found as: x\.o: No space left on device"):
+        run_jobs([Job("compiling", [sys.executable, "-c", full])])
+
+
 def test_an_interrupt_leaves_no_files_and_no_process(scratch: Path) -> None:
     waits = (
         "import os, pathlib, tempfile, time\n"

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,25 @@ def test_bytes_and_a_file_give_the_same_session(tmp_path: Path) -> None:
         ]
         feeds = {"x": np.array([[-1, 2]], np.float32), "q": np.zeros(3, np.uint8)}
         assert session.run(["y"], feeds)[0].tolist() == [[0, 2]]
+
+
+def test_it_keeps_no_telemetry(tmp_path: Path) -> None:
+    """Neither an identifier in the user's cache nor a file of its session."""
+    path, kept = tmp_path / "m.onnx", tmp_path / "kept"
+    path.write_bytes(onnx.parser.parse_model(TEXT).SerializeToString())
+    kept.mkdir()
+    code = (
+        "import pathlib, sys\n"
+        "from midwire.hw.session import open_session\n"
+        "open_session(pathlib.Path(sys.argv[1]))\n"
+    )
+    # As ONNX Runtime sees a user's machine: on build servers it keeps silent anyway.
+    kind = ("PATH", "PYTHONPATH")
+    environment = {name: os.environ[name] for name in kind if name in os.environ}
+    places = ("HOME", "TMPDIR", "XDG_CACHE_HOME")
+    environment |= dict.fromkeys(places, str(kept))
+    subprocess.run([sys.executable, "-c", code, str(path)], env=environment, check=True)
+    assert list(kept.rglob("*")) == []
 
 
 def test_what_it_does_not_take_is_our_error(tmp_path: Path) -> None:
