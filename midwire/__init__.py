@@ -9,7 +9,6 @@ imports ``midwire`` loads neither the compiler nor Amaranth.
 from __future__ import annotations
 
 import importlib
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
     from .hw.formats.bundle import Bundle
     from .sim.verify import verify
 
-__all__ = ["Bundle", "Options", "__version__", "compile_model", "inspect_model", "verify"]
+    __version__: str
 
-__version__ = metadata.version("midwire")
+__all__ = ["Bundle", "Options", "__version__", "compile_model", "inspect_model", "verify"]
 
 _HOMES = {
     "Bundle": ".hw.formats.bundle",
@@ -32,7 +31,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its home (PEP 562)."""
+    """Load a public name from its home, or ask what version is installed (PEP 562)."""
+    if name == "__version__":
+        from importlib import metadata  # takes longer to load than all else here
+
+        return metadata.version("midwire")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name], __name__), name)

@@ -29,6 +29,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("midwire")
 
+# Tests load ONNX Runtime by themselves too, and theirs is to keep nothing either.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 
 def models_folder() -> Path | None:
     """The folder that ``MIDWIRE_MODELS`` names, or None where it is not set."""
