@@ -46,6 +46,26 @@ def test_python_examples_run(block: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_bench_of_a_bundle_runs_inside_a_clone(tmp_path: Path) -> None:
+    """With the plugins that the page installs only: the clone's own tests have more."""
+    (block,) = [b for b in blocks(ROOT / "docs" / "running.md", "sh") if "test_bundle.py" in b]
+    program, *words = block.splitlines()[-1].split()
+    assert program == "pytest"
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    folder = tmp_path / "examples" / "digits"
+    (folder / "digits.mw").mkdir(parents=True)
+    (folder / "digits.mw" / "test_bundle.py").write_text("def test_golden_vectors(): pass\n")
+    done = subprocess.run(
+        [sys.executable, "-m", program, *words, "-p", "no:timeout", "-p", "no:cacheprovider"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 passed" in done.stdout
+
+
 def test_readme_python_takes_five_lines() -> None:
     (block,) = blocks(ROOT / "README.md", "python")
     assert len([line for line in block.splitlines() if line.strip()]) == 5
