@@ -26,7 +26,7 @@ from .load.source import Source
 from .map.assemble import assemble
 from .map.balance import balance
 from .map.fuse import fuse
-from .map.implement import implement, target_interval
+from .map.implement import check_strategy, implement, target_interval
 from .map.targets import target_named
 from .quantise.calibrate import Observed, calibrate, load_samples
 from .quantise.grids import DYADIC_ABOVE, choose_qtype
@@ -68,6 +68,7 @@ class Options:
     min_sqnr: float | None = None
 
     def __post_init__(self) -> None:
+        check_strategy(self.strategy)
         if not 2 <= self.bits <= 16:
             raise ModelError(
                 "unusable bit width",

@@ -47,6 +47,18 @@ STRATEGIES = ("auto", "folded", "unrolled", "loadable")
 """What a user may ask for; "auto" takes folded or unrolled, whichever is cheaper."""
 
 
+def check_strategy(strategy: str) -> None:
+    """Refuse a name that is none of :data:`STRATEGIES`, with a ModelError."""
+    if strategy not in STRATEGIES:
+        raise ModelError(
+            "unknown strategy",
+            where="--strategy",
+            expected=f"one of {', '.join(STRATEGIES)}",
+            found=repr(strategy),
+            remedy="Leave it out, and each layer takes whichever is cheaper",
+        )
+
+
 def implement(
     graph: QGraph, target: Target, interval: int, *, strict: bool, strategy: str = "auto"
 ) -> Mapping[str, Implementation]:
@@ -64,16 +76,7 @@ def implement(
     ------
     ModelError
         If ``strict`` and a node is too slow at full parallelism; names the slowest and its cycles.
-        If there is no such strategy.
     """
-    if strategy not in STRATEGIES:
-        raise ModelError(
-            "unknown strategy",
-            where="--strategy",
-            expected=f"one of {', '.join(STRATEGIES)}",
-            found=repr(strategy),
-            remedy="Leave it out, and each layer takes whichever is cheaper",
-        )
     chosen: dict[str, Implementation] = {}
     slow: list[tuple[int, str]] = []
     for node in graph.nodes:
