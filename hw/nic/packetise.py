@@ -73,7 +73,7 @@ class Packetiser(wiring.Component):
         beats = Signal(range(PAYLOAD_AT // BEAT_BYTES))
         carried = PAYLOAD_AT % BEAT_BYTES
         left = Signal(LENGTH_BITS)
-        m.submodules.crc = crc = hdr.crc()
+        m.submodules.crc = crc = hdr.HeaderCrc()
 
         word = Signal(WORD_BITS)
         word_valid, word_ready = Signal(), Signal()

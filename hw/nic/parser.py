@@ -157,7 +157,7 @@ class Parser(wiring.Component):
         first, last = HEADER_AT // BEAT_BYTES, (PAYLOAD_AT - 1) // BEAT_BYTES
         raw = [Signal(64, name=f"raw{index}") for index in range(last - first + 1)]
         shift = 8 * (HEADER_AT % BEAT_BYTES)
-        m.submodules.crc = crc = hdr.crc()
+        m.submodules.crc = crc = hdr.HeaderCrc()
         with m.If(self.beat_valid):
             for index, register in enumerate(raw):
                 with m.If(at == first + index):
