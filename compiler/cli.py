@@ -58,7 +58,7 @@ def compile_(
     min_sqnr: Annotated[
         float | None,
         typer.Option(
-            help="Least signal to noise ratio of the outputs, in dB; by default 20 from 8 bits on "
+            help="Least signal to noise ratio of the outputs, in dB; by default 15 from 7 bits on "
             "and 5 less for each bit below, where midwire quantises."
         ),
     ] = None,

@@ -100,9 +100,9 @@ def test_noise_without_signal_is_the_greatest_loss() -> None:
 
 def test_the_default_depends_on_the_bits_and_on_who_quantises() -> None:
     """L2."""
-    assert [default_limit(bits) for bits in (2, 4, 6, 8, 12, 16)] == [-10, 0, 10, 20, 20, 20]
+    assert [default_limit(bits) for bits in (2, 4, 6, 8, 12, 16)] == [-10, 0, 10, 15, 15, 15]
     assert limit(None, bits=8, quantising=True, measured=True) == (
-        20.0,
+        15.0,
         " (the default for 8 bits)",
     )
     assert limit(None, bits=8, quantising=False, measured=True) == (None, "")
