@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,7 @@ class Supervisor:
         self.nodes[name] = child.ready(seconds)
 
     def _launch(self, name: str, arguments: Sequence[str]) -> Child:
-        news = lambda: self._news.put(None)  # noqa: E731
-        child = Child.midwire(name, arguments, self._console.say, news)
+        child = Child.midwire(name, arguments, self._console.say, partial(self._news.put, None))
         self.children[name] = child
         self._stack.callback(self._stop, name)
         return child
