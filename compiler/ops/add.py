@@ -44,7 +44,7 @@ class Add(Op):
         return f"Add(constant={self.constant.shape})" if self.constant else "Add()"
 
     @property
-    def arity(self) -> int:  # type: ignore[override]
+    def arity(self) -> int:
         """Two streams, or one and a constant."""
         return 1 if self.constant else 2
 

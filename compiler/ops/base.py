@@ -194,8 +194,10 @@ class Op:
     onnx_types: ClassVar[tuple[str, ...]] = ()
     """ONNX operator types (of the default domain) that the import rule takes."""
 
-    arity: ClassVar[int] = 1
-    """Number of value inputs (constants are parameters, rule G3)."""
+    @property
+    def arity(self) -> int:
+        """Number of value inputs (constants are parameters, rule G3)."""
+        return 1
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:

@@ -34,7 +34,7 @@ class Concat(Op):
     onnx_types = ("Concat",)
 
     @property
-    def arity(self) -> int:  # type: ignore[override]
+    def arity(self) -> int:
         """Any number of streams."""
         return self.count
 

@@ -28,7 +28,10 @@ from .base import Case, ImportContext, Imported, Op, Unsupported, one
 class MatrixProduct(Op):
     """(..., M, K) times (..., K, N)."""
 
-    arity = 2
+    @property
+    def arity(self) -> int:
+        """Two streams."""
+        return 2
 
     @classmethod
     def of(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
