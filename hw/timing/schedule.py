@@ -46,9 +46,20 @@ class Edge:
         A slot is in use from the cycle in which its beat is written to the one in which it leaves.
         """
         count = inferences * self.beats
-        written = self.offer.cycles[:count] - 1
-        gone = np.searchsorted(self.take.cycles[:count], written, side="left")
-        return int((np.arange(1, count + 1) - gone).max())
+        return _slots(self.offer.cycles[:count], self.take.cycles[:count])
+
+    def steady_occupancy(self) -> int:
+        """The same with tensors that repeat themselves (:class:`~.solve.Solver`)."""
+        offer, take, period = self.offer.of(1), self.take.of(1), self.take.period
+        # Of tensors before these, all beats are gone when the first one of this is written.
+        tensors = max(0, int(take[-1] - offer[0]) + 1) // period + 1
+        earlier = np.arange(tensors, -1, -1, dtype=np.int64)[:, None] * period
+        return _slots((offer - earlier).ravel(), (take - earlier).ravel())
+
+
+def _slots(offer: Cycles, take: Cycles) -> int:
+    gone = np.searchsorted(take, offer - 1, side="left")
+    return int((np.arange(1, len(offer) + 1) - gone).max())
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Network:
         self._extra: list[Times] = []
         self._sources: list[Edge] = []
         self._sinks: list[Edge] = []
-        self._pace = 0
+        self._period = 0
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -151,7 +162,7 @@ class Network:
         edge = self.edge(name, beats)
 
         def update(n: int) -> tuple[Cycles]:
-            return (np.full(beats, n * self._pace, np.int64),)
+            return (np.full(beats, n * self._period, np.int64),)
 
         self.add_batch(name, update, [], [edge.offer])
         self._sources.append(edge)
@@ -182,7 +193,8 @@ class Network:
             for _ in range(inferences):
                 solver.extend()
         except Stuck:
-            raise self.deadlock(solver.solved + 1) from None
+            solver.stop()
+            raise self._deadlock(solver.solved + 1) from None
         return Run(
             first_in=tuple(
                 min(int(edge.take.of(n)[0]) for edge in self._sources) for n in range(inferences)
@@ -190,14 +202,15 @@ class Network:
             last_out=tuple(self.last_out(n) for n in range(inferences)),
         )
 
-    def solver(self, pace: int = 0) -> Solver:
-        """A solver that has solved no tensor yet; sources release one every ``pace`` cycles.
+    def solver(self, period: int = 0) -> Solver:
+        """A solver that has solved no tensor yet.
 
-        Only the last one made of a network may be used.
+        Only the last one made of a network may be used. With a ``period`` there are two tensors:
+        see :class:`~midwire.hw.timing.solve.Solver`.
         """
         if not self._sources or not self._sinks:
             raise ValueError("a schedule needs at least one source and one sink")
-        self._pace = pace
+        self._period = period
         made = {id(times) for process in self._processes for times in process.writes}
         for edge in self.edges:
             ends = [id(times) in made for times in (edge.offer, edge.take)]
@@ -205,13 +218,13 @@ class Network:
                 verb = "offers" if ends[1] else "takes"
                 raise ValueError(f"nothing {verb} the beats of edge {edge.name!r}")
         times = [t for edge in self.edges for t in (edge.offer, edge.take)]
-        return Solver(self._processes, [*times, *self._extra], pace)
+        return Solver(self._processes, [*times, *self._extra], period)
 
     def last_out(self, n: int) -> int:
         """The cycle of the last output beat of tensor ``n``, which is being solved."""
         return max(int(edge.take.of(n)[-1]) for edge in self._sinks)
 
-    def deadlock(self, inferences: int) -> ScheduleDeadlock:
+    def _deadlock(self, inferences: int) -> ScheduleDeadlock:
         """What to raise when the last of so many tensors is stuck."""
         makers = {id(times): p.name for p in self._processes for times in p.writes}
         reasons = []

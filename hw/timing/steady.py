@@ -4,15 +4,15 @@
 
 Rules, cited by tests as B1 to B4:
 
-B1. Sources are paced: each tensor is released an *interval* after the one before. If the network
-    then repeats itself, tensor for tensor, it has a schedule of that interval. Hardware whose
-    sources are not paced is nowhere later than that schedule, because nothing that happens earlier
-    makes anything later; so it keeps the interval for any number of tensors, without a deadlock.
-B2. The network repeats itself when as many tensors as are on their way at once each came exactly an
-    interval after the one before, in every event: older tensors hold nobody back.
-B3. The best interval is that of the slowest component, unless a ring of components is slower. It
-    is looked for with the open FIFOs endless, which is the best that depths can do.
-B4. A depth is good if a lone tensor takes no longer than with endless FIFOs, and the network has a
+B1. Each tensor is released a *period* after the one before. If there are cycles for one tensor with
+    which every tensor does the same, a period later each, the network has a schedule of that
+    period (V4 finds it, or proves that there is none). Hardware whose sources are not paced is
+    nowhere later than that, because nothing that happens earlier makes anything later; so it keeps
+    the period for any number of tensors, without a deadlock.
+B2. The interval is the least period, but at least the wanted one, for which there is a schedule
+    with the open FIFOs endless, which is the best that depths can do: that of the slowest
+    component, unless a ring of components is slower.
+B3. A depth is good if a lone tensor takes no longer than with endless FIFOs, and the network has a
     schedule of the interval. Less room never makes a bad depth good, except that no FIFO at all,
     a wire, may be good where a shallow one is bad: it takes no cycle.
 """
@@ -24,27 +24,21 @@ from collections.abc import Mapping, Sequence
 from .components import Queue, Schedule
 from .solve import Solver, Stuck
 
-_SETTLING = 32
-"""Tensors, apart from those on their way, after which a network that does not repeat itself is held
-to be too slow.
-"""
-
 _SHALLOW = 4
 """Slots of a FIFO that may be there for its cycle of delay only."""
 
 
 class Steady:
-    """A schedule with paced sources, solved until it repeats itself.
+    """The schedules of a network: that of a lone tensor, and that of an interval (B1).
 
     Parameters
     ----------
-    schedule : its open FIFOs endless
+    schedule : the network, its open FIFOs endless
     interval : wanted cycles from one tensor to the next; 1 for the best that there is
 
     Attributes
     ----------
-    interval : the wanted one, or the best if that is longer
-    last_out : the cycle of a lone tensor's last output beat
+    interval : the wanted one, or the best if that is longer (B2)
 
     Raises
     ------
@@ -54,51 +48,50 @@ class Steady:
 
     def __init__(self, schedule: Schedule, interval: int) -> None:
         self._schedule = schedule
-        self.last_out = schedule.run(1).last_out[0]
+        self._last_out = schedule.run(1).last_out[0]
         self.interval = max(interval, schedule.solver().own_interval())
-        try:
-            while not self.solve():
-                self.interval += self._growth()
-        except Stuck:
-            raise schedule.deadlock(self._solver.solved + 1) from None
+        if not self.solve():
+            self._lengthen()
 
     def solve(self) -> bool:
-        """Solve from the first tensor on; says whether the depths are good (B4)."""
+        """Solve the whole network; says whether the depths are good (B3)."""
         self._solver: Solver = self._schedule.solver(self.interval)
-        self._solver.extend()
-        return not self._late() and self._repeats(
-            _SETTLING + 2 * (self._latest(0) // self.interval)
-        )
+        try:
+            self._solver.extend()
+            if self._late():
+                return False
+            self._solver.extend()
+        except Stuck:
+            return False
+        return True
 
     def deepest(self, queue: Queue) -> int:
         """A depth that changes nothing."""
-        return queue.o.occupancy(self._solver.solved)
+        return max(queue.o.occupancy(1), queue.o.steady_occupancy())
 
     def reduce(self, queue: Queue, depth: int) -> bool:
-        """Give a FIFO that was deeper a depth of at least 1 if that is good (B4)."""
-        before, solved = queue.depth, self._solver.solved
-        queue.depth = depth
+        """Give a FIFO that was deeper a depth of at least 1 if that is good (B3)."""
+        before, queue.depth = queue.depth, depth
         self._solver.mark()
         try:
-            good = self._revise(queue)
+            good = self._solver.revise(0, queue.process, self._late)
+            if good:
+                self._solver.revise(1, queue.process)
         except Stuck:
             good = False
         if not good:
             queue.depth = before
-            self._solver.restore(solved)
+            self._solver.restore()
         return good
 
     def remove(self, queues: Sequence[Queue]) -> bool:
-        """Make FIFOs wires if that is good for all of them at once (B4)."""
+        """Make FIFOs wires if that is good for all of them at once (B3)."""
         solver = self._solver
         before = [(queue, queue.depth) for queue in queues]
         cycles = [times.cycles for times in solver.times]
         for queue in queues:
             queue.depth = 0
-        try:
-            good = self.solve()
-        except Stuck:
-            good = False
+        good = self.solve()
         if not good:
             for queue, depth in before:
                 queue.depth = depth
@@ -107,45 +100,30 @@ class Steady:
                 times.cycles = kept
         return good
 
-    def _revise(self, queue: Queue) -> bool:
-        solved = self._solver.solved
-        if not self._solver.revise(0, queue.process, self._late):
-            return False
-        for n in range(1, solved):
-            self._solver.revise(n, queue.process)
-        return self._repeats(solved + 2 + solved // 2)
-
     def _late(self) -> bool:
-        return self._schedule.last_out(0) > self.last_out
+        return self._schedule.last_out(0) > self._last_out
 
-    def _repeats(self, most: int) -> bool:
-        """Solve tensors, at most so many, until the network repeats itself (B2)."""
-        solver = self._solver
-        while True:
-            end = solver.solved - 1
-            flying = self._latest(end) // self.interval + 1
-            if flying < end and all(
-                solver.follows(n, self.interval) for n in range(end, end - flying, -1)
-            ):
-                return True
-            if solver.solved >= most:
-                return False
-            solver.extend()
+    def _lengthen(self) -> None:
+        """From an interval that is too short to the next that is not (B2), by halving."""
+        low, step = self.interval, 1
+        while not self._keeps(low + step):
+            low, step = low + step, 2 * step
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._keeps(middle):
+                high = middle
+            else:
+                low = middle
+        self._keeps(high)
 
-    def _latest(self, n: int) -> int:
-        """Cycles from the release of tensor ``n`` to its last event."""
-        latest = max(int(times.of(n)[-1]) for times in self._solver.times if times.each)
-        return latest - n * self.interval
-
-    def _growth(self) -> int:
-        """Cycles by which each of the last tensors took longer than the one before, at least 1."""
-        end = self._solver.solved - 1
-        half = end - end // 2
-        return max(1, (self._latest(end) - self._latest(end - half)) // half)
+    def _keeps(self, interval: int) -> bool:
+        self.interval = interval
+        return self.solve()
 
 
 def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -> Steady:
-    """Give every open FIFO the least depth that is good while the others stay as they are (B4).
+    """Give every open FIFO the least depth that is good while the others stay as they are (B3).
 
     Parameters
     ----------
@@ -169,12 +147,19 @@ def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -
 
 
 def _reduce(steady: Steady, queue: Queue) -> int:
-    """The least good depth that is not 0, unless it is a wire already."""
-    low, high = 0, queue.depth or 0
-    while high - low > 1:
-        middle = (low + high) // 2
+    """The least good depth that is not 0, unless it is a wire already.
+
+    Bad depths take the longest to try, so steps from the old depth on get longer only while it is
+    good; then the last one is halved.
+    """
+    good, step = queue.depth or 0, 1
+    while good - step > 0 and steady.reduce(queue, good - step):
+        good, step = good - step, 2 * step
+    bad = max(good - step, 0)
+    while good - bad > 1:
+        middle = (bad + good) // 2
         if steady.reduce(queue, middle):
-            high = middle
+            good = middle
         else:
-            low = middle
-    return high
+            bad = middle
+    return good

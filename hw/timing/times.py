@@ -66,16 +66,19 @@ class Times(list[int]):
     ----------
     each : events of one tensor, None until the process that makes them has run
     cycles : those of all tensors so far
+    period : if not 0, tensor 1 stands for any of an endless row: each tensor before it did the same
+        so many cycles earlier
 
     As a list it holds what a :class:`ScalarProcess` works on, while that runs.
     """
 
-    __slots__ = ("cycles", "each", "readers")
+    __slots__ = ("cycles", "each", "period", "readers")
 
     def __init__(self, each: int | None = None) -> None:
         super().__init__()
         self.each = each
         self.cycles: Cycles = np.zeros(0, np.int64)
+        self.period = 0
         self.readers: set[int] = set()
 
     __hash__ = object.__hash__  # type: ignore[assignment]
@@ -91,6 +94,11 @@ class Times(list[int]):
     def before(self, n: int, lag: int) -> Cycles:
         """For each event of tensor ``n``, the one ``lag`` events earlier, or :data:`ALWAYS`."""
         each = self.each or 0
+        if n and self.period:
+            tensors, events = divmod(lag, each)
+            found = np.roll(self.of(n), events) - tensors * self.period
+            found[:events] -= self.period
+            return found
         start = n * each - lag
         if start >= 0:
             return self.cycles[start : start + each]
@@ -102,6 +110,8 @@ class Times(list[int]):
     def last(self, n: int) -> int:
         """The last event before tensor ``n``; -1 if there is none."""
         each = self.each or 0
+        if n and self.period:
+            return int(self.cycles[(n + 1) * each - 1]) - self.period
         return int(self.cycles[n * each - 1]) if n * each else -1
 
     def allot(self, inferences: int) -> None:

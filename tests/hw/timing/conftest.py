@@ -37,7 +37,7 @@ class Scalars(Schedule):
 
         def process(inferences: int) -> Blocked:
             for n in range(inferences):
-                edge.offer.extend([n * self._pace] * edge.beats)
+                edge.offer.extend([n * self._period] * edge.beats)
             yield from ()
 
         self.add(name, process, edge.offer)

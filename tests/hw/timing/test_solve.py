@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The solver against a plain model that follows every handshake, in random networks (V1 to V3)."""
+"""The solver against a plain model that follows every handshake, in random networks (V1 to V5)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_so_are_deadlocks(depth: int, oracle: Make, mixed: Make) -> None:
 
 
 def test_a_slow_ring_is_solved(oracle: Make) -> None:
-    """Two beats, one in the slot and one that the fork shows, in a ring of 12 cycles (V3)."""
+    """Two beats, one in the slot and one that the fork shows, in a ring of 12 cycles."""
 
     def build(schedule: Schedule) -> None:
         source = schedule.source("in", 300)

@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The least depths that keep an interval (B1 to B4)."""
+"""The least depths that keep an interval (B1 to B3)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.timing.components import Edge, Queue, Run, Schedule, ScheduleDeadlock
+from midwire.hw.timing.solve import Stuck
 from midwire.hw.timing.steady import Steady, least_depths
 
 SQUARE = Geometry(8, 8, (3, 3), pads=(1, 1, 1, 1))
@@ -166,6 +168,41 @@ def test_random_networks(seed: int, random_network: Any) -> None:
     assert keeps(schedule.run(24), steady.interval, endless.latency)
     assert schedule.run(4).cycles_per_inference == steady.interval
     check_least(schedule, steady.interval, endless.latency)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_schedule_repeats_itself(seed: int, random_network: Any) -> None:
+    """B1: what paced tensors settle to is the cycles found for one; none has a shorter period."""
+    schedule = Open()
+    random_network(seed)(schedule)
+    interval = choose(schedule)[0].interval
+    solver = schedule.solver(interval)
+    solver.extend()
+    solver.extend()
+    found = [times.of(1) - interval for times in solver.times]
+    settled = schedule.solver()
+    schedule._period = interval
+    for _ in range(24):
+        settled.extend()
+    for times, cycles in zip(settled.times, found, strict=True):
+        assert np.array_equal(times.of(23) - 23 * interval, cycles)
+    if interval > 1:
+        shorter = schedule.solver(interval - 1)
+        shorter.extend()
+        with pytest.raises(Stuck):
+            shorter.extend()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_bad_depth_leaves_no_trace(name: str) -> None:
+    schedule = NETWORKS[name]()
+    steady, _ = choose(schedule)
+    before = [times.cycles.copy() for times in steady._solver.times]
+    for queue in schedule.queues:
+        for depth in range(1, queue.depth or 0):
+            assert not steady.reduce(queue, depth)
+            for times, cycles in zip(steady._solver.times, before, strict=True):
+                assert np.array_equal(times.cycles, cycles)
 
 
 def test_a_network_that_stops_anyway() -> None:
