@@ -108,6 +108,26 @@ class Expression:
         """The term without atoms."""
         return dict(self.terms).get(frozenset(), Fraction(0))
 
+    @property
+    def multiple(self) -> tuple[Atom, Fraction] | None:
+        """The atom and the number, if it is an atom times a number."""
+        for product, factor in self.terms:
+            for atom, power in product:
+                if len(self.terms) == len(product) == power == 1:
+                    return atom, factor
+        return None
+
+    @property
+    def constant(self) -> Expression:
+        """The terms that are products of constants, numbers among them."""
+        return Expression(
+            frozenset(
+                (product, factor)
+                for product, factor in self.terms
+                if all(atom.kind == "constant" for atom, _ in product)
+            )
+        )
+
     def atoms(self, kind: str) -> set[Atom]:
         """The atoms of a kind in its products, not inside other atoms."""
         return {atom for product, _ in self.terms for atom, _ in product if atom.kind == kind}

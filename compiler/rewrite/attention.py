@@ -16,7 +16,8 @@ import onnx
 from ..ir.graph import Value
 from ..load.constants import Context, attributes
 from ..load.source import Source
-from .match import Match, known_array
+from .match import Match
+from .reading import known_array
 
 
 @dataclass(frozen=True)

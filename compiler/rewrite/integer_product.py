@@ -19,7 +19,8 @@ from ...hw.formats.tensor import AnyArray
 from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.source import Source
-from .match import Match, known_array, make_node
+from .match import Match, make_node
+from .reading import known_array
 
 _VIEWS = frozenset(
     {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "MaxPool"}
