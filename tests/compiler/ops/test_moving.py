@@ -262,7 +262,8 @@ MODES = list(
 def test_resize_is_what_onnx_runtime_does(coordinates: str, rounding: str, tmp_path: Path) -> None:
     """Every factor that is taken, at every length; what is refused is refused with a reason."""
     taken = 0
-    for size, factor in itertools.product((1, 4, 6), (0.5, 1.0, 2.0, 2.5, 3.0, 5.0)):
+    factors = (0.2, 0.25, 0.5, 1.0, 2.0, 2.5, 3.0, 5.0)
+    for size, factor in itertools.product((1, 4, 5, 6), factors):
         length = int(size * factor)
         if length < 1:
             continue
