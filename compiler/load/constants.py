@@ -135,12 +135,15 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def _plain(array: AnyArray) -> Const | None:
-    """A constant without a grid: reals as float32 or float64, integers as int64."""
+    """A constant without a grid: reals as float32 or float64, integers as int64. None for others,
+    those that int64 does not hold among them.
+    """
     if array.dtype.kind == "f":
         keep = array.dtype in (np.float32, np.float64)
         return Const(array if keep else array.astype(np.float32))
-    if array.dtype.kind in "iub" and array.dtype != np.uint64:
-        return Const(array.astype(np.int64))
+    if array.dtype.kind in "iub":
+        whole = array.astype(np.int64)
+        return Const(whole) if array.dtype != np.uint64 or (whole >= 0).all() else None
     if array.dtype.kind in "cOSUT":
         return None  # complex numbers, text
     wide = array.astype(np.float64)
@@ -154,7 +157,9 @@ _Rule = Callable[[Context, onnx.NodeProto, list[Const]], Const | None]
 
 
 def _dequantize(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
-    """Integers on a grid: one scale, one an element of an axis, or one a block of an axis."""
+    """Integers on a grid: one scale, one an element of an axis, or one a block of an axis. Scales
+    may be dequantised themselves.
+    """
     q, scale = inputs[0], inputs[1]
     zero = inputs[2] if len(inputs) > 2 else Const(np.zeros(scale.shape, np.int64))
     if q.scale is not None or q.values.dtype != np.int64 or zero.values.dtype != np.int64:
@@ -167,12 +172,12 @@ def _dequantize(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> 
         if array.size == 1:
             return array.reshape(())
         if block:
-            grown = np.repeat(array, block, axis=axis)
+            grown = np.repeat(array, min(block, q.shape[axis]), axis=axis)
             return grown.take(range(q.shape[axis]), axis=axis)
         return array.reshape([-1 if i == axis % rank else 1 for i in range(rank)])
 
     try:
-        steps, zeros = spread(scale.values.astype(np.float32)), spread(zero.values)
+        steps, zeros = spread(scale.real.astype(np.float32)), spread(zero.values)
         np.broadcast_shapes(q.shape, steps.shape, zeros.shape)
     except (IndexError, ValueError, ZeroDivisionError):
         return None

@@ -165,12 +165,11 @@ def _topological(file: Path, graph: onnx.GraphProto, waiting: list[set[int]]) ->
 def _name(nodes: list[onnx.NodeProto]) -> None:
     """Give every node a name of its own."""
     taken: set[str] = set()
+    counts: dict[str, int] = {}  # of each name, so that as many of one name take no longer
     for index, node in enumerate(nodes):
-        name = node.name or f"{node.op_type}_{index}"
-        count = 2
-        unique = name
+        name = unique = node.name or f"{node.op_type}_{index}"
         while unique in taken:
-            unique = f"{name}#{count}"
-            count += 1
+            counts[name] = counts.get(name, 1) + 1
+            unique = f"{name}#{counts[name]}"
         taken.add(unique)
         node.name = unique

@@ -26,6 +26,7 @@ import onnx.version_converter
 from onnx import helper, numpy_helper
 
 from ...hw.formats.tensor import AnyArray
+from .constants import attributes
 from .source import Written, kind_of, reads
 
 _DOMAINS = frozenset(
@@ -146,12 +147,10 @@ def _expanded(
         )
     if node.op_type == "BipolarQuant":
         return _bipolar(node)
-    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    mode = options.get("rounding_mode", b"ROUND")
-    if mode.upper() != b"ROUND":
-        raise _OtherMeaningError(
-            f"expected the rounding mode ROUND, halves to even, found {mode.decode('utf-8', '?')}"
-        )
+    options = attributes(node)
+    mode = options.get("rounding_mode", "ROUND")
+    if str(mode).upper() != "ROUND":
+        raise _OtherMeaningError(f"expected the rounding mode ROUND, halves to even, found {mode}")
     zero = _number(known, node.input[2], "zero point", 0)
     bits = _number(known, node.input[3], "bit width", 1)
     signed, narrow = bool(options.get("signed", 1)), bool(options.get("narrow", 0))
@@ -159,13 +158,14 @@ def _expanded(
         if zero:
             raise _OtherMeaningError(f"expected a zero point of 0 for one bit, found {zero}")
         return _bipolar(node)
-    low = -(1 << (bits - 1)) + narrow if signed else 0
-    high = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1 - narrow
-    if low >= high or bits > _MOST_BITS:
-        raise _OtherMeaningError(
-            f"expected a bit width of 1 to {_MOST_BITS} with two values or more, found {bits}"
-        )
-    return _uniform(node, low, high)
+    if bits <= _MOST_BITS:  # else the bounds need not fit into memory
+        low = -(1 << (bits - 1)) + narrow if signed else 0
+        high = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1 - narrow
+        if low < high:
+            return _uniform(node, low, high)
+    raise _OtherMeaningError(
+        f"expected a bit width of 1 to {_MOST_BITS} with two values or more, found {bits}"
+    )
 
 
 def _number(known: Mapping[str, AnyArray], name: str, what: str, least: int) -> int:

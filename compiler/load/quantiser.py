@@ -99,11 +99,18 @@ class _Reader:
         self.nodes.add(node.name)
         return node
 
+    def operand(self, node: onnx.NodeProto, *kinds: str) -> tuple[onnx.NodeProto, str]:
+        """The node behind one operand of two, one of these kinds, and the other operand."""
+        first, second = node.input
+        try:
+            return self.maker(first, *kinds), second
+        except _NoQuantiserError:
+            return self.maker(second, *kinds), first
+
     def uniform(self, root: onnx.NodeProto) -> Quantiser:
         """Mul, Sub, Clip and Round in either order, Add, Div; without a zero point no Sub, Add."""
-        inner, scale = root.input
+        node, scale = self.operand(root, "Sub", "Clip", "Round")
         zero = ""
-        node = self.maker(inner, "Sub", "Clip", "Round")
         if node.op_type == "Sub":
             zero = node.input[1]
             node = self.maker(node.input[0], "Clip", "Round")
@@ -113,9 +120,9 @@ class _Reader:
         clip = clip or node
         node = self.maker(node.input[0], "Add" if zero else "Div")
         if zero:
-            if node.input[1] != zero:
+            node, added = self.operand(node, "Div")
+            if added != zero:
                 raise _NoQuantiserError
-            node = self.maker(node.input[0], "Div")
         if node.input[1] != scale or len(clip.input) != 3:
             raise _NoQuantiserError
         low, high = (self.whole(name) for name in clip.input[1:])

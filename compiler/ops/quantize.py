@@ -40,7 +40,7 @@ def _grid(context: ImportContext, node: onnx.NodeProto, dtype: str) -> QType:
         raise Unsupported(f"expected integers of 1 to 16 bits, found the element type {dtype}")
     bits, signed = _TYPES[dtype]
     try:
-        return QType(bits, signed, float(np.float32(scale.values.ravel()[0])), zero_point)
+        return QType(bits, signed, float(np.float32(scale.real.ravel()[0])), zero_point)
     except ValueError as error:
         raise Unsupported(str(error)) from error
 

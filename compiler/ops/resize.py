@@ -4,15 +4,16 @@
 
 An axis becomes a whole number of times as long, each element coming that often; or it keeps every
 so manieth element. Which element is nearest is decided in rational arithmetic; modes under which it
-is not one of those are refused.
+is not one of those are refused, and factors for which float32 (ONNX Runtime) decides otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
 import onnx
@@ -164,10 +165,14 @@ def _walk(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding
         raise Unsupported(
             f"expected coordinates that midwire knows, found {coordinates}, {rounding}"
         )
-    taken = [
-        min(max(_ROUNDING[rounding](_COORDINATES[coordinates](Fraction(k), scale)), 0), n - 1)
-        for k in range(m)
-    ]
+    taken = _nearest(n, m, Fraction, scale, coordinates, rounding)
+    in_float32 = _nearest(n, m, np.float32, scale, coordinates, rounding)
+    if taken != in_float32:
+        raise Unsupported(
+            f"expected a factor of axis {axis} for which float32 finds the nearest elements "
+            f"{taken[:8]} too, found {in_float32[:8]} ({coordinates}, {rounding}, factor "
+            f"{float(scale)})"
+        )
     walks = [Walk(0, 1, n, m // n)] if m % n == 0 else []
     if m > 1 and taken[1] > taken[0]:
         walks.append(Walk(taken[0], taken[1] - taken[0], m, 1))
@@ -183,16 +188,28 @@ def _walk(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding
     )
 
 
-_COORDINATES = {
-    "asymmetric": lambda k, scale: k / scale,
-    "half_pixel": lambda k, scale: (k + Fraction(1, 2)) / scale - Fraction(1, 2),
-    "pytorch_half_pixel": lambda k, scale: (k + Fraction(1, 2)) / scale - Fraction(1, 2),
-    "tf_half_pixel_for_nn": lambda k, scale: (k + Fraction(1, 2)) / scale,
-}
+def _nearest(
+    n: int, m: int, real: Callable[[Any], Any], scale: Fraction, coordinates: str, rounding: str
+) -> list[int]:
+    """The same elements, by the arithmetic of a type of numbers."""
+    if coordinates == "pytorch_half_pixel" and m == 1:
+        return [0]
+    half, factor = real(1) / 2, real(scale)
+    places = [_COORDINATES[coordinates](real(k), factor, half) for k in range(m)]
+    return [min(max(_ROUNDING[rounding](place, half), 0), n - 1) for place in places]
 
-_ROUNDING = {
-    "floor": floor,
-    "ceil": ceil,
-    "round_prefer_floor": lambda x: ceil(x - Fraction(1, 2)),
-    "round_prefer_ceil": lambda x: floor(x + Fraction(1, 2)),
+
+_COORDINATES: Mapping[str, Callable[[Any, Any, Any], Any]] = {
+    "asymmetric": lambda k, scale, half: k / scale,
+    "half_pixel": lambda k, scale, half: (k + half) / scale - half,
+    "pytorch_half_pixel": lambda k, scale, half: (k + half) / scale - half,
+    "tf_half_pixel_for_nn": lambda k, scale, half: (k + half) / scale,
+}
+"""Where an element of the output lies in the input; ``half`` is 1/2 in the arithmetic of both."""
+
+_ROUNDING: Mapping[str, Callable[[Any, Any], int]] = {
+    "floor": lambda x, half: floor(x),
+    "ceil": lambda x, half: ceil(x),
+    "round_prefer_floor": lambda x, half: ceil(x - half),
+    "round_prefer_ceil": lambda x, half: floor(x + half),
 }

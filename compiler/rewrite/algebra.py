@@ -23,9 +23,14 @@ _LARGEST = float(np.finfo(np.float32).max)
 _MOST_TERMS = 32
 """Multiplying out stops here: no pattern is as long."""
 
+_MOST_BITS = 1 << 12
+"""Of a coefficient's numerator and denominator: each square of a sum doubles them."""
+
 
 class NotAFormulaError(Exception):
-    """An expression that no pattern can be: too long, divided by zero, not finite in float32."""
+    """An expression that no pattern can be: too long, with a coefficient that is too long, divided
+    by zero, not finite in float32.
+    """
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,26 @@ class Expression:
         """The term without atoms."""
         return dict(self.terms).get(frozenset(), Fraction(0))
 
+    @property
+    def multiple(self) -> tuple[Atom, Fraction] | None:
+        """The atom and the number, if it is an atom times a number."""
+        for product, factor in self.terms:
+            for atom, power in product:
+                if len(self.terms) == len(product) == power == 1:
+                    return atom, factor
+        return None
+
+    @property
+    def constant(self) -> Expression:
+        """The terms that are products of constants, numbers among them."""
+        return Expression(
+            frozenset(
+                (product, factor)
+                for product, factor in self.terms
+                if all(atom.kind == "constant" for atom, _ in product)
+            )
+        )
+
     def atoms(self, kind: str) -> set[Atom]:
         """The atoms of a kind in its products, not inside other atoms."""
         return {atom for product, _ in self.terms for atom, _ in product if atom.kind == kind}
@@ -123,6 +148,9 @@ def _times(a: _Product, b: _Product) -> _Product:
 def _sum(terms: dict[_Product, Fraction]) -> Expression:
     if len(terms) > _MOST_TERMS:
         raise NotAFormulaError
+    for factor in terms.values():
+        if max(factor.numerator.bit_length(), factor.denominator.bit_length()) > _MOST_BITS:
+            raise NotAFormulaError
     return Expression(frozenset((p, factor) for p, factor in terms.items() if factor))
 
 

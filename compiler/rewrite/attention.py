@@ -16,15 +16,19 @@ import onnx
 from ..ir.graph import Value
 from ..load.constants import Context, attributes
 from ..load.source import Source
-from .match import Match, known_array
+from .match import Match
+from .reading import known_array
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """``queries @ keys * factor + mask``, or ``/ factor``: names of tensors, empty for none."""
+    """``product * factor + mask``, or ``/ factor``, with ``product = queries @ keys``: names of
+    tensors, empty for none.
+    """
 
     queries: str
     keys: str
+    product: str
     factor: str = ""
     divides: bool = False
     mask: str = ""
@@ -48,15 +52,29 @@ class Attention:
         scores = _scores(source, softmax.input[0])
         if scores is None or root.input[1] in source.constants:
             return None
-        names = (scores.queries, scores.keys, root.input[1])
-        values = [source.values.get(name) for name in names]
-        ranks = {len(value.shape) if value is not None else 0 for value in values}
-        if ranks not in ({3}, {4}):
-            return None
-        becomes = _becomes(context, root, scores, ranks.pop())
+        rank = _rank(source, scores, softmax.input[0], root.input[1])
+        becomes = _becomes(context, root, scores, rank) if rank else None
         return becomes and Match(
             scores.nodes | {root.name, softmax.name}, becomes[0], values=becomes[1]
         )
+
+
+def _rank(source: Source, scores: _Scores, masked: str, values: str) -> int:
+    """How many axes all have, 3 or 4; 0 where Attention would not broadcast as the products do.
+
+    A mask of three axes has Attention's heads first, but matrices of three axes its batch: it must
+    be one for all of them.
+    """
+    names = (scores.queries, scores.keys, values, scores.product, masked)
+    shapes = [source.values[name].shape for name in names if name in source.values]
+    ranks = {len(shape) for shape in shapes}
+    if len(shapes) < len(names) or ranks not in ({3}, {4}):
+        return 0
+    q, k, v, product, sum_ = shapes
+    if sum_ != product or product[:-2] != q[:-2] or k[:1] != q[:1] or k[:-2] != v[:-2]:
+        return 0
+    mask = source.values[scores.mask].shape if scores.mask else ()
+    return 0 if len(q) == len(mask) == 3 and mask[0] != 1 else len(q)
 
 
 def _is(node: onnx.NodeProto | None, kind: str) -> bool:
@@ -93,7 +111,7 @@ def _scaled(source: Source, name: str) -> _Scores | None:
     product = _maker(source, name, "MatMul")
     if product is not None:
         queries, keys = product.input
-        return _Scores(queries, keys, nodes=frozenset({product.name}))
+        return _Scores(queries, keys, product.output[0], nodes=frozenset({product.name}))
     divisor = _maker(source, name, "Div")
     node = divisor or _maker(source, name, "Mul")
     if node is None:
@@ -101,9 +119,10 @@ def _scaled(source: Source, name: str) -> _Scores | None:
     for inner, factor in (node.input, node.input[::-1])[: 1 if divisor else 2]:
         product = _maker(source, inner, "MatMul")
         if product is not None and factor in source.constants:
-            queries, keys = product.input
             names = frozenset({product.name, node.name})
-            return _Scores(queries, keys, factor, divisor is not None, nodes=names)
+            queries, keys = product.input
+            made = product.output[0]
+            return _Scores(queries, keys, made, factor, divisor is not None, nodes=names)
     return None
 
 

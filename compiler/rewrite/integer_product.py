@@ -19,7 +19,8 @@ from ...hw.formats.tensor import AnyArray
 from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.source import Source
-from .match import Match, known_array, make_node
+from .match import Match, make_node
+from .reading import known_array
 
 _VIEWS = frozenset(
     {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "MaxPool"}
@@ -59,7 +60,7 @@ class IntegerProduct:
                 continue
             becomes = self._becomes(context, root, product, factor)
             if becomes is not None:
-                return self._match(source, {root.name, cast.name, product.name}, becomes, root)
+                return self._match(source, [root, cast, product], becomes)
         return None
 
     def _becomes(
@@ -104,19 +105,19 @@ class IntegerProduct:
     def _match(
         self,
         source: Source,
-        names: set[str],
+        own: list[onnx.NodeProto],
         becomes: tuple[list[onnx.NodeProto], dict[str, AnyArray]],
-        root: onnx.NodeProto,
-    ) -> Match | None:
+    ) -> Match:
+        root, _, product = own
         nodes, new = becomes
-        shapes = [source.values.get(nodes[0].input[0]), source.values.get(nodes[1].input[0])]
-        shapes += [source.values.get(root.output[0])] * 2
+        alike = (*product.input[:2], product.output[0], root.output[0])
+        shapes = [source.values.get(name) for name in alike]
         values = [
             Value(node.output[0], known.shape)
             for node, known in zip(nodes[:-1], shapes, strict=False)
             if known is not None
         ]
-        return Match(frozenset(names), tuple(nodes), new, tuple(values))
+        return Match(frozenset(node.name for node in own), tuple(nodes), new, tuple(values))
 
 
 def _grid_of(context: Context, name: str) -> tuple[float, float] | None:

@@ -1,83 +1,133 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""LayerNormalization as exporters wrote it before opset 17, with or without scale and bias."""
+"""LayerNormalization as exporters wrote it before opset 17, with or without scale and bias.
+
+ONNX's operator normalises over an axis and all behind it. A normalisation over other axes is that
+operator between two Transposes.
+"""
 
 from __future__ import annotations
 
-import itertools
+import math
+from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 
 from ...hw.formats.tensor import AnyArray
+from ..ir.graph import Value
 from ..load.constants import Context
-from .algebra import Atom, Expression, X, function, of_atom
-from .match import Formula, Found, Replacement, known_array, make_node
+from .algebra import Atom, Expression, X, clip, exactly, function, of_atom, spellings
+from .match import Formula, Match, make_node
+from .reading import Found, known_array
 
 
-def _replace(context: Context, found: Found) -> Replacement | None:
+def _replace(context: Context, found: Found) -> Match | None:
     shape = context.source.values[found.x].shape
-    for root in found.formula.atoms("sqrt"):
-        assert root.of is not None
-        for axes in {mean.detail for mean in root.of.atoms("mean")}:
-            count = len(axes)
-            if axes != tuple(range(len(shape) - count, len(shape))):
-                continue
-            parameters = _parameters(found.formula, root, axes)
-            if parameters is None:
-                continue
-            return _node(context, found, shape[-count:], parameters, float(root.of.offset))
+    roots = found.formula.atoms("sqrt")
+    for axes in {total.detail for total in found.formula.atoms("sum")}:
+        over = [axis for axis in axes if isinstance(axis, int)]
+        for root in roots:
+            parameters = _parameters(found.formula, root, over, math.prod(shape[a] for a in over))
+            if parameters is not None and root.of is not None and root.of.offset >= 0:
+                return _match(context, found, over, parameters, float(root.of.offset))
     return None
 
 
-_Parameters = tuple[Atom | None, Atom | None]
+_Parameters = tuple[Expression, Expression]
 
 
-def _parameters(formula: Expression, root: Atom, axes: tuple[object, ...]) -> _Parameters | None:
+def _parameters(formula: Expression, root: Atom, over: list[int], count: int) -> _Parameters | None:
     """Scale and bias, where the formula is a normalisation over those axes."""
     assert root.of is not None
-    over = [axis for axis in axes if isinstance(axis, int)]
-    mean = function("mean", X, *over)
-    spread = (
-        function("mean", (X - mean).power(2), *over),
-        function("mean", X * X, *over) - mean * mean,
-    )
-    if root.of - root.of.offset not in spread:
-        return None
-    normal = (X - mean) / of_atom(root)
-    constants: list[Atom | None] = [
-        None,
-        *sorted(formula.atoms("constant"), key=lambda a: str(a.detail)),
-    ]
-    for scale, bias in itertools.product(constants, repeat=2):
-        wanted = normal if scale is None else normal * of_atom(scale)
-        if formula == (wanted if bias is None else wanted + of_atom(bias)):
+    variance = root.of - root.of.offset
+    for mean, spread in _moments(over, count):
+        if variance not in (spread, clip(spread, Fraction(0), None)):
+            continue
+        normal = (X - mean) / of_atom(root)
+        scale = (formula * of_atom(root) / X).constant
+        bias = formula.constant
+        if scale.terms and formula == normal * scale + bias:
             return scale, bias
     return None
 
 
-def _node(
-    context: Context, found: Found, shape: tuple[int, ...], parameters: _Parameters, epsilon: float
-) -> Replacement | None:
+def _moments(over: list[int], count: int) -> Iterator[tuple[Expression, Expression]]:
+    """Mean and variance, by either of the variance's two formulas.
+
+    Sums are divided by the count or multiplied by its inverse. JAX clamps the difference of two
+    means at 0, which the variance is never below.
+    """
+    factors = spellings(1 / count)
+    for first in factors:
+        mean = function("sum", X, *over) * first
+        for second in factors:
+            yield mean, function("sum", (X - mean).power(2), *over) * second
+            yield mean, function("sum", X * X, *over) * second - mean * mean
+
+
+def _match(
+    context: Context, found: Found, over: list[int], parameters: _Parameters, epsilon: float
+) -> Match | None:
+    x = context.source.values[found.x]
+    perm, count = _last(x.shape, over)
     new: dict[str, AnyArray] = {}
-    names = [found.x]
-    for word, atom, default in zip(("scale", "bias"), parameters, (1.0, None), strict=True):
-        array = None if default is None else np.full(shape, default, np.float32)
-        if atom is not None:
-            array = known_array(context, str(atom.detail[0]))
-            if array is None or array.shape[-len(shape) :] != shape or array.size != np.prod(shape):
-                return None
-        if array is not None:
-            names.append(f"{found.y}::{word}")
-            new[names[-1]] = array.reshape(shape).astype(np.float32)
-    options = {"axis": -len(shape), "epsilon": epsilon}
-    return make_node("LayerNormalization", names, found.y, options), new
+    for word, expression in zip(("scale", "bias"), parameters, strict=True):
+        array = _array(context, expression, len(perm))
+        if array is None or any(array.shape[axis] != 1 for axis in perm[:-count]):
+            return None
+        if expression.terms:
+            own = array.transpose(perm).reshape([array.shape[axis] for axis in perm[-count:]])
+            whole = np.broadcast_to(own, [x.shape[axis] for axis in perm[-count:]])
+            new[f"{found.y}::{word}"] = whole.astype(x.dtype)
+    options = {"axis": -count, "epsilon": epsilon}
+    if perm == sorted(perm):
+        node = make_node("LayerNormalization", [found.x, *new], found.y, options)
+        return Match(found.nodes, (node,), new)
+    turned, normal = (
+        Value(f"{found.y}::{word}", tuple(x.shape[axis] for axis in perm), x.dtype)
+        for word in ("turned", "normal")
+    )
+    back = [perm.index(axis) for axis in range(len(perm))]
+    nodes = (
+        make_node("Transpose", [found.x], turned.name, {"perm": perm}),
+        make_node("LayerNormalization", [turned.name, *new], normal.name, options),
+        make_node("Transpose", [normal.name], found.y, {"perm": back}),
+    )
+    return Match(found.nodes, nodes, new, (turned, normal))
+
+
+def _last(shape: tuple[int, ...], over: list[int]) -> tuple[list[int], int]:
+    """An order of the axes in which those of a normalisation come last, and how many do.
+
+    Axes of length 1 change nothing in a normalisation: where only those are among them, the order
+    stays as it is.
+    """
+    rank = len(shape)
+    if all(axis in over or shape[axis] == 1 for axis in range(over[0], rank)):
+        return list(range(rank)), rank - over[0]
+    return [axis for axis in range(rank) if axis not in over] + over, len(over)
+
+
+def _array(context: Context, expression: Expression, rank: int) -> AnyArray | None:
+    """A number, a constant or its negative, with a number of axes; None for what is computed."""
+    number = expression.number
+    if number is not None:
+        exact = exactly(float(number)) == number
+        return np.full((1,) * rank, float(number)) if exact else None
+    atom, factor = expression.multiple or (None, Fraction(0))
+    array = known_array(context, str(atom.detail[0])) if atom and abs(factor) == 1 else None
+    if array is None:
+        return None
+    axes = array.shape[max(array.ndim - rank, 0) :]
+    return array.reshape((1,) * (rank - len(axes)) + axes) * int(factor)
 
 
 LAYER_NORMALIZATION = Formula(
     "LayerNormalization",
     before="(x - mean(x)) / sqrt(mean((x - mean(x))**2) + epsilon) [* scale] [+ bias]",
-    after="LayerNormalization<axis, epsilon>(x, scale, bias)",
-    keys=frozenset({"ReduceMean"}),
-    roots=frozenset({"Add", "Mul", "Div"}),
+    after="[Transpose] LayerNormalization<axis, epsilon>(x, scale, bias) [Transpose]",
+    keys=frozenset({"ReduceMean", "ReduceSum", "ReduceSumSquare", "InstanceNormalization"}),
+    roots=frozenset({"Add", "Sub", "Mul", "Div", "InstanceNormalization"}),
     replace=_replace,
 )

@@ -19,7 +19,8 @@ from ...hw.numeric import IntType
 from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.quantiser import Quantiser, find_quantiser
-from .match import Match, known_array, make_node
+from .match import Match, make_node
+from .reading import known_array
 
 
 @dataclass(frozen=True)

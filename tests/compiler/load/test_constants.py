@@ -79,6 +79,40 @@ def test_blocks_of_a_grid(model_file: ModelFile) -> None:
     assert constant.real.tolist() == [[1, -2, 6], [-16, 20, -48]]
 
 
+def test_a_block_is_no_longer_than_its_axis(model_file: ModelFile) -> None:
+    """Whatever the model says, which may be more than there is memory."""
+    text = """
+    g (float[N, 3] x) => (float[N, 3] y, float[A] z)
+    <int8[2, 3] q = {1, -2, 3, -4, 5, -6}, float[2, 1] s = {1, 4}>
+    { z = DequantizeLinear<axis = 1, block_size = 40000000000>(q, s)
+      y = Relu(x) }
+    """
+    constant = context(model_file(text, opset=21)).const("z")
+    assert constant is not None
+    assert constant.real.tolist() == [[1, -2, 3], [-16, 20, -24]]
+
+
+def test_scales_on_a_grid_of_their_own(model_file: ModelFile) -> None:
+    """Weights and activations that are quantised with scales that are quantised."""
+    text = """
+    g (float[N, 2] x) => (float[N, 2] y)
+    <int8[2, 2] q = {1, 2, 3, -4}, int8[2] t = {4, 6}, int8 u = {3}, float half = {0.5}>
+    { s = DequantizeLinear(t, half)
+      w = DequantizeLinear<axis = 0>(q, s)
+      r = DequantizeLinear(u, half)
+      a = QuantizeLinear(x, r)
+      b = DequantizeLinear(a, r)
+      y = MatMul(b, w) }
+    """
+    source = load_model(model_file(text))
+    constant = Context(source).const("w")
+    assert constant is not None
+    assert constant.real.tolist() == [[2, 4], [9, -12]]
+    pieces = {v.name: v.pieces[0].op.grid for v in import_all(source) if not v.constant}
+    grids = [pieces[name] for name in ("QuantizeLinear_3", "DequantizeLinear_4")]
+    assert [grid.scale for grid in grids if grid is not None] == [1.5, 1.5]
+
+
 def test_expressions_are_evaluated(model_file: ModelFile) -> None:
     text = """
     g (float[N, 3] x) => (float[N, 3] y)
@@ -156,6 +190,8 @@ def test_wide_types(model_file: ModelFile) -> None:
         ("half", np.array([1.5], np.float16)),
         ("flag", np.array([True])),
         ("long", np.array([-(2**40)], np.int64)),
+        ("exact", np.array([2**53 + 1], np.uint64)),
+        ("wide", np.array([1, 2**63], np.uint64)),
         ("text", np.array(["a"], object)),
         ("complex", np.array([1j], np.complex64)),
         ("tiny", np.array([-8, 7], ml_dtypes.int4)),
@@ -168,9 +204,10 @@ def test_wide_types(model_file: ModelFile) -> None:
     assert half is not None and half.values.dtype == np.float32
     assert flag is not None and flag.values.tolist() == [1]
     assert long is not None and long.values.tolist() == [-(2**40)]
-    assert asked.const("text") is None and asked.const("complex") is None
-    values = {name: asked.const(name) for name in ("tiny", "brain", "byte")}
+    assert all(asked.const(name) is None for name in ("text", "complex", "wide"))
+    values = {name: asked.const(name) for name in ("exact", "tiny", "brain", "byte")}
     assert {n: c.values.tolist() for n, c in values.items() if c is not None} == {
+        "exact": [2**53 + 1],
         "tiny": [-8, 7],
         "brain": [0.5],
         "byte": [-1.5],

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from midwire.compiler.errors import ModelError
 from midwire.compiler.load.frontend import load_model
+from midwire.compiler.load.normalise import normalise
 from midwire.compiler.select.support import import_all
 
 ModelFile = Callable[..., Path]
@@ -276,6 +277,15 @@ def test_nodes_are_sorted_and_named(model_file: ModelFile) -> None:
     source = load_model(model_file(model))
     assert [n.name for n in source.nodes] == ["layer", "layer#2", "Relu_2"]
     assert [n.op_type for n in source.nodes] == ["MatMul", "Add", "Relu"]
+
+
+def test_many_nodes_of_one_name() -> None:
+    """Each has its number at once: a search among all before it takes longer than a test may."""
+    nodes = [helper.make_node("Relu", [f"t{i}"], [f"t{i + 1}"], "a") for i in range(100_000)]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("t0", "t100000")]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    model = normalise(Path("net.onnx"), helper.make_model(graph))
+    assert model.graph.node[-1].name == "a#100000"
 
 
 def test_long_domain_name(model_file: ModelFile) -> None:

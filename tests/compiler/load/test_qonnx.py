@@ -118,7 +118,12 @@ def test_people_see_their_own_node(model_file: ModelFile) -> None:
             quant("<signed = 0, narrow = 1>", bits=1),
             "expected a bit width of 1 to 32 with two values or more, found 1",
         ),
+        (quant("<rounding_mode = 1>"), "expected the rounding mode ROUND, halves to even, found 1"),
         (quant(bits=40), "expected a bit width of 1 to 32 with two values or more, found 40"),
+        (
+            quant(bits=2.0**70),
+            f"expected a bit width of 1 to 32 with two values or more, found {1 << 70}",
+        ),
         (quant(bits=0), "expected a whole number as the bit width, found 0"),
         (
             quant().replace("(x, s, z, b)", "(x, s, z, x)"),

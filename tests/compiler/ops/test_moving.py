@@ -262,7 +262,8 @@ MODES = list(
 def test_resize_is_what_onnx_runtime_does(coordinates: str, rounding: str, tmp_path: Path) -> None:
     """Every factor that is taken, at every length; what is refused is refused with a reason."""
     taken = 0
-    for size, factor in itertools.product((1, 4, 6), (0.5, 1.0, 2.0, 2.5, 3.0, 5.0)):
+    factors = (0.2, 0.25, 0.5, 1.0, 2.0, 2.5, 3.0, 5.0)
+    for size, factor in itertools.product((1, 4, 5, 6), factors):
         length = int(size * factor)
         if length < 1:
             continue
@@ -307,6 +308,19 @@ CONSTANT = model_of("Concat", np.ones((1, 1, 3, 5), np.float32), axis=1)
     ("model", "reason"),
     [
         (LINEAR, "expected the mode nearest, found linear"),
+        (
+            one_node(
+                "Resize",
+                [(1, 5)],
+                (1, 1),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 0.2], np.float32)},
+                nearest_mode="floor",
+            ),
+            (
+                "expected a factor of axis 1 for which float32 finds the nearest elements [1] too, "
+                "found [2] (half_pixel, floor, factor 0.20000000298023224)"
+            ),
+        ),
         (CONSTANT, "expected computed operands, found a constant, 'c1'"),
         (
             model_of("Slice", np.array([2]), np.array([2]), np.array([1])),

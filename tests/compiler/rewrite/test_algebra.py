@@ -74,6 +74,14 @@ def test_what_is_no_formula() -> None:
             exactly(value)
 
 
+def test_coefficients_are_bounded() -> None:
+    """Each square doubles the digits: a chain of them would take hours."""
+    chain = X * exactly(0.3)
+    with pytest.raises(NotAFormulaError):
+        for _ in range(48):
+            chain = chain * chain
+
+
 def test_spellings_of_a_factor() -> None:
     """As float32, or one over its inverse as float32; nothing in between."""
     found = spellings(math.sqrt(0.5))

@@ -136,3 +136,50 @@ def test_a_real_model(models: Path) -> None:
     found = rewrite(source)
     names = [unit.operator for unit in found.units if unit.operator]
     assert names == ["Attention", "Attention"]
+
+
+THREE = """
+g (float[N, 2, 3, 4] q, float[N, 2, 3, 4] k, float[N, 2, 3, 4] v, float[N, 2, 3, 3] m)
+  => (float[2, 3, 4] y)
+<int64[3] s = {2, 3, 4}, int64[3] r = {2, 3, 3}>
+{ q1 = Reshape (q, s)  k1 = Reshape (k, s)  v1 = Reshape (v, s)  m1 = Reshape (m, r)
+  t = Transpose <perm = [0, 2, 1]> (k1)
+  a = MatMul (q1, t)
+  b = Add (a, m1)
+  c = Softmax <axis = -1> (b)
+  y = MatMul (c, v1) }
+"""
+
+
+def test_a_mask_for_each_matrix(model_file: ModelFile) -> None:
+    """Attention would take the first of its three axes for heads."""
+    assert print_rewritten(rewrite(load_model(model_file(THREE)))) == ""
+    one = THREE.replace("m1 = Reshape (m, r)", "m1 = Slice (m, o, e)").replace(
+        "<int64[3] s", "<int64[2] o = {0, 0}, int64[2] e = {1, 1}, int64[3] s"
+    )
+    one = one.replace("Slice (m, o, e)", "Reshape (m0, r)").replace(
+        "v1 =", "m0 = Slice (m, o, e) v1 ="
+    )
+    text = one.replace("r = {2, 3, 3}", "r = {1, 3, 3}")
+    assert "Attention<" in print_rewritten(rewrite(load_model(model_file(text))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "q, float[N, 2, 5, 4] k, float[N, 2, 5, 4] v",
+            "q, float[N, 1, 5, 4] k, float[N, 2, 5, 4] v",
+        ),
+        ("float[N, 2, 3, 4] q,", "float[N, 1, 3, 4] q,"),
+        (
+            "float[N, 2, 3, 4] q, float[N, 2, 5, 4] k, float[N, 2, 5, 4] v",
+            "float[N, 1, 3, 4] q, float[N, 1, 5, 4] k, float[N, 1, 5, 4] v",
+        ),
+    ],
+    ids=["keys of one head", "queries of one head", "a mask that repeats"],
+)
+def test_heads_that_only_matmul_repeats(model_file: ModelFile, old: str, new: str) -> None:
+    assert old in HEAD
+    text = HEAD.replace(old, new) + BODY
+    assert print_rewritten(rewrite(load_model(model_file(text)))) == ""

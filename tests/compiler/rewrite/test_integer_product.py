@@ -157,3 +157,14 @@ def test_a_real_model(models: Path) -> None:
     assert plan(source, calibrated=True).selection.macs_share == 1.0
     samples = load_samples(path.with_name("ref.npz"), source.inputs)
     assert noise(path, {name: array[:20] for name, array in samples.items()}) == [None]
+
+
+def test_a_factor_that_repeats(model_file: ModelFile) -> None:
+    """The sum keeps its own shape."""
+    text = """
+    g (int8[N, 3] x) => (float[4, 2] y)
+    <float[4, 1] t = {1, 2, 3, 4}, int8[3, 2] k = {1, 2, -128, 127, 5, 6}>
+    { a = MatMulInteger (x, k)  b = Cast <to = 1> (a)  y = Mul (b, t) }
+    """
+    values = rewrite(load_model(model_file(text))).source.values
+    assert [values[name].shape for name in ("Mul_2::sum", "y")] == [(1, 2), (4, 2)]

@@ -50,6 +50,7 @@ CONSTANTS = {
 def rewritten(model_file: ModelFile, body: str, opset: int = 13, outputs: str = "") -> Rewritten:
     """A model of one input with the constants above, and a scale and bias for its last axis."""
     known = ", ".join(f"float {name} = {{{value!r}}}" for name, value in CONSTANTS.items())
+    known += f", float[1] ones = {{1}}, float[3, 4] halves = {{{', '.join(['0.5'] * 12)}}}"
     known += ", float[4] gamma = {0.5, 1, 2, -1}, float[4] beta = {1, 0, -3, 2}"
     text = f"g (float[N, 3, 4] x) => ({outputs}float[N, 3, 4] y) <{known}> {{ {body} }}"
     return rewrite(load_model(model_file(text, opset)))
@@ -64,6 +65,8 @@ GELU = {
     "tensorflow": "a = Mul(x, half_root) b = Erf(a) c = Add(one, b) d = Mul(half, c) y = Mul(d, x)",
     "half first": "h = Mul(half, x) a = Mul(half_root, x) b = Erf(a) c = Add(b, one) y = Mul(h, c)",
     "halved": "h = Div(x, two) a = Div(x, root) b = Erf(a) c = Add(b, one) y = Mul(c, h)",
+    "constants of several shapes": "a = Div(x, root) b = Erf(a) c = Add(ones, b) d = Mul(halves, c)"
+    " y = Mul(d, x)",
     "distributed": "h = Mul(x, half) a = Div(x, root) b = Erf(a) c = Mul(h, b) y = Add(c, h)",
 }
 
@@ -167,9 +170,6 @@ def test_spellings(model_file: ModelFile, operator: str, body: str) -> None:
         pytest.param(HARD_SWISH["torch"].replace("zero, six", "zero, three"), id="another bound"),
         pytest.param(SWISH["quick"].replace("quick", "half"), id="another slope"),
         pytest.param(
-            LAYER_NORMALIZATION["torch"].replace("[-1]", "[1]"), id="not over the last axes"
-        ),
-        pytest.param(
             LAYER_NORMALIZATION["bare"].replace("v = ReduceMean<axes = [-1]>", "v = Identity"),
             id="no variance",
         ),
@@ -228,7 +228,7 @@ def test_neighbours(model_file: ModelFile) -> None:
 
 PRINTED = """\
 (x - mean(x)) / sqrt(mean((x - mean(x))**2) + epsilon) [* scale] [+ bias]
-  LayerNormalization<axis, epsilon>(x, scale, bias)
+  [Transpose] LayerNormalization<axis, epsilon>(x, scale, bias) [Transpose]
 0.5 * x * (1 + erf(x / sqrt(2)))
   Gelu(x)
 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))

@@ -145,6 +145,20 @@ def test_spelled_out_by_hand(model_file: ModelFile) -> None:
         assert print_rewritten(other) == ""
 
 
+def test_operands_in_any_order(model_file: ModelFile) -> None:
+    """Of what commutes."""
+    text = """
+    g (float[N, 4] x) => (float[N, 4] y)
+    <float s = {0.5}, float z = {2}, float low = {-8}, float high = {7}>
+    { a = Div (x, s)  b = Add (z, a)  c = Round (b)  d = Clip (c, low, high)
+      e = Sub (d, z)  y = Mul (s, e) }
+    """
+    (verdict,) = import_all(load_model(model_file(text)))
+    assert verdict.label == "QuantizeLinear (spelled out in 6 nodes)"
+    other = rewrite(load_model(model_file(text.replace("Sub (d, z)", "Sub (z, d)"))))
+    assert print_rewritten(other) == ""
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [

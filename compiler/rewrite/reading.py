@@ -1,0 +1,335 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reads nodes of arithmetic as formulas of an operand.
+
+F1. A tensor is a formula of the operand, and that formula's own shape, which has as many axes as
+    the operand: axes that are summed over have length 1 there.
+F2. A tensor has the elements of its formula in their order, and any shape. So axes of length 1 may
+    come and go (a sum without ``keepdims``, a Reshape or Unsqueeze that brings the axis back).
+F3. Arithmetic on several tensors is that of their formulas where both broadcast alike: all have
+    their formulas' shapes (but for leading axes of length 1), or all have one shape and their
+    formulas too, or they have one element. Whatever else there is, is no formula.
+F4. A mean is a sum times a number, for exporters write that as well; the number that they write may
+    be the inverse rounded to float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import onnx
+
+from ...hw.formats.tensor import AnyArray
+from ..load.constants import Context, attributes
+from ..load.source import Source
+from ..ops.base import Unsupported
+from .algebra import (
+    Atom,
+    Expression,
+    NotAFormulaError,
+    X,
+    as_expression,
+    clip,
+    exactly,
+    function,
+    of_atom,
+)
+
+_MOST_NODES = 48
+"""Nodes behind a root that are looked at. A normalisation that JAX wrote has 19, and those before
+its operand are seen before its last ones."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A formula in a model: ``y`` as a function of ``x``, and the nodes between them by name."""
+
+    x: str
+    y: str
+    formula: Expression
+    nodes: frozenset[str]
+
+
+def read(context: Context, x: str, y: str) -> Found | None:
+    """A tensor as a formula of another one of its shape; None if it is none."""
+    reader = _Reader(context, x)
+    try:
+        reading = reader.read(y)
+        same = reading.shape == reader.shape(x) == reader.shape(y)
+    except NotAFormulaError:
+        return None
+    return Found(x, y, reading.formula, frozenset(reader.nodes)) if same else None
+
+
+def behind(source: Source, root: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """Nodes of arithmetic that a root depends on, nearest first, the root among them."""
+    found = {root.name: root}
+    for node in (queue := [root]):
+        for name in source.activations(node):
+            maker = source.producers.get(name)
+            if maker is None or maker.name in found or maker.op_type not in _RULES:
+                continue
+            if not maker.domain and len(found) < _MOST_NODES:
+                found[maker.name] = maker
+                queue.append(maker)
+    return list(found.values())
+
+
+def known_array(context: Context, name: str) -> AnyArray | None:
+    """The real values of a constant; None if it cannot be evaluated or is not finite."""
+    try:
+        constant = context.const(name)
+    except Unsupported:
+        return None
+    return None if constant is None else constant.real
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A tensor as a formula, with the formula's shape (rules F1 and F2)."""
+
+    formula: Expression
+    shape: tuple[int, ...]
+
+
+class _Reader:
+    """Reads tensors as formulas of ``x``; ``nodes`` are those on the way."""
+
+    def __init__(self, context: Context, x: str) -> None:
+        self.context = context
+        self.nodes: set[str] = set()
+        self._whole = context.source.values[x].shape
+        self._known = {x: _Reading(X, self._whole)}
+
+    def read(self, name: str) -> _Reading:
+        """A tensor as a formula. Raises NotAFormulaError if it has another operand."""
+        if name not in self._known:
+            known = name in self.context.source.constants
+            self._known[name] = self._constant(name) if known else self._computed(name)
+        return self._known[name]
+
+    def number(self, name: str) -> Fraction:
+        """A constant whose elements are one number."""
+        number = self.read(name).formula.number
+        if number is None:
+            raise NotAFormulaError
+        return number
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape that a tensor has in the model."""
+        value = self.context.source.values.get(name)
+        if value is None:
+            raise NotAFormulaError
+        return value.shape
+
+    def broadcast(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Shape of the formula that arithmetic on tensors makes (rule F3)."""
+        shapes = {(self.shape(name), self.read(name).shape) for name in names}
+        shapes = {(own, formula) for own, formula in shapes if math.prod(formula) != 1}
+        if len(shapes) > 1 and any(self._aligned(own) != formula for own, formula in shapes):
+            raise NotAFormulaError
+        return np.broadcast_shapes((1,) * len(self._whole), *(formula for _, formula in shapes))
+
+    def total(self, name: str, formula: Expression, axes: Sequence[int]) -> tuple[_Reading, int]:
+        """The sum of a formula of a tensor's shape over some of its axes, and of how many elements.
+
+        Axes of length 1 are no part of it, so that they need not be named to be the same sum.
+        """
+        own, shape = self.shape(name), self.read(name).shape
+        if self._aligned(own) != shape:
+            raise NotAFormulaError
+        missing = len(shape) - len(own)
+        over = sorted({axis % len(own) + missing for axis in axes})
+        over = [axis for axis in over if axis >= 0 and shape[axis] != 1]
+        if any(shape[axis] != self._whole[axis] for axis in over):
+            raise NotAFormulaError
+        left = tuple(1 if axis in over else size for axis, size in enumerate(shape))
+        count = math.prod(shape[axis] for axis in over)
+        return _Reading(function("sum", formula, *over) if over else formula, left), count
+
+    def expanded(self, name: str, output: str) -> _Reading:
+        """A tensor that is broadcast to the shape of another one."""
+        reading, own, wanted = self.read(name), self.shape(name), self.shape(output)
+        if math.prod(own) == math.prod(wanted):
+            return reading
+        if self._aligned(own) != reading.shape:
+            raise NotAFormulaError
+        return _Reading(reading.formula, self._aligned(wanted))
+
+    def _aligned(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape with as many axes as the operand, by leading ones of length 1."""
+        extra = len(shape) - len(self._whole)
+        if any(size != 1 for size in shape[: max(extra, 0)]):
+            raise NotAFormulaError
+        return (1,) * -extra + shape[max(extra, 0) :]
+
+    def _constant(self, name: str) -> _Reading:
+        array = known_array(self.context, name)
+        shape = self._aligned(self.shape(name))
+        if array is None or not array.size or (array != array.flat[0]).any():
+            return _Reading(of_atom(Atom("constant", None, (name,))), shape)
+        return _Reading(as_expression(exactly(float(array.flat[0]))), shape)
+
+    def _computed(self, name: str) -> _Reading:
+        node = self.context.source.producers.get(name)
+        rule = None if node is None or node.domain else _RULES.get(node.op_type)
+        if node is None or rule is None or node.output[0] != name:
+            raise NotAFormulaError
+        if len(self.nodes) >= _MOST_NODES:
+            raise NotAFormulaError
+        self.nodes.add(node.name)
+        return rule(self, node)
+
+
+def _inputs(reader: _Reader, node: onnx.NodeProto) -> list[Expression]:
+    return [reader.read(name).formula for name in node.input if name]
+
+
+def _power(reader: _Reader, node: onnx.NodeProto) -> Expression:
+    base, exponent = reader.read(node.input[0]).formula, reader.number(node.input[1])
+    if exponent.denominator == 1 and 1 <= abs(exponent) <= 4:
+        power = base.power(abs(int(exponent)))
+    elif abs(exponent) == Fraction(1, 2):
+        power = function("sqrt", base)
+    else:
+        raise NotAFormulaError
+    return power if exponent > 0 else power.inverse()
+
+
+def _clipped(reader: _Reader, node: onnx.NodeProto) -> Expression:
+    """Clip, by attributes up to opset 10 and by inputs from 11."""
+    options = attributes(node)
+    bounds: list[Fraction | None] = []
+    for position, name in ((1, "min"), (2, "max")):
+        if len(node.input) > position and node.input[position]:
+            bounds.append(reader.number(node.input[position]))
+        else:
+            bounds.append(exactly(options[name]) if name in options else None)
+    return clip(reader.read(node.input[0]).formula, bounds[0], bounds[1])
+
+
+def _bounded(reader: _Reader, node: onnx.NodeProto) -> Expression:
+    """Min and Max with one constant."""
+    if len(node.input) != 2:
+        raise NotAFormulaError
+    a, b = _inputs(reader, node)
+    value, bound = (a, b.number) if a.number is None else (b, a.number)
+    if bound is None:
+        raise NotAFormulaError
+    return clip(value, bound, None) if node.op_type == "Max" else clip(value, None, bound)
+
+
+def _hard_sigmoid(reader: _Reader, node: onnx.NodeProto) -> Expression:
+    options = attributes(node)
+    slope, offset = exactly(options.get("alpha", 0.2)), exactly(options.get("beta", 0.5))
+    inside = reader.read(node.input[0]).formula * slope + offset
+    return clip(inside, Fraction(0), Fraction(1))
+
+
+def _axes(reader: _Reader, node: onnx.NodeProto) -> Sequence[int]:
+    """Axes of a reduction, an attribute before opset 13 or 18 and an input since; none are all."""
+    options = attributes(node)
+    axes = options.get("axes", ())
+    if len(node.input) > 1 and node.input[1]:
+        array = known_array(reader.context, node.input[1])
+        if array is None:
+            raise NotAFormulaError
+        axes = [int(axis) for axis in array.reshape(-1)]
+    if not axes and not options.get("noop_with_empty_axes", 0):
+        axes = range(len(reader.shape(node.input[0])))
+    return axes
+
+
+def _mean(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    name = node.input[0]
+    total, count = reader.total(name, reader.read(name).formula, _axes(reader, node))
+    return _Reading(total.formula / count, total.shape)
+
+
+def _sum(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    name = node.input[0]
+    return reader.total(name, reader.read(name).formula, _axes(reader, node))[0]
+
+
+def _sum_of_squares(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    name = node.input[0]
+    return reader.total(name, reader.read(name).formula.power(2), _axes(reader, node))[0]
+
+
+def _instance_normalised(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    """InstanceNormalization whose channels are scaled alike, as tf2onnx writes a LayerNorm."""
+    name, axes = node.input[0], range(2, len(reader.shape(node.input[0])))
+    reading, scale, bias = reader.read(name), *(reader.number(n) for n in node.input[1:3])
+    total, count = reader.total(name, reading.formula, axes)
+    centred = reading.formula - total.formula / count
+    squares, _ = reader.total(name, centred.power(2), axes)
+    epsilon = exactly(attributes(node).get("epsilon", 1e-5))
+    deviation = function("sqrt", squares.formula / count + epsilon)
+    return _Reading(centred / deviation * scale + bias, reading.shape)
+
+
+def _cast(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    """A cast that changes nothing."""
+    values = [reader.context.source.values.get(name) for name in (node.input[0], node.output[0])]
+    if values[0] is None or values[1] is None or values[0].dtype != values[1].dtype:
+        raise NotAFormulaError
+    return reader.read(node.input[0])
+
+
+_Rule = Callable[[_Reader, onnx.NodeProto], _Reading]
+
+
+def _elementwise(formula: Callable[[_Reader, onnx.NodeProto], Expression]) -> _Rule:
+    return lambda reader, node: _Reading(
+        formula(reader, node), reader.broadcast([name for name in node.input if name])
+    )
+
+
+def _of(combine: Callable[..., Expression]) -> _Rule:
+    return _elementwise(lambda reader, node: combine(*_inputs(reader, node)))
+
+
+def _function(kind: str) -> _Rule:
+    return _of(lambda a: function(kind, a))
+
+
+def _same(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    """The same elements in the same order (rule F2)."""
+    return reader.read(node.input[0])
+
+
+_RULES: Mapping[str, _Rule] = {
+    "Add": _of(lambda a, b: a + b),
+    "Sub": _of(lambda a, b: a - b),
+    "Mul": _of(lambda a, b: a * b),
+    "Div": _of(lambda a, b: a / b),
+    "Neg": _of(lambda a: -a),
+    "Reciprocal": _of(lambda a: a.inverse()),
+    "Pow": _elementwise(_power),
+    "Sqrt": _function("sqrt"),
+    "Erf": _function("erf"),
+    "Tanh": _function("tanh"),
+    "Exp": _function("exp"),
+    "Sigmoid": _function("sigmoid"),
+    "HardSigmoid": _elementwise(_hard_sigmoid),
+    "Clip": _elementwise(_clipped),
+    "Min": _elementwise(_bounded),
+    "Max": _elementwise(_bounded),
+    "Relu": _of(lambda a: clip(a, Fraction(0), None)),
+    "ReduceMean": _mean,
+    "ReduceSum": _sum,
+    "ReduceSumSquare": _sum_of_squares,
+    "InstanceNormalization": _instance_normalised,
+    "Expand": lambda reader, node: reader.expanded(node.input[0], node.output[0]),
+    "Cast": _cast,
+    "Identity": _same,
+    "Reshape": _same,
+    "Flatten": _same,
+    "Squeeze": _same,
+    "Unsqueeze": _same,
+}
+"""How each operator makes a formula of its inputs' formulas."""
