@@ -192,6 +192,8 @@ def unpack_error(data: Buffer) -> str:
     """
     try:
         found: Any = json.loads(bytes(data))
-        return str(found["message"])[:MAX_ERROR_TEXT]
+        text = str(found["message"])[:MAX_ERROR_TEXT]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadReply("the bytes are not those of an error", found=str(error)) from error
+    # It goes to a terminal, which a stranger's control characters must not reach.
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -82,6 +82,9 @@ def test_random_damage_never_raises_anything_else() -> None:
 
 def test_an_error_comes_back_as_it_was() -> None:
     assert message.unpack_error(message.pack_error("no slot")) == "no slot"
+    assert (
+        message.unpack_error(message.pack_error("\x1b[2J no\nslot \u00e9")) == "?[2J no?slot \u00e9"
+    )
     assert len(message.unpack_error(message.pack_error("x" * 5000))) == message.MAX_ERROR_TEXT
 
 
