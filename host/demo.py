@@ -329,9 +329,9 @@ def _stream(running: Supervisor, options: Sequence[str], score: Score, console: 
         for name, event in running.edge(options):
             if name != "edge":
                 continue
-            if event["event"] == "ready":
+            if event.get("event") == "ready":
                 started = time.monotonic()
-            elif event["event"] in ("reply", "failure"):
+            elif event.get("event") in ("reply", "failure"):
                 score.take(event)
                 if event["may_execute"]:
                     score.seconds = time.monotonic() - started

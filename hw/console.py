@@ -27,12 +27,12 @@ its result where a check failed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,8 +50,26 @@ JsonFlag = Annotated[
 ]
 """Type of the parameter behind ``--json``; its default is ``False``."""
 
+MAX_SECONDS = 86_400.0
+"""Of an option in seconds, a day: what waits for events takes some weeks at most."""
+
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses (rule C3)."""
+
+
+def seconds(least: float) -> Callable[[str | float], float]:
+    """Parser of an option in seconds, for ``typer.Option(parser=...)``: ``least`` to a day."""
+
+    def parse(text: str | float) -> float:
+        with contextlib.suppress(ValueError):
+            if least <= (value := float(text)) <= MAX_SECONDS:  # so neither NaN nor infinity
+                return value
+        raise typer.BadParameter(
+            f"{text} is not a number of seconds from {least:g} to {MAX_SECONDS:g}, a day"
+        )
+
+    parse.__name__ = "seconds"  # stands in --help
+    return parse
 
 
 def plain(value: Any) -> Any:
@@ -125,7 +143,7 @@ class Console:
             disable=not terminal.is_terminal,
         )
 
-    @contextmanager
+    @contextlib.contextmanager
     def phases(self) -> Iterator[Report]:
         """A live line for each phase of a long command; gives what reports them."""
         with self.progress() as display:

@@ -21,7 +21,7 @@ from .errors import DeadlockError, ProtocolError, SimulationError
 Bytes = npt.NDArray[np.uint8]
 Cycles = npt.NDArray[np.uint64]
 
-ABI = 2
+ABI = 3
 WATCHDOG_CYCLES = 2_000_000
 """Cycles without a beat on any port after which a run fails: far above any layer's schedule."""
 
@@ -151,8 +151,7 @@ class Model:
         expected = self._check_outputs(output_bytes)
         source, sink = stall if isinstance(stall, tuple) else (stall, stall)
         thresholds = [_threshold(source), _threshold(sink)]
-        if watchdog < 1:
-            raise DataError("the watchdog is in cycles", **_told("at least 1", watchdog))
+        _check_watchdog(watchdog)
         if self._dirty:
             self.reset()
         lib = self._library
@@ -160,7 +159,11 @@ class Model:
         sizes = (ctypes.c_uint64 * len(arrays))(*(array.shape[1] for array in arrays))
         outs = (ctypes.c_uint64 * len(expected))(*expected)
         self._dirty = True  # until the run has ended as it should
-        lib.mw_start(handle, count, pointers, sizes, outs, *thresholds, seed % (1 << 64), watchdog)
+        self._raise_for(
+            lib.mw_start(
+                handle, count, pointers, sizes, outs, *thresholds, seed % (1 << 64), watchdog
+            )
+        )
         self._finish(handle, count, progress)
         self._dirty = False
         return RunResult(
@@ -183,7 +186,7 @@ class Model:
 
         Parameters
         ----------
-        words : array, uint8, (words, bytes of a word)
+        words : array, uint8, (words, bytes of a word), at least one
             :func:`midwire.hw.formats.images.unpack_image` makes them of a memory image.
         stall, seed, watchdog
             As in :meth:`run`; the probability is that of a pause between words.
@@ -199,12 +202,18 @@ class Model:
         beats = self.side_beat_bytes
         if port not in range(len(beats)):
             raise DataError("no such side port", **_told(f"one of {len(beats)}", port))
-        if words.dtype != np.uint8 or words.ndim != 2 or words.shape[1] != beats[port]:
+        if (
+            words.dtype != np.uint8
+            or words.ndim != 2
+            or words.shape[1] != beats[port]
+            or not len(words)
+        ):
             raise DataError(
                 "the words have the wrong shape or type",
                 where=f"side port {port}",
                 **_told(f"uint8 (words, {beats[port]})", f"{words.dtype} {words.shape}"),
             )
+        _check_watchdog(watchdog)
         array = np.ascontiguousarray(words)
         if self._dirty:
             self.reset()
@@ -325,6 +334,11 @@ def _told(expected: object, found: object) -> dict[str, str]:
     return {"expected": str(expected), "found": str(found)}
 
 
+def _check_watchdog(cycles: int) -> None:
+    if cycles < 1:
+        raise DataError("the watchdog is in cycles", **_told("at least 1", cycles))
+
+
 def _threshold(probability: float) -> int:
     if not 0.0 <= probability < 1.0:
         raise DataError("a stall is a probability", **_told("0 <= p < 1", probability))
@@ -362,7 +376,7 @@ def _load(path: Path) -> ctypes.CDLL:
         "mw_close": (None, [handle]),
         "mw_reset": (ctypes.c_int, [handle]),
         "mw_start": (
-            None,
+            ctypes.c_int,
             [handle, word, handle, handle, handle, ctypes.c_uint32, ctypes.c_uint32, word, word],
         ),
         "mw_load": (

@@ -9,6 +9,7 @@ tool reports. Compare them only with counts from the same version, which the res
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import importlib.util
 import json
@@ -28,13 +29,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ..hw.console import Console, JsonFlag
+from ..hw.console import Console, JsonFlag, seconds
 from ..hw.errors import BuildError, DataError
 from ..hw.formats.bundle import Bundle
 from .errors import ToolchainError
 
 TIMEOUT_SECONDS = 3600.0
 SHOWN_LINES = 12
+KEPT_LINES = 1000
+"""Of what Yosys prints: much on a large design, and the first error is the last thing it says."""
 KINDS = ("lut", "lutram", "ff", "dsp", "bram")
 """Kinds of primitives that are counted, and estimated by the compiler."""
 
@@ -259,7 +262,7 @@ def _run(command: Sequence[str], folder: Path, timeout: float, progress: Progres
         timer = threading.Timer(timeout, expire)
         timer.daemon = True
         timer.start()
-        lines: list[str] = []
+        lines: collections.deque[str] = collections.deque(maxlen=KEPT_LINES)
         step = "starting"
         try:
             assert process.stdout is not None
@@ -285,7 +288,7 @@ def _run(command: Sequence[str], folder: Path, timeout: float, progress: Progres
         )
     if status != 0:
         shown = [line.rstrip() for line in lines if "ERROR" in line] or [
-            line.rstrip() for line in lines[-SHOWN_LINES:]
+            line.rstrip() for line in list(lines)[-SHOWN_LINES:]
         ]
         raise BuildError(
             "Yosys refused the design",
@@ -308,7 +311,7 @@ def synth(
         str, typer.Option(help="Device family: " + " or ".join(sorted(FAMILIES)) + ".")
     ] = "xcup",
     timeout: Annotated[
-        float, typer.Option(help="Seconds after which Yosys is stopped.")
+        float, typer.Option(parser=seconds(1.0), help="Seconds after which Yosys is stopped.")
     ] = TIMEOUT_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:

@@ -150,10 +150,11 @@ def find_compiler() -> Compiler:
     if named:
         try:
             return _compiler(tuple(shlex.split(named)))
-        except ToolchainError as error:
+        except (ToolchainError, ValueError) as error:  # ValueError: a quotation without its end
+            why = error.problem if isinstance(error, ToolchainError) else error
             raise ToolchainError(
                 "the compiler that the environment variable CXX names does not run",
-                found=f"CXX={named!r}: {error.problem}",
+                found=f"CXX={named!r}: {why}",
                 remedy="Correct CXX, or unset it to let midwire look for a compiler",
             ) from error
     tried: list[str] = []

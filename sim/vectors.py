@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ..hw.errors import DataError
 from ..hw.formats.bundle import Bundle
-from ..hw.formats.npz import key_of, one_by_one
+from ..hw.formats.npz import as_taken, key_of, one_by_one
 from ..hw.formats.tensor import AnyArray, TensorSpec
 from ..hw.session import Session, inputs_of, open_session
 
@@ -123,7 +122,7 @@ def _through_edge(
         array = one_by_one(chosen[index], entry.shape, batch)
         if array is None:
             return None
-        chosen[index] = _converted(array, entry.dtype, f"{where}: input {entry.name!r}")
+        chosen[index] = as_taken(array, entry.dtype, f"{where}: input {entry.name!r}")
     count = len(chosen[0])
     if any(len(array) != count for array in chosen):
         return None
@@ -134,24 +133,6 @@ def _through_edge(
     ]
     wires = [np.stack([result[i] for result in results]) for i in range(len(names))]
     return wires, count // given
-
-
-def _converted(array: AnyArray, wanted: np.dtype[Any], where: str) -> AnyArray:
-    """Samples as an input takes them; what it cannot hold is refused."""
-    if array.dtype == wanted and wanted.kind != "f":
-        return array
-    with np.errstate(invalid="ignore", over="ignore"):
-        converted = array.astype(wanted)
-    lost = ~np.isfinite(converted) if wanted.kind == "f" else converted != array
-    if np.any(lost):
-        raise DataError(
-            "values that the model's input cannot take",
-            where=where,
-            expected="finite numbers" if wanted.kind == "f" else f"{wanted} values",
-            found=f"{np.count_nonzero(lost)} others, the first being {array[lost][0]!s}",
-            remedy="Prepare the samples as for ONNX Runtime",
-        )
-    return converted
 
 
 def random_wire(spec: TensorSpec, count: int, rng: np.random.Generator) -> AnyArray:

@@ -136,7 +136,8 @@ class EdgeClient:
         """
         waiting = iter(requests)
         more = True
-        self._pending.clear()
+        for request_id in list(self._pending):  # of an earlier stream that was not read to its end
+            self._forget(request_id)
         while True:
             while more and len(self._pending) < self._window:
                 request = next(waiting, None)
@@ -241,12 +242,11 @@ class EdgeClient:
             for request_id, error in way.outbox.pump(now):
                 self._failed_to_send(request_id, index, error)
         for request_id, pending in list(self._pending.items()):
-            out_of_tries = pending.attempts > self._retries
             if now < min(pending.resend, pending.give_up):
                 continue
             if not pending.refused:
                 self._steering.unanswered(pending.path, now, refused=False)
-            if now >= pending.give_up or (out_of_tries and pending.refused):
+            if now >= pending.give_up or pending.attempts > self._retries:
                 yield self._end(
                     request_id, error=given_up(pending, self.paths[pending.path], self._deadline)
                 )
@@ -290,20 +290,28 @@ class EdgeClient:
         header = whole.header
         try:
             if header.message_type == MessageType.ERROR:
-                refusal = RefusedError(
-                    "the cloud cannot serve the request",
-                    where=f"request {header.request_id:016x}",
-                    expected="a result",
-                    found=message.unpack_error(whole.tensors[0]),
-                    remedy="Give the edge and the cloud the same bundle",
-                )
-                return self._end(header.request_id, error=refusal)
-            outputs, about = message.unpack_reply(whole.tensors[0])
+                text = message.unpack_error(whole.tensors[0])
+            else:
+                outputs, about = message.unpack_reply(whole.tensors[0])
         except WireError as error:
             self._counters[message.reason_of(error)] += 1
             return None
         self._steering.answered(path, time.monotonic() - pending.started)
-        return self._end(header.request_id, header=header, outputs=outputs, about=about)
+        if header.message_type == MessageType.REPLY:
+            return self._end(header.request_id, header=header, outputs=outputs, about=about)
+        refusal = RefusedError(
+            "the cloud cannot serve the request",
+            where=f"request {header.request_id:016x}",
+            expected="a result",
+            found=text,
+            remedy="Give the edge and the cloud the same bundle",
+        )
+        return self._end(header.request_id, error=refusal)
+
+    def _forget(self, request_id: int) -> Pending:
+        for way in self._ways:
+            way.outbox.discard(request_id)
+        return self._pending.pop(request_id)
 
     def _end(
         self,
@@ -315,9 +323,7 @@ class EdgeClient:
         about: dict[str, str] | None = None,
     ) -> RequestOutcome:
         """The only way out of the table (R1)."""
-        pending = self._pending.pop(request_id)
-        for way in self._ways:
-            way.outbox.discard(request_id)
+        pending = self._forget(request_id)
         self._counters["failed" if error else "replied"] += 1
         return RequestOutcome(
             request=pending.request,

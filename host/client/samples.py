@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...hw.errors import DataError
-from ...hw.formats.npz import key_of, one_by_one, read_npz
+from ...hw.formats.npz import as_taken, key_of, one_by_one, read_npz
 from ...hw.formats.tensor import AnyArray
 from ..model_parts import Part
 
@@ -24,7 +24,8 @@ def read_samples(path: Path, part: Part, batch: int = 1) -> list[AnyArray]:
     Raises
     ------
     DataError
-        If the file is not an ``.npz``, lacks an input, or has one of another shape or with NaN.
+        If the file is not an ``.npz``, lacks an input, or has one of another shape or with values
+        that the input cannot take, NaN above all.
     """
     stored = read_npz(path)
     keys = list(stored)
@@ -44,31 +45,17 @@ def read_samples(path: Path, part: Part, batch: int = 1) -> list[AnyArray]:
         array = arrays[name]
         split = one_by_one(array, shape, batch) if array.ndim else None
         samples.append(array if split is None else split)
-    for (name, shape, _), array in zip(part.inputs, samples, strict=True):
+    for index, (name, shape, dtype) in enumerate(part.inputs):
+        array, where = samples[index], f"{path}, input {name!r}"
         if array.ndim == 0 or array[0:1].size != int(np.prod(shape)) or not len(array):
             raise DataError(
                 "wrong shape",
-                where=f"{path}, input {name!r}",
+                where=where,
                 expected=f"samples of shape {_own(shape, batch)} along a first axis",
                 found=f"shape {list(array.shape)}",
                 remedy="Give every sample as the model's input takes it",
             )
-        if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
-            raise DataError(
-                "not numbers",
-                where=f"{path}, input {name!r}",
-                expected="integers, floats or booleans",
-                found=f"dtype {array.dtype}",
-                remedy="Convert them as the model's input takes them",
-            )
-        if np.issubdtype(array.dtype, np.floating) and not np.all(np.isfinite(array)):
-            raise DataError(
-                "values are not finite",
-                where=f"{path}, input {name!r}",
-                expected="numbers",
-                found="NaN or infinity",
-                remedy="Clean the input data",
-            )
+        samples[index] = as_taken(array, dtype, where)
     if len({len(array) for array in samples}) > 1:
         raise DataError(
             "inputs have different numbers of samples",

@@ -75,8 +75,12 @@ private:
         std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
         const auto* where = reinterpret_cast<const sockaddr*>(&address);
         const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        // A socket that nobody answers at was left by a process that was killed.
-        if (fd >= 0 && connect(fd, where, sizeof address) < 0 && errno == ECONNREFUSED) unlink(path_.c_str());
+        // A socket that nobody answers at was left by a process that was killed. Any other file refuses
+        // connections too, and is somebody's.
+        struct stat found{};
+        if (fd >= 0 && connect(fd, where, sizeof address) < 0 && errno == ECONNREFUSED &&
+            lstat(path_.c_str(), &found) == 0 && S_ISSOCK(found.st_mode))
+            unlink(path_.c_str());
         const mode_t old = umask(0177);
         const bool bound = fd >= 0 && bind(fd, where, sizeof address) == 0 && listen(fd, kPeers) == 0;
         umask(old);

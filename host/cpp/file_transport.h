@@ -55,6 +55,10 @@ public:
                 ended_ = std::fseek(in_, static_cast<long>(size), SEEK_CUR) != 0;
                 continue;
             }
+            if (got == sizeof record && size == 0) {
+                ++rx_empty_;
+                continue;
+            }
             Frame& frame = to.back();
             if (got != sizeof record || std::fread(frame.data, 1, size, in_) != size) {
                 rx_cut_off_ += got != 0;  // the recording stops in the middle of a frame
@@ -84,6 +88,7 @@ public:
     void count(Statistics& out) const override {
         out.add("rx_frames", rx_frames_);
         out.add("rx_too_long", rx_too_long_);
+        out.add("rx_empty", rx_empty_);
         out.add("rx_cut_off", rx_cut_off_);
         out.add("tx_frames", tx_frames_);
     }
@@ -101,5 +106,5 @@ private:
     std::FILE* in_ = nullptr;
     std::FILE* out_ = nullptr;
     bool swapped_ = false, ended_ = false;
-    uint64_t rx_frames_ = 0, rx_too_long_ = 0, rx_cut_off_ = 0, tx_frames_ = 0;
+    uint64_t rx_frames_ = 0, rx_too_long_ = 0, rx_empty_ = 0, rx_cut_off_ = 0, tx_frames_ = 0;
 };

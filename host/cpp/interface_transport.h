@@ -8,8 +8,8 @@
 // that we made goes to the side of its destination, or to side 1 (the next hop's) if that was never seen.
 //
 // The kernel must hand over frames as they are on the wire: merging on arrival is switched off on both
-// interfaces, and a checksum that the sender left to its hardware is filled in. A frame that is still too
-// long is dropped and counted.
+// interfaces, a checksum that the sender left to its hardware is filled in, and a VLAN tag that it took out
+// is put back. A frame that is still too long is dropped and counted.
 //
 // Arguments: --interface NAME, twice; --listen IP:PORT (what requests are addressed to), for the ready
 // line only: registers decide what is ours.
@@ -49,8 +49,10 @@ public:
     std::string place() const override { return place_; }
 
     void watch(std::vector<pollfd>& fds, bool room, bool pending) const override {
-        const short events = static_cast<short>((room ? POLLIN : 0) | (pending ? POLLOUT : 0));
-        for (int fd : fds_) fds.push_back({fd, events, 0});
+        for (int fd : fds_) {
+            const bool out = pending && (blocked_ < 0 || blocked_ == fd);  // the other could be written to
+            fds.push_back({fd, static_cast<short>((room ? POLLIN : 0) | (out ? POLLOUT : 0)), 0});
+        }
     }
 
     void receive(const pollfd* fds, size_t, FrameQueue& to) override {
@@ -61,6 +63,7 @@ public:
     }
 
     void send(FrameQueue& from) override {
+        blocked_ = -1;
         while (!from.empty()) {
             Frame& frame = from.front();
             Offload none{};
@@ -68,9 +71,13 @@ public:
             msghdr message{};
             message.msg_iov = parts;
             message.msg_iovlen = 2;
-            if (sendmsg(fds_[side_of(frame)], &message, MSG_DONTWAIT) < 0) {
-                if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOBUFS) return;
-                ++tx_failed_;
+            const int fd = fds_[side_of(frame)];
+            if (sendmsg(fd, &message, MSG_DONTWAIT) < 0) {
+                if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
+                    blocked_ = fd;
+                    return;
+                }
+                ++tx_failed_;  // ENOBUFS too: the interface's queue has dropped it, as a bridge would
             } else {
                 ++tx_frames_;
             }
@@ -90,6 +97,7 @@ private:
     static constexpr size_t kBatch = 256, kStations = 4096;
     static constexpr int kSocketBytes = 4 << 20;
     static constexpr uint8_t kNeedsChecksum = 1;
+    static constexpr uint32_t kTag = 4;
 
     struct Station {
         uint64_t mac = 0;
@@ -113,6 +121,7 @@ private:
         merge_nothing(fd, name);
         if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) < 0 ||
             setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) < 0 ||
+            setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) < 0 ||
             setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof all) < 0 ||
             bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
             fail_errno("cannot open the interface " + name);
@@ -139,9 +148,12 @@ private:
         Frame& frame = to.back();
         Offload about{};
         iovec parts[2] = {{&about, sizeof about}, {frame.data, kMaxFrame}};
+        alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(tpacket_auxdata))];
         msghdr message{};
         message.msg_iov = parts;
         message.msg_iovlen = 2;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
         const ssize_t got = recvmsg(fds_[side], &message, MSG_DONTWAIT);
         if (got < 0) {
             if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) ++rx_failed_;
@@ -153,6 +165,7 @@ private:
             return ++rx_too_long_, true;
         frame.size = static_cast<uint32_t>(static_cast<size_t>(got) - sizeof about);
         if (about.flags & kNeedsChecksum) finish_checksum(frame, about.csum_start, about.csum_offset);
+        if (!put_tag_back(frame, message)) return ++rx_too_long_, true;
         const uint64_t source = mac_at(frame.data + 6);
         if (!(source >> 40 & 1)) stations_[source % kStations] = {source, static_cast<uint8_t>(side)};
         to.push();
@@ -164,6 +177,22 @@ private:
         if (start + offset + 2 > frame.size) return;
         const uint32_t sum = ~fold(sum16(frame.data + start, frame.size - start)) & 0xffff;
         put16(frame.data + start + offset, sum ? sum : 0xffff);
+    }
+
+    // A VLAN tag is taken out of the frame before we see it, and told beside it. False if it has no room.
+    static bool put_tag_back(Frame& frame, msghdr& message) {
+        for (cmsghdr* item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item)) {
+            if (item->cmsg_level != SOL_PACKET || item->cmsg_type != PACKET_AUXDATA) continue;
+            tpacket_auxdata about;
+            std::memcpy(&about, CMSG_DATA(item), sizeof about);
+            if (!(about.tp_status & TP_STATUS_VLAN_VALID)) continue;
+            if (frame.size + kTag > kMaxFrame) return false;
+            std::memmove(frame.data + 12 + kTag, frame.data + 12, frame.size - 12);
+            put16(frame.data + 12, about.tp_status & TP_STATUS_VLAN_TPID_VALID ? about.tp_vlan_tpid : ETH_P_8021Q);
+            put16(frame.data + 14, about.tp_vlan_tci);
+            frame.size += kTag;
+        }
+        return true;
     }
 
     static uint64_t mac_at(const uint8_t* at) { return static_cast<uint64_t>(get16(at)) << 32 | get32(at + 2); }
@@ -178,6 +207,7 @@ private:
 
     std::string place_;
     int fds_[2] = {-1, -1};
+    int blocked_ = -1;  // had no room for the next frame
     std::array<Station, kStations> stations_{};
     uint64_t rx_frames_ = 0, rx_too_long_ = 0, rx_failed_ = 0, tx_frames_ = 0, tx_failed_ = 0;
 };

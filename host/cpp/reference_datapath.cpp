@@ -42,9 +42,9 @@ public:
           slots_(kSlots, inputs_[0], outputs_[0]),
           helper_(static_cast<int>(number(arguments.must("--helper-fd"))), slots_) {
         registers_[reg::capability] = static_cast<uint32_t>(
-            8 | kSlots << 8 | inputs_.size() << 16 | outputs_.size() << 24);
-        registers_[reg::input_bytes] = static_cast<uint32_t>(inputs_[0]);
-        registers_[reg::output_bytes] = static_cast<uint32_t>(outputs_[0]);
+            8 | (executes_ ? kSlots : 0) << 8 | inputs_.size() << 16 | outputs_.size() << 24);
+        registers_[reg::input_bytes] = static_cast<uint32_t>(executes_ ? inputs_[0] : 0);
+        registers_[reg::output_bytes] = static_cast<uint32_t>(executes_ ? outputs_[0] : 0);
     }
 
     void work() override {
@@ -84,7 +84,7 @@ public:
 private:
     Clock::duration timeout() const {
         const uint64_t mhz = std::max<uint64_t>(1, registers_[reg::clock_mhz]);
-        return std::chrono::microseconds(registers_[reg::timeout] / mhz);
+        return std::chrono::microseconds((registers_[reg::timeout] + mhz - 1) / mhz);  // only 0 is never
     }
 
     void judge(Frame& frame) {
@@ -151,8 +151,7 @@ private:
         if (!is(field::cursor, reg::cursor) || !is(field::slice_count, reg::slice_count))
             return reason::WRONG_CURSOR;
         if (!is(field::epoch, reg::epoch)) return reason::WRONG_EPOCH;
-        if (get_field(header, field::tensor_index) || get_field(header, field::source_count) != 1 ||
-            inputs_.size() != 1 || outputs_.size() != 1)
+        if (get_field(header, field::tensor_index) || get_field(header, field::source_count) != 1 || !executes_)
             return reason::WRONG_TENSOR;
         if (!get_field(header, field::may_execute)) return reason::POLICY;
         if (!get_field(header, field::deadline_us)) return reason::DEADLINE;
@@ -243,6 +242,7 @@ private:
     }
 
     const std::vector<size_t> inputs_, outputs_;
+    const bool executes_ = inputs_.size() == 1 && outputs_.size() == 1;
     FrameQueue &in_, &out_;
     Registers registers_;
     Slots slots_;

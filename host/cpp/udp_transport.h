@@ -17,6 +17,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -29,7 +30,9 @@ public:
     explicit UdpTransport(const Arguments& arguments) {
         for (const std::string& hop : arguments.all("--next")) hops_.push_back(endpoint(hop));
         if (hops_.empty()) fail("--next is missing");
-        listen_ = open_socket(endpoint(arguments.must("--listen")));
+        const Endpoint at = endpoint(arguments.must("--listen"));
+        listen_ = open_socket(at);
+        if (listen_ < 0) fail_errno("cannot bind " + text_of(at));
         sockaddr_in address{};
         socklen_t size = sizeof address;
         getsockname(listen_, reinterpret_cast<sockaddr*>(&address), &size);
@@ -43,9 +46,12 @@ public:
     std::string place() const override { return text_of(at_); }
 
     void watch(std::vector<pollfd>& fds, bool room, bool pending) const override {
-        const short events = static_cast<short>((room ? POLLIN : 0) | (pending ? POLLOUT : 0));
-        fds.push_back({listen_, events, 0});
-        for (const Flow& flow : flows_) fds.push_back({flow.fd, events, 0});
+        const auto add = [&](int fd) {
+            const bool out = pending && (blocked_ < 0 || blocked_ == fd);  // the others could be written to
+            fds.push_back({fd, static_cast<short>((room ? POLLIN : 0) | (out ? POLLOUT : 0)), 0});
+        };
+        add(listen_);
+        for (const Flow& flow : flows_) add(flow.fd);
     }
 
     void receive(const pollfd* fds, size_t count, FrameQueue& to) override {
@@ -57,6 +63,7 @@ public:
     }
 
     void send(FrameQueue& from) override {
+        blocked_ = -1;
         while (!from.empty()) {
             mmsghdr messages[kBatch];
             iovec parts[kBatch];
@@ -88,7 +95,10 @@ public:
             }
             if (!count) return;
             const int sent = sendmmsg(fd, messages, static_cast<unsigned>(count), MSG_DONTWAIT);
-            if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+            if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+                blocked_ = fd;
+                return;
+            }
             if (sent <= 0) {
                 ++tx_failed_;  // the first one cannot be sent: the next may
                 from.pop();
@@ -114,6 +124,7 @@ public:
         out.add("tx_unroutable", tx_unroutable_);
         out.add("flows", flows_.size());
         out.add("flows_replaced", flows_replaced_);
+        out.add("flows_failed", flows_failed_);
     }
 
 private:
@@ -137,15 +148,18 @@ private:
         return {ntohl(in.sin_addr.s_addr), ntohs(in.sin_port)};
     }
 
+    // Negative, and errno says why, where there is none.
     static int open_socket(Endpoint at) {
         const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0) fail_errno("no socket");
+        if (fd < 0) return fd;
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kSocketBytes, sizeof kSocketBytes);
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSocketBytes, sizeof kSocketBytes);
         const sockaddr_in address = address_of(at);
-        if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-            fail_errno("cannot bind " + text_of(at));
-        return fd;
+        if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+        const int why = errno;
+        close(fd);
+        errno = why;
+        return -1;
     }
 
     // Takes what a socket has, or as much as there is room for.
@@ -180,11 +194,13 @@ private:
         ++rx_datagrams_;
         rx_bytes_ += message.msg_len;
         if (message.msg_hdr.msg_flags & MSG_TRUNC) return ++rx_too_long_, false;
-        if (flow && !is_hop(from)) return ++rx_stranger_, false;
+        // Answers come from a hop, and by the way of the request only: a hop that could make itself a
+        // client would be sent the results of others as answers.
+        if ((flow != nullptr) != is_hop(from)) return ++rx_stranger_, false;
         Frame& slot = to.back();
         if (ahead) std::memcpy(slot.data + kHeadroom, to.back(ahead).data + kHeadroom, message.msg_len);
         wrap(slot, message.msg_len, from, flow ? flow->client : at_, id_++);
-        if (!flow) touch(from);
+        if (!flow && !touch(from)) return ++flows_failed_, false;
         to.push();
         return true;
     }
@@ -201,24 +217,29 @@ private:
         return nullptr;
     }
 
-    // Opens or renews the flow of a client; the least recently used one gives way.
-    void touch(Endpoint client) {
+    // Opens or renews the flow of a client; the least recently used one gives way. False if the machine
+    // has no socket left for it.
+    bool touch(Endpoint client) {
         Flow* flow = find(client);
         if (!flow) {
-            if (flows_.size() < kFlows) {
-                flows_.push_back({});
-                flow = &flows_.back();
-            } else {
-                flow = &flows_[0];
-                for (Flow& other : flows_)
-                    if (other.used < flow->used) flow = &other;
-                close(flow->fd);
-                ++flows_replaced_;
-            }
-            flow->client = client;
-            flow->fd = open_socket({at_.ip, 0});
+            if (flows_.size() == kFlows) drop_oldest();
+            const int fd = open_socket({at_.ip, 0});
+            if (fd < 0) return false;
+            flows_.push_back({client, fd});
+            flow = &flows_.back();
         }
         flow->used = rx_datagrams_;
+        return true;
+    }
+
+    void drop_oldest() {
+        const auto oldest = std::min_element(flows_.begin(), flows_.end(),
+                                             [](const Flow& a, const Flow& b) { return a.used < b.used; });
+        if (oldest->fd == blocked_) blocked_ = -1;
+        close(oldest->fd);
+        *oldest = flows_.back();
+        flows_.pop_back();
+        ++flows_replaced_;
     }
 
     // Where an emitted frame goes: the socket and the address; false if nowhere.
@@ -237,8 +258,9 @@ private:
     std::vector<Endpoint> hops_;
     std::vector<Flow> flows_;
     Endpoint at_;
-    int listen_ = -1;
+    int listen_ = -1, blocked_ = -1;  // `blocked_` had no room for the next frame
     uint16_t id_ = 0;
     uint64_t rx_datagrams_ = 0, rx_bytes_ = 0, rx_too_long_ = 0, rx_stranger_ = 0, tx_datagrams_ = 0;
     uint64_t tx_bytes_ = 0, tx_failed_ = 0, tx_malformed_ = 0, tx_unroutable_ = 0, flows_replaced_ = 0;
+    uint64_t flows_failed_ = 0;
 };

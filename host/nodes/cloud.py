@@ -3,10 +3,10 @@
 """The cloud process: the last layers, and every slice that was not executed on the way.
 
 A node serves several models, told apart by the model hash. A message comes from the last hop with
-the slice cursor in its header. Cursor 0 means that no hop
-executed the slice (declined, or no NIC on the path): ``slice.onnx`` runs here, to the same bits,
-then ``cloud.onnx``. The reply goes back to where the message came from: a hop on the path hands it
-on to the edge, so the cloud needs no list of edges.
+the slice cursor in its header. Cursor 0 means that no hop executed the slice (declined, or no NIC
+on the path): ``slice.onnx`` runs here, to the same bits, then ``cloud.onnx``. The reply goes back
+to where the message came from: a hop on the path hands it on to the edge, so the cloud needs no
+list of edges.
 
 A bad datagram is counted and forgotten. A good request that cannot be served gets a typed error.
 Nothing here stops the process but its own end.
@@ -26,7 +26,7 @@ from typing import Annotated
 
 import typer
 
-from ...hw.console import Console, JsonFlag, counters_text
+from ...hw.console import Console, JsonFlag, counters_text, seconds
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import Header, MessageType, WireError
 from ..errors import StartError
@@ -60,16 +60,15 @@ class ServedModel:
 
     def run(self, request: Message) -> list[Buffer]:
         """The reply to a request: the slice, if nobody has executed it, and the last layers."""
-        inputs, outputs = self._sides
         by_nic = request.header.cursor == 1
         wire = from_buffers(self._sides[request.header.cursor], request.tensors)
         if not by_nic:
-            wire = self._slice.run(from_buffers(inputs, request.tensors))
+            wire = self._slice.run(wire)
         results = self._cloud.run(wire)
         return message.pack_reply(
             dict(zip(self._cloud.outputs, results, strict=True)),
             executed_by="nic" if by_nic else "cloud",
-            slice_sha256=fingerprint_of(outputs, wire),
+            slice_sha256=fingerprint_of(self._sides[1], wire),
         )
 
 
@@ -224,7 +223,8 @@ def cloud(
     ] = "127.0.0.1:0",
     slots: Annotated[int, typer.Option(min=1, max=65536, help="Requests under way at most.")] = 64,
     timeout: Annotated[
-        float, typer.Option(min=0.01, help="Seconds that a request's fragments may take.")
+        float,
+        typer.Option(parser=seconds(0.01), help="Seconds that a request's fragments may take."),
     ] = 5.0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
     as_json: JsonFlag = False,

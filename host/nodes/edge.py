@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ...hw.console import Console, JsonFlag
+from ...hw.console import Console, JsonFlag, seconds
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
-from ...hw.formats.npz import write_npz
+from ...hw.formats.npz import check_target, write_npz
 from ...hw.formats.tensor import AnyArray
 from ..client.edge_client import EdgeClient
 from ..client.requests import Request, RequestOutcome
@@ -88,7 +88,9 @@ def edge(
         list[int] | None,
         typer.Option(help="Sample to send once more with 'may execute here' cleared; repeatable."),
     ] = None,
-    deadline: Annotated[float, typer.Option(min=0.01, help="Seconds until a request ends.")] = 10.0,
+    deadline: Annotated[
+        float, typer.Option(parser=seconds(0.01), help="Seconds until a request ends.")
+    ] = 10.0,
     retries: Annotated[int, typer.Option(min=0, help="How often a request is sent again.")] = 2,
     window: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at most.")] = 1,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant number.")] = 0,
@@ -104,6 +106,8 @@ def edge(
     """
     if (inputs is None) == (random == 0):
         raise typer.BadParameter("give --inputs or --random", param_hint="--inputs")
+    if output is not None:
+        check_target(output)
     console = Console(as_json)
     loaded = Bundle.load(bundle)
     paths = [NetworkPath.parse(text) for text in target]

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ...hw.console import Console, JsonFlag, counters_text
+from ...hw.console import Console, JsonFlag, counters_text, seconds
 from ...hw.formats.bundle import Bundle
 from ..errors import StartError
-from ..wire.udp import Address, UdpPort, format_address, parse_address
+from ..wire.udp import Address, UdpPort, format_address, parse_address, parse_peer
 from .nic_process import FileWire, InterfaceWire, UdpWire, Wire, start_nic
 
 
@@ -67,8 +67,15 @@ def _wire(
     files: tuple[Path | None, Path | None],
 ) -> Wire:
     if kind == TransportKind.UDP:
-        with UdpPort(at):
+        with UdpPort(at, hop):
             pass  # an address that cannot be had is said before a long build, as by the other nodes
+        if hop == at:
+            raise StartError(
+                "the NIC would send to itself, and again and again",
+                where="--next",
+                expected="the address of the cloud, or of another NIC",
+                found=f"that of --listen, {format_address(at)}",
+            )
         return UdpWire(at, [hop])
     if at[1] == 0:
         raise typer.BadParameter("requests need one port to be sent to", param_hint="--listen")
@@ -76,6 +83,8 @@ def _wire(
         read, write = files
         if read is None or write is None:
             raise typer.BadParameter("give both for --transport file", param_hint="--read, --write")
+        if write.exists() and read.exists() and write.samefile(read):
+            raise typer.BadParameter("is the file that --read names", param_hint="--write")
         return FileWire(read, write)
     if len(set(interfaces)) != 2:
         raise typer.BadParameter("give two of them", param_hint="--interface")
@@ -105,7 +114,10 @@ def nic(
     write: Annotated[Path | None, typer.Option(help="For file: where frames go, pcap.")] = None,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant that may execute.")] = 0,
     stats: Annotated[
-        float, typer.Option(min=0.0, help="Seconds between snapshots of the counters; 0: none.")
+        float,
+        typer.Option(
+            parser=seconds(0.0), help="Seconds between snapshots of the counters; 0: none."
+        ),
     ] = 0.0,
     control: Annotated[
         Path | None, typer.Option(help="Unix socket for `midwire register`; this user only.")
@@ -118,7 +130,7 @@ def nic(
     """
     console = Console(as_json)
     loaded = Bundle.load(bundle)
-    at, hop = _own_address(listen), parse_address(next_hop, "--next")
+    at, hop = _own_address(listen), parse_peer(next_hop, "--next")
     if (transport == TransportKind.INTERFACES) != (next_mac is not None):
         raise typer.BadParameter("belongs to --transport interfaces", param_hint="--next-mac")
     running = start_nic(

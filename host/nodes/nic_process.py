@@ -104,6 +104,7 @@ class NicProcess:
         console: Console | None = None,
     ) -> None:
         self._stack = contextlib.ExitStack()
+        self._ended = False
         with contextlib.ExitStack() as undo:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self.bus = undo.enter_context(RegisterBus(ours, registers))
@@ -148,8 +149,9 @@ class NicProcess:
                 continue
             if event is None:
                 raise self._child.lost()
+            self._ended = event.get("event") == "stopped"
             yield self._with_registers(event)
-            if event.get("event") == "stopped":
+            if self._ended:
                 return
 
     def statistics(self) -> dict[str, Any]:
@@ -160,7 +162,7 @@ class NicProcess:
     def stop(self) -> dict[str, Any]:
         """End it; returns its last statistics, if it had not given them before."""
         last: dict[str, Any] = {}
-        if self._child.status is None:
+        if self._child.status is None and not self._ended:
             self._child.tell("finish")  # no frame moves any more; registers still answer
             with contextlib.suppress(queue.Empty):
                 while (event := self._child.events.get(timeout=STOP_SECONDS)) is not None:

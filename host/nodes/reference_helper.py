@@ -18,17 +18,30 @@ import numpy as np
 import numpy.typing as npt
 
 from ...hw.formats.bundle import Bundle
-from ...hw.formats.tensor import TensorSpec, as_frames
+from ...hw.formats.tensor import AnyArray, TensorSpec, as_frames
 from ...hw.kernels.reference import Reference
+from ...hw.numeric import QType
 
 BATCH = 64
 """Tensors that are run together at most."""
+
+CLOSE_SECONDS = 1.0
+"""How long the batch under way gets to end: one of a large model takes minutes."""
 
 _HEAD = 8
 
 
 def _bytes(specs: Sequence[TensorSpec]) -> int:
     return sum(spec.wire_bytes for spec in specs)
+
+
+def _low_bits(wire: AnyArray, qtype: QType) -> AnyArray:
+    """Values as the hardware reads them: it does not look at a container's bits above the type's.
+
+    A sender may put anything there, and a table of the reference has no entry for it.
+    """
+    spare = 8 * qtype.container_bytes - qtype.bits
+    return wire << spare >> spare
 
 
 class ReferenceHelper:
@@ -60,11 +73,11 @@ class ReferenceHelper:
         self._theirs.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; a batch that is being computed is not waited for long."""
         self._theirs.close()
         with contextlib.suppress(OSError):
             self._ours.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
         self._ours.close()
 
     def __enter__(self) -> ReferenceHelper:
@@ -102,7 +115,7 @@ class ReferenceHelper:
         at, wires = _HEAD, []
         for spec in self._inputs:
             columns = np.ascontiguousarray(asked[:, at : at + spec.wire_bytes])
-            wires.append(spec.of_frames(columns))
+            wires.append(_low_bits(spec.of_frames(columns), spec.qtype))
             at += spec.wire_bytes
         answers = np.zeros((len(asked), _HEAD + _bytes(self._outputs)), np.uint8)
         answers[:, :_HEAD] = asked[:, :_HEAD]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Supervisor:
         self._console = console
         self._options = {"cloud": cloud, "nic": nic}
         self._stack = contextlib.ExitStack()
-        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._news = threading.Event()
         self.children: dict[str, Child] = {}
         self.nodes: dict[str, dict[str, Any]] = {}
         self.last_words: dict[str, dict[str, Any]] = {}
@@ -78,7 +78,7 @@ class Supervisor:
         self.nodes[name] = child.ready(seconds)
 
     def _launch(self, name: str, arguments: Sequence[str]) -> Child:
-        child = Child.midwire(name, arguments, self._console.say, partial(self._news.put, None))
+        child = Child.midwire(name, arguments, self._console.say, self._news.set)
         self.children[name] = child
         self._stack.callback(self._stop, name)
         return child
@@ -128,6 +128,7 @@ class Supervisor:
             If another node ends by itself; says which, and its last words.
         """
         while True:
+            self._news.clear()  # before the look: what comes during it wakes us again
             for name, child in list(self.children.items()):
                 with contextlib.suppress(queue.Empty):
                     while True:
@@ -135,4 +136,4 @@ class Supervisor:
                         if event is None and name != "edge":
                             raise child.lost()
                         yield name, event
-            self._news.get()
+            self._news.wait()

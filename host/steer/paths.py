@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..wire.udp import Address, format_address, parse_address
+from ..wire.udp import Address, format_address, parse_peer
 
 MAX_PATHS = 16
 """Of one client: each has a socket."""
@@ -40,4 +40,4 @@ class NetworkPath:
             If it is neither.
         """
         names, _, address = text.rpartition("@")
-        return cls(parse_address(address, what), tuple(name for name in names.split(",") if name))
+        return cls(parse_peer(address, what), tuple(name for name in names.split(",") if name))

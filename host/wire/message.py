@@ -45,7 +45,7 @@ _DTYPES = frozenset(
 
 
 class BadReply(WireError):
-    """The bytes of a reply are not those of a reply."""
+    """The bytes are not those of a reply, or a reply cannot be sent."""
 
 
 def parse(datagram: memoryview) -> tuple[Header, memoryview]:
@@ -114,7 +114,13 @@ def answer_header(request: Header, kind: MessageType) -> Header:
 def pack_reply(
     outputs: Mapping[str, AnyArray], *, executed_by: str, slice_sha256: str
 ) -> list[Buffer]:
-    """Bytes of a reply in pieces: what it says of itself, then the memory of each output."""
+    """Bytes of a reply in pieces: what it says of itself, then the memory of each output.
+
+    Raises
+    ------
+    BadReply
+        If they are more than anybody takes.
+    """
     about = {
         "outputs": [
             {"name": name, "dtype": array.dtype.name, "shape": list(array.shape)}
@@ -124,7 +130,15 @@ def pack_reply(
         "slice_sha256": slice_sha256,
     }
     text = json.dumps(about).encode()
-    return [len(text).to_bytes(4, "big") + text, *map(view_of, outputs.values())]
+    pieces: list[Buffer] = [len(text).to_bytes(4, "big") + text, *map(view_of, outputs.values())]
+    size = sum(map(len, pieces))
+    if size > MAX_REPLY_BYTES:
+        raise BadReply(
+            "the model's outputs are too large for a reply",
+            expected=f"at most {MAX_REPLY_BYTES} bytes",
+            found=f"{size} bytes",
+        )
+    return pieces
 
 
 def unpack_reply(data: Buffer) -> tuple[dict[str, AnyArray], dict[str, str]]:
@@ -153,6 +167,8 @@ def unpack_reply(data: Buffer) -> tuple[dict[str, AnyArray], dict[str, str]]:
                 raise ValueError(f"{len(data)} bytes, {end} announced")
             outputs[str(item["name"])] = np.frombuffer(data[at:end], dtype).reshape(shape)
             at = end
+        if not outputs:
+            raise ValueError("no outputs")
         if at != len(data):
             raise ValueError(f"{len(data)} bytes, {at} announced")
         executed_by, fingerprint = str(about["executed_by"]), str(about["slice_sha256"])
@@ -176,6 +192,8 @@ def unpack_error(data: Buffer) -> str:
     """
     try:
         found: Any = json.loads(bytes(data))
-        return str(found["message"])[:MAX_ERROR_TEXT]
+        text = str(found["message"])[:MAX_ERROR_TEXT]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadReply("the bytes are not those of an error", found=str(error)) from error
+    # It goes to a terminal, which a stranger's control characters must not reach.
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -4,8 +4,10 @@
 
 Rules, cited by tests as A1 to A5:
 
-A1. A message is all tensors of one request at one slice cursor from one sender; it comes out once,
-    when every byte of every tensor has come in exactly one fragment.
+A1. A message is all tensors of one request at one slice cursor from one sender, of one message type
+    and of the sizes that its headers announce; it comes out once, when every byte of every tensor
+    has come in exactly one fragment. So the answers to two attempts, which differ in length where
+    another hop executed, do not mix.
 A2. A fragment that contradicts itself, what is already there, or the size that the model says, is
     dropped and counted; nothing is allocated before the size is known to be right.
 A3. A fragment that has come before is dropped and counted as a duplicate, and does no harm.
@@ -19,11 +21,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ...hw.formats.wire import Header
+from ...hw.formats.wire import Header, MessageType
 from .udp import Address
 
 Sizes = Callable[[Header], Sequence[int] | None]
 """Bytes of each tensor that a header's model, cursor and type allow; None if nothing does."""
+
+
+_Key = tuple[Address, MessageType, bytes, int, int, tuple[int, ...]]
 
 
 @dataclass
@@ -85,7 +90,7 @@ class Reassembler:
         self._sizes = sizes
         self._slots = slots
         self._timeout = timeout
-        self._under_way: dict[tuple[Address, bytes, int, int], _Slot] = {}
+        self._under_way: dict[_Key, _Slot] = {}
         self.counters: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -112,7 +117,8 @@ class Reassembler:
         ):
             self.counters["wrong_length"] += 1  # A2
             return None
-        key = (source, header.model_hash, header.request_id, header.cursor)
+        kind, model = header.message_type, header.model_hash
+        key = (source, kind, model, header.request_id, header.cursor, tuple(sizes))
         slot = self._under_way.get(key)
         if slot is None:
             if len(self._under_way) >= self._slots:  # A4: insertion order is age

@@ -100,6 +100,26 @@ def parse_address(text: str, what: str = "address") -> Address:
     return str(ip[0][4][0]), number
 
 
+def parse_peer(text: str, what: str) -> Address:
+    """Read an address to send to, as :func:`parse_address`; no port can be left to the system.
+
+    Raises
+    ------
+    StartError
+        If it is none.
+    """
+    address = parse_address(text, what)
+    if address[1] == 0:
+        raise StartError(
+            f"not a usable {what}",
+            where=repr(text),
+            expected="HOST:PORT, as in 127.0.0.1:5210",
+            found="port 0, at which nobody listens",
+            remedy="Give the port that the node's ready line says",
+        )
+    return address
+
+
 def format_address(address: Address) -> str:
     """The address as ``HOST:PORT``."""
     return f"{address[0]}:{address[1]}"
@@ -123,8 +143,6 @@ class UdpPort:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.bind(bind)
-            if peer is not None:
-                self._socket.connect(peer)
         except OSError as error:
             self._socket.close()
             raise StartError(
@@ -134,6 +152,8 @@ class UdpPort:
                 found=error.strerror or str(error),
                 remedy="Choose another address or port; port 0 is any free one",
             ) from error
+        if peer is not None:
+            self._connect(peer)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
         with contextlib.suppress(OSError):  # where it is unknown, datagrams come one by one
@@ -142,6 +162,21 @@ class UdpPort:
         self._trains = True
         self._buffer = bytearray(1 << 16)
         self.address: Address = self._socket.getsockname()
+
+    def _connect(self, peer: Address) -> None:
+        try:
+            self._socket.connect(peer)
+        except OSError as error:
+            here = format_address(self._socket.getsockname())
+            self._socket.close()
+            raise StartError(
+                "no way to the other side",
+                where=format_address(peer),
+                expected=f"a machine that can be reached from {here}",
+                found=error.strerror or str(error),
+                remedy="Bind to the address of the interface towards it; 127.0.0.1 reaches this "
+                "machine only",
+            ) from error
 
     @property
     def sends_trains(self) -> bool:

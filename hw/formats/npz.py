@@ -8,10 +8,12 @@ each keeps the model's own batch axis. A sample of a model of fixed batch B is B
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +91,42 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any
     """
     file = Path(path)
     written: Path | None = None
-    try:
+    with _writing(file):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".npz", dir=file.parent)
+            written = Path(name)
+            with os.fdopen(handle, "wb") as stream:
+                np.savez(stream, allow_pickle=False, **arrays)
+            written.replace(file)
+        finally:
+            if written is not None:
+                written.unlink(missing_ok=True)
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Check that an ``.npz`` can be written there, before long work whose results it is to take.
+
+    Folders on the way are made; a file that is there stays.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    file = Path(path)
+    with _writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".npz", dir=file.parent)
-        written = Path(name)
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        written.replace(file)
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+@contextlib.contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as reason:
         raise DataError(
             "the arrays cannot be written",
@@ -104,9 +135,38 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any
             found=reason.strerror or str(reason),
             remedy="Choose another output file",
         ) from reason
-    finally:
-        if written is not None:
-            written.unlink(missing_ok=True)
+
+
+def as_taken(array: npt.NDArray[Any], wanted: np.dtype[Any], where: str) -> npt.NDArray[Any]:
+    """Samples in the type that a model's input has.
+
+    Raises
+    ------
+    DataError
+        If they are no numbers, or of values that the type cannot hold; NaN and infinity are none.
+    """
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            "not numbers",
+            where=where,
+            expected="integers, floats or booleans",
+            found=f"dtype {array.dtype}",
+            remedy="Convert them as the model's input takes them",
+        )
+    if array.dtype == wanted and wanted.kind != "f":
+        return array
+    with np.errstate(invalid="ignore", over="ignore"):
+        converted = array.astype(wanted, copy=False)
+    lost = ~np.isfinite(converted) if wanted.kind == "f" else converted != array
+    if np.any(lost):
+        raise DataError(
+            "values that the model's input cannot take",
+            where=where,
+            expected="finite numbers" if wanted.kind == "f" else f"{wanted} values",
+            found=f"{np.count_nonzero(lost)} others, the first being {array[lost][0]!s}",
+            remedy="Prepare the samples as for ONNX Runtime",
+        )
+    return converted
 
 
 def key_of(name: str, index: int, keys: Sequence[str]) -> str | None:

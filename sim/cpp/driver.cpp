@@ -43,7 +43,7 @@
 
 namespace {
 
-constexpr uint32_t kAbi = 2;
+constexpr uint32_t kAbi = 3;
 constexpr unsigned kResetCycles = 4;
 constexpr unsigned kDrainCycles = 32;
 
@@ -365,11 +365,14 @@ MW_EXPORT int mw_reset(void* self) {
         return kMore;
     });
 }
-MW_EXPORT void mw_start(void* self, uint64_t count, const uint8_t* const* data,
-                        const uint64_t* in_bytes, const uint64_t* out_bytes, uint32_t source_stall,
-                        uint32_t sink_stall, uint64_t seed, uint64_t watchdog) {
-    static_cast<Instance*>(self)->start(count, data, in_bytes, out_bytes, source_stall, sink_stall,
-                                        seed, watchdog);
+MW_EXPORT int mw_start(void* self, uint64_t count, const uint8_t* const* data,
+                       const uint64_t* in_bytes, const uint64_t* out_bytes, uint32_t source_stall,
+                       uint32_t sink_stall, uint64_t seed, uint64_t watchdog) {
+    Instance* instance = static_cast<Instance*>(self);
+    return guarded(instance, [&] {  // there may be no memory for all outputs
+        instance->start(count, data, in_bytes, out_bytes, source_stall, sink_stall, seed, watchdog);
+        return kMore;
+    });
 }
 MW_EXPORT void mw_load(void* self, uint32_t port, const uint8_t* data, uint64_t bytes,
                        uint32_t stall, uint64_t seed, uint64_t watchdog) {

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from midwire.host import cli
-from midwire.host.wire.udp import UdpPort
+from midwire.host.wire.udp import UdpPort, format_address
 from midwire.hw.formats.bundle import Bundle
 
 HEAVY = ("amaranth", "midwire.compiler.", "onnx.", "onnx_ir", "cocotb")
@@ -237,3 +237,62 @@ def test_a_defect_of_ours_is_still_an_object(
     out, err = capsys.readouterr()
     assert json.loads(out)["error"]["type"] == "ZeroDivisionError"
     assert "Traceback" in err and "This is a defect of midwire" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["edge", "BUNDLE", "--target", "127.0.0.1:0", "--random", "1"],
+         ("'127.0.0.1:0': not a usable --target; expected HOST:PORT, as in 127.0.0.1:5210; found "
+          "port 0, at which nobody listens. Give the port that the node's ready line says.")),
+        (["nic", "BUNDLE", "--next", "127.0.0.1:0"], "not a usable --next"),
+        (["nic", "BUNDLE", "--next", "127.0.0.1:5993", "--listen", "127.0.0.1:5993"],
+         ("--next: the NIC would send to itself, and again and again; expected the address of the "
+          "cloud, or of another NIC; found that of --listen, 127.0.0.1:5993.")),
+        (["edge", "BUNDLE", "--target", "192.0.2.1:9", "--random", "1"],
+         "192.0.2.1:9: no way to the other side; expected a machine that can be reached from 127."),
+    ],
+)  # fmt: skip
+def test_a_first_hop_that_is_none_is_said(
+    words: list[str], problem: str, bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([str(bundle.root) if word == "BUNDLE" else word for word in words]) == 1
+    assert problem in capsys.readouterr().err
+
+
+def test_a_recording_is_not_written_over_itself(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.pcap"
+    path.write_bytes(b"recorded")
+    words = ["nic", str(bundle.root), "--next", ":9", "--listen", ":8", "--transport", "file"]
+    assert cli.main([*words, "--read", str(path), "--write", str(path)]) == 2
+    assert "is the file that --read names" in capsys.readouterr().err
+    assert path.read_bytes() == b"recorded"
+
+
+def test_an_output_that_cannot_be_written_is_said_before_a_request_is_sent(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with UdpPort() as hop:
+        words = ["edge", str(bundle.root), "--target", format_address(hop.address)]
+        assert cli.main([*words, "--random", "1", "-o", str(tmp_path)]) == 1
+        assert list(hop.receive(0.0)) == []
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}: the arrays cannot be written; expected a path that can be written, on "
+        "a disk with room; found Is a directory. Choose another output file.\n"
+    )
+    words = ["run", str(bundle.root), "--inputs", str(tmp_path / "none.npz"), "-o", str(tmp_path)]
+    assert cli.main(words) == 1  # before anything is built
+    assert "the arrays cannot be written" in capsys.readouterr().err
+
+
+def test_seconds_that_are_none_are_wrong_usage(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["edge", str(bundle.root), "--target", ":9", "--random", "1"]
+    for text in ("inf", "nan", "1e9"):
+        assert cli.main([*words, "--deadline", text]) == 2
+        assert f"{text} is not a number of seconds from 0.01 to 86400, a day" in (
+            capsys.readouterr().err
+        )

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import pytest
 
 from midwire.host import demo
 from midwire.host.demo import Expectation, Score, bundle_key, shipped_example, succeeded, summarise
+from midwire.host.errors import NodeLostError
+from midwire.host.nodes.supervisor import Supervisor
+from midwire.hw.console import Console
 from midwire.hw.formats.bundle import Bundle
 
 EXPECTED = Expectation(
@@ -143,3 +147,18 @@ def test_two_demos_from_an_empty_cache(tmp_path: Path) -> None:
         )
         assert summary["accuracy"]["split"] >= summary["accuracy"]["float"] - 0.04
     assert not list(tmp_path.rglob("tmp-*"))
+
+
+def test_a_line_that_is_no_event_is_not_scored(bundle: Bundle) -> None:
+    class Running(Supervisor):
+        """An edge that fails before its first answer."""
+
+        def edge(self, options: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+            yield "edge", {"event": "ready"}
+            yield "edge", {"error": {"type": "DataError", "message": "no"}}
+            raise NodeLostError("gone")
+
+    score, console = Score(EXPECTED), Console()
+    with pytest.raises(NodeLostError):
+        demo._stream(Running([], console), [], score, console)
+    assert (score.done, score.failed) == (0, 0)

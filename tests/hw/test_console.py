@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
-from midwire.hw.console import Console, plain, report_error
+from midwire.hw.console import Console, plain, report_error, seconds
 from midwire.hw.errors import DataError
 
 
@@ -83,3 +84,12 @@ def test_phases_are_silent_too_and_take_any_order_of_reports(
         for what, done, total in (("one", 0, 0), ("two", 1, 3), ("two", 2, 4), ("one", 1, 1)):
             report(what, done, total)
     assert capsys.readouterr() == ("", "")
+
+
+def test_seconds_are_a_number_up_to_a_day() -> None:
+    parse = seconds(0.5)
+    assert [parse("0.5"), parse("1e3"), parse(7.0)] == [0.5, 1000.0, 7.0]
+    for text in ("0.4", "-1", "nan", "inf", "1e12", "soon"):
+        with pytest.raises(typer.BadParameter) as caught:
+            parse(text)
+        assert str(caught.value) == f"{text} is not a number of seconds from 0.5 to 86400, a day"

@@ -146,6 +146,10 @@ def test_words_that_do_not_fit_a_side_port_are_refused(design: Open) -> None:
             "side port 0: the words have the wrong shape or type; expected uint8 (words, 2); "
             "found uint8 (2, 3)."
         )
+        with pytest.raises(DataError, match=r"expected uint8 \(words, 2\); found uint8 \(0, 2\)"):
+            model.load(0, noise(0, 2))
+        with pytest.raises(DataError, match=r"the watchdog is in cycles; expected at least 1"):
+            model.load(0, noise(2, 2), watchdog=0)
         with pytest.raises(DataError, match=r"a stall is a probability"):
             model.load(0, noise(2, 2), stall=1.0)
 
@@ -386,6 +390,8 @@ def test_wrong_arguments_are_refused(design: Open) -> None:
             with pytest.raises(DataError) as error:
                 model.run(**(good | change))
             assert str(error.value) == sentence
+        with pytest.raises(SimulationError):  # more than there is memory for
+            model.run(**good, output_bytes=[1 << 61])
         model.run(**good)
     with pytest.raises(ValueError, match="this Model is closed"):
         model.run(**good)

@@ -94,6 +94,9 @@ def test_a_compiler_that_does_not_run(bare: Path, monkeypatch: pytest.MonkeyPatc
         "`broken --version` ended with status 3: no licence. "
         "Correct CXX, or unset it to let midwire look for a compiler."
     )
+    monkeypatch.setenv("CXX", "g++ 'half")
+    with pytest.raises(ToolchainError, match=r"found CXX=\"g\+\+ 'half\": No closing quotation"):
+        toolchain.find_compiler()
 
 
 def test_obstacles_to_benches(monkeypatch: pytest.MonkeyPatch) -> None:

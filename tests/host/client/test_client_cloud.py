@@ -17,13 +17,14 @@ from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
 from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
 from midwire.host.policy.permission import EXECUTE_IN_CLOUD
+from midwire.host.wire import message, udp
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.errors import DataError
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header, encode
 
-from ..conftest import changed, make_bundle, relay, send, straight
+from ..conftest import changed, make_bundle, make_wide_bundle, relay, send, straight
 
 SAMPLE = np.array([0.5, -1.0, 30.0, -64.0], np.float32)
 DOUBLED = np.array([1.0, -2.0, 60.0, -64.0], np.float32)
@@ -223,3 +224,61 @@ def test_bad_datagrams_at_the_edge_are_counted_and_do_no_harm(bundle: Bundle) ->
     assert client.counters["too_short"] == 1
     assert client.counters["bad_reply"] == 1
     assert client.counters["late_reply"] == 1
+
+
+def test_a_reply_that_is_too_large_is_refused_and_does_not_end_the_cloud(
+    bundle: Bundle, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EdgeClient(bundle, straight(cloud.port.address)) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(message, "MAX_REPLY_BYTES", 150)
+            outcome = client.infer(Request([SAMPLE]))
+        assert isinstance(outcome.error, RefusedError)
+        assert "too large for a reply" in outcome.error.found
+        assert client.infer(Request([SAMPLE])).error is None
+
+
+def test_a_first_answer_that_was_lost_in_part_does_not_harm_the_second(bundle: Bundle) -> None:
+    """The cloud's answer is longer than the NIC's, by the name of who executed."""
+
+    def answer() -> None:
+        for executed_by in ("nic", "cloud"):
+            for datagram, source in hop.receive(5.0):
+                header = message.answer_header(wire.decode(datagram), wire.MessageType.REPLY)
+                pieces = message.pack_reply(
+                    {"y": DOUBLED}, executed_by=executed_by, slice_sha256="0" * 64
+                )
+                whole = [b"".join(d) for d in message.datagrams(header, [pieces], 172)]
+                for piece in whole if executed_by == "cloud" else whole[:-1]:
+                    send(hop, piece, len(piece), source)
+
+    with UdpPort() as hop, EdgeClient(bundle, straight(hop.address), deadline=2.0) as client:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        outcome = client.infer(Request([SAMPLE]))
+        thread.join()
+    assert (outcome.error, outcome.executed_by, outcome.attempts) == (None, "cloud", 2)
+    assert "bad_reply" not in client.counters
+
+
+def test_what_an_abandoned_stream_had_to_send_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(udp, "MAX_TRAIN_SEGMENTS", 2)  # 24 trains
+    bundle = make_wide_bundle(tmp_path / "wide")
+    good = [np.zeros(4, np.float32), np.zeros(3000, np.float32)]
+    with (
+        UdpPort() as deaf,
+        EdgeClient(
+            bundle, straight(deaf.address), window=2, mtu=172, deadline=0.4, retries=0
+        ) as client,
+    ):
+        with pytest.raises(DataError):
+            list(client.stream([Request(good), Request([SAMPLE, SAMPLE])]))
+        while list(deaf.receive(0.0)):
+            pass
+        outcome = client.infer(Request(good))
+        found = set()
+        while seen := {wire.decode(data).request_id for data, _ in deaf.receive(0.0)}:
+            found |= seen
+    assert found == {outcome.request_id}

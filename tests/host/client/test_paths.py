@@ -134,3 +134,18 @@ def test_one_cloud_serves_several_models(bundle: Bundle, tmp_path: Path) -> None
     served = f"{bundle.model_hash.hex()}, {wide.model_hash.hex()}"
     assert refused.error.found == f"the cloud serves models {served}, not {other.model_hash.hex()}"
     assert [(m["name"], m["replies"]) for m in cloud.node.models] == [("double", 1), ("wide", 1)]
+
+
+def test_an_error_is_an_answer_too(bundle: Bundle, cloud: Any, tmp_path: Path) -> None:  # S2
+    heard: list[int] = []
+
+    class Listening(InOrder):
+        """Remembers by which paths answers came."""
+
+        def answered(self, path: int, seconds: float) -> None:
+            heard.append(path)
+
+    other = make_bundle(tmp_path / "other", "other")
+    with EdgeClient(other, straight(cloud.port.address), steering=Listening()) as client:
+        assert isinstance(client.infer(Request([SAMPLE])).error, RefusedError)
+    assert heard == [0]

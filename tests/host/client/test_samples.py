@@ -42,3 +42,22 @@ def test_samples_of_another_batch_are_refused(part: Part, tmp_path: Path) -> Non
         "in.npz, input 'x': wrong shape; expected samples of shape [4, 3] along a first axis; "
         "found shape [2, 5, 3]. Give every sample as the model's input takes it."
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ([[300.0, 1, 2]], "values that the model's input cannot take; expected int8 values; found"),
+        ([[0.5, -1.5, 2]], "found 2 others, the first being 0.5."),
+        ([[1j, 0, 0]], "not numbers; expected integers, floats or booleans; found dtype complex"),
+    ],
+)  # fmt: skip
+def test_values_that_the_input_cannot_hold_are_refused(
+    values: list[list[complex]], problem: str, tmp_path: Path
+) -> None:
+    text = EDGE.replace("float", "int8").replace("13]", "14]")
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "edge.onnx")
+    np.savez(tmp_path / "in.npz", in0=np.array(values))
+    with pytest.raises(DataError) as caught:
+        read_samples(tmp_path / "in.npz", Part(tmp_path / "edge.onnx"))
+    assert problem in str(caught.value)

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from midwire.host.control.command import register
 from midwire.host.control.register_bus import MAX_RECORDS, RegisterBus
 from midwire.host.control.registers import registers_for
-from midwire.host.errors import RegisterError
+from midwire.host.errors import NodeLostError, RegisterError, StartError
 from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats import csr
@@ -183,3 +183,39 @@ def test_values_for_a_bundle(tmp_path: Path) -> None:
     assert csr.settings(**values)[-1] == (csr.ADDRESS["control"], 1)
     other = registers_for(bundle, ("10.0.0.2", 1), ("10.0.0.3", 2), next_mac=0x1234)
     assert other["next_mac"] == 0x1234 and "timeout" not in other
+
+
+def test_a_file_that_is_no_socket_is_not_replaced(hop: UdpPort, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("precious")
+    with pytest.raises(StartError, match=r"cannot listen at .*: Address already in use"):
+        start_nic(
+            make_wide_bundle(tmp_path / "wide"),
+            UdpWire(HERE, [hop.address]),
+            hop.address,
+            datapath="reference",
+            control=path,
+        )
+    assert path.read_text() == "precious"
+
+
+def test_the_socket_of_a_killed_nic_is_replaced(
+    nic: NicProcess, hop: UdpPort, tmp_path: Path
+) -> None:
+    os.kill(nic.about["pid"], signal.SIGKILL)
+    with pytest.raises(NodeLostError):
+        next(nic.events())
+    path = tmp_path / "control"
+    assert path.is_socket()
+    with (
+        start_nic(
+            make_wide_bundle(tmp_path / "again"),
+            UdpWire(HERE, [hop.address]),
+            hop.address,
+            datapath="reference",
+            tenant=8,
+            control=path,
+        ),
+        RegisterBus.connect(path) as bus,
+    ):
+        assert bus.read("tenant") == 8

@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
+import socket
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +24,19 @@ from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
 from midwire.host.errors import NodeLostError
 from midwire.host.model_parts import load_part
+from midwire.host.nodes import reference_helper
 from midwire.host.nodes.nic_process import FileWire, UdpWire, start_nic
+from midwire.host.nodes.reference_helper import ReferenceHelper
 from midwire.host.wire import message
 from midwire.host.wire.tensors import fingerprint_of, to_buffers
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.console import Console
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
-from midwire.hw.formats.tensor import AnyArray
+from midwire.hw.formats.tensor import AnyArray, Layout, TensorSpec
 from midwire.hw.formats.wire import Header, MessageType, WireError, decode, encode
 from midwire.hw.kernels.reference import Reference
+from midwire.hw.numeric import QType
 
 from ..conftest import Cloud, changed, send, straight
 from .recordings import ethernet, frame, read_pcap, write_pcap
@@ -201,6 +208,10 @@ def test_the_reference_takes_fragments_in_any_order_and_gives_up_lost_ones(
             assert list(hop.receive(0.5)) == []
             assert nic.bus.read("evicted") == 1
             assert nic.bus.read("status") == 0
+            nic.bus.write("timeout", 1)  # a cycle is less than a microsecond, but only 0 is never
+            send(client, part, len(part), nic.address)
+            assert list(hop.receive(0.2)) == []
+            assert (nic.bus.read("evicted"), nic.bus.read("status")) == (2, 0)
 
 
 def test_an_idle_reference_sleeps(digits: Bundle) -> None:
@@ -243,3 +254,46 @@ def test_a_killed_loop_leaves_no_helper(digits: Bundle) -> None:
             os.kill(nic.about["pid"], signal.SIGKILL)
             with pytest.raises(NodeLostError):
                 next(nic.events())
+
+
+def test_the_reference_reads_the_bits_that_the_hardware_reads(
+    digits: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = TensorSpec("x", (4,), "float32", QType(3, True, 1.0), Layout.raster((4,)), 4)
+    narrow = copy.copy(digits)
+    narrow.manifest = replace(digits.manifest, inputs=(spec,), outputs=(spec,))
+    given: list[AnyArray] = []
+
+    def run_wire(_: Reference, wires: list[AnyArray]) -> list[AnyArray]:
+        given.extend(wires)
+        return wires
+
+    monkeypatch.setattr(Reference, "run_wire", run_wire)
+    with (
+        ReferenceHelper(narrow, print) as helper,
+        socket.socket(fileno=os.dup(helper.fd)) as loop,
+    ):
+        loop.sendall(bytes(8) + bytes([3, 4, 0x7F, 0x83]))
+        assert loop.recv(12, socket.MSG_WAITALL) == bytes(8) + bytes([3, 0xFC, 0xFF, 3])
+    assert given[0].tolist() == [[3, -4, -1, 3]]
+
+
+def test_a_helper_that_computes_does_not_keep_the_nic_from_its_end(
+    digits: Bundle, tensor: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, end = threading.Event(), threading.Event()
+
+    def run_wire(_: Reference, wires: list[AnyArray]) -> list[AnyArray]:
+        began.set()
+        end.wait(20)
+        return wires
+
+    monkeypatch.setattr(Reference, "run_wire", run_wire)
+    monkeypatch.setattr(reference_helper, "CLOSE_SECONDS", 0.1)
+    with ReferenceHelper(digits, print) as helper, socket.socket(fileno=os.dup(helper.fd)) as loop:
+        loop.sendall(bytes(8) + tensor)
+        assert began.wait(5)
+        started = time.monotonic()
+        helper.close()
+        assert time.monotonic() - started < 5
+        end.set()

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import random
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from midwire.host.nodes.nic_process import FileWire, NicProcess
+from midwire.host.nodes.process import STOP_SECONDS
 from midwire.hw.formats.csr import Register
 
 from .recordings import BIG, LITTLE, read_pcap, write_pcap
@@ -24,7 +26,9 @@ def replay(program: Path, wire: FileWire) -> dict[str, Any]:
         running.start()
         [last] = running.events()
         assert running.bus.read("frames") == last["pipeline"]["frames"]  # registers still answer
+        started = time.monotonic()
         assert running.stop() == {}
+        assert time.monotonic() - started < STOP_SECONDS / 2  # its last words were said before
         return last
 
 
@@ -47,11 +51,12 @@ def test_what_was_recorded_comes_out(passthrough: Path, tmp_path: Path, order: s
 
 def test_frames_that_do_not_fit_are_counted(passthrough: Path, tmp_path: Path) -> None:
     wire = FileWire(tmp_path / "in.pcap", tmp_path / "out.pcap")
-    frames = [b"a" * 60, b"b" * 20_000, b"c" * 61]
+    frames = [b"a" * 60, b"b" * 20_000, b"c" * 61, b""]
     write_pcap(wire.read, [*frames, b"d" * 100])
     wire.read.write_bytes(wire.read.read_bytes()[:-50])  # a recording that was cut off
     last = replay(passthrough, wire)
     assert (last["rx_frames"], last["rx_too_long"], last["rx_cut_off"]) == (2, 1, 1)
+    assert (last["rx_empty"], last["frames_in"], last["frames_bad"]) == (1, 2, 0)
     assert read_pcap(wire.write) == [frames[0], frames[2]]
 
 

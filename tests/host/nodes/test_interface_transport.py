@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,82 @@ def test_an_interface_that_is_not_there_is_said(passthrough: Path) -> None:
         "no interface nosuch0" if os.geteuid() == 0 else "it needs the capability CAP_NET_RAW"
     )
     assert expected in done.stderr
+
+
+TAGGED = """
+import socket
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
+    out.bind(("eth0", 0))
+    head = bytes.fromhex("020000000202" "020000000101")
+    out.send(head + bytes.fromhex("8100" "6005" "88b5") + bytes(range(50)))
+    out.send(head + bytes.fromhex("88b5") + bytes(range(50)))
+"""
+LISTENER = """
+import socket, struct
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(0x0003)) as port:
+    port.bind(("eth0", 0x0003))
+    port.setsockopt(263, 8, 1)  # PACKET_AUXDATA: tags are told beside the frame
+    print("ready", flush=True)
+    found = []
+    while len(found) < 2:
+        data, [(_, _, about)], _, _ = port.recvmsg(2000, socket.CMSG_SPACE(20))
+        if data[12:14] == bytes.fromhex("88b5") and data[14:] == bytes(range(50)):
+            found.append(hex(struct.unpack("=IIIHHHH", about)[5]))
+    print(*found)
+"""
+
+
+def test_vlan_tags_stay(network: Namespaces, passthrough: Path) -> None:
+    between = ["--transport", "interfaces", "--interface", "left", "--interface", "right"]
+    words = [str(passthrough), *between, "--listen", f"{FAR}:5220", "--quiet", "100"]
+    listener = network.inside("far", sys.executable, "-c", LISTENER)
+    with (
+        Child("pipeline", network.inside("middle", *words)) as nic,
+        subprocess.Popen(listener, stdout=subprocess.PIPE, text=True) as listening,
+    ):
+        try:
+            nic.ready(30)
+            nic.tell("start")
+            assert listening.stdout is not None and listening.stdout.readline() == "ready\n"
+            network.run("near", sys.executable, "-c", TAGGED)
+            assert listening.communicate(timeout=20)[0] == "0x6005 0x0\n"
+        finally:
+            listening.kill()
+
+
+FLOOD = """
+import socket, sys, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+    for i in range(8000):
+        out.sendto(bytes(1400), (sys.argv[1], int(sys.argv[2])))
+        if i % 200 == 0:
+            time.sleep(0.02)
+"""
+
+
+def test_a_way_out_that_is_full_is_waited_for(network: Namespaces, passthrough: Path) -> None:
+    """One socket is full, the others could be written to: the loop sleeps all the same."""
+
+    def cpu_ticks() -> int:
+        fields = Path(f"/proc/{nic.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    slow = ["root", "tbf", "rate", "8kbit", "burst", "10000", "limit", "100000000"]
+    network.run("near", "ip", "neighbour", "add", FAR, "lladdr", FAR_MAC, "dev", "eth0")
+    network.run("near", "tc", "qdisc", "add", "dev", "eth0", *slow)
+    words = ["--listen", f"{NEAR}:0", "--next", f"{FAR}:9", "--quiet", "100"]
+    with Child("pipeline", network.inside("near", str(passthrough), *words)) as nic:
+        host, _, port = nic.ready(30)["listen"].partition(":")
+        nic.tell("start")
+        network.run("near", sys.executable, "-c", FLOOD, host, port)
+        nic.tell("stats")
+        first = nic.events.get(timeout=5)
+        before = cpu_ticks()
+        time.sleep(1.0)
+        assert cpu_ticks() - before <= 5
+        nic.tell("stats")
+        second = nic.events.get(timeout=5)
+    assert first is not None and second is not None
+    # It was full indeed: there is no room for more in the loop, and next to nothing leaves.
+    assert first["rx_datagrams"] > first["tx_datagrams"]
+    assert second["tx_datagrams"] - first["tx_datagrams"] < 100

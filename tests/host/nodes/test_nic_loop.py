@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -155,3 +156,30 @@ def test_it_ends_when_whoever_started_it_has_gone(passthrough: Path, hop: UdpPor
         process.stdin.close()
         assert process.wait(5.0) == 0
         assert b'"stopped"' in process.stdout.readline()
+
+
+def test_a_hop_is_no_client(nic: NicProcess, hop: UdpPort) -> None:
+    send(hop, b"stray", 100, nic.address)
+    with UdpPort() as client:
+        send(client, b"hello", 100, nic.address)
+        [(data, flow)] = take(hop, 1)
+        assert data == b"hello"
+        send(hop, b"answer", 100, flow)
+        assert [data for data, _ in take(client, 1)] == [b"answer"]
+    counted = nic.statistics()
+    assert (counted["rx_stranger"], counted["flows"]) == (1, 1)
+
+
+def test_a_client_for_whom_there_is_no_socket_is_counted(nic: NicProcess, hop: UdpPort) -> None:
+    pid = nic.about["pid"]
+    limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    with UdpPort() as client:
+        used = {int(item.name) for item in Path(f"/proc/{pid}/fd").iterdir()}
+        free = min(set(range(len(used) + 1)) - used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limit[1]))
+        send(client, b"lost", 100, nic.address)
+        assert list(hop.receive(0.3)) == []
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+        send(client, b"kept", 100, nic.address)
+        assert [data for data, _ in take(hop, 1)] == [b"kept"]
+    assert nic.statistics()["flows_failed"] == 1

@@ -54,6 +54,7 @@ def _reply(outputs: object, tail: bytes = b"") -> bytes:
         _reply([{"name": "y", "dtype": "float32", "shape": "22"}], bytes(8)),
         _reply([{"name": "y", "dtype": ["float32"], "shape": [2]}], bytes(8)),
         _reply(5),
+        _reply([]),
         b"\0\0\xff\xff" + b"[" * 65535,
     ],
 )
@@ -81,6 +82,9 @@ def test_random_damage_never_raises_anything_else() -> None:
 
 def test_an_error_comes_back_as_it_was() -> None:
     assert message.unpack_error(message.pack_error("no slot")) == "no slot"
+    assert (
+        message.unpack_error(message.pack_error("\x1b[2J no\nslot \u00e9")) == "?[2J no?slot \u00e9"
+    )
     assert len(message.unpack_error(message.pack_error("x" * 5000))) == message.MAX_ERROR_TEXT
 
 
@@ -100,3 +104,16 @@ def test_counters_are_named_by_the_error() -> None:
     assert message.reason_of(BadCrc("x")) == "bad_crc"
     assert message.reason_of(message.BadReply("x")) == "bad_reply"
     assert issubclass(message.BadReply, wire.WireError)
+
+
+def test_a_reply_that_nobody_takes_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {"y": np.zeros(100, np.uint8)}
+    size = sum(map(len, message.pack_reply(outputs, executed_by="nic", slice_sha256="")))
+    monkeypatch.setattr(message, "MAX_REPLY_BYTES", size)
+    message.pack_reply(outputs, executed_by="nic", slice_sha256="")
+    with pytest.raises(message.BadReply) as caught:
+        message.pack_reply(outputs, executed_by="cloud", slice_sha256="")
+    assert str(caught.value) == (
+        f"the model's outputs are too large for a reply; expected at most {size} bytes; found "
+        f"{size + 2} bytes."
+    )

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from midwire.host.wire.reassembly import Message, Reassembler
 from midwire.hw.formats import fragments, wire
-from midwire.hw.formats.wire import Header
+from midwire.hw.formats.wire import Header, MessageType
 
 HERE = ("127.0.0.1", 1)
 
@@ -125,3 +125,17 @@ def test_what_takes_too_long_is_dropped() -> None:  # A5
     assert len(target) == 1
     assert give(target, young[1], now=2.0) is not None
     assert target.counters == {"timed_out": 1}
+
+
+def test_answers_to_two_attempts_do_not_mix() -> None:  # A1
+    target = Reassembler(lambda header: [header.total_bytes])
+    one, two = cut([b"a" * 100]), cut([b"b" * 102])
+    assert give(target, one[0]) is None  # the rest of it was lost
+    assert give(target, two[0]) is None
+    message = give(target, two[1])
+    assert message is not None and message.tensors == [b"b" * 102]
+    error = cut([b"e" * 100], message_type=MessageType.ERROR)
+    assert give(target, error[1]) is None and give(target, error[0]) is not None
+    message = give(target, one[1])
+    assert message is not None and message.tensors == [b"a" * 100]
+    assert not target.counters
