@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..numeric import IntArray, IntType
+from ..numeric import IntArray, IntType, bits_for
 from ..timing.cost import Cost, ram_cost
 from .base import Finisher, FinisherUnit, OnnxWriter, Range, folds_of
 from .parameters import Parameter, parameter_image
@@ -163,9 +163,11 @@ class MultiplyShift(Finisher):
         if self.terms != 1:
             return None
         ((low, high),) = ranges
-        acc = IntType.holding(low, high).bits
+        acc, _ = bits_for(low, high)
         shift = loaded_shift(acc, out)
         bits = min(LOADED_MULTIPLIER_BITS, MAX_PRODUCT_BITS - 1 - acc)
+        if shift < self.shift or bits < 1:
+            return None
         types = {
             "multiplier0": IntType(bits, True),
             "offset": IntType(acc + bits, True),
@@ -174,8 +176,6 @@ class MultiplyShift(Finisher):
             "tie": IntType(shift, False),
             "parity": IntType(1, False),
         }
-        if shift < self.shift or bits < 1:
-            return None
         for name, column in self._columns().items():
             scale = 1 << (shift - self.shift if name in _SHIFTED else 0)
             least, most = int(column.min()) * scale, int(column.max()) * scale

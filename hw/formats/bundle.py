@@ -55,11 +55,18 @@ class Described:
 
     ``parameters`` are JSON values; ``arrays`` maps a parameter's name to its key in
     ``program.npz``.
+
+    Raises TypeError if these are something else: they may come from a file.
     """
 
     kind: str
     parameters: Mapping[str, Any]
     arrays: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name, kind in (("kind", str), ("parameters", Mapping), ("arrays", Mapping)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must not be {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)

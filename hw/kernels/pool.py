@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -25,16 +25,14 @@ from .windowed import WindowImplementation
 def pool_windows(
     x: AnyArray,
     geometry: Geometry,
-    mode: Literal["max", "sum"],
+    mode: str,
     *,
     pad_value: int = 0,
 ) -> IntArray:
-    """Largest value or sum under the window, for each channel: int64 (N, OH, OW, C).
+    """Largest value ("max") or sum under the window, for each channel: int64 (N, OH, OW, C).
 
     Taps outside of the image read ``pad_value``, which takes part like any other value.
     """
-    if mode not in ("max", "sum"):
-        raise ValueError(f"mode must be 'max' or 'sum', not {mode!r}")
     total: IntArray | None = None
     for pixels in taps(x.astype(np.int64), geometry, pad_value):
         if total is None:
@@ -69,13 +67,16 @@ class PoolKernel(Kernel):
 
     name = "pool"
 
+    def __post_init__(self) -> None:
+        if self.mode not in ("max", "sum"):
+            raise ValueError(f"mode must be 'max' or 'sum', not {self.mode!r}")
+
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """See :func:`pool_windows`."""
         (x,) = streams
         g = self.geometry
         images = x.reshape(len(x), g.height, g.width, self.channels)
-        mode: Literal["max", "sum"] = "max" if self.mode == "max" else "sum"
-        return ((pool_windows(images, g, mode, pad_value=self.pad_value),),)
+        return ((pool_windows(images, g, self.mode, pad_value=self.pad_value),),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """MaxPool, or a convolution with ones."""

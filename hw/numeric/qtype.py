@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral, Real
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,25 @@ IntArray = npt.NDArray[np.int64]
 MAX_BITS = 32
 """Widest element of a quantised tensor, in bits."""
 
+MAX_INTEGER_BITS = 63
+"""Widest integer of hardware, in bits: int64 holds it, signed or not."""
+
 
 @dataclass(frozen=True)
 class IntType:
-    """What hardware knows of an element: its width, 1 to 63 bits, and whether it has a sign."""
+    """What hardware knows of an element: its width, 1 to 63 bits, and whether it has a sign.
+
+    Raises ValueError for any other width.
+    """
 
     bits: int
     signed: bool
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= MAX_INTEGER_BITS:
+            raise ValueError(
+                f"bits of an integer must be 1 to {MAX_INTEGER_BITS}, not {self.bits!r}"
+            )
 
     @property
     def lo(self) -> int:
@@ -53,6 +66,11 @@ class QType:
         A float32 value, finite and positive. The real number is ``scale * (q - zero_point)``.
     zero_point : int
         Must be representable in the type (ONNX QuantizeLinear).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of these is something else: they may come from a file.
     """
 
     bits: int
@@ -61,6 +79,10 @@ class QType:
     zero_point: int = 0
 
     def __post_init__(self) -> None:
+        for name, kind in (("bits", Integral), ("zero_point", Integral), ("scale", Real)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise TypeError(f"{name} must not be {value!r}")
         if not 1 <= self.bits <= MAX_BITS:
             raise ValueError(f"bits must be 1 to {MAX_BITS}, not {self.bits!r}")
         scale = float(self.scale)

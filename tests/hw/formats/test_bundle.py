@@ -69,6 +69,12 @@ def message(folder: Path) -> str:
     return str(caught.value).replace(str(folder), "FOLDER")
 
 
+def step(**changes: dict[str, Any]) -> dict[str, Any]:
+    """A step as the manifest has it, of a kernel and no finishers."""
+    kernel = {"kind": "pool", "parameters": {}, "arrays": {}} | changes["kernel"]
+    return {"name": "one", "kernel": kernel, "finishers": [], "inputs": ["x"], "outputs": ["y"]}
+
+
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the manifest, as somebody may who can compute hashes."""
     path = folder / MANIFEST
@@ -160,6 +166,9 @@ def test_what_running_nodes_open_must_be_named(folder: Path) -> None:
         (lambda d: d["inputs"][0].update(dtype="text"), "TypeError: data type 'text' not"),
         (lambda d: d["inputs"][0]["qtype"].update(bits=33), "ValueError: bits must be 1 to 32"),
         (lambda d: d["inputs"][0]["layout"].update(perm=[0]), "ValueError: perm must permute 3"),
+        (lambda d: d["inputs"][0]["qtype"].update(zero_point=0.5), "TypeError: zero_point must"),
+        (lambda d: d["inputs"][0]["qtype"].update(scale="1"), "TypeError: scale must not be '1'"),
+        (lambda d: d["steps"].append(step(kernel={"arrays": []})), "TypeError: arrays must not be"),
         (lambda d: d["memories"][0].update(node=3), "TypeError: node must not be 3"),
         (lambda d: d["memories"][0].update(words=0), "ValueError: words must be at least 1, not 0"),
     ],

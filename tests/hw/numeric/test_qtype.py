@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +82,26 @@ def test_containers(bits: int, signed: bool, size: int, dtype: str) -> None:
 def test_what_is_no_type(arguments: tuple[int, bool, float, int], sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         QType(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"bits": 8.0}, "bits must not be 8.0"),
+        ({"bits": True}, "bits must not be True"),
+        ({"scale": "1"}, "scale must not be '1'"),
+        ({"zero_point": 0.5}, "zero_point must not be 0.5"),
+    ],
+)
+def test_what_is_no_number(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(sentence)}$"):
+        QType(**{"bits": 8, "signed": True, "scale": 1.0, **changes})
+
+
+@pytest.mark.parametrize("bits", [-1, 0, 64])
+def test_integers_of_no_type(bits: int) -> None:
+    with pytest.raises(ValueError, match=f"^bits of an integer must be 1 to 63, not {bits}$"):
+        IntType(bits, True)
 
 
 def test_dequantise_gives_the_real_numbers() -> None:
