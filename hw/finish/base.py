@@ -27,6 +27,9 @@ from ..timing.cost import Cost
 Range = tuple[int, int]
 """Smallest and largest integer, both included."""
 
+MAX_EXACT_DOUBLE = 1 << 53
+"""``slice.onnx`` computes accumulators and results in double: integers are exact up to here."""
+
 
 class OnnxWriter(Protocol):
     """Appends nodes of standard ONNX operators (opset 17) to a model under construction.

@@ -16,8 +16,8 @@ from fractions import Fraction
 import numpy as np
 
 from ..numeric import Affine, IntArray, QType, rne
-from .base import FinishError
-from .multiply_shift import MAX_EXACT_DOUBLE, MAX_PRODUCT_BITS, MultiplyShift
+from .base import MAX_EXACT_DOUBLE, FinishError
+from .multiply_shift import MAX_PRODUCT_BITS, MultiplyShift
 
 
 def _thresholds(function: Affine, out: QType, lo: int, hi: int, acc: tuple[int, int]) -> IntArray:

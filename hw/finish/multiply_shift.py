@@ -15,7 +15,7 @@ import numpy as np
 
 from ..numeric import IntArray, IntType, bits_for
 from ..timing.cost import Cost, ram_cost
-from .base import Finisher, FinisherUnit, OnnxWriter, Range, folds_of
+from .base import MAX_EXACT_DOUBLE, Finisher, FinisherUnit, OnnxWriter, Range, folds_of
 from .parameters import Parameter, parameter_image
 
 MAX_PRODUCT_BITS = 62
@@ -23,9 +23,6 @@ MAX_PRODUCT_BITS = 62
 
 LOADED_MULTIPLIER_BITS = 40
 """Most bits of a multiplier that can be loaded. A fit has up to 33, and more at a larger shift."""
-
-MAX_EXACT_DOUBLE = 1 << 53
-"""``slice.onnx`` computes ``p`` in double: integers are exact up to here."""
 
 
 @dataclass(frozen=True, eq=False)

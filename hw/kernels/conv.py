@@ -8,6 +8,7 @@ off), where taps outside of the image read ``pad_value``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from .adder_solver import digit_count
-from .base import Accumulators, Implementation, Kernel
+from .base import Accumulators, Implementation, Kernel, check_width
 from .convolve import conv2d, exact_convolution
 from .finishing import filled, finish_file
 from .folded_convolution import FoldedConvolution, LoadableConvolution
@@ -39,6 +40,11 @@ class ConvKernel(Kernel):
     weight : int64 (O, kh, kw, I); I is 1 for depthwise
     depthwise : whether output channel ``o`` reads input channel ``o`` only
     pad_value : what taps outside of the image read: the zero point of ``x``
+
+    Raises
+    ------
+    ValueError
+        If the weights do not fit, or (WidthError) an accumulator may be too wide.
     """
 
     geometry: Geometry
@@ -63,6 +69,7 @@ class ConvKernel(Kernel):
                 f"depthwise weights of {self.channels} channels need as many outputs, "
                 f"not {len(self.weight)}"
             )
+        check_width(self._spans, math.prod(expected))
 
     @property
     def outputs(self) -> int:
@@ -96,9 +103,14 @@ class ConvKernel(Kernel):
     def _spans(self) -> tuple[Range, ...]:
         """For each output channel, the range of its accumulator."""
         flat = self.weight.reshape(self.outputs, -1)
-        highs = np.maximum(flat * self.x.lo, flat * self.x.hi).sum(axis=1)
-        lows = np.minimum(flat * self.x.lo, flat * self.x.hi).sum(axis=1)
-        return tuple((int(lo), int(hi)) for lo, hi in zip(lows, highs, strict=True))
+        positive = np.maximum(flat, 0).sum(axis=1).tolist()
+        negative = np.minimum(flat, 0).sum(axis=1).tolist()
+        # Python's integers from here on: a product of both types may pass 64 bits.
+        lo, hi = self.x.lo, self.x.hi
+        return tuple(
+            (up * lo + down * hi, up * hi + down * lo)
+            for up, down in zip(positive, negative, strict=True)
+        )
 
     @property
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:

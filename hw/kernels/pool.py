@@ -14,7 +14,7 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.cost import Cost, outlet_cost
-from .base import Accumulators, Implementation, Kernel, StreamPort
+from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
 from .convolve import EXACT_FLOAT_BITS, exact_convolution
 from .finishing import filled, finish_file
 from .folds import lane_counts, window_cost
@@ -70,6 +70,7 @@ class PoolKernel(Kernel):
     def __post_init__(self) -> None:
         if self.mode not in ("max", "sum"):
             raise ValueError(f"mode must be 'max' or 'sum', not {self.mode!r}")
+        check_width(self.ranges[0][0], self.geometry.taps)
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """See :func:`pool_windows`."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.hw.kernels.base import WidthError
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel, pool_windows
 from midwire.hw.numeric import IntType
@@ -42,3 +43,6 @@ def test_messages() -> None:
         pool_windows(np.zeros((1, 2, 3, 1), dtype=int), Geometry(3, 3), "max")
     with pytest.raises(ValueError, match=r"^mode must be 'max' or 'sum', not 'mean'$"):
         PoolKernel(Geometry(3, 3), 1, IntType(8, True), "mean", 0)
+    wide = Geometry(1, 1 << 22, (1, 1 << 22))
+    with pytest.raises(WidthError, match=r"^sums of 4194304 terms lie between 0 and \d+, but must"):
+        PoolKernel(wide, 1, IntType(32, False), "sum", 0)
