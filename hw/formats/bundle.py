@@ -357,10 +357,18 @@ def write_bundle(
     Raises
     ------
     BundleError
-        If the target exists and is not a bundle (nothing else is ever overwritten), or cannot be
-        written.
+        If the target exists and is not a bundle (nothing else is ever overwritten), cannot be
+        written, or is a path such as ``.``, which cannot be renamed.
     """
     target = Path(root)
+    if target.name in ("", ".."):
+        raise BundleError(
+            "a bundle takes the place of a folder by its name",
+            where=str(target),
+            expected="a path that ends in the name of a folder",
+            found="a path that ends in none",
+            remedy="Choose another output folder",
+        )
     # Asked again, because another writer may just be exchanging the folder.
     found = [_foreign(target) for _ in range(8)]
     if all(found):

@@ -303,6 +303,20 @@ if __name__ == "__main__":
     write_often(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
 
 
+@pytest.mark.parametrize("path", [".", "new/..", "/"])
+def test_a_path_without_a_name_is_refused(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError) as caught:
+        write_bundle(path, manifest(), FILES)
+    assert str(caught.value) == (
+        f"{path}: a bundle takes the place of a folder by its name; expected a path that ends in "
+        "the name of a folder; found a path that ends in none. Choose another output folder."
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     target = tmp_path / ("x" * 300)
     with pytest.raises(BundleError) as caught:
