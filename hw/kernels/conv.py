@@ -21,7 +21,7 @@ from ..numeric import IntArray, IntType
 from .adder_solver import digit_count
 from .base import Accumulators, Implementation, Kernel, check_width
 from .convolve import conv2d, exact_convolution
-from .finishing import filled, finish_file
+from .finishing import filled, finish_images, unit_for
 from .folded_convolution import FoldedConvolution, LoadableConvolution
 from .folds import lane_counts
 from .geometry import Geometry, pixels_of
@@ -126,12 +126,11 @@ class ConvKernel(Kernel):
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[Implementation]:
         """Any number of lanes on both sides; the same ones for depthwise."""
-        (finisher,), (out,) = finishers, outs
-        span = min(lo for lo, _ in self._spans), max(hi for _, hi in self._spans)
+        (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
         return self._folded(
             FoldedConvolution,
             IntType.holding(int(self.weight.min()), int(self.weight.max())),
-            lambda pe: filled(finisher, pe).unit(pe, (span,), out),
+            lambda pe: unit_for(finisher, pe, ranges, out),
             self.pad_value,
         )
 
@@ -207,10 +206,8 @@ class ConvKernel(Kernel):
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str
     ) -> Mapping[str, str]:
         """Weights, and the finisher's parameters."""
-        (finisher,) = finishers
+        assert isinstance(implementation, (FoldedConvolution, UnrolledDense))
+        finish = finish_images(finishers, [implementation.unit], name)
         if isinstance(implementation, UnrolledDense):
-            return finisher.images(implementation.unit, finish_file(name))
-        assert isinstance(implementation, FoldedConvolution)
-        images = {f"{name}_weights.hex": implementation.weight_image(self.weight)}
-        finish = filled(finisher, implementation.pe)
-        return images | finish.images(implementation.unit, finish_file(name))
+            return finish
+        return {f"{name}_weights.hex": implementation.weight_image(self.weight), **finish}

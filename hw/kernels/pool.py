@@ -16,7 +16,7 @@ from ..numeric import IntArray, IntType
 from ..timing.cost import Cost, outlet_cost
 from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
 from .convolve import EXACT_FLOAT_BITS, exact_convolution
-from .finishing import filled, finish_file
+from .finishing import finish_images, unit_for
 from .folds import lane_counts, window_cost
 from .geometry import Geometry, padded_image, pixels_of, taps
 from .windowed import WindowImplementation
@@ -111,7 +111,7 @@ class PoolKernel(Kernel):
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[FoldedPooling]:
         """Any number of lanes."""
-        (finisher,), (out,), ((span, *_), *_) = finishers, outs, self.ranges
+        (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
         return [
             FoldedPooling(
                 geometry=self.geometry,
@@ -120,7 +120,7 @@ class PoolKernel(Kernel):
                 x=self.x,
                 mode=self.mode,
                 pad_value=self.pad_value,
-                unit=filled(finisher, lanes).unit(lanes, span, out),
+                unit=unit_for(finisher, lanes, ranges, out),
             )
             for lanes in lane_counts(self.channels)
         ]
@@ -130,9 +130,7 @@ class PoolKernel(Kernel):
     ) -> Mapping[str, str]:
         """The finisher's parameters."""
         assert isinstance(implementation, FoldedPooling)
-        (finisher,) = finishers
-        unit = implementation.unit
-        return filled(finisher, implementation.lanes).images(unit, finish_file(name))
+        return finish_images(finishers, [implementation.unit], name)
 
 
 @dataclass(frozen=True)
