@@ -146,6 +146,29 @@ def test_quantise_is_n3(qtype: QType, data: st.DataObject) -> None:
     assert qtype.quantise(np.array(values)).tolist() == want
 
 
+@pytest.mark.parametrize("bits", [1, 8, 17, 27, 32])
+@pytest.mark.parametrize("scale", [1.0, 1 / 3, 0.1, 3e38, 2.0**-149, 16777215.0])
+def test_quantise_is_n3_beside_ties_of_any_size(bits: int, scale: float) -> None:
+    qtype = QType(bits, True, float32(scale), -1)
+    rng = np.random.default_rng(bits)
+    below = np.concatenate([rng.integers(qtype.lo - 2, qtype.hi + 3, 40), np.arange(-3, 3)])
+    ends = [2**16 + n for n in range(-2, 2)] + [-(2**16) + n for n in range(-2, 2)]
+    ties = (np.concatenate([below, ends]) + 0.5) * qtype.scale
+    values = np.concatenate([ties, np.nextafter(ties, np.inf), np.nextafter(ties, -np.inf)])
+    want = [
+        max(qtype.lo, min(qtype.hi, half_to_even(Fraction(v) / qtype.step) - 1))
+        for v in values.tolist()
+    ]
+    assert qtype.quantise(values).tolist() == want
+
+
+@pytest.mark.timeout(10)
+def test_many_ties_take_no_longer_than_other_values() -> None:
+    """As of bytes that a coarser grid takes."""
+    q = QType(8, False, 2.0).quantise(np.arange(5_000_000) % 4)
+    assert np.bincount(q).tolist() == [2_500_000, 1_250_000, 1_250_000]
+
+
 @given(qtype=qtypes())
 def test_quantise_undoes_dequantise(qtype: QType) -> None:
     q = np.arange(qtype.lo, qtype.hi + 1)
