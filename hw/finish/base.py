@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every finisher offers.
 
-Rules, cited by tests as F1 to F4:
+Rules, cited by tests as F1 to F5:
 
 F1. :meth:`Finisher.apply`, its ONNX form and its hardware give the same integers for every
     accumulator in the range that it was made for.

@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a kernel is, and what an implementation of it is.
 
-A kernel is one computation on integer streams, the unit that some fifteen of which serve all
-operators. Its file has everything about it: typed parameters, numpy run, form in ONNX operators,
-ranges, and the implementations that the compiler may choose from. Rules, cited by tests as K1 to
-K5:
+A kernel is one computation on integer streams; a few of them serve all operators. Its file has
+everything about it: typed parameters, numpy run, form in ONNX operators, ranges, and the
+implementations that the compiler may choose from. Rules, cited by tests as K1 to K5:
 
 K1. A kernel is a frozen dataclass. Its fields are its parameters: integers, booleans, strings,
     tuples of those, other such dataclasses, and integer arrays. :mod:`.program` writes and reads
