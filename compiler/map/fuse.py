@@ -16,7 +16,7 @@ from ...hw.finish.base import Finisher, FinishError
 from ...hw.finish.choose import finish
 from ...hw.finish.direct import Direct
 from ...hw.formats.tensor import Layout
-from ...hw.kernels.base import Kernel
+from ...hw.kernels.base import Kernel, WidthError
 from ...hw.kernels.reorder import reorder_between
 from ...hw.numeric import Function, QType
 from ..errors import ModelError
@@ -100,7 +100,7 @@ def _lower_all(state: _State) -> tuple[Node, Exception] | None:
             continue
         try:
             _lower(state, node)
-        except (Unsupported, FinishError) as error:
+        except (Unsupported, FinishError, WidthError) as error:
             return node, error
     return None
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every finisher offers.
 
-Rules, cited by tests as F1 to F4:
+Rules, cited by tests as F1 to F5:
 
 F1. :meth:`Finisher.apply`, its ONNX form and its hardware give the same integers for every
     accumulator in the range that it was made for.
@@ -26,6 +26,9 @@ from ..timing.cost import Cost
 
 Range = tuple[int, int]
 """Smallest and largest integer, both included."""
+
+MAX_EXACT_DOUBLE = 1 << 53
+"""``slice.onnx`` computes accumulators and results in double: integers are exact up to here."""
 
 
 class OnnxWriter(Protocol):

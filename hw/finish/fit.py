@@ -16,25 +16,41 @@ from fractions import Fraction
 import numpy as np
 
 from ..numeric import Affine, IntArray, QType, rne
-from .base import FinishError
-from .multiply_shift import MAX_EXACT_DOUBLE, MAX_PRODUCT_BITS, MultiplyShift
+from .base import MAX_EXACT_DOUBLE, FinishError
+from .multiply_shift import MAX_PRODUCT_BITS, MultiplyShift
+
+_MOST_POINTS = 1 << 20
+"""Functions of several terms are checked at every combination of their values, of one at every
+step: so many at most.
+"""
 
 
 def _thresholds(function: Affine, out: QType, lo: int, hi: int, acc: tuple[int, int]) -> IntArray:
     """Accumulators on both sides of every step of a monotone one-term function, and both ends.
 
     A function that is monotone in the accumulator and right at these points is right on the range.
+    Raises FinishError if they are too many.
     """
     (scale,) = function.scales
     acc_lo, acc_hi = acc
     points = {acc_lo, acc_hi}
     if scale != 0:
+        # Of the results, only those between the ones at both ends are passed.
+        ends = [rne((scale * a + function.offset) / out.step) + out.zero_point for a in acc]
+        first, last = max(lo, min(ends)), min(hi, max(ends))
+        if acc_hi - acc_lo <= last - first:
+            return np.arange(acc_lo, acc_hi + 1)
+        if last - first > _MOST_POINTS:
+            raise FinishError(
+                f"a function that passes {last - first} results of {out} is too large to prove; "
+                "use at most 20 bits for the output, or scales that are powers of two"
+            )
         # Rounding turns to y where (scale * acc + offset) / step is y - zero_point - 1/2.
         step = out.step / scale / 2
         start = -function.offset / scale
         common = step.denominator * start.denominator
         slope, base = int(step * common), int(start * common)
-        for y in range(lo + 1, hi + 1):
+        for y in range(first + 1, last + 1):
             near = ((2 * (y - out.zero_point) - 1) * slope + base) // common
             points.update((near - 1, near, near + 1))
     return np.array(sorted(a for a in points if acc_lo <= a <= acc_hi), dtype=np.int64)
@@ -105,10 +121,6 @@ class _Offsets:
         return (least + most) // 2
 
 
-_MOST_COMBINATIONS = 1 << 20
-"""Functions of several terms are checked at every combination of their values."""
-
-
 def _combinations(ranges: Sequence[tuple[int, int]]) -> int:
     """Combinations of values to check: one term is checked at its thresholds only."""
     return math.prod(high - low + 1 for low, high in ranges) if len(ranges) > 1 else 1
@@ -120,7 +132,7 @@ def _points(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) -> 
         acc = _thresholds(function, out, lo, hi, ranges[0])[:, None]
         return _Points(acc, np.clip(_exact_many(function, acc, out), lo, hi), lo, hi)
     size = _combinations(ranges)
-    if size > _MOST_COMBINATIONS:
+    if size > _MOST_POINTS:
         raise FinishError(
             f"a function of {len(ranges)} tensors with {size} value combinations is too large to "
             "prove exhaustively; use at most 20 bits for all its inputs together"
@@ -179,7 +191,7 @@ def fit_requantiser(
     kinds = {kind: index for index, kind in enumerate(dict.fromkeys(each))}
     limit = 1 << max_multiplier_bits
     fitted = None
-    if out.bits > 8 or max(_combinations(r) for _, r in kinds) > _MOST_COMBINATIONS:
+    if out.bits > 8 or max(_combinations(r) for _, r in kinds) > _MOST_POINTS:
         fitted = _fit_dyadic(list(kinds), out, limit)
     if fitted is None:
         fitted = _search(list(kinds), out, limit)
@@ -271,9 +283,9 @@ def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift
         for f, r in kinds
     ]
     denominators = [ratio.denominator for row in ratios for ratio in row]
-    if any(d & (d - 1) for d in denominators):
-        return None
     shift = max(denominators).bit_length() - 1
+    if any(d & (d - 1) for d in denominators) or shift >= MAX_PRODUCT_BITS:
+        return None
     # A term that cannot move is part of the offset.
     still = [
         sum((s * lo for s, (lo, hi) in zip(f.scales, r, strict=True) if lo == hi), f.offset)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..numeric import IntArray, IntType
+from ..numeric import IntArray, IntType, bits_for
 from ..timing.cost import Cost, ram_cost
-from .base import Finisher, FinisherUnit, OnnxWriter, Range, folds_of
+from .base import MAX_EXACT_DOUBLE, Finisher, FinisherUnit, OnnxWriter, Range, folds_of
 from .parameters import Parameter, parameter_image
 
 MAX_PRODUCT_BITS = 62
@@ -23,9 +23,6 @@ MAX_PRODUCT_BITS = 62
 
 LOADED_MULTIPLIER_BITS = 40
 """Most bits of a multiplier that can be loaded. A fit has up to 33, and more at a larger shift."""
-
-MAX_EXACT_DOUBLE = 1 << 53
-"""``slice.onnx`` computes ``p`` in double: integers are exact up to here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,9 +160,11 @@ class MultiplyShift(Finisher):
         if self.terms != 1:
             return None
         ((low, high),) = ranges
-        acc = IntType.holding(low, high).bits
+        acc, _ = bits_for(low, high)
         shift = loaded_shift(acc, out)
         bits = min(LOADED_MULTIPLIER_BITS, MAX_PRODUCT_BITS - 1 - acc)
+        if shift < self.shift or bits < 1:
+            return None
         types = {
             "multiplier0": IntType(bits, True),
             "offset": IntType(acc + bits, True),
@@ -174,8 +173,6 @@ class MultiplyShift(Finisher):
             "tie": IntType(shift, False),
             "parity": IntType(1, False),
         }
-        if shift < self.shift or bits < 1:
-            return None
         for name, column in self._columns().items():
             scale = 1 << (shift - self.shift if name in _SHIFTED else 0)
             least, most = int(column.min()) * scale, int(column.max()) * scale

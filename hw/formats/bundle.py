@@ -55,11 +55,18 @@ class Described:
 
     ``parameters`` are JSON values; ``arrays`` maps a parameter's name to its key in
     ``program.npz``.
+
+    Raises TypeError if these are something else: they may come from a file.
     """
 
     kind: str
     parameters: Mapping[str, Any]
     arrays: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name, kind in (("kind", str), ("parameters", Mapping), ("arrays", Mapping)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must not be {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -350,10 +357,18 @@ def write_bundle(
     Raises
     ------
     BundleError
-        If the target exists and is not a bundle (nothing else is ever overwritten), or cannot be
-        written.
+        If the target exists and is not a bundle (nothing else is ever overwritten), cannot be
+        written, or is a path such as ``.``, which cannot be renamed.
     """
     target = Path(root)
+    if target.name in ("", ".."):
+        raise BundleError(
+            "a bundle takes the place of a folder by its name",
+            where=str(target),
+            expected="a path that ends in the name of a folder",
+            found="a path that ends in none",
+            remedy="Choose another output folder",
+        )
     # Asked again, because another writer may just be exchanging the folder.
     found = [_foreign(target) for _ in range(8)]
     if all(found):

@@ -35,9 +35,7 @@ def pack_image(words: npt.ArrayLike, lane_bits: int) -> str:
         raise ValueError(f"words must have shape (depth, lanes), not {lanes.shape}")
     if not 1 <= lane_bits <= 63:
         raise ValueError(f"lane_bits must be 1 to 63, not {lane_bits!r}")
-    low, high = int(lanes.min()), int(lanes.max())
-    if low < -(1 << (lane_bits - 1)) or high >= 1 << lane_bits:
-        raise ValueError(f"values from {low} to {high} do not fit in lanes of {lane_bits} bits")
+    _check_range(lanes, lane_bits)
     rows = max(1, _CHUNK_BITS // (lanes.shape[1] * lane_bits))
     return "".join(
         _lines(_bits(lanes[begin : begin + rows], lane_bits))
@@ -50,9 +48,22 @@ def pack_fields(fields: Sequence[tuple[npt.NDArray[np.int64], int]]) -> str:
 
     Parameters
     ----------
-    fields : for each field its values (depth,) and its bits
+    fields : for each field its values (depth,) and its bits, 1 to 63
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit in its field.
     """
+    for values, bits in fields:
+        _check_range(values, bits)
     return _lines(np.concatenate([_bits(v[:, None], bits) for v, bits in fields], axis=1))
+
+
+def _check_range(values: npt.NDArray[np.int64], bits: int) -> None:
+    low, high = int(values.min()), int(values.max())
+    if low < -(1 << (bits - 1)) or high >= 1 << bits:
+        raise ValueError(f"values from {low} to {high} do not fit in lanes of {bits} bits")
 
 
 def unpack_image(text: str, width: int) -> npt.NDArray[np.uint8]:
@@ -74,7 +85,10 @@ def unpack_image(text: str, width: int) -> npt.NDArray[np.uint8]:
         raise ValueError(f"every word of {width} bits must be a line of {digits} digits")
     even = digits + digits % 2
     whole = bytes.fromhex("".join(line.zfill(even) for line in lines))
-    return np.frombuffer(whole, dtype=np.uint8).reshape(len(lines), -1)[:, ::-1]
+    words = np.frombuffer(whole, dtype=np.uint8).reshape(len(lines), -1)[:, ::-1]
+    if width % 8 and (words[:, -1] >> width % 8).any():
+        raise ValueError(f"a word has more than {width} bits")
+    return words
 
 
 def _bits(lanes: npt.NDArray[np.int64], lane_bits: int) -> npt.NDArray[np.uint8]:

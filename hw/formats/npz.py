@@ -13,8 +13,10 @@ import errno
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,25 @@ from ..errors import DataError, MidwireError
 
 MAX_BYTES = 8 << 30
 """Largest archive that is read, in bytes unpacked."""
+
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Those that numpy writes."""
+
+_ENCRYPTED = 1
+"""Bit of a zip entry's flags."""
+
+_DAMAGE = (
+    EOFError,
+    MemoryError,  # a header claims a shape that nothing can hold
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    TokenError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and the standard library raise for archives, headers and arrays that are damaged."""
 
 
 def read_npz(
@@ -52,7 +73,8 @@ def read_npz(
             found = "a file of another kind"
         else:
             with zipfile.ZipFile(file) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
+                entries = archive.infolist()
+            size = sum(entry.file_size for entry in entries)
             if size > MAX_BYTES:
                 raise error(
                     "the file is too large",
@@ -61,14 +83,17 @@ def read_npz(
                     found=f"{size}",
                     remedy="Split the samples over several files",
                 )
-            with np.load(file, allow_pickle=False) as stored:
-                arrays = {key: stored[key] for key in stored.files}
-            # What numpy does not know comes as bytes.
-            other = [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]
-            if not other:
-                return arrays
-            found = f"{other[0]!r}, which is no array"
-    except (EOFError, NotImplementedError, OSError, ValueError, zipfile.BadZipFile) as reason:
+            if all(map(_plain, entries)):
+                with np.load(file, allow_pickle=False) as stored:
+                    arrays = {key: stored[key] for key in stored.files}
+                # What numpy does not know comes as bytes.
+                other = [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]
+                if not other:
+                    return arrays
+                found = f"{other[0]!r}, which is no array"
+            else:
+                found = "entries that are encrypted, or compressed as numpy never does"
+    except _DAMAGE as reason:
         found = "an array of Python objects" if "pickle" in str(reason) else f"damage: {reason}"
     raise error(
         "the arrays cannot be read",
@@ -77,6 +102,11 @@ def read_npz(
         found=found,
         remedy=remedy,
     )
+
+
+def _plain(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry is stored as numpy would."""
+    return entry.compress_type in _COMPRESSIONS and not entry.flag_bits & _ENCRYPTED
 
 
 def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -90,18 +120,13 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any
         If it cannot be written.
     """
     file = Path(path)
-    written: Path | None = None
     with _writing(file):
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".npz", dir=file.parent)
-            written = Path(name)
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, allow_pickle=False, **arrays)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # In a folder of its own, it gets the permissions of any other new file.
+        with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
+            written = Path(folder) / "arrays.npz"
+            np.savez(written, allow_pickle=False, **arrays)
             written.replace(file)
-        finally:
-            if written is not None:
-                written.unlink(missing_ok=True)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

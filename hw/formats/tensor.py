@@ -23,6 +23,9 @@ from ..numeric import QType
 
 AnyArray = npt.NDArray[Any]
 
+_REAL = "biuf"
+"""Kinds of numpy types that hold real numbers: booleans, integers, floats."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -38,7 +41,9 @@ class Layout:
     def __post_init__(self) -> None:
         if any(type(size) is not int or size < 1 for size in self.dims):
             raise ValueError(f"dims must be integers of at least 1, not {self.dims!r}")
-        if sorted(self.perm) != list(range(len(self.dims))):
+        if any(type(axis) is not int for axis in self.perm) or (
+            sorted(self.perm) != list(range(len(self.dims)))
+        ):
             raise ValueError(f"perm must permute {len(self.dims)} axes, not {self.perm!r}")
 
     @classmethod
@@ -142,13 +147,17 @@ class TensorSpec:
     lanes: int
 
     def __post_init__(self) -> None:
+        for name in ("name", "dtype"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} must not be {getattr(self, name)!r}")
         if any(type(size) is not int or size < 1 for size in self.shape):
             raise ValueError(f"shape must be integers of at least 1, not {self.shape!r}")
         if math.prod(self.layout.dims) != self.elements:
             raise ValueError(f"shape {self.shape} has other elements than {self.layout}")
         if type(self.lanes) is not int or self.lanes < 1 or self.elements % self.lanes:
             raise ValueError(f"lanes must divide {self.elements} elements, not {self.lanes!r}")
-        np.dtype(self.dtype)  # TypeError if there is no such type
+        if np.dtype(self.dtype).kind not in _REAL:  # TypeError if there is no such type
+            raise ValueError(f"dtype must be a type of real numbers, not {self.dtype!r}")
 
     @property
     def elements(self) -> int:
@@ -180,6 +189,14 @@ class TensorSpec:
                 expected=f"shape {list(self.shape)}",
                 found=f"shape {list(values.shape)}",
                 remedy="Give one sample at a time, with the model's own batch axis",
+            )
+        if values.dtype.kind not in _REAL:
+            raise DataError(
+                "values are not real numbers",
+                where=f"tensor {self.name!r}",
+                expected=f"{self.dtype} values",
+                found=f"{values.dtype} values",
+                remedy="Give an array of numbers",
             )
         if self.is_integer:
             integers = values.astype(np.int64)

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..finish.base import Range
 from ..numeric import IntArray, IntType
 from ..timing.components import TREE_LEVELS
 
@@ -31,9 +32,6 @@ __all__ = ["ZERO", "AdderGraph", "Addition", "Output"]
 
 ZERO = -1
 """The operand that is no operand: the constant 0."""
-
-Range = tuple[int, int]
-"""Smallest and largest integer, both included."""
 
 
 class Addition(NamedTuple):

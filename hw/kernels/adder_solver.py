@@ -23,9 +23,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..finish.base import Range
 from ..numeric import IntArray, IntType
 from ..timing.components import TREE_LEVELS
-from .adder_graph import ZERO, AdderGraph, Addition, Output, Range
+from .adder_graph import ZERO, AdderGraph, Addition, Output
 
 __all__ = ["digit_count", "signed_digits", "solve"]
 

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a kernel is, and what an implementation of it is.
 
-A kernel is one computation on integer streams, the unit that some fifteen of which serve all
-operators. Its file has everything about it: typed parameters, numpy run, form in ONNX operators,
-ranges, and the implementations that the compiler may choose from. Rules, cited by tests as K1 to
-K5:
+A kernel is one computation on integer streams; a few of them serve all operators. Its file has
+everything about it: typed parameters, numpy run, form in ONNX operators, ranges, and the
+implementations that the compiler may choose from. Rules, cited by tests as K1 to K5:
 
 K1. A kernel is a frozen dataclass. Its fields are its parameters: integers, booleans, strings,
     tuples of those, other such dataclasses, and integer arrays. :mod:`.program` writes and reads
     them, so a bundle's program gives the very same kernel back.
 K2. :meth:`Kernel.run` gives exact accumulators; finishers turn those into the integers of the
-    output types. The ONNX form gives the same accumulators as doubles.
+    output types. The ONNX form gives the same accumulators as doubles, so no kernel has any beyond
+    2**53: :func:`check_width` refuses it.
 K3. An :class:`Implementation` is data: a frozen, hashable dataclass, made without Amaranth, that
     knows its ports, cycles, latency, cost and timing. Equal implementations have equal Verilog, but
     for the names of instance and memory images; values of memories are not in it.
@@ -25,17 +25,25 @@ K5. Strategies are *folded* (a few multipliers, used in turn, weights fixed in m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..finish.base import Finisher, OnnxWriter, Range
+from ..finish.base import MAX_EXACT_DOUBLE, Finisher, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule
 from ..timing.cost import Cost
 
-__all__ = ["Accumulators", "Implementation", "Kernel", "SidePort", "StreamPort"]
+__all__ = [
+    "Accumulators",
+    "Implementation",
+    "Kernel",
+    "SidePort",
+    "StreamPort",
+    "WidthError",
+    "check_width",
+]
 
 Accumulators = tuple[IntArray, ...]
 """Accumulators of one output: int64 (N, ..., channels), one array for each term of its finisher."""
@@ -180,6 +188,23 @@ class Implementation(ABC):
     @abstractmethod
     def component(self, name: str) -> Any:
         """The Amaranth component; ``name`` is the prefix of the names of its memory images."""
+
+
+class WidthError(ValueError):
+    """Accumulators are wider than all forms of a kernel can compute (K2)."""
+
+
+def check_width(spans: Iterable[Range], terms: int) -> None:
+    """Refuse sums of ``terms`` products, or elements, that a double may not hold.
+
+    Raises WidthError.
+    """
+    for low, high in spans:
+        if max(-low, high) >= MAX_EXACT_DOUBLE:
+            raise WidthError(
+                f"sums of {terms} terms lie between {low} and {high}, but must stay below 2**53; "
+                "use fewer bits, or sum over less"
+            )
 
 
 class Kernel(ABC):

@@ -8,6 +8,7 @@ off), where taps outside of the image read ``pad_value``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +19,9 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from .adder_solver import digit_count
-from .base import Accumulators, Implementation, Kernel
+from .base import Accumulators, Implementation, Kernel, check_width
 from .convolve import conv2d, exact_convolution
-from .finishing import filled, finish_file
+from .finishing import filled, finish_images, unit_for
 from .folded_convolution import FoldedConvolution, LoadableConvolution
 from .folds import lane_counts
 from .geometry import Geometry, pixels_of
@@ -39,6 +40,11 @@ class ConvKernel(Kernel):
     weight : int64 (O, kh, kw, I); I is 1 for depthwise
     depthwise : whether output channel ``o`` reads input channel ``o`` only
     pad_value : what taps outside of the image read: the zero point of ``x``
+
+    Raises
+    ------
+    ValueError
+        If the weights do not fit, or (WidthError) an accumulator may be too wide.
     """
 
     geometry: Geometry
@@ -63,6 +69,7 @@ class ConvKernel(Kernel):
                 f"depthwise weights of {self.channels} channels need as many outputs, "
                 f"not {len(self.weight)}"
             )
+        check_width(self._spans, math.prod(expected))
 
     @property
     def outputs(self) -> int:
@@ -96,9 +103,14 @@ class ConvKernel(Kernel):
     def _spans(self) -> tuple[Range, ...]:
         """For each output channel, the range of its accumulator."""
         flat = self.weight.reshape(self.outputs, -1)
-        highs = np.maximum(flat * self.x.lo, flat * self.x.hi).sum(axis=1)
-        lows = np.minimum(flat * self.x.lo, flat * self.x.hi).sum(axis=1)
-        return tuple((int(lo), int(hi)) for lo, hi in zip(lows, highs, strict=True))
+        positive = np.maximum(flat, 0).sum(axis=1).tolist()
+        negative = np.minimum(flat, 0).sum(axis=1).tolist()
+        # Python's integers from here on: a product of both types may pass 64 bits.
+        lo, hi = self.x.lo, self.x.hi
+        return tuple(
+            (up * lo + down * hi, up * hi + down * lo)
+            for up, down in zip(positive, negative, strict=True)
+        )
 
     @property
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
@@ -114,12 +126,11 @@ class ConvKernel(Kernel):
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[Implementation]:
         """Any number of lanes on both sides; the same ones for depthwise."""
-        (finisher,), (out,) = finishers, outs
-        span = min(lo for lo, _ in self._spans), max(hi for _, hi in self._spans)
+        (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
         return self._folded(
             FoldedConvolution,
             IntType.holding(int(self.weight.min()), int(self.weight.max())),
-            lambda pe: filled(finisher, pe).unit(pe, (span,), out),
+            lambda pe: unit_for(finisher, pe, ranges, out),
             self.pad_value,
         )
 
@@ -195,10 +206,8 @@ class ConvKernel(Kernel):
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str
     ) -> Mapping[str, str]:
         """Weights, and the finisher's parameters."""
-        (finisher,) = finishers
+        assert isinstance(implementation, (FoldedConvolution, UnrolledDense))
+        finish = finish_images(finishers, [implementation.unit], name)
         if isinstance(implementation, UnrolledDense):
-            return finisher.images(implementation.unit, finish_file(name))
-        assert isinstance(implementation, FoldedConvolution)
-        images = {f"{name}_weights.hex": implementation.weight_image(self.weight)}
-        finish = filled(finisher, implementation.pe)
-        return images | finish.images(implementation.unit, finish_file(name))
+            return finish
+        return {f"{name}_weights.hex": implementation.weight_image(self.weight), **finish}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..finish.base import OnnxWriter
+from ..finish.base import MAX_EXACT_DOUBLE, OnnxWriter
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from .geometry import Geometry, padded_image, taps
@@ -55,8 +55,9 @@ def conv2d(
             f"weights {weights.shape} in {groups} groups need {depth * groups} input channels and "
             f"a multiple of {groups} outputs; x has {x.shape[-1]} channels"
         )
-    peak = max(_peak(x), abs(pad_value)) * _peak(weights) * kh * kw * depth
-    dtype = _exact_type(peak)
+    # No sum of some of an output's products, in any order, is larger.
+    sums = np.abs(weights.astype(np.int64)).reshape(outputs, -1).sum(axis=1)
+    dtype = _exact_type(max(_peak(x), abs(pad_value)) * _peak(sums))
     w = weights.astype(dtype).reshape(groups, outputs // groups, kh * kw, depth)
     total: npt.NDArray[Any] | None = None
     for tap, pixels in enumerate(taps(x.astype(dtype), geometry, pad_value)):
@@ -80,9 +81,9 @@ def _peak(array: npt.NDArray[Any]) -> int:
 
 def _exact_type(peak: int) -> npt.DTypeLike:
     """Fastest type in which sums of integers up to ``peak`` in magnitude are exact."""
-    if peak <= 1 << 24:
+    if peak <= _EXACT_FLOAT:
         return np.float32
-    if peak <= 1 << 53:
+    if peak <= MAX_EXACT_DOUBLE:
         return np.float64
     if peak < 1 << 63:
         return np.int64

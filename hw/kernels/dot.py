@@ -25,11 +25,9 @@ from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import dot
-from .base import Accumulators, Implementation, Kernel, StreamPort
+from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
 from .finishing import finish_images, unit_for
 from .folds import lane_choices
-
-_EXACT_DOUBLE = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class DotKernel(Kernel):
     Raises
     ------
     ValueError
-        If the axes do not fit, or an accumulator may be beyond what a double holds exactly.
+        If the axes do not fit, or (WidthError) an accumulator may be too wide.
     """
 
     xs: tuple[IntType, IntType]
@@ -68,11 +66,7 @@ class DotKernel(Kernel):
             )
         if self.channels not in (1, self.inner):
             raise ValueError(f"channels must be 1 or {self.inner}, not {self.channels}")
-        if max(map(abs, self.sums)) >= _EXACT_DOUBLE:
-            raise ValueError(
-                f"sums of {self.depth} products lie between {self.sums[0]} and {self.sums[1]}, but "
-                "must stay below 2**53; use fewer bits or a smaller depth"
-            )
+        check_width([self.sums], self.depth)
 
     @property
     def factors(self) -> tuple[Range, Range]:

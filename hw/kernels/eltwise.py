@@ -20,7 +20,7 @@ from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, outlet_cost
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import filled, finish_file
+from .finishing import finish_images, unit_for
 from .folds import lane_choices, lane_counts
 
 
@@ -73,27 +73,19 @@ class EltwiseKernel(Kernel):
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[FoldedEltwise]:
         """Any number of lanes; those that divide the axis where all channels are alike."""
-        (finisher,), (out,), ((spans, *_), *_) = finishers, outs, self.ranges
+        (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
         lanes = lane_counts(self.depth) if self.channels > 1 else lane_choices(self.depth)
         return [
-            FoldedEltwise(
-                self.xs, self.elements, self.depth, self._spread(finisher, n).unit(n, spans, out)
-            )
+            FoldedEltwise(self.xs, self.elements, self.depth, unit_for(finisher, n, ranges, out))
             for n in lanes
         ]
-
-    def _spread(self, finisher: Finisher, lanes: int) -> Finisher:
-        if self.channels == 1:
-            return finisher.take([0] * lanes)
-        return filled(finisher, lanes)
 
     def images(
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str
     ) -> Mapping[str, str]:
         """The finisher's parameters."""
         assert isinstance(implementation, FoldedEltwise)
-        unit = implementation.unit
-        return self._spread(finishers[0], unit.lanes).images(unit, finish_file(name))
+        return finish_images(finishers, [implementation.unit], name)
 
 
 @dataclass(frozen=True)

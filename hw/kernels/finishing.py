@@ -13,16 +13,15 @@ from ..numeric import IntArray, IntType
 
 
 def filled(finisher: Finisher, lanes: int) -> Finisher:
-    """A finisher for whole beats: what lanes beyond the channels compute means nothing."""
+    """A finisher for whole beats of ``lanes`` elements.
+
+    One channel stands for all elements alike. What lanes beyond several channels compute means
+    nothing; a kernel whose beats are full has lanes that divide them.
+    """
     beats = -(-finisher.channels // lanes)
     if beats * lanes == finisher.channels:
         return finisher
     return finisher.take([min(c, finisher.channels - 1) for c in range(beats * lanes)])
-
-
-def spread(finisher: Finisher, lanes: int) -> Finisher:
-    """The finisher for ``lanes`` channels at a time; one channel stands for all elements alike."""
-    return finisher.take([0] * lanes) if finisher.channels == 1 and lanes > 1 else finisher
 
 
 def spans(ranges: Sequence[Sequence[Range]]) -> tuple[Range, ...]:
@@ -35,8 +34,8 @@ def spans(ranges: Sequence[Sequence[Range]]) -> tuple[Range, ...]:
 def unit_for(
     finisher: Finisher, lanes: int, ranges: Sequence[Sequence[Range]], out: IntType
 ) -> FinisherUnit:
-    """Hardware of a finisher for ``lanes`` channels at a time, of accumulators in these ranges."""
-    return spread(finisher, lanes).unit(lanes, spans(ranges), out)
+    """Hardware of a finisher for ``lanes`` elements at a time, of accumulators in these ranges."""
+    return filled(finisher, lanes).unit(lanes, spans(ranges), out)
 
 
 def finish_file(name: str, output: int = 0) -> str:
@@ -50,7 +49,7 @@ def finish_images(
     """Memory images of finishers, one unit an output, as :func:`unit_for` made them."""
     images: dict[str, str] = {}
     for output, (finisher, unit) in enumerate(zip(finishers, units, strict=True)):
-        images |= spread(finisher, unit.lanes).images(unit, finish_file(name, output))
+        images |= filled(finisher, unit.lanes).images(unit, finish_file(name, output))
     return images
 
 

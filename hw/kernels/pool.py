@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,9 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.cost import Cost, outlet_cost
-from .base import Accumulators, Implementation, Kernel, StreamPort
+from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
 from .convolve import EXACT_FLOAT_BITS, exact_convolution
-from .finishing import filled, finish_file
+from .finishing import finish_images, unit_for
 from .folds import lane_counts, window_cost
 from .geometry import Geometry, padded_image, pixels_of, taps
 from .windowed import WindowImplementation
@@ -25,16 +25,14 @@ from .windowed import WindowImplementation
 def pool_windows(
     x: AnyArray,
     geometry: Geometry,
-    mode: Literal["max", "sum"],
+    mode: str,
     *,
     pad_value: int = 0,
 ) -> IntArray:
-    """Largest value or sum under the window, for each channel: int64 (N, OH, OW, C).
+    """Largest value ("max") or sum under the window, for each channel: int64 (N, OH, OW, C).
 
     Taps outside of the image read ``pad_value``, which takes part like any other value.
     """
-    if mode not in ("max", "sum"):
-        raise ValueError(f"mode must be 'max' or 'sum', not {mode!r}")
     total: IntArray | None = None
     for pixels in taps(x.astype(np.int64), geometry, pad_value):
         if total is None:
@@ -69,13 +67,17 @@ class PoolKernel(Kernel):
 
     name = "pool"
 
+    def __post_init__(self) -> None:
+        if self.mode not in ("max", "sum"):
+            raise ValueError(f"mode must be 'max' or 'sum', not {self.mode!r}")
+        check_width(self.ranges[0][0], self.geometry.taps)
+
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """See :func:`pool_windows`."""
         (x,) = streams
         g = self.geometry
         images = x.reshape(len(x), g.height, g.width, self.channels)
-        mode: Literal["max", "sum"] = "max" if self.mode == "max" else "sum"
-        return ((pool_windows(images, g, mode, pad_value=self.pad_value),),)
+        return ((pool_windows(images, g, self.mode, pad_value=self.pad_value),),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """MaxPool, or a convolution with ones."""
@@ -109,7 +111,7 @@ class PoolKernel(Kernel):
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[FoldedPooling]:
         """Any number of lanes."""
-        (finisher,), (out,), ((span, *_), *_) = finishers, outs, self.ranges
+        (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
         return [
             FoldedPooling(
                 geometry=self.geometry,
@@ -118,7 +120,7 @@ class PoolKernel(Kernel):
                 x=self.x,
                 mode=self.mode,
                 pad_value=self.pad_value,
-                unit=filled(finisher, lanes).unit(lanes, span, out),
+                unit=unit_for(finisher, lanes, ranges, out),
             )
             for lanes in lane_counts(self.channels)
         ]
@@ -128,9 +130,7 @@ class PoolKernel(Kernel):
     ) -> Mapping[str, str]:
         """The finisher's parameters."""
         assert isinstance(implementation, FoldedPooling)
-        (finisher,) = finishers
-        unit = implementation.unit
-        return filled(finisher, implementation.lanes).images(unit, finish_file(name))
+        return finish_images(finishers, [implementation.unit], name)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ..finish.table import Table
 from ..finish.thresholds import Thresholds
 from ..formats.bundle import Described
 from ..formats.tensor import AnyArray
+from ..numeric import IntArray
 from .base import Kernel
 from .concat import ConcatKernel
 from .conv import ConvKernel
@@ -85,11 +86,17 @@ def finisher_of(described: Described, arrays: Mapping[str, AnyArray]) -> Finishe
 
 
 def _rebuilt(kind: type[_T], described: Described, arrays: Mapping[str, AnyArray]) -> _T:
-    values = {name: arrays[key].astype(np.int64) for name, key in described.arrays.items()}
     hints = typing.get_type_hints(kind)
+    values = {name: _integers(arrays[key]) for name, key in described.arrays.items()}
     for name, value in described.parameters.items():
         values[name] = _typed(hints[name], value)
     return kind(**values)
+
+
+def _integers(array: AnyArray) -> IntArray:
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"expected an array of integers, not of {array.dtype}")
+    return array.astype(np.int64)
 
 
 def _narrow(array: AnyArray) -> AnyArray:
@@ -132,6 +139,8 @@ def _typed(hint: Any, value: Any) -> Any:
             return tuple(_typed(arguments[0], item) for item in value)
         return tuple(_typed(a, item) for a, item in zip(arguments, value, strict=True))
     if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise TypeError(f"expected an object, not {value!r}")
         own = _hints(hint)  # type: ignore[arg-type]
         return hint(**{name: _typed(own[name], item) for name, item in value.items()})  # type: ignore[operator]
     if type(value) is not hint:

@@ -75,6 +75,11 @@ class Reference:
     ----------
     inputs, outputs : names of the tensors at the borders, in order
     operations : the program, in order
+
+    Raises
+    ------
+    ValueError
+        If a tensor is read that nothing before has made.
     """
 
     def __init__(
@@ -86,16 +91,42 @@ class Reference:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.operations = tuple(operations)
+        made = set(self.inputs)
+        for op in self.operations:
+            self._check(op.inputs, made, f"operation {op.name!r} reads")
+            made.update(op.outputs)
+        self._check(self.outputs, made, "is an output")
         self._last_use = {
             name: index for index, op in enumerate(self.operations) for name in op.inputs
         }
 
+    @staticmethod
+    def _check(names: Sequence[str], made: set[str], what: str) -> None:
+        missing = [name for name in names if name not in made]
+        if missing:
+            raise ValueError(f"nothing makes {missing[0]!r}, which {what}")
+
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> Reference:
-        """The reference of a bundle."""
-        program = bundle.manifest.slice
+        """The reference of a bundle.
+
+        Raises
+        ------
+        BundleError
+            If its program is none of this version, or reads what nothing makes.
+        """
         operations = operations_of(bundle.manifest.steps, bundle.arrays(), str(bundle.root))
-        return cls(program["roots_in"], program["roots_out"], operations)
+        program = bundle.manifest.slice
+        try:
+            return cls(program["roots_in"], program["roots_out"], operations)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                "the program cannot be run",
+                where=str(bundle.root),
+                expected="steps that lead from roots_in to roots_out",
+                found=f"{type(error).__name__}: {error}",
+                remedy="Compile the bundle again",
+            ) from error
 
     def run(self, inputs: Sequence[AnyArray], *, keep: bool = False) -> dict[str, IntArray]:
         """Run streams of integers (N, elements), one array an input.

@@ -28,14 +28,7 @@ class UndecidedError(ValueError):
 
 
 class Function(ABC):
-    """An exact real function of a channel's accumulators: a frozen, hashable dataclass.
-
-    Attributes
-    ----------
-    scales : weight of each accumulator in the sum that it starts from
-    """
-
-    scales: tuple[Fraction, ...]
+    """An exact real function of a channel's accumulators: a frozen, hashable dataclass."""
 
     @abstractmethod
     def plus(self, constant: Fraction) -> Function:
@@ -65,18 +58,18 @@ class Function(ABC):
             If the rounding cannot be decided within ``LAST_PRECISION`` bits.
         """
 
-    @property
-    def terms(self) -> int:
-        """Number of accumulators."""
-        return len(self.scales)
-
 
 @dataclass(frozen=True)
 class Affine(Function):
     """An exact real function of integers: ``clamp(offset + sum(scale_i * acc_i), floor, ceil)``.
 
-    The form that a multiply-shift can compute. ``floor`` and ``ceil`` are real bounds (activations
-    such as Relu and Clip), or None.
+    The form that a multiply-shift can compute.
+
+    Attributes
+    ----------
+    scales : weight of each accumulator
+    offset : what is added to them
+    floor, ceil : real bounds (activations such as Relu and Clip), or None
     """
 
     scales: tuple[Fraction, ...]
@@ -147,11 +140,6 @@ class Composed(Function):
 
     inner: Affine
     steps: tuple[Unary, ...]
-
-    @property
-    def scales(self) -> tuple[Fraction, ...]:  # type: ignore[override]
-        """Those of the affine function."""
-        return self.inner.scales
 
     def plus(self, constant: Fraction) -> Composed:
         """The function plus a constant."""

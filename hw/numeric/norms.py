@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 EXACT = 1 << 51
 """Integers up to here, and four times it, are exact in double."""
 
+MAX_SOFTMAX_BITS = 16
+"""Widest integers of a softmax: there is an exponential for each of their differences."""
+
 
 def quotient(a: IntArray, b: IntArray) -> IntArray:
     """``rne(a / b)`` of int64 arrays, ``b`` positive (N8)."""
@@ -112,8 +115,14 @@ class SoftmaxRule:
     def of(cls, x: QType, count: int, bits: int) -> Self:
         """For ``count`` integers of a type.
 
-        Raises ValueError if more bits are needed than double arithmetic has.
+        Raises ValueError if more bits are needed than double arithmetic has, or the integers have
+        too many for a table of their differences.
         """
+        if x.bits > MAX_SOFTMAX_BITS:
+            raise ValueError(
+                f"a softmax of integers of {x.bits} bits needs a table of 2**{x.bits} "
+                f"exponentials; use a grid of at most {MAX_SOFTMAX_BITS} bits"
+            )
         fraction = bits + 1 + count.bit_length()
         if fraction > 31 or fraction + max(bits, count.bit_length()) > 51:
             raise ValueError(

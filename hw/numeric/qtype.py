@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral, Real
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,28 @@ IntArray = npt.NDArray[np.int64]
 MAX_BITS = 32
 """Widest element of a quantised tensor, in bits."""
 
+MAX_INTEGER_BITS = 63
+"""Widest integer of hardware, in bits: int64 holds it, signed or not."""
+
+_DIGIT = 1 << 16
+"""A quotient is taken apart here, so that each part times a float32 is exact in double."""
+
 
 @dataclass(frozen=True)
 class IntType:
-    """What hardware knows of an element: its width, 1 to 63 bits, and whether it has a sign."""
+    """What hardware knows of an element: its width, 1 to 63 bits, and whether it has a sign.
+
+    Raises ValueError for any other width.
+    """
 
     bits: int
     signed: bool
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= MAX_INTEGER_BITS:
+            raise ValueError(
+                f"bits of an integer must be 1 to {MAX_INTEGER_BITS}, not {self.bits!r}"
+            )
 
     @property
     def lo(self) -> int:
@@ -53,6 +69,11 @@ class QType:
         A float32 value, finite and positive. The real number is ``scale * (q - zero_point)``.
     zero_point : int
         Must be representable in the type (ONNX QuantizeLinear).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of these is something else: they may come from a file.
     """
 
     bits: int
@@ -61,6 +82,10 @@ class QType:
     zero_point: int = 0
 
     def __post_init__(self) -> None:
+        for name, kind in (("bits", Integral), ("zero_point", Integral), ("scale", Real)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise TypeError(f"{name} must not be {value!r}")
         if not 1 <= self.bits <= MAX_BITS:
             raise ValueError(f"bits must be 1 to {MAX_BITS}, not {self.bits!r}")
         scale = float(self.scale)
@@ -109,7 +134,7 @@ class QType:
         """Apply N3 to float values (each taken as its exact value).
 
         The division is rounded in double first. It can only matter where ``real / scale`` is within
-        2**-52 (relative) of a tie; those elements are decided again in rational arithmetic.
+        2**-52 (relative) of a tie; those elements are decided again by exact arithmetic.
         """
         values = np.asarray(real, dtype=np.float64)
         if not np.all(np.isfinite(values)):
@@ -120,11 +145,23 @@ class QType:
             ratio = np.clip(values / self.scale, -far, far)
         rounded = np.array(np.rint(ratio))
         near_tie = np.abs(np.abs(ratio - np.floor(ratio)) - 0.5) <= np.abs(ratio) * 2.0**-50
-        inside = np.abs(ratio) <= 2.0 * (1 << self.bits)
-        for index in map(tuple, np.argwhere(near_tie & inside)):
-            rounded[index] = round(Fraction(float(values[index])) / self.step)
+        near_tie &= np.abs(ratio) <= 2.0 * (1 << self.bits)
+        rounded[near_tie] = self._beside_tie(values[near_tie], np.floor(ratio[near_tie]))
         shifted = np.clip(rounded + self.zero_point, self.lo, self.hi)
         return shifted.astype(np.int64)
+
+    def _beside_tie(
+        self, values: npt.NDArray[np.float64], below: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Quotients that are next to ``below`` and a half, rounded.
+
+        Exact: a float32 times a number of up to 19 bits is, and so is the difference of two numbers
+        of which neither is more than twice the other.
+        """
+        tie = below + 0.5
+        high = np.trunc(tie / _DIGIT) * _DIGIT
+        distance, edge = values - high * self.scale, (tie - high) * self.scale
+        return below + ((distance > edge) | ((distance == edge) & (below % 2 == 1)))
 
     def dequantise(self, q: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Real values of integers, rounded to float32 (ONNX DequantizeLinear)."""

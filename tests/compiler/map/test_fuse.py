@@ -17,6 +17,7 @@ from midwire.compiler.ir.graph import Graph, Node, Value
 from midwire.compiler.ir.quant import print_qgraph, verify
 from midwire.compiler.map.fuse import fuse, input_layout
 from midwire.compiler.ops.add import Add
+from midwire.compiler.ops.product import Product
 from midwire.compiler.ops.relu import Relu
 from midwire.compiler.ops.reshape import Reshape
 from midwire.compiler.ops.transpose import Transpose
@@ -149,6 +150,17 @@ def test_a_core_needs_a_grid_before_it() -> None:
     )
     with pytest.raises(ModelError, match=r"node 'first' \(Add\(\)\): cannot be mapped"):
         fuse(graph)
+
+
+def test_sums_that_are_too_wide_are_refused() -> None:
+    graph = graph_of(Node("square", Product(), ("x", "x"), ("y",)))
+    with pytest.raises(ModelError) as caught:
+        fuse(replace(graph, qtypes={**graph.qtypes, "x": QType(32, True, 0.5)}))
+    assert str(caught.value) == (
+        "node 'square' (Product()): cannot be mapped to integer hardware: sums of 1 terms lie "
+        "between -4611686016279904256 and 4611686018427387904, but must stay below 2**53; use "
+        "fewer bits, or sum over less. Cut the slice before or after it with --from and --to."
+    )
 
 
 def test_orders_that_do_not_meet_take_a_buffer() -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midwire.hw.finish.base import FinishError
+from midwire.hw.finish.base import MAX_EXACT_DOUBLE, FinishError
 from midwire.hw.finish.fit import fit_requantiser
-from midwire.hw.finish.multiply_shift import MAX_EXACT_DOUBLE, MultiplyShift
+from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.numeric import Affine, IntArray, QType
 
 WHOLE = 1 << 13

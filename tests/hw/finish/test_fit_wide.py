@@ -129,6 +129,38 @@ def test_eased_slopes_have_a_requantiser_where_given_ones_have_none() -> None:
         np.testing.assert_array_equal(got[:, channel], want)
 
 
+@pytest.mark.timeout(20)
+def test_what_a_wide_grid_never_reaches_is_not_looked_at() -> None:
+    """Few accumulators, or few results, of a type that has 2**32."""
+    out = QType(32, True, 1.0, 5)
+    for scale, acc in ((Fraction(10**6, 3), (-100, 90)), (Fraction(1, 1001), (0, 10**5))):
+        function = Affine((scale,), Fraction(2, 7))
+        fit = fit_requantiser([function], [[acc]], out)
+        accs = np.linspace(*acc, 191).astype(np.int64)
+        want = [function.exact([int(a)], out) for a in accs]
+        np.testing.assert_array_equal(fit.apply(accs[:, None])[:, 0], want)
+
+
+@pytest.mark.timeout(20)
+def test_a_wide_grid_whose_results_are_all_passed_is_refused() -> None:
+    with pytest.raises(FinishError) as caught:
+        fit_requantiser(
+            [Affine((Fraction(1, 3),), Fraction(0))], [[(0, 2**30)]], QType(32, True, 1.0)
+        )
+    assert str(caught.value) == (
+        "a function that passes 357913941 results of QType(bits=32, signed=True, scale=1.0, "
+        "zero_point=0) is too large to prove; use at most 20 bits for the output, or scales that "
+        "are powers of two"
+    )
+
+
+def test_a_shift_beyond_64_bits_is_refused() -> None:
+    """An offset that leaves nothing but a tie does not make room for any slope."""
+    tiny = Affine((Fraction(1, 2**100),), Fraction(-1, 2))
+    with pytest.raises(FinishError, match="no multiplier of up to 32 bits is exact"):
+        fit_requantiser([tiny], [[(-5, 5)]], QType(16, True, 1.0))
+
+
 @pytest.mark.parametrize("scale", [Fraction(1, 3), Fraction(2**40 + 1, 2**41)])
 def test_what_is_too_wide_is_refused(scale: Fraction) -> None:
     with pytest.raises(FinishError, match="no multiplier of up to 32 bits is exact"):

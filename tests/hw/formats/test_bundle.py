@@ -69,6 +69,12 @@ def message(folder: Path) -> str:
     return str(caught.value).replace(str(folder), "FOLDER")
 
 
+def step(**changes: dict[str, Any]) -> dict[str, Any]:
+    """A step as the manifest has it, of a kernel and no finishers."""
+    kernel = {"kind": "pool", "parameters": {}, "arrays": {}} | changes["kernel"]
+    return {"name": "one", "kernel": kernel, "finishers": [], "inputs": ["x"], "outputs": ["y"]}
+
+
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the manifest, as somebody may who can compute hashes."""
     path = folder / MANIFEST
@@ -158,8 +164,15 @@ def test_what_running_nodes_open_must_be_named(folder: Path) -> None:
         (lambda d: d["inputs"][0].update(shape=[1, 2, -3]), "ValueError: shape must be integers"),
         (lambda d: d["inputs"][0].update(shape=[7]), "ValueError: shape (7,) has other elements"),
         (lambda d: d["inputs"][0].update(dtype="text"), "TypeError: data type 'text' not"),
+        (lambda d: d["inputs"][0].update(dtype=None), "TypeError: dtype must not be None"),
+        (lambda d: d["inputs"][0].update(dtype="object"), "ValueError: dtype must be a type of re"),
+        (lambda d: d["inputs"][0].update(name=5), "TypeError: name must not be 5"),
         (lambda d: d["inputs"][0]["qtype"].update(bits=33), "ValueError: bits must be 1 to 32"),
         (lambda d: d["inputs"][0]["layout"].update(perm=[0]), "ValueError: perm must permute 3"),
+        (lambda d: d["inputs"][0]["layout"].update(perm=[0, 1.0, 2]), "ValueError: perm must perm"),
+        (lambda d: d["inputs"][0]["qtype"].update(zero_point=0.5), "TypeError: zero_point must"),
+        (lambda d: d["inputs"][0]["qtype"].update(scale="1"), "TypeError: scale must not be '1'"),
+        (lambda d: d["steps"].append(step(kernel={"arrays": []})), "TypeError: arrays must not be"),
         (lambda d: d["memories"][0].update(node=3), "TypeError: node must not be 3"),
         (lambda d: d["memories"][0].update(words=0), "ValueError: words must be at least 1, not 0"),
     ],
@@ -292,6 +305,20 @@ def test_an_interrupted_writer_leaves_a_whole_bundle_or_none(
 
 if __name__ == "__main__":
     write_often(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+
+
+@pytest.mark.parametrize("path", [".", "new/..", "/"])
+def test_a_path_without_a_name_is_refused(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError) as caught:
+        write_bundle(path, manifest(), FILES)
+    assert str(caught.value) == (
+        f"{path}: a bundle takes the place of a folder by its name; expected a path that ends in "
+        "the name of a folder; found a path that ends in none. Choose another output folder."
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -56,7 +56,15 @@ def test_an_image_of_other_words_is_refused() -> None:
             unpack_image(text, 12)
 
 
+def test_a_word_of_more_bits_is_refused() -> None:
+    assert unpack_image("1f\n", 5).tolist() == [[31]]
+    with pytest.raises(ValueError, match=r"^a word has more than 5 bits$"):
+        unpack_image("1f\n20\n", 5)
+
+
 def test_messages() -> None:
+    with pytest.raises(ValueError, match="values from 0 to 8 do not fit in lanes of 3 bits"):
+        pack_fields([(np.array([5, 0]), 6), (np.array([0, 8]), 3)])
     with pytest.raises(ValueError, match="values from -9 to 3 do not fit in lanes of 4 bits"):
         pack_image([-9, 3], 4)
     with pytest.raises(ValueError, match=r"words must have shape \(depth, lanes\), not \(2, 0\)"):

@@ -23,6 +23,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [item.name for item in path.parent.iterdir()] == ["x.npz"]
 
 
+def test_what_is_written_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    npz.write_npz(tmp_path / "x.npz", {"out0": np.zeros(1)})
+    assert (tmp_path / "x.npz").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(DataError) as caught:
@@ -75,6 +81,51 @@ def test_what_is_no_archive_of_arrays(tmp_path: Path, what: str) -> None:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("in0.npy", b"no array")
     with pytest.raises(DataError, match=r"the arrays cannot be read; expected an \.npz file of"):
+        npz.read_npz(path)
+
+
+def _entry(header: str) -> bytes:
+    """An array without elements behind a header of one's own."""
+    text = f"{header:<117}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (f"{{'descr': '<i8', 'fortran_order': False, 'shape': ({10**14},)}}", "Unable to allocate"),
+        (f"{{'descr': '<i8', 'fortran_order': False, 'shape': ({2**70},)}}", "too large"),
+        ("{'descr': '<i8', 'shape': (", "EOF"),
+    ],
+)
+def test_headers_that_no_array_has(tmp_path: Path, header: str, found: str) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("in0.npy", _entry(header))
+    with pytest.raises(DataError, match=rf"cannot be read; .* found damage: .*{found}"):
+        npz.read_npz(tmp_path / "x.npz")
+
+
+def test_compressed_arrays_that_are_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, in0=np.arange(10_000))
+    content = bytearray(path.read_bytes())
+    content[200:240] = b"\xff" * 40
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot be read; .* found damage: Error -3 while"):
+        npz.read_npz(path)
+
+
+@pytest.mark.parametrize("how", ["encrypted", "lzma"])
+def test_entries_that_numpy_never_writes(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "x.npz"
+    compression = zipfile.ZIP_LZMA if how == "lzma" else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("in0.npy", _entry(""))
+    if how == "encrypted":
+        content = bytearray(path.read_bytes())
+        content[content.index(b"PK\x01\x02") + 8] |= 1
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"found entries that are encrypted, or compressed as"):
         npz.read_npz(path)
 
 

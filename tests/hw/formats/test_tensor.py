@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midwire.compiler.ops.transpose import Transpose
+from midwire.hw.errors import DataError
 from midwire.hw.formats.tensor import Layout, TensorSpec, as_frames
 from midwire.hw.numeric import QType
 
@@ -62,6 +64,17 @@ def test_axes_that_cross_have_no_common_refinement() -> None:
 def test_a_layout_must_permute_its_axes() -> None:
     with pytest.raises(ValueError, match=r"^perm must permute 2 axes, not \(0, 0\)$"):
         Layout((2, 3), (0, 0))
+
+
+@pytest.mark.parametrize("values", [["a", "b", "c"], [1j, 0, 0], [None, 0, 0]])
+def test_what_is_no_real_number_is_refused(values: list[Any]) -> None:
+    spec = TensorSpec("x", (3,), "float32", QType(8, True, 1.0), Layout.raster((3,)), 3)
+    with pytest.raises(DataError) as caught:
+        spec.to_wire(np.array(values))
+    assert str(caught.value) == (
+        "tensor 'x': values are not real numbers; expected float32 values; found "
+        f"{np.array(values).dtype} values. Give an array of numbers."
+    )
 
 
 def test_frames_of_bytes_and_wire_tensors_are_inverse() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from midwire.hw.finish.direct import Direct
+from midwire.hw.kernels.base import WidthError
 from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.folded_convolution import FoldedConvolution
 from midwire.hw.kernels.geometry import Geometry
@@ -99,6 +100,25 @@ def test_lanes_on_offer() -> None:
     depthwise = ConvKernel(Geometry(1, 1), 5, INT8, weights[:5, ..., :1], True, 0)
     offered = depthwise.implementations([Direct(5, -128, 127)], [INT8])
     assert [each.parallelism for each in offered] == [(n, n) for n in (1, 2, 3, 5)]
+
+
+def test_accumulators_that_are_too_wide_are_refused() -> None:
+    """K2, also where a product of both types passes 64 bits."""
+    wide = IntType(32, True)
+    largest = np.full((1, 1, 1, 1024), 2**31 - 1)
+    with pytest.raises(WidthError) as caught:
+        ConvKernel(Geometry(1, 1), 1024, wide, largest, False, 0)
+    assert str(caught.value) == (
+        f"sums of 1024 terms lie between {-(2**41) * (2**31 - 1)} and "
+        f"{(2**31 - 1) ** 2 * 1024}, but must stay below 2**53; use fewer bits, or sum over less"
+    )
+    sparse = np.zeros((1, 1, 1, 1024), np.int64)
+    sparse[..., 0], sparse[..., 1] = 2**20, -(2**20)
+    kernel = ConvKernel(Geometry(1, 1), 1024, wide, sparse, False, 0)
+    ends = (1 - 2**32) << 20, (2**32 - 1) << 20
+    assert kernel.ranges == (((ends,),),)
+    x = np.array([[-(2**31), 2**31 - 1, *[2**31 - 1] * 1022]])
+    assert kernel.run(x)[0][0].item() == ends[0]
 
 
 def test_messages() -> None:

@@ -59,6 +59,14 @@ def test_conv2d_of_narrow_types() -> None:
     np.testing.assert_array_equal(got, slow(x, w, geometry, 255, 1))
 
 
+def test_one_large_weight_among_many_is_exact() -> None:
+    """The widest sum tells what holds it, not the widest weight times all places."""
+    x = np.full((1, 1, 1, 1024), 2**31)
+    w = np.zeros((1, 1, 1, 1024), np.int64)
+    w[..., 7] = 2**31
+    assert conv2d(x, w, Geometry(1, 1)).item() == 2**62
+
+
 def test_messages() -> None:
     with pytest.raises(ValueError, match="need 4 input channels and a multiple of 2 outputs"):
         conv2d(

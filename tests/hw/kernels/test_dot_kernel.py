@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from midwire.hw.finish.direct import Direct
+from midwire.hw.kernels.base import WidthError
 from midwire.hw.kernels.dot import DotKernel
 from midwire.hw.kernels.reorder import ReorderKernel
 from midwire.hw.numeric import IntType
@@ -91,5 +92,5 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="channels must be 1 or 4, not 2"):
         DotKernel((INT8, INT8), (0, 0), 8, 1, 4, 2)
     wide = IntType(32, True)
-    with pytest.raises(ValueError, match=r"sums of 2 products lie between .* below 2\*\*53"):
+    with pytest.raises(WidthError, match=r"sums of 2 terms lie between .* below 2\*\*53"):
         DotKernel((wide, wide), (0, 0), 1, 2)

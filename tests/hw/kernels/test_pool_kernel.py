@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.hw.kernels.base import WidthError
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel, pool_windows
 from midwire.hw.numeric import IntType
@@ -23,7 +24,7 @@ def test_pool(mode: str) -> None:
     for n, oy, ox, c in np.ndindex(*wanted.shape):
         window = padded[n, 2 * oy : 2 * oy + 3, ox : ox + 3 : 2, c]
         wanted[n, oy, ox, c] = window.max() if mode == "max" else window.sum()
-    got = pool_windows(x, geometry, mode, pad_value=-9)  # type: ignore[arg-type]
+    got = pool_windows(x, geometry, mode, pad_value=-9)
     np.testing.assert_array_equal(got, wanted)
 
 
@@ -41,4 +42,7 @@ def test_messages() -> None:
     with pytest.raises(ValueError, match=r"x must have shape \(N, 3, 3, C\), not \(1, 2, 3, 1\)"):
         pool_windows(np.zeros((1, 2, 3, 1), dtype=int), Geometry(3, 3), "max")
     with pytest.raises(ValueError, match=r"^mode must be 'max' or 'sum', not 'mean'$"):
-        pool_windows(np.zeros((1, 3, 3, 1), dtype=int), Geometry(3, 3), "mean")  # type: ignore[arg-type]
+        PoolKernel(Geometry(3, 3), 1, IntType(8, True), "mean", 0)
+    wide = Geometry(1, 1 << 22, (1, 1 << 22))
+    with pytest.raises(WidthError, match=r"^sums of 4194304 terms lie between 0 and \d+, but must"):
+        PoolKernel(wide, 1, IntType(32, False), "sum", 0)

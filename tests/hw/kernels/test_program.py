@@ -105,6 +105,9 @@ def test_finishers_come_back(requantiser: Any) -> None:
         ({"mode": 1}, TypeError, "expected str, not 1"),
         ({"x": {"bits": 8.0, "signed": True}}, TypeError, "expected int, not 8.0"),
         ({"geometry": {"height": 2, "width": 2, "pads": 0}}, TypeError, "expected a list, not 0"),
+        ({"x": 8}, TypeError, "expected an object, not 8"),
+        ({"x": {"bits": 0, "signed": True}}, ValueError, "bits of an integer must be 1 to 63"),
+        ({"mode": "mean"}, ValueError, "mode must be 'max' or 'sum', not 'mean'"),
         ({"odd": 1}, KeyError, "odd"),
         ({"geometry": {"height": 0, "width": 2}}, ValueError, "height must be at least 1, not 0"),
     ],
@@ -116,6 +119,14 @@ def test_damage_is_refused(parameters: Any, error: type[Exception], sentence: st
     damaged = type(described)("pool", {**described.parameters, **parameters}, {})
     with pytest.raises(error, match=sentence):
         kernel_of(damaged, arrays)
+
+
+def test_arrays_of_fractions_are_refused() -> None:
+    arrays: dict[str, Any] = {}
+    described = describe(CONV, "k", arrays)
+    arrays["k.weight"] = arrays["k.weight"] + 0.5
+    with pytest.raises(TypeError, match=r"^expected an array of integers, not of float64$"):
+        kernel_of(described, arrays)
 
 
 def test_canonical_text_is_equal_for_equal_descriptions_only() -> None:

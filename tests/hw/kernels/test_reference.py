@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ import pytest
 
 from midwire.hw.errors import BundleError, DataError
 from midwire.hw.finish.multiply_shift import MultiplyShift
-from midwire.hw.formats.bundle import Described, Step
+from midwire.hw.formats.bundle import Described, Manifest, Step, write_bundle
+from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.kernels.program import describe
 from midwire.hw.kernels.reference import Operation, Reference, operations_of
-from midwire.hw.numeric import IntType
+from midwire.hw.numeric import IntType, QType
 
 Array = np.ndarray[Any, Any]
 
@@ -111,6 +113,49 @@ def test_inputs_are_counted(reference: Reference) -> None:
     assert str(caught.value).startswith(
         "the numpy reference: wrong number of inputs; expected 1 arrays; found 2"
     )
+
+
+def test_a_tensor_that_nothing_makes_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^nothing makes 'x', which operation 'c' reads$"):
+        Reference(["z"], ["y"], OPERATIONS)
+    with pytest.raises(ValueError, match=r"^nothing makes 'z', which is an output$"):
+        Reference(["x"], ["y", "z"], OPERATIONS)
+    with pytest.raises(ValueError, match=r"^nothing makes 'a', which operation 's' reads$"):
+        Reference(["x"], ["y"], OPERATIONS[::-1])
+
+
+def test_a_bundle_whose_program_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    """A step's tensors, and the slice's, may be other ones than the manifest's author meant."""
+    spec = TensorSpec("x", (1, 12), "int8", QType(8, True, 1.0), Layout.raster((1, 12)), 1)
+    files = {f"{part}.onnx": b"" for part in ("edge", "slice", "cloud")}
+    np.savez(tmp_path / "program.npz")
+    files["program.npz"] = (tmp_path / "program.npz").read_bytes()
+    manifest = Manifest(
+        name="nowhere",
+        model_sha256="0" * 64,
+        inputs=(spec,),
+        outputs=(spec,),
+        steps=(),
+        slice={"roots_in": ["x"], "roots_out": ["y"]},
+        target="none",
+        clock_mhz=250.0,
+        cycles_per_inference=1,
+        latency_cycles=1,
+        resources={},
+        sqnr_db=None,
+    )
+    changed: tuple[tuple[dict[str, Any], str], ...] = (
+        ({}, "ValueError: nothing makes 'y', which is an output"),
+        ({"slice": {}}, "KeyError: 'roots_in'"),
+    )
+    for changes, found in changed:
+        bundle = write_bundle(tmp_path / "nowhere", replace(manifest, **changes), files)
+        with pytest.raises(BundleError) as caught:
+            Reference.of_bundle(bundle)
+        assert str(caught.value) == (
+            f"{tmp_path}/nowhere: the program cannot be run; expected steps that lead from "
+            f"roots_in to roots_out; found {found}. Compile the bundle again."
+        )
 
 
 def test_operations_come_back_from_json() -> None:

@@ -230,7 +230,6 @@ def test_what_cannot_be_decided_says_so() -> None:
 def test_steps_come_one_after_another() -> None:
     function = Affine((Fraction(2),), Fraction(1)).then(Piecewise.line(Fraction(3), Fraction(0)))
     assert function == Composed(function.inner, function.steps)
-    assert (function.scales, function.terms) == ((Fraction(2),), 1)
     function = function.clamped(Fraction(-9), Fraction(30)).times(Fraction(-1)).plus(Fraction(5))
     found = [function.exact([acc], QType(16, True, 1.0)) for acc in (-9, 0, 1, 7)]
     assert found == [14, 2, -4, -25]

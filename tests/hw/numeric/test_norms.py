@@ -176,3 +176,13 @@ def test_what_needs_too_many_bits() -> None:
     # What attention and transformers have does fit.
     assert SoftmaxRule.of(QType(8, True, 0.125), 4096, 16).table[0] == 1 << 30
     assert DeviationRule.of(QType(8, True, 0.125), 4096, EPSILON, 12, centred=True).root_bits >= 4
+
+
+@pytest.mark.timeout(20)
+def test_a_softmax_of_wide_integers_is_refused() -> None:
+    with pytest.raises(ValueError) as caught:
+        SoftmaxRule.of(QType(32, True, 1.0), 4, 8)
+    assert str(caught.value) == (
+        "a softmax of integers of 32 bits needs a table of 2**32 exponentials; use a grid of at "
+        "most 16 bits"
+    )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,26 @@ def test_what_is_no_type(arguments: tuple[int, bool, float, int], sentence: str)
         QType(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"bits": 8.0}, "bits must not be 8.0"),
+        ({"bits": True}, "bits must not be True"),
+        ({"scale": "1"}, "scale must not be '1'"),
+        ({"zero_point": 0.5}, "zero_point must not be 0.5"),
+    ],
+)
+def test_what_is_no_number(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(sentence)}$"):
+        QType(**{"bits": 8, "signed": True, "scale": 1.0, **changes})
+
+
+@pytest.mark.parametrize("bits", [-1, 0, 64])
+def test_integers_of_no_type(bits: int) -> None:
+    with pytest.raises(ValueError, match=f"^bits of an integer must be 1 to 63, not {bits}$"):
+        IntType(bits, True)
+
+
 def test_dequantise_gives_the_real_numbers() -> None:
     qtype = QType(8, True, float32(0.1), -3)
     q = np.arange(-128, 128)
@@ -123,6 +144,29 @@ def test_quantise_is_n3(qtype: QType, data: st.DataObject) -> None:
         for v in values
     ]
     assert qtype.quantise(np.array(values)).tolist() == want
+
+
+@pytest.mark.parametrize("bits", [1, 8, 17, 27, 32])
+@pytest.mark.parametrize("scale", [1.0, 1 / 3, 0.1, 3e38, 2.0**-149, 16777215.0])
+def test_quantise_is_n3_beside_ties_of_any_size(bits: int, scale: float) -> None:
+    qtype = QType(bits, True, float32(scale), -1)
+    rng = np.random.default_rng(bits)
+    below = np.concatenate([rng.integers(qtype.lo - 2, qtype.hi + 3, 40), np.arange(-3, 3)])
+    ends = [2**16 + n for n in range(-2, 2)] + [-(2**16) + n for n in range(-2, 2)]
+    ties = (np.concatenate([below, ends]) + 0.5) * qtype.scale
+    values = np.concatenate([ties, np.nextafter(ties, np.inf), np.nextafter(ties, -np.inf)])
+    want = [
+        max(qtype.lo, min(qtype.hi, half_to_even(Fraction(v) / qtype.step) - 1))
+        for v in values.tolist()
+    ]
+    assert qtype.quantise(values).tolist() == want
+
+
+@pytest.mark.timeout(10)
+def test_many_ties_take_no_longer_than_other_values() -> None:
+    """As of bytes that a coarser grid takes."""
+    q = QType(8, False, 2.0).quantise(np.arange(5_000_000) % 4)
+    assert np.bincount(q).tolist() == [2_500_000, 1_250_000, 1_250_000]
 
 
 @given(qtype=qtypes())
