@@ -28,8 +28,8 @@ from .map.balance import balance
 from .map.fuse import fuse
 from .map.implement import check_strategy, implement, target_interval
 from .map.targets import target_named
-from .quantise.calibrate import Observed, calibrate, load_samples
-from .quantise.grids import DYADIC_ABOVE, choose_qtype
+from .quantise.calibrate import calibrate, load_samples
+from .quantise.grids import DYADIC_ABOVE, Observed, choose_qtype
 from .quantise.insert import missing_grids, quantise
 from .quantise.loss import Loss, check, limit, measure, random_samples
 from .rewrite.rewriting import rewrite

@@ -101,9 +101,10 @@ def random_samples(source: Source, count: int = 4) -> dict[str, AnyArray] | None
     rng = np.random.default_rng(_SEED)
     samples: dict[str, AnyArray] = {}
     for value in source.inputs:
-        dtype = np.dtype(value.dtype)
-        if dtype not in (np.int8, np.uint8, np.int16, np.uint16):
+        # By name: strings have no numpy type.
+        if value.dtype not in ("int8", "uint8", "int16", "uint16"):
             return None
+        dtype = np.dtype(value.dtype)
         info = np.iinfo(dtype)
         samples[value.name] = rng.integers(
             info.min, info.max + 1, (count, *value.shape), dtype=dtype
@@ -118,11 +119,15 @@ def measure(
     samples: Mapping[str, AnyArray],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Loss], list[AnyArray]]:
-    """Loss of every integer tensor (the last ones are the outputs), and the wire inputs of all
-    samples.
+    """Loss of every integer tensor that the model has too, and the wire inputs of all samples.
 
     The reference gets the model's own values at the slice's inputs, rounded to their grid, so that
     the figures are the slice's own.
+
+    Raises
+    ------
+    CalibrationError
+        As :func:`~.calibrate.run_model`.
     """
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
     named = [name for node in qgraph.nodes for name in node.outputs if name in source.values]

@@ -13,8 +13,8 @@ import pytest
 from midwire.compiler.errors import CalibrationError
 from midwire.compiler.ir.graph import Value
 from midwire.compiler.load.frontend import load_model
-from midwire.compiler.quantise.calibrate import Observed, calibrate, choose_qtype, load_samples
-from midwire.compiler.quantise.grids import SAMPLE, quantisation_error
+from midwire.compiler.quantise.calibrate import calibrate, load_samples
+from midwire.compiler.quantise.grids import SAMPLE, Observed, choose_qtype, quantisation_error
 
 ModelFile = Callable[..., Path]
 
@@ -139,6 +139,15 @@ def test_wrong_type(tmp_path: Path) -> None:
     )
 
 
+def test_an_input_of_no_numbers(tmp_path: Path) -> None:
+    refuse(
+        saved(tmp_path, in0=np.full((5, 1), "a")),
+        "input 't': the model has an input that takes no samples; expected an input of numbers; "
+        "found string values. Export the model with numbers there.",
+        Value("t", (1,), "string"),
+    )
+
+
 def test_integers_out_of_range(tmp_path: Path) -> None:
     refuse(
         saved(tmp_path, q=np.full((5, 1, 4), 200)),
@@ -198,6 +207,16 @@ def test_large_tensors_are_sampled(model_file: ModelFile) -> None:
     seen = calibrate(source, ["y"], {"x": x})["y"]
     assert seen.high == float(x.max())
     assert seen.count == 270000 and SAMPLE <= len(seen.values) < SAMPLE + 8
+
+
+@pytest.mark.parametrize("count", [1025, SAMPLE + 1])
+def test_many_samples_give_no_more_values(model_file: ModelFile, count: int) -> None:
+    """Each gives its share; and one value, where there are more samples than values wanted."""
+    source = load_model(model_file("g (float[N, 90] x) => (float[N, 90] y) { y = Relu(x) }"))
+    x = np.broadcast_to(np.arange(90, dtype=np.float32), (count, 1, 90))
+    seen = calibrate(source, ["x"], {"x": x})["x"]
+    assert seen.count == 90 * count
+    assert SAMPLE <= len(seen.values) <= SAMPLE + count + 2
 
 
 def test_model_that_overflows(model_file: ModelFile) -> None:
