@@ -245,30 +245,20 @@ def seen(values: np.ndarray[Any, Any]) -> Observed:
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8, 12, 16])
-@pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("signed", [None, False, True])
-def test_grid_is_about_the_best(bits: int, symmetric: bool, signed: bool | None) -> None:
-    rng = np.random.default_rng(bits)
-    values = rng.standard_normal(4000) * 3 + 1
-    if signed is False and symmetric:
-        values = np.abs(values)
-    observed = seen(values)
-    grid = choose_qtype(observed, bits, signed=signed, symmetric=symmetric)
-    assert grid.bits == bits
-    assert grid.signed == (signed is not False)
-    assert not symmetric or grid.zero_point == 0
+@pytest.mark.parametrize("signed", [False, True])
+def test_grid_is_about_the_best(bits: int, signed: bool) -> None:
+    values = np.random.default_rng(bits).standard_normal(4000) * 3 + 1
+    observed = seen(values if signed else np.abs(values))
+    grid = choose_qtype(observed, bits)
+    assert (grid.bits, grid.signed) == (bits, signed)
     assert grid.dequantise(grid.quantise([0.0])) == [0.0]
     # Never worse than the plain range of the values, and within 15 % of a fine search of scales.
     error = quantisation_error(observed.values, grid)
     low, high = min(observed.low, 0.0), observed.high
     best = np.inf
     for shrink in np.geomspace(1.05, 0.1, 300):
-        if symmetric:
-            side = max(high / max(grid.hi, 1), low / grid.lo if grid.lo else 0)
-            step, zero = side * shrink, 0
-        else:
-            step = (high - low) * shrink / (grid.hi - grid.lo)
-            zero = round(min(max(grid.lo - low * shrink / step, grid.lo), grid.hi))
+        step = (high - low) * shrink / (grid.hi - grid.lo)
+        zero = round(min(max(grid.lo - low * shrink / step, grid.lo), grid.hi))
         trial = type(grid)(bits, grid.signed, float(np.float32(step)), int(zero))
         best = min(best, quantisation_error(observed.values, trial))
     assert error <= 1.15 * best
@@ -281,10 +271,16 @@ def test_long_tail_is_clipped() -> None:
     assert grid.scale * (grid.hi - grid.zero_point) < 8
 
 
+@pytest.mark.parametrize("bits", [2, 9, 16])
+def test_dyadic_scales_are_powers_of_two(bits: int) -> None:
+    values = np.random.default_rng(bits).standard_normal(4000) * 3 + 1
+    fine, dyadic = (choose_qtype(seen(values), bits, dyadic=d) for d in (False, True))
+    assert np.frexp(dyadic.scale)[0] == 0.5 != np.frexp(fine.scale)[0]
+    assert fine.scale / 2 < dyadic.scale < fine.scale * 2
+
+
 def test_positive_values_are_unsigned() -> None:
     grid = choose_qtype(seen(np.linspace(0, 10, 999)), 8)
-    assert (grid.signed, grid.zero_point) == (False, 0)
-    grid = choose_qtype(seen(np.linspace(-1, 10, 999)), 8, positive=True)
     assert (grid.signed, grid.zero_point) == (False, 0)
 
 
