@@ -14,7 +14,7 @@ G4. Inputs and outputs of the graph name the ONNX tensors that the slice is cut 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,13 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """A name for what a pass adds: this one, marked until no tensor of the model has it."""
+    while name in taken:
+        name += "*"
+    return name
 
 
 def print_graph(graph: Graph) -> str:

@@ -20,7 +20,7 @@ from ...hw.kernels.base import Kernel
 from ...hw.kernels.reorder import reorder_between
 from ...hw.numeric import Function, QType
 from ..errors import ModelError
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, unused
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec
 from ..ir.quant import QGraph, QNode, QTensor
 from ..ops._elementwise import elementwise
@@ -32,9 +32,14 @@ from .targets import DEFAULT_TARGET, Target
 
 @dataclass
 class _State:
-    """``streams`` describes each value on a grid by the integer tensor that carries it.
+    """What is lowered so far.
 
-    Without ``prove``, nodes are checked and not made: no finisher is sought.
+    Attributes
+    ----------
+    prove : whether nodes are made; without, they are only checked, and no finisher is sought
+    streams : each value on a grid, by the integer tensor that carries it
+    reordered : the name of each tensor in another order
+    absorbed : the values that a finisher passes through or ends at
     """
 
     graph: Graph
@@ -44,6 +49,7 @@ class _State:
     streams: dict[str, QTensor] = field(default_factory=dict)
     tensors: dict[str, QTensor] = field(default_factory=dict)
     nodes: list[QNode] = field(default_factory=list)
+    reordered: dict[tuple[str, Layout], str] = field(default_factory=dict)
     absorbed: set[str] = field(default_factory=set)
 
     def shape(self, value: str) -> tuple[int, ...]:
@@ -53,6 +59,10 @@ class _State:
         """A value that has an integer tensor of its own."""
         tensor = QTensor(value, self.shape(value), self.grids[value], layout)
         self.tensors[value] = self.streams[value] = tensor
+
+    def unused(self, name: str) -> str:
+        """A name for a tensor that the graph does not have."""
+        return unused(name, {*self.graph.values, *self.tensors})
 
 
 def fuse(graph: Graph, target: Target = DEFAULT_TARGET) -> QGraph:
@@ -96,7 +106,7 @@ def _lower_all(state: _State) -> tuple[Node, Exception] | None:
     for name in state.graph.inputs:
         state.define(name, input_layout(state.graph, name))
     for node in state.graph.nodes:
-        if node.name in state.absorbed:
+        if not state.absorbed.isdisjoint(node.outputs):
             continue
         try:
             _lower(state, node)
@@ -176,9 +186,10 @@ def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
     if tensor.layout.same_order(wanted):
         return replace(tensor, layout=wanted)
     order = wanted.canonical
-    text = f"{'x'.join(map(str, order.dims))} as {''.join(map(str, order.perm))}"
-    name = f"{tensor.name}:{text}"
-    if name not in state.tensors:
+    at = (tensor.name, order)
+    if at not in state.reordered:
+        text = f"{'x'.join(map(str, order.dims))} as {''.join(map(str, order.perm))}"
+        name = state.unused(f"{tensor.name}:{text}")
         kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
         if kernel is None:
             # No loops lead from axes to others that cross them: first to raster order, which has
@@ -186,12 +197,13 @@ def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
             tensor = _reordered(state, tensor, Layout.raster(tensor.shape))
             kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
             assert kernel is not None, "axes of no order cross those of raster order"
+        state.reordered[at] = name
         state.tensors[name] = replace(tensor, name=name, layout=wanted)
         if state.prove:
             same = Direct(1, tensor.qtype.lo, tensor.qtype.hi)
             state.nodes.append(QNode(name, kernel, (same,), (tensor.name,), (name,)))
     # Another view of the same stream may mean other reals by its integers.
-    own = state.tensors[name]
+    own = state.tensors[state.reordered[at]]
     return replace(own, shape=tensor.shape, layout=wanted, qtype=tensor.qtype)
 
 
@@ -215,8 +227,8 @@ def _follow(state: _State, chain: _Chain, meaning: Meaning) -> _Chain:
         (follower,) = readers
         chain.functions = _absorb(state, follower, chain.functions, meaning)
         chain.nodes.append(follower)
-        state.absorbed.add(follower.name)
         chain.value = follower.output
+        state.absorbed.add(chain.value)
     return chain
 
 
@@ -248,7 +260,7 @@ def _emit(
         taken = [node]
         for result in call.results:
             if isinstance(result, Inner):
-                name = f"{node.name}:{len(names) + len(made)}"
+                name = state.unused(f"{node.name}:{len(names) + len(made)}")
                 tensor = QTensor(name, result.shape, result.qtype, result.layout)
                 state.tensors[name] = tensor
                 finishing.append((tensor, None, ()))
@@ -308,7 +320,7 @@ def _copy(state: _State, name: str) -> None:
     source = state.streams[name]
     (call,) = elementwise([source])
     kernel = call.kernel.uniform()
-    copied = replace(source, name=f"{name}:copy")
+    copied = replace(source, name=state.unused(f"{name}:copy"))
     state.tensors[copied.name] = state.streams[name] = copied
     same = Direct(len(kernel.ranges[0]), source.qtype.lo, source.qtype.hi)
     state.nodes.append(QNode(copied.name, kernel, (same,), (source.name,), (copied.name,)))

@@ -173,6 +173,35 @@ def test_orders_that_do_not_meet_take_a_buffer() -> None:
     )
 
 
+def test_a_buffer_whose_name_the_model_has_already() -> None:
+    """It is not taken for the buffer."""
+    nodes = (
+        Node("turn", Transpose((0, 2, 1)), ("x",), ("a",)),
+        Node("other", Relu(), ("x",), ("x:3x3 as 10",)),
+        Node("sum", Add(), ("a", "x"), ("y",)),
+        Node("again", Add(), ("a", "x:3x3 as 10"), ("z",)),
+    )
+    graph = graph_of(*nodes, shape=(1, 3, 3), outputs="yz")
+    grids = {**graph.qtypes, "x:3x3 as 10": GRID}
+    integers = fuse(replace(graph, qtypes=grids))
+    assert verify(integers) == []
+    assert [node.name for node in integers.nodes] == [
+        "other",
+        "x:3x3 as 10*",
+        "sum",
+        "x:3x3 as 10:3x3 as 10",
+        "again",
+    ]
+    x = np.arange(9) - 4
+    found = Reference(integers.inputs, integers.outputs, integers.nodes).run([x[None]])
+    image = x.reshape(1, 3, 3)
+    for result, other in zip(integers.results, (image, np.maximum(image, 0)), strict=True):
+        np.testing.assert_array_equal(
+            result.layout.from_stream(found[result.name][0], result.shape),
+            image.transpose(0, 2, 1) + other,
+        )
+
+
 def test_the_layout_of_an_input_is_what_its_reader_wants() -> None:
     image = graph_of(Node("only", Relu(), ("x",), ("y",)), shape=(1, 2, 3, 4))
     assert input_layout(image, "x").same_order(Layout((2, 3, 4), (1, 2, 0)))
