@@ -9,7 +9,7 @@ tensor comes in another order than its reader's hardware wants, a reorder buffer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...hw.finish.base import Finisher, FinishError
@@ -103,8 +103,9 @@ def unmappable(graph: Graph) -> tuple[tuple[str, ...], str] | None:
 
 def _lower_all(state: _State) -> tuple[Node, Exception] | None:
     """Lower every node, up to the first that is refused."""
+    wanted = wanted_layouts(state.graph)
     for name in state.graph.inputs:
-        state.define(name, input_layout(state.graph, name))
+        state.define(name, wanted.get(name) or Layout.channels_last(state.shape(name)))
     for node in state.graph.nodes:
         if not state.absorbed.isdisjoint(node.outputs):
             continue
@@ -115,26 +116,35 @@ def _lower_all(state: _State) -> tuple[Node, Exception] | None:
     return None
 
 
-def input_layout(graph: Graph, name: str) -> Layout:
-    """The order that the first reader's hardware wants, carried back through views and through what
-    takes any order.
+def wanted_layouts(graph: Graph) -> dict[str, Layout]:
+    """For each value that is read, the order that its first reader's hardware wants, carried back
+    through views and through what takes any order.
     """
+    wanted: dict[str, Layout] = {}
+    for node in reversed(graph.nodes):  # the first reader last, so that it has the last word
+        for name in dict.fromkeys(node.inputs):
+            layout = _wanted_by(graph, node, name, wanted)
+            if layout is not None:
+                wanted[name] = layout
+    return wanted
+
+
+def _wanted_by(graph: Graph, node: Node, name: str, wanted: Mapping[str, Layout]) -> Layout | None:
+    """The order in which a node takes an input, None if that is all the same."""
     shape = graph.values[name].shape
-    for node in graph.consumers(name):
-        if node.op.is_view:
-            output = graph.values[node.output].shape
-            layout = node.op.view_back(input_layout(graph, node.output), shape, output)
-        else:
-            layout = None
-            if node.op.is_core:
-                shapes = [graph.values[each].shape for each in node.inputs]
-                layout = node.op.wanted_layout(shapes, node.inputs.index(name))
-            same = [out for out in node.outputs if graph.values[out].shape == shape]
-            if layout is None and same:
-                layout = input_layout(graph, same[0])
+
+    def behind(output: str) -> Layout:
+        return wanted.get(output) or Layout.channels_last(graph.values[output].shape)
+
+    if node.op.is_view:
+        return node.op.view_back(behind(node.output), shape, graph.values[node.output].shape)
+    if node.op.is_core:
+        shapes = [graph.values[each].shape for each in node.inputs]
+        layout = node.op.wanted_layout(shapes, node.inputs.index(name))
         if layout is not None:
             return layout
-    return Layout.channels_last(shape)
+    same = [output for output in node.outputs if graph.values[output].shape == shape]
+    return behind(same[0]) if same else None
 
 
 def _lower(state: _State, node: Node) -> None:

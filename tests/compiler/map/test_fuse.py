@@ -15,7 +15,7 @@ import pytest
 from midwire.compiler.errors import ModelError
 from midwire.compiler.ir.graph import Graph, Node, Value
 from midwire.compiler.ir.quant import print_qgraph, verify
-from midwire.compiler.map.fuse import fuse, input_layout
+from midwire.compiler.map.fuse import fuse, wanted_layouts
 from midwire.compiler.ops.add import Add
 from midwire.compiler.ops.relu import Relu
 from midwire.compiler.ops.reshape import Reshape
@@ -204,9 +204,18 @@ def test_a_buffer_whose_name_the_model_has_already() -> None:
 
 def test_the_layout_of_an_input_is_what_its_reader_wants() -> None:
     image = graph_of(Node("only", Relu(), ("x",), ("y",)), shape=(1, 2, 3, 4))
-    assert input_layout(image, "x").same_order(Layout((2, 3, 4), (1, 2, 0)))
+    assert wanted_layouts(image)["x"].same_order(Layout((2, 3, 4), (1, 2, 0)))
     turned = Node("turn", Transpose((0, 3, 1, 2)), ("x",), ("a",))
     values = {**image.values, "a": Value("a", (1, 4, 2, 3)), "y": Value("y", (1, 4, 2, 3))}
     nodes = (turned, Node("only", Relu(), ("a",), ("y",)))
     graph = replace(image, nodes=nodes, values=values)
-    assert input_layout(graph, "x").same_order(Layout.raster((1, 2, 3, 4)))
+    assert wanted_layouts(graph)["x"].same_order(Layout.raster((1, 2, 3, 4)))
+
+
+def test_the_layout_of_an_input_far_from_what_wants_it() -> None:
+    """Deeper than Python's stack: what takes any order hands on what is wanted behind it."""
+    count = 2000
+    nodes = [Node(f"n{k}", Relu(), (f"v{k}" if k else "x",), (f"v{k + 1}",)) for k in range(count)]
+    turn = Node("turn", Transpose((0, 2, 1)), (f"v{count}",), ("y",))
+    graph = graph_of(*nodes, turn, shape=(1, 3, 3))
+    assert wanted_layouts(graph)["x"].same_order(Layout.raster((9,)))
