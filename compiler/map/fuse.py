@@ -321,7 +321,7 @@ def _node(
         tuple(finishers),
         inputs,
         tuple(tensor.name for tensor, _, _ in finishing),
-        tuple(source for each in taken for source in each.sources),
+        tuple(dict.fromkeys(source for each in taken for source in each.sources)),
     )
 
 
