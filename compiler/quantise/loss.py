@@ -56,6 +56,13 @@ class Loss:
             return -math.inf if self.silent else math.inf
         return self.sqnr_db
 
+    @property
+    def text(self) -> str:
+        """The ratio for people."""
+        if self.sqnr_db is None:
+            return "noise and no signal" if self.silent else "bit-equal"
+        return f"{self.sqnr_db:.1f} dB"
+
 
 def default_limit(bits: int) -> float:
     """Least signal to noise ratio of an output in dB that goes without a word, by rule L2.
@@ -210,11 +217,10 @@ def check(
     noise = [(0.0, "")]
     noise += [(10 ** (-max(x.level, -300) / 10), x.tensor) for x in losses if x.level < math.inf]
     _, most = max((after[0] - before[0], after[1]) for before, after in pairwise(noise))
-    level = "noise and no signal" if least.silent else f"{least.sqnr_db:.1f} dB"
     raise LossError(
         "the quantised slice loses more than was allowed",
         where=f"output {least.tensor!r}",
         expected=f"a signal to noise ratio of at least {least_db:g} dB{remark}",
-        found=f"{level}; most is lost at {most!r}",
+        found=f"{least.text}; most is lost at {most!r}",
         remedy="Give more bits with --bits, better calibration data, or another --min-sqnr",
     )

@@ -268,6 +268,43 @@ def test_compile_says_what_it_did(
 
 
 @pytest.mark.usefixtures("no_rtl")
+def test_noise_without_signal_is_not_called_bit_equal(
+    model_file: ModelFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime rounds the product of the scales, and finds a tie just below; exactly, it is
+    just above: 0 there, 1 here.
+    """
+    first = np.float32(0.1)
+    exact = float(first) * float(first)
+    single = first * first
+    while not exact > float(single):
+        first = np.nextafter(first, np.float32(1))
+        exact, single = float(first) * float(first), first * first
+    text = f"""
+    g (float[N, 1] x) => (float[N, 1] y)
+    <float s = {{{float(first)!r}}}, float r = {{{2 * float(single)!r}}}, int8 z = {{0}},
+     int8[1, 1] k = {{1}}>
+    {{ e = Sin (x)
+      p = QuantizeLinear (e, s, z)
+      a = DequantizeLinear (p, s, z)
+      w = DequantizeLinear (k, s, z)
+      b = MatMul (a, w)
+      c = QuantizeLinear (b, r, z)
+      y = DequantizeLinear (c, r, z) }}
+    """
+    np.savez(tmp_path / "in.npz", in0=np.full((3, 1, 1), 0.1, np.float32))
+    words = ["compile", str(model_file(text)), "-o", str(tmp_path / "b")]
+    words += ["--calibrate", str(tmp_path / "in.npz")]
+    assert cli.main(words) == 0
+    assert "signal to noise       noise and no signal on calibration data\n" in (
+        capsys.readouterr().out
+    )
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["sqnr_db"], found["silent"]) == (None, True)
+
+
+@pytest.mark.usefixtures("no_rtl")
 def test_the_same_model_makes_the_same_bundle(model: Path, data: Path, tmp_path: Path) -> None:
     options = Options(calibrate=data)
     first = compile_model(model, tmp_path / "first", options).bundle
