@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
-from ..hw.formats.bundle import Bundle
+from ..hw.formats.bundle import Bundle, check_target
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
 from .emit.write import elaborate_early, emit
@@ -173,6 +173,7 @@ def compile_model(
     chosen = options or Options()
     clock = _Clock(progress)
     target = target_named(chosen.target)
+    check_target(output)
 
     clock.start("load")
     source = load_model(model)

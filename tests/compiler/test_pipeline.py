@@ -223,13 +223,16 @@ def test_files_that_are_not_there(model: Path, tmp_path: Path, refused: Refused)
 
 
 def test_a_folder_that_is_no_bundle_stays(
-    model: Path, data: Path, tmp_path: Path, refused: Refused, no_rtl: None
+    model_file: ModelFile, tmp_path: Path, refused: Refused
 ) -> None:
-    del no_rtl
+    """It is looked at before anything that takes long: here not even the model is."""
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "one.tex").write_text("precious")
-    found = refused("compile", model, "-o", tmp_path / "thesis", "--calibrate", data)
-    assert "will not overwrite what is not a bundle" in found
+    found = refused("compile", model_file(b"damaged"), "-o", tmp_path / "thesis")
+    assert found == (
+        "thesis: will not overwrite what is not a bundle; expected no such path, an empty folder "
+        "or an old bundle; found other files. Choose another output folder."
+    )
     assert (tmp_path / "thesis" / "one.tex").read_text() == "precious"
 
 
