@@ -223,7 +223,8 @@ def run_model(
     watched = [name for name in tensors if name not in samples]
     session = _session(source, watched)
     for index in range(len(next(iter(samples.values())))):
-        feed = {name: array[index] for name, array in samples.items()}
+        # A scalar's element is no array of its own accord.
+        feed = {name: np.asarray(array[index]) for name, array in samples.items()}
         if session is not None:
             try:
                 results = session.run(watched, feed)

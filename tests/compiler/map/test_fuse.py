@@ -202,6 +202,17 @@ def test_a_buffer_whose_name_the_model_has_already() -> None:
         )
 
 
+def test_scalars(lower: Lower) -> None:
+    """No axis is innermost, and there is one element all the same."""
+    low = lower("g (float x, float z) => (float y) { a = Relu (x) b = Mul (a, z) y = Add (b, x) }")
+    assert verify(low.integers) == []
+    x, z = np.array([[-7], [3], [40]]), np.array([[5], [-9], [24]])
+    reference = Reference(low.integers.inputs, low.integers.outputs, low.integers.nodes)
+    (found,) = reference.run([x, z]).values()
+    product = np.rint(np.maximum(x, 0) * z / 16)
+    np.testing.assert_array_equal(found, product + x)
+
+
 def test_the_layout_of_an_input_is_what_its_reader_wants() -> None:
     image = graph_of(Node("only", Relu(), ("x",), ("y",)), shape=(1, 2, 3, 4))
     assert wanted_layouts(image)["x"].same_order(Layout((2, 3, 4), (1, 2, 0)))

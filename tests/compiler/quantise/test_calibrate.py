@@ -201,6 +201,12 @@ def test_observed(model_file: ModelFile) -> None:
     np.testing.assert_array_equal(again["y"].values, seen["y"].values)
 
 
+def test_scalars(model_file: ModelFile) -> None:
+    source = load_model(model_file("g (float x) => (float y) { y = Abs(x) }"))
+    seen = calibrate(source, ["y"], {"x": np.array([-3, 2], np.float32)})["y"]
+    assert (seen.low, seen.high, seen.count) == (2, 3, 2)
+
+
 def test_large_tensors_are_sampled(model_file: ModelFile) -> None:
     source = load_model(model_file("g (float[N, 90000] x) => (float[N, 90000] y) { y = Relu(x) }"))
     x = np.random.default_rng(3).standard_normal((3, 1, 90000)).astype(np.float32)
