@@ -124,12 +124,12 @@ class QType:
         for index in map(tuple, np.argwhere(near_tie & inside)):
             rounded[index] = round(Fraction(float(values[index])) / self.step)
         shifted = np.clip(rounded + self.zero_point, self.lo, self.hi)
-        return shifted.astype(np.int64)
+        return np.asarray(shifted, dtype=np.int64)
 
     def dequantise(self, q: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Real values of integers, rounded to float32 (ONNX DequantizeLinear)."""
         centred = np.asarray(q, dtype=np.int64) - self.zero_point
-        return (centred.astype(np.float32) * np.float32(self.scale)).astype(np.float32)
+        return np.asarray(centred.astype(np.float32) * np.float32(self.scale))
 
 
 def bits_for(lo: int, hi: int) -> tuple[int, bool]:
