@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..hw.console import Console, JsonFlag
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.")]
+if TYPE_CHECKING:
+    from .pipeline import Compiled
 
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.")]
 
 FromOption = Annotated[
     list[str] | None,
@@ -71,17 +73,15 @@ def compile_(
     options = Options(from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr)
     with console.phases() as report:
         done = compile_model(model, output, options, report)
+    console.result(done.as_json(), "" if as_json else _summary(done))
+
+
+def _summary(done: Compiled) -> str:
     facts = done.as_json()
-    console.result(facts, "" if as_json else _summary(facts))
-
-
-def _summary(facts: dict[str, Any]) -> str:
     share = 100 * facts["slice"]["macs_share"]
     rate = facts["clock_mhz"] * 1e6 / facts["cycles_per_inference"]
-    sqnr = facts["sqnr_from"]
-    if facts["sqnr_from"] != "not measured":
-        level = "bit-equal" if facts["sqnr_db"] is None else f"{facts['sqnr_db']:.1f} dB"
-        sqnr = f"{level} on {facts['sqnr_from']}"
+    least = done.worst
+    sqnr = done.sqnr_from if least is None else f"{least.text} on {done.sqnr_from}"
     resources = ", ".join(f"{count} {kind}" for kind, count in facts["resources"].items())
     slice_ = f"{', '.join(facts['slice']['inputs'])} to {', '.join(facts['slice']['outputs'])}"
     clock = f"{rate:.0f} a second at {facts['clock_mhz']:g} MHz"

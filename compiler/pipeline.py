@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
-from ..hw.formats.bundle import Bundle
+from ..hw.formats.bundle import Bundle, check_target
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
 from .emit.write import elaborate_early, emit
@@ -28,10 +28,10 @@ from .map.balance import balance
 from .map.fuse import fuse
 from .map.implement import check_strategy, implement, target_interval
 from .map.targets import target_named
-from .quantise.calibrate import Observed, calibrate, load_samples
-from .quantise.grids import DYADIC_ABOVE, choose_qtype
+from .quantise.calibrate import calibrate, load_samples
+from .quantise.grids import DYADIC_ABOVE, Observed, choose_qtype
 from .quantise.insert import missing_grids, quantise
-from .quantise.loss import Loss, check, limit, measure, random_samples
+from .quantise.loss import Loss, check, limit, measure, random_samples, worst
 from .rewrite.rewriting import rewrite
 from .select.buildable import plan
 from .select.selection import Names
@@ -112,9 +112,15 @@ class Compiled:
         """From ONNX to the bundle on disk."""
         return sum(self.phases.values())
 
+    @property
+    def worst(self) -> Loss | None:
+        """The loss of the output that loses most; None if nothing was measured."""
+        return worst(self.losses, [spec.name for spec in self.bundle.manifest.outputs])
+
     def as_json(self) -> dict[str, Any]:
         """What ``midwire compile --json`` says."""
         manifest = self.bundle.manifest
+        least = self.worst
         return {
             "bundle": str(self.bundle.root),
             "slice": {k: manifest.slice[k] for k in ("inputs", "outputs", "macs_share")},
@@ -135,6 +141,7 @@ class Compiled:
             "resources": dict(manifest.resources),
             "resources_are": "an estimate; midwire synth counts",
             "sqnr_db": manifest.sqnr_db,
+            "silent": least is not None and least.silent,
             "sqnr_from": self.sqnr_from,
             "layers": [dict(layer) for layer in manifest.layers],
             "model_hash": self.bundle.model_hash.hex(),
@@ -151,6 +158,13 @@ def compile_model(
 ) -> Compiled:
     """Compile a model's slice to a bundle.
 
+    Parameters
+    ----------
+    model : the ONNX file
+    output : folder of the bundle, which replaces a bundle that is there, and nothing else
+    progress : called with the name of the phase, what is done of it and the total (both 0 if that
+        is not known)
+
     Raises
     ------
     MidwireError
@@ -159,6 +173,7 @@ def compile_model(
     chosen = options or Options()
     clock = _Clock(progress)
     target = target_named(chosen.target)
+    check_target(output)
 
     clock.start("load")
     source = load_model(model)
@@ -205,18 +220,8 @@ def compile_model(
         elaborate_early(flow, elaborator)
 
         clock.start("measure loss")
-        losses: list[Loss] = []
-        wires: list[AnyArray] | None = None
-        measured_on = samples or random_samples(source)
-        least_db, remark = limit(
-            chosen.min_sqnr,
-            bits=chosen.bits,
-            quantising=bool(observed),
-            measured=measured_on is not None,
-        )
-        if measured_on is not None:
-            losses, wires = measure(source, rounded, integers, measured_on, clock.step)
-            check(losses, [tensor.name for tensor in integers.results], least_db, remark)
+        quantising = bool(observed)
+        losses, wires = _measure(source, rounded, integers, samples, chosen, quantising, clock)
 
         clock.start("balance")
         balanced = balance(flow, interval)
@@ -231,7 +236,7 @@ def compile_model(
             balanced,
             target,
             losses,
-            wires if samples is not None else None,
+            wires,
             elaborator,
         )
     origin = "calibration data" if samples is not None else "random inputs"
@@ -294,6 +299,31 @@ def _observe(
             remedy="Give typical samples of the model's inputs with --calibrate NPZ",
         )
     return calibrate(source, missing, samples, clock.step)
+
+
+def _measure(
+    source: Source,
+    rounded: graph.Graph,
+    integers: quant.QGraph,
+    samples: Mapping[str, AnyArray] | None,
+    chosen: Options,
+    quantising: bool,
+    clock: _Clock,
+) -> tuple[list[Loss], list[AnyArray] | None]:
+    """What quantisation costs, within the limit, and realistic inputs of the slice, if any.
+
+    Measured on the samples, or on noise where there are none; not at all where noise will not do.
+    """
+    inputs = random_samples(source) if samples is None else samples
+    measured = inputs is not None
+    least_db, remark = limit(
+        chosen.min_sqnr, bits=chosen.bits, quantising=quantising, measured=measured
+    )
+    if inputs is None:
+        return [], None
+    losses, wires = measure(source, rounded, integers, inputs, clock.step)
+    check(losses, [tensor.name for tensor in integers.results], least_db, remark)
+    return losses, None if samples is None else wires
 
 
 class _Grids:

@@ -173,7 +173,7 @@ def _part(
         if key in needed
     ]
     graph = helper.make_graph(list(nodes), name, [], [], tensors)
-    domains = {node.domain for node in nodes} - {""}
+    domains = _domains(nodes) - {""}
     imports = [helper.make_opsetid("", source.opset)]
     imports += [entry for entry in source.model.opset_import if entry.domain in domains]
     model = helper.make_model(
@@ -184,6 +184,17 @@ def _part(
     elif rounds and source.opset < _ROUND_OPSET:
         model = _raised(source, model)
     return model
+
+
+def _domains(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    """The domains of nodes, those in their sub-graphs (If, Loop, Scan) included."""
+    found: set[str] = set()
+    for node in nodes:
+        found.add(node.domain)
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                found |= _domains(graph.node)
+    return found
 
 
 def _raised(source: Source, model: onnx.ModelProto) -> onnx.ModelProto:

@@ -32,8 +32,8 @@ from .netlist import fifos, slice_verilog
 from .parts import cloud_model, edge_model, middle_model
 from .slice_onnx import slice_model
 
-GOLDEN = 4
-"""Golden vectors of each kind, realistic and random, that a bundle brings for its own bench."""
+REALISTIC, RANDOM = 16, 4
+"""Golden vectors of each kind that a bundle brings for its own bench, at most and always."""
 
 _SEED = 20261
 
@@ -151,10 +151,10 @@ def _golden(
 ) -> dict[str, AnyArray]:
     """A few realistic vectors (if there are any), a few random ones, and the right answers."""
     rng = np.random.default_rng(_SEED)
-    real = 0 if wires is None else min(len(wires[0]), 4 * GOLDEN)
+    real = 0 if wires is None else min(len(wires[0]), REALISTIC)
     inputs: list[AnyArray] = []
     for index, spec in enumerate(flow.inputs):
-        noise = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (GOLDEN, spec.elements))
+        noise = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (RANDOM, spec.elements))
         parts = [noise] if wires is None else [wires[index][:real], noise]
         inputs.append(np.concatenate(parts).astype(spec.qtype.wire_dtype))
     outputs = reference.run_wire(inputs)

@@ -8,13 +8,13 @@ D1. Stages stand in topological order; every stage has an implementation, so a d
     undecided.
 D2. A channel joins one output port to one input port, which are alike; where the ports of two
     operators differ, adapter stages stand between, and a tensor with several readers goes through a
-    fork stage.
+    fork stage. At the border, each tensor of the slice has one channel, of its type and lanes.
 D3. Every channel has a FIFO depth: 0 means wires only, None that ``balance`` has yet to choose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...hw.formats.tensor import TensorSpec
@@ -89,8 +89,9 @@ def verify(flow: Dataflow) -> list[str]:
     read: set[tuple[str, int]] = set()
     for channel in flow.channels:
         for end, seen, verb in ((channel.sink, driven, "drives"), (channel.source, read, "reads")):
-            if end[0] and end in seen:
-                wrong.append(f"D2: more than one channel {verb} port {end[1]} of {end[0]!r}")
+            if end in seen:
+                whose = repr(end[0]) if end[0] else "the slice"
+                wrong.append(f"D2: more than one channel {verb} port {end[1]} of {whose}")
             seen.add(end)
         strangers = [n for n in (channel.source[0], channel.sink[0]) if n and n not in order]
         if strangers:
@@ -115,4 +116,25 @@ def verify(flow: Dataflow) -> list[str]:
         for index in range(len(stage.built.outputs)):
             if (stage.name, index) not in read:
                 wrong.append(f"D2: output {index} of {stage.name!r} is not connected")
+    for kind, specs, ends in (
+        ("input", flow.inputs, {c.source[1]: c.port for c in flow.channels if not c.source[0]}),
+        ("output", flow.outputs, {c.sink[1]: c.port for c in flow.channels if not c.sink[0]}),
+    ):
+        wrong.extend(_border(kind, specs, ends))
     return wrong
+
+
+def _border(
+    kind: str, specs: Sequence[TensorSpec], ends: Mapping[int, StreamPort]
+) -> Iterator[str]:
+    """Violations of D2 at the inputs, or the outputs, of the slice."""
+    for index in sorted({*range(len(specs)), *ends}):
+        if index not in ends:
+            yield f"D2: {kind} {index} of the slice is not connected"
+        elif not 0 <= index < len(specs):
+            yield f"D2: the slice has no {kind} {index}"
+        else:
+            spec = specs[index]
+            own = StreamPort(spec.qtype.integers, spec.lanes, spec.elements // spec.lanes)
+            if ends[index] != own:
+                yield f"D2: {kind} {index} of the slice differs from its channel"

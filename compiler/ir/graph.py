@@ -14,8 +14,9 @@ G4. Inputs and outputs of the graph name the ONNX tensors that the slice is cut 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ...hw.numeric import QType
@@ -70,14 +71,33 @@ class Graph:
 
     def producer(self, value: str) -> Node | None:
         """The node that makes a value; None for graph inputs."""
-        return next((n for n in self.nodes if value in n.outputs), None)
+        return self._makers.get(value)
 
-    def consumers(self, value: str) -> list[Node]:
+    def consumers(self, value: str) -> Sequence[Node]:
         """Nodes that read a value, in order."""
-        return [n for n in self.nodes if value in n.inputs]
+        return self._readers.get(value, ())
+
+    @cached_property
+    def _makers(self) -> Mapping[str, Node]:
+        return {name: node for node in self.nodes for name in node.outputs}
+
+    @cached_property
+    def _readers(self) -> Mapping[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault(name, []).append(node)
+        return found
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """A name for what a pass adds: this one, marked until no tensor of the model has it."""
+    while name in taken:
+        name += "*"
+    return name
 
 
 def print_graph(graph: Graph) -> str:

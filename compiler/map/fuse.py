@@ -9,7 +9,7 @@ tensor comes in another order than its reader's hardware wants, a reorder buffer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...hw.finish.base import Finisher, FinishError
@@ -20,7 +20,7 @@ from ...hw.kernels.base import Kernel, WidthError
 from ...hw.kernels.reorder import reorder_between
 from ...hw.numeric import Function, QType
 from ..errors import ModelError
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, unused
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec
 from ..ir.quant import QGraph, QNode, QTensor
 from ..ops._elementwise import elementwise
@@ -32,9 +32,14 @@ from .targets import DEFAULT_TARGET, Target
 
 @dataclass
 class _State:
-    """``streams`` describes each value on a grid by the integer tensor that carries it.
+    """What is lowered so far.
 
-    Without ``prove``, nodes are checked and not made: no finisher is sought.
+    Attributes
+    ----------
+    prove : whether nodes are made; without, they are only checked, and no finisher is sought
+    streams : each value on a grid, by the integer tensor that carries it
+    reordered : the name of each tensor in another order
+    absorbed : the values that a finisher passes through or ends at
     """
 
     graph: Graph
@@ -44,6 +49,7 @@ class _State:
     streams: dict[str, QTensor] = field(default_factory=dict)
     tensors: dict[str, QTensor] = field(default_factory=dict)
     nodes: list[QNode] = field(default_factory=list)
+    reordered: dict[tuple[str, Layout], str] = field(default_factory=dict)
     absorbed: set[str] = field(default_factory=set)
 
     def shape(self, value: str) -> tuple[int, ...]:
@@ -53,6 +59,10 @@ class _State:
         """A value that has an integer tensor of its own."""
         tensor = QTensor(value, self.shape(value), self.grids[value], layout)
         self.tensors[value] = self.streams[value] = tensor
+
+    def unused(self, name: str) -> str:
+        """A name for a tensor that the graph does not have."""
+        return unused(name, {*self.graph.values, *self.tensors})
 
 
 def fuse(graph: Graph, target: Target = DEFAULT_TARGET) -> QGraph:
@@ -93,10 +103,11 @@ def unmappable(graph: Graph) -> tuple[tuple[str, ...], str] | None:
 
 def _lower_all(state: _State) -> tuple[Node, Exception] | None:
     """Lower every node, up to the first that is refused."""
+    wanted = wanted_layouts(state.graph)
     for name in state.graph.inputs:
-        state.define(name, input_layout(state.graph, name))
+        state.define(name, wanted.get(name) or Layout.channels_last(state.shape(name)))
     for node in state.graph.nodes:
-        if node.name in state.absorbed:
+        if not state.absorbed.isdisjoint(node.outputs):
             continue
         try:
             _lower(state, node)
@@ -105,26 +116,35 @@ def _lower_all(state: _State) -> tuple[Node, Exception] | None:
     return None
 
 
-def input_layout(graph: Graph, name: str) -> Layout:
-    """The order that the first reader's hardware wants, carried back through views and through what
-    takes any order.
+def wanted_layouts(graph: Graph) -> dict[str, Layout]:
+    """For each value that is read, the order that its first reader's hardware wants, carried back
+    through views and through what takes any order.
     """
+    wanted: dict[str, Layout] = {}
+    for node in reversed(graph.nodes):  # the first reader last, so that it has the last word
+        for name in dict.fromkeys(node.inputs):
+            layout = _wanted_by(graph, node, name, wanted)
+            if layout is not None:
+                wanted[name] = layout
+    return wanted
+
+
+def _wanted_by(graph: Graph, node: Node, name: str, wanted: Mapping[str, Layout]) -> Layout | None:
+    """The order in which a node takes an input, None if that is all the same."""
     shape = graph.values[name].shape
-    for node in graph.consumers(name):
-        if node.op.is_view:
-            output = graph.values[node.output].shape
-            layout = node.op.view_back(input_layout(graph, node.output), shape, output)
-        else:
-            layout = None
-            if node.op.is_core:
-                shapes = [graph.values[each].shape for each in node.inputs]
-                layout = node.op.wanted_layout(shapes, node.inputs.index(name))
-            same = [out for out in node.outputs if graph.values[out].shape == shape]
-            if layout is None and same:
-                layout = input_layout(graph, same[0])
+
+    def behind(output: str) -> Layout:
+        return wanted.get(output) or Layout.channels_last(graph.values[output].shape)
+
+    if node.op.is_view:
+        return node.op.view_back(behind(node.output), shape, graph.values[node.output].shape)
+    if node.op.is_core:
+        shapes = [graph.values[each].shape for each in node.inputs]
+        layout = node.op.wanted_layout(shapes, node.inputs.index(name))
         if layout is not None:
             return layout
-    return Layout.channels_last(shape)
+    same = [output for output in node.outputs if graph.values[output].shape == shape]
+    return behind(same[0]) if same else None
 
 
 def _lower(state: _State, node: Node) -> None:
@@ -176,9 +196,10 @@ def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
     if tensor.layout.same_order(wanted):
         return replace(tensor, layout=wanted)
     order = wanted.canonical
-    text = f"{'x'.join(map(str, order.dims))} as {''.join(map(str, order.perm))}"
-    name = f"{tensor.name}:{text}"
-    if name not in state.tensors:
+    at = (tensor.name, order)
+    if at not in state.reordered:
+        text = f"{'x'.join(map(str, order.dims))} as {''.join(map(str, order.perm))}"
+        name = state.unused(f"{tensor.name}:{text}")
         kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
         if kernel is None:
             # No loops lead from axes to others that cross them: first to raster order, which has
@@ -186,12 +207,13 @@ def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
             tensor = _reordered(state, tensor, Layout.raster(tensor.shape))
             kernel = reorder_between(tensor.layout, wanted, tensor.qtype.integers)
             assert kernel is not None, "axes of no order cross those of raster order"
+        state.reordered[at] = name
         state.tensors[name] = replace(tensor, name=name, layout=wanted)
         if state.prove:
             same = Direct(1, tensor.qtype.lo, tensor.qtype.hi)
             state.nodes.append(QNode(name, kernel, (same,), (tensor.name,), (name,)))
     # Another view of the same stream may mean other reals by its integers.
-    own = state.tensors[name]
+    own = state.tensors[state.reordered[at]]
     return replace(own, shape=tensor.shape, layout=wanted, qtype=tensor.qtype)
 
 
@@ -215,8 +237,8 @@ def _follow(state: _State, chain: _Chain, meaning: Meaning) -> _Chain:
         (follower,) = readers
         chain.functions = _absorb(state, follower, chain.functions, meaning)
         chain.nodes.append(follower)
-        state.absorbed.add(follower.name)
         chain.value = follower.output
+        state.absorbed.add(chain.value)
     return chain
 
 
@@ -248,7 +270,7 @@ def _emit(
         taken = [node]
         for result in call.results:
             if isinstance(result, Inner):
-                name = f"{node.name}:{len(names) + len(made)}"
+                name = state.unused(f"{node.name}:{len(names) + len(made)}")
                 tensor = QTensor(name, result.shape, result.qtype, result.layout)
                 state.tensors[name] = tensor
                 finishing.append((tensor, None, ()))
@@ -299,7 +321,7 @@ def _node(
         tuple(finishers),
         inputs,
         tuple(tensor.name for tensor, _, _ in finishing),
-        tuple(source for each in taken for source in each.sources),
+        tuple(dict.fromkeys(source for each in taken for source in each.sources)),
     )
 
 
@@ -308,7 +330,7 @@ def _copy(state: _State, name: str) -> None:
     source = state.streams[name]
     (call,) = elementwise([source])
     kernel = call.kernel.uniform()
-    copied = replace(source, name=f"{name}:copy")
+    copied = replace(source, name=state.unused(f"{name}:copy"))
     state.tensors[copied.name] = state.streams[name] = copied
     same = Direct(len(kernel.ranges[0]), source.qtype.lo, source.qtype.hi)
     state.nodes.append(QNode(copied.name, kernel, (same,), (source.name,), (copied.name,)))

@@ -36,9 +36,24 @@ def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> i
     ----------
     rate_hz : wanted inferences per second at the target's clock, or None for the default
     clock_mhz : the target's clock
+
+    Raises
+    ------
+    ModelError
+        If the rate is more than an inference a cycle, which no hardware can keep.
     """
     if rate_hz is not None:
-        return int(max(1.0, min(clock_mhz * 1e6 / rate_hz, LONGEST_INTERVAL)))
+        cycles = clock_mhz * 1e6 / rate_hz
+        if cycles < 1:
+            raise ModelError(
+                "cannot keep the wanted rate",
+                where="--rate",
+                expected=f"at most {clock_mhz * 1e6:.0f} inferences a second, one a cycle at "
+                f"{clock_mhz:g} MHz",
+                found=f"{rate_hz:g}",
+                remedy="Ask for a lower rate",
+            )
+        return int(min(cycles, LONGEST_INTERVAL))
     macs = sum(node.kernel.macs for node in graph.nodes)
     return max(1, min(DEFAULT_INTERVAL, macs // DEFAULT_MACS_PER_CYCLE))
 

@@ -37,10 +37,7 @@ def elementwise(inputs: Sequence[QTensor]) -> tuple[Call, ...]:
     types = [x.qtype for x in inputs]
     offset = sum((-q.step * q.zero_point for q in types), Fraction(0))
     kernel = EltwiseKernel(
-        tuple(q.integers for q in types),
-        int(np.prod(first.shape)),
-        first.layout.stream_shape[-1],
-        count,
+        tuple(q.integers for q in types), int(np.prod(first.shape)), _depth(first), count
     )
     functions = [Affine(tuple(q.step for q in types), offset)] * count
     return single(kernel, Meaning(functions, axis, first.layout), len(inputs))
@@ -52,7 +49,7 @@ def inner_axis(x: QTensor) -> tuple[int, int]:
     An axis of one element where there is none, as in the stream of a flattened image: then all
     elements are finished alike.
     """
-    depth = x.layout.stream_shape[-1]
+    depth = _depth(x)
     turns = np.arange(int(np.prod(x.shape))) % depth
     for axis, size in enumerate(x.shape):
         along = np.arange(size).reshape([-1 if i == axis else 1 for i in range(len(x.shape))])
@@ -61,3 +58,8 @@ def inner_axis(x: QTensor) -> tuple[int, int]:
         ):
             return axis, size
     return 0, 1
+
+
+def _depth(x: QTensor) -> int:
+    """Elements of the innermost stream axis; a scalar has no axis, and one element."""
+    return x.layout.stream_shape[-1] if x.layout.dims else 1

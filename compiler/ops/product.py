@@ -78,7 +78,8 @@ class Product(Op):
                 inner = Inner(output.shape, x.qtype, layout)
                 calls.append(Call(reading(x, turns), (index,), (inner,)))
         a, b = (x.qtype for x in inputs)
-        depth = output.shape[perm[-1]]
+        # A scalar has no axis, and one channel.
+        axis, depth = (perm[-1], output.shape[perm[-1]]) if perm else (0, 1)
         kernel = DotKernel(
             (a.integers, b.integers),
             (a.zero_point, b.zero_point),
@@ -88,7 +89,7 @@ class Product(Op):
             depth,
         )
         functions = [Affine((a.step * b.step,), 0 * a.step)] * depth
-        calls.append(Call(kernel, tuple(factors), (Meaning(functions, perm[-1], layout),)))
+        calls.append(Call(kernel, tuple(factors), (Meaning(functions, axis, layout),)))
         return tuple(calls)
 
     @classmethod

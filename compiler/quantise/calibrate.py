@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,9 +20,7 @@ from ...hw.session import Session, open_session, words_of
 from ..errors import CalibrationError
 from ..ir.graph import Value
 from ..load.source import Source, elem_type_of
-from .grids import SAMPLE, FloatArray, Observed, choose_qtype
-
-__all__ = ["Observed", "calibrate", "choose_qtype", "load_samples"]
+from .grids import SAMPLE, FloatArray, Observed
 
 _REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
 _ALONE = "Check that onnxruntime alone runs the model"
@@ -44,7 +43,7 @@ def load_samples(
     ------
     CalibrationError
         If the file is no such file, or an array is missing, or of the wrong shape or type, or holds
-        NaN, or the arrays disagree about the number of samples.
+        NaN, or the arrays disagree about the number of samples, or an input takes no numbers.
     """
     file = Path(path)
     arrays = _arrays(file, inputs)
@@ -86,6 +85,7 @@ def _key(file: Path, index: int, value: Value, keys: Sequence[str]) -> str:
 
 def _checked(file: Path, key: str, stored: AnyArray, value: Value, batch: int) -> AnyArray:
     where = f"{file}: array {key!r}"
+    target = _type_of(value)
     shape = value.shape
     array = one_by_one(stored, shape, batch) if stored.ndim else None
     if array is None:
@@ -105,7 +105,6 @@ def _checked(file: Path, key: str, stored: AnyArray, value: Value, batch: int) -
             found="an empty array",
             remedy="Give a few hundred typical samples",
         )
-    target = np.dtype(value.dtype)
     integer = target.kind in "iu"
     if array.dtype.kind not in ("iub" if integer else "iubf"):
         raise CalibrationError(
@@ -141,27 +140,33 @@ def _checked(file: Path, key: str, stored: AnyArray, value: Value, batch: int) -
     return converted
 
 
+def _type_of(value: Value) -> np.dtype[Any]:
+    """The numpy type of an input; strings and the like have none that samples could be given in."""
+    try:
+        return np.dtype(value.dtype)
+    except TypeError:
+        raise CalibrationError(
+            "the model has an input that takes no samples",
+            where=f"input {value.name!r}",
+            expected="an input of numbers",
+            found=f"{value.dtype} values",
+            remedy="Export the model with numbers there",
+        ) from None
+
+
 class _Collector:
     """Gathers one tensor's :class:`Observed`; the same share of every sample is kept."""
 
     def __init__(self, samples: int) -> None:
-        self._quota = max(64, math.ceil(SAMPLE / samples))
+        self._quota = math.ceil(SAMPLE / samples)
         self._random = np.random.default_rng(20260101)
         self._kept: list[FloatArray] = []
         self._low, self._high, self._count = math.inf, -math.inf, 0
 
-    def add(self, name: str, array: AnyArray) -> None:
+    def add(self, array: AnyArray) -> None:
         values = array.astype(np.float32).ravel()
         if not values.size:
             return
-        if not np.all(np.isfinite(values)):
-            raise CalibrationError(
-                "the model computes NaN or infinity for a sample",
-                where=f"tensor {name!r}",
-                expected="finite numbers",
-                found="NaN or infinity",
-                remedy="Give samples as the model was trained on: scaled alike",
-            )
         self._low = min(self._low, float(values.min()))
         self._high = max(self._high, float(values.max()))
         self._count += values.size
@@ -199,7 +204,7 @@ def calibrate(
     collectors = {name: _Collector(total) for name in tensors}
     for index, found in enumerate(run_model(source, list(collectors), samples)):
         for name, collector in collectors.items():
-            collector.add(name, found[name])
+            collector.add(found[name])
         if progress is not None:
             progress(index + 1, total)
     return {name: collector.result() for name, collector in collectors.items()}
@@ -213,12 +218,13 @@ def run_model(
     Raises
     ------
     CalibrationError
-        If ONNX Runtime cannot run the model.
+        If ONNX Runtime cannot run the model, or one of ``tensors`` becomes NaN or infinite.
     """
     watched = [name for name in tensors if name not in samples]
     session = _session(source, watched)
     for index in range(len(next(iter(samples.values())))):
-        feed = {name: array[index] for name, array in samples.items()}
+        # A scalar's element is no array of its own accord.
+        feed = {name: np.asarray(array[index]) for name, array in samples.items()}
         if session is not None:
             try:
                 results = session.run(watched, feed)
@@ -231,8 +237,26 @@ def run_model(
                     found=words_of(error),
                     remedy=_ALONE,
                 ) from error
-            feed = {**feed, **dict(zip(watched, results, strict=True))}
+            found = dict(zip(watched, results, strict=True))
+            _check_finite(found)
+            feed = {**feed, **found}
         yield feed
+
+
+def _check_finite(found: Mapping[str, AnyArray]) -> None:
+    """All that is watched has a grid or gets one, and none has NaN or infinity on it."""
+    for name, array in found.items():
+        # In float32, in which grids are chosen and losses measured: a double may be beyond it.
+        with np.errstate(over="ignore"):
+            finite = np.all(np.isfinite(array.astype(np.float32, copy=False)))
+        if not finite:
+            raise CalibrationError(
+                "the model computes NaN or infinity for a sample",
+                where=f"tensor {name!r}",
+                expected="finite numbers",
+                found="NaN or infinity",
+                remedy="Give samples as the model was trained on: scaled alike",
+            )
 
 
 def _session(source: Source, watched: Sequence[str]) -> Session | None:

@@ -39,7 +39,8 @@ class Observed:
     ----------
     low, high : smallest and largest of all
     count : number of values seen
-    values : a seeded subsample, at most about ``SAMPLE`` values, and both extremes
+    values : a seeded subsample and both extremes: about ``SAMPLE`` values, or one of each sample
+        where there are more samples than that
     """
 
     low: float
@@ -48,41 +49,27 @@ class Observed:
     values: FloatArray
 
 
-def choose_qtype(
-    observed: Observed,
-    bits: int,
-    *,
-    signed: bool | None = None,
-    symmetric: bool = False,
-    positive: bool = False,
-    dyadic: bool = False,
-) -> QType:
+def choose_qtype(observed: Observed, bits: int, *, dyadic: bool = False) -> QType:
     """The grid with the least mean squared error on the observed values.
 
-    Real zero is always exactly on the grid (padding, Relu). Values outside the chosen range
-    saturate: a few large ones may be worth clipping.
+    It is unsigned if no value is negative. Real zero is always exactly on the grid (padding, Relu).
+    Values outside the chosen range saturate: a few large ones may be worth clipping.
 
     Parameters
     ----------
     bits : 2 to 16
-    signed : None takes unsigned if no value is negative, else signed
-    symmetric : zero point 0
     dyadic : the scale is a power of two
-    positive : the tensor cannot be negative (it follows a Relu), whatever was observed
     """
     if not 2 <= bits <= 16:
         raise ValueError(f"bits must be 2 to 16, not {bits!r}")
-    low = 0.0 if positive else min(0.0, observed.low)
-    high = max(0.0, observed.high)
-    if signed is None:
-        signed = low < 0
+    low, high = min(0.0, observed.low), max(0.0, observed.high)
+    kind = _Kind(bits, low < 0, dyadic)
     if low == high:
-        return QType(bits, signed, 1.0, 0)
-    values = np.ascontiguousarray(np.clip(observed.values, low, high), dtype=np.float32)
-    kind = _Kind(bits, signed, symmetric, dyadic)
+        return QType(bits, kind.signed, 1.0, 0)
+    values = np.ascontiguousarray(observed.values, dtype=np.float32)
     shrinks = np.geomspace(1.0, 1 / 16, _SHRINKS)
     best = _best(values, kind, low * shrinks, high * shrinks)
-    if low < 0 < high and not symmetric:
+    if low < 0 < high:
         # Each end by itself: a long tail on one side should not cost resolution twice.
         for _ in range(2):
             ends = _ends(best)
@@ -115,7 +102,6 @@ class _Kind:
 
     bits: int
     signed: bool
-    symmetric: bool
     dyadic: bool
 
 
@@ -141,13 +127,9 @@ def _grid(kind: _Kind, low: float, high: float) -> QType:
     """The finest grid that covers ``low`` to ``high`` (about, once the zero point is rounded)."""
     lo = -(1 << (kind.bits - 1)) if kind.signed else 0
     hi = lo + (1 << kind.bits) - 1
-    if kind.symmetric:
-        scale = max(high / hi, low / lo if lo else 0.0)
-    else:
-        scale = (high - low) / (hi - lo)
-    scale = min(max(scale, _SMALLEST), float(np.finfo(np.float32).max))
+    scale = min(max((high - low) / (hi - lo), _SMALLEST), float(np.finfo(np.float32).max))
     if kind.dyadic:
         scale = min(2.0 ** math.ceil(math.log2(scale)), 2.0**127)
-    zero_point = 0 if kind.symmetric else round(lo - low / scale)
+    zero_point = round(lo - low / scale)
     scale = float(np.float32(scale))
     return QType(kind.bits, kind.signed, scale, min(max(zero_point, lo), hi))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ...hw.numeric import QType
-from ..ir.graph import Graph, Node, Value
+from ..ir.graph import Graph, Node, Value, unused
 from ..ops.base import Op
 from ..ops.quantize import Quantize
 
@@ -110,7 +110,7 @@ def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
     qtypes.update({name: chosen[name] for name in graph.inputs if name in chosen})
     for node in graph.nodes:
         op = node.op.quantise_weights(weight_bits)
-        real = {name: f"{name}:real" for name in node.outputs if name in chosen}
+        real = {n: unused(f"{n}:real", values) for n in node.outputs if n in chosen}
         values.update({raw: replace(values[name], name=raw) for name, raw in real.items()})
         outputs = tuple(real.get(name, name) for name in node.outputs)
         nodes.append(replace(node, op=op, outputs=outputs))

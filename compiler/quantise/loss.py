@@ -56,6 +56,13 @@ class Loss:
             return -math.inf if self.silent else math.inf
         return self.sqnr_db
 
+    @property
+    def text(self) -> str:
+        """The ratio for people."""
+        if self.sqnr_db is None:
+            return "noise and no signal" if self.silent else "bit-equal"
+        return f"{self.sqnr_db:.1f} dB"
+
 
 def default_limit(bits: int) -> float:
     """Least signal to noise ratio of an output in dB that goes without a word, by rule L2.
@@ -101,9 +108,10 @@ def random_samples(source: Source, count: int = 4) -> dict[str, AnyArray] | None
     rng = np.random.default_rng(_SEED)
     samples: dict[str, AnyArray] = {}
     for value in source.inputs:
-        dtype = np.dtype(value.dtype)
-        if dtype not in (np.int8, np.uint8, np.int16, np.uint16):
+        # By name: strings have no numpy type.
+        if value.dtype not in ("int8", "uint8", "int16", "uint16"):
             return None
+        dtype = np.dtype(value.dtype)
         info = np.iinfo(dtype)
         samples[value.name] = rng.integers(
             info.min, info.max + 1, (count, *value.shape), dtype=dtype
@@ -118,11 +126,15 @@ def measure(
     samples: Mapping[str, AnyArray],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Loss], list[AnyArray]]:
-    """Loss of every integer tensor (the last ones are the outputs), and the wire inputs of all
-    samples.
+    """Loss of every integer tensor that the model has too, and the wire inputs of all samples.
 
     The reference gets the model's own values at the slice's inputs, rounded to their grid, so that
     the figures are the slice's own.
+
+    Raises
+    ------
+    CalibrationError
+        As :func:`~.calibrate.run_model`.
     """
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
     named = [name for node in qgraph.nodes for name in node.outputs if name in source.values]
@@ -205,11 +217,10 @@ def check(
     noise = [(0.0, "")]
     noise += [(10 ** (-max(x.level, -300) / 10), x.tensor) for x in losses if x.level < math.inf]
     _, most = max((after[0] - before[0], after[1]) for before, after in pairwise(noise))
-    level = "noise and no signal" if least.silent else f"{least.sqnr_db:.1f} dB"
     raise LossError(
         "the quantised slice loses more than was allowed",
         where=f"output {least.tensor!r}",
         expected=f"a signal to noise ratio of at least {least_db:g} dB{remark}",
-        found=f"{level}; most is lost at {most!r}",
+        found=f"{least.text}; most is lost at {most!r}",
         remedy="Give more bits with --bits, better calibration data, or another --min-sqnr",
     )

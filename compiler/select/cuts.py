@@ -27,7 +27,9 @@ from .support import NodeSupport
 _FLOATS = ("float16", "float32", "float64")
 
 MOST_TENSORS = 16
-"""Tensors of a cut, at most, where midwire chooses: the wire format numbers up to 255."""
+"""Tensors of a cut, at most, where midwire chooses; a user may name as many as the wire format
+numbers (:data:`~midwire.hw.formats.bundle.MAX_TENSORS`).
+"""
 
 
 @dataclass(frozen=True)

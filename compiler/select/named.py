@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from ...hw.formats.bundle import MAX_TENSORS
 from ..errors import CutError
 from .cuts import Cut, Cuts
 
@@ -50,6 +51,14 @@ def named_cut(
             where=option,
             expected="names of tensors, separated by commas",
             found=repr(names),
+            remedy=_SEE,
+        )
+    if len(tensors) > MAX_TENSORS:
+        raise CutError(
+            "too many tensors for a cut",
+            where=option,
+            expected=f"at most {MAX_TENSORS}: the wire format numbers no more",
+            found=f"{len(tensors)}",
             remedy=_SEE,
         )
     for name in tensors:

@@ -31,18 +31,25 @@ class Selection:
     Attributes
     ----------
     graph : the slice
-    inputs, outputs : the tensors that it is cut at
     macs_share : the slice's multiply-accumulates over the model's; 0 for a model that has none
     edge, middle, cloud : names of the live nodes of each part, in order; constants are not listed
     """
 
     graph: Graph
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
     macs_share: float
     edge: tuple[str, ...]
     middle: tuple[str, ...]
     cloud: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The tensors of the first cut."""
+        return self.graph.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The tensors of the second cut."""
+        return self.graph.outputs
 
     @property
     def slice(self) -> dict[str, Any]:
@@ -117,7 +124,8 @@ def _check_order(cuts: Cuts, start: Cut, end: Cut) -> None:
             remedy="Exchange the two names",
         )
     if not start.before < end.before:
-        astray = [name for name in start.tensors if cuts.makers.get(name, -1) in _only(start, end)]
+        only = start.before - end.before
+        astray = [name for name in start.tensors if cuts.makers.get(name) in only]
         raise CutError(
             "--from and --to lie beside each other",
             where=where,
@@ -125,10 +133,6 @@ def _check_order(cuts: Cuts, start: Cut, end: Cut) -> None:
             found=f"nodes that only the first one needs, for {listed([repr(n) for n in astray])}",
             remedy="Add to --to what is computed from those tensors, or cut earlier",
         )
-
-
-def _only(start: Cut, end: Cut) -> frozenset[int]:
-    return start.before - end.before
 
 
 def _check_supported(cuts: Cuts, start: Cut, end: Cut) -> None:
@@ -166,12 +170,13 @@ def _macs(cuts: Cuts, indices: Iterable[int]) -> int:
 
 def _idle(cuts: Cuts, start: Cut | None, end: Cut | None) -> str:
     """Why no pair of cuts has work between them, where every node is supported."""
-    if start is None and end is None:
+    given = start or end
+    if given is None:
         count = sum(cut.legal for cut in cuts.in_order)
         return f"{count} usable cut{'' if count == 1 else 's'}"
-    place = "behind" if end is None else "before"
-    one = len((start or end or cuts.in_order[0]).tensors) == 1
-    return f"no multiply-accumulates {place} {'that tensor' if one else 'those tensors'}"
+    place = "before" if start is None else "behind"
+    those = "that tensor" if len(given.tensors) == 1 else "those tensors"
+    return f"no multiply-accumulates {place} {those}"
 
 
 def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
@@ -203,8 +208,6 @@ def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
     }
     return Selection(
         graph=graph,
-        inputs=graph.inputs,
-        outputs=graph.outputs,
         macs_share=sum(unit.macs for unit in parts["middle"]) / total if total else 0.0,
         **names,
     )

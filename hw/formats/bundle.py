@@ -347,18 +347,14 @@ class Bundle:
             )
 
 
-def write_bundle(
-    root: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
-) -> Bundle:
-    """Write a bundle so that the folder is either the whole new bundle or what was there before.
-
-    Everything goes to a folder beside the target, which then takes its place by renaming.
+def check_target(root: str | os.PathLike[str]) -> None:
+    """Refuse a place where no bundle may be written: what takes long to make is worth asking first.
 
     Raises
     ------
     BundleError
-        If the target exists and is not a bundle (nothing else is ever overwritten), cannot be
-        written, or is a path such as ``.``, which cannot be renamed.
+        If there is something else than a bundle (nothing else is ever overwritten), or the path is
+        one such as ``.``, which cannot be renamed.
     """
     target = Path(root)
     if target.name in ("", ".."):
@@ -379,6 +375,22 @@ def write_bundle(
             found=found[0],
             remedy="Choose another output folder",
         )
+
+
+def write_bundle(
+    root: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
+) -> Bundle:
+    """Write a bundle so that the folder is either the whole new bundle or what was there before.
+
+    Everything goes to a folder beside the target, which then takes its place by renaming.
+
+    Raises
+    ------
+    BundleError
+        As :func:`check_target`, or if it cannot be written.
+    """
+    target = Path(root)
+    check_target(target)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     stamped = dataclasses.replace(manifest, files=dict(sorted(hashes.items())))
     text = json.dumps(dataclasses.asdict(stamped), indent=1, sort_keys=True) + "\n"

@@ -148,7 +148,7 @@ class QType:
         near_tie &= np.abs(ratio) <= 2.0 * (1 << self.bits)
         rounded[near_tie] = self._beside_tie(values[near_tie], np.floor(ratio[near_tie]))
         shifted = np.clip(rounded + self.zero_point, self.lo, self.hi)
-        return shifted.astype(np.int64)
+        return np.asarray(shifted, dtype=np.int64)
 
     def _beside_tie(
         self, values: npt.NDArray[np.float64], below: npt.NDArray[np.float64]
@@ -166,7 +166,7 @@ class QType:
     def dequantise(self, q: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Real values of integers, rounded to float32 (ONNX DequantizeLinear)."""
         centred = np.asarray(q, dtype=np.int64) - self.zero_point
-        return (centred.astype(np.float32) * np.float32(self.scale)).astype(np.float32)
+        return np.asarray(centred.astype(np.float32) * np.float32(self.scale))
 
 
 def bits_for(lo: int, hi: int) -> tuple[int, bool]:

@@ -223,13 +223,16 @@ def test_files_that_are_not_there(model: Path, tmp_path: Path, refused: Refused)
 
 
 def test_a_folder_that_is_no_bundle_stays(
-    model: Path, data: Path, tmp_path: Path, refused: Refused, no_rtl: None
+    model_file: ModelFile, tmp_path: Path, refused: Refused
 ) -> None:
-    del no_rtl
+    """It is looked at before anything that takes long: here not even the model is."""
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "one.tex").write_text("precious")
-    found = refused("compile", model, "-o", tmp_path / "thesis", "--calibrate", data)
-    assert "will not overwrite what is not a bundle" in found
+    found = refused("compile", model_file(b"damaged"), "-o", tmp_path / "thesis")
+    assert found == (
+        "thesis: will not overwrite what is not a bundle; expected no such path, an empty folder "
+        "or an old bundle; found other files. Choose another output folder."
+    )
     assert (tmp_path / "thesis" / "one.tex").read_text() == "precious"
 
 
@@ -265,6 +268,43 @@ def test_compile_says_what_it_did(
     assert cli.main(words) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == (f"{tmp_path / 'b'}: x to y, 100.0 % of the multiply-accumulates")
+
+
+@pytest.mark.usefixtures("no_rtl")
+def test_noise_without_signal_is_not_called_bit_equal(
+    model_file: ModelFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime rounds the product of the scales, and finds a tie just below; exactly, it is
+    just above: 0 there, 1 here.
+    """
+    first = np.float32(0.1)
+    exact = float(first) * float(first)
+    single = first * first
+    while not exact > float(single):
+        first = np.nextafter(first, np.float32(1))
+        exact, single = float(first) * float(first), first * first
+    text = f"""
+    g (float[N, 1] x) => (float[N, 1] y)
+    <float s = {{{float(first)!r}}}, float r = {{{2 * float(single)!r}}}, int8 z = {{0}},
+     int8[1, 1] k = {{1}}>
+    {{ e = Sin (x)
+      p = QuantizeLinear (e, s, z)
+      a = DequantizeLinear (p, s, z)
+      w = DequantizeLinear (k, s, z)
+      b = MatMul (a, w)
+      c = QuantizeLinear (b, r, z)
+      y = DequantizeLinear (c, r, z) }}
+    """
+    np.savez(tmp_path / "in.npz", in0=np.full((3, 1, 1), 0.1, np.float32))
+    words = ["compile", str(model_file(text)), "-o", str(tmp_path / "b")]
+    words += ["--calibrate", str(tmp_path / "in.npz")]
+    assert cli.main(words) == 0
+    assert "signal to noise       noise and no signal on calibration data\n" in (
+        capsys.readouterr().out
+    )
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["sqnr_db"], found["silent"]) == (None, True)
 
 
 @pytest.mark.usefixtures("no_rtl")

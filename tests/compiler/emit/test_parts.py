@@ -189,6 +189,28 @@ def test_parts_hold_only_their_own_weights(model_file: ModelFile) -> None:
     assert "c" not in {tensor.name for tensor in cloud.graph.initializer}
 
 
+def test_operators_of_other_domains_in_a_branch(model_file: ModelFile, run_onnx: RunOnnx) -> None:
+    """A part imports what its sub-graphs use, however deep, and no more."""
+    text = """
+    g (float[N, 2] x) => (float[N, 2] y)
+    { a = Relu(x)
+      m = ReduceMax<keepdims = 0>(a)
+      t = Cast<to = 9>(m)
+      y = If(t) <
+        then_branch = g1 () => (float[1, 2] b) {
+          b = If(t) <then_branch = g2 () => (float[1, 2] c) { c = com.microsoft.Gelu(a) },
+                     else_branch = g3 () => (float[1, 2] d) { d = Neg(a) }> },
+        else_branch = g4 () => (float[1, 2] e) { e = Identity(a) }> }
+    """
+    source = load_model(model_file(text, imports=', "com.microsoft" : 1'))
+    border = spec(source, "a", grid(8, True, 0.5))
+    edge, cloud = edge_model(source, [border]), cloud_model(source, [border])
+    assert [entry.domain for entry in edge.opset_import] == [""]
+    assert [entry.domain for entry in cloud.opset_import] == ["", "com.microsoft"]
+    y = run_onnx(cloud, {"wire_out0": np.array([0, 2], np.int8)})["y"]
+    np.testing.assert_allclose(y, [[0, 0.841345]], atol=1e-5)
+
+
 def test_folded_shapes_become_constants(model_file: ModelFile, run_onnx: RunOnnx) -> None:
     text = """
     g (float[N, 3, 4, 5] x) => (float[A, B] y)

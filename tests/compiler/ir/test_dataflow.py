@@ -10,10 +10,11 @@ import numpy as np
 
 from midwire.compiler.ir.dataflow import Channel, Dataflow, Stage, print_dataflow, verify
 from midwire.hw.finish.multiply_shift import MultiplyShift
+from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.kernels.adapt import StreamFifo, StreamFork
 from midwire.hw.kernels.base import StreamPort
 from midwire.hw.kernels.eltwise import EltwiseKernel
-from midwire.hw.numeric import IntType
+from midwire.hw.numeric import IntType, QType
 
 INT8 = IntType(8, True)
 PORT = StreamPort(INT8, 2, 9)
@@ -39,8 +40,8 @@ FLOW = Dataflow(
         Channel(("work", 0), ("join", 0), PORT, None),
         Channel(("join", 0), ("", 0), PORT),
     ),
-    (),
-    (),
+    (TensorSpec("x", (1, 18), "int8", QType(8, True, 0.5), Layout.raster((18,)), 2),),
+    (TensorSpec("y", (1, 18), "float32", QType(8, True, 0.25, 3), Layout.raster((18,)), 2),),
 )
 
 TEXT = """\
@@ -89,6 +90,7 @@ def test_all_violations_are_reported_together() -> None:
         "D2: output 0 of 'work' is not connected",
         "D2: input 0 of 'join' is not connected",
         "D2: input 1 of 'join' is not connected",
+        "D2: input 0 of the slice differs from its channel",
     ]
 
 
@@ -97,4 +99,24 @@ def test_a_run_is_part_of_a_port() -> None:
     padded = StreamPort(INT8, 2, 9, 1)
     assert padded.elements == PORT.elements // 2
     broken = replace(FLOW, channels=(replace(FLOW.channels[0], port=padded), *FLOW.channels[1:]))
-    assert verify(broken) == ["D2: port 0 of 'split' differs from its channel"]
+    assert verify(broken) == [
+        "D2: port 0 of 'split' differs from its channel",
+        "D2: input 0 of the slice differs from its channel",
+    ]
+
+
+def test_borders_are_connected_to_what_they_say() -> None:
+    (x,), (y,) = FLOW.inputs, FLOW.outputs
+    broken = replace(
+        FLOW,
+        channels=(*FLOW.channels, Channel(("", 0), ("", 2), PORT)),
+        inputs=(replace(x, lanes=3), x),
+        outputs=(replace(y, qtype=QType(8, False, 0.25)),),
+    )
+    assert verify(broken) == [
+        "D2: more than one channel reads port 0 of the slice",
+        "D2: input 0 of the slice differs from its channel",
+        "D2: input 1 of the slice is not connected",
+        "D2: output 0 of the slice differs from its channel",
+        "D2: the slice has no output 2",
+    ]

@@ -15,7 +15,7 @@ import pytest
 from midwire.compiler.errors import ModelError
 from midwire.compiler.ir.graph import Graph, Node, Value
 from midwire.compiler.ir.quant import print_qgraph, verify
-from midwire.compiler.map.fuse import fuse, input_layout
+from midwire.compiler.map.fuse import fuse, wanted_layouts
 from midwire.compiler.ops.add import Add
 from midwire.compiler.ops.product import Product
 from midwire.compiler.ops.relu import Relu
@@ -185,11 +185,60 @@ def test_orders_that_do_not_meet_take_a_buffer() -> None:
     )
 
 
+def test_a_buffer_whose_name_the_model_has_already() -> None:
+    """It is not taken for the buffer."""
+    nodes = (
+        Node("turn", Transpose((0, 2, 1)), ("x",), ("a",)),
+        Node("other", Relu(), ("x",), ("x:3x3 as 10",)),
+        Node("sum", Add(), ("a", "x"), ("y",)),
+        Node("again", Add(), ("a", "x:3x3 as 10"), ("z",)),
+    )
+    graph = graph_of(*nodes, shape=(1, 3, 3), outputs="yz")
+    grids = {**graph.qtypes, "x:3x3 as 10": GRID}
+    integers = fuse(replace(graph, qtypes=grids))
+    assert verify(integers) == []
+    assert [node.name for node in integers.nodes] == [
+        "other",
+        "x:3x3 as 10*",
+        "sum",
+        "x:3x3 as 10:3x3 as 10",
+        "again",
+    ]
+    x = np.arange(9) - 4
+    found = Reference(integers.inputs, integers.outputs, integers.nodes).run([x[None]])
+    image = x.reshape(1, 3, 3)
+    for result, other in zip(integers.results, (image, np.maximum(image, 0)), strict=True):
+        np.testing.assert_array_equal(
+            result.layout.from_stream(found[result.name][0], result.shape),
+            image.transpose(0, 2, 1) + other,
+        )
+
+
+def test_scalars(lower: Lower) -> None:
+    """No axis is innermost, and there is one element all the same."""
+    low = lower("g (float x, float z) => (float y) { a = Relu (x) b = Mul (a, z) y = Add (b, x) }")
+    assert verify(low.integers) == []
+    x, z = np.array([[-7], [3], [40]]), np.array([[5], [-9], [24]])
+    reference = Reference(low.integers.inputs, low.integers.outputs, low.integers.nodes)
+    (found,) = reference.run([x, z]).values()
+    product = np.rint(np.maximum(x, 0) * z / 16)
+    np.testing.assert_array_equal(found, product + x)
+
+
 def test_the_layout_of_an_input_is_what_its_reader_wants() -> None:
     image = graph_of(Node("only", Relu(), ("x",), ("y",)), shape=(1, 2, 3, 4))
-    assert input_layout(image, "x").same_order(Layout((2, 3, 4), (1, 2, 0)))
+    assert wanted_layouts(image)["x"].same_order(Layout((2, 3, 4), (1, 2, 0)))
     turned = Node("turn", Transpose((0, 3, 1, 2)), ("x",), ("a",))
     values = {**image.values, "a": Value("a", (1, 4, 2, 3)), "y": Value("y", (1, 4, 2, 3))}
     nodes = (turned, Node("only", Relu(), ("a",), ("y",)))
     graph = replace(image, nodes=nodes, values=values)
-    assert input_layout(graph, "x").same_order(Layout.raster((1, 2, 3, 4)))
+    assert wanted_layouts(graph)["x"].same_order(Layout.raster((1, 2, 3, 4)))
+
+
+def test_the_layout_of_an_input_far_from_what_wants_it() -> None:
+    """Deeper than Python's stack: what takes any order hands on what is wanted behind it."""
+    count = 2000
+    nodes = [Node(f"n{k}", Relu(), (f"v{k}" if k else "x",), (f"v{k + 1}",)) for k in range(count)]
+    turn = Node("turn", Transpose((0, 2, 1)), (f"v{count}",), ("y",))
+    graph = graph_of(*nodes, turn, shape=(1, 3, 3))
+    assert wanted_layouts(graph)["x"].same_order(Layout.raster((9,)))

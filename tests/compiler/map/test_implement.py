@@ -148,7 +148,17 @@ def test_a_rate_that_nothing_keeps(graph: QGraph) -> None:
 def test_the_interval_aimed_at(graph: QGraph) -> None:
     assert target_interval(graph, 1000.0, 250.0) == 250_000
     assert target_interval(graph, 3.0, 100.0) == 33_333_333
-    assert target_interval(graph, 1e12, 250.0) == 1
+    assert target_interval(graph, 250e6, 250.0) == 1
     assert target_interval(graph, 1e-310, 250.0) == 10**15
     macs = 36 * 9 * 24 + 36 * 9 * 6 + 36
     assert target_interval(graph, None, 250.0) == macs // 64
+
+
+def test_a_rate_beyond_the_clock(graph: QGraph) -> None:
+    for rate, found in ((1e12, "1e+12"), (float("inf"), "inf"), (251e6, "2.51e+08")):
+        with pytest.raises(ModelError) as caught:
+            target_interval(graph, rate, 250.0)
+        assert str(caught.value) == (
+            "--rate: cannot keep the wanted rate; expected at most 250000000 inferences a second, "
+            f"one a cycle at 250 MHz; found {found}. Ask for a lower rate."
+        )

@@ -13,8 +13,8 @@ import pytest
 from midwire.compiler.errors import CalibrationError
 from midwire.compiler.ir.graph import Value
 from midwire.compiler.load.frontend import load_model
-from midwire.compiler.quantise.calibrate import Observed, calibrate, choose_qtype, load_samples
-from midwire.compiler.quantise.grids import SAMPLE, quantisation_error
+from midwire.compiler.quantise.calibrate import calibrate, load_samples
+from midwire.compiler.quantise.grids import SAMPLE, Observed, choose_qtype, quantisation_error
 
 ModelFile = Callable[..., Path]
 
@@ -139,6 +139,15 @@ def test_wrong_type(tmp_path: Path) -> None:
     )
 
 
+def test_an_input_of_no_numbers(tmp_path: Path) -> None:
+    refuse(
+        saved(tmp_path, in0=np.full((5, 1), "a")),
+        "input 't': the model has an input that takes no samples; expected an input of numbers; "
+        "found string values. Export the model with numbers there.",
+        Value("t", (1,), "string"),
+    )
+
+
 def test_integers_out_of_range(tmp_path: Path) -> None:
     refuse(
         saved(tmp_path, q=np.full((5, 1, 4), 200)),
@@ -192,12 +201,28 @@ def test_observed(model_file: ModelFile) -> None:
     np.testing.assert_array_equal(again["y"].values, seen["y"].values)
 
 
+def test_scalars(model_file: ModelFile) -> None:
+    source = load_model(model_file("g (float x) => (float y) { y = Abs(x) }"))
+    seen = calibrate(source, ["y"], {"x": np.array([-3, 2], np.float32)})["y"]
+    assert (seen.low, seen.high, seen.count) == (2, 3, 2)
+
+
 def test_large_tensors_are_sampled(model_file: ModelFile) -> None:
     source = load_model(model_file("g (float[N, 90000] x) => (float[N, 90000] y) { y = Relu(x) }"))
     x = np.random.default_rng(3).standard_normal((3, 1, 90000)).astype(np.float32)
     seen = calibrate(source, ["y"], {"x": x})["y"]
     assert seen.high == float(x.max())
     assert seen.count == 270000 and SAMPLE <= len(seen.values) < SAMPLE + 8
+
+
+@pytest.mark.parametrize("count", [1025, SAMPLE + 1])
+def test_many_samples_give_no_more_values(model_file: ModelFile, count: int) -> None:
+    """Each gives its share; and one value, where there are more samples than values wanted."""
+    source = load_model(model_file("g (float[N, 90] x) => (float[N, 90] y) { y = Relu(x) }"))
+    x = np.broadcast_to(np.arange(90, dtype=np.float32), (count, 1, 90))
+    seen = calibrate(source, ["x"], {"x": x})["x"]
+    assert seen.count == 90 * count
+    assert SAMPLE <= len(seen.values) <= SAMPLE + count + 2
 
 
 def test_model_that_overflows(model_file: ModelFile) -> None:
@@ -226,30 +251,20 @@ def seen(values: np.ndarray[Any, Any]) -> Observed:
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8, 12, 16])
-@pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("signed", [None, False, True])
-def test_grid_is_about_the_best(bits: int, symmetric: bool, signed: bool | None) -> None:
-    rng = np.random.default_rng(bits)
-    values = rng.standard_normal(4000) * 3 + 1
-    if signed is False and symmetric:
-        values = np.abs(values)
-    observed = seen(values)
-    grid = choose_qtype(observed, bits, signed=signed, symmetric=symmetric)
-    assert grid.bits == bits
-    assert grid.signed == (signed is not False)
-    assert not symmetric or grid.zero_point == 0
+@pytest.mark.parametrize("signed", [False, True])
+def test_grid_is_about_the_best(bits: int, signed: bool) -> None:
+    values = np.random.default_rng(bits).standard_normal(4000) * 3 + 1
+    observed = seen(values if signed else np.abs(values))
+    grid = choose_qtype(observed, bits)
+    assert (grid.bits, grid.signed) == (bits, signed)
     assert grid.dequantise(grid.quantise([0.0])) == [0.0]
     # Never worse than the plain range of the values, and within 15 % of a fine search of scales.
     error = quantisation_error(observed.values, grid)
     low, high = min(observed.low, 0.0), observed.high
     best = np.inf
     for shrink in np.geomspace(1.05, 0.1, 300):
-        if symmetric:
-            side = max(high / max(grid.hi, 1), low / grid.lo if grid.lo else 0)
-            step, zero = side * shrink, 0
-        else:
-            step = (high - low) * shrink / (grid.hi - grid.lo)
-            zero = round(min(max(grid.lo - low * shrink / step, grid.lo), grid.hi))
+        step = (high - low) * shrink / (grid.hi - grid.lo)
+        zero = round(min(max(grid.lo - low * shrink / step, grid.lo), grid.hi))
         trial = type(grid)(bits, grid.signed, float(np.float32(step)), int(zero))
         best = min(best, quantisation_error(observed.values, trial))
     assert error <= 1.15 * best
@@ -262,10 +277,16 @@ def test_long_tail_is_clipped() -> None:
     assert grid.scale * (grid.hi - grid.zero_point) < 8
 
 
+@pytest.mark.parametrize("bits", [2, 9, 16])
+def test_dyadic_scales_are_powers_of_two(bits: int) -> None:
+    values = np.random.default_rng(bits).standard_normal(4000) * 3 + 1
+    fine, dyadic = (choose_qtype(seen(values), bits, dyadic=d) for d in (False, True))
+    assert np.frexp(dyadic.scale)[0] == 0.5 != np.frexp(fine.scale)[0]
+    assert fine.scale / 2 < dyadic.scale < fine.scale * 2
+
+
 def test_positive_values_are_unsigned() -> None:
     grid = choose_qtype(seen(np.linspace(0, 10, 999)), 8)
-    assert (grid.signed, grid.zero_point) == (False, 0)
-    grid = choose_qtype(seen(np.linspace(-1, 10, 999)), 8, positive=True)
     assert (grid.signed, grid.zero_point) == (False, 0)
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -67,6 +68,32 @@ def test_where_quantisers_go(lower: Lower) -> None:
     assert grids["d"] == grids["c"] == QType(8, True, 0.25)
     assert grids["h"] == grids["g1"] == grids["f"]
     assert missing_grids(rounded) == []
+
+
+def test_a_name_that_the_model_has_already(lower: Lower) -> None:
+    """The unrounded c is called c:real, unless a tensor is."""
+    low = lower(NET.replace(" e = Conv (d, w)", " cREAL = Conv (d, w) e = Relu(cREAL)"))
+    named = {"cREAL": "c:real"}
+    graph = low.real
+    nodes = tuple(
+        replace(
+            node,
+            inputs=tuple(named.get(name, name) for name in node.inputs),
+            outputs=tuple(named.get(name, name) for name in node.outputs),
+        )
+        for node in graph.nodes
+    )
+    values = {named.get(name, name): value for name, value in graph.values.items()}
+    renamed = replace(graph, nodes=nodes, values=values)
+    rounded = quantise(renamed, lambda name: QType(8, True, 0.5), 8)
+    assert verify(rounded) == []
+    assert {name for name in rounded.values if ":" in name} == {
+        "c:real",
+        "c:real*",
+        "e:real",
+        "f:real",
+        "y:real",
+    }
 
 
 def conv_of(graph: Graph) -> Conv:

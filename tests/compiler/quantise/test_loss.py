@@ -12,9 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.compiler.errors import LossError
+from midwire.compiler.errors import CalibrationError, LossError
 from midwire.compiler.load.frontend import load_model
-from midwire.compiler.quantise.loss import Loss, check, default_limit, limit, measure, worst
+from midwire.compiler.pipeline import Options, compile_model
+from midwire.compiler.quantise.loss import (
+    Loss,
+    check,
+    default_limit,
+    limit,
+    measure,
+    random_samples,
+    worst,
+)
 from midwire.hw.numeric import QType
 
 NET = """
@@ -58,6 +67,39 @@ def test_no_noise_is_no_number(lower: Callable[..., Any], tmp_path: Path) -> Non
     losses, _ = measure(source, low.rounded, low.integers, {"x": samples})
     assert losses == [Loss("b", None), Loss("y", None)]
     check(losses, ["y"], 200.0)
+
+
+def test_infinity_at_an_input_of_the_slice(model_file: Callable[..., Path], tmp_path: Path) -> None:
+    """Its grid is the model's own, so that calibration had no reason to look at it."""
+    text = """
+    g (float[N, 2] x) => (float[N, 2] y)
+    <float s = {0.5}, int8 z = {0}, int8[2, 2] k = {1, 2, 3, 4}>
+    { l = Log (x)
+      q = QuantizeLinear (l, s, z)
+      a = DequantizeLinear (q, s, z)
+      w = DequantizeLinear (k, s, z)
+      b = MatMul (a, w)
+      c = QuantizeLinear (b, s, z)
+      y = DequantizeLinear (c, s, z) }
+    """
+    np.savez(tmp_path / "in.npz", in0=np.zeros((3, 1, 2), np.float32))
+    options = Options(calibrate=tmp_path / "in.npz", from_="l")
+    with pytest.raises(CalibrationError) as caught:
+        compile_model(model_file(text), tmp_path / "b", options)
+    assert str(caught.value) == (
+        "tensor 'l': the model computes NaN or infinity for a sample; expected finite numbers; "
+        "found NaN or infinity. Give samples as the model was trained on: scaled alike."
+    )
+
+
+def test_noise_only_for_integer_inputs(model_file: Callable[..., Path]) -> None:
+    ends = "g (int8[N, 2] x, TYPE[3] t) => (int8[N, 2] y, TYPE[3] u) { y = Abs(x) u = Identity(t) }"
+    for other in ("float", "string", "bool"):
+        assert random_samples(load_model(model_file(ends.replace("TYPE", other)))) is None
+    found = random_samples(load_model(model_file(ends.replace("TYPE", "uint16"))), 9)
+    assert found is not None
+    kinds = {name: (array.shape, str(array.dtype)) for name, array in found.items()}
+    assert kinds == {"x": ((9, 1, 2), "int8"), "t": ((9, 3), "uint16")}
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,15 @@ def test_the_same_bits_as_the_model(model_file: ModelFile) -> None:
     assert noise(model_file(MATMUL.replace("0.0375", "0.03125")), {"x": row}) == [None]
 
 
+def test_a_layer_names_its_nodes_once(model_file: ModelFile) -> None:
+    """Product and scale are two operators of the same three nodes, and one layer."""
+    source = load_model(model_file(MATMUL))
+    selection = plan(source).selection
+    (layer,) = fuse(quantise(selection.graph, lambda name: QType(8, True, 1.0), 8)).nodes
+    assert layer.sources == selection.middle
+    assert layer.sources == ("MatMulInteger_0", "Cast_1", "Mul_2", "QuantizeLinear_3")
+
+
 def test_the_grid_of_the_integers(model_file: ModelFile) -> None:
     """That of the QuantizeLinear before; where there is none, the integers mean themselves."""
     for text, name, grid in (

@@ -305,6 +305,16 @@ def test_no_names(model_file: ModelFile) -> None:
     )
 
 
+def test_more_tensors_than_the_wire_format_numbers(model_file: ModelFile) -> None:
+    """Refused before the model is compiled to a bundle that cannot hold them."""
+    refuse(
+        model_file(FLOAT),
+        "--to: too many tensors for a cut; expected at most 255: the wire format numbers no more; "
+        "found 256. midwire inspect lists the cuts.",
+        to=",".join(f"t{index}" for index in range(256)),
+    )
+
+
 # Sets of tensors
 
 

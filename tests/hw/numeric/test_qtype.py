@@ -111,6 +111,14 @@ def test_dequantise_gives_the_real_numbers() -> None:
     np.testing.assert_array_equal(qtype.dequantise(q), np.array(want))
 
 
+def test_a_scalar_stays_an_array() -> None:
+    """Which is what ONNX Runtime takes; numpy's own arithmetic makes a number of it."""
+    qtype = QType(8, True, 0.5, -3)
+    found = qtype.quantise(np.array(1.5)), qtype.dequantise(np.array(4))
+    kinds = [(type(one).__name__, str(one.dtype), one.tolist()) for one in found]
+    assert kinds == [("ndarray", "int64", 0), ("ndarray", "float32", 3.5)]
+
+
 # N3
 
 
