@@ -92,7 +92,9 @@ class Requantize(wiring.Component):
                 even = Signal(shape_of(rounded), name=f"even_{lane}")
                 odd = y[0] ^ _late(m, fields["parity"], 2, f"parity_{lane}")
                 tie = _late(m, fields["tie"], 2, f"tie_{lane}")
-                m.d.comb += even.eq(y - (odd & (total.as_unsigned()[: u.shift] < tie)))
+                # Assignment extends a sum of fewer bits by its sign.
+                fraction = Signal(u.shift, name=f"fraction_{lane}")
+                m.d.comb += [fraction.eq(total), even.eq(y - (odd & (fraction < tie)))]
             result = even
             if rounded[0] < u.field("lo").hi:
                 lo = _late(m, fields["lo"], 2, f"lo_{lane}")
