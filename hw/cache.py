@@ -116,7 +116,8 @@ def store(folder: Path, contents: Mapping[str, bytes]) -> None:
         for key, content in contents.items():
             if stored(folder, key) is not None:
                 continue
-            _remove(folder / key)
+            with contextlib.suppress(FileNotFoundError):
+                _remove(folder / key)
             temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
             try:
                 (temporary / _SINGLE).write_bytes(hashlib.sha256(content).digest() + content)
@@ -204,11 +205,12 @@ def _age(path: Path) -> float:
 
 
 def _remove(path: Path) -> None:
-    """Delete an entry, if it is there; renamed first: a reader sees it whole or not at all."""
+    """Delete an entry; renamed first: a reader sees it whole or not at all."""
     doomed = Path(tempfile.mkdtemp(prefix="tmp-", dir=path.parent))
-    with contextlib.suppress(FileNotFoundError):
+    try:
         path.rename(doomed)  # an empty folder makes way
-    shutil.rmtree(doomed, ignore_errors=True)
+    finally:
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _size(folder: Path) -> int:
