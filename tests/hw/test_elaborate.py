@@ -170,6 +170,22 @@ def test_other_sources_make_other_verilog(
     assert warm.texts
 
 
+LOADED = """
+import json, sys
+import midwire.hw.datapath.worker, midwire.hw.nic.top
+files = [module.__file__ for name, module in sys.modules.items() if name.startswith("midwire.hw.")]
+print(json.dumps(files))
+"""
+
+
+def test_the_key_has_all_that_a_worker_loads() -> None:
+    run = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True)
+    loaded = {Path(file).resolve() for file in json.loads(run.stdout)}
+    # Those that run a worker, and what they say when it fails, do not decide what it writes.
+    around = {"cache.py", "errors.py", "jobs.py"}
+    assert {path.name for path in loaded - set(elaborate._sources())} == around
+
+
 def test_sources_that_change_meanwhile_leave_nothing(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
