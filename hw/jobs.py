@@ -21,6 +21,12 @@ from .errors import BuildError
 SHOWN_LINES = 12
 """Lines of a failed program's output that an error quotes."""
 
+SHOWN_COLUMNS = 400
+"""Characters of such a line."""
+
+_READ_BYTES = 1 << 20
+"""Of the end of a failed program's output: where an error is looked for."""
+
 _POLL_SECONDS = 0.02
 _Running = tuple["Job", subprocess.Popen[bytes], IO[bytes]]
 
@@ -57,8 +63,8 @@ def run_jobs(
 ) -> None:
     """Run programs, some at a time.
 
-    Each gets its own process group, which is killed on any way out, an interrupt included, and a
-    folder of temporary files, which goes with it.
+    Each gets its own process group, what is left of which is killed when it ends and on any other
+    way out, an interrupt included, and a folder of temporary files, which goes with it.
 
     Parameters
     ----------
@@ -75,7 +81,7 @@ def run_jobs(
     Raises
     ------
     BuildError
-        If one fails: quotes the end of what it printed.
+        If one fails: quotes what it printed, from the first error on.
     StoppedError
         If ``stopped`` said so.
     """
@@ -98,9 +104,9 @@ def run_jobs(
                     raise StoppedError
                 for item in list(running):
                     job, process, output = item
-                    status = process.poll()
-                    if status is None:
+                    if not _has_ended(process):
                         continue
+                    status = _end(process)
                     running.remove(item)
                     if status != 0:
                         raise _failure(job, status, output)
@@ -110,9 +116,7 @@ def run_jobs(
                         progress(done)
         finally:
             for _, process, _ in running:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                _end(process)
 
 
 def _start(job: Job, output: IO[bytes], scratch: str) -> subprocess.Popen[bytes]:
@@ -131,14 +135,31 @@ def _start(job: Job, output: IO[bytes], scratch: str) -> subprocess.Popen[bytes]
         ) from error
 
 
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Asked without taking its status: until then its number is that of its group alone."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """Kill what is left of a program's group; the program's status."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
 def _failure(job: Job, status: int, output: IO[bytes]) -> BuildError:
-    output.seek(0)
+    output.seek(max(0, output.seek(0, os.SEEK_END) - _READ_BYTES))
     lines = output.read().decode(errors="replace").strip().splitlines()
     # The first error explains; what follows it mostly follows from it. An assembler on a full disk
     # complains of itself first.
     signs = (os.strerror(errno.ENOSPC), "rror")
     first = next((i for sign in signs for i, line in enumerate(lines) if sign in line), 0)
-    shown = "\n".join(lines[first : first + SHOWN_LINES]) or "no output"
+    quoted = [_shortened(line) for line in lines[first : first + SHOWN_LINES]]
+    shown = "\n".join(quoted) or "no output"
     ended = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
     program = Path(job.command[0]).name
     return BuildError(f"{job.what} failed: {program} {ended}", found=shown)
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= SHOWN_COLUMNS else f"{line[:SHOWN_COLUMNS]} ..."

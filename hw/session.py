@@ -82,12 +82,18 @@ def open_session(
 
 
 def inputs_of(session: Session) -> list[Input]:
-    """The inputs of a session's model."""
+    """The inputs of a session's model.
+
+    Raises
+    ------
+    ToolError
+        If one is no tensor, or of elements that NumPy lacks.
+    """
     return [
         Input(
             item.name,
             tuple(size if isinstance(size, int) else 1 for size in item.shape),
-            _dtype(item.type),
+            _dtype(item.name, item.type),
         )
         for item in session.get_inputs()
     ]
@@ -98,7 +104,16 @@ def words_of(error: BaseException) -> str:
     return " ".join(str(error).split())[:400].rstrip(".")
 
 
-def _dtype(onnx_type: str) -> np.dtype[Any]:
+def _dtype(name: str, onnx_type: str) -> np.dtype[Any]:
     """``tensor(float)`` to float32 and so on."""
     inner = onnx_type.removeprefix("tensor(").removesuffix(")")
-    return np.dtype(_NAMES.get(inner, inner))
+    try:
+        return np.dtype(_NAMES.get(inner, inner))
+    except TypeError as error:
+        raise ToolError(
+            "no NumPy array can be this input",
+            where=f"input {name!r}",
+            expected="a tensor of numbers that NumPy has",
+            found=onnx_type,
+            remedy="Cast it from such a type inside of the model",
+        ) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Shape, Signal, Value
+from amaranth.hdl import Const, Shape, Signal, Value
 
 from ..timing.components import TREE_LEVELS
 
@@ -38,9 +38,11 @@ def adder_tree(m: Any, terms: Sequence[Value], name: str) -> Value:
 
 
 def delayed(m: Any, value: Value, cycles: int, name: str) -> Value:
-    """A bit, some cycles later."""
+    """A value, some cycles later; a constant is not delayed."""
+    if isinstance(value, Const):
+        return value
     for k in range(cycles):
-        register = Signal(name=f"{name}_{k}")
+        register = Signal(value.shape(), name=f"{name}_{k}")
         m.d.sync += register.eq(value)
         value = register
     return value

@@ -1,33 +1,14 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From an Amaranth component to Verilog, leaving no Yosys behind."""
+"""From Amaranth components to Verilog."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import traceback
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from amaranth.back import rtlil, verilog
-
-
-def to_verilog(top: Any, name: str, **options: bool) -> str:
-    """Verilog of a component, without source locations.
-
-    Parameters
-    ----------
-    top : the component
-    name : of its module
-    options : passed on to :func:`amaranth.back.verilog.convert`
-    """
-    try:
-        return verilog.convert(top, name=name, emit_src=False, **options)
-    except BaseException as error:
-        _kill_children_in(error.__traceback__)
-        raise
 
 
 def to_part(top: Any, index: int) -> str:
@@ -47,26 +28,30 @@ def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
         number = _NUMBER.search(module)
         assert number is not None, module[:80]
         found[int(number[1])].append(module)
-    return ["\n".join(modules).replace(_numbered(k), name) for k, modules in enumerate(found)]
+    return [
+        _counted("\n".join(modules)).replace(_numbered(k), name) for k, modules in enumerate(found)
+    ]
 
 
 _MODULE = re.compile(r"^module .*?^endmodule$", re.MULTILINE | re.DOTALL)
 
 _NUMBER = re.compile(r"MwBatch(\d+)x")
 
+_AUTOMATIC = re.compile(r"(\$auto\$\S+\$)(\d+)")
+
+
+def _counted(text: str) -> str:
+    """The same with the names that Yosys made counted from 1; it counts through a whole batch, and
+    a component's text must not depend on what is converted beside it.
+    """
+    numbers: dict[str, int] = {}
+
+    def count(found: re.Match[str]) -> str:
+        return f"{found[1]}{numbers.setdefault(found[2], len(numbers) + 1)}"
+
+    return _AUTOMATIC.sub(count, text)
+
 
 def _numbered(index: int) -> str:
     """The name of a component's top in a batch: nothing else contains it."""
     return f"MwBatch{index}x"
-
-
-def _kill_children_in(trace: TracebackType | None) -> None:
-    """Kill the processes that interrupted frames were waiting for.
-
-    Amaranth starts Yosys and, when interrupted, forgets it; only its frame knows the process.
-    """
-    for frame, _ in traceback.walk_tb(trace):
-        for value in list(frame.f_locals.values()):
-            if isinstance(value, subprocess.Popen) and value.poll() is None:
-                value.kill()
-                value.wait()

@@ -7,45 +7,15 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
 
 from ..finish.table import TableUnit
 from ..numeric import IntType
-from .ranges import shape_for, shape_of
+from .finisher import FinisherComponent
 from .rom import Rom
 
 
-class Lookup(wiring.Component):
-    """Accumulators to the entries of a table, every cycle; never stalls (rules F1 to F4).
-
-    Parameters
-    ----------
-    unit : what to build
-    file : name of the memory image, or of the images of the lanes
-
-    Members
-    -------
-    valid, final : In(1)
-    acc0 : In(array of ``lanes``)
-    o_valid, o_final : Out(1)
-        ``valid`` and ``final`` of the cycle before.
-    y : Out(array of ``lanes`` elements)
-    """
-
-    def __init__(self, unit: TableUnit, file: str) -> None:
-        self._unit = unit
-        self._file = file
-        super().__init__(
-            {
-                "valid": In(1),
-                "final": In(1),
-                "acc0": In(data.ArrayLayout(shape_of(unit.ranges[0]), unit.lanes)),
-                "o_valid": Out(1),
-                "o_final": Out(1),
-                "y": Out(data.ArrayLayout(shape_for(unit.out), unit.lanes)),
-            }
-        )
+class Lookup(FinisherComponent[TableUnit]):
+    """Accumulators to the entries of a table, in the next cycle."""
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()

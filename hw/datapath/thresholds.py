@@ -8,48 +8,17 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
 
 from ..finish.thresholds import ThresholdsUnit
+from .finisher import FinisherComponent
 from .lookup import number, turn
 from .parameters import parameters
-from .ranges import shape_for, shape_of
-from .rom import Rom, words
+from .ranges import shape_for
+from .rom import Rom
 
 
-class _Finish(wiring.Component):
-    """What both have: the ports of a finisher of one accumulator (rules F1 to F4).
-
-    Parameters
-    ----------
-    unit : what to build
-    file : name of the memory image, or stem of the images' names
-
-    Members
-    -------
-    valid, final : In(1)
-    acc0 : In(array of ``lanes``)
-    o_valid, o_final : Out(1)
-        ``valid`` and ``final`` of ``latency`` cycles ago.
-    y : Out(array of ``lanes`` elements)
-    load : In(stream of words), if the unit is loadable
-    """
-
-    def __init__(self, unit: ThresholdsUnit, file: str) -> None:
-        self._unit = unit
-        self._file = file
-        super().__init__(
-            {
-                "valid": In(1),
-                "final": In(1),
-                "acc0": In(data.ArrayLayout(shape_of(unit.ranges[0]), unit.lanes)),
-                "o_valid": Out(1),
-                "o_final": Out(1),
-                "y": Out(data.ArrayLayout(shape_for(unit.out), unit.lanes)),
-                **({"load": In(words(unit.writable[0]))} if unit.writable else {}),
-            }
-        )
+class _Finish(FinisherComponent[ThresholdsUnit]):
+    """What both have."""
 
     def _flags(self, m: Module) -> None:
         """``o_valid`` and ``o_final``."""

@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 from ..kernels.adder_graph import ZERO, AdderGraph, Addition
 from ..kernels.finishing import finish_file
 from ..kernels.unrolled import UnrolledDense
+from .arithmetic import delayed
 from .ranges import shape_for, shape_of
 from .stream import Outlet, beat, beats
 
@@ -60,8 +61,8 @@ class Unrolled(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(outlet.free),
             outlet.take.eq(outlet.free & self.i.valid),
-            finish.valid.eq(_delayed(m, outlet.take, b.graph.stages, "valid")),
-            finish.final.eq(_delayed(m, self.i.payload.last, b.graph.stages, "final")),
+            finish.valid.eq(delayed(m, outlet.take, b.graph.stages, "valid")),
+            finish.final.eq(delayed(m, self.i.payload.last, b.graph.stages, "final")),
             outlet.write.eq(finish.o_valid),
             outlet.payload.data.eq(finish.y),
             outlet.payload.last.eq(finish.o_final),
@@ -113,11 +114,3 @@ def _bit(value: Value, index: int) -> Value:
     if index < len(value):
         return value[index]
     return value[-1] if value.shape().signed else Const(0, 1)
-
-
-def _delayed(m: Any, value: Value, cycles: int, name: str) -> Value:
-    for k in range(cycles):
-        register = Signal(name=f"{name}_{k}")
-        m.d.sync += register.eq(value)
-        value = register
-    return value

@@ -45,9 +45,11 @@ class Realigner(wiring.Component):
         sent = Signal(LENGTH_BITS)
         left = Signal(LENGTH_BITS)
         word = Signal(WORD_BITS)
+        count = Signal(range(BEAT_BYTES + 1))  # bytes of the next word
         m.d.comb += [
             left.eq(self.size - sent),
-            self.o.payload.eq(masked(word, Mux(left > BEAT_BYTES, BEAT_BYTES, left))),
+            count.eq(Mux(left > BEAT_BYTES, BEAT_BYTES, left)),
+            self.o.payload.eq(masked(word, count)),
         ]
         with m.FSM():
             with m.State("beats"):
@@ -63,7 +65,7 @@ class Realigner(wiring.Component):
                     with m.If(at != first + 1):
                         m.d.sync += at.eq(at + 1)
                     with m.If(wanted):
-                        m.d.sync += sent.eq(sent + BEAT_BYTES)
+                        m.d.sync += sent.eq(sent + count)
                     with m.If(self.i.payload.last):
                         with m.If(Mux(wanted, left > BEAT_BYTES, left != 0)):
                             m.next = "rest"

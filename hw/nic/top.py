@@ -36,7 +36,6 @@ from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, ResetSignal,
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.convert import to_verilog
 from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
 from ..formats.csr import ADDRESS_BITS
@@ -56,7 +55,10 @@ _TENSORS_IN_SLICE = 4
 
 
 class NicShell(wiring.Component):
-    """The NIC shell around the black box ``midwire_slice``.
+    """The NIC shell around the black box ``midwire_slice``, which is another file.
+
+    Its streams towards the network are 64 bits wide: the parser and the packetiser know in which
+    beat of 8 bytes each header field is. Others need a width converter around it.
 
     Parameters
     ----------
@@ -65,8 +67,6 @@ class NicShell(wiring.Component):
     inputs, outputs : tensors that the slice takes and gives. Where either is not 1, the shell has
         no slice, never executes, and does not look at the sizes of tensors.
     sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
-    width : bits of tdata towards the network. 64 for now: the parser and the packetiser know in
-        which beat of 8 bytes each header field is.
 
     Members
     -------
@@ -89,13 +89,7 @@ class NicShell(wiring.Component):
         inputs: int = 1,
         outputs: int = 1,
         sides: Sequence[int] = (),
-        width: int = 64,
     ) -> None:
-        if width != 8 * BEAT_BYTES:
-            raise ValueError(
-                f"the NIC's streams must be {8 * BEAT_BYTES} bits wide, not {width!r}: header "
-                "fields are taken from beats of 8 bytes. Put a width converter around it"
-            )
         if not (1 <= inputs <= MAX_TENSORS and 1 <= outputs <= MAX_TENSORS):
             raise ValueError(
                 f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {inputs!r} and {outputs!r}"
@@ -274,39 +268,3 @@ class NicShell(wiring.Component):
 
 
 _AXIS = {"tdata": 64, "tkeep": 8, "tvalid": 1, "tlast": 1, "tuser": 1}
-
-
-def build_nic(
-    in_beat_bytes: int,
-    in_tensor_bytes: int,
-    out_beat_bytes: int,
-    out_tensor_bytes: int,
-    *,
-    inputs: int = 1,
-    outputs: int = 1,
-    sides: Sequence[int] = (),
-    width: int = 64,
-) -> NicShell:
-    """The NIC shell for a slice; parameters as for :class:`NicShell`."""
-    sizes = (in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes)
-    return NicShell(*sizes, inputs=inputs, outputs=outputs, sides=sides, width=width)
-
-
-def nic_verilog(
-    in_beat_bytes: int,
-    in_tensor_bytes: int,
-    out_beat_bytes: int,
-    out_tensor_bytes: int,
-    *,
-    inputs: int = 1,
-    outputs: int = 1,
-    sides: Sequence[int] = (),
-    width: int = 64,
-) -> str:
-    """Verilog of the module ``midwire_nic`` for a slice; parameters as for :class:`NicShell`.
-
-    It instantiates ``midwire_slice``, which is another file, unless the slice has several tensors.
-    """
-    sizes = (in_beat_bytes, in_tensor_bytes, out_beat_bytes, out_tensor_bytes)
-    nic = build_nic(*sizes, inputs=inputs, outputs=outputs, sides=sides, width=width)
-    return to_verilog(nic, "midwire_nic")

@@ -36,6 +36,24 @@ def test_pruning_deletes_the_least_recently_used(tmp_path: Path) -> None:
     assert entries(tmp_path) == ["entry0", "entry3"], "in use within the hour, or the one just made"
 
 
+def test_pruning_leaves_what_is_taken_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look at a large cache takes long; who got a hit in that time still reads it."""
+    long_ago = time.time() - 8000
+    for name in ("old", "taken"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (long_ago, long_ago))
+
+    def size(folder: Path) -> int:
+        cache.entry(tmp_path, "taken", lambda _: None)
+        return 1000
+
+    monkeypatch.setattr(cache, "_size", size)
+    assert cache.prune(tmp_path, limit=0) == [tmp_path / "old"]
+    assert entries(tmp_path) == ["taken"]
+
+
 def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
     def fill(folder: Path) -> None:
         (folder / "half").write_text("written")
@@ -108,6 +126,21 @@ def test_small_entries_are_one_file(tmp_path: Path) -> None:
     assert cache.stored(tmp_path / "small", "a") == b"first"
     assert cache.stored(tmp_path / "small", "c") == b"third"
     assert entries(tmp_path / "small") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"half of wh", None], ids=["empty", "cut", "gone"])
+def test_a_damaged_small_entry_is_made_again(tmp_path: Path, damaged: bytes | None) -> None:
+    """What a machine that lost power may leave, or a cleaner of old files."""
+    cache.store(tmp_path, {"a": b"what was written"})
+    (file,) = (tmp_path / "a").iterdir()
+    if damaged is None:
+        file.unlink()
+    else:
+        file.write_bytes(damaged)
+    assert cache.stored(tmp_path, "a") is None
+    cache.store(tmp_path, {"a": b"what was written"})
+    assert cache.stored(tmp_path, "a") == b"what was written"
+    assert entries(tmp_path) == ["a"]
 
 
 def test_a_hit_keeps_a_small_entry(tmp_path: Path) -> None:

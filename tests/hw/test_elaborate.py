@@ -170,6 +170,54 @@ def test_other_sources_make_other_verilog(
     assert warm.texts
 
 
+LOADED = """
+import json, sys
+import midwire.hw.datapath.worker, midwire.hw.nic.top
+files = [module.__file__ for name, module in sys.modules.items() if name.startswith("midwire.hw.")]
+print(json.dumps(files))
+"""
+
+
+def test_the_key_has_all_that_a_worker_loads() -> None:
+    run = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True)
+    loaded = {Path(file).resolve() for file in json.loads(run.stdout)}
+    # Those that run a worker, and what they say when it fails, do not decide what it writes.
+    around = {"cache.py", "errors.py", "jobs.py"}
+    assert {path.name for path in loaded - set(elaborate._sources())} == around
+
+
+def test_sources_that_change_meanwhile_leave_nothing(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker loads them anew: its Verilog would lie under the key of others."""
+
+    def edit(jobs: Sequence[Job], **options: object) -> None:
+        for job in jobs:
+            Path(job.command[-1]).write_text(json.dumps(["module MW_INSTANCE();"]))
+        monkeypatch.setattr(elaborate, "_own_now", lambda: "edited")
+
+    monkeypatch.setattr(elaborate, "run_jobs", edit)
+    with pytest.raises(ToolError) as error:
+        verilog_of([FIFO])
+    assert str(error.value) == (
+        f"{Path(elaborate.__file__).resolve().parent}: midwire was changed while it ran; expected "
+        "the sources and the Amaranth that this process began with; found others. Run it again."
+    )
+    assert not list(empty.rglob("content"))
+
+
+def test_another_yosys_on_the_path_is_not_asked(
+    elaborated: Elaborated, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key names the one that comes with Amaranth, so the Verilog is that one's."""
+    yosys = empty / "yosys"
+    yosys.write_text('#!/bin/sh\necho "Yosys 0.99"\n')
+    yosys.chmod(0o755)
+    monkeypatch.setenv("PATH", str(empty), prepend=os.pathsep)
+    monkeypatch.setenv("AMARANTH_USE_YOSYS", "system")
+    assert verilog_of([FIFO]) == [elaborated.texts[FIFO]]
+
+
 def test_instances_share_no_name(elaborated: Elaborated) -> None:
     """Modules and memory images carry the instance's name; the memory itself is one for all."""
     text = elaborated.texts[conv()]

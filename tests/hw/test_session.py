@@ -21,6 +21,11 @@ TEXT = """
 g (float[N, 2] x, uint8[3] q) => (float[N, 2] y, uint8[3] p) { y = Relu(x) p = Identity(q) }
 """
 
+STRINGS = """
+<ir_version: 8, opset_import: ["" : 13]>
+g (string[2] x) => (float[2] y) { y = Cast<to = 1>(x) }
+"""
+
 
 def test_bytes_and_a_file_give_the_same_session(tmp_path: Path) -> None:
     raw = onnx.parser.parse_model(TEXT).SerializeToString()
@@ -52,6 +57,16 @@ def test_it_keeps_no_telemetry(tmp_path: Path) -> None:
     environment |= dict.fromkeys(places, str(kept))
     subprocess.run([sys.executable, "-c", code, str(path)], env=environment, check=True)
     assert list(kept.rglob("*")) == []
+
+
+def test_elements_that_numpy_lacks() -> None:
+    session = open_session(onnx.parser.parse_model(STRINGS).SerializeToString())
+    with pytest.raises(ToolError) as caught:
+        inputs_of(session)
+    assert str(caught.value) == (
+        "input 'x': no NumPy array can be this input; expected a tensor of numbers that NumPy has; "
+        "found tensor(string). Cast it from such a type inside of the model."
+    )
 
 
 def test_what_it_does_not_take_is_our_error(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from midwire.hw.finish.fit import fit_requantiser
+from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.numeric import Affine, IntType, QType
 
@@ -47,6 +48,17 @@ def test_every_value_of_a_fitted_function(name: str, lanes: int, built: Any, exe
     for p, c in zip(rng.integers(0, 65536, 200), rng.integers(0, 4, 200), strict=True):
         assert wanted[0, p, c] == functions[c].exact([int(x[0, p, c])], out)
     exercise(kernel, implementation, [fitted], [x])
+
+
+def test_sums_narrower_than_the_fraction(built: Any, exercise: Any) -> None:
+    """N5: the fraction of a negative sum has the bits of its sign."""
+    offset, low, high = np.array([[-3], [-2], [2]])
+    narrow = MultiplyShift(np.array([[1]]), offset, 8, 200, 0, low, high)
+    kernel = EltwiseKernel((IntType(3, False),), 8, 1, 1)
+    implementation = built(kernel, [narrow], [IntType(3, True)], 1)
+    x = np.arange(8)[None]
+    assert narrow.apply(x[:, :, None]).ravel().tolist() == [-1, -1, -1, 0, 0, 0, 0, 0]
+    exercise(kernel, implementation, [narrow], [x])
 
 
 def test_messages(requantiser: Any) -> None:

@@ -16,9 +16,10 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
+from midwire.hw.elaborate import renamed, verilog_of
 from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.wire import Header
-from midwire.hw.nic.top import nic_verilog
+from midwire.hw.nic.shape import NicShape
 from midwire.sim.build import build_executable
 
 HERE = Path(__file__).resolve().parent
@@ -302,9 +303,8 @@ def _program(sizes: Sizes, folder: Path) -> Path:
     for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
         text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
     (folder / "midwire_slice.v").write_text(text)
-    (folder / "midwire_nic.v").write_text(
-        nic_verilog(*sizes[:4], inputs=sizes.inputs, outputs=sizes.outputs)
-    )
+    (verilog,) = verilog_of([NicShape(*sizes)])
+    (folder / "midwire_nic.v").write_text(renamed(verilog, "midwire_nic"))
     files = [folder / "midwire_nic.v", folder / "midwire_slice.v"]
     return build_executable(files, "midwire_nic", [HERE / "harness.cpp"], "Vnic")
 

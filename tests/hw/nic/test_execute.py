@@ -100,6 +100,17 @@ def test_padding_is_not_payload(small: Any, tools: Any) -> None:
         tools.check_result(request, small.send(padded))
 
 
+@pytest.mark.parametrize("padding", [1, 9, 17, 200, 9000])
+def test_padding_behind_part_of_a_word(padding: int, large: Any, tools: Any) -> None:
+    """No word more is stored, or sent on, than the payload has."""
+    request = tools.request(large.sizes)
+    first, last = request.frames()
+    padded = last + tools.random.randbytes(padding)
+    (declined,) = large.send(padded)
+    tools.check_declined(last, declined, DeclineReason.OUT_OF_ORDER)
+    tools.check_result(request, large.send(first, padded))
+
+
 def test_any_address(small: Any, tools: Any) -> None:
     small.write(own_ip=0)
     request = tools.request(small.sizes)

@@ -224,18 +224,23 @@ def test_random_damage(small: Any, tools: Any) -> None:
 
 
 def test_storm(large: Any, tools: Any) -> None:
-    """Good, damaged, foreign and bad frames without a break, pauses on both sides."""
+    """Good, padded, damaged, foreign and bad frames without a break, pauses on both sides."""
     large.write(timeout=1500)
     for round_number in range(4):
         large.pauses(20 * round_number, 15 * round_number, tools.random.getrandbits(31))
         requests = {}
         foreign = []
         for _ in range(150):
-            kind = tools.random.choice(("good", "cut", "damaged", "foreign", "bad", "mixed"))
+            kinds = ("good", "padded", "cut", "damaged", "foreign", "bad", "mixed")
+            kind = tools.random.choice(kinds)
             request = tools.request(large.sizes)
             frames = request.frames()
-            if kind == "good":
+            if kind in ("good", "padded"):
                 requests[request.header.request_id] = request
+            if kind == "padded":
+                frames = [
+                    frame + tools.random.randbytes(tools.random.randint(1, 200)) for frame in frames
+                ]
             elif kind == "cut":
                 frames = [frame[: tools.random.randint(1, len(frame))] for frame in frames]
             elif kind == "damaged":

@@ -51,25 +51,18 @@ def test_c2_unmapped(small: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "width", "message"),
+    ("arguments", "message"),
     [
         (
-            (8, 64, 8, 64),
-            128,
-            "the NIC's streams must be 64 bits wide, not 128: .* Put a width converter around it",
-        ),
-        (
             (3, 64, 8, 64),
-            64,
             r"input tensor .* fit 65535 fragments \(578805120 bytes\), not 64 bytes in beats of 3",
         ),
         (
             (8, 64, 8, 4),
-            64,
             r"output tensor must be whole beats .*, not 4 bytes in beats of 8",
         ),
     ],
 )
-def test_refusals(arguments: tuple[int, int, int, int], width: int, message: str) -> None:
+def test_refusals(arguments: tuple[int, int, int, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        NicShell(*arguments, width=width)
+        NicShell(*arguments)

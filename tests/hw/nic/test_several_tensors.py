@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from midwire.hw.elaborate import verilog_of
 from midwire.hw.formats import csr
 from midwire.hw.formats.wire import DeclineReason
-from midwire.hw.nic.top import nic_verilog
+from midwire.hw.nic.shape import NicShape
+from midwire.hw.nic.top import NicShell
 
 from .conftest import Nic, Tools, frame
 
@@ -66,8 +68,9 @@ def test_registers_say_what_the_slice_has(several: Nic) -> None:
 @pytest.mark.parametrize("count", [0, 256])
 def test_numbers_of_tensors_that_the_header_cannot_count(count: int) -> None:
     with pytest.raises(ValueError, match=rf"1 to 255 inputs and outputs, not 1 and {count}"):
-        nic_verilog(1, 1, 1, 1, outputs=count)
+        NicShell(1, 1, 1, 1, outputs=count)
 
 
 def test_the_slice_is_not_in_it() -> None:
-    assert "midwire_slice" not in nic_verilog(1, 1, 1, 1, inputs=2)
+    (verilog,) = verilog_of([NicShape(1, 1, 1, 1, inputs=2)])
+    assert "midwire_slice" not in verilog
