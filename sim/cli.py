@@ -61,13 +61,13 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the slice over samples and write its dequantised outputs."""
-    from ..hw.formats.npz import check_writable, read_npz, write_npz
+    from ..hw.formats.npz import check_output, read_npz, write_npz
     from .execute import backend_named, execute
     from .vectors import wire_batches
 
     console = Console(as_json)
     chosen = backend_named(backend)
-    check_writable(output)
+    check_output(output)
     loaded = Bundle.load(bundle)
     wires, batch = wire_batches(loaded, read_npz(inputs), str(inputs))
     with console.phases() as report:

@@ -15,7 +15,7 @@ import typer
 from ...hw.console import Console, JsonFlag, seconds
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
-from ...hw.formats.npz import check_writable, write_npz
+from ...hw.formats.npz import check_output, write_npz
 from ...hw.formats.tensor import AnyArray
 from ..client.edge_client import EdgeClient
 from ..client.requests import Request, RequestOutcome
@@ -107,7 +107,7 @@ def edge(
     if (inputs is None) == (random == 0):
         raise typer.BadParameter("give --inputs or --random", param_hint="--inputs")
     if output is not None:
-        check_writable(output)
+        check_output(output)
     console = Console(as_json)
     loaded = Bundle.load(bundle)
     paths = [NetworkPath.parse(text) for text in target]

@@ -129,7 +129,7 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any
             written.replace(file)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
+def check_output(path: str | os.PathLike[str]) -> None:
     """Check that an ``.npz`` can be written there, before long work whose results it is to take.
 
     Folders on the way are made; a file that is there stays.

@@ -38,16 +38,16 @@ def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
         "written, on a disk with room; found Not a directory. Choose another output file."
     )
     with pytest.raises(DataError) as checked:
-        npz.check_writable(tmp_path / "file" / "new" / "x.npz")
+        npz.check_output(tmp_path / "file" / "new" / "x.npz")
     assert str(checked.value) == str(caught.value)
     with pytest.raises(DataError, match="found Is a directory"):
-        npz.check_writable(tmp_path)
+        npz.check_output(tmp_path)
 
 
 def test_a_check_of_a_target_changes_no_file(tmp_path: Path) -> None:
     npz.write_npz(tmp_path / "x.npz", {"out0": np.ones(1)})
-    npz.check_writable(tmp_path / "x.npz")
-    npz.check_writable(tmp_path / "new" / "y.npz")
+    npz.check_output(tmp_path / "x.npz")
+    npz.check_output(tmp_path / "new" / "y.npz")
     assert npz.read_npz(tmp_path / "x.npz")["out0"].tolist() == [1]
     assert sorted(item.name for item in tmp_path.rglob("*")) == ["new", "x.npz"]
 
