@@ -24,10 +24,9 @@ V5. From the guess that nothing ever happens, an event gets its cycle as soon as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from .times import ALWAYS, NEVER, Cycles, Process, Times
 
@@ -44,6 +43,9 @@ there have been as many again.
 
 class Stuck(Exception):
     """There are no cycles for a tensor: a deadlock, or a period that is too short."""
+
+
+_Change = Callable[[Times, Cycles], Cycles]
 
 
 def _never() -> bool:
@@ -129,7 +131,7 @@ class Solver:
             self._write(times, n, np.full(times.each or 0, NEVER, np.int64))
         dirty = set(self._orders[0])
         while dirty:
-            self._sweeps(n, dirty, 2)
+            self._sweeps(n, dirty, 2, change=lambda _, cycles: np.minimum(cycles, NEVER))
 
     def _solve(self, n: int, dirty: set[int], late: Callable[[], bool]) -> bool:
         """From a guess that is nowhere too late (V2, V3)."""
@@ -151,7 +153,7 @@ class Solver:
         for times, cycles in zip(self.times, before, strict=True):
             times.of(n)[:] = np.where(grown[times], cycles, ALWAYS)
         dirty = set(self._orders[0])
-        self._sweeps(n, dirty, sweeps, only=grown)
+        self._sweeps(n, dirty, sweeps, change=lambda times, c: np.where(grown[times], c, ALWAYS))
         grows = all((t.of(n) > b)[grown[t]].all() for t, b in zip(self.times, before, strict=True))
         for times, cycles in zip(self.times, after, strict=True):
             times.of(n)[:] = cycles
@@ -164,14 +166,14 @@ class Solver:
         dirty: set[int],
         most: int,
         late: Callable[[], bool] = _never,
-        only: Mapping[Times, npt.NDArray[np.bool_]] | None = None,
+        change: _Change | None = None,
     ) -> None:
         """Sweep, forwards first, until nothing is dirty, or it is late.
 
-        ``most`` is even. With ``only``, all other events are left out.
+        ``most`` is even. What processes make can be changed before it is noted.
         """
         for sweep in range(most):
-            self._sweep(n, dirty, self._orders[sweep % 2], only)
+            self._sweep(n, dirty, self._orders[sweep % 2], change)
             if not dirty or late():
                 return
 
@@ -180,7 +182,7 @@ class Solver:
         n: int,
         dirty: set[int],
         order: Sequence[int],
-        only: Mapping[Times, npt.NDArray[np.bool_]] | None,
+        change: _Change | None,
     ) -> None:
         for index in order:
             if index not in dirty:
@@ -188,9 +190,8 @@ class Solver:
             dirty.discard(index)
             process = self._processes[index]
             for times, cycles in zip(process.writes, process.update(n), strict=True):
-                cycles = np.minimum(cycles, NEVER)
-                if only is not None:
-                    cycles = np.where(only[times], cycles, ALWAYS)
+                if change is not None:
+                    cycles = change(times, cycles)
                 if not np.array_equal(cycles, times.of(n)):
                     self._write(times, n, cycles)
                     dirty |= times.readers
