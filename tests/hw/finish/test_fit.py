@@ -18,28 +18,10 @@ from midwire.hw.finish.fit import fit_requantiser
 from midwire.hw.finish.multiply_shift import MAX_EXACT_DOUBLE, MultiplyShift
 from midwire.hw.numeric import Affine, IntArray, QType
 
+from ..exact import FRACTIONS, float32, qtypes
+
 WHOLE = 1 << 13
 """Ranges of up to so many accumulators are checked one by one."""
-
-fractions = st.fractions(-50, 50, max_denominator=40)
-
-
-def float32(value: float) -> float:
-    return float(np.float32(value))
-
-
-@st.composite
-def qtypes(draw: st.DrawFn, most: int = 10) -> QType:
-    bits = draw(st.integers(1, most))
-    signed = draw(st.booleans())
-    scale = draw(
-        st.one_of(
-            st.sampled_from([1.0, 0.5, 2.0**-7, float32(1 / 6), float32(1 / 36), float32(0.1)]),
-            st.floats(2.0**-20, 2.0**10, width=32),
-        )
-    )
-    empty = QType(bits, signed, scale)
-    return QType(bits, signed, scale, draw(st.integers(empty.lo, empty.hi)))
 
 
 def n5(fit: MultiplyShift, channel: int, accs: Sequence[int]) -> int:
@@ -112,10 +94,10 @@ def affines(draw: st.DrawFn, terms: int = 1) -> Affine:
     )
     sign = st.sampled_from([1, 1, -1])
     scale = st.builds(lambda s, k: s * k, st.one_of(plain, product), sign)
-    bias = st.one_of(fractions, st.floats(-4, 4, width=32).map(Fraction))
+    bias = st.one_of(FRACTIONS, st.floats(-4, 4, width=32).map(Fraction))
     function = Affine(tuple(draw(scale) for _ in range(terms)), draw(bias))
-    floor = draw(st.none() | st.just(Fraction(0)) | fractions)
-    ceil = draw(st.none() | st.just(Fraction(6)) | fractions)
+    floor = draw(st.none() | st.just(Fraction(0)) | FRACTIONS)
+    ceil = draw(st.none() | st.just(Fraction(6)) | FRACTIONS)
     if floor is not None and ceil is not None and floor > ceil:
         floor, ceil = ceil, floor
     return function.clamped(floor, ceil)
