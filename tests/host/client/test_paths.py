@@ -33,7 +33,6 @@ def nobody() -> NetworkPath:
 def test_all_fragments_and_resends_take_one_path(tmp_path: Path) -> None:  # R6
     bundle = make_wide_bundle(tmp_path / "wide")
     seen: list[list[tuple[int, bool, int]]] = [[], []]
-    cloud = Cloud(bundle)
 
     def hop(side: int, lost: int) -> Any:
         def one(datagram: bytes) -> list[bytes]:
@@ -52,15 +51,15 @@ def test_all_fragments_and_resends_take_one_path(tmp_path: Path) -> None:  # R6
             self.number += 1
             return self.number % 2
 
-    try:
-        for first in relay(hop(0, 4), cloud.port.address):
-            for second in relay(hop(1, 0), cloud.port.address):
-                paths = [NetworkPath(first), NetworkPath(second)]
-                with EdgeClient(bundle, paths, steering=Turns(), deadline=2.0) as client:
-                    inputs = [np.zeros(4, np.float32), np.ones(3000, np.float32)]
-                    outcomes = [client.infer(Request(inputs)) for _ in range(4)]
-    finally:
-        cloud.stop()
+    with (
+        Cloud(bundle) as cloud,
+        relay(hop(0, 4), cloud.port.address) as first,
+        relay(hop(1, 0), cloud.port.address) as second,
+    ):
+        paths = [NetworkPath(first), NetworkPath(second)]
+        with EdgeClient(bundle, paths, steering=Turns(), deadline=2.0) as client:
+            inputs = [np.zeros(4, np.float32), np.ones(3000, np.float32)]
+            outcomes = [client.infer(Request(inputs)) for _ in range(4)]
     assert [o.error for o in outcomes] == [None] * 4
     assert [o.path for o in outcomes] == [*paths, *paths]
     assert [o.attempts for o in outcomes] == [2, 1, 1, 1]
@@ -118,16 +117,13 @@ def test_a_path_says_what_is_on_it() -> None:
 
 def test_one_cloud_serves_several_models(bundle: Bundle, tmp_path: Path) -> None:
     wide, other = make_wide_bundle(tmp_path / "wide"), make_bundle(tmp_path / "other", "other")
-    cloud = Cloud(bundle, wide)
-    try:
+    with Cloud(bundle, wide) as cloud:
         with EdgeClient(bundle, straight(cloud.port.address)) as client:
             narrow = client.infer(Request([SAMPLE]))
         with EdgeClient(wide, straight(cloud.port.address)) as client:
             broad = client.infer(Request([np.zeros(4, np.float32), np.zeros(3000, np.float32)]))
         with EdgeClient(other, straight(cloud.port.address)) as client:
             refused = client.infer(Request([SAMPLE]))
-    finally:
-        cloud.stop()
     assert narrow.outputs is not None and list(narrow.outputs) == ["y"]
     assert broad.outputs is not None and list(broad.outputs) == ["y0", "y1"]
     assert isinstance(refused.error, RefusedError)
