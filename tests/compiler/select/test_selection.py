@@ -321,6 +321,27 @@ def test_ends_that_are_refused(
     refuse(model_file(text), sentence, from_, to)
 
 
+def test_no_end_is_off_the_grid(model_file: ModelFile) -> None:
+    """Behind the product its own sum is a float tensor, beside one that is on a grid."""
+    text = """
+    g (float[N, 2] x) => (float[N, 2] y)
+    <float s = {0.5}, int8 z = {0}, int8[2, 2] k = {1, 2, 3, 4}>
+    { a = QuantizeLinear(x, s, z)
+      b = DequantizeLinear(a, s, z)
+      w = DequantizeLinear(k, s, z)
+      c = MatMul(b, w)
+      d = Sin(c)
+      y = Add(b, d) }
+    """
+    source = load_model(model_file(text))
+    cuts = find_cuts(source, import_all(source))
+    assert cuts.is_legal("b") and not cuts.is_legal("c")
+    found = largest_slice(cuts)
+    assert found is None or macs_of(cuts, *found) == 0
+    found = largest_slice(cuts, calibrated=True)
+    assert found is not None and found[1].tensors == ("b", "c")
+
+
 def test_no_slice(model_file: ModelFile) -> None:
     path = model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Sin(x) }", name="sine.onnx")
     refuse(
