@@ -183,6 +183,11 @@ def made_twice(model: onnx.ModelProto) -> None:
     model.graph.node[1].output[0] = "h"
 
 
+def with_a_name_twice(model: onnx.ModelProto) -> None:
+    model.graph.initializer[1].name = "w"
+    model.graph.node[1].input[1] = "w"
+
+
 def made_by_nobody(model: onnx.ModelProto) -> None:
     model.graph.node[1].input[0] = "lost"
 
@@ -216,6 +221,14 @@ def made_by_nobody(model: onnx.ModelProto) -> None:
             (
                 "FILE: tensor 'h': two nodes make the same tensor; expected one producer for each "
                 "tensor; found a second one, node 'Add'. Export the model again."
+            ),
+        ),
+        (
+            with_a_name_twice,
+            (
+                "FILE: the ONNX checker refuses the model; expected a legal ONNX model; found w "
+                "initializer name is not unique. Export the model again, or repair the node that "
+                "is named."
             ),
         ),
         (
