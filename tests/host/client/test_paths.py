@@ -13,6 +13,7 @@ import pytest
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
 from midwire.host.errors import RefusedError, StartError, UnreachableError
+from midwire.host.nodes.cloud import MAX_BUNDLES, CloudNode
 from midwire.host.steer.paths import MAX_PATHS, NetworkPath
 from midwire.host.steer.steering import SILENT_ATTEMPTS, InOrder
 from midwire.host.wire.udp import UdpPort
@@ -96,6 +97,7 @@ def test_with_nothing_alive_every_request_still_ends(bundle: Bundle) -> None:  #
 
 
 def test_a_client_has_paths_but_not_too_many(bundle: Bundle) -> None:
+    EdgeClient(bundle, [NetworkPath(("127.0.0.1", 9))] * MAX_PATHS).close()
     for count in (0, MAX_PATHS + 1):
         with pytest.raises(StartError) as caught:
             EdgeClient(bundle, [NetworkPath(("127.0.0.1", 9))] * count)
@@ -111,6 +113,17 @@ def test_a_path_says_what_is_on_it() -> None:
     assert NetworkPath.parse(":7") == NetworkPath(("127.0.0.1", 7))
     with pytest.raises(StartError, match="not a usable --target"):
         NetworkPath.parse("nic@nowhere")
+
+
+def test_a_cloud_has_bundles_but_not_too_many(bundle: Bundle) -> None:
+    with UdpPort() as port:
+        for count in (0, MAX_BUNDLES + 1):
+            with pytest.raises(StartError) as caught:
+                CloudNode([bundle] * count, port)
+            assert str(caught.value) == (
+                f"the cloud: no usable set of bundles; expected 1 to {MAX_BUNDLES} bundles; found "
+                f"{count}."
+            )
 
 
 def test_one_cloud_serves_several_models(bundle: Bundle, tmp_path: Path) -> None:

@@ -249,9 +249,10 @@ def test_the_cheapest_shift_is_found() -> None:
 
 
 def test_a_fit_never_trusts_products_beyond_64_bits() -> None:
-    """Wide accumulators: found within 53 bits, or refused; never found by wrapping around."""
+    """Wide accumulators: found within 53 bits, or, in one case, refused; never by wrapping."""
     rng = np.random.default_rng(7)
     out = QType(8, True, 1.0)
+    refused = []
     for peak in (2**31, 2**40, 2**46):
         for scale in (Fraction(100, peak), Fraction(float32(1.7)), Fraction(2**20 + 1, 2**20)):
             functions = [Affine((scale,), Fraction(1, 3))]
@@ -259,6 +260,8 @@ def test_a_fit_never_trusts_products_beyond_64_bits() -> None:
                 prove(functions, [((-peak, peak),)], out, rng)
             except FinishError as error:
                 assert "no multiplier of up to 32 bits is exact" in str(error)
+                refused.append((peak, scale))
+    assert refused == [(2**46, Fraction(float32(1.7)))]
 
 
 def test_refusals() -> None:
