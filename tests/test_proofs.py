@@ -20,23 +20,17 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from midwire.compiler.emit import write
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
 from midwire.host.nodes.nic_process import UdpWire, start_nic
 from midwire.host.wire.tensors import fingerprint_of
 from midwire.hw.formats.bundle import Bundle
-from midwire.hw.kernels.adapt import StreamFifo
-from midwire.hw.kernels.base import StreamPort
 from midwire.hw.kernels.reference import Reference, operations_of
-from midwire.hw.numeric import IntType
 from midwire.sim.verify import verify
 
 from .host.conftest import Cloud, straight
-
-NO_SHELL = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
-"""In place of the NIC shell, which takes seconds to elaborate."""
+from .small import without_shell
 
 Array = np.ndarray[Any, Any]
 
@@ -242,8 +236,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             made[name] = compile_proof(PROOFS[name], folder)
         return made[name]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "_nic", lambda flow: NO_SHELL)
+    with without_shell():
         yield bundle
 
 
@@ -347,24 +340,24 @@ def test_lanes_need_not_divide_channels(compiled: Any) -> None:
 def test_live_requests_with_several_tensors(name: str, compiled: Any) -> None:
     """A NIC hands them on as declined, and the cloud gives the reference's bits."""
     bundle = compiled(name)
-    cloud = Cloud(bundle)
-    hop = cloud.port.address
     rng = np.random.default_rng(SEED)
-    try:
-        with (
-            start_nic(bundle, UdpWire(("127.0.0.1", 0), [hop]), hop, datapath="reference") as nic,
-            EdgeClient(bundle, straight(nic.address)) as client,
-        ):
-            for _ in range(3):
-                sample = [
-                    rng.uniform(-2, 2, spec.shape).astype(np.float32)
-                    for spec in bundle.manifest.inputs
-                ]
-                outcome = client.infer(Request(sample))
-                wires = [wire.ravel()[None] for wire in client.part.run(sample)]
-                results = [r[0] for r in Reference.of_bundle(bundle).run_wire(wires)]
-                assert outcome.error is None
-                assert (outcome.executed_by, outcome.declined) == ("cloud", "wrong_tensor")
-                assert outcome.slice_sha256 == fingerprint_of(bundle.manifest.outputs, results)
-    finally:
-        cloud.stop()
+    with (
+        Cloud(bundle) as cloud,
+        start_nic(
+            bundle,
+            UdpWire(("127.0.0.1", 0), [cloud.port.address]),
+            cloud.port.address,
+            datapath="reference",
+        ) as nic,
+        EdgeClient(bundle, straight(nic.address)) as client,
+    ):
+        for _ in range(3):
+            sample = [
+                rng.uniform(-2, 2, spec.shape).astype(np.float32) for spec in bundle.manifest.inputs
+            ]
+            outcome = client.infer(Request(sample))
+            wires = [wire.ravel()[None] for wire in client.part.run(sample)]
+            results = [r[0] for r in Reference.of_bundle(bundle).run_wire(wires)]
+            assert outcome.error is None
+            assert (outcome.executed_by, outcome.declined) == ("cloud", "wrong_tensor")
+            assert outcome.slice_sha256 == fingerprint_of(bundle.manifest.outputs, results)

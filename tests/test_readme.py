@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from midwire.compiler.ops.leaky_relu import LeakyRelu
+from midwire.host import cli
 from midwire.sim.toolchain import BENCH_REMEDY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,6 +115,66 @@ def test_commands_in_the_readme_are_those_of_the_project() -> None:
     named = {part.removeprefix("midwire ").split()[0] for part in quoted}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert named == set(project["entry-points"]["midwire.commands"])
+
+
+def command(name: str) -> Any:
+    """What parses the words behind ``midwire NAME``."""
+    group: Any = typer.main.get_command(cli.build_app([name]))
+    return group.commands[name]
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """The words of each ``midwire`` that a page shows how to run."""
+    found = []
+    for block in blocks(page, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in line.split("&&"):
+                words = shlex.split(part, comments=True)
+                if words and Path(words[0]).name == "midwire":
+                    found.append(words[1:])
+    return found
+
+
+def test_command_lines_that_are_shown_are_taken() -> None:
+    """Every command, option and argument; nothing is run."""
+    lines = [line for page in PAGES for line in command_lines(page)]
+    assert len(lines) >= 9
+    for name, *words in lines:
+        command(name).make_context(name, list(words))
+
+
+def test_options_that_are_named_are_there() -> None:
+    """Of some command; what is not there yet is in one place of the changelog."""
+    options = {"--help"}
+    for name in cli.commands():
+        for parameter in command(name).params:
+            options.update(parameter.opts)
+    for page in PAGES:
+        text = page.read_text("utf-8").partition("### Not yet")[0]
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+        assert named <= options, f"{page.name}: {named - options}"
+
+
+def test_measured_figures_are_those_of_the_whole_table() -> None:
+    """Row by row: mismatches, agreement and cycles, which the README repeats."""
+
+    def rows(page: Path, columns: int) -> list[list[str]]:
+        lines = [line.strip("| ").split(" | ") for line in page.read_text("utf-8").splitlines()]
+        return [line for line in lines if len(line) == columns and line[0] not in ("model", "---")]
+
+    whole = rows(ROOT / "docs" / "measured.md", 10)
+    short = rows(ROOT / "README.md", 4)
+    assert len(short) == len(whole) == 7
+    for (_, zeros, agrees, cycles), (_, _, mismatches, sqnr, agreement, pair, *_) in zip(
+        short, whole, strict=True
+    ):
+        assert zeros.split(", ") == mismatches.split(" / ") == ["0", "0"]
+        assert {cycles.replace(" ", "")} == set(pair.split(" / "))
+        if agrees == "every bit":
+            assert (sqnr, agreement) == ("bit-equal", "relative error 0.00 %")
+        else:
+            numbers = [[float(n) for n in re.findall(r"[\d.]+", t)] for t in (agrees, agreement)]
+            assert numbers[0][-2:] == numbers[1]
 
 
 def test_what_the_bench_needs_can_be_installed_from_anywhere() -> None:

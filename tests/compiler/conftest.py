@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from midwire.compiler.map.fuse import fuse
 from midwire.compiler.quantise.insert import quantise
 from midwire.compiler.select.buildable import plan
 from midwire.hw.elaborate import Description, Elaborator
-from midwire.hw.kernels.adapt import StreamFifo
-from midwire.hw.kernels.base import Implementation, StreamPort
-from midwire.hw.numeric import IntType, QType
+from midwire.hw.kernels.base import Implementation
+from midwire.hw.numeric import QType
+
+from ..small import without_shell
 
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]
@@ -118,10 +119,10 @@ def with_lanes() -> WithLanes:
 
 
 @pytest.fixture
-def no_nic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bundles without the NIC shell, which takes seconds and has its own tests: a FIFO instead."""
-    stand_in = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
-    monkeypatch.setattr(emit, "_nic", lambda flow: stand_in)
+def no_nic() -> Iterator[None]:
+    """:func:`without_shell`."""
+    with without_shell():
+        yield
 
 
 class Idle(Elaborator):

@@ -20,18 +20,10 @@ from midwire.compiler.pipeline import Options, compile_model
 from midwire.host import cli
 from midwire.hw.formats.bundle import Bundle
 
+from ..small import NET
+
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]
-
-FLOAT = """
-g (float[N, 2, 4, 4] x) => (float[N, 3] y)
-<float[3, 2, 3, 3] w = {W}, float[3, 3] m = {1, -2, 3, 0, 1, 2, 0.5, 0.25, -1}>
-{ a = Conv <pads = [1, 1, 1, 1]> (x, w)
-  b = Relu (a)
-  p = GlobalAveragePool (b)
-  q = Flatten (p)
-  y = MatMul (q, m) }
-""".replace("{W}", "{" + ", ".join(["0.5", "-1", "0.25"] * 18) + "}")
 
 QDQ = """
 g (float[N, 4] x) => (float[N, 2] y)
@@ -84,7 +76,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
 
 @pytest.fixture
 def model(model_file: ModelFile) -> Path:
-    return model_file(FLOAT)
+    return model_file(NET)
 
 
 # What compile refuses

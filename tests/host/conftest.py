@@ -7,6 +7,7 @@ Model: y = 2 * x, four floats in, four out. Slice: doubles int8 with saturation,
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -169,6 +170,7 @@ def send(port: UdpPort, data: bytes | memoryview, size: int, to: Address) -> Non
         port.send(train, to)
 
 
+@contextlib.contextmanager
 def relay(hop: Callable[[bytes], list[bytes]], cloud: Address) -> Iterator[Address]:
     """A hop between edge and cloud: ``hop`` turns each datagram of the edge into what goes on."""
     front, back = UdpPort(), UdpPort()
@@ -215,6 +217,12 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+def cpu_ticks(pid: int) -> int:
+    """Processor time of a process so far, of itself and in the kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def wait_for_the_end_of(*pids: int) -> bool:
     """Whether all of them end soon."""
     until = time.monotonic() + 10
@@ -232,7 +240,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 class Cloud:
-    """A cloud node in a thread."""
+    """A cloud node in a thread, until the end of a ``with``."""
 
     def __init__(self, *bundles: Bundle) -> None:
         self.port = UdpPort()
@@ -240,8 +248,10 @@ class Cloud:
         self._thread = threading.Thread(target=self.node.serve)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End it; its port is closed afterwards."""
+    def __enter__(self) -> Cloud:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.node.stop()
         self._thread.join()
         self.node.close()
@@ -251,8 +261,5 @@ class Cloud:
 @pytest.fixture
 def cloud(bundle: Bundle) -> Iterator[Cloud]:
     """A running cloud of the known bundle."""
-    node = Cloud(bundle)
-    try:
+    with Cloud(bundle) as node:
         yield node
-    finally:
-        node.stop()

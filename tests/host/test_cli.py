@@ -48,10 +48,9 @@ def test_nodes_load_neither_compiler_nor_amaranth() -> None:
 
 def test_help_lists_every_command_with_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
     for name, point in cli.commands().items():
-        line = next(line for line in text.splitlines() if line.split()[:1] == [name])
-        assert "not available" not in line, point
+        assert f" {name} {(point.load().__doc__).splitlines()[0]}" in text
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +63,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["nonsense"], "No such command 'nonsense'. See: midwire --help."),
         (["edge"], "Missing argument 'BUNDLE'. See: midwire edge --help."),
-        (["cloud", "x", "--slots", "0"], None),
+        (
+            ["cloud", "x", "--slots", "0"],
+            (
+                "Invalid value for '--slots': Input should be greater than or equal to 1. See: "
+                "midwire cloud --help."
+            ),
+        ),
         (
             ["edge", "x", "--target", "a:1"],
             "Invalid value for --inputs: give --inputs or --random. See: midwire edge --help.",
@@ -72,14 +77,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_wrong_usage_is_status_2(
-    words: list[str], message: str | None, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([*words, "--json"]) == 2
     out, err = capsys.readouterr()
-    found = json.loads(out)["error"]["message"]
-    assert err == f"error: {found}\n"
-    if message is not None:
-        assert found == message
+    assert json.loads(out)["error"]["message"] == message
+    assert err == f"error: {message}\n"
 
 
 def test_an_error_is_status_1_and_a_paragraph(

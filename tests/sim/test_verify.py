@@ -14,28 +14,13 @@ import numpy as np
 import onnx
 import pytest
 
-from midwire.compiler.emit import write as emit
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.host import cli
 from midwire.hw.formats.bundle import MANIFEST, Bundle, file_sha256
-from midwire.hw.kernels.adapt import StreamFifo
-from midwire.hw.kernels.base import StreamPort
-from midwire.hw.numeric import IntType
 from midwire.sim.execute import execute
 from midwire.sim.verify import verify
 
-NO_SHELL = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
-"""In place of the NIC shell, which takes seconds to elaborate."""
-
-NET = """
-g (float[N, 2, 4, 4] x) => (float[N, 3] y)
-<float[3, 2, 3, 3] w = {W}, float[3, 3] m = {1, -2, 3, 0, 1, 2, 0.5, 0.25, -1}>
-{ a = Conv <pads = [1, 1, 1, 1]> (x, w)
-  b = Relu (a)
-  p = GlobalAveragePool (b)
-  q = Flatten (p)
-  y = MatMul (q, m) }
-""".replace("{W}", "{" + ", ".join(["0.5", "-1", "0.25"] * 18) + "}")
+from ..small import NET, without_shell
 
 
 def samples(count: int) -> np.ndarray[Any, Any]:
@@ -52,8 +37,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         folder / "net.onnx",
     )
     np.savez(folder / "samples.npz", x=samples(8))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(emit, "_nic", lambda flow: NO_SHELL)
+    with without_shell():
         options = Options(calibrate=folder / "samples.npz")
         return compile_model(folder / "net.onnx", folder / "bundle", options).bundle
 

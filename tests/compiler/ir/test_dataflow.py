@@ -76,6 +76,7 @@ def test_all_violations_are_reported_together() -> None:
             Channel(("split", 0), ("work", 0), PORT),
             Channel(("join", 0), ("split", 3), PORT),
             Channel(("nobody", 0), ("", 0), PORT),
+            Channel(("work", 1), ("", 1), PORT),
         ),
     )
     assert verify(broken) == [
@@ -86,6 +87,7 @@ def test_all_violations_are_reported_together() -> None:
         "D1: 'join' stands after 'split'",
         "D2: port 3 of 'split' differs from its channel",
         "D2: a channel names 'nobody', which is no stage",
+        "D2: port 1 of 'work' differs from its channel",
         "D2: output 1 of 'split' is not connected",
         "D2: output 0 of 'work' is not connected",
         "D2: input 0 of 'join' is not connected",

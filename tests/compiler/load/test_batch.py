@@ -94,6 +94,10 @@ APART = {
         <int64[4] s = {2, 3, 2, 4}, float[0] r = {}, int64[4] t = {2, 3, 4, 8}>
         { e = Expand (x, s)
           y = Resize <mode = "nearest"> (e, r, r, t) }""",
+    "tile and gather": """
+        g (float[2, 3] x) => (float[2, 4] y) <int64[2] r = {1, 2}, int64[4] i = {5, 0, 0, 2}>
+        { t = Tile (x, r)
+          y = Gather <axis = 1> (t, i) }""",
     "quantised": f"""
         g (float[3, 4] x) => (float[3, 2] y)
         <float s = {{0.25}}, int8 z = {{3}}, {ones("4, 2", "m", 8)}>

@@ -96,6 +96,29 @@ def test_a_lone_activation_gets_hardware_of_its_own(lower: Lower) -> None:
     assert [node.kernel.name for node in graph.nodes] == ["eltwise", "conv"]
 
 
+def test_slopes_that_are_the_models_own_are_never_rounded(lower: Lower) -> None:
+    """A mean of 3 to twice the step, on a wide grid: every third odd sum is a tie."""
+    grid = QType(12, True, 2.0**-3)
+    text = """
+    g (float[N, 1, 1, 6] x) => (float[N, 1, 1, 2] y)
+    { y = AveragePool <kernel_shape = [1, 3], strides = [1, 3]> (x) }
+    """
+    (node,) = lower(text, {"y": grid}).integers.nodes
+    (((low, high),),) = node.kernel.ranges[0]
+    accs = np.arange(low, high + 1)
+    function = Affine((Fraction(1, 48),), Fraction(0))
+    found = node.finishers[0].apply(accs[:, None])[:, 0]
+    assert found.tolist() == [function.exact([int(acc)], grid) for acc in accs]
+
+
+def test_channels_that_are_alike_are_one(lower: Lower) -> None:
+    """A kernel that does the same to all of its channels has one finisher for them."""
+    text = "g (float[N, 4, 2, 2] x) => (float[N, 4, 2, 2] y) { y = Relu (x) }"
+    (relu,) = lower(text).integers.nodes
+    assert [len(ranges) for ranges in relu.kernel.ranges] == [1]
+    assert [finisher.channels for finisher in relu.finishers] == [1]
+
+
 GRID = QType(8, True, 0.5)
 
 

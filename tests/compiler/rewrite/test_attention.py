@@ -99,6 +99,13 @@ def test_what_is_none(model_file: ModelFile, old: str, new: str) -> None:
     assert print_rewritten(rewrite(load_model(model_file(text)))) == ""
 
 
+def test_the_axis_that_is_left_out(model_file: ModelFile) -> None:
+    """The last one from opset 13 on; before, Softmax took all from the second one together."""
+    text = (HEAD + BODY).replace("Softmax <axis = -1>", "Softmax")
+    for opset, printed in ((11, ""), (13, GOLDEN.replace("Softmax<axis = -1>", "Softmax"))):
+        assert print_rewritten(rewrite(load_model(model_file(text, opset)))) == printed
+
+
 def test_heads_of_their_own(model_file: ModelFile) -> None:
     """Rank 3 has one head."""
     text = (HEAD + BODY).replace(", 2, ", ", ").replace("1, 3, 2]", "2, 1]")

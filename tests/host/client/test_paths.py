@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
 from midwire.host.errors import RefusedError, StartError, UnreachableError
+from midwire.host.nodes.cloud import MAX_BUNDLES, CloudNode
 from midwire.host.steer.paths import MAX_PATHS, NetworkPath
 from midwire.host.steer.steering import SILENT_ATTEMPTS, InOrder
 from midwire.host.wire.udp import UdpPort
@@ -33,7 +33,6 @@ def nobody() -> NetworkPath:
 def test_all_fragments_and_resends_take_one_path(tmp_path: Path) -> None:  # R6
     bundle = make_wide_bundle(tmp_path / "wide")
     seen: list[list[tuple[int, bool, int]]] = [[], []]
-    cloud = Cloud(bundle)
 
     def hop(side: int, lost: int) -> Any:
         def one(datagram: bytes) -> list[bytes]:
@@ -52,15 +51,15 @@ def test_all_fragments_and_resends_take_one_path(tmp_path: Path) -> None:  # R6
             self.number += 1
             return self.number % 2
 
-    try:
-        for first in relay(hop(0, 4), cloud.port.address):
-            for second in relay(hop(1, 0), cloud.port.address):
-                paths = [NetworkPath(first), NetworkPath(second)]
-                with EdgeClient(bundle, paths, steering=Turns(), deadline=2.0) as client:
-                    inputs = [np.zeros(4, np.float32), np.ones(3000, np.float32)]
-                    outcomes = [client.infer(Request(inputs)) for _ in range(4)]
-    finally:
-        cloud.stop()
+    with (
+        Cloud(bundle) as cloud,
+        relay(hop(0, 4), cloud.port.address) as first,
+        relay(hop(1, 0), cloud.port.address) as second,
+    ):
+        paths = [NetworkPath(first), NetworkPath(second)]
+        with EdgeClient(bundle, paths, steering=Turns(), deadline=2.0) as client:
+            inputs = [np.zeros(4, np.float32), np.ones(3000, np.float32)]
+            outcomes = [client.infer(Request(inputs)) for _ in range(4)]
     assert [o.error for o in outcomes] == [None] * 4
     assert [o.path for o in outcomes] == [*paths, *paths]
     assert [o.attempts for o in outcomes] == [2, 1, 1, 1]
@@ -72,33 +71,33 @@ def test_all_fragments_and_resends_take_one_path(tmp_path: Path) -> None:  # R6
 
 def test_a_refused_path_is_left_at_once(bundle: Bundle, cloud: Any) -> None:  # R6, S2
     paths = [nobody(), NetworkPath(cloud.port.address, ("cloud",))]
-    with EdgeClient(bundle, paths, deadline=5.0) as client:
+    with EdgeClient(bundle, paths, deadline=60.0) as client:
         outcomes = list(client.stream(Request([SAMPLE]) for _ in range(5)))
     assert all(o.error is None and o.path == paths[1] for o in outcomes)
     assert [o.attempts for o in outcomes] == [2, 1, 1, 1, 1]
-    assert outcomes[0].seconds < 1.0
+    assert outcomes[0].seconds < 10.0  # without waiting for an answer first
     assert client.counters["moved"] == client.counters["resent"] == 1
 
 
 def test_a_silent_path_is_left_before_the_deadline(bundle: Bundle, cloud: Any) -> None:  # R1, S2
     with UdpPort() as deaf:
         paths = [NetworkPath(deaf.address), NetworkPath(cloud.port.address)]
-        with EdgeClient(bundle, paths, deadline=1.2, retries=2) as client:
+        with EdgeClient(bundle, paths, deadline=3.0, retries=2) as client:
             outcomes = list(client.stream(Request([SAMPLE]) for _ in range(3)))
     assert all(o.error is None and o.path == paths[1] for o in outcomes)
     assert [o.attempts for o in outcomes] == [SILENT_ATTEMPTS + 1, 1, 1]
-    assert outcomes[0].seconds < 1.2
+    assert outcomes[0].seconds < 3.0
 
 
 def test_with_nothing_alive_every_request_still_ends(bundle: Bundle) -> None:  # R1, S4
-    with EdgeClient(bundle, [nobody(), nobody()], deadline=5.0, retries=3) as client:
-        started = time.monotonic()
+    with EdgeClient(bundle, [nobody(), nobody()], deadline=60.0, retries=3) as client:
         outcome = client.infer(Request([SAMPLE]))
     assert isinstance(outcome.error, UnreachableError)
-    assert time.monotonic() - started < 2.0
+    assert outcome.seconds < 30.0
 
 
 def test_a_client_has_paths_but_not_too_many(bundle: Bundle) -> None:
+    EdgeClient(bundle, [NetworkPath(("127.0.0.1", 9))] * MAX_PATHS).close()
     for count in (0, MAX_PATHS + 1):
         with pytest.raises(StartError) as caught:
             EdgeClient(bundle, [NetworkPath(("127.0.0.1", 9))] * count)
@@ -116,18 +115,26 @@ def test_a_path_says_what_is_on_it() -> None:
         NetworkPath.parse("nic@nowhere")
 
 
+def test_a_cloud_has_bundles_but_not_too_many(bundle: Bundle) -> None:
+    with UdpPort() as port:
+        for count in (0, MAX_BUNDLES + 1):
+            with pytest.raises(StartError) as caught:
+                CloudNode([bundle] * count, port)
+            assert str(caught.value) == (
+                f"the cloud: no usable set of bundles; expected 1 to {MAX_BUNDLES} bundles; found "
+                f"{count}."
+            )
+
+
 def test_one_cloud_serves_several_models(bundle: Bundle, tmp_path: Path) -> None:
     wide, other = make_wide_bundle(tmp_path / "wide"), make_bundle(tmp_path / "other", "other")
-    cloud = Cloud(bundle, wide)
-    try:
+    with Cloud(bundle, wide) as cloud:
         with EdgeClient(bundle, straight(cloud.port.address)) as client:
             narrow = client.infer(Request([SAMPLE]))
         with EdgeClient(wide, straight(cloud.port.address)) as client:
             broad = client.infer(Request([np.zeros(4, np.float32), np.zeros(3000, np.float32)]))
         with EdgeClient(other, straight(cloud.port.address)) as client:
             refused = client.infer(Request([SAMPLE]))
-    finally:
-        cloud.stop()
     assert narrow.outputs is not None and list(narrow.outputs) == ["y"]
     assert broad.outputs is not None and list(broad.outputs) == ["y0", "y1"]
     assert isinstance(refused.error, RefusedError)

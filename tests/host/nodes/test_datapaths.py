@@ -38,7 +38,7 @@ from midwire.hw.formats.wire import Header, MessageType, WireError, decode, enco
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
 
-from ..conftest import Cloud, changed, send, straight
+from ..conftest import Cloud, changed, cpu_ticks, send, straight
 from .recordings import ethernet, frame, read_pcap, write_pcap
 
 HERE = ("127.0.0.1", 0)
@@ -167,23 +167,21 @@ def test_checksums_of_the_reference_are_right(
 
 
 def test_the_reference_executes_as_numpy_does(digits: Bundle, samples: AnyArray) -> None:
-    far = Cloud(digits)
-    hop = far.port.address
-    try:
-        with (
-            start_nic(digits, UdpWire(HERE, [hop]), hop, datapath="reference") as nic,
-            EdgeClient(digits, straight(nic.address), window=16, mtu=SMALL_MTU) as client,
-        ):
-            wires = [client.part.run([x])[0].ravel() for x in samples[:64]]
-            [right] = Reference.of_bundle(digits).run_wire([np.stack(wires)])
-            for outcome in client.stream(Request([x], tag=i) for i, x in enumerate(samples[:64])):
-                assert outcome.error is None
-                assert (outcome.executed_by, outcome.declined, outcome.cycles) == ("nic", "", 0)
-                expected = fingerprint_of(digits.manifest.outputs, [right[outcome.request.tag]])
-                assert outcome.slice_sha256 == expected
-            counted = nic.statistics()["pipeline"]
-    finally:
-        far.stop()
+    with (
+        Cloud(digits) as far,
+        start_nic(
+            digits, UdpWire(HERE, [far.port.address]), far.port.address, datapath="reference"
+        ) as nic,
+        EdgeClient(digits, straight(nic.address), window=16, mtu=SMALL_MTU) as client,
+    ):
+        wires = [client.part.run([x])[0].ravel() for x in samples[:64]]
+        [right] = Reference.of_bundle(digits).run_wire([np.stack(wires)])
+        for outcome in client.stream(Request([x], tag=i) for i, x in enumerate(samples[:64])):
+            assert outcome.error is None
+            assert (outcome.executed_by, outcome.declined, outcome.cycles) == ("nic", "", 0)
+            expected = fingerprint_of(digits.manifest.outputs, [right[outcome.request.tag]])
+            assert outcome.slice_sha256 == expected
+        counted = nic.statistics()["pipeline"]
     assert (counted["requests"], counted["results"], counted["evicted"]) == (64, 64, 0)
 
 
@@ -215,10 +213,6 @@ def test_the_reference_takes_fragments_in_any_order_and_gives_up_lost_ones(
 
 
 def test_an_idle_reference_sleeps(digits: Bundle) -> None:
-    def cpu_ticks(pid: int) -> int:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
     with UdpPort() as hop:
         wire = UdpWire(HERE, [hop.address])
         with start_nic(digits, wire, hop.address, datapath="reference") as nic:

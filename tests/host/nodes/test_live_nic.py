@@ -39,11 +39,8 @@ SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
 
 @pytest.fixture
 def far(digits: Bundle) -> Iterator[Cloud]:
-    node = Cloud(digits)
-    try:
+    with Cloud(digits) as node:
         yield node
-    finally:
-        node.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import random
 import resource
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from midwire.host.nodes.nic_process import NicProcess, UdpWire
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats.csr import Register
 
-from ..conftest import send
+from ..conftest import cpu_ticks, send
 
 REGISTERS = [Register("frames", 0, 32, "counter", 0, "frames; bit 31 is what was written there")]
 
@@ -119,13 +118,9 @@ def test_an_idle_nic_sleeps(nic: NicProcess, hop: UdpPort) -> None:
         send(client, b"work", 100, nic.address)
         take(hop, 1)
 
-    def cpu_ticks() -> int:
-        fields = Path(f"/proc/{nic.about['pid']}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    before = cpu_ticks()
-    time.sleep(1.0)
-    assert cpu_ticks() - before <= 2
+    before = cpu_ticks(nic.about["pid"])
+    assert list(hop.receive(1.0)) == []
+    assert cpu_ticks(nic.about["pid"]) - before <= 2
 
 
 def test_a_stopped_nic_gives_its_last_statistics(nic: NicProcess, hop: UdpPort) -> None:

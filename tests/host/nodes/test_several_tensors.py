@@ -35,11 +35,8 @@ def wide(tmp_path: Path) -> Bundle:
 
 @pytest.fixture
 def far(wide: Bundle) -> Iterator[Cloud]:
-    node = Cloud(wide)
-    try:
+    with Cloud(wide) as node:
         yield node
-    finally:
-        node.stop()
 
 
 def sample(seed: int) -> list[AnyArray]:
@@ -80,12 +77,11 @@ def test_tensors_may_come_in_any_order_twice_and_declined(wide: Bundle, far: Clo
         rng.shuffle(sent)
         return sent
 
-    for address in relay(hop, far.port.address):
-        with EdgeClient(wide, straight(address)) as client:
-            for i in range(10):
-                outcome = client.infer(Request(sample(i)))
-                check(outcome, sample(i))
-                assert (outcome.executed_by, outcome.declined) == ("cloud", "busy")
+    with relay(hop, far.port.address) as address, EdgeClient(wide, straight(address)) as client:
+        for i in range(10):
+            outcome = client.infer(Request(sample(i)))
+            check(outcome, sample(i))
+            assert (outcome.executed_by, outcome.declined) == ("cloud", "busy")
 
 
 def test_a_hop_that_executes_sends_every_output(wide: Bundle, far: Cloud) -> None:
@@ -103,9 +99,8 @@ def test_a_hop_that_executes_sends_every_output(wide: Bundle, far: Cloud) -> Non
         done = replace(header, cursor=1, result=True, telemetry=True, cycles=99)
         return [b"".join(d) for d in message.datagrams(done, [[data] for data in outputs])]
 
-    for address in relay(hop, far.port.address):
-        with EdgeClient(wide, straight(address)) as client:
-            near = client.infer(Request(sample(3)))
+    with relay(hop, far.port.address) as address, EdgeClient(wide, straight(address)) as client:
+        near = client.infer(Request(sample(3)))
     with EdgeClient(wide, straight(far.port.address)) as client:
         other = client.infer(Request(sample(3)))
     check(near, sample(3))

@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +19,7 @@ import midwire.host
 from midwire.host.wire import message
 from midwire.host.wire.reassembly import Reassembler
 from midwire.host.wire.tensors import from_buffers, to_buffers
-from midwire.host.wire.udp import UdpPort, trains
+from midwire.host.wire.udp import Train, UdpPort, trains
 from midwire.hw.formats.tensor import AnyArray, Layout, TensorSpec
 from midwire.hw.formats.wire import Header
 from midwire.hw.numeric import QType
@@ -86,6 +90,34 @@ def test_trains_keep_order_and_limits(sizes: list[int]) -> None:
         assert len(lengths) <= 64 and sum(lengths) <= 65507
         assert all(length == train.size for length in lengths[:-1])
         assert lengths[-1] <= train.size
+
+
+class WithoutTrains:
+    """A socket whose kernel or device cuts no trains."""
+
+    def __init__(self, own: socket.socket) -> None:
+        self.own = own
+        self.asked = 0
+
+    def sendmsg(self, parts: Sequence[Any], control: Sequence[Any], *rest: Any) -> int:
+        if control:
+            self.asked += 1
+            raise OSError(errno.EIO, "no segmentation here")
+        return self.own.sendmsg(parts, control, *rest)
+
+
+def test_trains_go_one_by_one_where_nobody_cuts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the kernel is asked once only."""
+    with UdpPort() as one, UdpPort() as two:
+        plain = WithoutTrains(one._socket)
+        with monkeypatch.context() as patch:
+            patch.setattr(one, "_socket", plain)
+            for train in trains([b"%d" % k * 500] for k in range(6)):
+                one.send(train, two.address)
+            one.send(Train(2, [[b"a", b"b"], [b"c", b"d"]]), two.address)
+        found = [bytes(data) for _ in range(8) for data, _ in two.receive(1.0)]
+    assert found == [*(b"%d" % k * 500 for k in range(6)), b"ab", b"cd"]
+    assert plain.asked == 1
 
 
 def test_a_datagram_in_crumbs_is_put_together() -> None:

@@ -32,6 +32,7 @@ def test_trains_leave_when_they_are_due() -> None:
         for step in (1, 2):
             assert box.pump(10.0 + step * PACE_SECONDS) == []
             assert arrived(two) == b"a" * 64
+            assert box.due == (10.0 + 2 * PACE_SECONDS if step == 1 else None)
         assert len(box) == 0
 
 

@@ -33,6 +33,8 @@ from midwire.hw.numeric import (
 )
 from midwire.hw.timing.cost import Cost
 
+from ..exact import Logistic
+
 
 def price(cost: Cost) -> float:
     """About look-up tables of 6 inputs: which finisher is cheapest is not what is tested here."""
@@ -45,15 +47,6 @@ finish = partial(choose.finish, price=price)
 
 ZERO, ONE = Fraction(0), Fraction(1)
 InOnnx = Callable[..., IntArray]
-
-
-@dataclass(frozen=True)
-class Logistic(Unary):
-    def rational(self, x: Fraction) -> Fraction | None:
-        return Fraction(1, 2) if x == 0 else None
-
-    def ball(self, x: arb) -> arb:
-        return 1 / (1 + (-x).exp())
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ def test_dyadic_ratios_are_exact(data: st.DataObject, terms: int) -> None:
     try:
         fit = fit_requantiser(functions, [(span,) * terms] * len(functions), out)
     except FinishError as error:
-        assert "exact" in str(error) or "too large" in str(error)
+        # Only sums of two tensors whose products are too large, and their values too many to try.
+        assert terms == 2 and "value combinations is too large to prove exhaustively" in str(error)
         return
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     accs = [rng.integers(span[0], span[1] + 1, 64) for _ in range(terms)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -262,7 +263,7 @@ def test_two_writers_leave_a_whole_bundle(tmp_path: Path) -> None:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, turn: int) -> None:
     """Ctrl-C at the given call of a function."""
-    calls = iter(range(1000))
+    calls = itertools.count()
     original = getattr(owner, name)
 
     def stop(*args: Any, **options: Any) -> Any:
@@ -274,37 +275,36 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, turn: int)
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "turn"),
+    ("owner", "name", "before", "calls"),
     [
-        *((Path, "write_bytes", turn) for turn in range(len(FILES))),
-        (Path, "write_text", 0),
-        *((Path, "rename", turn) for turn in range(3)),
-        (shutil, "rmtree", 0),
-        (shutil, "rmtree", 1),
+        (Path, "write_bytes", True, len(FILES) + 1),
+        (Path, "write_bytes", False, len(FILES) + 1),
+        (Path, "rename", True, 3),  # in vain, the old one aside, the new one in
+        (Path, "rename", False, 1),
+        (shutil, "rmtree", True, 2),  # what was moved aside, and where it was written
+        (shutil, "rmtree", False, 1),
     ],
 )
-@pytest.mark.parametrize("before", [True, False], ids=["old", "none"])
 def test_an_interrupted_writer_leaves_a_whole_bundle_or_none(
-    owner: Any, name: str, turn: int, before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owner: Any, name: str, before: bool, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "known.mw"
-    if before:
-        write_bundle(folder, manifest(name="old"), FILES)
-    with monkeypatch.context() as patch:
-        interrupt(patch, owner, name, turn)
-        with contextlib.suppress(KeyboardInterrupt):
-            write_bundle(folder, manifest(name="new"), {**FILES, "edge.onnx": b"new"})
-    if before:
-        assert Bundle.load(folder).manifest.name in ("old", "new")
-    elif folder.exists():
-        assert Bundle.load(folder).manifest.name == "new"
-    if owner is not shutil:
-        assert [path.name for path in tmp_path.iterdir()] in ([], ["known.mw"])
-    assert write_bundle(folder, manifest(name="again"), FILES).manifest.name == "again"
-
-
-if __name__ == "__main__":
-    write_often(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    """At every call of a function that changes the disk, and at none behind the last."""
+    for turn in range(calls + 1):
+        beside = tmp_path / str(turn)
+        folder = beside / "known.mw"
+        if before:
+            write_bundle(folder, manifest(name="old"), FILES)
+        with monkeypatch.context() as patch:
+            interrupt(patch, owner, name, turn)
+            with pytest.raises(KeyboardInterrupt) if turn < calls else contextlib.nullcontext():
+                write_bundle(folder, manifest(name="new"), {**FILES, "edge.onnx": b"new"})
+        if before:
+            assert Bundle.load(folder).manifest.name in ("old", "new")
+        elif folder.exists():
+            assert Bundle.load(folder).manifest.name == "new"
+        if owner is not shutil:
+            assert [path.name for path in beside.iterdir()] in ([], ["known.mw"])
+        assert write_bundle(folder, manifest(name="again"), FILES).manifest.name == "again"
 
 
 @pytest.mark.parametrize("path", [".", "new/..", "/"])
@@ -330,3 +330,7 @@ def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         "on a disk with room; found File name too long. Choose another output folder."
     )
     assert not list(tmp_path.iterdir())
+
+
+if __name__ == "__main__":
+    write_often(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

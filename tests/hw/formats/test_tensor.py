@@ -82,3 +82,25 @@ def test_frames_of_bytes_and_wire_tensors_are_inverse() -> None:
     wires = np.array([[-2048, 0, 2047], [1, -1, 258]], spec.qtype.wire_dtype)
     assert as_frames(wires).tolist()[1] == [1, 0, 255, 255, 2, 1]
     assert np.array_equal(spec.of_frames(as_frames(wires)), wires)
+
+
+def integer_spec(shape: tuple[int, ...] = (3,)) -> TensorSpec:
+    return TensorSpec("x", shape, "int8", QType(4, True, 0.5, 1), Layout.raster((3,)), 3)
+
+
+def test_integers_are_taken_as_they_are_up_to_the_ends_of_their_type() -> None:
+    spec = integer_spec()
+    assert spec.to_wire([-8, 0, 7]).tolist() == [-8, 0, 7]
+    for beyond in ([-9, 0, 7], [-8, 0, 8]):
+        with pytest.raises(DataError) as caught:
+            spec.to_wire(beyond)
+        assert str(caught.value) == (
+            "tensor 'x': values out of range; expected integers from -8 to 7; found "
+            f"{min(beyond)} to {max(beyond)}. Quantise the data as the model's own input."
+        )
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (-3, -1)])
+def test_a_tensor_has_elements(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^shape must be integers of at least 1, not "):
+        integer_spec(shape)

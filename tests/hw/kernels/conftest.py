@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,37 +14,14 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from midwire.hw.kernels.base import Kernel
 from midwire.hw.kernels.program import describe, kernel_of
 
+from ..conftest import Writer
+
 IntArray = npt.NDArray[np.int64]
-
-
-@dataclass
-class Writer:
-    """:class:`~midwire.hw.finish.base.OnnxWriter` by itself."""
-
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    initialisers: list[onnx.TensorProto] = field(default_factory=list)
-
-    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{kind}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
-        return output
-
-    def constant(self, value: Any, dtype: Any) -> str:
-        name = f"constant_{len(self.initialisers)}"
-        array = np.asarray(value, dtype=dtype)
-        self.initialisers.append(numpy_helper.from_array(array, name))
-        return name
-
-    def cast(self, value: str, dtype: Any) -> str:
-        return self.op("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-
-    def reshape(self, value: str, shape: Sequence[int]) -> str:
-        return self.op("Reshape", value, self.constant(list(shape), np.int64))
 
 
 @pytest.fixture

@@ -55,6 +55,11 @@ def test_a_graph_is_its_matrix(problem: tuple[Any, list[tuple[int, int]]]) -> No
     assert graph.ranges == tuple(
         zip(values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True)
     )
+    # G3: the longest way from an input.
+    depths = [0] * len(ranges)
+    for node in graph.nodes:
+        depths.append(1 + max(0 if end == ZERO else depths[end] for end in (node.left, node.right)))
+    assert graph.depths == tuple(depths)
 
 
 @given(problems())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.hw.finish.direct import Direct
 from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.numeric import IntType
 
@@ -22,3 +23,11 @@ def test_onnx_gives_the_same_accumulators(channels: int, agree: Any) -> None:
     agree(kernel, [rng.integers(-128, 128, (4, 12)), rng.integers(0, 16, (4, 12))])
     assert kernel.ranges == ((((-128, 127), (0, 15)),) * channels,)
     assert kernel.uniform().channels == 1
+
+
+def test_lanes_that_are_on_offer() -> None:
+    """Any that change the number of beats; where all channels are alike, those that divide them."""
+    kernel = EltwiseKernel((INT8,), 20, 5, 5)
+    for each, lanes in ((kernel, [1, 2, 3, 5]), (kernel.uniform(), [1, 5])):
+        offered = each.implementations([Direct(each.channels, -128, 127)], [INT8])
+        assert [built.outputs[0].lanes for built in offered] == lanes

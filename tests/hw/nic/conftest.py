@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -327,25 +328,22 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sizes], Path
 @pytest.fixture
 def small(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
     """A NIC whose tensors fit one fragment, 48 bytes in and 10 out."""
-    nic = Nic(programs(SMALL), SMALL)
-    yield nic
-    nic.close()
+    with contextlib.closing(Nic(programs(SMALL), SMALL)) as nic:
+        yield nic
 
 
 @pytest.fixture
 def large(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
     """A NIC with two fragments in (1500 bytes) and out (1985 bytes)."""
-    nic = Nic(programs(LARGE), LARGE)
-    yield nic
-    nic.close()
+    with contextlib.closing(Nic(programs(LARGE), LARGE)) as nic:
+        yield nic
 
 
 @pytest.fixture
 def several(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
     """The NIC of a slice with two inputs and three outputs."""
-    nic = Nic(programs(SEVERAL), SEVERAL)
-    yield nic
-    nic.close()
+    with contextlib.closing(Nic(programs(SEVERAL), SEVERAL)) as nic:
+        yield nic
 
 
 @pytest.fixture

@@ -26,18 +26,7 @@ from midwire.hw.numeric import (
     UndecidedError,
 )
 
-
-def float32(value: float) -> float:
-    return float(np.float32(value))
-
-
-def half_to_even(value: Fraction) -> int:
-    """Rounding by its definition: the nearer integer, of two as near the even one."""
-    below = value.numerator // value.denominator
-    rest = value - below
-    if rest == Fraction(1, 2):
-        return below + below % 2
-    return below + (rest > Fraction(1, 2))
+from ..exact import FRACTIONS, Logistic, half_to_even, qtypes
 
 
 def by_definition(function: Affine, accs: Sequence[int], out: QType) -> int:
@@ -53,34 +42,17 @@ def by_definition(function: Affine, accs: Sequence[int], out: QType) -> int:
     return max(out.lo, min(out.hi, q))
 
 
-@st.composite
-def qtypes(draw: st.DrawFn, most: int = 10) -> QType:
-    bits = draw(st.integers(1, most))
-    signed = draw(st.booleans())
-    scale = draw(
-        st.one_of(
-            st.sampled_from([1.0, 0.5, 2.0**-7, float32(1 / 6), float32(1 / 36), float32(0.1)]),
-            st.floats(2.0**-20, 2.0**10, width=32),
-        )
-    )
-    empty = QType(bits, signed, scale)
-    return QType(bits, signed, scale, draw(st.integers(empty.lo, empty.hi)))
-
-
 # Affine
 
 
-fractions = st.fractions(-50, 50, max_denominator=40)
-
-
 @given(
-    scales=st.lists(fractions, min_size=1, max_size=2),
-    offset=fractions,
+    scales=st.lists(FRACTIONS, min_size=1, max_size=2),
+    offset=FRACTIONS,
     steps_=st.lists(
         st.one_of(
-            st.tuples(st.just("plus"), fractions),
-            st.tuples(st.just("times"), fractions),
-            st.tuples(st.just("clamped"), st.none() | fractions, st.none() | fractions),
+            st.tuples(st.just("plus"), FRACTIONS),
+            st.tuples(st.just("times"), FRACTIONS),
+            st.tuples(st.just("clamped"), st.none() | FRACTIONS, st.none() | FRACTIONS),
         ),
         max_size=6,
     ),
@@ -121,15 +93,6 @@ def test_composition_equals_one_step_after_another(
 
 
 @dataclass(frozen=True)
-class Logistic(Unary):
-    def rational(self, x: Fraction) -> Fraction | None:
-        return Fraction(1, 2) if x == 0 else None
-
-    def ball(self, x: arb) -> arb:
-        return 1 / (1 + (-x).exp())
-
-
-@dataclass(frozen=True)
 class Root(Unary):
     def rational(self, x: Fraction) -> Fraction | None:
         if x < 0:
@@ -157,7 +120,7 @@ def logistic(x: Fraction) -> Fraction:
         return Fraction(1 / (1 + power))
 
 
-@given(scale=fractions, offset=fractions, acc=st.integers(-40, 40), out=qtypes(16))
+@given(scale=FRACTIONS, offset=FRACTIONS, acc=st.integers(-40, 40), out=qtypes(16))
 def test_a_transcendental_value_is_rounded_right(
     scale: Fraction, offset: Fraction, acc: int, out: QType
 ) -> None:
@@ -237,18 +200,18 @@ def test_steps_come_one_after_another() -> None:
 
 # Piecewise
 
-PIECES = st.lists(fractions, min_size=1, max_size=3).map(tuple)
+PIECES = st.lists(FRACTIONS, min_size=1, max_size=3).map(tuple)
 
 
 @st.composite
 def piecewise(draw: st.DrawFn) -> Piecewise:
-    breaks = tuple(sorted(draw(st.sets(fractions, max_size=3))))
+    breaks = tuple(sorted(draw(st.sets(FRACTIONS, max_size=3))))
     pieces = tuple(draw(PIECES) for _ in range(len(breaks) + 1))
-    at = tuple(draw(st.none() | fractions) for _ in breaks)
+    at = tuple(draw(st.none() | FRACTIONS) for _ in breaks)
     return Piecewise(breaks, pieces, draw(st.sampled_from([(), at])))
 
 
-@given(function=piecewise(), x=fractions, wide=st.integers(0, 90))
+@given(function=piecewise(), x=FRACTIONS, wide=st.integers(0, 90))
 def test_a_ball_holds_the_values(function: Piecewise, x: Fraction, wide: int) -> None:
     index = sum(b < x for b in function.breaks)
     value: Fraction | None = None

@@ -160,6 +160,27 @@ def test_deviations(
     np.testing.assert_array_equal(run_onnx(lambda w, names: rule.onnx(w, *names), [q]), found)
 
 
+@pytest.mark.parametrize("bits", [1, 8, 12])
+@pytest.mark.parametrize("count", [1, 5, 1000])
+@pytest.mark.parametrize("fraction", [4, 20, 28, 34])
+def test_a_root_is_as_fine_as_there_is_room(bits: int, count: int, fraction: int) -> None:
+    """``H``: neither what is under the root nor twice a numerator has more than 51 bits."""
+    x = QType(bits, True, 0.5)
+
+    def most(h: int) -> int:
+        added = max(1, round(4**h * count**2 * EPSILON / x.step**2))
+        squares = 4**h * count**2 * x.lo**2 + added
+        return max(squares, 2 * count * -x.lo * 2 ** (fraction + h))
+
+    if most(0) > EXACT:
+        with pytest.raises(ValueError, match="needs integers of more than 51 bits"):
+            DeviationRule.of(x, count, EPSILON, fraction, centred=False)
+        return
+    rule = DeviationRule.of(x, count, EPSILON, fraction, centred=False)
+    assert most(rule.root_bits) <= EXACT
+    assert rule.root_bits == fraction or most(rule.root_bits + 1) > EXACT
+
+
 def test_what_needs_too_many_bits() -> None:
     with pytest.raises(ValueError) as caught:
         SoftmaxRule.of(QType(8, True, 1.0), 1 << 20, 12)

@@ -15,19 +15,7 @@ from hypothesis import strategies as st
 
 from midwire.hw.numeric import IntType, QType, bits_for
 
-
-def float32(value: float) -> float:
-    return float(np.float32(value))
-
-
-def half_to_even(value: Fraction) -> int:
-    """Rounding by its definition: the nearer integer, of two as near the even one."""
-    below = value.numerator // value.denominator
-    rest = value - below
-    if rest == Fraction(1, 2):
-        return below + below % 2
-    return below + (rest > Fraction(1, 2))
-
+from ..exact import float32, half_to_even, qtypes
 
 # N1
 
@@ -120,20 +108,6 @@ def test_a_scalar_stays_an_array() -> None:
 
 
 # N3
-
-
-@st.composite
-def qtypes(draw: st.DrawFn, most: int = 10) -> QType:
-    bits = draw(st.integers(1, most))
-    signed = draw(st.booleans())
-    scale = draw(
-        st.one_of(
-            st.sampled_from([1.0, 0.5, 2.0**-7, float32(1 / 6), float32(1 / 36), float32(0.1)]),
-            st.floats(2.0**-20, 2.0**10, width=32),
-        )
-    )
-    empty = QType(bits, signed, scale)
-    return QType(bits, signed, scale, draw(st.integers(empty.lo, empty.hi)))
 
 
 @given(qtype=qtypes(), data=st.data())
