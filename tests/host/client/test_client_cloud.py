@@ -22,6 +22,7 @@ from midwire.host.wire.udp import UdpPort
 from midwire.hw.errors import DataError
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import DeclineReason, Header, encode
 
 from ..conftest import changed, make_bundle, make_wide_bundle, relay, send, straight
@@ -150,6 +151,43 @@ def test_a_sample_of_another_shape_is_not_accepted(bundle: Bundle, cloud: Any) -
         "input 'x': wrong number of elements; expected shape [4]; found shape [5]. Give one "
         "sample at a time, as the model takes it."
     )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "problem"),
+    [
+        (
+            [np.array(["1", "2", "3", "4"])],
+            (
+                "input 'x': not numbers; expected integers, floats or booleans; found dtype <U1. "
+                "Convert them as the model's input takes them."
+            ),
+        ),
+        (
+            [np.array([1.0, np.nan, 1e300, 0.0])],
+            (
+                "input 'x': values that the model's input cannot take; expected finite "
+                "numbers; found 2 others, the first being nan. Prepare the samples as for ONNX "
+                "Runtime."
+            ),
+        ),
+        (
+            [SAMPLE, SAMPLE],
+            (
+                "a sample: wrong number of inputs; expected one array for each of x; found 2 "
+                "arrays. Give one sample at a time, its arrays in the order of the model's inputs."
+            ),
+        ),
+    ],
+)
+def test_values_that_the_model_cannot_take_are_not_accepted(
+    bundle: Bundle, cloud: Any, inputs: list[AnyArray], problem: str
+) -> None:
+    with EdgeClient(bundle, straight(cloud.port.address)) as client:
+        with pytest.raises(DataError) as caught:
+            client.infer(Request(inputs))
+        assert client.infer(Request([SAMPLE])).error is None
+    assert str(caught.value) == problem
 
 
 def test_what_becomes_of_fragments_of_replies_is_counted(bundle: Bundle) -> None:
