@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from ...hw.console import Console, JsonFlag, seconds
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
-from ...hw.formats.npz import check_target, write_npz
+from ...hw.formats.npz import check_target
 from ...hw.formats.tensor import AnyArray
+from ..client.answers import Answers
 from ..client.edge_client import EdgeClient
 from ..client.requests import Request, RequestOutcome
 from ..client.samples import describe, random_samples, read_samples
@@ -59,14 +59,6 @@ def outcome_event(outcome: RequestOutcome) -> dict[str, Any]:
         "wire_bytes": outcome.wire_bytes,
         "top1": describe(outcome.outputs or {}),
     }
-
-
-def _write(path: Path, outcomes: Sequence[RequestOutcome]) -> None:
-    good = [outcome for outcome in outcomes if outcome.outputs is not None]
-    arrays: dict[str, AnyArray] = {"sample": np.array([o.request.tag[0] for o in good], np.int64)}
-    for i, name in enumerate(good[0].outputs or {} if good else {}):
-        arrays[f"out{i}"] = np.stack([(o.outputs or {})[name] for o in good])
-    write_npz(path, arrays)
 
 
 def edge(
@@ -146,20 +138,20 @@ def edge(
             f"edge: {total} samples from {at} by way of {paths[0]}",
         )
         tally = Tally()
-        outcomes: list[RequestOutcome] = []
+        answers = Answers()
         with console.progress() as progress:
             task = progress.add_task("inferences", total=total + len(again), note="")
             for outcome in client.stream(requests_for(samples, total, again)):
                 tally.add(outcome)
                 if output is not None:
-                    outcomes.append(outcome)
+                    answers.add(outcome)
                 if as_json:
                     console.event(outcome_event(outcome))
                 if outcome.error is not None and tally.problems[outcome.error.problem] == 1:
                     console.say(f"error: {outcome.error.paragraph()}")  # counted from then on
                 progress.update(task, advance=1)
         if output is not None:
-            _write(output, outcomes)
+            answers.write(output)
         summary = {**tally.summary(), "counters": client.counters}
     for problem, number in tally.problems.items():
         if number > 1:
