@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.host.client import edge_client
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
-from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
+from midwire.host.errors import DeadlineError, RefusedError, StartError, UnreachableError
 from midwire.host.policy.permission import EXECUTE_IN_CLOUD
 from midwire.host.wire import message, udp
 from midwire.host.wire.udp import UdpPort
@@ -116,6 +117,28 @@ def test_silence_ends_in_a_typed_error_before_the_deadline(bundle: Bundle) -> No
         f"request {outcome.request_id:016x}: no reply in time; expected a reply by way of "
         f"127.0.0.1:{deaf.address[1]} within 0.6 s; found none after 3 attempt(s). Look at the "
         "counters of the NIC and of the cloud node, or raise --deadline."
+    )
+
+
+def test_resends_are_no_flood(bundle: Bundle) -> None:
+    """However many retries a short deadline has to hold (R2)."""
+    with UdpPort() as deaf:
+        with EdgeClient(bundle, straight(deaf.address), deadline=0.4, retries=100) as client:
+            outcome = client.infer(Request([SAMPLE]))
+        found = 0
+        while came := len(list(deaf.receive(0.0))):
+            found += came
+    assert isinstance(outcome.error, DeadlineError)
+    assert 2 <= found == outcome.attempts <= 0.4 / edge_client.RESEND_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("retries", [-1, 101])
+def test_retries_are_bounded(bundle: Bundle, retries: int) -> None:
+    with pytest.raises(StartError) as caught:
+        EdgeClient(bundle, straight(("127.0.0.1", 9)), retries=retries)
+    assert str(caught.value) == (
+        f"the edge: no usable number of retries; expected 0 to 100; found {retries}. Raise the "
+        "deadline instead: retries are spread over it."
     )
 
 
