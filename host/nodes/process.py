@@ -33,6 +33,11 @@ PARENT_VARIABLE = "MIDWIRE_PARENT"
 STOP_SECONDS = 5.0
 """How long a child gets to end by itself."""
 
+MAX_UNREAD = 100_000
+"""Events of a child that wait for their reader; of those that come again and again, more are only
+counted.
+"""
+
 MAX_LINE = 1 << 20
 _KEPT_LINES = 12
 _PR_SET_PDEATHSIG = 1
@@ -82,7 +87,7 @@ class Child:
     ) -> None:
         self.name = name
         self._news = news
-        self.events: queue.Queue[dict[str, Any] | None] = queue.Queue(maxsize=100_000)
+        self.events: queue.Queue[dict[str, Any] | None] = queue.Queue()  # see _keep
         self._log = log
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         try:
@@ -234,6 +239,7 @@ class Child:
 
     def _events(self) -> None:
         assert self._process.stdout is not None
+        dropped = 0
         with contextlib.suppress(ValueError, OSError):  # closed under us by stop()
             while line := self._process.stdout.readline(MAX_LINE):
                 try:
@@ -241,15 +247,23 @@ class Child:
                 except ValueError:
                     event = {"event": "text", "text": line.rstrip()}
                 if isinstance(event, dict):
-                    with contextlib.suppress(queue.Full):
-                        self.events.put_nowait(event)
+                    dropped += not self._keep(event)
                     self._tell_news()
-        # The mark of the end must arrive even where nobody has read the events.
-        with contextlib.suppress(queue.Empty):
-            if self.events.full():
-                self.events.get_nowait()
+        if dropped:
+            self.events.put({"event": "dropped", "events": dropped})
+            if self._log is not None:
+                self._log(f"[{self.name}] {dropped} events were dropped: nobody read them in time")
         self.events.put(None)
         self._tell_news()
+
+    def _keep(self, event: dict[str, Any]) -> bool:
+        """Let an event wait for its reader; False if too many do."""
+        # What decides comes once: a result and an error are no events, and have no such name.
+        decides = event.get("event") in (None, "ready", "done", "stopped")
+        if self.events.qsize() >= (2 * MAX_UNREAD if decides else MAX_UNREAD):
+            return False
+        self.events.put(event)
+        return True
 
     def _tell_news(self) -> None:
         if self._news is not None:

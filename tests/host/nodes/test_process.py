@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -65,6 +66,19 @@ def test_last_words_are_quoted() -> None:
             "child: ended although nobody had stopped it; expected a running process; found status "
             "3; its last words: no | such luck."
         )
+
+
+def test_what_decides_is_kept_though_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midwire.host.nodes.process.MAX_UNREAD", 3)
+    sent = [{"event": "ready"}, *({"event": "reply", "sample": i} for i in range(9))]
+    last = [{"event": "done", "replies": 9}, {"error": {"message": "no"}}]
+    code = "".join(f"print({json.dumps(event)!r})\n" for event in [*sent, *last])
+    said: list[str] = []
+    with Child("child", [sys.executable, "-c", code], said.append) as running:
+        assert running.wait(30) == 0
+        found = list(iter(running.events.get, None))
+    assert found == [*sent[:3], *last, {"event": "dropped", "events": 7}]
+    assert said == ["[child] 7 events were dropped: nobody read them in time"]
 
 
 def test_a_program_that_is_not_there_is_said() -> None:
