@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -62,6 +63,29 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent and os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _kill_session(session: int) -> None:
+    """Kill every process of a session, whatever its group: compilers have groups of their own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)  # also where there is no /proc
+    killed: set[int] = set()
+    while found := {pid for pid in _processes() if pid not in killed and _is_of(pid, session)}:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= found  # again, for what they have started meanwhile
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def _is_of(pid: int, session: int) -> bool:
+    try:
+        return os.getsid(pid) == session
+    except OSError:
+        return False
 
 
 class Child:
@@ -194,8 +218,7 @@ class Child:
             self._await_end(STOP_SECONDS)
             # Its session is its own, so this reaches it and what it has left behind (a compiler's
             # tool, say), and nobody else: until it is reaped, its number cannot be given away.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            _kill_session(self._process.pid)
         try:
             self.wait()
         finally:
