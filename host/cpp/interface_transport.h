@@ -16,7 +16,6 @@
 
 #pragma once
 
-#include <array>
 #include <cerrno>
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
@@ -27,6 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stations.h"
 #include "transport.h"
 
 // What the kernel says in front of a frame: struct virtio_net_hdr, whose header is not C++.
@@ -94,15 +94,12 @@ public:
     }
 
 private:
-    static constexpr size_t kBatch = 256, kStations = 4096;
+    static constexpr size_t kBatch = 256;
+    // More than there are frames inside, so that the source of none of them is forgotten before it leaves.
+    static constexpr size_t kStations = 4096;
     static constexpr int kSocketBytes = 4 << 20;
     static constexpr uint8_t kNeedsChecksum = 1;
     static constexpr uint32_t kTag = 4;
-
-    struct Station {
-        uint64_t mac = 0;
-        uint8_t side = 0;
-    };
 
     static int open_socket(const std::string& name) {
         const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -167,7 +164,7 @@ private:
         if (about.flags & kNeedsChecksum) finish_checksum(frame, about.csum_start, about.csum_offset);
         if (!put_tag_back(frame, message)) return ++rx_too_long_, true;
         const uint64_t source = mac_at(frame.data + 6);
-        if (!(source >> 40 & 1)) stations_[source % kStations] = {source, static_cast<uint8_t>(side)};
+        if (!(source >> 40 & 1)) stations_.see(source, static_cast<uint8_t>(side));
         to.push();
         return true;
     }
@@ -198,16 +195,15 @@ private:
     static uint64_t mac_at(const uint8_t* at) { return static_cast<uint64_t>(get16(at)) << 32 | get32(at + 2); }
 
     size_t side_of(const Frame& frame) const {
-        const uint64_t source = mac_at(frame.data + 6), target = mac_at(frame.data);
-        const Station& sender = stations_[source % kStations];
-        if (sender.mac == source) return 1 - sender.side;
-        const Station& receiver = stations_[target % kStations];
-        return receiver.mac == target ? receiver.side : 1;
+        const int sender = stations_.side(mac_at(frame.data + 6));
+        if (sender >= 0) return static_cast<size_t>(1 - sender);
+        const int receiver = stations_.side(mac_at(frame.data));
+        return receiver >= 0 ? static_cast<size_t>(receiver) : 1;
     }
 
     std::string place_;
     int fds_[2] = {-1, -1};
     int blocked_ = -1;  // had no room for the next frame
-    std::array<Station, kStations> stations_{};
+    Stations stations_{kStations};
     uint64_t rx_frames_ = 0, rx_too_long_ = 0, rx_failed_ = 0, tx_frames_ = 0, tx_failed_ = 0;
 };

@@ -206,6 +206,46 @@ def test_vlan_tags_stay(network: Namespaces, passthrough: Path) -> None:
             listening.kill()
 
 
+STATIONS = """
+import socket
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
+    out.bind(("eth0", 0))
+    for number in (0x00, 0x10, 0x20):  # equal in their last bytes, and to nobody known
+        source = bytes([2, 0, 0, number, 0xAA, 0xAA])
+        out.send(bytes.fromhex("020000000099") + source + bytes.fromhex("88b5") + bytes(range(50)))
+"""
+NEIGHBOUR = """
+import socket
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(0x88B5)) as port:
+    port.bind(("eth0", 0x88B5))
+    port.settimeout(10)
+    print("ready", flush=True)
+    print(*(port.recv(2000)[6:12].hex() for _ in range(3)))
+"""
+
+
+def test_stations_are_told_apart_by_their_whole_address(
+    network: Namespaces, passthrough: Path
+) -> None:
+    """No frame goes back to where it came from, though all were seen before the first one left."""
+    between = ["--transport", "interfaces", "--interface", "left", "--interface", "right"]
+    words = [str(passthrough), *between, "--listen", f"{FAR}:5220", "--quiet", "100"]
+    listener = network.inside("near", sys.executable, "-c", NEIGHBOUR)
+    with (
+        Child("pipeline", network.inside("middle", *words)) as nic,
+        subprocess.Popen(listener, stdout=subprocess.PIPE, text=True) as listening,
+    ):
+        try:
+            nic.ready(30)
+            assert listening.stdout is not None and listening.stdout.readline() == "ready\n"
+            network.run("far", sys.executable, "-c", STATIONS)
+            nic.tell("start")
+            found = listening.communicate(timeout=20)[0]
+            assert found == "02000000aaaa 02000010aaaa 02000020aaaa\n"
+        finally:
+            listening.kill()
+
+
 FLOOD = """
 import socket, sys, time
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
