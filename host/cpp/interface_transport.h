@@ -9,7 +9,7 @@
 //
 // The kernel must hand over frames as they are on the wire: merging on arrival is switched off on both
 // interfaces, a checksum that the sender left to its hardware is filled in, and a VLAN tag that it took out
-// is put back. A frame that is still too long is dropped and counted.
+// is put back. A frame that was merged all the same, or is too long or too short, is dropped and counted.
 //
 // Arguments: --interface NAME, twice; --listen IP:PORT (what requests are addressed to), for the ready
 // line only: registers decide what is ours.
@@ -87,14 +87,16 @@ public:
 
     void count(Statistics& out) const override {
         out.add("rx_frames", rx_frames_);
+        out.add("rx_merged", rx_merged_);
         out.add("rx_too_long", rx_too_long_);
+        out.add("rx_too_short", rx_too_short_);
         out.add("rx_failed", rx_failed_);
         out.add("tx_frames", tx_frames_);
         out.add("tx_failed", tx_failed_);
     }
 
 private:
-    static constexpr size_t kBatch = 256;
+    static constexpr size_t kBatch = 256, kHeader = 14;
     // More than there are frames inside, so that the source of none of them is forgotten before it leaves.
     static constexpr size_t kStations = 4096;
     static constexpr int kSocketBytes = 4 << 20;
@@ -157,9 +159,9 @@ private:
             return false;
         }
         ++rx_frames_;
-        if (message.msg_flags & MSG_TRUNC || about.gso_type ||
-            static_cast<size_t>(got) < sizeof about + 14)
-            return ++rx_too_long_, true;
+        if (about.gso_type) return ++rx_merged_, true;
+        if (message.msg_flags & MSG_TRUNC) return ++rx_too_long_, true;
+        if (static_cast<size_t>(got) < sizeof about + kHeader) return ++rx_too_short_, true;
         frame.size = static_cast<uint32_t>(static_cast<size_t>(got) - sizeof about);
         if (about.flags & kNeedsChecksum) finish_checksum(frame, about.csum_start, about.csum_offset);
         if (!put_tag_back(frame, message)) return ++rx_too_long_, true;
@@ -205,5 +207,6 @@ private:
     int fds_[2] = {-1, -1};
     int blocked_ = -1;  // had no room for the next frame
     Stations stations_{kStations};
-    uint64_t rx_frames_ = 0, rx_too_long_ = 0, rx_failed_ = 0, tx_frames_ = 0, tx_failed_ = 0;
+    uint64_t rx_frames_ = 0, rx_merged_ = 0, rx_too_long_ = 0, rx_too_short_ = 0, rx_failed_ = 0;
+    uint64_t tx_frames_ = 0, tx_failed_ = 0;
 };

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -183,3 +184,14 @@ def test_a_client_for_whom_there_is_no_socket_is_counted(nic: NicProcess, hop: U
         send(client, b"kept", 100, nic.address)
         assert [data for data, _ in take(hop, 1)] == [b"kept"]
     assert nic.statistics()["flows_failed"] == 1
+
+
+def test_every_counter_of_the_loop_is_in_the_docs() -> None:
+    root = Path(__file__).resolve().parents[3]
+    sources = (root / "host" / "cpp").iterdir()
+    counters = {
+        name for path in sources for name in re.findall(r'out\.add\("(\w+)"', path.read_text())
+    }
+    documented = set(re.findall(r"`(\w+)`", (root / "docs" / "running.md").read_text()))
+    assert len(counters) > 20
+    assert counters <= documented
