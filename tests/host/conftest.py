@@ -215,6 +215,12 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+def cpu_ticks(pid: int) -> int:
+    """Processor time that a process has used, in hundredths of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def wait_for_the_end_of(*pids: int) -> bool:
     """Whether all of them end soon."""
     until = time.monotonic() + 10

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from midwire.host.control.register_bus import RegisterBus
 from midwire.host.errors import NodeLostError
 from midwire.host.nodes.nic_process import NicProcess, UdpWire
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats.csr import Register
 
-from ..conftest import send
+from ..conftest import cpu_ticks, send
 
 REGISTERS = [Register("frames", 0, 32, "counter", 0, "frames; bit 31 is what was written there")]
 
@@ -51,6 +52,12 @@ def take(port: UdpPort, count: int) -> list[tuple[bytes, tuple[str, int]]]:
             break
         found += new
     return found
+
+
+def free_descriptor(pid: int) -> int:
+    """The number that a process's next descriptor would have."""
+    used = {int(item.name) for item in Path(f"/proc/{pid}/fd").iterdir()}
+    return min(set(range(len(used) + 1)) - used)
 
 
 def test_datagrams_of_all_sizes_pass_unchanged_and_in_order(nic: NicProcess, hop: UdpPort) -> None:
@@ -120,13 +127,9 @@ def test_an_idle_nic_sleeps(nic: NicProcess, hop: UdpPort) -> None:
         send(client, b"work", 100, nic.address)
         take(hop, 1)
 
-    def cpu_ticks() -> int:
-        fields = Path(f"/proc/{nic.about['pid']}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    before = cpu_ticks()
+    before = cpu_ticks(nic.about["pid"])
     time.sleep(1.0)
-    assert cpu_ticks() - before <= 2
+    assert cpu_ticks(nic.about["pid"]) - before <= 2
 
 
 def test_a_stopped_nic_gives_its_last_statistics(nic: NicProcess, hop: UdpPort) -> None:
@@ -175,15 +178,35 @@ def test_a_client_for_whom_there_is_no_socket_is_counted(nic: NicProcess, hop: U
     pid = nic.about["pid"]
     limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     with UdpPort() as client:
-        used = {int(item.name) for item in Path(f"/proc/{pid}/fd").iterdir()}
-        free = min(set(range(len(used) + 1)) - used)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limit[1]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free_descriptor(pid), limit[1]))
         send(client, b"lost", 100, nic.address)
         assert list(hop.receive(0.3)) == []
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
         send(client, b"kept", 100, nic.address)
         assert [data for data, _ in take(hop, 1)] == [b"kept"]
     assert nic.statistics()["flows_failed"] == 1
+
+
+def test_a_control_connection_for_which_there_is_no_descriptor_waits(
+    passthrough: Path, hop: UdpPort, tmp_path: Path
+) -> None:
+    words = [*UdpWire(("127.0.0.1", 0), [hop.address]).words(), "--quiet", "100"]
+    path = tmp_path / "control"
+    with NicProcess(passthrough, words, registers=REGISTERS, control=path) as running:
+        running.start()
+        pid = running.about["pid"]
+        limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free_descriptor(pid), limit[1]))
+        with RegisterBus.connect(path) as bus:
+            before = cpu_ticks(pid)
+            time.sleep(1.0)
+            assert cpu_ticks(pid) - before <= 2
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+            assert bus.read_all(["type"]) == {"type": 0}  # of the pipeline's only register
+        with RegisterBus.connect(path):
+            before = cpu_ticks(pid)
+            time.sleep(1.0)
+            assert cpu_ticks(pid) - before <= 2
 
 
 def test_every_counter_of_the_loop_is_in_the_docs() -> None:
