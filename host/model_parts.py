@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ..hw.errors import DataError
 from ..hw.formats.bundle import Bundle
+from ..hw.formats.npz import as_taken
 from ..hw.formats.tensor import AnyArray
 from ..hw.session import inputs_of, open_session
 from .errors import StartError
@@ -46,8 +47,17 @@ class Part:
         Raises
         ------
         DataError
-            If a value has another number of elements.
+            If there are more or fewer values than inputs, or one has another number of elements or
+            holds what the input cannot take.
         """
+        if len(values) != len(self.inputs):
+            raise DataError(
+                "wrong number of inputs",
+                where="a sample",
+                expected=f"one array for each of {', '.join(name for name, _, _ in self.inputs)}",
+                found=f"{len(values)} arrays",
+                remedy="Give one sample at a time, its arrays in the order of the model's inputs",
+            )
         feeds = {}
         for (name, shape, dtype), value in zip(self.inputs, values, strict=True):
             array = np.asarray(value)
@@ -59,7 +69,8 @@ class Part:
                     found=f"shape {list(array.shape)}",
                     remedy="Give one sample at a time, as the model takes it",
                 )
-            feeds[name] = np.ascontiguousarray(array.reshape(shape), dtype=dtype)
+            taken = as_taken(array, dtype, f"input {name!r}")
+            feeds[name] = np.ascontiguousarray(taken.reshape(shape))
         return [np.asarray(value) for value in self._session.run(self.outputs, feeds)]
 
 

@@ -64,7 +64,8 @@ def run_jobs(
     """Run programs, some at a time.
 
     Each gets its own process group, what is left of which is killed when it ends and on any other
-    way out, an interrupt included, and a folder of temporary files, which goes with it.
+    way out, an interrupt included, and a folder of temporary files, which goes with it. All stay in
+    our session, so that whoever has to kill us finds them.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ def _start(job: Job, output: IO[bytes], scratch: str) -> subprocess.Popen[bytes]
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**(os.environ if job.environment is None else job.environment), "TMPDIR": scratch},
-            start_new_session=True,
+            process_group=0,
         )
     except OSError as error:
         raise BuildError(

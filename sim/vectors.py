@@ -10,7 +10,7 @@ import numpy as np
 
 from ..hw.errors import DataError
 from ..hw.formats.bundle import Bundle
-from ..hw.formats.npz import as_taken, key_of, one_by_one
+from ..hw.formats.npz import as_taken, check_numbers, key_of, one_by_one
 from ..hw.formats.tensor import AnyArray, TensorSpec
 from ..hw.session import Session, inputs_of, open_session
 
@@ -46,7 +46,7 @@ def wire_batches(
         through_edge = _through_edge(edge, arrays, len(specs), batch, where)
         if through_edge is not None:
             return through_edge
-    direct = _of_slice(specs, arrays, batch)
+    direct = _of_slice(specs, arrays, batch, where)
     if direct is not None:
         return direct
     found = ", ".join(f"{key} {list(a.shape)}" for key, a in arrays.items()) or "nothing"
@@ -73,7 +73,7 @@ def _shown(shape: Sequence[int], batch: int) -> str:
 
 
 def _of_slice(
-    specs: Sequence[TensorSpec], arrays: Mapping[str, AnyArray], batch: int
+    specs: Sequence[TensorSpec], arrays: Mapping[str, AnyArray], batch: int, where: str
 ) -> tuple[list[AnyArray], int] | None:
     """Samples of the slice's inputs; None if they do not fit."""
     chosen = _choose(arrays, [spec.name for spec in specs])
@@ -85,6 +85,7 @@ def _of_slice(
         # The shape does not matter if the elements are there.
         if found is None and chosen[index][0].size != spec.elements:
             return None
+        check_numbers(chosen[index], f"{where}: input {spec.name!r}")
         chosen[index] = chosen[index] if found is None else found
     if len({len(array) for array in chosen}) > 1:
         return None

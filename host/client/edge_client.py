@@ -6,7 +6,8 @@ Rules, cited by tests as R1 to R6:
 
 R1. Every request ends in exactly one outcome, a reply or a typed error, before its deadline.
 R2. A request is sent again, flagged as such, when nothing has come for a share of its time; at most
-    ``retries`` times. Inference has no side effects, so being executed twice does no harm.
+    ``retries`` times, ``RESEND_PAUSE_SECONDS`` apart at least. Inference has no side effects, so
+    being executed twice does no harm.
 R3. At most ``window`` requests are under way; the next one starts when one ends.
 R4. Request ids have a random high half and count up: a reply to an earlier run, or a second reply,
     is counted and forgotten.
@@ -46,6 +47,12 @@ GUARD = 0.05
 MAX_DEADLINE_US = (1 << 32) - 1
 """The header has 32 bits for it."""
 
+MAX_RETRIES = 100
+"""More would be a flood and no help."""
+
+RESEND_PAUSE_SECONDS = 0.01
+"""From one attempt to the next at least, however short the deadline: nodes take milliseconds."""
+
 REFUSED_PAUSE_SECONDS = 0.1
 """Pause before the next try where nobody listens; long enough for a node to be started again."""
 
@@ -61,10 +68,16 @@ class EdgeClient:
     bind : local address; loopback by default. A port other than 0 is that of the first path's
         socket, the others take any free one
     deadline : seconds from the start of a request to its end at the latest
-    retries : how often a request is sent again at most
+    retries : how often a request is sent again at most, up to ``MAX_RETRIES``
     window : requests under way at most
     tenant : number that steering tables match
     mtu : of IP on the way to the first hop, in bytes
+
+    Raises
+    ------
+    StartError
+        If there are no paths or too many, ``retries`` are out of range, an address cannot be bound
+        or ``edge.onnx`` cannot be opened.
     """
 
     def __init__(
@@ -87,6 +100,14 @@ class EdgeClient:
                 where="the edge",
                 expected=f"1 to {MAX_PATHS} paths",
                 found=str(len(paths)),
+            )
+        if not 0 <= retries <= MAX_RETRIES:
+            raise StartError(
+                "no usable number of retries",
+                where="the edge",
+                expected=f"0 to {MAX_RETRIES}",
+                found=str(retries),
+                remedy="Raise the deadline instead: retries are spread over it",
             )
         self._bundle = bundle
         self._deadline = deadline
@@ -192,7 +213,7 @@ class EdgeClient:
         pending.attempts += 1
         pending.attempts_here += 1
         left = self._retries + 2 - pending.attempts
-        pending.resend = now + max(0.0, pending.give_up - now) / left
+        pending.resend = now + max(RESEND_PAUSE_SECONDS, (pending.give_up - now) / left)
         specs = self._bundle.manifest.inputs
         types = [ElementType.of(spec.qtype.wire_dtype) for spec in specs]
         tensors = [[view] for view in pending.tensors]

@@ -11,9 +11,15 @@ from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import ElementType
 from ..wire.udp import Address
 
-# Time also has to pass while a request lacks fragments, or it would never be given up.
-WORKING = csr.STATUS_BUSY | csr.STATUS_COLLECTING | csr.STATUS_COMPUTING
-"""Bits of ``status`` that say that the pipeline needs clock cycles."""
+# Time also has to pass while a request lacks fragments, or it would never be given up; unless it
+# never is, and would keep the simulation at work for nothing.
+WORKING: tuple[dict[str, int], ...] = (
+    {"status": csr.STATUS_BUSY | csr.STATUS_COMPUTING},
+    {"status": csr.STATUS_COLLECTING, "timeout": (1 << csr.WIDTH["timeout"]) - 1},
+)
+"""Masks by register: the pipeline needs clock cycles while, in one of these, each of the registers
+has a masked bit set.
+"""
 
 
 def made_up_mac(ip: str) -> int:

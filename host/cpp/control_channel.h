@@ -9,13 +9,15 @@
 //   answer   status (0 done, 1 not understood, 2 SLVERR), 3 bytes zero, address (32), value (32)
 //
 // Everything is bounded: connections, records in a packet, and a peer that does not take its answers is
-// hung up. host/control/register_bus.py is the other end.
+// hung up. Who cannot be accepted now, as there is no descriptor left, waits and is looked at again later.
+// host/control/register_bus.py is the other end.
 //
 // Arguments: --control-fd NUMBER (a connected socket), --control PATH (listen there, for this user only).
 
 #pragma once
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
@@ -41,9 +43,18 @@ public:
     }
     ControlChannel(const ControlChannel&) = delete;
 
-    void watch(std::vector<pollfd>& fds) const {
+    void watch(std::vector<pollfd>& fds) {
+        if (again_ <= Clock::now()) again_ = {};
         for (int peer : peers_) fds.push_back({peer, POLLIN, 0});
-        if (listen_ >= 0 && peers_.size() < kPeers) fds.push_back({listen_, POLLIN, 0});
+        if (listen_ >= 0 && peers_.size() < kPeers && again_ == Clock::time_point{})
+            fds.push_back({listen_, POLLIN, 0});
+    }
+
+    // Milliseconds until watch() is to be asked again although nothing has come; -1 is never.
+    int due() const {
+        if (again_ == Clock::time_point{}) return -1;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(again_ - Clock::now()).count();
+        return left > 0 ? static_cast<int>(left) : 0;
     }
 
     // `fds` are those that watch() appended.
@@ -54,6 +65,7 @@ public:
             if (fds[i].fd == listen_) {
                 const int peer = accept4(listen_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
                 if (peer >= 0) peers_.push_back(peer);
+                else again_ = Clock::now() + kPause;
             } else if (!answer(fds[i].fd, datapath)) {
                 gone.push_back(fds[i].fd);
             }
@@ -66,7 +78,10 @@ public:
     }
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     static constexpr size_t kPeers = 8, kRecord = 12, kRecords = 256;
+    static constexpr auto kPause = std::chrono::milliseconds(100);
 
     void listen_on() {
         sockaddr_un address{};
@@ -110,4 +125,5 @@ private:
     std::string path_;
     std::vector<int> peers_;
     int listen_ = -1;
+    Clock::time_point again_;  // when to accept again, after it failed: until then poll() would not sleep
 };

@@ -9,14 +9,13 @@
 //
 // The kernel must hand over frames as they are on the wire: merging on arrival is switched off on both
 // interfaces, a checksum that the sender left to its hardware is filled in, and a VLAN tag that it took out
-// is put back. A frame that is still too long is dropped and counted.
+// is put back. A frame that was merged all the same, or is too long or too short, is dropped and counted.
 //
 // Arguments: --interface NAME, twice; --listen IP:PORT (what requests are addressed to), for the ready
 // line only: registers decide what is ours.
 
 #pragma once
 
-#include <array>
 #include <cerrno>
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
@@ -27,6 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stations.h"
 #include "transport.h"
 
 // What the kernel says in front of a frame: struct virtio_net_hdr, whose header is not C++.
@@ -87,22 +87,21 @@ public:
 
     void count(Statistics& out) const override {
         out.add("rx_frames", rx_frames_);
+        out.add("rx_merged", rx_merged_);
         out.add("rx_too_long", rx_too_long_);
+        out.add("rx_too_short", rx_too_short_);
         out.add("rx_failed", rx_failed_);
         out.add("tx_frames", tx_frames_);
         out.add("tx_failed", tx_failed_);
     }
 
 private:
-    static constexpr size_t kBatch = 256, kStations = 4096;
+    static constexpr size_t kBatch = 256, kHeader = 14;
+    // More than there are frames inside, so that the source of none of them is forgotten before it leaves.
+    static constexpr size_t kStations = 4096;
     static constexpr int kSocketBytes = 4 << 20;
     static constexpr uint8_t kNeedsChecksum = 1;
     static constexpr uint32_t kTag = 4;
-
-    struct Station {
-        uint64_t mac = 0;
-        uint8_t side = 0;
-    };
 
     static int open_socket(const std::string& name) {
         const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -160,14 +159,14 @@ private:
             return false;
         }
         ++rx_frames_;
-        if (message.msg_flags & MSG_TRUNC || about.gso_type ||
-            static_cast<size_t>(got) < sizeof about + 14)
-            return ++rx_too_long_, true;
+        if (about.gso_type) return ++rx_merged_, true;
+        if (message.msg_flags & MSG_TRUNC) return ++rx_too_long_, true;
+        if (static_cast<size_t>(got) < sizeof about + kHeader) return ++rx_too_short_, true;
         frame.size = static_cast<uint32_t>(static_cast<size_t>(got) - sizeof about);
         if (about.flags & kNeedsChecksum) finish_checksum(frame, about.csum_start, about.csum_offset);
         if (!put_tag_back(frame, message)) return ++rx_too_long_, true;
         const uint64_t source = mac_at(frame.data + 6);
-        if (!(source >> 40 & 1)) stations_[source % kStations] = {source, static_cast<uint8_t>(side)};
+        if (!(source >> 40 & 1)) stations_.see(source, static_cast<uint8_t>(side));
         to.push();
         return true;
     }
@@ -198,16 +197,16 @@ private:
     static uint64_t mac_at(const uint8_t* at) { return static_cast<uint64_t>(get16(at)) << 32 | get32(at + 2); }
 
     size_t side_of(const Frame& frame) const {
-        const uint64_t source = mac_at(frame.data + 6), target = mac_at(frame.data);
-        const Station& sender = stations_[source % kStations];
-        if (sender.mac == source) return 1 - sender.side;
-        const Station& receiver = stations_[target % kStations];
-        return receiver.mac == target ? receiver.side : 1;
+        const int sender = stations_.side(mac_at(frame.data + 6));
+        if (sender >= 0) return static_cast<size_t>(1 - sender);
+        const int receiver = stations_.side(mac_at(frame.data));
+        return receiver >= 0 ? static_cast<size_t>(receiver) : 1;
     }
 
     std::string place_;
     int fds_[2] = {-1, -1};
     int blocked_ = -1;  // had no room for the next frame
-    std::array<Station, kStations> stations_{};
-    uint64_t rx_frames_ = 0, rx_too_long_ = 0, rx_failed_ = 0, tx_frames_ = 0, tx_failed_ = 0;
+    Stations stations_{kStations};
+    uint64_t rx_frames_ = 0, rx_merged_ = 0, rx_too_long_ = 0, rx_too_short_ = 0, rx_failed_ = 0;
+    uint64_t tx_frames_ = 0, tx_failed_ = 0;
 };

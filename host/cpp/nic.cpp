@@ -96,9 +96,10 @@ public:
 
 private:
     int timeout() {
-        if (finished_ || !started_) return -1;
-        if (transport_->ready() && rx_.room()) return 0;
-        return datapath_->due();
+        int due = -1;
+        if (started_ && !finished_) due = transport_->ready() && rx_.room() ? 0 : datapath_->due();
+        const int control = control_.due();
+        return due < 0 || (control >= 0 && control < due) ? control : due;
     }
 
     // Reads standard input; false when whoever started us has gone.

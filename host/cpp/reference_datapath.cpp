@@ -65,7 +65,10 @@ public:
         if (left.count() <= 0) return 0;
         return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
     }
-    bool idle() override { return in_.empty() && done_.empty() && !slots_.any_taken(); }
+    bool idle() override {
+        const bool lacking = slots_.any(Slot::collecting) && timeout() != Clock::duration::zero();
+        return in_.empty() && done_.empty() && !lacking && !slots_.any(Slot::whole);
+    }
     void watch(std::vector<pollfd>& fds) const override { helper_.watch(fds); }
 
     bool read(uint32_t address, uint32_t& value) override {

@@ -46,8 +46,6 @@ public:
         return std::any_of(slots_.begin(), slots_.end(), [=](const Slot& s) { return s.state == state; });
     }
 
-    bool any_taken() const { return any(Slot::collecting) || any(Slot::whole); }
-
     // Takes a fragment of a good header: the reason why not, or mw::reason::NONE. `index` becomes the
     // slot that it completed, or size().
     uint64_t take(const Frame& frame, size_t payload, Clock::time_point now, size_t& index) {

@@ -3,10 +3,13 @@
 //
 // The Verilated pipeline as a datapath. Time passes only while there is work.
 //
-// Arguments: --busy ADDRESS=MASK (the pipeline has work inside while a masked bit of that register is
-// set), --quiet CYCLES (what to run on for after the last beat where there is no --busy).
+// Arguments: --busy ADDRESS=MASK[,ADDRESS=MASK...] (the pipeline has work inside while a masked bit is set
+// in each of these registers; may be given several times), --quiet CYCLES (what to run on for after the
+// last beat where there is no --busy).
 
+#include <algorithm>
 #include <chrono>
+#include <sstream>
 
 #include "datapath.h"
 #include "pipeline.h"
@@ -24,8 +27,13 @@ public:
           out_(out),
           pipeline_(begin(context_, arguments), in, out) {
         for (const std::string& item : arguments.all("--busy")) {
-            const auto [address, mask] = split(item, '=');
-            busy_.push_back({static_cast<uint32_t>(number(address)), static_cast<uint32_t>(number(mask))});
+            busy_.emplace_back();
+            std::istringstream parts(item);
+            for (std::string part; std::getline(parts, part, ',');) {
+                const auto [address, mask] = split(part, '=');
+                busy_.back().push_back(
+                    {static_cast<uint32_t>(number(address)), static_cast<uint32_t>(number(mask))});
+            }
         }
     }
 
@@ -38,7 +46,10 @@ public:
     int due() override { return out_.room() && working() ? 0 : -1; }
     bool idle() override { return !working(); }
     bool read(uint32_t address, uint32_t& value) override { return pipeline_.read(address, value); }
-    bool write(uint32_t address, uint32_t value) override { return pipeline_.write(address, value); }
+    bool write(uint32_t address, uint32_t value) override {
+        asked_at_ = kNever;  // it may have work again
+        return pipeline_.write(address, value);
+    }
 
     void count(Statistics& out) const override {
         const PipelineCounters& counted = pipeline_.counters();
@@ -49,9 +60,11 @@ public:
     }
 
 private:
-    struct Busy {
+    struct Bits {
         uint32_t address, mask;
     };
+
+    static constexpr uint64_t kNever = ~uint64_t{0};
 
     // Before the model is made: it opens its memory images by these arguments.
     static VerilatedContext& begin(VerilatedContext& context, const Arguments& arguments) {
@@ -66,20 +79,22 @@ private:
         if (busy_.empty()) return counted.beats_in && pipeline_.quiet() < quiet_;
         if (pipeline_.quiet() < kSettle && counted.beats_in) return true;
         if (counted.beats_in == asked_at_) return false;
-        for (const Busy& item : busy_) {
+        const auto set = [&](const Bits& bits) {
             uint32_t value = 0;
-            if (pipeline_.read(item.address, value) && value & item.mask) return true;
-        }
+            return pipeline_.read(bits.address, value) && value & bits.mask;
+        };
+        for (const std::vector<Bits>& all : busy_)
+            if (std::all_of(all.begin(), all.end(), set)) return true;
         if (!pipeline_.moving()) asked_at_ = counted.beats_in;
         return pipeline_.moving();
     }
 
     const uint64_t quiet_;
     FrameQueue& out_;
-    std::vector<Busy> busy_;
+    std::vector<std::vector<Bits>> busy_;
     VerilatedContext context_;
     Pipeline pipeline_;
-    uint64_t asked_at_ = 0;
+    uint64_t asked_at_ = 0;  // beats that had come in when it last had no work
 };
 
 }  // namespace

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from ...hw.console import Console, JsonFlag, seconds
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
-from ...hw.formats.npz import check_output, write_npz
+from ...hw.formats.npz import check_output
 from ...hw.formats.tensor import AnyArray
-from ..client.edge_client import EdgeClient
+from ..client.answers import Answers
+from ..client.edge_client import MAX_RETRIES, EdgeClient
 from ..client.requests import Request, RequestOutcome
 from ..client.samples import describe, random_samples, read_samples
 from ..client.tally import Tally, summary_text
@@ -61,14 +61,6 @@ def outcome_event(outcome: RequestOutcome) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, outcomes: Sequence[RequestOutcome]) -> None:
-    good = [outcome for outcome in outcomes if outcome.outputs is not None]
-    arrays: dict[str, AnyArray] = {"sample": np.array([o.request.tag[0] for o in good], np.int64)}
-    for i, name in enumerate(good[0].outputs or {} if good else {}):
-        arrays[f"out{i}"] = np.stack([(o.outputs or {})[name] for o in good])
-    write_npz(path, arrays)
-
-
 def edge(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.", metavar="BUNDLE")],
     target: Annotated[
@@ -91,7 +83,9 @@ def edge(
     deadline: Annotated[
         float, typer.Option(parser=seconds(0.01), help="Seconds until a request ends.")
     ] = 10.0,
-    retries: Annotated[int, typer.Option(min=0, help="How often a request is sent again.")] = 2,
+    retries: Annotated[
+        int, typer.Option(min=0, max=MAX_RETRIES, help="How often a request is sent again.")
+    ] = 2,
     window: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at most.")] = 1,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant number.")] = 0,
     bind: Annotated[str, typer.Option(help="Local address.")] = "127.0.0.1:0",
@@ -146,20 +140,20 @@ def edge(
             f"edge: {total} samples from {at} by way of {paths[0]}",
         )
         tally = Tally()
-        outcomes: list[RequestOutcome] = []
+        answers = Answers()
         with console.progress() as progress:
             task = progress.add_task("inferences", total=total + len(again), note="")
             for outcome in client.stream(requests_for(samples, total, again)):
                 tally.add(outcome)
                 if output is not None:
-                    outcomes.append(outcome)
+                    answers.add(outcome)
                 if as_json:
                     console.event(outcome_event(outcome))
                 if outcome.error is not None and tally.problems[outcome.error.problem] == 1:
                     console.say(f"error: {outcome.error.paragraph()}")  # counted from then on
                 progress.update(task, advance=1)
         if output is not None:
-            _write(output, outcomes)
+            answers.write(output)
         summary = {**tally.summary(), "counters": client.counters}
     for problem, number in tally.problems.items():
         if number > 1:

@@ -226,7 +226,9 @@ def start_nic(
     else:
         program = build_rtl(bundle.nic_verilog, console)
         words += [f"+midwire_images={bundle.images_dir.resolve()}"]
-        words += ["--busy", f"{csr.ADDRESS['status']}={WORKING}"]
+        for masks in WORKING:
+            bits = (f"{csr.ADDRESS[name]}={mask}" for name, mask in masks.items())
+            words += ["--busy", ",".join(bits)]
     running = NicProcess(program, words, helper=helper, control=control, console=console)
     try:
         at = listen or running.address

@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -32,6 +33,11 @@ PARENT_VARIABLE = "MIDWIRE_PARENT"
 
 STOP_SECONDS = 5.0
 """How long a child gets to end by itself."""
+
+MAX_UNREAD = 100_000
+"""Events of a child that wait for their reader; of those that come again and again, more are only
+counted.
+"""
 
 MAX_LINE = 1 << 20
 _KEPT_LINES = 12
@@ -59,6 +65,29 @@ def _watch(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _kill_session(session: int) -> None:
+    """Kill every process of a session, whatever its group: compilers have groups of their own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)  # also where there is no /proc
+    killed: set[int] = set()
+    while found := {pid for pid in _processes() if pid not in killed and _is_of(pid, session)}:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= found  # again, for what they have started meanwhile
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def _is_of(pid: int, session: int) -> bool:
+    try:
+        return os.getsid(pid) == session
+    except OSError:
+        return False
+
+
 class Child:
     """A running child process.
 
@@ -82,7 +111,7 @@ class Child:
     ) -> None:
         self.name = name
         self._news = news
-        self.events: queue.Queue[dict[str, Any] | None] = queue.Queue(maxsize=100_000)
+        self.events: queue.Queue[dict[str, Any] | None] = queue.Queue()  # see _keep
         self._log = log
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         try:
@@ -189,8 +218,7 @@ class Child:
             self._await_end(STOP_SECONDS)
             # Its session is its own, so this reaches it and what it has left behind (a compiler's
             # tool, say), and nobody else: until it is reaped, its number cannot be given away.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            _kill_session(self._process.pid)
         try:
             self.wait()
         finally:
@@ -234,6 +262,7 @@ class Child:
 
     def _events(self) -> None:
         assert self._process.stdout is not None
+        dropped = 0
         with contextlib.suppress(ValueError, OSError):  # closed under us by stop()
             while line := self._process.stdout.readline(MAX_LINE):
                 try:
@@ -241,15 +270,23 @@ class Child:
                 except ValueError:
                     event = {"event": "text", "text": line.rstrip()}
                 if isinstance(event, dict):
-                    with contextlib.suppress(queue.Full):
-                        self.events.put_nowait(event)
+                    dropped += not self._keep(event)
                     self._tell_news()
-        # The mark of the end must arrive even where nobody has read the events.
-        with contextlib.suppress(queue.Empty):
-            if self.events.full():
-                self.events.get_nowait()
+        if dropped:
+            self.events.put({"event": "dropped", "events": dropped})
+            if self._log is not None:
+                self._log(f"[{self.name}] {dropped} events were dropped: nobody read them in time")
         self.events.put(None)
         self._tell_news()
+
+    def _keep(self, event: dict[str, Any]) -> bool:
+        """Let an event wait for its reader; False if too many do."""
+        # What decides comes once: a result and an error are no events, and have no such name.
+        decides = event.get("event") in (None, "ready", "done", "stopped")
+        if self.events.qsize() >= (2 * MAX_UNREAD if decides else MAX_UNREAD):
+            return False
+        self.events.put(event)
+        return True
 
     def _tell_news(self) -> None:
         if self._news is not None:

@@ -236,7 +236,7 @@ class UdpPort:
         size = count
         for level, kind, value in control:
             if (level, kind) == (_SOL_UDP, _UDP_GRO):
-                size = struct.unpack_from("=H", value)[0]
+                size = struct.unpack_from("=i", value)[0]  # sent as 16 bits, told as an int
         view = memoryview(self._buffer)[:count]
         for at in range(0, max(count, 1), max(size, 1)):
             yield view[at : at + size], source

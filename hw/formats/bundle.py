@@ -27,6 +27,7 @@ from typing import Any
 
 from ..errors import BundleError
 from ..numeric import QType
+from .csr import WIDTH
 from .npz import read_npz
 from .tensor import AnyArray, Layout, TensorSpec
 
@@ -42,6 +43,9 @@ inferences.
 
 MAX_TENSORS = 255
 """Inputs, and outputs, of a slice: the header counts them in 8 bits."""
+
+MAX_CLOCK_MHZ = (1 << WIDTH["clock_mhz"]) - 1
+"""The NIC's register has no more bits."""
 
 _ALWAYS = ("edge.onnx", "slice.onnx", "cloud.onnx")
 """What running nodes open; a bundle without them is none."""
@@ -152,6 +156,10 @@ class Manifest:
                     raise TypeError(f"{name} must not be {value!r}")
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, not {self.batch}")
+        if not 0 < self.clock_mhz <= MAX_CLOCK_MHZ:
+            raise ValueError(
+                f"clock_mhz must be above 0 and at most {MAX_CLOCK_MHZ}, not {self.clock_mhz}"
+            )
         for side, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
             found = [tensor.name for tensor in tensors]
             if not 1 <= len(found) <= MAX_TENSORS or len(set(found)) < len(found):

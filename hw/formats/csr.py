@@ -200,6 +200,9 @@ REGISTERS = _registers()
 ADDRESS = {register.name: register.offset for register in REGISTERS}
 """Byte address of each register."""
 
+WIDTH = {register.name: register.width for register in REGISTERS}
+"""Bits of each register."""
+
 EVENTS = tuple(name for name, _ in _EVENTS)
 """Counters that are not outcomes."""
 

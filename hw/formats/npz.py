@@ -162,13 +162,13 @@ def _writing(file: Path) -> Iterator[None]:
         ) from reason
 
 
-def as_taken(array: npt.NDArray[Any], wanted: np.dtype[Any], where: str) -> npt.NDArray[Any]:
-    """Samples in the type that a model's input has.
+def check_numbers(array: npt.NDArray[Any], where: str) -> None:
+    """Check that samples are real numbers.
 
     Raises
     ------
     DataError
-        If they are no numbers, or of values that the type cannot hold; NaN and infinity are none.
+        If they are text, complex numbers, dates or anything else.
     """
     if array.dtype.kind not in "biuf":
         raise DataError(
@@ -178,6 +178,17 @@ def as_taken(array: npt.NDArray[Any], wanted: np.dtype[Any], where: str) -> npt.
             found=f"dtype {array.dtype}",
             remedy="Convert them as the model's input takes them",
         )
+
+
+def as_taken(array: npt.NDArray[Any], wanted: np.dtype[Any], where: str) -> npt.NDArray[Any]:
+    """Samples in the type that a model's input has.
+
+    Raises
+    ------
+    DataError
+        If they are no numbers, or of values that the type cannot hold; NaN and infinity are none.
+    """
+    check_numbers(array, where)
     if array.dtype == wanted and wanted.kind != "f":
         return array
     with np.errstate(invalid="ignore", over="ignore"):

@@ -218,7 +218,7 @@ def alive(pid: int) -> bool:
 
 
 def cpu_ticks(pid: int) -> int:
-    """Processor time of a process so far, of itself and in the kernel."""
+    """Processor time that a process has used, in hundredths of a second."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 

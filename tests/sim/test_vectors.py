@@ -129,6 +129,20 @@ def test_nan_is_refused_on_either_way(make: Any, sentence: str, tmp_path: Path) 
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize("dtype", ["U1", "S1", "complex64"])
+@pytest.mark.parametrize("name", ["q", "x"])
+def test_what_is_no_number_is_refused_on_either_way(name: str, dtype: str, tmp_path: Path) -> None:
+    """As samples of the slice's own input, of integers or of reals."""
+    made = (quantised if name == "q" else at_the_input)(tmp_path)
+    samples = np.ones((2, 1, 4), np.int8).astype(dtype)
+    with pytest.raises(DataError) as caught:
+        wire_inputs(made, {name: samples}, "data.npz")
+    assert str(caught.value) == (
+        f"data.npz: input {name!r}: not numbers; expected integers, floats or booleans; found "
+        f"dtype {samples.dtype}. Convert them as the model's input takes them."
+    )
+
+
 def test_an_integer_input_refuses_fractions(tmp_path: Path) -> None:
     behind = bundle(
         tmp_path,

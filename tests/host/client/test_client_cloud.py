@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.host.client import edge_client
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
-from midwire.host.errors import DeadlineError, RefusedError, UnreachableError
+from midwire.host.errors import DeadlineError, RefusedError, StartError, UnreachableError
 from midwire.host.policy.permission import EXECUTE_IN_CLOUD
 from midwire.host.wire import message, udp
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.errors import DataError
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import DeclineReason, Header, encode
 
 from ..conftest import changed, make_bundle, make_wide_bundle, relay, send, straight
@@ -117,6 +119,28 @@ def test_silence_ends_in_a_typed_error_before_the_deadline(bundle: Bundle) -> No
     )
 
 
+def test_resends_are_no_flood(bundle: Bundle) -> None:
+    """However many retries a short deadline has to hold (R2)."""
+    with UdpPort() as deaf:
+        with EdgeClient(bundle, straight(deaf.address), deadline=0.4, retries=100) as client:
+            outcome = client.infer(Request([SAMPLE]))
+        found = 0
+        while came := len(list(deaf.receive(0.0))):
+            found += came
+    assert isinstance(outcome.error, DeadlineError)
+    assert 2 <= found == outcome.attempts <= 0.4 / edge_client.RESEND_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("retries", [-1, 101])
+def test_retries_are_bounded(bundle: Bundle, retries: int) -> None:
+    with pytest.raises(StartError) as caught:
+        EdgeClient(bundle, straight(("127.0.0.1", 9)), retries=retries)
+    assert str(caught.value) == (
+        f"the edge: no usable number of retries; expected 0 to 100; found {retries}. Raise the "
+        "deadline instead: retries are spread over it."
+    )
+
+
 def test_nobody_listening_is_said_long_before_the_deadline(bundle: Bundle) -> None:
     with UdpPort() as port:
         gone = port.address
@@ -148,6 +172,43 @@ def test_a_sample_of_another_shape_is_not_accepted(bundle: Bundle, cloud: Any) -
         "input 'x': wrong number of elements; expected shape [4]; found shape [5]. Give one "
         "sample at a time, as the model takes it."
     )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "problem"),
+    [
+        (
+            [np.array(["1", "2", "3", "4"])],
+            (
+                "input 'x': not numbers; expected integers, floats or booleans; found dtype <U1. "
+                "Convert them as the model's input takes them."
+            ),
+        ),
+        (
+            [np.array([1.0, np.nan, 1e300, 0.0])],
+            (
+                "input 'x': values that the model's input cannot take; expected finite "
+                "numbers; found 2 others, the first being nan. Prepare the samples as for ONNX "
+                "Runtime."
+            ),
+        ),
+        (
+            [SAMPLE, SAMPLE],
+            (
+                "a sample: wrong number of inputs; expected one array for each of x; found 2 "
+                "arrays. Give one sample at a time, its arrays in the order of the model's inputs."
+            ),
+        ),
+    ],
+)
+def test_values_that_the_model_cannot_take_are_not_accepted(
+    bundle: Bundle, cloud: Any, inputs: list[AnyArray], problem: str
+) -> None:
+    with EdgeClient(bundle, straight(cloud.port.address)) as client:
+        with pytest.raises(DataError) as caught:
+            client.infer(Request(inputs))
+        assert client.infer(Request([SAMPLE])).error is None
+    assert str(caught.value) == problem
 
 
 def test_what_becomes_of_fragments_of_replies_is_counted(bundle: Bundle) -> None:

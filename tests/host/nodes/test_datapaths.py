@@ -31,7 +31,7 @@ from midwire.host.wire import message
 from midwire.host.wire.tensors import fingerprint_of, to_buffers
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.console import Console
-from midwire.hw.formats import fragments
+from midwire.hw.formats import csr, fragments
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray, Layout, TensorSpec
 from midwire.hw.formats.wire import Header, MessageType, WireError, decode, encode
@@ -210,6 +210,48 @@ def test_the_reference_takes_fragments_in_any_order_and_gives_up_lost_ones(
             send(client, part, len(part), nic.address)
             assert list(hop.receive(0.2)) == []
             assert (nic.bus.read("evicted"), nic.bus.read("status")) == (2, 0)
+
+
+@pytest.mark.parametrize("datapath", ["rtl", "reference"])
+def test_a_request_that_is_never_given_up_costs_nothing(
+    digits: Bundle, tensor: bytes, datapath: str
+) -> None:
+    """``timeout`` 0: it waits for its fragments, and the simulation sleeps meanwhile."""
+    header = Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**6)
+    pieces = list(fragments.datagrams(header, tensor, SMALL_MTU))
+    with UdpPort() as hop, UdpPort() as client:
+        wire = UdpWire(HERE, [hop.address])
+        with start_nic(digits, wire, hop.address, datapath=datapath) as nic:
+            nic.bus.write("timeout", 0)
+            for piece in pieces[:2]:
+                send(client, piece, len(piece), nic.address)
+            assert list(hop.receive(0.3)) == []
+            before = cpu_ticks(nic.about["pid"])
+            assert list(hop.receive(1.0)) == []
+            assert cpu_ticks(nic.about["pid"]) - before <= 2
+            assert nic.bus.read("status") == csr.STATUS_COLLECTING
+            for piece in pieces[2:]:
+                send(client, piece, len(piece), nic.address)
+            [result] = [bytes(data) for data, _ in hop.receive(10.0)]
+            assert decode(result).result
+            send(client, pieces[0], len(pieces[0]), nic.address)
+            assert list(hop.receive(0.3)) == []
+            nic.bus.write("timeout", 1)  # time passes for it again
+            assert list(hop.receive(0.3)) == []
+            assert (nic.bus.read("evicted"), nic.bus.read("status")) == (1, 0)
+
+
+@pytest.mark.parametrize("datapath", ["rtl", "reference"])
+def test_a_recording_of_half_a_request_ends_though_it_is_never_given_up(
+    digits: Bundle, tensor: bytes, datapath: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = csr.settings
+    monkeypatch.setattr(csr, "settings", lambda **values: settings(**{**values, "timeout": 0}))
+    header = Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**6)
+    half = frame(next(fragments.datagrams(header, tensor, SMALL_MTU)), CLIENT, NIC)
+    sent, counted = replay(digits, datapath, [half], tmp_path)
+    assert sent == []
+    assert (counted["collected"], counted["evicted"]) == (1, 0)
 
 
 def test_an_idle_reference_sleeps(digits: Bundle) -> None:

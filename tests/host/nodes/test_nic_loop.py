@@ -7,14 +7,17 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from midwire.host.control.register_bus import RegisterBus
 from midwire.host.errors import NodeLostError
 from midwire.host.nodes.nic_process import NicProcess, UdpWire
 from midwire.host.wire.udp import UdpPort
@@ -49,6 +52,12 @@ def take(port: UdpPort, count: int) -> list[tuple[bytes, tuple[str, int]]]:
             break
         found += new
     return found
+
+
+def free_descriptor(pid: int) -> int:
+    """The number that a process's next descriptor would have."""
+    used = {int(item.name) for item in Path(f"/proc/{pid}/fd").iterdir()}
+    return min(set(range(len(used) + 1)) - used)
 
 
 def test_datagrams_of_all_sizes_pass_unchanged_and_in_order(nic: NicProcess, hop: UdpPort) -> None:
@@ -169,12 +178,43 @@ def test_a_client_for_whom_there_is_no_socket_is_counted(nic: NicProcess, hop: U
     pid = nic.about["pid"]
     limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     with UdpPort() as client:
-        used = {int(item.name) for item in Path(f"/proc/{pid}/fd").iterdir()}
-        free = min(set(range(len(used) + 1)) - used)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limit[1]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free_descriptor(pid), limit[1]))
         send(client, b"lost", 100, nic.address)
         assert list(hop.receive(0.3)) == []
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
         send(client, b"kept", 100, nic.address)
         assert [data for data, _ in take(hop, 1)] == [b"kept"]
     assert nic.statistics()["flows_failed"] == 1
+
+
+def test_a_control_connection_for_which_there_is_no_descriptor_waits(
+    passthrough: Path, hop: UdpPort, tmp_path: Path
+) -> None:
+    words = [*UdpWire(("127.0.0.1", 0), [hop.address]).words(), "--quiet", "100"]
+    path = tmp_path / "control"
+    with NicProcess(passthrough, words, registers=REGISTERS, control=path) as running:
+        running.start()
+        pid = running.about["pid"]
+        limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free_descriptor(pid), limit[1]))
+        with RegisterBus.connect(path) as bus:
+            before = cpu_ticks(pid)
+            time.sleep(1.0)
+            assert cpu_ticks(pid) - before <= 2
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+            assert bus.read_all(["type"]) == {"type": 0}  # of the pipeline's only register
+        with RegisterBus.connect(path):
+            before = cpu_ticks(pid)
+            time.sleep(1.0)
+            assert cpu_ticks(pid) - before <= 2
+
+
+def test_every_counter_of_the_loop_is_in_the_docs() -> None:
+    root = Path(__file__).resolve().parents[3]
+    sources = (root / "host" / "cpp").iterdir()
+    counters = {
+        name for path in sources for name in re.findall(r'out\.add\("(\w+)"', path.read_text())
+    }
+    documented = set(re.findall(r"`(\w+)`", (root / "docs" / "running.md").read_text()))
+    assert len(counters) > 20
+    assert counters <= documented

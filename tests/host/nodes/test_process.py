@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from midwire.host.errors import StartError
 from midwire.host.nodes.process import Child
 
-from ..conftest import wait_for_the_end_of
+from ..conftest import alive, wait_for_the_end_of
 
 READY = 'print(\'{"event": "ready", "pid": %d}\' % pid, flush=True)'
 
@@ -45,6 +48,35 @@ def test_a_child_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     assert running.stop() == []  # stopping twice is no error
 
 
+def test_compilers_of_a_child_that_is_killed_end_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a process group of its own, and a tool of its own: neither is told of the end."""
+    monkeypatch.setattr("midwire.host.nodes.process.STOP_SECONDS", 0.3)
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    compiler = (
+        "import os, subprocess, time\n"
+        f"tool = subprocess.Popen({sleep!r})\n"
+        f"with open({str(tmp_path / 'new')!r}, 'w') as file:\n"
+        "    print(os.getpid(), tool.pid, file=file)\n"
+        f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pids')!r})\n"
+        "time.sleep(60)"
+    )
+    code = (
+        "import signal, sys\nfrom midwire.hw.jobs import Job, run_jobs\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"run_jobs([Job('compiling', [sys.executable, '-c', {compiler!r}])])"
+    )
+    with child(code) as running:
+        until = time.monotonic() + 30
+        while not (tmp_path / "pids").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        assert all(map(alive, pids))
+    assert running.status == -9
+    assert wait_for_the_end_of(running.pid, *pids)
+
+
 def test_silence_is_an_error() -> None:
     with child("import time; time.sleep(60)") as running, pytest.raises(StartError) as caught:
         running.ready(0.2)
@@ -65,6 +97,19 @@ def test_last_words_are_quoted() -> None:
             "child: ended although nobody had stopped it; expected a running process; found status "
             "3; its last words: no | such luck."
         )
+
+
+def test_what_decides_is_kept_though_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midwire.host.nodes.process.MAX_UNREAD", 3)
+    sent = [{"event": "ready"}, *({"event": "reply", "sample": i} for i in range(9))]
+    last = [{"event": "done", "replies": 9}, {"error": {"message": "no"}}]
+    code = "".join(f"print({json.dumps(event)!r})\n" for event in [*sent, *last])
+    said: list[str] = []
+    with Child("child", [sys.executable, "-c", code], said.append) as running:
+        assert running.wait(30) == 0
+        found = list(iter(running.events.get, None))
+    assert found == [*sent[:3], *last, {"event": "dropped", "events": 7}]
+    assert said == ["[child] 7 events were dropped: nobody read them in time"]
 
 
 def test_a_program_that_is_not_there_is_said() -> None:

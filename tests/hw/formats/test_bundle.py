@@ -332,5 +332,15 @@ def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("clock", [0, -1.0, 65535.5, 1e9, float("nan"), float("inf")])
+def test_a_clock_that_the_nics_register_cannot_hold_is_refused(folder: Path, clock: float) -> None:
+    edit(folder, lambda data: data.update({"clock_mhz": clock}))
+    assert message(folder) == (
+        "FOLDER/manifest.json: the manifest cannot be read; expected a midwire manifest, format 2; "
+        f"found ValueError: clock_mhz must be above 0 and at most 65535, not {clock}. "
+        "Compile the bundle again."
+    )
+
+
 if __name__ == "__main__":
     write_often(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
