@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from midwire.compiler.errors import ModelError
+from midwire.compiler.load.constants import Context
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.load.normalise import normalise
 from midwire.compiler.select.support import import_all
@@ -137,6 +138,55 @@ def test_external_data_outside(model_file: ModelFile, tmp_path: Path, location: 
         external(model_file(MLP), location),
         "FILE: tensor 'w': external data is missing or not usable; expected a file in the "
         f"model's folder; found {location!r}. Copy the model together with its external data "
+        "files.",
+    )
+
+
+FUNCTION = """
+g (float[N, 3] x) => (float[N, 3] y) { y = own.plus(x) }
+<opset_import: ["" : 13], domain: "own">
+plus (a) => (b) { c = Constant<value = float[3] {1, 2, 3}>() b = Add(a, c) }
+"""
+
+
+@pytest.mark.parametrize("location", ["w.bin", "../secret"])
+def test_external_data_of_a_local_function(
+    model_file: ModelFile, tmp_path: Path, location: str
+) -> None:
+    (tmp_path / "w.bin").write_bytes(np.array([4, 5, 6], np.float32).tobytes())
+    model = onnx.load(model_file(FUNCTION, imports=', "own" : 1'))
+    tensor = model.functions[0].node[0].attribute[0].t
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    path = model_file(model)
+    if location == "w.bin":
+        source = load_model(path)
+        constant = Context(source).const(source.nodes[0].output[0])
+        assert constant is not None and constant.values.tolist() == [4, 5, 6]
+    else:
+        refuse(
+            path,
+            "FILE: tensor '': external data is missing or not usable; expected a file in the "
+            f"model's folder; found {location!r}. Copy the model together with its external data "
+            "files.",
+        )
+
+
+def test_external_data_of_a_sparse_tensor(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    values = numpy_helper.from_array(np.ones(1, np.float32), "values")
+    values.ClearField("raw_data")
+    values.data_location = TensorProto.EXTERNAL
+    values.external_data.add(key="location", value="/etc/passwd")
+    indices = numpy_helper.from_array(np.zeros(1, np.int64), "indices")
+    sparse = helper.make_sparse_tensor(values, indices, [2])
+    node = helper.make_node("Constant", [], ["c"], sparse_value=sparse)
+    model.graph.node.insert(0, node)
+    refuse(
+        model_file(model),
+        "FILE: tensor 'values': external data is missing or not usable; expected a file in the "
+        "model's folder; found '/etc/passwd'. Copy the model together with its external data "
         "files.",
     )
 
