@@ -338,9 +338,13 @@ def test_many_nodes_of_one_name() -> None:
     assert model.graph.node[-1].name == "a#100000"
 
 
-def test_long_domain_name(model_file: ModelFile) -> None:
-    model = onnx.load(model_file(MLP))
-    model.opset_import[0].domain = model.graph.node[0].domain = "ai.onnx"
+@pytest.mark.parametrize("text", [MLP, FUNCTION], ids=["model", "function"])
+def test_long_domain_name(model_file: ModelFile, text: str) -> None:
+    model = onnx.load(model_file(text, imports=', "own" : 1'))
+    nodes = [*model.graph.node, *(n for function in model.functions for n in function.node)]
+    imports = [*model.opset_import, *(e for f in model.functions for e in f.opset_import)]
+    for entry in (*nodes, *imports):
+        entry.domain = entry.domain or "ai.onnx"
     source = load_model(model_file(model))
     assert {n.domain for n in source.nodes} == {""}
 
