@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from midwire.compiler.errors import ModelError
+from midwire.compiler.load import infer
 from midwire.compiler.load.constants import Context
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.load.normalise import normalise
@@ -366,6 +367,45 @@ def test_shape_arithmetic(model_file: ModelFile) -> None:
     assert source.values["y"].shape == (1, 16)
     assert source.folded["target"].tolist() == [1, -1]
     assert {"shape", "target"} <= source.constants
+
+
+BLOCKS = """
+g (float[N, 3] x) => (float[N, 3] y, int64[M] a)
+<int64[1] n = {40}>
+{ a = ConstantOfShape<value = int64[1] {1}>(n)
+  b = ConstantOfShape<value = int64[1] {2}>(n)
+  c = ConstantOfShape<value = int64[1] {3}>(n)
+  s = Shape(x)
+  t = Identity(s)
+  d = Gather(c, t)
+  y = Relu(x) }
+"""
+
+
+def test_folded_constants_are_bounded_together(
+    model_file: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is folded first has the room; the rest stays as nodes, and a shape is always known."""
+    monkeypatch.setattr(infer, "MAX_ELEMENTS", 90)
+    source = load_model(model_file(BLOCKS))
+    assert {name: array.size for name, array in source.folded.items()} == {"a": 40, "t": 2}
+    assert {"a", "b", "c", "s", "t", "d"} <= source.constants
+
+
+def test_folded_constants_are_those_that_are_read(model_file: ModelFile) -> None:
+    assert sorted(load_model(model_file(BLOCKS)).folded) == ["a"]
+
+
+def test_computed_constants_are_bounded_together(
+    model_file: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer, "MAX_COMPUTED", 100)
+    refuse(
+        model_file(BLOCKS),
+        "node 'ConstantOfShape_2' (ConstantOfShape): the constants that nodes compute are too "
+        "large; expected at most 100 elements in all of them together; found 120 or more. Store "
+        "the constants in the model, as onnxsim and onnxslim do.",
+    )
 
 
 def test_stale_output_shape(model_file: ModelFile) -> None:
