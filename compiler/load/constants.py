@@ -58,8 +58,7 @@ class Context:
 
     def is_read(self, name: str) -> bool:
         """Whether an output of the model depends on a tensor, or is one."""
-        readers = self.source.consumers.get(name, ())
-        return name in self.source.outputs or any(n.name in self.source.live for n in readers)
+        return name in self.source.outputs or any(True for _ in self.source.users(name))
 
     def attributes(self, node: onnx.NodeProto) -> Mapping[str, Any]:
         """Attributes of the node as Python values (bytes decoded)."""
