@@ -36,6 +36,7 @@ from .algebra import (
     clip,
     exactly,
     function,
+    odd,
     of_atom,
 )
 
@@ -322,8 +323,8 @@ _RULES: Mapping[str, _Rule] = {
     "Reciprocal": _of(lambda a: a.inverse()),
     "Pow": _elementwise(_power),
     "Sqrt": _function("sqrt"),
-    "Erf": _function("erf"),
-    "Tanh": _function("tanh"),
+    "Erf": _of(lambda a: odd("erf", a)),
+    "Tanh": _of(lambda a: odd("tanh", a)),
     "Exp": _function("exp"),
     "Sigmoid": _function("sigmoid"),
     "HardSigmoid": _elementwise(_hard_sigmoid),
