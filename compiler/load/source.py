@@ -157,6 +157,14 @@ class Source:
                 found.setdefault(name, []).append(node)
         return {name: tuple(nodes) for name, nodes in found.items()}
 
+    def users(self, name: str) -> Iterator[onnx.NodeProto]:
+        """The nodes that read a tensor's elements for an output of the model: what is constant
+        reads its shape at most.
+        """
+        for node in self.consumers.get(name, ()):
+            if node.name in self.live and not self.is_constant_node(node):
+                yield node
+
     def is_constant_node(self, node: onnx.NodeProto) -> bool:
         """Whether a node only makes constants."""
         return all(name in self.constants for name in node.output if name)

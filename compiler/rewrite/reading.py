@@ -36,6 +36,7 @@ from .algebra import (
     clip,
     exactly,
     function,
+    odd,
     of_atom,
 )
 
@@ -272,10 +273,21 @@ def _instance_normalised(reader: _Reader, node: onnx.NodeProto) -> _Reading:
     return _Reading(centred / deviation * scale + bias, reading.shape)
 
 
-def _cast(reader: _Reader, node: onnx.NodeProto) -> _Reading:
-    """A cast that changes nothing."""
-    values = [reader.context.source.values.get(name) for name in (node.input[0], node.output[0])]
-    if values[0] is None or values[1] is None or values[0].dtype != values[1].dtype:
+def passes_on(context: Context, node: onnx.NodeProto) -> bool:
+    """Whether a node's first output is its first input: Identity, a Cast to the type that it has,
+    Dropout in inference.
+    """
+    if node.domain or node.op_type not in ("Identity", "Cast", "Dropout"):
+        return False
+    if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
+        training = known_array(context, node.input[2])
+        return training is not None and not training.any()
+    values = [context.source.values.get(name) for name in (node.input[0], node.output[0])]
+    return values[0] is not None and values[1] is not None and values[0].dtype == values[1].dtype
+
+
+def _passed_on(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    if not passes_on(reader.context, node):
         raise NotAFormulaError
     return reader.read(node.input[0])
 
@@ -311,8 +323,8 @@ _RULES: Mapping[str, _Rule] = {
     "Reciprocal": _of(lambda a: a.inverse()),
     "Pow": _elementwise(_power),
     "Sqrt": _function("sqrt"),
-    "Erf": _function("erf"),
-    "Tanh": _function("tanh"),
+    "Erf": _of(lambda a: odd("erf", a)),
+    "Tanh": _of(lambda a: odd("tanh", a)),
     "Exp": _function("exp"),
     "Sigmoid": _function("sigmoid"),
     "HardSigmoid": _elementwise(_hard_sigmoid),
@@ -325,8 +337,9 @@ _RULES: Mapping[str, _Rule] = {
     "ReduceSumSquare": _sum_of_squares,
     "InstanceNormalization": _instance_normalised,
     "Expand": lambda reader, node: reader.expanded(node.input[0], node.output[0]),
-    "Cast": _cast,
-    "Identity": _same,
+    "Cast": _passed_on,
+    "Dropout": _passed_on,
+    "Identity": _passed_on,
     "Reshape": _same,
     "Flatten": _same,
     "Squeeze": _same,
