@@ -87,7 +87,7 @@ class Layout:
         """
         mine, theirs = _bounds(self.dims), _bounds(shape)
         bounds = sorted({*mine, *theirs})
-        if len(bounds) < 2 or mine[-1] != theirs[-1]:
+        if mine[-1] != theirs[-1]:
             return None
         if any(after % before for before, after in pairwise(bounds)):
             return None
