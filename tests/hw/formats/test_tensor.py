@@ -85,6 +85,56 @@ def test_what_is_no_real_number_is_refused(values: list[Any]) -> None:
     )
 
 
+IMAGE = TensorSpec(
+    "x", (1, 2, 3, 1), "int8", QType(8, True, 1.0), Layout((1, 2, 3, 1), (0, 2, 3, 1)), 2
+)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3, 1), (2, 3), (1, 2, 3), (2, 1, 3), (6,)])
+def test_a_tensor_may_be_flat_or_lack_axes_of_length_1(shape: tuple[int, ...]) -> None:
+    wire = IMAGE.to_wire(np.arange(6).reshape(shape))
+    assert wire.tolist() == [0, 3, 1, 4, 2, 5]
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1, 2), (3, 2), (1, 6), (1, 2, 3, 2), (0,), ()])
+def test_another_shape_is_refused_though_its_elements_may_be_as_many(
+    shape: tuple[int, ...],
+) -> None:
+    with pytest.raises(DataError) as caught:
+        IMAGE.to_wire(np.zeros(shape, np.int8))
+    assert str(caught.value) == (
+        f"tensor 'x': wrong shape; expected shape [1, 2, 3, 1]; found shape {list(shape)}. "
+        "Give one sample at a time, with the model's own axes in their order."
+    )
+
+
+RANGE = "values out of range; expected integers from -128 to 127; found"
+QUANTISE = "Quantise the data as the model's own input."
+
+
+@pytest.mark.parametrize(
+    ("values", "problem", "remedy"),
+    [
+        (np.array([2**64 - 1, 0], np.uint64), f"{RANGE} 0 to 18446744073709551615", QUANTISE),
+        ([-1e300, 7], f"{RANGE} -1e+300 to 7.0", QUANTISE),
+        (
+            [0.5, 1],
+            "values are not integers; expected int8 values; found float64 with a fraction",
+            QUANTISE,
+        ),
+        (
+            [np.nan, 1],
+            "values are not finite; expected numbers; found NaN or infinity",
+            "Clean the input data.",
+        ),
+    ],
+)
+def test_integers_that_a_tensor_cannot_have(values: Any, problem: str, remedy: str) -> None:
+    with pytest.raises(DataError) as caught:
+        IMAGE.to_wire(np.tile(values, 3))
+    assert str(caught.value) == f"tensor 'x': {problem}. {remedy}"
+
+
 def test_frames_of_bytes_and_wire_tensors_are_inverse() -> None:
     spec = TensorSpec("x", (3,), "float32", QType(12, True, 1.0), Layout.raster((3,)), 3)
     wires = np.array([[-2048, 0, 2047], [1, -1, 258]], spec.qtype.wire_dtype)
