@@ -82,8 +82,7 @@ def _of_slice(
     given = len(chosen[0])
     for index, spec in enumerate(specs):
         found = one_by_one(chosen[index], spec.shape, batch)
-        # The shape does not matter if the elements are there.
-        if found is None and chosen[index][0].size != spec.elements:
+        if found is None and not spec.fits(chosen[index].shape[1:]):
             return None
         check_numbers(chosen[index], f"{where}: input {spec.name!r}")
         chosen[index] = chosen[index] if found is None else found
