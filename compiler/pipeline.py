@@ -18,6 +18,7 @@ from ..hw.elaborate import Elaborator
 from ..hw.formats.bundle import Bundle, check_target
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
+from .emit.parts import check_names
 from .emit.write import elaborate_early, emit
 from .errors import CalibrationError, CompilerBug, ModelError
 from .ir import dataflow, graph, quant
@@ -177,6 +178,7 @@ def compile_model(
 
     clock.start("load")
     source = load_model(model)
+    check_names(source)
     samples = (
         None
         if chosen.calibrate is None

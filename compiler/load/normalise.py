@@ -12,7 +12,7 @@ from onnx import helper
 
 from ..errors import ModelError
 from .onnxfile import short
-from .source import reads
+from .source import reads, subgraphs
 
 OLDEST_OPSET = 7
 """Broadcasting as we know it came with opset 7."""
@@ -86,9 +86,8 @@ def _clean_domains(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         if node.domain == "ai.onnx":
             node.domain = ""
-        for attribute in node.attribute:
-            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                _clean_domains(inner)
+        for inner in subgraphs(node):
+            _clean_domains(inner)
 
 
 def _sorted(file: Path, graph: onnx.GraphProto, given: set[str]) -> list[onnx.NodeProto]:
