@@ -304,7 +304,8 @@ def _node(
         if meaning is None:
             finishers.append(Direct(len(ranges), tensor.qtype.lo, tensor.qtype.hi))
         else:
-            own = functions if len(functions) == len(ranges) else functions[:1]
+            # A uniform kernel has one range for all channels, whose functions are all the same.
+            own = functions if len(functions) == len(ranges) else tuple(dict.fromkeys(functions))
             finishers.append(
                 finish(
                     own,
