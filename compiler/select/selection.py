@@ -151,8 +151,7 @@ def _check_supported(cuts: Cuts, start: Cut, end: Cut) -> None:
 def _largest(cuts: Cuts, start: Cut | None, end: Cut | None, calibrated: bool) -> tuple[Cut, Cut]:
     """The best pair of cuts, one end of which may be given."""
     found = largest_slice(cuts, start, end, calibrated=calibrated)
-    total = sum(unit.macs for unit in cuts.units)
-    if found is not None and (_macs(cuts, found[1].before - found[0].before) or not total):
+    if found is not None and (_macs(cuts, found[1].before - found[0].before) or not cuts.macs):
         return found
     bad = [unit for unit in cuts.units if not unit.supported]
     raise CutError(
@@ -200,7 +199,7 @@ def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
         end.tensors,
         {name: cuts.grids[name] for name in borders if name in cuts.grids},
     )
-    total = sum(unit.macs for unit in cuts.units)
+    share = sum(unit.macs for unit in parts["middle"]) / cuts.macs if cuts.macs else 0.0
     place = {node.name: index for index, node in enumerate(source.nodes)}
     names = {
         part: tuple(sorted((n for unit in units for n in unit.sources), key=place.__getitem__))
@@ -208,7 +207,7 @@ def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
     }
     return Selection(
         graph=graph,
-        macs_share=sum(unit.macs for unit in parts["middle"]) / total if total else 0.0,
+        macs_share=share,
         **names,
     )
 

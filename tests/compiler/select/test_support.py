@@ -20,7 +20,7 @@ from midwire.compiler.ops.base import ImportContext, Imported, Op, Piece, inner,
 from midwire.compiler.ops.relu import Relu
 from midwire.compiler.ops.scale import Scale
 from midwire.compiler.select.selection import select
-from midwire.compiler.select.support import NodeSupport, import_all
+from midwire.compiler.select.support import NodeSupport, estimate_macs, import_all
 
 ModelFile = Callable[..., Path]
 
@@ -155,3 +155,15 @@ def test_without_an_import_rule(model_file: ModelFile, operator: str) -> None:
     supported = ", ".join(sorted(REGISTRY))
     assert verdict.reason == f"operator {operator} is not supported (supported: {supported})"
     assert verdict.pieces == () and verdict.outputs == ("b",)
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_estimate_of_a_gemm(model_file: ModelFile, transposed: int) -> None:
+    """Of one that is not supported too: 2 x 3 sums of 4 products."""
+    shape = "4, 2" if transposed else "2, 4"
+    text = f"""
+    g (float[{shape}] x, float[4, 3] w) => (float[2, 3] y)
+    {{ y = Gemm<transA = {transposed}>(x, w) }}
+    """
+    source = load_model(model_file(text))
+    assert estimate_macs(source, source.nodes[0]) == 24
