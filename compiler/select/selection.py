@@ -9,11 +9,11 @@ rather than at the integers before it; where the model itself ends at integers, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CutError
-from ..ir.graph import Graph, Value
+from ..ir.graph import Graph, Node, Value, unused
 from ..load.source import Source
 from .cuts import Cut, Cuts, find_cuts
 from .largest import largest_slice
@@ -184,7 +184,7 @@ def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
     for index, unit in enumerate(cuts.units):
         part = "edge" if index in start.before else "middle" if index in end.before else "cloud"
         parts[part].append(unit)
-    nodes = tuple(node for unit in parts["middle"] for node in unit.nodes)
+    nodes = _nodes(parts["middle"])
     inner: dict[str, Value] = {}
     for unit in parts["middle"]:
         inner.update(unit.inner)
@@ -210,6 +210,20 @@ def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
         macs_share=share,
         **names,
     )
+
+
+def _nodes(units: Sequence[NodeSupport]) -> tuple[Node, ...]:
+    """The nodes of units. The model's keep their names, which those that one became may clash
+    with.
+    """
+    taken = {unit.name for unit in units}
+    nodes: list[Node] = []
+    for unit in units:
+        for node in unit.nodes:
+            name = node.name if node.name == unit.name else unused(node.name, taken)
+            taken.add(name)
+            nodes.append(replace(node, name=name))
+    return tuple(nodes)
 
 
 def _reasons(verdicts: Sequence[NodeSupport]) -> str:

@@ -95,6 +95,24 @@ def test_a_small_graph(model_file: ModelFile) -> None:
     assert names[1:3] == [("Abs_1::0", ("Abs_1",)), ("Abs_1::1", ("Abs_1",))]
 
 
+def test_pieces_that_are_called_like_a_node_of_the_model(model_file: ModelFile) -> None:
+    """The model's keeps its name, and each has one of its own."""
+    model = onnx.load(model_file(NET))
+    model.graph.node[3].name = "Abs_1::1"
+    path = model_file(model)
+    selection = select(
+        load_model(path), judged(path, Split=Split, Abs=Magnitude), from_="x", to="y,z"
+    )
+    assert verify(selection.graph) == []
+    assert [node.name for node in selection.graph.nodes] == [
+        "MatMul_0",
+        "Abs_1::0",
+        "Abs_1::1*",
+        "Split_2",
+        "Abs_1::1",
+    ]
+
+
 def test_an_output_that_no_operator_makes(model_file: ModelFile) -> None:
     class First(Split):
         @classmethod
