@@ -315,6 +315,7 @@ def test_noise_without_signal_is_not_called_bit_equal(
     assert cli.main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["sqnr_db"], found["silent"]) == (None, True)
+    assert found["sqnr"] == found["layers"][-1]["sqnr"] == "noise and no signal"
 
 
 @pytest.mark.usefixtures("no_rtl")
