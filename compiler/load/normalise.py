@@ -13,7 +13,7 @@ from onnx import helper
 
 from ..errors import ModelError
 from .onnxfile import short
-from .source import reads
+from .source import reads, subgraphs
 
 OLDEST_OPSET = 7
 """Broadcasting as we know it came with opset 7."""
@@ -86,9 +86,8 @@ def _clean_domains(entries: Iterable[onnx.OperatorSetIdProto | onnx.NodeProto]) 
     for entry in entries:
         if entry.domain == "ai.onnx":
             entry.domain = ""
-        for attribute in entry.attribute if isinstance(entry, onnx.NodeProto) else ():
-            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                _clean_domains(inner.node)
+        for inner in subgraphs(entry) if isinstance(entry, onnx.NodeProto) else ():
+            _clean_domains(inner.node)
 
 
 def _sorted(file: Path, graph: onnx.GraphProto, given: set[str]) -> list[onnx.NodeProto]:
