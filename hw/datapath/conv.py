@@ -7,7 +7,6 @@ A dense layer is a convolution of 1 x 1 images.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
@@ -24,15 +23,21 @@ from .window import Window
 from .windowed import Windowed
 
 
-class _Convolution(Windowed, ABC):
-    """What dense and depthwise convolutions share: weights, accumulators, finisher.
-
-    A loadable one has the side ports ``weights``, and ``finish`` if its finisher is writable.
+class FoldedConv(Windowed):
+    """A dense convolution with ``pe`` x ``simd`` multipliers, or a depthwise one: one tap of ``pe``
+    channels each cycle.
 
     Parameters
     ----------
     built : what to build
     name : prefix of the memory images' names
+
+    Members
+    -------
+    i : In(beats of ``simd`` elements ``x``; of ``pe`` if depthwise)
+    o : Out(beats of ``pe`` elements ``out``)
+    weights : In(stream of words), if loadable
+    finish : In(stream of words), if loadable and its finisher is writable
     """
 
     def __init__(self, built: FoldedConvolution, name: str) -> None:
@@ -81,48 +86,16 @@ class _Convolution(Windowed, ABC):
         m.d.sync += [outlet.valid.eq(last), outlet.final.eq(final)]
         return m
 
-    @abstractmethod
     def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
         """What each accumulator adds, and how many cycles after its operands."""
-
-
-class FoldedConv(_Convolution):
-    """A dense convolution with ``pe`` x ``simd`` multipliers.
-
-    Members
-    -------
-    i : In(beats of ``simd`` elements ``x``)
-    o : Out(beats of ``pe`` elements ``out``)
-    """
-
-    def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
-        simd = self._built.simd
+        b = self._built
         totals = []
-        for k in range(self._built.pe):
+        for k in range(b.pe):
             products: list[Value] = []
-            for n in range(simd):
-                product = Signal(
-                    product_shape(x[n], weights[k * simd + n]), name=f"product_{k}_{n}"
-                )
-                m.d.sync += product.eq(x[n] * weights[k * simd + n])
+            for n in range(b.terms):
+                factor, weight = x[k if b.depthwise else n], weights[k * b.terms + n]
+                product = Signal(product_shape(factor, weight), name=f"product_{k}_{n}")
+                m.d.sync += product.eq(factor * weight)
                 products.append(product)
             totals.append(adder_tree(m, products, f"sum_{k}"))
-        return totals, 1 + tree_stages(simd)
-
-
-class FoldedDepthwise(_Convolution):
-    """A depthwise convolution: one tap of ``pe`` channels each cycle.
-
-    Members
-    -------
-    i : In(beats of ``pe`` elements ``x``)
-    o : Out(beats of ``pe`` elements ``out``)
-    """
-
-    def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
-        totals = []
-        for k in range(self._built.pe):
-            product = Signal(product_shape(x[k], weights[k]), name=f"product_{k}")
-            m.d.sync += product.eq(x[k] * weights[k])
-            totals.append(product)
-        return totals, 1
+        return totals, 1 + tree_stages(b.terms)
