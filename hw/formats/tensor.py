@@ -179,13 +179,6 @@ class TensorSpec:
         """Whether the ONNX tensor holds the quantised integers themselves."""
         return np.issubdtype(np.dtype(self.dtype), np.integer)
 
-    def fits(self, shape: Sequence[int]) -> bool:
-        """Whether an array of a shape holds one tensor: flat, or in the tensor's own shape but for
-        axes of length 1.
-        """
-        wide, own = ([size for size in axes if size != 1] for axes in (shape, self.shape))
-        return wide == own or tuple(shape) == (self.elements,)
-
     def to_wire(self, array: npt.ArrayLike) -> AnyArray:
         """Quantise one tensor (integer tensors are taken as they are) and put it in wire order.
 
@@ -195,7 +188,7 @@ class TensorSpec:
             If its shape does not fit, or its values are none that the tensor can have.
         """
         values = np.asarray(array)
-        if not self.fits(values.shape):
+        if not holds(values.shape, self.shape):
             raise self._refusal(
                 "wrong shape",
                 expected=f"shape {list(self.shape)}",
@@ -255,6 +248,16 @@ class TensorSpec:
     def of_frames(self, frames: npt.NDArray[np.uint8]) -> AnyArray:
         """Wire tensors (N, elements) of frames of bytes (N, wire_bytes)."""
         return frames.view(self.qtype.wire_dtype)
+
+
+def holds(shape: Sequence[int], own: Sequence[int]) -> bool:
+    """Whether an array of a shape holds one tensor: flat, or in the tensor's own shape but for axes
+    of length 1.
+
+    As many elements are not enough: channels-last samples of a channels-first model have those too.
+    """
+    wide, narrow = ([size for size in axes if size != 1] for axes in (shape, own))
+    return wide == narrow or tuple(shape) == (math.prod(own),)
 
 
 def as_frames(wires: AnyArray) -> npt.NDArray[np.uint8]:
