@@ -40,10 +40,6 @@ from .algebra import (
     of_atom,
 )
 
-_MOST_NODES = 48
-"""Nodes behind a root that are looked at. A normalisation that JAX wrote has 19, and those before
-its operand are seen before its last ones."""
-
 
 @dataclass(frozen=True)
 class Found:
@@ -55,9 +51,9 @@ class Found:
     nodes: frozenset[str]
 
 
-def read(context: Context, x: str, y: str) -> Found | None:
-    """A tensor as a formula of another one of its shape; None if it is none."""
-    reader = _Reader(context, x)
+def read(context: Context, x: str, y: str, most: int) -> Found | None:
+    """A tensor as a formula of another one of its shape; None if it is none, or of more nodes."""
+    reader = _Reader(context, x, most)
     try:
         reading = reader.read(y)
         same = reading.shape == reader.shape(x) == reader.shape(y)
@@ -66,15 +62,15 @@ def read(context: Context, x: str, y: str) -> Found | None:
     return Found(x, y, reading.formula, frozenset(reader.nodes)) if same else None
 
 
-def behind(source: Source, root: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """Nodes of arithmetic that a root depends on, nearest first, the root among them."""
+def behind(source: Source, root: onnx.NodeProto, most: int) -> list[onnx.NodeProto]:
+    """Nodes of arithmetic that a root depends on, nearest first, the root among them; so many."""
     found = {root.name: root}
     for node in (queue := [root]):
         for name in source.activations(node):
             maker = source.producers.get(name)
             if maker is None or maker.name in found or maker.op_type not in _RULES:
                 continue
-            if not maker.domain and len(found) < _MOST_NODES:
+            if not maker.domain and len(found) < most:
                 found[maker.name] = maker
                 queue.append(maker)
     return list(found.values())
@@ -100,8 +96,9 @@ class _Reading:
 class _Reader:
     """Reads tensors as formulas of ``x``; ``nodes`` are those on the way."""
 
-    def __init__(self, context: Context, x: str) -> None:
+    def __init__(self, context: Context, x: str, most: int) -> None:
         self.context = context
+        self._most = most
         self.nodes: set[str] = set()
         self._whole = context.source.values[x].shape
         self._known = {x: _Reading(X, self._whole)}
@@ -180,7 +177,7 @@ class _Reader:
         rule = None if node is None or node.domain else _RULES.get(node.op_type)
         if node is None or rule is None or node.output[0] != name:
             raise NotAFormulaError
-        if len(self.nodes) >= _MOST_NODES:
+        if len(self.nodes) >= self._most:
             raise NotAFormulaError
         self.nodes.add(node.name)
         return rule(self, node)
