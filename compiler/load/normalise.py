@@ -19,10 +19,15 @@ OLDEST_OPSET = 7
 
 
 def check_opsets(file: Path, model: onnx.ModelProto) -> None:
-    """Call the default domain by its short name, and refuse versions that are not known."""
+    """Call the default domain by its short name, drop imports that say the same twice (converters of
+    scikit-learn write such), and refuse versions that are not known.
+    """
     for entry in model.opset_import:
         if entry.domain == "ai.onnx":
             entry.domain = ""
+    once = dict.fromkeys((entry.domain, entry.version) for entry in model.opset_import)
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(*each) for each in once)
     versions = {entry.domain: entry.version for entry in model.opset_import}
     if len(versions) != len(model.opset_import) or "" not in versions:
         raise ModelError(
