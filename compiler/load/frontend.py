@@ -23,10 +23,11 @@ from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
 from .evaluate import static_shape
+from .expansion import Expansion
 from .infer import analyse, bind_batch
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
-from .qonnx import Expansion, expand_quantisers
+from .qonnx import expand_quantisers
 from .source import Source, dtype_name
 
 
@@ -44,7 +45,8 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     model = parse(file, raw)
     load_external_data(file, model)
     check_opsets(file, model)
-    expansion = expand_quantisers(normalise(file, model))
+    expansion = Expansion(normalise(file, model))
+    expand_quantisers(expansion)
     bind_batch(expansion.model.graph)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)

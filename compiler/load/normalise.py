@@ -19,8 +19,9 @@ OLDEST_OPSET = 7
 
 
 def check_opsets(file: Path, model: onnx.ModelProto) -> None:
-    """Call the default domain by its short name, drop imports that say the same twice (converters of
-    scikit-learn write such), and refuse versions that are not known.
+    """Call the default domain by its short name, and refuse versions that are not known.
+
+    Imports that say the same twice count once: converters of scikit-learn write such.
     """
     for entry in model.opset_import:
         if entry.domain == "ai.onnx":
