@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
 
-Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX are written out in
-standard operators (:mod:`.qonnx`). Other nodes of other domains (com.microsoft) are kept: they are
-listed as unsupported later, and do not stop a model from loading.
+Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`) and linear
+models of scikit-learn (:mod:`.linear_models`) are written out in standard operators. Other nodes of
+other domains (com.microsoft) are kept: they are listed as unsupported later, and do not stop a
+model from loading.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .batch import take_apart
 from .evaluate import static_shape
 from .expansion import Expansion
 from .infer import analyse, bind_batch
+from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import expand_quantisers
@@ -47,6 +49,7 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     check_opsets(file, model)
     expansion = Expansion(normalise(file, model))
     expand_quantisers(expansion)
+    expand_linear_models(expansion)
     bind_batch(expansion.model.graph)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)
