@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes of other domains, written out in standard operators while loading.
 
-E1. What a rule gives means what the node means, in ONNX Runtime too: the parts of a model,
+X1. What a rule gives means what the node means, in ONNX Runtime too: the parts of a model,
     calibration and losses run in it.
-E2. One of the new nodes has the name of the one that they stand for, the others that name and a
+X2. One of the new nodes has the name of the one that they stand for, the others that name and a
     word, and :class:`~.source.Written` says which that is: people are shown their own.
-E3. What has no such form stays as it is, with a sentence that says why.
+X3. What has no such form stays as it is, with a sentence that says why.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .source import Written, kind_of, reads
 
 
 class OtherMeaningError(Exception):
-    """One clause: what was expected and what was found (rule E3)."""
+    """One clause: what was expected and what was found (rule X3)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Expansion:
     refused: dict[str, str] = field(default_factory=dict)
 
     def write_out(self, rule_of: Callable[[onnx.NodeProto], Rule | None]) -> None:
-        """Replace every node that has a rule, in place (rules E1 to E3)."""
+        """Replace every node that has a rule, in place (rules X1 to X3)."""
         graph = self.model.graph
         nodes: list[onnx.NodeProto] = []
         for node in graph.node:
@@ -85,7 +85,7 @@ def drop_unread(graph: onnx.GraphProto) -> None:
 
 
 def inner_name(node: onnx.NodeProto, word: str) -> str:
-    """The name of a node and its tensor inside of what a node becomes (rule E2)."""
+    """The name of a node and its tensor inside of what a node becomes (rule X2)."""
     return f"{node.name}::{word}"
 
 

@@ -200,7 +200,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
 def test_what_stays(
     model_file: ModelFile, kind: str, options: dict[str, Any], sentence: str
 ) -> None:
-    """E3: the node is the file's own, with a reason."""
+    """X3: the node is the file's own, with a reason."""
     outputs = ["label", "p"] if kind.endswith("Classifier") else ["p"]
     node = ml_node(kind, ["X"], outputs, **options)
     source = load_model(model_file(ml_model([node], 4, outputs)))
