@@ -45,8 +45,9 @@ def random_trees(
             leaves += 1
     values = rng.integers(-peak, peak + 1, (leaves, outputs))
     values[rng.random(leaves) < 0.3] = values[0]
-    arrays = [np.array(c, np.int64) for c in columns]
-    return TreeEnsembleKernel(x, features, *arrays, np.array(roots, np.int64), values)
+    feature, threshold, true, false = (np.array(c, np.int64) for c in columns)
+    starts = np.array(roots, np.int64)
+    return TreeEnsembleKernel(x, features, feature, threshold, true, false, starts, values)
 
 
 def by_definition(kernel: TreeEnsembleKernel, x: Any) -> Any:
