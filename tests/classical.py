@@ -69,3 +69,53 @@ def with_maps(model: onnx.ModelProto) -> onnx.ModelProto:
     kind = helper.make_sequence_type_proto(helper.make_map_type_proto(TensorProto.INT64, one))
     model.graph.output.append(helper.make_value_info("maps", kind))
     return model
+
+
+def trees_of(
+    trees: Sequence[Any], weights: Sequence[Array], kind: str = "target"
+) -> dict[str, Any]:
+    """Attributes of a TreeEnsemble of scikit-learn's own trees, as its converters write them.
+
+    ``weights`` has for each tree the values of all of its nodes, (nodes, targets); of those at
+    leaves, each target has one, but for the first of two classes.
+    """
+    columns: dict[str, list[Any]] = {f"nodes_{key}": [] for key in _NODE_COLUMNS}
+    leaves: dict[str, list[Any]] = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
+    for index, (tree, values) in enumerate(zip(trees, weights, strict=True)):
+        for node in range(tree.node_count):
+            leaf = tree.children_left[node] < 0
+            row = (
+                index,
+                node,
+                0 if leaf else int(tree.feature[node]),
+                0.0 if leaf else _below(tree.threshold[node]),
+                "LEAF" if leaf else "BRANCH_LEQ",
+                0 if leaf else int(tree.children_left[node]),
+                0 if leaf else int(tree.children_right[node]),
+            )
+            for key, value in zip(columns, row, strict=True):
+                columns[key].append(value)
+            own = values[node].ravel()
+            if kind == "class" and len(own) == 2:
+                own = own[1:]
+            for target, weight in enumerate(own if leaf else ()):
+                for key, value in zip(leaves, (index, node, target, float(weight)), strict=True):
+                    leaves[key].append(value)
+    return {**columns, **{f"{kind}_{key}": value for key, value in leaves.items()}}
+
+
+_NODE_COLUMNS = (
+    "treeids",
+    "nodeids",
+    "featureids",
+    "values",
+    "modes",
+    "truenodeids",
+    "falsenodeids",
+)
+
+
+def _below(threshold: float) -> float:
+    """The largest float32 that is no larger, so that float32 features go the same way."""
+    single = np.float32(threshold)
+    return float(single if single <= threshold else np.nextafter(single, np.float32(-np.inf)))

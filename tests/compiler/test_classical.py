@@ -12,13 +12,16 @@ import numpy as np
 import onnxruntime
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from midwire.compiler.errors import LossError
 from midwire.compiler.pipeline import Compiled, Options, compile_model
+from midwire.compiler.quantise.loss import DEFAULT_DB
 from midwire.sim.verify import verify
 
-from ..classical import ml_model, ml_node, with_maps, zipped
+from ..classical import ml_model, ml_node, trees_of, with_maps, zipped
 
 ModelFile = Callable[..., Path]
 Array = np.ndarray[Any, Any]
@@ -107,3 +110,66 @@ def test_several_classes(model_file: ModelFile) -> None:
     assert [spec.name for spec in found.bundle.manifest.outputs] == ["LinearClassifier::scores"]
     labels = [int(split(found, sample)[0][0]) for sample in x[::5]]
     assert np.mean(np.array(labels) == trained.predict(x[::5])) > 0.95
+
+
+@pytest.mark.usefixtures("no_nic")
+@pytest.mark.parametrize("classes", [2, 3])
+def test_random_forest(model_file: ModelFile, classes: int) -> None:
+    """A vector every cycle; labels and maps of names behind it."""
+    x, y = iris()
+    x, y = x[y >= 3 - classes], y[y >= 3 - classes] - (3 - classes)
+    trained = RandomForestClassifier(5, max_depth=4, random_state=SEED).fit(x, y)
+    trees = [tree.tree_ for tree in trained.estimators_]
+    options = trees_of(trees, [tree.value / len(trees) for tree in trees], "class")
+    node = ml_node(
+        "TreeEnsembleClassifier", ["X"], ["l", "p"], classlabels_int64s=range(classes), **options
+    )
+    path = model_file(with_maps(ml_model(zipped(node, classes), 4, ["label"])))
+    found = compiled(path, x)
+    assert found.bundle.manifest.cycles_per_inference == 1
+    labels = [int(split(found, sample)[0][0]) for sample in x[::3]]
+    assert np.mean(np.array(labels) == trained.predict(x[::3])) > 0.95
+
+
+@pytest.mark.usefixtures("no_nic")
+def test_boosted_trees(model_file: ModelFile) -> None:
+    """One score of two classes, LOGISTIC, a base value."""
+    x, y = iris()
+    x, y = x[y > 0], y[y > 0] - 1
+    trained = GradientBoostingClassifier(n_estimators=8, max_depth=3, random_state=SEED).fit(x, y)
+    trees = [stage[0].tree_ for stage in trained.estimators_]
+    options = trees_of(trees, [tree.value * trained.learning_rate for tree in trees], "class")
+    node = ml_node(
+        "TreeEnsembleClassifier",
+        ["X"],
+        ["label", "p"],
+        classlabels_int64s=[0, 1],
+        post_transform="LOGISTIC",
+        base_values=trained._raw_predict_init(x[:1]).ravel(),
+        **options,
+    )
+    found = compiled(model_file(ml_model([node], 4, ["label", "p"])), x)
+    probabilities = np.stack([split(found, sample)[1][0] for sample in x[::4]])
+    np.testing.assert_allclose(probabilities, trained.predict_proba(x[::4]), atol=0.05)
+
+
+@pytest.mark.usefixtures("no_nic")
+def test_a_grid_that_merges_thresholds_is_a_loss(model_file: ModelFile) -> None:
+    """One feature a thousand times as large as another: 8 bits do not tell the small ones apart."""
+    rng = np.random.default_rng(SEED)
+    x = rng.uniform(-1, 1, (200, 2)).astype(np.float32) * np.array([1, 1000], np.float32)
+    y = (x[:, 0] > 0.5).astype(int)
+    trained = RandomForestClassifier(1, max_depth=2, random_state=SEED).fit(x, y)
+    tree = trained.estimators_[0].tree_
+    node = ml_node(
+        "TreeEnsembleRegressor",
+        ["X"],
+        ["Y"],
+        n_targets=2,
+        **trees_of([tree], [tree.value]),
+    )
+    path = model_file(ml_model([node], 2, ["Y"]))
+    with pytest.raises(LossError, match=r"^output 'Y': the quantised slice loses more than was"):
+        compiled(path, x)
+    worst = compiled(path, x, bits=16).worst
+    assert worst is not None and worst.level > DEFAULT_DB
