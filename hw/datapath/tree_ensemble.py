@@ -19,7 +19,7 @@ from .ranges import shape_for, shape_of
 from .stream import beats
 
 
-class TreeEnsemble(wiring.Component):
+class DecisionTrees(wiring.Component):
     """Hardware of :class:`~midwire.hw.kernels.tree_ensemble.UnrolledTrees`, rules E1 to E3 there.
 
     Parameters

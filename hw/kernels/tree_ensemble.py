@@ -29,13 +29,19 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages
-from ..timing.cost import Cost, outlet_cost
+from ..timing.cost import Cost, outlet_cost, select_bits
 from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
 from .finishing import finish_images, unit_for
 from .folds import tree_cost
 
 MUX_LEVELS = 4
 """Levels of multiplexers between two registers: two look-up tables of six inputs."""
+
+_COMPARED_BITS = 6
+"""Bits that one look-up table compares with a constant, where neighbours share some of it."""
+
+_TABLE_ROWS = 64
+"""Words of one bit that a look-up table holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,27 +275,32 @@ class Trees:
 
     @cached_property
     def cost(self) -> Cost:
-        """Comparators, multiplexers, look-ups, adder trees, and the registers between them."""
+        """Multiplexers, look-ups, adder trees, and the registers between them.
+
+        A node comes to about one look-up table, for most bits of its number are constant; a bit of
+        a row to one for 64 rows.
+        """
         last: dict[tuple[int, int], int] = {}
-        passed = muxes = 0
-        for node, stage, width in zip(self.nodes, self.stages, self.widths, strict=True):
+        registers = 0
+        for node, stage in zip(self.nodes, self.stages, strict=True):
             last[node[:2]] = max(stage, last.get(node[:2], 0))
-            muxes += width
-            for way in node[2:]:
-                if way >= 0:
-                    passed += (stage - self.stages[way]) * self.widths[way]
+            registers += sum(
+                (stage - self.stages[way]) * self.widths[way] for way in node[2:] if way >= 0
+            )
         for root in self.roots:
             if root >= 0:
-                passed += (self.stage - self.stages[root]) * self.widths[root]
-        registers = passed + sum(1 + stage for stage in last.values())
-        cost = Cost(adders=muxes, registers=registers)
+                registers += (self.stage - self.stages[root]) * self.widths[root]
+        registers += sum(1 + stage for stage in last.values())
+        cost = Cost(adders=len(self.nodes), registers=registers)
         widest = [0] * len(self.values[0])
-        tables = []
         for tree, rows in enumerate(self.rows):
             bits = [IntType.holding(*span).bits for span in self.row_ranges(tree)]
             widest = [max(pair) for pair in zip(widest, bits, strict=True)]
-            tables.append((sum(bits), len(rows)))
-        cost += Cost(roms=tuple(tables))
+            if len(rows) > 1:
+                tables = -(-len(rows) // _TABLE_ROWS)
+                width = sum(bits)
+                adders = width * tables + select_bits(width, tables)
+                cost += Cost(adders=adders, registers=width)
         return sum((tree_cost(len(self.roots), bits) for bits in widest), cost)
 
 
@@ -347,8 +358,9 @@ class UnrolledTrees(Implementation):
 
     @property
     def cost(self) -> Cost:
-        """Trees, finisher, output FIFO."""
-        compare = Cost(adders=len(self.trees.comparisons) * self.x.bits, registers=self.sum_delay)
+        """Comparisons, trees, finisher, output FIFO."""
+        logic = -(-len(self.trees.comparisons) * (self.x.bits - 1) // _COMPARED_BITS)
+        compare = Cost(adders=logic, registers=2 * self.sum_delay)
         width = self.unit.lanes * self.unit.out.bits + 1
         return compare + self.trees.cost + self.unit.cost + outlet_cost(width, self.depth)
 
@@ -365,7 +377,7 @@ class UnrolledTrees(Implementation):
         schedule.stream(name, inputs, o, latency=self.pipeline, depth=self.depth)
 
     def component(self, name: str) -> Any:
-        """See :class:`~midwire.hw.datapath.tree_ensemble.TreeEnsemble`."""
-        from ..datapath.tree_ensemble import TreeEnsemble
+        """See :class:`~midwire.hw.datapath.tree_ensemble.DecisionTrees`."""
+        from ..datapath.tree_ensemble import DecisionTrees
 
-        return TreeEnsemble(self, name)
+        return DecisionTrees(self, name)
