@@ -17,6 +17,9 @@ from .base import Unsupported
 MOST_NODES = 1 << 14
 """Inner nodes that are worth building: some ten thousand LUTs."""
 
+MOST_DEPTH = 256
+"""Comparisons on the way to a leaf; ``slice.onnx`` has some nodes for each."""
+
 _MOST_VALUES = 1 << 22
 
 _MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT")
@@ -217,9 +220,13 @@ def _ordered(table: _Table) -> Forest:
     for tree, root in enumerate(table.roots):
         if not 0 <= root < len(table.modes):
             raise Unsupported(f"expected roots that are nodes, found {root}")
-        stack = [root]
+        stack = [(root, 0)]
         while stack:
-            at = stack.pop()
+            at, depth = stack.pop()
+            if depth > MOST_DEPTH:
+                raise Unsupported(
+                    f"expected at most {MOST_DEPTH} comparisons on the way to a leaf, found more"
+                )
             if at in place:
                 raise Unsupported(f"expected one way to each node, found several to node {at}")
             if table.modes[at] == "LEAF":
@@ -239,7 +246,7 @@ def _ordered(table: _Table) -> Forest:
             if table.modes[at] in ("BRANCH_GTE", "BRANCH_GT"):  # the other way round
                 true, false = false, true
             ends.append((true, false))
-            stack += [false, true]
+            stack += [(false, depth + 1), (true, depth + 1)]
     if len(place) < len(table.modes):
         lost = len(table.modes) - len(place)
         raise Unsupported(f"expected every node behind a root, found {lost} that are not")

@@ -170,7 +170,9 @@ def _case(name: str, nodes: Sequence[int], outputs: int, **options: Any) -> Case
                 columns["target_treeids"].append(tree)
                 columns["target_nodeids"].append(node)
                 columns["target_ids"].append(target)
-                columns["target_weights"].append(int(rng.integers(-32, 33)) / 16)
+                # One sample on the other side of a threshold must be no great loss.
+                size = int(rng.integers(40, 57)) / 16
+                columns["target_weights"].append(-size if target % 2 else size)
     model = one_node(
         "TreeEnsembleRegressor",
         [(1, 4)],

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops._pruned import pruned
-from midwire.compiler.ops._trees import MOST_NODES, Forest, read_forest
+from midwire.compiler.ops._trees import MOST_DEPTH, MOST_NODES, Forest, read_forest
 from midwire.compiler.ops.base import Case, Unsupported
 from midwire.compiler.ops.tree_ensemble import TreeEnsemble, on_grid
 from midwire.compiler.select.support import import_all
@@ -194,9 +194,14 @@ def test_what_is_no_forest(changes: dict[str, Any], sentence: str) -> None:
 
 
 def test_too_many_nodes() -> None:
-    count = MOST_NODES + 1
-    with pytest.raises(Unsupported, match=r"^expected at most 16384 nodes that compare, found 16"):
-        read_forest(chain([float(k) for k in range(count)], [0.0] * (count + 1)))
+    for count, sentence in (
+        (MOST_NODES + 1, "expected at most 16384 nodes that compare, found 16385"),
+        (MOST_DEPTH + 1, "expected at most 256 comparisons on the way to a leaf, found more"),
+    ):
+        with pytest.raises(Unsupported) as caught:
+            read_forest(chain([float(k) for k in range(count)], [0.0] * (count + 1)))
+        assert str(caught.value) == sentence
+    read_forest(chain([float(k) for k in range(MOST_DEPTH)], [0.0] * (MOST_DEPTH + 1)))
 
 
 @pytest.mark.parametrize(
