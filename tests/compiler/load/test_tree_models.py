@@ -174,3 +174,21 @@ def test_what_stays(model_file: ModelFile, changes: dict[str, Any], sentence: st
     """N3, X3."""
     source = load_model(model_file(small(**changes)))
     assert source.refused == {"TreeEnsembleClassifier": sentence}
+
+
+def test_a_fixed_batch(model_file: ModelFile) -> None:
+    """Samples of a batch are told apart, as for a product with a matrix (B3)."""
+    options, x = forest(3)
+    node = ml_node("TreeEnsembleClassifier", ["X"], ["label", "p"], **options, **THREE)
+    model = ml_model([node], 4, ["label", "p"])
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 5
+    source = load_model(model_file(model))
+    assert (source.batch, source.batch_obstacle) == (5, "")
+    want = run(model, x[:5])
+    for k in range(5):
+        label, scores = run(source.model, x[k : k + 1])
+        assert label.tolist() == [want[0][k]]
+        np.testing.assert_allclose(scores, want[1][k : k + 1], rtol=1e-5)
+
+
+THREE = {"classlabels_int64s": [0, 1, 2]}

@@ -49,3 +49,20 @@ def test_finished(exercise: Any, requantiser: Any) -> None:
     finisher = requantiser(rng, 2, [(-100, 100)], (8, True))
     (built,) = kernel.implementations([finisher], [INT8])
     exercise(kernel, built, [finisher], [rng.integers(-128, 128, (30, 3))])
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(24))
+def test_random(seed: int, exercise: Any) -> None:
+    """Any number of trees, shapes, widths and outputs."""
+    rng = np.random.default_rng([SEED, seed])
+    print(f"seed {seed}")
+    x = IntType(int(rng.integers(1, 17)), bool(rng.integers(2)))
+    features, outputs = int(rng.integers(1, 9)), int(rng.integers(1, 5))
+    nodes = [int(n) for n in rng.integers(0, 40, rng.integers(1, 12))]
+    kernel = random_trees(rng, x, features, nodes, outputs, int(rng.choice([1, 50, 30_000])))
+    low = min(lo for lo, _ in kernel.output_ranges)
+    high = max(hi for _, hi in kernel.output_ranges)
+    finisher = Direct(outputs, low, high)
+    (built,) = kernel.implementations([finisher], [IntType.holding(low, high)])
+    exercise(kernel, built, [finisher], [rng.integers(x.lo, x.hi + 1, (40, features))])
