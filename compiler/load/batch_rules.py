@@ -17,6 +17,10 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import AnyArray
+from .source import kind_of
+
+TREES = ("ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.TreeEnsembleRegressor")
+"""Decision trees as loading leaves them; each row of their input is a sample."""
 
 SHAPES: Mapping[str, int] = {"Reshape": 1, "Expand": 1, "Resize": 3}
 """Operators that take a shape of their output as an input, and which input that is."""
@@ -74,9 +78,9 @@ Rule = Callable[[View], None]
 
 def rule_of(node: onnx.NodeProto) -> Rule | None:
     """The rule for a node's operator; None if nothing is known of it."""
-    if node.domain:
-        return _elementwise if node.op_type in _QUANTISERS else None
-    return _RULES.get(node.op_type)
+    if node.domain and node.op_type in _QUANTISERS:
+        return _elementwise
+    return _RULES.get(kind_of(node))
 
 
 def _same_for_all(view: View) -> None:
@@ -257,7 +261,7 @@ _REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare"
 
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
-    **dict.fromkeys(_BATCH_FIRST.split(), _data_only),
+    **dict.fromkeys((*_BATCH_FIRST.split(), *TREES), _data_only),
     **{f"Reduce{name}": _over(None) for name in _REDUCTIONS.split()},
     **dict.fromkeys(("Hardmax", "LogSoftmax", "Softmax"), _along(-1, old=1)),
     **dict.fromkeys(

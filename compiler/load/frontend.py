@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
 
-Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX are written out in
-standard operators (:mod:`.qonnx`). Other nodes of other domains (com.microsoft) are kept: they are
-listed as unsupported later, and do not stop a model from loading.
+Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`) and models
+of scikit-learn (:mod:`.linear_models`, :mod:`.tree_models`) are written out in standard operators
+and sums of trees. Other nodes of other domains (com.microsoft) are kept: they are listed as
+unsupported later, and do not stop a model from loading.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
 from .evaluate import static_shape
+from .expansion import Expansion
 from .infer import analyse, bind_batch
+from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
-from .qonnx import Expansion, expand_quantisers
+from .qonnx import expand_quantisers
 from .source import Source, dtype_name
+from .tree_models import expand_tree_models
 
 
 def load_model(path: str | os.PathLike[str]) -> Source:
@@ -44,7 +48,10 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     model = parse(file, raw)
     load_external_data(file, model)
     check_opsets(file, model)
-    expansion = expand_quantisers(normalise(file, model))
+    expansion = Expansion(normalise(file, model))
+    expand_quantisers(expansion)
+    expand_linear_models(expansion)
+    expand_tree_models(expansion)
     bind_batch(expansion.model.graph)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)

@@ -42,6 +42,7 @@ from .sqrt import Sqrt
 from .swish import Swish
 from .tanh import Tanh
 from .transpose import Transpose
+from .tree_ensemble import TreeEnsemble
 
 OPERATORS: tuple[type[Op], ...] = (
     Abs,
@@ -82,7 +83,8 @@ OPERATORS: tuple[type[Op], ...] = (
     Swish,
     Tanh,
     Transpose,
+    TreeEnsemble,
 )
 
 REGISTRY: dict[str, type[Op]] = {kind: op for op in OPERATORS for kind in op.onnx_types}
-"""ONNX operator type (default domain) to the class that imports it."""
+"""ONNX operator type, as :func:`~..load.source.kind_of` has it, to the class that imports it."""

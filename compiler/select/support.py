@@ -161,7 +161,7 @@ def _joined(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> I
 
 def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, type[Op]]) -> Imported:
     kind = kind_of(node)
-    rule = None if node.domain else registry.get(node.op_type)
+    rule = registry.get(kind)
     if rule is None:
         if node.name in context.source.refused:
             raise Unsupported(context.source.refused[node.name])

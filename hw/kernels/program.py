@@ -35,6 +35,7 @@ from .eltwise import EltwiseKernel
 from .pool import PoolKernel
 from .reorder import ReorderKernel
 from .split import SplitKernel
+from .tree_ensemble import TreeEnsembleKernel
 
 KERNELS: Mapping[str, type[Kernel]] = {
     kernel.name: kernel
@@ -46,6 +47,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
         PoolKernel,
         ReorderKernel,
         SplitKernel,
+        TreeEnsembleKernel,
     )
 }
 """Every kernel by the name that a bundle's program calls it."""

@@ -31,6 +31,7 @@ from midwire.hw.formats.bundle import MEASURED_INFERENCES
 from midwire.hw.kernels import conv, eltwise, pool
 from midwire.hw.kernels.base import Implementation, Kernel
 from midwire.hw.kernels.reference import Reference
+from midwire.hw.kernels.tree_ensemble import TreeEnsembleKernel
 from midwire.sim.build import build_model
 from midwire.sim.model import Model
 
@@ -196,11 +197,15 @@ def unrolled(graph: QGraph, target: Target, interval: int) -> Mapping[str, Imple
     return implement(graph, target, interval, strict=False, strategy="unrolled")
 
 
+def _unrolls(kernel: Kernel) -> bool:
+    return bool(kernel.digits) or isinstance(kernel, TreeEnsembleKernel)
+
+
 @pytest.mark.usefixtures("no_rtl")
 def test_unrolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K5: constants in logic, one vector every cycle."""
+    """K5: constants in logic, one vector every cycle. Trees have no other form, and no digits."""
     forms = forms_of(list(CASES.values()), unrolled, tmp_path, monkeypatch)
     found = [form for form in forms if any(b.strategy == "unrolled" for b in form.stages)]
-    able = [form for form in forms if any(node.kernel.digits for node in form.integers.nodes)]
+    able = [form for form in forms if any(_unrolls(node.kernel) for node in form.integers.nodes)]
     assert found == able and len(found) > 4
     check(found, tmp_path)
