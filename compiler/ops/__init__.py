@@ -36,6 +36,7 @@ from .scale import Scale
 from .sigmoid import Sigmoid
 from .sign import Sign
 from .slice import Slice
+from .softmax import Softmax
 from .softplus import Softplus
 from .split import Split
 from .sqrt import Sqrt
@@ -76,6 +77,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Sigmoid,
     Sign,
     Slice,
+    Softmax,
     Softplus,
     Split,
     Sqrt,

@@ -10,6 +10,7 @@ else) is what ONNX's own reference implementation says, in double, give or take 
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -438,6 +439,30 @@ def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
     return Exact(ints, x.unit)
 
 
+def _exponential(x: Fraction) -> Fraction:
+    """Near enough that no rounding to an integer of 31 bits turns on the rest."""
+    with decimal.localcontext() as context:
+        context.prec = 60
+        return Fraction((decimal.Decimal(x.numerator) / decimal.Decimal(x.denominator)).exp())
+
+
+def _softmax(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Rule N9 of the number contract, by its text; ``bits`` is P."""
+    (x,) = inputs
+    assert x is not None
+    joined, bits = attributes["opset"] < 13, attributes["bits"]
+    axis = attributes.get("axis", 1 if joined else -1) % x.ints.ndim
+    moved = np.moveaxis(x.ints, [] if joined else axis, [] if joined else -1)
+    groups = moved.reshape(-1, math.prod(x.ints.shape[axis:]) if joined else x.ints.shape[axis])
+    f = bits + 1 + groups.shape[1].bit_length()
+    found = np.empty(groups.shape, object)
+    for at, group in enumerate(groups):
+        e = [round(2**f * _exponential((int(q) - max(group)) * x.unit)) for q in group]
+        found[at] = [round(Fraction(2**bits * v, sum(e))) for v in e]
+    result = np.moveaxis(found.reshape(moved.shape), [] if joined else -1, [] if joined else axis)
+    return Exact(result, Fraction(1, 2**bits))
+
+
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
     "AveragePool": _average_pool,
@@ -464,6 +489,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Reshape": _reshaped,
     "Resize": _resize,
     "Slice": _slice,
+    "Softmax": _softmax,
     "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Squeeze": _reshaped,
@@ -504,12 +530,14 @@ def evaluate(
     constants: Mapping[str, Exact] | None = None,
     measured: Mapping[str, Exact] | None = None,
     lean: int = 0,
+    bits: int = 0,
 ) -> dict[str, Exact]:
     """Every tensor of a model, batch 1.
 
     ``constants`` replace initialisers by name. Where a tensor is ``measured``, what reads it gets
     that instead of the exact value, so that every operator can be judged by itself. ``lean`` is -1
-    or 1 for the lower and the upper end of what is not known exactly.
+    or 1 for the lower and the upper end of what is not known exactly. ``bits`` are the fractional
+    ones that the compiler chose for normalisations.
     """
     inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
@@ -522,6 +550,7 @@ def evaluate(
     values.update(feeds)
     for node in model.graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        attributes |= {"bits": bits, "opset": model.opset_import[0].version}
         if node.op_type == "Constant":
             arrays[node.output[0]] = numpy_helper.to_array(attributes["value"])
             values[node.output[0]] = Exact.of(arrays[node.output[0]])
