@@ -19,6 +19,7 @@ from .expand import Expand
 from .gelu import Gelu
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
+from .layer_normalization import LayerNormalization
 from .leaky_relu import LeakyRelu
 from .log import Log
 from .matmul import MatMul
@@ -60,6 +61,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Gelu,
     HardSigmoid,
     HardSwish,
+    LayerNormalization,
     LeakyRelu,
     Log,
     MatMul,

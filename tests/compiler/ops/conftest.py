@@ -463,6 +463,37 @@ def _softmax(attributes: Attributes, inputs: Inputs) -> Exact:
     return Exact(result, Fraction(1, 2**bits))
 
 
+def _deviation(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
+    """Rules N10 and N11 of the number contract, by their text; ``bits`` is P, ``root`` is H."""
+    x, *parameters = inputs
+    assert x is not None
+    p, h = attributes["bits"], attributes["root"]
+    axis = attributes.get("axis", -1) % x.ints.ndim
+    n = math.prod(x.ints.shape[axis:])
+    epsilon = Fraction(float(np.float32(attributes.get("epsilon", 1e-5))))
+    added = max(1, round(4**h * n**2 * epsilon / x.unit**2))
+    groups = x.ints.reshape(-1, n)
+    found = np.empty(groups.shape, object)
+    for at, group in enumerate(groups):
+        total = sum(group) if centred else 0
+        w = n * sum(q * q for q in group) - total**2
+        r = math.isqrt(int(4**h * w + added))
+        found[at] = [round(Fraction(int(2 ** (p + h) * (n * q - total)), r)) for q in group]
+    result = Exact(found.reshape(x.ints.shape), Fraction(1, 2**p))
+    for parameter, join in zip(parameters, (Exact.__mul__, Exact.__add__), strict=False):
+        if parameter is not None:
+            result = join(result, parameter)
+    return result
+
+
+def _layer_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
+    return _deviation(attributes, inputs, True)
+
+
+def _rms_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
+    return _deviation(attributes, inputs, False)
+
+
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
     "AveragePool": _average_pool,
@@ -480,10 +511,12 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "GlobalAveragePool": _global_average,
     "GlobalMaxPool": _global_max,
     "Identity": _reshaped,
+    "LayerNormalization": _layer_normalization,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
     "Mul": _mul,
     "Pad": _pad,
+    "RMSNormalization": _rms_normalization,
     "ReduceMean": _reduce_mean,
     "Relu": _relu,
     "Reshape": _reshaped,
@@ -530,14 +563,14 @@ def evaluate(
     constants: Mapping[str, Exact] | None = None,
     measured: Mapping[str, Exact] | None = None,
     lean: int = 0,
-    bits: int = 0,
+    chosen: Mapping[str, int] | None = None,
 ) -> dict[str, Exact]:
     """Every tensor of a model, batch 1.
 
     ``constants`` replace initialisers by name. Where a tensor is ``measured``, what reads it gets
     that instead of the exact value, so that every operator can be judged by itself. ``lean`` is -1
-    or 1 for the lower and the upper end of what is not known exactly. ``bits`` are the fractional
-    ones that the compiler chose for normalisations.
+    or 1 for the lower and the upper end of what is not known exactly. ``chosen`` has the
+    ``bits`` (P) and ``root`` bits (H) that the compiler chose for normalisations.
     """
     inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
@@ -550,7 +583,7 @@ def evaluate(
     values.update(feeds)
     for node in model.graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        attributes |= {"bits": bits, "opset": model.opset_import[0].version}
+        attributes |= {**(chosen or {}), "opset": model.opset_import[0].version}
         if node.op_type == "Constant":
             arrays[node.output[0]] = numpy_helper.to_array(attributes["value"])
             values[node.output[0]] = Exact.of(arrays[node.output[0]])
