@@ -302,7 +302,16 @@ def _observe(
             found="float tensors",
             remedy="Give typical samples of the model's inputs with --calibrate NPZ",
         )
-    return calibrate(source, missing, samples, clock.step)
+    seen = {name: _seen_as(source, real, name) for name in missing}
+    observed = calibrate(source, list(dict.fromkeys(seen.values())), samples, clock.step)
+    return {name: observed[other] for name, other in seen.items()}
+
+
+def _seen_as(source: Source, real: graph.Graph, name: str) -> str:
+    """The model's own tensor with the values of one that it does not have: a view of that."""
+    while name not in source.values and len(readers := real.consumers(name)) == 1:
+        name = readers[0].output
+    return name
 
 
 def _measure(

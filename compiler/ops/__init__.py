@@ -19,6 +19,7 @@ from .expand import Expand
 from .gelu import Gelu
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
+from .layer_normalization import LayerNormalization
 from .leaky_relu import LeakyRelu
 from .log import Log
 from .matmul import MatMul
@@ -36,6 +37,7 @@ from .scale import Scale
 from .sigmoid import Sigmoid
 from .sign import Sign
 from .slice import Slice
+from .softmax import Softmax
 from .softplus import Softplus
 from .split import Split
 from .sqrt import Sqrt
@@ -60,6 +62,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Gelu,
     HardSigmoid,
     HardSwish,
+    LayerNormalization,
     LeakyRelu,
     Log,
     MatMul,
@@ -77,6 +80,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Sigmoid,
     Sign,
     Slice,
+    Softmax,
     Softplus,
     Split,
     Sqrt,

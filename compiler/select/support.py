@@ -205,7 +205,9 @@ def _check_borders(context: Context, node: onnx.NodeProto, imported: Imported) -
 
 
 def _check_inner(imported: Imported) -> None:
-    """Calibration cannot see inner values, so each is on a grid already or needs none."""
+    """Calibration cannot see inner values, so each is on a grid already, or needs none, or is only
+    renamed to what it can see.
+    """
     gridded: set[str] = set()
     inside = {value.name for value in imported.inner}
     for piece in imported.pieces:
@@ -215,7 +217,7 @@ def _check_inner(imported: Imported) -> None:
     for name in sorted(inside - gridded):
         readers = [piece.op for piece in imported.pieces if name in piece.inputs]
         absorbed = len(readers) == 1 and (
-            readers[0].rounds or (readers[0].absorbable and readers[0].affine)
+            readers[0].rounds or readers[0].is_view or (readers[0].absorbable and readers[0].affine)
         )
         assert absorbed, f"nothing gives the inner value {name!r} a grid"
 

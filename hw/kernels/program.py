@@ -30,10 +30,13 @@ from ..numeric import IntArray
 from .base import Kernel
 from .concat import ConcatKernel
 from .conv import ConvKernel
+from .deviation import DeviationKernel
 from .dot import DotKernel
 from .eltwise import EltwiseKernel
 from .pool import PoolKernel
+from .powers import PowersKernel
 from .reorder import ReorderKernel
+from .shares import SharesKernel
 from .split import SplitKernel
 from .tree_ensemble import TreeEnsembleKernel
 
@@ -42,10 +45,13 @@ KERNELS: Mapping[str, type[Kernel]] = {
     for kernel in (
         ConcatKernel,
         ConvKernel,
+        DeviationKernel,
         DotKernel,
         EltwiseKernel,
         PoolKernel,
+        PowersKernel,
         ReorderKernel,
+        SharesKernel,
         SplitKernel,
         TreeEnsembleKernel,
     )
