@@ -172,4 +172,4 @@ def test_a_grid_that_merges_thresholds_is_a_loss(model_file: ModelFile) -> None:
     with pytest.raises(LossError, match=r"^output 'Y': the quantised slice loses more than was"):
         compiled(path, x)
     worst = compiled(path, x, bits=16).worst
-    assert worst is not None and worst.level > DEFAULT_DB
+    assert worst is not None and worst.sqnr.level > DEFAULT_DB
