@@ -472,5 +472,5 @@ def test_between_transposes_it_is_compiled(model_file: ModelFile, tmp_path: Path
     np.savez(tmp_path / "samples.npz", in0=samples)
     options = Options(["x"], ["y"], tmp_path / "samples.npz", 8)
     compiled = compile_model(model_file(text, opset=18), tmp_path / "bundle", options)
-    assert compiled.worst is not None and (compiled.worst.sqnr.level) > 35
+    assert compiled.worst is not None and compiled.worst.sqnr.level > 35
     assert verify(compiled.bundle, vectors=5, stall=0.4, seed=SEED).passed
