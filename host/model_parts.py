@@ -33,12 +33,12 @@ class Part:
     Raises
     ------
     StartError
-        If ONNX Runtime does not take the file.
+        If ONNX Runtime does not take the file, or no NumPy array can be an input.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._session = open_session(path, threads=threads, error=StartError)
-        self.inputs = inputs_of(self._session)
+        self.inputs = inputs_of(self._session, error=StartError)
         self.outputs: list[str] = [item.name for item in self._session.get_outputs()]
 
     def run(self, values: Sequence[npt.ArrayLike]) -> list[AnyArray]:

@@ -5,7 +5,8 @@
 An entry is a folder named by the SHA-256 of everything that went into it. It is filled under
 another name and renamed, so it is there whole or not at all; builders of one key take turns by a
 lock file, so the second finds the work of the first. A hit touches the entry; when the cache is
-above its limit, entries go, least recently used first. Deleting the folder is always safe.
+looked over and above its limit, entries go, least recently used first. Deleting the folder is
+always safe.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ IN_USE_SECONDS = 3600.0
 STALE_SECONDS = 24 * 3600.0
 """Age at which a temporary folder was surely left by a process that was killed."""
 
+PRUNE_SECONDS = 600.0
+"""Time from one look over the whole cache to the next: it may have many thousand entries."""
+
+_PRUNED = "pruned"
+"""Name of the file that was touched when the cache was last looked over."""
 
 _SINGLE = "content"
 """Name of the file of an entry that is one file."""
@@ -80,10 +86,11 @@ def entry(
         temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
         try:
             fill(temporary)
+            _flush(temporary)
             temporary.rename(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    prune(folder, keep=path)
+    _prune_when_due(folder, keep=path)
     return path
 
 
@@ -125,11 +132,13 @@ def store(folder: Path, contents: Mapping[str, bytes]) -> None:
                     temporary.rename(folder / key)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-    prune(folder)
+    _prune_when_due(folder)
 
 
 def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -> list[Path]:
     """Delete least recently used entries until the cache is below a limit.
+
+    What cannot be looked at or removed, another user's say, is left.
 
     Returns
     -------
@@ -138,7 +147,7 @@ def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -
     """
     sized: list[tuple[float, int, Path]] = []
     for path in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             age = _age(path)
             if path.name.startswith("tmp-"):
                 if age > STALE_SECONDS:
@@ -152,7 +161,7 @@ def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -
             break
         if path == keep:
             continue
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if _age(path) < IN_USE_SECONDS:  # somebody took it while all were being looked at
                 continue
             _remove(path)
@@ -160,6 +169,20 @@ def prune(folder: Path, *, limit: int = LIMIT_BYTES, keep: Path | None = None) -
             deleted.append(path)
             total -= size
     return deleted
+
+
+def _prune_when_due(folder: Path, keep: Path | None = None) -> None:
+    """Prune, unless somebody did a short time ago.
+
+    No error ends a build that is done.
+    """
+    stamp = folder / _PRUNED
+    with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
+            if 0 <= _age(stamp) < PRUNE_SECONDS:
+                return
+        stamp.touch()
+        prune(folder, keep=keep)
 
 
 def check_writable(folder: Path) -> None:
@@ -202,6 +225,19 @@ def _touch(path: Path) -> bool:
 def _age(path: Path) -> float:
     """Seconds since an entry was made or taken."""
     return time.time() - path.stat().st_mtime
+
+
+def _flush(folder: Path) -> None:
+    """Wait until a folder's content is on the disk: where a machine loses power, the name that it
+    gets next may come before what is in it, and would be trusted from then on.
+    """
+    for path in (*folder.rglob("*"), folder):
+        if path.is_file() or path.is_dir():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -62,7 +62,7 @@ class Elaborator:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(thread_name_prefix="elaborate")
-        self._started: list[Future[list[str]]] = []
+        self._started: dict[str, Future[list[str]]] = {}
         self._stop = threading.Event()
 
     def __enter__(self) -> Elaborator:
@@ -73,14 +73,20 @@ class Elaborator:
         self._pool.shutdown()
 
     def start(self, descriptions: Sequence[Description]) -> None:
-        """Begin to elaborate these, so that :meth:`verilog_of` need not wait for them as long."""
-        wanted = list(descriptions)
-        self._started.append(self._pool.submit(verilog_of, wanted, stopped=self._stop.is_set))
+        """Begin to elaborate these, so that :meth:`verilog_of` need not wait for them as long.
+
+        What was started already is not started again.
+        """
+        texts = {canonical(each): each for each in descriptions}
+        new = {text: each for text, each in texts.items() if text not in self._started}
+        if new:
+            begun = self._pool.submit(verilog_of, list(new.values()), stopped=self._stop.is_set)
+            self._started |= dict.fromkeys(new, begun)
 
     def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
         """As :func:`verilog_of`, after all that was started."""
-        while self._started:
-            self._started.pop().result()
+        for begun in self._started.values():
+            begun.result()
         return verilog_of(descriptions)
 
 
@@ -114,7 +120,7 @@ def verilog_of(
         else:
             found[text] = content.decode()
     if efforts:
-        cache.check_writable(folder)  # workers take turns by a lock file in it
+        cache.check_writable(folder)
         made = _elaborated(efforts, progress, stopped)
         _check_unchanged()
         cache.store(folder, {keys[text]: verilog.encode() for text, verilog in made.items()})
@@ -160,11 +166,6 @@ def _check_unchanged() -> None:
         )
 
 
-def _environment() -> dict[str, str]:
-    """The workers': with the Yosys that the key names, whatever else is installed."""
-    return {**os.environ, "AMARANTH_USE_YOSYS": "builtin"}
-
-
 def _elaborated(
     efforts: dict[str, float],
     progress: Callable[[int, int], None] | None,
@@ -185,7 +186,7 @@ def _elaborated(
             request.write_text(json.dumps(share), "utf-8")
             command = [sys.executable, "-m", f"{__package__}.datapath.worker"]
             command += [str(request), str(result)]
-            jobs.append(Job("elaborating the hardware", command, _environment()))
+            jobs.append(Job("elaborating the hardware", command))
             results.append(result)
         total = len(jobs)
         run_jobs(

@@ -81,19 +81,19 @@ def open_session(
         ) from reason
 
 
-def inputs_of(session: Session) -> list[Input]:
+def inputs_of(session: Session, *, error: type[MidwireError] = ToolError) -> list[Input]:
     """The inputs of a session's model.
 
     Raises
     ------
     ToolError
-        If one is no tensor, or of elements that NumPy lacks.
+        If one is no tensor, or of elements that NumPy lacks; or an ``error``.
     """
     return [
         Input(
             item.name,
             tuple(size if isinstance(size, int) else 1 for size in item.shape),
-            _dtype(item.name, item.type),
+            _dtype(item.name, item.type, error),
         )
         for item in session.get_inputs()
     ]
@@ -104,16 +104,16 @@ def words_of(error: BaseException) -> str:
     return " ".join(str(error).split())[:400].rstrip(".")
 
 
-def _dtype(name: str, onnx_type: str) -> np.dtype[Any]:
+def _dtype(name: str, onnx_type: str, error: type[MidwireError]) -> np.dtype[Any]:
     """``tensor(float)`` to float32 and so on."""
     inner = onnx_type.removeprefix("tensor(").removesuffix(")")
     try:
         return np.dtype(_NAMES.get(inner, inner))
-    except TypeError as error:
-        raise ToolError(
+    except TypeError as reason:
+        raise error(
             "no NumPy array can be this input",
             where=f"input {name!r}",
             expected="a tensor of numbers that NumPy has",
             found=onnx_type,
             remedy="Cast it from such a type inside of the model",
-        ) from error
+        ) from reason

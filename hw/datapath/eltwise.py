@@ -10,8 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..kernels.eltwise import FoldedEltwise
 from ..kernels.finishing import finish_file
+from .finished import FinishedOutlet
 from .ranges import shape_for
-from .stream import Outlet, beat, beats
+from .stream import beats
 
 
 class Eltwise(wiring.Component):
@@ -30,7 +31,7 @@ class Eltwise(wiring.Component):
 
     def __init__(self, built: FoldedEltwise, name: str) -> None:
         self._built = built
-        self._name = name
+        self._file = finish_file(name)
         lanes = built.unit.lanes
         ports = {f"i{k}": In(beats(shape_for(x), lanes)) for k, x in enumerate(built.xs)}
         super().__init__({**ports, "o": Out(beats(shape_for(built.unit.out), lanes))})
@@ -38,22 +39,17 @@ class Eltwise(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         b = self._built
-        lanes = b.unit.lanes
-        m.submodules.finish = finish = b.unit.component(finish_file(self._name))
-        m.submodules.outlet = outlet = Outlet(beat(shape_for(b.unit.out), lanes), b.outlet_depth)
+        m.submodules.outlet = outlet = FinishedOutlet(b.unit, self._file, b.outlet_depth)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
         inputs = [getattr(self, f"i{k}") for k in range(len(b.xs))]
         for term, port in enumerate(inputs):
             others = [other.valid for other in inputs if other is not port]
             m.d.comb += port.ready.eq(outlet.free & Cat(others, 1).all())
-            acc = getattr(finish, f"acc{term}")
-            m.d.comb += [acc[k].eq(port.payload.data[k]) for k in range(lanes)]
+            acc = getattr(outlet, f"acc{term}")
+            m.d.comb += [acc[k].eq(port.payload.data[k]) for k in range(b.unit.lanes)]
         m.d.comb += [
             outlet.take.eq(outlet.free & Cat(port.valid for port in inputs).all()),
-            finish.valid.eq(outlet.take),
-            finish.final.eq(inputs[0].payload.last),
-            outlet.write.eq(finish.o_valid),
-            outlet.payload.data.eq(finish.y),
-            outlet.payload.last.eq(finish.o_final),
+            outlet.valid.eq(outlet.take),
+            outlet.final.eq(inputs[0].payload.last),
         ]
         return m

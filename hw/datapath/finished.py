@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..finish.base import FinisherUnit
 from .ranges import shape_for, shape_of
+from .rom import words
 from .stream import Outlet, beat
 
 
@@ -32,6 +33,7 @@ class FinishedOutlet(wiring.Component):
         Accumulators are there; they are the last ones of a tensor.
     acc0, acc1, ... : In(array of lanes), one for each term
     o : Out(beats)
+    load : In(stream of words), if the unit is loadable
     """
 
     def __init__(self, unit: FinisherUnit, file: str, depth: int) -> None:
@@ -51,6 +53,7 @@ class FinishedOutlet(wiring.Component):
                 "final": In(1),
                 **accs,
                 "o": Out(stream.Signature(self._beat)),
+                **({"load": In(words(unit.writable[0]))} if unit.writable else {}),
             }
         )
 
@@ -59,6 +62,8 @@ class FinishedOutlet(wiring.Component):
         m.submodules.finisher = finisher = self._unit.component(self._file)
         m.submodules.outlet = outlet = Outlet(self._beat, self._depth)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
+        if self._unit.writable:
+            wiring.connect(m, wiring.flipped(self.load), finisher.load)
         for term in range(len(self._unit.ranges)):
             m.d.comb += getattr(finisher, f"acc{term}").eq(getattr(self, f"acc{term}"))
         m.d.comb += [

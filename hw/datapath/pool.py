@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 
 from ..kernels.finishing import finish_file
 from ..kernels.pool import FoldedPooling
+from .finished import FinishedOutlet
 from .ranges import shape_for, shape_of
-from .stream import Outlet, beat
 from .window import Window
 from .windowed import Windowed
 
@@ -31,7 +30,6 @@ class FoldedPool(Windowed):
 
     def __init__(self, built: FoldedPooling, name: str) -> None:
         self._built = built
-        self._name = name
         window = Window(
             shape_for(built.x),
             built.lanes,
@@ -42,18 +40,14 @@ class FoldedPool(Windowed):
             pad_value=built.pad_value,
             rows=built.memory_rows,
         )
-        super().__init__(window, out=shape_for(built.unit.out), out_lanes=built.lanes)
+        outlet = FinishedOutlet(built.unit, finish_file(name), built.outlet_depth)
+        super().__init__(window, outlet)
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         b = self._built
-        m.submodules.window = window = self._window
-        m.submodules.finish = finish = b.unit.component(finish_file(self._name))
-        m.submodules.outlet = outlet = Outlet(beat(self._out, b.lanes), b.outlet_depth)
-        wiring.connect(m, wiring.flipped(self.i), window.i)
-        wiring.connect(m, outlet.o, wiring.flipped(self.o))
-        m.d.comb += [window.enable.eq(outlet.free), outlet.take.eq(window.start)]
-        m.d.sync += [finish.valid.eq(window.last), finish.final.eq(window.final)]
+        window, outlet = self._ends(m)
+        m.d.sync += [outlet.valid.eq(window.last), outlet.final.eq(window.final)]
         for lane in range(b.lanes):
             acc = Signal(shape_of(b.unit.ranges[0]), name=f"acc_{lane}")
             x = window.x[lane]
@@ -61,10 +55,5 @@ class FoldedPool(Windowed):
                 m.d.sync += acc.eq(Mux(window.first | (x > acc), x, acc))
             else:
                 m.d.sync += acc.eq(Mux(window.first, 0, acc) + x)
-            m.d.comb += finish.acc0[lane].eq(acc)
-        m.d.comb += [
-            outlet.write.eq(finish.o_valid),
-            outlet.payload.data.eq(finish.y),
-            outlet.payload.last.eq(finish.o_final),
-        ]
+            m.d.comb += outlet.acc0[lane].eq(acc)
         return m

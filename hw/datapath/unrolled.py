@@ -19,8 +19,9 @@ from ..kernels.adder_graph import ZERO, AdderGraph, Addition
 from ..kernels.finishing import finish_file
 from ..kernels.unrolled import UnrolledDense
 from .arithmetic import delayed
+from .finished import FinishedOutlet
 from .ranges import shape_for, shape_of
-from .stream import Outlet, beat, beats
+from .stream import beats
 
 
 class Unrolled(wiring.Component):
@@ -39,7 +40,7 @@ class Unrolled(wiring.Component):
 
     def __init__(self, built: UnrolledDense, name: str) -> None:
         self._built = built
-        self._name = name
+        self._file = finish_file(name)
         (i,), (o,) = built.inputs, built.outputs
         super().__init__(
             {
@@ -51,21 +52,16 @@ class Unrolled(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         b = self._built
-        (o,) = b.outputs
-        m.submodules.finish = finish = b.unit.component(finish_file(self._name))
-        m.submodules.outlet = outlet = Outlet(beat(shape_for(o.type), o.lanes), b.outlet_depth)
+        m.submodules.outlet = outlet = FinishedOutlet(b.unit, self._file, b.outlet_depth)
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
         x = self.i.payload.data
         accs = sums(m, b.graph, [x[k] for k in range(len(b.graph.inputs))])
-        m.d.comb += [finish.acc0[lane].eq(acc) for lane, acc in enumerate(accs)]
+        m.d.comb += [outlet.acc0[lane].eq(acc) for lane, acc in enumerate(accs)]
         m.d.comb += [
             self.i.ready.eq(outlet.free),
             outlet.take.eq(outlet.free & self.i.valid),
-            finish.valid.eq(delayed(m, outlet.take, b.graph.stages, "valid")),
-            finish.final.eq(delayed(m, self.i.payload.last, b.graph.stages, "final")),
-            outlet.write.eq(finish.o_valid),
-            outlet.payload.data.eq(finish.y),
-            outlet.payload.last.eq(finish.o_final),
+            outlet.valid.eq(delayed(m, outlet.take, b.graph.stages, "valid")),
+            outlet.final.eq(delayed(m, self.i.payload.last, b.graph.stages, "final")),
         ]
         return m
 

@@ -8,12 +8,13 @@ Nothing stalls inside: a pass starts only when a slot of the output FIFO is rese
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from amaranth.hdl import Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..kernels.base import SidePort
+from .finished import FinishedOutlet
 from .rom import words
 from .stream import beats
 from .window import Window
@@ -25,26 +26,34 @@ class Windowed(wiring.Component):
     Parameters
     ----------
     window : where it reads
-    out : shape of an element of the result
-    out_lanes : elements of an output beat
+    outlet : where its accumulators go
     sides : side ports
 
     Members
     -------
     i : In(beats of the window's lanes)
-    o : Out(beats of ``out_lanes``)
+    o : Out(beats of the outlet's lanes)
     the side ports : In(stream of words)
     """
 
     def __init__(
-        self, window: Window, *, out: Shape, out_lanes: int, sides: Sequence[SidePort] = ()
+        self, window: Window, outlet: FinishedOutlet, *, sides: Sequence[SidePort] = ()
     ) -> None:
         self._window = window
-        self._out = Shape.cast(out)
+        self._outlet = outlet
         super().__init__(
             {
                 "i": In(beats(window.shape, window.lanes)),
-                "o": Out(beats(self._out, out_lanes)),
+                "o": Out(outlet.o.signature),
                 **{side.name: In(words(side.width)) for side in sides},
             }
         )
+
+    def _ends(self, m: Any) -> tuple[Window, FinishedOutlet]:
+        """The window and the outlet, connected but for what is computed in between."""
+        m.submodules.window = window = self._window
+        m.submodules.outlet = outlet = self._outlet
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        wiring.connect(m, outlet.o, wiring.flipped(self.o))
+        m.d.comb += [window.enable.eq(outlet.free), outlet.take.eq(window.start)]
+        return window, outlet

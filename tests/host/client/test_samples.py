@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from midwire.host.client.samples import read_samples
+from midwire.host.errors import StartError
 from midwire.host.model_parts import Part
 from midwire.hw.errors import DataError
 
@@ -61,3 +62,10 @@ def test_values_that_the_input_cannot_hold_are_refused(
     with pytest.raises(DataError) as caught:
         read_samples(tmp_path / "in.npz", Part(tmp_path / "edge.onnx"))
     assert problem in str(caught.value)
+
+
+def test_a_model_of_what_numpy_lacks_is_not_started(tmp_path: Path) -> None:
+    text = EDGE.replace("float[1, 3] x", "string[1, 3] x").replace("Relu", "Cast<to = 1>")
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "edge.onnx")
+    with pytest.raises(StartError, match=r"input 'x': no NumPy array .* found tensor\(string\)\."):
+        Part(tmp_path / "edge.onnx")

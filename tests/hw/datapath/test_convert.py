@@ -33,3 +33,8 @@ def test_the_text_does_not_depend_on_what_is_converted_beside_it(texts: list[str
     """It goes into a cache, and a bundle's hash, by what the component is."""
     assert texts[0] == texts[2]
     assert texts[1:2] == to_verilog_batch([to_part(COMPONENTS[1], 0)], "some")
+
+
+def test_what_yosys_says_is_told() -> None:
+    with pytest.raises(RuntimeError, match="Yosys failed: ERROR: Parser error in line 1: "):
+        to_verilog_batch(["nonsense"], "some")
