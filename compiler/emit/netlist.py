@@ -24,7 +24,7 @@ from ..ir.dataflow import Channel, Dataflow
 
 SLICE_MODULE = "midwire_slice"
 
-_HEADER = re.compile(r"^module (\S+?)\((.*?)\);", re.MULTILINE | re.DOTALL)
+_HEADER = re.compile(r"^module (\S+) \((.*?)\);", re.MULTILINE | re.DOTALL)
 
 
 @dataclass
