@@ -7,6 +7,8 @@ V1. Every stage and FIFO is a module of its own, elaborated by itself (:mod:`mid
 V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_tvalid``,
     ``_tready``, ``_tlast``, output ``k`` the same with ``m{k}``. Each lane has a container of 1, 2
     or 4 bytes; outputs are sign- or zero-extended into it.
+    The clock is ``clk``; ``aresetn`` is active-low and sampled at its rising edge. Ports stand in
+    the order clock, reset, inputs, outputs, side ports, each by its number.
 V3. Side port ``k`` (:meth:`~..ir.dataflow.Dataflow.side_ports`) has the same ports with ``w{k}``:
     a word of a memory a beat, in whole bytes. Where they are not wanted, ``tvalid`` is tied to 0.
 """
@@ -31,7 +33,7 @@ _HEADER = re.compile(r"^module (\S+) \((.*?)\);", re.MULTILINE | re.DOTALL)
 class _Text:
     """The parts of the top module."""
 
-    ports: list[str] = field(default_factory=list)
+    ports: dict[str, list[str]] = field(default_factory=dict)
     body: list[str] = field(default_factory=list)
 
 
@@ -53,7 +55,7 @@ def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
     instances = {stage.name: stage.built for stage in flow.stages} | fifos(flow)
     texts = elaborate(list(instances.values()))
     modules = {name: renamed(text, name) for name, text in zip(instances, texts, strict=True)}
-    top = _Text()
+    top = _Text(body=["  wire rst = ~aresetn;"])
     for index, channel in enumerate(flow.channels):
         top.body += _wires(f"c{index}", channel.port)
         if channel.depth:
@@ -76,9 +78,15 @@ def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
             if channel.sink[0] == stage.name:
                 ends.append((stage.built.input_names[channel.sink[1]], _far(index, channel)))
         top.body.append(_instance(stage.name, modules[stage.name], ends))
-    ports = ",\n  ".join(["input wire clk", "input wire rst", *top.ports])
+    streams = [port for name in sorted(top.ports, key=_place) for port in top.ports[name]]
+    ports = ",\n  ".join(["input wire clk", "input wire aresetn", *streams])
     whole = f"module {SLICE_MODULE}(\n  {ports}\n);\n" + "\n".join(top.body) + "\nendmodule\n"
     return "\n".join([whole, *modules.values()])
+
+
+def _place(stream: str) -> tuple[int, int]:
+    """Where the ports of a stream stand in the top: inputs, outputs, side ports, by number."""
+    return "smw".index(stream[0]), int(stream[1:])
 
 
 def _fifo_name(index: int) -> str:
@@ -120,7 +128,7 @@ def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
     if channel.source[0] == "":
         k, wires = channel.source[1], f"c{index}"
         container = 8 * flow.inputs[k].qtype.container_bytes
-        top.ports += _axis(f"s{k}_axis", port.lanes * container, "input", "output")
+        top.ports[f"s{k}"] = _axis(f"s{k}_axis", port.lanes * container, "input", "output")
         lanes = [
             f"s{k}_axis_tdata[{lane * container + bits - 1}:{lane * container}]"
             for lane in reversed(range(port.lanes))
@@ -133,7 +141,7 @@ def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
     if channel.sink[0] == "":
         k, wires = channel.sink[1], _far(index, channel)
         container = 8 * flow.outputs[k].qtype.container_bytes
-        top.ports += _axis(f"m{k}_axis", port.lanes * container, "output", "input")
+        top.ports[f"m{k}"] = _axis(f"m{k}_axis", port.lanes * container, "output", "input")
         parts = []
         for lane in reversed(range(port.lanes)):
             low, high = lane * bits, (lane + 1) * bits - 1
@@ -151,7 +159,7 @@ def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
 
 def _side(top: _Text, k: int, side: SidePort) -> None:
     """Ports of the slice for a side port (rule V3)."""
-    top.ports += _axis(f"w{k}_axis", 8 * side.word_bytes, "input", "output")
+    top.ports[f"w{k}"] = _axis(f"w{k}_axis", 8 * side.word_bytes, "input", "output")
     top.body += [
         f"  wire [{side.width}:0] w{k}_payload;",
         f"  wire w{k}_valid, w{k}_ready;",

@@ -27,9 +27,9 @@ public:
     Pipeline(VerilatedContext& context, FrameQueue& in, FrameQueue& out)
         : top_(new Vnic(&context)), in_(in), out_(out) {
         top_->clk = 0;
-        top_->rst = 1;
+        top_->aresetn = 0;
         for (int i = 0; i < 8; ++i) tick();
-        top_->rst = 0;
+        top_->aresetn = 1;
         running_ = true;
         tick();
     }

@@ -56,11 +56,11 @@ def test_ports_are_those_of_the_bundle(build: Callable[[str], tuple[Dataflow, st
     streams = [
         f"{p}_axis_{s}" for p in ("m0", "s0") for s in ("tdata", "tlast", "tready", "tvalid")
     ]
-    assert names == sorted([*streams, "clk", "rst"])
+    assert names == sorted([*streams, "aresetn", "clk"])
     lanes_in, lanes_out = flow.inputs[0].lanes, flow.outputs[0].lanes
     assert ports["s0_axis_tdata"] == f"input wire [{lanes_in * 16 - 1}:0]"
     assert ports["m0_axis_tdata"] == f"output wire [{lanes_out * 8 - 1}:0]"
-    assert ports["clk"] == ports["rst"] == ports["s0_axis_tlast"] == "input wire"
+    assert ports["clk"] == ports["aresetn"] == ports["s0_axis_tlast"] == "input wire"
 
 
 def test_text_is_the_same_every_time_and_free_of_places(
