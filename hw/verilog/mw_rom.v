@@ -23,13 +23,13 @@ module mw_rom #(
         if (FILE != "") initial $readmemh(FILE, words);
     endgenerate
 `else
-    string folder;
-    initial begin
+    localparam PATH_BYTES = 4096;  // PATH_MAX of Linux
+    reg [8 * PATH_BYTES - 1:0] folder;
+    initial
         if ($value$plusargs("midwire_images=%s", folder))
-            $readmemh($sformatf("%s/%s", folder, FILE), words);
+            $readmemh({folder, "/", FILE}, words);
         else
             $readmemh(FILE, words);
-    end
 `endif
 
     always @(posedge clk)
