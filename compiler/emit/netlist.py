@@ -4,6 +4,7 @@
 
 V1. Every stage and FIFO is a module of its own, elaborated by itself (:mod:`midwire.hw.elaborate`);
     the top only connects them, so a change of one layer elaborates that layer.
+    All names begin with the prefix of the bundle.
 V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_tvalid``,
     ``_tready``, ``_tlast``, output ``k`` the same with ``m{k}``. Each lane has a container of 1, 2
     or 4 bytes; outputs are sign- or zero-extended into it.
@@ -19,12 +20,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ...hw.elaborate import renamed, verilog_of
+from ...hw.elaborate import prefixed, renamed, verilog_of
+from ...hw.formats.bundle import PREFIX
 from ...hw.kernels.adapt import StreamFifo
 from ...hw.kernels.base import Implementation, SidePort, StreamPort
 from ..ir.dataflow import Channel, Dataflow
-
-SLICE_MODULE = "midwire_slice"
 
 _HEADER = re.compile(r"^module (\S+) \((.*?)\);", re.MULTILINE | re.DOTALL)
 
@@ -50,11 +50,14 @@ def fifos(flow: Dataflow) -> dict[str, Implementation]:
     }
 
 
-def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
+def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of, prefix: str = PREFIX) -> str:
     """Verilog of a balanced dataflow: the top module, then every instance's."""
     instances = {stage.name: stage.built for stage in flow.stages} | fifos(flow)
     texts = elaborate(list(instances.values()))
-    modules = {name: renamed(text, name) for name, text in zip(instances, texts, strict=True)}
+    modules = {
+        name: prefixed(renamed(text, f"{prefix}_{name}"), prefix)
+        for name, text in zip(instances, texts, strict=True)
+    }
     top = _Text(body=["  wire rst = ~aresetn;"])
     for index, channel in enumerate(flow.channels):
         top.body += _wires(f"c{index}", channel.port)
@@ -80,7 +83,7 @@ def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
         top.body.append(_instance(stage.name, modules[stage.name], ends))
     streams = [port for name in sorted(top.ports, key=_place) for port in top.ports[name]]
     ports = ",\n  ".join(["input wire clk", "input wire aresetn", *streams])
-    whole = f"module {SLICE_MODULE}(\n  {ports}\n);\n" + "\n".join(top.body) + "\nendmodule\n"
+    whole = f"module {prefix}_slice (\n  {ports}\n);\n" + "\n".join(top.body) + "\nendmodule\n"
     return "\n".join([whole, *modules.values()])
 
 
@@ -110,15 +113,15 @@ def _wires(name: str, port: StreamPort) -> list[str]:
 
 def _instance(name: str, module: str, ends: list[tuple[str, str]]) -> str:
     """An instance whose stream ports are joined to wires."""
-    header = _HEADER.search(module)
-    assert header is not None and header[1] == name, module[:200]
+    header = _HEADER.match(module)
+    assert header is not None, module[:200]
     known = {port.strip() for port in header[2].split(",")}
     joined = [f".{port}({port})" for port in ("clk", "rst") if port in known]
     for member, wires in ends:
         port = member.replace(".", "__")
         for signal in ("payload", "valid", "ready"):
             joined.append(f".{port}__{signal}({wires}_{signal})")
-    return f"  {name} {name}_i({', '.join(joined)});"
+    return f"  {header[1]} {name}({', '.join(joined)});"
 
 
 def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The Verilated `midwire_nic`, driven cycle by cycle: frames in, frames out, registers over AXI-Lite.
+// The Verilated pipeline of a bundle, driven cycle by cycle: frames in, frames out, registers over AXI-Lite.
 //
 // Time only passes while tick() is called, so an idle pipeline costs nothing. Any width of the streams
 // works: tdata and tkeep are filled through their own sizes.

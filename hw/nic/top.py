@@ -56,7 +56,7 @@ _TENSORS_IN_SLICE = 4
 
 
 class NicShell(wiring.Component):
-    """The NIC shell around the black box ``midwire_slice``, which is another file.
+    """The NIC shell around the black box ``mw_slice``, which is another file.
 
     Its streams towards the network are 64 bits wide: the parser and the packetiser know in which
     beat of 8 bytes each header field is. Others need a width converter around it.
@@ -256,7 +256,7 @@ class NicShell(wiring.Component):
             idle[f"i_w{k}_axis_tdata"] = Const(0, bits)
             idle[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
         m.submodules.slice = Instance(
-            "midwire_slice",
+            "mw_slice",
             i_clk=self.clk,
             i_aresetn=self.aresetn,
             i_s0_axis_tdata=tensor.o.payload.data,

@@ -27,7 +27,9 @@ module mw_ram #(
     localparam PATH_BYTES = 4096;  // PATH_MAX of Linux
     reg [8 * PATH_BYTES - 1:0] folder;
     initial
-        if ($value$plusargs("midwire_images=%s", folder))
+        if ($value$plusargs("mw_images=%s", folder))
+            $readmemh({folder, "/", FILE}, words);
+        else if ($value$plusargs("midwire_images=%s", folder))
             $readmemh({folder, "/", FILE}, words);
         else
             $readmemh(FILE, words);
