@@ -61,12 +61,11 @@ class Row:
     def cells(self) -> list[str]:
         """The row of the table."""
         manifest, found = self.compiled.bundle.manifest, self.verification
-        sqnr = "bit-equal" if found.sqnr_db is None else f"{found.sqnr_db:.1f} dB"
         return [
             self.name,
             f"{100 * manifest.slice['macs_share']:.1f} %",
             f"{found.rtl_mismatches} / {found.onnx_mismatches}",
-            sqnr,
+            found.sqnr,
             self.agreement,
             f"{found.predicted_cycles_per_inference} / {found.cycles_per_inference}",
             f"{found.predicted_latency_cycles} / {found.latency_cycles}",

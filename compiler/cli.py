@@ -90,7 +90,7 @@ def _summary(done: Compiled) -> str:
     share = 100 * facts["slice"]["macs_share"]
     rate = facts["clock_mhz"] * 1e6 / facts["cycles_per_inference"]
     least = done.worst
-    sqnr = done.sqnr_from if least is None else f"{least.text} on {done.sqnr_from}"
+    sqnr = done.sqnr_from if least is None else f"{least.sqnr.text} on {done.sqnr_from}"
     resources = ", ".join(f"{count} {kind}" for kind, count in facts["resources"].items())
     slice_ = f"{', '.join(facts['slice']['inputs'])} to {', '.join(facts['slice']['outputs'])}"
     clock = f"{rate:.0f} a second at {facts['clock_mhz']:g} MHz"

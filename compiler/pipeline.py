@@ -18,6 +18,8 @@ from ..hw.elaborate import Elaborator
 from ..hw.formats.bundle import MAX_PREFIX, PREFIX, Bundle, check_target, usable_prefix
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
+from ..hw.sqnr import NOT_MEASURED
+from .emit.parts import check_names
 from .emit.write import elaborate_early, emit
 from .errors import CalibrationError, CompilerBug, ModelError
 from .ir import dataflow, graph, quant
@@ -153,7 +155,8 @@ class Compiled:
             "resources": dict(manifest.resources),
             "resources_are": "an estimate; midwire synth counts",
             "sqnr_db": manifest.sqnr_db,
-            "silent": least is not None and least.silent,
+            "sqnr": manifest.sqnr,
+            "silent": least is not None and least.sqnr.silent,
             "sqnr_from": self.sqnr_from,
             "layers": [dict(layer) for layer in manifest.layers],
             "model_hash": self.bundle.model_hash.hex(),
@@ -189,6 +192,7 @@ def compile_model(
 
     clock.start("load")
     source = load_model(model)
+    check_names(source)
     samples = (
         None
         if chosen.calibrate is None
@@ -253,7 +257,7 @@ def compile_model(
             chosen.name,
         )
     origin = "calibration data" if samples is not None else "random inputs"
-    return Compiled(bundle, losses, origin if losses else "not measured", clock.stop())
+    return Compiled(bundle, losses, origin if losses else NOT_MEASURED, clock.stop())
 
 
 class _Clock:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..hw.errors import DataError
 from ..hw.formats.bundle import Bundle
 from ..hw.formats.npz import as_taken
-from ..hw.formats.tensor import AnyArray
+from ..hw.formats.tensor import AnyArray, holds
 from ..hw.session import inputs_of, open_session
 from .errors import StartError
 
@@ -47,8 +47,8 @@ class Part:
         Raises
         ------
         DataError
-            If there are more or fewer values than inputs, or one has another number of elements or
-            holds what the input cannot take.
+            If there are more or fewer values than inputs, or one has another shape or holds what
+            the input cannot take.
         """
         if len(values) != len(self.inputs):
             raise DataError(
@@ -61,9 +61,9 @@ class Part:
         feeds = {}
         for (name, shape, dtype), value in zip(self.inputs, values, strict=True):
             array = np.asarray(value)
-            if array.size != int(np.prod(shape)):
+            if not holds(array.shape, shape):
                 raise DataError(
-                    "wrong number of elements",
+                    "wrong shape",
                     where=f"input {name!r}",
                     expected=f"shape {list(shape)}",
                     found=f"shape {list(array.shape)}",

@@ -11,7 +11,7 @@ import numpy as np
 from ..hw.errors import DataError
 from ..hw.formats.bundle import Bundle
 from ..hw.formats.npz import as_taken, check_numbers, key_of, one_by_one
-from ..hw.formats.tensor import AnyArray, TensorSpec
+from ..hw.formats.tensor import AnyArray, TensorSpec, holds
 from ..hw.session import Session, inputs_of, open_session
 
 
@@ -82,8 +82,7 @@ def _of_slice(
     given = len(chosen[0])
     for index, spec in enumerate(specs):
         found = one_by_one(chosen[index], spec.shape, batch)
-        # The shape does not matter if the elements are there.
-        if found is None and chosen[index][0].size != spec.elements:
+        if found is None and not holds(chosen[index].shape[1:], spec.shape):
             return None
         check_numbers(chosen[index], f"{where}: input {spec.name!r}")
         chosen[index] = chosen[index] if found is None else found

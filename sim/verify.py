@@ -20,6 +20,7 @@ from ..hw.formats.npz import read_npz
 from ..hw.formats.tensor import AnyArray, TensorSpec, as_frames
 from ..hw.kernels.reference import Reference
 from ..hw.session import open_session
+from ..hw.sqnr import Powers, Sqnr
 from .build import build_model
 from .model import Model, RunResult
 from .vectors import random_wire, wire_inputs
@@ -29,15 +30,17 @@ from .vectors import random_wire, wire_inputs
 class Verification:
     """What ``midwire verify`` found.
 
-    Mismatches count elements of all outputs. ``sqnr_db`` and ``top1_agreement`` compare the slice's
-    dequantised results with the original float or QDQ layers in ONNX Runtime, on realistic inputs
-    where there are any; of several outputs they are those of the worst.
+    Mismatches count elements of all outputs. ``sqnr_db``, ``sqnr`` (:attr:`Sqnr.text`) and
+    ``top1_agreement`` compare the slice's dequantised results with the original float or QDQ layers
+    in ONNX Runtime, on realistic inputs where there are any; of several outputs they are those of
+    the worst.
     """
 
     vectors: int
     rtl_mismatches: int
     onnx_mismatches: int
     sqnr_db: float | None
+    sqnr: str
     top1_agreement: float | None
     cycles_per_inference: int
     latency_cycles: int
@@ -110,7 +113,8 @@ def verify(
         vectors=count,
         rtl_mismatches=rtl,
         onnx_mismatches=onnx,
-        sqnr_db=sqnr,
+        sqnr_db=sqnr.db,
+        sqnr=sqnr.text,
         top1_agreement=top1,
         cycles_per_inference=timed.interval_cycles or timed.cycles,
         latency_cycles=timed.latency_cycles,
@@ -195,7 +199,7 @@ def _onnx_mismatches(
 
 def _against_original(
     bundle: Bundle, wires: Sequence[AnyArray], expected: Sequence[AnyArray], count: int
-) -> tuple[float | None, float | None]:
+) -> tuple[Sqnr, float | None]:
     """SQNR and top-1 agreement with the original layers, on the first ``count`` vectors."""
     session = open_session(bundle.path("original.onnx"), exact=True)
     specs = bundle.manifest.inputs
@@ -209,9 +213,9 @@ def _against_original(
         results = session.run([one.spec.name for one in kept], feeds)
         for one, stream, raw in zip(kept, expected, results, strict=True):
             one.add(stream[k], raw)
-    levels = [one.sqnr_db for one in kept if one.sqnr_db is not None]
     shares = [one.same / one.total for one in kept if one.total]
-    return min(levels, default=None), min(shares, default=None)
+    least = min((one.powers.sqnr for one in kept), key=lambda ratio: ratio.level)
+    return least, min(shares, default=None)
 
 
 class _Kept:
@@ -219,7 +223,7 @@ class _Kept:
 
     def __init__(self, spec: TensorSpec) -> None:
         self.spec = spec
-        self.signal = self.noise = 0.0
+        self.powers = Powers()
         self.same = self.total = 0
 
     def add(self, stream: AnyArray, raw: AnyArray) -> None:
@@ -227,15 +231,7 @@ class _Kept:
         spec = self.spec
         got = spec.from_wire(stream).astype(np.float64)
         want = (spec.qtype.dequantise(raw) if spec.is_integer else raw).astype(np.float64)
-        self.signal += float(np.square(want).sum())
-        self.noise += float(np.square(want - got).sum())
+        self.powers.add(want, got)
         if want.size > 1 and want.size == want.shape[-1]:
             self.total += 1
             self.same += int(want.argmax() == got.argmax())
-
-    @property
-    def sqnr_db(self) -> float | None:
-        """None where there is no noise, or no signal to compare it with."""
-        if self.signal == 0 or self.noise == 0:
-            return None
-        return 10 * float(np.log10(self.signal / self.noise))

@@ -101,13 +101,8 @@ def _far(index: int, channel: Channel) -> str:
     return f"f{index}" if channel.depth else f"c{index}"
 
 
-def _width(port: StreamPort) -> int:
-    """Bits of a payload: lanes, then ``last``."""
-    return port.lanes * port.type.bits + 1
-
-
 def _wires(name: str, port: StreamPort) -> list[str]:
-    high = _width(port) - 1
+    high = port.payload_bits - 1
     return [f"  wire [{high}:0] {name}_payload;", f"  wire {name}_valid, {name}_ready;"]
 
 
@@ -154,7 +149,7 @@ def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
             parts.append(f"{wires}_payload[{high}:{low}]")
         top.body += [
             f"  assign m{k}_axis_tdata = {{{', '.join(parts)}}};",
-            f"  assign m{k}_axis_tlast = {wires}_payload[{_width(port) - 1}];",
+            f"  assign m{k}_axis_tlast = {wires}_payload[{port.payload_bits - 1}];",
             f"  assign m{k}_axis_tvalid = {wires}_valid;",
             f"  assign {wires}_ready = m{k}_axis_tready;",
         ]

@@ -12,7 +12,8 @@ P3. All other nodes are the model's own, unchanged but for a newer opset where r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -21,9 +22,11 @@ from onnx import helper, numpy_helper
 from ...hw.formats.tensor import AnyArray, TensorSpec
 from ...hw.numeric import QType
 from ..errors import ModelError
-from ..load.source import Source, elem_type_of, reads
+from ..load.source import Source, elem_type_of, reads, subgraphs
 from ..select.selection import Selection
 from .wire_nodes import Emitter, emit_dequantise, emit_from_wire, emit_quantise, emit_to_wire
+
+_WIRE = re.compile(r"wire_(in|out)[0-9]+")
 
 _ROUND_OPSET = 11
 """Round is there, and QuantizeLinear's rounding with it, from this opset on."""
@@ -42,10 +45,9 @@ def edge_model(source: Source, input_specs: Sequence[TensorSpec]) -> onnx.ModelP
     Raises
     ------
     ModelError
-        If the model uses the wire's names itself, or cannot be brought to an opset with rounding.
+        If the model cannot be brought to an opset with rounding, or the part is not legal ONNX.
     """
     wires = [f"wire_in{index}" for index in range(len(input_specs))]
-    _check_names(source, wires)
     taken = [_before_dequantise(source, spec) for spec in input_specs]
     nodes = _collect(source, [name for name, _ in taken], {v.name for v in source.inputs})
     rounds = any(not integer for _, integer in taken)
@@ -67,10 +69,9 @@ def cloud_model(source: Source, output_specs: Sequence[TensorSpec]) -> onnx.Mode
     Raises
     ------
     ModelError
-        If the model uses the wire's names itself.
+        If the part is not legal ONNX.
     """
     wires = [f"wire_out{index}" for index in range(len(output_specs))]
-    _check_names(source, wires)
     nodes = _collect(source, source.outputs, {spec.name for spec in output_specs})
     model = _part(source, f"{source.name}_cloud", nodes, False)
     emitter = Emitter()
@@ -102,11 +103,17 @@ def middle_model(source: Source, selection: Selection) -> onnx.ModelProto:
     )
 
 
-def _check_names(source: Source, wires: Iterable[str]) -> None:
-    known = {value.name for value in source.inputs} | set(source.initialisers)
-    known.update(name for node in source.nodes for name in node.output)
-    for name in sorted(known):
-        if name in wires or name.startswith(Emitter.PREFIX):
+def check_names(source: Source) -> None:
+    """Refuse a model whose tensors are called what those between the parts are, at any depth: a
+    sub-graph sees the names around it.
+
+    Raises
+    ------
+    ModelError
+        If there is such a tensor; names the first.
+    """
+    for name in sorted(set(_defined(source.model.graph))):
+        if _WIRE.fullmatch(name) or name.startswith(Emitter.PREFIX):
             raise ModelError(
                 "the model uses a name that midwire needs for itself",
                 where=f"tensor {name!r}",
@@ -114,6 +121,15 @@ def _check_names(source: Source, wires: Iterable[str]) -> None:
                 found=repr(name),
                 remedy="Rename the tensor in the model",
             )
+
+
+def _defined(graph: onnx.GraphProto) -> Iterator[str]:
+    """Names of the tensors that a graph and those in it define."""
+    yield from (value.name for value in (*graph.input, *graph.initializer))
+    for node in graph.node:
+        yield from node.output
+        for inner in subgraphs(node):
+            yield from _defined(inner)
 
 
 def _before_dequantise(source: Source, spec: TensorSpec) -> tuple[str, bool]:
@@ -191,9 +207,8 @@ def _domains(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     found: set[str] = set()
     for node in nodes:
         found.add(node.domain)
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                found |= _domains(graph.node)
+        for graph in subgraphs(node):
+            found |= _domains(graph.node)
     return found
 
 

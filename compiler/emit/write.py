@@ -20,6 +20,7 @@ from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
 from ...hw.nic.shape import NicShape
+from ...hw.sqnr import NOT_MEASURED
 from ..ir.dataflow import Dataflow
 from ..ir.quant import QGraph, program_of
 from ..load.source import Source
@@ -95,7 +96,8 @@ def emit(
         cycles_per_inference=balanced.cycles_per_inference,
         latency_cycles=balanced.latency_cycles,
         resources=estimate(flow, target),
-        sqnr_db=None if least is None else least.sqnr_db,
+        sqnr_db=None if least is None else least.sqnr.db,
+        sqnr=NOT_MEASURED if least is None else least.sqnr.text,
         layers=_layers(qgraph, flow, losses),
         images=tuple(sorted(image_files(flow, prefix))),
         memories=tuple(
@@ -171,7 +173,7 @@ def _layers(
 ) -> tuple[Mapping[str, Any], ...]:
     """What a report shows of each integer node."""
     stages = {stage.node: stage for stage in flow.stages if stage.node is not None}
-    noise = {loss.tensor: loss.sqnr_db for loss in losses}
+    found = {loss.tensor: loss.sqnr for loss in losses}
     return tuple(
         {
             "name": node.name,
@@ -184,8 +186,9 @@ def _layers(
             "cycles": stage.built.cycles,
             "accumulator_bits": node.accumulator.bits,
             "finishers": [finisher.kind for finisher in node.finishers],
-            "sqnr_db": noise.get(node.outputs[0]),
+            "sqnr_db": None if sqnr is None else sqnr.db,
+            "sqnr": NOT_MEASURED if sqnr is None else sqnr.text,
         }
         for node in qgraph.nodes
-        for stage in (stages[node.name],)
+        for stage, sqnr in ((stages[node.name], found.get(node.outputs[0])),)
     )

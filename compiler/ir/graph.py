@@ -4,7 +4,8 @@
 
 Rules, checked by :func:`verify`:
 
-G1. Nodes stand in topological order; every name is defined once, before it is used.
+G1. Nodes stand in topological order; every value is defined once, before it is used; no two nodes
+    have the same name.
 G2. A value is a real tensor with a fixed shape, batch 1. Rounding happens only in ``Quantize``
     nodes, whose value then lies on the grid of their :class:`QType` (N3). QuantizeLinear followed
     by DequantizeLinear is one such node; integer tensors at the borders are ones too.
@@ -14,10 +15,11 @@ G4. Inputs and outputs of the graph name the ONNX tensors that the slice is cut 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ...hw.numeric import QType
 
@@ -94,10 +96,23 @@ class Graph:
 
 
 def unused(name: str, taken: Container[str]) -> str:
-    """A name for what a pass adds: this one, marked until no tensor of the model has it."""
+    """A name for what a pass adds: this one, marked until it is not taken."""
     while name in taken:
         name += "*"
     return name
+
+
+class Named(Protocol):
+    """A node of any program."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+def repeated(nodes: Iterable[Named]) -> list[tuple[str, int]]:
+    """Names that several nodes have, and how many."""
+    return [(name, n) for name, n in Counter(node.name for node in nodes).items() if n > 1]
 
 
 def print_graph(graph: Graph) -> str:
@@ -120,6 +135,7 @@ def verify(graph: Graph) -> list[str]:
     """Every violation of G1 to G4, as sentences; empty if the graph is legal."""
     wrong: list[str] = []
     known = set(graph.inputs)
+    wrong.extend(f"G1: {name!r} names {n} nodes" for name, n in repeated(graph.nodes))
     for node in graph.nodes:
         for name in node.inputs:
             if name not in known:

@@ -4,7 +4,8 @@
 
 Rules, checked by :func:`verify`:
 
-Q1. Nodes stand in topological order; every tensor is defined once, before it is used.
+Q1. Nodes stand in topological order; every tensor is defined once, before it is used; no two nodes
+    have the same name.
 Q2. A node is a kernel, which makes exact integer accumulators, and for each of its outputs a
     finisher that is proven exact (N4) for the range of those accumulators and the type of the
     output.
@@ -21,6 +22,7 @@ from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.program import describe
 from ...hw.kernels.reference import Operation
 from ...hw.numeric import IntType, QType
+from .graph import repeated
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def verify(graph: QGraph) -> list[str]:
     """Every violation of Q1 to Q3, as sentences; empty if the graph is legal."""
     wrong: list[str] = []
     known = set(graph.inputs)
+    wrong.extend(f"Q1: {name!r} names {n} nodes" for name, n in repeated(graph.nodes))
     for node in graph.nodes:
         for name in node.inputs:
             if name not in known:

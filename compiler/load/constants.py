@@ -22,8 +22,13 @@ from .evaluate import evaluate
 from .quantiser import find_quantiser
 from .source import Source
 
-_MAX_DEPTH = 64
-"""Longest chain of nodes behind a constant."""
+
+class _PendingError(Exception):
+    """A constant depends on another one, which is to be resolved first."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class Context:
@@ -33,6 +38,7 @@ class Context:
         self.source = source
         self.opset = source.opset
         self._cache: dict[str, Const | None] = {}
+        self._resolving = False
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, batch 1."""
@@ -52,8 +58,7 @@ class Context:
 
     def is_read(self, name: str) -> bool:
         """Whether an output of the model depends on a tensor, or is one."""
-        readers = self.source.consumers.get(name, ())
-        return name in self.source.outputs or any(n.name in self.source.live for n in readers)
+        return name in self.source.outputs or any(True for _ in self.source.users(name))
 
     def attributes(self, node: onnx.NodeProto) -> Mapping[str, Any]:
         """Attributes of the node as Python values (bytes decoded)."""
@@ -61,7 +66,7 @@ class Context:
 
     def const(self, name: str, *, finite: bool = True) -> Const | None:
         """The constant behind a name, with its grid if it has one; None if there is none."""
-        constant = self._const(name, 0)
+        constant = self._const(name)
         if constant is not None:
             for array in (constant.values, constant.scale):
                 if array is None or np.isfinite(array).all():
@@ -72,14 +77,32 @@ class Context:
                     )
         return constant
 
-    def _const(self, name: str, depth: int) -> Const | None:
-        if name not in self.source.constants or depth > _MAX_DEPTH:
+    def _const(self, name: str) -> Const | None:
+        """A constant, and first all that it depends on, one after the other: a chain of nodes may
+        be of any length, so nothing here calls itself along it.
+        """
+        if name not in self.source.constants:
             return None
         if name not in self._cache:
-            self._cache[name] = self._resolve(name, depth)
+            if self._resolving:
+                raise _PendingError(name)
+            self._resolving = True
+            try:
+                self._resolve_all(name)
+            finally:
+                self._resolving = False
         return self._cache[name]
 
-    def _resolve(self, name: str, depth: int) -> Const | None:
+    def _resolve_all(self, name: str) -> None:
+        waiting = [name]
+        while waiting:
+            try:
+                self._cache[waiting[-1]] = self._resolve(waiting[-1])
+                waiting.pop()
+            except _PendingError as pending:
+                waiting.append(pending.name)
+
+    def _resolve(self, name: str) -> Const | None:
         source = self.source
         array = source.initialisers.get(name, source.folded.get(name))
         if array is not None:
@@ -91,7 +114,7 @@ class Context:
             known = quantiser.quantised(self, source.values[name].shape)
             if known is not None:
                 return known
-        inputs = [self._const(i, depth + 1) if i else None for i in node.input]
+        inputs = [self._const(i) if i else None for i in node.input]
         if rule is not None and inputs and inputs[0] is not None:
             known = rule(self, node, [i for i in inputs if i is not None])
             if known is not None:

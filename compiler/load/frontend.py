@@ -37,7 +37,7 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     ------
     ModelError
         If the file is missing, damaged, no legal ONNX model, of an opset that is too old or too
-        new, or has inputs whose shapes cannot be bound.
+        new, has inputs whose shapes cannot be bound, or computes constants that fill memory.
     """
     file = Path(path)
     raw = read(file)

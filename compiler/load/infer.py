@@ -9,6 +9,7 @@ computed with Shape, Gather and Concat is resolved once the batch is bound.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from onnx import helper
 from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
 from .evaluate import (
+    MAX_ELEMENTS,
     MAX_SHAPE_DATA,
     evaluate,
     has_subgraph,
@@ -28,6 +30,9 @@ from .evaluate import (
     tensor_type,
 )
 from .source import reads
+
+MAX_COMPUTED = 1 << 28
+"""Elements of all constants that nodes compute, together: a few bytes of a model name any size."""
 
 _SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))
 """Quantisers of the QONNX domains, unknown to ONNX: the output has the shape of the input."""
@@ -83,7 +88,14 @@ def _show(dim: onnx.TensorShapeProto.Dimension) -> str:
 
 @dataclass
 class Facts:
-    """What is known of a model's tensors."""
+    """What is known of a model's tensors.
+
+    Attributes
+    ----------
+    types : by name, of all that are known
+    folded : values of shape arithmetic that other nodes read, or that are outputs of the model
+    constants : names of all that depend on no input
+    """
 
     types: dict[str, onnx.TypeProto] = field(default_factory=dict)
     folded: dict[str, AnyArray] = field(default_factory=dict)
@@ -91,23 +103,57 @@ class Facts:
 
 
 def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyArray]) -> Facts:
-    """Infer shapes and find constants of a bound, sorted model."""
+    """Infer shapes and find constants of a bound, sorted model.
+
+    Raises
+    ------
+    ModelError
+        If the constants that its nodes compute would not fit in memory together.
+    """
     facts = Facts(_inferred(model, initialisers), {}, set(initialisers))
     for name, array in initialisers.items():
         facts.types[name] = tensor_type(array)
     small = {n: a for n, a in initialisers.items() if a.size <= MAX_SHAPE_DATA}
+    needed = {value.name for value in model.graph.output}
     from_shapes: set[str] = set()
+    computed, room = 0, MAX_ELEMENTS
     for node in model.graph.node:
         _complete(facts, node, small, opset)
-        results = _fold(facts, node, small, opset, from_shapes)
+        known = all(name in facts.constants for name in reads(node)) and is_deterministic(node)
+        if known:
+            computed += _size(facts, node)
+            _check_total(node, computed)
+        results = _fold(facts, node, small, opset, from_shapes, room)
         if results is not None:
+            room -= sum(array.size for array in results.values())
             facts.folded.update(results)
             small.update((n, a) for n, a in results.items() if a.size <= MAX_SHAPE_DATA)
             facts.types.update((name, tensor_type(array)) for name, array in results.items())
-        known = all(name in facts.constants for name in reads(node)) and is_deterministic(node)
+        else:
+            needed.update(reads(node))
         if results is not None or known:
             facts.constants.update(name for name in node.output if name)
+    facts.folded = {name: array for name, array in facts.folded.items() if name in needed}
     return facts
+
+
+def _size(facts: Facts, node: onnx.NodeProto) -> int:
+    """Elements of a node's outputs, but for those that are never computed: see ``evaluate``."""
+    kinds = (facts.types.get(name) for name in node.output)
+    shapes = (static_shape(kind) for kind in kinds if kind is not None)
+    sizes = (math.prod(shape) for shape in shapes if shape is not None)
+    return sum(size for size in sizes if size <= MAX_ELEMENTS)
+
+
+def _check_total(node: onnx.NodeProto, computed: int) -> None:
+    if computed > MAX_COMPUTED:
+        raise ModelError(
+            "the constants that nodes compute are too large",
+            where=f"node {node.name!r} ({node.op_type})",
+            expected=f"at most {MAX_COMPUTED} elements in all of them together",
+            found=f"{computed} or more",
+            remedy="Store the constants in the model, as onnxsim and onnxslim do",
+        )
 
 
 def _inferred(
@@ -172,11 +218,13 @@ def _fold(
     small: Mapping[str, AnyArray],
     opset: int,
     from_shapes: set[str],
+    room: int,
 ) -> dict[str, AnyArray] | None:
     """Outputs of a node of shape arithmetic; None for all other nodes.
 
     Shape arithmetic is what Shape and Size give, what is computed from that, and small integer
-    constants. Real constants stay nodes: a weight's DequantizeLinear holds its grid.
+    constants. Real constants stay nodes: a weight's DequantizeLinear holds its grid. So do results
+    of more than ``room`` elements, which are computed where somebody asks for them.
     """
     if node.domain or has_subgraph(node):
         return None
@@ -201,7 +249,7 @@ def _fold(
         and kind.tensor_type.elem_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
         for kind in kinds
     )
-    if not derived and not integer:
+    if (not derived and not integer) or _size(facts, node) > room:
         return None
     results = evaluate(node, small, opset)
     if results is not None and derived:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
@@ -12,7 +13,7 @@ from onnx import helper
 
 from ..errors import ModelError
 from .onnxfile import short
-from .source import reads
+from .source import reads, subgraphs
 
 OLDEST_OPSET = 7
 """Broadcasting as we know it came with opset 7."""
@@ -20,9 +21,9 @@ OLDEST_OPSET = 7
 
 def check_opsets(file: Path, model: onnx.ModelProto) -> None:
     """Call the default domain by its short name, and refuse versions that are not known."""
-    for entry in model.opset_import:
-        if entry.domain == "ai.onnx":
-            entry.domain = ""
+    _clean_domains([*model.opset_import, *model.graph.node])
+    for function in model.functions:
+        _clean_domains([*function.opset_import, *function.node])
     versions = {entry.domain: entry.version for entry in model.opset_import}
     if len(versions) != len(model.opset_import) or "" not in versions:
         raise ModelError(
@@ -46,7 +47,6 @@ def check_opsets(file: Path, model: onnx.ModelProto) -> None:
 
 def normalise(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     """Rules S1 and S2, but for the batch. Takes the model over."""
-    _clean_domains(model.graph)
     if model.functions:
         try:
             model = onnx.inliner.inline_local_functions(model)
@@ -82,13 +82,12 @@ def normalise(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _clean_domains(graph: onnx.GraphProto) -> None:
-    for node in graph.node:
-        if node.domain == "ai.onnx":
-            node.domain = ""
-        for attribute in node.attribute:
-            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                _clean_domains(inner)
+def _clean_domains(entries: Iterable[onnx.OperatorSetIdProto | onnx.NodeProto]) -> None:
+    for entry in entries:
+        if entry.domain == "ai.onnx":
+            entry.domain = ""
+        for inner in subgraphs(entry) if isinstance(entry, onnx.NodeProto) else ():
+            _clean_domains(inner.node)
 
 
 def _sorted(file: Path, graph: onnx.GraphProto, given: set[str]) -> list[onnx.NodeProto]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -138,23 +138,41 @@ def _names(model: onnx.ModelProto) -> Iterator[object]:
             yield from of_node(node)
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor of a graph: initialisers, and attributes of nodes at any depth."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that later steps or ONNX itself may read, at any depth: initialisers, attributes
+    of nodes, and what local functions hold.
+    """
+
+    def of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+        yield from graph.initializer
+        yield from of_sparse(graph.sparse_initializer)
+        for node in graph.node:
+            yield from of_attributes(node.attribute)
+
+    def of_sparse(found: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.TensorProto]:
+        for tensor in found:
+            yield from (tensor.values, tensor.indices)
+
+    def of_attributes(found: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
+        for attribute in found:
+            yield from [attribute.t] if attribute.HasField("t") else attribute.tensors
+            sparse = attribute.HasField("sparse_tensor")
+            yield from of_sparse([attribute.sparse_tensor] if sparse else attribute.sparse_tensors)
             for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                yield from _tensors(inner)
+                yield from of_graph(inner)
+
+    yield from of_graph(model.graph)
+    for function in model.functions:
+        yield from of_attributes(function.attribute_proto)
+        for node in function.node:
+            yield from of_attributes(node.attribute)
 
 
 def load_external_data(file: Path, model: onnx.ModelProto) -> None:
     """Read tensors that lie in other files, which must be inside the model's folder."""
     folder = file.resolve().parent
     total = 0
-    for tensor in _tensors(model.graph):
+    for tensor in _tensors(model):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}

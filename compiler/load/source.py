@@ -57,20 +57,26 @@ def elem_type_of(dtype: str | np.dtype[np.generic]) -> int:
     return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node has (If, Loop, Scan), without those inside of them."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
 def inner_reads(node: onnx.NodeProto) -> Iterator[str]:
     """Names that the sub-graphs of a node (If, Loop, Scan) read from outside."""
-    for attribute in node.attribute:
-        graphs = [attribute.g] if attribute.HasField("g") else []
-        for graph in [*graphs, *attribute.graphs]:
-            own = {v.name for v in graph.input} | {t.name for t in graph.initializer}
-            for inner in graph.node:
-                for name in [*inner.input, *inner_reads(inner)]:
-                    if name and name not in own:
-                        yield name
-                own.update(inner.output)
-            for value in graph.output:
-                if value.name not in own:
-                    yield value.name
+    for graph in subgraphs(node):
+        own = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+        for inner in graph.node:
+            for name in [*inner.input, *inner_reads(inner)]:
+                if name and name not in own:
+                    yield name
+            own.update(inner.output)
+        for value in graph.output:
+            if value.name not in own:
+                yield value.name
 
 
 def reads(node: onnx.NodeProto) -> list[str]:
@@ -156,6 +162,14 @@ class Source:
             for name in reads(node):
                 found.setdefault(name, []).append(node)
         return {name: tuple(nodes) for name, nodes in found.items()}
+
+    def users(self, name: str) -> Iterator[onnx.NodeProto]:
+        """The nodes that read a tensor's elements for an output of the model: what is constant
+        reads its shape at most.
+        """
+        for node in self.consumers.get(name, ()):
+            if node.name in self.live and not self.is_constant_node(node):
+                yield node
 
     def is_constant_node(self, node: onnx.NodeProto) -> bool:
         """Whether a node only makes constants."""

@@ -47,7 +47,7 @@ def balance(flow: Dataflow, interval: int = 1) -> Balanced:
     """
     schedule, queues = _schedule(flow)
     opened = {
-        queue: channel.port.type.bits * channel.port.lanes + 1
+        queue: channel.port.payload_bits
         for channel, queue in queues.items()
         if channel.depth is None
     }

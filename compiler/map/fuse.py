@@ -64,6 +64,11 @@ class _State:
         """A name for a tensor that the graph does not have."""
         return unused(name, {*self.graph.values, *self.tensors})
 
+    def unused_node(self, name: str) -> str:
+        """A name for an integer node that is none of the graph's."""
+        taken = {node.name for node in self.graph.nodes} | {node.name for node in self.nodes}
+        return unused(name, taken)
+
 
 def fuse(graph: Graph, target: Target = DEFAULT_TARGET) -> QGraph:
     """The integer graph of a graph in which every value that hardware reads has a grid.
@@ -211,7 +216,8 @@ def _reordered(state: _State, tensor: QTensor, wanted: Layout) -> QTensor:
         state.tensors[name] = replace(tensor, name=name, layout=wanted)
         if state.prove:
             same = Direct(1, tensor.qtype.lo, tensor.qtype.hi)
-            state.nodes.append(QNode(name, kernel, (same,), (tensor.name,), (name,)))
+            called = state.unused_node(name)
+            state.nodes.append(QNode(called, kernel, (same,), (tensor.name,), (name,)))
     # Another view of the same stream may mean other reals by its integers.
     own = state.tensors[state.reordered[at]]
     return replace(own, shape=tensor.shape, layout=wanted, qtype=tensor.qtype)
@@ -304,7 +310,8 @@ def _node(
         if meaning is None:
             finishers.append(Direct(len(ranges), tensor.qtype.lo, tensor.qtype.hi))
         else:
-            own = functions if len(functions) == len(ranges) else functions[:1]
+            # A uniform kernel has one range for all channels, whose functions are all the same.
+            own = functions if len(functions) == len(ranges) else tuple(dict.fromkeys(functions))
             finishers.append(
                 finish(
                     own,
@@ -314,9 +321,9 @@ def _node(
                     price=lambda cost: price(cost, state.target).scalar,
                 )
             )
-    names = {n.name for n in state.nodes}
+    first = all(made.name != node.name for made in state.nodes)
     return QNode(
-        node.name if node.name not in names else f"{node.name}:{len(names)}",
+        node.name if first else state.unused_node(f"{node.name}:{len(state.nodes)}"),
         kernel,
         tuple(finishers),
         inputs,
@@ -333,4 +340,5 @@ def _copy(state: _State, name: str) -> None:
     copied = replace(source, name=state.unused(f"{name}:copy"))
     state.tensors[copied.name] = state.streams[name] = copied
     same = Direct(len(kernel.ranges[0]), source.qtype.lo, source.qtype.hi)
-    state.nodes.append(QNode(copied.name, kernel, (same,), (source.name,), (copied.name,)))
+    called = state.unused_node(copied.name)
+    state.nodes.append(QNode(called, kernel, (same,), (source.name,), (copied.name,)))

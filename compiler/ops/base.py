@@ -123,6 +123,18 @@ def one_axis(constant: Const) -> Const:
     return constant
 
 
+def vector(context: ImportContext, name: str, what: str, count: int) -> Const:
+    """A constant parameter of one axis and ``count`` elements; ``what`` names it in a refusal."""
+    constant = context.const(name)
+    if constant is None:
+        raise Unsupported(f"expected a constant {what}, found a computed one")
+    if constant.shape != (count,):
+        raise Unsupported(
+            f"expected a {what} of shape [{count}], found the shape {list(constant.shape)}"
+        )
+    return constant
+
+
 @dataclass(frozen=True)
 class Piece:
     """An operator of the small graph that an ONNX node becomes.

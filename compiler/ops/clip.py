@@ -37,6 +37,11 @@ class Clip(Op):
                 constant = context.const(node.input[position], finite=False)
                 if constant is None:
                     raise Unsupported(f"expected a constant {attribute}, found a computed one")
+                if constant.values.size != 1:
+                    raise Unsupported(
+                        f"expected one number for {attribute}, found the shape "
+                        f"{list(constant.shape)}"
+                    )
                 bound = constant.real.ravel()[0]
             if bound is not None and math.isnan(bound):
                 raise Unsupported(f"expected a number for {attribute}, found NaN")

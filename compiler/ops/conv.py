@@ -26,7 +26,7 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ..quantise.grids import DYADIC_ABOVE
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one, vector
 from .window import image_shape, window_of
 
 
@@ -118,12 +118,11 @@ class Conv(Op):
         weight = context.const(node.input[1])
         if weight is None:
             raise Unsupported("expected constant weights, found computed ones")
-        bias = None
-        if len(node.input) > 2 and node.input[2]:
-            bias = context.const(node.input[2])
-            if bias is None:
-                raise Unsupported("expected a constant bias, found a computed one")
         shape = context.shape(node.input[0])
+        if len(weight.shape) not in (3, 4):
+            raise Unsupported(
+                f"expected weights of 3 or 4 axes, found the shape {list(weight.shape)}"
+            )
         group = int(attributes.get("group", 1))
         channels, depth, merged = weight.shape[0], weight.shape[1], 1
         if depth * group != shape[1] or channels % group:
@@ -131,6 +130,9 @@ class Conv(Op):
                 f"expected {group} groups to divide the channels, found {shape[1]} channels in, "
                 f"{channels} out and weights for {depth} a group"
             )
+        bias = None
+        if len(node.input) > 2 and node.input[2]:
+            bias = vector(context, node.input[2], "bias", channels)
         if group != 1 and not channels == group == shape[1]:
             weight, merged, group = _dense(weight, group), group, 1
         kernel = list(weight.shape[2:])

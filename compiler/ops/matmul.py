@@ -24,6 +24,7 @@ from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
 from .conv import centred, channel_scales, convolution, per_channel_grid
 from .matrix_product import MatrixProduct
+from .unary import number
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +67,14 @@ class MatMul(Op):
             if bias is None:
                 raise Unsupported("expected a constant bias, found a computed one")
             outputs = weight.shape[0]
-            if bias.values.size not in (1, outputs):
-                raise Unsupported(f"expected a bias of {outputs} values, found {bias.shape}")
+            if bias.values.size != 1 and (bias.values.size, *bias.shape[-1:]) != (outputs,) * 2:
+                raise Unsupported(
+                    f"expected a bias that broadcasts to [1, {outputs}], found the shape "
+                    f"{list(bias.shape)}"
+                )
             if bias.values.size == 1:
                 bias = bias.map(lambda a: np.broadcast_to(a.reshape(-1), (outputs,)))
-        alpha, beta = (Fraction(float(attributes.get(name, 1.0))) for name in ("alpha", "beta"))
+        alpha, beta = (number(attributes, name, 1.0) for name in ("alpha", "beta"))
         return one(cls(weight, bias, alpha, beta), [node.input[0]])
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:

@@ -9,16 +9,15 @@ is not one of those are refused, and factors for which float32 (ONNX Runtime) de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
-from typing import Any
 
 import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
+from ...hw.numeric import IntArray
 from ..ir.lowered import Call, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
@@ -165,51 +164,82 @@ def _walk(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding
         raise Unsupported(
             f"expected coordinates that midwire knows, found {coordinates}, {rounding}"
         )
-    taken = _nearest(n, m, Fraction, scale, coordinates, rounding)
-    in_float32 = _nearest(n, m, np.float32, scale, coordinates, rounding)
-    if taken != in_float32:
+    if max(n, m) > _LONGEST:
+        raise Unsupported(
+            f"expected an axis {axis} of at most {_LONGEST} elements, found {n} and {m}"
+        )
+    if not 1 <= scale * _LONGEST <= _LONGEST**2:
+        raise Unsupported(
+            f"expected a factor of axis {axis} from 1/{_LONGEST} to {_LONGEST}, found "
+            f"{float(scale)}"
+        )
+    if coordinates == "pytorch_half_pixel" and m == 1:
+        return Walk(0, 1, 1, 1)
+    taken = _nearest(n, m, scale, coordinates, rounding)
+    in_float32 = _nearest_in_float32(n, m, scale, coordinates, rounding)
+    if not np.array_equal(taken, in_float32):
         raise Unsupported(
             f"expected a factor of axis {axis} for which float32 finds the nearest elements "
-            f"{taken[:8]} too, found {in_float32[:8]} ({coordinates}, {rounding}, factor "
-            f"{float(scale)})"
+            f"{taken[:8].tolist()} too, found {in_float32[:8].tolist()} ({coordinates}, "
+            f"{rounding}, factor {float(scale)})"
         )
     walks = [Walk(0, 1, n, m // n)] if m % n == 0 else []
     if m > 1 and taken[1] > taken[0]:
-        walks.append(Walk(taken[0], taken[1] - taken[0], m, 1))
+        walks.append(Walk(int(taken[0]), int(taken[1] - taken[0]), m, 1))
     if m == 1:
-        walks.append(Walk(taken[0], 1, 1, 1))
+        walks.append(Walk(int(taken[0]), 1, 1, 1))
     for walk in walks:
-        every = [walk.start + k * walk.step for k in range(walk.count) for _ in range(walk.repeat)]
-        if every == taken:
+        every = walk.start + walk.step * np.arange(walk.count)
+        if np.array_equal(np.repeat(every, walk.repeat), taken):
             return walk
     raise Unsupported(
         f"expected each element of axis {axis} a whole number of times, or every so manieth, "
-        f"found the elements {taken[:8]} of {n} ({coordinates}, {rounding}, factor {float(scale)})"
+        f"found the elements {taken[:8].tolist()} of {n} ({coordinates}, {rounding}, factor "
+        f"{float(scale)})"
     )
 
 
-def _nearest(
-    n: int, m: int, real: Callable[[Any], Any], scale: Fraction, coordinates: str, rounding: str
-) -> list[int]:
-    """The same elements, by the arithmetic of a type of numbers."""
-    if coordinates == "pytorch_half_pixel" and m == 1:
-        return [0]
-    half, factor = real(1) / 2, real(scale)
-    places = [_COORDINATES[coordinates](real(k), factor, half) for k in range(m)]
-    return [min(max(_ROUNDING[rounding](place, half), 0), n - 1) for place in places]
+def _nearest(n: int, m: int, scale: Fraction, coordinates: str, rounding: str) -> IntArray:
+    """Which element of ``n`` each of ``m`` is nearest to, exactly.
+
+    An element's place is ``over / under``. Of a float32 factor in the range above, numerator and
+    denominator have at most 40 bits, so both have less than 60.
+    """
+    before, after = _COORDINATES[coordinates]
+    k = np.arange(m, dtype=np.int64)
+    under = 2 * scale.numerator
+    over = (2 * k + before) * scale.denominator - after * scale.numerator
+    up, shift = _ROUNDING[rounding]
+    over = over + shift * scale.numerator
+    return np.clip(-(-over // under) if up else over // under, 0, n - 1)
 
 
-_COORDINATES: Mapping[str, Callable[[Any, Any, Any], Any]] = {
-    "asymmetric": lambda k, scale, half: k / scale,
-    "half_pixel": lambda k, scale, half: (k + half) / scale - half,
-    "pytorch_half_pixel": lambda k, scale, half: (k + half) / scale - half,
-    "tf_half_pixel_for_nn": lambda k, scale, half: (k + half) / scale,
+def _nearest_in_float32(
+    n: int, m: int, scale: Fraction, coordinates: str, rounding: str
+) -> IntArray:
+    """The same elements, as ONNX Runtime computes them."""
+    before, after = (np.float32(x) / 2 for x in _COORDINATES[coordinates])
+    up, shift = _ROUNDING[rounding]
+    place = (np.arange(m, dtype=np.float32) + before) / np.float32(scale) - after
+    place = place + np.float32(shift) / 2
+    return np.clip((np.ceil if up else np.floor)(place), 0, n - 1).astype(np.int64)
+
+
+_LONGEST = 1 << 16
+"""Elements of an axis."""
+
+_COORDINATES: Mapping[str, tuple[int, int]] = {
+    "asymmetric": (0, 0),
+    "half_pixel": (1, 1),
+    "pytorch_half_pixel": (1, 1),
+    "tf_half_pixel_for_nn": (1, 0),
 }
-"""Where an element of the output lies in the input; ``half`` is 1/2 in the arithmetic of both."""
+"""Halves: what is added to an element's place before the division, and taken off behind it."""
 
-_ROUNDING: Mapping[str, Callable[[Any, Any], int]] = {
-    "floor": lambda x, half: floor(x),
-    "ceil": lambda x, half: ceil(x),
-    "round_prefer_floor": lambda x, half: ceil(x - half),
-    "round_prefer_ceil": lambda x, half: floor(x + half),
+_ROUNDING: Mapping[str, tuple[bool, int]] = {
+    "floor": (False, 0),
+    "ceil": (True, 0),
+    "round_prefer_floor": (True, -1),
+    "round_prefer_ceil": (False, 1),
 }
+"""Whether up or down, and the halves that are added before."""

@@ -19,7 +19,17 @@ import onnx
 
 from ...hw.numeric import Function
 from ._model import one_node, weights
-from .base import Case, ImportContext, Imported, Op, Unsupported, along_channels, one, one_axis
+from .base import (
+    Case,
+    ImportContext,
+    Imported,
+    Op,
+    Unsupported,
+    along_channels,
+    one,
+    one_axis,
+    vector,
+)
 from .product import Product
 
 
@@ -106,17 +116,21 @@ def _batch_normalization(context: ImportContext, node: onnx.NodeProto) -> Scale:
         raise Unsupported("expected training_mode 0, found 1")
     if attributes.get("spatial", 1) != 1:
         raise Unsupported(f"expected spatial 1, found {attributes['spatial']}")
-    constants = [context.const(name) for name in node.input[1:5]]
-    known = [constant for constant in constants if constant is not None]
-    if len(known) < 4:
-        raise Unsupported("expected constant scale, bias, mean and variance, found computed ones")
-    scale, bias, mean, variance = known
-    deviation = np.sqrt(variance.real + float(attributes.get("epsilon", 1e-5)))
-    if not np.all(deviation > 0):
+    shape = context.shape(node.input[0])
+    if len(shape) < 2:
+        raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
+    scale, bias, mean, variance = (
+        vector(context, name, what, shape[1])
+        for name, what in zip(node.input[1:5], _STATISTICS, strict=True)
+    )
+    spread = variance.real + float(attributes.get("epsilon", 1e-5))
+    if not np.all(spread > 0):
         raise Unsupported(
             f"expected variance + epsilon above zero, found a variance of {variance.real.min()}"
         )
-    factor = [Fraction(float(f)) for f in scale.real / deviation]
+    factor = [Fraction(float(f)) for f in scale.real / np.sqrt(spread)]
     offset = [b - m * f for b, m, f in zip(bias.exact(), mean.exact(), factor, strict=True)]
-    channels = (len(factor), *[1] * (len(context.shape(node.input[0])) - 2))
-    return Scale(tuple(factor), tuple(offset), channels)
+    return Scale(tuple(factor), tuple(offset), (len(factor), *[1] * (len(shape) - 2)))
+
+
+_STATISTICS = ("scale", "bias", "mean", "variance")

@@ -37,6 +37,13 @@ def window_of(
         raise Unsupported(f"expected a known auto_pad, found {auto!r}")
     if attributes.get("ceil_mode", 0):
         pads = _ceil(spatial, strides, reach, pads)
+    for name, values, count in (
+        ("strides", strides, rank),
+        ("dilations", dilations, rank),
+        ("pads", pads, 2 * rank),
+    ):
+        if len(values) != count:
+            raise Unsupported(f"expected {count} {name}, found {values}")
     if min(pads) < 0:
         raise Unsupported(f"expected pads of at least 0, found {pads}")
     try:

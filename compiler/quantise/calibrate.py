@@ -215,6 +215,10 @@ def run_model(
 ) -> Iterator[dict[str, AnyArray]]:
     """Run the model as it is in ONNX Runtime: for each sample, the model's inputs and ``tensors``.
 
+    On one thread: several may share a sum out in another way on another machine, and so give other
+    values, other grids and another bundle. ONNX Runtime's routines for other vector instructions
+    may still, so whoever needs one bundle on several machines copies it.
+
     Raises
     ------
     CalibrationError
@@ -280,7 +284,7 @@ def _session(source: Source, watched: Sequence[str]) -> Session | None:
         model.graph.output.append(info)
     return open_session(
         model.SerializeToString(),
-        threads=2,
+        threads=1,
         where=str(source.path),
         error=CalibrationError,
         remedy=_ALONE,

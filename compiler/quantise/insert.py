@@ -105,6 +105,7 @@ def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
     missing = missing_grids(graph)
     chosen: Mapping[str, QType] = {name: choose(name) for name in missing}
     nodes: list[Node] = []
+    names = {node.name for node in graph.nodes}
     values: dict[str, Value] = dict(graph.values)
     qtypes = dict(graph.qtypes)
     qtypes.update({name: chosen[name] for name in graph.inputs if name in chosen})
@@ -115,6 +116,7 @@ def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
         outputs = tuple(real.get(name, name) for name in node.outputs)
         nodes.append(replace(node, op=op, outputs=outputs))
         for index, (name, raw) in enumerate(real.items()):
-            grid = f"{node.name}:grid{index or ''}"
+            grid = unused(f"{node.name}:grid{index or ''}", names)
+            names.add(grid)
             nodes.append(Node(grid, Quantize(chosen[name]), (raw,), (name,)))
     return replace(graph, nodes=tuple(nodes), values=values, qtypes=qtypes)

@@ -24,6 +24,7 @@ import numpy as np
 
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
+from ...hw.sqnr import Powers, Sqnr
 from ..errors import LossError
 from ..ir.graph import Graph
 from ..ir.quant import QGraph
@@ -40,28 +41,10 @@ while they still classify; one at 10 dB answers mostly noise, and somebody shoul
 
 @dataclass(frozen=True)
 class Loss:
-    """Signal to quantisation noise of a tensor, over all samples.
-
-    ``sqnr_db`` is None where there is no noise at all, or (``silent``) noise and no signal.
-    """
+    """Signal to quantisation noise of a tensor, over all samples."""
 
     tensor: str
-    sqnr_db: float | None
-    silent: bool = False
-
-    @property
-    def level(self) -> float:
-        """The ratio in dB as a number that compares: infinite without noise or without signal."""
-        if self.sqnr_db is None:
-            return -math.inf if self.silent else math.inf
-        return self.sqnr_db
-
-    @property
-    def text(self) -> str:
-        """The ratio for people."""
-        if self.sqnr_db is None:
-            return "noise and no signal" if self.silent else "bit-equal"
-        return f"{self.sqnr_db:.1f} dB"
+    sqnr: Sqnr
 
 
 def default_limit(bits: int) -> float:
@@ -76,27 +59,7 @@ def default_limit(bits: int) -> float:
 
 def worst(losses: Sequence[Loss], outputs: Sequence[str]) -> Loss | None:
     """The output with the lowest ratio (rule L4); None if nothing was measured."""
-    return min((x for x in losses if x.tensor in outputs), key=lambda x: x.level, default=None)
-
-
-class _Power:
-    def __init__(self) -> None:
-        self.signal = 0.0
-        self.noise = 0.0
-
-    def add(self, want: AnyArray, got: AnyArray) -> None:
-        wide = want.astype(np.float64)
-        self.signal += float(np.square(wide).sum())
-        self.noise += float(np.square(wide - got).sum())
-
-    @property
-    def sqnr_db(self) -> float | None:
-        if self.signal == 0 or self.noise == 0:
-            return None
-        return 10 * math.log10(self.signal / self.noise)
-
-    def loss(self, tensor: str) -> Loss:
-        return Loss(tensor, self.sqnr_db, self.signal == 0 and self.noise != 0)
+    return min((x for x in losses if x.tensor in outputs), key=lambda x: x.sqnr.level, default=None)
 
 
 def random_samples(source: Source, count: int = 4) -> dict[str, AnyArray] | None:
@@ -140,7 +103,7 @@ def measure(
     named = [name for node in qgraph.nodes for name in node.outputs if name in source.values]
     results = {tensor.name: tensor for tensor in qgraph.results}
     watched = list(dict.fromkeys([*qgraph.inputs, *named, *results]))
-    powers = {name: _Power() for name in dict.fromkeys([*named, *results])}
+    powers = {name: Powers() for name in dict.fromkeys([*named, *results])}
     wires: list[list[AnyArray]] = [[] for _ in qgraph.inputs]
     total = len(next(iter(samples.values())))
     roots = dict(zip(results, qgraph.outputs, strict=True))
@@ -162,7 +125,7 @@ def measure(
             power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
         if progress is not None:
             progress(index + 1, total)
-    losses = [power.loss(name) for name, power in powers.items()]
+    losses = [Loss(name, power.sqnr) for name, power in powers.items()]
     return losses, [np.stack(wire) for wire in wires]
 
 
@@ -211,16 +174,17 @@ def check(
         If an output's SQNR is below ``least_db``; names the layer at which most is lost.
     """
     least = worst(losses, outputs)
-    if least_db is None or least is None or least.level >= least_db:
+    if least_db is None or least is None or least.sqnr.level >= least_db:
         return
     # Noise without a signal counts as more than any that is measured against one.
     noise = [(0.0, "")]
-    noise += [(10 ** (-max(x.level, -300) / 10), x.tensor) for x in losses if x.level < math.inf]
+    levels = [(x.sqnr.level, x.tensor) for x in losses]
+    noise += [(10 ** (-max(level, -300) / 10), name) for level, name in levels if level < math.inf]
     _, most = max((after[0] - before[0], after[1]) for before, after in pairwise(noise))
     raise LossError(
         "the quantised slice loses more than was allowed",
         where=f"output {least.tensor!r}",
         expected=f"a signal to noise ratio of at least {least_db:g} dB{remark}",
-        found=f"{least.text}; most is lost at {most!r}",
+        found=f"{least.sqnr.text}; most is lost at {most!r}",
         remedy="Give more bits with --bits, better calibration data, or another --min-sqnr",
     )

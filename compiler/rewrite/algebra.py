@@ -171,6 +171,14 @@ def function(kind: str, argument: Expression, *detail: Fraction | int | str | No
     return of_atom(Atom(kind, argument, detail))
 
 
+def odd(kind: str, argument: Expression) -> Expression:
+    """A function with ``f(-x) = -f(x)``, of an expression without a sign before it: a complement
+    (``1 - erf(-x)``, which is erfc) is the sum that it is.
+    """
+    falls = argument.terms and all(factor < 0 for _, factor in argument.terms)
+    return -function(kind, -argument) if falls else function(kind, argument)
+
+
 def clip(argument: Expression, low: Fraction | None, high: Fraction | None) -> Expression:
     """``min(max(argument, low), high)``; a clip of a clip is one where their ranges meet."""
     inner = next(iter(argument.atoms("clip")), None)

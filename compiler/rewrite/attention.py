@@ -3,7 +3,8 @@
 """Scaled dot products of attention, as exporters wrote them before opset 23.
 
 What splits heads (Reshape, Transpose) stays outside; Attention takes it as it comes, and keys the
-other way round. A divisor goes to the queries: its inverse may be no float32.
+other way round. A divisor goes to the queries: its inverse may be no float32. What only passes a
+tensor on (Dropout in inference) is part of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..ir.graph import Value
 from ..load.constants import Context, attributes
 from ..load.source import Source
 from .match import Match
-from .reading import known_array
+from .reading import known_array, passes_on
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,6 @@ class _Scores:
     factor: str = ""
     divides: bool = False
     mask: str = ""
-    nodes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,15 @@ class Attention:
     def match(self, context: Context, root: onnx.NodeProto) -> Match | None:
         """The product of weights and values."""
         source = context.source
-        softmax = _maker(source, root.input[0], "Softmax") if _is(root, "MatMul") else None
+        softmax = _maker(context, root.input[0], "Softmax") if _is(root, "MatMul") else None
         if softmax is None or not _over_last(context, softmax):
             return None
-        scores = _scores(source, softmax.input[0])
+        scores = _scores(context, softmax.input[0])
         if scores is None or root.input[1] in source.constants:
             return None
         rank = _rank(source, scores, softmax.input[0], root.input[1])
         becomes = _becomes(context, root, scores, rank) if rank else None
-        return becomes and Match(
-            scores.nodes | {root.name, softmax.name}, becomes[0], values=becomes[1]
-        )
+        return becomes and Match(_nodes(source, root, scores), becomes[0], values=becomes[1])
 
 
 def _rank(source: Source, scores: _Scores, masked: str, values: str) -> int:
@@ -81,10 +79,26 @@ def _is(node: onnx.NodeProto | None, kind: str) -> bool:
     return node is not None and not node.domain and node.op_type == kind
 
 
-def _maker(source: Source, name: str, kind: str) -> onnx.NodeProto | None:
-    """The node of a kind that makes a tensor."""
-    node = source.producers.get(name)
+def _maker(context: Context, name: str, kind: str) -> onnx.NodeProto | None:
+    """The node of a kind that makes a tensor, behind what only passes it on."""
+    node = context.source.producers.get(name)
+    while node is not None and passes_on(context, node) and name == node.output[0]:
+        name = node.input[0]
+        node = context.source.producers.get(name)
     return node if _is(node, kind) else None
+
+
+def _nodes(source: Source, root: onnx.NodeProto, scores: _Scores) -> frozenset[str]:
+    """The root and the nodes between it and what Attention takes."""
+    given = {scores.queries, scores.keys, scores.factor, scores.mask}
+    found, needed = {root.name}, [root.input[0]]
+    while needed:
+        name = needed.pop()
+        node = source.producers.get(name)
+        if node is not None and name not in given and name not in source.constants:
+            found.add(node.name)
+            needed.extend(node.input)
+    return frozenset(found)
 
 
 def _over_last(context: Context, softmax: onnx.NodeProto) -> bool:
@@ -94,35 +108,33 @@ def _over_last(context: Context, softmax: onnx.NodeProto) -> bool:
     return value is not None and axis % len(value.shape) == len(value.shape) - 1
 
 
-def _scores(source: Source, name: str) -> _Scores | None:
+def _scores(context: Context, name: str) -> _Scores | None:
     """What a Softmax takes, if it is a product, perhaps scaled, perhaps masked."""
-    node = _maker(source, name, "Add")
+    node = _maker(context, name, "Add")
     if node is None:
-        return _scaled(source, name)
+        return _scaled(context, name)
     for inner, mask in (node.input, node.input[::-1]):
-        found = _scaled(source, inner)
+        found = _scaled(context, inner)
         if found is not None:
-            return replace(found, mask=mask, nodes=found.nodes | {node.name})
+            return replace(found, mask=mask)
     return None
 
 
-def _scaled(source: Source, name: str) -> _Scores | None:
+def _scaled(context: Context, name: str) -> _Scores | None:
     """A product, perhaps with a constant factor or divisor."""
-    product = _maker(source, name, "MatMul")
+    product = _maker(context, name, "MatMul")
     if product is not None:
         queries, keys = product.input
-        return _Scores(queries, keys, product.output[0], nodes=frozenset({product.name}))
-    divisor = _maker(source, name, "Div")
-    node = divisor or _maker(source, name, "Mul")
+        return _Scores(queries, keys, product.output[0])
+    divisor = _maker(context, name, "Div")
+    node = divisor or _maker(context, name, "Mul")
     if node is None:
         return None
     for inner, factor in (node.input, node.input[::-1])[: 1 if divisor else 2]:
-        product = _maker(source, inner, "MatMul")
-        if product is not None and factor in source.constants:
-            names = frozenset({product.name, node.name})
+        product = _maker(context, inner, "MatMul")
+        if product is not None and factor in context.source.constants:
             queries, keys = product.input
-            made = product.output[0]
-            return _Scores(queries, keys, made, factor, divisor is not None, nodes=names)
+            return _Scores(queries, keys, product.output[0], factor, divisor is not None)
     return None
 
 

@@ -4,6 +4,10 @@
 
 ONNX's operator normalises over an axis and all behind it. A normalisation over other axes is that
 operator between two Transposes.
+
+The operator divides the sum of squares by the count, and adds epsilon inside the root. A variance
+that is unbiased (divided by the count less one, as ``torch.std`` does) and an epsilon that is added
+to the root are other functions of x, and stay spelled out.
 """
 
 from __future__ import annotations
@@ -130,4 +134,5 @@ LAYER_NORMALIZATION = Formula(
     keys=frozenset({"ReduceMean", "ReduceSum", "ReduceSumSquare", "InstanceNormalization"}),
     roots=frozenset({"Add", "Sub", "Mul", "Div", "InstanceNormalization"}),
     replace=_replace,
+    most=48,  # what JAX writes has 19 nodes, and those before its operand are seen before its last
 )

@@ -75,6 +75,8 @@ class Formula:
     keys : operators, one of which every spelling has: where there is none, nothing is tried
     roots : operators that a spelling ends with
     replace : what stands in its place, for a formula that is the pattern; None for others
+    most : nodes behind a root that are looked at. It takes time squared in a model that is all
+        arithmetic, so it is not much more than the longest spelling has.
     """
 
     operator: str
@@ -83,6 +85,7 @@ class Formula:
     keys: frozenset[str]
     roots: frozenset[str]
     replace: Callable[[Context, Found], Match | None]
+    most: int
 
     def match(self, context: Context, root: onnx.NodeProto) -> Match | None:
         """The formula that ends at a node, if there is one."""
@@ -91,12 +94,12 @@ class Formula:
         source = context.source
         if self.keys.isdisjoint(source.operators):
             return None
-        nodes = behind(source, root)
+        nodes = behind(source, root, self.most)
         if not any(node.op_type in self.keys for node in nodes):
             return None
         y = root.output[0]
         for x in dict.fromkeys(name for node in nodes for name in source.activations(node)):
-            found = read(context, x, y) if _same_kind(source, x, y) else None
+            found = read(context, x, y, self.most) if _same_kind(source, x, y) else None
             match = None if found is None else self.replace(context, found)
             if match is not None:
                 return match
@@ -133,7 +136,7 @@ def unary(
         return Match(found.nodes, (make_node(operator, [found.x], found.y, options),))
 
     roots = frozenset({"Mul", "Div", "Add"})
-    return Formula(operator, before, after, frozenset(keys), roots, replace)
+    return Formula(operator, before, after, frozenset(keys), roots, replace, most=20)
 
 
 def _same_kind(source: Source, x: str, y: str) -> bool:

@@ -36,12 +36,9 @@ from .algebra import (
     clip,
     exactly,
     function,
+    odd,
     of_atom,
 )
-
-_MOST_NODES = 48
-"""Nodes behind a root that are looked at. A normalisation that JAX wrote has 19, and those before
-its operand are seen before its last ones."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,9 @@ class Found:
     nodes: frozenset[str]
 
 
-def read(context: Context, x: str, y: str) -> Found | None:
-    """A tensor as a formula of another one of its shape; None if it is none."""
-    reader = _Reader(context, x)
+def read(context: Context, x: str, y: str, most: int) -> Found | None:
+    """A tensor as a formula of another one of its shape; None if it is none, or of more nodes."""
+    reader = _Reader(context, x, most)
     try:
         reading = reader.read(y)
         same = reading.shape == reader.shape(x) == reader.shape(y)
@@ -65,15 +62,15 @@ def read(context: Context, x: str, y: str) -> Found | None:
     return Found(x, y, reading.formula, frozenset(reader.nodes)) if same else None
 
 
-def behind(source: Source, root: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """Nodes of arithmetic that a root depends on, nearest first, the root among them."""
+def behind(source: Source, root: onnx.NodeProto, most: int) -> list[onnx.NodeProto]:
+    """Nodes of arithmetic that a root depends on, nearest first, the root among them; so many."""
     found = {root.name: root}
     for node in (queue := [root]):
         for name in source.activations(node):
             maker = source.producers.get(name)
             if maker is None or maker.name in found or maker.op_type not in _RULES:
                 continue
-            if not maker.domain and len(found) < _MOST_NODES:
+            if not maker.domain and len(found) < most:
                 found[maker.name] = maker
                 queue.append(maker)
     return list(found.values())
@@ -99,8 +96,9 @@ class _Reading:
 class _Reader:
     """Reads tensors as formulas of ``x``; ``nodes`` are those on the way."""
 
-    def __init__(self, context: Context, x: str) -> None:
+    def __init__(self, context: Context, x: str, most: int) -> None:
         self.context = context
+        self._most = most
         self.nodes: set[str] = set()
         self._whole = context.source.values[x].shape
         self._known = {x: _Reading(X, self._whole)}
@@ -179,7 +177,7 @@ class _Reader:
         rule = None if node is None or node.domain else _RULES.get(node.op_type)
         if node is None or rule is None or node.output[0] != name:
             raise NotAFormulaError
-        if len(self.nodes) >= _MOST_NODES:
+        if len(self.nodes) >= self._most:
             raise NotAFormulaError
         self.nodes.add(node.name)
         return rule(self, node)
@@ -272,10 +270,21 @@ def _instance_normalised(reader: _Reader, node: onnx.NodeProto) -> _Reading:
     return _Reading(centred / deviation * scale + bias, reading.shape)
 
 
-def _cast(reader: _Reader, node: onnx.NodeProto) -> _Reading:
-    """A cast that changes nothing."""
-    values = [reader.context.source.values.get(name) for name in (node.input[0], node.output[0])]
-    if values[0] is None or values[1] is None or values[0].dtype != values[1].dtype:
+def passes_on(context: Context, node: onnx.NodeProto) -> bool:
+    """Whether a node's first output is its first input: Identity, a Cast to the type that it has,
+    Dropout in inference.
+    """
+    if node.domain or node.op_type not in ("Identity", "Cast", "Dropout"):
+        return False
+    if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
+        training = known_array(context, node.input[2])
+        return training is not None and not training.any()
+    values = [context.source.values.get(name) for name in (node.input[0], node.output[0])]
+    return values[0] is not None and values[1] is not None and values[0].dtype == values[1].dtype
+
+
+def _passed_on(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    if not passes_on(reader.context, node):
         raise NotAFormulaError
     return reader.read(node.input[0])
 
@@ -311,8 +320,8 @@ _RULES: Mapping[str, _Rule] = {
     "Reciprocal": _of(lambda a: a.inverse()),
     "Pow": _elementwise(_power),
     "Sqrt": _function("sqrt"),
-    "Erf": _function("erf"),
-    "Tanh": _function("tanh"),
+    "Erf": _of(lambda a: odd("erf", a)),
+    "Tanh": _of(lambda a: odd("tanh", a)),
     "Exp": _function("exp"),
     "Sigmoid": _function("sigmoid"),
     "HardSigmoid": _elementwise(_hard_sigmoid),
@@ -325,8 +334,9 @@ _RULES: Mapping[str, _Rule] = {
     "ReduceSumSquare": _sum_of_squares,
     "InstanceNormalization": _instance_normalised,
     "Expand": lambda reader, node: reader.expanded(node.input[0], node.output[0]),
-    "Cast": _cast,
-    "Identity": _same,
+    "Cast": _passed_on,
+    "Dropout": _passed_on,
+    "Identity": _passed_on,
     "Reshape": _same,
     "Flatten": _same,
     "Squeeze": _same,

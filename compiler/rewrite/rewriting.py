@@ -5,7 +5,8 @@
 R1. A pattern is found from its last node (the root) backwards. Later roots go first, so a longer
     spelling wins over a part of it; no node stands in two patterns.
 R2. A pattern matches only where nothing else reads its inner tensors, and none of them is an output
-    of the model: then they are nobody's business, and no cut.
+    of the model: then they are nobody's business, and no cut. Nodes that make constants do not
+    count (a Shape, which is folded), nor do those that no output depends on: nothing computes them.
 R3. The model's own nodes stay what they are. A :class:`Unit` says which of them it stands for, and
     everything outside selection (the model's parts, calibration, losses) works on those.
 R4. A unit is judged and cut as one. Units stand in topological order, each where its last node was.
@@ -118,12 +119,12 @@ def _tried(pattern: Pattern, context: Context, root: onnx.NodeProto) -> Match | 
 
 def _is_closed(source: Source, match: Match, root: onnx.NodeProto) -> bool:
     """Rule R2."""
-    for node in source.nodes:
-        if node.name not in match.nodes or node.name == root.name:
+    for inner in source.nodes:
+        if inner.name not in match.nodes or inner.name == root.name:
             continue
-        for name in node.output:
-            readers = source.consumers.get(name, ())
-            if name in source.outputs or any(r.name not in match.nodes for r in readers):
+        for name in inner.output:
+            users = source.users(name)
+            if name in source.outputs or any(node.name not in match.nodes for node in users):
                 return False
     return True
 

@@ -62,7 +62,8 @@ def _uniform(context: Context, found: Quantiser, made: _Nodes) -> bool:
     if odd:
         made.add("Add", "next", made.last, found.scale)
     kind = IntType.holding(found.low, found.high)
-    if (kind.lo, kind.hi) != (found.low, found.high) and scale is not None:
+    whole = (kind.lo, kind.hi) == (found.low, found.high)
+    if not whole and scale is not None and scale.size == 1:  # QuantizeLinear's rule refuses others
         ends = []
         for word, end in (("least", found.low), ("most", found.high)):
             ends.append(f"{made.root.name}::{word}")

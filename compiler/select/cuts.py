@@ -126,6 +126,11 @@ class Cuts:
         return name in self.grids or chosen
 
     @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of the model: those of the live units."""
+        return sum(unit.macs for unit in self.units)
+
+    @cached_property
     def in_order(self) -> tuple[Cut, ...]:
         """The cuts of up to :data:`MOST_TENSORS` tensors that the units' own order goes through."""
         return self.along(range(len(self.units)))

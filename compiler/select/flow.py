@@ -1,14 +1,16 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The cheapest way to part a graph in two: maximum flow, by Dinic's algorithm.
+"""The cheapest way to part a graph in two: maximum flow, by highest-label push-relabel.
+
+A model is a long chain in which much is worth more than any way out of it. Algorithms that fill
+paths, one length after the other (Dinic's), then take as many rounds as the chain has nodes; this
+one carries what comes from all of it along once.
 
 Own code, because it is short: the libraries that have it are large, or take 32-bit capacities, and
 the capacities here rank several wishes in one integer.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 
 class MinimumCut:
@@ -37,68 +39,78 @@ class MinimumCut:
 
     def solve(self) -> frozenset[int] | None:
         """The nodes on the source's side, as many as can be; None if no cut is bounded."""
-        total = 0
+        far = len(self._edges)
+        excess = [0] * far  # what has come in and not gone out
+        for edge in self._edges[self.SOURCE]:
+            self._push(edge, self._left[edge], excess)
         while True:
-            levels = self._levels()
-            if levels[self.SINK] < 0:
-                return frozenset(range(len(self._edges))) - self._before_sink()
-            total += sum(self._paths(levels))
-            if total >= self.unbounded:
+            heights = self._heights()
+            waiting = [node for node in range(2, far) if excess[node] and heights[node] < far]
+            if excess[self.SINK] >= self.unbounded:
                 return None
+            if not waiting:
+                return frozenset(node for node in range(far) if heights[node] == far)
+            self._drain(waiting, heights, excess)
 
-    def _levels(self) -> list[int]:
-        """Distance from the source where there is room; -1 if there is no way."""
-        levels = [-1] * len(self._edges)
-        levels[self.SOURCE] = 0
-        for node in (queue := [self.SOURCE]):
-            for edge in self._edges[node]:
-                head = self._heads[edge]
-                if self._left[edge] and levels[head] < 0:
-                    levels[head] = levels[node] + 1
-                    queue.append(head)
-        return levels
+    def _push(self, edge: int, amount: int, excess: list[int]) -> None:
+        self._left[edge] -= amount
+        self._left[edge ^ 1] += amount
+        excess[self._heads[edge ^ 1]] -= amount
+        excess[self._heads[edge]] += amount
 
-    def _before_sink(self) -> set[int]:
-        """The nodes from which there is room to the sink."""
-        found = {self.SINK}
+    def _heights(self) -> list[int]:
+        """Distance to the sink where there is room; the number of nodes if there is no way."""
+        far = len(self._edges)
+        heights = [far] * far
+        heights[self.SINK] = 0
         for node in (queue := [self.SINK]):
             for edge in self._edges[node]:
                 tail = self._heads[edge]
-                if self._left[edge ^ 1] and tail not in found:
-                    found.add(tail)
+                if self._left[edge ^ 1] and heights[tail] == far and tail != self.SOURCE:
+                    heights[tail] = heights[node] + 1
                     queue.append(tail)
-        return found
+        return heights
 
-    def _paths(self, levels: list[int]) -> Iterator[int]:
-        """Fill shortest paths until there are none; the amount of each."""
-        turn = [0] * len(self._edges)
-        path: list[int] = []
-        node = self.SOURCE
-        while True:
-            if node == self.SINK:
-                amount = min(self._left[edge] for edge in path)
-                for edge in path:
-                    self._left[edge] -= amount
-                    self._left[edge ^ 1] += amount
-                yield amount
-                full = next(i for i, edge in enumerate(path) if not self._left[edge])
-                node = self._heads[path[full] ^ 1]
-                del path[full:]
-            ahead = self._next(node, levels, turn)
-            if ahead is not None:
-                path.append(ahead)
-                node = self._heads[ahead]
-            elif path:
-                node = self._heads[path.pop() ^ 1]
-                turn[node] += 1
-            else:
-                return
+    def _drain(self, waiting: list[int], heights: list[int], excess: list[int]) -> None:
+        """Push what nodes have down, the highest first; a node that cannot is lifted.
 
-    def _next(self, node: int, levels: list[int], turn: list[int]) -> int | None:
-        edges = self._edges[node]
-        while turn[node] < len(edges):
-            edge = edges[turn[node]]
-            if self._left[edge] and levels[self._heads[edge]] == levels[node] + 1:
-                return edge
-            turn[node] += 1
-        return None
+        A height that its last node leaves is a gap, over which nothing gets down: what is lifted
+        to it or stands above is left as it is until heights are measured anew.
+        """
+        gap = len(self._edges)
+        at_height: list[list[int]] = [[] for _ in range(gap)]
+        for node in waiting:
+            at_height[heights[node]].append(node)
+        count = [0] * (gap + 1)
+        for height in heights:
+            count[height] += 1
+        turn = [0] * gap
+        top = gap - 1
+        while top:
+            if not at_height[top]:
+                top -= 1
+                continue
+            node = at_height[top].pop()
+            while excess[node]:
+                if turn[node] == len(self._edges[node]):
+                    turn[node] = 0
+                    count[top] -= 1
+                    gap = gap if count[top] else top
+                    top = heights[node] = self._lifted(node, heights)
+                    count[top] += 1
+                    if top >= gap:
+                        break
+                edge = self._edges[node][turn[node]]
+                head = self._heads[edge]
+                if self._left[edge] and heights[head] < top:
+                    if head != self.SINK and not excess[head]:
+                        at_height[heights[head]].append(head)
+                    self._push(edge, min(excess[node], self._left[edge]), excess)
+                else:
+                    turn[node] += 1
+            top = min(top, gap - 1)
+
+    def _lifted(self, node: int, heights: list[int]) -> int:
+        """The height from which it can push again."""
+        ways = (heights[self._heads[edge]] for edge in self._edges[node] if self._left[edge])
+        return min(len(self._edges), 1 + min(ways))

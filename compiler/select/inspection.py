@@ -38,7 +38,8 @@ def inspect_model(
     """Everything about a model that matters for cutting it, as JSON values.
 
     A model without a slice is a result, not an error: ``slice`` then has empty lists and a
-    ``reason``. Names that do not name cuts are errors all the same.
+    ``reason``; else ``largest`` says whether midwire chose one of its ends, or both. Names that do
+    not name cuts are errors all the same.
 
     Raises
     ------
@@ -51,12 +52,13 @@ def inspect_model(
     support = import_all(source)
     cuts = find_cuts(source, support)
     selection: Selection | None = None
+    largest = from_ is None or to is None
     facts: dict[str, Any] = {"inputs": [], "outputs": [], "macs_share": 0.0}
     try:
         chosen = plan(source, from_, to, support=support)
         selection, support = chosen.selection, chosen.support
         taken = {source.in_file(n).name for n in source.nodes if n.name in selection.middle}
-        facts = {**selection.slice, "nodes": len(taken)}
+        facts = {**selection.slice, "nodes": len(taken), "largest": largest}
     except CutError as error:
         if from_ is not None or to is not None:
             raise
@@ -71,7 +73,7 @@ def inspect_model(
         "quantised": cuts.quantised,
         "inputs": [_tensor(source, value.name) for value in source.inputs],
         "outputs": [_tensor(source, name) for name in source.outputs],
-        "macs": sum(verdict.macs for verdict in support),
+        "macs": cuts.macs,
         "supported": sum(node["supported"] for node in nodes),
         "nodes": nodes,
         "slice": facts,
@@ -224,7 +226,8 @@ def _slice(report: Mapping[str, Any]) -> RenderableType:
     facts = report["slice"]
     if not facts["inputs"]:
         return Text("No slice: no supported nodes with multiply-accumulates lie between two cuts.")
-    table = Table(title="Largest slice", title_justify="left", show_header=False)
+    title = "Largest slice" if facts["largest"] else "Slice"
+    table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     table.add_row("from", escape(", ".join(facts["inputs"])))

@@ -55,7 +55,7 @@ def largest_slice(
     found = at(0)
     if found is not None and not is_narrow(found):
         found = None
-        low, high = 0, sum(unit.macs for unit in cuts.units).bit_length() + 1
+        low, high = 0, cuts.macs.bit_length() + 1
         while low < high:  # by bisection: a higher price leads to fewer tensors
             middle = (low + high) // 2
             cheaper = at(1 << middle)
@@ -115,7 +115,7 @@ def _ranked(cuts: Cuts, price: int) -> _Prices:
     nodes = sum(len(unit.sources) for unit in cuts.units) + 1
     tensors = 2 * len(cuts.tensors) + 1
     ungridded = tensors * nodes
-    if not any(unit.macs for unit in cuts.units):
+    if not cuts.macs:
         above = ungridded * tensors
         return _Prices(0, above, 1, tensors)
     macs = ungridded * tensors

@@ -9,11 +9,11 @@ rather than at the integers before it; where the model itself ends at integers, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CutError
-from ..ir.graph import Graph, Value
+from ..ir.graph import Graph, Node, Value, unused
 from ..load.source import Source
 from .cuts import Cut, Cuts, find_cuts
 from .largest import largest_slice
@@ -151,8 +151,7 @@ def _check_supported(cuts: Cuts, start: Cut, end: Cut) -> None:
 def _largest(cuts: Cuts, start: Cut | None, end: Cut | None, calibrated: bool) -> tuple[Cut, Cut]:
     """The best pair of cuts, one end of which may be given."""
     found = largest_slice(cuts, start, end, calibrated=calibrated)
-    total = sum(unit.macs for unit in cuts.units)
-    if found is not None and (_macs(cuts, found[1].before - found[0].before) or not total):
+    if found is not None and (_macs(cuts, found[1].before - found[0].before) or not cuts.macs):
         return found
     bad = [unit for unit in cuts.units if not unit.supported]
     raise CutError(
@@ -185,7 +184,7 @@ def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
     for index, unit in enumerate(cuts.units):
         part = "edge" if index in start.before else "middle" if index in end.before else "cloud"
         parts[part].append(unit)
-    nodes = tuple(node for unit in parts["middle"] for node in unit.nodes)
+    nodes = _nodes(parts["middle"])
     inner: dict[str, Value] = {}
     for unit in parts["middle"]:
         inner.update(unit.inner)
@@ -200,7 +199,7 @@ def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
         end.tensors,
         {name: cuts.grids[name] for name in borders if name in cuts.grids},
     )
-    total = sum(unit.macs for unit in cuts.units)
+    share = sum(unit.macs for unit in parts["middle"]) / cuts.macs if cuts.macs else 0.0
     place = {node.name: index for index, node in enumerate(source.nodes)}
     names = {
         part: tuple(sorted((n for unit in units for n in unit.sources), key=place.__getitem__))
@@ -208,9 +207,23 @@ def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
     }
     return Selection(
         graph=graph,
-        macs_share=sum(unit.macs for unit in parts["middle"]) / total if total else 0.0,
+        macs_share=share,
         **names,
     )
+
+
+def _nodes(units: Sequence[NodeSupport]) -> tuple[Node, ...]:
+    """The nodes of units. The model's keep their names, which those that one became may clash
+    with.
+    """
+    taken = {unit.name for unit in units}
+    nodes: list[Node] = []
+    for unit in units:
+        for node in unit.nodes:
+            name = node.name if node.name == unit.name else unused(node.name, taken)
+            taken.add(name)
+            nodes.append(replace(node, name=name))
+    return tuple(nodes)
 
 
 def _reasons(verdicts: Sequence[NodeSupport]) -> str:

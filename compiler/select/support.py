@@ -285,12 +285,18 @@ def _matmul(inputs: _Shapes, output: tuple[int, ...] | None) -> int:
     return 0 if not x or output is None else math.prod(output) * x[-1]
 
 
+def _gemm(inputs: _Shapes, output: tuple[int, ...] | None) -> int:
+    """Elements of the first operand, transposed or not, times the columns of the output."""
+    x = inputs[0]
+    return 0 if x is None or not output else math.prod(x) * output[-1]
+
+
 _MACS: Mapping[str, _Estimate] = {
     "Conv": _conv(1),
     "ConvInteger": _conv(1),
     "QLinearConv": _conv(3),
     "ConvTranspose": _conv_transpose,
-    "Gemm": _matmul,
+    "Gemm": _gemm,
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
     "QLinearMatMul": _matmul,

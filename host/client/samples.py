@@ -11,7 +11,7 @@ import numpy as np
 
 from ...hw.errors import DataError
 from ...hw.formats.npz import as_taken, key_of, one_by_one, read_npz
-from ...hw.formats.tensor import AnyArray
+from ...hw.formats.tensor import AnyArray, holds
 from ..model_parts import Part
 
 
@@ -47,7 +47,7 @@ def read_samples(path: Path, part: Part, batch: int = 1) -> list[AnyArray]:
         samples.append(array if split is None else split)
     for index, (name, shape, dtype) in enumerate(part.inputs):
         array, where = samples[index], f"{path}, input {name!r}"
-        if array.ndim == 0 or array[0:1].size != int(np.prod(shape)) or not len(array):
+        if array.ndim == 0 or not holds(array.shape[1:], shape) or not len(array):
             raise DataError(
                 "wrong shape",
                 where=where,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -25,37 +25,6 @@ step: so many at most.
 """
 
 
-def _thresholds(function: Affine, out: QType, lo: int, hi: int, acc: tuple[int, int]) -> IntArray:
-    """Accumulators on both sides of every step of a monotone one-term function, and both ends.
-
-    A function that is monotone in the accumulator and right at these points is right on the range.
-    Raises FinishError if they are too many.
-    """
-    (scale,) = function.scales
-    acc_lo, acc_hi = acc
-    points = {acc_lo, acc_hi}
-    if scale != 0:
-        # Of the results, only those between the ones at both ends are passed.
-        ends = [rne((scale * a + function.offset) / out.step) + out.zero_point for a in acc]
-        first, last = max(lo, min(ends)), min(hi, max(ends))
-        if acc_hi - acc_lo <= last - first:
-            return np.arange(acc_lo, acc_hi + 1)
-        if last - first > _MOST_POINTS:
-            raise FinishError(
-                f"a function that passes {last - first} results of {out} is too large to prove; "
-                "use at most 20 bits for the output, or scales that are powers of two"
-            )
-        # Rounding turns to y where (scale * acc + offset) / step is y - zero_point - 1/2.
-        step = out.step / scale / 2
-        start = -function.offset / scale
-        common = step.denominator * start.denominator
-        slope, base = int(step * common), int(start * common)
-        for y in range(first + 1, last + 1):
-            near = ((2 * (y - out.zero_point) - 1) * slope + base) // common
-            points.update((near - 1, near, near + 1))
-    return np.array(sorted(a for a in points if acc_lo <= a <= acc_hi), dtype=np.int64)
-
-
 @dataclass(frozen=True)
 class _Points:
     """Where one channel's function is checked: ``acc`` (points, terms) and the exact ``y``."""
@@ -65,15 +34,17 @@ class _Points:
     lo: int
     hi: int
 
-    @property
-    def constant(self) -> bool:
-        """Whether the function has one result on the whole range."""
-        return bool((self.y == self.y[0]).all())
-
-    def offsets(self, row: IntArray, shift: int, parity: int) -> _Offsets:
-        """The offsets for which N5 gives ``y`` at every point."""
+    def offsets(self, row: IntArray, shift: int, parity: int) -> _Offsets | None:
+        """The offsets for which N5 gives ``y`` at every point; None if ``p`` grows too large."""
         unit = 1 << shift
+        if int(np.abs(self.acc).max(axis=0).astype(object) @ np.abs(row)) > 1 << MAX_PRODUCT_BITS:
+            return None  # int64 sums would wrap around
         p = self.acc @ row
+        reach = int(np.abs(p).max())
+        # With the offset, p comes to every result but those that it is clamped to.
+        results = max(int(self.y.max()), -1 - int(self.y.min()))
+        if max(reach, results * unit) >= MAX_EXACT_DOUBLE:
+            return None
         odd = ((self.y & 1) ^ parity) == 1
         # p + c must reach y, an odd y only at tie above its edge ...
         least, below = self.y * unit - p, self.y > self.lo
@@ -85,8 +56,9 @@ class _Points:
             most_odd=int(most[above & odd].min(initial=_FAR)),
             most_even=int(most[above & ~odd].min(initial=_FAR)),
             # Where the result is at one end of the clamp everywhere, one side is open.
-            lowest=int((self.lo * unit - p).min()),
-            highest=int(((self.hi + 1) * unit - 1 - p).max()),
+            lowest=int(least.min()),
+            highest=int(most.max()),
+            reach=reach,
         )
 
 
@@ -96,7 +68,10 @@ _FAR = (1 << 63) - 1
 
 @dataclass(frozen=True)
 class _Offsets:
-    """Offsets ``c`` of one channel that are right, as an interval that moves with ``tie``."""
+    """Offsets ``c`` of one channel that are right, as an interval that moves with ``tie``.
+
+    ``reach`` is the largest magnitude of ``p`` before an offset is added.
+    """
 
     least_even: int
     least_odd: int
@@ -104,6 +79,7 @@ class _Offsets:
     most_even: int
     lowest: int
     highest: int
+    reach: int
 
     @property
     def ties(self) -> tuple[int, int]:
@@ -126,11 +102,30 @@ def _combinations(ranges: Sequence[tuple[int, int]]) -> int:
     return math.prod(high - low + 1 for low, high in ranges) if len(ranges) > 1 else 1
 
 
+def _results(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) -> tuple[int, int]:
+    """Smallest and largest result: a monotone function has them at corners of its range."""
+    rising = [scale >= 0 for scale in function.scales]
+    low = [lo if up else hi for up, (lo, hi) in zip(rising, ranges, strict=True)]
+    high = [hi if up else lo for up, (lo, hi) in zip(rising, ranges, strict=True)]
+    return function.exact(low, out), function.exact(high, out)
+
+
 def _points(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) -> _Points:
+    """Points such that what is monotone in each accumulator, and right there, is right all over.
+
+    Raises FinishError if they are too many.
+    """
     lo, hi = function.ends(out)
     if len(ranges) == 1:
-        acc = _thresholds(function, out, lo, hi, ranges[0])[:, None]
-        return _Points(acc, np.clip(_exact_many(function, acc, out), lo, hi), lo, hi)
+        first, last = _results(function, ranges, out)
+        ((low, high),) = ranges
+        if min(high - low, last - first) > _MOST_POINTS:
+            raise FinishError(
+                f"a function that passes {last - first} results of {out} is too large to prove; "
+                "use at most 20 bits for the output, or scales that are powers of two"
+            )
+        if high - low > last - first:
+            return _Points(*_sides(function, ranges[0], out, first, last), lo, hi)
     size = _combinations(ranges)
     if size > _MOST_POINTS:
         raise FinishError(
@@ -140,6 +135,29 @@ def _points(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) -> 
     axes = [np.arange(low, high + 1, dtype=np.int64) for low, high in ranges]
     acc = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
     return _Points(acc, np.clip(_exact_many(function, acc, out), lo, hi), lo, hi)
+
+
+def _sides(
+    function: Affine, acc: tuple[int, int], out: QType, first: int, last: int
+) -> tuple[IntArray, IntArray]:
+    """Accumulators (points, 1) on both sides of every step of a function of one, and both ends; and
+    their results, which go from ``first`` to ``last``.
+    """
+    (scale,) = function.scales
+    sign = 1 if scale >= 0 else -1
+    starts = np.empty(0, dtype=np.int64)
+    if first < last:
+        # A function that falls rises with the negated accumulator, which comes to y where
+        # (|scale| * acc + offset) / step is y - zero_point - 1/2: an even one there, an odd one
+        # behind it.
+        slope, base = out.step / abs(scale) / 2, -function.offset / abs(scale)
+        common = math.lcm(slope.denominator, base.denominator)
+        y = np.arange(first + 1, last + 1).astype(object) - out.zero_point
+        edges = (2 * y - 1) * int(slope * common) + int(base * common)
+        starts = ((edges - (y + 1) % 2) // common + 1).astype(np.int64)
+    ends = np.array(acc, dtype=np.int64) * sign
+    points = np.unique(np.concatenate([ends, starts - 1, starts]))
+    return points[:, None] * sign, first + np.searchsorted(starts, points, side="right")
 
 
 def _exact_many(function: Affine, acc: IntArray, out: QType) -> IntArray:
@@ -253,22 +271,101 @@ _Kind = tuple[Affine, tuple[tuple[int, int], ...]]
 
 
 def _search(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift | None:
-    """The first shift, from 0 up, at which every channel has an offset that is right everywhere."""
-    points = [_points(f, r, out) for f, r in kinds]
-    ratios = [
-        # A channel that cannot leave one result (dead weights) needs no multiplier, however coarse
-        # its scale.
-        tuple(Fraction(0) if p.constant else s / out.step for s in f.scales)
-        for (f, _), p in zip(kinds, points, strict=True)
-    ]
+    """The first shift, from 0 up, at which every channel has an offset that is right everywhere.
+
+    Channels may have many points, so they are looked at one by one, each at all shifts that those
+    before have left.
+    """
+    ratios = [_ratios(f, r, out) for f, r in kinds]
     largest = max(abs(ratio) for row in ratios for ratio in row)
-    for shift in range(52):
-        if largest * (1 << shift) >= limit:
-            break
-        fitted = _fit_at(ratios, points, out, shift)
-        if fitted is not None:
-            return fitted
+    attempts = [
+        _Attempt(shift, out.zero_point & 1, most=(1 << shift) // 2)
+        for shift in range(_MOST_SHIFT + 1)
+        if largest * (1 << shift) < limit
+    ]
+    for row, (function, ranges) in zip(ratios, kinds, strict=True):
+        points = _points(function, ranges, out)
+        attempts = [attempt for attempt in attempts if attempt.takes(row, points)]
+        if not attempts:
+            return None
+    for attempt in attempts:
+        offset = attempt.chosen()
+        if offset is not None:
+            return _parameters(kinds, out, attempt.multiplier, offset, attempt.shift, attempt.tie)
     return None
+
+
+_MOST_SHIFT = 51
+"""Largest shift that is tried: ``p`` has at most 53 bits."""
+
+
+def _ratios(
+    function: Affine, ranges: Sequence[tuple[int, int]], out: QType
+) -> tuple[Fraction, ...]:
+    """Slopes in steps of the output. A channel that cannot leave one result (dead weights) needs no
+    multiplier, however coarse its scale.
+    """
+    first, last = _results(function, ranges, out)
+    return tuple(s / out.step if first < last else Fraction(0) for s in function.scales)
+
+
+@dataclass
+class _Attempt:
+    """One shift, and what is right at it for the channels so far.
+
+    Attributes
+    ----------
+    shift, parity : as in :class:`MultiplyShift`
+    most : largest tie that leaves every channel an offset
+    tie : the smallest one
+    multiplier, offsets : of each channel
+    """
+
+    shift: int
+    parity: int
+    most: int
+    tie: int = 0
+    multiplier: list[list[int]] = field(default_factory=list)
+    offsets: list[_Offsets] = field(default_factory=list)
+
+    def takes(self, ratios: Sequence[Fraction], points: _Points) -> bool:
+        """Add a channel; whether it can be right together with those before."""
+        row = [rne(ratio * (1 << self.shift)) for ratio in ratios]
+        offsets = points.offsets(np.array(row, dtype=np.int64), self.shift, self.parity)
+        if offsets is None:
+            return False
+        least, most = offsets.ties
+        self.tie, self.most = max(self.tie, least), min(self.most, most)
+        self.multiplier.append(row)
+        self.offsets.append(offsets)
+        return self.tie <= self.most
+
+    def chosen(self) -> list[int] | None:
+        """An offset for each channel, with the smallest tie; None if ``p`` grows too large."""
+        chosen = [offsets.middle(self.tie) for offsets in self.offsets]
+        peak = max(o.reach + abs(c) for o, c in zip(self.offsets, chosen, strict=True))
+        return chosen if peak < MAX_EXACT_DOUBLE else None
+
+
+def _parameters(
+    kinds: Sequence[_Kind],
+    out: QType,
+    multiplier: Sequence[Sequence[int]],
+    offset: Sequence[int],
+    shift: int,
+    tie: int,
+) -> MultiplyShift:
+    """Those of N5 that are found, beside those that the functions tell."""
+    ends = np.array([function.ends(out) for function, _ in kinds], dtype=np.int64)
+    return MultiplyShift(
+        multiplier=np.array(multiplier, dtype=np.int64),
+        offset=np.array(offset, dtype=np.int64),
+        shift=shift,
+        tie=tie,
+        parity=out.zero_point & 1,
+        lo=ends[:, 0],
+        hi=ends[:, 1],
+    )
 
 
 def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift | None:
@@ -299,10 +396,8 @@ def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift
     unit = 1 << shift
     multiplier = [[int(ratio * unit) for ratio in row] for row in ratios]
     offset: list[int] = []
-    ends = [f.ends(out) for f, _ in kinds]
-    for row, (_, terms), half, exact, (low, high) in zip(
-        multiplier, kinds, halves, whole, ends, strict=True
-    ):
+    for row, (function, terms), half, exact in zip(multiplier, kinds, halves, whole, strict=True):
+        low, high = function.ends(out)
         c = (half * unit).__floor__()
         if tie and not exact:
             c |= 1
@@ -314,51 +409,4 @@ def _fit_dyadic(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift
         if reach + abs(c) >= MAX_EXACT_DOUBLE or max(abs(m) for m in row) >= limit:
             return None
         offset.append(c)
-    return MultiplyShift(
-        multiplier=np.array(multiplier, dtype=np.int64),
-        offset=np.array(offset, dtype=np.int64),
-        shift=shift,
-        tie=tie,
-        parity=out.zero_point & 1,
-        lo=np.array([low for low, _ in ends], dtype=np.int64),
-        hi=np.array([high for _, high in ends], dtype=np.int64),
-    )
-
-
-def _fit_at(
-    ratios: Sequence[Sequence[Fraction]], points: Sequence[_Points], out: QType, shift: int
-) -> MultiplyShift | None:
-    """Fit every channel at one shift, with the smallest tie that suits all of them."""
-    unit = 1 << shift
-    parity = out.zero_point & 1
-    multiplier = np.array([[rne(ratio * unit) for ratio in row] for row in ratios], dtype=np.int64)
-    reach = max(
-        sum(int(np.abs(point.acc[:, term]).max()) * abs(int(m)) for term, m in enumerate(row))
-        for row, point in zip(multiplier, points, strict=True)
-    )
-    if reach + (unit << out.bits) > 1 << MAX_PRODUCT_BITS:
-        return None  # int64 sums would wrap around
-    found: list[_Offsets] = []
-    tie, most = 0, unit // 2
-    for row, point in zip(multiplier, points, strict=True):
-        found.append(point.offsets(row, shift, parity))
-        least, limit = found[-1].ties
-        tie, most = max(tie, least), min(most, limit)
-        if tie > most:
-            return None
-    chosen = [offsets.middle(tie) for offsets in found]
-    peak = max(
-        int(np.abs(point.acc @ row).max()) + abs(c)
-        for row, point, c in zip(multiplier, points, chosen, strict=True)
-    )
-    if peak >= MAX_EXACT_DOUBLE:
-        return None
-    return MultiplyShift(
-        multiplier=multiplier,
-        offset=np.array(chosen, dtype=np.int64),
-        shift=shift,
-        tie=tie,
-        parity=parity,
-        lo=np.array([p.lo for p in points], dtype=np.int64),
-        hi=np.array([p.hi for p in points], dtype=np.int64),
-    )
+    return _parameters(kinds, out, multiplier, offset, shift, tie)

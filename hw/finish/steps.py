@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..numeric import Affine, Composed, Function, IntArray, QType
+from ..numeric import Affine, Composed, Function, IntArray, QType, UndecidedError
 from ..numeric.unary import Interval, ball_of
 from .base import Range
 
@@ -86,6 +86,11 @@ def _runs(value: Callable[[int], int], piece: Range, most: int) -> list[tuple[in
 def monotone(function: Function, acc: Range) -> list[Range]:
     """Closed ranges, one behind the other, on each of which a function of one accumulator is
     monotone.
+
+    Raises
+    ------
+    UndecidedError
+        If too many accumulators are so near to a turn that their side is not known.
     """
     pieces = [acc]
     if isinstance(function, Affine):
@@ -123,6 +128,13 @@ def _split(function: Composed, step: int, piece: Range, turn: Interval) -> list[
         on_it = turn[0] == turn[1] and all(
             isinstance(function.real([a], step), Fraction) for a in {begin, end} if begin <= end
         )
+    if not on_it and end - begin >= MAX_BESIDE_TURN:
+        raise UndecidedError(
+            f"at {end - begin + 1} accumulators, from {begin} to {end}, {function} is so near to a "
+            f"turn of {function.steps[step]} that their side is not known, and at most "
+            f"{MAX_BESIDE_TURN} are evaluated one by one; use a narrower accumulator, or a coarser "
+            "scale before the function"
+        )
     middle = [(begin, end)] if on_it else [(a, a) for a in range(begin, end + 1)]
     parts = [(first, begin - 1), *middle, (end + 1, last)]
     return [(low, high) for low, high in parts if low <= high]
@@ -140,6 +152,9 @@ def _edge(side: Callable[[int], int], wanted: int, inside: int, outside: int) ->
             outside = middle
     return inside
 
+
+MAX_BESIDE_TURN = 1 << 16
+"""Most accumulators whose side of a turn may be left open."""
 
 _TURN_PRECISION = 128
 """Bits at which the side of a turn is told; what it leaves open is evaluated one by one."""

@@ -130,8 +130,9 @@ class Manifest:
     An inference takes one tensor of every input and gives one of every output. Its latency is from
     the first beat taken at any input to the last beat of the last output, both counted; cycles per
     inference are those between the last beats of the last outputs. ``batch`` is how many inferences
-    one run of the model is, as its author wrote it. ``prefix`` begins the names of all modules and
-    memory images, and of the files in ``rtl/``.
+    one run of the model is, as its author wrote it. ``sqnr`` says in words what ``sqnr_db`` is, and
+    what None of it means (:attr:`midwire.hw.sqnr.Sqnr.text`, or that nothing was measured).
+    ``prefix`` begins the names of all modules and memory images, and of the files in ``rtl/``.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Manifest:
     latency_cycles: int
     resources: Mapping[str, int]
     sqnr_db: float | None
+    sqnr: str
     layers: tuple[Mapping[str, Any], ...] = ()
     images: tuple[str, ...] = ()
     memories: tuple[WritableMemory, ...] = ()
@@ -184,7 +186,7 @@ class Manifest:
 
 
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "name model_sha256 target prefix": str,
+    "name model_sha256 prefix sqnr target": str,
     "batch cycles_per_inference latency_cycles": int,
     "clock_mhz": (int, float),
     "sqnr_db": (int, float, type(None)),

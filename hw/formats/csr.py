@@ -209,11 +209,6 @@ EVENTS = tuple(name for name, _ in _EVENTS)
 STATUS_BUSY, STATUS_COLLECTING, STATUS_COMPUTING = 1, 2, 4
 
 
-def counters() -> dict[str, int]:
-    """Name and byte address of every counter."""
-    return {r.name: r.offset for r in REGISTERS if r.access == "counter"}
-
-
 def settings(**values: int) -> list[tuple[int, int]]:
     """Writes (address, value) that configure the NIC, ``control`` last.
 

@@ -132,7 +132,7 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any
 def check_output(path: str | os.PathLike[str]) -> None:
     """Check that an ``.npz`` can be written there, before long work whose results it is to take.
 
-    Folders on the way are made; a file that is there stays.
+    Nothing is made, and a file that is there stays.
 
     Raises
     ------
@@ -141,8 +141,8 @@ def check_output(path: str | os.PathLike[str]) -> None:
     """
     file = Path(path)
     with _writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=file.parent):
+        folder = next(parent for parent in file.absolute().parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder):
             pass
         if file.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

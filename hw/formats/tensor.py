@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from ..numeric import QType
+from ..numeric import IntArray, QType
 
 AnyArray = npt.NDArray[Any]
 
@@ -87,7 +87,7 @@ class Layout:
         """
         mine, theirs = _bounds(self.dims), _bounds(shape)
         bounds = sorted({*mine, *theirs})
-        if len(bounds) < 2 or mine[-1] != theirs[-1]:
+        if mine[-1] != theirs[-1]:
             return None
         if any(after % before for before, after in pairwise(bounds)):
             return None
@@ -180,53 +180,66 @@ class TensorSpec:
         return np.issubdtype(np.dtype(self.dtype), np.integer)
 
     def to_wire(self, array: npt.ArrayLike) -> AnyArray:
-        """Quantise one tensor (integer tensors are taken as they are) and put it in wire order."""
+        """Quantise one tensor (integer tensors are taken as they are) and put it in wire order.
+
+        Raises
+        ------
+        DataError
+            If its shape does not fit, or its values are none that the tensor can have.
+        """
         values = np.asarray(array)
-        if values.size != self.elements:
-            raise DataError(
-                "wrong number of elements",
-                where=f"tensor {self.name!r}",
+        if not holds(values.shape, self.shape):
+            raise self._refusal(
+                "wrong shape",
                 expected=f"shape {list(self.shape)}",
                 found=f"shape {list(values.shape)}",
-                remedy="Give one sample at a time, with the model's own batch axis",
+                remedy="Give one sample at a time, with the model's own axes in their order",
             )
         if values.dtype.kind not in _REAL:
-            raise DataError(
+            raise self._refusal(
                 "values are not real numbers",
-                where=f"tensor {self.name!r}",
                 expected=f"{self.dtype} values",
                 found=f"{values.dtype} values",
                 remedy="Give an array of numbers",
             )
-        if self.is_integer:
-            integers = values.astype(np.int64)
-            if not np.array_equal(integers, values):
-                raise DataError(
-                    "values are not integers",
-                    where=f"tensor {self.name!r}",
-                    expected=f"{self.dtype} values",
-                    found=f"{values.dtype} with a fraction",
-                    remedy="Quantise the data as the model's own input",
-                )
-            if integers.size and (integers.min() < self.qtype.lo or integers.max() > self.qtype.hi):
-                raise DataError(
-                    "values out of range",
-                    where=f"tensor {self.name!r}",
-                    expected=f"integers from {self.qtype.lo} to {self.qtype.hi}",
-                    found=f"{integers.min()} to {integers.max()}",
-                    remedy="Quantise the data as the model's own input",
-                )
-        else:
-            if not np.all(np.isfinite(values)):
-                raise DataError(
-                    "values are not finite",
-                    where=f"tensor {self.name!r}",
-                    expected="numbers",
-                    found="NaN or infinity",
-                    remedy="Clean the input data",
-                )
-            integers = self.qtype.quantise(values)
+        if not np.all(np.isfinite(values)):
+            raise self._refusal(
+                "values are not finite",
+                expected="numbers",
+                found="NaN or infinity",
+                remedy="Clean the input data",
+            )
+        integers = self._whole(values) if self.is_integer else self.qtype.quantise(values)
         return self.layout.to_stream(integers).astype(self.qtype.wire_dtype)
+
+    def _whole(self, values: AnyArray) -> IntArray:
+        """Numbers that are integers of the type."""
+        remedy = "Quantise the data as the model's own input"
+        if values.dtype.kind == "f" and np.any(values != np.trunc(values)):
+            raise self._refusal(
+                "values are not integers",
+                expected=f"{self.dtype} values",
+                found=f"{values.dtype} with a fraction",
+                remedy=remedy,
+            )
+        low, high = values.min(), values.max()
+        if int(low) < self.qtype.lo or int(high) > self.qtype.hi:
+            raise self._refusal(
+                "values out of range",
+                expected=f"integers from {self.qtype.lo} to {self.qtype.hi}",
+                found=f"{low} to {high}",
+                remedy=remedy,
+            )
+        return values.astype(np.int64)
+
+    def _refusal(self, problem: str, *, expected: str, found: str, remedy: str) -> DataError:
+        return DataError(
+            problem,
+            where=f"tensor {self.name!r}",
+            expected=expected,
+            found=found,
+            remedy=remedy,
+        )
 
     def from_wire(self, wire: AnyArray) -> npt.NDArray[np.float32]:
         """Dequantise one wire tensor into the ONNX shape."""
@@ -235,6 +248,16 @@ class TensorSpec:
     def of_frames(self, frames: npt.NDArray[np.uint8]) -> AnyArray:
         """Wire tensors (N, elements) of frames of bytes (N, wire_bytes)."""
         return frames.view(self.qtype.wire_dtype)
+
+
+def holds(shape: Sequence[int], own: Sequence[int]) -> bool:
+    """Whether an array of a shape holds one tensor: flat, or in the tensor's own shape but for axes
+    of length 1.
+
+    As many elements are not enough: channels-last samples of a channels-first model have those too.
+    """
+    wide, narrow = ([size for size in axes if size != 1] for axes in (shape, own))
+    return wide == narrow or tuple(shape) == (math.prod(own),)
 
 
 def as_frames(wires: AnyArray) -> npt.NDArray[np.uint8]:

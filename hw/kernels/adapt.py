@@ -262,7 +262,7 @@ class StreamFifo(Implementation):
     @property
     def cost(self) -> Cost:
         """A memory and its pointers."""
-        return fifo_cost(self.port.type.bits * self.port.lanes + 1, self.depth)
+        return fifo_cost(self.port.payload_bits, self.depth)
 
     def timing(
         self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]

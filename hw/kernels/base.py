@@ -86,6 +86,11 @@ class StreamPort:
             return self.beats * self.lanes
         return self.beats // -(-self.run // self.lanes) * self.run
 
+    @property
+    def payload_bits(self) -> int:
+        """Bits of a beat: its lanes, then ``last``."""
+        return self.lanes * self.type.bits + 1
+
 
 @dataclass(frozen=True)
 class SidePort:

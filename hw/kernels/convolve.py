@@ -132,28 +132,17 @@ def _convolve(
 
     Convolutions run in float32 on integers whose partial sums stay below 2**24, so no order of
     summation, fused multiply-add or vector width can change them; one with larger sums is split
-    into digits and groups of channels that do stay below, and joined in double.
+    into digits, taps and groups of channels that do stay below, and joined in double.
 
     Parameters
     ----------
-    weight : integers (O, I / group, kh, kw)
+    weight : integers (O, I / group, kh, kw), of all taps of the window or some of them
     """
     largest = int(np.abs(weight).max(initial=0))
     if int(np.abs(weight).sum(axis=(2, 3)).max()) * peak >= _EXACT_FLOAT:
-        # Not even one channel's sum is exact: halve the bits of the wider factor.
-        bits = (max(peak, largest).bit_length() + 1) // 2
-        if peak >= largest:
-            scale = writer.constant(1 << bits, np.float32)
-            high = writer.op("Floor", writer.op("Div", image, scale))
-            low = writer.op("Sub", image, writer.op("Mul", high, scale))
-            upper = _convolve(writer, high, weight, geometry, group, (peak >> bits) + 1)
-            lower = _convolve(writer, low, weight, geometry, group, (1 << bits) - 1)
-        else:
-            mask = (1 << bits) - 1
-            upper = _convolve(writer, image, weight >> bits, geometry, group, peak)
-            lower = _convolve(writer, image, weight & mask, geometry, group, peak)
-        shifted = writer.op("Mul", upper, writer.constant(1 << bits, np.float64))
-        return writer.op("Add", shifted, lower)
+        # Not even one channel's sum is exact.
+        split = _by_digits if max(peak, largest) > _LEAST_DIGITS else _by_taps
+        return split(writer, image, weight, geometry, group, peak)
     total = ""
     for begin, end in _channel_groups(weight, peak):
         part = image
@@ -166,12 +155,55 @@ def _convolve(
             writer.constant(weight[:, begin:end], np.float32),
             strides=list(geometry.stride),
             dilations=list(geometry.dilation),
-            kernel_shape=list(geometry.kernel),
+            kernel_shape=list(weight.shape[2:]),
             group=group,
         )
         wide = writer.cast(conv, np.float64)
         total = writer.op("Add", total, wide) if total else wide
     return total
+
+
+_LEAST_DIGITS = 3
+"""Integers of larger magnitude have halves that are smaller."""
+
+
+def _by_digits(
+    writer: OnnxWriter, image: str, weight: AnyArray, geometry: Geometry, group: int, peak: int
+) -> str:
+    """:func:`_convolve` of both halves of the bits of the wider factor."""
+    largest = int(np.abs(weight).max())
+    bits = (max(peak, largest).bit_length() + 1) // 2
+    if peak >= largest:
+        scale = writer.constant(1 << bits, np.float32)
+        high = writer.op("Floor", writer.op("Div", image, scale))
+        low = writer.op("Sub", image, writer.op("Mul", high, scale))
+        upper = _convolve(writer, high, weight, geometry, group, (peak >> bits) + 1)
+        lower = _convolve(writer, low, weight, geometry, group, (1 << bits) - 1)
+    else:
+        mask = (1 << bits) - 1
+        upper = _convolve(writer, image, weight >> bits, geometry, group, peak)
+        lower = _convolve(writer, image, weight & mask, geometry, group, peak)
+    shifted = writer.op("Mul", upper, writer.constant(1 << bits, np.float64))
+    return writer.op("Add", shifted, lower)
+
+
+def _by_taps(
+    writer: OnnxWriter, image: str, weight: AnyArray, geometry: Geometry, group: int, peak: int
+) -> str:
+    """:func:`_convolve` of both halves of the window, each of the pixels that it reads."""
+    axis = int(weight.shape[3] > weight.shape[2])
+    pixels = (geometry.out_height, geometry.out_width)[axis]
+    stride, dilation = geometry.stride[axis], geometry.dilation[axis]
+    parts: list[str] = []
+    first = 0
+    for part in np.array_split(weight, 2, axis=2 + axis):
+        taps_of_part = part.shape[2 + axis]
+        behind = first + (pixels - 1) * stride + (taps_of_part - 1) * dilation + 1
+        bounds = [writer.constant([v], np.int64) for v in (first, behind, 2 + axis)]
+        read = writer.op("Slice", image, *bounds)
+        parts.append(_convolve(writer, read, part, geometry, group, peak))
+        first += taps_of_part * dilation
+    return writer.op("Add", *parts)
 
 
 def _channel_groups(weight: AnyArray, peak: int) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ from .finishing import finish_images, unit_for
 from .folds import lane_choices, lane_counts
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class EltwiseKernel(Kernel):
     """Streams as the terms of one finisher.
 

@@ -9,18 +9,19 @@ from ..timing.cost import Cost, counter_cost
 from .geometry import Geometry
 
 MAX_LANES = 1024
-"""Most elements of a beat that are worth offering: no port has as many."""
+"""Most lanes among those that divide a number of elements, which may be that of a whole tensor."""
 
 
 def lane_choices(n: int) -> list[int]:
-    """Numbers of lanes that divide ``n`` elements, ascending."""
+    """Numbers of lanes, at most ``MAX_LANES``, that divide ``n`` elements, ascending."""
     return [lanes for lanes in range(1, min(n, MAX_LANES) + 1) if n % lanes == 0]
 
 
 def lane_counts(channels: int) -> list[int]:
     """For every number of beats that channels can take, the fewest lanes that do it, ascending.
 
-    Lanes need not divide the channels: the last beat of a pixel is then not full.
+    Lanes need not divide the channels: the last beat of a pixel is then not full. They go up to all
+    channels, however many: the counts are few, about twice the root of the channels.
     """
     beats = {-(-channels // lanes) for lanes in range(1, channels + 1)}
     return sorted(-(-channels // count) for count in beats)

@@ -45,7 +45,7 @@ def pool_windows(
     return total
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PoolKernel(Kernel):
     """Maximum or sum under a window of a channels-last image.
 

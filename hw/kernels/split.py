@@ -47,7 +47,8 @@ class SplitKernel(Kernel):
     Raises
     ------
     ValueError
-        If channels do not divide a block, or an output has no block or no number of channels.
+        If there is no output, channels do not divide a block, or an output has no block or no
+        number of channels.
     """
 
     x: IntType
@@ -60,13 +61,20 @@ class SplitKernel(Kernel):
 
     def __post_init__(self) -> None:
         outputs = range(len(self.channels))
+        if not outputs:
+            raise ValueError("a split needs an output at least, not none")
         if len(self.to) != len(self.blocks) or set(self.to) - {-1} != set(outputs):
             raise ValueError(
                 f"each of {len(self.blocks)} blocks needs an output or -1, and each of "
                 f"{len(outputs)} outputs a block, not {self.to}"
             )
+        check_turns(self.blocks, self.turns, 1)
         for block, k in zip(self.blocks, self.to, strict=True):
-            check_turns([block], self.turns, self.channels[k] if k >= 0 else 1)
+            if k >= 0 and (self.channels[k] < 1 or block % self.channels[k]):
+                raise ValueError(
+                    f"a block of {block} elements to output {k} is not a multiple of its "
+                    f"{self.channels[k]} channels"
+                )
 
     def _places(self, output: int) -> IntArray:
         """Which elements of a turn go to an output (D1)."""

@@ -70,12 +70,18 @@ class Affine(Function):
     scales : weight of each accumulator
     offset : what is added to them
     floor, ceil : real bounds (activations such as Relu and Clip), or None
+
+    Raises ValueError for a floor above the ceiling: the order of both clamps would matter.
     """
 
     scales: tuple[Fraction, ...]
     offset: Fraction
     floor: Fraction | None = None
     ceil: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.floor is not None and self.ceil is not None and self.floor > self.ceil:
+            raise ValueError(f"floor must not exceed ceil, not {self.floor} > {self.ceil}")
 
     def plus(self, constant: Fraction) -> Affine:
         """The function plus a constant; bounds move with it."""

@@ -103,12 +103,12 @@ class QType:
     @property
     def lo(self) -> int:
         """Smallest integer of the type."""
-        return -(1 << (self.bits - 1)) if self.signed else 0
+        return self.integers.lo
 
     @property
     def hi(self) -> int:
         """Largest integer of the type."""
-        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+        return self.integers.hi
 
     @property
     def integers(self) -> IntType:

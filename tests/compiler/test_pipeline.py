@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
-from midwire.compiler.errors import CompilerBug
+from midwire.compiler.errors import CompilerBug, ModelError
 from midwire.compiler.ir import quant
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.host import cli
@@ -89,6 +89,16 @@ def test_a_float_model_needs_samples(model: Path, tmp_path: Path, refused: Refus
         "Give typical samples of the model's inputs with --calibrate NPZ."
     )
     assert not (tmp_path / "b").exists()
+
+
+def test_a_name_that_the_parts_need_is_refused_before_any_work(
+    model_file: ModelFile, tmp_path: Path
+) -> None:
+    path = model_file(NET.replace("Relu (a)", "Relu (wire_in0)").replace("a = ", "wire_in0 = "))
+    phases: list[str] = []
+    with pytest.raises(ModelError, match=r"^tensor 'wire_in0': the model uses a name"):
+        compile_model(path, tmp_path / "b", progress=lambda phase, *_: phases.append(phase))
+    assert phases == ["load"]
 
 
 @pytest.mark.parametrize("bits", [-1, 1, 17])
@@ -307,6 +317,7 @@ def test_noise_without_signal_is_not_called_bit_equal(
     assert cli.main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["sqnr_db"], found["silent"]) == (None, True)
+    assert found["sqnr"] == found["layers"][-1]["sqnr"] == "noise and no signal"
 
 
 @pytest.mark.usefixtures("no_rtl")

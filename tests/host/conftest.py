@@ -62,6 +62,7 @@ def _manifest(
         latency_cycles=8,
         resources={},
         sqnr_db=None,
+        sqnr="not measured",
     )
 
 

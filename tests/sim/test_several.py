@@ -114,6 +114,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         latency_cycles=9,
         resources={},
         sqnr_db=None,
+        sqnr="not measured",
     )
     return write_bundle(folder / "bundle", manifest, files)
 
@@ -139,6 +140,29 @@ def test_verify_compares_every_output(bundle: Bundle, monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib.import_module("midwire.sim.verify"), "Reference", Wrong)
     wrong = verify(bundle, vectors=12, stall=0.4, seed=2)
     assert (wrong.rtl_mismatches, wrong.onnx_mismatches) == (12 + 4, 12)
+
+
+def test_noise_without_signal_is_the_worst(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An output that should be zero and is not, beside one that can be measured."""
+    verifying = importlib.import_module("midwire.sim.verify")
+    opened = verifying.open_session
+
+    class Silent:
+        def __init__(self, session: Any) -> None:
+            self.session = session
+
+        def run(self, names: Sequence[str], feeds: dict[str, AnyArray]) -> list[AnyArray]:
+            first, *rest = self.session.run(names, feeds)
+            return [np.zeros_like(first), *rest]
+
+    def open_silent(model: Path, *, exact: bool = False) -> Any:
+        session = opened(model, exact=exact)
+        return Silent(session) if exact else session
+
+    monkeypatch.setattr(verifying, "open_session", open_silent)
+    found = verify(bundle, vectors=4)
+    assert found.passed
+    assert (found.sqnr_db, found.sqnr) == (None, "noise and no signal")
 
 
 def test_run_gives_every_output_its_own_type(bundle: Bundle) -> None:

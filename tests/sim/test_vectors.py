@@ -157,3 +157,14 @@ def test_an_integer_input_refuses_fractions(tmp_path: Path) -> None:
         "data.npz: input 'x': values that the model's input cannot take; expected int8 values; "
         "found 2 others, the first being 0.5. Prepare the samples as for ONNX Runtime."
     )
+
+
+def test_a_sample_of_the_slice_has_its_shape_or_is_flat(tmp_path: Path) -> None:
+    integers = np.array(WIRE, np.uint8)
+    for taken in (integers, integers[:, None, None]):
+        (wire,) = wire_inputs(quantised(tmp_path), {"q": taken}, "data.npz")
+        assert wire.tolist() == WIRE
+    with pytest.raises(
+        DataError, match=r"expected in0 \(or 'q'\) \[N, 1, 4\].*found q \[2, 2, 2\]"
+    ):
+        wire_inputs(quantised(tmp_path), {"q": integers.reshape(2, 2, 2)}, "data.npz")

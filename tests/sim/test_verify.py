@@ -67,6 +67,7 @@ def test_a_sound_bundle_passes(sound: Bundle) -> None:
     assert found.cycles_per_inference == sound.manifest.cycles_per_inference
     assert found.latency_cycles == sound.manifest.latency_cycles
     assert found.sqnr_db is not None and found.sqnr_db > 25
+    assert found.sqnr == f"{found.sqnr_db:.1f} dB"
     assert found.top1_agreement is not None and found.top1_agreement >= 0.75
     assert list(dict.fromkeys(seen))[-4:] == [
         "counting cycles",

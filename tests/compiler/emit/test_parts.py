@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from midwire.compiler.emit.parts import cloud_model, edge_model, middle_model
+from midwire.compiler.emit.parts import check_names, cloud_model, edge_model, middle_model
 from midwire.compiler.errors import ModelError
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.load.source import Source
@@ -235,15 +235,38 @@ def test_folded_shapes_become_constants(model_file: ModelFile, run_onnx: RunOnnx
 
 def test_names_that_clash(model_file: ModelFile) -> None:
     text = FLOAT.replace("a = Add", "wire_in0 = Add").replace("Relu(a)", "Relu(wire_in0)")
-    source, _ = parts_of(model_file(text), "x", "d")
-    border = spec(source, "x", grid(8, True, 0.5))
     with pytest.raises(ModelError) as caught:
-        edge_model(source, [border])
+        check_names(load_model(model_file(text)))
     assert str(caught.value) == (
         "tensor 'wire_in0': the model uses a name that midwire needs for itself; expected no "
         "tensor called wire_in..., wire_out... or midwire/...; found 'wire_in0'. Rename the "
         "tensor in the model."
     )
+
+
+@pytest.mark.parametrize("name", ["wire_out12", "midwire/0_Cast"])
+def test_names_that_clash_inside(model_file: ModelFile, name: str) -> None:
+    """A branch sees the names around it, and so may not have them either."""
+    model = onnx.parser.parse_model(
+        """
+        <ir_version: 8, opset_import: ["" : 13]>
+        g (float[1, 4] x, bool c) => (float[1, 4] y) {
+            y = If (c) <
+                then_branch = then () => (float[1, 4] p) { inner = Relu(x) p = Neg(inner) },
+                else_branch = other () => (float[1, 4] q) { q = Relu(x) }
+            >
+        }
+        """
+    )
+    branch = model.graph.node[0].attribute[0].g
+    branch.node[0].output[0] = branch.node[1].input[0] = name
+    with pytest.raises(ModelError, match=f"^tensor '{name}': the model uses a name that midwire "):
+        check_names(load_model(model_file(model)))
+
+
+def test_names_that_only_look_alike(model_file: ModelFile) -> None:
+    text = FLOAT.replace("a = Add", "wire_input = Add").replace("Relu(a)", "Relu(wire_input)")
+    check_names(load_model(model_file(text)))
 
 
 # Whole models

@@ -84,3 +84,9 @@ def test_all_violations_are_reported_together() -> None:
         "G2: 'nowhere' has no shape",
         "G4: output 'y' is not defined",
     ]
+
+
+def test_nodes_have_different_names() -> None:
+    a, b, *rest = GRAPH.nodes
+    twice = replace(GRAPH, nodes=(a, replace(b, name=a.name), *rest))
+    assert verify(twice) == [f"G1: {a.name!r} names 2 nodes"]

@@ -114,6 +114,8 @@ def test_all_violations_are_reported_together(lower: Callable[..., Any]) -> None
     assert found[3] == "Q1: 'b' is defined twice, the second time by 'MatMul_4'"
     assert found[-1] == "Q1: output 'y' is not defined"
     assert verify(replace(graph, tensors=tensors))[-1] == "Q3: 'y' has no type"
+    twice = replace(graph, nodes=(conv, replace(pool, name=conv.name), dense))
+    assert verify(twice) == ["Q1: 'Conv_0' names 2 nodes"]
     odd = replace(graph, nodes=(replace(conv, finishers=()), pool, dense))
     assert verify(odd) == [
         "Q2: node 'Conv_0' has 1 outputs and 0 finishers, its kernel gives 1",

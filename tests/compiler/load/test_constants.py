@@ -141,6 +141,16 @@ def test_weights_quantised_by_nodes(model_file: ModelFile) -> None:
     assert constant.values.tolist() == [1, -2, 127]
 
 
+@pytest.mark.parametrize("first", ["a2000", "a80", "a1"])
+def test_long_chains_whatever_is_asked_first(model_file: ModelFile, first: str) -> None:
+    chain = " ".join(f"a{i + 1} = Add(a{i}, one)" for i in range(2000))
+    text = f"g (float[N] x) => (float[N] y) <float one = {{1}}, float a0 = {{0}}> {{ {chain} "
+    asked = context(model_file(text + "y = Add(x, a2000) }"))
+    for name in (first, "a80", "a2000"):
+        constant = asked.const(name)
+        assert constant is not None and constant.values.tolist() == float(name[1:])
+
+
 @pytest.mark.parametrize(
     "node",
     [

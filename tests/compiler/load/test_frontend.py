@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from midwire.compiler.errors import ModelError
+from midwire.compiler.load import infer
+from midwire.compiler.load.constants import Context
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.load.normalise import normalise
 from midwire.compiler.select.support import import_all
@@ -137,6 +139,55 @@ def test_external_data_outside(model_file: ModelFile, tmp_path: Path, location: 
         external(model_file(MLP), location),
         "FILE: tensor 'w': external data is missing or not usable; expected a file in the "
         f"model's folder; found {location!r}. Copy the model together with its external data "
+        "files.",
+    )
+
+
+FUNCTION = """
+g (float[N, 3] x) => (float[N, 3] y) { y = own.plus(x) }
+<opset_import: ["" : 13], domain: "own">
+plus (a) => (b) { c = Constant<value = float[3] {1, 2, 3}>() b = Add(a, c) }
+"""
+
+
+@pytest.mark.parametrize("location", ["w.bin", "../secret"])
+def test_external_data_of_a_local_function(
+    model_file: ModelFile, tmp_path: Path, location: str
+) -> None:
+    (tmp_path / "w.bin").write_bytes(np.array([4, 5, 6], np.float32).tobytes())
+    model = onnx.load(model_file(FUNCTION, imports=', "own" : 1'))
+    tensor = model.functions[0].node[0].attribute[0].t
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    path = model_file(model)
+    if location == "w.bin":
+        source = load_model(path)
+        constant = Context(source).const(source.nodes[0].output[0])
+        assert constant is not None and constant.values.tolist() == [4, 5, 6]
+    else:
+        refuse(
+            path,
+            "FILE: tensor '': external data is missing or not usable; expected a file in the "
+            f"model's folder; found {location!r}. Copy the model together with its external data "
+            "files.",
+        )
+
+
+def test_external_data_of_a_sparse_tensor(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    values = numpy_helper.from_array(np.ones(1, np.float32), "values")
+    values.ClearField("raw_data")
+    values.data_location = TensorProto.EXTERNAL
+    values.external_data.add(key="location", value="/etc/passwd")
+    indices = numpy_helper.from_array(np.zeros(1, np.int64), "indices")
+    sparse = helper.make_sparse_tensor(values, indices, [2])
+    node = helper.make_node("Constant", [], ["c"], sparse_value=sparse)
+    model.graph.node.insert(0, node)
+    refuse(
+        model_file(model),
+        "FILE: tensor 'values': external data is missing or not usable; expected a file in the "
+        "model's folder; found '/etc/passwd'. Copy the model together with its external data "
         "files.",
     )
 
@@ -324,9 +375,13 @@ def test_many_nodes_of_one_name() -> None:
     assert model.graph.node[-1].name == "a#100000"
 
 
-def test_long_domain_name(model_file: ModelFile) -> None:
-    model = onnx.load(model_file(MLP))
-    model.opset_import[0].domain = model.graph.node[0].domain = "ai.onnx"
+@pytest.mark.parametrize("text", [MLP, FUNCTION], ids=["model", "function"])
+def test_long_domain_name(model_file: ModelFile, text: str) -> None:
+    model = onnx.load(model_file(text, imports=', "own" : 1'))
+    nodes = [*model.graph.node, *(n for function in model.functions for n in function.node)]
+    imports = [*model.opset_import, *(e for f in model.functions for e in f.opset_import)]
+    for entry in (*nodes, *imports):
+        entry.domain = entry.domain or "ai.onnx"
     source = load_model(model_file(model))
     assert {n.domain for n in source.nodes} == {""}
 
@@ -348,6 +403,45 @@ def test_shape_arithmetic(model_file: ModelFile) -> None:
     assert source.values["y"].shape == (1, 16)
     assert source.folded["target"].tolist() == [1, -1]
     assert {"shape", "target"} <= source.constants
+
+
+BLOCKS = """
+g (float[N, 3] x) => (float[N, 3] y, int64[M] a)
+<int64[1] n = {40}>
+{ a = ConstantOfShape<value = int64[1] {1}>(n)
+  b = ConstantOfShape<value = int64[1] {2}>(n)
+  c = ConstantOfShape<value = int64[1] {3}>(n)
+  s = Shape(x)
+  t = Identity(s)
+  d = Gather(c, t)
+  y = Relu(x) }
+"""
+
+
+def test_folded_constants_are_bounded_together(
+    model_file: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is folded first has the room; the rest stays as nodes, and a shape is always known."""
+    monkeypatch.setattr(infer, "MAX_ELEMENTS", 90)
+    source = load_model(model_file(BLOCKS))
+    assert {name: array.size for name, array in source.folded.items()} == {"a": 40, "t": 2}
+    assert {"a", "b", "c", "s", "t", "d"} <= source.constants
+
+
+def test_folded_constants_are_those_that_are_read(model_file: ModelFile) -> None:
+    assert sorted(load_model(model_file(BLOCKS)).folded) == ["a"]
+
+
+def test_computed_constants_are_bounded_together(
+    model_file: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer, "MAX_COMPUTED", 100)
+    refuse(
+        model_file(BLOCKS),
+        "node 'ConstantOfShape_2' (ConstantOfShape): the constants that nodes compute are too "
+        "large; expected at most 100 elements in all of them together; found 120 or more. Store "
+        "the constants in the model, as onnxsim and onnxslim do.",
+    )
 
 
 def test_stale_output_shape(model_file: ModelFile) -> None:

@@ -237,6 +237,26 @@ def test_a_buffer_whose_name_the_model_has_already() -> None:
         )
 
 
+def test_a_buffer_that_is_called_like_a_node_of_the_model() -> None:
+    nodes = (
+        Node("turn", Transpose((0, 2, 1)), ("x",), ("a",)),
+        Node("x:3x3 as 10", Add(), ("a", "x"), ("y",)),
+    )
+    integers = fuse(graph_of(*nodes, shape=(1, 3, 3)))
+    assert verify(integers) == []
+    assert [node.name for node in integers.nodes] == ["x:3x3 as 10*", "x:3x3 as 10"]
+
+
+def test_a_copy_that_is_called_like_a_node_of_the_model() -> None:
+    nodes = (
+        Node("view", Reshape(), ("x",), ("y",)),
+        Node("y:copy", Relu(), ("x",), ("z",)),
+    )
+    integers = fuse(graph_of(*nodes, outputs="yz"))
+    assert verify(integers) == []
+    assert [node.name for node in integers.nodes] == ["y:copy", "y:copy*"]
+
+
 def test_scalars(lower: Lower) -> None:
     """No axis is innermost, and there is one element all the same."""
     low = lower("g (float x, float z) => (float y) { a = Relu (x) b = Mul (a, z) y = Add (b, x) }")

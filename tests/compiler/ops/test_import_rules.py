@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -255,6 +255,14 @@ SHAPE = (1, 2, 4, 4)
 ONES = np.ones((2, 2, 3, 3), np.float32)
 
 
+def ones(*shapes: Sequence[int]) -> dict[int, Array]:
+    """Constants from the second input on."""
+    return {k: np.ones(shape, np.float32) for k, shape in enumerate(shapes, 1)}
+
+
+FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -284,6 +292,46 @@ ONES = np.ones((2, 2, 3, 3), np.float32)
         (
             one_node("Gemm", [(4, 1)], (1, 3), {1: np.ones((4, 3), np.float32)}, transA=1),
             "expected transA 0, found 1",
+        ),
+        (
+            one_node("Conv", [SHAPE], (1, 2, 2, 2), ones((2, 2, 3, 3), (3,))),
+            "expected a bias of shape [2], found the shape [3]",
+        ),
+        (
+            one_node("Conv", [SHAPE, (2,)], (1, 2, 2, 2), {1: ONES}),
+            "expected a constant bias, found a computed one",
+        ),
+        (
+            one_node("Conv", [SHAPE], SHAPE, ones((2,))),
+            "expected weights of 3 or 4 axes, found the shape [2]",
+        ),
+        (
+            one_node("Conv", [SHAPE], (1, 2, 2, 2), {1: ONES}, pads=[0]),
+            "expected 4 pads, found [0]",
+        ),
+        (
+            one_node("Gemm", [(1, 4)], (1, 3), ones((4, 3), (3, 1))),
+            "expected a bias that broadcasts to [1, 3], found the shape [3, 1]",
+        ),
+        (
+            one_node("Gemm", [(1, 4)], (1, 3), ones((4, 3)), alpha=float("nan")),
+            "expected a finite alpha, found nan",
+        ),
+        (
+            one_node("BatchNormalization", [SHAPE], SHAPE, ones((2,), (2,), (2,), (3,)), opset=7),
+            "expected a variance of shape [2], found the shape [3]",
+        ),
+        (
+            one_node("BatchNormalization", [SHAPE], SHAPE, ones((1,), (1,), (1,), (1,)), opset=7),
+            "expected a scale of shape [2], found the shape [1]",
+        ),
+        (
+            one_node("BatchNormalization", [SHAPE], SHAPE, FALLING),
+            "expected variance + epsilon above zero, found a variance of -2.0",
+        ),
+        (
+            one_node("Clip", [SHAPE], SHAPE, ones((2,))),
+            "expected one number for min, found the shape [2]",
         ),
     ],
 )

@@ -321,6 +321,14 @@ CONSTANT = model_of("Concat", np.ones((1, 1, 3, 5), np.float32), axis=1)
                 "found [2] (half_pixel, floor, factor 0.20000000298023224)"
             ),
         ),
+        (
+            one_node("Upsample", [(1, 1)], (1, 65537), {1: np.array([1, 65537], np.float32)}, 9),
+            "expected an axis 1 of at most 65536 elements, found 1 and 65537",
+        ),
+        (
+            one_node("Upsample", [(1, 1)], (1, 1 << 39), {1: np.array([1, 2**39], np.float32)}, 9),
+            "expected an axis 1 of at most 65536 elements, found 1 and 549755813888",
+        ),
         (CONSTANT, "expected computed operands, found a constant, 'c1'"),
         (
             model_of("Slice", np.array([2]), np.array([2]), np.array([1])),

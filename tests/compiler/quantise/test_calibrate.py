@@ -13,8 +13,10 @@ import pytest
 from midwire.compiler.errors import CalibrationError
 from midwire.compiler.ir.graph import Value
 from midwire.compiler.load.frontend import load_model
+from midwire.compiler.quantise import calibrate as calibration
 from midwire.compiler.quantise.calibrate import calibrate, load_samples
 from midwire.compiler.quantise.grids import SAMPLE, Observed, choose_qtype, quantisation_error
+from midwire.hw.session import open_session
 
 ModelFile = Callable[..., Path]
 
@@ -199,6 +201,20 @@ def test_observed(model_file: ModelFile) -> None:
     assert len(seen["y"].values) == 82
     again = calibrate(source, ["y"], {"x": x})
     np.testing.assert_array_equal(again["y"].values, seen["y"].values)
+
+
+def test_one_thread(model_file: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many share a sum must not depend on the machine."""
+    opened: list[Any] = []
+
+    def watched(*given: Any, **options: Any) -> Any:
+        opened.append(open_session(*given, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(calibration, "open_session", watched)
+    source = load_model(model_file("g (float[4] x) => (float[4] y) { y = Relu(x) }"))
+    calibrate(source, ["y"], {"x": np.ones((1, 4), np.float32)})
+    assert [session.get_session_options().intra_op_num_threads for session in opened] == [1]
 
 
 def test_scalars(model_file: ModelFile) -> None:

@@ -44,6 +44,15 @@ def test_what_needs_a_grid(lower: Lower) -> None:
     assert missing_grids(lower(NET).real) == ["x", "c", "e", "f", "y"]
 
 
+def test_a_quantiser_that_is_called_like_a_node_of_the_model(lower: Lower) -> None:
+    real = lower(NET).real
+    nodes = [replace(n, name="Relu_2:grid") if n.name == "Conv_0" else n for n in real.nodes]
+    graph = replace(real, nodes=tuple(nodes))
+    rounded = quantise(graph, lambda name: QType(8, True, 1.0), 8)
+    assert verify(rounded) == []
+    assert [n.name for n in rounded.nodes][:4] == ["Relu_2:grid", "Add_1", "Relu_2", "Relu_2:grid*"]
+
+
 def test_where_quantisers_go(lower: Lower) -> None:
     asked: list[str] = []
 

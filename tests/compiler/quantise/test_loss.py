@@ -25,6 +25,7 @@ from midwire.compiler.quantise.loss import (
     worst,
 )
 from midwire.hw.numeric import QType
+from midwire.hw.sqnr import Sqnr
 
 NET = """
 g (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1, 0, 0, 1}>
@@ -57,7 +58,7 @@ def test_measured_by_its_definition(lower: Callable[..., Any], tmp_path: Path) -
     b = np.rint(np.maximum(first, 0) / 0.25) * 0.25
     for loss, got in zip(losses, (b, b), strict=True):
         ratio = power(want) / power(want - got)
-        assert loss.sqnr_db == pytest.approx(10 * np.log10(ratio), abs=1e-6)
+        assert loss.sqnr.db == pytest.approx(10 * np.log10(ratio), abs=1e-6)
 
 
 def test_no_noise_is_no_number(lower: Callable[..., Any], tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_no_noise_is_no_number(lower: Callable[..., Any], tmp_path: Path) -> Non
     source = load_model(tmp_path / "net.onnx")
     samples = np.full((2, 1, 2), 0.5, np.float32)
     losses, _ = measure(source, low.rounded, low.integers, {"x": samples})
-    assert losses == [Loss("b", None), Loss("y", None)]
+    assert losses == [Loss("b", Sqnr(None)), Loss("y", Sqnr(None))]
     check(losses, ["y"], 200.0)
 
 
@@ -112,7 +113,7 @@ def test_noise_only_for_integer_inputs(model_file: Callable[..., Path]) -> None:
     ],
 )
 def test_the_refusal_names_where_most_is_lost(levels: dict[str, Any], worst: str) -> None:
-    losses = [Loss(name, level) for name, level in levels.items()]
+    losses = [Loss(name, Sqnr(level)) for name, level in levels.items()]
     with pytest.raises(LossError) as caught:
         check(losses, ["y"], 25)
     assert str(caught.value) == (
@@ -126,15 +127,15 @@ def test_the_refusal_names_where_most_is_lost(levels: dict[str, Any], worst: str
 
 def test_the_worst_output_counts() -> None:
     """L4."""
-    losses = [Loss("y", 30.0), Loss("z", 12.0), Loss("a", 5.0)]
-    assert worst(losses, ["y", "z"]) == Loss("z", 12.0)
+    losses = [Loss("y", Sqnr(30.0)), Loss("z", Sqnr(12.0)), Loss("a", Sqnr(5.0))]
+    assert worst(losses, ["y", "z"]) == Loss("z", Sqnr(12.0))
     assert worst([], ["y"]) is None
     with pytest.raises(LossError, match=r"^output 'z': .* found 12\.0 dB; most is lost at 'a'"):
         check(losses, ["y", "z"], 20.0)
 
 
 def test_noise_without_signal_is_the_greatest_loss() -> None:
-    losses = [Loss("a", 30.0), Loss("y", None, silent=True)]
+    losses = [Loss("a", Sqnr(30.0)), Loss("y", Sqnr(None, silent=True))]
     with pytest.raises(LossError, match="found noise and no signal; most is lost at 'y'"):
         check(losses, ["y"], -100.0)
     check(losses, ["y"], -math.inf)

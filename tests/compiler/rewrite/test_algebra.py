@@ -17,6 +17,7 @@ from midwire.compiler.rewrite.algebra import (
     clip,
     exactly,
     function,
+    odd,
     spellings,
 )
 
@@ -54,6 +55,13 @@ def test_equal(a: Expression, b: Expression) -> None:
 )
 def test_not_equal(a: Expression, b: Expression) -> None:
     assert a != b
+
+
+def test_odd_functions() -> None:
+    """A sign comes out of them; where it is not that of all terms, it stays."""
+    assert odd("erf", -X * 3 - X.power(3)) == -odd("erf", X * 3 + X.power(3))
+    assert odd("erf", X - 1) == function("erf", X - 1)
+    assert odd("erf", X - X) == function("erf", X * 0)
 
 
 def test_numbers() -> None:

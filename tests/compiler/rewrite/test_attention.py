@@ -23,7 +23,7 @@ ModelFile = Callable[..., Path]
 HEAD = """
 g (float[N, 2, 3, 4] q, float[N, 2, 5, 4] k, float[N, 2, 5, 4] v, float[N, 2, 3, 5] m)
   => (float[N, 2, 3, 4] y)
-<float s = {0.5}, float three = {3}>
+<float s = {0.5}, float three = {3}, float half = {0.5}, bool off = {0}, bool on = {1}>
 """
 
 BODY = """
@@ -51,6 +51,13 @@ SPELLINGS = {
     "the other way round": BODY.replace("(a, s)", "(s, a)").replace("(b, m)", "(m, b)"),
     "divided": BODY.replace("Mul (a, s)", "Div (a, three)"),
     "not masked": BODY.replace("c = Add (b, m)", "").replace("(c)", "(b)"),
+    "dropped in inference": BODY.replace(
+        "y = MatMul (d, v)", "e = Dropout (d) f = Dropout (e, half, off) y = MatMul (f, v)"
+    ),
+    "passed on": BODY.replace("Softmax <axis = -1> (c)", "Softmax <axis = -1> (c1)")
+    .replace("d = Soft", "c1 = Identity (c) d = Soft")
+    .replace("b = Mul (a, s)", "a1 = Cast <to = 1> (a) b0 = Mul (a1, s) b = Identity (b0)"),
+    "the product itself as mask": BODY.replace("b = Mul (a, s)", "").replace("(b, m)", "(a, a)"),
     "not scaled": BODY.replace("b = Mul (a, s)", "").replace("(b, m)", "(a, m)"),
 }
 
@@ -90,8 +97,20 @@ def test_spellings(model_file: ModelFile, name: str) -> None:
         ("Mul (a, s)", "Div (s, a)"),
         ("Mul (a, s)", "Sub (a, s)"),
         ("MatMul (d, v)", "MatMul (d, w)"),
+        ("y = MatMul (d", "e = Dropout (d, half, on) y = MatMul (e"),
+        ("y = MatMul (d", "c1 = Cast <to = 10> (d) e = Cast <to = 1> (c1) y = MatMul (e"),
+        ("y = MatMul (d", "e, k1 = Dropout (d) e1 = Where (k1, e, e) y = MatMul (e1"),
     ],
-    ids=["another axis", "a computed factor", "an inverse", "shifted", "constant values"],
+    ids=[
+        "another axis",
+        "a computed factor",
+        "an inverse",
+        "shifted",
+        "constant values",
+        "dropped in training",
+        "rounded to half precision",
+        "where the mask is read",
+    ],
 )
 def test_what_is_none(model_file: ModelFile, old: str, new: str) -> None:
     head = HEAD.replace("<float s", f"<float[5, 4] w = {{{', '.join(['1'] * 20)}}}, float s")

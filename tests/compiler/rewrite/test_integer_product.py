@@ -90,7 +90,7 @@ def noise(path: Path, samples: Mapping[str, Array]) -> list[float | None]:
     rounded = quantise(selection.graph, lambda name: QType(8, True, 1.0), 8)
     integers = fuse(rounded)
     losses, _ = measure(source, rounded, integers, samples)
-    return [loss.sqnr_db for loss in losses if loss.tensor in selection.outputs]
+    return [loss.sqnr.db for loss in losses if loss.tensor in selection.outputs]
 
 
 def test_the_same_bits_as_the_model(model_file: ModelFile) -> None:

@@ -359,6 +359,25 @@ SQUARE = "4, 4"
             id="a sum over what Expand made",
         ),
         pytest.param(
+            Spelling(
+                "3, 4",
+                "4",
+                "m = ReduceMean<axes = [2]>(x) d = Sub(x, m) p = Mul(d, d) t ="
+                f" ReduceSum<keepdims = 1>(p, last) v = Div(t, less) {DEVIATION} {AFFINE}",
+                constants=", float less = {3}, int64[1] last = {2}",
+            ),
+            id="an unbiased variance",
+        ),
+        pytest.param(
+            Spelling(
+                "3, 4",
+                "4",
+                "m = ReduceMean<axes = [2]>(x) d = Sub(x, m) p = Mul(d, d)"
+                f" v = ReduceMean<axes = [2]>(p) q = Sqrt(v) r = Add(q, eps) {AFFINE}",
+            ),
+            id="epsilon outside the root",
+        ),
+        pytest.param(
             Spelling("3, 2, 2", "3, 1, 1", TORCH.body.replace("Add(v, eps)", "Sub(v, eps)")),
             id="less than the variance",
         ),

@@ -68,6 +68,8 @@ GELU = {
     "constants of several shapes": "a = Div(x, root) b = Erf(a) c = Add(ones, b) d = Mul(halves, c)"
     " y = Mul(d, x)",
     "distributed": "h = Mul(x, half) a = Div(x, root) b = Erf(a) c = Mul(h, b) y = Add(c, h)",
+    "complement": "n = Neg(x) a = Mul(n, half_root) b = Erf(a) c = Sub(one, b) d = Mul(half, x)"
+    " y = Mul(d, c)",
 }
 
 GELU_TANH = {
@@ -75,6 +77,8 @@ GELU_TANH = {
     " u = Add(t, one) v = Mul(x, half) y = Mul(v, u)",
     "products": "p = Mul(x, cubic) q = Mul(p, x) q2 = Mul(x, q) r = Add(q2, x) s = Mul(slope, r)"
     " t = Tanh(s) u = Add(one, t) v = Mul(half, u) y = Mul(x, v)",
+    "fast": "h = Mul(x, half) a = Mul(x, slope) p = Mul(x, cubic) q = Mul(p, x) r = Add(q, one)"
+    " s = Mul(a, r) t = Tanh(s) u = Add(t, one) y = Mul(h, u)",
     "factored": "p = Mul(x, x) q = Mul(p, cubic) r = Add(one, q) a = Mul(x, slope) s = Mul(a, r)"
     " t = Tanh(s) u = Add(one, t) v = Mul(x, u) y = Mul(v, half)",
 }
@@ -84,6 +88,7 @@ HARD_SWISH = {
     "product first": "a = Add(three, x) b = Clip(a, zero, six) c = Mul(b, x) y = Div(c, six)",
     "sixth": "a = Add(three, x) b = Clip(a, zero, six) c = Mul(b, x) y = Mul(sixth, c)",
     "relu6": "a = Add(x, three) b = Relu(a) b2 = Min(b, six) c = Mul(x, b2) y = Mul(c, sixth)",
+    "bounds": "a = Add(x, three) b = Max(a, zero) c = Min(b, six) d = Mul(x, c) y = Div(d, six)",
     "hard sigmoid": f"a = HardSigmoid<alpha = {SIXTH!r}, beta = 0.5>(x) y = Mul(a, x)",
 }
 

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops import REGISTRY
 from midwire.compiler.ops.base import ImportContext, Imported, Op, one
 from midwire.compiler.ops.relu import Relu
+from midwire.compiler.rewrite.rewriting import rewrite
 from midwire.compiler.select.inspection import inspect_model, render
 from midwire.compiler.select.selection import Selection, select
 from midwire.compiler.select.support import import_all
@@ -25,6 +27,7 @@ from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.numeric import QType
 
 ModelFile = Callable[..., Path]
+RunOnnx = Callable[[onnx.ModelProto, Mapping[str, np.ndarray[Any, Any]]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,42 @@ def test_the_parts_are_the_models_own_nodes(model_file: ModelFile) -> None:
     cloud = cloud_model(load_model(path), [spec])
     kinds = [node.op_type for node in cloud.graph.node]
     assert kinds[-6:] == ["Add", "Clip", "Mul", "Div", "MatMul", "Softmax"]
+
+
+SHAPED = NET.replace("d = Mul(a, c)", "d = Mul(a, c) s = Shape(c) dead = Sin(b)").replace(
+    "float zero", "int64[2] t = {1, 4}, float zero"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SHAPED.replace("f = MatMul(e, w)", "f = MatMul(e, w) g = Reshape(f, s)").replace(
+            "(f)", "(g)"
+        ),
+        SHAPED.replace("=> (float[N, 4] y)", "=> (float[N, 4] y, int64[2] s)"),
+    ],
+    ids=["a shape that is folded", "a shape that is an output"],
+)
+def test_shapes_of_inner_tensors_and_what_nothing_reads(
+    model_file: ModelFile, run_onnx: RunOnnx, text: str
+) -> None:
+    """They are nobody's business either, for the selection and for the model's parts."""
+    path = model_file(text)
+    source = load_model(path)
+    selection = selected(path, "x", "a")
+    assert [unit.operator for unit in rewrite(source).units if unit.operator] == ["HardSwish"]
+    assert not {"Shape_4", "Sin_5"} & {
+        name for part in (selection.edge, selection.middle) for name in part
+    }
+    selection = selected(path, "x", "f")
+    inside = [node.sources for node in selection.graph if len(node.sources) > 1]
+    assert inside == [("Add_1", "Clip_2", "Mul_3", "Div_6")]
+    spec = TensorSpec("f", (1, 4), "float32", QType(8, True, 0.5), Layout.raster((1, 4)), 1)
+    cloud = cloud_model(source, [spec])
+    assert not {"Shape", "Sin", "Clip"} & {node.op_type for node in cloud.graph.node}
+    found = run_onnx(cloud, {"wire_out0": np.array([2, 0, 0, 4], np.int8)})
+    np.testing.assert_allclose(found["y"], np.exp([[1, 0, 0, 2]]) / np.exp([1, 0, 0, 2]).sum())
 
 
 def test_no_cut_inside(model_file: ModelFile) -> None:

@@ -44,7 +44,13 @@ def test_report(model_file: ModelFile) -> None:
         ("Softmax_3", False, "cloud"),
     ]
     assert all(bool(n["reason"]) != n["supported"] for n in report["nodes"])
-    assert report["slice"] == {"inputs": ["x"], "outputs": ["b"], "macs_share": 1.0, "nodes": 2}
+    assert report["slice"] == {
+        "inputs": ["x"],
+        "outputs": ["b"],
+        "macs_share": 1.0,
+        "nodes": 2,
+        "largest": True,
+    }
     assert report["macs"] == 16
     assert [(c["name"], c["bytes"], c["usable"]) for c in report["cuts"]] == [
         (name, 4, True) for name in "xabcy"
@@ -62,6 +68,13 @@ def test_report_for_people(model_file: ModelFile) -> None:
     assert "100.0 %" in text
 
 
+def test_dead_nodes_do_not_count(model_file: ModelFile) -> None:
+    """Neither in the whole nor in the share of it."""
+    report = inspect_model(model_file(NET.replace("b = Relu", "dead = MatMul(x, w) b = Relu")))
+    assert (report["macs"], report["slice"]["macs_share"]) == (16, 1.0)
+    assert {node["name"]: node["macs"] for node in report["nodes"]}["MatMul_1"] == 16
+
+
 def test_long_names_are_whole(model_file: ModelFile) -> None:
     name = "n" * 300
     renamed = NET.replace("b = Relu", f"{name} = Relu").replace("Sin(b)", f"Sin({name})")
@@ -75,6 +88,13 @@ def test_no_slice_is_no_error(model_file: ModelFile) -> None:
     assert report["slice"]["inputs"] == [] and report["slice"]["macs_share"] == 0.0
     assert report["slice"]["reason"].startswith("net: no slice with multiply-accumulates can be")
     assert "No slice: " in text_of(report)
+
+
+def test_a_slice_between_names_is_not_called_the_largest(model_file: ModelFile) -> None:
+    path = model_file(NET)
+    assert "\nSlice\n" in text_of(inspect_model(path, "a", "b"))
+    assert "\nLargest slice\n" in text_of(inspect_model(path, "x"))
+    assert "\nLargest slice\n" in text_of(inspect_model(path, to="b"))
 
 
 def test_wrong_names_are_errors(model_file: ModelFile) -> None:

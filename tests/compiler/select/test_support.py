@@ -20,7 +20,7 @@ from midwire.compiler.ops.base import ImportContext, Imported, Op, Piece, inner,
 from midwire.compiler.ops.relu import Relu
 from midwire.compiler.ops.scale import Scale
 from midwire.compiler.select.selection import select
-from midwire.compiler.select.support import NodeSupport, import_all
+from midwire.compiler.select.support import NodeSupport, estimate_macs, import_all
 
 ModelFile = Callable[..., Path]
 
@@ -95,6 +95,24 @@ def test_a_small_graph(model_file: ModelFile) -> None:
     assert names[1:3] == [("Abs_1::0", ("Abs_1",)), ("Abs_1::1", ("Abs_1",))]
 
 
+def test_pieces_that_are_called_like_a_node_of_the_model(model_file: ModelFile) -> None:
+    """The model's keeps its name, and each has one of its own."""
+    model = onnx.load(model_file(NET))
+    model.graph.node[3].name = "Abs_1::1"
+    path = model_file(model)
+    selection = select(
+        load_model(path), judged(path, Split=Split, Abs=Magnitude), from_="x", to="y,z"
+    )
+    assert verify(selection.graph) == []
+    assert [node.name for node in selection.graph.nodes] == [
+        "MatMul_0",
+        "Abs_1::0",
+        "Abs_1::1*",
+        "Split_2",
+        "Abs_1::1",
+    ]
+
+
 def test_an_output_that_no_operator_makes(model_file: ModelFile) -> None:
     class First(Split):
         @classmethod
@@ -155,3 +173,15 @@ def test_without_an_import_rule(model_file: ModelFile, operator: str) -> None:
     supported = ", ".join(sorted(REGISTRY))
     assert verdict.reason == f"operator {operator} is not supported (supported: {supported})"
     assert verdict.pieces == () and verdict.outputs == ("b",)
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_estimate_of_a_gemm(model_file: ModelFile, transposed: int) -> None:
+    """Of one that is not supported too: 2 x 3 sums of 4 products."""
+    shape = "4, 2" if transposed else "2, 4"
+    text = f"""
+    g (float[{shape}] x, float[4, 3] w) => (float[2, 3] y)
+    {{ y = Gemm<transA = {transposed}>(x, w) }}
+    """
+    source = load_model(model_file(text))
+    assert estimate_macs(source, source.nodes[0]) == 24

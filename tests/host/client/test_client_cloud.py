@@ -169,7 +169,7 @@ def test_a_sample_of_another_shape_is_not_accepted(bundle: Bundle, cloud: Any) -
             client.infer(Request([np.zeros(5, np.float32)]))
         assert client.infer(Request([SAMPLE])).error is None
     assert str(caught.value) == (
-        "input 'x': wrong number of elements; expected shape [4]; found shape [5]. Give one "
+        "input 'x': wrong shape; expected shape [4]; found shape [5]. Give one "
         "sample at a time, as the model takes it."
     )
 

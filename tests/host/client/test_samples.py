@@ -15,6 +15,11 @@ from midwire.host.errors import StartError
 from midwire.host.model_parts import Part
 from midwire.hw.errors import DataError
 
+IMAGE = """
+<ir_version: 8, opset_import: ["": 17]>
+g (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) { y = Relu (x) }
+"""
+
 EDGE = """<ir_version: 8, opset_import: ["" : 13]>
 edge (float[1, 3] x) => (float[1, 3] wire_in0) { wire_in0 = Relu (x) }"""
 
@@ -33,6 +38,19 @@ def test_samples_of_a_fixed_batch_are_taken_one_by_one(
     np.savez(tmp_path / "in.npz", in0=x)
     (found,) = read_samples(tmp_path / "in.npz", part, batch=4)
     np.testing.assert_array_equal(found, x.reshape(8, 1, 3))
+
+
+def test_samples_in_another_order_are_refused_though_they_are_as_large(tmp_path: Path) -> None:
+    """Channels last for a model that takes channels first: by element count they would pass."""
+    onnx.save(onnx.parser.parse_model(IMAGE), tmp_path / "edge.onnx")
+    part = Part(tmp_path / "edge.onnx")
+    np.savez(tmp_path / "in.npz", in0=np.zeros((5, 4, 4, 2), np.float32))
+    with pytest.raises(DataError, match=r"wrong shape; expected samples of shape \[1, 2, 4, 4\]"):
+        read_samples(tmp_path / "in.npz", part)
+    with pytest.raises(
+        DataError, match=r"expected shape \[1, 2, 4, 4\]; found shape \[1, 4, 4, 2\]"
+    ):
+        part.run([np.zeros((1, 4, 4, 2), np.float32)])
 
 
 def test_samples_of_another_batch_are_refused(part: Part, tmp_path: Path) -> None:

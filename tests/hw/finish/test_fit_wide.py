@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -167,4 +168,44 @@ def test_what_is_too_wide_is_refused(scale: Fraction) -> None:
     with pytest.raises(FinishError, match="no multiplier of up to 32 bits is exact"):
         fit_requantiser(
             [Affine((scale,), Fraction(0))], [((-(2**40), 2**40),)], QType(16, True, 1.0)
+        )
+
+
+def test_few_results_of_a_wide_grid_have_any_shift() -> None:
+    """What counts is how large results become, not how large their type lets them."""
+    function = Affine((Fraction(1, 3 << 18),), Fraction(1, 7))
+    span = (-(2**24), 2**24 - 1)
+    for bits in (8, 24, 32):
+        out = QType(bits, True, 1.0)
+        fit = fit_requantiser([function], [[span]], out)
+        assert fit.shift > 30
+        steps = [int((y + Fraction(5, 14)) * (3 << 18)) for y in range(-21, 21)]
+        accs = np.array([*span, *steps, *(a - 1 for a in steps), *(a + 1 for a in steps)])
+        want = [function.exact([int(a)], out) for a in accs]
+        assert len(set(want)) > 40
+        np.testing.assert_array_equal(fit.apply(accs[:, None])[:, 0], want)
+
+
+def test_channels_of_many_steps_are_looked_at_one_by_one() -> None:
+    """Memory is that of one channel, however many there are."""
+    out = QType(16, True, float(np.float32(1e-3)))
+    rng = np.random.default_rng(2)
+
+    def peak(channels: int) -> int:
+        scales = (Fraction(float(s)) for s in rng.uniform(5e-4, 1e-3, channels).astype(np.float32))
+        functions = [Affine((s,), Fraction(1, 3)) for s in scales]
+        tracemalloc.start()
+        try:
+            fit_requantiser(functions, [[(-(2**15), 2**15)]] * channels, out)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(16) < 2 * peak(1)
+
+
+def test_more_accumulators_and_results_than_can_be_looked_at_are_refused() -> None:
+    with pytest.raises(FinishError, match=r"passes 2796203 results of .* is too large to prove"):
+        fit_requantiser(
+            [Affine((Fraction(4, 3),), Fraction(0))], [[(0, 2**21)]], QType(32, True, 1.0)
         )

@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from flint import arb
 
-from midwire.hw.finish.steps import monotone, steps
-from midwire.hw.numeric import Affine, Exponential, Interval, Piecewise, QType, Unary
+from midwire.hw.finish.steps import MAX_BESIDE_TURN, monotone, steps
+from midwire.hw.numeric import (
+    Affine,
+    Exponential,
+    Interval,
+    Piecewise,
+    QType,
+    Unary,
+    UndecidedError,
+)
 
 ZERO, ONE = Fraction(0), Fraction(1)
 MAGNITUDE = Piecewise((ZERO,), ((ZERO, -ONE), (ZERO, ONE)))
@@ -52,25 +61,45 @@ def test_a_turn_behind_a_curve_is_found_by_bisection() -> None:
     assert found.table.tolist() == [function.exact([a], out) for a in range(-500, 151)]
 
 
+@dataclass(frozen=True)
+class Square(Unary):
+    """It turns somewhere from -2 to 2."""
+
+    def rational(self, x: Fraction) -> Fraction | None:
+        return x * x
+
+    def ball(self, x: arb) -> arb:
+        return x * x
+
+    @property
+    def turns(self) -> tuple[Interval, ...]:
+        return ((-2 * ONE, 2 * ONE),)
+
+
 def test_an_uncertain_turn_leaves_its_inside_one_by_one() -> None:
-    @dataclass(frozen=True)
-    class Square(Unary):
-        def rational(self, x: Fraction) -> Fraction | None:
-            return x * x
-
-        def ball(self, x: arb) -> arb:
-            return x * x
-
-        @property
-        def turns(self) -> tuple[Interval, ...]:
-            return ((-2 * ONE, 2 * ONE),)
-
     function = line(1).then(Square())
     pieces = monotone(function, (-9, 9))
     assert pieces == [(-9, -3), *((a, a) for a in range(-2, 3)), (3, 9)]
     found = steps(function, (-9, 9), OUT, 99)
     assert found is not None
     np.testing.assert_array_equal(found.table, np.arange(-9, 10) ** 2)
+
+
+@pytest.mark.timeout(20)
+def test_an_uncertain_turn_of_many_accumulators_is_refused() -> None:
+    function = line(Fraction(1, 2**14)).then(Square())
+    within = [part for part in monotone(function, (-(2**16), 2**15 - 1)) if part[0] == part[1]]
+    assert len(within) == MAX_BESIDE_TURN
+    for low in (-(2**16), -(2**62)):
+        with pytest.raises(UndecidedError) as caught:
+            monotone(function, (low, 2**15))
+        assert str(caught.value) == (
+            f"at 65537 accumulators, from -32768 to 32768, {function} is so near to a turn of "
+            "Square() that their side is not known, and at most 65536 are evaluated one by one; "
+            "use a narrower accumulator, or a coarser scale before the function"
+        )
+    with pytest.raises(UndecidedError, match=r"^at \d{18} accumulators, from -\d{17} to \d{17}, "):
+        monotone(line(Fraction(1, 2**55)).then(Square()), (-(2**62), 2**62))
 
 
 def test_too_many_steps_are_none() -> None:

@@ -51,6 +51,7 @@ def manifest(**changes: Any) -> Manifest:
         "latency_cycles": 8,
         "resources": {},
         "sqnr_db": None,
+        "sqnr": "not measured",
         "images": ("w.hex",),
         "memories": (MEMORY,),
     }

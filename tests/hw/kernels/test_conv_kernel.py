@@ -14,6 +14,7 @@ from midwire.hw.finish.direct import Direct
 from midwire.hw.kernels.base import WidthError
 from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.folded_convolution import FoldedConvolution
+from midwire.hw.kernels.folds import MAX_LANES, lane_choices, lane_counts
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.numeric import IntType
 
@@ -100,6 +101,14 @@ def test_lanes_on_offer() -> None:
     depthwise = ConvKernel(Geometry(1, 1), 5, INT8, weights[:5, ..., :1], True, 0)
     offered = depthwise.implementations([Direct(5, -128, 127)], [INT8])
     assert [each.parallelism for each in offered] == [(n, n) for n in (1, 2, 3, 5)]
+
+
+def test_numbers_of_lanes() -> None:
+    """Divisors end at a limit, for tensors have many elements; counts for channels do not."""
+    assert lane_choices(12) == [1, 2, 3, 4, 6, 12]
+    assert lane_choices(3 << 20)[-3:] == [512, 768, MAX_LANES]
+    counts = lane_counts(4 * MAX_LANES)
+    assert counts[-1] == 4 * MAX_LANES and len(counts) < 130
 
 
 def test_accumulators_that_are_too_wide_are_refused() -> None:

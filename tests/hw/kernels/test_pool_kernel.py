@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.hw.kernels import convolve
 from midwire.hw.kernels.base import WidthError
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel, pool_windows
@@ -36,6 +37,21 @@ def test_onnx_gives_the_same_accumulators(mode: str, agree: Any) -> None:
     x = np.random.default_rng(1).integers(-128, 128, (3, 5 * 4 * 3))
     x[0], x[1] = -128, 127
     agree(kernel, [x])
+
+
+@pytest.mark.parametrize("x", [IntType(1, False), IntType(2, True), IntType(2, False)])
+@pytest.mark.parametrize("kernel", [(9, 8), (2, 40), (80, 1)])
+def test_a_window_of_more_taps_than_float32_counts(
+    x: IntType, kernel: tuple[int, int], agree: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Integers that no digits make smaller; float32 is taken for less than it is, windows too."""
+    monkeypatch.setattr(convolve, "_EXACT_FLOAT", 64)
+    geometry = Geometry(2 * kernel[0] + 1, kernel[1] + 5, kernel, (2, 3), (2, 1), pads=(1, 0, 2, 1))
+    values = np.random.default_rng(3).integers(
+        x.lo, x.hi + 1, (3, geometry.height * geometry.width * 2)
+    )
+    values[0], values[1] = x.lo, x.hi
+    agree(PoolKernel(geometry, 2, x, "sum", x.hi), [values])
 
 
 def test_messages() -> None:

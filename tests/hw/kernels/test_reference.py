@@ -143,6 +143,7 @@ def test_a_bundle_whose_program_leads_nowhere_is_refused(tmp_path: Path) -> None
         latency_cycles=1,
         resources={},
         sqnr_db=None,
+        sqnr="not measured",
     )
     changed: tuple[tuple[dict[str, Any], str], ...] = (
         ({}, "ValueError: nothing makes 'y', which is an output"),

@@ -79,7 +79,16 @@ def test_refusals() -> None:
         ConcatKernel((INT8, INT8), (3, 2), 4, 2)
     with pytest.raises(ValueError, match=r"must be at least 1, not \(3, 0\) and 4"):
         ConcatKernel((INT8, INT8), (3, 0), 4)
-    with pytest.raises(ValueError, match="a turn of 2 elements is not a multiple of 3 channels"):
+    with pytest.raises(
+        ValueError, match=r"^a block of 2 elements to output 1 is not a multiple of its 3 channels$"
+    ):
         SplitKernel(INT8, (3, 2), (0, 1), 4, (3, 3))
     with pytest.raises(ValueError, match=r"each of 1 outputs a block, not \(0, 1\)"):
         SplitKernel(INT8, (3, 2), (0, 1), 4, (1,))
+    with pytest.raises(ValueError, match=r"^a block of 3 elements to output 0 .* its 0 channels$"):
+        SplitKernel(INT8, (3, 2), (0, 1), 4, (0, 1))
+    with pytest.raises(ValueError, match=r"must be at least 1, not \(3, -2\) and 4$"):
+        SplitKernel(INT8, (3, -2), (0, -1), 4, (1,))
+    for blocks, to in (((), ()), ((3,), (-1,))):
+        with pytest.raises(ValueError, match=r"^a split needs an output at least, not none$"):
+            SplitKernel(INT8, blocks, to, 4, ())

@@ -121,7 +121,7 @@ class Nic:
         return value
 
     def counters(self) -> dict[str, int]:
-        return {name: self.read(name) for name in csr.counters()}
+        return {r.name: self.read(r.name) for r in csr.REGISTERS if r.access == "counter"}
 
     def pauses(self, source: int, sink: int, seed: int) -> None:
         """Pauses from here on; probabilities in percent."""

@@ -159,6 +159,49 @@ def test_d3_contradiction(large: Any, tools: Any) -> None:
     tools.check_result(request, large.send(request.frames()[1]))
 
 
+def test_d3_another_place_is_a_contradiction(large: Any, tools: Any) -> None:
+    """The last fragment begins in what is there already; by itself it is sound."""
+    request = tools.request(large.sizes)
+    assert large.send(request.frames()[0]) == []
+    early = request.with_header(
+        last=True,
+        fragment_index=1,
+        fragment_count=2,
+        offset=1280,
+        total_bytes=large.sizes.in_bytes,
+    )
+    sent = tools.frame(encode(early.header) + request.tensor[1280:])
+    tools.check_declined(sent, large.send(sent)[0], DeclineReason.OUT_OF_ORDER)
+    tools.check_result(request, large.send(request.frames()[1]))
+
+
+def test_d3_the_gap_of_another_gives_nobody_up(large: Any, tools: Any) -> None:
+    mine, other = tools.request(large.sizes), tools.request(large.sizes)
+    mine, other = (type(r)(r.header, r.tensor, r.sizes, mtu=600) for r in (mine, other))
+    assert large.send(mine.frames()[0]) == []
+    sent = other.frames()[2]
+    tools.check_declined(sent, large.send(sent)[0], DeclineReason.BUSY)
+    tools.check_result(mine, large.send(*mine.frames()[1:]))
+    assert large.check_counters()["evicted"] == 0
+
+
+def test_the_first_fragment_says_what_the_result_takes_over(large: Any, tools: Any) -> None:
+    request = tools.request(large.sizes)
+    first, second = request.frames()[0], request.with_header(hop_limit=200).frames()[1]
+    tools.check_result(request, large.send(first, second))
+
+
+def test_d4_a_new_fragment_starts_the_timeout_anew(large: Any, tools: Any) -> None:
+    request = tools.request(large.sizes)
+    request = type(request)(request.header, request.tensor, request.sizes, mtu=600)
+    *before, last = request.frames()
+    for sent in before:
+        assert large.send(sent) == []
+        large.cycles(15_000)  # of 20_000
+    tools.check_result(request, large.send(last))
+    assert large.check_counters()["evicted"] == 0
+
+
 def test_d4_timeout(large: Any, tools: Any) -> None:
     lost, request = tools.request(large.sizes), tools.request(large.sizes)
     assert large.send(lost.frames()[0]) == []

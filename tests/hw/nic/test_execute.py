@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from scapy.layers.inet import IP
+from scapy.layers.l2 import Ether
 
 from midwire.hw.formats.csr import STATUS_COLLECTING
 from midwire.hw.formats.wire import DeclineReason
@@ -90,6 +92,16 @@ def test_no_udp_checksum(small: Any, tools: Any) -> None:
     request = tools.request(small.sizes)
     (frame,) = request.frames()
     tools.check_result(request, small.send(frame[:40] + bytes(2) + frame[42:]))
+
+
+@pytest.mark.parametrize("flags", [2, 4, 6])
+def test_p2_flags_of_no_fragment(small: Any, tools: Any, flags: int) -> None:
+    """Do not fragment, as in what another NIC sends, and the reserved one."""
+    request = tools.request(small.sizes)
+    packet = Ether(request.frames()[0])
+    packet[IP].flags = flags
+    del packet[IP].chksum
+    tools.check_result(request, small.send(bytes(packet)))
 
 
 def test_padding_is_not_payload(small: Any, tools: Any) -> None:

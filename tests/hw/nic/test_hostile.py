@@ -194,6 +194,42 @@ def test_p4_drops(small: Any, tools: Any) -> None:
     tools.check_result(request, small.send(frame))
 
 
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [
+        ({"total_bytes": 0}, 0),
+        ({"encrypted": True, "total_bytes": 0}, 16),
+        ({"last": False, "fragment_index": 1, "offset": 64, "total_bytes": 200}, 64),
+        ({"fragment_count": 2}, 48),
+        ({"fragment_index": 1, "fragment_count": 2}, 48),
+        ({"last": False, "fragment_count": 2}, 64),
+        ({"total_bytes": 100}, 48),
+        ({"last": False, "fragment_count": 2, "total_bytes": 64}, 32),
+        ({"fragment_index": 1, "fragment_count": 2, "offset": (1 << 32) - 64}, 112),
+    ],
+    ids=[
+        "nothing",
+        "nothing but a tag",
+        "index not below count",
+        "last is not last",
+        "second without offset",
+        "behind the total",
+        "last ends early",
+        "no whole steps",
+        "end beyond 32 bits",
+    ],
+)  # fmt: skip
+def test_p4_lengths_that_contradict(
+    small: Any, tools: Any, changes: dict[str, int], size: int
+) -> None:
+    """All is right but one thing."""
+    values = {"last": True, "fragment_count": 1, "total_bytes": 48} | changes
+    header = tools.request(small.sizes).with_header(**values).header
+    frame = tools.frame(wire.encode(header) + bytes(size))
+    assert golden(frame, tools, small.sizes).outcome == FrameOutcome.DROPPED_BAD_LENGTH
+    check_fate(small, tools, frame, small.counters())
+
+
 def test_random_damage(small: Any, tools: Any) -> None:
     """Random bytes of a good frame changed, checksums repaired or not, against the golden model."""
     seen = set()

@@ -32,6 +32,7 @@ def strangers(datagram: bytes) -> dict[str, bytes]:
         "icmp": Ether() / IP(dst=US) / ICMP() / raw,
         "other port": Ether() / IP(dst=US) / UDP(sport=5210, dport=5211) / raw,
         "other address": Ether() / IP(dst="10.0.0.4") / udp / raw,
+        "version": Ether() / IP(dst=US, version=6) / udp / raw,
         "options": Ether() / IP(dst=US, options=[IPOption_Router_Alert()]) / udp / raw,
         "first fragment": Ether() / IP(dst=US, flags="MF") / udp / raw,
         "later fragment": Ether() / IP(dst=US, frag=100) / udp / raw,

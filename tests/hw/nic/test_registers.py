@@ -61,8 +61,17 @@ def test_c2_unmapped(small: Any) -> None:
             (8, 64, 8, 4),
             r"output tensor must be whole beats .*, not 4 bytes in beats of 8",
         ),
+        (
+            (8, 64, 8, 578805120 + 8),
+            r"output tensor .*, not 578805128 bytes in beats of 8",
+        ),
     ],
 )
 def test_refusals(arguments: tuple[int, int, int, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         NicShell(*arguments)
+
+
+def test_bounds_are_allowed() -> None:
+    """A tensor of one beat, and the largest."""
+    NicShell(8, 8, 8, 578805120)

@@ -89,6 +89,15 @@ def test_composition_equals_one_step_after_another(
     assert out.lo <= low <= want <= high <= out.hi
 
 
+def test_a_floor_above_the_ceiling_is_refused() -> None:
+    one = Fraction(1)
+    assert Affine((one,), one, one, one).real([9]) == 1
+    with pytest.raises(ValueError, match=r"^floor must not exceed ceil, not 3/2 > 1$"):
+        Affine((one,), one, Fraction(3, 2), one)
+    # Clamping comes in an order, so any bounds will do there.
+    assert Affine((one,), one).clamped(Fraction(3, 2), one).real([9]) == 1
+
+
 # N6
 
 
