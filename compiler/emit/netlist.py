@@ -17,7 +17,7 @@ V3. Side port ``k`` (:meth:`~..ir.dataflow.Dataflow.side_ports`) has the same po
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...hw.elaborate import prefixed, renamed, verilog_of
@@ -25,6 +25,7 @@ from ...hw.formats.bundle import PREFIX
 from ...hw.kernels.adapt import StreamFifo
 from ...hw.kernels.base import Implementation, SidePort, StreamPort
 from ..ir.dataflow import Channel, Dataflow
+from .remarks import described, fifo_name
 
 _HEADER = re.compile(r"^module (\S+) \((.*?)\);", re.MULTILINE | re.DOTALL)
 
@@ -44,20 +45,32 @@ Elaborate = Callable[[Sequence[Implementation]], list[str]]
 def fifos(flow: Dataflow) -> dict[str, Implementation]:
     """The FIFOs of a balanced dataflow, by the names of their instances."""
     return {
-        _fifo_name(index): StreamFifo(channel.port, channel.depth)
+        fifo_name(index): StreamFifo(channel.port, channel.depth)
         for index, channel in enumerate(flow.channels)
         if channel.depth
     }
 
 
-def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of, prefix: str = PREFIX) -> str:
-    """Verilog of a balanced dataflow: the top module, then every instance's."""
+def slice_verilog(
+    flow: Dataflow,
+    elaborate: Elaborate = verilog_of,
+    prefix: str = PREFIX,
+    origins: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Verilog of a balanced dataflow: the top module, then every instance's.
+
+    Parameters
+    ----------
+    prefix : of all names
+    origins : integer node to the names of the ONNX nodes that it stands for
+    """
     instances = {stage.name: stage.built for stage in flow.stages} | fifos(flow)
     texts = elaborate(list(instances.values()))
     modules = {
         name: prefixed(renamed(text, f"{prefix}_{name}"), prefix)
         for name, text in zip(instances, texts, strict=True)
     }
+    remarks = described(flow, origins or {})
     top = _Text(body=["  wire rst = ~aresetn;"])
     for index, channel in enumerate(flow.channels):
         top.body += _wires(f"c{index}", channel.port)
@@ -66,9 +79,9 @@ def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of, prefix: str
     for index, channel in enumerate(flow.channels):
         _border(top, flow, index, channel)
         if channel.depth:
-            name = _fifo_name(index)
+            name = fifo_name(index)
             ends = [("i", f"c{index}"), ("o", f"f{index}")]
-            top.body.append(_instance(name, modules[name], ends))
+            top.body += [f"  // {remarks[name]}", _instance(name, modules[name], ends)]
     sides: dict[str, list[tuple[str, str]]] = {}
     for k, (stage, side) in enumerate(flow.side_ports()):
         _side(top, k, side)
@@ -80,20 +93,20 @@ def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of, prefix: str
                 ends.append((stage.built.output_names[channel.source[1]], f"c{index}"))
             if channel.sink[0] == stage.name:
                 ends.append((stage.built.input_names[channel.sink[1]], _far(index, channel)))
-        top.body.append(_instance(stage.name, modules[stage.name], ends))
+        top.body += [
+            f"  // {remarks[stage.name]}",
+            _instance(stage.name, modules[stage.name], ends),
+        ]
     streams = [port for name in sorted(top.ports, key=_place) for port in top.ports[name]]
     ports = ",\n  ".join(["input wire clk", "input wire aresetn", *streams])
     whole = f"module {prefix}_slice (\n  {ports}\n);\n" + "\n".join(top.body) + "\nendmodule\n"
-    return "\n".join([whole, *modules.values()])
+    inner = [f"// {prefix}_{name}: {remarks[name]}\n{modules[name]}" for name in modules]
+    return "\n".join([whole, *inner])
 
 
 def _place(stream: str) -> tuple[int, int]:
     """Where the ports of a stream stand in the top: inputs, outputs, side ports, by number."""
     return "smw".index(stream[0]), int(stream[1:])
-
-
-def _fifo_name(index: int) -> str:
-    return f"fifo{index}"
 
 
 def _far(index: int, channel: Channel) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from ...hw.elaborate import prefixed, verilog_of
@@ -15,11 +16,17 @@ MEMORIES = ("rom", "ram")
 
 
 def slice_files(
-    flow: Dataflow, elaborate: Elaborate = verilog_of, prefix: str = PREFIX
+    flow: Dataflow,
+    elaborate: Elaborate = verilog_of,
+    prefix: str = PREFIX,
+    origins: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, str]:
-    """Text of every file by its name, which begins with the prefix."""
+    """Text of every file by its name, which begins with the prefix.
+
+    ``origins`` as :func:`~.netlist.slice_verilog`.
+    """
     return {
-        f"{prefix}_slice.v": slice_verilog(flow, elaborate, prefix),
+        f"{prefix}_slice.v": slice_verilog(flow, elaborate, prefix, origins),
         **{f"{prefix}_{kind}.v": prefixed(_memory(kind), prefix) for kind in MEMORIES},
         **image_files(flow, prefix),
     }

@@ -73,7 +73,8 @@ def emit(
         "program.npz": _npz(arrays),
     }
     (nic,) = elaborator.verilog_of([_nic(flow)])
-    rtl = slice_files(flow, elaborator.verilog_of, prefix)
+    origins = {node.name: node.sources for node in qgraph.nodes}
+    rtl = slice_files(flow, elaborator.verilog_of, prefix, origins)
     rtl[f"{prefix}_nic.v"] = prefixed(renamed(nic, f"{prefix}_nic"), prefix)
     contents |= {f"rtl/{name}": text.encode("ascii") for name, text in rtl.items()}
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)

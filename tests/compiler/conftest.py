@@ -139,4 +139,4 @@ class Idle(Elaborator):
 def no_rtl(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundles without any Verilog."""
     monkeypatch.setattr(pipeline, "Elaborator", Idle)
-    monkeypatch.setattr(rtl, "slice_verilog", lambda flow, elaborate, prefix: "")
+    monkeypatch.setattr(rtl, "slice_verilog", lambda *_: "")

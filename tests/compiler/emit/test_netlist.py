@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -83,3 +84,26 @@ def test_other_weights_need_no_other_verilog(
     assert images[0] != images[1]
     for name in images[0]:
         assert name.endswith(".hex") and name in text
+
+
+HOSTILE = ('a\nendmodule\n`include "x"', "*/ verilator lint_off \\", "\u00e9\u2028", "x" * 200)
+
+
+def test_comments_name_the_layers(build: Callable[[str], tuple[Dataflow, str]]) -> None:
+    """Whatever the model calls them: a name stays inside its line, in ASCII."""
+    flow, _ = build(ONES)
+    layers = [stage for stage in flow.stages if stage.node is not None]
+    origins = {stage.node or "": HOSTILE + ("more",) * 20 for stage in layers}
+    text = slice_verilog(flow, prefix="some", origins=origins)
+    assert text.isascii()
+    comments = [line for line in text.splitlines() if line.startswith("// ")]
+    assert len(comments) == len(re.findall(r"^module some_\w+ ", text, re.M)) - 1
+    code = [line for line in text.splitlines() if not line.lstrip().startswith("// ")]
+    plain = slice_verilog(flow, prefix="some")
+    assert code == [line for line in plain.splitlines() if not line.lstrip().startswith("// ")]
+    shown = ", ".join(json.dumps(name[:80] + "..." * (len(name) > 80)) for name in HOSTILE)
+    pe, simd = layers[0].built.parallelism
+    assert (
+        f'// some_{layers[0].name}: "{layers[0].node}", folded, {pe} x {simd} in parallel, of ONNX '
+        f'nodes {shown}, "more", "more", "more", "more" and 16 more\n'
+    ) in text
