@@ -29,8 +29,10 @@ from ..map.price import estimate
 from ..map.targets import Target
 from ..quantise.loss import Loss, worst
 from ..select.selection import Selection
+from .integration import FILE_LIST, WAIVERS, core_file, file_list, lint_waivers
 from .netlist import fifos
 from .parts import cloud_model, edge_model, middle_model
+from .readme import readme
 from .rtl import image_files, slice_files
 from .slice_onnx import slice_model
 
@@ -77,6 +79,12 @@ def emit(
     rtl = slice_files(flow, elaborator.verilog_of, prefix, origins)
     rtl[f"{prefix}_nic.v"] = prefixed(renamed(nic, f"{prefix}_nic"), prefix)
     contents |= {f"rtl/{name}": text.encode("ascii") for name, text in rtl.items()}
+    images = tuple(sorted(image_files(flow, prefix)))
+    contents |= {
+        FILE_LIST: file_list(prefix).encode(),
+        WAIVERS: lint_waivers(prefix).encode(),
+        f"{prefix}.core": core_file(prefix, images).encode(),
+    }
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
     contents["golden.npz"] = _npz(_golden(flow, reference, wires))
     least = worst(losses, [tensor.name for tensor in qgraph.results])
@@ -100,7 +108,7 @@ def emit(
         sqnr_db=None if least is None else least.sqnr.db,
         sqnr=NOT_MEASURED if least is None else least.sqnr.text,
         layers=_layers(qgraph, flow, losses),
-        images=tuple(sorted(image_files(flow, prefix))),
+        images=images,
         memories=tuple(
             WritableMemory(
                 node=stage.node or stage.name,
@@ -115,6 +123,7 @@ def emit(
         prefix=prefix,
         tool={"midwire": metadata.version("midwire"), "amaranth": metadata.version("amaranth")},
     )
+    contents["README.md"] = readme(manifest).encode()
     return write_bundle(output, manifest, contents)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from midwire.hw.kernels.reference import Reference
 from midwire.sim.build import build_model
 from midwire.sim.model import Model
 from midwire.sim.runner import run_bench
+from midwire.sim.toolchain import find_verilator
 from midwire.sim.vectors import random_wire
 from midwire.sim.verify import verify
 from tests.small import NET
@@ -121,3 +123,41 @@ def test_two_in_one_design_are_exact(pair: tuple[Bundle, Bundle], tmp_path: Path
             for k, bundle in enumerate(pair):
                 (spec,) = bundle.manifest.outputs
                 np.testing.assert_array_equal(spec.of_frames(result.outputs[k]), wanted[k])
+
+
+@pytest.mark.parametrize("language", ["1364-2005", "1800-2023"])
+@pytest.mark.parametrize("top", ["left_slice", "left_nic"])
+def test_lint_warns_of_nothing(pair: tuple[Bundle, Bundle], top: str, language: str) -> None:
+    """But for the rules that the bundle's own list waives."""
+    root, program = pair[0].root, find_verilator()
+    words = ["--lint-only", "-Wall", "--default-language", language, "--top-module", top]
+    files = [str(root / "lint.vlt"), "-F", str(root / "files.f")]
+    done = subprocess.run(
+        [str(program.binary), *words, *files],
+        env=program.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_lists_name_the_files_that_are_there(pair: tuple[Bundle, Bundle]) -> None:
+    for bundle in pair:
+        assert {"lint.vlt", "files.f", f"{bundle.manifest.prefix}.core"} <= set(
+            bundle.manifest.files
+        )
+        listed = bundle.path("files.f").read_text().splitlines()[1:]
+        assert [bundle.root / name for name in listed] == list(bundle.nic_verilog)
+        core = bundle.path(f"{bundle.manifest.prefix}.core").read_text()
+        found = set(re.findall(r"^      - (\S+):", core, re.M))
+        own = {n for n in bundle.manifest.files if n.startswith("rtl/")}
+        assert found == own | {"lint.vlt"}
+
+
+def test_no_vector_has_no_bits(pair: tuple[Bundle, Bundle]) -> None:
+    for bundle in pair:
+        for path in bundle.nic_verilog:
+            text = path.read_text()
+            assert "[-1:0]" not in text
+            assert "string" not in text and "logic" not in text  # Verilog-2005
