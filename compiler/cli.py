@@ -64,13 +64,22 @@ def compile_(
             "and 5 less for each bit below, where midwire quantises."
         ),
     ] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="What the names of modules and memory images begin with: give each bundle of a "
+            "design its own."
+        ),
+    ] = "midwire",
     as_json: JsonFlag = False,
 ) -> None:
     """Compile the middle of a model to a bundle: Verilog, memory images and the parts around it."""
     from .pipeline import Options, compile_model
 
     console = Console(as_json)
-    options = Options(from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr)
+    options = Options(
+        from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr, name
+    )
     with console.phases() as report:
         done = compile_model(model, output, options, report)
     console.result(done.as_json(), "" if as_json else _summary(done))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
-from ..hw.formats.bundle import Bundle, check_target
+from ..hw.formats.bundle import MAX_PREFIX, PREFIX, Bundle, check_target, usable_prefix
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
 from ..hw.sqnr import NOT_MEASURED
@@ -58,6 +58,8 @@ class Options:
     target : name of a family in :data:`~.map.targets.TARGETS`
     min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data; None for
         :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
+    name : what the names of all modules and memory images begin with, so that several bundles fit
+        into one design
     """
 
     from_: Names | None = None
@@ -68,6 +70,7 @@ class Options:
     strategy: str = "auto"
     target: str = "xcup"
     min_sqnr: float | None = None
+    name: str = PREFIX
 
     def __post_init__(self) -> None:
         check_strategy(self.strategy)
@@ -86,6 +89,14 @@ class Options:
                 expected="more than 0 Hz",
                 found=str(self.rate),
                 remedy="Leave it out for the default",
+            )
+        if not usable_prefix(self.name):
+            raise ModelError(
+                "unusable name",
+                where="--name",
+                expected=f"a letter, then letters, digits and underscores, {MAX_PREFIX} in all",
+                found=repr(self.name),
+                remedy="Choose one such as digits: modules are then digits_slice and so on",
             )
         if self.min_sqnr is not None and math.isnan(self.min_sqnr):
             raise ModelError(
@@ -125,6 +136,7 @@ class Compiled:
         least = self.worst
         return {
             "bundle": str(self.bundle.root),
+            "name": manifest.prefix,
             "slice": {k: manifest.slice[k] for k in ("inputs", "outputs", "macs_share")},
             "tensors": [
                 {
@@ -242,6 +254,7 @@ def compile_model(
             losses,
             wires,
             elaborator,
+            chosen.name,
         )
     origin = "calibration data" if samples is not None else "random inputs"
     return Compiled(bundle, losses, origin if losses else NOT_MEASURED, clock.stop())

@@ -93,7 +93,7 @@ def verify(
     started = time.monotonic()
     library = build_model(
         bundle.slice_verilog,
-        "midwire_slice",
+        bundle.slice_top,
         progress=lambda done, total: say("building the simulator", done, total),
     )
     built = time.monotonic()

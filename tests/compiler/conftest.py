@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 
 from midwire.compiler import pipeline
-from midwire.compiler.emit import write as emit
+from midwire.compiler.emit import rtl
 from midwire.compiler.ir.graph import Graph
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.load.frontend import load_model
@@ -139,4 +139,4 @@ class Idle(Elaborator):
 def no_rtl(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundles without any Verilog."""
     monkeypatch.setattr(pipeline, "Elaborator", Idle)
-    monkeypatch.setattr(emit, "slice_verilog", lambda flow, elaborate: "")
+    monkeypatch.setattr(rtl, "slice_verilog", lambda *_: "")
