@@ -19,8 +19,7 @@ class Powers(Grouped[FoldedPowers]):
 
     def _totals(self, m: Any, elements: Sequence[Value], write: Value, first: Value) -> list[Value]:
         (ends,) = self._built.totals
-        larger = lambda a, b: Mux(a > b, a, b)  # noqa: E731
-        return [self._total(m, elements, write, first, ends, larger, "largest")]
+        return [self._total(m, elements, write, first, ends, _larger, "largest")]
 
     def _accumulators(
         self, m: Any, elements: Sequence[Value], statistics: Sequence[Value]
@@ -33,3 +32,7 @@ class Powers(Grouped[FoldedPowers]):
             m.d.comb += rom.addr.eq(largest - element)
             found.append(rom.data)
         return found
+
+
+def _larger(a: Value, b: Value) -> Value:
+    return Mux(a > b, a, b)
