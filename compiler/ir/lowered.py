@@ -10,6 +10,8 @@ L2. A result is either *inner* (integers on a grid, taken as they are by later c
     output of the operator: then its *meaning* is, for each channel, the exact real function of the
     accumulators. Bias, activation and rounding that follow are composed with those functions, and a
     finisher is found for the whole.
+    A kernel may make an output in groups of all its channels (the phases of a transposed
+    convolution): there are then as many functions for each channel, one a group.
 L3. The outputs of the operator are the results with a meaning, in order.
 """
 
@@ -17,10 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.base import Kernel
 from ...hw.numeric import Function, QType
+
+if TYPE_CHECKING:
+    from ..ops.base import Op
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,16 @@ class Meaning:
     layout : order in which the kernel streams the output
     adjustable : whether midwire chose the slopes of ``functions``, so that others as close to the
         model would do as well
+    whole : shape of what the kernel makes, where that is more than the output; empty if it is not
+    crop : the operator that takes the output out of it, behind the finisher; it keeps grids
     """
 
     functions: Sequence[Function]
     channel_axis: int
     layout: Layout
     adjustable: bool = False
+    whole: tuple[int, ...] = ()
+    crop: Op | None = None
 
 
 @dataclass(frozen=True)

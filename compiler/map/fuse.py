@@ -24,7 +24,7 @@ from ..ir.graph import Graph, Node, unused
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec
 from ..ir.quant import QGraph, QNode, QTensor
 from ..ops._elementwise import elementwise
-from ..ops.base import Unsupported
+from ..ops.base import Op, Unsupported
 from ..quantise.insert import grids_of
 from .price import price
 from .targets import DEFAULT_TARGET, Target
@@ -268,7 +268,10 @@ def _absorb(
         raise Unsupported(f"expected a quantised input for {node.op!r}, found an unrounded one")
     if len(functions) == 1:
         return node.op.absorb(functions, (1,), 0)
-    return node.op.absorb(functions, state.shape(node.output), meaning.channel_axis)
+    shape, axis = state.shape(node.output), meaning.channel_axis
+    channels = shape[axis]
+    groups = [functions[k : k + channels] for k in range(0, len(functions), channels)]
+    return [f for group in groups for f in node.op.absorb(group, shape, axis)]
 
 
 def _emit(
@@ -285,6 +288,7 @@ def _emit(
         made: list[str] = []
         finishing: list[tuple[QTensor, Meaning | None, Sequence[Function]]] = []
         taken = [node]
+        crops: list[tuple[Op, QTensor, str]] = []
         for result in call.results:
             if isinstance(result, Inner):
                 name = state.unused(f"{node.name}:{len(names) + len(made)}")
@@ -294,14 +298,27 @@ def _emit(
             else:
                 chain = started or _Chain([node], result.functions, next(values))
                 chain = _follow(state, chain, result)
-                state.define(chain.value, result.layout)
                 taken += chain.nodes[1:]
-                finishing.append((state.tensors[chain.value], result, chain.functions))
+                if result.crop is None:
+                    state.define(chain.value, result.layout)
+                    tensor = state.tensors[chain.value]
+                else:
+                    name = state.unused(f"{chain.value}:whole")
+                    grid = state.grids[chain.value]
+                    tensor = QTensor(name, result.whole, grid, result.layout)
+                    state.tensors[name] = tensor
+                    crops.append((result.crop, tensor, chain.value))
+                finishing.append((tensor, result, chain.functions))
             made.append(finishing[-1][0].name)
         if state.prove:
             own = tuple(names[k] for k in call.inputs)
             state.nodes.append(_node(state, node, taken, call, own, finishing))
         names += made
+        for crop, tensor, value in crops:
+            own_node = Node(f"{node.name}:crop", crop, (tensor.name,), (value,), node.sources)
+            wanted = _wanted(state, own_node, [tensor])
+            spec = OutputSpec(state.shape(value), tensor.qtype)
+            _emit(state, own_node, crop.lower(wanted, [spec]), wanted)
 
 
 def _node(

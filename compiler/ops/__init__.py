@@ -11,6 +11,7 @@ from .bipolar import BipolarQuant
 from .clip import Clip
 from .concat import Concat
 from .conv import Conv
+from .conv_transpose import ConvTranspose
 from .depth_to_space import DepthToSpace
 from .elu import Elu
 from .erf import Erf
@@ -53,6 +54,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Clip,
     Concat,
     Conv,
+    ConvTranspose,
     DepthToSpace,
     Dequantize,
     Elu,

@@ -70,8 +70,12 @@ def centred(weight: Const) -> IntArray:
     return (weight.values.astype(np.int64) - weight.zero_point).astype(np.int64)
 
 
-def _dense(weight: Const, group: int) -> Const:
-    """Weights of a grouped convolution for one group: real zeros between the groups."""
+def dense(weight: Const, group: int) -> Const:
+    """Weights (O, I/group, ...) of a grouped convolution for one group: real zeros between the
+    groups.
+    """
+    if group == 1:
+        return weight
     channels, depth = weight.shape[0] // group, weight.shape[1]
 
     def spread(array: np.ndarray, fill: np.ndarray) -> np.ndarray:
@@ -134,7 +138,7 @@ class Conv(Op):
         if len(node.input) > 2 and node.input[2]:
             bias = vector(context, node.input[2], "bias", channels)
         if group != 1 and not channels == group == shape[1]:
-            weight, merged, group = _dense(weight, group), group, 1
+            weight, merged, group = dense(weight, group), group, 1
         kernel = list(weight.shape[2:])
         if list(attributes.get("kernel_shape") or kernel) != kernel:
             raise Unsupported(

@@ -24,8 +24,8 @@ from .windowed import Windowed
 
 
 class FoldedConv(Windowed):
-    """A dense convolution with ``pe`` x ``simd`` multipliers, or a depthwise one: one tap of ``pe``
-    channels each cycle.
+    """A dense convolution with ``pe`` x ``simd`` multipliers, or a depthwise one with ``pe``, for
+    each of the ``taps`` that it takes in a cycle.
 
     Parameters
     ----------
@@ -50,6 +50,7 @@ class FoldedConv(Windowed):
             folds=built.folds,
             passes=built.passes,
             order="channelwise" if built.depthwise else "dense",
+            taps=built.taps,
             pad_value=built.pad_value,
             rows=built.memory_rows,
         )
@@ -93,7 +94,8 @@ class FoldedConv(Windowed):
         for k in range(b.pe):
             products: list[Value] = []
             for n in range(b.terms):
-                factor, weight = x[k if b.depthwise else n], weights[k * b.terms + n]
+                factor = x[n * b.pe + k if b.depthwise else n]
+                weight = weights[k * b.terms + n]
                 product = Signal(product_shape(factor, weight), name=f"product_{k}_{n}")
                 m.d.sync += product.eq(factor * weight)
                 products.append(product)

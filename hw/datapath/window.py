@@ -14,18 +14,21 @@ W1. A pass starts when ``enable`` is set and the last pixel of its window is in 
     issues one step each cycle without a gap.
 W2. There is no gap between passes, pixels, rows or images if W1 allows.
 W3. Taps outside of the image read ``pad_value``.
+
+Where a step reads several taps, each of them has a ring of its own, written alike: a memory reads
+one word a cycle, and this way strides, dilations and pads make no difference.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..kernels.geometry import Geometry
+from ..kernels.geometry import Geometry, Pair
 from ..timing.components import window_rows
 from .counters import counter
 from .ranges import ends_of
@@ -46,6 +49,8 @@ class Window(wiring.Component):
     passes : passes of an output pixel; for order "channelwise" this is ``folds``
     order : "dense": a pass reads (ky, kx, fold), and is repeated ``passes`` times. "channelwise":
         for each fold, a pass reads (ky, kx)
+    taps : rows and columns of taps that a step reads, which divide those of the kernel; ``ky`` and
+        ``kx`` count such blocks
     pad_value : what taps outside of the image read
     rows : image rows in memory, default :func:`~midwire.hw.timing.components.window_rows`
 
@@ -58,7 +63,7 @@ class Window(wiring.Component):
         A pass starts in this cycle.
     step : Out(1)
         A step is issued in this cycle.
-    x : Out(array of ``lanes`` elements)
+    x : Out(array of ``lanes`` elements for each tap of a step, by rows)
         What the step of two cycles ago reads.
     first, last, final : Out(1)
         The step of two cycles ago is the first or last one of a pass, or the very last of an image;
@@ -74,6 +79,7 @@ class Window(wiring.Component):
         folds: int,
         passes: int,
         order: Order,
+        taps: Pair = (1, 1),
         pad_value: int = 0,
         rows: int | None = None,
     ) -> None:
@@ -85,6 +91,10 @@ class Window(wiring.Component):
             raise ValueError(
                 f"a channelwise window has one pass for each fold: passes must be {folds}, "
                 f"not {passes}"
+            )
+        if min(taps) < 1 or geometry.kernel[0] % taps[0] or geometry.kernel[1] % taps[1]:
+            raise ValueError(
+                f"taps of a step must divide the kernel's {geometry.kernel}, not {taps!r}"
             )
         rows = window_rows(geometry) if rows is None else rows
         least = min(geometry.reach[0] + 1, geometry.height)
@@ -101,6 +111,7 @@ class Window(wiring.Component):
         self._folds = folds
         self._passes = passes
         self._order = order
+        self._taps = taps
         self._pad_value = pad_value
         self._rows = rows
         super().__init__(
@@ -109,7 +120,7 @@ class Window(wiring.Component):
                 "enable": In(1),
                 "start": Out(1),
                 "step": Out(1),
-                "x": Out(data.ArrayLayout(self._shape, lanes)),
+                "x": Out(data.ArrayLayout(self._shape, taps[0] * taps[1] * lanes)),
                 "first": Out(1),
                 "last": Out(1),
                 "final": Out(1),
@@ -149,18 +160,24 @@ class Window(wiring.Component):
     @property
     def steps(self) -> int:
         """Steps of a pass."""
-        return self._geometry.taps * (self._folds if self._order == "dense" else 1)
+        blocks = self._geometry.taps // (self._taps[0] * self._taps[1])
+        return blocks * (self._folds if self._order == "dense" else 1)
 
     @property
     def memory_bits(self) -> int:
-        """Bits of the ring."""
-        return self._rows * self._geometry.width * self._folds * self._lanes * self._shape.width
+        """Bits of all rings."""
+        copies = self._taps[0] * self._taps[1]
+        words = self._rows * self._geometry.width * self._folds
+        return copies * words * self._lanes * self._shape.width
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         g = self._geometry
         folds, size = self._folds, self._rows * g.width * self._folds
         (sh, sw), (dh, dw), (kh, kw) = g.stride, g.dilation, g.kernel
+        # A kernel of blocks: what moves from step to step is the first tap of each.
+        dh, dw = dh * self._taps[0], dw * self._taps[1]
+        kh, kw = kh // self._taps[0], kw // self._taps[1]
         top, left = g.pads[:2]
         dense = self._order == "dense"
 
@@ -223,21 +240,18 @@ class Window(wiring.Component):
                 m.d.sync += next_y.eq(rows_of[0])
 
         # Writer.
-        m.submodules.ring = ring = Memory(shape=len(self.x.as_value()), depth=size, init=[])
-        write = ring.write_port()
-        read = ring.read_port()
+        word = self._lanes * self._shape.width
         put = Signal()
+        write_at = Signal(range(size))
         beat_end = counter(m, "beat", folds, put)
         wrote = Signal()
         m.d.comb += [
             self.i.ready.eq(ahead < limit),
             put.eq(self.i.valid & self.i.ready),
             wrote.eq(put & beat_end),
-            write.en.eq(put),
-            write.data.eq(self.i.payload.data.as_value()),
         ]
         with m.If(put):
-            m.d.sync += write.addr.eq(_wrap(write.addr, 1, size))
+            m.d.sync += write_at.eq(_wrap(write_at, 1, size))
         leave = Mux(step & pixel_end & image_end, g.height * g.width, 0)
         m.d.sync += ahead.eq(ahead + wrote - leave)
 
@@ -272,7 +286,20 @@ class Window(wiring.Component):
             m.d.sync += address.eq(_wrap(address, advance, size))
             with m.If(pass_end):
                 m.d.sync += [corner.eq(moved), address.eq(moved)]
-        m.d.comb += [read.addr.eq(address), read.en.eq(step)]
+        words: list[Value] = []
+        for tap, (y, x) in enumerate(self._offsets):
+            ring = Memory(shape=word, depth=size, init=[])
+            m.submodules[f"ring{tap or ''}"] = ring
+            write, read = ring.write_port(), ring.read_port()
+            ahead_by = (y * g.width + x) * folds % size
+            m.d.comb += [
+                write.addr.eq(write_at),
+                write.en.eq(put),
+                write.data.eq(self.i.payload.data.as_value()),
+                read.addr.eq(_wrap(address, ahead_by, size) if ahead_by else address),
+                read.en.eq(step),
+            ]
+            words.append(read.data)
 
         # Two registers: the memory's, and this one.
         flags = Signal(3)
@@ -286,16 +313,21 @@ class Window(wiring.Component):
             outside = self._outside(
                 m, step & fold_end, kx_end, step & pass_end, step & pixel_end, next_y, next_x
             )
-            late = Signal()
-            m.d.sync += late.eq(outside)
+            late = Signal(len(outside))
+            m.d.sync += late.eq(Cat(outside))
             mask = (1 << self._shape.width) - 1
-            word = sum(
+            pad = sum(
                 (self._pad_value & mask) << (k * self._shape.width) for k in range(self._lanes)
             )
-            m.d.sync += self.x.as_value().eq(Mux(late, word, read.data))
-        else:
-            m.d.sync += self.x.as_value().eq(read.data)
+            words = [Mux(late[tap], pad, read) for tap, read in enumerate(words)]
+        m.d.sync += self.x.as_value().eq(Cat(each[:word] for each in words))
         return m
+
+    @property
+    def _offsets(self) -> list[Pair]:
+        """Pixels from the first tap of a step to each of its taps, in rows and columns."""
+        (ty, tx), (dh, dw) = self._taps, self._geometry.dilation
+        return [(y * dh, x * dw) for y in range(ty) for x in range(tx)]
 
     def _outside(
         self,
@@ -306,15 +338,16 @@ class Window(wiring.Component):
         pixel_end: Value,
         next_y: Value,
         next_x: Value,
-    ) -> Value:
-        """Whether the tap lies outside of the image."""
+    ) -> list[Value]:
+        """Whether each tap of the step lies outside of the image."""
         g = self._geometry
-        (dh, dw), (top, left) = g.dilation, g.pads[:2]
+        dh, dw = (d * n for d, n in zip(g.dilation, self._taps, strict=True))
+        top, left = g.pads[:2]
         last_y = (g.out_height - 1) * g.stride[0] - top
         last_x = (g.out_width - 1) * g.stride[1] - left
-        # The tap may step one dilation beyond the window before it returns.
-        tap_y = Signal(range(-top, last_y + g.reach[0] + dh + 1), init=-top)
-        tap_x = Signal(range(-left, last_x + g.reach[1] + dw + 1), init=-left)
+        # The first tap of a step may go one dilation beyond the window before it returns.
+        tap_y = Signal(range(-top, last_y + g.reach[0] + g.dilation[0] + 1), init=-top)
+        tap_x = Signal(range(-left, last_x + g.reach[1] + g.dilation[1] + 1), init=-left)
         pixel_y = Signal(range(-top, last_y + 1), init=-top)
         pixel_x = Signal(range(-left, last_x + 1), init=-left)
         with m.If(tap_end):
@@ -330,7 +363,10 @@ class Window(wiring.Component):
                 pixel_y.eq(next_y),
                 pixel_x.eq(next_x),
             ]
-        return (tap_y < 0) | (tap_y >= g.height) | (tap_x < 0) | (tap_x >= g.width)
+        return [
+            (tap_y < -y) | (tap_y >= g.height - y) | (tap_x < -x) | (tap_x >= g.width - x)
+            for y, x in self._offsets
+        ]
 
 
 def _wrap(address: Value, by: Any, size: int) -> Value:

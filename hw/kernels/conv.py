@@ -23,7 +23,7 @@ from .base import Accumulators, Implementation, Kernel, check_width
 from .convolve import conv2d, exact_convolution
 from .finishing import filled, finish_images, unit_for
 from .folded_convolution import FoldedConvolution, LoadableConvolution
-from .folds import lane_counts
+from .folds import lane_counts, tap_choices
 from .geometry import Geometry, pixels_of
 from .unrolled import UnrolledDense, unrolled
 
@@ -125,7 +125,9 @@ class ConvKernel(Kernel):
     def implementations(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[Implementation]:
-        """Any number of lanes on both sides; the same ones for depthwise."""
+        """Any number of lanes on both sides; the same ones for depthwise. Several taps at a time
+        where all channels already are: more lanes need no second memory.
+        """
         (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
         return self._folded(
             FoldedConvolution,
@@ -174,10 +176,13 @@ class ConvKernel(Kernel):
                 weight=weight,
                 pad_value=pad_value,
                 unit=each,
+                taps=taps,
             )
             for pe, each in units.items()
             if each is not None
             for simd in ([pe] if self.depthwise else lane_counts(self.channels))
+            for taps in tap_choices(self.geometry)
+            if taps == (1, 1) or self.channels == simd
         ]
 
     @property

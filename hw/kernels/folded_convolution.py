@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..timing.components import tree_stages
 from ..timing.cost import Cost, counter_cost, outlet_cost, ram_cost
 from .base import SidePort, StreamPort
 from .folds import tree_cost, window_cost
-from .geometry import Geometry
+from .geometry import Geometry, Pair
 from .windowed import WindowImplementation
 
 __all__ = ["FoldedConvolution", "LoadableConvolution"]
@@ -28,7 +29,8 @@ class FoldedConvolution(WindowImplementation):
 
     Dense: for each output pixel there are ``channels_out / pe`` passes of ``kh * kw * channels_in /
     simd`` cycles, and each gives one beat of ``pe`` channels. Depthwise: ``channels / pe`` passes
-    of ``kh * kw`` cycles. Where lanes do not divide channels, weights of zero fill them up.
+    of ``kh * kw`` cycles. Where lanes do not divide channels, weights of zero fill them up. With
+    ``taps`` there are so many multipliers for each of these, and so many fewer cycles.
 
     Attributes
     ----------
@@ -37,6 +39,7 @@ class FoldedConvolution(WindowImplementation):
     pe, simd : output channels, input channels at a time
     x, weight : types of the factors
     unit : the finisher, of ``pe`` lanes
+    taps : rows and columns of the kernel at a time, which divide it
     rows : image rows in memory; None for :func:`~midwire.hw.timing.components.window_rows`
     depth : of the output FIFO; None for just enough for full throughput
     """
@@ -51,6 +54,7 @@ class FoldedConvolution(WindowImplementation):
     weight: IntType
     pad_value: int
     unit: FinisherUnit
+    taps: Pair = (1, 1)
     rows: int | None = None
     depth: int | None = None
 
@@ -67,12 +71,17 @@ class FoldedConvolution(WindowImplementation):
     @property
     def steps(self) -> int:
         """Cycles of a pass."""
-        return self.geometry.taps * (1 if self.depthwise else self.folds)
+        return self.geometry.taps // math.prod(self.taps) * (1 if self.depthwise else self.folds)
 
     @property
     def terms(self) -> int:
         """Products that an accumulator adds in a cycle."""
-        return 1 if self.depthwise else self.simd
+        return math.prod(self.taps) * (1 if self.depthwise else self.simd)
+
+    @property
+    def parallelism(self) -> tuple[int, int]:
+        """Lanes out, and what goes to multipliers in a cycle: lanes in of every tap."""
+        return self.pe, self.simd * math.prod(self.taps)
 
     @property
     def weight_lanes(self) -> int:
@@ -129,6 +138,7 @@ class FoldedConvolution(WindowImplementation):
             passes=self.passes,
             steps=self.steps,
             rows=self.memory_rows,
+            taps=self.taps,
         )
         return (
             cost + self.unit.cost + outlet_cost(self.pe * self.unit.out.bits + 1, self.outlet_depth)
@@ -137,16 +147,20 @@ class FoldedConvolution(WindowImplementation):
     def weight_image(self, weight: IntArray) -> str:
         """Weights (O, kh, kw, I) in the order of the memory.
 
-        Dense: one word for each (pass, ky, kx, fold), whose lanes are (output channel, input
-        channel). Depthwise: one word for each (pass, ky, kx).
+        Dense: one word for each (pass, ky, kx, fold), whose lanes are (output channel, tap, input
+        channel). Depthwise: one word for each (pass, ky, kx), whose lanes are (channel, tap). Here
+        ``ky`` and ``kx`` count blocks of taps.
         """
         outputs, kh, kw, inputs = weight.shape
         extra = (self.passes * self.pe - outputs, 0, 0, 0)
         if not self.depthwise:
             extra = (*extra[:3], self.folds * self.simd - inputs)
         full = np.pad(weight, [(0, count) for count in extra])
-        split = full.reshape(self.passes, self.pe, kh, kw, -1, full.shape[3] // self._words_deep)
-        words = split.transpose(0, 2, 3, 4, 1, 5).reshape(-1, self.weight_lanes)
+        ty, tx = self.taps
+        blocks = (kh // ty, ty, kw // tx, tx)
+        deep = self._words_deep
+        split = full.reshape(self.passes, self.pe, *blocks, deep, full.shape[3] // deep)
+        words = split.transpose(0, 2, 4, 6, 1, 3, 5, 7).reshape(-1, self.weight_lanes)
         return pack_image(words, self.weight.bits)
 
     @property

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import math
+
 from ..timing.components import TREE_LEVELS
 from ..timing.cost import Cost, counter_cost
-from .geometry import Geometry
+from .geometry import Geometry, Pair
 
 MAX_LANES = 1024
 """Most lanes among those that divide a number of elements, which may be that of a whole tensor."""
@@ -27,8 +29,24 @@ def lane_counts(channels: int) -> list[int]:
     return sorted(-(-channels // count) for count in beats)
 
 
+def tap_choices(geometry: Geometry) -> list[Pair]:
+    """Rows and columns of taps worth reading at a time, ascending: a part of a row of the kernel,
+    then whole rows. They divide the kernel.
+    """
+    kh, kw = geometry.kernel
+    columns = [(1, count) for count in lane_choices(kw)]
+    return columns + [(count, kw) for count in lane_choices(kh) if count > 1]
+
+
 def window_cost(
-    geometry: Geometry, width: int, *, folds: int, passes: int, steps: int, rows: int
+    geometry: Geometry,
+    width: int,
+    *,
+    folds: int,
+    passes: int,
+    steps: int,
+    rows: int,
+    taps: Pair = (1, 1),
 ) -> Cost:
     """A :class:`~midwire.hw.datapath.window.Window`: line buffer, counters, addresses.
 
@@ -39,17 +57,23 @@ def window_cost(
     passes : of an output pixel
     steps : of a pass
     rows : of the image in memory
+    taps : rows and columns of taps of a step: each has a memory, an address and a comparison with
+        the image's borders
     """
     size = rows * geometry.width * folds
     address = (size - 1).bit_length()
     place = (geometry.height * geometry.width).bit_length()
-    counts = [*geometry.kernel, steps // geometry.taps, passes, folds]
+    copies = math.prod(taps)
+    blocks = [count // size for count, size in zip(geometry.kernel, taps, strict=True)]
+    counts = [*blocks, steps // math.prod(blocks), passes, folds]
     cost = sum((counter_cost(count) for count in counts), Cost())
     # Next pixel; what it needs, what may be overwritten, how far the writer is; three addresses.
     cost += Cost(adders=4 * place + 6 * address, registers=4 * place + 3 * address + 12)
+    cost += Cost(adders=(copies - 1) * 2 * address)
     if geometry.padded:
-        cost += Cost(adders=4 * place, registers=2 * place + 1)
-    return cost + Cost(memories=((width, size),), registers=width)
+        # Two comparisons a row of taps and two a column.
+        cost += Cost(adders=(2 + sum(taps)) * place, registers=2 * place + copies)
+    return cost + Cost(memories=((width, size),) * copies, registers=width * copies)
 
 
 def tree_cost(terms: int, bits: int) -> Cost:

@@ -244,9 +244,11 @@ def window_rows(geometry: Geometry) -> int:
     """
     reach, height, top = geometry.reach[0], geometry.height, geometry.pads[0]
     within = min(reach + 1, height) + min(geometry.stride[0], height)
-    last = min(max((geometry.out_height - 1) * geometry.stride[0] - top, 0), height)
+    end = (geometry.out_height - 1) * geometry.stride[0] - top
+    last = min(max(end, 0), height)
     first = min(max(reach - top, 0), height - 1) + 1
-    return max(within, height - last + first)
+    # While windows lie above or below the image no row is given up, and the writer goes on.
+    return max(within, height - last + first) + (top > reach) + (end >= height)
 
 
 def outlet_depth(steps: int, latency: int) -> int:

@@ -122,11 +122,11 @@ def test_a_target_that_is_not_known(model: Path, tmp_path: Path, refused: Refuse
 
 def test_a_rate_that_is_too_high(model: Path, data: Path, tmp_path: Path, refused: Refused) -> None:
     found = refused(
-        "compile", model, "-o", tmp_path / "b", "--calibrate", data, "--rate", 10_000_000
+        "compile", model, "-o", tmp_path / "b", "--calibrate", data, "--rate", 100_000_000
     )
     assert found == (
-        "node 'Conv_0': cannot keep the wanted rate; expected at most 25 cycles an inference; "
-        "found 144 cycles at full parallelism. Ask for a rate of at most 0.173 times the wanted "
+        "node 'Conv_0': cannot keep the wanted rate; expected at most 2 cycles an inference; "
+        "found 16 cycles at full parallelism. Ask for a rate of at most 0.125 times the wanted "
         "one."
     )
 

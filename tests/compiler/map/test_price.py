@@ -65,7 +65,7 @@ def conv(kernel: int, pe: int, simd: int, size: int = 8, depthwise: bool = False
     built = next(
         each
         for each in made.implementations(finishers, [INT8])
-        if isinstance(each, FoldedConvolution) and (each.pe, each.simd) == (pe, simd)
+        if isinstance(each, FoldedConvolution) and each.parallelism == (pe, simd)
     )
     return built, made.images(built, finishers, "dut")
 
@@ -139,10 +139,16 @@ COUNTED: dict[str, tuple[Callable[[], Made], Counts]] = {
     "conv 4 x 4 lanes": (lambda: conv(3, 4, 4), (1926, 24, 1052, 20, 1)),
     "conv 8 x 8 lanes": (lambda: conv(3, 8, 8), (3188, 120, 3020, 72, 0)),
     "conv 16 x 4 lanes": (lambda: conv(3, 16, 4), (2674, 80, 3611, 80, 1)),
+    "conv 1 x 16 lanes, 3 taps": (lambda: conv(3, 1, 48), (2561, 248, 2689, 49, 0)),
+    "conv 2 x 16 lanes, 9 taps": (lambda: conv(3, 2, 144), (7378, 736, 8643, 290, 0)),
     "pointwise 4 x 2 lanes": (lambda: conv(1, 4, 2), (468, 72, 741, 12, 0)),
     "dense folded 4 x 8 lanes": (lambda: conv(1, 4, 8, 1), (1137, 64, 1389, 36, 0)),
     "depthwise 1 lane": (lambda: conv(3, 1, 1, 8, True), (296, 8, 285, 2, 1)),
     "depthwise 4 lanes": (lambda: conv(3, 4, 4, 8, True), (355, 24, 553, 8, 1)),
+    "depthwise 16 lanes, 3 taps": (
+        lambda: conv(3, 16, 48, 8, True),
+        (1172, 320, 2931, 64, 0),
+    ),
     "scale 1 lane": (lambda: eltwise(1, 1), (63, 8, 92, 1, 0)),
     "scale 4 lanes": (lambda: eltwise(1, 4), (84, 24, 166, 4, 0)),
     "add 2 lanes": (lambda: eltwise(2, 2), (105, 16, 160, 4, 0)),

@@ -165,6 +165,52 @@ def _conv(attributes: Attributes, inputs: Inputs) -> Exact:
     return total
 
 
+def _conv_transpose(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Every input pixel adds its kernel to the whole result; pads then cut it out of that."""
+    x, w = inputs[0], inputs[1]
+    assert x is not None and w is not None
+    spatial, kernel = x.ints.shape[2:], w.ints.shape[2:]
+    rank, group = len(spatial), attributes.get("group", 1)
+    strides = attributes.get("strides", [1] * rank)
+    dilations = attributes.get("dilations", [1] * rank)
+    extra = attributes.get("output_padding", [0] * rank)
+    whole = [
+        s * (n - 1) + d * (k - 1) + 1 + e
+        for s, n, d, k, e in zip(strides, spatial, dilations, kernel, extra, strict=True)
+    ]
+    depth, per = x.ints.shape[1] // group, w.ints.shape[1]
+    result = np.zeros((x.ints.shape[0], per * group, *whole), object)
+    for g in range(group):
+        pixels = x.ints[:, g * depth : (g + 1) * depth]
+        for tap in np.ndindex(*kernel):
+            weights = w.ints[(slice(g * depth, (g + 1) * depth), slice(None), *tap)]
+            part = np.moveaxis(np.tensordot(pixels, weights, axes=(1, 0)), -1, 1)
+            at = tuple(
+                slice(t * d, t * d + s * (n - 1) + 1, s)
+                for t, d, s, n in zip(tap, dilations, strides, spatial, strict=True)
+            )
+            result[(slice(None), slice(g * per, (g + 1) * per), *at)] += part
+    auto = attributes.get("auto_pad", b"NOTSET").decode()
+    pads = attributes.get("pads", [0] * 2 * rank)
+    begins, outs = [], []
+    for axis in range(rank):
+        out = attributes.get("output_shape", [0] * rank)[axis]
+        if auto.startswith("SAME"):
+            out = out or spatial[axis] * strides[axis]
+        if out:
+            total = whole[axis] - out
+            begins.append(total // 2 if auto == "SAME_UPPER" else total - total // 2)
+        else:
+            begins.append(pads[axis])
+            out = whole[axis] - pads[axis] - pads[axis + rank]
+        outs.append(out)
+    cut = tuple(slice(b, b + n) for b, n in zip(begins, outs, strict=True))
+    summed = Exact(result[(slice(None), slice(None), *cut)], x.unit * w.unit)
+    if len(inputs) > 2 and inputs[2] is not None:
+        return summed + inputs[2].change(lambda b: b.reshape(-1, *[1] * rank))
+    return summed
+
+
 def _matmul(attributes: Attributes, inputs: Inputs) -> Exact:
     del attributes
     a, b = inputs
@@ -501,6 +547,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "DepthToSpace": _depth_to_space,
     "DequantizeLinear": _dequantize,
     "Div": _div,

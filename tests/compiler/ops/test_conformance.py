@@ -31,10 +31,14 @@ Array = np.ndarray[Any, Any]
 
 CASES = {case.name: case for operator in OPERATORS for case in operator.cases()}
 
-WEIGHTS = {"Conv": 1, "MatMul": 1, "Gemm": 1}
+WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}
 """Position of the constant that is quantised."""
 
-FACTORS = {"Conv": (1,), "MatMul": (1,), "Gemm": (1,), "Mul": (0, 1), "Div": (0, 1)}
+FACTORS = {
+    **{name: (position,) for name, position in WEIGHTS.items()},
+    "Mul": (0, 1),
+    "Div": (0, 1),
+}
 """Positions of constants that multiply an input's error."""
 
 KEPT = {
@@ -129,6 +133,17 @@ def quantised(model: onnx.ModelProto, bits: int, arithmetic: Any) -> dict[str, A
     if position is None or node.input[position] not in constants:
         return {}
     weights = constants[node.input[position]]
+    if node.op_type == "ConvTranspose":
+        # (I, O / group, ...): the channels of a group have weights for all its inputs.
+        group = next((a.i for a in node.attribute if a.name == "group"), 1)
+        split = weights.reshape(group, -1, *weights.shape[1:]).swapaxes(1, 2)
+        flat = split.reshape(group * weights.shape[1], -1, *weights.shape[2:])
+        grid = arithmetic.weight_grid(flat, bits, 0)
+        return {
+            node.input[position]: grid.change(
+                lambda ints: ints.reshape(split.shape).swapaxes(1, 2).reshape(weights.shape)
+            )
+        }
     transposed = any(a.name == "transB" and a.i for a in node.attribute)
     axis = 0 if node.op_type == "Conv" or transposed else weights.ndim - 1
     return {node.input[position]: arithmetic.weight_grid(weights, bits, axis)}

@@ -20,7 +20,7 @@ class Case:
     name: str
     geometry: Geometry
     channels: tuple[int, int]
-    folding: tuple[int, int]  # PE, SIMD; lanes twice for depthwise
+    folding: tuple[int, int]  # PE, SIMD; lanes twice for depthwise; SIMD times taps at a time
     x: tuple[int, bool] = (8, True)
     weight: int = 8
     out: tuple[int, bool] = (8, True)
@@ -67,6 +67,20 @@ DENSE = [
     Case("wide_pads", Geometry(2, 2, (2, 2), pads=(2, 3, 1, 2)), (1, 1), (1, 1), zero=3),
     Case("below", Geometry(6, 3, stride=(2, 2), pads=(1, 1, 2, 2)), (3, 2), (1, 1), zero=9),
     Case("tree", Geometry(2, 2, (2, 2), pads=(1, 0, 0, 1)), (18, 2), (1, 18), zero=1),
+    Case("row_of_taps", Geometry(5, 4, (3, 3), pads=(1, 1, 1, 1)), (2, 4), (2, 6), zero=-7),
+    Case(
+        "half_a_row", Geometry(4, 7, (2, 4), (1, 2), (2, 1), (1, 2, 1, 0)), (3, 2), (1, 6), zero=4
+    ),
+    Case(
+        "pixel_a_cycle",
+        Geometry(5, 6, (3, 3), pads=(1, 1, 1, 1)),
+        (2, 3),
+        (3, 18),
+        (8, False),
+        zero=11,
+    ),
+    Case("pixel_of_passes", Geometry(5, 5, (2, 2), (2, 1), (1, 3)), (1, 5), (2, 4)),
+    Case("line_of_taps", Geometry(9, 1, (4, 1), (2, 1), pads=(2, 0, 1, 0)), (2, 3), (3, 4), zero=1),
     Case("small_fifo", Geometry(3, 3), (2, 4), (2, 2), options=(("depth", 1),)),
     Case("many_rows", Geometry(4, 4, (3, 3)), (1, 2), (2, 1), options=(("rows", 6),)),
     Case("few_rows", Geometry(4, 4, (3, 3)), (1, 2), (2, 1), options=(("rows", 3),)),
@@ -85,6 +99,8 @@ DEPTHWISE = [
     Case("one_channel", Geometry(5, 3, (2, 3)), (1, 1), (1, 1), (4, False), 4, (4, False)),
     Case("one_tap", Geometry(3, 3), (4, 4), (2, 2), shared=True),
     Case("dilated", Geometry(6, 6, (2, 2), (1, 1), (3, 2)), (6, 6), (2, 2)),
+    Case("row_of_taps", Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)), (4, 4), (4, 12), zero=-9),
+    Case("pixel_a_cycle", Geometry(5, 5, (2, 3), (2, 1), (2, 2), (1, 2, 1, 2)), (3, 3), (3, 18)),
     Case("16bit", Geometry(4, 4, (2, 2)), (2, 2), (2, 2), (16, True), 16, (16, True)),
 ]
 

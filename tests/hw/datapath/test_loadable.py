@@ -82,7 +82,7 @@ def loadable(kernel: ConvKernel, finisher: Finisher, case: Case) -> LoadableConv
     (found,) = (
         each
         for each in kernel.loadable([finisher], [case.out])
-        if isinstance(each, LoadableConvolution) and (each.pe, each.simd) == (pe, simd)
+        if isinstance(each, LoadableConvolution) and each.parallelism == (pe, simd)
     )
     return found
 

@@ -13,6 +13,8 @@ import pytest
 from midwire.hw.datapath.ranges import shape_for
 from midwire.hw.datapath.window import Window
 from midwire.hw.finish.direct import Direct
+from midwire.hw.kernels.conv import ConvKernel
+from midwire.hw.kernels.folds import tap_choices
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.numeric import IntType
@@ -61,6 +63,42 @@ def pooled(seed: int, built: Any, exercise: Any) -> None:
     exercise(kernel, implementation, [direct], [x], at_rate=False)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_taps_of_a_random_geometry(seed: int, built: Any, exercise: Any) -> None:
+    """W1 to W3, T3, T4 with any block of taps that divides the kernel."""
+    tapped(seed, built, exercise)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(4, 60))
+def test_taps_of_many_random_geometries(seed: int, built: Any, exercise: Any) -> None:
+    tapped(seed, built, exercise)
+
+
+def tapped(seed: int, built: Any, exercise: Any) -> None:
+    print(f"seed {seed}")
+    rng = np.random.default_rng([20263, seed])
+    geometry = random_geometry(rng)
+    while geometry.taps == 1:
+        geometry = random_geometry(rng)
+    taps = tap_choices(geometry)[int(rng.integers(1, len(tap_choices(geometry))))]
+    print(geometry, taps)
+    depthwise, channels = bool(seed % 2), int(rng.integers(1, 4))
+    outputs = channels if depthwise else int(rng.integers(1, 5))
+    shape = (outputs, *geometry.kernel, 1 if depthwise else channels)
+    weights = rng.integers(-8, 8, shape)
+    kernel = ConvKernel(geometry, channels, INT8, weights, depthwise, int(rng.integers(-128, 128)))
+    spans = [span for (span,) in kernel.ranges[0]]
+    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    direct = Direct(outputs, low, high)
+    simd = channels * taps[0] * taps[1]
+    pe = channels if depthwise else -(-outputs // int(rng.integers(1, 3)))
+    implementation = built(kernel, [direct], [IntType.holding(low, high)], pe, simd)
+    assert implementation.taps == taps
+    x = rng.integers(-128, 128, (6, geometry.height, geometry.width, channels))
+    exercise(kernel, implementation, [direct], [x])
+
+
 def window(**changes: Any) -> Window:
     options: dict[str, Any] = {
         "geometry": Geometry(4, 4, (3, 3), pads=(1, 1, 1, 1)),
@@ -81,5 +119,9 @@ def test_messages() -> None:
         window(order="channelwise", passes=3)
     with pytest.raises(ValueError, match=r"pad_value must lie in \[-128, 127\], not 128"):
         window(pad_value=128)
+    assert window(taps=(1, 3)).steps == 6
+    assert window(taps=(3, 3)).memory_bits == 9 * window().memory_bits
+    with pytest.raises(ValueError, match=r"taps of a step must divide the kernel's \(3, 3\)"):
+        window(taps=(2, 1))
     with pytest.raises(ValueError, match="a window of 3 rows needs at least that many"):
         window(rows=2)

@@ -29,7 +29,7 @@ def with_lanes(kernel: ConvKernel, pe: int, simd: int) -> tuple[FoldedConvolutio
     (found,) = (
         each
         for each in kernel.implementations([direct], [IntType.holding(low, high)])
-        if isinstance(each, FoldedConvolution) and (each.pe, each.simd) == (pe, simd)
+        if isinstance(each, FoldedConvolution) and each.parallelism == (pe, simd)
     )
     return found, direct
 

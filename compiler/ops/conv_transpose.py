@@ -1,0 +1,324 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""ConvTranspose (ONNX operator versions 1, 11, 22): one and two spatial axes.
+
+No multiplier works on the zeros between the pixels of an input that is spread out. The outputs of
+an axis with stride ``s`` are cut into groups of ``s``, whose members are *phases*: phase ``r`` of
+every group is an ordinary convolution of stride 1 with each ``s``-th tap of the kernel, so all of
+them are one convolution with ``s`` times as many channels. Its pixels, one after another, are those
+of the result (sub-pixel convolution, Shi et al. 2016); where there are two axes, in another order
+of rows and columns.
+
+The first group may begin before the first output, by ``lead`` elements: where that makes the window
+smaller it is worth the few elements too many, which are dropped behind the finisher. The integer
+meaning of a phase is that of ``conv``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.conv import ConvKernel
+from ...hw.kernels.geometry import Geometry
+from ...hw.numeric import IntArray
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
+from ._model import one_node, weights
+from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one, vector
+from .conv import centred, channel_scales, convolution, dense, per_channel_grid
+from .slice import Slice
+from .window import image_shape, planar
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One axis: output ``t`` is the sum of ``x[i] * w[k]`` with ``i * stride + k * dilation = t +
+    pad``.
+
+    Attributes
+    ----------
+    size, output : elements of the input and of the output
+    kernel, stride, dilation : as in ONNX
+    pad : elements of the whole result before the first output
+    """
+
+    size: int
+    output: int
+    kernel: int
+    stride: int
+    dilation: int
+    pad: int
+
+    @property
+    def lead(self) -> int:
+        """Elements of the first group before the first output: those for which the window and the
+        groups are fewest, then the least.
+        """
+        # With less, phase 0 of the first group would read no pixel before the first one.
+        least = max(0, self.pad - (self.kernel - 1) * self.dilation)
+        return min(range(least, least + self.stride), key=self._work)
+
+    def _work(self, lead: int) -> int:
+        first, last = self._offsets(lead)
+        return (last - first + 1) * self._groups(lead)
+
+    def _offsets(self, lead: int) -> tuple[int, int]:
+        """The least and the largest distance from a group to a pixel that it reads."""
+        reach = (self.kernel - 1) * self.dilation
+        first = -((lead + reach - self.pad) // self.stride)
+        return first, max((self.stride - 1 + self.pad - lead) // self.stride, first)
+
+    def _groups(self, lead: int) -> int:
+        """Groups that hold all outputs, and at least those of a window that ends in the image."""
+        needed = -(-(lead + self.output) // self.stride)
+        return max(needed, self.size - self._offsets(lead)[1])
+
+    @property
+    def groups(self) -> int:
+        """Pixels of the convolution."""
+        return self._groups(self.lead)
+
+    @property
+    def taps(self) -> int:
+        """Taps of the convolution."""
+        first, last = self._offsets(self.lead)
+        return last - first + 1
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Pads of the convolution, before and behind."""
+        first, last = self._offsets(self.lead)
+        return -first, self.groups + last - self.size
+
+    @property
+    def places(self) -> IntArray:
+        """The kernel's tap behind each tap (columns) of each phase (rows); -1 for none."""
+        first, _ = self._offsets(self.lead)
+        phase = np.arange(self.stride)[:, None]
+        tap = np.arange(self.taps)[None, :] + first
+        place = phase - self.lead + self.pad - tap * self.stride
+        inside = (place >= 0) & (place % self.dilation == 0)
+        return np.where(inside & (place // self.dilation < self.kernel), place // self.dilation, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class ConvTranspose(Op):
+    """A transposed convolution with constant weights (O, I/group, kh, kw), each output channel's
+    first, and an optional constant bias (O,).
+    """
+
+    weight: Const
+    bias: Const | None
+    axes: tuple[Spread, Spread]
+    group: int = 1
+
+    onnx_types = ("ConvTranspose",)
+
+    def __repr__(self) -> str:
+        strides, pads = [a.stride for a in self.axes], [a.pad for a in self.axes]
+        shape = f"weight={self.weight.shape}, strides={strides}, pads={pads}"
+        return f"ConvTranspose({shape}, group={self.group})"
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """Weights and bias must be constant."""
+        attributes = context.attributes(node)
+        weight = context.const(node.input[1])
+        if weight is None:
+            raise Unsupported("expected constant weights, found computed ones")
+        shape = context.shape(node.input[0])
+        rank = len(shape) - 2
+        if rank not in (1, 2) or len(weight.shape) != len(shape):
+            raise Unsupported(
+                "expected one or two spatial axes and weights of as many, "
+                f"found {list(shape)} and weights {list(weight.shape)}"
+            )
+        group = int(attributes.get("group", 1))
+        if weight.shape[0] != shape[1] or group < 1 or shape[1] % group:
+            raise Unsupported(
+                f"expected weights of {shape[1]} channels in {group} groups, "
+                f"found {list(weight.shape)}"
+            )
+        outputs = weight.shape[1] * group
+        bias = None
+        if len(node.input) > 2 and node.input[2]:
+            bias = vector(context, node.input[2], "bias", outputs)
+        kernel = list(weight.shape[2:])
+        if list(attributes.get("kernel_shape") or kernel) != kernel:
+            raise Unsupported(
+                f"expected kernel_shape {kernel} as the weights have, "
+                f"found {attributes['kernel_shape']}"
+            )
+        axes = spreads(attributes, kernel, shape[2:])
+        found = context.shape(node.output[0])
+        if [axis.output for axis in axes] != list(found[2:]):
+            raise Unsupported(
+                f"expected the size {[axis.output for axis in axes]} by the operator's attributes, "
+                f"found {list(found[2:])} by shape inference"
+            )
+        if rank == 1:
+            axes = [*axes, Spread(1, 1, 1, 1, 1, 0)]
+
+        def forward(array: np.ndarray) -> np.ndarray:
+            split = array.reshape(group, shape[1] // group, weight.shape[1], *planar(kernel))
+            return split.swapaxes(1, 2).reshape(outputs, shape[1] // group, *planar(kernel))
+
+        return one(cls(weight.map(forward), bias, (axes[0], axes[1]), group), [node.input[0]])
+
+    def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
+        """Input elements times taps times output channels of a group."""
+        del output
+        return (
+            int(np.prod(inputs[0]))
+            * int(np.prod(self.weight.shape[2:]))
+            * (self.weight.shape[0] // self.group)
+        )
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def quantise_weights(self, bits: int) -> Op:
+        """Symmetric, one scale an output channel."""
+        if self.weight.scale is not None:
+            return self
+        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+    @property
+    def window(self) -> Geometry:
+        """The window of the convolution that computes all phases."""
+        y, x = self.axes
+        (top, bottom), (left, right) = y.pads, x.pads
+        return Geometry(y.size, x.size, kernel=(y.taps, x.taps), pads=(top, left, bottom, right))
+
+    def _phases(self, weight: IntArray) -> IntArray:
+        """Weights (O, kh, kw, I) as those of every phase: (phases of y, of x and O, taps, I)."""
+        y, x = self.axes
+        # One more tap of zeros stands for those that a phase lacks.
+        wide = np.pad(weight, ((0, 0), (0, 1), (0, 1), (0, 0)))
+        rows = wide[:, y.places]
+        both = rows[:, :, :, x.places]  # (O, phase y, tap y, phase x, tap x, I)
+        return both.transpose(1, 3, 0, 2, 4, 5).reshape(-1, y.taps, x.taps, weight.shape[3])
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """See the module's docstring."""
+        (x,), (output,) = inputs, outputs
+        weight = dense(self.weight, self.group)
+        channels = weight.shape[0]
+        rows, columns = self.axes
+        phases = rows.stride * columns.stride
+        bias = self.bias.exact() if self.bias else [Fraction(0)] * channels
+        kernel = ConvKernel(
+            self.window,
+            image_shape(x.shape)[2],
+            x.qtype.integers,
+            self._phases(centred(weight).transpose(0, 2, 3, 1)),
+            False,
+            x.qtype.zero_point,
+        )
+        scales = channel_scales(self.weight, channels)
+        functions = convolution(kernel, x.qtype, scales * phases, bias * phases)
+        dims = (1, channels, rows.groups, rows.stride, columns.groups, columns.stride)
+        layout = Layout(dims, (0, 2, 4, 3, 5, 1))
+        sizes = [axis.groups * axis.stride for axis in self.axes]
+        whole = (1, channels, *sizes[: len(output.shape) - 2])
+        crop = None
+        if whole != output.shape:
+            kept = [(axis.lead, 1, axis.output) for axis in self.axes]
+            crop = Slice(((0, 1, 1), (0, 1, channels), *kept[: len(whole) - 2]))
+        return single(kernel, Meaning(functions, 1, layout, self.weight.chosen, whole, crop))
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Kernels that strides divide and that they do not, a crop, output padding, dilation with
+        and without stride, groups, one axis, output_shape, auto_pad.
+        """
+
+        def spread(
+            name: str, shape: tuple[int, ...], out: tuple[int, ...], w: np.ndarray, **more: Any
+        ) -> Case:
+            bias = weights(7, out[1])
+            model = one_node("ConvTranspose", [shape], out, {1: w, 2: bias}, **more)
+            return Case(f"conv_transpose_{name}", model)
+
+        image, line = (1, 4, 3, 4), (1, 4, 5)
+        twice, square = [2, 2], weights(1, 4, 3, 2, 2)
+        yield spread("twice", image, (1, 3, 6, 8), square, strides=twice)
+        larger = weights(2, 4, 3, 4, 4)
+        yield spread("crop", image, (1, 3, 6, 8), larger, strides=twice, pads=[1, 1, 1, 1])
+        odd = weights(3, 4, 2, 3, 3)
+        yield spread(
+            "output_padding",
+            image,
+            (1, 2, 6, 8),
+            odd,
+            strides=twice,
+            pads=[1, 1, 1, 1],
+            output_padding=[1, 1],
+        )
+        yield spread("same", image, (1, 2, 6, 8), odd, strides=twice, auto_pad="SAME_UPPER")
+        yield spread("dilated", image, (1, 2, 11, 6), odd, strides=[3, 1], dilations=[2, 1])
+        yield spread("stride_1", image, (1, 2, 3, 4), odd, pads=[1, 1, 1, 1])
+        yield spread("groups", image, (1, 4, 7, 9), weights(4, 4, 2, 3, 3), strides=twice, group=2)
+        yield spread("1d", line, (1, 3, 10), weights(5, 4, 3, 2), strides=[2])
+        yield spread("1d_crop", line, (1, 3, 9), weights(6, 4, 3, 3), strides=[2], pads=[1, 1])
+        yield spread(
+            "output_shape", line, (1, 3, 13), weights(8, 4, 3, 5), strides=[3], output_shape=[13]
+        )
+        yield spread("gaps", line, (1, 3, 13), weights(9, 4, 3, 1), strides=[3])
+
+
+def spreads(
+    attributes: Mapping[str, Any], kernel: Sequence[int], spatial: Sequence[int]
+) -> list[Spread]:
+    """Read ``strides``, ``dilations``, ``pads``, ``auto_pad``, ``output_padding`` and
+    ``output_shape``.
+
+    Raises Unsupported where they contradict each other or leave no output.
+    """
+    rank = len(kernel)
+    lists = {
+        "strides": list(attributes.get("strides") or [1] * rank),
+        "dilations": list(attributes.get("dilations") or [1] * rank),
+        "output_padding": list(attributes.get("output_padding") or [0] * rank),
+        "output_shape": list(attributes.get("output_shape") or [0] * rank)[-rank:],
+        "pads": list(attributes.get("pads") or [0] * 2 * rank),
+    }
+    for name, values in lists.items():
+        count = 2 * rank if name == "pads" else rank
+        least = 1 if name in ("strides", "dilations") else 0
+        if len(values) != count or min(values) < least:
+            raise Unsupported(f"expected {count} {name} of at least {least}, found {values}")
+    auto = attributes.get("auto_pad", "NOTSET")
+    if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise Unsupported(f"expected a known auto_pad, found {auto!r}")
+    found: list[Spread] = []
+    for axis, (k, size) in enumerate(zip(kernel, spatial, strict=True)):
+        stride, dilation = lists["strides"][axis], lists["dilations"][axis]
+        whole = stride * (size - 1) + (k - 1) * dilation + 1 + lists["output_padding"][axis]
+        output = lists["output_shape"][axis]
+        if not output and auto.startswith("SAME"):
+            output = size * stride
+        if output:
+            if output > whole:
+                raise Unsupported(
+                    f"expected an output of at most {whole} along spatial axis {axis}, "
+                    f"found {output}"
+                )
+            half = (whole - output) // 2
+            begin = half if auto == "SAME_UPPER" else whole - output - half
+        else:
+            pads = lists["pads"] if auto == "NOTSET" else [0] * 2 * rank
+            begin, output = pads[axis], whole - pads[axis] - pads[axis + rank]
+        if output < 1:
+            raise Unsupported(f"expected an output along spatial axis {axis}, found none")
+        found.append(Spread(size, output, k, stride, dilation, begin))
+    return found
