@@ -23,15 +23,26 @@ from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
 from .evaluate import static_shape
-from .infer import analyse, bind_batch
+from .infer import analyse
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import Expansion, expand_quantisers
+from .shapes import Shapes, bind_inputs
 from .source import Source, dtype_name
 
 
-def load_model(path: str | os.PathLike[str]) -> Source:
+def load_model(
+    path: str | os.PathLike[str],
+    shapes: Shapes | None = None,
+    samples: str | os.PathLike[str] | None = None,
+) -> Source:
     """Read, check and normalise a model, with the batch bound to 1, if it has one.
+
+    Parameters
+    ----------
+    path : the ONNX file
+    shapes : for inputs with open dimensions their shapes, by name
+    samples : an ``.npz`` of samples, whose shapes bind what is still open
 
     Raises
     ------
@@ -45,7 +56,7 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     load_external_data(file, model)
     check_opsets(file, model)
     expansion = expand_quantisers(normalise(file, model))
-    bind_batch(expansion.model.graph)
+    bind_inputs(expansion.model.graph, shapes or {}, samples)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)
 
