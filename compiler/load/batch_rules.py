@@ -10,13 +10,14 @@ That axis 0 stays a multiple of the batch, and that shapes come out right, is ch
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx
 
 from ...hw.formats.tensor import AnyArray
+from .source import MICROSOFT
 
 SHAPES: Mapping[str, int] = {"Reshape": 1, "Expand": 1, "Resize": 3}
 """Operators that take a shape of their output as an input, and which input that is."""
@@ -75,7 +76,8 @@ Rule = Callable[[View], None]
 def rule_of(node: onnx.NodeProto) -> Rule | None:
     """The rule for a node's operator; None if nothing is known of it."""
     if node.domain:
-        return _elementwise if node.op_type in _QUANTISERS else None
+        rules = _MICROSOFT if node.domain == MICROSOFT else _QUANTISERS
+        return rules.get(node.op_type)
     return _RULES.get(node.op_type)
 
 
@@ -147,7 +149,14 @@ def _gemm(view: View) -> None:
     _data_only(view)
     if view.attributes.get("transA", 0):
         raise Mixed("sums over samples")
-    _same_for_all(View("", {}, view.carried, (), view.shapes[2:], view.output, view.opset))
+    _same_for_all(replace(view, shapes=view.shapes[2:]))
+
+
+def _qgemm(view: View) -> None:
+    _data_only(view)
+    if view.attributes.get("transA", 0):
+        raise Mixed("sums over samples")
+    _same_for_all(replace(view, shapes=view.shapes[6:7]))
 
 
 def _transpose(view: View) -> None:
@@ -280,4 +289,17 @@ _RULES: Mapping[str, Rule] = {
     "Transpose": _transpose,
 }
 
-_QUANTISERS = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))
+_QUANTISERS: Mapping[str, Rule] = dict.fromkeys(
+    ("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"), _elementwise
+)
+
+_MICROSOFT: Mapping[str, Rule] = {
+    **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), _quantiser),
+    **dict.fromkeys(
+        ("QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid"), _elementwise
+    ),
+    **dict.fromkeys(("QLinearAveragePool", "QLinearConv", "QLinearGlobalAveragePool"), _data_only),
+    "QGemm": _qgemm,
+    "QLinearConcat": _along(0),
+    "QLinearSoftmax": _along(-1),
+}

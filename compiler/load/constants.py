@@ -20,7 +20,7 @@ from ...hw.formats.tensor import AnyArray
 from ..ops.base import Const, Unsupported
 from .evaluate import evaluate
 from .quantiser import find_quantiser
-from .source import Source
+from .source import Source, standard
 
 
 class _PendingError(Exception):
@@ -107,7 +107,7 @@ class Context:
         array = source.initialisers.get(name, source.folded.get(name))
         if array is not None:
             return _plain(array)
-        node = source.producers[name]
+        node = standard(source.producers[name])
         rule = _RULES.get(node.op_type) if not node.domain else None
         quantiser = find_quantiser(self, node)
         if quantiser is not None and name in source.values:

@@ -16,19 +16,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
-from .evaluate import static_shape
 from .infer import analyse
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import Expansion, expand_quantisers
 from .shapes import Shapes, bind_inputs
-from .source import Source, dtype_name
+from .source import Source, value_of
 
 
 def load_model(
@@ -83,17 +82,12 @@ def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     facts = analyse(model, opset, initialisers)
     values: dict[str, Value] = {}
     for name, kind in facts.types.items():
-        shape = static_shape(kind)
-        if shape is not None:
-            values[name] = Value(name, shape, dtype_name(kind.tensor_type.elem_type))
-    for value in graph.output:
-        if value.name in values:
-            kind = facts.types[value.name].tensor_type
-            value.CopyFrom(
-                helper.make_tensor_value_info(
-                    value.name, kind.elem_type, list(values[value.name].shape)
-                )
-            )
+        value = value_of(name, kind)
+        if value is not None:
+            values[name] = value
+    for output in graph.output:
+        if output.name in values:
+            output.type.CopyFrom(facts.types[output.name])
     return Source(
         path=file,
         name=file.resolve().parent.name if file.stem == "model" else file.stem,

@@ -29,6 +29,7 @@ from .evaluate import (
     static_shape,
     tensor_type,
 )
+from .qoperator import write_out
 from .source import reads
 
 MAX_COMPUTED = 1 << 28
@@ -158,7 +159,11 @@ def _complete(
     if node.domain and node.op_type in _SAME_SHAPE and node.input and node.input[0] in facts.types:
         facts.types[node.output[0]] = facts.types[node.input[0]]
         return
-    found = infer_node(node, facts.types, small, opset)
+    written = write_out(node, facts.types) if node.domain else None
+    if written is None:
+        found = infer_node(node, facts.types, small, opset)
+    else:
+        found = written.infer(facts.types)
     for name in open_names:
         if name in found and found[name].HasField("tensor_type"):
             facts.types[name] = found[name]

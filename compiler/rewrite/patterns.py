@@ -10,6 +10,7 @@ from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .match import Pattern
+from .quantised_operator import QUANTISED_OPERATORS
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
 
@@ -21,6 +22,7 @@ PATTERNS: tuple[Pattern, ...] = (
     SWISH,
     CONV_INTEGER,
     MATMUL_INTEGER,
+    *QUANTISED_OPERATORS,
     QUANTISER,
     BIPOLAR_QUANTISER,
     ATTENTION,
