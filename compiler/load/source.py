@@ -46,6 +46,12 @@ _NAMES_OF_TYPES: dict[int, str] = {
 }
 
 
+PACKED = frozenset(("int2", "int4", "uint2", "uint4"))
+"""Element types of several to a byte, which numpy has not: no such tensor crosses a border of a
+part. Its integers do, behind their DequantizeLinear.
+"""
+
+
 def dtype_name(elem_type: int) -> str:
     """Numpy name of an ONNX element type; ONNX's own name in lower case where numpy has none."""
     if elem_type in _NAMES_OF_TYPES:
