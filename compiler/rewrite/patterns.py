@@ -13,6 +13,7 @@ from .match import Pattern
 from .quantised_operator import QUANTISED_OPERATORS
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
+from .truncation import TRUNCATION
 
 PATTERNS: tuple[Pattern, ...] = (
     LAYER_NORMALIZATION,
@@ -25,5 +26,6 @@ PATTERNS: tuple[Pattern, ...] = (
     *QUANTISED_OPERATORS,
     QUANTISER,
     BIPOLAR_QUANTISER,
+    TRUNCATION,
     ATTENTION,
 )

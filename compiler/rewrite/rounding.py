@@ -41,7 +41,7 @@ class Rounding:
         x, y = values
         if x is None or y is None or x.shape != y.shape or x.dtype != "float32":
             return None
-        made = _Nodes(root, x.shape)
+        made = Nodes(root, x.shape)
         if found.bipolar:
             made.add("BipolarQuant", "signs", found.x, found.scale)
             made.round(found.scale, 0, IntType(2, True))
@@ -50,7 +50,7 @@ class Rounding:
         return Match(found.nodes, tuple(made.nodes), made.constants, tuple(made.values))
 
 
-def _uniform(context: Context, found: Quantiser, made: _Nodes) -> bool:
+def _uniform(context: Context, found: Quantiser, made: Nodes) -> bool:
     """The nodes for a range; False if its zero point is none."""
     zero = known_array(context, found.zero_point) if found.zero_point else np.zeros(1)
     scale = known_array(context, found.scale)
@@ -74,7 +74,7 @@ def _uniform(context: Context, found: Quantiser, made: _Nodes) -> bool:
 
 
 @dataclass
-class _Nodes:
+class Nodes:
     """What stands in the place of a root, so far; ``last`` is the tensor that it made."""
 
     root: onnx.NodeProto

@@ -462,12 +462,14 @@ def test_local_function(model_file: ModelFile) -> None:
 
 def test_other_domains_are_kept(model_file: ModelFile) -> None:
     model = onnx.load(model_file(MLP))
-    model.graph.node[2].domain, model.graph.node[2].op_type = "onnx.brevitas", "Trunc"
+    model.graph.node[2].domain, model.graph.node[2].op_type = "onnx.brevitas", "IntQuant"
     source = load_model(model_file(model))
     assert source.values["y"].shape == (1, 2)
     verdict = import_all(source)[2]
     assert not verdict.supported
-    assert verdict.reason.startswith("operator onnx.brevitas.Trunc is not supported (supported: ")
+    assert verdict.reason.startswith(
+        "operator onnx.brevitas.IntQuant is not supported (supported: "
+    )
 
 
 def test_unknown_shape_is_no_error(model_file: ModelFile) -> None:

@@ -278,6 +278,9 @@ com.microsoft.QuantizeLinear(x, scale, zero_point)
   DequantizeLinear(QuantizeLinear(clip(x), scale, zero_point), scale, zero_point)
 where(x < 0, -scale, scale)
   DequantizeLinear(QuantizeLinear(BipolarQuant(x, scale), scale), scale)
+floor([clip](clip(round(x / scale)) / 2**n)) * out_scale, or ceil or round
+  DequantizeLinear(QuantizeLinear([Clip](q / 2**n - (1 - 2**-n) / 2)), out_scale) of \
+q = QuantizeLinear(x, scale)
 MatMul(Softmax(MatMul(q, k^T) * scale [+ mask]), v)
   Attention<scale>(q, k, v, mask)
 """
