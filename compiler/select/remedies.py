@@ -21,9 +21,31 @@ _SUMS = (
     "expected integer sums that are cast to float32 and multiplied by a constant scale, found "
     f"another use; {_STATIC}"
 )
-_OPTIMISED = (
-    "expected a model as its exporter wrote it, found channels innermost, which ONNX Runtime's own "
-    "optimiser makes of it for one machine; give the model from before that"
+_BEFORE = (
+    "which ONNX Runtime's own optimiser makes of it for one machine; give the model from before "
+    "that"
+)
+_OPTIMISED = f"expected a model as its exporter wrote it, found channels innermost, {_BEFORE}"
+_FUSED = f"expected a model as its exporter wrote it, found operators fused into one, {_BEFORE}"
+
+_OF_THE_OPTIMISER = (
+    "BiasGelu",
+    "FastGelu",
+    "FusedConv",
+    "FusedGemm",
+    "FusedMatMul",
+    "QuickGelu",
+    "SkipLayerNormalization",
+)
+_IN_BLOCKS = (
+    "AveragePool",
+    "Conv",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "MaxPool",
+    "ReorderInput",
+    "ReorderOutput",
+    "Upsample",
 )
 
 _REMEDIES: Mapping[str, str] = {
@@ -32,6 +54,8 @@ _REMEDIES: Mapping[str, str] = {
     "MatMulInteger": _SUMS,
     f"{MICROSOFT}.DynamicQuantizeLSTM": _DYNAMIC,
     f"{MICROSOFT}.DynamicQuantizeMatMul": _DYNAMIC,
+    **{f"{MICROSOFT}.{kind}": _FUSED for kind in _OF_THE_OPTIMISER},
+    **{f"{MICROSOFT}.nchwc.{kind}": _OPTIMISED for kind in _IN_BLOCKS},
     f"{MICROSOFT}.MatMulIntegerToFloat": _DYNAMIC,
     f"{MICROSOFT}.NhwcMaxPool": _OPTIMISED,
     f"{MICROSOFT}.QLinearAveragePool": _OPTIMISED,

@@ -339,6 +339,7 @@ OPTIMISED = (
     "expected a model as its exporter wrote it, found channels innermost, which ONNX Runtime's own "
     "optimiser makes of it for one machine; give the model from before that"
 )
+FUSED = OPTIMISED.replace("channels innermost", "operators fused into one")
 W = "int8[4, 1] w = {1, 2, 3, 4}, float t = {0.5}"
 REFUSED = {
     "g (float[N, 4] x) => (uint8[N, 4] y) { y, s, z = DynamicQuantizeLinear(x) }": DYNAMIC,
@@ -349,6 +350,9 @@ REFUSED = {
     f"g (uint8[N, 4] x) => (int32[N, 1] y) <{W}> {{ y = MatMulInteger(x, w) }}": SUMS,
     "g (uint8[N, 4, 4, 2] x) => (uint8[N, 1, 1, 2] y) <float s = {0.5}, uint8 z = {3}>"
     "{ y = com.microsoft.QLinearGlobalAveragePool <channels_last = 1> (x, s, z, s, z) }": OPTIMISED,
+    "g (float[N, 4] x) => (float[N, 4] y) { y = com.microsoft.QuickGelu (x) }": FUSED,
+    "g (float[N, 4, 2, 2] x) => (float[N, 4, 2, 2] y)"
+    "{ y = com.microsoft.nchwc.ReorderOutput <channels = 4> (x) }": OPTIMISED,
 }
 
 
