@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from .attention import ATTENTION
+from .clipped_quantiser import CLIPPED_QUANTISER
 from .gelu import GELU, GELU_TANH
 from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
@@ -23,6 +24,7 @@ PATTERNS: tuple[Pattern, ...] = (
     SWISH,
     CONV_INTEGER,
     MATMUL_INTEGER,
+    CLIPPED_QUANTISER,
     *QUANTISED_OPERATORS,
     QUANTISER,
     BIPOLAR_QUANTISER,

@@ -246,6 +246,8 @@ Mul(Cast(ConvInteger(x, w, x_zero, w_zero)), s)
   Div(Mul(Conv(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)), s), s_x)
 Mul(Cast(MatMulInteger(x, w, x_zero, w_zero)), s)
   Div(Mul(MatMul(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)), s), s_x)
+DequantizeLinear(Clip(QuantizeLinear(x, scale, zero), low, high), scale, zero)
+  DequantizeLinear(QuantizeLinear([Clip](x), scale, zero), scale, zero), narrower
 QLinearConv(x, x_scale, x_zero, ..., y_scale, y_zero)
   QuantizeLinear(Conv(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
 QLinearMatMul(x, x_scale, x_zero, ..., y_scale, y_zero)
