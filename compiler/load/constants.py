@@ -213,8 +213,10 @@ def _dequantize(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> 
 
     try:
         steps, zeros = spread(scale.real.astype(np.float32)), spread(zero.values)
-        np.broadcast_shapes(q.shape, steps.shape, zeros.shape)
+        fits = np.broadcast_shapes(q.shape, steps.shape, zeros.shape) == q.shape
     except (IndexError, ValueError, ZeroDivisionError):
+        return None
+    if not fits:  # several scales along an axis of length 1
         return None
     return Const(q.values, steps, zeros)
 
