@@ -79,6 +79,13 @@ def compile_(
         ),
     ] = None,
     shape: ShapeOption = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="What the names of modules and memory images begin with: give each bundle of a "
+            "design its own."
+        ),
+    ] = "midwire",
     as_json: JsonFlag = False,
 ) -> None:
     """Compile the middle of a model to a bundle: Verilog, memory images and the parts around it."""
@@ -95,7 +102,8 @@ def compile_(
         strategy,
         target,
         min_sqnr,
-        parse_shapes(shape or ()),
+        shapes=parse_shapes(shape or ()),
+        name=name,
     )
     with console.phases() as report:
         done = compile_model(model, output, options, report)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
-from ..hw.formats.bundle import Bundle, check_target
+from ..hw.formats.bundle import MAX_PREFIX, PREFIX, Bundle, check_target, usable_prefix
 from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
 from ..hw.sqnr import NOT_MEASURED
@@ -61,6 +61,8 @@ class Options:
         :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
     shapes : for inputs whose height, width or length the model leaves open their shapes, by name;
         the samples bind what is not given here
+    name : what the names of all modules and memory images begin with, so that several bundles fit
+        into one design
     """
 
     from_: Names | None = None
@@ -72,6 +74,7 @@ class Options:
     target: str = "xcup"
     min_sqnr: float | None = None
     shapes: Shapes | None = None
+    name: str = PREFIX
 
     def __post_init__(self) -> None:
         check_strategy(self.strategy)
@@ -90,6 +93,14 @@ class Options:
                 expected="more than 0 Hz",
                 found=str(self.rate),
                 remedy="Leave it out for the default",
+            )
+        if not usable_prefix(self.name):
+            raise ModelError(
+                "unusable name",
+                where="--name",
+                expected=f"a letter, then letters, digits and underscores, {MAX_PREFIX} in all",
+                found=repr(self.name),
+                remedy="Choose one such as digits: modules are then digits_slice and so on",
             )
         if self.min_sqnr is not None and math.isnan(self.min_sqnr):
             raise ModelError(
@@ -129,6 +140,7 @@ class Compiled:
         least = self.worst
         return {
             "bundle": str(self.bundle.root),
+            "name": manifest.prefix,
             "slice": {k: manifest.slice[k] for k in ("inputs", "outputs", "macs_share")},
             "tensors": [
                 {
@@ -246,6 +258,7 @@ def compile_model(
             losses,
             wires,
             elaborator,
+            chosen.name,
         )
     origin = "calibration data" if samples is not None else "random inputs"
     return Compiled(bundle, losses, origin if losses else NOT_MEASURED, clock.stop())
@@ -306,7 +319,16 @@ def _observe(
             found="float tensors",
             remedy="Give typical samples of the model's inputs with --calibrate NPZ",
         )
-    return calibrate(source, missing, samples, clock.step)
+    seen = {name: _seen_as(source, real, name) for name in missing}
+    observed = calibrate(source, list(dict.fromkeys(seen.values())), samples, clock.step)
+    return {name: observed[other] for name, other in seen.items()}
+
+
+def _seen_as(source: Source, real: graph.Graph, name: str) -> str:
+    """The model's own tensor with the values of one that it does not have: a view of that."""
+    while name not in source.values and len(readers := real.consumers(name)) == 1:
+        name = readers[0].output
+    return name
 
 
 def _measure(

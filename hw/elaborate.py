@@ -8,7 +8,9 @@ sources of this package are the key, with the versions of Amaranth and of the Yo
 it. Amaranth is loaded by the workers only.
 
 The Verilog has the top module :data:`PLACEHOLDER`, which is also the prefix of the names of its
-inner modules and of its memory images: :func:`renamed` gives each instance its own.
+inner modules and of its memory images: :func:`renamed` gives each instance its own. The modules
+that are not of one instance, ``mw_rom``, ``mw_ram`` and ``mw_slice``, get the names of their
+design by :func:`prefixed`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -52,6 +55,16 @@ class Description(Protocol):
 def renamed(verilog: str, name: str) -> str:
     """The Verilog of an instance: its modules and images carry the instance's name."""
     return verilog.replace(PLACEHOLDER, name)
+
+
+def prefixed(verilog: str, prefix: str) -> str:
+    """The Verilog in one design of several: memories, the slice inside a NIC and the plusarg that
+    says where images are begin with ``prefix`` in place of ``mw``.
+    """
+    return _SHARED.sub(rf"{prefix}_\1", verilog)
+
+
+_SHARED = re.compile(r"\bmw_(rom|ram|slice|images)\b")
 
 
 class Elaborator:

@@ -37,7 +37,7 @@ class Sqnr:
         return f"{self.db:.1f} dB"
 
 
-class Powers:
+class SignalAndNoise:
     """The powers of a signal and of the noise on it, summed over all elements that were added."""
 
     def __init__(self) -> None:

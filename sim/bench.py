@@ -46,7 +46,7 @@ async def hold(dut: Any, name: str) -> None:
     while True:
         await RisingEdge(dut.clk)  # values are those before the edge
         cycle += 1
-        if int(dut.rst.value):
+        if not int(dut.aresetn.value):
             offered = None
             continue
         payload = (int(data.value), int(last.value)) if int(valid.value) else None
@@ -101,7 +101,7 @@ async def frames(dut: Any, source_pauses: bool, sink_pauses: bool) -> None:
     seed = os.environ[SEED_VARIABLE]
     cycles = int(os.environ[CYCLES_VARIABLE])
     inputs, outputs = load_vectors()
-    dut.rst.value = 1
+    dut.aresetn.value = 0
     Clock(dut.clk, _PERIOD_NS, "ns").start()
     sources, sinks = [], []
     idle = 0
@@ -109,11 +109,13 @@ async def frames(dut: Any, source_pauses: bool, sink_pauses: bool) -> None:
         getattr(dut, f"w{idle}_axis_tvalid").value = 0
         idle += 1
     for name in stream_names(dut, "s", len(inputs)):
-        sources.append(AxiStreamSource(AxiStreamBus.from_prefix(dut, name), dut.clk, dut.rst))
+        bus = AxiStreamBus.from_prefix(dut, name)
+        sources.append(AxiStreamSource(bus, dut.clk, dut.aresetn, reset_active_level=False))
         if source_pauses:
             sources[-1].set_pause_generator(pauses(f"{seed} {name}"))
     for name in stream_names(dut, "m", len(outputs)):
-        sinks.append(AxiStreamSink(AxiStreamBus.from_prefix(dut, name), dut.clk, dut.rst))
+        bus = AxiStreamBus.from_prefix(dut, name)
+        sinks.append(AxiStreamSink(bus, dut.clk, dut.aresetn, reset_active_level=False))
         if sink_pauses:
             sinks[-1].set_pause_generator(pauses(f"{seed} {name}"))
         cocotb.start_soon(hold(dut, name))
@@ -121,7 +123,7 @@ async def frames(dut: Any, source_pauses: bool, sink_pauses: bool) -> None:
         stream.log.setLevel("WARNING")  # one line with all bytes for each frame is too much
     for _ in range(_RESET_CYCLES):
         await RisingEdge(dut.clk)
-    dut.rst.value = 0
+    dut.aresetn.value = 1
     for port, source in enumerate(sources):
         for frame in inputs[port]:
             source.send_nowait(frame)

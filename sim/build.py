@@ -121,7 +121,7 @@ def build_model(
     verilog : sequence of Path
         All Verilog files of the design. Their texts count, not their names.
     top : str
-        Module with ports ``clk``, ``rst``, ``s{i}_axis_*`` and ``m{i}_axis_*``. Widths are read
+        Module with ports ``clk``, ``aresetn``, ``s{i}_axis_*`` and ``m{i}_axis_*``. Widths are read
         from the design.
     cache_dir : Path, optional
         Cache folder; :func:`midwire.hw.cache.default_folder` by default.

@@ -87,7 +87,7 @@ def execute(
     else:
         library = build_model(
             bundle.slice_verilog,
-            "midwire_slice",
+            bundle.slice_top,
             progress=lambda done, total: say("building the simulator", done, total),
         )
         with Model(library, bundle.images_dir) as model:

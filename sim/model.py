@@ -231,7 +231,7 @@ class Model:
         self._dirty = False
 
     def reset(self) -> None:
-        """Reset the design through ``rst``."""
+        """Reset the design through ``aresetn``."""
         self._raise_for(self._library.mw_reset(self._open_handle()))
         self._dirty = False
 

@@ -31,7 +31,7 @@ from .toolchain import bench_obstacle
 Frames = npt.NDArray[np.uint8] | Sequence[bytes]
 """Frames of one port: an array (count, bytes), or bytes of any length each."""
 
-PORTS = ("clk", "rst", "s*_axi*", "m*_axi*")
+PORTS = ("clk", "aresetn", "s*_axi*", "m*_axi*")
 """Signals of the top that a bench sees, as patterns."""
 
 CYCLES_PER_BYTE = 64
@@ -66,7 +66,7 @@ def run_bench(
     verilog : sequence of Path
         All Verilog files of the design.
     top : str
-        Module with ports ``clk``, ``rst``, ``s{i}_axis_*`` and ``m{i}_axis_*``.
+        Module with ports ``clk``, ``aresetn``, ``s{i}_axis_*`` and ``m{i}_axis_*``.
     inputs, expected : sequence
         Frames of each input port, and those that each output port must send.
     images_dir : Path, optional

@@ -323,7 +323,7 @@ def synth(
     with _shown(console) as progress:
         counts = synthesise(
             loaded.slice_verilog,
-            "midwire_slice",
+            loaded.slice_top,
             family,
             images=images,
             timeout=timeout,

@@ -20,7 +20,7 @@ from ..hw.formats.npz import read_npz
 from ..hw.formats.tensor import AnyArray, TensorSpec, as_frames
 from ..hw.kernels.reference import Reference
 from ..hw.session import open_session
-from ..hw.sqnr import Powers, Sqnr
+from ..hw.sqnr import SignalAndNoise, Sqnr
 from .build import build_model
 from .model import Model, RunResult
 from .vectors import random_wire, wire_inputs
@@ -93,7 +93,7 @@ def verify(
     started = time.monotonic()
     library = build_model(
         bundle.slice_verilog,
-        "midwire_slice",
+        bundle.slice_top,
         progress=lambda done, total: say("building the simulator", done, total),
     )
     built = time.monotonic()
@@ -223,7 +223,7 @@ class _Kept:
 
     def __init__(self, spec: TensorSpec) -> None:
         self.spec = spec
-        self.powers = Powers()
+        self.powers = SignalAndNoise()
         self.same = self.total = 0
 
     def add(self, stream: AnyArray, raw: AnyArray) -> None:

@@ -4,9 +4,12 @@
 
 V1. Every stage and FIFO is a module of its own, elaborated by itself (:mod:`midwire.hw.elaborate`);
     the top only connects them, so a change of one layer elaborates that layer.
+    All names begin with the prefix of the bundle.
 V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_tvalid``,
     ``_tready``, ``_tlast``, output ``k`` the same with ``m{k}``. Each lane has a container of 1, 2
     or 4 bytes; outputs are sign- or zero-extended into it.
+    The clock is ``clk``; ``aresetn`` is active-low and sampled at its rising edge. Ports stand in
+    the order clock, reset, inputs, outputs, side ports, each by its number.
 V3. Side port ``k`` (:meth:`~..ir.dataflow.Dataflow.side_ports`) has the same ports with ``w{k}``:
     a word of a memory a beat, in whole bytes. Where they are not wanted, ``tvalid`` is tied to 0.
 """
@@ -14,24 +17,24 @@ V3. Side port ``k`` (:meth:`~..ir.dataflow.Dataflow.side_ports`) has the same po
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...hw.elaborate import renamed, verilog_of
+from ...hw.elaborate import prefixed, renamed, verilog_of
+from ...hw.formats.bundle import PREFIX
 from ...hw.kernels.adapt import StreamFifo
 from ...hw.kernels.base import Implementation, SidePort, StreamPort
 from ..ir.dataflow import Channel, Dataflow
+from .remarks import described, fifo_name
 
-SLICE_MODULE = "midwire_slice"
-
-_HEADER = re.compile(r"^module (\S+?)\((.*?)\);", re.MULTILINE | re.DOTALL)
+_HEADER = re.compile(r"^module (\S+) \((.*?)\);", re.MULTILINE | re.DOTALL)
 
 
 @dataclass
 class _Text:
     """The parts of the top module."""
 
-    ports: list[str] = field(default_factory=list)
+    ports: dict[str, list[str]] = field(default_factory=dict)
     body: list[str] = field(default_factory=list)
 
 
@@ -42,18 +45,33 @@ Elaborate = Callable[[Sequence[Implementation]], list[str]]
 def fifos(flow: Dataflow) -> dict[str, Implementation]:
     """The FIFOs of a balanced dataflow, by the names of their instances."""
     return {
-        _fifo_name(index): StreamFifo(channel.port, channel.depth)
+        fifo_name(index): StreamFifo(channel.port, channel.depth)
         for index, channel in enumerate(flow.channels)
         if channel.depth
     }
 
 
-def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
-    """Verilog of a balanced dataflow: the top module, then every instance's."""
+def slice_verilog(
+    flow: Dataflow,
+    elaborate: Elaborate = verilog_of,
+    prefix: str = PREFIX,
+    origins: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Verilog of a balanced dataflow: the top module, then every instance's.
+
+    Parameters
+    ----------
+    prefix : of all names
+    origins : integer node to the names of the ONNX nodes that it stands for
+    """
     instances = {stage.name: stage.built for stage in flow.stages} | fifos(flow)
     texts = elaborate(list(instances.values()))
-    modules = {name: renamed(text, name) for name, text in zip(instances, texts, strict=True)}
-    top = _Text()
+    modules = {
+        name: prefixed(renamed(text, f"{prefix}_{name}"), prefix)
+        for name, text in zip(instances, texts, strict=True)
+    }
+    remarks = described(flow, origins or {})
+    top = _Text(body=["  wire rst = ~aresetn;"])
     for index, channel in enumerate(flow.channels):
         top.body += _wires(f"c{index}", channel.port)
         if channel.depth:
@@ -61,9 +79,9 @@ def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
     for index, channel in enumerate(flow.channels):
         _border(top, flow, index, channel)
         if channel.depth:
-            name = _fifo_name(index)
+            name = fifo_name(index)
             ends = [("i", f"c{index}"), ("o", f"f{index}")]
-            top.body.append(_instance(name, modules[name], ends))
+            top.body += [f"  // {remarks[name]}", _instance(name, modules[name], ends)]
     sides: dict[str, list[tuple[str, str]]] = {}
     for k, (stage, side) in enumerate(flow.side_ports()):
         _side(top, k, side)
@@ -75,14 +93,20 @@ def slice_verilog(flow: Dataflow, elaborate: Elaborate = verilog_of) -> str:
                 ends.append((stage.built.output_names[channel.source[1]], f"c{index}"))
             if channel.sink[0] == stage.name:
                 ends.append((stage.built.input_names[channel.sink[1]], _far(index, channel)))
-        top.body.append(_instance(stage.name, modules[stage.name], ends))
-    ports = ",\n  ".join(["input wire clk", "input wire rst", *top.ports])
-    whole = f"module {SLICE_MODULE}(\n  {ports}\n);\n" + "\n".join(top.body) + "\nendmodule\n"
-    return "\n".join([whole, *modules.values()])
+        top.body += [
+            f"  // {remarks[stage.name]}",
+            _instance(stage.name, modules[stage.name], ends),
+        ]
+    streams = [port for name in sorted(top.ports, key=_place) for port in top.ports[name]]
+    ports = ",\n  ".join(["input wire clk", "input wire aresetn", *streams])
+    whole = f"module {prefix}_slice (\n  {ports}\n);\n" + "\n".join(top.body) + "\nendmodule\n"
+    inner = [f"// {prefix}_{name}: {remarks[name]}\n{modules[name]}" for name in modules]
+    return "\n".join([whole, *inner])
 
 
-def _fifo_name(index: int) -> str:
-    return f"fifo{index}"
+def _place(stream: str) -> tuple[int, int]:
+    """Where the ports of a stream stand in the top: inputs, outputs, side ports, by number."""
+    return "smw".index(stream[0]), int(stream[1:])
 
 
 def _far(index: int, channel: Channel) -> str:
@@ -97,15 +121,15 @@ def _wires(name: str, port: StreamPort) -> list[str]:
 
 def _instance(name: str, module: str, ends: list[tuple[str, str]]) -> str:
     """An instance whose stream ports are joined to wires."""
-    header = _HEADER.search(module)
-    assert header is not None and header[1] == name, module[:200]
+    header = _HEADER.match(module)
+    assert header is not None, module[:200]
     known = {port.strip() for port in header[2].split(",")}
     joined = [f".{port}({port})" for port in ("clk", "rst") if port in known]
     for member, wires in ends:
         port = member.replace(".", "__")
         for signal in ("payload", "valid", "ready"):
             joined.append(f".{port}__{signal}({wires}_{signal})")
-    return f"  {name} {name}_i({', '.join(joined)});"
+    return f"  {header[1]} {name}({', '.join(joined)});"
 
 
 def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
@@ -115,7 +139,7 @@ def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
     if channel.source[0] == "":
         k, wires = channel.source[1], f"c{index}"
         container = 8 * flow.inputs[k].qtype.container_bytes
-        top.ports += _axis(f"s{k}_axis", port.lanes * container, "input", "output")
+        top.ports[f"s{k}"] = _axis(f"s{k}_axis", port.lanes * container, "input", "output")
         lanes = [
             f"s{k}_axis_tdata[{lane * container + bits - 1}:{lane * container}]"
             for lane in reversed(range(port.lanes))
@@ -128,7 +152,7 @@ def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
     if channel.sink[0] == "":
         k, wires = channel.sink[1], _far(index, channel)
         container = 8 * flow.outputs[k].qtype.container_bytes
-        top.ports += _axis(f"m{k}_axis", port.lanes * container, "output", "input")
+        top.ports[f"m{k}"] = _axis(f"m{k}_axis", port.lanes * container, "output", "input")
         parts = []
         for lane in reversed(range(port.lanes)):
             low, high = lane * bits, (lane + 1) * bits - 1
@@ -146,7 +170,7 @@ def _border(top: _Text, flow: Dataflow, index: int, channel: Channel) -> None:
 
 def _side(top: _Text, k: int, side: SidePort) -> None:
     """Ports of the slice for a side port (rule V3)."""
-    top.ports += _axis(f"w{k}_axis", 8 * side.word_bytes, "input", "output")
+    top.ports[f"w{k}"] = _axis(f"w{k}_axis", 8 * side.word_bytes, "input", "output")
     top.body += [
         f"  wire [{side.width}:0] w{k}_payload;",
         f"  wire w{k}_valid, w{k}_ready;",

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.elaborate import Elaborator, renamed
-from ...hw.formats.bundle import Bundle, Manifest, WritableMemory, write_bundle
+from ...hw.elaborate import Elaborator, prefixed, renamed
+from ...hw.formats.bundle import PREFIX, Bundle, Manifest, WritableMemory, write_bundle
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
@@ -29,8 +29,11 @@ from ..map.price import estimate
 from ..map.targets import Target
 from ..quantise.loss import Loss, worst
 from ..select.selection import Selection
-from .netlist import fifos, slice_verilog
+from .integration import FILE_LIST, WAIVERS, core_file, file_list, lint_waivers
+from .netlist import fifos
 from .parts import cloud_model, edge_model, middle_model
+from .readme import readme
+from .rtl import image_files, slice_files
 from .slice_onnx import slice_model
 
 REALISTIC, RANDOM = 16, 4
@@ -49,6 +52,7 @@ def emit(
     losses: Sequence[Loss],
     wires: Sequence[AnyArray] | None,
     elaborator: Elaborator,
+    prefix: str = PREFIX,
 ) -> Bundle:
     """Write the bundle.
 
@@ -57,13 +61,12 @@ def emit(
     losses, wires : what :func:`~..quantise.loss.measure` gave, the realistic wire inputs among it,
         if any
     elaborator : what :func:`elaborate_early` began with
+    prefix : begins the names of modules and memory images
     """
     flow = balanced.flow
     elaborator.start(list(fifos(flow).values()))
     steps, arrays = program_of(qgraph)
     contents: dict[str, bytes] = {
-        "rtl/mw_rom.v": _packaged("verilog/mw_rom.v"),
-        "rtl/mw_ram.v": _packaged("verilog/mw_ram.v"),
         "test_bundle.py": _packaged("templates/test_bundle.py"),
         "slice.onnx": _onnx(slice_model(qgraph)),
         "edge.onnx": _onnx(edge_model(source, flow.inputs)),
@@ -72,10 +75,16 @@ def emit(
         "program.npz": _npz(arrays),
     }
     (nic,) = elaborator.verilog_of([_nic(flow)])
-    contents["rtl/midwire_nic.v"] = renamed(nic, "midwire_nic").encode()
-    contents["rtl/midwire_slice.v"] = slice_verilog(flow, elaborator.verilog_of).encode()
-    images = {name: text for stage in flow.stages for name, text in stage.images.items()}
-    contents |= {f"rtl/{name}": text.encode("ascii") for name, text in images.items()}
+    origins = {node.name: node.sources for node in qgraph.nodes}
+    rtl = slice_files(flow, elaborator.verilog_of, prefix, origins)
+    rtl[f"{prefix}_nic.v"] = prefixed(renamed(nic, f"{prefix}_nic"), prefix)
+    contents |= {f"rtl/{name}": text.encode("ascii") for name, text in rtl.items()}
+    images = tuple(sorted(image_files(flow, prefix)))
+    contents |= {
+        FILE_LIST: file_list(prefix).encode(),
+        WAIVERS: lint_waivers(prefix).encode(),
+        f"{prefix}.core": core_file(prefix, images).encode(),
+    }
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
     contents["golden.npz"] = _npz(_golden(flow, reference, wires))
     least = worst(losses, [tensor.name for tensor in qgraph.results])
@@ -99,11 +108,11 @@ def emit(
         sqnr_db=None if least is None else least.sqnr.db,
         sqnr=NOT_MEASURED if least is None else least.sqnr.text,
         layers=_layers(qgraph, flow, losses),
-        images=tuple(sorted(images)),
+        images=images,
         memories=tuple(
             WritableMemory(
                 node=stage.node or stage.name,
-                image=side.image(stage.name),
+                image=f"{prefix}_{side.image(stage.name)}",
                 width=side.width,
                 words=side.depth,
                 hardware=hashlib.sha256(canonical(stage.built).encode()).hexdigest(),
@@ -111,8 +120,10 @@ def emit(
             for stage, side in flow.side_ports()
         ),
         batch=source.batch,
+        prefix=prefix,
         tool={"midwire": metadata.version("midwire"), "amaranth": metadata.version("amaranth")},
     )
+    contents["README.md"] = readme(manifest).encode()
     return write_bundle(output, manifest, contents)
 
 

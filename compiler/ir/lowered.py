@@ -25,12 +25,20 @@ from ...hw.numeric import Function, QType
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """An output of an operator that is being lowered: its shape, and its grid where the very value
-    lies on one (None where what follows has yet to be composed with it).
+    """An output of an operator that is being lowered.
+
+    Attributes
+    ----------
+    shape : its ONNX shape
+    grid : its grid where the very value lies on one; None where what follows has yet to be composed
+        with it
+    rounded : the grid that the value, with what follows, is rounded to in the end; None if nothing
+        rounds it
     """
 
     shape: tuple[int, ...]
     grid: QType | None
+    rounded: QType | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,11 +28,11 @@ import onnx
 from onnx import numpy_helper
 
 from ...hw.formats.tensor import AnyArray
-from .batch_rules import SHAPES, Mixed, View, rule_of
+from .batch_rules import SHAPES, TREES, Mixed, View, rule_of
 from .constants import attributes
 from .evaluate import has_subgraph, static_shape
 from .infer import Facts, analyse
-from .source import Source, reads
+from .source import Source, kind_of, reads
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,9 @@ def several_samples(source: Source, node: onnx.NodeProto) -> str:
     known = first not in source.constants and first in source.values
     shape = source.values[first].shape if known else ()
     turned = any(a.name == "transA" and a.i for a in node.attribute)
-    vector = node.op_type in _ROWS and len(shape) == 2 and not turned
-    if node.domain or shape[:1] in ((), (1,)) or not (vector or node.op_type in _ONE_SAMPLE):
+    kind = kind_of(node)
+    vector = kind in _ROWS and len(shape) == 2 and not turned
+    if shape[:1] in ((), (1,)) or not (vector or kind in _ONE_SAMPLE):
         return ""
     why = f": {source.batch_obstacle}" if source.batch_obstacle else ""
     return f"expected one sample at a time, found {shape[0]} along axis 0{why}"
@@ -96,7 +97,7 @@ _ONE_SAMPLE = frozenset(
         "ReduceMean",
     )
 )
-_ROWS = frozenset(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"))
+_ROWS = frozenset(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul", *TREES))
 """These take the one row of a matrix for a vector."""
 
 

@@ -17,7 +17,10 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import AnyArray
-from .source import MICROSOFT
+from .source import MICROSOFT, kind_of
+
+TREES = ("ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.TreeEnsembleRegressor")
+"""Decision trees as loading leaves them; each row of their input is a sample."""
 
 SHAPES: Mapping[str, int] = {"Reshape": 1, "Expand": 1, "Resize": 3}
 """Operators that take a shape of their output as an input, and which input that is."""
@@ -75,10 +78,9 @@ Rule = Callable[[View], None]
 
 def rule_of(node: onnx.NodeProto) -> Rule | None:
     """The rule for a node's operator; None if nothing is known of it."""
-    if node.domain:
-        rules = _MICROSOFT if node.domain == MICROSOFT else _QUANTISERS
-        return rules.get(node.op_type)
-    return _RULES.get(node.op_type)
+    if node.domain and node.op_type in _QUANTISERS:
+        return _elementwise
+    return _RULES.get(kind_of(node))
 
 
 def _same_for_all(view: View) -> None:
@@ -264,9 +266,20 @@ _BATCH_FIRST = (
 )
 _REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare"
 
+_MICROSOFT: Mapping[str, Rule] = {
+    **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), _quantiser),
+    **dict.fromkeys(
+        ("QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid"), _elementwise
+    ),
+    **dict.fromkeys(("QLinearAveragePool", "QLinearConv", "QLinearGlobalAveragePool"), _data_only),
+    "QGemm": _qgemm,
+    "QLinearConcat": _along(0),
+    "QLinearSoftmax": _along(-1),
+}
+
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
-    **dict.fromkeys(_BATCH_FIRST.split(), _data_only),
+    **dict.fromkeys((*_BATCH_FIRST.split(), *TREES), _data_only),
     **{f"Reduce{name}": _over(None) for name in _REDUCTIONS.split()},
     **dict.fromkeys(("Hardmax", "LogSoftmax", "Softmax"), _along(-1, old=1)),
     **dict.fromkeys(
@@ -277,6 +290,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), _quantiser),
     **dict.fromkeys(("MatMul", "MatMulInteger"), _matmul),
     **dict.fromkeys(("Resize", "Upsample"), _resize),
+    **{f"{MICROSOFT}.{name}": rule for name, rule in _MICROSOFT.items()},
     "BatchNormalization": _batch_normalization,
     "Expand": _expand,
     "Gather": _gather,
@@ -289,17 +303,4 @@ _RULES: Mapping[str, Rule] = {
     "Transpose": _transpose,
 }
 
-_QUANTISERS: Mapping[str, Rule] = dict.fromkeys(
-    ("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"), _elementwise
-)
-
-_MICROSOFT: Mapping[str, Rule] = {
-    **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), _quantiser),
-    **dict.fromkeys(
-        ("QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid"), _elementwise
-    ),
-    **dict.fromkeys(("QLinearAveragePool", "QLinearConv", "QLinearGlobalAveragePool"), _data_only),
-    "QGemm": _qgemm,
-    "QLinearConcat": _along(0),
-    "QLinearSoftmax": _along(-1),
-}
+_QUANTISERS = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
 
-Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX are written out in
-standard operators (:mod:`.qonnx`). Other nodes of other domains (com.microsoft) are kept: they are
-listed as unsupported later, and do not stop a model from loading.
+Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`) and models
+of scikit-learn (:mod:`.linear_models`, :mod:`.tree_models`) are written out in standard operators
+and sums of trees. Other nodes of other domains (com.microsoft) are kept: the rewriting stage takes
+those that :mod:`.qoperator` knows, the rest are listed as unsupported later, and none stops a model
+from loading.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
+from .expansion import Expansion
 from .infer import analyse
+from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
-from .qonnx import Expansion, expand_quantisers
+from .qonnx import expand_quantisers
 from .shapes import Shapes, bind_inputs
 from .source import Source, value_of
+from .tree_models import expand_tree_models
 
 
 def load_model(
@@ -54,7 +59,10 @@ def load_model(
     model = parse(file, raw)
     load_external_data(file, model)
     check_opsets(file, model)
-    expansion = expand_quantisers(normalise(file, model))
+    expansion = Expansion(normalise(file, model))
+    expand_quantisers(expansion)
+    expand_linear_models(expansion)
+    expand_tree_models(expansion)
     bind_inputs(expansion.model.graph, shapes or {}, samples)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)

@@ -19,6 +19,7 @@ from onnx import helper
 
 from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
+from .batch_rules import TREES
 from .evaluate import (
     MAX_ELEMENTS,
     MAX_SHAPE_DATA,
@@ -29,8 +30,8 @@ from .evaluate import (
     static_shape,
     tensor_type,
 )
-from .qoperator import write_out
-from .source import reads
+from .qoperator import infer_pieces, write_out
+from .source import kind_of, reads
 
 MAX_COMPUTED = 1 << 28
 """Elements of all constants that nodes compute, together: a few bytes of a model name any size."""
@@ -159,14 +160,27 @@ def _complete(
     if node.domain and node.op_type in _SAME_SHAPE and node.input and node.input[0] in facts.types:
         facts.types[node.output[0]] = facts.types[node.input[0]]
         return
+    if kind_of(node) in TREES and node.input and node.input[0] in facts.types:
+        facts.types.update(_trees(node, facts.types[node.input[0]]))
+        return
     written = write_out(node, facts.types) if node.domain else None
     if written is None:
         found = infer_node(node, facts.types, small, opset)
     else:
-        found = written.infer(facts.types)
+        found = infer_pieces(written, facts.types)
     for name in open_names:
         if name in found and found[name].HasField("tensor_type"):
             facts.types[name] = found[name]
+
+
+def _trees(node: onnx.NodeProto, x: onnx.TypeProto) -> dict[str, onnx.TypeProto]:
+    """Decision trees: a row of sums for each sample (version 1 has no inference of its own)."""
+    shape = static_shape(x)
+    targets = next((int(a.i) for a in node.attribute if a.name == "n_targets"), 1)
+    if shape is None or len(shape) != 2:
+        return {}
+    kind = onnx.TensorProto.FLOAT
+    return {node.output[0]: helper.make_tensor_type_proto(kind, [shape[0], targets])}
 
 
 def _fold(

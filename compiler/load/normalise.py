@@ -20,10 +20,16 @@ OLDEST_OPSET = 7
 
 
 def check_opsets(file: Path, model: onnx.ModelProto) -> None:
-    """Call the default domain by its short name, and refuse versions that are not known."""
+    """Call the default domain by its short name, and refuse versions that are not known.
+
+    Imports that say the same twice count once: converters of scikit-learn write such.
+    """
     _clean_domains([*model.opset_import, *model.graph.node])
     for function in model.functions:
         _clean_domains([*function.opset_import, *function.node])
+    once = dict.fromkeys((entry.domain, entry.version) for entry in model.opset_import)
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(*each) for each in once)
     versions = {entry.domain: entry.version for entry in model.opset_import}
     if len(versions) != len(model.opset_import) or "" not in versions:
         raise ModelError(

@@ -8,8 +8,7 @@ Q1. ``Quant(x, scale, zero_point, bits)`` is ``(clip(round(x / scale + zero_poin
     scale``: ties to the even integer (rounding mode ROUND), bounds by ``signed`` and ``narrow``.
 Q2. ``BipolarQuant(x, scale)``, and Quant of one signed bit, is ``-scale`` where ``x < 0``, else
     ``scale``.
-Q3. The last of the nodes has the name of the one that they stand for, and
-    :class:`~.source.Written` says which that is: people are shown their own.
+Q3. Names, and how people are shown their own nodes, are those of :mod:`.expansion`.
 Q4. What has another meaning stays as it is, with a sentence that says why.
 Q5. Round came with opset 11: an older model is converted to that.
 Q6. ``Trunc(x, scale, zero_point, in_bits, out_bits)`` is ``scale * floor(round(x / scale) /
@@ -22,15 +21,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import onnx
 import onnx.version_converter
 from onnx import numpy_helper
 
 from ...hw.formats.tensor import AnyArray
-from .qonnx_nodes import INPUTS, OtherMeaningError, write_quantiser
-from .source import Written, kind_of, reads
+from .expansion import Expansion, OtherMeaningError, Pieces, drop_unread
+from .qonnx_nodes import INPUTS, write_quantiser
 
 _DOMAINS = frozenset(
     (
@@ -42,63 +40,24 @@ _DOMAINS = frozenset(
 _OPSET = 11
 
 
-@dataclass
-class Expansion:
-    """What became of a model's quantisers.
-
-    Attributes
-    ----------
-    model : with standard nodes in their place
-    written : for each of those, by name, the node in the file
-    refused : why a quantiser stayed, by name
-    """
-
-    model: onnx.ModelProto
-    written: dict[str, Written] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-
-
-def expand_quantisers(model: onnx.ModelProto) -> Expansion:
+def expand_quantisers(found: Expansion) -> None:
     """Write out all quantisers of a sorted model with unique names (rules Q1 to Q6)."""
-    if not any(_is_quantiser(node) for node in model.graph.node):
-        return Expansion(model)
-    found = Expansion(_converted(model))
+    if not any(_is_quantiser(node) for node in found.model.graph.node):
+        return
+    found.model = _converted(found.model)
     opset = _opset(found.model)
-    graph = found.model.graph
-    known = _known(graph)
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        if not _is_quantiser(node):
-            nodes.append(node)
-            continue
-        try:
-            if opset < _OPSET:
-                raise OtherMeaningError(
-                    f"expected opset {_OPSET} or later, or a model that onnx.version_converter "
-                    f"can bring there, found opset {opset}"
-                )
-            new, constants = write_quantiser(node, known)
-        except OtherMeaningError as reason:
-            found.refused[node.name] = str(reason)
-            nodes.append(node)
-            continue
-        nodes.extend(new)
-        graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
-        written = Written(node.name, kind_of(node))
-        found.written.update((each.name, written) for each in new)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    _drop_unread(graph)
-    return found
+    known = _known(found.model.graph)
 
+    def expanded(node: onnx.NodeProto) -> Pieces:
+        if opset < _OPSET:
+            raise OtherMeaningError(
+                f"expected opset {_OPSET} or later, or a model that onnx.version_converter "
+                f"can bring there, found opset {opset}"
+            )
+        return write_quantiser(node, known)
 
-def _drop_unread(graph: onnx.GraphProto) -> None:
-    """Bit widths are bounds now: ONNX Runtime warns of initialisers that nothing reads."""
-    used = {name for node in graph.node for name in reads(node)}
-    used.update(value.name for value in graph.output)
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    found.write_out(lambda node: expanded if _is_quantiser(node) else None)
+    drop_unread(found.model.graph)  # bit widths are bounds now
 
 
 def _is_quantiser(node: onnx.NodeProto) -> bool:

@@ -5,18 +5,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
-from onnx import helper
 
 from ...hw.formats.tensor import AnyArray
 from .constants import attributes
+from .expansion import OtherMeaningError, Pieces, inner_name, inner_node, named_node
 
 INPUTS = {"BipolarQuant": (2,), "Quant": (4,), "Trunc": (5, 7)}
 """The quantisers, and how many inputs each has."""
-
 
 _ROUNDING = {"CEIL": "Ceil", "FLOOR": "Floor", "ROUND": "Round"}
 
@@ -24,13 +23,7 @@ _MOST_BITS = 32
 """More cannot be told apart in the float32 that bounds are compared in."""
 
 
-class OtherMeaningError(Exception):
-    """One clause: what was expected and what was found (rule Q4)."""
-
-
-def write_quantiser(
-    node: onnx.NodeProto, known: Mapping[str, AnyArray]
-) -> tuple[list[onnx.NodeProto], dict[str, AnyArray]]:
+def write_quantiser(node: onnx.NodeProto, known: Mapping[str, AnyArray]) -> Pieces:
     """The standard nodes for a quantiser, and constants of theirs.
 
     Parameters
@@ -53,9 +46,7 @@ def write_quantiser(
     return _truncated(node, known) if node.op_type == "Trunc" else _quantised(node, known)
 
 
-def _quantised(
-    node: onnx.NodeProto, known: Mapping[str, AnyArray]
-) -> tuple[list[onnx.NodeProto], dict[str, AnyArray]]:
+def _quantised(node: onnx.NodeProto, known: Mapping[str, AnyArray]) -> Pieces:
     """Rule Q1, and Q2 for one bit."""
     options = attributes(node)
     mode = options.get("rounding_mode", "ROUND")
@@ -92,39 +83,33 @@ def _number(known: Mapping[str, AnyArray], name: str, what: str, least: int) -> 
     return int(value)
 
 
-def _uniform(
-    node: onnx.NodeProto, low: int, high: int
-) -> tuple[list[onnx.NodeProto], dict[str, AnyArray]]:
+def _uniform(node: onnx.NodeProto, low: int, high: int) -> Pieces:
     """Rule Q1."""
     x, scale, zero, _ = node.input
     ends: dict[str, AnyArray] = {
-        f"{node.name}::low": np.array(low, np.float32),
-        f"{node.name}::high": np.array(high, np.float32),
+        inner_name(node, "low"): np.array(low, np.float32),
+        inner_name(node, "high"): np.array(high, np.float32),
     }
-    names = iter(_names(node, ("steps", "shifted", "rounded", "clipped", "centred")))
-    steps = _node("Div", next(names), x, scale)
-    shifted = _node("Add", next(names), steps.output[0], zero)
-    rounded = _node("Round", next(names), shifted.output[0])
-    clipped = _node("Clip", next(names), rounded.output[0], *ends)
-    centred = _node("Sub", next(names), clipped.output[0], zero)
-    last = _last(node, "Mul", centred.output[0], scale)
-    return [steps, shifted, rounded, clipped, centred, last], ends
+    steps = inner_node(node, "steps", "Div", x, scale)
+    shifted = inner_node(node, "shifted", "Add", steps.name, zero)
+    rounded = inner_node(node, "rounded", "Round", shifted.name)
+    clipped = inner_node(node, "clipped", "Clip", rounded.name, *ends)
+    centred = inner_node(node, "centred", "Sub", clipped.name, zero)
+    last = named_node(node, node.output[0], "Mul", centred.name, scale)
+    return Pieces([steps, shifted, rounded, clipped, centred, last], ends)
 
 
-def _bipolar(node: onnx.NodeProto) -> tuple[list[onnx.NodeProto], dict[str, AnyArray]]:
+def _bipolar(node: onnx.NodeProto) -> Pieces:
     """Rule Q2."""
     x, scale = node.input[:2]
-    zero: dict[str, AnyArray] = {f"{node.name}::zero": np.zeros((), np.float32)}
-    names = _names(node, ("minus", "below"))
-    minus = _node("Neg", next(names), scale)
-    below = _node("Less", next(names), x, *zero)
-    last = _last(node, "Where", below.output[0], minus.output[0], scale)
-    return [minus, below, last], zero
+    zero: dict[str, AnyArray] = {inner_name(node, "zero"): np.zeros((), np.float32)}
+    minus = inner_node(node, "minus", "Neg", scale)
+    below = inner_node(node, "below", "Less", x, *zero)
+    last = named_node(node, node.output[0], "Where", below.name, minus.name, scale)
+    return Pieces([minus, below, last], zero)
 
 
-def _truncated(
-    node: onnx.NodeProto, known: Mapping[str, AnyArray]
-) -> tuple[list[onnx.NodeProto], dict[str, AnyArray]]:
+def _truncated(node: onnx.NodeProto, known: Mapping[str, AnyArray]) -> Pieces:
     """Rule Q6."""
     options = attributes(node)
     mode = str(options.get("rounding_mode", "FLOOR")).upper()
@@ -146,12 +131,12 @@ def _truncated(
             f"{dropped}"
         )
     constants: dict[str, AnyArray] = {}
-    nodes = [_node("Div", f"{node.name}::steps", x, scale)]
+    nodes = [inner_node(node, "steps", "Div", x, scale)]
 
-    def then(kind: str, name: str, **others: float) -> None:
-        ends = {f"{node.name}::{word}": np.array(v, np.float32) for word, v in others.items()}
+    def then(kind: str, word: str, **others: float) -> None:
+        ends = {inner_name(node, key): np.array(v, np.float32) for key, v in others.items()}
         constants.update(ends)
-        nodes.append(_node(kind, f"{node.name}::{name}", nodes[-1].output[0], *ends))
+        nodes.append(inner_node(node, word, kind, nodes[-1].name, *ends))
 
     then("Round", "whole")
     # Signed or not, as wide as it may be.
@@ -161,7 +146,8 @@ def _truncated(
         low, high = _bounds(out, bool(options.get("signed", 1)), bool(options.get("narrow", 0)))
         then("Clip", "clipped", low=low, high=high)
     then(_ROUNDING[mode], "truncated")
-    return [*nodes, _last(node, "Mul", nodes[-1].output[0], result)], constants
+    last = named_node(node, node.output[0], "Mul", nodes[-1].name, result)
+    return Pieces([*nodes, last], constants)
 
 
 _MOST_DROPPED = 16
@@ -179,16 +165,3 @@ def _dropped_bits(known: Mapping[str, AnyArray], scale: str, result: str) -> int
             f"expected an output scale that is a power of two times the scale, found {ratio:g}"
         )
     return exponent - 1
-
-
-def _names(node: onnx.NodeProto, words: tuple[str, ...]) -> Iterator[str]:
-    return (f"{node.name}::{word}" for word in words)
-
-
-def _node(kind: str, name: str, *inputs: str) -> onnx.NodeProto:
-    return helper.make_node(kind, inputs, [name], name)
-
-
-def _last(node: onnx.NodeProto, kind: str, *inputs: str) -> onnx.NodeProto:
-    """The node that makes what the quantiser made, with its name (rule Q3)."""
-    return helper.make_node(kind, inputs, node.output, node.name)

@@ -14,16 +14,16 @@ scale of w follows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
 
 from ...hw.formats.tensor import AnyArray
 from .constants import attributes
 from .evaluate import infer_node, static_shape, tensor_type
+from .expansion import Pieces, inner_name, inner_node
 from .source import MICROSOFT, kind_of, standard
 
 Operand = tuple[int, int, int]
@@ -78,33 +78,25 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-@dataclass
-class WrittenOut:
-    """Nodes of the default domain, newest opset, that mean what one node does. They stand in order,
-    and the last has the output of that node, and its name.
+def infer_pieces(pieces: Pieces, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    """Types of what the nodes of :func:`write_out` make, by name, as far as ONNX can say.
+
+    Parameters
+    ----------
+    types : those of what the nodes read
     """
-
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: dict[str, AnyArray] = field(default_factory=dict)
-
-    def infer(self, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
-        """Types of what the nodes make, by name, as far as ONNX can say.
-
-        Parameters
-        ----------
-        types : those of what the nodes read
-        """
-        known = {**types, **{name: tensor_type(array) for name, array in self.constants.items()}}
-        made: dict[str, onnx.TypeProto] = {}
-        for node in self.nodes:
-            found = infer_node(node, known, self.constants, onnx.defs.onnx_opset_version())
-            made.update(found)
-            known.update(found)
-        return made
+    known = {**types, **{name: tensor_type(array) for name, array in pieces.constants.items()}}
+    made: dict[str, onnx.TypeProto] = {}
+    for node in pieces.nodes:
+        found = infer_node(node, known, pieces.constants, onnx.defs.onnx_opset_version())
+        made.update(found)
+        known.update(found)
+    return made
 
 
-def write_out(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> WrittenOut | None:
-    """What an operator of integers means; None for another node, or for a form that is not known.
+def write_out(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> Pieces | None:
+    """What an operator of integers means: nodes of the default domain, newest opset, of which the
+    last has its output, and its name. None for another node, or for a form that is not known.
 
     Parameters
     ----------
@@ -113,7 +105,7 @@ def write_out(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> Writ
     kind = kind_of(node)
     alike = standard(node)
     if alike is not node:
-        return WrittenOut([alike])
+        return Pieces([alike])
     form, options = FORMS.get(kind), attributes(node)
     if form is None or options.get("channels_last", 0) or len(node.output) != 1:
         return None
@@ -131,9 +123,10 @@ class _Writer:
         types: Mapping[str, onnx.TypeProto],
     ) -> None:
         self._node, self._form, self._options, self._types = node, form, options, types
-        self._done = WrittenOut()
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, AnyArray] = {}
 
-    def write(self) -> WrittenOut:
+    def write(self) -> Pieces:
         """All nodes."""
         node, form = self._node, self._form
         operands = form.operands or tuple((i, i + 1, i + 2) for i in range(2, len(node.input), 3))
@@ -143,36 +136,32 @@ class _Writer:
             reals.append(self._add("DequantizeLinear", "bias", bias, self._input(operands[0][1])))
         real = self._add(form.operator, "real", *reals)
         kept = [each for each in node.attribute if each.name not in form.dropped]
-        self._done.nodes[-1].attribute.extend(kept)
+        self._nodes[-1].attribute.extend(kept)
         if bias:
             real = self._add("Mul", "steps", real, self._along_channels(operands[1]))
         if "alpha" in form.dropped and self._options.get("alpha", 1.0) != 1:  # the bias has it too
             alpha = self._constant("alpha", np.float32(self._options["alpha"]))
             real = self._add("Mul", "scaled", real, alpha)
         self._round(real, self._input(operands[0][0]))
-        self._done.nodes[-1].name = node.name
-        self._done.nodes[-1].output[0] = node.output[0]
-        return self._done
+        self._nodes[-1].name, self._nodes[-1].output[0] = node.name, node.output[0]
+        return Pieces(self._nodes, self._constants)
 
     def _input(self, position: int) -> str:
         return self._node.input[position] if position < len(self._node.input) else ""
 
-    def _add(self, kind: str, word: str, *inputs: str, **options: int) -> str:
-        name = f"{self._node.name}::{word}"
-        node = helper.make_node(kind, inputs, [name], name)
-        node.attribute.extend(helper.make_attribute(key, value) for key, value in options.items())
-        self._done.nodes.append(node)
-        return name
+    def _add(self, kind: str, word: str, *inputs: str, **options: Any) -> str:
+        self._nodes.append(inner_node(self._node, word, kind, *inputs, **options))
+        return self._nodes[-1].name
 
     def _constant(self, word: str, value: Any) -> str:
-        name = f"{self._node.name}::{word}"
-        self._done.constants[name] = np.asarray(value)
+        name = inner_name(self._node, word)
+        self._constants[name] = np.asarray(value)
         return name
 
     def _real(self, index: int, operand: Operand, biased: bool) -> str:
         """An operand dequantised; the weights of a product with a bias in steps of 1."""
         integers, scale, zero = (self._input(position) for position in operand)
-        options = {}
+        options: dict[str, Any] = {}
         if index and self._form.axis is not None:
             options["axis"] = self._form.axis(self._options)
         if index and biased:

@@ -167,7 +167,7 @@ def _lower(state: _State, node: Node) -> None:
         state.streams[node.output] = replace(source, shape=output, layout=layout, qtype=qtype)
     elif node.op.is_core:
         inputs = _wanted(state, node, [state.streams[name] for name in node.inputs])
-        outputs = [OutputSpec(state.shape(v), state.grids.get(v)) for v in node.outputs]
+        outputs = [_output_spec(state, value) for value in node.outputs]
         _emit(state, node, node.op.lower(inputs, outputs), inputs)
     else:
         (call,) = elementwise([source])
@@ -176,6 +176,17 @@ def _lower(state: _State, node: Node) -> None:
         own = _Chain([node], meaning.functions, node.output)
         own.functions = _absorb(state, node, own.functions, meaning)
         _emit(state, node, (call,), [source], started=own)
+
+
+def _output_spec(state: _State, value: str) -> OutputSpec:
+    """What is known of an output: the chain of its readers ends in what it is rounded to."""
+    end = value
+    while end not in state.grids:
+        readers = state.graph.consumers(end)
+        if len(readers) != 1 or len(readers[0].outputs) != 1:
+            break
+        end = readers[0].output
+    return OutputSpec(state.shape(value), state.grids.get(value), state.grids.get(end))
 
 
 def _read_as(node: Node, source: QTensor) -> QType:

@@ -19,6 +19,7 @@ from .expand import Expand
 from .gelu import Gelu
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
+from .layer_normalization import LayerNormalization
 from .leaky_relu import LeakyRelu
 from .log import Log
 from .matmul import MatMul
@@ -36,12 +37,14 @@ from .scale import Scale
 from .sigmoid import Sigmoid
 from .sign import Sign
 from .slice import Slice
+from .softmax import Softmax
 from .softplus import Softplus
 from .split import Split
 from .sqrt import Sqrt
 from .swish import Swish
 from .tanh import Tanh
 from .transpose import Transpose
+from .tree_ensemble import TreeEnsemble
 
 OPERATORS: tuple[type[Op], ...] = (
     Abs,
@@ -59,6 +62,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Gelu,
     HardSigmoid,
     HardSwish,
+    LayerNormalization,
     LeakyRelu,
     Log,
     MatMul,
@@ -76,13 +80,15 @@ OPERATORS: tuple[type[Op], ...] = (
     Sigmoid,
     Sign,
     Slice,
+    Softmax,
     Softplus,
     Split,
     Sqrt,
     Swish,
     Tanh,
     Transpose,
+    TreeEnsemble,
 )
 
 REGISTRY: dict[str, type[Op]] = {kind: op for op in OPERATORS for kind in op.onnx_types}
-"""ONNX operator type (default domain) to the class that imports it."""
+"""ONNX operator type, as :func:`~..load.source.kind_of` has it, to the class that imports it."""

@@ -19,17 +19,24 @@ def one_node(
     constants: Mapping[int, np.ndarray[Any, Any]] | None = None,
     opset: int = 13,
     further: Sequence[Sequence[int]] = (),
+    domain: tuple[str, int] = ("", 0),
     **attributes: Any,
 ) -> onnx.ModelProto:
     """A model of one node; ``constants`` maps further input positions to initialisers, and
-    ``further`` has the shapes of outputs after the first.
+    ``further`` has the shapes of outputs after the first; ``domain`` is a domain other than ONNX's
+    own, and its version.
     """
     constants = constants or {}
     count = len(inputs) + len(constants)
     values = iter(f"x{i}" for i in range(len(inputs)))
     names = [f"c{i}" if i in constants else next(values) for i in range(count)]
     outputs = {f"y{k or ''}": list(shape) for k, shape in enumerate([output, *further])}
-    node = helper.make_node(op_type, names, list(outputs), name=op_type.lower(), **attributes)
+    node = helper.make_node(
+        op_type, names, list(outputs), op_type.lower(), domain=domain[0], **attributes
+    )
+    imports = [helper.make_opsetid("", opset)]
+    if domain[0]:
+        imports.append(helper.make_opsetid(*domain))
     graph = helper.make_graph(
         [node],
         op_type.lower(),
@@ -43,7 +50,7 @@ def one_node(
         ],
         [numpy_helper.from_array(array, f"c{i}") for i, array in constants.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return helper.make_model(graph, opset_imports=imports, ir_version=8)
 
 
 def weights(seed: int, *shape: int) -> np.ndarray[Any, Any]:

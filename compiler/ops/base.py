@@ -204,7 +204,8 @@ class Op:
     """Base of all operators: frozen dataclasses with the defaults of a do-nothing operator."""
 
     onnx_types: ClassVar[tuple[str, ...]] = ()
-    """ONNX operator types (of the default domain) that the import rule takes."""
+    """ONNX operator types that the import rule takes; a domain other than the default one stands
+    before the type."""
 
     @property
     def arity(self) -> int:

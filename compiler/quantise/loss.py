@@ -24,7 +24,7 @@ import numpy as np
 
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
-from ...hw.sqnr import Powers, Sqnr
+from ...hw.sqnr import SignalAndNoise, Sqnr
 from ..errors import LossError
 from ..ir.graph import Graph
 from ..ir.quant import QGraph
@@ -103,7 +103,7 @@ def measure(
     named = [name for node in qgraph.nodes for name in node.outputs if name in source.values]
     results = {tensor.name: tensor for tensor in qgraph.results}
     watched = list(dict.fromkeys([*qgraph.inputs, *named, *results]))
-    powers = {name: Powers() for name in dict.fromkeys([*named, *results])}
+    powers = {name: SignalAndNoise() for name in dict.fromkeys([*named, *results])}
     wires: list[list[AnyArray]] = [[] for _ in qgraph.inputs]
     total = len(next(iter(samples.values())))
     roots = dict(zip(results, qgraph.outputs, strict=True))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import onnx
 
 from ..load.constants import Context
-from ..load.qoperator import FORMS, write_out
+from ..load.qoperator import FORMS, infer_pieces, write_out
 from ..load.source import MICROSOFT, MICROSOFT_QUANTISERS, kind_of, reads, type_of, value_of
 from .match import Match
 
@@ -50,7 +50,7 @@ class QuantisedOperator:
         written = write_out(root, types)
         if written is None:
             return None
-        values = [value_of(name, kind) for name, kind in written.infer(types).items()]
+        values = [value_of(name, kind) for name, kind in infer_pieces(written, types).items()]
         return Match(
             frozenset({root.name}),
             tuple(written.nodes),

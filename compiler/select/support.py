@@ -162,7 +162,7 @@ def _joined(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> I
 
 def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, type[Op]]) -> Imported:
     kind = kind_of(node)
-    rule = None if node.domain else registry.get(node.op_type)
+    rule = registry.get(kind)
     if rule is None:
         if node.name in context.source.refused:
             raise Unsupported(context.source.refused[node.name])
@@ -208,7 +208,9 @@ def _check_borders(context: Context, node: onnx.NodeProto, imported: Imported) -
 
 
 def _check_inner(imported: Imported) -> None:
-    """Calibration cannot see inner values, so each is on a grid already or needs none."""
+    """Calibration cannot see inner values, so each is on a grid already, or needs none, or is only
+    renamed to what it can see.
+    """
     gridded: set[str] = set()
     inside = {value.name for value in imported.inner}
     for piece in imported.pieces:
@@ -218,7 +220,7 @@ def _check_inner(imported: Imported) -> None:
     for name in sorted(inside - gridded):
         readers = [piece.op for piece in imported.pieces if name in piece.inputs]
         absorbed = len(readers) == 1 and (
-            readers[0].rounds or (readers[0].absorbable and readers[0].affine)
+            readers[0].rounds or readers[0].is_view or (readers[0].absorbable and readers[0].affine)
         )
         assert absorbed, f"nothing gives the inner value {name!r} a grid"
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The Verilated `midwire_nic`, driven cycle by cycle: frames in, frames out, registers over AXI-Lite.
+// The Verilated pipeline of a bundle, driven cycle by cycle: frames in, frames out, registers over AXI-Lite.
 //
 // Time only passes while tick() is called, so an idle pipeline costs nothing. Any width of the streams
 // works: tdata and tkeep are filled through their own sizes.
@@ -27,9 +27,9 @@ public:
     Pipeline(VerilatedContext& context, FrameQueue& in, FrameQueue& out)
         : top_(new Vnic(&context)), in_(in), out_(out) {
         top_->clk = 0;
-        top_->rst = 1;
+        top_->aresetn = 0;
         for (int i = 0; i < 8; ++i) tick();
-        top_->rst = 0;
+        top_->aresetn = 1;
         running_ = true;
         tick();
     }

@@ -224,7 +224,7 @@ def start_nic(
         helper = ReferenceHelper(bundle, console.say if console is not None else lambda _: None)
         patience = PATIENCE_SECONDS
     else:
-        program = build_rtl(bundle.nic_verilog, console)
+        program = build_rtl(bundle.nic_verilog, bundle.nic_top, console)
         words += [f"+midwire_images={bundle.images_dir.resolve()}"]
         for masks in WORKING:
             bits = (f"{csr.ADDRESS[name]}={mask}" for name, mask in masks.items())

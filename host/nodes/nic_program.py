@@ -14,12 +14,13 @@ from ...sim.toolchain import find_compiler
 from ..wire import cpp_header
 
 FOLDER = Path(__file__).resolve().parent.parent / "cpp"
-TOP = "midwire_nic"
 PREFIX = "Vnic"
 
 
-def build_rtl(verilog: Sequence[Path], console: Console | None = None) -> Path:
-    """The program of a Verilated pipeline, out of the cache or built now; says so while it builds.
+def build_rtl(verilog: Sequence[Path], top: str, console: Console | None = None) -> Path:
+    """The program of the Verilated pipeline ``top``, out of the cache or built now.
+
+    Says so while it builds.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def build_rtl(verilog: Sequence[Path], console: Console | None = None) -> Path:
         said = quarter
 
     sources = [FOLDER / "nic.cpp", FOLDER / "rtl_datapath.cpp"]
-    return build_executable(verilog, TOP, sources, PREFIX, progress=progress)
+    return build_executable(verilog, top, sources, PREFIX, progress=progress)
 
 
 def build_reference() -> Path:

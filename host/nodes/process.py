@@ -178,8 +178,8 @@ class Child:
             ) from None
         if event is not None and event.get("event") == "ready":
             return event
-        with contextlib.suppress(subprocess.TimeoutExpired):  # it has said its last word
-            self._process.wait(STOP_SECONDS)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(STOP_SECONDS)  # until its last words are read, too
         if event is not None and "error" in event:
             found = str(event["error"].get("message", "an error without a message")).rstrip(".")
         else:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Products, adder trees and delays, with exact widths."""
+"""Products, trees and delays, with exact widths."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from amaranth.hdl import Const, Shape, Signal, Value
@@ -18,14 +18,19 @@ def product_shape(a: Value, b: Value) -> Shape:
 
 
 def adder_tree(m: Any, terms: Sequence[Value], name: str) -> Value:
-    """Balanced sum with exact widths, with a register after every few levels.
+    """Balanced sum with exact widths, see :func:`tree`."""
+    return tree(m, terms, name, lambda a, b: a + b)
+
+
+def tree(m: Any, terms: Sequence[Value], name: str, join: Callable[[Value, Value], Value]) -> Value:
+    """All terms joined by twos, with a register after every few levels.
 
     It comes :func:`~midwire.hw.timing.components.tree_stages` cycles later.
     """
     level = 0
     while len(terms) > 1:
         level += 1
-        pairs = [terms[k] + terms[k + 1] for k in range(0, len(terms) - 1, 2)]
+        pairs = [join(terms[k], terms[k + 1]) for k in range(0, len(terms) - 1, 2)]
         terms = pairs + list(terms[len(pairs) * 2 :])
         if level % TREE_LEVELS == 0 or len(terms) == 1:
             registers = []

@@ -15,7 +15,8 @@ from amaranth.back import rtlil
 
 def to_part(top: Any, index: int) -> str:
     """A component elaborated as part ``index`` of a :func:`to_verilog_batch`."""
-    return str(rtlil.convert(top, name=_numbered(index), emit_src=False))
+    text = str(rtlil.convert(top, name=_numbered(index), emit_src=False))
+    return _MODULE_CELL.sub(lambda cell: _UNCONNECTED.sub("", cell[0]), _EMPTY.sub("", text))
 
 
 def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
@@ -23,6 +24,8 @@ def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
 
     Yosys takes longer to start than to convert a small component, and Amaranth's public function
     starts it for each. ``parts`` are those of :func:`to_part`, from 0 up.
+
+    The ports of each module stand in the order of their names, clock and reset first.
 
     Raises
     ------
@@ -34,11 +37,20 @@ def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
     for module in _MODULE.findall(text):
         number = _NUMBER.search(module)
         assert number is not None, module[:80]
-        found[int(number[1])].append(module)
+        found[int(number[1])].append(_HEADER.sub(_sorted, module, count=1))
     return [
-        _counted("\n".join(modules)).replace(_numbered(k), name) for k, modules in enumerate(found)
+        _counted("".join(f"{module}\n" for module in modules)).replace(_numbered(k), name)
+        for k, modules in enumerate(found)
     ]
 
+
+# A signal of no bits, as an index into one thing is. What reads it reads a constant already, and
+# Verilog would have a vector [-1:0], which is two bits, for it.
+_EMPTY = re.compile(
+    r"^(?:  attribute .*\n)*  wire width 0 .*\n|^connect \S+ \{ *\}\n", re.MULTILINE
+)
+_MODULE_CELL = re.compile(r"^  cell \\.*?^  end\n", re.MULTILINE | re.DOTALL)
+_UNCONNECTED = re.compile(r"^    connect \S+ \{ *\}\n", re.MULTILINE)
 
 # What Amaranth has done to its own RTLIL: processes stay always blocks, memories become arrays, and
 # attributes that only its simulator reads go.
@@ -68,7 +80,11 @@ def _yosys(script: str) -> str:
 
 _MODULE = re.compile(r"^module .*?^endmodule$", re.MULTILINE | re.DOTALL)
 
+_HEADER = re.compile(r"^module (\S+) ?\((.*?)\);", re.DOTALL)
+
 _NUMBER = re.compile(r"MwBatch(\d+)x")
+
+_FIRST = ("clk", "rst", "aresetn")
 
 _AUTOMATIC = re.compile(r"(\$auto\$\S+\$)(\d+)")
 
@@ -83,6 +99,24 @@ def _counted(text: str) -> str:
         return f"{found[1]}{numbers.setdefault(found[2], len(numbers) + 1)}"
 
     return _AUTOMATIC.sub(count, text)
+
+
+def _sorted(header: re.Match[str]) -> str:
+    """The header of a module with its ports in the order of their names.
+
+    Yosys's order changes with its version, and with what is inside.
+    """
+    ports = [port.strip() for port in header[2].split(",")]
+
+    def place(port: str) -> tuple[int, list[str | int]]:
+        words = re.split(r"(\d+)", port)  # o10 stands behind o9
+        rank = _FIRST.index(port) if port in _FIRST else len(_FIRST)
+        return rank, [int(word) if word.isdigit() else word for word in words]
+
+    # An escaped name ends at a blank.
+    names = [f"{port} " if port.startswith("\\") else port for port in sorted(ports, key=place)]
+    listed = ",\n  ".join(names)
+    return f"module {header[1]} (\n  {listed}\n);"
 
 
 def _numbered(index: int) -> str:

@@ -24,6 +24,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..timing.cost import SHALLOW_FIFO
+from .axi import add_domain, clocking
 
 
 def beat(shape: Shape, lanes: int) -> data.StructLayout:
@@ -210,7 +211,7 @@ class AxisTop(wiring.Component):
     Input ``k`` gets the ports ``s{k}_axis_tdata``, ``_tvalid``, ``_tready``, ``_tlast``, output
     ``k`` the same with ``m{k}``. Each lane has a container of 1, 2 or 4 bytes; outputs are sign- or
     zero-extended into it. Side port ``k`` has the same ports with ``w{k}``, and whole bytes for a
-    word.
+    word. Clock and reset are those of :mod:`.axi`.
 
     Parameters
     ----------
@@ -231,7 +232,7 @@ class AxisTop(wiring.Component):
         self._inputs = [(f"s{k}_axis", _member(inner, name)) for k, name in enumerate(inputs)]
         self._outputs = [(f"m{k}_axis", _member(inner, name)) for k, name in enumerate(outputs)]
         self._sides = [(f"w{k}_axis", _member(inner, name)) for k, name in enumerate(sides)]
-        members: dict[str, Any] = {}
+        members = clocking()
         for ports, mine, theirs in ((self._inputs, In, Out), (self._outputs, Out, In)):
             for prefix, port in ports:
                 lanes, container, _ = _lanes(port)
@@ -242,6 +243,7 @@ class AxisTop(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
+        add_domain(m, self)
         m.submodules.inner = self._inner
         for prefix, port in self._inputs:
             lanes, container, bits = _lanes(port)

@@ -36,6 +36,12 @@ FORMAT = 2
 
 MANIFEST = "manifest.json"
 
+PREFIX = "midwire"
+"""What the names of a bundle's modules and memory images begin with, if nobody asks for another."""
+
+MAX_PREFIX = 40
+"""Letters of a prefix: with what follows, names stay below the 128 that tools agree on."""
+
 MEASURED_INFERENCES = 4
 """Cycles per inference are those between the ends of the last two of so many back-to-back
 inferences.
@@ -126,6 +132,7 @@ class Manifest:
     inference are those between the last beats of the last outputs. ``batch`` is how many inferences
     one run of the model is, as its author wrote it. ``sqnr`` says in words what ``sqnr_db`` is, and
     what None of it means (:attr:`midwire.hw.sqnr.Sqnr.text`, or that nothing was measured).
+    ``prefix`` begins the names of all modules and memory images, and of the files in ``rtl/``.
     """
 
     name: str
@@ -145,6 +152,7 @@ class Manifest:
     images: tuple[str, ...] = ()
     memories: tuple[WritableMemory, ...] = ()
     batch: int = 1
+    prefix: str = PREFIX
     format: int = FORMAT
     tool: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -156,6 +164,8 @@ class Manifest:
                 value = getattr(self, name)
                 if not isinstance(value, kind) or isinstance(value, bool):
                     raise TypeError(f"{name} must not be {value!r}")
+        if not usable_prefix(self.prefix):
+            raise ValueError(f"prefix must be a short Verilog identifier, not {self.prefix!r}")
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, not {self.batch}")
         if not 0 < self.clock_mhz <= MAX_CLOCK_MHZ:
@@ -176,12 +186,17 @@ class Manifest:
 
 
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "name model_sha256 sqnr target": str,
+    "name model_sha256 prefix sqnr target": str,
     "batch cycles_per_inference latency_cycles": int,
     "clock_mhz": (int, float),
     "sqnr_db": (int, float, type(None)),
     "slice resources tool files": Mapping,
 }
+
+
+def usable_prefix(text: str) -> bool:
+    """Whether modules may be named so: a letter, then up to 39 letters, digits and underscores."""
+    return re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_PREFIX - 1}}}", text) is not None
 
 
 def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
@@ -266,15 +281,25 @@ class Bundle:
         return self.root / relative
 
     @property
+    def slice_top(self) -> str:
+        """The slice's top module: ``midwire_slice``, if nobody asked for another prefix."""
+        return f"{self.manifest.prefix}_slice"
+
+    @property
+    def nic_top(self) -> str:
+        """The top module of the whole pipeline: ``midwire_nic``, if not for another prefix."""
+        return f"{self.manifest.prefix}_nic"
+
+    @property
     def slice_verilog(self) -> tuple[Path, ...]:
-        """Verilog of the slice core, top module ``midwire_slice``."""
-        names = ("midwire_slice.v", "mw_rom.v", "mw_ram.v")
-        return tuple(self.path(f"rtl/{name}") for name in names)
+        """Verilog of the slice core."""
+        parts = (self.slice_top, *(f"{self.manifest.prefix}_{name}" for name in ("rom", "ram")))
+        return tuple(self.path(f"rtl/{name}.v") for name in parts)
 
     @property
     def nic_verilog(self) -> tuple[Path, ...]:
-        """Verilog of the whole pipeline, top module ``midwire_nic``."""
-        return (self.path("rtl/midwire_nic.v"), *self.slice_verilog)
+        """Verilog of the whole pipeline."""
+        return (self.path(f"rtl/{self.nic_top}.v"), *self.slice_verilog)
 
     @property
     def images_dir(self) -> Path:

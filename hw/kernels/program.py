@@ -30,22 +30,30 @@ from ..numeric import IntArray
 from .base import Kernel
 from .concat import ConcatKernel
 from .conv import ConvKernel
+from .deviation import DeviationKernel
 from .dot import DotKernel
 from .eltwise import EltwiseKernel
 from .pool import PoolKernel
+from .powers import PowersKernel
 from .reorder import ReorderKernel
+from .shares import SharesKernel
 from .split import SplitKernel
+from .tree_ensemble import TreeEnsembleKernel
 
 KERNELS: Mapping[str, type[Kernel]] = {
     kernel.name: kernel
     for kernel in (
         ConcatKernel,
         ConvKernel,
+        DeviationKernel,
         DotKernel,
         EltwiseKernel,
         PoolKernel,
+        PowersKernel,
         ReorderKernel,
+        SharesKernel,
         SplitKernel,
+        TreeEnsembleKernel,
     )
 }
 """Every kernel by the name that a bundle's program calls it."""

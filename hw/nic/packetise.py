@@ -14,7 +14,7 @@ F3. The job's header is sent as it is but for the CRC.
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import header as hdr
@@ -90,8 +90,10 @@ class Packetiser(wiring.Component):
                 self.declined_words.ready.eq(word_ready),
             ]
 
-        beat = self.o.payload
-        m.d.comb += beat.keep.eq(-1)
+        # `bad` stays 0. Driven by itself it would be an `always @*` without a signal, which no
+        # simulator ever runs.
+        beat = Signal(data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1}))
+        m.d.comb += [self.o.payload.eq(beat.as_value()), beat.keep.eq(-1)]
         with m.FSM(name="frame") as fsm:
             with m.State("idle"):
                 m.d.sync += [words.eq(0), header_total.eq(0), is_result.eq(~self.declined.valid)]

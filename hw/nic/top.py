@@ -32,10 +32,11 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Const, Instance, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..datapath.axi import add_domain, clocking
 from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
 from ..formats.csr import ADDRESS_BITS
@@ -55,7 +56,7 @@ _TENSORS_IN_SLICE = 4
 
 
 class NicShell(wiring.Component):
-    """The NIC shell around the black box ``midwire_slice``, which is another file.
+    """The NIC shell around the black box ``mw_slice``, which is another file.
 
     Its streams towards the network are 64 bits wide: the parser and the packetiser know in which
     beat of 8 bytes each header field is. Others need a width converter around it.
@@ -70,6 +71,7 @@ class NicShell(wiring.Component):
 
     Members
     -------
+    clk, aresetn : as :mod:`midwire.hw.datapath.axi`
     s_axis_*, m_axis_* : AXI4-Stream with tkeep and tuser (bit 0: bad frame)
     s_axil_* : AXI4-Lite, the registers of :mod:`midwire.hw.formats.csr`
 
@@ -112,6 +114,7 @@ class NicShell(wiring.Component):
         axil = AxiLite(ADDRESS_BITS).flip().members
         super().__init__(
             {
+                **clocking(),
                 **{f"s_axis_{name}": In(bits) for name, bits in _AXIS.items()},
                 "s_axis_tready": Out(1),
                 **{f"m_axis_{name}": Out(bits) for name, bits in _AXIS.items()},
@@ -122,6 +125,7 @@ class NicShell(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
+        add_domain(m, self)
         inputs, outputs = self._tensors
         m.submodules.registers = registers = RegisterFile(
             {
@@ -252,9 +256,9 @@ class NicShell(wiring.Component):
             idle[f"i_w{k}_axis_tdata"] = Const(0, bits)
             idle[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
         m.submodules.slice = Instance(
-            "midwire_slice",
-            i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
+            "mw_slice",
+            i_clk=self.clk,
+            i_aresetn=self.aresetn,
             i_s0_axis_tdata=tensor.o.payload.data,
             i_s0_axis_tvalid=tensor.o.valid,
             i_s0_axis_tlast=tensor.o.payload.last,

@@ -30,6 +30,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -98,6 +99,41 @@ def root_onnx(writer: OnnxWriter, n: str) -> str:
     return writer.op("Add", lower, writer.cast(reached, np.float64))
 
 
+def powers(table: IntArray, q: IntArray) -> IntArray:
+    """``e`` of N9 for integers, whose last axis is a group."""
+    return table[q.max(axis=-1, keepdims=True) - q]
+
+
+def powers_onnx(writer: OnnxWriter, table: IntArray, q: str) -> str:
+    """The same on doubles."""
+    largest = writer.op("ReduceMax", q, axes=[-1], keepdims=1)
+    index = writer.cast(writer.op("Sub", largest, q), np.int64)
+    return writer.op("Gather", writer.constant(table, np.float64), index, axis=0)
+
+
+def shares(e: IntArray, bits: int) -> IntArray:
+    """``quotient(2**bits * e, sum e)``: the last axis is a group that is not all zeros."""
+    return quotient(e << bits, e.sum(axis=-1, keepdims=True))
+
+
+def shares_onnx(writer: OnnxWriter, e: str, bits: int) -> str:
+    """The same on doubles."""
+    total = writer.op("ReduceSum", e, writer.constant(np.array([-1]), np.int64), keepdims=1)
+    unit = writer.constant(np.array(2.0**bits), np.float64)
+    return quotient_onnx(writer, writer.op("Mul", e, unit), total)
+
+
+@lru_cache(maxsize=64)
+def _exponentials(step: Fraction, count: int, fraction: int) -> tuple[int, ...]:
+    """``rne(2**fraction * exp(-step * d))`` for ``d`` from 0 to ``count - 1``."""
+    exact = Affine((-step,), Fraction(0)).then(Exponential()).times(Fraction(1 << fraction))
+    whole = QType(32, False, 1.0)
+    found: list[int] = []
+    while len(found) < count and (not found or found[-1]):
+        found.append(exact.exact([len(found)], whole))
+    return (*found, *[0] * (count - len(found)))  # they fall, so all behind a 0 are 0
+
+
 @dataclass(frozen=True, eq=False)
 class SoftmaxRule:
     """Softmax over the last axis (N9).
@@ -124,30 +160,29 @@ class SoftmaxRule:
                 f"exponentials; use a grid of at most {MAX_SOFTMAX_BITS} bits"
             )
         fraction = bits + 1 + count.bit_length()
-        if fraction > 31 or fraction + max(bits, count.bit_length()) > 51:
+        if bits > cls.most_bits(count):
             raise ValueError(
                 f"a softmax over {count} elements to {bits} bits needs exponentials of {fraction} "
                 "bits, more than 31; use fewer bits for the result"
             )
-        exact = Affine((-x.step,), Fraction(0)).then(Exponential()).times(Fraction(1 << fraction))
-        whole = QType(32, False, 1.0)
-        differences = range(x.hi - x.lo + 1)
-        return cls(np.array([exact.exact([d], whole) for d in differences]), bits)
+        return cls(np.array(_exponentials(x.step, x.hi - x.lo + 1, fraction)), bits)
+
+    @staticmethod
+    def most_bits(count: int) -> int:
+        """Most fractional bits that a softmax over so many elements can have; may be negative.
+
+        Exponentials have at most 31 bits, and they times ``2**bits``, as their sum, at most 51.
+        """
+        log = count.bit_length()
+        return min(30 - log, (50 - log) // 2, 50 - 2 * log)
 
     def apply(self, q: IntArray) -> IntArray:
         """Results for integers; the last axis is the one that sums to 1."""
-        e = self.table[q.max(axis=-1, keepdims=True) - q]
-        return quotient(e << self.bits, e.sum(axis=-1, keepdims=True))
+        return shares(powers(self.table, q), self.bits)
 
     def onnx(self, writer: OnnxWriter, q: str) -> str:
         """The same on doubles."""
-        largest = writer.op("ReduceMax", q, axes=[-1], keepdims=1)
-        index = writer.cast(writer.op("Sub", largest, q), np.int64)
-        e = writer.op("Gather", writer.constant(self.table, np.float64), index, axis=0)
-        last = writer.constant(np.array([-1]), np.int64)
-        total = writer.op("ReduceSum", e, last, keepdims=1)
-        unit = writer.constant(np.array(2.0**self.bits), np.float64)
-        return quotient_onnx(writer, writer.op("Mul", e, unit), total)
+        return shares_onnx(writer, powers_onnx(writer, self.table, q), self.bits)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def test_golden_vectors():
         outputs = [as_frames(golden[f"out{i}"][:VECTORS]) for i in range(len(manifest.outputs))]
     run_bench(
         list(bundle.slice_verilog),
-        "midwire_slice",
+        bundle.slice_top,
         inputs,
         outputs,
         images_dir=bundle.images_dir,

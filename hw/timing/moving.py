@@ -10,6 +10,9 @@ T8. Where streams take turns, a beat is taken when it is offered by, or there is
     stream whose turn it is, and no earlier than the cycle after the beat before it. What is dropped
     needs no credit.
 T9. A product takes a beat of both streams in one cycle; the first one of a pass needs a credit.
+T10. A component of groups takes a beat when there is a slot in its ring (``r[i - D] + 1``, ``r``
+    the reads, ``D`` the beats of the ring). What a group's beats have in common is known some
+    cycles after its last one was taken; then a beat is read each cycle if there is a credit.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from .components import Schedule
 from .schedule import Edge
 from .times import Cycles, spaced
 
-__all__ = ["dot", "gather", "reorder", "scatter"]
+__all__ = ["dot", "gather", "grouped", "reorder", "scatter"]
 
 
 def reorder(
@@ -162,6 +165,57 @@ def dot(
 
     reads = [o.take, *(edge.offer for edge in inputs)]
     schedule.add_batch(name, update, reads, [o.offer, *(edge.take for edge in inputs)])
+
+
+def grouped(
+    schedule: Schedule,
+    name: str,
+    i: Edge,
+    o: Edge,
+    *,
+    groups: int,
+    ring: int,
+    reduction: int,
+    busy: int,
+    latency: int,
+    depth: int,
+) -> None:
+    """A :class:`~midwire.hw.datapath.groups.Grouped` (T10).
+
+    Parameters
+    ----------
+    groups : of a tensor; they divide the beats of both edges, of which there are as many
+    ring : beats in memory, at least a group
+    reduction : cycles from a group's last beat to its queued totals
+    busy : cycles that each group keeps the maker of statistics; 0 if there is none
+    latency : cycles from a read to its written result
+    depth : depth of the output FIFO
+    """
+    if i.beats != o.beats or i.beats % groups or ring < i.beats // groups:
+        raise ValueError(
+            f"{name!r} has a ring of {ring} beats for each of {groups} groups, but edges of "
+            f"{i.beats} and {o.beats} beats"
+        )
+    size = i.beats // groups
+    read, known = schedule.times(o.beats), schedule.times(groups)
+
+    def writer(n: int) -> tuple[Cycles]:
+        ready = np.maximum(i.offer.of(n), read.before(n, ring) + 1)
+        return (spaced(ready, i.take.last(n) + 1),)
+
+    def prepare(n: int) -> tuple[Cycles]:
+        queued = i.take.of(n)[size - 1 :: size] + reduction + 1
+        return (spaced(queued, max(known.last(n), 0), busy) + busy,)
+
+    def reader(n: int) -> tuple[Cycles, Cycles]:
+        ready = o.take.before(n, depth) + 1
+        ready[::size] = np.maximum(ready[::size], known.of(n))
+        at = spaced(ready, read.last(n) + 1)
+        return at + latency + 1, at
+
+    schedule.add_batch(f"{name} (writer)", writer, [i.offer, read], [i.take])
+    schedule.add_batch(f"{name} (statistics)", prepare, [i.take], [known])
+    schedule.add_batch(f"{name} (reader)", reader, [known, o.take], [o.offer, read])
 
 
 def _turns(name: str, whole: Edge, size: int, parts: Sequence[Edge], turn: Sequence[int]) -> int:

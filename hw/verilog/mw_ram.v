@@ -24,13 +24,15 @@ module mw_ram #(
         if (FILE != "") initial $readmemh(FILE, words);
     endgenerate
 `else
-    string folder;
-    initial begin
-        if ($value$plusargs("midwire_images=%s", folder))
-            $readmemh($sformatf("%s/%s", folder, FILE), words);
+    localparam PATH_BYTES = 4096;  // PATH_MAX of Linux
+    reg [8 * PATH_BYTES - 1:0] folder;
+    initial
+        if ($value$plusargs("mw_images=%s", folder))
+            $readmemh({folder, "/", FILE}, words);
+        else if ($value$plusargs("midwire_images=%s", folder))
+            $readmemh({folder, "/", FILE}, words);
         else
             $readmemh(FILE, words);
-    end
 `endif
 
     always @(posedge clk) begin

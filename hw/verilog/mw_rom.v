@@ -3,8 +3,9 @@
 
 // Read-only memory with one registered read port, loaded from a $readmemh file.
 //
-// Simulation takes the file from the folder that +midwire_images=DIR names, so that one build serves
-// any weights; without it, and in synthesis, FILE is a path of its own.
+// Simulation takes the file from the folder that +mw_images=DIR names, for this design, or
+// +midwire_images=DIR, for all, so that one build serves any weights; without either, and in
+// synthesis, FILE is a path of its own.
 module mw_rom #(
     parameter WIDTH = 8,
     parameter DEPTH = 1,
@@ -23,13 +24,15 @@ module mw_rom #(
         if (FILE != "") initial $readmemh(FILE, words);
     endgenerate
 `else
-    string folder;
-    initial begin
-        if ($value$plusargs("midwire_images=%s", folder))
-            $readmemh($sformatf("%s/%s", folder, FILE), words);
+    localparam PATH_BYTES = 4096;  // PATH_MAX of Linux
+    reg [8 * PATH_BYTES - 1:0] folder;
+    initial
+        if ($value$plusargs("mw_images=%s", folder))
+            $readmemh({folder, "/", FILE}, words);
+        else if ($value$plusargs("midwire_images=%s", folder))
+            $readmemh({folder, "/", FILE}, words);
         else
             $readmemh(FILE, words);
-    end
 `endif
 
     always @(posedge clk)

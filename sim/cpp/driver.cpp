@@ -3,7 +3,7 @@
 //
 // Drives a Verilated slice, frames at a time, behind a C interface (see sim/model.py).
 //
-// The top has `clk`, a synchronous active-high `rst`, AXI4-Stream slaves `s{i}_axis_` and masters
+// The top has `clk`, a synchronous active-low `aresetn`, AXI4-Stream slaves `s{i}_axis_` and masters
 // `m{i}_axis_` (tdata, tvalid, tready, tlast), and slaves `w{i}_axis_` for memories that can be
 // loaded: those are idle but for `load`. Rules that are checked on every beat:
 //
@@ -70,7 +70,7 @@ public:
 
     void reset() {
         enter();
-        top_->rst = 1;
+        top_->aresetn = 0;
         auto rest = [](auto& s) {
             s.start(nullptr, 0, 0);
             s.idle();
@@ -85,7 +85,7 @@ public:
             fall();
             rise();
         }
-        top_->rst = 0;
+        top_->aresetn = 1;
     }
 
     void start(uint64_t count, const uint8_t* const* data, const uint64_t* in_bytes,

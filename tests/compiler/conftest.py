@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 
 from midwire.compiler import pipeline
-from midwire.compiler.emit import write as emit
+from midwire.compiler.emit import rtl, write
 from midwire.compiler.ir.graph import Graph
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.load.frontend import load_model
@@ -137,6 +137,12 @@ class Idle(Elaborator):
 
 @pytest.fixture
 def no_rtl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bundles without any Verilog."""
+    """Bundles without any Verilog; what makes that stays as it is for whoever asks it directly."""
+
+    def empty(*arguments: Any) -> dict[str, str]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rtl, "slice_verilog", lambda *_: "")
+            return rtl.slice_files(*arguments)
+
     monkeypatch.setattr(pipeline, "Elaborator", Idle)
-    monkeypatch.setattr(emit, "slice_verilog", lambda flow, elaborate: "")
+    monkeypatch.setattr(write, "slice_files", empty)

@@ -215,6 +215,16 @@ def test_a_limit_with_nothing_to_measure(
     )
 
 
+@pytest.mark.parametrize("name", ["", "9to5", "a-b", "midwire slice", "x" * 41, "\u00e9"])
+def test_a_name_that_is_no_identifier(
+    name: str, model: Path, tmp_path: Path, refused: Refused
+) -> None:
+    assert refused("compile", model, "-o", tmp_path / "b", "--name", name) == (
+        "--name: unusable name; expected a letter, then letters, digits and underscores, 40 in "
+        f"all; found {name!r}. Choose one such as digits: modules are then digits_slice and so on."
+    )
+
+
 def test_files_that_are_not_there(model: Path, tmp_path: Path, refused: Refused) -> None:
     assert "none.onnx" in refused("compile", tmp_path / "none.onnx", "-o", tmp_path / "b")
     found = refused("compile", model, "-o", tmp_path / "b", "--calibrate", tmp_path / "none.npz")

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from midwire.hw.sqnr import Powers, Sqnr
+from midwire.hw.sqnr import SignalAndNoise, Sqnr
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_each_kind_of_ratio(
     want: list[float], got: list[float], sqnr: Sqnr, text: str, level: float
 ) -> None:
     """A number where there is one, and which of two reasons where there is none."""
-    powers = Powers()
+    powers = SignalAndNoise()
     for one, other in zip(want, got, strict=True):
         powers.add(np.array(one), np.array(other))
     assert powers.sqnr == sqnr

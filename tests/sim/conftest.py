@@ -21,7 +21,7 @@ PASS = """
         if (s0_axis_tready) begin
             valid <= s0_axis_tvalid; data <= s0_axis_tdata; last <= s0_axis_tlast;
         end
-        if (rst) valid <= 0;
+        if (!aresetn) valid <= 0;
     end
 """
 """A register."""
@@ -40,7 +40,7 @@ ADD_40 = """
             for (i = 1; i < 40; i = i + 1) data[i] <= data[i - 1];
             valid <= {valid[38:0], s0_axis_tvalid}; last <= {last[38:0], s0_axis_tlast};
         end
-        if (rst) valid <= 0;
+        if (!aresetn) valid <= 0;
     end
 """
 
@@ -59,7 +59,7 @@ ADD_TWO = """
             a <= s0_axis_tdata + s1_axis_tdata; b <= s0_axis_tdata - s1_axis_tdata;
             va <= 1; vb <= 1; last <= s0_axis_tlast;
         end
-        if (rst) begin va <= 0; vb <= 0; end
+        if (!aresetn) begin va <= 0; vb <= 0; end
     end
 """
 
@@ -86,7 +86,7 @@ RATES = """
             if (s0_axis_tlast) state <= 2;
         end
         if (m1_axis_tvalid & m1_axis_tready) state <= 0;
-        if (rst) begin state <= 0; valid <= 0; taken <= 0; end
+        if (!aresetn) begin state <= 0; valid <= 0; taken <= 0; end
     end
 """
 
@@ -101,7 +101,7 @@ def module(
     wide: Mapping[str, int] | None = None,
 ) -> str:
     """Verilog of a design `dut` with streams of `bits`, but for those in `wide`: "s1": 16."""
-    ports = ["input clk", "input rst"]
+    ports = ["input clk", "input aresetn"]
     for side, count, way, back in (
         ("s", inputs, "input", "output"),
         ("m", outputs, "output", "input"),

@@ -70,7 +70,7 @@ def test_both_have_the_same_hardware(bundles: tuple[Bundle, Bundle]) -> None:
     for name in ("midwire_slice.v", "midwire_nic.v"):
         assert one.path(f"rtl/{name}").read_bytes() == two.path(f"rtl/{name}").read_bytes()
     assert [memory.image for memory in one.manifest.memories] == [
-        f"{layer}_{what}.hex"
+        f"midwire_{layer}_{what}.hex"
         for layer in ("n0_conv_0", "n2_matmul_4")
         for what in ("weights", "finish")
     ]

@@ -115,7 +115,7 @@ LOADED = """
         if (w0_axis_tvalid) begin
             words[at] <= w0_axis_tdata[11:0]; at <= ~w0_axis_tlast & ~at;
         end
-        if (rst) at <= 0;
+        if (!aresetn) at <= 0;
     end
 """
 
@@ -190,7 +190,8 @@ def test_instances_are_independent(design: Open) -> None:
     count = """
     reg [7:0] n; assign s0_axis_tready = m0_axis_tready; assign m0_axis_tvalid = s0_axis_tvalid;
     assign m0_axis_tlast = s0_axis_tlast; assign m0_axis_tdata = n;
-    always @(posedge clk) if (rst) n <= 0; else if (s0_axis_tvalid & s0_axis_tready) n <= n + 1;
+    always @(posedge clk)
+        if (!aresetn) n <= 0; else if (s0_axis_tvalid & s0_axis_tready) n <= n + 1;
     """
     with design(count) as first, design(count) as second:
         assert first.run([noise(1, 3)]).outputs[0].tolist() == [[0, 1, 2]]
@@ -231,7 +232,7 @@ def test_a_missing_image_is_named(design: Open, tmp_path: Path) -> None:
 
 def test_falling_valid_is_a_violation(design: Open) -> None:
     body = """
-    reg [1:0] n; always @(posedge clk) n <= rst ? 0 : n + 1;
+    reg [1:0] n; always @(posedge clk) n <= !aresetn ? 0 : n + 1;
     assign s0_axis_tready = 1; assign m0_axis_tdata = 0; assign m0_axis_tlast = 1;
     assign m0_axis_tvalid = n == 3;
     """
@@ -245,7 +246,7 @@ def test_falling_valid_is_a_violation(design: Open) -> None:
 
 def test_changing_data_is_a_violation(design: Open) -> None:
     body = """
-    reg [7:0] n; always @(posedge clk) n <= rst ? 0 : n + 1;
+    reg [7:0] n; always @(posedge clk) n <= !aresetn ? 0 : n + 1;
     assign s0_axis_tready = 1; assign m0_axis_tdata = n; assign m0_axis_tlast = 1;
     assign m0_axis_tvalid = 1;
     """
@@ -282,7 +283,7 @@ def test_wrong_tlast_is_a_violation(design: Open, last: str, at: int, expected: 
 
 def test_frames_must_be_alike(design: Open) -> None:
     body = """
-    reg [3:0] n; always @(posedge clk) n <= rst ? 0 : n + 1;
+    reg [3:0] n; always @(posedge clk) n <= !aresetn ? 0 : n + 1;
     assign s0_axis_tready = 1; assign m0_axis_tdata = n; assign m0_axis_tlast = n == 3 | n == 9;
     assign m0_axis_tvalid = 1;
     """
@@ -304,7 +305,7 @@ def test_a_beat_too_many_is_a_violation(design: Open) -> None:
 
 
 DEADLOCK = """
-    reg [2:0] n; always @(posedge clk) n <= rst ? 0 : n + (s0_axis_tvalid & s0_axis_tready);
+    reg [2:0] n; always @(posedge clk) n <= !aresetn ? 0 : n + (s0_axis_tvalid & s0_axis_tready);
     assign s0_axis_tready = n < 3; assign m0_axis_tdata = 0; assign m0_axis_tlast = 1;
     assign m0_axis_tvalid = 0; assign s1_axis_tready = 1;
 """

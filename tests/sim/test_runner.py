@@ -64,7 +64,7 @@ def test_a_frame_that_does_not_come(source: Source) -> None:
 def test_data_that_does_not_hold(source: Source) -> None:
     body = """
     assign s0_axis_tready = m0_axis_tready; assign m0_axis_tvalid = s0_axis_tvalid;
-    assign m0_axis_tlast = s0_axis_tlast; reg n; always @(posedge clk) n <= rst ? 0 : ~n;
+    assign m0_axis_tlast = s0_axis_tlast; reg n; always @(posedge clk) n <= !aresetn ? 0 : ~n;
     assign m0_axis_tdata = s0_axis_tdata ^ {n & ~m0_axis_tready, 7'b0};
     """
     with pytest.raises(BenchError, match=r"tlast changed in cycle \d+ with the beat not taken"):

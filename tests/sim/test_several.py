@@ -18,6 +18,7 @@ import onnx
 import pytest
 
 import midwire.hw
+from midwire.hw.elaborate import prefixed
 from midwire.hw.formats.bundle import Bundle, Manifest, write_bundle
 from midwire.hw.formats.tensor import AnyArray, Layout, TensorSpec
 from midwire.hw.numeric import QType
@@ -93,7 +94,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     np.savez(folder / "golden.npz", realistic=np.array(0), **arrays(golden))  # type: ignore[arg-type]
     files = {
         "rtl/midwire_slice.v": verilog.replace("module dut(", "module midwire_slice(").encode(),
-        **{f"rtl/{path.name}": path.read_bytes() for path in memories},
+        **{f"rtl/{prefixed(path.stem, 'midwire')}.v": path.read_bytes() for path in memories},
         "golden.npz": (folder / "golden.npz").read_bytes(),
     }
     for name, text in (("slice", SLICE), ("original", ORIGINAL), ("edge", EDGE), ("cloud", EDGE)):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -46,21 +47,20 @@ ONES = "1, -1, 1, -1, 1, 1, 1, -1"
 
 def test_ports_are_those_of_the_bundle(build: Callable[[str], tuple[Dataflow, str]]) -> None:
     flow, text = build(ONES)
-    module = re.search(r"^module midwire_slice\((.*?)\);(.*?)^endmodule", text, re.M | re.S)
+    module = re.search(r"^module midwire_slice \((.*?)\);(.*?)^endmodule", text, re.M | re.S)
     assert module is not None
     ports = {
         name: kind
         for kind, _, name in (port.strip().rpartition(" ") for port in module.group(1).split(","))
     }
-    names = sorted(ports)
     streams = [
-        f"{p}_axis_{s}" for p in ("m0", "s0") for s in ("tdata", "tlast", "tready", "tvalid")
+        f"{p}_axis_{s}" for p in ("s0", "m0") for s in ("tdata", "tvalid", "tready", "tlast")
     ]
-    assert names == sorted([*streams, "clk", "rst"])
+    assert list(ports) == ["clk", "aresetn", *streams]
     lanes_in, lanes_out = flow.inputs[0].lanes, flow.outputs[0].lanes
     assert ports["s0_axis_tdata"] == f"input wire [{lanes_in * 16 - 1}:0]"
     assert ports["m0_axis_tdata"] == f"output wire [{lanes_out * 8 - 1}:0]"
-    assert ports["clk"] == ports["rst"] == ports["s0_axis_tlast"] == "input wire"
+    assert ports["clk"] == ports["aresetn"] == ports["s0_axis_tlast"] == "input wire"
 
 
 def test_text_is_the_same_every_time_and_free_of_places(
@@ -84,3 +84,26 @@ def test_other_weights_need_no_other_verilog(
     assert images[0] != images[1]
     for name in images[0]:
         assert name.endswith(".hex") and name in text
+
+
+HOSTILE = ('a\nendmodule\n`include "x"', "*/ verilator lint_off \\", "\u00e9\u2028", "x" * 200)
+
+
+def test_comments_name_the_layers(build: Callable[[str], tuple[Dataflow, str]]) -> None:
+    """Whatever the model calls them: a name stays inside its line, in ASCII."""
+    flow, _ = build(ONES)
+    layers = [stage for stage in flow.stages if stage.node is not None]
+    origins = {stage.node or "": HOSTILE + ("more",) * 20 for stage in layers}
+    text = slice_verilog(flow, prefix="some", origins=origins)
+    assert text.isascii()
+    comments = [line for line in text.splitlines() if line.startswith("// ")]
+    assert len(comments) == len(re.findall(r"^module some_\w+ ", text, re.M)) - 1
+    code = [line for line in text.splitlines() if not line.lstrip().startswith("// ")]
+    plain = slice_verilog(flow, prefix="some")
+    assert code == [line for line in plain.splitlines() if not line.lstrip().startswith("// ")]
+    shown = ", ".join(json.dumps(name[:80] + "..." * (len(name) > 80)) for name in HOSTILE)
+    pe, simd = layers[0].built.parallelism
+    assert (
+        f'// some_{layers[0].name}: "{layers[0].node}", folded, {pe} x {simd} in parallel, of ONNX '
+        f'nodes {shown}, "more", "more", "more", "more" and 16 more\n'
+    ) in text

@@ -93,6 +93,7 @@ def test_all_violations_are_reported_together() -> None:
         "D2: input 0 of 'join' is not connected",
         "D2: input 1 of 'join' is not connected",
         "D2: input 0 of the slice differs from its channel",
+        "D2: the slice has no output 1",
     ]
 
 

@@ -342,6 +342,25 @@ def test_batch_symbol_elsewhere(model_file: ModelFile) -> None:
     assert source.values["y"].shape == (2, 1, 4)
 
 
+def test_equal_opset_imports(model_file: ModelFile) -> None:
+    """Converters of scikit-learn import the default domain twice, under either name."""
+    model = onnx.load(model_file(MLP))
+    for domain in ("", "ai.onnx"):
+        model.opset_import.append(onnx.helper.make_opsetid(domain, 13))
+    source = load_model(model_file(model))
+    assert [(e.domain, e.version) for e in source.model.opset_import] == [("", 13)]
+
+
+def test_contradictory_opset_imports(model_file: ModelFile) -> None:
+    model = onnx.load(model_file(MLP))
+    model.opset_import.append(onnx.helper.make_opsetid("", 14))
+    refuse(
+        model_file(model),
+        "FILE: the opsets are not clear; expected one version of the default domain, and one of "
+        "each other; found ai.onnx 13, ai.onnx 14. Export the model again.",
+    )
+
+
 @pytest.mark.parametrize("opset", [7, 9, 13, 17, 21])
 def test_opsets(model_file: ModelFile, opset: int) -> None:
     assert load_model(model_file(MLP, opset)).opset == opset

@@ -29,6 +29,8 @@ from midwire.hw.numeric import IntType
 from midwire.hw.timing.cost import Cost
 from midwire.sim.synth import synthesise
 
+from ...hw.trees import random_trees
+
 XCUP, ECP5 = TARGETS["xcup"], TARGETS["ecp5"]
 INT8 = IntType(8, True)
 
@@ -99,6 +101,15 @@ def largest(lanes: int) -> Made:
     return next(each for each in offered if each.outputs[0].lanes == lanes), {}
 
 
+def trees(nodes: list[int], x: IntType, outputs: int) -> Made:
+    """Random trees over 6 features."""
+    made = random_trees(np.random.default_rng(5), x, 6, nodes, outputs)
+    spans = made.output_ranges
+    span = min(lo for lo, _ in spans), max(hi for _, hi in spans)
+    (built,) = made.implementations([Direct(outputs, *span)], [IntType.holding(*span)])
+    return built, {}
+
+
 def fifo(lanes: int, depth: int) -> Made:
     return StreamFifo(StreamPort(INT8, lanes, 64), depth), {}
 
@@ -128,13 +139,16 @@ COUNTED: dict[str, tuple[Callable[[], Made], Counts]] = {
     "conv 4 x 4 lanes": (lambda: conv(3, 4, 4), (1926, 24, 1052, 20, 1)),
     "conv 8 x 8 lanes": (lambda: conv(3, 8, 8), (3188, 120, 3020, 72, 0)),
     "conv 16 x 4 lanes": (lambda: conv(3, 16, 4), (2674, 80, 3611, 80, 1)),
-    "pointwise 4 x 2 lanes": (lambda: conv(1, 4, 2), (482, 72, 741, 12, 0)),
+    "pointwise 4 x 2 lanes": (lambda: conv(1, 4, 2), (468, 72, 741, 12, 0)),
     "dense folded 4 x 8 lanes": (lambda: conv(1, 4, 8, 1), (1137, 64, 1389, 36, 0)),
     "depthwise 1 lane": (lambda: conv(3, 1, 1, 8, True), (296, 8, 285, 2, 1)),
     "depthwise 4 lanes": (lambda: conv(3, 4, 4, 8, True), (355, 24, 553, 8, 1)),
     "scale 1 lane": (lambda: eltwise(1, 1), (63, 8, 92, 1, 0)),
     "scale 4 lanes": (lambda: eltwise(1, 4), (84, 24, 166, 4, 0)),
     "add 2 lanes": (lambda: eltwise(2, 2), (105, 16, 160, 4, 0)),
+    "a tree": (lambda: trees([40], INT8, 1), (134, 8, 102, 0, 0)),
+    "a forest": (lambda: trees([31] * 6, INT8, 2), (687, 16, 494, 0, 0)),
+    "a forest, 12 bits": (lambda: trees([15] * 10, IntType(12, False), 3), (987, 24, 628, 0, 0)),
     "maxpool 4 lanes": (lambda: largest(4), (92, 24, 135, 0, 1)),
 }
 

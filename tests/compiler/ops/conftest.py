@@ -10,6 +10,7 @@ else) is what ONNX's own reference implementation says, in double, give or take 
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -438,6 +439,61 @@ def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
     return Exact(ints, x.unit)
 
 
+def _exponential(x: Fraction) -> Fraction:
+    """Near enough that no rounding to an integer of 31 bits turns on the rest."""
+    with decimal.localcontext() as context:
+        context.prec = 60
+        return Fraction((decimal.Decimal(x.numerator) / decimal.Decimal(x.denominator)).exp())
+
+
+def _softmax(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Rule N9 of the number contract, by its text; ``bits`` is P."""
+    (x,) = inputs
+    assert x is not None
+    joined, bits = attributes["opset"] < 13, attributes["bits"]
+    axis = attributes.get("axis", 1 if joined else -1) % x.ints.ndim
+    moved = np.moveaxis(x.ints, [] if joined else axis, [] if joined else -1)
+    groups = moved.reshape(-1, math.prod(x.ints.shape[axis:]) if joined else x.ints.shape[axis])
+    f = bits + 1 + groups.shape[1].bit_length()
+    found = np.empty(groups.shape, object)
+    for at, group in enumerate(groups):
+        e = [round(2**f * _exponential((int(q) - max(group)) * x.unit)) for q in group]
+        found[at] = [round(Fraction(2**bits * v, sum(e))) for v in e]
+    result = np.moveaxis(found.reshape(moved.shape), [] if joined else -1, [] if joined else axis)
+    return Exact(result, Fraction(1, 2**bits))
+
+
+def _deviation(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
+    """Rules N10 and N11 of the number contract, by their text; ``bits`` is P, ``root`` is H."""
+    x, *parameters = inputs
+    assert x is not None
+    p, h = attributes["bits"], attributes["root"]
+    axis = attributes.get("axis", -1) % x.ints.ndim
+    n = math.prod(x.ints.shape[axis:])
+    epsilon = Fraction(float(np.float32(attributes.get("epsilon", 1e-5))))
+    added = max(1, round(4**h * n**2 * epsilon / x.unit**2))
+    groups = x.ints.reshape(-1, n)
+    found = np.empty(groups.shape, object)
+    for at, group in enumerate(groups):
+        total = sum(group) if centred else 0
+        w = n * sum(q * q for q in group) - total**2
+        r = math.isqrt(int(4**h * w + added))
+        found[at] = [round(Fraction(int(2 ** (p + h) * (n * q - total)), r)) for q in group]
+    result = Exact(found.reshape(x.ints.shape), Fraction(1, 2**p))
+    for parameter, join in zip(parameters, (Exact.__mul__, Exact.__add__), strict=False):
+        if parameter is not None:
+            result = join(result, parameter)
+    return result
+
+
+def _layer_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
+    return _deviation(attributes, inputs, True)
+
+
+def _rms_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
+    return _deviation(attributes, inputs, False)
+
+
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
     "AveragePool": _average_pool,
@@ -455,15 +511,18 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "GlobalAveragePool": _global_average,
     "GlobalMaxPool": _global_max,
     "Identity": _reshaped,
+    "LayerNormalization": _layer_normalization,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
     "Mul": _mul,
     "Pad": _pad,
+    "RMSNormalization": _rms_normalization,
     "ReduceMean": _reduce_mean,
     "Relu": _relu,
     "Reshape": _reshaped,
     "Resize": _resize,
     "Slice": _slice,
+    "Softmax": _softmax,
     "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Squeeze": _reshaped,
@@ -504,12 +563,14 @@ def evaluate(
     constants: Mapping[str, Exact] | None = None,
     measured: Mapping[str, Exact] | None = None,
     lean: int = 0,
+    chosen: Mapping[str, int] | None = None,
 ) -> dict[str, Exact]:
     """Every tensor of a model, batch 1.
 
     ``constants`` replace initialisers by name. Where a tensor is ``measured``, what reads it gets
     that instead of the exact value, so that every operator can be judged by itself. ``lean`` is -1
-    or 1 for the lower and the upper end of what is not known exactly.
+    or 1 for the lower and the upper end of what is not known exactly. ``chosen`` has the
+    ``bits`` (P) and ``root`` bits (H) that the compiler chose for normalisations.
     """
     inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
@@ -522,6 +583,7 @@ def evaluate(
     values.update(feeds)
     for node in model.graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        attributes |= {**(chosen or {}), "opset": model.opset_import[0].version}
         if node.op_type == "Constant":
             arrays[node.output[0]] = numpy_helper.to_array(attributes["value"])
             values[node.output[0]] = Exact.of(arrays[node.output[0]])

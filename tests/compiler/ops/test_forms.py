@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import midwire.hw
 from midwire.compiler import pipeline
-from midwire.compiler.emit.netlist import SLICE_MODULE, slice_verilog
+from midwire.compiler.emit.rtl import slice_files
 from midwire.compiler.ir.dataflow import Channel, Dataflow, Stage
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.map.balance import Balanced, balance
@@ -31,13 +30,13 @@ from midwire.hw.formats.bundle import MEASURED_INFERENCES
 from midwire.hw.kernels import conv, eltwise, pool
 from midwire.hw.kernels.base import Implementation, Kernel
 from midwire.hw.kernels.reference import Reference
+from midwire.hw.kernels.tree_ensemble import TreeEnsembleKernel
 from midwire.sim.build import build_model
 from midwire.sim.model import Model
 
 Array = np.ndarray[Any, Any]
 
 CASES = {case.name: case for operator in OPERATORS for case in operator.cases()}
-ROM = Path(midwire.hw.__file__).parent / "verilog" / "mw_rom.v"
 SEED = 20262
 
 
@@ -127,10 +126,10 @@ def check(forms: Sequence[Form], folder: Path) -> None:
     flow = joined(forms)
     balanced = balance(flow)
     assert balanced.flow.channels == flow.channels
-    (folder / "slice.v").write_text(slice_verilog(flow))
-    for stage in flow.stages:
-        for name, text in stage.images.items():
-            (folder / name).write_text(text)
+    files = slice_files(flow)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    verilog = [folder / name for name in files if name.endswith(".v")]
     rng = np.random.default_rng(SEED)
     wires, wanted = [], []
     for form in forms:
@@ -144,7 +143,7 @@ def check(forms: Sequence[Form], folder: Path) -> None:
         wires += [wire.view(np.uint8).reshape(len(wire), -1) for wire in own]
         wanted += [(form.name, y) for y in reference.run_wire(own)]
     sizes = [spec.wire_bytes for spec in flow.outputs]
-    with Model(build_model([folder / "slice.v", ROM], SLICE_MODULE), folder) as model:
+    with Model(build_model(verilog, "midwire_slice"), folder) as model:
         for stall in (0.0, 0.4):
             print(f"seed {SEED}, stall {stall}")
             result = model.run(wires, output_bytes=sizes, stall=stall, seed=SEED, watchdog=100_000)
@@ -196,11 +195,15 @@ def unrolled(graph: QGraph, target: Target, interval: int) -> Mapping[str, Imple
     return implement(graph, target, interval, strict=False, strategy="unrolled")
 
 
+def _unrolls(kernel: Kernel) -> bool:
+    return bool(kernel.digits) or isinstance(kernel, TreeEnsembleKernel)
+
+
 @pytest.mark.usefixtures("no_rtl")
 def test_unrolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K5: constants in logic, one vector every cycle."""
+    """K5: constants in logic, one vector every cycle. Trees have no other form, and no digits."""
     forms = forms_of(list(CASES.values()), unrolled, tmp_path, monkeypatch)
     found = [form for form in forms if any(b.strategy == "unrolled" for b in form.stages)]
-    able = [form for form in forms if any(node.kernel.digits for node in form.integers.nodes)]
+    able = [form for form in forms if any(_unrolls(node.kernel) for node in form.integers.nodes)]
     assert found == able and len(found) > 4
     check(found, tmp_path)

@@ -26,7 +26,7 @@ g (float[N, 4] x) => (float[N, 4] y)
 { a = MatMul(x, w)
   b = Relu(a)
   c = Sin(b)
-  y = Softmax(c) }
+  y = Hardmax(c) }
 """
 
 
@@ -41,7 +41,7 @@ def test_report(model_file: ModelFile) -> None:
         ("MatMul_0", True, "slice"),
         ("Relu_1", True, "slice"),
         ("Sin_2", False, "cloud"),
-        ("Softmax_3", False, "cloud"),
+        ("Hardmax_3", False, "cloud"),
     ]
     assert all(bool(n["reason"]) != n["supported"] for n in report["nodes"])
     assert report["slice"] == {
@@ -62,7 +62,7 @@ def test_report_for_people(model_file: ModelFile) -> None:
     assert text.startswith(
         "net: float, opset 13, 4 nodes (2 not supported), 16 multiply-accumulates\nNot supported"
     )
-    assert text.index("operator Softmax is not supported") < text.index("Largest slice")
+    assert text.index("operator Hardmax is not supported") < text.index("Largest slice")
     listed = " ".join(text.split("Supported operators: ")[1].split())
     assert listed.startswith(", ".join(sorted(REGISTRY)))
     assert "100.0 %" in text
@@ -108,7 +108,7 @@ g (float[N, 4] x) => (float[N, 4] y)
 { a = MatMul(x, w)
   b = Relu(x)
   c = Add(a, b)
-  y = Softmax(c) }
+  y = Hardmax(c) }
 """
 
 

@@ -33,7 +33,7 @@ g (float[N, 4] x) => (float[N, 4] y)
   e = Relu(d)
   f = MatMul(e, w)
   s = Add(e, f)
-  y = Softmax(s) }
+  y = Hardmax(s) }
 """
 
 QDQ = """
@@ -47,7 +47,7 @@ g (int8[N, 2, 4] x) => (int8[N, 8] y)
   c = QuantizeLinear(b, r, z)
   d = Reshape(c, t)
   e = DequantizeLinear(d, r, z)
-  f = Softmax(e)
+  f = Hardmax(e)
   y = QuantizeLinear(f, s, z) }
 """
 
@@ -154,7 +154,7 @@ def test_most_macs(model_file: ModelFile) -> None:
     assert selection.macs_share == 2 / 3
     assert selection.edge == ("MatMul_0", "Relu_1", "Sin_2")
     assert selection.middle == ("MatMul_3", "Relu_4", "MatMul_5", "Add_6")
-    assert selection.cloud == ("Softmax_7",)
+    assert selection.cloud == ("Hardmax_7",)
     assert selection.slice == {"inputs": ["c"], "outputs": ["s"], "macs_share": 2 / 3}
     assert verify(selection.graph) == []
     assert not selection.graph.qtypes
@@ -172,7 +172,7 @@ def test_quantised_slice_takes_views_at_both_ends(model_file: ModelFile) -> None
 
 
 def test_slice_that_ends_at_integers(model_file: ModelFile) -> None:
-    text = QDQ.replace("f = Softmax(e)\n", "").replace("QuantizeLinear(f", "QuantizeLinear(e")
+    text = QDQ.replace("f = Hardmax(e)\n", "").replace("QuantizeLinear(f", "QuantizeLinear(e")
     selection = chosen(model_file(text))
     assert selection.outputs == ("y",)
     assert selection.cloud == ()
@@ -198,7 +198,7 @@ def test_float_tensor_of_a_quantised_model_with_calibration(model_file: ModelFil
 # Errors
 
 
-DEAD = FLOAT.replace("y = Softmax(s)", "y = Softmax(s) dead = Relu(s)")
+DEAD = FLOAT.replace("y = Hardmax(s)", "y = Hardmax(s) dead = Relu(s)")
 LONG_NAME = QDQ.replace("b", "bias_add").replace("e =", "elu =").replace("(e)", "(elu)")
 
 
@@ -278,7 +278,7 @@ LONG_NAME = QDQ.replace("b", "bias_add").replace("e =", "elu =").replace("(e)", 
             (
                 "--from 'x' --to 'y': 2 of 8 nodes between --from and --to are not supported; "
                 "expected supported nodes only; found Sin 'Sin_2': operator Sin is not supported, "
-                "Softmax 'Softmax_7': operator Softmax is not supported. Choose a smaller slice; "
+                "Hardmax 'Hardmax_7': operator Hardmax is not supported. Choose a smaller slice; "
                 "midwire inspect shows the largest supported one."
             ),
         ),
@@ -352,7 +352,7 @@ def test_several_tensors(model_file: ModelFile, names: str | list[str]) -> None:
     assert selection.middle == ("Add_6",)
     selection = select(source, import_all(source), "c", names)
     assert (selection.inputs, selection.outputs) == (("c",), ("e", "f"))
-    assert selection.cloud == ("Add_6", "Softmax_7")
+    assert selection.cloud == ("Add_6", "Hardmax_7")
     assert verify(selection.graph) == []
 
 

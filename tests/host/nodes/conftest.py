@@ -22,7 +22,7 @@ PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
 @pytest.fixture(scope="session")
 def passthrough() -> Path:
     """The packet loop around a pipeline that passes every frame on."""
-    return build_rtl([PIPELINE])
+    return build_rtl([PIPELINE], "midwire_nic")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@
 `default_nettype none
 module midwire_nic (
     input  wire        clk,
-    input  wire        rst,
+    input  wire        aresetn,
     input  wire [63:0] s_axis_tdata,
     input  wire [7:0]  s_axis_tkeep,
     input  wire        s_axis_tlast,
@@ -68,7 +68,7 @@ module midwire_nic (
             s_axil_rvalid <= 1'b1;
             s_axil_rdata <= {mark, frames};
         end
-        if (rst) begin
+        if (!aresetn) begin
             m_axis_tvalid <= 1'b0;
             s_axil_bvalid <= 1'b0;
             s_axil_rvalid <= 1'b0;

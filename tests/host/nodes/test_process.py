@@ -88,9 +88,18 @@ def test_silence_is_an_error() -> None:
 
 def test_last_words_are_quoted() -> None:
     code = "import sys; sys.stderr.write('no\\nsuch luck\\n'); sys.exit(3)"
-    with child(code) as running, pytest.raises(StartError) as caught:
+
+    def slow(line: str) -> None:  # whoever reads a child's last words may be behind its end
+        time.sleep(0.2)
+
+    with (
+        Child("child", [sys.executable, "-c", code], slow) as running,
+        pytest.raises(StartError) as caught,
+    ):
         running.ready(30)
-    assert "child: did not start; expected a ready line; found " in str(caught.value)
+    assert str(caught.value) == (
+        "child: did not start; expected a ready line; found its last words: no | such luck."
+    )
     with child(code) as running:
         assert running.wait(30) == 3
         assert str(running.lost()) == (

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from midwire.hw.datapath.convert import to_part, to_verilog_batch
 from midwire.hw.datapath.stream import Fifo, Outlet, beat
@@ -38,3 +41,46 @@ def test_the_text_does_not_depend_on_what_is_converted_beside_it(texts: list[str
 def test_what_yosys_says_is_told() -> None:
     with pytest.raises(RuntimeError, match="Yosys failed: ERROR: Parser error in line 1: "):
         to_verilog_batch(["nonsense"], "some")
+
+
+class Inner(wiring.Component):
+    """Has a port of no bits."""
+
+    def __init__(self) -> None:
+        super().__init__({"nothing": Out(0), "some": Out(1)})
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.d.sync += self.some.eq(~self.some)
+        return m
+
+
+class Corner(wiring.Component):
+    """Has an index into one thing, and ports that sort by number."""
+
+    def __init__(self) -> None:
+        super().__init__({**{f"o{k}": Out(1) for k in (10, 9)}, "a": In(1), "nothing": Out(0)})
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.inner = inner = Inner()
+        m.d.comb += self.nothing.eq(inner.nothing)
+        index = Signal(range(1))
+        with m.If(index == 0):
+            m.d.sync += self.o9.eq(self.a)
+        m.d.sync += index.eq(index + 1)
+        m.d.comb += self.o10.eq(self.a)
+        return m
+
+
+def test_signals_of_no_bits_are_none_in_verilog() -> None:
+    (text,) = to_verilog_batch([to_part(Corner(), 0)], "some")
+    assert "[-1:0]" not in text and "index" not in text and "nothing" not in text
+    assert re.search(r"o9 +<= ", text)
+
+
+def test_ports_stand_in_the_order_of_their_names() -> None:
+    """Whatever order they were declared or found in."""
+    (text,) = to_verilog_batch([to_part(Corner(), 0)], "some")
+    assert text.startswith("module some (\n  clk,\n  rst,\n  a,\n  o9,\n  o10\n);\n")
+    assert text.endswith("\nendmodule\n")

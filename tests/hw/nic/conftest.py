@@ -17,7 +17,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from midwire.hw.elaborate import renamed, verilog_of
+from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.wire import Header
 from midwire.hw.nic.shape import NicShape
@@ -305,7 +305,8 @@ def _program(sizes: Sizes, folder: Path) -> Path:
         text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
     (folder / "midwire_slice.v").write_text(text)
     (verilog,) = verilog_of([NicShape(*sizes)])
-    (folder / "midwire_nic.v").write_text(renamed(verilog, "midwire_nic"))
+    verilog = prefixed(renamed(verilog, "midwire_nic"), "midwire")
+    (folder / "midwire_nic.v").write_text(verilog)
     files = [folder / "midwire_nic.v", folder / "midwire_slice.v"]
     return build_executable(files, "midwire_nic", [HERE / "harness.cpp"], "Vnic")
 

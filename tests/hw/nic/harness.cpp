@@ -41,9 +41,9 @@ std::vector<uint8_t> unhex(const std::string& text) {
 class Bench {
 public:
     explicit Bench(VerilatedContext* context) : top_(context) {
-        top_.rst = 1;
+        top_.aresetn = 0;
         for (int i = 0; i < 4; ++i) edge();
-        top_.rst = 0;
+        top_.aresetn = 1;
     }
 
     void tick() {

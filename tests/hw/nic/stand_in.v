@@ -11,7 +11,7 @@ module midwire_slice #(
     parameter WAIT = 20
 ) (
     input wire clk,
-    input wire rst,
+    input wire aresetn,
     input wire [8 * IN_BEAT - 1:0] s0_axis_tdata,
     input wire s0_axis_tvalid,
     output wire s0_axis_tready,
@@ -55,7 +55,7 @@ module midwire_slice #(
             sent <= sent + OUT_BEAT;
             if (m0_axis_tlast) sending <= 0;
         end
-        if (rst) begin
+        if (!aresetn) begin
             got <= 0;
             full <= 0;
             sending <= 0;

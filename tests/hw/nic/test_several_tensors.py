@@ -73,4 +73,4 @@ def test_numbers_of_tensors_that_the_header_cannot_count(count: int) -> None:
 
 def test_the_slice_is_not_in_it() -> None:
     (verilog,) = verilog_of([NicShape(1, 1, 1, 1, inputs=2)])
-    assert "midwire_slice" not in verilog
+    assert "mw_slice" not in verilog

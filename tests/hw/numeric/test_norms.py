@@ -103,6 +103,20 @@ def test_softmax(
     np.testing.assert_array_equal(run_onnx(lambda w, names: rule.onnx(w, *names), [q]), found)
 
 
+@settings(max_examples=25)
+@given(
+    bits=st.integers(1, 8),
+    count=st.integers(1, 40),
+    fraction=st.integers(1, 16),
+    seed=st.integers(0, 2**32),
+)
+def test_a_softmax_never_falls(bits: int, count: int, fraction: int, seed: int) -> None:
+    """What is larger before it is not smaller behind it, so the largest stays the largest."""
+    x = QType(bits, True, 0.25)
+    q = np.sort(np.random.default_rng(seed).integers(x.lo, x.hi + 1, (6, count)))
+    assert (np.diff(SoftmaxRule.of(x, count, fraction).apply(q)) >= 0).all()
+
+
 def real_deviation(q: IntArray, x: QType, centred: bool) -> list[float]:
     values = [(int(v) - x.zero_point) * x.step for v in q]
     mean = sum(values, Fraction(0)) / len(values) if centred else Fraction(0)

@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Normalisations: groups of elements along some axes, and how finely their results are computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ...hw.formats.tensor import Layout
+from ..ir.lowered import OutputSpec
+
+GUARD_BITS = 5
+"""Bits of an accumulator beyond those of the result: what it may be off by is then 3 % of a step of
+the result at most, and less than half of one alone decides a rounding.
+"""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of a tensor: elements that differ along ``axes`` only.
+
+    Attributes
+    ----------
+    shape : of the tensor
+    axes : ascending; the last one is that of the finisher's channels
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    @property
+    def layout(self) -> Layout:
+        """One group behind the other."""
+        others = [axis for axis in range(len(self.shape)) if axis not in self.axes]
+        return Layout(self.shape, (*others, *self.axes))
+
+    @property
+    def count(self) -> int:
+        """Elements of a group."""
+        return math.prod(self.shape[axis] for axis in self.axes)
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return math.prod(self.shape) // self.count
+
+    @property
+    def channel_axis(self) -> int:
+        """The innermost axis."""
+        return self.axes[-1]
+
+    @property
+    def channels(self) -> int:
+        """Its length."""
+        return self.shape[self.channel_axis]
+
+
+def trailing(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    """An axis, counted from either end, and all behind it."""
+    return tuple(range(axis % len(shape), len(shape)))
+
+
+def fraction_bits(output: OutputSpec, unit: Fraction = Fraction(1)) -> int:
+    """Fractional bits with which accumulators are by :data:`GUARD_BITS` finer than the result.
+
+    They are relative to the whole range of the result, and where a step is finer than that would
+    make it, to the step. ``unit`` is what an accumulator of 1 stands for.
+    """
+    if output.rounded is None:
+        return 8 + GUARD_BITS  # nothing rounds it: what follows says so
+    finest = unit / output.rounded.step
+    steps = max(0, (math.ceil(finest) - 1).bit_length()) if finest > 1 else 0
+    return max(output.rounded.bits, steps) + GUARD_BITS

@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""LayerNormalization (ONNX operator version 17) and RMSNormalization (version 23).
+
+Rules N10 and N11 over an axis and all behind it; scale and bias go into the finisher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.deviation import DeviationKernel
+from ...hw.numeric import Affine, QType
+from ...hw.numeric.norms import DeviationRule
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
+from ._groups import Groups, fraction_bits, trailing
+from ._model import one_node, weights
+from .base import Case, Const, ImportContext, Imported, Op, Unsupported, along_channels, one
+from .unary import number
+
+
+@dataclass(frozen=True)
+class LayerNormalization(Op):
+    """``(x - mean) / sqrt(variance + epsilon) * scale + bias``.
+
+    Attributes
+    ----------
+    axes : over which mean and variance are taken
+    epsilon : what is added to the variance
+    centred : whether the mean is taken off; else the mean square is in place of the variance
+    scale, bias : one each for all, or one for each element of the last axis
+    chosen : whether the scale is one of reals, so that others as close to it would do as well
+    """
+
+    axes: tuple[int, ...]
+    epsilon: Fraction
+    centred: bool
+    scale: tuple[Fraction, ...]
+    bias: tuple[Fraction, ...]
+    chosen: bool
+
+    onnx_types = ("LayerNormalization", "RMSNormalization")
+
+    def __repr__(self) -> str:
+        return f"LayerNormalization(axes={self.axes}, centred={self.centred})"
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """Scale and bias are constants that differ along the last axis at most."""
+        shape = context.shape(node.input[0])
+        attributes = context.attributes(node)
+        axis = int(attributes.get("axis", -1))
+        if not -len(shape) <= axis < len(shape):
+            raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
+        parameters: list[tuple[Fraction, ...]] = []
+        chosen = True
+        for position, (word, default) in enumerate((("scale", 1), ("bias", 0)), start=1):
+            if len(node.input) <= position or not node.input[position]:
+                parameters.append((Fraction(default),))
+                continue
+            constant = context.const(node.input[position])
+            if constant is None:
+                raise Unsupported(f"expected a constant {word}, found a computed one")
+            parameters.append(_along_last(constant, shape))
+            chosen = chosen and constant.scale is None
+        epsilon = number(attributes, "epsilon", float(np.float32(1e-5)))
+        if epsilon < 0:
+            raise Unsupported(f"expected an epsilon of at least 0, found {float(epsilon)}")
+        centred = node.op_type == "LayerNormalization"
+        scale, bias = parameters
+        op = cls(trailing(shape, axis), epsilon, centred, scale, bias, chosen)
+        return one(op, [node.input[0]])
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
+        """One group behind the other."""
+        return Groups(shapes[index], self.axes).layout
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """One kernel."""
+        (x,), (output,) = inputs, outputs
+        groups = Groups(x.shape, self.axes)
+        rule = self._rule(x.qtype, groups.count, fraction_bits(output, max(map(abs, self.scale))))
+        kernel = DeviationKernel(x.qtype.integers, groups.number, groups.channels, rule)
+        scale, bias = (
+            values * (groups.channels if len(values) == 1 else 1)
+            for values in (self.scale, self.bias)
+        )
+        unit = Fraction(1, 1 << rule.bits)
+        functions = [Affine((unit * s,), b) for s, b in zip(scale, bias, strict=True)]
+        meaning = Meaning(functions, groups.channel_axis, groups.layout, self.chosen)
+        return single(kernel, meaning)
+
+    def _rule(self, x: QType, count: int, bits: int) -> DeviationRule:
+        """The finest rule of at most so many bits; where the reals allow none, says why."""
+        while True:
+            try:
+                return DeviationRule.of(x, count, self.epsilon, bits, centred=self.centred)
+            except ValueError as error:
+                if bits <= 1:
+                    raise Unsupported(str(error)) from error
+                bits -= 1
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """The last axis, several, no bias, one scale for all, the mean square; few bits."""
+        shape = (1, 5, 8)
+        factors, offsets = 1 + weights(1, 8), weights(2, 8)
+        constants = {1: factors, 2: offsets}
+        kind = "LayerNormalization"
+        yield Case("layer_normalization", one_node(kind, [shape], shape, constants, opset=17))
+        image = (1, 2, 3, 4)
+        wide = {1: np.broadcast_to(weights(3, 4), (3, 4)).copy()}
+        several = one_node(kind, [image], image, wide, opset=17, axis=2, epsilon=0.01)
+        yield Case("layer_normalization_axes", several, -1.0, 3.0)
+        few = one_node(kind, [(1, 6)], (1, 6), {1: weights(4, 6)}, opset=17)
+        yield Case("layer_normalization_4_bit", few, bits=4)
+        fine = one_node(kind, [shape], shape, constants, opset=17)
+        yield Case("layer_normalization_10_bit", fine, bits=10)
+        square = one_node("RMSNormalization", [shape], shape, {1: factors}, opset=23)
+        yield Case("rms_normalization", square, -1.0, 2.0)
+
+
+def _along_last(constant: Const, shape: tuple[int, ...]) -> tuple[Fraction, ...]:
+    """A constant as one value, or one for each element of the last axis."""
+    rows = constant.values.reshape(-1, constant.shape[-1]) if constant.shape else constant.values
+    if constant.scale is None and rows.ndim == 2 and (rows == rows[:1]).all():
+        constant = Const(rows[0])
+    values = constant.exact()
+    if len(values) == 1:
+        return tuple(values)
+    return tuple(along_channels(values, constant.shape, shape, len(shape) - 1, shape[-1]))

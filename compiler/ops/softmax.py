@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax (ONNX operator versions 1, 11, 13), along any axis.
+
+Rule N9: exponentials beside the largest element, then their shares of the sum. Both, and what
+rounds the result, never fall where the input rises, so the largest element stays the largest; two
+that differ may become equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.powers import PowersKernel
+from ...hw.kernels.shares import SharesKernel
+from ...hw.numeric import Affine, QType
+from ...hw.numeric.norms import SoftmaxRule
+from ..ir.lowered import Call, Inner, Meaning, OutputSpec
+from ..ir.quant import QTensor
+from ._groups import Groups, fraction_bits, trailing
+from ._model import one_node
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
+
+
+@dataclass(frozen=True)
+class Softmax(Op):
+    """``exp(x) / sum(exp(x))``, summed over some axes."""
+
+    axes: tuple[int, ...]
+
+    onnx_types = ("Softmax",)
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """Before opset 13, an axis and all behind it were one."""
+        shape = context.shape(node.input[0])
+        joined = context.opset < 13
+        axis = int(context.attributes(node).get("axis", 1 if joined else -1))
+        if not -len(shape) <= axis < len(shape):
+            raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
+        axes = trailing(shape, axis) if joined else (axis % len(shape),)
+        return one(cls(axes), [node.input[0]])
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
+        """One group behind the other."""
+        return Groups(shapes[index], self.axes).layout
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """Two kernels; see the module's docstring."""
+        (x,), (output,) = inputs, outputs
+        groups = Groups(x.shape, self.axes)
+        bits = min(fraction_bits(output), SoftmaxRule.most_bits(groups.count))
+        try:
+            rule = SoftmaxRule.of(x.qtype, groups.count, bits)
+        except ValueError as error:
+            raise Unsupported(str(error)) from error
+        powers = PowersKernel(x.qtype.integers, groups.number, groups.count, 1, rule.table)
+        powers_type = QType(int(rule.table[0]).bit_length(), False, 1.0)
+        inner = Inner(x.shape, powers_type, groups.layout)
+        shares = SharesKernel(
+            powers_type.integers, groups.number, groups.count, groups.channels, rule.bits
+        )
+        functions = [Affine((Fraction(1, 1 << rule.bits),), Fraction(0))] * groups.channels
+        meaning = Meaning(functions, groups.channel_axis, groups.layout)
+        return Call(powers, (0,), (inner,)), Call(shares, (1,), (meaning,))
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """The last axis, another one, several as one, a prime number of elements; few bits."""
+        yield Case("softmax", one_node("Softmax", [(1, 10)], (1, 10)), -4.0, 4.0)
+        shape = (1, 3, 4, 7)
+        yield Case("softmax_rows", one_node("Softmax", [shape], shape), -6.0, 2.0)
+        yield Case("softmax_channels", one_node("Softmax", [shape], shape, axis=1))
+        joined = one_node("Softmax", [shape], shape, opset=11, axis=2)
+        yield Case("softmax_joined", joined, -2.0, 2.0)
+        yield Case("softmax_4_bit", one_node("Softmax", [(1, 5)], (1, 5)), -4.0, 4.0, bits=4)
+        yield Case("softmax_10_bit", one_node("Softmax", [(1, 6)], (1, 6)), -4.0, 4.0, bits=10)

@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Division by the deviation, or by the root of the mean square."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import add
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
+
+from ..kernels.deviation import FoldedDeviation
+from ..kernels.groups import quotient_stages
+from .arithmetic import delayed, product_shape
+from .groups import Grouped, field
+from .quotients import quotients
+from .ranges import shape_of
+
+
+class Deviation(Grouped[FoldedDeviation]):
+    """Hardware of :class:`~midwire.hw.kernels.deviation.FoldedDeviation`."""
+
+    def _totals(self, m: Any, elements: Sequence[Value], write: Value, first: Value) -> list[Value]:
+        b = self._built
+        squares: list[Value] = []
+        plain: list[Value] = []
+        for k, element in enumerate(elements):
+            own = element - b.rule.origin
+            square = Signal(shape_of((0, b.square // b.count)), name=f"square_{k}")
+            centred = Signal(shape_of(b.element), name=f"centred_{k}")
+            m.d.sync += [square.eq(own * own), centred.eq(own)]
+            squares.append(square)
+            plain.append(centred)
+        return [
+            self._total(m, terms, write, first, ends, add, name, late=1)
+            for terms, ends, name in zip(
+                (squares, plain), b.totals, ("squares", "sum"), strict=False
+            )
+        ]
+
+    def _prepare(self, m: Any, totals: Any, statistics: Any) -> None:
+        b = self._built
+        at = Signal(range(b.busy))
+        held = Signal.like(totals.payload)
+        mean_square = Signal(shape_of((0, b.count * b.square)))
+        squared_mean = Signal.like(mean_square)
+        under = Signal(2 * b.root_bits)
+        root, rest = Signal(b.root_bits), Signal(b.root_bits + 2)
+        m.d.comb += [
+            totals.ready.eq(at == 0),
+            statistics.valid.eq(at == b.busy - 1),
+            statistics.payload[field(0)].eq(root),
+        ]
+        if b.rule.centred:
+            m.d.comb += statistics.payload[field(1)].eq(held[field(1)])
+            m.d.sync += squared_mean.eq(held[field(1)] * held[field(1)])
+        m.d.sync += mean_square.eq(held[field(0)] * b.count)
+        with m.If((at != 0) | totals.valid):
+            m.d.sync += at.eq(Mux(at == b.busy - 1, 0, at + 1))
+        with m.If(at == 0):
+            m.d.sync += held.eq(totals.payload)
+        with m.Elif(at == 2):
+            spread = (mean_square - squared_mean).as_unsigned()[: len(mean_square)]
+            shifted = Cat(Const(0, 2 * b.rule.root_bits), spread)
+            m.d.sync += [under.eq(shifted + b.rule.epsilon), root.eq(0), rest.eq(0)]
+        with m.Elif(at != b.busy - 1):
+            # A digit: two bits more of the number, and one of the root.
+            wider, trial = Cat(under[-2:], rest), Cat(Const(1, 2), root)
+            fits = wider >= trial
+            m.d.sync += [
+                rest.eq(Mux(fits, wider - trial, wider)),
+                root.eq(Cat(fits, root)),
+                under.eq(under << 2),
+            ]
+
+    def _accumulators(
+        self, m: Any, elements: Sequence[Value], statistics: Sequence[Value]
+    ) -> list[Value]:
+        b = self._built
+        divisor = delayed(m, statistics[0], 2, "root")
+        mean = delayed(m, statistics[1], 1, "mean") if b.rule.centred else Const(0)
+        numerators: list[Value] = []
+        signs: list[Value] = []
+        for k, element in enumerate(elements):
+            own = element - b.rule.origin
+            product = Signal(product_shape(own, Const(b.count)), name=f"product_{k}")
+            size = Signal(len(product) + 1, name=f"size_{k}")
+            sign = Signal(name=f"sign_{k}")
+            difference = product - mean
+            m.d.sync += [
+                product.eq(own * b.count),
+                size.eq(abs(difference)),
+                sign.eq(difference < 0),
+            ]
+            numerators.append(Cat(Const(0, b.rule.bits + b.rule.root_bits), size))
+            signs.append(delayed(m, sign, quotient_stages(b.quotient_bits), f"sign_{k}"))
+        found: list[Value] = []
+        for k, quotient in enumerate(quotients(m, numerators, divisor, b.quotient_bits)):
+            result = Signal(shape_of(b.unit.ranges[0]), name=f"result_{k}")
+            m.d.sync += result.eq(Mux(signs[k], -quotient, quotient))
+            found.append(result)
+        return found
