@@ -74,7 +74,9 @@ FORMS: Mapping[str, Form] = {
     f"{MICROSOFT}.QLinearLeakyRelu": Form("LeakyRelu", (_X,), (3, 4)),
     f"{MICROSOFT}.QLinearMul": Form("Mul", (_X, _W), (6, 7)),
     f"{MICROSOFT}.QLinearSigmoid": Form("Sigmoid", (_X,), (3, 4)),
-    f"{MICROSOFT}.QLinearSoftmax": Form("Softmax", (_X,), (3, 4), dropped=frozenset({"opset"})),
+    f"{MICROSOFT}.QLinearSoftmax": Form(
+        "Softmax", (_X,), (3, 4), dropped=frozenset({"axis", "opset"})
+    ),
 }
 
 
@@ -109,9 +111,10 @@ def write_out(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> Piec
     form, options = FORMS.get(kind), attributes(node)
     if form is None or options.get("channels_last", 0) or len(node.output) != 1:
         return None
-    if options.get("opset", 13) < 13 and options.get("axis", 1) != -1:
-        return None  # an older Softmax takes all axes from its own on together
-    return _Writer(node, form, options, types).write()
+    writer = _Writer(node, form, options, types)
+    if form.operator == "Softmax" and not writer.has_axis:
+        return None
+    return writer.write()
 
 
 class _Writer:
@@ -134,7 +137,8 @@ class _Writer:
         reals = [self._real(index, operand, bool(bias)) for index, operand in enumerate(operands)]
         if bias:
             reals.append(self._add("DequantizeLinear", "bias", bias, self._input(operands[0][1])))
-        real = self._add(form.operator, "real", *reals)
+        softmax = form.operator == "Softmax"
+        real = self._softmax(*reals) if softmax else self._add(form.operator, "real", *reals)
         kept = [each for each in node.attribute if each.name not in form.dropped]
         self._nodes[-1].attribute.extend(kept)
         if bias:
@@ -145,6 +149,16 @@ class _Writer:
         self._round(real, self._input(operands[0][0]))
         self._nodes[-1].name, self._nodes[-1].output[0] = node.name, node.output[0]
         return Pieces(self._nodes, self._constants)
+
+    @property
+    def has_axis(self) -> bool:
+        """Whether a softmax says along which of its axes it is."""
+        rank = len(self._shape(self._input(0)) or ())
+        return -rank <= int(self._options.get("axis", -1)) < rank
+
+    def _shape(self, name: str) -> tuple[int, ...] | None:
+        kind = self._types.get(name)
+        return None if kind is None else static_shape(kind)
 
     def _input(self, position: int) -> str:
         return self._node.input[position] if position < len(self._node.input) else ""
@@ -173,13 +187,32 @@ class _Writer:
         """The scales of the weights, to multiply a product with: channels of an image stand before
         its spatial axes.
         """
-        kind = self._types.get(self._input(weights[0]))
-        shape = None if kind is None else static_shape(kind)
+        shape = self._shape(self._input(weights[0]))
         scale = self._input(weights[1])
         if self._form.operator != "Conv" or shape is None:
             return scale
         target = self._constant("channels", np.array([-1, *[1] * (len(shape) - 2)], np.int64))
         return self._add("Reshape", "scales", scale, target)
+
+    def _softmax(self, x: str) -> str:
+        """Along the last axis, which means the same in every opset: the node has the number of the
+        opset that it is meant in, whatever that of the model.
+        """
+        shape = self._shape(self._input(0)) or ()
+        last = len(shape) - 1
+        axis = int(self._options.get("axis", -1)) % len(shape)
+        if axis == last:
+            return self._add("Softmax", "real", x, axis=-1)
+        if self._options.get("opset", 13) < 13:  # the axis and all behind it are one
+            joined = self._constant("joined", np.array([*shape[:axis], -1], np.int64))
+            apart = self._constant("apart", np.array(shape, np.int64))
+            shares = self._add("Softmax", "shares", self._add("Reshape", "one", x, joined), axis=-1)
+            return self._add("Reshape", "real", shares, apart)
+        order = list(range(len(shape)))
+        order[axis], order[last] = last, axis
+        turned = self._add("Transpose", "turned", x, perm=order)
+        shares = self._add("Softmax", "shares", turned, axis=-1)
+        return self._add("Transpose", "real", shares, perm=order)
 
     def _round(self, real: str, alike: str) -> None:
         """To the result's grid, if it has one; without a zero point, its type is the operands'."""

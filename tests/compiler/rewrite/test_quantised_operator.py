@@ -320,9 +320,65 @@ def test_every_integer(model_file: ModelFile, title: str) -> None:
 
 
 def test_all_forms_are_tested() -> None:
-    """But for Softmax, which has no integers yet, and the convolution of the other domain."""
+    """But for Softmax, whose arithmetic is not that of reals, and the convolution of the other
+    domain.
+    """
     tested = {title.partition(",")[0] for title in CASES}
     assert set(FORMS) - tested == {M + "QLinearSoftmax", M + "QLinearConv"}
+
+
+SOFTMAX = """
+g ({batch} x) => (uint8[N, M, K] y)
+<float s = {{0.0613}}, uint8 z = {{119}}, float t = {{0.00390625}}, uint8 zero = {{0}}> {{ {text} }}
+"""
+
+
+def integers_of(path: Path, x: Array) -> Array:
+    """What the integers of ``x`` become, in the order of the model."""
+    graph = plan(load_model(path), "x", "y").selection.graph
+    fused = fuse(quantise(graph, lambda name: QType(8, True, 1.0), 8))
+    (spec,), (result,) = (fused.tensors[name] for name in fused.inputs), fused.results
+    streams = np.stack([spec.layout.to_stream(sample[None]) for sample in x])
+    (got,) = Reference(fused.inputs, fused.outputs, fused.nodes).run([streams]).values()
+    return np.concatenate([result.layout.from_stream(each, result.shape) for each in got])
+
+
+@pytest.mark.parametrize(
+    ("options", "opset", "alike"),
+    [
+        ("opset = 13", 13, "axis = 2"),
+        ("opset = 13, axis = 1", 13, "axis = 1"),
+        ("opset = 13, axis = -2", 11, "axis = 1"),
+        ("opset = 11, axis = 1", 11, "axis = 1"),
+        ("opset = 11, axis = 1", 13, "axis = 1"),
+        ("opset = 11", 13, "axis = 2"),
+    ],
+)
+def test_softmax(model_file: ModelFile, options: str, opset: int, alike: str) -> None:
+    """The integers of Softmax between quantisers, in the opset that the node names, whatever that
+    of the model; those of ONNX Runtime within 1.
+    """
+    batch = "uint8[N, 3, 5]"
+    node = f"y = com.microsoft.QLinearSoftmax <{options}> (x, s, z, t, zero)"
+    path = model_file(SOFTMAX.format(batch=batch, text=node), opset, imports=IMPORTS)
+    real = f"r = DequantizeLinear(x, s, z) p = Softmax <{alike}> (r) y = QuantizeLinear(p, t, zero)"
+    meant = 11 if "11" in options else 13
+    standard = model_file(SOFTMAX.format(batch=batch, text=real), meant, "standard.onnx")
+    x = np.random.default_rng(SEED).integers(0, 256, (7, 3, 5)).astype(np.uint8)
+    got = integers_of(path, x)
+    np.testing.assert_array_equal(got, integers_of(standard, x))
+    theirs = onnxruntime.InferenceSession(path.read_bytes()).run(None, {"x": x})[0]
+    assert abs(theirs.astype(int) - got).max() <= 1
+
+
+def test_softmax_of_a_batch(model_file: ModelFile) -> None:
+    """Taken apart, but for one that takes the samples together."""
+    for axis, batch, why in ((1, 5, ""), (0, 1, "works along axis 0, the batch")):
+        node = f"y = com.microsoft.QLinearSoftmax <opset = 13, axis = {axis}> (x, s, z, t, zero)"
+        text = SOFTMAX.format(batch="uint8[5, 3, 5]", text=node)
+        source = load_model(model_file(text, imports=IMPORTS))
+        assert source.batch == batch
+        assert source.batch_obstacle.endswith(why) and bool(source.batch_obstacle) == bool(why)
 
 
 DYNAMIC = (
