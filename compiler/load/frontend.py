@@ -24,6 +24,7 @@ from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
+from .casts import expand_casts
 from .expansion import Expansion
 from .infer import analyse
 from .linear_models import expand_linear_models
@@ -84,8 +85,10 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     model = expansion.model
     opset = next(e.version for e in model.opset_import if e.domain == "")
-    batch = take_apart(model, opset, _arrays(file, model.graph))
     graph = model.graph
+    stored = _arrays(file, graph)
+    expand_casts(expansion, opset, stored)
+    batch = take_apart(model, opset, stored)
     initialisers = _arrays(file, graph)
     facts = analyse(model, opset, initialisers)
     values: dict[str, Value] = {}
