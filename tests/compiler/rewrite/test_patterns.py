@@ -242,10 +242,12 @@ x * clip(x + 3, 0, 6) / 6, or x * HardSigmoid<alpha = 1/6>(x)
   HardSwish(x)
 x * sigmoid(alpha * x), or x / (1 + exp(-alpha * x)), for alpha 1 or 1.702
   Swish<alpha>(x)
-Mul(Cast(ConvInteger(x, w, x_zero, w_zero)), s)
-  Div(Mul(Conv(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)), s), s_x)
-Mul(Cast(MatMulInteger(x, w, x_zero, w_zero)), s)
-  Div(Mul(MatMul(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)), s), s_x)
+Mul(Cast(ConvInteger(x, w, x_zero, w_zero) + b), s)
+  Div(Mul(Conv(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)) + b * s_x, \
+s), s_x)
+Mul(Cast(MatMulInteger(x, w, x_zero, w_zero) + b), s)
+  Div(Mul(MatMul(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)) + b * s_x, \
+s), s_x)
 DequantizeLinear(Clip(QuantizeLinear(x, scale, zero), low, high), scale, zero)
   DequantizeLinear(QuantizeLinear([Clip](x), scale, zero), scale, zero), narrower
 QLinearConv(x, x_scale, x_zero, ..., y_scale, y_zero)
