@@ -25,15 +25,29 @@ ToOption = Annotated[
     typer.Option("--to", help="Tensors that the slice ends at, separated by commas."),
 ]
 
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        metavar="NAME=1,3,48,192",
+        help="Shape of an input whose dimensions the model leaves open; once for each such input.",
+    ),
+]
+
 
 def inspect(
-    model: ModelArgument, from_: FromOption = None, to: ToOption = None, as_json: JsonFlag = False
+    model: ModelArgument,
+    from_: FromOption = None,
+    to: ToOption = None,
+    shape: ShapeOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut."""
+    from .load.shapes import parse_shapes
     from .select.inspection import inspect_model, render
 
     console = Console(as_json)
-    found = inspect_model(model, from_ or None, to or None)
+    found = inspect_model(model, from_ or None, to or None, parse_shapes(shape or ()))
     console.result(found, "" if as_json else render(found))
 
 
@@ -64,6 +78,7 @@ def compile_(
             "and 5 less for each bit below, where midwire quantises."
         ),
     ] = None,
+    shape: ShapeOption = None,
     name: Annotated[
         str,
         typer.Option(
@@ -74,11 +89,21 @@ def compile_(
     as_json: JsonFlag = False,
 ) -> None:
     """Compile the middle of a model to a bundle: Verilog, memory images and the parts around it."""
+    from .load.shapes import parse_shapes
     from .pipeline import Options, compile_model
 
     console = Console(as_json)
     options = Options(
-        from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr, name
+        from_ or None,
+        to or None,
+        calibrate,
+        bits,
+        rate,
+        strategy,
+        target,
+        min_sqnr,
+        shapes=parse_shapes(shape or ()),
+        name=name,
     )
     with console.phases() as report:
         done = compile_model(model, output, options, report)

@@ -24,6 +24,7 @@ from .emit.write import elaborate_early, emit
 from .errors import CalibrationError, CompilerBug, ModelError
 from .ir import dataflow, graph, quant
 from .load.frontend import load_model
+from .load.shapes import Shapes
 from .load.source import Source
 from .map.assemble import assemble
 from .map.balance import balance
@@ -58,6 +59,8 @@ class Options:
     target : name of a family in :data:`~.map.targets.TARGETS`
     min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data; None for
         :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
+    shapes : for inputs whose height, width or length the model leaves open their shapes, by name;
+        the samples bind what is not given here
     name : what the names of all modules and memory images begin with, so that several bundles fit
         into one design
     """
@@ -70,6 +73,7 @@ class Options:
     strategy: str = "auto"
     target: str = "xcup"
     min_sqnr: float | None = None
+    shapes: Shapes | None = None
     name: str = PREFIX
 
     def __post_init__(self) -> None:
@@ -191,7 +195,7 @@ def compile_model(
     check_target(output)
 
     clock.start("load")
-    source = load_model(model)
+    source = load_model(model, chosen.shapes, chosen.calibrate)
     check_names(source)
     samples = (
         None

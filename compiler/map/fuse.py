@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...hw.finish.base import Finisher, FinishError
-from ...hw.finish.choose import finish
+from ...hw.finish.choose import EASED_ABOVE, finish
 from ...hw.finish.direct import Direct
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.base import Kernel, WidthError
@@ -333,6 +333,8 @@ def _node(
     kernel: Kernel = call.kernel
     if len(finishing) == 1 and len(set(finishing[0][2])) == 1:
         kernel = kernel.uniform()
+    # No multiplier resolves what given scales say of wide accumulators, those of wide inputs too.
+    wide = any(state.tensors[name].qtype.bits > EASED_ABOVE for name in inputs)
     finishers: list[Finisher] = []
     for (tensor, meaning, functions), ranges in zip(finishing, kernel.ranges, strict=True):
         if meaning is None:
@@ -346,6 +348,7 @@ def _node(
                     ranges,
                     tensor.qtype,
                     adjustable=meaning.adjustable,
+                    wide=wide or tensor.qtype.bits > EASED_ABOVE,
                     price=lambda cost: price(cost, state.target).scalar,
                 )
             )

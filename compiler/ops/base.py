@@ -123,6 +123,13 @@ def one_axis(constant: Const) -> Const:
     return constant
 
 
+def axis_of(axis: int, shape: Sequence[int]) -> int:
+    """An axis, counted from the front; raises Unsupported if there is no such axis."""
+    if not -len(shape) <= axis < len(shape):
+        raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
+    return axis % len(shape)
+
+
 def vector(context: ImportContext, name: str, what: str, count: int) -> Const:
     """A constant parameter of one axis and ``count`` elements; ``what`` names it in a refusal."""
     constant = context.const(name)

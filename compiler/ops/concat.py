@@ -20,7 +20,7 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
 from ._moving import axis_order, value_of
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
 from .reshape import Reshape
 
 
@@ -46,8 +46,8 @@ class Concat(Op):
                 raise Unsupported(f"expected computed operands, found a constant, {name!r}")
         if len(node.input) == 1:
             return one(Reshape(True), [node.input[0]])
-        rank = len(context.shape(node.output[0]))
-        axis = int(context.attributes(node).get("axis", 1)) % rank
+        shape = context.shape(node.output[0])
+        axis = axis_of(int(context.attributes(node).get("axis", 1)), shape)
         return one(cls(axis, len(node.input)), list(node.input))
 
     @property

@@ -127,6 +127,7 @@ class Conv(Op):
             raise Unsupported(
                 f"expected weights of 3 or 4 axes, found the shape {list(weight.shape)}"
             )
+        image_shape(shape)
         group = int(attributes.get("group", 1))
         channels, depth, merged = weight.shape[0], weight.shape[1], 1
         if depth * group != shape[1] or channels % group:

@@ -19,7 +19,7 @@ from ...hw.kernels.geometry import Geometry
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
 from .pool import pooling
 from .window import planar
 
@@ -45,7 +45,7 @@ class Mean(Op):
             if constant is None:
                 raise Unsupported("expected constant axes, found computed ones")
             axes = constant.values.ravel()
-        found = sorted({int(axis) % rank for axis in (() if axes is None else axes)})
+        found = sorted({axis_of(int(axis), shape) for axis in (() if axes is None else axes)})
         inner = found == list(range(1, rank - 1))
         if rank not in (3, 4) or not (inner or found == list(range(2, rank))):
             raise Unsupported(

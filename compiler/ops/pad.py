@@ -18,7 +18,7 @@ from ...hw.kernels.geometry import Geometry
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
 from .pool import pooling
 from .window import image_shape, planar
 
@@ -51,7 +51,7 @@ class Pad(Op):
         if value != 0:
             raise Unsupported(f"expected zeros for padding, found {float(value)}")
         amounts = [int(v) for v in values.get(1, attributes.get("pads", ()))]
-        axes = [int(v) % rank for v in values.get(3, range(rank))]
+        axes = [axis_of(int(v), shape) for v in values.get(3, range(rank))]
         if len(amounts) != 2 * len(axes):
             raise Unsupported(f"expected {2 * len(axes)} pads, found {len(amounts)}")
         begins, ends = [0] * rank, [0] * rank

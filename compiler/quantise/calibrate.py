@@ -19,7 +19,7 @@ from ...hw.formats.tensor import AnyArray
 from ...hw.session import Session, open_session, words_of
 from ..errors import CalibrationError
 from ..ir.graph import Value
-from ..load.source import Source, elem_type_of
+from ..load.source import PACKED, Source, elem_type_of
 from .grids import SAMPLE, FloatArray, Observed
 
 _REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
@@ -231,7 +231,7 @@ def run_model(
         feed = {name: np.asarray(array[index]) for name, array in samples.items()}
         if session is not None:
             try:
-                results = session.run(watched, feed)
+                results = session.run(None, feed)
             # ONNX Runtime's exceptions have no common public base.
             except Exception as error:
                 raise CalibrationError(
@@ -264,7 +264,7 @@ def _check_finite(found: Mapping[str, AnyArray]) -> None:
 
 
 def _session(source: Source, watched: Sequence[str]) -> Session | None:
-    """A session that returns the watched tensors; None if there are none."""
+    """A session that returns the watched tensors, in order; None if there are none."""
     if not watched:
         return None
     model = onnx.ModelProto()
@@ -280,8 +280,11 @@ def _session(source: Source, watched: Sequence[str]) -> Session | None:
                 found="none",
                 remedy="Cut the model elsewhere",
             )
-        info = helper.make_tensor_value_info(name, elem_type_of(value.dtype), list(value.shape))
-        model.graph.output.append(info)
+        kind = elem_type_of(value.dtype)
+        if value.dtype in PACKED:
+            kind, packed, name = onnx.TensorProto.INT8, name, f"{name}::int8"
+            model.graph.node.append(helper.make_node("Cast", [packed], [name], name, to=kind))
+        model.graph.output.append(helper.make_tensor_value_info(name, kind, list(value.shape)))
     return open_session(
         model.SerializeToString(),
         threads=1,
