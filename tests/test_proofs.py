@@ -199,7 +199,7 @@ g (float[1, 2, 6, 6] x) => (float[1, 3, 6, 6] fine, float[1, 4] coarse)
         ("conv",),
         options={"strategy": "unrolled"},
     ),
-    # 250 MHz / 640 kHz is 390 cycles: 16 pixels of 7 channels that take 3 beats each, but not 4; and
+    # 250 MHz / 640 kHz is 390 cycles: 16 pixels of 7 channels that take 3 beats, not 4, and
     # of 9 taps in 2 beats, but not in 3.
     "uneven": Proof(
         """
