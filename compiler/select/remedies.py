@@ -31,13 +31,18 @@ _OPTIMISED = f"expected a model as its exporter wrote it, found channels innermo
 _FUSED = f"expected a model as its exporter wrote it, found operators fused into one, {_BEFORE}"
 
 _OF_THE_OPTIMISER = (
+    "Attention",
     "BiasGelu",
+    "EmbedLayerNormalization",
     "FastGelu",
     "FusedConv",
     "FusedGemm",
     "FusedMatMul",
+    "Gelu",
+    "MultiHeadAttention",
     "QuickGelu",
     "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
 )
 _IN_BLOCKS = (
     "AveragePool",
