@@ -85,10 +85,10 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     model = expansion.model
     opset = next(e.version for e in model.opset_import if e.domain == "")
-    graph = model.graph
-    stored = _arrays(file, graph)
+    stored = _arrays(file, model.graph)
     expand_casts(expansion, opset, stored)
     batch = take_apart(model, opset, stored)
+    graph = model.graph  # only now: taking a batch apart replaces it
     initialisers = _arrays(file, graph)
     facts = analyse(model, opset, initialisers)
     values: dict[str, Value] = {}

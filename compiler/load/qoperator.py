@@ -112,9 +112,7 @@ def write_out(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> Piec
     if form is None or options.get("channels_last", 0) or len(node.output) != 1:
         return None
     writer = _Writer(node, form, options, types)
-    if form.operator == "Softmax" and not writer.has_axis:
-        return None
-    return writer.write()
+    return writer.write() if writer.is_complete else None
 
 
 class _Writer:
@@ -126,13 +124,15 @@ class _Writer:
         types: Mapping[str, onnx.TypeProto],
     ) -> None:
         self._node, self._form, self._options, self._types = node, form, options, types
+        own = ((i, i + 1, i + 2) for i in range(2, len(node.input), 3))
+        self._operands: tuple[Operand, ...] = form.operands or tuple(own)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, AnyArray] = {}
 
     def write(self) -> Pieces:
         """All nodes."""
         node, form = self._node, self._form
-        operands = form.operands or tuple((i, i + 1, i + 2) for i in range(2, len(node.input), 3))
+        operands = self._operands
         bias = "" if form.bias is None else self._input(form.bias)
         reals = [self._real(index, operand, bool(bias)) for index, operand in enumerate(operands)]
         if bias:
@@ -151,10 +151,16 @@ class _Writer:
         return Pieces(self._nodes, self._constants)
 
     @property
-    def has_axis(self) -> bool:
-        """Whether a softmax says along which of its axes it is."""
+    def is_complete(self) -> bool:
+        """Whether all operands have integers and a scale, and a softmax has an axis of them: the
+        checker knows nothing of other domains.
+        """
         rank = len(self._shape(self._input(0)) or ())
-        return -rank <= int(self._options.get("axis", -1)) < rank
+        if self._form.operator == "Softmax":
+            if not -rank <= int(self._options.get("axis", -1)) < rank:
+                return False
+        given = (self._input(position) for operand in self._operands for position in operand[:2])
+        return bool(self._operands) and all(given)
 
     def _shape(self, name: str) -> tuple[int, ...] | None:
         kind = self._types.get(name)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import onnx
 
+from ..load.constants import attributes
+from ..load.qoperator import FORMS
 from ..load.source import MICROSOFT, kind_of
 
 _STATIC = (
@@ -29,13 +31,18 @@ _OPTIMISED = f"expected a model as its exporter wrote it, found channels innermo
 _FUSED = f"expected a model as its exporter wrote it, found operators fused into one, {_BEFORE}"
 
 _OF_THE_OPTIMISER = (
+    "Attention",
     "BiasGelu",
+    "EmbedLayerNormalization",
     "FastGelu",
     "FusedConv",
     "FusedGemm",
     "FusedMatMul",
+    "Gelu",
+    "MultiHeadAttention",
     "QuickGelu",
     "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
 )
 _IN_BLOCKS = (
     "AveragePool",
@@ -66,4 +73,11 @@ _REMEDIES: Mapping[str, str] = {
 
 def remedy_of(node: onnx.NodeProto) -> str:
     """A clause that says why no rule takes a node, and what to do; empty if there is none."""
-    return _REMEDIES.get(kind_of(node), "")
+    kind, options = kind_of(node), attributes(node)
+    if kind in FORMS and not options.get("channels_last", 0):
+        given = ", ".join(f"{name} = {options[name]}" for name in sorted(options))
+        return (
+            "expected integers with their scales, and attributes, as ONNX Runtime defines them, "
+            f"found {len(node.input)} inputs and {given or 'no attributes'}"
+        )
+    return _REMEDIES.get(kind, "")

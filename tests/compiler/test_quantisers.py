@@ -44,7 +44,8 @@ g (float[N, 3, 6, 6] x) => (float[N, 4] y)
   u = Flatten (t)
   v = Gemm <transB = 1> (u, w4, b4)
   r = Relu (v)
-  y = MatMul (r, w5) }
+  z = MatMul (r, w5)
+  y = Softmax <axis = -1> (z) }
 """
 
 WEIGHTS = {

@@ -395,6 +395,7 @@ OPTIMISED = (
     "expected a model as its exporter wrote it, found channels innermost, which ONNX Runtime's own "
     "optimiser makes of it for one machine; give the model from before that"
 )
+DEFINED = "expected integers with their scales, and attributes, as ONNX Runtime defines them"
 FUSED = OPTIMISED.replace("channels innermost", "operators fused into one")
 W = "int8[4, 1] w = {1, 2, 3, 4}, float t = {0.5}"
 REFUSED = {
@@ -407,6 +408,19 @@ REFUSED = {
     "g (uint8[N, 4, 4, 2] x) => (uint8[N, 1, 1, 2] y) <float s = {0.5}, uint8 z = {3}>"
     "{ y = com.microsoft.QLinearGlobalAveragePool <channels_last = 1> (x, s, z, s, z) }": OPTIMISED,
     "g (float[N, 4] x) => (float[N, 4] y) { y = com.microsoft.QuickGelu (x) }": FUSED,
+    "g (uint8[N, 4] x) => (uint8[N, 4] y) { y = com.microsoft.QGemm <transB = 1> (x, x) }": (
+        f"{DEFINED}, found 2 inputs and transB = 1"
+    ),
+    "g (uint8[N, 4, 4, 4] x) => (uint8[N, 4, 4, 4] y) <float s = {0.5}, uint8 z = {3}>"
+    "{ y = com.microsoft.QLinearAveragePool (x, s, z, s, z) }": (
+        "expected a kernel_shape, found none"
+    ),
+    "g (uint8[N, 4] x, float s, uint8 z) => (uint8[N, 4] y) "
+    "{ y = com.microsoft.QLinearConcat (s, z) }": f"{DEFINED}, found 2 inputs and no attributes",
+    "g (uint8[N, 4] x, float s, uint8 z) => (uint8[N, 4] y) "
+    "{ y = com.microsoft.QLinearSoftmax <opset = 13, axis = 2> (x, s, z, s, z) }": (
+        f"{DEFINED}, found 5 inputs and axis = 2, opset = 13"
+    ),
     "g (float[N, 4, 2, 2] x) => (float[N, 4, 2, 2] y)"
     "{ y = com.microsoft.nchwc.ReorderOutput <channels = 4> (x) }": OPTIMISED,
 }
