@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..hw.console import Console, JsonFlag
+from ..hw.sqnr import NOT_MEASURED
 
 if TYPE_CHECKING:
     from .pipeline import Compiled
@@ -64,15 +66,34 @@ def compile_(
             "and 5 less for each bit below, where midwire quantises."
         ),
     ] = None,
+    hold_out: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the samples that calibration does not see and the loss is measured on; "
+            "by default a quarter of 8 or more."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Compile the middle of a model to a bundle: Verilog, memory images and the parts around it."""
     from .pipeline import Options, compile_model
 
     console = Console(as_json)
-    options = Options(from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr)
+    options = Options(
+        from_=from_ or None,
+        to=to or None,
+        calibrate=calibrate,
+        bits=bits,
+        rate=rate,
+        strategy=strategy,
+        target=target,
+        min_sqnr=min_sqnr,
+        hold_out=hold_out,
+    )
     with console.phases() as report:
         done = compile_model(model, output, options, report)
+    for sentence in done.warnings:
+        console.say(f"warning: {sentence}.")
     console.result(done.as_json(), "" if as_json else _summary(done))
 
 
@@ -80,7 +101,7 @@ def _summary(done: Compiled) -> str:
     facts = done.as_json()
     share = 100 * facts["slice"]["macs_share"]
     rate = facts["clock_mhz"] * 1e6 / facts["cycles_per_inference"]
-    least = done.worst
+    least, accuracy = done.worst, done.accuracy
     sqnr = done.sqnr_from if least is None else f"{least.sqnr.text} on {done.sqnr_from}"
     resources = ", ".join(f"{count} {kind}" for kind, count in facts["resources"].items())
     slice_ = f"{', '.join(facts['slice']['inputs'])} to {', '.join(facts['slice']['outputs'])}"
@@ -90,7 +111,19 @@ def _summary(done: Compiled) -> str:
         f"  cycles per inference  {facts['cycles_per_inference']} ({clock})",
         f"  latency in cycles     {facts['latency_cycles']}",
         f"  signal to noise       {sqnr}",
+        f"  whole model           {NOT_MEASURED if accuracy is None else accuracy.text}",
+        *_worst_layers(facts["layers"]),
         f"  estimated             {resources}",
         f"  seconds               {facts['seconds']:.1f}",
     ]
     return "\n".join(lines)
+
+
+_LAYERS_SHOWN = 5
+
+
+def _worst_layers(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each of the layers with the least signal to noise."""
+    measured = [layer for layer in layers if layer["sqnr_db"] is not None]
+    least = sorted(measured, key=lambda layer: float(layer["sqnr_db"]))[:_LAYERS_SHOWN]
+    return [f"    {layer['sqnr']:>8} at {layer['name']}" for layer in least]

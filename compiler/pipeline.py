@@ -10,15 +10,16 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from ..hw.accuracy import Accuracy
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
 from ..hw.formats.bundle import Bundle, check_target
-from ..hw.formats.tensor import AnyArray
 from ..hw.numeric import QType
 from ..hw.sqnr import NOT_MEASURED
+from .emit.behind import behind
 from .emit.parts import check_names
 from .emit.write import elaborate_early, emit
 from .errors import CalibrationError, CompilerBug, ModelError
@@ -30,10 +31,12 @@ from .map.balance import balance
 from .map.fuse import fuse
 from .map.implement import check_strategy, implement, target_interval
 from .map.targets import target_named
-from .quantise.calibrate import calibrate, load_samples
+from .quantise import doubts
+from .quantise.calibrate import calibrate, load_labelled
 from .quantise.grids import DYADIC_ABOVE, Observed, choose_qtype
+from .quantise.holdout import Data, hold_out, whole
 from .quantise.insert import missing_grids, quantise
-from .quantise.loss import Loss, check, limit, measure, random_samples, worst
+from .quantise.loss import Loss, Measured, check, limit, measure, random_samples, worst
 from .rewrite.rewriting import rewrite
 from .select.buildable import plan
 from .select.selection import Names
@@ -56,8 +59,10 @@ class Options:
     strategy : "folded", "unrolled", "loadable" (weights can be written later), or "auto" for
         whichever of the first two is cheaper, layer by layer
     target : name of a family in :data:`~.map.targets.TARGETS`
-    min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data; None for
+    min_sqnr : least signal to noise ratio of the outputs in dB, on held-out samples; None for
         :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
+    hold_out : share of the samples that calibration does not see, from 0 to below 1; None for a
+        quarter where there are enough of them (rules O1 to O3 in :mod:`.quantise.holdout`)
     """
 
     from_: Names | None = None
@@ -68,6 +73,7 @@ class Options:
     strategy: str = "auto"
     target: str = "xcup"
     min_sqnr: float | None = None
+    hold_out: float | None = None
 
     def __post_init__(self) -> None:
         check_strategy(self.strategy)
@@ -95,19 +101,30 @@ class Options:
                 found=str(self.min_sqnr),
                 remedy="Leave it out for the default",
             )
+        if self.hold_out is not None and not 0 <= self.hold_out < 1:
+            raise ModelError(
+                "unusable share of samples",
+                where="--hold-out",
+                expected="0 to below 1",
+                found=str(self.hold_out),
+                remedy="Leave it out for the default",
+            )
 
 
 @dataclass(frozen=True)
 class Compiled:
     """A bundle and how it came about.
 
-    ``sqnr_from`` says on which inputs the losses were measured; ``phases`` are seconds by name.
+    ``sqnr_from`` says on which inputs the losses were measured; ``phases`` are seconds by name;
+    ``accuracy`` is the whole model's; ``warnings`` are reasons to doubt both, as sentences.
     """
 
     bundle: Bundle
     losses: Sequence[Loss]
     sqnr_from: str
     phases: Mapping[str, float] = field(default_factory=dict)
+    accuracy: Accuracy | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -146,6 +163,8 @@ class Compiled:
             "sqnr": manifest.sqnr,
             "silent": least is not None and least.sqnr.silent,
             "sqnr_from": self.sqnr_from,
+            "end_to_end": None if self.accuracy is None else self.accuracy.as_json(),
+            "warnings": list(self.warnings),
             "layers": [dict(layer) for layer in manifest.layers],
             "model_hash": self.bundle.model_hash.hex(),
             "seconds": round(self.seconds, 3),
@@ -181,25 +200,24 @@ def compile_model(
     clock.start("load")
     source = load_model(model)
     check_names(source)
-    samples = (
-        None
-        if chosen.calibrate is None
-        else load_samples(chosen.calibrate, source.inputs, source.batch)
-    )
+    data = _read(source, chosen)
 
     # Only selection sees operators for what is spelled out: the parts are the model's own nodes.
     clock.start("rewrite")
     support = import_all(source, rewritten=rewrite(source))
 
     clock.start("select")
-    calibrated = samples is not None
+    calibrated = data is not None
     planned = plan(source, chosen.from_, chosen.to, calibrated=calibrated, support=support)
     selection = planned.selection
     real = _checked(selection.graph, graph.verify(selection.graph))
 
     # Calibration looks at float tensors, so it comes before any of them is rounded.
     clock.start("calibrate")
-    observed = _observe(source, real, samples, clock)
+    observed = _observe(source, real, data, clock)
+    doubted: list[str] = []
+    if data is not None and observed:
+        doubted += doubts.of_samples(data) + doubts.of_source(source, data.seen)
 
     clock.start("quantise")
     grids = _Grids(observed, chosen.bits)
@@ -225,7 +243,10 @@ def compile_model(
 
         clock.start("measure loss")
         quantising = bool(observed)
-        losses, wires = _measure(source, rounded, integers, samples, chosen, quantising, clock)
+        if data is not None and not quantising:
+            data = whole(data.samples, data.labels)
+        measured, origin = _measure(source, integers, data, chosen, quantising, clock)
+        doubted += doubts.of_clipping(measured.clipped) if quantising else []
 
         clock.start("balance")
         balanced = balance(flow, interval)
@@ -239,12 +260,11 @@ def compile_model(
             integers,
             balanced,
             target,
-            losses,
-            wires,
+            measured,
             elaborator,
         )
-    origin = "calibration data" if samples is not None else "random inputs"
-    return Compiled(bundle, losses, origin if losses else NOT_MEASURED, clock.stop())
+    phases = clock.stop()
+    return Compiled(bundle, measured.losses, origin, phases, measured.accuracy, tuple(doubted))
 
 
 class _Clock:
@@ -283,17 +303,22 @@ def _checked(program: _T, wrong: Sequence[str]) -> _T:
     return program
 
 
+def _read(source: Source, chosen: Options) -> Data | None:
+    """The samples that the user gave, divided."""
+    if chosen.calibrate is None:
+        return None
+    samples, labels = load_labelled(chosen.calibrate, source.inputs, source.batch)
+    return Data(samples, labels, hold_out(samples, chosen.hold_out))
+
+
 def _observe(
-    source: Source,
-    real: graph.Graph,
-    samples: Mapping[str, AnyArray] | None,
-    clock: _Clock,
+    source: Source, real: graph.Graph, data: Data | None, clock: _Clock
 ) -> Mapping[str, Observed]:
     """What calibration saw of every tensor that needs a grid."""
     missing = missing_grids(real)
     if not missing:
         return {}
-    if samples is None:
+    if data is None:
         raise CalibrationError(
             "the slice is not quantised, and there is no calibration data",
             where=f"tensor {missing[0]!r}"
@@ -302,32 +327,41 @@ def _observe(
             found="float tensors",
             remedy="Give typical samples of the model's inputs with --calibrate NPZ",
         )
-    return calibrate(source, missing, samples, clock.step)
+    return calibrate(source, missing, data.seen, clock.step)
 
 
 def _measure(
     source: Source,
-    rounded: graph.Graph,
     integers: quant.QGraph,
-    samples: Mapping[str, AnyArray] | None,
+    data: Data | None,
     chosen: Options,
     quantising: bool,
     clock: _Clock,
-) -> tuple[list[Loss], list[AnyArray] | None]:
-    """What quantisation costs, within the limit, and realistic inputs of the slice, if any.
+) -> tuple[Measured, str]:
+    """What quantisation costs, within the limit, and on which inputs that was measured.
 
-    Measured on the samples, or on noise where there are none; not at all where noise will not do.
+    They are those that calibration did not see; all where nothing is calibrated; noise where there
+    are none; and nothing is measured where noise will not do.
     """
-    inputs = random_samples(source) if samples is None else samples
-    measured = inputs is not None
+    random = random_samples(source) if data is None else None
+    found = data if random is None else whole(random)
     least_db, remark = limit(
-        chosen.min_sqnr, bits=chosen.bits, quantising=quantising, measured=measured
+        chosen.min_sqnr, bits=chosen.bits, quantising=quantising, measured=found is not None
     )
-    if inputs is None:
-        return [], None
-    losses, wires = measure(source, rounded, integers, inputs, clock.step)
-    check(losses, [tensor.name for tensor in integers.results], least_db, remark)
-    return losses, None if samples is None else wires
+    if found is None:
+        return Measured(), NOT_MEASURED
+    measured = measure(
+        source,
+        integers,
+        found.held,
+        clock.step,
+        behind=behind(source, integers),
+        labels=found.held_labels,
+    )
+    check(measured.losses, [tensor.name for tensor in integers.results], least_db, remark)
+    if data is None:
+        return replace(measured, wires=()), "random inputs"
+    return measured, data.split.text
 
 
 class _Grids:

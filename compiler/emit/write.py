@@ -27,7 +27,7 @@ from ..load.source import Source
 from ..map.balance import Balanced
 from ..map.price import estimate
 from ..map.targets import Target
-from ..quantise.loss import Loss, worst
+from ..quantise.loss import Loss, Measured, worst
 from ..select.selection import Selection
 from .netlist import fifos, slice_verilog
 from .parts import cloud_model, edge_model, middle_model
@@ -46,16 +46,14 @@ def emit(
     qgraph: QGraph,
     balanced: Balanced,
     target: Target,
-    losses: Sequence[Loss],
-    wires: Sequence[AnyArray] | None,
+    measured: Measured,
     elaborator: Elaborator,
 ) -> Bundle:
     """Write the bundle.
 
     Parameters
     ----------
-    losses, wires : what :func:`~..quantise.loss.measure` gave, the realistic wire inputs among it,
-        if any
+    measured : what :func:`~..quantise.loss.measure` gave; its wires are realistic, if there are any
     elaborator : what :func:`elaborate_early` began with
     """
     flow = balanced.flow
@@ -77,8 +75,8 @@ def emit(
     images = {name: text for stage in flow.stages for name, text in stage.images.items()}
     contents |= {f"rtl/{name}": text.encode("ascii") for name, text in images.items()}
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
-    contents["golden.npz"] = _npz(_golden(flow, reference, wires))
-    least = worst(losses, [tensor.name for tensor in qgraph.results])
+    contents["golden.npz"] = _npz(_golden(flow, reference, measured.wires))
+    least = worst(measured.losses, [tensor.name for tensor in qgraph.results])
     manifest = Manifest(
         name=source.name,
         model_sha256=source.sha256,
@@ -98,7 +96,7 @@ def emit(
         resources=estimate(flow, target),
         sqnr_db=None if least is None else least.sqnr.db,
         sqnr=NOT_MEASURED if least is None else least.sqnr.text,
-        layers=_layers(qgraph, flow, losses),
+        layers=_layers(qgraph, flow, measured.losses),
         images=tuple(sorted(images)),
         memories=tuple(
             WritableMemory(
@@ -148,16 +146,14 @@ def _npz(arrays: Mapping[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _golden(
-    flow: Dataflow, reference: Reference, wires: Sequence[AnyArray] | None
-) -> dict[str, AnyArray]:
+def _golden(flow: Dataflow, reference: Reference, wires: Sequence[AnyArray]) -> dict[str, AnyArray]:
     """A few realistic vectors (if there are any), a few random ones, and the right answers."""
     rng = np.random.default_rng(_SEED)
-    real = 0 if wires is None else min(len(wires[0]), REALISTIC)
+    real = min(len(wires[0]), REALISTIC) if wires else 0
     inputs: list[AnyArray] = []
     for index, spec in enumerate(flow.inputs):
         noise = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (RANDOM, spec.elements))
-        parts = [noise] if wires is None else [wires[index][:real], noise]
+        parts = [wires[index][:real], noise] if wires else [noise]
         inputs.append(np.concatenate(parts).astype(spec.qtype.wire_dtype))
     outputs = reference.run_wire(inputs)
     found: dict[str, AnyArray] = {f"in{i}": wire for i, wire in enumerate(inputs)}

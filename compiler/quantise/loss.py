@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
 
 import numpy as np
 
+from ...hw.accuracy import Accuracy, Scores
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
+from ...hw.numeric import QType
 from ...hw.sqnr import Powers, Sqnr
 from ..errors import LossError
-from ..ir.graph import Graph
-from ..ir.quant import QGraph
+from ..ir.quant import QGraph, QTensor
 from ..load.source import Source
 from .calibrate import run_model
 
@@ -82,14 +83,41 @@ def random_samples(source: Source, count: int = 4) -> dict[str, AnyArray] | None
     return samples
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What quantisation costs on some samples.
+
+    Attributes
+    ----------
+    losses : of every integer tensor that the model has too
+    accuracy : of the whole model; None where its end cannot be run or holds no numbers
+    wires : the slice's inputs (samples, elements), one array each
+    clipped : share of the values of each float tensor that are beyond the ends of its grid
+    """
+
+    losses: Sequence[Loss] = ()
+    accuracy: Accuracy | None = None
+    wires: Sequence[AnyArray] = ()
+    clipped: Mapping[str, float] = field(default_factory=dict)
+
+
+Behind = Callable[[Sequence[AnyArray]], Mapping[str, AnyArray]]
+"""The nodes behind the slice: its outputs' wire tensors (elements,) to the model's outputs."""
+
+_CHUNK, _CHUNK_ELEMENTS = 16, 1 << 20
+"""Samples that the reference takes at once: so many, and no more elements of one tensor."""
+
+
 def measure(
     source: Source,
-    graph: Graph,
     qgraph: QGraph,
     samples: Mapping[str, AnyArray],
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[Loss], list[AnyArray]]:
-    """Loss of every integer tensor that the model has too, and the wire inputs of all samples.
+    *,
+    behind: Behind | None = None,
+    labels: AnyArray | None = None,
+) -> Measured:
+    """Loss of every integer tensor that the model has too, and of the whole model.
 
     The reference gets the model's own values at the slice's inputs, rounded to their grid, so that
     the figures are the slice's own.
@@ -102,31 +130,93 @@ def measure(
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
     named = [name for node in qgraph.nodes for name in node.outputs if name in source.values]
     results = {tensor.name: tensor for tensor in qgraph.results}
-    watched = list(dict.fromkeys([*qgraph.inputs, *named, *results]))
     powers = {name: Powers() for name in dict.fromkeys([*named, *results])}
+    ends = _comparable(source) if behind else []
     wires: list[list[AnyArray]] = [[] for _ in qgraph.inputs]
-    total = len(next(iter(samples.values())))
+    scores = Scores(labels)
+    grids = {tensor.name: tensor.qtype for tensor in qgraph.tensors.values()}
+    clipped = {name: _Clipped(grids[name]) for name in [*qgraph.inputs, *named]}
     roots = dict(zip(results, qgraph.outputs, strict=True))
-    for index, found in enumerate(run_model(source, watched, samples)):
-        feeds = []
-        for wire, name in zip(wires, qgraph.inputs, strict=True):
-            tensor = qgraph.tensors[name]
-            raw = found[name]
-            integers = raw.astype(np.int64) if _integer(raw) else tensor.qtype.quantise(raw)
-            stream = tensor.layout.to_stream(integers)
-            wire.append(stream.astype(tensor.qtype.wire_dtype))
-            feeds.append(stream[None])
+    done, total = 0, len(next(iter(samples.values())))
+    ran = run_model(source, [*qgraph.inputs, *powers], samples, ends)
+    size = _chunk_size(qgraph)
+    while chunk := list(islice(ran, size)):
+        feeds = [_wire_of(qgraph.tensors[name], chunk, name) for name in qgraph.inputs]
+        for kept, feed in zip(wires, feeds, strict=True):
+            kept.append(feed)
         values = reference.run(feeds, keep=True)
         for name, power in powers.items():
             tensor = results.get(name) or qgraph.tensors[name]
-            stream = values[roots.get(name, name)][0]
-            got = tensor.qtype.dequantise(tensor.layout.from_stream(stream, tensor.shape))
-            raw = found[name]
-            power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
-        if progress is not None:
-            progress(index + 1, total)
+            for found, stream in zip(chunk, values[roots.get(name, name)], strict=True):
+                got = tensor.qtype.dequantise(tensor.layout.from_stream(stream, tensor.shape))
+                raw = found[name]
+                power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
+        for name, seen in clipped.items():
+            for found in chunk:
+                seen.add(found[name])
+        for row, found in enumerate(chunk):
+            if behind and ends:
+                last = [
+                    values[root][row].astype(results[name].qtype.wire_dtype)
+                    for name, root in roots.items()
+                ]
+                scores.add({name: found[name] for name in ends}, behind(last))
+            done += 1
+            if progress is not None:
+                progress(done, total)
     losses = [Loss(name, power.sqnr) for name, power in powers.items()]
-    return losses, [np.stack(wire) for wire in wires]
+    return Measured(
+        losses,
+        scores.result(),
+        [np.concatenate(wire) for wire in wires],
+        {name: seen.share for name, seen in clipped.items()},
+    )
+
+
+class _Clipped:
+    """Counts the values of a float tensor that are more than half a step beyond its grid."""
+
+    def __init__(self, grid: QType) -> None:
+        self._low = (grid.lo - grid.zero_point - 0.5) * grid.scale
+        self._high = (grid.hi - grid.zero_point + 0.5) * grid.scale
+        self._beyond = self._all = 0
+
+    def add(self, raw: AnyArray) -> None:
+        if not _integer(raw):
+            self._beyond += int(np.count_nonzero((raw < self._low) | (raw > self._high)))
+            self._all += raw.size
+
+    @property
+    def share(self) -> float:
+        return self._beyond / max(1, self._all)
+
+
+def _comparable(source: Source) -> list[str]:
+    """The model's outputs that are tensors of numbers and depend on its inputs."""
+    known = (source.values[name] for name in source.outputs if name in source.values)
+    return [
+        value.name
+        for value in known
+        if value.dtype in _NUMBERS and value.name not in source.constants
+    ]
+
+
+_NUMBERS = ("float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64")
+
+
+def _chunk_size(qgraph: QGraph) -> int:
+    largest = max(int(np.prod(tensor.shape)) for tensor in qgraph.tensors.values())
+    return max(1, min(_CHUNK, _CHUNK_ELEMENTS // max(1, largest)))
+
+
+def _wire_of(tensor: QTensor, chunk: Sequence[Mapping[str, AnyArray]], name: str) -> AnyArray:
+    """The wire tensors (N, elements) of some samples of one of the slice's inputs."""
+    streams = []
+    for found in chunk:
+        raw = found[name]
+        integers = raw.astype(np.int64) if _integer(raw) else tensor.qtype.quantise(raw)
+        streams.append(tensor.layout.to_stream(integers))
+    return np.stack(streams).astype(tensor.qtype.wire_dtype)
 
 
 def _integer(array: AnyArray) -> bool:

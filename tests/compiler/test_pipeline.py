@@ -39,7 +39,7 @@ g (float[N, 4] x) => (float[N, 2] y)
 """
 
 
-def samples(shape: Sequence[int] = (6, 1, 2, 4, 4)) -> Array:
+def samples(shape: Sequence[int] = (80, 1, 2, 4, 4)) -> Array:
     return np.random.default_rng(5).uniform(-1, 1, tuple(shape)).astype(np.float32)
 
 
@@ -301,7 +301,7 @@ def test_noise_without_signal_is_not_called_bit_equal(
     words = ["compile", str(model_file(text)), "-o", str(tmp_path / "b")]
     words += ["--calibrate", str(tmp_path / "in.npz")]
     assert cli.main(words) == 0
-    assert "signal to noise       noise and no signal on calibration data\n" in (
+    assert "signal to noise       noise and no signal on 3 calibration samples\n" in (
         capsys.readouterr().out
     )
     assert cli.main([*words, "--json"]) == 0
@@ -325,7 +325,7 @@ def test_progress_names_every_phase(model: Path, data: Path, tmp_path: Path) -> 
         model, tmp_path / "b", Options(calibrate=data), lambda *step: calls.append(step)
     )
     assert list(dict.fromkeys(what for what, _, _ in calls)) == list(done.phases)
-    assert ("calibrate", 6, 6) in calls
+    assert ("calibrate", 60, 60) in calls  # a quarter is held out
     assert done.seconds == sum(done.phases.values())
 
 
@@ -420,9 +420,9 @@ for _name, _count in (("{W}", 54), ("{M}", 144)):
 
 @pytest.fixture
 def fixed(model_file: ModelFile, tmp_path: Path, no_rtl: None) -> Bundle:
-    """Compiled for five samples, of four each."""
+    """Compiled with forty samples, of four each."""
     del no_rtl
-    np.savez(tmp_path / "samples.npz", in0=samples((5, 4, 2, 4, 4)))
+    np.savez(tmp_path / "samples.npz", in0=samples((40, 4, 2, 4, 4)))
     options = Options(calibrate=tmp_path / "samples.npz")
     return compile_model(model_file(FIXED), tmp_path / "bundle", options).bundle
 
@@ -456,7 +456,7 @@ def test_every_sample_of_a_batch_calibrates(
 ) -> None:
     """As if the model had batch 1 and its samples came one by one: the same parts, bit for bit."""
     single = FIXED.replace("[4, ", "[1, ").replace("{4, 48}", "{1, 48}")
-    np.savez(tmp_path / "single.npz", in0=samples((5, 4, 2, 4, 4)).reshape(20, 1, 2, 4, 4))
+    np.savez(tmp_path / "single.npz", in0=samples((40, 4, 2, 4, 4)).reshape(160, 1, 2, 4, 4))
     options = Options(calibrate=tmp_path / "single.npz")
     other = compile_model(model_file(single, name="one.onnx"), tmp_path / "one", options).bundle
     for name in ("program.npz", "golden.npz"):

@@ -47,9 +47,9 @@ def test_measured_by_its_definition(lower: Callable[..., Any], tmp_path: Path) -
     source = load_model(tmp_path / "net.onnx")
     samples = np.array([[[0.3, 0.9]], [[-0.4, 1.1]], [[0.0, 0.55]]], np.float32)
     calls: list[tuple[int, int]] = []
-    losses, wires = measure(
-        source, low.rounded, low.integers, {"x": samples}, lambda *step: calls.append(step)
-    )
+    measured = measure(source, low.integers, {"x": samples}, lambda *step: calls.append(step))
+    losses, wires = measured.losses, measured.wires
+    assert measured.accuracy is None and measured.clipped == {"x": 0, "b": 0, "y": 0}
     assert [loss.tensor for loss in losses] == ["b", "y"]
     assert calls == [(1, 3), (2, 3), (3, 3)]
     first = np.rint(samples * 64) / 64
@@ -65,8 +65,8 @@ def test_no_noise_is_no_number(lower: Callable[..., Any], tmp_path: Path) -> Non
     low = lower(NET, {"x": FINE, "b": FINE, "y": FINE})
     source = load_model(tmp_path / "net.onnx")
     samples = np.full((2, 1, 2), 0.5, np.float32)
-    losses, _ = measure(source, low.rounded, low.integers, {"x": samples})
-    assert losses == [Loss("b", Sqnr(None)), Loss("y", Sqnr(None))]
+    losses = measure(source, low.integers, {"x": samples}).losses
+    assert list(losses) == [Loss("b", Sqnr(None)), Loss("y", Sqnr(None))]
     check(losses, ["y"], 200.0)
 
 
