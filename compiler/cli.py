@@ -48,7 +48,13 @@ def compile_(
         Path | None,
         typer.Option(help=".npz of samples of the model's inputs; needed for float models."),
     ] = None,
-    bits: Annotated[int, typer.Option(help="Bits of what midwire quantises, 2 to 16.")] = 8,
+    bits: Annotated[
+        str,
+        typer.Option(
+            help="Bits of what midwire quantises, 2 to 16; 8,LAYER=12 for a layer that differs; "
+            "auto for the cheapest widths that keep the limit."
+        ),
+    ] = "8",
     rate: Annotated[
         float | None, typer.Option(help="Inferences per second at the target's clock.")
     ] = None,
@@ -62,9 +68,18 @@ def compile_(
     min_sqnr: Annotated[
         float | None,
         typer.Option(
-            help="Least signal to noise ratio of the outputs, in dB; by default 15 from 7 bits on "
-            "and 5 less for each bit below, where midwire quantises."
+            help="Least signal to noise ratio of the slice's outputs, in dB. Where midwire "
+            "quantises, the default limit is half a point of top-1 with labels; else an error of 1 "
+            "% with --bits auto, and 15 dB with other bits, 5 less for each below 7."
         ),
+    ] = None,
+    max_error: Annotated[
+        float | None,
+        typer.Option(help="Largest relative error of the model's outputs, in percent."),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Largest drop of top-1, in points; needs labels (key label)."),
     ] = None,
     hold_out: Annotated[
         float | None,
@@ -88,6 +103,8 @@ def compile_(
         strategy=strategy,
         target=target,
         min_sqnr=min_sqnr,
+        max_error=max_error,
+        max_drop=max_drop,
         hold_out=hold_out,
     )
     with console.phases() as report:

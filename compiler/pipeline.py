@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from ..hw.accuracy import Accuracy
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
 from ..hw.formats.bundle import Bundle, check_target
-from ..hw.numeric import QType
 from ..hw.sqnr import NOT_MEASURED
 from .emit.behind import behind
 from .emit.parts import check_names
@@ -28,19 +28,22 @@ from .load.frontend import load_model
 from .load.source import Source
 from .map.assemble import assemble
 from .map.balance import balance
-from .map.fuse import fuse
 from .map.implement import check_strategy, implement, target_interval
 from .map.targets import target_named
 from .quantise import doubts
 from .quantise.calibrate import calibrate, load_labelled
-from .quantise.grids import DYADIC_ABOVE, Observed, choose_qtype
+from .quantise.grids import Observed
 from .quantise.holdout import Data, hold_out, whole
-from .quantise.insert import missing_grids, quantise
-from .quantise.loss import Loss, Measured, check, limit, measure, random_samples, worst
+from .quantise.insert import missing_grids
+from .quantise.limits import Limits, excess, limits
+from .quantise.loss import Loss, Measured, classifies, measure, random_samples, worst
+from .quantise.widths import AUTO, DEFAULT_BITS, Widths, parse
+from .quantise.widths import check_names as check_layers
 from .rewrite.rewriting import rewrite
 from .select.buildable import plan
 from .select.selection import Names
 from .select.support import import_all
+from .trials import Trials
 
 _T = TypeVar("_T")
 
@@ -54,13 +57,16 @@ class Options:
     from_, to : tensors to cut at, separated by commas or in a sequence; None leaves that end to
         midwire
     calibrate : ``.npz`` of samples of the model's inputs; needed for float models
-    bits : width of weights and activations that midwire quantises, 2 to 16
+    bits : width of weights and activations that midwire quantises, 2 to 16; or text as ``--bits``
+        takes it: "8,LAYER=12" for a layer that differs, "auto" for the cheapest that keep the limit
     rate : inferences per second at the target's clock; None for the default interval
     strategy : "folded", "unrolled", "loadable" (weights can be written later), or "auto" for
         whichever of the first two is cheaper, layer by layer
     target : name of a family in :data:`~.map.targets.TARGETS`
     min_sqnr : least signal to noise ratio of the outputs in dB, on held-out samples; None for
-        :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
+        no such limit, or the default of :mod:`.quantise.limits` if there is no other
+    max_error : largest relative error of the model's outputs on them, in percent
+    max_drop : largest drop of top-1 on them, in points; needs labels (key ``label``)
     hold_out : share of the samples that calibration does not see, from 0 to below 1; None for a
         quarter where there are enough of them (rules O1 to O3 in :mod:`.quantise.holdout`)
     """
@@ -68,23 +74,23 @@ class Options:
     from_: Names | None = None
     to: Names | None = None
     calibrate: str | os.PathLike[str] | None = None
-    bits: int = 8
+    bits: int | str = DEFAULT_BITS
     rate: float | None = None
     strategy: str = "auto"
     target: str = "xcup"
     min_sqnr: float | None = None
+    max_error: float | None = None
+    max_drop: float | None = None
     hold_out: float | None = None
+
+    @cached_property
+    def widths(self) -> Widths | None:
+        """What ``bits`` says; None for "auto"."""
+        return None if self.bits == AUTO else parse(self.bits)
 
     def __post_init__(self) -> None:
         check_strategy(self.strategy)
-        if not 2 <= self.bits <= 16:
-            raise ModelError(
-                "unusable bit width",
-                where="--bits",
-                expected="2 to 16",
-                found=str(self.bits),
-                remedy="8 suits most models",
-            )
+        assert self.widths is None or self.widths.least  # refuses what is no width
         if self.rate is not None and not self.rate > 0:
             raise ModelError(
                 "unusable rate",
@@ -93,14 +99,19 @@ class Options:
                 found=str(self.rate),
                 remedy="Leave it out for the default",
             )
-        if self.min_sqnr is not None and math.isnan(self.min_sqnr):
-            raise ModelError(
-                "unusable limit",
-                where="--min-sqnr",
-                expected="a ratio in dB",
-                found=str(self.min_sqnr),
-                remedy="Leave it out for the default",
-            )
+        for option, value, unit in (
+            ("--min-sqnr", self.min_sqnr, "a ratio in dB"),
+            ("--max-error", self.max_error, "a share in percent"),
+            ("--max-drop", self.max_drop, "a difference in points"),
+        ):
+            if value is not None and math.isnan(value):
+                raise ModelError(
+                    "unusable limit",
+                    where=option,
+                    expected=unit,
+                    found=str(value),
+                    remedy="Leave it out for the default",
+                )
         if self.hold_out is not None and not 0 <= self.hold_out < 1:
             raise ModelError(
                 "unusable share of samples",
@@ -116,7 +127,8 @@ class Compiled:
     """A bundle and how it came about.
 
     ``sqnr_from`` says on which inputs the losses were measured; ``phases`` are seconds by name;
-    ``accuracy`` is the whole model's; ``warnings`` are reasons to doubt both, as sentences.
+    ``accuracy`` is the whole model's; ``warnings`` are reasons to doubt both, as sentences;
+    ``widths`` are those of what midwire quantised.
     """
 
     bundle: Bundle
@@ -125,6 +137,7 @@ class Compiled:
     phases: Mapping[str, float] = field(default_factory=dict)
     accuracy: Accuracy | None = None
     warnings: tuple[str, ...] = ()
+    widths: Widths = field(default_factory=Widths)
 
     @property
     def seconds(self) -> float:
@@ -164,6 +177,7 @@ class Compiled:
             "silent": least is not None and least.sqnr.silent,
             "sqnr_from": self.sqnr_from,
             "end_to_end": None if self.accuracy is None else self.accuracy.as_json(),
+            "bits": self.widths.text,
             "warnings": list(self.warnings),
             "layers": [dict(layer) for layer in manifest.layers],
             "model_hash": self.bundle.model_hash.hex(),
@@ -219,14 +233,20 @@ def compile_model(
     if data is not None and observed:
         doubted += doubts.of_samples(data) + doubts.of_source(source, data.seen)
 
-    clock.start("quantise")
-    grids = _Grids(observed, chosen.bits)
-    rounded = quantise(real, grids, chosen.bits)
-    rounded = _checked(rounded, graph.verify(rounded))
+    # What is measured is what calibration did not see; where nothing is calibrated, that is all.
+    quantising = bool(observed)
+    if data is not None and not quantising:
+        data = whole(data.samples, data.labels)
+    trials = Trials(source, real, observed, data, target, chosen.strategy, chosen.rate)
+    clock.start("choose widths")
+    allowed = _limits(source, data, chosen, quantising)
+    widths = _widths(trials, chosen, allowed)
 
-    # Fusing needs every grid: a finisher is proven for the grids on both of its sides.
-    clock.start("fuse")
-    integers = fuse(rounded, target)
+    # Grids and integers in one: a finisher is proven for the grids on both of its sides, and where
+    # there is none, other grids may have one.
+    clock.start("quantise")
+    rounded, integers = trials.integers(widths)
+    rounded = _checked(rounded, graph.verify(rounded))
     integers = _checked(integers, quant.verify(integers))
 
     clock.start("implement")
@@ -242,11 +262,13 @@ def compile_model(
         elaborate_early(flow, elaborator)
 
         clock.start("measure loss")
-        quantising = bool(observed)
-        if data is not None and not quantising:
-            data = whole(data.samples, data.labels)
-        measured, origin = _measure(source, integers, data, chosen, quantising, clock)
-        doubted += doubts.of_clipping(measured.clipped) if quantising else []
+        measured, origin = _measure(source, integers, data, clock)
+        over = excess(measured, [tensor.name for tensor in integers.results], allowed)
+        if over is not None:
+            raise trials.refuse(over, widths, measured)
+        if quantising:
+            doubted += doubts.of_clipping(measured.clipped)
+            doubted += doubts.of_accuracy(measured.accuracy, allowed)
 
         clock.start("balance")
         balanced = balance(flow, interval)
@@ -264,7 +286,9 @@ def compile_model(
             elaborator,
         )
     phases = clock.stop()
-    return Compiled(bundle, measured.losses, origin, phases, measured.accuracy, tuple(doubted))
+    return Compiled(
+        bundle, measured.losses, origin, phases, measured.accuracy, tuple(doubted), widths
+    )
 
 
 class _Clock:
@@ -330,24 +354,36 @@ def _observe(
     return calibrate(source, missing, data.seen, clock.step)
 
 
-def _measure(
-    source: Source,
-    integers: quant.QGraph,
-    data: Data | None,
-    chosen: Options,
-    quantising: bool,
-    clock: _Clock,
-) -> tuple[Measured, str]:
-    """What quantisation costs, within the limit, and on which inputs that was measured.
+def _limits(source: Source, data: Data | None, chosen: Options, quantising: bool) -> Limits:
+    """What the slice may lose."""
+    labelled = data is not None and data.labels is not None and classifies(source)
+    return limits(
+        Limits(chosen.min_sqnr, chosen.max_error, chosen.max_drop),
+        widths=chosen.widths,
+        quantising=quantising,
+        samples=len(data.split.held) if data else int(random_samples(source) is not None),
+        labelled=labelled,
+    )
 
-    They are those that calibration did not see; all where nothing is calibrated; noise where there
-    are none; and nothing is measured where noise will not do.
+
+def _widths(trials: Trials, chosen: Options, allowed: Limits) -> Widths:
+    """The user's widths, or those that keep the limits at least cost."""
+    if chosen.widths is not None:
+        check_layers(chosen.widths, trials.layers)
+        return chosen.widths
+    if not trials.layers:
+        return Widths()
+    return trials.cheapest(allowed, trials.real.outputs)
+
+
+def _measure(
+    source: Source, integers: quant.QGraph, data: Data | None, clock: _Clock
+) -> tuple[Measured, str]:
+    """What quantisation costs, and on which inputs that was measured: on noise where there are no
+    samples, and not at all where noise will not do.
     """
     random = random_samples(source) if data is None else None
     found = data if random is None else whole(random)
-    least_db, remark = limit(
-        chosen.min_sqnr, bits=chosen.bits, quantising=quantising, measured=found is not None
-    )
     if found is None:
         return Measured(), NOT_MEASURED
     measured = measure(
@@ -358,18 +394,6 @@ def _measure(
         behind=behind(source, integers),
         labels=found.held_labels,
     )
-    check(measured.losses, [tensor.name for tensor in integers.results], least_db, remark)
     if data is None:
         return replace(measured, wires=()), "random inputs"
     return measured, data.split.text
-
-
-class _Grids:
-    """Chooses the grid with the least squared error on what calibration saw."""
-
-    def __init__(self, observed: Mapping[str, Observed], bits: int) -> None:
-        self._observed = observed
-        self._bits = bits
-
-    def __call__(self, name: str) -> QType:
-        return choose_qtype(self._observed[name], self._bits, dyadic=self._bits > DYADIC_ABOVE)

@@ -2,42 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """What quantisation costs: every integer tensor against the model's own, in ONNX Runtime.
 
-Rules, cited by tests as L1 to L4:
-
 L1. Signal and noise are powers, summed over all elements and all samples of a tensor.
-L2. Where midwire quantises, an output that falls below :func:`default_limit` is refused, unless the
-    user set another limit, higher or lower. Where the model brings every grid there is no default:
-    what its author's quantiser lost is settled, and there is no float model to compare with.
-L3. A limit that the user set is checked or refused, never passed over: without samples there is
-    nothing to measure, and that is an error.
-L4. A slice is as good as its worst output.
+
+What may be lost is said in :mod:`.limits`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import islice
 
 import numpy as np
 
-from ...hw.accuracy import Accuracy, Scores
+from ...hw.accuracy import Accuracy, Scores, scores_classes
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
 from ...hw.numeric import QType
 from ...hw.sqnr import Powers, Sqnr
-from ..errors import LossError
 from ..ir.quant import QGraph, QTensor
 from ..load.source import Source
 from .calibrate import run_model
 
 _SEED = 20262
-
-DEFAULT_DB = 15.0
-"""Default limit from 7 bits on: noise of a sixth of the signal's amplitude. Networks that others
-trained, at 8 bits, were seen at 16 dB (a face detector's boxes) and at 20 (vww_mobilenetv1_fp32)
-while they still classify; one at 10 dB answers mostly noise, and somebody should know."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +33,6 @@ class Loss:
 
     tensor: str
     sqnr: Sqnr
-
-
-def default_limit(bits: int) -> float:
-    """Least signal to noise ratio of an output in dB that goes without a word, by rule L2.
-
-    A bit is worth 6 dB, of which layers that follow each other use up a little; so few bits are
-    asked for knowingly, and promise little: 15 dB from 7 bits on, 10 at 6, 0 at 4, -10 at 2. Small
-    sound networks stay 10 dB above that (tests/compiler/test_strangers.py).
-    """
-    return min(DEFAULT_DB, 5.0 * bits - 20.0)
 
 
 def worst(losses: Sequence[Loss], outputs: Sequence[str]) -> Loss | None:
@@ -191,6 +168,11 @@ class _Clipped:
         return self._beyond / max(1, self._all)
 
 
+def classifies(source: Source) -> bool:
+    """Whether an output that is compared scores classes."""
+    return any(scores_classes(source.values[name].shape) for name in _comparable(source))
+
+
 def _comparable(source: Source) -> list[str]:
     """The model's outputs that are tensors of numbers and depend on its inputs."""
     known = (source.values[name] for name in source.outputs if name in source.values)
@@ -221,60 +203,3 @@ def _wire_of(tensor: QTensor, chunk: Sequence[Mapping[str, AnyArray]], name: str
 
 def _integer(array: AnyArray) -> bool:
     return bool(np.issubdtype(array.dtype, np.integer))
-
-
-def limit(
-    asked: float | None, *, bits: int, quantising: bool, measured: bool
-) -> tuple[float | None, str]:
-    """The limit in dB by rules L2 and L3, None for none, and a remark on where it comes from.
-
-    Parameters
-    ----------
-    asked : ``--min-sqnr``
-    bits : what midwire quantises to
-    quantising : whether midwire chooses grids
-    measured : whether there is anything to measure on
-
-    Raises
-    ------
-    LossError
-        If a limit was asked for and nothing can be measured.
-    """
-    if asked is not None and not measured:
-        raise LossError(
-            "there is nothing to measure the loss on",
-            where="--min-sqnr",
-            expected="samples of the model's inputs, which are not integers",
-            found="no calibration data",
-            remedy="Give typical samples with --calibrate NPZ, or leave --min-sqnr out",
-        )
-    if asked is not None or not (quantising and measured):
-        return asked, ""
-    return default_limit(bits), f" (the default for {bits} bits)"
-
-
-def check(
-    losses: Sequence[Loss], outputs: Sequence[str], least_db: float | None, remark: str = ""
-) -> None:
-    """Refuse a slice that loses more than was allowed.
-
-    Raises
-    ------
-    LossError
-        If an output's SQNR is below ``least_db``; names the layer at which most is lost.
-    """
-    least = worst(losses, outputs)
-    if least_db is None or least is None or least.sqnr.level >= least_db:
-        return
-    # Noise without a signal counts as more than any that is measured against one.
-    noise = [(0.0, "")]
-    levels = [(x.sqnr.level, x.tensor) for x in losses]
-    noise += [(10 ** (-max(level, -300) / 10), name) for level, name in levels if level < math.inf]
-    _, most = max((after[0] - before[0], after[1]) for before, after in pairwise(noise))
-    raise LossError(
-        "the quantised slice loses more than was allowed",
-        where=f"output {least.tensor!r}",
-        expected=f"a signal to noise ratio of at least {least_db:g} dB{remark}",
-        found=f"{least.sqnr.text}; most is lost at {most!r}",
-        remedy="Give more bits with --bits, better calibration data, or another --min-sqnr",
-    )
