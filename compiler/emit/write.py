@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from importlib.resources import files
 from typing import Any
@@ -16,7 +17,7 @@ import onnx
 
 from ...hw.elaborate import Elaborator, renamed
 from ...hw.formats.bundle import Bundle, Manifest, WritableMemory, write_bundle
-from ...hw.formats.tensor import AnyArray
+from ...hw.formats.tensor import AnyArray, TensorSpec
 from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
 from ...hw.nic.shape import NicShape
@@ -96,7 +97,7 @@ def emit(
         resources=estimate(flow, target),
         sqnr_db=None if least is None else least.sqnr.db,
         sqnr=NOT_MEASURED if least is None else least.sqnr.text,
-        layers=_layers(qgraph, flow, measured.losses),
+        layers=_layers(source, qgraph, flow, measured.losses),
         images=tuple(sorted(images)),
         memories=tuple(
             WritableMemory(
@@ -164,9 +165,9 @@ def _golden(flow: Dataflow, reference: Reference, wires: Sequence[AnyArray]) -> 
 
 
 def _layers(
-    qgraph: QGraph, flow: Dataflow, losses: Sequence[Loss]
+    source: Source, qgraph: QGraph, flow: Dataflow, losses: Sequence[Loss]
 ) -> tuple[Mapping[str, Any], ...]:
-    """What a report shows of each integer node."""
+    """What a report shows of each integer node, and how its results are those of the model."""
     stages = {stage.node: stage for stage in flow.stages if stage.node is not None}
     found = {loss.tensor: loss.sqnr for loss in losses}
     return tuple(
@@ -183,6 +184,12 @@ def _layers(
             "finishers": [finisher.kind for finisher in node.finishers],
             "sqnr_db": None if sqnr is None else sqnr.db,
             "sqnr": NOT_MEASURED if sqnr is None else sqnr.text,
+            "tensors": [
+                asdict(TensorSpec(name, t.shape, source.values[name].dtype, t.qtype, t.layout, 1))
+                for name in node.outputs
+                if name in source.values
+                for t in (qgraph.tensors[name],)
+            ],
         }
         for node in qgraph.nodes
         for stage, sqnr in ((stages[node.name], found.get(node.outputs[0])),)

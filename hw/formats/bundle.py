@@ -184,7 +184,8 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
-def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
+def spec_from(data: Mapping[str, Any]) -> TensorSpec:
+    """A tensor as a manifest holds it; KeyError, TypeError or ValueError if it is none."""
     return TensorSpec(
         name=data["name"],
         shape=tuple(data["shape"]),
@@ -198,8 +199,8 @@ def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
 def _manifest_from(data: Mapping[str, Any]) -> Manifest:
     known = {f.name for f in dataclasses.fields(Manifest)}
     plain = {key: value for key, value in data.items() if key in known}
-    plain["inputs"] = tuple(_spec_from(t) for t in data["inputs"])
-    plain["outputs"] = tuple(_spec_from(t) for t in data["outputs"])
+    plain["inputs"] = tuple(spec_from(t) for t in data["inputs"])
+    plain["outputs"] = tuple(spec_from(t) for t in data["outputs"])
     plain["steps"] = tuple(
         Step(
             s["name"],
