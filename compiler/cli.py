@@ -88,6 +88,16 @@ def compile_(
             "by default a quarter of 8 or more."
         ),
     ] = None,
+    calibration: Annotated[
+        str,
+        typer.Option(help="How ranges are found: mse (least squared error), min-max, percentile."),
+    ] = "mse",
+    symmetric: Annotated[
+        bool, typer.Option("--symmetric", help="Zero point 0 for tensors with negative values.")
+    ] = False,
+    bias_correction: Annotated[
+        bool, typer.Option(help="Let biases make up for rounded weights; costs no hardware.")
+    ] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Compile the middle of a model to a bundle: Verilog, memory images and the parts around it."""
@@ -106,6 +116,9 @@ def compile_(
         max_error=max_error,
         max_drop=max_drop,
         hold_out=hold_out,
+        calibration=calibration,
+        symmetric=symmetric,
+        bias_correction=bias_correction,
     )
     with console.phases() as report:
         done = compile_model(model, output, options, report)

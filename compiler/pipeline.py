@@ -18,6 +18,7 @@ from ..hw.accuracy import Accuracy
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
 from ..hw.formats.bundle import Bundle, check_target
+from ..hw.formats.tensor import AnyArray
 from ..hw.sqnr import NOT_MEASURED
 from .emit.behind import behind
 from .emit.parts import check_names
@@ -32,9 +33,9 @@ from .map.implement import check_strategy, implement, target_interval
 from .map.targets import target_named
 from .quantise import doubts
 from .quantise.calibrate import calibrate, load_labelled
-from .quantise.grids import Observed
+from .quantise.grids import Choice, Observed
 from .quantise.holdout import Data, hold_out, whole
-from .quantise.insert import missing_grids
+from .quantise.insert import missing_grids, weighed
 from .quantise.limits import Limits, excess, limits
 from .quantise.loss import Loss, Measured, classifies, measure, random_samples, worst
 from .quantise.widths import AUTO, DEFAULT_BITS, Widths, parse
@@ -67,6 +68,10 @@ class Options:
         no such limit, or the default of :mod:`.quantise.limits` if there is no other
     max_error : largest relative error of the model's outputs on them, in percent
     max_drop : largest drop of top-1 on them, in points; needs labels (key ``label``)
+    calibration : how the range of a grid is found: "mse" (least mean squared error), "min-max" or
+        "percentile"
+    symmetric : signed tensors have the zero point 0
+    bias_correction : a layer's bias makes up for what rounding of its weights shifts its mean by
     hold_out : share of the samples that calibration does not see, from 0 to below 1; None for a
         quarter where there are enough of them (rules O1 to O3 in :mod:`.quantise.holdout`)
     """
@@ -82,6 +87,9 @@ class Options:
     max_error: float | None = None
     max_drop: float | None = None
     hold_out: float | None = None
+    calibration: str = "mse"
+    symmetric: bool = False
+    bias_correction: bool = True
 
     @cached_property
     def widths(self) -> Widths | None:
@@ -90,6 +98,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_strategy(self.strategy)
+        Choice(self.calibration)
         assert self.widths is None or self.widths.least  # refuses what is no width
         if self.rate is not None and not self.rate > 0:
             raise ModelError(
@@ -228,7 +237,8 @@ def compile_model(
 
     # Calibration looks at float tensors, so it comes before any of them is rounded.
     clock.start("calibrate")
-    observed = _observe(source, real, data, clock)
+    choice = Choice(chosen.calibration, chosen.symmetric, chosen.bias_correction)
+    observed, means = _observe(source, real, data, clock)
     doubted: list[str] = []
     if data is not None and observed:
         doubted += doubts.of_samples(data) + doubts.of_source(source, data.seen)
@@ -237,7 +247,9 @@ def compile_model(
     quantising = bool(observed)
     if data is not None and not quantising:
         data = whole(data.samples, data.labels)
-    trials = Trials(source, real, observed, data, target, chosen.strategy, chosen.rate)
+    trials = Trials(
+        source, real, observed, data, target, choice, means, chosen.strategy, chosen.rate
+    )
     clock.start("choose widths")
     allowed = _limits(source, data, chosen, quantising)
     widths = _widths(trials, chosen, allowed)
@@ -337,11 +349,11 @@ def _read(source: Source, chosen: Options) -> Data | None:
 
 def _observe(
     source: Source, real: graph.Graph, data: Data | None, clock: _Clock
-) -> Mapping[str, Observed]:
-    """What calibration saw of every tensor that needs a grid."""
+) -> tuple[Mapping[str, Observed], Mapping[str, AnyArray]]:
+    """What calibration saw of every tensor that needs a grid, and the means of layers' inputs."""
     missing = missing_grids(real)
     if not missing:
-        return {}
+        return {}, {}
     if data is None:
         raise CalibrationError(
             "the slice is not quantised, and there is no calibration data",
@@ -351,7 +363,10 @@ def _observe(
             found="float tensors",
             remedy="Give typical samples of the model's inputs with --calibrate NPZ",
         )
-    return calibrate(source, missing, data.seen, clock.step)
+    inputs = [name for name in weighed(real) if name in source.values]
+    found = calibrate(source, list(dict.fromkeys([*missing, *inputs])), data.seen, clock.step)
+    means = {name: mean for name in inputs if (mean := found[name].mean) is not None}
+    return {name: found[name] for name in missing}, means
 
 
 def _limits(source: Source, data: Data | None, chosen: Options, quantising: bool) -> Limits:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..hw.formats.tensor import AnyArray
 from .emit.behind import behind
 from .errors import LossError, ModelError
 from .ir import graph, quant
@@ -21,7 +22,7 @@ from .map.fuse import fuse
 from .map.implement import implement, target_interval
 from .map.price import price
 from .map.targets import Target
-from .quantise.grids import Observed, choose_qtype
+from .quantise.grids import Choice, Observed, choose_qtype
 from .quantise.holdout import Data
 from .quantise.insert import quantise
 from .quantise.limits import Excess, Limits, excess, noisiest, refusal
@@ -42,6 +43,8 @@ class Trials:
     real : the slice, before any of it is rounded
     observed : what calibration saw of each tensor that needs a grid
     data : samples to measure on
+    choice : how grids are chosen
+    means : of the inputs of layers over the samples that calibrate
     strategy, rate : of :class:`~.pipeline.Options`
     """
 
@@ -50,6 +53,8 @@ class Trials:
     observed: Mapping[str, Observed]
     data: Data | None
     target: Target
+    choice: Choice
+    means: Mapping[str, AnyArray]
     strategy: str = "auto"
     rate: float | None = None
 
@@ -67,8 +72,11 @@ class Trials:
         powers = frozenset(bits) if dyadic else dyadic_layers(self.real, self.layers, widths)
         return quantise(
             self.real,
-            lambda name: choose_qtype(self.observed[name], bits[name], dyadic=name in powers),
+            lambda name: choose_qtype(
+                self.observed[name], bits[name], dyadic=name in powers, choice=self.choice
+            ),
             widths,
+            self.means if self.choice.bias_correction else None,
         )
 
     def integers(self, widths: Widths) -> tuple[graph.Graph, quant.QGraph]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
 from ...hw.numeric import Affine, Function, IntArray, QType
@@ -53,6 +53,12 @@ def per_channel_grid(values: np.ndarray, bits: int) -> Const:
         np.zeros_like(scale, np.int64).reshape(shape),
         chosen=True,
     )
+
+
+def shifted(bias: Const | None, shift: AnyArray) -> Const:
+    """A bias (or none) less a real number a channel."""
+    own = 0.0 if bias is None else bias.real
+    return Const((own - shift).astype(np.float32))
 
 
 def channel_scales(weight: Const, channels: int) -> list[Fraction]:
@@ -161,6 +167,16 @@ class Conv(Op):
         if self.weight.scale is not None:
             return self
         return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """By the mean of each channel; pixels at the border, whose taps read padding, are taken for
+        any others.
+        """
+        assert isinstance(real, Conv)
+        error = (self.weight.real - real.weight.real).sum(axis=(2, 3))
+        channels = np.moveaxis(mean, 1, 0).reshape(mean.shape[1], -1).mean(axis=1)
+        shift = error[:, 0] * channels if self.group > 1 else error @ channels
+        return replace(self, bias=shifted(self.bias, shift))
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""

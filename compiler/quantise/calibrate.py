@@ -184,6 +184,8 @@ class _Collector:
         self._random = np.random.default_rng(20260101)
         self._kept: list[FloatArray] = []
         self._low, self._high, self._count = math.inf, -math.inf, 0
+        self._sum: AnyArray | None = None
+        self._samples = samples
 
     def add(self, array: AnyArray) -> None:
         values = array.astype(np.float32).ravel()
@@ -192,6 +194,7 @@ class _Collector:
         self._low = min(self._low, float(values.min()))
         self._high = max(self._high, float(values.max()))
         self._count += values.size
+        self._sum = array.astype(np.float64) + (0.0 if self._sum is None else self._sum)
         if values.size > self._quota:
             values = values[self._random.integers(0, values.size, self._quota)]
         self._kept.append(values)
@@ -200,7 +203,10 @@ class _Collector:
         if not self._count:
             return Observed(0.0, 0.0, 0, np.zeros(1, np.float32))
         extremes = np.array([self._low, self._high], np.float32)
-        return Observed(self._low, self._high, self._count, np.concatenate([*self._kept, extremes]))
+        values = np.concatenate([*self._kept, extremes])
+        assert self._sum is not None
+        mean = (self._sum / self._samples).astype(np.float32)
+        return Observed(self._low, self._high, self._count, values, mean)
 
 
 def calibrate(

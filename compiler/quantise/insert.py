@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from ...hw.formats.tensor import AnyArray
 from ...hw.numeric import QType
 from ..ir.graph import Graph, Node, Value, unused
 from ..ops.base import Op
 from ..ops.quantize import Quantize
-from .widths import Widths, layers_of
+from .widths import MOST, Widths, layers_of
 
 ChooseGrid = Callable[[str], QType]
 """Chooses the grid of an ONNX tensor from what calibration saw of it."""
@@ -97,11 +98,24 @@ def _is_absorbed(op: Op, own: bool) -> bool:
     return op.absorbable and (op.affine or own)
 
 
-def quantise(graph: Graph, choose: ChooseGrid, widths: Widths | int) -> Graph:
+def weighed(graph: Graph) -> list[str]:
+    """The inputs of all nodes whose weights midwire quantises."""
+    found = (n.inputs[0] for n in graph.nodes if n.op.quantise_weights(MOST) is not n.op)
+    return list(dict.fromkeys(found))
+
+
+def quantise(
+    graph: Graph,
+    choose: ChooseGrid,
+    widths: Widths | int,
+    means: Mapping[str, AnyArray] | None = None,
+) -> Graph:
     """Insert a ``Quantize`` after every value of :func:`missing_grids`; put weights on grids.
 
     ``choose`` is asked for each of those values, ``widths`` for the bits of its layer's weights.
-    Inputs are quantised outside (in the edge part), so they get a grid and no node.
+    ``means`` are those of values over typical samples: where the mean of a layer's input is known,
+    its bias makes up for what rounding of its weights shifts its result by. Inputs are quantised
+    outside (in the edge part), so they get a grid and no node.
     """
     missing = missing_grids(graph)
     chosen: Mapping[str, QType] = {name: choose(name) for name in missing}
@@ -113,6 +127,9 @@ def quantise(graph: Graph, choose: ChooseGrid, widths: Widths | int) -> Graph:
     qtypes.update({name: chosen[name] for name in graph.inputs if name in chosen})
     for node in graph.nodes:
         op = node.op.quantise_weights(bits[node.name])
+        mean = (means or {}).get(node.inputs[0])
+        if op is not node.op and mean is not None:
+            op = op.corrected(node.op, mean)
         real = {n: unused(f"{n}:real", values) for n in node.outputs if n in chosen}
         values.update({raw: replace(values[name], name=raw) for name, raw in real.items()})
         outputs = tuple(real.get(name, name) for name in node.outputs)
