@@ -300,6 +300,20 @@ class Op:
         del bits
         return self
 
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """The operator with what rounding of weights shifts its result by, on average, taken off.
+
+        Parameters
+        ----------
+        real : the operator before :meth:`quantise_weights`
+        mean : of its input over typical samples, in the input's shape
+
+        Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
+        Correction", ICCV 2019, section 4.2.1 with means that were measured.
+        """
+        del real, mean
+        return self
+
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """Layout that the hardware wants of an input, None if any will do."""
         return Layout.channels_last(shapes[index])

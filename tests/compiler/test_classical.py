@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from midwire.compiler.errors import LossError
 from midwire.compiler.pipeline import Compiled, Options, compile_model
-from midwire.compiler.quantise.loss import DEFAULT_DB
+from midwire.compiler.quantise.limits import DEFAULT_DB
 from midwire.sim.verify import verify
 
 from ..classical import ml_model, ml_node, trees_of, with_maps, zipped

@@ -130,7 +130,7 @@ def noise(path: Path, samples: Mapping[str, Array]) -> list[float | None]:
     assert graph.verify(selection.graph) == []
     rounded = quantise(selection.graph, lambda name: QType(8, True, 1.0), 8)
     integers = fuse(rounded)
-    losses, _ = measure(source, rounded, integers, samples)
+    losses = measure(source, integers, samples).losses
     return [loss.sqnr.db for loss in losses if loss.tensor in selection.outputs]
 
 
