@@ -245,7 +245,7 @@ def compile_proof(proof: Proof, folder: Path) -> Bundle:
     model = proof.model()
     rng = np.random.default_rng(SEED)
     samples = {
-        value.name: rng.uniform(-2, 2, (16, *shape_of(value))).astype(np.float32)
+        value.name: rng.uniform(-2, 2, (64, *shape_of(value))).astype(np.float32)
         for value in model.graph.input
     }
     np.savez(folder / "samples.npz", **samples)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from ...hw.nic.shape import NicShape
 from ...hw.sqnr import NOT_MEASURED
 from ..ir.dataflow import Dataflow
 from ..ir.quant import QGraph, program_of
-from ..load.source import Source
+from ..load.source import PACKED, Source
 from ..map.balance import Balanced
 from ..map.price import estimate
 from ..map.targets import Target
@@ -198,7 +198,7 @@ def _layers(
             "tensors": [
                 asdict(TensorSpec(name, t.shape, source.values[name].dtype, t.qtype, t.layout, 1))
                 for name in node.outputs
-                if name in source.values
+                if name in source.values and source.values[name].dtype not in PACKED
                 for t in (qgraph.tensors[name],)
             ],
         }

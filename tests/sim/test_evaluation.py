@@ -13,13 +13,12 @@ import numpy as np
 import onnx
 import pytest
 
-from midwire.compiler import pipeline
-from midwire.compiler.emit import write
 from midwire.compiler.pipeline import Compiled, Options, compile_model
-from midwire.hw.elaborate import Elaborator
 from midwire.hw.errors import DataError
 from midwire.sim import cli
 from midwire.sim.evaluation import LAYER_SAMPLES, evaluate
+
+from ..small import without_rtl
 
 Array = np.ndarray[Any, Any]
 
@@ -41,21 +40,10 @@ g (float[N, 2, 4, 4] x) => (float[N, 3] y)
 """.replace("{W}", "{" + ", ".join(["0.5", "-1", "0.25"] * 18) + "}")
 
 
-class Idle(Elaborator):
-    """Elaborates nothing: no hardware is looked at."""
-
-    def start(self, descriptions: Any) -> None:
-        del descriptions
-
-    def verilog_of(self, descriptions: Any) -> list[str]:
-        return [""] * len(descriptions)
-
-
 @pytest.fixture(autouse=True)
 def no_rtl() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "Elaborator", Idle)
-        patch.setattr(write, "slice_verilog", lambda flow, elaborate: "")
+    """:func:`without_rtl`: no hardware is looked at."""
+    with without_rtl():
         yield
 
 

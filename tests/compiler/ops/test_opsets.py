@@ -97,6 +97,10 @@ TABLE: dict[str, tuple[Form, ...]] = {
         Form("y = Conv (x, w, m)"),
         Form('y = Conv <kernel_shape = [1, 1], auto_pad = "SAME_UPPER"> (x, w, m)'),
     ),
+    "ConvTranspose": (
+        Form("y = ConvTranspose (x, w, m)"),
+        Form('y = ConvTranspose <kernel_shape = [1, 1], auto_pad = "VALID"> (x, w, m)'),
+    ),
     "DepthToSpace": (
         Form("y = DepthToSpace <blocksize = 2> (x)"),
         Form('y = DepthToSpace <blocksize = 2, mode = "DCR"> (x)', 11),
