@@ -9,7 +9,7 @@ node. Implementations are data: choosing builds no hardware.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import gcd
 
 from ...hw.kernels.base import Implementation
@@ -83,7 +83,7 @@ def implement(
     ----------
     target : prices the implementations
     interval : cycles that no node should exceed
-    strict : refuse, rather than do the best that there is, where a node cannot keep it
+    strict : refuse, rather than keep the interval of the slowest node, where a node cannot keep it
     strategy : one of :data:`STRATEGIES`; a node that has no implementation of that strategy takes
         another
 
@@ -92,21 +92,12 @@ def implement(
     ModelError
         If ``strict`` and a node is too slow at full parallelism; names the slowest and its cycles.
     """
-    chosen: dict[str, Implementation] = {}
-    slow: list[tuple[int, str]] = []
-    for node in graph.nodes:
-        offered = offers(graph, node, target, interval, strategy)
-        fitting = [each for each in offered if pace(each) <= interval]
-        if fitting:
-            chosen[node.name] = min(
-                fitting, key=lambda each: (price(each.cost, target).scalar, each.cycles)
-            )
-            continue
-        fastest = min(offered, key=lambda each: (pace(each), price(each.cost, target).scalar))
-        chosen[node.name] = fastest
-        slow.append((pace(fastest), node.name))
-    if strict and slow:
-        least, name = max(slow, key=lambda pair: pair[0])
+    offered = {node.name: offers(graph, node, target, interval, strategy) for node in graph.nodes}
+    # Whoever is slower than all others makes them wait: they need not be faster than the slowest.
+    paces = {name: min(map(pace, each)) for name, each in offered.items()}
+    name = max(paces, key=paces.__getitem__)
+    least = paces[name]
+    if strict and least > interval:
         raise ModelError(
             "cannot keep the wanted rate",
             where=f"node {name!r}",
@@ -115,7 +106,13 @@ def implement(
             remedy=f"Ask for a rate of at most {_floored(interval / least):.3g} times the wanted "
             "one",
         )
-    return chosen
+    return {name: cheapest(each, target, max(interval, least)) for name, each in offered.items()}
+
+
+def cheapest(offered: Sequence[Implementation], target: Target, interval: int) -> Implementation:
+    """The one of least price, then of least cycles, among those that keep an interval."""
+    fitting = [each for each in offered if pace(each) <= interval]
+    return min(fitting, key=lambda each: (price(each.cost, target).scalar, each.cycles))
 
 
 def pace(built: Implementation) -> int:
