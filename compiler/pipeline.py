@@ -268,7 +268,7 @@ def compile_model(
     )
     clock.start("choose widths")
     allowed = _limits(source, data, chosen, quantising)
-    widths = _widths(trials, chosen, allowed)
+    widths = _widths(trials, chosen, allowed, clock)
 
     # Grids and integers in one: a finisher is proven for the grids on both of its sides, and where
     # there is none, other grids may have one.
@@ -406,14 +406,14 @@ def _limits(source: Source, data: Data | None, chosen: Options, quantising: bool
     )
 
 
-def _widths(trials: Trials, chosen: Options, allowed: Limits) -> Widths:
+def _widths(trials: Trials, chosen: Options, allowed: Limits, clock: _Clock) -> Widths:
     """The user's widths, or those that keep the limits at least cost."""
     if chosen.widths is not None:
         check_layers(chosen.widths, trials.layers)
         return chosen.widths
     if not trials.layers:
         return Widths()
-    return trials.cheapest(allowed, trials.real.outputs)
+    return trials.cheapest(allowed, trials.real.outputs, clock.step)
 
 
 def _measure(

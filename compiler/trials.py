@@ -9,11 +9,13 @@ search in :mod:`.quantise.search` can try some.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import count
 
 from ..hw.formats.tensor import AnyArray
+from ..hw.numeric import QType
 from .emit.behind import behind
 from .errors import LossError, ModelError
 from .ir import graph, quant
@@ -27,7 +29,7 @@ from .quantise.holdout import Data
 from .quantise.insert import quantise
 from .quantise.limits import Excess, Limits, excess, noisiest, refusal
 from .quantise.loss import Measured, measure
-from .quantise.search import LADDER, blame, cheapest
+from .quantise.search import LADDER, blame, cheapest, most_tried
 from .quantise.widths import AUTO, Layer, Widths, dyadic_layers, layers_of
 
 _QUICK = 16
@@ -63,6 +65,16 @@ class Trials:
         """The layers that midwire quantises."""
         return layers_of(self.real, list(self.observed))
 
+    @cached_property
+    def _grid(self) -> Callable[[str, int, bool], QType]:
+        """The grid of a tensor by its bits, and whether its scale is a power of two."""
+
+        @cache
+        def grid(name: str, bits: int, dyadic: bool) -> QType:
+            return choose_qtype(self.observed[name], bits, dyadic=dyadic, choice=self.choice)
+
+        return grid
+
     def rounded(self, widths: Widths, *, dyadic: bool = False) -> graph.Graph:
         """The slice with every tensor and weight on a grid.
 
@@ -72,9 +84,7 @@ class Trials:
         powers = frozenset(bits) if dyadic else dyadic_layers(self.real, self.layers, widths)
         return quantise(
             self.real,
-            lambda name: choose_qtype(
-                self.observed[name], bits[name], dyadic=name in powers, choice=self.choice
-            ),
+            lambda name: self._grid(name, bits[name], name in powers),
             widths,
             self.means if self.choice.bias_correction else None,
         )
@@ -135,8 +145,15 @@ class Trials:
                 )
         return found
 
-    def cheapest(self, limits: Limits, outputs: tuple[str, ...]) -> Widths:
+    def cheapest(
+        self,
+        limits: Limits,
+        outputs: tuple[str, ...],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Widths:
         """Widths that keep the limits at least cost, as far as a bounded search finds them.
+
+        ``progress`` gets the number of widths that were tried, and the most that there may be.
 
         Raises
         ------
@@ -147,7 +164,18 @@ class Trials:
         def keeps(measured: Measured) -> bool:
             return excess(measured, outputs, limits) is None
 
-        widths, measured = cheapest(self.layers, self.prices(), self.quick_loss, self.loss, keeps)
+        tried = count()
+        most = most_tried(self.layers)
+
+        def counted(loss: Callable[[Widths], Measured]) -> Callable[[Widths], Measured]:
+            def attempt(widths: Widths) -> Measured:
+                progress(next(tried), most)
+                return loss(widths)
+
+            return attempt
+
+        quick, attempt = counted(self.quick_loss), counted(self.loss)
+        widths, measured = cheapest(self.layers, self.prices(), quick, attempt, keeps)
         over = excess(measured, outputs, limits)
         if over is not None:
             raise refusal(

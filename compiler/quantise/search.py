@@ -121,6 +121,11 @@ def cheapest(
     return best
 
 
+def most_tried(layers: Sequence[Layer]) -> int:
+    """How many widths :func:`cheapest` tries at most."""
+    return 2 + len(layers) + ROUNDS
+
+
 def _attempted(widths: Widths, attempt: Try) -> Measured | None:
     """What is lost at these widths; None where they have no exact hardware."""
     try:
