@@ -70,7 +70,12 @@ def compile_(
         ),
     ] = "8",
     rate: Annotated[
-        float | None, typer.Option(help="Inferences per second at the target's clock.")
+        float | None,
+        typer.Option(
+            help="Inferences per second at the target's clock. By default one in 50000 cycles, in "
+            "fewer if that keeps no more than 64 multipliers busy, and in more if it takes more "
+            "than 1024."
+        ),
     ] = None,
     strategy: Annotated[
         str,

@@ -20,13 +20,15 @@ from .price import price
 from .targets import Target
 
 DEFAULT_INTERVAL = 50_000
-"""Bottleneck in cycles for a large network, without ``--rate``."""
+"""Bottleneck in cycles without ``--rate``, for a network that is neither small nor large."""
 
 LONGEST_INTERVAL = 1e15
 """Cycles beyond which no wish for slowness changes anything."""
 
-DEFAULT_MACS_PER_CYCLE = 64
-"""A small network gets the interval that keeps about so many multipliers busy."""
+FEW_MACS_PER_CYCLE, MANY_MACS_PER_CYCLE = 64, 1024
+"""A small network gets the interval that keeps about so many multipliers busy, and a large one that
+which keeps no more busy than a card has with room to spare.
+"""
 
 
 def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> int:
@@ -55,7 +57,8 @@ def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> i
             )
         return int(min(cycles, LONGEST_INTERVAL))
     macs = sum(node.kernel.macs for node in graph.nodes)
-    return max(1, min(DEFAULT_INTERVAL, macs // DEFAULT_MACS_PER_CYCLE))
+    least = macs // MANY_MACS_PER_CYCLE
+    return max(1, min(DEFAULT_INTERVAL, macs // FEW_MACS_PER_CYCLE), least)
 
 
 STRATEGIES = ("auto", "folded", "unrolled", "loadable")

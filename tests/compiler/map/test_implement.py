@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -166,6 +167,15 @@ def test_the_interval_aimed_at(graph: QGraph) -> None:
     assert target_interval(graph, 1e-310, 250.0) == 10**15
     macs = 36 * 9 * 24 + 36 * 9 * 6 + 36
     assert target_interval(graph, None, 250.0) == macs // 64
+
+
+@pytest.mark.parametrize(
+    ("macs", "interval"), [(0, 1), (64_000, 1000), (10**7, 50_000), (10**9, 10**9 // 1024)]
+)
+def test_the_default_by_the_size_of_a_network(macs: int, interval: int) -> None:
+    kernel = SimpleNamespace(macs=macs)
+    graph = cast(QGraph, SimpleNamespace(nodes=[SimpleNamespace(kernel=kernel)]))
+    assert target_interval(graph, None, 250.0) == interval
 
 
 def test_a_rate_beyond_the_clock(graph: QGraph) -> None:
