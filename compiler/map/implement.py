@@ -9,7 +9,7 @@ node. Implementations are data: choosing builds no hardware.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import gcd
 
 from ...hw.kernels.base import Implementation
@@ -129,17 +129,17 @@ def pace(built: Implementation) -> int:
 def offers(
     graph: QGraph, node: QNode, target: Target, interval: int, strategy: str = "auto"
 ) -> list[Implementation]:
-    """What a node's kernel offers, of the strategy asked for if there is any.
+    """What a node's kernel offers and can be built, of the strategy asked for if there is any.
 
     Unrolling takes a while, so with "auto" it is tried only where it may be cheapest: where its
     additions, before any are shared, come to no more than twice the cheapest folded form.
     """
     outs = [graph.tensors[name].qtype.integers for name in node.outputs]
     if strategy == "loadable":
-        loadable = list(node.kernel.loadable(node.finishers, outs))
+        loadable = _buildable(node.kernel.loadable(node.finishers, outs))
         if loadable:
             return loadable
-    folded = list(node.kernel.implementations(node.finishers, outs))
+    folded = _buildable(node.kernel.implementations(node.finishers, outs))
     if strategy in ("folded", "loadable") or not node.kernel.digits:
         return folded
     if strategy == "auto":
@@ -149,9 +149,13 @@ def offers(
         if price(Cost(adders=node.kernel.digits * width), target).scalar > 2 * least:
             return folded
     unrolled = node.kernel.unrolled(node.finishers, outs)
-    if unrolled is None:
+    if unrolled is None or not unrolled.buildable:
         return folded
     return [unrolled] if strategy == "unrolled" else [*folded, unrolled]
+
+
+def _buildable(offered: Iterable[Implementation]) -> list[Implementation]:
+    return [each for each in offered if each.buildable]
 
 
 def _floored(share: float) -> float:

@@ -123,6 +123,12 @@ class SidePort:
         return f"{name}_{self.name}.hex"
 
 
+MOST_PORT_BITS, MOST_BITS = 8192, 60_000
+"""Of a beat's lanes, and of a word of weights. Amaranth 0.5 counts the bits of a cell in 16 bits; a
+fork has some streams beside each other, and a finisher some constants for every lane.
+"""
+
+
 class Implementation(ABC):
     """One way to build a kernel with its finishers: a frozen, hashable dataclass (K3).
 
@@ -157,6 +163,17 @@ class Implementation(ABC):
     @abstractmethod
     def cost(self) -> Cost:
         """What it takes."""
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of a word of weights; 0 if there are none in a memory."""
+        return 0
+
+    @property
+    def buildable(self) -> bool:
+        """Whether nothing in it is too wide."""
+        lanes = max(port.lanes * port.type.bits for port in (*self.inputs, *self.outputs))
+        return lanes <= MOST_PORT_BITS and self.word_bits <= MOST_BITS
 
     @property
     def effort(self) -> float:
