@@ -291,6 +291,17 @@ class Op:
         raise NotImplementedError
 
     @property
+    def tells_all(self) -> bool:
+        """Whether every value of its input counts; if not, :meth:`counted` says how far."""
+        return True
+
+    def counted(self, x: AnyArray) -> AnyArray:
+        """An input of one sample, in the model's shape, with values that make no difference moved
+        to the nearest that do: a grid need not reach any farther.
+        """
+        return x
+
+    @property
     def keeps_grid(self) -> bool:
         """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
         return False
