@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mul, Div and Sub with a constant, and BatchNormalization (ONNX operator versions 7 to 15).
 
-Mul of two computed tensors is :class:`~.product.Product`. All of the others are ``factor * x +
+Of two computed tensors, Mul is :class:`~.product.Product` and Sub is :class:`~.add.Add`. All of the
+others are ``factor * x +
 offset`` with constants a channel, and go into the producer's finisher. A quotient is an exact
 rational number. BatchNormalization's ``scale / sqrt(variance + epsilon)``, which need not be
 rational, is rounded to a double once; its offset follows from that factor exactly.
@@ -18,7 +19,9 @@ import numpy as np
 import onnx
 
 from ...hw.numeric import Function
+from ._elementwise import meeting
 from ._model import one_node, weights
+from .add import Add
 from .base import (
     Case,
     ImportContext,
@@ -73,9 +76,12 @@ class Scale(Op):
             if 0 in values:
                 raise Unsupported("expected divisors other than zero, found zero")
             return one(cls(tuple(1 / v for v in values), zeros, constant.shape), [other])
-        if node.op_type == "Mul":
-            return Product.of(context, node)
-        raise Unsupported("expected a constant operand, found two computed ones")
+        if node.op_type == "Div":
+            raise Unsupported(
+                "expected a constant divisor, found two computed operands; a constant divisor, or "
+                "Mul by a computed factor, would work"
+            )
+        return meeting(context, node, Product() if node.op_type == "Mul" else Add(signs=(1, -1)))
 
     @property
     def absorbable(self) -> bool:

@@ -246,7 +246,9 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
             if curved:
                 x = spec.from_wire(spec.to_wire(x)).reshape(spec.shape).astype(np.float32)
             feeds[spec.name], sizes[spec.name] = x, np.abs(x)
-            halves[spec.name] = np.full(spec.shape, spec.qtype.scale / 2, np.float32)
+            # A difference is as far off as a sum.
+            off = -1 if node.op_type == "Sub" and spec.name == node.input[1] else 1
+            halves[spec.name] = np.full(spec.shape, off * spec.qtype.scale / 2, np.float32)
             wires.append(spec.to_wire(x)[None])
         got = reference.run_wire(wires)
         want = run_float(case.model, feeds, {})
@@ -257,7 +259,7 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
             more = run_float(case.model, sizes, {**gains, **losses})
             bounds = [bound + np.abs(extra) for bound, extra in zip(bounds, more, strict=True)]
         if product:
-            wide = {name: size + halves[name] for name, size in sizes.items()}
+            wide = {name: size + np.abs(halves[name]) for name, size in sizes.items()}
             ends = [run_float(case.model, each, {}) for each in (wide, sizes)]
             bounds = [most - least for most, least in zip(*ends, strict=True)]
         for out, wire, real, bound in zip(bundle.manifest.outputs, got, want, bounds, strict=True):

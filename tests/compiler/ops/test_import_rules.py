@@ -274,8 +274,11 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             ),
         ),
         (
-            one_node("Add", [SHAPE, (1, 2, 1, 1)], SHAPE),
-            "expected two streams of one shape, found [1, 2, 4, 4] and [1, 2, 1, 1]",
+            one_node("Div", [SHAPE, SHAPE], SHAPE),
+            (
+                "expected a constant divisor, found two computed operands; a constant divisor, or "
+                "Mul by a computed factor, would work"
+            ),
         ),
         (
             one_node("Conv", [SHAPE, (2, 2, 3, 3)], (1, 2, 2, 2)),
