@@ -113,16 +113,6 @@ def along_channels(
     return list(values)
 
 
-def one_axis(constant: Const) -> Const:
-    """The constant, or Unsupported if it differs along several axes: no channel order suits it."""
-    if sum(size > 1 for size in constant.shape) > 1:
-        raise Unsupported(
-            "expected a constant that differs along one axis, "
-            f"found the shape {list(constant.shape)}"
-        )
-    return constant
-
-
 def vector(context: ImportContext, name: str, what: str, count: int) -> Const:
     """A constant parameter of one axis and ``count`` elements; ``what`` names it in a refusal."""
     constant = context.const(name)

@@ -33,7 +33,8 @@ class EltwiseKernel(Kernel):
     xs : types of their integers
     elements : of each
     depth : length of the innermost axis of the streams
-    channels : of the finisher: ``depth`` where it differs along that axis, or 1
+    channels : of the finisher: ``depth`` where it differs along that axis, 1 where it does not, or
+        several times ``depth`` where it differs along further axes; they divide the elements
     """
 
     xs: tuple[IntType, ...]
@@ -44,10 +45,11 @@ class EltwiseKernel(Kernel):
     name = "eltwise"
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, self.depth) or self.elements % self.depth:
+        whole = self.channels == 1 or not self.channels % self.depth
+        if not whole or self.elements % max(self.channels, self.depth):
             raise ValueError(
-                f"channels must be 1 or the depth {self.depth}, which divides the elements; found "
-                f"{self.channels} channels and {self.elements} elements"
+                f"channels must be 1 or a multiple of the depth {self.depth} that divides the "
+                f"elements; found {self.channels} channels and {self.elements} elements"
             )
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
@@ -72,9 +74,12 @@ class EltwiseKernel(Kernel):
     def implementations(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[FoldedEltwise]:
-        """Any number of lanes; those that divide the axis where all channels are alike."""
+        """Any number of lanes for the channels of one axis; else those that divide it, so that a
+        finisher's beats are full.
+        """
         (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
-        lanes = lane_counts(self.depth) if self.channels > 1 else lane_choices(self.depth)
+        one_axis = 1 < self.channels == self.depth
+        lanes = lane_counts(self.depth) if one_axis else lane_choices(self.depth)
         return [
             FoldedEltwise(self.xs, self.elements, self.depth, unit_for(finisher, n, ranges, out))
             for n in lanes

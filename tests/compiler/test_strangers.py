@@ -186,16 +186,6 @@ REFUSALS: dict[str, tuple[str, int, str]] = {
     ),
     "Div by a stream": ("y = Div(c, x)", 13, "expected a constant divisor, found a computed one"),
     "Div by zero": ("y = Div(x, z)", 13, "expected divisors other than zero, found zero"),
-    "Sub of a picture": (
-        "y = Sub(x, p)",
-        13,
-        "expected a constant that differs along one axis, found the shape [4, 3, 5]",
-    ),
-    "Add of a picture": (
-        "y = Add(x, p)",
-        13,
-        "expected a constant that differs along one axis, found the shape [4, 3, 5]",
-    ),
     "training": (
         "y = BatchNormalization<training_mode = 1>(x, s, s, s, s)",
         15,

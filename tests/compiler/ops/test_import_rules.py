@@ -274,6 +274,13 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             ),
         ),
         (
+            one_node("Add", [(1, 129, 128)], (1, 129, 128), ones((129, 128))),
+            (
+                "expected a constant of one axis, or of at most 16384 elements, found the shape "
+                "[129, 128]"
+            ),
+        ),
+        (
             one_node("Div", [SHAPE, SHAPE], SHAPE),
             (
                 "expected a constant divisor, found two computed operands; a constant divisor, or "

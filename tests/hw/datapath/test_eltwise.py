@@ -62,6 +62,16 @@ def test_lanes_that_do_not_divide(
     exercise(kernel, implementation, [finisher], [a, b])
 
 
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_channels_of_several_axes(lanes: int, built: Any, exercise: Any, requantiser: Any) -> None:
+    """Parameters for each element of a map, which comes twice."""
+    rng = np.random.default_rng(8)
+    finisher = requantiser(rng, 12, [(-128, 127)], (8, True))
+    kernel = EltwiseKernel((INT8,), 24, 4, 12)
+    implementation = built(kernel, [finisher], [INT8], lanes)
+    exercise(kernel, implementation, [finisher], [rng.integers(-128, 128, (6, 2, 12))])
+
+
 def test_one_channel_for_all(built: Any, exercise: Any, requantiser: Any) -> None:
     """Elements that are alike: one parameter for all lanes, which divide the axis."""
     rng = np.random.default_rng(7)
@@ -97,11 +107,11 @@ def test_full_throughput_with_the_default_depth(built: Any, requantiser: Any) ->
 
 
 def test_messages() -> None:
-    for channels, elements in ((3, 24), (4, 26)):
+    for channels, elements in ((3, 24), (4, 26), (16, 24)):
         with pytest.raises(
             ValueError,
             match=(
-                "^channels must be 1 or the depth 4, which divides the elements; found "
+                "^channels must be 1 or a multiple of the depth 4 that divides the elements; found "
                 f"{channels} channels and {elements} elements$"
             ),
         ):
