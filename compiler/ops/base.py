@@ -278,6 +278,11 @@ class Op:
         """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
         return False
 
+    @property
+    def needs_grid(self) -> bool:
+        """Whether its outputs have to lie on a grid: what follows cannot go into its finisher."""
+        return False
+
     def quantise_weights(self, bits: int) -> Op:
         """The operator with its weights on a symmetric per-channel grid; itself if it has none."""
         del bits

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -35,7 +36,7 @@ class Scale(ConstantOp):
     offset: tuple[Fraction, ...]
     shape: tuple[int, ...]
 
-    onnx_types = ("Add", "Mul", "Div", "Sub", "BatchNormalization")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Add", "Mul", "Div", "Sub", "BatchNormalization")
 
     def __repr__(self) -> str:
         return f"Scale(shape={self.shape})"

@@ -354,6 +354,34 @@ def _clip(attributes: Attributes, inputs: Inputs) -> Exact:
     return _bounded(x, bounds[0], bounds[1])
 
 
+def _extreme(choose: Any) -> Callable[[Attributes, Inputs], Exact]:
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        del attributes
+        operands = [x for x in inputs if x is not None]
+        total = operands[0]
+        for other in operands[1:]:
+            unit = common(total.unit, other.unit)
+            total = Exact(choose(total.at(unit), other.at(unit)), unit)
+        return total
+
+    return rule
+
+
+def _prelu(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    x, slope = inputs
+    assert x is not None and slope is not None
+    return x.change(lambda a: np.maximum(a, 0)) + x.change(lambda a: np.minimum(a, 0)) * slope
+
+
+def _where(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    mask, a, b = inputs
+    assert mask is not None and a is not None and b is not None
+    unit = common(a.unit, b.unit)
+    return Exact(np.where(mask.ints.astype(bool), a.at(unit), b.at(unit)), unit)
+
+
 def _pad(attributes: Attributes, inputs: Inputs) -> Exact:
     x = inputs[0]
     assert x is not None
@@ -560,8 +588,11 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Identity": _reshaped,
     "LayerNormalization": _layer_normalization,
     "MatMul": _matmul,
+    "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,
+    "Min": _extreme(np.minimum),
     "Mul": _mul,
+    "PRelu": _prelu,
     "Pad": _pad,
     "RMSNormalization": _rms_normalization,
     "ReduceMean": _reduce_mean,
@@ -577,6 +608,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Transpose": _transpose,
     "Unsqueeze": _reshaped,
     "Upsample": _resize,
+    "Where": _where,
 }
 
 

@@ -281,6 +281,27 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             ),
         ),
         (
+            one_node("PRelu", [SHAPE, (2, 1, 1)], SHAPE),
+            (
+                "expected a constant slope, found a computed one; Relu, and Min with 0 times the "
+                "slope, added, would work"
+            ),
+        ),
+        (
+            one_node("Max", [SHAPE, SHAPE], SHAPE, {2: np.ones(1, np.float32)}),
+            (
+                "expected constants beside one computed operand, found them beside 2; a Max of the "
+                "computed ones, then one with the constants, would work"
+            ),
+        ),
+        (
+            one_node("Where", [SHAPE, SHAPE], SHAPE, {0: np.ones((4, 4), bool)}),
+            (
+                "expected a constant mask and one constant branch, found two computed branches; "
+                "Mul by the mask and Add would work"
+            ),
+        ),
+        (
             one_node("Div", [SHAPE, SHAPE], SHAPE),
             (
                 "expected a constant divisor, found two computed operands; a constant divisor, or "

@@ -275,3 +275,21 @@ def test_rounding_before_a_clamp(lower: Lower, run_onnx: Any, low: float) -> Non
         (got,) = reference.run_wire([tensor.layout.to_stream(x).reshape(1, -1)])
         want = run_onnx(model, {"x": x})["y"]
         np.testing.assert_array_equal(out.layout.from_stream(got[0], out.shape), want)
+
+
+def test_what_needs_a_grid_has_one_before_what_could_be_absorbed(lower: Lower) -> None:
+    """A maximum of tensors on other grids is one of integers on its own, and a Relu behind it is
+    hardware of its own; a quantiser behind the Relu says what grid that is.
+    """
+    net = "g (float[1, 4] x, float[1, 4] z) => (float[1, 4] y) <%s> { a = Max (x, z) %s }"
+    assert missing_grids(lower(net % ("float s = {1}", "y = Relu (a)")).real) == [
+        "x",
+        "z",
+        "a",
+        "y",
+    ]
+    quantised = (
+        "b = Relu (a) c = QuantizeLinear (b, s, k) d = DequantizeLinear (c, s, k) y = Relu(d)"
+    )
+    grids = grids_of(lower(net % ("float s = {0.5}, int8 k = {3}", quantised)).real)
+    assert grids["a"] == QType(8, True, 0.5, 3)

@@ -62,6 +62,21 @@ def test_lanes_that_do_not_divide(
     exercise(kernel, implementation, [finisher], [a, b])
 
 
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_extremes(mode: str, built: Any, exercise: Any, requantiser: Any) -> None:
+    """Of three streams of different types; the finisher takes one term."""
+    rng = np.random.default_rng(9)
+    ends = {"max": (0, 255), "min": (-128, 15)}[mode]
+    finisher = requantiser(rng, 4, [ends], (8, True))
+    kernel = EltwiseKernel((INT8, UINT4, UINT8), 24, 4, 4, mode)
+    assert kernel.ranges[0][0] == (ends,)
+    implementation = built(kernel, [finisher], [INT8], 2)
+    spans = ((-128, 128), (0, 16), (0, 256))
+    exercise(kernel, implementation, [finisher], [rng.integers(*s, (6, 6, 4)) for s in spans])
+    with pytest.raises(ValueError, match=r"^mode must be terms, max, min, not 'mean'$"):
+        EltwiseKernel((INT8, UINT4), 24, 4, 4, "mean")
+
+
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_channels_of_several_axes(lanes: int, built: Any, exercise: Any, requantiser: Any) -> None:
     """Parameters for each element of a map, which comes twice."""

@@ -25,6 +25,13 @@ def test_onnx_gives_the_same_accumulators(channels: int, agree: Any) -> None:
     assert kernel.uniform().channels == 1
 
 
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_extremes(mode: str, agree: Any) -> None:
+    rng = np.random.default_rng(4)
+    kernel = EltwiseKernel((INT8, UINT4), 12, 3, 3, mode)
+    agree(kernel, [rng.integers(-128, 128, (4, 12)), rng.integers(0, 16, (4, 12))])
+
+
 def test_lanes_that_are_on_offer() -> None:
     """Any that change the number of beats; where all channels are alike, those that divide them."""
     kernel = EltwiseKernel((INT8,), 20, 5, 5)
