@@ -26,13 +26,13 @@ from .leaky_relu import LeakyRelu
 from .log import Log
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
-from .mean import Mean
 from .neg import Neg
 from .pad import Pad
 from .pool import Pool
 from .prelu import PRelu
 from .product import Product
 from .quantize import Dequantize, Quantize
+from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
@@ -73,13 +73,13 @@ OPERATORS: tuple[type[Op], ...] = (
     Log,
     MatMul,
     MatrixProduct,
-    Mean,
     Neg,
     PRelu,
     Pad,
     Pool,
     Product,
     Quantize,
+    Reduce,
     Relu,
     Reshape,
     Resize,

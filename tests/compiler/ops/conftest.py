@@ -275,13 +275,32 @@ def _global_average(attributes: Attributes, inputs: Inputs) -> Exact:
     return _mean(x, range(2, x.ints.ndim), True)
 
 
-def _reduce_mean(attributes: Attributes, inputs: Inputs) -> Exact:
+def _reduced(attributes: Attributes, inputs: Inputs) -> tuple[Exact, tuple[int, ...], bool]:
+    """A tensor, the axes of its reduction, and whether they are kept."""
     x = inputs[0]
     assert x is not None
     axes = attributes.get("axes")
     if len(inputs) > 1 and inputs[1] is not None:
         axes = [int(v) for v in inputs[1].ints.ravel()]
-    return _mean(x, axes or range(x.ints.ndim), bool(attributes.get("keepdims", 1)))
+    return x, tuple(axes or range(x.ints.ndim)), bool(attributes.get("keepdims", 1))
+
+
+def _reduce(reduce: Any) -> Callable[[Attributes, Inputs], Exact]:
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        x, axes, keep = _reduced(attributes, inputs)
+        return x.change(lambda a: np.asarray(reduce(a, axis=axes, keepdims=keep), object))
+
+    return rule
+
+
+def _reduce_sum_square(attributes: Attributes, inputs: Inputs) -> Exact:
+    x, axes, keep = _reduced(attributes, inputs)
+    total = np.asarray((x.ints * x.ints).sum(axis=axes, keepdims=keep), object)
+    return Exact(total, x.unit * x.unit)
+
+
+def _reduce_mean(attributes: Attributes, inputs: Inputs) -> Exact:
+    return _mean(*_reduced(attributes, inputs))
 
 
 def _add(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -595,7 +614,11 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "PRelu": _prelu,
     "Pad": _pad,
     "RMSNormalization": _rms_normalization,
+    "ReduceMax": _reduce(np.max),
     "ReduceMean": _reduce_mean,
+    "ReduceMin": _reduce(np.min),
+    "ReduceSum": _reduce(np.sum),
+    "ReduceSumSquare": _reduce_sum_square,
     "Relu": _relu,
     "Reshape": _reshaped,
     "Resize": _resize,

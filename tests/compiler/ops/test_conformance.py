@@ -47,6 +47,7 @@ KEPT = {
     "Expand",
     "Pad",
     "ReduceMean",
+    "ReduceSum",
     "Reshape",
     "Resize",
     "Slice",
@@ -66,8 +67,8 @@ NORMALISATIONS = {"LayerNormalization", "RMSNormalization", "Softmax"}
 the real function, or two where a result is large.
 """
 
-FOLDED = {"Max", "Min", "PRelu"}
-"""Operators of several lines, of which none bounds the error of all: their inputs are on grids."""
+FOLDED = {"Max", "Min", "PRelu", "ReduceMax", "ReduceMin", "ReduceSumSquare"}
+"""Operators that are several lines, or none: no line bounds their error, so inputs are on grids."""
 
 VECTORS = 6
 

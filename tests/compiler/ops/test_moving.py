@@ -102,7 +102,7 @@ KERNELS = {
     "swapped_halves": ["concat", "split"],
     "half_unread": ["eltwise", "split"],
     "indices_unread": ["pool"],
-    "below_the_largest": ["eltwise", "pool", "reorder"],
+    "below_the_largest": ["eltwise", "reduce", "reorder"],
     "gated": ["dot", "split"],
     "shuffled_channels": ["pool", "pool", "reorder"],
     "crossing_axes": ["pool", "pool", "reorder", "reorder"],
