@@ -130,6 +130,7 @@ def measure(
             tensor = results.get(name) or qgraph.tensors[name]
             for found, stream in zip(chunk, values[roots.get(name, name)], strict=True):
                 got = tensor.qtype.dequantise(tensor.layout.from_stream(stream, tensor.shape))
+                got = counts[name](got) if name in counts else got
                 raw = found[name]
                 power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
         for name, seen in clipped.items():

@@ -43,7 +43,7 @@ def test_a_mask_leaves_the_others_their_steps(
     options = Options(calibrate=tmp_path / "samples.npz")
     done = compile_model(model_file(text), tmp_path / "bundle", options)
     losses: dict[str, Any] = {loss.tensor: loss.sqnr.level for loss in done.losses}
-    assert losses["y"] > 25
+    assert min(losses.values()) > 25
     assert not any("leave the calibrated ranges" in sentence for sentence in done.warnings)
     wire = rng.integers(-128, 128, (20, 30))
     (found,) = Reference.of_bundle(done.bundle).run_wire([wire])
