@@ -35,7 +35,7 @@ class Where(Scale):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """The mask is constant, and one of the branches."""
         mask = context.const(node.input[0])
-        branches = [context.const(name) for name in node.input[1:3]]
+        branches = [context.const(name, finite=False) for name in node.input[1:3]]
         if mask is None or branches.count(None) != 1:
             found = "a computed mask" if mask is None else "two computed branches"
             raise Unsupported(

@@ -27,7 +27,7 @@ def test_softmax_counts_what_is_near_the_largest() -> None:
 
 
 @pytest.mark.usefixtures("no_rtl")
-@pytest.mark.parametrize("out", ["-10000", "-3e38"])
+@pytest.mark.parametrize("out", ["-10000", "-3e38", "-inf"])
 def test_a_mask_leaves_the_others_their_steps(
     model_file: ModelFile, tmp_path: Path, out: str
 ) -> None:
