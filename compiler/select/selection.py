@@ -91,8 +91,8 @@ def select(
     if start is not None and end is not None:
         _check_order(cuts, start, end)
         _check_supported(cuts, start, end)
-        return _selection(cuts, start, end)
-    return _selection(cuts, *_largest(cuts, start, end, calibrated))
+        return between(cuts, start, end)
+    return between(cuts, *_largest(cuts, start, end, calibrated))
 
 
 def _ends(start: Cut | None, end: Cut | None) -> str:
@@ -178,7 +178,8 @@ def _idle(cuts: Cuts, start: Cut | None, end: Cut | None) -> str:
     return f"no multiply-accumulates {place} {those}"
 
 
-def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
+def between(cuts: Cuts, start: Cut, end: Cut) -> Selection:
+    """The model in three parts, at two cuts."""
     source = cuts.source
     parts: dict[str, list[NodeSupport]] = {"edge": [], "middle": [], "cloud": []}
     for index, unit in enumerate(cuts.units):
