@@ -12,7 +12,11 @@ class ModelError(MidwireError):
 
 
 class CutError(MidwireError):
-    """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out."""
+    """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out (which is
+    not the user's mistake: ``usage`` is False then).
+    """
+
+    usage = True
 
 
 class CalibrationError(MidwireError):

@@ -33,7 +33,11 @@ class MidwireError(Exception):
     where : the node, tensor, file or field that it is about
     expected, found : what was wanted and what there was instead
     remedy : what to do, an imperative sentence without the final stop
+    usage : whether the command was given wrongly, so that it ends with status 2; by default what
+        the class says
     """
+
+    usage: bool = False
 
     def __init__(
         self,
@@ -43,7 +47,10 @@ class MidwireError(Exception):
         expected: str = "",
         found: str = "",
         remedy: str = "",
+        usage: bool | None = None,
     ) -> None:
+        if usage is not None:
+            self.usage = usage
         self.problem = problem
         self.where = where
         self.expected = expected

@@ -91,8 +91,8 @@ def select(
     if start is not None and end is not None:
         _check_order(cuts, start, end)
         _check_supported(cuts, start, end)
-        return _selection(cuts, start, end)
-    return _selection(cuts, *_largest(cuts, start, end, calibrated))
+        return between(cuts, start, end)
+    return between(cuts, *_largest(cuts, start, end, calibrated))
 
 
 def _ends(start: Cut | None, end: Cut | None) -> str:
@@ -145,6 +145,7 @@ def _check_supported(cuts: Cuts, start: Cut, end: Cut) -> None:
             expected="supported nodes only",
             found=_reasons(bad),
             remedy="Choose a smaller slice; midwire inspect shows the largest supported one",
+            usage=False,
         )
 
 
@@ -160,6 +161,7 @@ def _largest(cuts: Cuts, start: Cut | None, end: Cut | None, calibrated: bool) -
         expected="supported nodes with work to do between two cuts",
         found=_reasons(bad) if bad else _idle(cuts, start, end),
         remedy="midwire inspect lists every node and every cut",
+        usage=False,
     )
 
 
@@ -178,7 +180,8 @@ def _idle(cuts: Cuts, start: Cut | None, end: Cut | None) -> str:
     return f"no multiply-accumulates {place} {those}"
 
 
-def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
+def between(cuts: Cuts, start: Cut, end: Cut) -> Selection:
+    """The model in three parts, at two cuts."""
     source = cuts.source
     parts: dict[str, list[NodeSupport]] = {"edge": [], "middle": [], "cloud": []}
     for index, unit in enumerate(cuts.units):
