@@ -3,7 +3,7 @@
 """Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
 
 Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`), Attention
-(:mod:`.attention`) and models of scikit-learn (:mod:`.linear_models`, :mod:`.tree_models`) are
+(:mod:`.fused_attention`) and models of scikit-learn (:mod:`.linear_models`, :mod:`.tree_models`) are
 written out in standard operators and sums of trees. Other nodes of other domains (com.microsoft)
 are kept: the rewriting stage takes those that :mod:`.qoperator` knows, the rest are listed as
 unsupported later, and none stops a model from loading.
@@ -23,10 +23,10 @@ from onnx import numpy_helper
 from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
 from ..ir.graph import Value
-from .attention import expand_attention
 from .batch import take_apart
 from .casts import expand_casts
 from .expansion import Expansion
+from .fused_attention import expand_attention
 from .infer import analyse
 from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
