@@ -24,6 +24,7 @@ from .map.fuse import fuse
 from .map.implement import implement, target_interval
 from .map.price import price
 from .map.targets import Target
+from .quantise.counted import counted
 from .quantise.grids import Choice, Observed, choose_qtype
 from .quantise.holdout import Data
 from .quantise.insert import quantise
@@ -125,6 +126,7 @@ class Trials:
             {name: array[:most] for name, array in held.items()},
             behind=behind(self.source, integers),
             labels=None if labels is None else labels[:most],
+            counts=counted(self.real),
         )
 
     def prices(self) -> dict[str, dict[int, float]]:

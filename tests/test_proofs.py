@@ -185,7 +185,7 @@ g (float[1, 2, 6, 6] x) => (float[1, 3, 6, 6] fine, float[1, 4] coarse)
   coarse = MatMul (c, v) }
 """,
         {"w": weights(3, 2, 3, 3), "v": weights(3, 4)},
-        ("conv", "conv", "pool"),
+        ("conv", "conv", "reduce"),
     ),
     "folded": Proof(
         "g (float[1, 16] x) => (float[1, 8] y) { y = MatMul (x, w) }",

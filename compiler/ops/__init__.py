@@ -17,6 +17,7 @@ from .elu import Elu
 from .erf import Erf
 from .exp import Exp
 from .expand import Expand
+from .extreme import Extreme
 from .gelu import Gelu
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
@@ -25,12 +26,13 @@ from .leaky_relu import LeakyRelu
 from .log import Log
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
-from .mean import Mean
 from .neg import Neg
 from .pad import Pad
 from .pool import Pool
+from .prelu import PRelu
 from .product import Product
 from .quantize import Dequantize, Quantize
+from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
@@ -46,6 +48,7 @@ from .swish import Swish
 from .tanh import Tanh
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
+from .where import Where
 
 OPERATORS: tuple[type[Op], ...] = (
     Abs,
@@ -61,6 +64,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Erf,
     Exp,
     Expand,
+    Extreme,
     Gelu,
     HardSigmoid,
     HardSwish,
@@ -69,12 +73,13 @@ OPERATORS: tuple[type[Op], ...] = (
     Log,
     MatMul,
     MatrixProduct,
-    Mean,
     Neg,
+    PRelu,
     Pad,
     Pool,
     Product,
     Quantize,
+    Reduce,
     Relu,
     Reshape,
     Resize,
@@ -90,6 +95,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Tanh,
     Transpose,
     TreeEnsemble,
+    Where,
 )
 
 REGISTRY: dict[str, type[Op]] = {kind: op for op in OPERATORS for kind in op.onnx_types}

@@ -113,16 +113,6 @@ def along_channels(
     return list(values)
 
 
-def one_axis(constant: Const) -> Const:
-    """The constant, or Unsupported if it differs along several axes: no channel order suits it."""
-    if sum(size > 1 for size in constant.shape) > 1:
-        raise Unsupported(
-            "expected a constant that differs along one axis, "
-            f"found the shape {list(constant.shape)}"
-        )
-    return constant
-
-
 def axis_of(axis: int, shape: Sequence[int]) -> int:
     """An axis, counted from the front; raises Unsupported if there is no such axis."""
     if not -len(shape) <= axis < len(shape):
@@ -291,8 +281,24 @@ class Op:
         raise NotImplementedError
 
     @property
+    def tells_all(self) -> bool:
+        """Whether every value of its input counts; if not, :meth:`counted` says how far."""
+        return True
+
+    def counted(self, x: AnyArray) -> AnyArray:
+        """An input of one sample, in the model's shape, with values that make no difference moved
+        to the nearest that do: a grid need not reach any farther.
+        """
+        return x
+
+    @property
     def keeps_grid(self) -> bool:
         """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
+        return False
+
+    @property
+    def needs_grid(self) -> bool:
+        """Whether its outputs have to lie on a grid: what follows cannot go into its finisher."""
         return False
 
     def quantise_weights(self, bits: int) -> Op:

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool (ONNX operator versions 1 to 22).
 
-MaxPool keeps its input's grid: the largest integer is the largest real. Averages sum raw integers;
-the real number is ``s_x / n * (acc - n * z_x)``.
+Global pools are reductions (:mod:`.reduce`), which need no image in memory. MaxPool keeps its
+input's grid: the largest integer is the largest real. Averages sum raw integers; the real number is
+``s_x / n * (acc - n * z_x)``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .reduce import Reduce
 from .window import image_shape, window_of
 
 
@@ -38,11 +40,10 @@ class Pool(Op):
         """Averages over padding count it, or have none."""
         attributes = context.attributes(node)
         shape = context.shape(node.input[0])
-        image_shape(shape)
         mode = "max" if "Max" in node.op_type else "mean"
         if node.op_type.startswith("Global"):
-            window = window_of({}, shape[2:], shape[2:])
-            return one(cls(mode, window), [node.input[0]])
+            return one(Reduce(mode.capitalize(), tuple(range(2, len(shape)))), [node.input[0]])
+        image_shape(shape)
         if any(context.is_read(name) for name in node.output[1:]):
             raise Unsupported("expected one output, found the indices wanted too")
         if not attributes.get("kernel_shape"):  # the checker does not know com.microsoft's pools

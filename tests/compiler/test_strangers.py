@@ -125,6 +125,16 @@ SPELLINGS: dict[str, tuple[str, int, Exact]] = {
         13,
         lambda x: x.sum(axis=(2, 3)) / 15,
     ),
+    "mean_of_a_row": (
+        "(float[1, 4, 3, 1] y) { y = ReduceMean<axes = [3]>(x) }",
+        13,
+        lambda x: x.sum(axis=3, keepdims=True) / 5,
+    ),
+    "mean_of_everything": (
+        "(float[1, 1, 1, 1] y) { y = ReduceMean(x) }",
+        13,
+        lambda x: x.sum(axis=(1, 2, 3), keepdims=True) / 60,
+    ),
     "mean_kept": (
         "(float[1, 4, 1, 1] y) <int64[2] a = {-1, -2}> { y = ReduceMean(x, a) }",
         18,
@@ -179,20 +189,13 @@ REFUSALS: dict[str, tuple[str, int, str]] = {
     "Div of two streams": (
         "y = Div(x, x)",
         13,
-        "expected a constant operand, found two computed ones",
+        (
+            "expected a constant divisor, found two computed operands; a constant divisor, or Mul "
+            "by a computed factor, would work"
+        ),
     ),
     "Div by a stream": ("y = Div(c, x)", 13, "expected a constant divisor, found a computed one"),
     "Div by zero": ("y = Div(x, z)", 13, "expected divisors other than zero, found zero"),
-    "Sub of a picture": (
-        "y = Sub(x, p)",
-        13,
-        "expected a constant that differs along one axis, found the shape [4, 3, 5]",
-    ),
-    "Add of a picture": (
-        "y = Add(x, p)",
-        13,
-        "expected a constant that differs along one axis, found the shape [4, 3, 5]",
-    ),
     "training": (
         "y = BatchNormalization<training_mode = 1>(x, s, s, s, s)",
         15,
@@ -202,22 +205,6 @@ REFUSALS: dict[str, tuple[str, int, str]] = {
         "y = BatchNormalization<epsilon = 0.0>(x, s, s, s, n)",
         13,
         "expected variance + epsilon above zero, found a variance of 0.0",
-    ),
-    "one axis of two": (
-        "y = ReduceMean<axes = [3]>(x)",
-        13,
-        (
-            "expected the mean over all spatial axes of a tensor of 3 or 4 axes, "
-            "found axes [3] of the shape [1, 4, 3, 5]"
-        ),
-    ),
-    "everything": (
-        "y = ReduceMean(x)",
-        13,
-        (
-            "expected the mean over all spatial axes of a tensor of 3 or 4 axes, "
-            "found axes [] of the shape [1, 4, 3, 5]"
-        ),
     ),
     "edge": (
         'y = Pad<mode = "edge">(x, w)',

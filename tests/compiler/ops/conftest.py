@@ -275,13 +275,32 @@ def _global_average(attributes: Attributes, inputs: Inputs) -> Exact:
     return _mean(x, range(2, x.ints.ndim), True)
 
 
-def _reduce_mean(attributes: Attributes, inputs: Inputs) -> Exact:
+def _reduced(attributes: Attributes, inputs: Inputs) -> tuple[Exact, tuple[int, ...], bool]:
+    """A tensor, the axes of its reduction, and whether they are kept."""
     x = inputs[0]
     assert x is not None
     axes = attributes.get("axes")
     if len(inputs) > 1 and inputs[1] is not None:
         axes = [int(v) for v in inputs[1].ints.ravel()]
-    return _mean(x, axes or range(x.ints.ndim), bool(attributes.get("keepdims", 1)))
+    return x, tuple(axes or range(x.ints.ndim)), bool(attributes.get("keepdims", 1))
+
+
+def _reduce(reduce: Any) -> Callable[[Attributes, Inputs], Exact]:
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        x, axes, keep = _reduced(attributes, inputs)
+        return x.change(lambda a: np.asarray(reduce(a, axis=axes, keepdims=keep), object))
+
+    return rule
+
+
+def _reduce_sum_square(attributes: Attributes, inputs: Inputs) -> Exact:
+    x, axes, keep = _reduced(attributes, inputs)
+    total = np.asarray((x.ints * x.ints).sum(axis=axes, keepdims=keep), object)
+    return Exact(total, x.unit * x.unit)
+
+
+def _reduce_mean(attributes: Attributes, inputs: Inputs) -> Exact:
+    return _mean(*_reduced(attributes, inputs))
 
 
 def _add(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -352,6 +371,34 @@ def _clip(attributes: Attributes, inputs: Inputs) -> Exact:
         if name in attributes:
             bounds[index] = Exact.of(np.array(attributes[name], np.float64))
     return _bounded(x, bounds[0], bounds[1])
+
+
+def _extreme(choose: Any) -> Callable[[Attributes, Inputs], Exact]:
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        del attributes
+        operands = [x for x in inputs if x is not None]
+        total = operands[0]
+        for other in operands[1:]:
+            unit = common(total.unit, other.unit)
+            total = Exact(choose(total.at(unit), other.at(unit)), unit)
+        return total
+
+    return rule
+
+
+def _prelu(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    x, slope = inputs
+    assert x is not None and slope is not None
+    return x.change(lambda a: np.maximum(a, 0)) + x.change(lambda a: np.minimum(a, 0)) * slope
+
+
+def _where(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    mask, a, b = inputs
+    assert mask is not None and a is not None and b is not None
+    unit = common(a.unit, b.unit)
+    return Exact(np.where(mask.ints.astype(bool), a.at(unit), b.at(unit)), unit)
 
 
 def _pad(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -560,11 +607,18 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Identity": _reshaped,
     "LayerNormalization": _layer_normalization,
     "MatMul": _matmul,
+    "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,
+    "Min": _extreme(np.minimum),
     "Mul": _mul,
+    "PRelu": _prelu,
     "Pad": _pad,
     "RMSNormalization": _rms_normalization,
+    "ReduceMax": _reduce(np.max),
     "ReduceMean": _reduce_mean,
+    "ReduceMin": _reduce(np.min),
+    "ReduceSum": _reduce(np.sum),
+    "ReduceSumSquare": _reduce_sum_square,
     "Relu": _relu,
     "Reshape": _reshaped,
     "Resize": _resize,
@@ -577,6 +631,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Transpose": _transpose,
     "Unsqueeze": _reshaped,
     "Upsample": _resize,
+    "Where": _where,
 }
 
 

@@ -274,8 +274,39 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             ),
         ),
         (
-            one_node("Add", [SHAPE, (1, 2, 1, 1)], SHAPE),
-            "expected two streams of one shape, found [1, 2, 4, 4] and [1, 2, 1, 1]",
+            one_node("Add", [(1, 129, 128)], (1, 129, 128), ones((129, 128))),
+            (
+                "expected a constant of one axis, or of at most 16384 elements, found the shape "
+                "[129, 128]"
+            ),
+        ),
+        (
+            one_node("PRelu", [SHAPE, (2, 1, 1)], SHAPE),
+            (
+                "expected a constant slope, found a computed one; Relu, and Min with 0 times the "
+                "slope, added, would work"
+            ),
+        ),
+        (
+            one_node("Max", [SHAPE, SHAPE], SHAPE, {2: np.ones(1, np.float32)}),
+            (
+                "expected constants beside one computed operand, found them beside 2; a Max of the "
+                "computed ones, then one with the constants, would work"
+            ),
+        ),
+        (
+            one_node("Where", [SHAPE, SHAPE], SHAPE, {0: np.ones((4, 4), bool)}),
+            (
+                "expected a constant mask and one constant branch, found two computed branches; "
+                "Mul by the mask and Add would work"
+            ),
+        ),
+        (
+            one_node("Div", [SHAPE, SHAPE], SHAPE),
+            (
+                "expected a constant divisor, found two computed operands; a constant divisor, or "
+                "Mul by a computed factor, would work"
+            ),
         ),
         (
             one_node("Conv", [SHAPE, (2, 2, 3, 3)], (1, 2, 2, 2)),

@@ -321,3 +321,21 @@ def test_biases_make_up_for_rounded_weights(model_file: Callable[..., Any]) -> N
         expected = mean_of(own, mean)
         assert np.abs(mean_of(before, mean) - expected).max() > 1e-3
         np.testing.assert_allclose(mean_of(after, mean), expected, atol=1e-5)
+
+
+def test_what_needs_a_grid_has_one_before_what_could_be_absorbed(lower: Lower) -> None:
+    """A maximum of tensors on other grids is one of integers on its own, and a Relu behind it is
+    hardware of its own; a quantiser behind the Relu says what grid that is.
+    """
+    net = "g (float[1, 4] x, float[1, 4] z) => (float[1, 4] y) <%s> { a = Max (x, z) %s }"
+    assert missing_grids(lower(net % ("float s = {1}", "y = Relu (a)")).real) == [
+        "x",
+        "z",
+        "a",
+        "y",
+    ]
+    quantised = (
+        "b = Relu (a) c = QuantizeLinear (b, s, k) d = DequantizeLinear (c, s, k) y = Relu(d)"
+    )
+    grids = grids_of(lower(net % ("float s = {0.5}, int8 k = {3}", quantised)).real)
+    assert grids["a"] == QType(8, True, 0.5, 3)

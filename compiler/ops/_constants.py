@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What operators share that change each element by itself, and by constants that broadcast to it.
+
+A constant of one axis goes into the producer's finisher, which has parameters for each channel. One
+that differs along several axes (a map, a position's embedding) is hardware of its own: a finisher
+whose channels are all elements of the constant, one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.eltwise import EltwiseKernel
+from ...hw.numeric import Function
+from ..ir.graph import Value
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
+from ._elementwise import inner_axis
+from ._moving import axis_order, value_of
+from .base import Const, ImportContext, Imported, Op, Piece, Unsupported, along_channels, inner
+from .expand import Expand
+from .reshape import Reshape
+
+MOST_NUMBERS = 1 << 14
+"""Most elements of a constant that differs along several axes: each is proven by itself, and has
+parameters of its own in a memory.
+"""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A constant: exact values in row-major order, and its shape."""
+
+    values: tuple[Fraction, ...]
+    shape: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, constant: Const) -> Numbers:
+        """All elements of a constant."""
+        return cls(tuple(constant.exact()), constant.shape)
+
+    def map(self, change: Any) -> Numbers:
+        """Every value changed."""
+        return Numbers(tuple(change(value) for value in self.values), self.shape)
+
+    def full_shape(self, rank: int) -> tuple[int, ...]:
+        """The shape with as many axes as what it broadcasts to."""
+        return (1,) * (rank - len(self.shape)) + self.shape
+
+    def along(self, shape: tuple[int, ...], axis: int) -> list[Fraction]:
+        """One value for each element of an axis of a tensor.
+
+        Raises Unsupported if it differs along another axis too.
+        """
+        return along_channels(self.values, self.shape, shape, axis, shape[axis])
+
+    def streamed(self, layout: Layout, shape: tuple[int, ...]) -> list[Fraction]:
+        """A value for each element of a tensor, in the order of its stream."""
+        places = np.arange(len(self.values)).reshape(self.full_shape(len(shape)))
+        order = layout.to_stream(np.broadcast_to(places, shape))
+        return [self.values[place] for place in order]
+
+
+class ConstantOp(Op):
+    """Base of operators with such constants: frozen dataclasses."""
+
+    @property
+    @abstractmethod
+    def numbers(self) -> tuple[Numbers, ...]:
+        """The constants."""
+
+    @abstractmethod
+    def changed(self, function: Function, values: Sequence[Fraction]) -> Function:
+        """A function followed by the operator with one value of each constant."""
+
+    @property
+    def is_core(self) -> bool:
+        """A map has hardware of its own."""
+        return any(sum(size > 1 for size in numbers.shape) > 1 for numbers in self.numbers)
+
+    @property
+    def absorbable(self) -> bool:
+        """A constant of one axis does not need hardware."""
+        return not self.is_core
+
+    def absorb(
+        self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
+    ) -> list[Function]:
+        """Each channel with its own constants."""
+        columns = [numbers.along(shape, axis) for numbers in self.numbers]
+        rows = zip(*columns, strict=True)
+        return [self.changed(f, values) for f, values in zip(functions, rows, strict=True)]
+
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """Any order of the axes."""
+        return [axis_order(x) for x in inputs]
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """A finisher whose channels are the elements of the constants; they come round again for
+        each element of the stream's outer axes.
+        """
+        del outputs
+        (x,) = inputs
+        axis, depth = inner_axis(x)
+        varied = [n for n in self.numbers if len(n.values) > 1]
+        outermost = min(
+            place
+            for place, own in enumerate(x.layout.perm)
+            if any(n.full_shape(len(x.shape))[own] > 1 for n in varied)
+        )
+        period = max(depth, math.prod(x.layout.stream_shape[outermost:]))
+        columns = [n.streamed(x.layout, x.shape)[:period] for n in self.numbers]
+        own = value_of(x.qtype)
+        functions = [self.changed(own, values) for values in zip(*columns, strict=True)]
+        kernel = EltwiseKernel((x.qtype.integers,), math.prod(x.shape), depth, period)
+        return single(kernel, Meaning(functions, axis, x.layout))
+
+
+def with_constants(
+    context: ImportContext, node: onnx.NodeProto, op: ConstantOp, name: str
+) -> Imported:
+    """An operator with constants on one computed tensor, which takes the output's shape first."""
+    shape, output = context.shape(name), context.shape(node.output[0])
+    dtype = context.dtype(name)
+    for numbers in op.numbers:
+        axes = sum(size > 1 for size in numbers.shape) > 1
+        if axes and len(numbers.values) > MOST_NUMBERS:
+            raise Unsupported(
+                f"expected a constant of one axis, or of at most {MOST_NUMBERS} elements, found "
+                f"the shape {list(numbers.shape)}"
+            )
+    pieces: list[Piece] = []
+    values: list[Value] = []
+    wide = (1,) * (len(output) - len(shape)) + shape
+    steps: list[tuple[Op, tuple[int, ...], str]] = []
+    if wide != shape:
+        steps.append((Reshape(), wide, "operand"))
+    if wide != output:
+        steps.append((Expand(), output, "repeated"))
+    for step, made, word in steps:
+        values.append(Value(inner(node, word), made, dtype))
+        pieces.append(Piece(step, (name,), (values[-1].name,)))
+        name = values[-1].name
+    return Imported((*pieces, Piece(op, (name,))), tuple(values))
