@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
 
-Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`), Attention
-(:mod:`.fused_attention`) and models of scikit-learn (:mod:`.linear_models`, :mod:`.tree_models`) are
-written out in standard operators and sums of trees. Other nodes of other domains (com.microsoft)
-are kept: the rewriting stage takes those that :mod:`.qoperator` knows, the rest are listed as
-unsupported later, and none stops a model from loading.
+Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`),
+Attention (:mod:`.fused_attention`) and models of scikit-learn (:mod:`.linear_models`,
+:mod:`.tree_models`) are written out in standard operators and sums of trees. Other nodes of other
+domains (com.microsoft) are kept: the rewriting stage takes those that :mod:`.qoperator` knows, the
+rest are listed as unsupported later, and none stops a model from loading.
 """
 
 from __future__ import annotations
