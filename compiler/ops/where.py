@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 import onnx
 
-from ._constants import with_constants
+from ._constants import Numbers, with_constants
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Unsupported
 from .scale import Scale
@@ -35,7 +35,7 @@ class Where(Scale):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """The mask is constant, and one of the branches."""
         mask = context.const(node.input[0])
-        branches = [context.const(name) for name in node.input[1:3]]
+        branches = [context.const(name, finite=False) for name in node.input[1:3]]
         if mask is None or branches.count(None) != 1:
             found = "a computed mask" if mask is None else "two computed branches"
             raise Unsupported(
@@ -47,7 +47,7 @@ class Where(Scale):
         assert constant is not None
         shape = np.broadcast_shapes(mask.shape, constant.shape)
         chosen = np.broadcast_to(mask.values.astype(bool) == (taken == 0), shape).ravel()
-        values = np.array(constant.exact(), object).reshape(constant.shape)
+        values = np.array(Numbers.of(constant).values, object).reshape(constant.shape)
         others = np.broadcast_to(values, shape).ravel()
         op = cls(
             tuple(Fraction(int(own)) for own in chosen),
