@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose FIFO depths from the exact schedule, and read cycles from it.
 
-A FIFO may stand before each input of a join. Its depth is the least with which the dataflow keeps
-the wanted interval, or the best that its slowest stage allows, and with which a lone inference
-takes no longer than with endless FIFOs (rules B1 to B3 of :mod:`midwire.hw.timing.steady`). Depths
-come from a schedule for any number of inferences, so none can deadlock and none grows with them.
-Cycles come from the schedule with those depths, without simulating RTL.
+A FIFO may stand before each input of a join, and behind what makes its outputs in turns. Its depth
+is the least with which the dataflow keeps the wanted interval, or the best that its slowest stage
+allows, and with which a lone inference takes no longer than with endless FIFOs (rules B1 to B3 of
+:mod:`midwire.hw.timing.steady`). Depths come from a schedule for any number of inferences, so none
+can deadlock and none grows with them. Cycles come from the schedule with those depths, without
+simulating RTL.
 """
 
 from __future__ import annotations

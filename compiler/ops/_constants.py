@@ -36,6 +36,11 @@ MOST_NUMBERS = 1 << 14
 parameters of its own in a memory.
 """
 
+BEYOND = Fraction(1 << 256)
+"""What is summed in place of infinity (a mask's). No grid whose scale is a float32 reaches as far,
+so the result is its lowest or highest integer, as it is for infinity.
+"""
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -46,8 +51,13 @@ class Numbers:
 
     @classmethod
     def of(cls, constant: Const) -> Numbers:
-        """All elements of a constant."""
-        return cls(tuple(constant.exact()), constant.shape)
+        """All elements of a constant; infinity as :data:`BEYOND`."""
+        if constant.scale is not None or np.isfinite(constant.values).all():
+            return cls(tuple(constant.exact()), constant.shape)
+        signs = np.where(np.isinf(constant.values), np.sign(constant.values), 0).ravel()
+        finite = Const(np.where(np.isinf(constant.values), 0, constant.values)).exact()
+        values = (v + int(s) * BEYOND for v, s in zip(finite, signs, strict=True))
+        return cls(tuple(values), constant.shape)
 
     def map(self, change: Any) -> Numbers:
         """Every value changed."""

@@ -41,9 +41,6 @@ class Unsupported(Exception):
     """An import rule's refusal: one clause that says what was expected and what was found."""
 
 
-_LARGEST = float(np.finfo(np.float32).max)
-
-
 @dataclass(frozen=True, eq=False)
 class Const:
     """A constant tensor: real values, or integers on a grid.
@@ -75,12 +72,9 @@ class Const:
         return centred * self.scale.astype(np.float64)
 
     def exact(self) -> list[Fraction]:
-        """Every element as an exact rational number, in row-major order. Infinity is the largest
-        number of float32: that is beyond the ends of any grid, too.
-        """
+        """Every element as an exact rational number, in row-major order."""
         if self.scale is None:
-            finite = np.nan_to_num(self.values.ravel(), posinf=_LARGEST, neginf=-_LARGEST)
-            return [Fraction(float(v)) for v in finite]
+            return [Fraction(float(v)) for v in self.values.ravel()]
         centred = np.broadcast_to(self.values - self.zero_point, self.shape).ravel()
         scales = np.broadcast_to(self.scale, self.shape).ravel()
         return [Fraction(float(s)) * int(q) for q, s in zip(centred, scales, strict=True)]

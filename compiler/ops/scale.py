@@ -46,9 +46,9 @@ class Scale(ConstantOp):
         """One operand may be constant; statistics are."""
         if node.op_type == "BatchNormalization":
             return one(_batch_normalization(context, node), [node.input[0]])
-        finite = node.op_type not in ("Add", "Sub")  # minus infinity masks
+        sums = node.op_type in ("Add", "Sub")
         for position, name in enumerate(node.input[::-1]):
-            constant, other = context.const(name, finite=finite), node.input[position]
+            constant, other = context.const(name, finite=not sums), node.input[position]
             if constant is not None:
                 op = cls._beside(node.op_type, Numbers.of(constant), first=position == 1)
                 return with_constants(context, node, op, other)

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 import onnx
 
-from ._constants import with_constants
+from ._constants import Numbers, with_constants
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Unsupported
 from .scale import Scale
@@ -47,7 +47,7 @@ class Where(Scale):
         assert constant is not None
         shape = np.broadcast_shapes(mask.shape, constant.shape)
         chosen = np.broadcast_to(mask.values.astype(bool) == (taken == 0), shape).ravel()
-        values = np.array(constant.exact(), object).reshape(constant.shape)
+        values = np.array(Numbers.of(constant).values, object).reshape(constant.shape)
         others = np.broadcast_to(values, shape).ravel()
         op = cls(
             tuple(Fraction(int(own)) for own in chosen),

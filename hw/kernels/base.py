@@ -192,6 +192,11 @@ class Implementation(ABC):
         return ()
 
     @property
+    def in_turns(self) -> bool:
+        """Whether each output has turns, in which it comes faster than on the average."""
+        return False
+
+    @property
     def input_names(self) -> tuple[str, ...]:
         """The component's own names of its inputs (``"i.1"``: entry 1 of an array)."""
         return ("i",)

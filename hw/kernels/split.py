@@ -181,6 +181,11 @@ class FoldedSplit(Implementation):
         )
 
     @property
+    def in_turns(self) -> bool:
+        """One output's block comes after another's, or after one that is dropped."""
+        return True
+
+    @property
     def output_names(self) -> tuple[str, ...]:
         """One an output."""
         return tuple(f"o{k}" for k in range(len(self.units)))

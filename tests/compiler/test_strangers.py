@@ -281,7 +281,6 @@ def test_pads_of_a_convolution_may_be_wider_than_its_kernel(model_file: ModelFil
 NOT_FINITE = {
     "Conv": "y = Conv(x, w)",
     "bias": "y = Conv(x, v, b)",
-    "Add": "y = Add(x, b)",
     "Mul": "y = Mul(x, b)",
     "BatchNormalization": "y = BatchNormalization(x, s, s, s, b)",
 }
@@ -303,11 +302,37 @@ def test_weights_that_are_no_numbers_are_refused(
         if key != "v":
             values.flat[-1] = value
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, key))
-    if name in ("Add", "Mul"):
+    if name == "Mul":
         model.graph.initializer[-1].dims[:] = [4, 1, 1]
     (verdict,) = import_all(load_model(model_file(model)))
     tensor = "w" if name == "Conv" else "b"
     assert verdict.reason == f"expected finite constants, found NaN or infinity in {tensor!r}"
+
+
+@pytest.mark.parametrize("body", ["Add(x, b)", "Add(b, x)", "Sub(b, x)"])
+def test_a_sum_with_infinity_is_an_end_of_the_grid(body: str, model_file: ModelFile) -> None:
+    """As exporters write masks of attention."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]>'
+        f"g ({SHAPE} x) => ({SHAPE} y) <float[4, 1, 5] b> {{ y = {body} }}"
+    )
+    added = np.zeros((4, 1, 5), np.float32)
+    added[1, 0, 2], added[2] = np.inf, -np.inf
+    model.graph.initializer.append(onnx.numpy_helper.from_array(added, "b"))
+    rng = np.random.default_rng(SEED)
+    got = run(compiled(model_file(model)), rng.integers(X.lo, X.hi + 1, (3, 1, 4, 3, 5)))
+    assert (got[:, 0, 1, :, 2] == Y.hi).all() and (got[:, 0, 2] == Y.lo).all()
+    assert (got[:, 0, 0] != Y.lo).any(), f"seed {SEED}"
+
+
+def test_what_is_no_number_is_no_summand(model_file: ModelFile) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]>'
+        f"g ({SHAPE} x) => ({SHAPE} y) <float b> {{ y = Add(x, b) }}"
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "b"))
+    (verdict,) = import_all(load_model(model_file(model)))
+    assert verdict.reason == "expected finite constants, found NaN or infinity in 'b'"
 
 
 @pytest.mark.parametrize(
