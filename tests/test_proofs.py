@@ -308,7 +308,7 @@ def test_parts_and_orders_have_hardware(compiled: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "inputs", "outputs"), [("two_inputs", [36, 3], [1]), ("two_outputs", [36], [36, 4])]
+    ("name", "inputs", "outputs"), [("two_inputs", [36, 3], [4]), ("two_outputs", [36], [36, 4])]
 )
 def test_ports_have_rates_of_their_own(
     name: str, inputs: list[int], outputs: list[int], compiled: Any

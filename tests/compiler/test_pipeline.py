@@ -266,7 +266,7 @@ def test_compile_says_what_it_did(
     found = json.loads(out)
     assert found["slice"] == {"inputs": ["x"], "outputs": ["y"], "macs_share": 1.0}
     assert [tensor["name"] for tensor in found["tensors"]] == ["x", "y"]
-    assert [layer["kernel"] for layer in found["layers"]] == ["conv", "pool", "conv"]
+    assert [layer["kernel"] for layer in found["layers"]] == ["conv", "reduce", "conv"]
     assert found["model_hash"] == Bundle.load(tmp_path / "b").model_hash.hex()
     assert found["sqnr_db"] > 25
     assert list(found["phases"]) == [
