@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..hw.console import Console, JsonFlag
+from ..hw.console import FAILURE, Console, JsonFlag
 from ..hw.sqnr import NOT_MEASURED
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def inspect(
     """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut.
 
     In --from and --to, @N is the cut with that number in the table of cuts.
+
+    The exit status is 0 if there is a slice, 1 if there is none or the model cannot be read, and 2
+    for wrong usage, cuts that are none among it.
     """
     from .load.shapes import parse_shapes
     from .select.inspection import inspect_model
@@ -57,6 +60,8 @@ def inspect(
     found = inspect_model(model, from_ or None, to or None, parse_shapes(shape or ()))
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     console.result(found, "" if as_json else render(found, encoding=encoding))
+    if not found["candidates"]:
+        raise typer.Exit(FAILURE)
 
 
 def compile_(

@@ -28,7 +28,7 @@ from typing import Any
 
 import typer
 
-from ..hw.console import FAILURE, INTERRUPTED, SUCCESS, report_error
+from ..hw.console import FAILURE, INTERRUPTED, SUCCESS, USAGE, report_error
 from ..hw.errors import MidwireError
 from .nodes.process import die_with_parent
 
@@ -176,7 +176,7 @@ def _main(words: Sequence[str]) -> int:
         status = _run(given)
     except MidwireError as error:
         report_error(error, as_json=as_json)
-        return FAILURE
+        return USAGE if error.usage else FAILURE
     except typer.TyperException as error:  # wrong usage
         command = " ".join(["midwire", *[word for word in given[:1] if word in commands()]])
         text = error.format_message().rstrip(".")

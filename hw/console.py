@@ -8,7 +8,8 @@ C1. With ``--json``, a command writes JSON objects to standard output and nothin
     for a command that ends by itself; one object a line, the ready line first, for one that keeps
     running.
 C2. Progress and logs go to standard error, always.
-C3. Exit status 0 means success, 1 an error or a failed check, 2 wrong usage, 130 interrupted.
+C3. Exit status 0 means success, 1 an error or a failed check, 2 wrong usage
+    (:attr:`.errors.MidwireError.usage`), 130 interrupted.
 C4. An error is one paragraph on standard error; with ``--json``, ``{"error": {...}}`` on standard
     output.
 

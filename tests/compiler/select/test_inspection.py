@@ -152,6 +152,42 @@ def test_wrong_names_are_errors(model_file: ModelFile) -> None:
         inspect_model(model_file(NET), from_="nowhere")
 
 
+NONE = "g (float[N, 4] x) => (float[N, 4] y) { y = Sin(x) }"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "status"),
+    [
+        (NET, [], 0),
+        (NET, ["--from", "@0", "--to", "b"], 0),
+        (NONE, [], 1),
+        (NET, ["--from", "c"], 1),  # nothing behind it is supported
+        (NET, ["--from", "a", "--to", "y"], 1),  # some of it is not
+        ("g () => () {", [], 1),
+        (NET, ["--from", "nowhere"], 2),
+        (NET, ["--to", "@7"], 2),
+        (NET, ["--from", "b", "--to", "a"], 2),
+        (NET, ["--shape", "x"], 2),
+        (NET, ["--depth", "2"], 2),
+    ],
+)
+def test_the_status_says_whether_there_is_a_slice(
+    text: str,
+    words: list[str],
+    status: int,
+    model_file: ModelFile,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = model_file(text if text.endswith("}") or text == NET else b"no model")
+    for more in ([], ["--json"]):
+        assert cli.main(["inspect", str(path), *words, *more]) == status
+        out, err = capsys.readouterr()
+        assert bool(out) == (status == 0 or bool(more) or text == NONE)
+        assert err.startswith("error: ") == (status != 0 and text != NONE)
+    found = json.loads(out)
+    assert ("error" in found) or bool(found["candidates"]) == (status == 0)
+
+
 FORK = """
 g (float[N, 4] x) => (float[N, 4] y)
 <float[4, 4] w = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}>
