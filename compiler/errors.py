@@ -18,6 +18,14 @@ class CutError(MidwireError):
 
     usage = True
 
+    usage = True
+
+
+class NoSliceError(CutError):
+    """Nothing can be cut out there: the cuts are right, and the model is to blame."""
+
+    usage = False
+
 
 class CalibrationError(MidwireError):
     """Calibration data is missing, or of the wrong name, shape or type, or holds NaN."""

@@ -88,7 +88,7 @@ def bind_inputs(
 
 
 def _wrong(what: str, expected: str, found: str) -> ModelError:
-    return ModelError(
+    error = ModelError(
         what,
         where="--shape",
         expected=expected,
@@ -96,6 +96,8 @@ def _wrong(what: str, expected: str, found: str) -> ModelError:
         remedy="Give an input that leaves dimensions open one shape, as in --shape x=1,3,48,192",
         usage=True,
     )
+    error.usage = True
+    return error
 
 
 def _dims(value: onnx.ValueInfoProto) -> Sequence[_Dimension]:

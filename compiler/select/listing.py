@@ -18,6 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ...hw.console import visible
+
 _SETS = 8
 """Cuts of several tensors that people are shown."""
 
@@ -41,7 +43,8 @@ def render(report: Mapping[str, Any], width: int | None = None, encoding: str = 
 
 
 def _short(name: str) -> str:
-    """A name, the middle of a long one left out."""
+    """A name, the middle of a long one left out; nothing of it is a command to the terminal."""
+    name = visible(name)
     if len(name) <= _LETTERS:
         return escape(name)
     kept = (_LETTERS - 3) // 2
@@ -78,8 +81,9 @@ def _summary(report: Mapping[str, Any], bad: int) -> Text:
     kind = "quantised" if report["quantised"] else "float"
     if report["batch"] > 1:
         kind = f"batch {report['batch']}, each sample an inference; {kind}"
+    name = visible(report["model"])
     return Text(
-        f"{report['model']}: {kind}, opset {report['opset']}, {len(report['nodes'])} nodes "
+        f"{name}: {kind}, opset {report['opset']}, {len(report['nodes'])} nodes "
         f"({bad} not supported), {report['macs']:,} multiply-accumulates"
     )
 
@@ -98,7 +102,7 @@ def _unsupported(bad: Sequence[Mapping[str, Any]]) -> Table:
         brief, _, supported = reason.partition(" (supported: ")
         if supported:
             table.caption = f"Supported operators: {supported.rstrip(')')}"
-        table.add_row(escape(kind), _shorts(names), escape(brief))
+        table.add_row(escape(visible(kind)), _shorts(names), escape(visible(brief)))
     return table
 
 
@@ -128,7 +132,7 @@ def _slices(report: Mapping[str, Any]) -> RenderableType:
 
 def _end(index: str | None, names: Sequence[str]) -> str:
     """A cut as one gives it to an option, then what it is."""
-    return escape(",".join(names)) if index is None else f"{index}\n{_shorts(names)}"
+    return escape(visible(",".join(names))) if index is None else f"{index}\n{_shorts(names)}"
 
 
 def _layers(report: Mapping[str, Any]) -> Table:
@@ -144,7 +148,7 @@ def _layers(report: Mapping[str, Any]) -> Table:
         if node["macs"]:
             table.add_row(
                 _short(node["name"]),
-                escape(node["op"]),
+                escape(visible(node["op"])),
                 f"{node['macs']:,}",
                 _percent(node["macs"] / total),
                 (node["part"] or "unused") if node["supported"] else "not supported",

@@ -97,7 +97,7 @@ def _part(row: int, kind: str, title: str, verb: str, tensors: Sequence[TensorSp
         "g",
         element("title", f"{title} {verb} {names}"),
         _box(row, kind),
-        _words(row, title, f"{verb} {shortened(names, LETTERS)}, {size:,} bytes on the wire"),
+        _words(row, title, f"{verb} {shortened(names, LETTERS - 12)}, {size:,} bytes on the wire"),
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import html
 
+from ...hw.console import visible
+
 
 class Markup(str):
     """Text that is HTML already."""
@@ -19,15 +21,6 @@ class Markup(str):
 
 Content = str | int | float | None
 """What may stand in an element: markup, text, numbers; None is nothing."""
-
-
-def visible(text: str) -> str:
-    """The text with ``\\u`` escapes for what does not show: controls, line ends, marks that turn
-    the direction of writing, halves of surrogate pairs.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def escaped(content: Content) -> Markup:

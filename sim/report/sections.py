@@ -84,9 +84,13 @@ def _layer_row(facts: ReportFacts, index: int, layer: ReportLayer) -> Markup:
         _number(f"{layer.cycles:,}"),
         _busy(facts, layer),
         _number(layer.accumulator_bits),
-        element("td", ", ".join(dict.fromkeys(layer.finishers)).replace("_", " ")),
+        element("td", _finishers(layer), class_="short"),
         _number(layer.sqnr),
     )
+
+
+def _finishers(layer: ReportLayer) -> str:
+    return ", ".join(dict.fromkeys(layer.finishers)).replace("_", " ")
 
 
 def _kind(facts: ReportFacts, layer: ReportLayer) -> str:

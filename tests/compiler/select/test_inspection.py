@@ -119,6 +119,7 @@ def test_a_terminal_without_unicode(model_file: ModelFile) -> None:
     text = render(report, 120, "ascii")
     assert text.isascii() and "b\\xe9" in text and "+---" in text
     assert "\u00e9" in render(report, 120, "latin-1")
+    assert "b\\u001b[31m" in text_of(inspect_model(model_file(renamed("b\x1b[31m"))))
 
 
 def test_every_layer_with_work_is_listed(model_file: ModelFile) -> None:
