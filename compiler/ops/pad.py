@@ -78,7 +78,7 @@ class Pad(Op):
         """The largest of one value."""
         (x,), (output,) = inputs, outputs
         channels, zero = image_shape(x.shape)[2], x.qtype.zero_point
-        kernel, functions = pooling(self.window, channels, x.qtype, "max", pad_value=zero)
+        kernel, functions = pooling(self.window, channels, x.qtype, zero)
         return single(kernel, Meaning(functions, 1, Layout.channels_last(output.shape)))
 
     @classmethod

@@ -115,7 +115,9 @@ def _pads(attributes: Attributes, spatial: Sequence[int], kernel: Sequence[int])
 
 
 def _windows(x: Array, attributes: Attributes, kernel: Sequence[int], fill: Any) -> Array:
-    """(N, C, out..., taps) of an image of any rank; taps in the padding hold ``fill``."""
+    """(N, C, out..., taps) of an image of any rank; taps in the padding hold ``fill``, and those
+    beyond it, of ceil_mode, None.
+    """
     spatial = x.shape[2:]
     rank = len(spatial)
     strides = attributes.get("strides", [1] * rank)
@@ -138,8 +140,9 @@ def _windows(x: Array, attributes: Attributes, kernel: Sequence[int], fill: Any)
                 for o, s, k, d, p in zip(out, strides, offset, dilations, pads[:rank], strict=True)
             ]
             inside = all(0 <= a < n for a, n in zip(at, spatial, strict=True))
+            padded = all(a < n + p for a, n, p in zip(at, spatial, pads[rank:], strict=True))
             result[(slice(None), slice(None), *out, tap)] = (
-                x[(slice(None), slice(None), *at)] if inside else fill
+                x[(slice(None), slice(None), *at)] if inside else fill if padded else None
             )
     return result
 

@@ -267,13 +267,6 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
     ("model", "reason"),
     [
         (
-            one_node("AveragePool", [SHAPE], SHAPE, kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
-            (
-                "expected no padding, or count_include_pad 1 without ceil_mode, "
-                "found pads [1, 1, 1, 1]"
-            ),
-        ),
-        (
             one_node("Add", [(1, 129, 128)], (1, 129, 128), ones((129, 128))),
             (
                 "expected a constant of one axis, or of at most 16384 elements, found the shape "
