@@ -113,12 +113,18 @@ class ConstantOp(Op):
         (x,) = inputs
         axis, depth = inner_axis(x)
         varied = [n for n in self.numbers if len(n.values) > 1]
-        outermost = min(
+        places = [
             place
             for place, own in enumerate(x.layout.perm)
             if any(n.full_shape(len(x.shape))[own] > 1 for n in varied)
-        )
+        ]
+        outermost = min(places, default=len(x.shape))
         period = max(depth, math.prod(x.layout.stream_shape[outermost:]))
+        if period > MOST_NUMBERS:
+            raise Unsupported(
+                f"expected constants that come round again after at most {MOST_NUMBERS} elements "
+                f"of the stream, found {period}"
+            )
         columns = [n.streamed(x.layout, x.shape)[:period] for n in self.numbers]
         own = value_of(x.qtype)
         functions = [self.changed(own, values) for values in zip(*columns, strict=True)]

@@ -112,6 +112,28 @@ class Scale(ConstantOp):
         )
 
 
+@dataclass(frozen=True)
+class Placed(Scale):
+    """The same with hardware of its own, whatever axes the constants differ along: behind elements
+    that only moved, which have no finisher for their channels.
+    """
+
+    onnx_types = ()
+
+    def __repr__(self) -> str:
+        return f"Placed(shape={self.shape})"
+
+    @property
+    def is_core(self) -> bool:
+        """Always."""
+        return True
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Those of the operators that it is part of."""
+        return iter(())
+
+
 def _batch_normalization(context: ImportContext, node: onnx.NodeProto) -> Scale:
     attributes = context.attributes(node)
     if attributes.get("training_mode", 0):

@@ -413,7 +413,21 @@ def _pad(attributes: Attributes, inputs: Inputs) -> Exact:
         amounts = [int(v) for v in inputs[1].ints]
     rank = x.ints.ndim
     widths = [(amounts[i], amounts[i + rank]) for i in range(rank)]
-    return x.change(lambda a: np.pad(a, widths, constant_values=0))
+    mode = attributes.get("mode", b"constant").decode()
+    if mode != "constant":
+        return x.change(lambda a: np.pad(a, widths, mode=mode))
+    inside = np.pad(np.zeros(x.ints.shape, object), widths, constant_values=1)
+    total = x.change(lambda a: np.pad(a, widths, constant_values=0))
+    if len(inputs) > 2 and inputs[2] is not None:
+        total = total + Exact(inside * inputs[2].ints, inputs[2].unit)
+    return total
+
+
+def _gather(attributes: Attributes, inputs: Inputs) -> Exact:
+    x, indices = inputs
+    assert x is not None and indices is not None
+    axis = attributes.get("axis", 0)
+    return x.change(lambda a: np.take(a, indices.ints.astype(np.int64), axis))
 
 
 def _reshaped(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -604,6 +618,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Dropout": _reshaped,
     "Expand": _expand,
     "Flatten": _reshaped,
+    "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,
     "GlobalMaxPool": _global_max,

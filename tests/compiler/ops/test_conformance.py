@@ -45,6 +45,7 @@ KEPT = {
     "BatchNormalization",
     "Clip",
     "Expand",
+    "Gather",
     "Pad",
     "ReduceMean",
     "ReduceSum",

@@ -295,6 +295,18 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             ),
         ),
         (
+            one_node("Pad", [SHAPE], (1, 2, 3, 4), {1: np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
+            "expected pads of at least 0, found [(0, 0), (0, 0), (-1, 0), (0, 0)]; Slice crops",
+        ),
+        (
+            one_node("Gather", [(8193,)], (4097,), {1: np.arange(0, 8193, 2)}),
+            "expected a range, or at most 4096 indices, found 4097",
+        ),
+        (
+            one_node("Gather", [(4, 3)], (0, 3), {1: np.zeros(0, np.int64)}),
+            "expected at least one index, found none",
+        ),
+        (
             one_node("Div", [SHAPE, SHAPE], SHAPE),
             (
                 "expected a constant divisor, found two computed operands; a constant divisor, or "
