@@ -9,8 +9,8 @@ it, at places that a table gives.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -22,7 +22,7 @@ from ..ir.lowered import Call, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
 from ._moving import axis_order, moved
-from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, inner
+from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, inner, one
 from .reshape import Reshape
 from .slice import Slice
 
@@ -137,3 +137,22 @@ def picking(shape: Sequence[int], axis: int, indices: Sequence[int]) -> Op:
             f"expected a range, or at most {MOST_PLACES} indices, found {len(indices)}"
         )
     return Gather(axis, tuple(indices))
+
+
+def picks(
+    context: ImportContext, node: onnx.NodeProto, chosen: Mapping[int, Sequence[int]]
+) -> Imported:
+    """Elements of several axes of a node's first input, one axis after the other."""
+    name, shape = node.input[0], context.shape(node.input[0])
+    pieces: list[Piece] = []
+    values: list[Value] = []
+    for axis, indices in chosen.items():
+        op = picking(shape, axis, indices)
+        shape = (*shape[:axis], len(indices), *shape[axis + 1 :])
+        values.append(Value(inner(node, f"axis{axis}"), shape, context.dtype(node.input[0])))
+        pieces.append(Piece(op, (name,), (values[-1].name,)))
+        name = values[-1].name
+    if not pieces:
+        return one(Reshape(True), [name])
+    pieces[-1] = replace(pieces[-1], outputs=())
+    return Imported(tuple(pieces), tuple(values[:-1]))

@@ -9,7 +9,7 @@ elements of the axis itself, from a buffer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -25,7 +25,7 @@ from ..ir.quant import QTensor
 from ._constants import MOST_NUMBERS
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, inner, one
-from .gather import picking
+from .gather import picks
 from .pool import pooling
 from .reshape import Reshape
 from .scale import Placed
@@ -141,25 +141,6 @@ def _picked(
             indices = np.pad(np.arange(shape[axis]), amounts, mode)  # type: ignore[call-overload]
             chosen[axis] = [int(index) for index in indices]
     return picks(context, node, chosen)
-
-
-def picks(
-    context: ImportContext, node: onnx.NodeProto, chosen: Mapping[int, Sequence[int]]
-) -> Imported:
-    """Elements of several axes of a node's first input, one axis after the other."""
-    name, shape = node.input[0], context.shape(node.input[0])
-    pieces: list[Piece] = []
-    values: list[Value] = []
-    for axis, indices in chosen.items():
-        op = picking(shape, axis, indices)
-        shape = (*shape[:axis], len(indices), *shape[axis + 1 :])
-        values.append(Value(inner(node, f"axis{axis}"), shape, context.dtype(node.input[0])))
-        pieces.append(Piece(op, (name,), (values[-1].name,)))
-        name = values[-1].name
-    if not pieces:
-        return one(Reshape(True), [name])
-    pieces[-1] = replace(pieces[-1], outputs=())
-    return Imported(tuple(pieces), tuple(values[:-1]))
 
 
 def _filled(

@@ -535,18 +535,37 @@ def _expand(attributes: Attributes, inputs: Inputs) -> Exact:
 
 
 def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
-    """Nearest, where the factors are whole or one over a whole number."""
-    del attributes
+    """Where the factors are whole or one over a whole number."""
     x, scales = inputs[0], inputs[-1]
     assert x is not None and scales is not None
-    ints = x.ints
+    mode = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
     for axis, k in enumerate(scales.ints.ravel()):
         factor = int(k) * scales.unit
-        if factor >= 1:
-            ints = ints.repeat(int(factor), axis)
+        if attributes.get("mode") == b"linear" and factor != 1:
+            # A third, say, is no float32.
+            factor = factor.limit_denominator(1000)
+            x = _interpolated(x, axis, factor, Fraction(int(mode != "asymmetric"), 2))
+        elif factor >= 1:
+            x = Exact(x.ints.repeat(int(factor), axis), x.unit)
         else:
-            ints = ints.take(range(0, ints.shape[axis], int(1 / factor)), axis)
-    return Exact(ints, x.unit)
+            x = Exact(x.ints.take(range(0, x.ints.shape[axis], int(1 / factor)), axis), x.unit)
+    return x
+
+
+def _interpolated(x: Exact, axis: int, factor: Fraction, half: Fraction) -> Exact:
+    """Each new element lies at a place between two old ones, or at one, and weighs them."""
+    size = x.ints.shape[axis]
+    parts = []
+    for k in range(int(size * factor)):
+        place = min(max((k + half) / factor - half, Fraction(0)), Fraction(size - 1))
+        low = math.floor(place)
+        share = place - low
+        near, far = (x.ints.take([at], axis) for at in (low, min(low + 1, size - 1)))
+        parts.append(Exact(near, x.unit).times(1 - share) + Exact(far, x.unit).times(share))
+    unit = parts[0].unit
+    for part in parts:
+        unit = common(unit, part.unit)
+    return Exact(np.concatenate([part.at(unit) for part in parts], axis), unit)
 
 
 def _exponential(x: Fraction) -> Fraction:

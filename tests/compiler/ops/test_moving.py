@@ -307,14 +307,41 @@ def model_of(kind: str, *constants: Any, **attributes: Any) -> onnx.ModelProto:
     return one_node(kind, [(1, 4, 3, 5)], (1, 4, 3, 5), arrays, **attributes)
 
 
-LINEAR = model_of("Resize", np.zeros(0, np.float32), np.ones(4, np.float32), mode="linear")
+CUBIC = model_of("Resize", np.zeros(0, np.float32), np.ones(4, np.float32), mode="cubic")
 CONSTANT = model_of("Concat", np.ones((1, 1, 3, 5), np.float32), axis=1)
 
 
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (LINEAR, "expected the mode nearest, found linear"),
+        (
+            one_node(
+                "Resize",
+                [(1, 4, 3, 5)],
+                (1, 4, 4, 5),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 1.5, 1], np.float32)},
+                mode="linear",
+            ),
+            (
+                "expected a whole factor of axis 2, or one over a whole number, found 3 to 4 "
+                "elements (factor 1.5); the mode nearest takes other factors"
+            ),
+        ),
+        (
+            one_node(
+                "Resize",
+                [(1, 4, 3, 5)],
+                (1, 4, 6, 10),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 2, 2], np.float32)},
+                mode="linear",
+                coordinate_transformation_mode="align_corners",
+            ),
+            (
+                "expected the coordinates half_pixel or asymmetric, found align_corners; export "
+                "with align_corners off"
+            ),
+        ),
+        (CUBIC, "expected the mode nearest or linear, found cubic"),
         (
             one_node(
                 "Resize",
