@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.eltwise import EltwiseKernel
 from ...hw.numeric import Function
 from ..ir.graph import Value
@@ -158,3 +158,12 @@ def with_constants(
         pieces.append(Piece(step, (name,), (values[-1].name,)))
         name = values[-1].name
     return Imported((*pieces, Piece(op, (name,))), tuple(values))
+
+
+def narrowed(values: AnyArray) -> AnyArray:
+    """An array without the repetitions that broadcasting gives back."""
+    for axis in range(values.ndim):
+        first = values.take([0], axis)
+        if (values == first).all():
+            values = first
+    return values
