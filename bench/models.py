@@ -127,8 +127,8 @@ half, cycles and mismatches do not.
 {vectors} reference samples each, with a pause in 3 of 10 cycles on every port, seed 1. SQNR
 compares the slice with the same layers in ONNX Runtime on those samples; agreement is that of the
 whole model on all samples (slice in the numpy reference, the rest in ONNX Runtime). Float models
-are quantised to 8 bits by midwire, calibrated on the same samples. Rates count the run without
-pauses and the one with them.
+are quantised to 8 bits by midwire, calibrated on three quarters of the same samples. Rates count
+the run without pauses and the one with them.
 
 {table}
 """

@@ -148,7 +148,7 @@ def test_options_that_are_named_are_there() -> None:
     options = {"--help"}
     for name in cli.commands():
         for parameter in command(name).params:
-            options.update(parameter.opts)
+            options.update([*parameter.opts, *parameter.secondary_opts])
     for page in PAGES:
         text = page.read_text("utf-8").partition("### Not yet")[0]
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...hw.finish.base import Finisher, FinishError
-from ...hw.finish.choose import finish
+from ...hw.finish.choose import EASED_ABOVE, finish
 from ...hw.finish.direct import Direct
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.base import Kernel, WidthError
@@ -169,6 +169,8 @@ def _lower(state: _State, node: Node) -> None:
         inputs = _wanted(state, node, [state.streams[name] for name in node.inputs])
         outputs = [_output_spec(state, value) for value in node.outputs]
         _emit(state, node, node.op.lower(inputs, outputs), inputs)
+    elif (own_calls := node.op.alone(source)) is not None:
+        _emit(state, node, own_calls, [source])
     else:
         (call,) = elementwise([source])
         (meaning,) = call.results
@@ -344,6 +346,8 @@ def _node(
     kernel: Kernel = call.kernel
     if len(finishing) == 1 and len(set(finishing[0].functions)) == 1:
         kernel = kernel.uniform()
+    # No multiplier resolves what given scales say of wide accumulators, those of wide inputs too.
+    wide = any(state.tensors[name].qtype.bits > EASED_ABOVE for name in inputs)
     finishers: list[Finisher] = []
     for each, ranges in zip(finishing, kernel.ranges, strict=True):
         qtype, functions = each.tensor.qtype, each.functions
@@ -358,6 +362,7 @@ def _node(
                     ranges,
                     qtype,
                     adjustable=each.adjustable,
+                    wide=wide or qtype.bits > EASED_ABOVE,
                     price=lambda cost: price(cost, state.target).scalar,
                 )
             )

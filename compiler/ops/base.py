@@ -113,6 +113,13 @@ def along_channels(
     return list(values)
 
 
+def axis_of(axis: int, shape: Sequence[int]) -> int:
+    """An axis, counted from the front; raises Unsupported if there is no such axis."""
+    if not -len(shape) <= axis < len(shape):
+        raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
+    return axis % len(shape)
+
+
 def vector(context: ImportContext, name: str, what: str, count: int) -> Const:
     """A constant parameter of one axis and ``count`` elements; ``what`` names it in a refusal."""
     constant = context.const(name)
@@ -273,6 +280,13 @@ class Op:
         del functions, shape, axis
         raise NotImplementedError
 
+    def alone(self, x: QTensor) -> tuple[Call, ...] | None:
+        """The kernels of an absorbed operator that stands between two grids, whose producer has no
+        finisher for it; None for the channels of the stream one by one, each by :meth:`absorb`.
+        """
+        del x
+        return None
+
     @property
     def keeps_grid(self) -> bool:
         """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
@@ -286,6 +300,20 @@ class Op:
     def quantise_weights(self, bits: int) -> Op:
         """The operator with its weights on a symmetric per-channel grid; itself if it has none."""
         del bits
+        return self
+
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """The operator with what rounding of weights shifts its result by, on average, taken off.
+
+        Parameters
+        ----------
+        real : the operator before :meth:`quantise_weights`
+        mean : of its input over typical samples, in the input's shape
+
+        Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
+        Correction", ICCV 2019, section 4.2.1 with means that were measured.
+        """
+        del real, mean
         return self
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:

@@ -26,10 +26,10 @@ from ..ir.quant import QTensor
 from ._constants import MOST_NUMBERS, narrowed
 from ._model import one_node, weights
 from ._moving import axis_order, value_of
-from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, inner, one
+from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, axis_of, inner, one
 from .gather import picking
 from .reshape import Reshape
-from .scale import Placed
+from .scale import Scale
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Concat(Op):
             return _with_constants(context, node)
         if len(node.input) == 1:
             return one(Reshape(True), [node.input[0]])
-        rank = len(context.shape(node.output[0]))
-        axis = int(context.attributes(node).get("axis", 1)) % rank
+        shape = context.shape(node.output[0])
+        axis = axis_of(int(context.attributes(node).get("axis", 1)), shape)
         return one(cls(axis, len(node.input)), list(node.input))
 
     @property
@@ -118,7 +118,7 @@ def _with_constants(context: ImportContext, node: onnx.NodeProto) -> Imported:
             "Concat of the computed ones, then one with the constants, would work"
         )
     shape, output = context.shape(node.input[constants.index(None)]), context.shape(node.output[0])
-    axis = int(context.attributes(node).get("axis", 1)) % len(shape)
+    axis = axis_of(int(context.attributes(node).get("axis", 1)), shape)
     kept, values = [], []
     for constant in constants:
         size = shape if constant is None else constant.shape
@@ -133,7 +133,7 @@ def _with_constants(context: ImportContext, node: onnx.NodeProto) -> Imported:
         raise Unsupported(
             f"expected constants of at most {MOST_NUMBERS} elements, found {list(offset.shape)}"
         )
-    placed = Placed(
+    placed = Scale(
         tuple(Fraction(int(f)) for f in factor.ravel()), tuple(offset.ravel()), factor.shape
     )
     indices = [int(i) for i in np.where(inside, np.cumsum(inside) - 1, 0)]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
 from ...hw.numeric import Affine, Function, IntArray, QType
@@ -53,6 +53,30 @@ def per_channel_grid(values: np.ndarray, bits: int) -> Const:
         np.zeros_like(scale, np.int64).reshape(shape),
         chosen=True,
     )
+
+
+def _tap_means(window: Geometry, image: AnyArray) -> AnyArray:
+    """What each tap reads on average over the output pixels: (channels, kernel rows, columns).
+
+    ``image`` is (1, channels, height, width), or without the last axis where that is 1.
+    """
+    channels = image.reshape(image.shape[1], window.height, window.width)
+    top, left, bottom, right = window.pads
+    padded = np.pad(channels, ((0, 0), (top, bottom), (left, right)))
+    (rows, columns), (down, across) = window.kernel, window.stride
+    taps = np.empty((len(padded), rows, columns))
+    for ky in range(rows):
+        for kx in range(columns):
+            y, x = ky * window.dilation[0], kx * window.dilation[1]
+            read = padded[:, y:, x:][:, ::down, ::across]
+            taps[:, ky, kx] = read[:, : window.out_height, : window.out_width].mean(axis=(1, 2))
+    return taps
+
+
+def shifted(bias: Const | None, shift: AnyArray) -> Const:
+    """A bias (or none) less a real number a channel."""
+    own = 0.0 if bias is None else bias.real
+    return Const((own - shift).astype(np.float32))
 
 
 def channel_scales(weight: Const, channels: int) -> list[Fraction]:
@@ -127,6 +151,7 @@ class Conv(Op):
             raise Unsupported(
                 f"expected weights of 3 or 4 axes, found the shape {list(weight.shape)}"
             )
+        image_shape(shape)
         group = int(attributes.get("group", 1))
         channels, depth, merged = weight.shape[0], weight.shape[1], 1
         if depth * group != shape[1] or channels % group:
@@ -165,6 +190,17 @@ class Conv(Op):
         if self.weight.scale is not None:
             return self
         return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """By the mean that each tap reads over all output pixels, padding included."""
+        assert isinstance(real, Conv)
+        error = self.weight.real - real.weight.real
+        taps = _tap_means(self.window, mean)
+        if self.group > 1:
+            shift = (error[:, 0] * taps).sum(axis=(1, 2))
+        else:
+            shift = np.tensordot(error, taps, axes=3)
+        return replace(self, bias=shifted(self.bias, shift))
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""

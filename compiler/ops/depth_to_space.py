@@ -35,6 +35,8 @@ class DepthToSpace(Op):
         shape, block = context.shape(source), int(attributes["blocksize"])
         if len(shape) != 4:
             raise Unsupported(f"expected an image of 4 axes, found {list(shape)}")
+        if block < 1:
+            raise Unsupported(f"expected a blocksize of at least 1, found {block}")
         deep = node.op_type == "DepthToSpace"
         cut, perm = _moves(shape, block, attributes.get("mode", "DCR") if deep else "space")
         if prod(cut) != prod(shape):

@@ -22,7 +22,7 @@ from ..ir.lowered import Call, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
 from ._moving import axis_order, moved
-from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, inner, one
+from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, axis_of, inner, one
 from .reshape import Reshape
 from .slice import Slice
 
@@ -57,7 +57,7 @@ class Gather(Op):
                 "work"
             )
         shape = context.shape(node.input[0])
-        axis = int(context.attributes(node).get("axis", 0)) % len(shape)
+        axis = axis_of(int(context.attributes(node).get("axis", 0)), shape)
         indices = [int(v) % shape[axis] for v in constant.values.ravel()]
         if not indices:
             raise Unsupported("expected at least one index, found none")

@@ -22,7 +22,17 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._groups import Groups, fraction_bits, trailing
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Imported, Op, Unsupported, along_channels, one
+from .base import (
+    Case,
+    Const,
+    ImportContext,
+    Imported,
+    Op,
+    Unsupported,
+    along_channels,
+    axis_of,
+    one,
+)
 from .unary import number
 
 
@@ -56,9 +66,7 @@ class LayerNormalization(Op):
         """Scale and bias are constants that differ along the last axis at most."""
         shape = context.shape(node.input[0])
         attributes = context.attributes(node)
-        axis = int(attributes.get("axis", -1))
-        if not -len(shape) <= axis < len(shape):
-            raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
+        axis = axis_of(int(attributes.get("axis", -1)), shape)
         parameters: list[tuple[Fraction, ...]] = []
         chosen = True
         for position, (word, default) in enumerate((("scale", 1), ("bias", 0)), start=1):
@@ -68,6 +76,8 @@ class LayerNormalization(Op):
             constant = context.const(node.input[position])
             if constant is None:
                 raise Unsupported(f"expected a constant {word}, found a computed one")
+            if not constant.values.size:
+                raise Unsupported(f"expected values of the {word}, found none")
             parameters.append(_along_last(constant, shape))
             chosen = chosen and constant.scale is None
         epsilon = number(attributes, "epsilon", float(np.float32(1e-5)))

@@ -15,14 +15,14 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
-from .conv import centred, channel_scales, convolution, per_channel_grid
+from .conv import centred, channel_scales, convolution, per_channel_grid, shifted
 from .matrix_product import MatrixProduct
 from .unary import number
 
@@ -96,6 +96,15 @@ class MatMul(Op):
         if self.weight.scale is not None:
             return self
         return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """By the mean of each input over all rows."""
+        assert isinstance(real, MatMul)
+        if self.beta == 0:
+            return self
+        error = self.weight.real - real.weight.real
+        shift = error @ mean.reshape(-1, mean.shape[-1]).mean(axis=0)
+        return replace(self, bias=shifted(self.bias, shift * float(self.alpha / self.beta)))
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A convolution over an image of (1, rows, inputs)."""

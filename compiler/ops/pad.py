@@ -24,11 +24,11 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._constants import MOST_NUMBERS
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, inner, one
+from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, axis_of, inner, one
 from .gather import picks
 from .pool import pooling
 from .reshape import Reshape
-from .scale import Placed
+from .scale import Scale
 from .window import image_shape, planar
 
 _MODES = ("constant", "edge", "reflect", "wrap")
@@ -57,7 +57,7 @@ class Pad(Op):
         if None in constants.values():
             raise Unsupported("expected constant pads, value and axes, found computed ones")
         values = {i: c.exact() for i, c in constants.items() if c is not None}
-        pads = _amounts(attributes, values, len(shape))
+        pads = _amounts(attributes, values, shape)
         if min(min(pair) for pair in pads) < 0:
             raise Unsupported(f"expected pads of at least 0, found {pads}; Slice crops")
         if mode != "constant":
@@ -117,11 +117,12 @@ class Pad(Op):
 
 
 def _amounts(
-    attributes: Any, values: dict[int, list[Fraction]], rank: int
+    attributes: Any, values: dict[int, list[Fraction]], shape: tuple[int, ...]
 ) -> list[tuple[int, int]]:
     """Pads before and behind each axis."""
     amounts = [int(v) for v in values.get(1, attributes.get("pads", ()))]
-    axes = [int(v) % rank for v in values.get(3, range(rank))]
+    rank = len(shape)
+    axes = [axis_of(int(v), shape) for v in values.get(3, range(rank))]
     if len(amounts) != 2 * len(axes):
         raise Unsupported(f"expected {2 * len(axes)} pads, found {len(amounts)}")
     pads = [(0, 0)] * rank
@@ -155,7 +156,7 @@ def _filled(
 
 
 def _placed(
-    context: ImportContext, node: onnx.NodeProto, padded: Imported, border: Placed
+    context: ImportContext, node: onnx.NodeProto, padded: Imported, border: Scale
 ) -> Imported:
     """What was padded, followed by the constants of its border."""
     between = inner(node, "padded")
@@ -167,7 +168,7 @@ def _placed(
 
 def _border(
     pads: Sequence[tuple[int, int]], output: tuple[int, ...], value: Fraction, *, keep: bool
-) -> Placed:
+) -> Scale:
     """A value around a tensor: added to what is there, or (not ``keep``) in place of it."""
     own = [n - sum(pair) if any(pair) else 1 for n, pair in zip(output, pads, strict=True)]
     around = np.pad(np.zeros(own), list(pads), constant_values=1)
@@ -179,4 +180,4 @@ def _border(
     outside = [bool(each) for each in around.ravel()]
     factor = tuple(Fraction(int(keep or not each)) for each in outside)
     offset = tuple(value if each else Fraction(0) for each in outside)
-    return Placed(factor, offset, around.shape)
+    return Scale(factor, offset, around.shape)

@@ -58,6 +58,8 @@ class Pool(Op):
         image_shape(shape)
         if any(context.is_read(name) for name in node.output[1:]):
             raise Unsupported("expected one output, found the indices wanted too")
+        if not attributes.get("kernel_shape"):  # the checker does not know com.microsoft's pools
+            raise Unsupported("expected a kernel_shape, found none")
         window = window_of(attributes, attributes["kernel_shape"], shape[2:])
         kernel = (window.reach[0] + 1, window.reach[1] + 1)
         if any(p >= k for p, k in zip(window.pads, kernel * 2, strict=True) if p):

@@ -25,7 +25,7 @@ from ..ir.quant import QTensor
 from ._elementwise import inner_axis
 from ._model import one_node
 from ._moving import axis_order, value_of
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
 from .reshape import Reshape
 from .sqrt import Sqrt
 
@@ -54,7 +54,7 @@ class Reduce(Op):
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Axes are an attribute or a constant input; all of them by default."""
-        rank = len(context.shape(node.input[0]))
+        shape = context.shape(node.input[0])
         attributes = context.attributes(node)
         axes = attributes.get("axes")
         if len(node.input) > 1 and node.input[1]:
@@ -62,11 +62,13 @@ class Reduce(Op):
             if constant is None:
                 raise Unsupported("expected constant axes, found computed ones")
             axes = constant.values.ravel()
-        found = tuple(sorted({int(axis) % rank for axis in (() if axes is None else axes)}))
+        found = tuple(
+            sorted({axis_of(int(axis), shape) for axis in (() if axes is None else axes)})
+        )
         if not found and attributes.get("noop_with_empty_axes", 0):
             return one(Reshape(True), [node.input[0]])
         kind = node.op_type.removeprefix("Reduce")
-        return one(cls(kind, found or tuple(range(rank))), [node.input[0]])
+        return one(cls(kind, found or tuple(range(len(shape)))), [node.input[0]])
 
     @property
     def is_core(self) -> bool:

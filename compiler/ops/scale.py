@@ -102,6 +102,7 @@ class Scale(ConstantOp):
         yield Case("sub", one_node("Sub", [shape], shape, {1: weights(1, 4, 1, 1)}))
         yield Case("sub_from", one_node("Sub", [shape], shape, {0: weights(2, 4, 1, 1)}))
         yield Case("add_map", one_node("Add", [(1, 6, 3)], (1, 6, 3), {1: weights(4, 6, 3)}))
+        yield Case("add_columns", one_node("Add", [shape], shape, {1: weights(7, 5)}))
         yield Case("mul_rows", one_node("Mul", [shape], shape, {0: weights(5, 4, 3, 1)}))
         yield Case("sub_wide", one_node("Sub", [(1, 3, 1)], (1, 3, 4), {1: weights(6, 1, 3, 4)}))
         statistics = {i: weights(i, 4) for i in (1, 2, 3)}
@@ -110,28 +111,6 @@ class Scale(ConstantOp):
             "batch_normalization",
             one_node("BatchNormalization", [shape], shape, statistics, opset=15, epsilon=1e-3),
         )
-
-
-@dataclass(frozen=True)
-class Placed(Scale):
-    """The same with hardware of its own, whatever axes the constants differ along: behind elements
-    that only moved, which have no finisher for their channels.
-    """
-
-    onnx_types = ()
-
-    def __repr__(self) -> str:
-        return f"Placed(shape={self.shape})"
-
-    @property
-    def is_core(self) -> bool:
-        """Always."""
-        return True
-
-    @classmethod
-    def cases(cls) -> Iterator[Case]:
-        """Those of the operators that it is part of."""
-        return iter(())
 
 
 def _batch_normalization(context: ImportContext, node: onnx.NodeProto) -> Scale:

@@ -21,7 +21,7 @@ from ..ir.lowered import Call, Inner, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
 from ._moving import Turn, axis_order, moved, reading
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
 from .reshape import Reshape
 
 
@@ -37,7 +37,7 @@ class Slice(Op):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Bounds are attributes (version 1) or constants."""
         shape = context.shape(node.input[0])
-        bounds = _bounds(context, node, len(shape))
+        bounds = _bounds(context, node, shape)
         ranges = [(0, 1, size) for size in shape]
         for start, end, axis, step in bounds:
             taken = range(shape[axis])[slice(start, end, step)]
@@ -121,7 +121,7 @@ class Slice(Op):
 
 
 def _bounds(
-    context: ImportContext, node: onnx.NodeProto, rank: int
+    context: ImportContext, node: onnx.NodeProto, shape: Sequence[int]
 ) -> list[tuple[int, int, int, int]]:
     """(start, end, axis, step) of every axis that is sliced."""
     attributes = context.attributes(node)
@@ -141,7 +141,12 @@ def _bounds(
     steps = (found[3] if len(found) > 3 else None) or [1] * len(starts)
     if 0 in steps:
         raise Unsupported("expected steps other than 0, found 0")
+    counts = [len(values) for values in (starts, ends, axes, steps)]
+    if len(set(counts)) != 1:
+        raise Unsupported(
+            f"expected as many starts, ends, axes and steps, found {', '.join(map(str, counts))}"
+        )
     return [
-        (start, end, axis % rank, step)
+        (start, end, axis_of(axis, shape), step)
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True)
     ]

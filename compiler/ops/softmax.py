@@ -24,7 +24,7 @@ from ..ir.lowered import Call, Inner, Meaning, OutputSpec
 from ..ir.quant import QTensor
 from ._groups import Groups, fraction_bits, trailing
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,8 @@ class Softmax(Op):
         """Before opset 13, an axis and all behind it were one."""
         shape = context.shape(node.input[0])
         joined = context.opset < 13
-        axis = int(context.attributes(node).get("axis", 1 if joined else -1))
-        if not -len(shape) <= axis < len(shape):
-            raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
-        axes = trailing(shape, axis) if joined else (axis % len(shape),)
+        axis = axis_of(int(context.attributes(node).get("axis", 1 if joined else -1)), shape)
+        axes = trailing(shape, axis) if joined else (axis,)
         return one(cls(axes), [node.input[0]])
 
     @property

@@ -17,7 +17,7 @@ from ..ir.lowered import Call, OutputSpec
 from ..ir.quant import QTensor
 from ._model import one_node
 from ._moving import axis_order, moved
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Split(Op):
         """The sizes are a constant, or what shape inference makes of their number."""
         shape = context.shape(node.input[0])
         attributes = context.attributes(node)
-        axis = int(attributes.get("axis", 0)) % len(shape)
+        axis = axis_of(int(attributes.get("axis", 0)), shape)
         sizes = attributes.get("split")
         if len(node.input) > 1 and node.input[1]:
             constant = context.const(node.input[1])

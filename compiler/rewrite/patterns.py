@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from .attention import ATTENTION
+from .clipped_quantiser import CLIPPED_QUANTISER
 from .gelu import GELU, GELU_TANH
 from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .match import Pattern
+from .quantised_operator import QUANTISED_OPERATORS
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
+from .truncation import TRUNCATION
 
 PATTERNS: tuple[Pattern, ...] = (
     LAYER_NORMALIZATION,
@@ -21,7 +24,10 @@ PATTERNS: tuple[Pattern, ...] = (
     SWISH,
     CONV_INTEGER,
     MATMUL_INTEGER,
+    CLIPPED_QUANTISER,
+    *QUANTISED_OPERATORS,
     QUANTISER,
     BIPOLAR_QUANTISER,
+    TRUNCATION,
     ATTENTION,
 )

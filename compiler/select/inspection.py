@@ -19,6 +19,7 @@ from rich.text import Text
 from ...hw.numeric import QType
 from ..errors import CutError
 from ..load.frontend import load_model
+from ..load.shapes import Shapes
 from ..load.source import Source
 from .buildable import plan
 from .cuts import Cut, Cuts, find_cuts
@@ -33,13 +34,16 @@ _FLOAT_BITS = 8
 
 
 def inspect_model(
-    path: str | os.PathLike[str], from_: Names | None = None, to: Names | None = None
+    path: str | os.PathLike[str],
+    from_: Names | None = None,
+    to: Names | None = None,
+    shapes: Shapes | None = None,
 ) -> dict[str, Any]:
     """Everything about a model that matters for cutting it, as JSON values.
 
     A model without a slice is a result, not an error: ``slice`` then has empty lists and a
     ``reason``; else ``largest`` says whether midwire chose one of its ends, or both. Names that do
-    not name cuts are errors all the same.
+    not name cuts are errors all the same. ``shapes`` are those of inputs with open dimensions.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def inspect_model(
     CutError
         If ``from_`` or ``to`` is given and cannot be used.
     """
-    source = load_model(path)
+    source = load_model(path, shapes)
     support = import_all(source)
     cuts = find_cuts(source, support)
     selection: Selection | None = None

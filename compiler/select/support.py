@@ -17,6 +17,7 @@ from ..load.source import Source, kind_of
 from ..ops import REGISTRY
 from ..ops.base import Imported, Op, Piece, Unsupported
 from ..rewrite.rewriting import Rewritten, Unit, rewrite
+from .remedies import remedy_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
     imported = Imported(())
     reason, macs = "", 0
     try:
-        if not constant or last.domain:
+        if not constant or (last.domain and context.const(outputs[0]) is None):
             imported = _joined(context, unit, registry)
             macs = _macs(context, imported)
     except Unsupported as refusal:
@@ -165,6 +166,8 @@ def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, typ
     if rule is None:
         if node.name in context.source.refused:
             raise Unsupported(context.source.refused[node.name])
+        if remedy := remedy_of(node):
+            raise Unsupported(remedy)
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
@@ -296,10 +299,13 @@ def _gemm(inputs: _Shapes, output: tuple[int, ...] | None) -> int:
 _MACS: Mapping[str, _Estimate] = {
     "Conv": _conv(1),
     "ConvInteger": _conv(1),
+    "QGemm": _gemm,
     "QLinearConv": _conv(3),
     "ConvTranspose": _conv_transpose,
+    "DynamicQuantizeMatMul": _matmul,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
+    "MatMulIntegerToFloat": _matmul,
     "QLinearMatMul": _matmul,
 }

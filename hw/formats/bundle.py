@@ -199,7 +199,8 @@ def usable_prefix(text: str) -> bool:
     return re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_PREFIX - 1}}}", text) is not None
 
 
-def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
+def spec_from(data: Mapping[str, Any]) -> TensorSpec:
+    """A tensor as a manifest holds it; KeyError, TypeError or ValueError if it is none."""
     return TensorSpec(
         name=data["name"],
         shape=tuple(data["shape"]),
@@ -213,8 +214,8 @@ def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
 def _manifest_from(data: Mapping[str, Any]) -> Manifest:
     known = {f.name for f in dataclasses.fields(Manifest)}
     plain = {key: value for key, value in data.items() if key in known}
-    plain["inputs"] = tuple(_spec_from(t) for t in data["inputs"])
-    plain["outputs"] = tuple(_spec_from(t) for t in data["outputs"])
+    plain["inputs"] = tuple(spec_from(t) for t in data["inputs"])
+    plain["outputs"] = tuple(spec_from(t) for t in data["outputs"])
     plain["steps"] = tuple(
         Step(
             s["name"],

@@ -114,7 +114,10 @@ def compiled(tmp_path: Path, no_nic: None) -> Compile:
         path = tmp_path / "net.onnx"
         path.write_bytes(model.SerializeToString())
         outputs = [value.name for value in model.graph.output]
-        options = Options(list(shapes), outputs, tmp_path / "samples.npz", bits)
+        # The definition below knows the model's own bias.
+        options = Options(
+            list(shapes), outputs, tmp_path / "samples.npz", bits, hold_out=0, bias_correction=False
+        )
         return compile_model(path, tmp_path / "bundle", options).bundle
 
     return run

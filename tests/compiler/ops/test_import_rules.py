@@ -343,7 +343,7 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         ),
         (
             one_node("Conv", [SHAPE], (1, 2, 2, 2), {1: ONES}, pads=[0]),
-            "expected 4 pads, found [0]",
+            "expected 4 pads of at least 0, found [0]",
         ),
         (
             one_node("Gemm", [(1, 4)], (1, 3), ones((4, 3), (3, 1))),
@@ -368,6 +368,43 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             one_node("Clip", [SHAPE], SHAPE, ones((2,))),
             "expected one number for min, found the shape [2]",
+        ),
+        (
+            one_node("Conv", [SHAPE], (1, 2, 2, 2), {1: ONES}, strides=[1, 0]),
+            "expected 2 strides of at least 1, found [1, 0]",
+        ),
+        (
+            one_node("MaxPool", [SHAPE], SHAPE, kernel_shape=[1, 1], dilations=[1, 1, 1]),
+            "expected 2 dilations of at least 1, found [1, 1, 1]",
+        ),
+        (
+            one_node("MaxPool", [SHAPE], SHAPE, kernel_shape=[1, 1], pads=[0, 0], ceil_mode=1),
+            "expected 4 pads of at least 0, found [0, 0]",
+        ),
+        (
+            one_node("Conv", [()], SHAPE, {1: ONES}),
+            "expected a tensor of 3 or 4 axes, found the shape []",
+        ),
+        (
+            one_node("DepthToSpace", [SHAPE], SHAPE, blocksize=0),
+            "expected a blocksize of at least 1, found 0",
+        ),
+        (
+            one_node("LayerNormalization", [SHAPE], SHAPE, ones((0,)), opset=17),
+            "expected values of the scale, found none",
+        ),
+        (
+            one_node("ReduceMean", [()], (), axes=[1]),
+            "expected an axis of [], found 1",
+        ),
+        (one_node("Split", [()], (), axis=1), "expected an axis of [], found 1"),
+        (
+            one_node("Slice", [SHAPE], SHAPE, starts=[0], ends=[1], axes=[4], opset=9),
+            "expected an axis of [1, 2, 4, 4], found 4",
+        ),
+        (
+            one_node("Slice", [SHAPE], SHAPE, starts=[0], ends=[1, 1], axes=[2], opset=9),
+            "expected as many starts, ends, axes and steps, found 1, 2, 1, 1",
         ),
     ],
 )

@@ -14,14 +14,17 @@ import onnx
 import pytest
 
 from midwire.compiler.ir.graph import Graph, Node, Value, verify
+from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops.add import Add
 from midwire.compiler.ops.conv import Conv, per_channel_grid
 from midwire.compiler.ops.quantize import Quantize
 from midwire.compiler.ops.relu import Relu
-from midwire.compiler.quantise.insert import grids_of, missing_grids, quantise
+from midwire.compiler.quantise.insert import grids_of, missing_grids, quantise, weighed
+from midwire.compiler.select.buildable import plan
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
 
+Array = np.ndarray[Any, Any]
 Lower = Callable[..., Any]
 
 NET = """
@@ -293,3 +296,46 @@ def test_what_needs_a_grid_has_one_before_what_could_be_absorbed(lower: Lower) -
     )
     grids = grids_of(lower(net % ("float s = {0.5}, int8 k = {3}", quantised)).real)
     assert grids["a"] == QType(8, True, 0.5, 3)
+
+
+BIASED = """
+g (float[N, 4, 3, 3] x) => (float[N, 5] y)
+{ a = Conv (x, w, c)
+  b = Conv <group = 4> (a, v)
+  p = Flatten (b)
+  y = Gemm <alpha = 0.5, beta = 2.0> (p, m, d) }
+"""
+
+
+def test_biases_make_up_for_rounded_weights(model_file: Callable[..., Any]) -> None:
+    """On inputs of the given mean, every layer's mean is that of the real one again."""
+    rng = np.random.default_rng(11)
+    model = onnx.parser.parse_model('<ir_version: 8, opset_import: ["" : 13]>' + BIASED)
+    shapes = {"w": (4, 4, 1, 1), "c": (4,), "v": (4, 1, 1, 3), "m": (12, 5), "d": (5,)}
+    for name, shape in shapes.items():
+        values = rng.normal(size=shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    real = plan(load_model(model_file(model)), calibrated=True).selection.graph
+    x = rng.uniform(0, 1, (1, 4, 3, 3))
+    means = {"x": x, "a": rng.uniform(-1, 0, (1, 4, 3, 3)), "p": rng.uniform(0, 2, (1, 12))}
+    assert weighed(real) == list(means)
+    grid = QType(8, True, 0.125)
+    plain, corrected = (
+        [node.op for node in quantise(real, lambda name: grid, 3, given) if node.op.is_core]
+        for given in (None, means)
+    )
+    wanted = [node.op for node in real if node.op.is_core]
+
+    def mean_of(op: Any, mean: Array) -> Array:
+        """Of the result's channels, by the definition of the operator."""
+        bias = 0 if op.bias is None else op.bias.real
+        if isinstance(op, Conv) and op.group > 1:  # one pixel a row, whose taps are the columns
+            return (op.weight.real[:, 0, 0] * mean.mean(axis=(0, 2))).sum(axis=1) + bias
+        if isinstance(op, Conv):
+            return op.weight.real[:, :, 0, 0] @ mean.mean(axis=(0, 2, 3)) + bias
+        return float(op.alpha) * (op.weight.real @ mean[0]) + float(op.beta) * bias
+
+    for before, after, own, mean in zip(plain, corrected, wanted, means.values(), strict=True):
+        expected = mean_of(own, mean)
+        assert np.abs(mean_of(before, mean) - expected).max() > 1e-3
+        np.testing.assert_allclose(mean_of(after, mean), expected, atol=1e-5)

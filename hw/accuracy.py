@@ -1,0 +1,170 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What quantisation costs at the end: a model's own outputs against those of the split model.
+
+Rules, cited by tests as A1 to A3:
+
+A1. The *relative error* of an output is the root of the noise's power over the signal's, both
+    summed over all elements of all samples; of several outputs, the worst counts.
+A2. *Top-1* is about the first output that scores classes: one that has two elements or more, all on
+    its last axis. A label is right where the largest score (of several, the first) is at its index.
+A3. The *drop* is in points, hundredths of the labelled samples: what the model itself gets right,
+    less what the split model does. A negative one is a gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import DataError, MidwireError
+from .formats.tensor import AnyArray
+from .sqnr import SignalAndNoise, Sqnr
+
+LABELS = "label"
+"""Key of an ``.npz`` that holds the right class of every sample."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Rules A1 to A3.
+
+    Attributes
+    ----------
+    samples : how many were compared
+    sqnr : of the worst output
+    agreement : share of samples with the same class; None where no output scores classes
+    top1_float, top1_split : share of samples whose label is right; None without labels
+    """
+
+    samples: int
+    sqnr: Sqnr
+    agreement: float | None = None
+    top1_float: float | None = None
+    top1_split: float | None = None
+
+    @property
+    def relative_error(self) -> float:
+        """Rule A1, as a fraction; infinite where there is noise and no signal."""
+        return float(10 ** (-self.sqnr.level / 20))
+
+    @property
+    def drop(self) -> float | None:
+        """Rule A3; None without labels."""
+        if self.top1_float is None or self.top1_split is None:
+            return None
+        return 100 * (self.top1_float - self.top1_split)
+
+    @property
+    def text(self) -> str:
+        """For people, in one line."""
+        parts = [f"relative error {100 * self.relative_error:.3g} %"]
+        if self.top1_float is not None and self.top1_split is not None:
+            parts.append(
+                f"top-1 {100 * self.top1_split:.1f} % split, {100 * self.top1_float:.1f} % float"
+            )
+        if self.agreement is not None:
+            parts.append(f"same class {100 * self.agreement:.1f} %")
+        return ", ".join(parts)
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON values; ``top1_drop_points`` is :attr:`drop`."""
+        return {
+            "samples": self.samples,
+            "sqnr_db": self.sqnr.db,
+            "sqnr": self.sqnr.text,
+            "relative_error": self.relative_error,
+            "agreement": self.agreement,
+            "top1_float": self.top1_float,
+            "top1_split": self.top1_split,
+            "top1_drop_points": self.drop,
+        }
+
+
+class Scores:
+    """Gathers :class:`Accuracy`, sample by sample.
+
+    Parameters
+    ----------
+    labels : the right class of every sample, in the order in which they are added
+    """
+
+    def __init__(self, labels: AnyArray | None = None) -> None:
+        self._labels = labels
+        self._powers: dict[str, SignalAndNoise] = {}
+        self._same = self._float = self._split = self._classified = self._samples = 0
+
+    def add(self, want: Mapping[str, AnyArray], got: Mapping[str, AnyArray]) -> None:
+        """The outputs of one sample: the model's own, and the split model's."""
+        for name, own in want.items():
+            powers = self._powers.setdefault(name, SignalAndNoise())
+            a, b = own.astype(np.float64), got[name].astype(np.float64)
+            # What is the same on both sides is no noise, infinity included.
+            differs = a != b
+            powers.add(a[~differs & np.isfinite(a)], a[~differs & np.isfinite(a)])
+            powers.add(a[differs], b[differs])
+        self._classify(want, got)
+        self._samples += 1
+
+    def _classify(self, want: Mapping[str, AnyArray], got: Mapping[str, AnyArray]) -> None:
+        name = next((name for name, array in want.items() if scores_classes(array.shape)), None)
+        if name is None:
+            return
+        own, other = int(want[name].argmax()), int(got[name].argmax())
+        self._classified += 1
+        self._same += own == other
+        if self._labels is not None:
+            right = int(self._labels[self._samples])
+            self._float += own == right
+            self._split += other == right
+
+    def result(self) -> Accuracy | None:
+        """All of it; None if nothing was compared."""
+        if not self._powers:
+            return None
+        worst = min((powers.sqnr for powers in self._powers.values()), key=lambda x: x.level)
+        count = self._classified
+        labelled = bool(count) and self._labels is not None
+        return Accuracy(
+            samples=self._samples,
+            sqnr=worst,
+            agreement=self._same / count if count else None,
+            top1_float=self._float / count if labelled else None,
+            top1_split=self._split / count if labelled else None,
+        )
+
+
+def scores_classes(shape: Sequence[int]) -> bool:
+    """Whether a tensor of such a shape scores classes (rule A2)."""
+    return bool(shape) and shape[-1] > 1 and int(np.prod(shape)) == shape[-1]
+
+
+def labels_of(
+    arrays: Mapping[str, AnyArray],
+    count: int,
+    where: str,
+    error: type[MidwireError] = DataError,
+) -> npt.NDArray[np.int64] | None:
+    """The labels in an ``.npz``, one for each of ``count`` inferences; None if it has none.
+
+    Raises
+    ------
+    MidwireError
+        ``error``, if they are no integers, or not one for each.
+    """
+    if LABELS not in arrays:
+        return None
+    found = arrays[LABELS]
+    if found.size != count or found.dtype.kind not in "iub":
+        raise error(
+            "labels that do not fit the samples",
+            where=f"{where}: array {LABELS!r}",
+            expected=f"{count} integers, the class of each sample",
+            found=f"{found.dtype} {list(found.shape)}",
+            remedy="Give one class index a sample, or leave the array out",
+        )
+    return found.reshape(-1).astype(np.int64)
