@@ -12,11 +12,7 @@ class ModelError(MidwireError):
 
 
 class CutError(MidwireError):
-    """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out (which is
-    not the user's mistake: ``usage`` is False then).
-    """
-
-    usage = True
+    """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out."""
 
     usage = True
 

@@ -94,7 +94,6 @@ def _wrong(what: str, expected: str, found: str) -> ModelError:
         expected=expected,
         found=found,
         remedy="Give an input that leaves dimensions open one shape, as in --shape x=1,3,48,192",
-        usage=True,
     )
     error.usage = True
     return error

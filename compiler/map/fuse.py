@@ -169,6 +169,8 @@ def _lower(state: _State, node: Node) -> None:
         inputs = _wanted(state, node, [state.streams[name] for name in node.inputs])
         outputs = [_output_spec(state, value) for value in node.outputs]
         _emit(state, node, node.op.lower(inputs, outputs), inputs)
+    elif (own_calls := node.op.alone(source)) is not None:
+        _emit(state, node, own_calls, [source])
     else:
         (call,) = elementwise([source])
         (meaning,) = call.results

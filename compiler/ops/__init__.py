@@ -18,6 +18,7 @@ from .erf import Erf
 from .exp import Exp
 from .expand import Expand
 from .extreme import Extreme
+from .gather import Gather
 from .gelu import Gelu
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
@@ -65,6 +66,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Exp,
     Expand,
     Extreme,
+    Gather,
     Gelu,
     HardSigmoid,
     HardSwish,

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.eltwise import EltwiseKernel
-from ...hw.numeric import Function
+from ...hw.numeric import Function, IntArray
 from ..ir.graph import Value
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._elementwise import inner_axis
-from ._moving import axis_order, value_of
+from ._moving import value_of
 from .base import Const, ImportContext, Imported, Op, Piece, Unsupported, along_channels, inner
 from .expand import Expand
 from .reshape import Reshape
@@ -74,11 +74,10 @@ class Numbers:
         """
         return along_channels(self.values, self.shape, shape, axis, shape[axis])
 
-    def streamed(self, layout: Layout, shape: tuple[int, ...]) -> list[Fraction]:
-        """A value for each element of a tensor, in the order of its stream."""
-        places = np.arange(len(self.values)).reshape(self.full_shape(len(shape)))
-        order = layout.to_stream(np.broadcast_to(places, shape))
-        return [self.values[place] for place in order]
+    def streamed(self, x: QTensor) -> IntArray:
+        """Which of the values each element of a tensor has, in the order of its stream."""
+        places = np.arange(len(self.values)).reshape(self.full_shape(len(x.shape)))
+        return x.layout.to_stream(np.broadcast_to(places, x.shape))
 
 
 class ConstantOp(Op):
@@ -111,9 +110,14 @@ class ConstantOp(Op):
         rows = zip(*columns, strict=True)
         return [self.changed(f, values) for f, values in zip(functions, rows, strict=True)]
 
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
+        """Any order."""
+        del shapes, index
+        return None
+
     def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """Any order of the axes."""
-        return [axis_order(x) for x in inputs]
+        """Any order."""
+        return [None for _ in inputs]
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A finisher whose channels are the elements of the constants; they come round again for
@@ -122,18 +126,41 @@ class ConstantOp(Op):
         del outputs
         (x,) = inputs
         axis, depth = inner_axis(x)
-        varied = [n for n in self.numbers if len(n.values) > 1]
-        outermost = min(
-            place
-            for place, own in enumerate(x.layout.perm)
-            if any(n.full_shape(len(x.shape))[own] > 1 for n in varied)
-        )
-        period = max(depth, math.prod(x.layout.stream_shape[outermost:]))
-        columns = [n.streamed(x.layout, x.shape)[:period] for n in self.numbers]
+        streams = [numbers.streamed(x) for numbers in self.numbers]
+        period = _period(x, depth, streams)
+        if period > MOST_NUMBERS:
+            raise Unsupported(
+                f"expected constants that come round again after at most {MOST_NUMBERS} elements "
+                f"of the stream, found {period}"
+            )
         own = value_of(x.qtype)
-        functions = [self.changed(own, values) for values in zip(*columns, strict=True)]
+        functions = [
+            self.changed(
+                own, [n.values[place] for n, place in zip(self.numbers, places, strict=True)]
+            )
+            for places in zip(*(stream[:period] for stream in streams), strict=True)
+        ]
         kernel = EltwiseKernel((x.qtype.integers,), math.prod(x.shape), depth, period)
         return single(kernel, Meaning(functions, axis, x.layout))
+
+    def alone(self, x: QTensor) -> tuple[Call, ...] | None:
+        """As :meth:`lower`, if the constants lie along another axis than the innermost one."""
+        axis, _ = inner_axis(x)
+        wide = [n.full_shape(len(x.shape)) for n in self.numbers]
+        if all(size == 1 or own == axis for full in wide for own, size in enumerate(full)):
+            return None
+        return self.lower([x], ())
+
+
+def _period(x: QTensor, depth: int, streams: Sequence[IntArray]) -> int:
+    """The fewest elements, whole turns of the inner axes, after which all constants come again."""
+    period = 1
+    for size in (1, *reversed(x.layout.stream_shape)):
+        period *= size
+        turns = [stream.reshape(-1, period) for stream in streams]
+        if period % depth == 0 and all((turn == turn[0]).all() for turn in turns):
+            break
+    return period
 
 
 def with_constants(
@@ -162,3 +189,12 @@ def with_constants(
         pieces.append(Piece(step, (name,), (values[-1].name,)))
         name = values[-1].name
     return Imported((*pieces, Piece(op, (name,))), tuple(values))
+
+
+def narrowed(values: AnyArray) -> AnyArray:
+    """An array without the repetitions that broadcasting gives back."""
+    for axis in range(values.ndim):
+        first = values.take([0], axis)
+        if (values == first).all():
+            values = first
+    return values

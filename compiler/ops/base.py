@@ -280,12 +280,19 @@ class Op:
         del functions, shape, axis
         raise NotImplementedError
 
+    def alone(self, x: QTensor) -> tuple[Call, ...] | None:
+        """The kernels of an absorbed operator that stands between two grids, whose producer has no
+        finisher for it; None for the channels of the stream one by one, each by :meth:`absorb`.
+        """
+        del x
+        return None
+
     @property
     def tells_all(self) -> bool:
-        """Whether every value of its input counts; if not, :meth:`counted` says how far."""
+        """Whether every value of its input counts; if not, :meth:`told_apart` says how far."""
         return True
 
-    def counted(self, x: AnyArray) -> AnyArray:
+    def told_apart(self, x: AnyArray) -> AnyArray:
         """An input of one sample, in the model's shape, with values that make no difference moved
         to the nearest that do: a grid need not reach any farther.
         """

@@ -103,6 +103,7 @@ class Scale(ConstantOp):
         yield Case("sub", one_node("Sub", [shape], shape, {1: weights(1, 4, 1, 1)}))
         yield Case("sub_from", one_node("Sub", [shape], shape, {0: weights(2, 4, 1, 1)}))
         yield Case("add_map", one_node("Add", [(1, 6, 3)], (1, 6, 3), {1: weights(4, 6, 3)}))
+        yield Case("add_columns", one_node("Add", [shape], shape, {1: weights(7, 5)}))
         yield Case("mul_rows", one_node("Mul", [shape], shape, {0: weights(5, 4, 3, 1)}))
         yield Case("sub_wide", one_node("Sub", [(1, 3, 1)], (1, 3, 4), {1: weights(6, 1, 3, 4)}))
         statistics = {i: weights(i, 4) for i in (1, 2, 3)}

@@ -58,7 +58,7 @@ class Softmax(Op):
         """What an attention has masked is so far below that no grid could hold it and the rest."""
         return False
 
-    def counted(self, x: AnyArray) -> AnyArray:
+    def told_apart(self, x: AnyArray) -> AnyArray:
         """At most :data:`DEEPEST` below the largest element of each group."""
         return np.maximum(x, x.max(self.axes, keepdims=True) - x.dtype.type(DEEPEST))
 

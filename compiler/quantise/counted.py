@@ -23,5 +23,5 @@ def counted(graph: Graph) -> Counted:
     for name in (*graph.inputs, *(made for node in graph.nodes for made in node.outputs)):
         readers = graph.consumers(name)
         if len(readers) == 1 and name not in graph.outputs and not readers[0].op.tells_all:
-            found[name] = readers[0].op.counted
+            found[name] = readers[0].op.told_apart
     return found

@@ -145,7 +145,6 @@ def _check_supported(cuts: Cuts, start: Cut, end: Cut) -> None:
             expected="supported nodes only",
             found=_reasons(bad),
             remedy="Choose a smaller slice; midwire inspect shows the largest supported one",
-            usage=False,
         )
 
 
@@ -161,7 +160,6 @@ def _largest(cuts: Cuts, start: Cut | None, end: Cut | None, calibrated: bool) -
         expected="supported nodes with work to do between two cuts",
         found=_reasons(bad) if bad else _idle(cuts, start, end),
         remedy="midwire inspect lists every node and every cut",
-        usage=False,
     )
 
 

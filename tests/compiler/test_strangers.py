@@ -206,17 +206,6 @@ REFUSALS: dict[str, tuple[str, int, str]] = {
         13,
         "expected variance + epsilon above zero, found a variance of 0.0",
     ),
-    "edge": (
-        'y = Pad<mode = "edge">(x, w)',
-        13,
-        "expected mode constant, found edge",
-    ),
-    "pads of channels": (
-        "y = Pad(x, q)",
-        13,
-        "expected pads of at least 0 on the axes from 2 on, found [0, 1, 0, 0, 0, 0, 0, 0]",
-    ),
-    "pads of ones": ("y = Pad(x, w, o)", 13, "expected zeros for padding, found 1.0"),
     "narrowing": (
         "h = Cast<to = 10>(x) y = Cast<to = 1>(h)",
         13,

@@ -45,6 +45,7 @@ KEPT = {
     "BatchNormalization",
     "Clip",
     "Expand",
+    "Gather",
     "Pad",
     "ReduceMean",
     "ReduceSum",
@@ -372,7 +373,7 @@ def random_model(rng: np.random.Generator) -> tuple[onnx.ModelProto, int]:
             kernel = [min(k, n) for k, n in zip(kernel, spatial, strict=True)]
             if rng.integers(2):
                 attributes["pads"] = [int(rng.integers(0, k)) for k in kernel * 2]
-                attributes["count_include_pad"] = 1
+                attributes["count_include_pad"] = int(rng.integers(2))
         else:
             attributes["dilations"] = [1] * rank  # ONNX Runtime pads those wrongly
             if "pads" in attributes and rng.integers(3) == 0:

@@ -267,13 +267,6 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
     ("model", "reason"),
     [
         (
-            one_node("AveragePool", [SHAPE], SHAPE, kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
-            (
-                "expected no padding, or count_include_pad 1 without ceil_mode, "
-                "found pads [1, 1, 1, 1]"
-            ),
-        ),
-        (
             one_node("Add", [(1, 129, 128)], (1, 129, 128), ones((129, 128))),
             (
                 "expected a constant of one axis, or of at most 16384 elements, found the shape "
@@ -300,6 +293,18 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
                 "expected a constant mask and one constant branch, found two computed branches; "
                 "Mul by the mask and Add would work"
             ),
+        ),
+        (
+            one_node("Pad", [SHAPE], (1, 2, 3, 4), {1: np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
+            "expected pads of at least 0, found [(0, 0), (0, 0), (-1, 0), (0, 0)]; Slice crops",
+        ),
+        (
+            one_node("Gather", [(8193,)], (4097,), {1: np.arange(0, 8193, 2)}),
+            "expected a range, or at most 4096 indices, found 4097",
+        ),
+        (
+            one_node("Gather", [(4, 3)], (0, 3), {1: np.zeros(0, np.int64)}),
+            "expected at least one index, found none",
         ),
         (
             one_node("Div", [SHAPE, SHAPE], SHAPE),

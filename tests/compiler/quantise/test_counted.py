@@ -21,7 +21,7 @@ ModelFile = Callable[..., Path]
 
 def test_softmax_counts_what_is_near_the_largest() -> None:
     x = np.array([[3.0, -1e4, 2.0], [-40.0, -41.0, -60.0]], np.float32)
-    found = Softmax((1,)).counted(x)
+    found = Softmax((1,)).told_apart(x)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, [[3, 3 - DEEPEST, 2], [-40, -41, -40 - DEEPEST]])
 
