@@ -523,7 +523,10 @@ def _space_to_depth(attributes: Attributes, inputs: Inputs) -> Exact:
     assert x is not None
     size = attributes["blocksize"]
     rows = [x.ints[:, :, i::size, j::size] for i in range(size) for j in range(size)]
-    return Exact(np.concatenate(rows, 1), x.unit)
+    if attributes.get("mode", b"DCR") == b"DCR":
+        return Exact(np.concatenate(rows, 1), x.unit)
+    stacked = np.stack(rows, 2)  # (N, C, blocks, H, W): those of a channel follow each other
+    return Exact(stacked.reshape(len(stacked), -1, *stacked.shape[3:]), x.unit)
 
 
 def _expand(attributes: Attributes, inputs: Inputs) -> Exact:
