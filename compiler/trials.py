@@ -197,7 +197,8 @@ class Trials:
         remedies = [f"Let midwire choose the widths with --bits {AUTO}"]
         if found is not None:
             gained = found.measured.accuracy
-            gain = f" (relative error {100 * gained.relative_error:.3g} %)" if gained else ""
+            error = None if gained is None else gained.relative_error
+            gain = "" if error is None else f" (relative error {100 * error:.3g} %)"
             remedies.insert(
                 0, f"Widen that layer with --bits {shlex.quote(found.widths.text)}{gain}"
             )

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
 from ...hw.numeric import IntArray
@@ -32,7 +32,7 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one, vector
-from .conv import centred, channel_scales, convolution, dense, per_channel_grid
+from .conv import centred, channel_scales, convolution, dense, per_channel_grid, shifted
 from .slice import Slice
 from .window import image_shape, planar
 
@@ -106,6 +106,15 @@ class Spread:
         place = phase - self.lead + self.pad - tap * self.stride
         inside = (place >= 0) & (place % self.dilation == 0)
         return np.where(inside & (place // self.dilation < self.kernel), place // self.dilation, -1)
+
+    @property
+    def shares(self) -> AnyArray:
+        """Share of the outputs that each tap (rows) adds each input element (columns) to: one of
+        them, or none.
+        """
+        place = np.arange(self.size) * self.stride - self.pad
+        place = place + np.arange(self.kernel)[:, None] * self.dilation
+        return ((place >= 0) & (place < self.output)) / self.output
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +200,17 @@ class ConvTranspose(Op):
         if self.weight.scale is not None:
             return self
         return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """By what each tap adds to the outputs on average, also those that it does not reach."""
+        assert isinstance(real, ConvTranspose)
+        rows, columns = self.axes
+        image = mean.reshape(self.group, -1, rows.size, columns.size)
+        taps = np.einsum("gcyx,ky,lx->gckl", image, rows.shares, columns.shares)
+        error = self.weight.real - real.weight.real
+        error = error.reshape(self.group, -1, *error.shape[1:])
+        shift = np.einsum("gockl,gckl->go", error, taps).reshape(-1)
+        return replace(self, bias=shifted(self.bias, shift))
 
     @property
     def window(self) -> Geometry:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ...hw.accuracy import Accuracy, Scores, scores_classes
+from ...hw.accuracy import Accuracy, Scores, class_output
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
 from ...hw.numeric import QType
@@ -174,8 +174,9 @@ class _Clipped:
 
 
 def classifies(source: Source) -> bool:
-    """Whether an output that is compared scores classes."""
-    return any(scores_classes(source.values[name].shape) for name in _comparable(source))
+    """Whether an output that is compared says the class."""
+    values = [source.values[name] for name in _comparable(source)]
+    return class_output({value.name: (value.dtype, value.shape) for value in values}) is not None
 
 
 def _comparable(source: Source) -> list[str]:
