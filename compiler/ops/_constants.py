@@ -127,12 +127,7 @@ class ConstantOp(Op):
         (x,) = inputs
         axis, depth = inner_axis(x)
         streams = [numbers.streamed(x) for numbers in self.numbers]
-        period = _period(x, depth, streams)
-        if period > MOST_NUMBERS:
-            raise Unsupported(
-                f"expected constants that come round again after at most {MOST_NUMBERS} elements "
-                f"of the stream, found {period}"
-            )
+        period = period_of(x, depth, streams)
         own = value_of(x.qtype)
         functions = [
             self.changed(
@@ -152,14 +147,22 @@ class ConstantOp(Op):
         return self.lower([x], ())
 
 
-def _period(x: QTensor, depth: int, streams: Sequence[IntArray]) -> int:
-    """The fewest elements, whole turns of the inner axes, after which all constants come again."""
+def period_of(x: QTensor, depth: int, streams: Sequence[IntArray]) -> int:
+    """The fewest elements, whole turns of the inner axes, after which all constants come again.
+
+    Raises Unsupported if they are more than :data:`MOST_NUMBERS`.
+    """
     period = 1
     for size in (1, *reversed(x.layout.stream_shape)):
         period *= size
         turns = [stream.reshape(-1, period) for stream in streams]
         if period % depth == 0 and all((turn == turn[0]).all() for turn in turns):
             break
+    if period > MOST_NUMBERS:
+        raise Unsupported(
+            f"expected constants that come round again after at most {MOST_NUMBERS} elements of "
+            f"the stream, found {period}"
+        )
     return period
 
 

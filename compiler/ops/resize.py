@@ -137,6 +137,9 @@ class Resize(Op):
         )
         factors = np.array([1, 1, 2, 3], np.float32)
         yield from linear_cases()
+        twice = {1: np.array([1, 1, 2, 2], np.float32)}
+        smooth = one_node("Upsample", [shape], (1, 4, 6, 10), twice, opset=9, mode="linear")
+        yield Case("upsample_linear", smooth)
         yield Case("upsample", one_node("Upsample", [shape], (1, 4, 6, 15), {1: factors}, opset=9))
 
 

@@ -541,13 +541,14 @@ def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
     """Where the factors are whole or one over a whole number."""
     x, scales = inputs[0], inputs[-1]
     assert x is not None and scales is not None
+    old = attributes["opset"] < 11
     mode = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
     for axis, k in enumerate(scales.ints.ravel()):
         factor = int(k) * scales.unit
         if attributes.get("mode") == b"linear" and factor != 1:
             # A third, say, is no float32.
             factor = factor.limit_denominator(1000)
-            x = _interpolated(x, axis, factor, Fraction(int(mode != "asymmetric"), 2))
+            x = _interpolated(x, axis, factor, Fraction(int(not old and mode != "asymmetric"), 2))
         elif factor >= 1:
             x = Exact(x.ints.repeat(int(factor), axis), x.unit)
         else:

@@ -68,7 +68,7 @@ NORMALISATIONS = {"LayerNormalization", "RMSNormalization", "Softmax"}
 the real function, or two where a result is large.
 """
 
-FOLDED = {"Max", "Min", "PRelu", "ReduceMax", "ReduceMin", "ReduceSumSquare"}
+FOLDED = {"Max", "Min", "PRelu", "ReduceMax", "ReduceMin", "ReduceSumSquare", "Where"}
 """Operators that are several lines, or none: no line bounds their error, so inputs are on grids."""
 
 VECTORS = 6

@@ -288,11 +288,12 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             ),
         ),
         (
-            one_node("Where", [SHAPE, SHAPE], SHAPE, {0: np.ones((4, 4), bool)}),
-            (
-                "expected a constant mask and one constant branch, found two computed branches; "
-                "Mul by the mask and Add would work"
+            onnx.parser.parse_model(
+                '<ir_version: 8, opset_import: ["" : 13]>'
+                "g (bool[1, 4] m, float[1, 4] x, float[1, 4] z) => (float[1, 4] y)"
+                "{ y = Where (m, x, z) }"
             ),
+            "expected a constant mask, found a computed one; Mul by the mask and Add would work",
         ),
         (
             one_node("Pad", [SHAPE], (1, 2, 3, 4), {1: np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
