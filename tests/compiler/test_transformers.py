@@ -42,6 +42,12 @@ UNBOUND = (
     "q = Squeeze (q1, i0) k2 = Squeeze (k1, i0) v = Squeeze (v1, i0)\n"
     "k = Transpose <perm = [0, 1, 3, 2]> (k2)\n"
 )
+GATHERED = (
+    ALL + "r = Reshape (n, thirds) p = Transpose <perm = [2, 0, 3, 1, 4]> (r)\n"
+    "q = Gather <axis = 0> (p, at0) k1 = Gather <axis = 0> (p, at1)\n"
+    "v = Gather <axis = 0> (p, at2)\n"
+    "k = Transpose <perm = [0, 1, 3, 2]> (k1)\n"
+)
 PROJECTED = {
     "three layers": (
         "a1 = MatMul (h, w_q) a = Add (a1, b_q) b1 = MatMul (h, w_k) b = Add (b_k, b1)\n"
@@ -54,6 +60,7 @@ PROJECTED = {
         + EACH
     ),
     "one layer, unbound": UNBOUND,
+    "one layer, gathered": GATHERED,
 }
 ROOTS = "qs = Mul (q, root) ks = Mul (k, root) s = MatMul (qs, ks)\n"
 SCALED = {
@@ -135,6 +142,7 @@ def constants() -> dict[str, Array]:
         "positions": vector(LENGTH * WIDTH).reshape(1, LENGTH, WIDTH),
         "stays": stays,
         "last": np.array(3, np.int64),
+        **{f"at{n}": np.array(n, np.int64) for n in range(3)},
         **{name: np.array(value, np.float32) for name, value in numbers.items()},
         **{name: np.array(value, np.int64) for name, value in integers.items()},
     }
@@ -163,6 +171,7 @@ BLOCKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "split": lambda: spelled("one layer, split", "divided", "none"),
     "sliced": lambda: spelled("one layer, sliced", "from shapes", "chosen"),
     "unbound": lambda: spelled("one layer, unbound", "both by roots", "causal"),
+    "gathered": lambda: spelled("one layer, gathered", "multiplied", "none"),
     "queries": lambda: spelled("three layers", "the queries", "causal"),
     "fused": lambda: block(FUSED, 23),
 }
