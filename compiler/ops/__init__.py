@@ -18,6 +18,7 @@ from .erf import Erf
 from .exp import Exp
 from .expand import Expand
 from .gelu import Gelu
+from .group_normalization import GroupNormalization
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
 from .layer_normalization import LayerNormalization
@@ -62,6 +63,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Exp,
     Expand,
     Gelu,
+    GroupNormalization,
     HardSigmoid,
     HardSwish,
     LayerNormalization,

@@ -175,6 +175,11 @@ TABLE: dict[str, tuple[Form, ...]] = {
         Form("y = LayerNormalization (x, gain, shift)", 17),
         Form("y = LayerNormalization <axis = 3, epsilon = 0.00001> (x, gain, shift)", 17),
     ),
+    "GroupNormalization": (Form("y = GroupNormalization <num_groups = 2> (x, v, m)", 21),),
+    "InstanceNormalization": (
+        Form("y = InstanceNormalization (x, v, m)"),
+        Form("y = InstanceNormalization <epsilon = 0.00001> (x, v, m)"),
+    ),
     "RMSNormalization": (
         Form("y = RMSNormalization (x, gain)", 23),
         Form("y = RMSNormalization <axis = 3, epsilon = 0.00001> (x, gain)", 23),
