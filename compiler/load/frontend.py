@@ -27,6 +27,7 @@ from .batch import take_apart
 from .casts import expand_casts
 from .expansion import Expansion
 from .fused_attention import expand_attention
+from .group_normalization import expand_group_normalization
 from .infer import analyse
 from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
@@ -65,6 +66,7 @@ def load_model(
     expand_quantisers(expansion)
     expand_linear_models(expansion)
     expand_tree_models(expansion)
+    expand_group_normalization(expansion)
     bind_inputs(expansion.model.graph, shapes or {}, samples)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)

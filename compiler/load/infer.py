@@ -39,6 +39,9 @@ MAX_COMPUTED = 1 << 28
 _SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))
 """Quantisers of the QONNX domains, unknown to ONNX: the output has the shape of the input."""
 
+_NOT_INFERRED = frozenset(("GroupNormalization",))
+"""ONNX's own, of which it infers no shape: that of the input too."""
+
 
 @dataclass
 class Facts:
@@ -118,7 +121,7 @@ def _inferred(
     large = {n for n, a in initialisers.items() if a.size > MAX_SHAPE_DATA}
     nodes = []
     for node in graph.node:
-        if node.domain and node.op_type in _SAME_SHAPE and node.input and node.output:
+        if _keeps_shape(node):
             node = helper.make_node("Identity", node.input[:1], node.output[:1], node.name)
         nodes.append(node)
     inputs = [
@@ -157,7 +160,7 @@ def _complete(
     ]
     if not open_names:
         return
-    if node.domain and node.op_type in _SAME_SHAPE and node.input and node.input[0] in facts.types:
+    if _keeps_shape(node) and node.input[0] in facts.types:
         facts.types[node.output[0]] = facts.types[node.input[0]]
         return
     if kind_of(node) in TREES and node.input and node.input[0] in facts.types:
@@ -171,6 +174,11 @@ def _complete(
     for name in open_names:
         if name in found and found[name].HasField("tensor_type"):
             facts.types[name] = found[name]
+
+
+def _keeps_shape(node: onnx.NodeProto) -> bool:
+    known = _SAME_SHAPE if node.domain else _NOT_INFERRED
+    return node.op_type in known and bool(node.input) and bool(node.output)
 
 
 def _trees(node: onnx.NodeProto, x: onnx.TypeProto) -> dict[str, onnx.TypeProto]:

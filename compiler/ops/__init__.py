@@ -20,6 +20,7 @@ from .expand import Expand
 from .extreme import Extreme
 from .gather import Gather
 from .gelu import Gelu
+from .group_normalization import GroupNormalization
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
 from .layer_normalization import LayerNormalization
@@ -68,6 +69,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Extreme,
     Gather,
     Gelu,
+    GroupNormalization,
     HardSigmoid,
     HardSwish,
     LayerNormalization,

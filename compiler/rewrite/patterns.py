@@ -7,6 +7,7 @@ from __future__ import annotations
 from .attention import ATTENTION
 from .clipped_quantiser import CLIPPED_QUANTISER
 from .gelu import GELU, GELU_TANH
+from .group_normalization import GROUP_NORMALIZATION
 from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
@@ -18,6 +19,7 @@ from .truncation import TRUNCATION
 
 PATTERNS: tuple[Pattern, ...] = (
     LAYER_NORMALIZATION,
+    GROUP_NORMALIZATION,
     GELU,
     GELU_TANH,
     HARD_SWISH,

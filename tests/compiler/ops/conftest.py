@@ -596,13 +596,12 @@ def _softmax(attributes: Attributes, inputs: Inputs) -> Exact:
     return Exact(result, Fraction(1, 2**bits))
 
 
-def _deviation(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
-    """Rules N10 and N11 of the number contract, by their text; ``bits`` is P, ``root`` is H."""
-    x, *parameters = inputs
-    assert x is not None
-    p, h = attributes["bits"], attributes["root"]
-    axis = attributes.get("axis", -1) % x.ints.ndim
-    n = math.prod(x.ints.shape[axis:])
+def _deviation(attributes: Attributes, x: Exact, count: int, centred: bool) -> Exact:
+    """Rules N10 and N11 of the number contract, by their text; ``bits`` is P, ``root`` is H.
+
+    ``count`` elements that follow each other are a group.
+    """
+    p, h, n = attributes["bits"], attributes["root"], count
     epsilon = Fraction(float(np.float32(attributes.get("epsilon", 1e-5))))
     added = max(1, round(4**h * n**2 * epsilon / x.unit**2))
     groups = x.ints.reshape(-1, n)
@@ -612,19 +611,45 @@ def _deviation(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
         w = n * sum(q * q for q in group) - total**2
         r = math.isqrt(int(4**h * w + added))
         found[at] = [round(Fraction(int(2 ** (p + h) * (n * q - total)), r)) for q in group]
-    result = Exact(found.reshape(x.ints.shape), Fraction(1, 2**p))
+    return Exact(found.reshape(x.ints.shape), Fraction(1, 2**p))
+
+
+def _scaled(x: Exact, parameters: Inputs) -> Exact:
+    """Times the first parameter and plus the second, where they are given."""
     for parameter, join in zip(parameters, (Exact.__mul__, Exact.__add__), strict=False):
         if parameter is not None:
-            result = join(result, parameter)
-    return result
+            x = join(x, parameter)
+    return x
+
+
+def _over_last(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
+    x, *parameters = inputs
+    assert x is not None
+    axis = attributes.get("axis", -1) % x.ints.ndim
+    count = math.prod(x.ints.shape[axis:])
+    return _scaled(_deviation(attributes, x, count, centred), parameters)
 
 
 def _layer_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
-    return _deviation(attributes, inputs, True)
+    return _over_last(attributes, inputs, True)
 
 
 def _rms_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
-    return _deviation(attributes, inputs, False)
+    return _over_last(attributes, inputs, False)
+
+
+def _group_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
+    """As many groups as ``num_groups`` says; else one a channel."""
+    x, *parameters = inputs
+    assert x is not None
+    channels = x.ints.shape[1]
+    count = math.prod(x.ints.shape[1:]) // attributes.get("num_groups", channels)
+
+    def along(parameter: Array) -> Array:
+        return parameter.reshape(channels, *[1] * (x.ints.ndim - 2))
+
+    own = [None if each is None else each.change(along) for each in parameters]
+    return _scaled(_deviation(attributes, x, count, True), own)
 
 
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
@@ -645,7 +670,9 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,
     "GlobalMaxPool": _global_max,
+    "GroupNormalization": _group_normalization,
     "Identity": _reshaped,
+    "InstanceNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
     "MatMul": _matmul,
     "Max": _extreme(np.maximum),

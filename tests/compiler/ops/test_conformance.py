@@ -63,7 +63,13 @@ KEPT = {
 TREE_5 = "ai.onnx.ml.TreeEnsemble"
 """Another way to write TreeEnsembleRegressor, held against that in ``test_tree_ensemble``."""
 
-NORMALISATIONS = {"LayerNormalization", "RMSNormalization", "Softmax"}
+NORMALISATIONS = {
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "RMSNormalization",
+    "Softmax",
+}
 """Operators whose results are defined to some fractional bits (rules N9 to N11): within a unit of
 the real function, or two where a result is large.
 """

@@ -253,6 +253,7 @@ def test_a_pool_whose_output_shape_is_in_dispute(tmp_path: Path) -> None:
 
 SHAPE = (1, 2, 4, 4)
 ONES = np.ones((2, 2, 3, 3), np.float32)
+PAIR = np.array([[1], [2]], np.float32)
 
 
 def ones(*shapes: Sequence[int]) -> dict[int, Array]:
@@ -393,6 +394,28 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             one_node("LayerNormalization", [SHAPE], SHAPE, ones((0,)), opset=17),
             "expected values of the scale, found none",
+        ),
+        (
+            one_node("InstanceNormalization", [(1, 2)], (1, 2), ones((2,), (2,))),
+            "expected a tensor (N, C, ...), found the shape [1, 2]",
+        ),
+        (
+            one_node("InstanceNormalization", [SHAPE], SHAPE, {**ones((2,)), 2: PAIR}),
+            "expected a bias of shape [2], found the shape [2, 1]",
+        ),
+        (
+            one_node("InstanceNormalization", [SHAPE, (2,)], SHAPE, {2: ONES[0, :, 0, 0]}),
+            "expected a constant scale, found a computed one",
+        ),
+        (
+            one_node("InstanceNormalization", [SHAPE], SHAPE, ones((2,), (2,)), epsilon=-1.0),
+            "expected an epsilon of at least 0, found -1.0",
+        ),
+        (
+            one_node(
+                "GroupNormalization", [SHAPE], SHAPE, ones((2,), (2,)), opset=21, num_groups=4
+            ),
+            "expected groups that divide 2 channels, found 4",
         ),
         (
             one_node("ReduceMean", [()], (), axes=[1]),

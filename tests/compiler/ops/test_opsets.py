@@ -56,7 +56,7 @@ int64[4] same = {{1, 4, 4, 6}}, int64[4] double = {{1, 4, 8, 12}},
 float[4] twice = {{1, 1, 2, 2}}, float[4] m = {{0.5, -2, 0, 1.25}},
 float[4] v = {{1, 2, 0.5, 4}}, float[4, 4, 1, 1] w = {{{values(16)}}},
 float[24, 2] matrix = {{{values(48)}}}, float[96, 2] wide = {{{values(192)}}},
-float[2] c = {{0.5, -1}},
+float[2] c = {{0.5, -1}}, float[4] halves = {{0.5, 0.5, -1, -1}},
 float[6] gain = {{0.5, -2, 1, 1.25, 4, 1}}, float[6] shift = {{0, 1, -1, 0.5, 0, 2}}
 """
 
@@ -180,6 +180,14 @@ TABLE: dict[str, tuple[Form, ...]] = {
     "LayerNormalization": (
         Form("y = LayerNormalization (x, gain, shift)", 17),
         Form("y = LayerNormalization <axis = 3, epsilon = 0.00001> (x, gain, shift)", 17),
+    ),
+    "GroupNormalization": (
+        Form("y = GroupNormalization <num_groups = 2> (x, c, c)", 18, 20),
+        Form("y = GroupNormalization <num_groups = 2> (x, halves, halves)", 21),
+    ),
+    "InstanceNormalization": (
+        Form("y = InstanceNormalization (x, v, m)"),
+        Form("y = InstanceNormalization <epsilon = 0.00001> (x, v, m)"),
     ),
     "RMSNormalization": (
         Form("y = RMSNormalization (x, gain)", 23),

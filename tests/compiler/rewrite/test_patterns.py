@@ -234,6 +234,8 @@ def test_neighbours(model_file: ModelFile) -> None:
 PRINTED = """\
 (x - mean(x)) / sqrt(mean((x - mean(x))**2) + epsilon) [* scale] [+ bias]
   [Transpose] LayerNormalization<axis, epsilon>(x, scale, bias) [Transpose]
+[Reshape](InstanceNormalization([Reshape](x), s, b)) [* scale] [+ bias]
+  GroupNormalization<num_groups, epsilon>(x, scale, bias)
 0.5 * x * (1 + erf(x / sqrt(2)))
   Gelu(x)
 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
