@@ -27,7 +27,7 @@ from .batch import take_apart
 from .casts import expand_casts
 from .expansion import Expansion
 from .fused_attention import expand_attention
-from .group_normalization import expand_group_normalization
+from .group_scales import expand_group_normalization
 from .infer import analyse
 from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
