@@ -171,6 +171,7 @@ def check_exact(bundle: Bundle, model: onnx.ModelProto, bits: int, seed: int, ar
     constants = quantised(model, bits, arith)
     specs = bundle.manifest.inputs
     rational = all(node.op_type in arith.rules for node in model.graph.node)
+    decided: list[Array] = []
     for k in range(VECTORS):
         feeds = {}
         for spec, wire in zip(specs, wires, strict=True):
@@ -187,8 +188,9 @@ def check_exact(bundle: Bundle, model: onnx.ModelProto, bits: int, seed: int, ar
             least, most = (values[spec.name].grid(spec.qtype) for values in (low, high))
             # The same, but where the definition is known to a float's precision and a tie is near.
             np.testing.assert_array_equal(got, got.clip(least, most))
-            assert np.mean(least == most) > 0.9
+            decided.append((least == most).ravel())
             assert not rational or np.array_equal(least, most)
+    assert np.mean(np.concatenate(decided)) > 0.9
     check_slice(bundle, wires, results)
 
 
