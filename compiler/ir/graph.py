@@ -55,6 +55,10 @@ class Node:
         (output,) = self.outputs
         return output
 
+    def kept_from(self, value: str) -> str | None:
+        """The input on whose grid a value that it makes lies; None if it need not."""
+        return self.inputs[0] if self.op.keeps(self.outputs.index(value)) else None
+
 
 @dataclass(frozen=True)
 class Graph:

@@ -48,6 +48,7 @@ from .split import Split
 from .sqrt import Sqrt
 from .swish import Swish
 from .tanh import Tanh
+from .top_k import Top
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
 from .where import Where
@@ -97,6 +98,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Sqrt,
     Swish,
     Tanh,
+    Top,
     Transpose,
     TreeEnsemble,
     Where,

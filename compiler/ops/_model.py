@@ -20,11 +20,12 @@ def one_node(
     opset: int = 13,
     further: Sequence[Sequence[int]] = (),
     domain: tuple[str, int] = ("", 0),
+    places: Sequence[int] = (),
     **attributes: Any,
 ) -> onnx.ModelProto:
     """A model of one node; ``constants`` maps further input positions to initialisers, and
     ``further`` has the shapes of outputs after the first; ``domain`` is a domain other than ONNX's
-    own, and its version.
+    own, and its version; ``places`` are the outputs, counted from 0, that are int64.
     """
     constants = constants or {}
     count = len(inputs) + len(constants)
@@ -45,8 +46,10 @@ def one_node(
             for i, shape in enumerate(inputs)
         ],
         [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in outputs.items()
+            helper.make_tensor_value_info(
+                name, TensorProto.INT64 if k in places else TensorProto.FLOAT, shape
+            )
+            for k, (name, shape) in enumerate(outputs.items())
         ],
         [numpy_helper.from_array(array, f"c{i}") for i, array in constants.items()],
     )

@@ -310,6 +310,23 @@ class Op:
         """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
         return False
 
+    def keeps(self, output: int) -> bool:
+        """Whether an output of several lies on its input's grid."""
+        del output
+        return self.keeps_grid
+
+    def made_grid(self, output: int) -> QType | None:
+        """The grid that an output lies on, whatever grid the input has; None if there is none."""
+        del output
+        return self.grid
+
+    @property
+    def compares(self) -> bool:
+        """Whether only the order of its input's elements counts: integers on a grid are then as
+        good as the real numbers that they stand for.
+        """
+        return self.is_core and self.keeps_grid
+
     @property
     def needs_grid(self) -> bool:
         """Whether its outputs have to lie on a grid: what follows cannot go into its finisher."""

@@ -34,13 +34,14 @@ def grids_of(graph: Graph) -> dict[str, QType]:
 def _forwards(graph: Graph, grids: dict[str, QType]) -> None:
     """From quantisers on, through what keeps grids."""
     for node in graph.nodes:
-        own = node.op.grid
-        if own is not None:
-            grids.update(dict.fromkeys(node.outputs, own))
-            if not node.op.rounds:
-                grids.setdefault(node.inputs[0], own)
-        elif node.op.keeps_grid and node.inputs[0] in grids:
-            grids.update(dict.fromkeys(node.outputs, grids[node.inputs[0]]))
+        for index, name in enumerate(node.outputs):
+            made = node.op.made_grid(index)
+            if made is None:
+                made = grids.get(node.kept_from(name) or "")
+            if made is not None:
+                grids[name] = made
+        if node.op.grid is not None and not node.op.rounds:
+            grids.setdefault(node.inputs[0], node.op.grid)
 
 
 def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
@@ -81,7 +82,7 @@ def missing_grids(graph: Graph) -> list[str]:
         if name in covered:
             continue
         producer = graph.producer(name)
-        if producer is not None and producer.op.keeps_grid and producer.inputs[0] in covered:
+        if producer is not None and producer.kept_from(name) in covered:
             covered.add(name)
             continue
         readers = graph.consumers(name)

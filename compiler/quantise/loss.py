@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What quantisation costs: every integer tensor against the model's own, in ONNX Runtime.
 
-L1. Signal and noise are powers, summed over all elements and all samples of a tensor.
+L1. Signal and noise are powers, summed over all elements and all samples of a tensor. Classes and
+    places (int64) are no amounts: what is lost there is what is lost of the tensor that they are
+    places in, or on its way to its grid where that comes into the slice.
 
 What may be lost is said in :mod:`.limits`.
 """
@@ -16,7 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ...hw.accuracy import Accuracy, Scores, class_output
+from ...hw.accuracy import CLASSES, Accuracy, Scores, class_output
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
 from ...hw.numeric import QType
@@ -111,7 +113,9 @@ def measure(
     named = [name for node in qgraph.nodes for name in node.outputs if name in source.values]
     results = {tensor.name: tensor for tensor in qgraph.results}
     watched = list(dict.fromkeys([*qgraph.inputs, *named, *results]))
-    powers = {name: SignalAndNoise() for name in dict.fromkeys([*named, *results])}
+    measured = list(dict.fromkeys([*named, *results]))
+    judged = {name: _with_amounts(source, qgraph, name) for name in measured}
+    powers = {name: SignalAndNoise() for name in judged.values()}
     ends = _comparable(source) if behind else []
     wires: list[list[AnyArray]] = [[] for _ in qgraph.inputs]
     scores = Scores(labels)
@@ -146,13 +150,29 @@ def measure(
             done += 1
             if progress is not None:
                 progress(done, total)
-    losses = [Loss(name, power.sqnr) for name, power in powers.items()]
+    losses = [Loss(name, powers[own].sqnr) for name, own in judged.items()]
     return Measured(
         losses,
         scores.result(),
         [np.concatenate(wire) for wire in wires],
         {name: seen.share for name, seen in clipped.items()},
     )
+
+
+def _with_amounts(source: Source, qgraph: QGraph, name: str) -> str:
+    """The tensor itself, or the nearest one before it whose places it holds (L1)."""
+
+    def amounts(tensor: str) -> bool:
+        return tensor in source.values and source.values[tensor].dtype != CLASSES
+
+    if amounts(name):
+        return name
+    makers = {made: node for node in qgraph.nodes for made in node.outputs}
+    roots = dict(zip((tensor.name for tensor in qgraph.results), qgraph.outputs, strict=True))
+    own = roots.get(name, name)
+    while own in makers and not amounts(own):
+        own = makers[own].inputs[0]
+    return own
 
 
 class _Clipped:

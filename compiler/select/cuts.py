@@ -189,11 +189,12 @@ def _grids(source: Source, units: Sequence[NodeSupport]) -> dict[str, QType]:
     """
     grids: dict[str, QType] = {}
     for piece in (piece for unit in units for piece in unit.pieces):
-        grid = piece.op.grid
-        if grid is None and piece.op.keeps_grid and len(piece.inputs) == 1:
-            grid = grids.get(piece.inputs[0])
-        if grid is not None:
-            grids.update(dict.fromkeys(piece.outputs, grid))
+        for index, name in enumerate(piece.outputs):
+            grid = piece.op.made_grid(index)
+            if grid is None and piece.op.keeps(index) and len(piece.inputs) == 1:
+                grid = grids.get(piece.inputs[0])
+            if grid is not None:
+                grids[name] = grid
     readers = _readers(units)
     for unit in reversed(units):
         for name in unit.inputs:

@@ -228,9 +228,10 @@ def _check_inner(imported: Imported) -> None:
 def _check_real(context: Context, imported: Imported, piece: Piece) -> None:
     """Arithmetic on raw integers is not that of the reals that they mean, but for a maximum."""
     inside = {value.name: value.dtype for value in imported.inner}
+    made = [name for k, name in enumerate(piece.outputs) if piece.op.made_grid(k) is not None]
     for name in (*piece.inputs, *piece.outputs):
         dtype = inside.get(name) or context.dtype(name)
-        if not dtype.startswith("float") and not (piece.op.is_core and piece.op.keeps_grid):
+        if not (dtype.startswith("float") or piece.op.compares or name in made):
             raise Unsupported(f"expected real numbers, found {dtype} values, {name!r}")
 
 

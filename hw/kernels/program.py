@@ -39,6 +39,7 @@ from .reduce import ReduceKernel
 from .reorder import ReorderKernel
 from .shares import SharesKernel
 from .split import SplitKernel
+from .top import TopKernel
 from .tree_ensemble import TreeEnsembleKernel
 
 KERNELS: Mapping[str, type[Kernel]] = {
@@ -55,6 +56,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
         ReorderKernel,
         SharesKernel,
         SplitKernel,
+        TopKernel,
         TreeEnsembleKernel,
     )
 }

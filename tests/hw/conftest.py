@@ -215,9 +215,13 @@ class Writer:
         self.initialisers: list[onnx.TensorProto] = []
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{kind}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        (output,) = self.several(1, kind, *inputs, **attributes)
         return output
+
+    def several(self, count: int, kind: str, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        outputs = [f"{kind}_{len(self.nodes)}_{k}" for k in range(count)]
+        self.nodes.append(helper.make_node(kind, list(inputs), outputs, **attributes))
+        return tuple(outputs)
 
     def constant(self, value: Any, dtype: Any) -> str:
         name = f"constant_{len(self.initialisers)}"

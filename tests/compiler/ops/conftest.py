@@ -491,6 +491,37 @@ def _parts(attributes: Attributes, inputs: Inputs, count: int) -> list[Exact]:
     return [Exact(part, x.unit) for part in np.split(x.ints, cuts, axis)]
 
 
+def _top_k(attributes: Attributes, inputs: Inputs) -> Exact:
+    """The whole; see :func:`_order`."""
+    del attributes
+    assert inputs[0] is not None
+    return inputs[0]
+
+
+def _order(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Places of the best: of equal ones, those that come first."""
+    x, k = inputs
+    assert x is not None and k is not None
+    sign = -1 if attributes.get("largest", 1) else 1
+    order = np.argsort(x.ints * sign, attributes.get("axis", -1), kind="stable")
+    return Exact.of(order.take(range(int(k.ints[0])), attributes.get("axis", -1)))
+
+
+def _best(sign: int) -> Callable[[Attributes, Inputs], Exact]:
+    """The place of the largest number times a sign."""
+
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        (x,) = inputs
+        assert x is not None
+        axis = attributes.get("axis", 0)
+        last = attributes.get("select_last_index", 0)
+        a = np.flip(x.ints, axis) if last else x.ints
+        found = np.argmax(a * sign, axis=axis, keepdims=bool(attributes.get("keepdims", 1)))
+        return Exact.of(x.ints.shape[axis] - 1 - found if last else found)
+
+    return rule
+
+
 def _slice(attributes: Attributes, inputs: Inputs) -> Exact:
     x = inputs[0]
     assert x is not None
@@ -654,6 +685,8 @@ def _group_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
 
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
+    "ArgMax": _best(1),
+    "ArgMin": _best(-1),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
     "Clip": _clip,
@@ -696,6 +729,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Split": _split,
     "Squeeze": _reshaped,
     "Sub": _sub,
+    "TopK": _top_k,
     "Transpose": _transpose,
     "Unsqueeze": _reshaped,
     "Upsample": _resize,
@@ -788,6 +822,10 @@ def evaluate(
             parts = _parts(attributes, inputs, len(node.output))
             values.update(zip(node.output, parts, strict=True))
             continue
+        if node.op_type == "TopK":
+            places = values[node.output[1]] = _order(attributes, inputs)
+            at, axis = places.ints.astype(np.int64), attributes.get("axis", -1)
+            result = Exact(np.take_along_axis(result.ints, at, axis), result.unit)
         values[node.output[0]] = result
     return values
 

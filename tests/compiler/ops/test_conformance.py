@@ -54,6 +54,7 @@ KEPT = {
     "Slice",
     "Split",
     "Squeeze",
+    "TopK",
     "Unsqueeze",
     "Upsample",
     "Where",
@@ -74,7 +75,18 @@ NORMALISATIONS = {
 the real function, or two where a result is large.
 """
 
-FOLDED = {"Max", "Min", "PRelu", "ReduceMax", "ReduceMin", "ReduceSumSquare", "Where"}
+FOLDED = {
+    "ArgMax",
+    "ArgMin",
+    "Max",
+    "Min",
+    "PRelu",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceSumSquare",
+    "TopK",
+    "Where",
+}
 """Operators that are several lines, or none: no line bounds their error, so inputs are on grids."""
 
 VECTORS = 6

@@ -261,6 +261,13 @@ def ones(*shapes: Sequence[int]) -> dict[int, Array]:
     return {k: np.ones(shape, np.float32) for k, shape in enumerate(shapes, 1)}
 
 
+def top_k(k: int) -> onnx.ModelProto:
+    """The best k of 4 elements."""
+    shape = (1, 2, 4, min(k, 4))
+    constant = {1: np.array([k], np.int64)}
+    return one_node("TopK", [SHAPE], shape, constant, further=[shape], places=(1,))
+
+
 FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
 
 
@@ -429,6 +436,22 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             one_node("Slice", [SHAPE], SHAPE, starts=[0], ends=[1, 1], axes=[2], opset=9),
             "expected as many starts, ends, axes and steps, found 1, 2, 1, 1",
+        ),
+        (
+            one_node("ArgMax", [SHAPE], SHAPE, places=(0,), axis=4),
+            "expected an axis of [1, 2, 4, 4], found 4",
+        ),
+        (
+            top_k(5),
+            "expected a k from 1 to the 4 elements of its axis, found 5",
+        ),
+        (
+            onnx.parser.parse_model(
+                '<ir_version: 8, opset_import: ["" : 13]>'
+                "g (float[1, 4] x, int64[1] k) => (float[1, n] y, int64[1, n] i)"
+                "{ y, i = TopK (x, k) }"
+            ),
+            "expected a constant k, found a computed one",
         ),
     ],
 )

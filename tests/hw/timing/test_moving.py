@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""T7 to T9: components that move elements, against plain models that follow every handshake."""
+"""T7 to T9, T11: components that move elements, against plain models that follow every
+handshake.
+"""
 
 from __future__ import annotations
 
@@ -153,7 +155,40 @@ def plain_dot(
     schedule.add(name, process, o.offer, *(edge.take for edge in inputs))
 
 
+def plain_accumulate(
+    schedule: Schedule,
+    name: str,
+    i: Edge,
+    outputs: Sequence[Edge],
+    *,
+    turn: int,
+    last: int,
+    latencies: Sequence[int],
+    depths: Sequence[int],
+) -> None:
+    def process(inferences: int) -> Blocked:
+        at = -1
+        done = 0
+        for n in range(inferences * i.beats):
+            while len(i.offer) <= n:
+                yield i.offer
+            at = max(at + 1, i.offer[n])
+            if n % turn >= turn - last:
+                for edge, depth in zip(outputs, depths, strict=True):
+                    if done >= depth:
+                        while len(edge.take) <= done - depth:
+                            yield edge.take
+                        at = max(at, edge.take[done - depth] + 1)
+                for edge, latency in zip(outputs, latencies, strict=True):
+                    edge.offer.append(at + latency + 1)
+                done += 1
+            i.take.append(at)
+
+    schedule.add(name, process, i.take, *(edge.offer for edge in outputs))
+
+
 PLAIN = {
+    "accumulate": plain_accumulate,
     "reorder": plain_reorder,
     "gather": plain_gather,
     "scatter": plain_scatter,
@@ -200,6 +235,12 @@ def build(schedule: Schedule, kind: str, seed: int, plain: bool) -> None:
         outputs = [taken(f"o{k}", turns * n) for k, n in enumerate(beats)]
         late, deep = [latency, latency + 1], [depth, depth + 2]
         component(schedule, "dut", i, outputs, turn=turn, to=to, latencies=late, depths=deep)
+    elif kind == "accumulate":
+        i = given("i", turns * (turn[0] + turn[1]))
+        outputs = [taken(f"o{k}", turns * turn[0]) for k in range(1 + seed % 2)]
+        late, deep = [latency, latency + 1][: len(outputs)], [depth, depth + 2][: len(outputs)]
+        whole, last = turn[0] + turn[1], turn[0]
+        component(schedule, "dut", i, outputs, turn=whole, last=last, latencies=late, depths=deep)
     else:
         inputs = [given(f"i{k}", turns * turn[0]) for k in range(2)]
         o = taken("o", turns)
