@@ -32,6 +32,9 @@ MOST_VECTORS, LEAST_VECTORS = 16, 3
 CYCLES = 1_000_000
 """Simulated cycles of a model beyond which it gets fewer samples."""
 
+ENOUGH = 0.95
+"""Share of the multiply-accumulates that a slice should have."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -92,10 +95,13 @@ def measure(folder: Path, output: Path) -> Row:
 
 def compiled_model(model: Path, samples: Path, output: Path) -> tuple[Compiled, str]:
     """A bundle, and the bits in which midwire had to quantise: none, 8, or its own choice by layers
-    where 8 lose more than is allowed.
+    where 8 lose more than is allowed. A quantised model whose own input has no grid gets one, if
+    too little of it lies behind the first that it has.
     """
     try:
-        return compile_model(model, output), "the model's own"
+        own = compile_model(model, output)
+        if own.bundle.manifest.slice["macs_share"] >= ENOUGH:
+            return own, "the model's own"
     except (CalibrationError, ModelError):
         pass
     try:

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..hw.console import Console, JsonFlag
+from ..hw.console import FAILURE, Console, JsonFlag
 from ..hw.sqnr import NOT_MEASURED
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX fi
 
 FromOption = Annotated[
     list[str] | None,
-    typer.Option("--from", help="Tensors that the slice starts at, separated by commas."),
+    typer.Option("--from", help="Tensors that the slice starts at, separated by commas, or @N."),
 ]
 ToOption = Annotated[
     list[str] | None,
-    typer.Option("--to", help="Tensors that the slice ends at, separated by commas."),
+    typer.Option("--to", help="Tensors that the slice ends at, separated by commas, or @N."),
 ]
 
 ShapeOption = Annotated[
@@ -44,13 +45,23 @@ def inspect(
     shape: ShapeOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut."""
+    """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut.
+
+    In --from and --to, @N is the cut with that number in the table of cuts.
+
+    The exit status is 0 if there is a slice, 1 if there is none or the model cannot be read, and 2
+    for wrong usage, cuts that are none among it.
+    """
     from .load.shapes import parse_shapes
-    from .select.inspection import inspect_model, render
+    from .select.inspection import inspect_model
+    from .select.listing import render
 
     console = Console(as_json)
     found = inspect_model(model, from_ or None, to or None, parse_shapes(shape or ()))
-    console.result(found, "" if as_json else render(found))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    console.result(found, "" if as_json else render(found, encoding=encoding))
+    if not found["candidates"]:
+        raise typer.Exit(FAILURE)
 
 
 def compile_(

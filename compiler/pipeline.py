@@ -34,6 +34,7 @@ from .map.implement import check_strategy, implement, target_interval
 from .map.targets import target_named
 from .quantise import doubts
 from .quantise.calibrate import calibrate, load_labelled
+from .quantise.counted import counted
 from .quantise.grids import Choice, Observed
 from .quantise.holdout import Data, hold_out, whole
 from .quantise.insert import missing_grids, weighed
@@ -290,7 +291,7 @@ def compile_model(
         elaborate_early(flow, elaborator)
 
         clock.start("measure loss")
-        measured, origin = _measure(source, integers, data, clock)
+        measured, origin = _measure(source, real, integers, data, clock)
         over = excess(measured, [tensor.name for tensor in integers.results], allowed)
         if over is not None:
             raise trials.refuse(over, widths, measured)
@@ -382,7 +383,8 @@ def _observe(
         )
     seen = {name: _seen_as(source, real, name) for name in missing}
     inputs = [name for name in weighed(real) if name in source.values]
-    found = calibrate(source, list(dict.fromkeys([*seen.values(), *inputs])), data.seen, clock.step)
+    watched = list(dict.fromkeys([*seen.values(), *inputs]))
+    found = calibrate(source, watched, data.seen, clock.step, counted(real))
     means = {name: mean for name in inputs if (mean := found[name].mean) is not None}
     return {name: found[other] for name, other in seen.items()}, means
 
@@ -417,7 +419,11 @@ def _widths(trials: Trials, chosen: Options, allowed: Limits, clock: _Clock) -> 
 
 
 def _measure(
-    source: Source, integers: quant.QGraph, data: Data | None, clock: _Clock
+    source: Source,
+    real: graph.Graph,
+    integers: quant.QGraph,
+    data: Data | None,
+    clock: _Clock,
 ) -> tuple[Measured, str]:
     """What quantisation costs, and on which inputs that was measured: on noise where there are no
     samples, and not at all where noise will not do.
@@ -433,6 +439,7 @@ def _measure(
         clock.step,
         behind=behind(source, integers),
         labels=found.held_labels,
+        counts=counted(real),
     )
     if data is None:
         return replace(measured, wires=()), "random inputs"

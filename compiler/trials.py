@@ -24,6 +24,7 @@ from .map.fuse import fuse
 from .map.implement import implement, target_interval
 from .map.price import price
 from .map.targets import Target
+from .quantise.counted import counted
 from .quantise.grids import Choice, Observed, choose_qtype
 from .quantise.holdout import Data
 from .quantise.insert import quantise
@@ -125,6 +126,7 @@ class Trials:
             {name: array[:most] for name, array in held.items()},
             behind=behind(self.source, integers),
             labels=None if labels is None else labels[:most],
+            counts=counted(self.real),
         )
 
     def prices(self) -> dict[str, dict[int, float]]:
@@ -195,7 +197,8 @@ class Trials:
         remedies = [f"Let midwire choose the widths with --bits {AUTO}"]
         if found is not None:
             gained = found.measured.accuracy
-            gain = f" (relative error {100 * gained.relative_error:.3g} %)" if gained else ""
+            error = None if gained is None else gained.relative_error
+            gain = "" if error is None else f" (relative error {100 * error:.3g} %)"
             remedies.insert(
                 0, f"Widen that layer with --bits {shlex.quote(found.widths.text)}{gain}"
             )

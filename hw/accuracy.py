@@ -5,9 +5,12 @@
 Rules, cited by tests as A1 to A3:
 
 A1. The *relative error* of an output is the root of the noise's power over the signal's, both
-    summed over all elements of all samples; of several outputs, the worst counts.
+    summed over all elements of all samples; of several outputs, the worst counts. Outputs of int64
+    have none: they hold classes or places (a label, ArgMax), whose difference is no amount. Nor
+    have those that are no tensors of numbers (text, maps).
 A2. *Top-1* is about the first output that scores classes: one that has two elements or more, all on
     its last axis. A label is right where the largest score (of several, the first) is at its index.
+    Where no output scores classes, it is about the first of one int64, which is the class itself.
 A3. The *drop* is in points, hundredths of the labelled samples: what the model itself gets right,
     less what the split model does. A negative one is a gain.
 """
@@ -23,7 +26,7 @@ import numpy.typing as npt
 
 from .errors import DataError, MidwireError
 from .formats.tensor import AnyArray
-from .sqnr import SignalAndNoise, Sqnr
+from .sqnr import NOT_MEASURED, SignalAndNoise, Sqnr
 
 LABELS = "label"
 """Key of an ``.npz`` that holds the right class of every sample."""
@@ -36,21 +39,23 @@ class Accuracy:
     Attributes
     ----------
     samples : how many were compared
-    sqnr : of the worst output
-    agreement : share of samples with the same class; None where no output scores classes
+    sqnr : of the worst output; None where none has amounts
+    agreement : share of samples with the same class; None where no output says one
     top1_float, top1_split : share of samples whose label is right; None without labels
     """
 
     samples: int
-    sqnr: Sqnr
+    sqnr: Sqnr | None
     agreement: float | None = None
     top1_float: float | None = None
     top1_split: float | None = None
 
     @property
-    def relative_error(self) -> float:
-        """Rule A1, as a fraction; infinite where there is noise and no signal."""
-        return float(10 ** (-self.sqnr.level / 20))
+    def relative_error(self) -> float | None:
+        """Rule A1, as a fraction; infinite where there is noise and no signal, None where no output
+        has amounts.
+        """
+        return None if self.sqnr is None else float(10 ** (-self.sqnr.level / 20))
 
     @property
     def drop(self) -> float | None:
@@ -62,7 +67,9 @@ class Accuracy:
     @property
     def text(self) -> str:
         """For people, in one line."""
-        parts = [f"relative error {100 * self.relative_error:.3g} %"]
+        parts = []
+        if self.relative_error is not None:
+            parts.append(f"relative error {100 * self.relative_error:.3g} %")
         if self.top1_float is not None and self.top1_split is not None:
             parts.append(
                 f"top-1 {100 * self.top1_split:.1f} % split, {100 * self.top1_float:.1f} % float"
@@ -75,8 +82,8 @@ class Accuracy:
         """As JSON values; ``top1_drop_points`` is :attr:`drop`."""
         return {
             "samples": self.samples,
-            "sqnr_db": self.sqnr.db,
-            "sqnr": self.sqnr.text,
+            "sqnr_db": None if self.sqnr is None else self.sqnr.db,
+            "sqnr": NOT_MEASURED if self.sqnr is None else self.sqnr.text,
             "relative_error": self.relative_error,
             "agreement": self.agreement,
             "top1_float": self.top1_float,
@@ -98,9 +105,9 @@ class Scores:
         self._powers: dict[str, SignalAndNoise] = {}
         self._same = self._float = self._split = self._classified = self._samples = 0
 
-    def add(self, want: Mapping[str, AnyArray], got: Mapping[str, AnyArray]) -> None:
+    def add(self, want: Mapping[str, Any], got: Mapping[str, Any]) -> None:
         """The outputs of one sample: the model's own, and the split model's."""
-        for name, own in want.items():
+        for name, own in amounts(want).items():
             powers = self._powers.setdefault(name, SignalAndNoise())
             a, b = own.astype(np.float64), got[name].astype(np.float64)
             # What is the same on both sides is no noise, infinity included.
@@ -110,11 +117,12 @@ class Scores:
         self._classify(want, got)
         self._samples += 1
 
-    def _classify(self, want: Mapping[str, AnyArray], got: Mapping[str, AnyArray]) -> None:
-        name = next((name for name, array in want.items() if scores_classes(array.shape)), None)
+    def _classify(self, want: Mapping[str, Any], got: Mapping[str, Any]) -> None:
+        arrays = {name: array for name, array in want.items() if isinstance(array, np.ndarray)}
+        name = class_output({name: (a.dtype.name, a.shape) for name, a in arrays.items()})
         if name is None:
             return
-        own, other = int(want[name].argmax()), int(got[name].argmax())
+        own, other = _class_in(want[name]), _class_in(got[name])
         self._classified += 1
         self._same += own == other
         if self._labels is not None:
@@ -124,10 +132,11 @@ class Scores:
 
     def result(self) -> Accuracy | None:
         """All of it; None if nothing was compared."""
-        if not self._powers:
-            return None
-        worst = min((powers.sqnr for powers in self._powers.values()), key=lambda x: x.level)
         count = self._classified
+        if not self._powers and not count:
+            return None
+        ratios = (powers.sqnr for powers in self._powers.values())
+        worst = min(ratios, key=lambda ratio: ratio.level, default=None)
         labelled = bool(count) and self._labels is not None
         return Accuracy(
             samples=self._samples,
@@ -138,9 +147,35 @@ class Scores:
         )
 
 
-def scores_classes(shape: Sequence[int]) -> bool:
-    """Whether a tensor of such a shape scores classes (rule A2)."""
-    return bool(shape) and shape[-1] > 1 and int(np.prod(shape)) == shape[-1]
+def amounts(outputs: Mapping[str, Any]) -> dict[str, AnyArray]:
+    """Those outputs of a model that have a relative error (rule A1)."""
+    return {
+        name: array
+        for name, array in outputs.items()
+        if isinstance(array, np.ndarray) and array.dtype.kind in "iuf" and array.dtype != _CLASSES
+    }
+
+
+_CLASSES = "int64"
+"""Element type of outputs that hold classes or places."""
+
+
+def class_output(outputs: Mapping[str, tuple[str, Sequence[int]]]) -> str | None:
+    """The output that says the class (rule A2), of those with their element types and shapes; None
+    if none does.
+    """
+
+    def scores(dtype: str, shape: Sequence[int]) -> bool:
+        alone = bool(shape) and shape[-1] > 1 and int(np.prod(shape)) == shape[-1]
+        return alone and dtype != _CLASSES and np.dtype(dtype).kind in "iuf"
+
+    found = [name for name, (dtype, shape) in outputs.items() if scores(dtype, shape)]
+    found += [n for n, (dtype, s) in outputs.items() if dtype == _CLASSES and np.prod(s) == 1]
+    return next(iter(found), None)
+
+
+def _class_in(output: AnyArray) -> int:
+    return int(output.argmax()) if output.size > 1 else int(output.item())
 
 
 def labels_of(

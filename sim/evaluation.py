@@ -13,7 +13,8 @@ E1. A layer's *SQNR* is that of its result with all layers before it in integers
 E2. A layer's *share* of the loss is what the noise power at the model's outputs grows by when the
     slice runs in integers up to it, and in the model's own arithmetic behind it, instead of up to
     the layer before. Rounding the slice's inputs comes first. So shares add up to 1; one may be
-    negative, where an error makes up for another.
+    negative, where an error makes up for another. Where the model's outputs have no amounts (rule
+    A1 in :mod:`..hw.accuracy`), those of the slice count in their place.
 E3. Layers whose results the model's own layers do not know as tensors count with the next one that
     they do.
 """
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from ..hw.accuracy import Accuracy, Scores, labels_of
+from ..hw.accuracy import Accuracy, Scores, amounts, labels_of
 from ..hw.console import Report
 from ..hw.errors import BundleError, DataError
 from ..hw.formats.bundle import Bundle, spec_from
@@ -184,6 +185,7 @@ class _Layers:
 
     def __init__(self, bundle: Bundle, own: OwnLayers, reference: Reference) -> None:
         self._own = own
+        self._results = [spec.name for spec in bundle.manifest.outputs]
         self._specs = _specs(bundle, own, reference)
         self.names = tuple(dict.fromkeys(spec.name for spec in self._specs.values()))
         self._powers = {
@@ -205,25 +207,30 @@ class _Layers:
         live &= needed | set(reference.outputs)
         if not all(name in self._specs for name in live):
             return None
-        return self._own.tail([self._specs[name].name for name in sorted(live)])
+        return self._own.tail([self._specs[name] for name in sorted(live)])
 
     def add(
         self,
         floats: Mapping[str, AnyArray],
         streams: Mapping[str, AnyArray],
-        want: Mapping[str, AnyArray],
-        got: Mapping[str, AnyArray],
+        want: Mapping[str, Any],
+        got: Mapping[str, Any],
     ) -> None:
         """A sample: tensors of the model's own layers, the reference's, and both ends."""
         integers = {spec.name: _real(spec, streams[name]) for name, spec in self._specs.items()}
         for name, powers in self._powers.items():
             spec = self._specs[name]
             powers.add(_as_real(spec, floats[spec.name]), _as_real(spec, integers[spec.name]))
+        own = amounts(want)
+        if not own:
+            own, got = {name: floats[name] for name in self._results}, integers
         for border in self._borders:
             end = got
             if border.tail is not None:
-                end = self._own.cloud(border.tail.run(integers))
-            border.noise += sum(_power(want[name], end[name]) for name in want)
+                end = border.tail.run(integers)
+                if got is not integers:
+                    end = self._own.cloud(end)
+            border.noise += sum(_power(array, end[name]) for name, array in own.items())
 
     def result(self) -> tuple[LayerLoss, ...]:
         """Every layer, in order."""

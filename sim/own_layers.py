@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
 
+from ..hw.errors import ToolError
 from ..hw.formats.bundle import Bundle
-from ..hw.formats.tensor import AnyArray
+from ..hw.formats.tensor import AnyArray, TensorSpec
 from ..hw.session import Session, open_session
 
 _PREFIX = "midwire/"
@@ -95,14 +97,14 @@ class OwnLayers:
         results = self._middles[names].run(wanted, dict(cuts))
         return {**cuts, **dict(zip(wanted, results, strict=True))}
 
-    def cloud(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """The model's outputs from the slice's."""
+    def cloud(self, tensors: Mapping[str, AnyArray]) -> dict[str, Any]:
+        """The model's outputs from the slice's; some may be no tensors."""
         feeds = {name: tensors[name] for name in self._cloud_inputs}
         return dict(zip(self._outputs, self._cloud.run(self._outputs, feeds), strict=True))
 
-    def tail(self, names: Sequence[str]) -> Tail | None:
+    def tail(self, specs: Sequence[TensorSpec]) -> Tail | None:
         """The layers behind some tensors; None if they need others of the slice too."""
-        stops = set(names)
+        stops = {spec.name: spec for spec in specs}
         outputs = [name for name in self._results if name not in stops]
         graph = self._middle_model.graph
         constants = {tensor.name for tensor in graph.initializer}
@@ -122,9 +124,9 @@ class OwnLayers:
                 kept.add(id(node))
                 needed += _reads(node)
         nodes = [node for node in graph.node if id(node) in kept]
-        model = _copy(self._middle_model, nodes, sorted(used), outputs)
+        inputs = [_value_info(stops[name]) for name in sorted(used)]
         return Tail(
-            open_session(model, exact=False) if outputs else None,
+            _opened(_copy(self._middle_model, nodes, inputs, outputs)) if outputs else None,
             tuple(sorted(used)),
             tuple(name for name in self._results if name in stops),
             tuple(outputs),
@@ -146,37 +148,44 @@ def _session(model: onnx.ModelProto, watched: Sequence[str]) -> Session:
     model.graph.output.extend(
         onnx.ValueInfoProto(name=name) for name in watched if name not in present
     )
-    return open_session(model.SerializeToString())
+    return _opened(model.SerializeToString())
+
+
+def _opened(model: bytes) -> Session:
+    """A session, of the model as it stands where ONNX Runtime cannot load what it makes of it: it
+    moves a MaxPool between 4-bit quantisers to integers that it has no MaxPool for.
+    """
+    try:
+        return open_session(model)
+    except ToolError:
+        return open_session(model, exact=True)
 
 
 def _copy(
     model: onnx.ModelProto,
     nodes: Sequence[onnx.NodeProto],
-    inputs: Sequence[str],
+    inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[str],
 ) -> bytes:
-    """The model with other nodes and borders; ONNX Runtime finds the types."""
+    """The model with other nodes and borders; ONNX Runtime finds the types of results."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graph = copy.graph
-    infos = _infos(model)
     kept = list(nodes)
     read = {name for node in kept for name in _reads(node)}
     constants = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.node[:], graph.input[:], graph.output[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(kept)
     graph.initializer.extend(constants)
-    graph.input.extend(infos[name] for name in inputs)
+    graph.input.extend(inputs)
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
     return bytes(copy.SerializeToString())
 
 
-def _infos(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
-    """Type and shape of every tensor."""
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    return {
-        value.name: value for value in (*inferred.value_info, *inferred.input, *inferred.output)
-    }
+def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
+    """Type and shape of a tensor as the bundle has them: no inference knows all domains."""
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+    return onnx.helper.make_tensor_value_info(spec.name, kind, spec.shape)
 
 
 def _unrounded(bundle: Bundle) -> tuple[Session, list[str], list[str]]:
@@ -193,8 +202,7 @@ def _unrounded(bundle: Bundle) -> tuple[Session, list[str], list[str]]:
     for spec in bundle.manifest.outputs:
         if spec.name not in read:
             continue
-        kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
-        graph.input.append(onnx.helper.make_tensor_value_info(spec.name, kind, spec.shape))
+        graph.input.append(_value_info(spec))
         inputs.append(spec.name)
     # An output of the slice may be one of the model's: ONNX Runtime wants a node for it.
     for value in graph.output:
@@ -202,7 +210,7 @@ def _unrounded(bundle: Bundle) -> tuple[Session, list[str], list[str]]:
             old, value.name = value.name, f"{_PREFIX}{value.name}"
             graph.node.append(onnx.helper.make_node("Identity", [old], [value.name]))
     run = [value.name for value in graph.output]
-    session = open_session(model.SerializeToString())
+    session = _opened(model.SerializeToString())
     return _Renamed(session, dict(zip(outputs, run, strict=True))), inputs, outputs
 
 

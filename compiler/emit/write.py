@@ -17,19 +17,20 @@ import onnx
 
 from ...hw.elaborate import Elaborator, prefixed, renamed
 from ...hw.formats.bundle import PREFIX, Bundle, Manifest, WritableMemory, write_bundle
-from ...hw.formats.tensor import AnyArray, TensorSpec
+from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
 from ...hw.nic.shape import NicShape
 from ...hw.sqnr import NOT_MEASURED
 from ..ir.dataflow import Dataflow
 from ..ir.quant import QGraph, program_of
-from ..load.source import PACKED, Source
+from ..load.source import Source
 from ..map.balance import Balanced
 from ..map.price import estimate
 from ..map.targets import Target
-from ..quantise.loss import Loss, Measured, worst
+from ..quantise.loss import Measured, worst
 from ..select.selection import Selection
+from .figures import buffers, layers
 from .integration import FILE_LIST, WAIVERS, core_file, file_list, lint_waivers
 from .netlist import fifos
 from .parts import cloud_model, edge_model, middle_model
@@ -106,7 +107,9 @@ def emit(
         resources=estimate(flow, target),
         sqnr_db=None if least is None else least.sqnr.db,
         sqnr=NOT_MEASURED if least is None else least.sqnr.text,
-        layers=_layers(source, qgraph, flow, measured.losses),
+        layers=layers(source, qgraph, balanced, measured.losses),
+        fifos=buffers(flow),
+        device=asdict(target.device),
         images=images,
         memories=tuple(
             WritableMemory(
@@ -173,35 +176,3 @@ def _golden(flow: Dataflow, reference: Reference, wires: Sequence[AnyArray]) -> 
         found[f"out{index}"] = wire.astype(spec.qtype.wire_dtype)
     found["realistic"] = np.array(real)
     return found
-
-
-def _layers(
-    source: Source, qgraph: QGraph, flow: Dataflow, losses: Sequence[Loss]
-) -> tuple[Mapping[str, Any], ...]:
-    """What a report shows of each integer node, and how its results are those of the model."""
-    stages = {stage.node: stage for stage in flow.stages if stage.node is not None}
-    found = {loss.tensor: loss.sqnr for loss in losses}
-    return tuple(
-        {
-            "name": node.name,
-            "kernel": node.kernel.name,
-            "sources": list(node.sources),
-            "macs": node.kernel.macs,
-            "strategy": stage.built.strategy,
-            "pe": stage.built.parallelism[0],
-            "simd": stage.built.parallelism[1],
-            "cycles": stage.built.cycles,
-            "accumulator_bits": node.accumulator.bits,
-            "finishers": [finisher.kind for finisher in node.finishers],
-            "sqnr_db": None if sqnr is None else sqnr.db,
-            "sqnr": NOT_MEASURED if sqnr is None else sqnr.text,
-            "tensors": [
-                asdict(TensorSpec(name, t.shape, source.values[name].dtype, t.qtype, t.layout, 1))
-                for name in node.outputs
-                if name in source.values and source.values[name].dtype not in PACKED
-                for t in (qgraph.tensors[name],)
-            ],
-        }
-        for node in qgraph.nodes
-        for stage, sqnr in ((stages[node.name], found.get(node.outputs[0])),)
-    )

@@ -93,6 +93,7 @@ _ONE_SAMPLE = frozenset(
         "GlobalAveragePool",
         "GlobalMaxPool",
         "MaxPool",
+        "Pad",
         "QLinearConv",
         "ReduceMean",
     )

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
 
-Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`) and models
-of scikit-learn (:mod:`.linear_models`, :mod:`.tree_models`) are written out in standard operators
-and sums of trees. Other nodes of other domains (com.microsoft) are kept: the rewriting stage takes
-those that :mod:`.qoperator` knows, the rest are listed as unsupported later, and none stops a model
-from loading.
+Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`),
+Attention (:mod:`.fused_attention`) and models of scikit-learn (:mod:`.linear_models`,
+:mod:`.tree_models`) are written out in standard operators and sums of trees. Other nodes of other
+domains (com.microsoft) are kept: the rewriting stage takes those that :mod:`.qoperator` knows, the
+rest are listed as unsupported later, and none stops a model from loading.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from ..ir.graph import Value
 from .batch import take_apart
 from .casts import expand_casts
 from .expansion import Expansion
-from .group_normalization import expand_group_normalization
+from .fused_attention import expand_attention
+from .group_scales import expand_group_normalization
 from .infer import analyse
 from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
@@ -89,7 +90,8 @@ def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     opset = next(e.version for e in model.opset_import if e.domain == "")
     stored = _arrays(file, model.graph)
     expand_casts(expansion, opset, stored)
-    batch = take_apart(model, opset, stored)
+    expand_attention(expansion, opset, stored)
+    batch = take_apart(model, opset, _arrays(file, model.graph))
     graph = model.graph  # only now: taking a batch apart replaces it
     initialisers = _arrays(file, graph)
     facts = analyse(model, opset, initialisers)

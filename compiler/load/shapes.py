@@ -88,13 +88,15 @@ def bind_inputs(
 
 
 def _wrong(what: str, expected: str, found: str) -> ModelError:
-    return ModelError(
+    error = ModelError(
         what,
         where="--shape",
         expected=expected,
         found=found,
         remedy="Give an input that leaves dimensions open one shape, as in --shape x=1,3,48,192",
     )
+    error.usage = True
+    return error
 
 
 def _dims(value: onnx.ValueInfoProto) -> Sequence[_Dimension]:

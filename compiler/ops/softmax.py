@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.powers import PowersKernel
 from ...hw.kernels.shares import SharesKernel
 from ...hw.numeric import Affine, Function, QType
@@ -31,6 +32,9 @@ from .log import Log
 
 LOG2_E = Fraction(1443, 1000)
 """Bits of a share for each unit of its logarithm, rounded up."""
+
+DEEPEST = 12.0
+"""How far below the largest element of a group others count: by then, they are 2**-17 of it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,15 @@ class Softmax(Op):
     def is_core(self) -> bool:
         """Hardware of its own."""
         return True
+
+    @property
+    def tells_all(self) -> bool:
+        """What an attention has masked is so far below that no grid could hold it and the rest."""
+        return False
+
+    def told_apart(self, x: AnyArray) -> AnyArray:
+        """At most :data:`DEEPEST` below the largest element of each group."""
+        return np.maximum(x, x.max(self.axes, keepdims=True) - x.dtype.type(DEEPEST))
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """One group behind the other."""

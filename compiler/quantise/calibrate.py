@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ...hw.session import Session, open_session, words_of
 from ..errors import CalibrationError
 from ..ir.graph import Value
 from ..load.source import PACKED, Source, elem_type_of
+from .counted import Counted
 from .grids import SAMPLE, FloatArray, Observed
 
 _REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
@@ -214,6 +216,7 @@ def calibrate(
     tensors: Sequence[str],
     samples: Mapping[str, AnyArray],
     progress: Callable[[int, int], None] | None = None,
+    counts: Counted = MappingProxyType({}),
 ) -> dict[str, Observed]:
     """Run the model as it is in ONNX Runtime and watch tensors.
 
@@ -222,6 +225,7 @@ def calibrate(
     tensors : what to watch: any computed tensors or model inputs of known type
     samples : of :func:`load_samples`
     progress : called with the number of samples done and their total
+    counts : of :func:`~.counted.counted`
 
     Raises
     ------
@@ -230,7 +234,7 @@ def calibrate(
     """
     total = len(next(iter(samples.values())))
     collectors = {name: _Collector(total) for name in tensors}
-    for index, found in enumerate(run_model(source, list(collectors), samples)):
+    for index, found in enumerate(run_model(source, list(collectors), samples, counts=counts)):
         for name, collector in collectors.items():
             collector.add(found[name])
         if progress is not None:
@@ -243,9 +247,11 @@ def run_model(
     tensors: Sequence[str],
     samples: Mapping[str, AnyArray],
     loose: Sequence[str] = (),
+    counts: Counted = MappingProxyType({}),
 ) -> Iterator[dict[str, AnyArray]]:
     """Run the model as it is in ONNX Runtime: for each sample, the model's inputs, ``tensors``, and
-    ``loose`` ones, which get no grid and so may be infinite.
+    ``loose`` ones, which get no grid and so may be infinite. Of those in ``counts`` only what
+    counts.
 
     On one thread: several may share a sum out in another way on another machine, and so give other
     values, other grids and another bundle. ONNX Runtime's routines for other vector instructions
@@ -275,6 +281,7 @@ def run_model(
                     remedy=_ALONE,
                 ) from error
             found = dict(zip(watched, results, strict=True))
+            found |= {name: counts[name](found[name]) for name in counts.keys() & found.keys()}
             _check_finite({name: found[name] for name in strict})
             feed = {**feed, **found}
         yield feed

@@ -64,6 +64,8 @@ def of_accuracy(accuracy: Accuracy | None, limits: Limits) -> list[str]:
     """A relative error that no limit is about, and nobody has been told of."""
     if accuracy is None or limits.max_error is not None or limits.max_drop is not None:
         return []
+    if accuracy.relative_error is None:
+        return []
     error = 100 * accuracy.relative_error
     if error <= DEFAULT_ERROR:
         return []

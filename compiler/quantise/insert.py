@@ -48,7 +48,8 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
 
     So it is at the border, where a quantiser gave each reader a pair of its own, and before what
     keeps a grid (a MaxPool between a convolution and its quantiser): that moves values, and
-    rounding keeps their order and zero. So does what clamps.
+    rounding keeps their order and zero. So does what clamps. What needs a grid of its own gets it
+    then, even if its one reader could be absorbed.
     """
     wanted: dict[str, QType | None] = {}
 
@@ -59,13 +60,14 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
         same = node.op.keeps_grid or node.op.clamps
         return found.pop() if same and len(found) == len(node.inputs) == 1 else None
 
-    made = [name for node in graph.nodes for name in node.outputs]
-    for name in (*reversed(made), *graph.inputs):
+    makers = {name: node.op for node in graph.nodes for name in node.outputs}
+    for name in (*reversed(makers), *graph.inputs):
         readers = graph.consumers(name)
         found = set() if name in graph.outputs else {behind(node) for node in readers}
         grid = found.pop() if len(found) == 1 else None
         wanted[name] = grid
         alone = len(readers) == 1 and (readers[0].op.rounds or readers[0].op.absorbable)
+        alone = alone and not (name in makers and makers[name].needs_grid)
         if grid is not None and name not in grids and (name in graph.inputs or not alone):
             grids[name] = grid
 
@@ -84,7 +86,9 @@ def missing_grids(graph: Graph) -> list[str]:
             continue
         readers = graph.consumers(name)
         alone = len(readers) == 1 and producer is not None and name not in graph.outputs
-        if alone and (readers[0].op.rounds or _is_absorbed(readers[0].op, own)):
+        if alone and readers[0].op.rounds:
+            continue
+        if alone and producer and not producer.op.needs_grid and _is_absorbed(readers[0].op, own):
             continue
         missing.append(name)
         covered.add(name)

@@ -8,8 +8,8 @@ L2. Where midwire quantises, there is a default, unless the user sets a limit, h
 
     * with labels, half a point of top-1 (or one sample, where that is more: fewer than 200 samples
       cannot show half a point);
-    * without, where midwire chooses the widths, 1 % relative error of the model's outputs: it adds
-      bits until that holds;
+    * without, where midwire chooses the widths, 1 % relative error of the model's outputs, or of
+      the slice's where those hold classes only: it adds bits until that holds;
     * without, where the user chose them, :func:`least_db` at the slice's outputs. Sound networks
       keep their answers at 8 bits with relative errors of 1 to 15 % (docs/quantising.md), so 1 %
       would refuse nearly all of them; a warning says what the error is.
@@ -23,6 +23,7 @@ L4. A slice is as good as its worst output.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -147,9 +148,13 @@ def excess(measured: Measured, outputs: Sequence[str], limits: Limits) -> Excess
     LossError
         If a limit is about the whole model, whose end ONNX Runtime does not take (L3).
     """
-    if limits.remark and measured.accuracy is None:
+    accuracy = measured.accuracy
+    error = None if accuracy is None else accuracy.relative_error
+    unknown = accuracy is None or (limits.max_error is not None and error is None)
+    if limits.remark and unknown:
         # Nobody asked about the whole model, and the slice alone can be judged.
-        limits = Limits(min_sqnr=limits.min_sqnr or DEFAULT_DB, remark=" (the default)")
+        least_db = DEFAULT_DB if limits.max_error is None else -20 * math.log10(DEFAULT_ERROR / 100)
+        limits = Limits(min_sqnr=limits.min_sqnr or least_db, remark=" (the default)")
     least = worst(measured.losses, outputs)
     if limits.min_sqnr is not None and least and least.sqnr.level < limits.min_sqnr:
         return Excess(
@@ -158,22 +163,21 @@ def excess(measured: Measured, outputs: Sequence[str], limits: Limits) -> Excess
             least.sqnr.text,
             "--min-sqnr",
         )
-    accuracy = measured.accuracy
     if limits.max_error is None and limits.max_drop is None:
         return None
-    if accuracy is None:
+    if unknown or accuracy is None:
         raise LossError(
             "the loss of the whole model cannot be measured",
             where="--max-error" if limits.max_error is not None else "--max-drop",
             expected="nodes behind the slice that ONNX Runtime takes, and outputs of numbers",
-            found="none",
+            found="none" if accuracy is None else "classes alone, whose difference is no amount",
             remedy="Set --min-sqnr, which is about the slice alone",
         )
-    if limits.max_error is not None and 100 * accuracy.relative_error > limits.max_error:
+    if limits.max_error is not None and error is not None and 100 * error > limits.max_error:
         return Excess(
             "the model's outputs",
             f"a relative error of at most {limits.max_error:g} %{limits.remark}",
-            f"{100 * accuracy.relative_error:.3g} %",
+            f"{100 * error:.3g} %",
             "--max-error",
         )
     drop = accuracy.drop

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 
 import numpy as np
 
-from ...hw.accuracy import Accuracy, Scores, scores_classes
+from ...hw.accuracy import Accuracy, Scores, class_output
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
 from ...hw.numeric import QType
@@ -23,6 +24,7 @@ from ...hw.sqnr import SignalAndNoise, Sqnr
 from ..ir.quant import QGraph, QTensor
 from ..load.source import Source
 from .calibrate import run_model
+from .counted import Counted
 
 _SEED = 20262
 
@@ -93,11 +95,12 @@ def measure(
     *,
     behind: Behind | None = None,
     labels: AnyArray | None = None,
+    counts: Counted = MappingProxyType({}),
 ) -> Measured:
     """Loss of every integer tensor that the model has too, and of the whole model.
 
     The reference gets the model's own values at the slice's inputs, rounded to their grid, so that
-    the figures are the slice's own.
+    the figures are the slice's own. ``counts`` are those of :func:`~.counted.counted`.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def measure(
     clipped = {name: _Clipped(grids[name]) for name in [*qgraph.inputs, *named]}
     roots = dict(zip(results, qgraph.outputs, strict=True))
     done, total = 0, len(next(iter(samples.values())))
-    ran = run_model(source, watched, samples, ends)
+    ran = run_model(source, watched, samples, ends, counts)
     size = _chunk_size(qgraph)
     while chunk := list(islice(ran, size)):
         feeds = [_wire_of(qgraph.tensors[name], chunk, name) for name in qgraph.inputs]
@@ -127,6 +130,7 @@ def measure(
             tensor = results.get(name) or qgraph.tensors[name]
             for found, stream in zip(chunk, values[roots.get(name, name)], strict=True):
                 got = tensor.qtype.dequantise(tensor.layout.from_stream(stream, tensor.shape))
+                got = counts[name](got) if name in counts else got
                 raw = found[name]
                 power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
         for name, seen in clipped.items():
@@ -170,8 +174,9 @@ class _Clipped:
 
 
 def classifies(source: Source) -> bool:
-    """Whether an output that is compared scores classes."""
-    return any(scores_classes(source.values[name].shape) for name in _comparable(source))
+    """Whether an output that is compared says the class."""
+    values = [source.values[name] for name in _comparable(source)]
+    return class_output({value.name: (value.dtype, value.shape) for value in values}) is not None
 
 
 def _comparable(source: Source) -> list[str]:

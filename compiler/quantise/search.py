@@ -54,7 +54,7 @@ def noise_of(measured: Measured) -> float:
     """Noise power at the model's outputs over the signal's; at the slice's worst if the model's
     are not known.
     """
-    if measured.accuracy is not None:
+    if measured.accuracy is not None and measured.accuracy.relative_error is not None:
         return measured.accuracy.relative_error**2
     level = min((loss.sqnr.level for loss in measured.losses), default=math.inf)
     return float(10 ** (-level / 10))
@@ -103,8 +103,9 @@ def cheapest(
     if not keeps(best[1]):
         return best
     shares = _shares(layers, quick)
-    # Of the output's noise power: from far below what anybody asks for to as loud as the signal.
-    low, high = 1e-9, 1.0
+    # Of the output's noise power as it is predicted, which is far off where it comes in jumps, as a
+    # decision tree's does: from the least that widths can be told apart by to the most.
+    low, high = (_predicted(shares, dict.fromkeys(shares, bits)) for bits in (MOST, LEAST))
     tried = {widest.text}
     for _ in range(ROUNDS):
         target = math.sqrt(low * high)
@@ -146,15 +147,20 @@ def _shares(layers: Sequence[Layer], attempt: Try) -> dict[str, float]:
     return found
 
 
+def _predicted(shares: Mapping[str, float], bits: Mapping[str, int]) -> float:
+    """Noise of some layers at some widths."""
+    return sum(shares[tensor] * 4.0 ** (COARSE - width) for tensor, width in bits.items())
+
+
 def _greedy(
     layers: Sequence[Layer], prices: Prices, shares: Mapping[str, float], target: float
 ) -> Widths:
     bits = {layer.tensor: MOST for layer in layers}
 
     def noise(tensor: str, width: int) -> float:
-        return shares[tensor] * 4.0 ** (COARSE - width)
+        return _predicted(shares, {tensor: width})
 
-    total = sum(noise(tensor, width) for tensor, width in bits.items())
+    total = _predicted(shares, bits)
     while True:
         steps = []
         for tensor, width in bits.items():

@@ -18,6 +18,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.session import open_session
+from midwire.sim.evaluation import evaluate
 from midwire.sim.execute import execute
 from midwire.sim.vectors import wire_inputs
 from midwire.sim.verify import verify
@@ -195,6 +196,10 @@ def test_one_slice(
     for wire, want in zip(wires[0], got, strict=True):
         (again,) = session.run(None, {"wire_in0": wire})
         np.testing.assert_array_equal(again, want)
+    found = evaluate(bundle, net.samples)
+    assert len(found.layers) > 2
+    total = sum(layer.share for layer in found.layers)
+    assert total == pytest.approx(1 if found.accuracy.relative_error else 0)
 
 
 def check_rtl(net: Written, folder: Path) -> None:

@@ -59,8 +59,34 @@ def test_top_1_and_its_drop() -> None:
     assert scored(want[..., :1], got[..., :1], np.zeros(4)).drop is None
 
 
+def test_classes_are_no_amounts() -> None:
+    """A1: a label that differs is no relative error. A2: it is the class where nothing scores."""
+    scores = Scores(np.array([4, 7, 7]))
+    for want, got in ((4, 4), (7, 4), (7, 7)):
+        text, maps = np.array(["a"], object), [{0: 0.5}]
+        scores.add(
+            {"label": np.array([want]), "text": text, "maps": maps},
+            {"label": np.array([got]), "text": text, "maps": maps},
+        )
+    found = scores.result()
+    assert found is not None and found.relative_error is None
+    assert found.top1_float == 1 and found.agreement == pytest.approx(2 / 3)
+    assert found.text == "top-1 66.7 % split, 100.0 % float, same class 66.7 %"
+    assert (found.as_json()["sqnr_db"], found.as_json()["relative_error"]) == (None, None)
+    both = Scores()
+    both.add(
+        {"label": np.array([1]), "p": np.array([[0.2, 0.8]])},
+        {"label": np.array([0]), "p": np.array([[0.2, 0.8]])},
+    )
+    found = both.result()
+    assert found is not None and (found.relative_error, found.agreement) == (0, 1)
+
+
 def test_nothing_compared() -> None:
     assert Scores().result() is None
+    text = Scores()
+    text.add({"label": np.array(["a"], object)}, {"label": np.array(["a"], object)})
+    assert text.result() is None
     assert Accuracy(1, Sqnr(None)).as_json()["relative_error"] == 0
 
 

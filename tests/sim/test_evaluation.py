@@ -18,6 +18,7 @@ from midwire.hw.errors import DataError
 from midwire.sim import cli
 from midwire.sim.evaluation import LAYER_SAMPLES, evaluate
 
+from ..classical import ml_model, ml_node, with_maps, zipped
 from ..small import without_rtl
 
 Array = np.ndarray[Any, Any]
@@ -120,3 +121,66 @@ def test_samples_that_do_not_fit(data: Path) -> None:
     np.savez(wrong, in0=np.zeros((4, 1, 2, 4, 4), np.float32), label=np.zeros(3, np.int64))
     with pytest.raises(DataError, match="labels that do not fit the samples"):
         evaluate(bundle, wrong)
+
+
+def _classical(folder: Path, model: onnx.ModelProto) -> tuple[Compiled, Path]:
+    rng = np.random.default_rng(SEED)
+    x = rng.normal(size=(40, 1, 4)).astype(np.float32)
+    np.savez(folder / "in.npz", in0=x, label=rng.integers(0, 3, 40))
+    onnx.save(model, folder / "net.onnx")
+    options = Options(calibrate=folder / "in.npz", max_drop=100, bits=5)
+    return compile_model(folder / "net.onnx", folder / "b", options), folder / "in.npz"
+
+
+@pytest.mark.parametrize("form", ["text", "maps"])
+def test_outputs_that_are_no_amounts(tmp_path: Path, form: str) -> None:
+    """Labels as text or numbers and maps of scores, as scikit-learn's converters write them."""
+    weights = np.random.default_rng(SEED).normal(size=(3, 4))
+    names: dict[str, Any] = {"classlabels_ints": [0, 1, 2]}
+    if form == "text":
+        names = {"classlabels_strings": ["a", "b", "c"]}
+    node = ml_node(
+        "LinearClassifier",
+        ["X"],
+        ["label_text", "p"] if form == "text" else ["l", "p"],
+        coefficients=weights,
+        intercepts=[0.0, 0.1, 0.2],
+        **names,
+    )
+    if form == "text":
+        model = ml_model([node], 4, ["label_text", "p"])
+    else:
+        model = with_maps(ml_model(zipped(node, 3), 4, ["label"]))
+    done, data = _classical(tmp_path, model)
+    found = evaluate(done.bundle, data)
+    assert (found.accuracy.relative_error is None) == (form == "maps")
+    assert found.accuracy.agreement is not None and found.accuracy.agreement > 0.5
+    assert found.accuracy.top1_float is not None
+    assert sum(layer.share for layer in found.layers) == pytest.approx(1)
+
+
+def test_layers_behind_a_node_of_another_domain(tmp_path: Path) -> None:
+    """Their types are the bundle's: ONNX infers none there."""
+    tree = {
+        "nodes_treeids": [0, 0, 0],
+        "nodes_nodeids": [0, 1, 2],
+        "nodes_featureids": [1, 0, 0],
+        "nodes_values": [0.1, 0.0, 0.0],
+        "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
+        "nodes_truenodeids": [1, 0, 0],
+        "nodes_falsenodeids": [2, 0, 0],
+        "target_treeids": [0, 0],
+        "target_nodeids": [1, 2],
+        "target_ids": [0, 0],
+        "target_weights": [0.3, 0.7],
+        "n_targets": 1,
+    }
+    square = onnx.helper.make_node("Mul", ["q", "q"], ["p"], "square")
+    model = ml_model([ml_node("TreeEnsembleRegressor", ["X"], ["q"], **tree), square], 4, ["p"])
+    rng = np.random.default_rng(SEED)
+    np.savez(tmp_path / "in.npz", in0=rng.normal(size=(40, 1, 4)).astype(np.float32))
+    onnx.save(model, tmp_path / "net.onnx")
+    options = Options(calibrate=tmp_path / "in.npz", to="p")
+    bundle = compile_model(tmp_path / "net.onnx", tmp_path / "b", options).bundle
+    found = evaluate(bundle, tmp_path / "in.npz")
+    assert [layer.tensor for layer in found.layers] == ["", "q", "p"]

@@ -268,15 +268,52 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
     ("model", "reason"),
     [
         (
-            one_node("AveragePool", [SHAPE], SHAPE, kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+            one_node("Add", [(1, 129, 128)], (1, 129, 128), ones((129, 128))),
             (
-                "expected no padding, or count_include_pad 1 without ceil_mode, "
-                "found pads [1, 1, 1, 1]"
+                "expected a constant of one axis, or of at most 16384 elements, found the shape "
+                "[129, 128]"
             ),
         ),
         (
-            one_node("Add", [SHAPE, (1, 2, 1, 1)], SHAPE),
-            "expected two streams of one shape, found [1, 2, 4, 4] and [1, 2, 1, 1]",
+            one_node("PRelu", [SHAPE, (2, 1, 1)], SHAPE),
+            (
+                "expected a constant slope, found a computed one; Relu, and Min with 0 times the "
+                "slope, added, would work"
+            ),
+        ),
+        (
+            one_node("Max", [SHAPE, SHAPE], SHAPE, {2: np.ones(1, np.float32)}),
+            (
+                "expected constants beside one computed operand, found them beside 2; a Max of the "
+                "computed ones, then one with the constants, would work"
+            ),
+        ),
+        (
+            onnx.parser.parse_model(
+                '<ir_version: 8, opset_import: ["" : 13]>'
+                "g (bool[1, 4] m, float[1, 4] x, float[1, 4] z) => (float[1, 4] y)"
+                "{ y = Where (m, x, z) }"
+            ),
+            "expected a constant mask, found a computed one; Mul by the mask and Add would work",
+        ),
+        (
+            one_node("Pad", [SHAPE], (1, 2, 3, 4), {1: np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
+            "expected pads of at least 0, found [(0, 0), (0, 0), (-1, 0), (0, 0)]; Slice crops",
+        ),
+        (
+            one_node("Gather", [(8193,)], (4097,), {1: np.arange(0, 8193, 2)}),
+            "expected a range, or at most 4096 indices, found 4097",
+        ),
+        (
+            one_node("Gather", [(4, 3)], (0, 3), {1: np.zeros(0, np.int64)}),
+            "expected at least one index, found none",
+        ),
+        (
+            one_node("Div", [SHAPE, SHAPE], SHAPE),
+            (
+                "expected a constant divisor, found two computed operands; a constant divisor, or "
+                "Mul by a computed factor, would work"
+            ),
         ),
         (
             one_node("Conv", [SHAPE, (2, 2, 3, 3)], (1, 2, 2, 2)),
@@ -404,3 +441,19 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
 )
 def test_refusals(model: onnx.ModelProto, reason: str, tmp_path: Path) -> None:
     assert refusal(model, tmp_path) == reason
+
+
+def test_padding_of_samples_that_meet(tmp_path: Path) -> None:
+    """Axis 0 is no batch here, and a window knows of no other images."""
+    text = """<ir_version: 8, opset_import: ["" : 13]>
+        g (float[3, 2, 4] x) => (float[2, 2, 6] y)
+        <int64[6] p = {0, 0, 1, 0, 0, 1}, int64[1] b = {1}, int64[1] e = {3}, int64[1] a = {0}>
+        { q = Pad (x, p)  y = Slice (q, b, e, a) }"""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    pad, cut = import_all(load_model(path))
+    assert pad.reason == (
+        "expected one sample at a time, found 3 along axis 0: the 3 samples of the batch cannot be "
+        "told apart: node 'Slice_1' (Slice) chooses among the samples"
+    )
+    assert cut.supported

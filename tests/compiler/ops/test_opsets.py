@@ -48,7 +48,8 @@ def values(count: int) -> str:
 CONSTANTS = f"""
 float zero = {{0}}, float low = {{-0.5}}, float high = {{0.75}}, float step = {{0.0625}},
 float[0] none = {{}},
-uint8 point = {{128}}, int64[1] one = {{1}}, int64[1] axis = {{2}}, int64[1] end = {{3}},
+uint8 point = {{128}}, bool[6] mask = {{1, 0, 1, 1, 0, 1}},
+int64[1] one = {{1}}, int64[1] axis = {{2}}, int64[1] end = {{3}},
 int64[2] spatial = {{2, 3}}, int64[2] around = {{2, 4}}, int64[2] parts = {{1, 3}},
 int64[3] rows = {{1, 4, 24}}, int64[8] pads = {{0, 0, 1, 2, 0, 0, 1, 0}},
 int64[4] same = {{1, 4, 4, 6}}, int64[4] double = {{1, 4, 8, 12}},
@@ -112,8 +113,13 @@ TABLE: dict[str, tuple[Form, ...]] = {
     ),
     "Expand": (Form("g = GlobalAveragePool(x) y = Expand (g, same)", 8),),
     "Flatten": (Form("f = Flatten(x) y = Relu(f)"),),
+    "Gather": (Form("y = Gather <axis = 2> (x, parts)"),),
     "Gemm": (Form("f = Flatten(x) y = Gemm(f, wide, c)"),),
     "MatMul": (Form("r = Reshape(x, rows) y = MatMul(r, matrix)"),),
+    "Max": (Form("r = Relu(x) y = Max(r, x)"), Form("r = Relu(x) y = Max(x, r)", 12)),
+    "Min": (Form("y = Min(x, high)", 8),),
+    "PRelu": (Form("y = PRelu(x, gain)"),),
+    "Where": (Form("y = Where(mask, x, high)", 9),),
     "Pad": (
         Form('y = Pad <pads = [0, 0, 1, 2, 0, 0, 1, 0], mode = "constant"> (x)', 7, 10),
         Form("y = Pad (x, pads)", 11),
@@ -196,6 +202,15 @@ TABLE: dict[str, tuple[Form, ...]] = {
         Form("n = QuantizeLinear(x, step, point) y = DequantizeLinear(n, step, point)", 10),
     ),
 }
+
+
+for reduction, inputs_from in {
+    "ReduceMax": 18, "ReduceMin": 18, "ReduceSum": 13, "ReduceL2": 18, "ReduceSumSquare": 18,
+}.items():  # fmt: skip
+    TABLE[reduction] = (
+        Form(f"y = {reduction} <axes = [2, 3], keepdims = 1> (x)", 7, inputs_from - 1),
+        Form(f"y = {reduction} <keepdims = 1> (x, spatial)", inputs_from),
+    )
 
 
 def opsets(name: str) -> list[int]:

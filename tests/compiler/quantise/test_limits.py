@@ -115,6 +115,20 @@ def test_the_whole_model() -> None:
     )
 
 
+def test_a_model_of_classes_alone() -> None:
+    """L2, L3: nothing is an amount there, so the slice is judged, or what was asked is refused."""
+    measured = Measured([Loss("y", Sqnr(39.0))], Accuracy(200, None, 0.99))
+    over = excess(measured, ["y"], defaults(None))
+    assert over is not None and over.expected == (
+        "a signal to noise ratio of at least 40 dB (the default)"
+    )
+    with pytest.raises(LossError, match=r"found classes alone, whose difference is no amount\."):
+        excess(measured, ["y"], Limits(max_error=3))
+    labelled = Accuracy(200, None, 0.99, top1_float=0.9, top1_split=0.89)
+    over = excess(Measured((), labelled), ["y"], defaults(None, labelled=True))
+    assert over is not None and over.allow == "--max-drop"
+
+
 def test_the_refusal() -> None:
     over = Excess("output 'y'", "at least 25 dB", "19.0 dB", "--min-sqnr")
     assert str(refusal(over, "a", ["Widen it", "let midwire choose"])) == (

@@ -64,7 +64,7 @@ def test_the_cheapest_widths(limit: float) -> None:
     tries = Slice()
 
     def keeps(measured: Measured) -> bool:
-        assert measured.accuracy is not None
+        assert measured.accuracy is not None and measured.accuracy.relative_error is not None
         return measured.accuracy.relative_error <= limit
 
     widths, measured = cheapest(LAYERS, PRICES, Slice(), tries, keeps)
@@ -73,6 +73,24 @@ def test_the_cheapest_widths(limit: float) -> None:
     every = (dict(zip("abc", each, strict=True)) for each in product(range(2, 17), repeat=3))
     best = min(cost(each) for each in every if noise(each) <= limit**2)
     assert cost(bits) <= 1.25 * best
+
+
+def test_noise_that_is_not_as_predicted() -> None:
+    """None at all until it jumps, as a decision tree's does: the search still finds where."""
+
+    def attempt(widths: Widths) -> Measured:
+        powers = SignalAndNoise()
+        powers.signal = 1.0
+        powers.noise = float(any(widths.of(layer) < 6 for layer in LAYERS))
+        return Measured((), Accuracy(1, powers.sqnr))
+
+    def keeps(measured: Measured) -> bool:
+        assert measured.accuracy is not None
+        return measured.accuracy.relative_error == 0
+
+    widths, measured = cheapest(LAYERS, PRICES, attempt, attempt, keeps)
+    assert keeps(measured)
+    assert all(6 <= widths.of(layer) <= 7 for layer in LAYERS)
 
 
 def test_a_limit_that_no_widths_keep() -> None:

@@ -24,6 +24,7 @@ from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.kernels.program import canonical, described_by
+from midwire.hw.kernels.reduce import ReduceKernel
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Schedule
 
@@ -45,6 +46,8 @@ KERNELS: dict[str, Kernel] = {
     "sum": PoolKernel(Geometry(4, 4, (2, 2), (2, 2)), 3, UINT4, "sum", 0),
     "add": EltwiseKernel((INT8, UINT4), 20, 5, 5),
     "alike": EltwiseKernel((INT8, UINT4), 24, 6, 1),
+    "channels": ReduceKernel(INT8, 2, 6, 6, "sum", 0, 6),
+    "vector": ReduceKernel(INT8, 3, 12, 1, "squares", 5),
 }
 
 
