@@ -19,6 +19,7 @@ from onnx import numpy_helper
 
 from midwire.compiler.load.source import kind_of
 from midwire.compiler.ops import OPERATORS, REGISTRY
+from midwire.compiler.ops._groups import GUARD_BITS
 from midwire.compiler.ops._model import one_node
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
@@ -286,8 +287,8 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
             if normal:
                 scale = max((np.abs(c).max() for c in constants.values()), default=1.0)
                 rounding += 2.0 ** -chosen_of(bundle)["bits"] * (1 + np.abs(real)) * (1 + scale)
-            if node.op_type == "LogSoftmax":  # a part of a step, where its share is small
-                rounding += out.qtype.scale / 32
+            if node.op_type == "LogSoftmax":  # what its share is off, where that is small
+                rounding += out.qtype.scale * 2.0**-GUARD_BITS
             error = np.abs(np.clip(real, bottom, top) - out.from_wire(wire[0]).astype(np.float64))
             assert np.all(error <= bound + out.qtype.scale / 2 + rounding)
 
