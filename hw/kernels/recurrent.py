@@ -421,10 +421,29 @@ class FoldedRecurrent(Implementation):
         return self.parallel * outlet_depth(self.depth, self.pipeline + self.unit.latency)
 
     @property
+    def _held_bits(self) -> tuple[int, int]:
+        """Bits of a unit's sums, which a register holds once more behind them, and of those whose
+        terms come in two places; a sum over ``x`` or ``h`` alone has none below its own.
+        """
+        held = chosen = 0
+        sums = iter(IntType.holding(*ends).bits for ends in self.sums)
+        for lane in self.lanes:
+            if lane.joined:
+                own = next(sums) - min(lane.x_left, lane.h_left)
+                held, chosen = held + own, chosen + own
+            else:
+                held += next(sums) - lane.x_left + next(sums) - lane.h_left
+        return held, chosen
+
+    @property
     def cost(self) -> Cost:
         """Multipliers and sums; memories; the pipeline; finisher and output FIFO."""
         count = len(self.lanes) * self.parallel
-        held = sum(IntType.holding(*ends).bits for ends in self.sums)
+        held, chosen = self._held_bits
+        totals = sum(IntType.holding(*ends).bits for ends in self.totals)
+        # What is known of a unit goes along with it; tables have a place and an entry.
+        along = (1 + self.arithmetic) * ((self.units - 1).bit_length() + 4)
+        along += self.tables * ((2 * self.grid.reach - 1).bit_length() + self.gate_bits)
         operand = max(self.x.bits + (not self.x.signed), self.state_bits)
         roms = [
             (self.word_bits, self.passes * self.depth),
@@ -437,8 +456,12 @@ class FoldedRecurrent(Implementation):
             products=((self.weight.bits, operand),) * count,
             memories=((self.x.bits, 2 * self.width), (self.state_bits, 2 * self.units)),
             roms=tuple(roms),
-            adders=2 * self.parallel * held + sum(IntType.holding(*t).bits for t in self.totals),
-            registers=2 * self.parallel * held + count * (self.weight.bits + operand),
+            # The choice of a place goes half into the adder's own logic.
+            adders=self.parallel * (2 * held + chosen // 2) + 2 * totals,
+            registers=2 * self.parallel * held
+            + count * (self.weight.bits + operand)
+            + totals
+            + along,
         )
         for values in (self.depth, self.passes, self.steps, self.units, 2 * self.width):
             cost += counter_cost(values)
