@@ -20,6 +20,7 @@ from onnx import numpy_helper
 from midwire.compiler.load.source import kind_of
 from midwire.compiler.ops import OPERATORS, REGISTRY
 from midwire.compiler.ops._model import one_node
+from midwire.compiler.ops._recurrent import DIRECTIONS, layer
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.formats.bundle import Bundle
@@ -231,9 +232,9 @@ def on_grids(
     """The weights of a recurrent layer, rounded as the compiler chose."""
     found = {name: constants[name].astype(np.float64) for name in ("c1", "c2")}
     units = found["c2"].shape[2]
-    for at, layer in enumerate(layers):
-        h_step = 0.5 ** layer["grid"]["bits"]
-        for gate, lane in enumerate(layer["lanes"]):
+    for at, own in enumerate(layers):
+        h_step = 0.5 ** own["grid"]["bits"]
+        for gate, lane in enumerate(own["lanes"]):
             rows = slice(gate * units, (gate + 1) * units)
             for name, left, unit in (("c1", "x_left", x_step), ("c2", "h_left", h_step)):
                 step = 2.0 ** (lane[left] - lane["fraction"]) / unit
@@ -495,3 +496,49 @@ def test_sweep(seed: int, compiled: Compile, arithmetic: Any) -> None:
 @pytest.mark.parametrize("seed", range(1000, 1024))
 def test_sweep_rtl(seed: int, compiled: Compile, arithmetic: Any) -> None:
     check_random(compiled, seed, arithmetic, rtl=True)
+
+
+def random_layer(rng: np.random.Generator) -> tuple[onnx.ModelProto, int]:
+    """A recurrent layer of any shape, and a bit width."""
+    kind = str(rng.choice(["GRU", "LSTM"]))
+    steps, width, units = (int(n) for n in rng.integers(1, 7, 3))
+    attributes: dict[str, Any] = {"direction": str(rng.choice(list(DIRECTIONS)))}
+    if kind == "GRU":
+        attributes["linear_before_reset"] = 1
+    outputs = [("all",), ("last",), ("all", "last")][int(rng.integers(3))]
+    biased, begins = (bool(flag) for flag in rng.integers(0, 2, 2))
+    model = layer(
+        kind, (steps, width, units), outputs, biased=biased, begins=begins, attributes=attributes
+    )
+    return model, int(rng.choice([2, 3, 4, 6, 8, 8, 8, 9, 12]))
+
+
+def check_random_layer(compiled: Compile, seed: int, arith: Any, rtl: bool) -> None:
+    rng = np.random.default_rng([20261, seed])
+    model, bits = random_layer(rng)
+    low, high = [(-1.0, 1.0), (0.0, 6.0), (-0.2, 30.0)][int(rng.integers(3))]
+    print(f"seed {seed}: {bits} bits, {low} to {high}, {onnx.printer.to_text(model.graph)[:300]}")
+    bundle = compiled(model, bits, low, high, seed)
+    check_exact(bundle, model, bits, seed, arith)
+    if rtl:
+        found = verify(bundle, vectors=4, stall=0.4, seed=seed)
+        assert found.passed, found
+
+
+@pytest.mark.usefixtures("no_rtl")
+@pytest.mark.parametrize("seed", range(4))
+def test_random_layer(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random_layer(compiled, seed, arithmetic, rtl=False)
+
+
+@pytest.mark.sweep
+@pytest.mark.usefixtures("no_rtl")
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_layer_sweep(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random_layer(compiled, seed, arithmetic, rtl=False)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(1000, 1012))
+def test_layer_sweep_rtl(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random_layer(compiled, seed, arithmetic, rtl=True)
