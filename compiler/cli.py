@@ -48,6 +48,13 @@ def inspect(
     from_: FromOption = None,
     to: ToOption = None,
     shape: ShapeOption = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Say too what the slice costs at different rates.")
+    ] = False,
+    target: TargetOption = None,
+    part: Annotated[
+        str | None, typer.Option(help="Part that --pareto compares with, such as xc7a100t.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut.
@@ -57,12 +64,18 @@ def inspect(
     The exit status is 0 if there is a slice, 1 if there is none or the model cannot be read, and 2
     for wrong usage, cuts that are none among it.
     """
+    from .comparison import compare_rates
     from .load.shapes import parse_shapes
+    from .map.catalogue import aimed_at
     from .select.inspection import inspect_model
     from .select.listing import render
 
     console = Console(as_json)
-    found = inspect_model(model, from_ or None, to or None, parse_shapes(shape or ()))
+    shapes = parse_shapes(shape or ())
+    aimed_at(target, part)  # refuses what is none before any work
+    found = inspect_model(model, from_ or None, to or None, shapes)
+    if pareto and found["candidates"]:
+        found["pareto"] = compare_rates(model, from_ or None, to or None, shapes, target, part)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     console.result(found, "" if as_json else render(found, encoding=encoding))
     if not found["candidates"]:
