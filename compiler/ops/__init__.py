@@ -27,6 +27,7 @@ from .hard_swish import HardSwish
 from .layer_normalization import LayerNormalization
 from .leaky_relu import LeakyRelu
 from .log import Log
+from .lp_normalization import LpNormalization
 from .lstm import Lstm
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
@@ -79,6 +80,7 @@ OPERATORS: tuple[type[Op], ...] = (
     LayerNormalization,
     LeakyRelu,
     Log,
+    LpNormalization,
     Lstm,
     MatMul,
     MatrixProduct,

@@ -11,6 +11,7 @@ from .group_normalization import GROUP_NORMALIZATION
 from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
+from .lp_normalization import LP_NORMALIZATION
 from .match import Pattern
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
@@ -22,6 +23,7 @@ PATTERNS: tuple[Pattern, ...] = (
     LAYER_NORMALIZATION,
     GROUP_NORMALIZATION,
     RMS_NORMALIZATION,
+    LP_NORMALIZATION,
     GELU,
     GELU_TANH,
     HARD_SWISH,

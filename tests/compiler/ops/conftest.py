@@ -665,6 +665,23 @@ def _scaled(x: Exact, parameters: Inputs) -> Exact:
     return x
 
 
+def _normalised(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Rule N15 of the number contract, by its text."""
+    (x,) = inputs
+    assert x is not None
+    p, h = attributes["bits"], attributes["root"]
+    first = attributes.get("p", 2) == 1
+    moved = np.moveaxis(x.ints, attributes.get("axis", -1), -1)
+    groups = moved.reshape(-1, moved.shape[-1])
+    found = np.empty(groups.shape, object)
+    for at, group in enumerate(groups):
+        norm = math.isqrt(int(4**h * sum(q * q for q in group) + 1))
+        norm = max(1, sum(abs(q) for q in group)) if first else norm
+        found[at] = [round(Fraction(int(2 ** (p + h) * q), norm)) for q in group]
+    back = np.moveaxis(found.reshape(moved.shape), -1, attributes.get("axis", -1))
+    return Exact(back, Fraction(1, 2**p))
+
+
 def _over_last(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
     x, *parameters = inputs
     assert x is not None
@@ -810,6 +827,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "InstanceNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
     "LogSoftmax": _log_softmax,
+    "LpNormalization": _normalised,
     "MatMul": _matmul,
     "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,

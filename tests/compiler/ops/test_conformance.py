@@ -71,10 +71,11 @@ NORMALISATIONS = {
     "InstanceNormalization",
     "LayerNormalization",
     "LogSoftmax",
+    "LpNormalization",
     "RMSNormalization",
     "Softmax",
 }
-"""Operators whose results are defined to some fractional bits (rules N9 to N11): within a unit of
+"""Operators whose results are defined to some fractional bits (N9 to N11, N15): within a unit of
 the real function, or two where a result is large.
 """
 

@@ -276,6 +276,8 @@ PRINTED = """\
   GroupNormalization<num_groups, epsilon>(x, scale, bias)
 x / sqrt(mean(x**2) + epsilon) [* scale]
   [Transpose] RMSNormalization<axis, epsilon>(x, scale) [Transpose]
+x / max(norm(x), floor), x / sqrt(sum(x**2) + epsilon)
+  LpNormalization<axes, p, floor, epsilon>(x)
 0.5 * x * (1 + erf(x / sqrt(2)))
   Gelu(x)
 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
