@@ -31,9 +31,11 @@ from .lp_normalization import LpNormalization
 from .lstm import Lstm
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
+from .mish import Mish
 from .neg import Neg
 from .pad import Pad
 from .pool import Pool
+from .pow import Pow
 from .prelu import PRelu
 from .product import Product
 from .quantize import Dequantize, Quantize
@@ -41,16 +43,20 @@ from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
+from .round import Round
 from .scale import Scale
+from .shrink import Shrink
 from .sigmoid import Sigmoid
 from .sign import Sign
 from .slice import Slice
 from .softmax import Softmax
 from .softplus import Softplus
+from .softsign import Softsign
 from .split import Split
 from .sqrt import Sqrt
 from .swish import Swish
 from .tanh import Tanh
+from .thresholded_relu import ThresholdedRelu
 from .top_k import Top
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
@@ -84,26 +90,32 @@ OPERATORS: tuple[type[Op], ...] = (
     Lstm,
     MatMul,
     MatrixProduct,
+    Mish,
     Neg,
     PRelu,
     Pad,
     Pool,
+    Pow,
     Product,
     Quantize,
     Reduce,
     Relu,
     Reshape,
     Resize,
+    Round,
     Scale,
+    Shrink,
     Sigmoid,
     Sign,
     Slice,
     Softmax,
     Softplus,
+    Softsign,
     Split,
     Sqrt,
     Swish,
     Tanh,
+    ThresholdedRelu,
     Top,
     Transpose,
     TreeEnsemble,

@@ -498,6 +498,22 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected as many starts, ends, axes and steps, found 1, 2, 1, 1",
         ),
         (
+            one_node("Pow", [SHAPE], SHAPE, {1: np.array([2, 3, 2, 2], np.float32)}),
+            "expected one exponent for all elements, found 2",
+        ),
+        (
+            one_node("Pow", [SHAPE], SHAPE, {1: np.zeros(1, np.float32)}),
+            "expected an exponent that is not 0, of at most 64 in size, found 0",
+        ),
+        (
+            one_node("Pow", [SHAPE, SHAPE], SHAPE),
+            "expected a constant exponent, found a computed one",
+        ),
+        (
+            one_node("LpNormalization", [SHAPE], SHAPE, p=3),
+            "expected p to be 1 or 2, found 3",
+        ),
+        (
             one_node("ArgMax", [SHAPE], SHAPE, places=(0,), axis=4),
             "expected an axis of [1, 2, 4, 4], found 4",
         ),
