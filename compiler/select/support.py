@@ -82,8 +82,9 @@ def import_all(
 
     A pattern whose operator is not supported stays spelled out where each of its nodes is supported
     by itself, or a product of matrices among them is: no pattern takes such work out of reach. What
-    is not supported then says which operator it is part of. ``rewritten`` is the source after
-    rewriting, if that has been done already.
+    is not supported then says which operator it is part of. Without such work, one node of the file
+    that loading wrote out (a quantiser of 17 bits) is not spelled out, and stays refused.
+    ``rewritten`` is the source after rewriting, if that has been done already.
     """
     rewritten = rewritten or rewrite(source)
     context, own = Context(rewritten.source), Context(source)
@@ -94,12 +95,13 @@ def import_all(
         if unit.operator and not found[0].supported:
             nodes = [Unit(node.name, (node,), (node,)) for node in unit.sources]
             spelled = [_verdict(own, node, registry) for node in nodes]
-            if all(verdict.supported for verdict in spelled):
-                found = spelled
-            elif any(
+            works = any(
                 verdict.supported and estimate_macs(source, node)
                 for verdict, node in zip(spelled, unit.sources, strict=True)
-            ):
+            )
+            if all(verdict.supported for verdict in spelled) and (works or found[0].in_file > 1):
+                found = spelled
+            elif works:
                 found = [replace(verdict, part_of=found[0].label) for verdict in spelled]
         verdicts.extend(found)
     return tuple(sorted(verdicts, key=lambda verdict: place[verdict.name]))
