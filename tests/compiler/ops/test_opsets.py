@@ -47,6 +47,7 @@ def values(count: int) -> str:
 
 CONSTANTS = f"""
 float zero = {{0}}, float low = {{-0.5}}, float high = {{0.75}}, float step = {{0.0625}},
+float two = {{2}},
 float[0] none = {{}},
 uint8 point = {{128}}, bool[6] mask = {{1, 0, 1, 1, 0, 1}},
 int64[1] one = {{1}}, int64[1] axis = {{2}}, int64[1] end = {{3}},
@@ -65,9 +66,11 @@ float[6] gain = {{0.5, -2, 1, 1.25, 4, 1}}, float[6] shift = {{0, 1, -1, 0.5, 0,
 
 POOL = "kernel_shape = [2, 2], strides = [2, 2]"
 FUNCTIONS = {
-    "Abs": 7, "Celu": 12, "Elu": 7, "Erf": 9, "Exp": 7, "Gelu": 20, "HardSigmoid": 7,
-    "HardSwish": 14, "Identity": 7, "LeakyRelu": 7, "Neg": 7, "Relu": 7, "Selu": 7, "Sigmoid": 7,
-    "Sign": 9, "Softplus": 7, "Swish": 24, "Tanh": 7, "GlobalAveragePool": 7, "GlobalMaxPool": 7,
+    "Abs": 7, "Ceil": 7, "Celu": 12, "Elu": 7, "Erf": 9, "Exp": 7, "Floor": 7, "Gelu": 20,
+    "HardSigmoid": 7, "HardSwish": 14, "Identity": 7, "LeakyRelu": 7, "LpNormalization": 7,
+    "Mish": 18, "Neg": 7, "Reciprocal": 7, "Relu": 7, "Round": 11, "Selu": 7, "Shrink": 9,
+    "Sigmoid": 7, "Sign": 9, "Softplus": 7, "Softsign": 7, "Swish": 24, "Tanh": 7,
+    "ThresholdedRelu": 10, "GlobalAveragePool": 7, "GlobalMaxPool": 7,
 }  # fmt: skip
 
 TABLE: dict[str, tuple[Form, ...]] = {
@@ -75,6 +78,22 @@ TABLE: dict[str, tuple[Form, ...]] = {
     "Log": (Form("e = Exp(x) y = Log(e)"),),
     "Sqrt": (Form("e = Exp(x) y = Sqrt(e)"),),
     "Add": (Form("y = Add(x, x)"),),
+    "ArgMax": (
+        Form("y = ArgMax <axis = 1> (x)"),
+        Form("y = ArgMax <axis = -3> (x)", 11),
+        Form("y = ArgMax <axis = 1, select_last_index = 0> (x)", 12),
+    ),
+    "ArgMin": (
+        Form("y = ArgMin <axis = 1> (x)"),
+        Form("y = ArgMin <axis = -3> (x)", 11),
+        Form("y = ArgMin <axis = 1, select_last_index = 0> (x)", 12),
+    ),
+    "TopK": (
+        Form("y, t = TopK <axis = 3, k = 3> (x)", 7, 9),
+        Form("y, t = TopK <axis = 3> (x, end)", 10),
+        Form("y, t = TopK <largest = 1, sorted = 1> (x, end)", 11),
+    ),
+    "Pow": (Form("y = Pow(x, two)"),),
     "Sub": (Form("y = Sub(x, high)"),),
     "Mul": (Form("y = Mul(high, x)"),),
     "Div": (Form("y = Div(x, high)"),),
@@ -251,7 +270,9 @@ def test_every_form_in_every_opset(model_file: ModelFile, name: str) -> None:
     for opset in opsets(name):
         for form in TABLE[name]:
             if form.first <= opset <= form.last:
-                text = f"g (float[N, 4, 4, 6] x) => (float[M] y) <{CONSTANTS}> {{ {form.text} }}"
+                kind = "int64" if name.startswith("Arg") else "float"
+                ends = f"(float[N, 4, 4, 6] x) => ({kind}[M] y)"
+                text = f"g {ends} <{CONSTANTS}> {{ {form.text} }}"
                 results[opset, form.text] = integers(model_file(text, opset), x)
     first = next(iter(results.values()))
     for at, result in results.items():
