@@ -72,13 +72,14 @@ class Measured:
     ----------
     losses : of every integer tensor that the model has too
     accuracy : of the whole model; None where its end cannot be run or holds no numbers
-    wires : the slice's inputs (samples, elements), one array each
+    wires, answers : the slice's inputs and outputs in integers (samples, elements), one array each
     clipped : share of the values of each float tensor that are beyond the ends of its grid
     """
 
     losses: Sequence[Loss] = ()
     accuracy: Accuracy | None = None
     wires: Sequence[AnyArray] = ()
+    answers: Sequence[AnyArray] = ()
     clipped: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -118,6 +119,7 @@ def measure(
     powers = {name: SignalAndNoise() for name in judged.values()}
     ends = _comparable(source) if behind else []
     wires: list[list[AnyArray]] = [[] for _ in qgraph.inputs]
+    answers: list[list[AnyArray]] = [[] for _ in qgraph.outputs]
     scores = Scores(labels)
     grids = {tensor.name: tensor.qtype for tensor in qgraph.tensors.values()}
     clipped = {name: _Clipped(grids[name]) for name in [*qgraph.inputs, *named]}
@@ -130,6 +132,8 @@ def measure(
         for kept, feed in zip(wires, feeds, strict=True):
             kept.append(feed)
         values = reference.run(feeds, keep=True)
+        for kept, name in zip(answers, qgraph.outputs, strict=True):
+            kept.append(values[name])
         for name, power in powers.items():
             tensor = results.get(name) or qgraph.tensors[name]
             for found, stream in zip(chunk, values[roots.get(name, name)], strict=True):
@@ -155,6 +159,7 @@ def measure(
         losses,
         scores.result(),
         [np.concatenate(wire) for wire in wires],
+        [np.concatenate(answer) for answer in answers],
         {name: seen.share for name, seen in clipped.items()},
     )
 
