@@ -12,6 +12,7 @@ from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .match import Pattern
+from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
@@ -26,6 +27,7 @@ PATTERNS: tuple[Pattern, ...] = (
     SWISH,
     CONV_INTEGER,
     MATMUL_INTEGER,
+    ONE_HOT_PRODUCT,
     CLIPPED_QUANTISER,
     *QUANTISED_OPERATORS,
     QUANTISER,

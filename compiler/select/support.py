@@ -228,7 +228,8 @@ def _check_inner(imported: Imported) -> None:
 def _check_real(context: Context, imported: Imported, piece: Piece) -> None:
     """Arithmetic on raw integers is not that of the reals that they mean, but for a maximum."""
     inside = {value.name: value.dtype for value in imported.inner}
-    for name in (*piece.inputs, *piece.outputs):
+    reads = () if piece.op.integers is not None else piece.inputs
+    for name in (*reads, *piece.outputs):
         dtype = inside.get(name) or context.dtype(name)
         if not dtype.startswith("float") and not (piece.op.is_core and piece.op.keeps_grid):
             raise Unsupported(f"expected real numbers, found {dtype} values, {name!r}")

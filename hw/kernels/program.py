@@ -37,6 +37,7 @@ from .pool import PoolKernel
 from .powers import PowersKernel
 from .reduce import ReduceKernel
 from .reorder import ReorderKernel
+from .rows import RowsKernel
 from .shares import SharesKernel
 from .split import SplitKernel
 from .tree_ensemble import TreeEnsembleKernel
@@ -53,6 +54,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
         PowersKernel,
         ReduceKernel,
         ReorderKernel,
+        RowsKernel,
         SharesKernel,
         SplitKernel,
         TreeEnsembleKernel,
