@@ -134,7 +134,7 @@ def _defined(graph: onnx.GraphProto) -> Iterator[str]:
 
 def _before_dequantise(source: Source, spec: TensorSpec) -> tuple[str, bool]:
     """The tensor to take at a cut, and whether it holds the integers already: those of its own type
-    may be more (rule N12), and are bounded as reals of step 1.
+    may be more (rule N15), and are bounded as reals of step 1.
     """
     if spec.is_integer:
         return spec.name, not spec.saturates

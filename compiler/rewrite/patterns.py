@@ -14,6 +14,7 @@ from .layer_normalization import LAYER_NORMALIZATION
 from .match import Pattern
 from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
+from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
 from .truncation import TRUNCATION
@@ -21,6 +22,7 @@ from .truncation import TRUNCATION
 PATTERNS: tuple[Pattern, ...] = (
     LAYER_NORMALIZATION,
     GROUP_NORMALIZATION,
+    RMS_NORMALIZATION,
     GELU,
     GELU_TANH,
     HARD_SWISH,

@@ -19,7 +19,7 @@ from .stream import beats
 
 
 class RowReader(wiring.Component):
-    """Hardware of :class:`~midwire.hw.kernels.rows.FoldedRows`, rules W1 and W2 there.
+    """Hardware of :class:`~midwire.hw.kernels.rows.FoldedRows`, rules J1 and J2 there.
 
     Parameters
     ----------

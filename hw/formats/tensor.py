@@ -181,7 +181,7 @@ class TensorSpec:
 
     @property
     def saturates(self) -> bool:
-        """Whether the ONNX tensor holds integers that mean themselves (rule N12), and its type has
+        """Whether the ONNX tensor holds integers that mean themselves (rule N15), and its type has
         some beyond these, which become their ends.
         """
         ends = ends_of(self.dtype)

@@ -5,12 +5,12 @@ out.
 
 The table itself is the finisher. An element is a function of the integer alone, another one in each
 column, so a bias, an activation and the rounding that follow a look-up are in its entries and take
-no hardware. Rules, cited by tests as W1 and W2:
+no hardware. Rules, cited by tests as J1 and J2:
 
-W1. The accumulator of every element of a row is ``clip(q + wrap if q < 0 else q, low, high)`` of
+J1. The accumulator of every element of a row is ``clip(q + wrap if q < 0 else q, low, high)`` of
     the integer ``q``: negative ones count from the end of ``wrap`` entries, and what no entry is
     there for reads the nearest one.
-W2. A row goes out a beat at a time; its integer is taken with the last one.
+J2. A row goes out a beat at a time; its integer is taken with the last one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .folds import lane_choices, lane_counts
 
 @dataclass(frozen=True)
 class RowsKernel(Kernel):
-    """Every integer, bounded, once for each element of its row (W1).
+    """Every integer, bounded, once for each element of its row (J1).
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class RowsKernel(Kernel):
 
 @dataclass(frozen=True)
 class FoldedRows(Finished):
-    """A beat of a row each cycle (W2), one finisher a lane.
+    """A beat of a row each cycle (J2), one finisher a lane.
 
     Attributes
     ----------

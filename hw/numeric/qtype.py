@@ -151,7 +151,7 @@ class QType:
         return np.asarray(shifted, dtype=np.int64)
 
     def bounded(self, integers: npt.ArrayLike) -> IntArray:
-        """N12: integers that mean themselves; what is beyond the ends becomes them."""
+        """N15: integers that mean themselves; what is beyond the ends becomes them."""
         return np.asarray(np.clip(integers, self.lo, self.hi), dtype=np.int64)
 
     def _beside_tie(

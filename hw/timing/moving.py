@@ -13,7 +13,7 @@ T9. A product takes a beat of both streams in one cycle; the first one of a pass
 T10. A component of groups takes a beat when there is a slot in its ring (``r[i - D] + 1``, ``r``
     the reads, ``D`` the beats of the ring). What a group's beats have in common is known some
     cycles after its last one was taken; then a beat is read each cycle if there is a credit.
-T11. A reader of rows makes some beats of each that it takes, one each cycle if there is a credit,
+T12. A reader of rows makes some beats of each that it takes, one each cycle if there is a credit,
     and takes it with the last one of them.
 """
 
@@ -172,7 +172,7 @@ def dot(
 def repeat(
     schedule: Schedule, name: str, i: Edge, o: Edge, *, times: int, latency: int, depth: int
 ) -> None:
-    """A :class:`~midwire.hw.datapath.rows.RowReader` (T11).
+    """A :class:`~midwire.hw.datapath.rows.RowReader` (T12).
 
     Parameters
     ----------

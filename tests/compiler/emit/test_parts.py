@@ -116,7 +116,7 @@ g (int64[N, 4] x) => (float[N, 4, 2] y)
 def test_edge_bounds_integers_that_mean_themselves(
     model_file: ModelFile, run_onnx: RunOnnx, opset: int
 ) -> None:
-    """N12, P2: they are not cut to their lowest bits."""
+    """N15, P2: they are not cut to their lowest bits."""
     source, _ = parts_of(model_file(IDS, opset), "x", "y")
     border = TensorSpec("x", (1, 4), "int64", grid(3, True, 1), Layout.raster((1, 4)), 1)
     edge = edge_model(source, [border])

@@ -52,7 +52,7 @@ def compiled(path: Path, tmp_path: Path, x: Array) -> Any:
 
 
 def test_what_follows_is_in_the_table(model_file: ModelFile, tmp_path: Path, no_nic: None) -> None:
-    """N13: bias and curve cost nothing, and the result is rounded once."""
+    """N16: bias and curve cost nothing, and the result is rounded once."""
     print(f"seed {SEED}")
     path = model_file(CURVE)
     x = np.random.default_rng(SEED).integers(-5, 5, (9, 1, 6))

@@ -31,7 +31,7 @@ CASES: dict[str, tuple[RowsKernel, int]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_exact(name: str, built: Any, exercise: Any) -> None:
-    """W1 and W2: all integers of the type come, those beyond the ends among them."""
+    """J1 and J2: all integers of the type come, those beyond the ends among them."""
     kernel, lanes = CASES[name]
     rng = np.random.default_rng([SEED, lanes])
     entries = kernel.high - kernel.low + 1

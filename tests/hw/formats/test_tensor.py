@@ -165,7 +165,7 @@ def test_a_tensor_has_elements(shape: tuple[int, ...]) -> None:
 
 
 def test_integers_that_mean_themselves_saturate_within_their_own_type() -> None:
-    """N12: what a look-up cannot tell apart need not be on the wire."""
+    """N15: what a look-up cannot tell apart need not be on the wire."""
     spec = TensorSpec("ids", (1, 4), "int64", QType(5, True, 1.0), Layout.raster((1, 4)), 1)
     wire = spec.to_wire(np.array([[-(2**63), -16, 15, 2**63 - 1]]))
     assert (wire.dtype, wire.tolist()) == (np.dtype("i1"), [-16, -16, 15, 15])

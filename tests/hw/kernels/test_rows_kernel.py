@@ -27,13 +27,13 @@ SEED = 20268
     ],
 )
 def test_rows(kernel: RowsKernel, agree: Any) -> None:
-    """K1, K2, W1."""
+    """K1, K2, J1."""
     rng = np.random.default_rng(SEED)
     agree(kernel, [rng.integers(kernel.x.lo, kernel.x.hi + 1, (5, kernel.count))])
 
 
 def test_negative_integers_count_from_the_end() -> None:
-    """W1: and what no entry is there for reads the nearest one."""
+    """J1: and what no entry is there for reads the nearest one."""
     kernel = RowsKernel(INT6, 6, 2, -1, 10, 10, 2)
     ((got,),) = kernel.run(np.array([[-32, -11, -10, -1, 9, 31]]))
     assert got[0].tolist() == [[-1, -1], [-1, -1], [0, 0], [9, 9], [9, 9], [10, 10]]
@@ -42,7 +42,7 @@ def test_negative_integers_count_from_the_end() -> None:
 
 
 def test_a_beat_is_some_columns_of_a_row() -> None:
-    """W2: any number of lanes where columns differ, those that divide a row where they do not."""
+    """J2: any number of lanes where columns differ, those that divide a row where they do not."""
     table = Table(5, 0, np.arange(20).reshape(5, 4))
     kernel = RowsKernel(INT6, 7, 5, 0, 3, 0, 5)
     found = kernel.implementations([table], [IntType(5, False)])

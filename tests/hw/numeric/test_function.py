@@ -287,7 +287,7 @@ def test_what_is_no_piecewise_function(
 
 
 def test_a_table_is_known_at_its_integers_only() -> None:
-    """N13: exactly, and nothing is taken from one entry to the next."""
+    """N16: exactly, and nothing is taken from one entry to the next."""
     column = Listed(-1, (0.0, 0.1, -2.0))
     assert [column(Fraction(q)) for q in (-1, 0, 1)] == [0, Fraction(0.1), -2]
     for x in (Fraction(-2), Fraction(2), Fraction(1, 2)):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""T7 to T9, T11: components that move elements, against plain models of every handshake."""
+"""T7 to T9, T12: components that move elements, against plain models of every handshake."""
 
 from __future__ import annotations
 
