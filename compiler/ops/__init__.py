@@ -14,6 +14,7 @@ from .conv import Conv
 from .conv_transpose import ConvTranspose
 from .depth_to_space import DepthToSpace
 from .elu import Elu
+from .embedding import Embedding
 from .erf import Erf
 from .exp import Exp
 from .expand import Expand
@@ -73,6 +74,7 @@ OPERATORS: tuple[type[Op], ...] = (
     DepthToSpace,
     Dequantize,
     Elu,
+    Embedding,
     Erf,
     Exp,
     Expand,

@@ -332,6 +332,20 @@ class Op:
         """Whether its outputs have to lie on a grid: what follows cannot go into its finisher."""
         return False
 
+    @property
+    def integers(self) -> QType | None:
+        """Where it reads integers that mean themselves (indices, token ids): a grid of step 1 that
+        holds all that it tells apart. None where it reads reals.
+        """
+        return None
+
+    @property
+    def tabulates(self) -> bool:
+        """Whether its result is an entry of a table: a function of each channel that follows, a
+        curve too, goes into the entries and costs nothing.
+        """
+        return False
+
     def quantise_weights(self, bits: int) -> Op:
         """The operator with its weights on a symmetric per-channel grid; itself if it has none."""
         del bits
@@ -382,7 +396,7 @@ class Case:
     """A one-operator ONNX model for the conformance test.
 
     ``model`` is float, has one or more inputs, and is quantised from random data over
-    ``low..high``.
+    ``low..high``; inputs of integers are those from ``low`` to below ``high``.
     """
 
     name: str
@@ -390,3 +404,14 @@ class Case:
     low: float = -1.0
     high: float = 1.0
     bits: int = 8
+
+    def samples(self, rng: np.random.Generator, count: int) -> dict[str, AnyArray]:
+        """Random inputs of the model, as ``--calibrate`` takes them."""
+        found: dict[str, AnyArray] = {}
+        for index, value in enumerate(self.model.graph.input):
+            kind = value.type.tensor_type
+            shape = [d.dim_value for d in kind.shape.dim]
+            drawn = rng.uniform(self.low, self.high, (count, *shape))
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            found[f"in{index}"] = (np.floor(drawn) if dtype.kind in "iu" else drawn).astype(dtype)
+        return found

@@ -76,8 +76,9 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
 def missing_grids(graph: Graph) -> list[str]:
     """Values that need a grid and have none, in order of definition."""
     covered = set(grids_of(graph))
-    own = bool(graph.qtypes) or any(node.op.grid is not None for node in graph.nodes)
+    own = bool(graph.given) or any(node.op.grid is not None for node in graph.nodes)
     missing: list[str] = []
+    tabled: set[str] = set()
     for name in (*graph.inputs, *(made for node in graph.nodes for made in node.outputs)):
         if name in covered:
             continue
@@ -86,21 +87,26 @@ def missing_grids(graph: Graph) -> list[str]:
             covered.add(name)
             continue
         readers = graph.consumers(name)
+        if producer is not None and (producer.op.tabulates or producer.inputs[0] in tabled):
+            tabled.add(name)
         alone = len(readers) == 1 and producer is not None and name not in graph.outputs
         if alone and readers[0].op.rounds:
             continue
-        if alone and producer and not producer.op.needs_grid and _is_absorbed(readers[0].op, own):
+        free = own or name in tabled
+        if alone and producer and not producer.op.needs_grid and _is_absorbed(readers[0].op, free):
             continue
+        tabled.discard(name)
         missing.append(name)
         covered.add(name)
     return missing
 
 
-def _is_absorbed(op: Op, own: bool) -> bool:
+def _is_absorbed(op: Op, free: bool) -> bool:
     """Whether it takes unrounded values. A function that needs a table gets a grid before it, so
-    that the table is small, unless the model has grids of its own, and none there.
+    that the table is small, unless the model has grids of its own, and none there, or there is a
+    table anyway (``free``).
     """
-    return op.absorbable and (op.affine or own)
+    return op.absorbable and (op.affine or free)
 
 
 def weighed(graph: Graph) -> list[str]:

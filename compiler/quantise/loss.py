@@ -227,7 +227,7 @@ def _wire_of(tensor: QTensor, chunk: Sequence[Mapping[str, AnyArray]], name: str
     streams = []
     for found in chunk:
         raw = found[name]
-        integers = raw.astype(np.int64) if _integer(raw) else tensor.qtype.quantise(raw)
+        integers = tensor.qtype.bounded(raw) if _integer(raw) else tensor.qtype.quantise(raw)
         streams.append(tensor.layout.to_stream(integers))
     return np.stack(streams).astype(tensor.qtype.wire_dtype)
 

@@ -13,6 +13,7 @@ from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .lp_normalization import LP_NORMALIZATION
 from .match import Pattern
+from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
@@ -30,6 +31,7 @@ PATTERNS: tuple[Pattern, ...] = (
     SWISH,
     CONV_INTEGER,
     MATMUL_INTEGER,
+    ONE_HOT_PRODUCT,
     CLIPPED_QUANTISER,
     *QUANTISED_OPERATORS,
     QUANTISER,

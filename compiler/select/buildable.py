@@ -78,7 +78,7 @@ def plan(
 def obstacle(graph: Graph, calibrated: bool) -> tuple[tuple[str, ...], str] | None:
     """The first ONNX nodes that cannot be mapped, and why. Any grid will do: no data is needed."""
     missing = missing_grids(graph)
-    if graph.qtypes and missing and not calibrated:
+    if graph.given and missing and not calibrated:
         reader = graph.consumers(missing[0])[0]
         return reader.sources, (
             f"expected a quantised input, found the float tensor {missing[0]!r}, which only "

@@ -231,7 +231,8 @@ def _check_real(context: Context, imported: Imported, piece: Piece) -> None:
     """Arithmetic on raw integers is not that of the reals that they mean, but for a maximum."""
     inside = {value.name: value.dtype for value in imported.inner}
     made = [name for k, name in enumerate(piece.outputs) if piece.op.made_grid(k) is not None]
-    for name in (*piece.inputs, *piece.outputs):
+    reads = () if piece.op.integers is not None else piece.inputs
+    for name in (*reads, *piece.outputs):
         dtype = inside.get(name) or context.dtype(name)
         if not (dtype.startswith("float") or piece.op.compares or name in made):
             raise Unsupported(f"expected real numbers, found {dtype} values, {name!r}")

@@ -39,6 +39,7 @@ from .pool import PoolKernel
 from .powers import PowersKernel
 from .reduce import ReduceKernel
 from .reorder import ReorderKernel
+from .rows import RowsKernel
 from .shares import SharesKernel
 from .split import SplitKernel
 from .top import TopKernel
@@ -58,6 +59,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
         PowersKernel,
         ReduceKernel,
         ReorderKernel,
+        RowsKernel,
         SharesKernel,
         SplitKernel,
         TopKernel,

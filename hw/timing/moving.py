@@ -15,6 +15,8 @@ T10. A component of groups takes a beat when there is a slot in its ring (``r[i 
     cycles after its last one was taken; then a beat is read each cycle if there is a credit.
 T11. Accumulators take a beat when it is offered, and no earlier than the cycle after the beat
     before it; the beats that complete results need a credit of every output.
+T12. A reader of rows makes some beats of each that it takes, one each cycle if there is a credit,
+    and takes it with the last one of them.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from .components import Schedule
 from .schedule import Edge
 from .times import Cycles, spaced
 
-__all__ = ["accumulate", "dot", "gather", "grouped", "reorder", "scatter"]
+__all__ = ["accumulate", "dot", "gather", "grouped", "reorder", "repeat", "scatter"]
 
 
 def reorder(
@@ -167,6 +169,30 @@ def dot(
 
     reads = [o.take, *(edge.offer for edge in inputs)]
     schedule.add_batch(name, update, reads, [o.offer, *(edge.take for edge in inputs)])
+
+
+def repeat(
+    schedule: Schedule, name: str, i: Edge, o: Edge, *, times: int, latency: int, depth: int
+) -> None:
+    """A :class:`~midwire.hw.datapath.rows.RowReader` (T12).
+
+    Parameters
+    ----------
+    times : beats that are made of each
+    latency : cycles from a beat to its written result
+    depth : depth of the output FIFO
+    """
+    if o.beats != i.beats * times:
+        raise ValueError(
+            f"{name!r} makes {times} beats of each of {i.beats}, but edge {o.name!r} has {o.beats}"
+        )
+
+    def update(n: int) -> tuple[Cycles, Cycles]:
+        ready = np.maximum(np.repeat(i.offer.of(n), times), o.take.before(n, depth) + 1)
+        at = spaced(ready, i.take.last(n) + 1)
+        return at + latency + 1, at[times - 1 :: times]
+
+    schedule.add_batch(name, update, [i.offer, o.take], [o.offer, i.take])
 
 
 def grouped(

@@ -427,7 +427,9 @@ def _gather(attributes: Attributes, inputs: Inputs) -> Exact:
     x, indices = inputs
     assert x is not None and indices is not None
     axis = attributes.get("axis", 0)
-    return x.change(lambda a: np.take(a, indices.ints.astype(np.int64), axis))
+    # ONNX has no row beyond the ends; here it is the nearest one (rule N16).
+    at = np.clip(indices.ints.astype(np.int64), -x.ints.shape[axis], x.ints.shape[axis] - 1)
+    return x.change(lambda a: np.take(a, at, axis))
 
 
 def _reshaped(attributes: Attributes, inputs: Inputs) -> Exact:

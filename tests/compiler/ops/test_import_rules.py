@@ -333,6 +333,26 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected a range, or at most 4096 indices, found 4097",
         ),
         (
+            one_node("Gather", [(1, 2)], (3, 1, 2), {0: np.ones((3, 4))}, dtypes=["int64"], axis=1),
+            (
+                "expected rows of a constant table (axis 0), found axis 1; a transposed table, and "
+                "a Transpose behind the Gather, would work"
+            ),
+        ),
+        (
+            one_node(
+                "Gather", [(1, 2)], (1, 2, 32), {0: np.ones((32769, 32), "f4")}, dtypes=["int64"]
+            ),
+            (
+                "expected a table of at most 65536 rows and 1048576 numbers, found 32769 rows and "
+                "1048608 numbers; the edge does the look-up where the slice begins behind it"
+            ),
+        ),
+        (
+            one_node("Gather", [(1, 2)], (1, 2), {0: np.arange(4)}, dtypes=["int64"]),
+            "expected real numbers, found int64 values, 'y'",
+        ),
+        (
             one_node("Gather", [(4, 3)], (0, 3), {1: np.zeros(0, np.int64)}),
             "expected at least one index, found none",
         ),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""T7 to T9, T11: components that move elements, against plain models that follow every
+"""T7 to T9, T11, T12: components that move elements, against plain models that follow every
 handshake.
 """
 
@@ -187,12 +187,33 @@ def plain_accumulate(
     schedule.add(name, process, i.take, *(edge.offer for edge in outputs))
 
 
+def plain_repeat(
+    schedule: Schedule, name: str, i: Edge, o: Edge, *, times: int, latency: int, depth: int
+) -> None:
+    def process(inferences: int) -> Blocked:
+        at = -1
+        for n in range(inferences * o.beats):
+            while len(i.offer) <= n // times:
+                yield i.offer
+            at = max(at + 1, i.offer[n // times])
+            if n >= depth:
+                while len(o.take) <= n - depth:
+                    yield o.take
+                at = max(at, o.take[n - depth] + 1)
+            o.offer.append(at + latency + 1)
+            if n % times == times - 1:
+                i.take.append(at)
+
+    schedule.add(name, process, o.offer, i.take)
+
+
 PLAIN = {
     "accumulate": plain_accumulate,
     "reorder": plain_reorder,
     "gather": plain_gather,
     "scatter": plain_scatter,
     "dot": plain_dot,
+    "repeat": plain_repeat,
 }
 
 
@@ -223,6 +244,9 @@ def build(schedule: Schedule, kind: str, seed: int, plain: bool) -> None:
     if kind == "reorder":
         i, o = given("i", turns * turn[0]), taken("o", turns * turn[1])
         component(schedule, "dut", i, o, blocks=turns, latency=latency, depth=depth)
+    elif kind == "repeat":
+        i, o = given("i", turn[0]), taken("o", turn[0] * turns)
+        component(schedule, "dut", i, o, times=turns, latency=latency, depth=depth)
     elif kind == "gather":
         inputs = [given(f"i{k}", turns * n) for k, n in enumerate(turn)]
         o = taken("o", turns * sum(turn))
