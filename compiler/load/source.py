@@ -156,6 +156,7 @@ class Source:
     batch : samples that one run of the file as it stands takes, each an inference by itself
     written : nodes that stand for another one in the file, by name
     refused : why a node of another domain is not taken, by name
+    unsound : what ONNX finds wrong with a node (inputs that do not fit each other), by name
     batch_obstacle : why axis 0 of the inputs still has another length than 1; empty if it has not
     """
 
@@ -174,6 +175,7 @@ class Source:
     batch_obstacle: str = ""
     written: Mapping[str, Written] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    unsound: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> tuple[onnx.NodeProto, ...]:

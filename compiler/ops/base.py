@@ -41,6 +41,16 @@ class Unsupported(Exception):
     """An import rule's refusal: one clause that says what was expected and what was found."""
 
 
+class WrongTensor(Unsupported):
+    """A refusal for what a tensor is (its shape is not known, its elements are integers), which
+    may be the doing of the node that makes it, or of one before that.
+    """
+
+    def __init__(self, tensor: str, clause: str) -> None:
+        super().__init__(clause)
+        self.tensor = tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Const:
     """A constant tensor: real values, or integers on a grid.

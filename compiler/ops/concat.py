@@ -80,7 +80,7 @@ class Concat(Op):
         perm = inputs[0].layout.perm
         place = perm.index(self.axis)
         inner = math.prod(output.shape[axis] for axis in perm[place + 1 :])
-        functions = [value_of(x.qtype) for x in inputs for _ in range(x.shape[self.axis])]
+        functions = [each for x in inputs for each in [value_of(x.qtype)] * x.shape[self.axis]]
         channel_axis = self.axis
         if len(set(functions)) == 1:
             channel_axis = perm[-1]

@@ -16,10 +16,10 @@ _LISTED = 8
 _SEE = "midwire inspect lists the cuts"
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], between: str = ", ") -> str:
     """The first few, and how many more."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return between.join(names[:_LISTED]) + more
 
 
 def tensor_names(cuts: Cuts, names: str | Sequence[str]) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def test_a_tensor_that_only_data_gives_a_grid_is_an_obstacle_without(
     (refused,) = [verdict for verdict in chosen.support if not verdict.supported]
     assert refused.op_type == "Conv"
     assert refused.reason == (
-        "expected a quantised input, found the float tensor 'f', which only --calibrate gives a "
+        "expected quantised tensors, found the float tensor 'f', which only --calibrate gives a "
         "grid"
     )
     assert plan(source, calibrated=True).selection.outputs == ("y",)
