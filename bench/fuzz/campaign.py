@@ -32,9 +32,10 @@ from .judge import MEMORY, SECONDS, case, judge, limit_memory, peak_bytes
 _KEPT = 3
 """Cases of the same defect that are kept."""
 
-_SLOW = 4.0
-"""A case that takes so many times its seconds by the clock is ended from outside: it is stuck in
-code that is not Python, or the machine is busy."""
+_STUCK = 2.0
+"""A case that takes so many times its seconds is ended from outside: it is in code that is not
+Python, which no signal stops.
+"""
 
 _TELL = 1.0
 _SPAWN = multiprocessing.get_context("spawn")
@@ -145,7 +146,7 @@ class _Lane:
         self._campaign, self._index = campaign, index
         self._bases = bases(campaign.plan.models)
         self._at = _SPAWN.Value("q", -1)
-        self._seen = (-1, time.monotonic())
+        self._seen = (-1, 0.0)
         self._process: BaseProcess | None = None
         self._start()
 
@@ -158,16 +159,16 @@ class _Lane:
         self._process = _SPAWN.Process(target=_work, args=(plan, first, theirs, self._at))
         self._process.start()
         theirs.close()
-        self._seen = (first, time.monotonic() + 60)  # it takes a while to import everything
+        self._seen = (-1, 0.0)
 
     def alive(self) -> bool:
         """Take what the process tells; whether there is more to come."""
         if self._process is None:
             return False
-        number, now = int(self._at.value), time.monotonic()
+        number, used = int(self._at.value), _seconds_used(self._process)
         if number != self._seen[0]:
-            self._seen = (number, max(now, self._seen[1]))
-        if now - self._seen[1] > _SLOW * SECONDS[self._campaign.plan.kind]:
+            self._seen = (number, used)
+        elif used - self._seen[1] > _STUCK * SECONDS[self._campaign.plan.kind]:
             self._process.kill()
         try:
             while self._pipe.poll():
@@ -211,6 +212,15 @@ class _Lane:
             self._process.join(5)
             self._process.kill()
             self._process = None
+
+
+def _seconds_used(process: BaseProcess) -> float:
+    """Processor time of a process so far: what the clock says depends on what else is running."""
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    except OSError:  # it has just ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _work(plan: Plan, first: int, pipe: Connection, at: Any) -> None:

@@ -87,7 +87,7 @@ def judge(kind: str, raw: bytes, number: int, folder: Path) -> Verdict:
     shutil.rmtree(bundle, ignore_errors=True)
     output = io.StringIO()
     try:
-        with _limited(SECONDS[kind]), contextlib.redirect_stdout(output):
+        with _limited(SECONDS[kind]), _quiet(output):
             as_json = number % 4 != 0  # tables take longer than all else
             if kind == "inspect":
                 cli.inspect(model, as_json=as_json)
@@ -135,6 +135,13 @@ def _signature(error: BaseException) -> str:
     ]
     last = next((f for f in reversed(ours) if "/lib/python" not in f.filename), frames[-1])
     return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno} {last.name}"
+
+
+@contextlib.contextmanager
+def _quiet(output: io.StringIO) -> Iterator[None]:
+    """What goes to standard output goes there; what goes to standard error, nowhere."""
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 @contextlib.contextmanager

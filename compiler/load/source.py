@@ -223,11 +223,14 @@ class Source:
 
     @cached_property
     def live(self) -> frozenset[str]:
-        """Names of the nodes that an output of the model depends on."""
+        """Names of the nodes that an output of the model depends on. A shape is known without the
+        elements of what has it, so what makes those is not among them for that.
+        """
         needed, found = list(self.outputs), set()
         while needed:
             node = self.producers.get(needed.pop())
             if node is not None and node.name not in found:
                 found.add(node.name)
-                needed.extend(reads(node))
+                constant = self.is_constant_node(node)
+                needed.extend(n for n in reads(node) if not constant or n in self.constants)
         return frozenset(found)
