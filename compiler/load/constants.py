@@ -45,10 +45,10 @@ class Context:
         """Shape of a tensor, batch 1."""
         value = self.source.values.get(name)
         if value is None:
-            raise WrongTensor(name, f"expected a known shape, found none for {name!r}")
+            raise WrongTensor([name], f"expected a known shape, found none for {name!r}")
         if 0 in value.shape:
             raise WrongTensor(
-                name, f"expected elements, found the shape {list(value.shape)} for {name!r}"
+                [name], f"expected elements, found the shape {list(value.shape)} for {name!r}"
             )
         return value.shape
 
@@ -56,7 +56,7 @@ class Context:
         """Element type of a tensor as a numpy name."""
         value = self.source.values.get(name)
         if value is None:
-            raise WrongTensor(name, f"expected a known element type, found none for {name!r}")
+            raise WrongTensor([name], f"expected a known element type, found none for {name!r}")
         return value.dtype
 
     def is_read(self, name: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,8 +80,8 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
     from_shapes: set[str] = set()
     computed, room = 0, MAX_ELEMENTS
     for node in model.graph.node:
-        if not sound:
-            _blame(facts, node, small, opset)
+        if not sound and not _keeps_shape(node):
+            infer_node(node, facts.types, small, opset, _blamed(facts, node))
         _complete(facts, node, small, opset)
         known = all(name in facts.constants for name in reads(node)) and is_deterministic(node)
         if known:
@@ -169,19 +169,18 @@ _INFERENCE_ERRORS = (
 )
 
 
-def _blame(facts: Facts, node: onnx.NodeProto, small: Mapping[str, AnyArray], opset: int) -> None:
-    """Remember what ONNX finds wrong with a node, if what it reads is known. One behind a wrong
-    node has no type there, and is not to blame.
-    """
+def _blamed(facts: Facts, node: onnx.NodeProto) -> Callable[[Exception], None]:
+    """Remembers what ONNX finds wrong with a node."""
 
-    def refuse(error: Exception) -> None:
+    def remember(error: Exception) -> None:
+        shapes = [static_shape(facts.types[n]) for n in node.input if n in facts.types]
+        found = " and ".join(str(list(shape)) for shape in shapes if shape is not None)
         text = _PREFIX.sub("", short(error))
-        facts.unsound[node.name] = f"expected inputs and attributes that fit, found: {text}"
+        facts.unsound[node.name] = (
+            f"expected inputs and attributes that fit each other, found the shapes {found} ({text})"
+        )
 
-    if _keeps_shape(node) or kind_of(node) in TREES:
-        return
-    if all(static_shape(facts.types[n]) is not None for n in node.input if n in facts.types):
-        infer_node(node, facts.types, small, opset, refuse)
+    return remember
 
 
 _PREFIX = re.compile(r"\[\w+\]\s*|\(op_type:[^)]*\):\s*")
@@ -207,7 +206,7 @@ def _complete(
         return
     written = write_out(node, facts.types) if node.domain else None
     if written is None:
-        found = infer_node(node, facts.types, small, opset)
+        found = infer_node(node, facts.types, small, opset, _blamed(facts, node))
     else:
         found = infer_pieces(written, facts.types)
     for name in open_names:

@@ -214,8 +214,9 @@ class Source:
                 yield node
 
     def is_constant_node(self, node: onnx.NodeProto) -> bool:
-        """Whether a node only makes constants."""
-        return all(name in self.constants for name in node.output if name)
+        """Whether a node only makes constants; one that makes nothing does not."""
+        made = [name for name in node.output if name]
+        return bool(made) and all(name in self.constants for name in made)
 
     def activations(self, node: onnx.NodeProto) -> list[str]:
         """What a node reads that is not constant."""

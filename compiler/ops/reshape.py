@@ -48,7 +48,7 @@ class Reshape(Op):
         source, target = context.dtype(node.input[0]), context.dtype(node.output[0])
         if source != target:
             raise WrongTensor(
-                node.input[0], f"expected a cast that changes nothing, found {source} to {target}"
+                node.input[:1], f"expected a cast that changes nothing, found {source} to {target}"
             )
         if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
             training = context.const(node.input[2])

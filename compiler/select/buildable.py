@@ -56,9 +56,8 @@ def plan(
     verdicts = tuple(import_all(source) if support is None else support)
     while True:
         selection = select(source, verdicts, from_, to, calibrated=calibrated)
-        if from_ is not None and to is not None:
-            return Plan(selection, verdicts)
-        found = obstacle(selection.graph, calibrated)
+        # Between two ends that the user named, what lacks a grid is told with its tensors, later.
+        found = obstacle(selection.graph, calibrated or (from_ is not None and to is not None))
         if found is None:
             return Plan(selection, verdicts)
         sources, reason = set(found[0]), found[1]

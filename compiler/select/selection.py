@@ -235,11 +235,12 @@ def _reasons(verdicts: Sequence[NodeSupport]) -> str:
     names: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts:
         if not verdict.follows:
-            brief = verdict.reason.partition(" (supported:")[0]
-            names.setdefault((verdict.label, brief), []).append(repr(verdict.name))
+            names.setdefault((verdict.label, verdict.brief), []).append(repr(verdict.name))
     roots = [f"{label} {_few(same)}: {reason}" for (label, reason), same in names.items()]
     behind = sum(bool(verdict.follows) for verdict in verdicts)
-    more = f"; {behind} more that only follow from these" if behind else ""
+    follow = "follows" if behind == 1 else "follow"
+    those = "that" if len(roots) == 1 else "those"
+    more = f"; {behind} more that only {follow} from {those}" if behind else ""
     return listed(roots, "; ") + more
 
 

@@ -64,6 +64,11 @@ class NodeSupport:
     follows: str = ""
 
     @property
+    def brief(self) -> str:
+        """The reason, without the list of what is supported."""
+        return self.reason.partition(" (supported:")[0]
+
+    @property
     def label(self) -> str:
         """The operator, and in how many nodes it is spelled out."""
         if self.in_file == 1:
@@ -128,7 +133,7 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
             macs = _macs(context, imported)
     except Unsupported as refusal:
         reason = str(refusal)
-        blamed = (refusal.tensor,) if isinstance(refusal, WrongTensor) else ()
+        blamed = refusal.tensors if isinstance(refusal, WrongTensor) else ()
     except _STUMBLES as error:
         reason = f"its import rule failed: {type(error).__name__}: {error}"
     if reason:
@@ -197,7 +202,7 @@ def _by_rule(context: Context, node: onnx.NodeProto, registry: Mapping[str, type
         if node.name in context.source.refused:
             raise Unsupported(context.source.refused[node.name])
         if remedy := remedy_of(node):
-            raise Unsupported(remedy)
+            raise WrongTensor(context.source.activations(node), remedy)
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
@@ -222,7 +227,7 @@ def _check_sizes(context: Context, node: onnx.NodeProto) -> None:
         value = context.source.values.get(name)
         if value is not None and math.prod(value.shape) > MOST_ELEMENTS:
             raise WrongTensor(
-                name,
+                [name],
                 f"expected tensors of at most {MOST_ELEMENTS} elements, found the shape "
                 f"{list(value.shape)} for {name!r}",
             )
@@ -274,7 +279,7 @@ def _check_real(context: Context, imported: Imported, piece: Piece) -> None:
     for name in (*piece.inputs, *piece.outputs):
         dtype = inside.get(name) or context.dtype(name)
         if not dtype.startswith("float") and not (piece.op.is_core and piece.op.keeps_grid):
-            raise WrongTensor(name, f"expected real numbers, found {dtype} values, {name!r}")
+            raise WrongTensor([name], f"expected real numbers, found {dtype} values, {name!r}")
 
 
 def _macs(context: Context, imported: Imported) -> int:
