@@ -77,6 +77,14 @@ def _read(path: str | os.PathLike[str]) -> dict[str, AnyArray]:
 def _samples_of(
     stored: Mapping[str, AnyArray], file: Path, inputs: Sequence[Value], batch: int
 ) -> dict[str, AnyArray]:
+    if not inputs:
+        raise CalibrationError(
+            "the model takes no samples",
+            where=str(file),
+            expected="a model with inputs",
+            found="one that computes constants only",
+            remedy="Export the model with its inputs",
+        )
     keys = [_key(file, index, value, list(stored)) for index, value in enumerate(inputs)]
     samples = {
         value.name: _checked(file, key, stored[key], value, batch)
