@@ -19,6 +19,7 @@ There are four kinds of operators in a :class:`~..ir.graph.Graph`:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -39,6 +40,20 @@ if TYPE_CHECKING:
 
 class Unsupported(Exception):
     """An import rule's refusal: one clause that says what was expected and what was found."""
+
+
+class WrongTensor(Unsupported):
+    """A refusal for what tensors are (their shape is not known, their elements are integers), which
+    may be the doing of the nodes that make them, or of others before those.
+    """
+
+    def __init__(self, tensors: Sequence[str], clause: str) -> None:
+        super().__init__(clause)
+        self.tensors = tuple(tensors)
+
+
+MOST_EXACT = 1 << 17
+"""Elements of a constant that becomes parameters one by one: weights do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +87,12 @@ class Const:
         return centred * self.scale.astype(np.float64)
 
     def exact(self) -> list[Fraction]:
-        """Every element as an exact rational number, in row-major order."""
+        """Every element as an exact rational number, in row-major order.
+
+        Raises Unsupported if they are more than :data:`MOST_EXACT`: a few bytes of a model name any
+        number.
+        """
+        check_exact(self.shape)
         if self.scale is None:
             return [Fraction(float(v)) for v in self.values.ravel()]
         centred = np.broadcast_to(self.values - self.zero_point, self.shape).ravel()
@@ -91,6 +111,15 @@ class Const:
             change(np.ascontiguousarray(np.broadcast_to(self.scale, self.shape))),
             change(np.ascontiguousarray(np.broadcast_to(self.zero_point, self.shape))),
             self.chosen,
+        )
+
+
+def check_exact(shape: Sequence[int]) -> None:
+    """Raises Unsupported if a constant of a shape has more than :data:`MOST_EXACT` elements."""
+    if math.prod(shape) > MOST_EXACT:
+        raise Unsupported(
+            f"expected constants of at most {MOST_EXACT} elements beside a computed tensor, found "
+            f"the shape {list(shape)}"
         )
 
 
@@ -275,6 +304,18 @@ class Op:
         result is the same as rounded behind it alone, for rounding is monotone.
         """
         return False
+
+    @property
+    def finishes_along(self) -> int | None:
+        """The axis of the outputs (-1: the last) whose elements have finishers of their own: what
+        differs along another is not absorbed there. None if that depends on the stream's order.
+        """
+        return None
+
+    def differs_along(self, rank: int) -> frozenset[int]:
+        """The axes along which an absorbable operator differs, of a tensor of ``rank`` axes."""
+        del rank
+        return frozenset()
 
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int

@@ -18,7 +18,7 @@ import onnx
 from ...hw.formats.tensor import Layout
 from ...hw.numeric import Function, ends_of
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, WrongTensor, one
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Reshape(Op):
                 raise Unsupported(f"expected a constant {name!r}, found a computed one")
         source, target = context.dtype(node.input[0]), context.dtype(node.output[0])
         if source != target and not _holds(target, source):
-            raise Unsupported(f"expected a cast that changes nothing, found {source} to {target}")
+            raise WrongTensor(
+                node.input[:1], f"expected a cast that changes nothing, found {source} to {target}"
+            )
         if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
             training = context.const(node.input[2])
             if training is None or training.values.any():
