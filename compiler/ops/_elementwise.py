@@ -20,7 +20,7 @@ from ...hw.numeric import Affine
 from ..ir.graph import Value
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from ._moving import Turn, axis_order, reading
+from ._moving import axis_order, repeated
 from .base import ImportContext, Imported, Op, Piece, Unsupported, inner
 from .reshape import Reshape
 
@@ -106,16 +106,10 @@ def met(inputs: Sequence[QTensor], output: OutputSpec) -> Met:
             streams.append(x)
             places.append(index)
             continue
-        layout = Layout(output.shape, x.layout.perm)
-        turns = [
-            Turn(size, axis if x.shape[axis] == size else None)
-            for axis in layout.perm
-            for size in [output.shape[axis]]
-        ]
+        kernel, layout = repeated(x, output.shape)
         streams.append(replace(x, shape=output.shape, layout=layout))
         places.append(len(inputs) + len(calls))
-        repeated = Inner(output.shape, x.qtype, layout)
-        calls.append(Call(reading(x, turns), (index,), (repeated,)))
+        calls.append(Call(kernel, (index,), (Inner(output.shape, x.qtype, layout),)))
     return Met(tuple(calls), tuple(streams), tuple(places))
 
 

@@ -20,7 +20,7 @@ import onnx
 from ...hw.kernels.geometry import Geometry
 from ..ir.graph import Value
 from ._model import one_node
-from .base import Case, Const, ImportContext, Imported, Piece, Unsupported, inner
+from .base import Case, Const, ImportContext, Imported, Unsupported, inner
 from .conv import Conv
 from .gather import picks
 from .scale import Scale
@@ -129,17 +129,12 @@ def _filtered(
         kernel=(len(rows.taps), len(columns.taps)),
         stride=(rows.stride, columns.stride),
     )
-    wide, summed = inner(node, "picked"), inner(node, "summed")
     shape = (*before[:2], *(len(line.indices) for line in lines))
-    last = picked.pieces[-1]
-    divided = Scale((Fraction(1, int(taps.sum())),), (Fraction(0),), ())
-    pieces = (
-        *picked.pieces[:-1],
-        Piece(last.op, last.inputs, (wide,)),
-        Piece(Conv(weight, None, window, channels), (wide,), (summed,)),
-        Piece(divided, (summed,)),
+    summed = picked.then(
+        Value(inner(node, "picked"), shape, dtype), Conv(weight, None, window, channels)
     )
-    return Imported(pieces, (*picked.inner, Value(wide, shape, dtype), Value(summed, after, dtype)))
+    divided = Scale((Fraction(1, int(taps.sum())),), (Fraction(0),), ())
+    return summed.then(Value(inner(node, "summed"), after, dtype), divided)
 
 
 def linear_cases() -> Iterator[Case]:

@@ -20,7 +20,7 @@ There are four kinds of operators in a :class:`~..ir.graph.Graph`:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -161,6 +161,13 @@ class Imported:
 
     pieces: tuple[Piece, ...]
     inner: tuple[Value, ...] = ()
+
+    def then(self, between: Value, op: Op) -> Imported:
+        """The same followed by an operator; it takes what this makes as the value ``between``."""
+        last = replace(self.pieces[-1], outputs=(between.name,))
+        return Imported(
+            (*self.pieces[:-1], last, Piece(op, (between.name,))), (*self.inner, between)
+        )
 
 
 def one(op: Op, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Imported:

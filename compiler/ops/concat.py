@@ -26,7 +26,7 @@ from ..ir.quant import QTensor
 from ._constants import MOST_NUMBERS, narrowed
 from ._model import one_node, weights
 from ._moving import axis_order, value_of
-from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, axis_of, inner, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, inner, one
 from .gather import picking
 from .reshape import Reshape
 from .scale import Scale
@@ -137,8 +137,6 @@ def _with_constants(context: ImportContext, node: onnx.NodeProto) -> Imported:
         tuple(Fraction(int(f)) for f in factor.ravel()), tuple(offset.ravel()), factor.shape
     )
     indices = [int(i) for i in np.where(inside, np.cumsum(inside) - 1, 0)]
-    source, between = node.input[constants.index(None)], inner(node, "spread")
-    return Imported(
-        (Piece(picking(shape, axis, indices), (source,), (between,)), Piece(placed, (between,))),
-        (Value(between, output, context.dtype(source)),),
-    )
+    source = node.input[constants.index(None)]
+    spread = one(picking(shape, axis, indices), [source])
+    return spread.then(Value(inner(node, "spread"), output, context.dtype(source)), placed)

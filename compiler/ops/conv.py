@@ -27,7 +27,7 @@ from ..ir.quant import QTensor
 from ..quantise.grids import DYADIC_ABOVE
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one, vector
-from .window import image_shape, window_of
+from .window import check_kernel_shape, image_shape, window_of
 
 
 def per_channel_grid(values: np.ndarray, bits: int) -> Const:
@@ -121,13 +121,30 @@ def dense(weight: Const, group: int) -> Const:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(Op):
-    """A convolution with constant weights (O, I/group, kh, kw) and an optional constant bias
-    (O,).
+class WeightedOp(Op):
+    """Base of operators with constant weights, whose first axis is that of the output channels, and
+    an optional constant bias (O,).
     """
 
     weight: Const
     bias: Const | None
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def quantise_weights(self, bits: int) -> Op:
+        """Symmetric, one scale an output channel."""
+        if self.weight.scale is not None:
+            return self
+        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(WeightedOp):
+    """A convolution with weights (O, I/group, kh, kw)."""
+
     window: Geometry
     group: int = 1
     merged: int = 1
@@ -143,9 +160,7 @@ class Conv(Op):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Weights and bias must be constant. Groups that are not one a channel become dense."""
         attributes = context.attributes(node)
-        weight = context.const(node.input[1])
-        if weight is None:
-            raise Unsupported("expected constant weights, found computed ones")
+        weight = weights_of(context, node)
         shape = context.shape(node.input[0])
         if len(weight.shape) not in (3, 4):
             raise Unsupported(
@@ -159,17 +174,11 @@ class Conv(Op):
                 f"expected {group} groups to divide the channels, found {shape[1]} channels in, "
                 f"{channels} out and weights for {depth} a group"
             )
-        bias = None
-        if len(node.input) > 2 and node.input[2]:
-            bias = vector(context, node.input[2], "bias", channels)
+        bias = bias_of(context, node, channels)
         if group != 1 and not channels == group == shape[1]:
             weight, merged, group = dense(weight, group), group, 1
         kernel = list(weight.shape[2:])
-        if list(attributes.get("kernel_shape") or kernel) != kernel:
-            raise Unsupported(
-                f"expected kernel_shape {kernel} as the weights have, "
-                f"found {attributes['kernel_shape']}"
-            )
+        check_kernel_shape(attributes, kernel)
         window = window_of(attributes, kernel, shape[2:])
         if weight.values.ndim == 3:
             weight = weight.map(lambda array: array[:, :, :, None])
@@ -179,17 +188,6 @@ class Conv(Op):
         """Output elements times taps times channels of a group."""
         del inputs
         return int(np.prod(output)) * self.window.taps * self.weight.shape[1] // self.merged
-
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    def quantise_weights(self, bits: int) -> Op:
-        """Symmetric, one scale an output channel."""
-        if self.weight.scale is not None:
-            return self
-        return replace(self, weight=per_channel_grid(self.weight.values, bits))
 
     def corrected(self, real: Op, mean: AnyArray) -> Op:
         """By the mean that each tap reads over all output pixels, padding included."""
@@ -246,6 +244,21 @@ class Conv(Op):
         yield conv("groups", (1, 6, 4, 3), weights(9, 6, 2, 3, 3), group=2)
         line = one_node("Conv", [(1, 4, 9)], (1, 6, 7), {1: weights(8, 6, 4, 3)})
         yield Case("conv_1d", line)
+
+
+def weights_of(context: ImportContext, node: onnx.NodeProto) -> Const:
+    """The weights of a convolution."""
+    weight = context.const(node.input[1])
+    if weight is None:
+        raise Unsupported("expected constant weights, found computed ones")
+    return weight
+
+
+def bias_of(context: ImportContext, node: onnx.NodeProto, channels: int) -> Const | None:
+    """The bias of a convolution, if it has one."""
+    if len(node.input) <= 2 or not node.input[2]:
+        return None
+    return vector(context, node.input[2], "bias", channels)
 
 
 def convolution(

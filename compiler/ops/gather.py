@@ -21,7 +21,7 @@ from ..ir.graph import Value
 from ..ir.lowered import Call, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
-from ._moving import axis_order, moved
+from ._moving import MovingOp, moved
 from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, axis_of, inner, one
 from .reshape import Reshape
 from .slice import Slice
@@ -31,7 +31,7 @@ MOST_PLACES = 4096
 
 
 @dataclass(frozen=True)
-class Gather(Op):
+class Gather(MovingOp):
     """Elements of an axis, in the order of ``indices``."""
 
     axis: int
@@ -61,34 +61,13 @@ class Gather(Op):
         indices = [int(v) % shape[axis] for v in constant.values.ravel()]
         if not indices:
             raise Unsupported("expected at least one index, found none")
-        picked = picking(shape, axis, indices)
         output = context.shape(node.output[0])
         made = (*shape[:axis], len(indices), *shape[axis + 1 :])
+        found = one(picking(shape, axis, indices), [node.input[0]])
         if made == output:
-            return Imported((Piece(picked, (node.input[0],)),))
-        between = inner(node, "picked")
-        value = Value(between, made, context.dtype(node.input[0]))
-        return Imported(
-            (
-                Piece(picked, (node.input[0],), (between,)),
-                Piece(Reshape(), (between,)),
-            ),
-            (value,),
-        )
-
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    @property
-    def keeps_grid(self) -> bool:
-        """Elements only move."""
-        return True
-
-    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """Any order of the axes."""
-        return [axis_order(x) for x in inputs]
+            return found
+        between = Value(inner(node, "picked"), made, context.dtype(node.input[0]))
+        return found.then(between, Reshape())
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""

@@ -21,18 +21,16 @@ from ...hw.kernels.geometry import Geometry
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
-from .conv import centred, channel_scales, convolution, per_channel_grid, shifted
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .conv import WeightedOp, centred, channel_scales, convolution, shifted
 from .matrix_product import MatrixProduct
 from .unary import number
 
 
 @dataclass(frozen=True, eq=False)
-class MatMul(Op):
+class MatMul(WeightedOp):
     """``alpha * x @ weight.T + beta * bias``: ``weight`` is (outputs, inputs), as transB has it."""
 
-    weight: Const
-    bias: Const | None = None
     alpha: Fraction = Fraction(1)
     beta: Fraction = Fraction(1)
 
@@ -82,20 +80,9 @@ class MatMul(Op):
         del inputs
         return int(np.prod(output)) * self.weight.shape[1]
 
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """A vector may come in any order; rows must come one by one."""
         return None if len(shapes[index]) == 2 else Layout.raster(shapes[index])
-
-    def quantise_weights(self, bits: int) -> Op:
-        """Symmetric, one scale an output."""
-        if self.weight.scale is not None:
-            return self
-        return replace(self, weight=per_channel_grid(self.weight.values, bits))
 
     def corrected(self, real: Op, mean: AnyArray) -> Op:
         """By the mean of each input over all rows."""

@@ -10,7 +10,7 @@ elements of the axis itself, from a buffer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._constants import MOST_NUMBERS
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, axis_of, inner, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, inner, one
 from .gather import picks
 from .pool import pooling
 from .reshape import Reshape
@@ -68,11 +68,11 @@ class Pad(Op):
         height, width, _ = image_shape(shape)
         begins, ends = zip(*pads[2:], strict=True)
         window = Geometry(height, width, pads=(*planar(begins, 0), *planar(ends, 0)))
-        zeros = Piece(cls(window), (node.input[0],))
+        zeros = one(cls(window), [node.input[0]])
         if not value:
-            return Imported((zeros,))
+            return zeros
         output = context.shape(node.output[0])
-        return _placed(context, node, Imported((zeros,)), _border(pads, output, value, keep=True))
+        return _placed(context, node, zeros, _border(pads, output, value, keep=True))
 
     @property
     def is_core(self) -> bool:
@@ -159,11 +159,8 @@ def _placed(
     context: ImportContext, node: onnx.NodeProto, padded: Imported, border: Scale
 ) -> Imported:
     """What was padded, followed by the constants of its border."""
-    between = inner(node, "padded")
-    value = Value(between, context.shape(node.output[0]), context.dtype(node.input[0]))
-    last = replace(padded.pieces[-1], outputs=(between,))
-    pieces = (*padded.pieces[:-1], last, Piece(border, (between,)))
-    return Imported(pieces, (*padded.inner, value))
+    shape, dtype = context.shape(node.output[0]), context.dtype(node.input[0])
+    return padded.then(Value(inner(node, "padded"), shape, dtype), border)
 
 
 def _border(

@@ -23,8 +23,8 @@ from ..ir.lowered import Call, OutputSpec, single
 from ..ir.quant import QTensor
 from ._linear import linear, linear_cases
 from ._model import one_node
-from ._moving import Turn, axis_order, moved, reading
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from ._moving import MovingOp, Turn, moved, reading
+from .base import Case, ImportContext, Imported, Unsupported, one
 from .reshape import Reshape
 
 
@@ -39,7 +39,7 @@ class Walk:
 
 
 @dataclass(frozen=True)
-class Resize(Op):
+class Resize(MovingOp):
     """A walk for each axis."""
 
     walks: tuple[Walk, ...]
@@ -72,20 +72,6 @@ class Resize(Op):
         if before == after:
             return one(Reshape(True), [node.input[0]])
         return one(cls(walks), [node.input[0]])
-
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    @property
-    def keeps_grid(self) -> bool:
-        """Elements only move."""
-        return True
-
-    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """Any order of the axes."""
-        return [axis_order(x) for x in inputs]
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A buffer that is read by the walks of its axes."""

@@ -20,13 +20,13 @@ from ...hw.kernels.split import SplitKernel
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
-from ._moving import Turn, axis_order, moved, reading
-from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
+from ._moving import MovingOp, Turn, moved, reading
+from .base import Case, ImportContext, Imported, Unsupported, axis_of, one
 from .reshape import Reshape
 
 
 @dataclass(frozen=True)
-class Slice(Op):
+class Slice(MovingOp):
     """For each axis (first element, step, number of elements)."""
 
     ranges: tuple[tuple[int, int, int], ...]
@@ -47,20 +47,6 @@ class Slice(Op):
         if ranges == [(0, 1, size) for size in shape]:
             return one(Reshape(True), [node.input[0]])
         return one(cls(tuple(ranges)), [node.input[0]])
-
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    @property
-    def keeps_grid(self) -> bool:
-        """Elements only move."""
-        return True
-
-    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """Any order of the axes."""
-        return [axis_order(x) for x in inputs]
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""

@@ -57,6 +57,15 @@ def _check(name: str, values: Sequence[int], count: int, least: int) -> None:
         raise Unsupported(f"expected {count} {name} of at least {least}, found {values}")
 
 
+def check_kernel_shape(attributes: Mapping[str, Any], kernel: list[int]) -> None:
+    """Refuse a ``kernel_shape`` that is not that of the weights."""
+    if list(attributes.get("kernel_shape") or kernel) != kernel:
+        raise Unsupported(
+            f"expected kernel_shape {kernel} as the weights have, "
+            f"found {attributes['kernel_shape']}"
+        )
+
+
 def planar(values: Sequence[int], fill: int = 1) -> tuple[int, int]:
     """Values of one or two spatial axes for two: a line is an image one pixel wide.
 

@@ -29,11 +29,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..finish.base import MAX_EXACT_DOUBLE, Finisher, OnnxWriter, Range
+from ..finish.base import MAX_EXACT_DOUBLE, Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule
 from ..timing.cost import Cost
+from .finishing import finish_images
 
 __all__ = [
     "Accumulators",
@@ -192,6 +193,11 @@ class Implementation(ABC):
         return ()
 
     @property
+    def finishing(self) -> tuple[FinisherUnit, ...]:
+        """Hardware of the finishers, one an output; none where nothing is finished."""
+        return ()
+
+    @property
     def in_turns(self) -> bool:
         """Whether each output has turns, in which it comes faster than on the average."""
         return False
@@ -215,6 +221,22 @@ class Implementation(ABC):
     @abstractmethod
     def component(self, name: str) -> Any:
         """The Amaranth component; ``name`` is the prefix of the names of its memory images."""
+
+
+class Finished(Implementation):
+    """One output, which a finisher ends in.
+
+    Attributes
+    ----------
+    unit : the finisher, of the output's lanes
+    """
+
+    unit: FinisherUnit
+
+    @property
+    def finishing(self) -> tuple[FinisherUnit, ...]:
+        """The one."""
+        return (self.unit,)
 
 
 class WidthError(ValueError):
@@ -304,8 +326,8 @@ class Kernel(ABC):
         """Additions of the unrolled form before any are shared; 0 if it has none."""
         return 0
 
-    @abstractmethod
     def images(
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str
     ) -> Mapping[str, str]:
-        """Memory images of an implementation, file name to text (K3)."""
+        """Memory images of an implementation, file name to text (K3): those of its finishers."""
+        return finish_images(finishers, implementation.finishing, name)

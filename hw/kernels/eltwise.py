@@ -8,7 +8,7 @@ the terms of the finisher are the streams. Or the largest or smallest of streams
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,8 +19,8 @@ from ..formats.tensor import AnyArray
 from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, outlet_cost
-from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import finish_images, unit_for
+from .base import Accumulators, Finished, Kernel, StreamPort
+from .finishing import unit_for
 from .folds import lane_choices, lane_counts
 
 _MODES = ("terms", "max", "min")
@@ -103,16 +103,9 @@ class EltwiseKernel(Kernel):
             for n in lanes
         ]
 
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's parameters."""
-        assert isinstance(implementation, FoldedEltwise)
-        return finish_images(finishers, [implementation.unit], name)
-
 
 @dataclass(frozen=True)
-class FoldedEltwise(Implementation):
+class FoldedEltwise(Finished):
     """A beat of every stream each cycle, one finisher a lane.
 
     Attributes

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,9 @@ from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.cost import Cost, counter_cost, outlet_cost
-from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
+from .base import Accumulators, Kernel, StreamPort, check_width
 from .convolve import EXACT_FLOAT_BITS, exact_convolution
-from .finishing import finish_images, unit_for
+from .finishing import unit_for
 from .folds import lane_counts, window_cost
 from .geometry import Geometry, padded_image, pixels_of, taps
 from .windowed import WindowImplementation
@@ -157,13 +157,6 @@ class PoolKernel(Kernel):
             )
             for lanes in lane_counts(self.channels)
         ]
-
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's parameters."""
-        assert isinstance(implementation, FoldedPooling)
-        return finish_images(finishers, [implementation.unit], name)
 
 
 @dataclass(frozen=True)

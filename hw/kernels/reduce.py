@@ -13,7 +13,7 @@ V2. Every beat is taken at once; those of the last element along ``count`` need 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,8 +25,8 @@ from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import scatter
-from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
-from .finishing import finish_images, unit_for
+from .base import Accumulators, Finished, Kernel, StreamPort, check_width
+from .finishing import unit_for
 from .folds import lane_choices, tree_cost
 
 MODES = ("sum", "squares", "max", "min")
@@ -154,16 +154,9 @@ class ReduceKernel(Kernel):
             if self.channels == 1 or self.channels % pe == 0
         ]
 
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's."""
-        assert isinstance(implementation, Accumulating)
-        return finish_images(finishers, [implementation.unit], name)
-
 
 @dataclass(frozen=True)
-class Accumulating(Implementation):
+class Accumulating(Finished):
     """``pe`` accumulators at a time, or one that takes ``simd`` elements at a time.
 
     Attributes

@@ -19,7 +19,7 @@ M3. A word of the buffer has ``lanes`` elements that follow each other in the in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,8 +31,8 @@ from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import reorder
-from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import finish_images, unit_for
+from .base import Accumulators, Finished, Kernel, StreamPort
+from .finishing import unit_for
 from .folds import lane_choices
 
 Loop = tuple[int, int]
@@ -162,16 +162,9 @@ class ReorderKernel(Kernel):
             )
         return found
 
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's."""
-        assert isinstance(implementation, PingPong)
-        return finish_images(finishers, [implementation.unit], name)
-
 
 @dataclass(frozen=True)
-class PingPong(Implementation):
+class PingPong(Finished):
     """A buffer of two blocks (M2), read a word each cycle.
 
     Attributes
