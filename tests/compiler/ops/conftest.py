@@ -596,6 +596,18 @@ def _softmax(attributes: Attributes, inputs: Inputs) -> Exact:
     return Exact(result, Fraction(1, 2**bits))
 
 
+def _log_softmax(attributes: Attributes, inputs: Inputs) -> Exact:
+    """The logarithm of the rule's shares; none of 0 is on any grid."""
+    shares = _softmax(attributes, inputs)
+    found = np.empty(shares.ints.shape, object)
+    with decimal.localcontext() as context:
+        context.prec = 60
+        for at in np.ndindex(found.shape):
+            share = decimal.Decimal(int(shares.ints[at])) / 2 ** attributes["bits"]
+            found[at] = round(Fraction(share.ln()) * 2**120) if share else -(2**180)
+    return Exact(found, Fraction(1, 2**120))
+
+
 def _deviation(attributes: Attributes, x: Exact, count: int, centred: bool) -> Exact:
     """Rules N10 and N11 of the number contract, by their text; ``bits`` is P, ``root`` is H.
 
@@ -764,6 +776,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Identity": _reshaped,
     "InstanceNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
+    "LogSoftmax": _log_softmax,
     "MatMul": _matmul,
     "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,

@@ -19,6 +19,7 @@ from onnx import numpy_helper
 
 from midwire.compiler.load.source import kind_of
 from midwire.compiler.ops import OPERATORS, REGISTRY
+from midwire.compiler.ops._groups import GUARD_BITS
 from midwire.compiler.ops._model import one_node
 from midwire.compiler.ops._recurrent import DIRECTIONS, layer
 from midwire.compiler.ops.base import Case
@@ -68,6 +69,7 @@ NORMALISATIONS = {
     "GroupNormalization",
     "InstanceNormalization",
     "LayerNormalization",
+    "LogSoftmax",
     "RMSNormalization",
     "Softmax",
 }
@@ -333,6 +335,8 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
             if normal:
                 scale = max((np.abs(c).max() for c in constants.values()), default=1.0)
                 rounding += 2.0 ** -chosen_of(bundle)["bits"] * (1 + np.abs(real)) * (1 + scale)
+            if node.op_type == "LogSoftmax":  # what its share is off, where that is small
+                rounding += out.qtype.scale * 2.0**-GUARD_BITS
             if recurrent:
                 steps = specs[0].shape[0]
                 rounding += recurrent_room(node.op_type, constants, layers, steps)

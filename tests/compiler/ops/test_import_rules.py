@@ -417,6 +417,13 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected values of the scale, found none",
         ),
         (
+            one_node("LayerNormalization", [SHAPE], SHAPE, ones((2, 4, 4)), opset=17, axis=2),
+            (
+                "expected a constant that differs along the axes [2, 3] of [1, 2, 4, 4] only, "
+                "found the shape [2, 4, 4]"
+            ),
+        ),
+        (
             one_node("InstanceNormalization", [(1, 2)], (1, 2), ones((2,), (2,))),
             "expected a tensor (N, C, ...), found the shape [1, 2]",
         ),

@@ -180,6 +180,11 @@ TABLE: dict[str, tuple[Form, ...]] = {
         Form("y = Softmax <axis = -1> (x)", 11),
         Form("y = Softmax (x)", 13),
     ),
+    "LogSoftmax": (
+        Form("y = LogSoftmax <axis = 3> (x)"),
+        Form("y = LogSoftmax <axis = -1> (x)", 11),
+        Form("y = LogSoftmax (x)", 13),
+    ),
     "LayerNormalization": (
         Form("y = LayerNormalization (x, gain, shift)", 17),
         Form("y = LayerNormalization <axis = 3, epsilon = 0.00001> (x, gain, shift)", 17),
