@@ -459,6 +459,39 @@ def test_folded_constants_are_bounded_together(
     assert {"a", "b", "c", "s", "t", "d"} <= source.constants
 
 
+def test_sizes_that_are_compared(model_file: ModelFile) -> None:
+    """A class token as PyTorch exports it: its Expand takes the sizes that are not -1."""
+    text = """
+    g (float[N, 2, 3] x) => (float[N, 3, 3] y)
+    <float[1, 1, 3] token = {1, 2, 3}, int64[3] want = {1, -1, -1}, int64[1] rank = {3},
+     int64 minus = {-1}>
+    { ones = ConstantOfShape<value = int64[1] {1}>(rank)
+      unknown = Mul(ones, minus)
+      same = Equal(want, unknown)
+      sizes = Where(same, ones, want)
+      tokens = Expand(token, sizes)
+      y = Concat<axis = 1>(tokens, x) }
+    """
+    assert load_model(model_file(text)).values["y"].shape == (1, 3, 3)
+
+
+def test_a_constant_node_says_the_factors_of_a_resize(model_file: ModelFile) -> None:
+    """Here behind what ONNX's own inference of the whole model does not know."""
+    text = """
+    g (float[N, 4, 3, 3] x) => (float[N, 2, 6, 6] y)
+    { full = Shape(x)
+      axis = Constant<value = int64[1] {1}>()
+      channels = Gather(full, axis)
+      two = Constant<value = int64[1] {2}>()
+      half = Div(channels, two)
+      zero = Constant<value = int64[1] {0}>()
+      some = Slice(x, zero, half, axis)
+      scales = Constant<value = float[4] {1, 1, 2, 2}>()
+      y = Resize<mode = "nearest">(some, , scales) }
+    """
+    assert load_model(model_file(text)).values["y"].shape == (1, 2, 6, 6)
+
+
 def test_folded_constants_are_those_that_are_read(model_file: ModelFile) -> None:
     assert sorted(load_model(model_file(BLOCKS)).folded) == ["a"]
 
