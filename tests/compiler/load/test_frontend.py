@@ -573,6 +573,10 @@ def test_subgraph_reads(model_file: ModelFile) -> None:
 # Real models
 
 
+LOOKED_UP = {"magika_bytes": 2048 * 257 * 64}
+"""Multiply-accumulates of one-hot products, which are look-ups and multiply nothing."""
+
+
 @pytest.mark.models
 def test_real_models_load(models: Path) -> None:
     for path in sorted(models.glob("*/model.onnx")):
@@ -583,6 +587,7 @@ def test_real_models_load(models: Path) -> None:
         assert len({source.in_file(node) for node in source.nodes}) == facts["nodes"]
         support = import_all(source)
         if facts["macs"] is not None:
-            assert sum(verdict.macs for verdict in support) == facts["macs"], path
+            spared = LOOKED_UP.get(path.parent.name, 0)
+            assert sum(verdict.macs for verdict in support) == facts["macs"] - spared, path
         computed = {n for node in source.nodes for n in node.output} - source.constants
         assert computed <= set(source.values), path
