@@ -1,15 +1,18 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A small net, and bundles without the NIC shell, for tests of whole models."""
+"""A small net, and bundles without the NIC shell or any Verilog, for tests of whole models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from midwire.compiler.emit import write
+from midwire.compiler import pipeline
+from midwire.compiler.emit import rtl, write
+from midwire.hw.elaborate import Description, Elaborator
 from midwire.hw.kernels.adapt import StreamFifo
 from midwire.hw.kernels.base import StreamPort
 from midwire.hw.numeric import IntType
@@ -31,4 +34,29 @@ def without_shell() -> Iterator[None]:
     stand_in = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(write, "_nic", lambda flow: stand_in)
+        yield
+
+
+class Idle(Elaborator):
+    """Elaborates nothing."""
+
+    def start(self, descriptions: Sequence[Description]) -> None:
+        del descriptions
+
+    def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
+        return [""] * len(descriptions)
+
+
+@contextmanager
+def without_rtl() -> Iterator[None]:
+    """Bundles without any Verilog; what makes that stays as it is for whoever asks it directly."""
+
+    def empty(*arguments: Any) -> dict[str, str]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rtl, "slice_verilog", lambda *_: "")
+            return rtl.slice_files(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "Elaborator", Idle)
+        patch.setattr(write, "slice_files", empty)
         yield

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,16 @@ import onnx
 import onnxruntime
 import pytest
 
-from midwire.compiler import pipeline
-from midwire.compiler.emit import rtl, write
 from midwire.compiler.ir.graph import Graph
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.map.fuse import fuse
 from midwire.compiler.quantise.insert import quantise
 from midwire.compiler.select.buildable import plan
-from midwire.hw.elaborate import Description, Elaborator
 from midwire.hw.kernels.base import Implementation
 from midwire.hw.numeric import QType
 
-from ..small import without_shell
+from ..small import without_rtl, without_shell
 
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]
@@ -125,24 +122,8 @@ def no_nic() -> Iterator[None]:
         yield
 
 
-class Idle(Elaborator):
-    """Elaborates nothing."""
-
-    def start(self, descriptions: Sequence[Description]) -> None:
-        del descriptions
-
-    def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
-        return [""] * len(descriptions)
-
-
 @pytest.fixture
-def no_rtl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bundles without any Verilog; what makes that stays as it is for whoever asks it directly."""
-
-    def empty(*arguments: Any) -> dict[str, str]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rtl, "slice_verilog", lambda *_: "")
-            return rtl.slice_files(*arguments)
-
-    monkeypatch.setattr(pipeline, "Elaborator", Idle)
-    monkeypatch.setattr(write, "slice_files", empty)
+def no_rtl() -> Iterator[None]:
+    """:func:`without_rtl`."""
+    with without_rtl():
+        yield
