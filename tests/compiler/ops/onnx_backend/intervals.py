@@ -1,0 +1,225 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a model gives for all inputs within bounds: interval arithmetic, node by node, in double.
+
+An operator without a rule here gives the hull of its results at the corners of its inputs' box.
+That is its exact image where each result rises or falls in each input (pools, sums, products and
+quotients of elements, most curves, whatever moves elements). Elsewhere it is too narrow, never too
+wide: a new operator that needs a rule fails a test, and does not pass one in silence.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Tensors between two, element by element. Of integers and truth values, both are the same."""
+
+    lo: Array
+    hi: Array
+
+    @classmethod
+    def at(cls, *values: Array) -> Interval:
+        """The hull of some tensors of one shape; reals become doubles."""
+        arrays = [v.astype(np.float64) if v.dtype.kind == "f" else v for v in values]
+        if arrays[0].dtype.kind != "f":
+            return cls(arrays[0], arrays[0])
+        return cls(np.minimum.reduce(arrays), np.maximum.reduce(arrays))
+
+    @property
+    def is_point(self) -> bool:
+        """Whether there is one tensor in it."""
+        return self.lo is self.hi or bool(np.array_equal(self.lo, self.hi))
+
+    @property
+    def middle(self) -> Array:
+        """Halfway between the two."""
+        return (self.lo + self.hi) / 2
+
+    @property
+    def radius(self) -> Array:
+        """Half of what is between the two."""
+        return (self.hi - self.lo) / 2
+
+    def clipped(self, low: float, high: float) -> Interval:
+        """What becomes of it where values saturate."""
+        return Interval(self.lo.clip(low, high), self.hi.clip(low, high))
+
+    def widened(self, by: Array | float) -> Interval:
+        """With as much added at either side."""
+        return Interval(self.lo - by, self.hi + by)
+
+
+Run = Callable[[Sequence[Array | None]], list[Array]]
+"""A node on arrays, in double."""
+
+
+def runner(model: onnx.ModelProto, node: onnx.NodeProto) -> Run:
+    """The node by ONNX's reference implementation."""
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    for attribute in copy.attribute:
+        if node.op_type == "Cast" and attribute.i in (1, 10, 16):
+            attribute.i = onnx.TensorProto.DOUBLE
+
+    def run(arrays: Sequence[Array | None]) -> list[Array]:
+        feeds = {
+            name: array
+            for name, array in zip(node.input, arrays, strict=True)
+            if name and array is not None
+        }
+        kinds = [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+            for n, a in feeds.items()
+        ]
+        outs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+        graph = helper.make_graph([copy], "node", kinds, outs)
+        alone = helper.make_model(
+            graph, opset_imports=model.opset_import, functions=model.functions
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [np.asarray(found) for found in ReferenceEvaluator(alone).run(None, feeds)]
+
+    return run
+
+
+def image(
+    model: onnx.ModelProto, node: onnx.NodeProto, inputs: Sequence[Interval | None], unit: float
+) -> list[Interval]:
+    """The outputs of a node for its inputs; None for an input that is left out. ``unit`` is that of
+    the integers by which normalisations are defined (rules N9 to N11).
+    """
+    rule = _RULES.get(node.op_type, _corners)
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    attributes["unit"] = unit
+    return rule(runner(model, node), attributes, inputs)
+
+
+Attributes = Mapping[str, Any]
+Inputs = Sequence[Interval | None]
+
+
+def _corners(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    del attributes
+    ends = [(None,) if x is None else (x.lo,) if x.is_point else (x.lo, x.hi) for x in inputs]
+    found = [run(corner) for corner in itertools.product(*ends)]
+    return [Interval.at(*arrays) for arrays in zip(*found, strict=True)]
+
+
+def _turning(*at: Callable[[Attributes], float]) -> Any:
+    """Of a curve that turns at some points: they matter where they lie within."""
+
+    def rule(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+        (x,) = inputs
+        assert x is not None
+        points = [x.lo, x.hi, *(x.middle * 0 + p(attributes) for p in at)]
+        return [Interval.at(*(run([p.clip(x.lo, x.hi)])[0] for p in points))]
+
+    return rule
+
+
+def _gelu_turns(attributes: Attributes) -> float:
+    approximate = attributes.get("approximate", b"none") == b"tanh"
+    return -0.7524614220710162 if approximate else -0.7517915246935645
+
+
+def _bilinear(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """Sums of products of the first two inputs; a third is added.
+
+    |xy - x0 y0| <= |x0| ry + rx |y0| + rx ry for |x - x0| <= rx and |y - y0| <= ry.
+    """
+    del attributes
+    x, y, *rest = inputs
+    assert x is not None and y is not None
+    added = [None if z is None else z.middle for z in rest]
+    nothing = [None if z is None else 0 * z for z in added]
+    (middle,) = run([x.middle, y.middle, *added])
+    sizes = [
+        (np.abs(x.middle), y.radius),
+        (x.radius, np.abs(y.middle)),
+        (x.radius, y.radius),
+    ]
+    radius = sum(np.abs(run([a, b, *nothing])[0]) for a, b in sizes)
+    if rest and rest[0] is not None:
+        radius = radius + np.abs(run([0 * x.middle, 0 * y.middle, rest[0].radius])[0])
+    return [Interval(middle - radius, middle + radius)]
+
+
+def _softmax(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """An element rises with itself and falls with the others; N9 is 3/4 of a unit off at most."""
+    del run
+    (x,) = inputs
+    assert x is not None
+    axis = attributes.get("axis", -1)
+    top = x.hi.max(axis=axis, keepdims=True)
+    low, high = np.exp(x.lo - top), np.exp(x.hi - top)
+
+    def share(own: Array, others: Array) -> Array:
+        rest = others.sum(axis=axis, keepdims=True) - others
+        return own / (own + np.maximum(rest, 0))
+
+    exact = Interval(share(low, high), share(high, low))
+    return [exact.widened(0.75 * attributes["unit"])]
+
+
+def _normalisation(centred: bool) -> Any:
+    """Layer normalisation by its definition; of mean squares where it is not centred.
+
+    N10 and N11 round the quotient and the root: by less than a unit of either.
+    """
+
+    def rule(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+        del run
+        x, *parameters = inputs
+        assert x is not None
+        axes = tuple(range(attributes.get("axis", -1) % x.lo.ndim, x.lo.ndim))
+        count = math.prod(x.lo.shape[axis] for axis in axes)
+        if centred:
+            lows, highs = (v.sum(axis=axes, keepdims=True) for v in (x.lo, x.hi))
+            x = Interval(x.lo - (highs - x.hi + x.lo) / count, x.hi - (lows - x.lo + x.hi) / count)
+        nearest = np.where((x.lo < 0) & (x.hi > 0), 0, np.minimum(np.abs(x.lo), np.abs(x.hi)))
+        farthest = np.maximum(np.abs(x.lo), np.abs(x.hi))
+        epsilon = attributes.get("epsilon", 1e-5)
+        least, most = (
+            np.sqrt((v**2).mean(axis=axes, keepdims=True) + epsilon) for v in (nearest, farthest)
+        )
+        result = Interval.at(x.lo / least, x.lo / most, x.hi / least, x.hi / most)
+        farthest = np.maximum(np.abs(result.lo), np.abs(result.hi))
+        result = result.widened(attributes["unit"] * (1 + farthest))
+        for parameter, join in zip(parameters, (np.multiply, np.add), strict=False):
+            if parameter is not None:
+                result = Interval.at(*(join(v, parameter.lo) for v in (result.lo, result.hi)))
+        return [result]
+
+    return rule
+
+
+_RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
+    "Abs": _turning(lambda _: 0.0),
+    "Conv": _bilinear,
+    "ConvTranspose": _bilinear,
+    "Gelu": _turning(_gelu_turns),
+    "Gemm": _bilinear,
+    "HardSwish": _turning(lambda _: -1.5),
+    "LayerNormalization": _normalisation(True),
+    "MatMul": _bilinear,
+    "Mish": _turning(lambda _: -1.1924312145154906),
+    "RMSNormalization": _normalisation(False),
+    "Softmax": _softmax,
+    "Swish": _turning(lambda attributes: -1.2784645427610738 / attributes.get("alpha", 1.0)),
+}

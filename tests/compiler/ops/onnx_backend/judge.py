@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Compile a node test and compare: exactly with ``slice.onnx``, and with what the test expects
+within what quantisation can do to it.
+
+The bound is derived. Inputs lie between the test's data and what their grids make of them, half a
+step away; weights likewise. Interval arithmetic takes these through the model, adds half a step
+where a tensor inside has a grid, and half a step of the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from midwire.compiler import pipeline
+from midwire.compiler.emit.write import emit
+from midwire.compiler.errors import CalibrationError, LossError, ModelError
+from midwire.compiler.pipeline import Options, compile_model
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.tensor import TensorSpec
+from midwire.hw.kernels.reference import Reference
+from midwire.hw.numeric import QType
+
+from ..conftest import Arithmetic
+from ..joined import Form
+from ..test_conformance import check_slice, chosen_of, grid_of_weights, random_wires
+from .intervals import Interval, image
+from .tasks import Array, NodeTest, Task, clause, refusal, tasks_of, unlike_a_slice
+
+WIDTHS = (8, 16)
+"""Bits of weights and activations: the first that loses no more than a compile allows by itself."""
+
+MORE_SAMPLES = 7
+"""Random samples beside the test's own, of its shape and range, to calibrate on."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compiled task.
+
+    Attributes
+    ----------
+    task, bits : what was compiled, and to how many bits
+    bundle : the result
+    form : the integer program and the balanced dataflow, to be joined with others into one design
+    batch : how many inferences one run of the test's model is
+    """
+
+    task: Task
+    bits: int
+    bundle: Bundle
+    form: Form
+    batch: int
+
+
+def take(test: NodeTest, folder: Path, seed: int) -> Built | str:
+    """The test compiled, or why it is out of scope.
+
+    Whatever is neither is an error of midwire's and raised.
+    """
+    reason = unlike_a_slice(test)
+    if reason:
+        return reason
+    for task in tasks_of(test):
+        reason = refusal(task, folder / "net.onnx")
+        if reason:
+            continue
+        for bits in WIDTHS:
+            try:
+                return build(task, folder, bits, seed)
+            except LossError as error:
+                reason = f"at {bits} bits, {error.problem}"
+            except ModelError as error:
+                # How a node meets its neighbours, import rules do not know.
+                reason = clause(task.test.operator, error.problem)
+                break
+            except CalibrationError as error:
+                reason = error.problem
+                break
+    return reason
+
+
+def build(task: Task, folder: Path, bits: int, seed: int) -> Built:
+    """Compile the whole model, quantised from the test's data."""
+    rng = np.random.default_rng(seed)
+    samples = {
+        name: np.stack(
+            [x, *(rng.uniform(x.min(), x.max(), x.shape) for _ in range(MORE_SAMPLES))]
+        ).astype(x.dtype)
+        for name, x in task.data.items()
+    }
+    np.savez(folder / "samples.npz", **samples)  # type: ignore[arg-type]
+    (folder / "net.onnx").write_bytes(task.model.SerializeToString())
+    options = Options(list(task.data), list(task.wanted), folder / "samples.npz", bits)
+    seen: list[Any] = []
+
+    def watched(*arguments: Any) -> Bundle:
+        seen.extend(arguments)
+        return emit(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "emit", watched)
+        bundle = compile_model(folder / "net.onnx", folder / "bundle", options).bundle
+    _, source, _, integers, balanced, *_ = seen
+    return Built(task, bits, bundle, Form(task.test.name, integers, balanced.flow), source.batch)
+
+
+def check(built: Built, seed: int) -> None:
+    """Reference against ``slice.onnx``, on the test's data and all over the inputs' types, and
+    against the test.
+    """
+    task, manifest = built.task, built.bundle.manifest
+    reference = Reference.of_bundle(built.bundle)
+    wires, rounded = on_grids(built)
+    results = reference.run_wire(wires)
+    check_slice(built.bundle, wires, results)
+    noise = random_wires(built.bundle, np.random.default_rng(seed), 3)
+    check_slice(built.bundle, noise, reference.run_wire(noise))
+
+    found = bounds(built, rounded)
+    for spec, result in zip(manifest.outputs, results, strict=True):
+        wanted = task.wanted[spec.name]
+        got = _reals(spec, result).reshape(wanted.shape)
+        compare(got, found[spec.name], wanted, task.test, spec)
+
+
+def on_grids(built: Built) -> tuple[list[Array], dict[str, Array]]:
+    """The test's inputs on the wire, an array for each, and what they mean there."""
+    data = built.task.data
+    wires, rounded = [], {}
+    for spec in built.bundle.manifest.inputs:
+        samples = data[spec.name].reshape(built.batch, *spec.shape)
+        wires.append(np.stack([spec.to_wire(x) for x in samples]))
+        rounded[spec.name] = _reals(spec, wires[-1]).reshape(data[spec.name].shape)
+    return wires, rounded
+
+
+def _reals(spec: TensorSpec, wires: Array) -> Array:
+    """What integers on the wire mean, in double, which holds every one of them."""
+    rows = [spec.layout.from_stream(wire.astype(np.int64), spec.shape) for wire in wires]
+    return (np.stack(rows) - spec.qtype.zero_point) * float(spec.qtype.scale)
+
+
+def _ends(qtype: QType) -> tuple[float, float]:
+    low, high = ((q - qtype.zero_point) * float(qtype.scale) for q in (qtype.lo, qtype.hi))
+    return low, high
+
+
+def bounds(built: Built, rounded: Mapping[str, Array]) -> dict[str, Interval]:
+    """Every tensor of the model, an output before it is rounded, for inputs from the test's to what
+    these are ``rounded`` to.
+    """
+    task, tensors = built.task, built.form.integers.tensors
+    model = task.model
+    unit = 2.0 ** -chosen_of(built.bundle)["bits"]
+    values: dict[str, Interval] = {}
+    for name, x in task.data.items():
+        if x.dtype.kind != "f":
+            values[name] = Interval.at(x)
+            continue
+        qtype = tensors[name].qtype
+        off = np.abs(x.astype(np.float64).clip(*_ends(qtype)) - rounded[name])
+        assert np.all(off <= np.nextafter(qtype.scale / 2, np.inf)), f"{name} is off its grid"
+        values[name] = Interval.at(x, rounded[name])
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    values |= {name: Interval.at(array) for name, array in constants.items()}
+    for node in model.graph.node:
+        inputs = [values[name] if name else None for name in node.input]
+        inputs = _with_grids(node, inputs, constants, built.bits)
+        found = image(model, node, inputs, unit)
+        # Some rules know the first output only, others being for training.
+        for name, made in zip(filter(None, node.output), found, strict=False):
+            if name in tensors and name not in task.wanted:
+                ends = _ends(tensors[name].qtype)
+                near = made.widened(tensors[name].qtype.scale / 2).clipped(*ends)
+                made = Interval.at(made.lo, made.hi, near.lo, near.hi)
+            values[name] = made
+    return values
+
+
+def _with_grids(
+    node: onnx.NodeProto, inputs: list[Interval | None], constants: Mapping[str, Array], bits: int
+) -> list[Interval | None]:
+    """Weights between those of the model and those on their grid."""
+    found = grid_of_weights(node, constants, bits, Arithmetic())
+    for name, grid in found.items():
+        exact = (grid.ints * grid.unit).astype(np.float64)
+        at = list(node.input).index(name)
+        inputs[at] = Interval.at(constants[name], exact)
+    return inputs
+
+
+def compare(got: Array, bound: Interval, wanted: Array, test: NodeTest, spec: TensorSpec) -> None:
+    """Whether a result is as near to what a test expects as quantisation leaves it.
+
+    Raises
+    ------
+    AssertionError
+        If not, or if what is expected is outside of what the inputs can give.
+    """
+    exact = wanted.astype(np.float64)
+    # What the package expects lies in the interval, to the package's own precision.
+    beside = np.abs(exact - exact.clip(bound.lo, bound.hi))
+    assert np.all(beside <= test.atol + test.rtol * np.abs(exact)), (
+        f"{test.name}: the interval misses what the test expects by {beside.max()}"
+    )
+    hull = Interval.at(bound.lo, bound.hi, exact).clipped(*_ends(spec.qtype))
+    # The test's numbers are known to the last place of their type.
+    allowed = hull.widened(spec.qtype.scale / 2 + np.spacing(np.abs(wanted)))
+    off = np.maximum(allowed.lo - got, got - allowed.hi)
+    worst = np.unravel_index(np.argmax(off), off.shape)
+    assert off[worst] <= 0, (
+        f"{test.name}: element {list(map(int, worst))} of {spec.name} is {got[worst]}, expected "
+        f"{exact[worst]}, between {allowed.lo[worst]} and {allowed.hi[worst]}"
+    )
