@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from midwire.compiler import pipeline
 from midwire.compiler.emit.rtl import slice_files
+from midwire.compiler.emit.write import emit
 from midwire.compiler.ir.dataflow import Channel, Dataflow, Stage
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.map.balance import balance
-from midwire.hw.formats.bundle import MEASURED_INFERENCES
+from midwire.compiler.pipeline import Options
+from midwire.hw.formats.bundle import MEASURED_INFERENCES, Bundle
 from midwire.hw.kernels.base import Implementation
 from midwire.hw.kernels.reference import Reference
 from midwire.sim.build import build_model
@@ -34,6 +38,21 @@ class Form:
     def stages(self) -> list[Implementation]:
         """What its nodes became."""
         return [stage.built for stage in self.flow.stages if stage.node]
+
+
+def compile_form(path: Path, folder: Path, options: Options, name: str) -> tuple[Bundle, Form, int]:
+    """A model's bundle, the same as a form, and how many inferences one run of the model is."""
+    seen: list[Any] = []
+
+    def watched(*arguments: Any) -> Bundle:
+        seen.extend(arguments)
+        return emit(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "emit", watched)
+        bundle = pipeline.compile_model(path, folder, options).bundle
+    _, source, _, integers, balanced, *_ = seen
+    return bundle, Form(name, integers, balanced.flow), source.batch
 
 
 def joined(forms: Sequence[Form]) -> Dataflow:

@@ -13,24 +13,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 from onnx import numpy_helper
 
-from midwire.compiler import pipeline
-from midwire.compiler.emit.write import emit
 from midwire.compiler.errors import CalibrationError, LossError, ModelError
-from midwire.compiler.pipeline import Options, compile_model
+from midwire.compiler.pipeline import Options
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import TensorSpec
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
 
 from ..conftest import Arithmetic
-from ..joined import Form
+from ..joined import Form, compile_form
 from ..test_conformance import check_slice, chosen_of, grid_of_weights, random_wires
 from .intervals import Interval, image
 from .tasks import Array, NodeTest, Task, clause, refusal, tasks_of, unlike_a_slice
@@ -100,17 +96,10 @@ def build(task: Task, folder: Path, bits: int, seed: int) -> Built:
     np.savez(folder / "samples.npz", **samples)  # type: ignore[arg-type]
     (folder / "net.onnx").write_bytes(task.model.SerializeToString())
     options = Options(list(task.data), list(task.wanted), folder / "samples.npz", bits)
-    seen: list[Any] = []
-
-    def watched(*arguments: Any) -> Bundle:
-        seen.extend(arguments)
-        return emit(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "emit", watched)
-        bundle = compile_model(folder / "net.onnx", folder / "bundle", options).bundle
-    _, source, _, integers, balanced, *_ = seen
-    return Built(task, bits, bundle, Form(task.test.name, integers, balanced.flow), source.batch)
+    bundle, form, batch = compile_form(
+        folder / "net.onnx", folder / "bundle", options, task.test.name
+    )
+    return Built(task, bits, bundle, form, batch)
 
 
 def check(built: Built, seed: int) -> None:
