@@ -56,8 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
     keeps those that fail in pytest's cache.
     """
     more: dict[str, Any] = {}
-    if config.getoption("--sweep") and config.cache is not None:
-        folder = config.cache.mkdir("hypothesis")
+    cache: pytest.Cache | None = getattr(config, "cache", None)  # `-p no:cacheprovider` has none
+    if config.getoption("--sweep") and cache is not None:
+        folder = cache.mkdir("hypothesis")
         more = {"derandomize": False, "database": DirectoryBasedExampleDatabase(folder)}
     base = hypothesis.settings.get_profile("midwire")
     hypothesis.settings.register_profile("networks", base, **more)
