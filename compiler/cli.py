@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..hw.console import Console, JsonFlag
+from ..hw.console import FAILURE, Console, JsonFlag
+from ..hw.sqnr import NOT_MEASURED
 
 if TYPE_CHECKING:
     from .pipeline import Compiled
@@ -18,23 +21,47 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX fi
 
 FromOption = Annotated[
     list[str] | None,
-    typer.Option("--from", help="Tensors that the slice starts at, separated by commas."),
+    typer.Option("--from", help="Tensors that the slice starts at, separated by commas, or @N."),
 ]
 ToOption = Annotated[
     list[str] | None,
-    typer.Option("--to", help="Tensors that the slice ends at, separated by commas."),
+    typer.Option("--to", help="Tensors that the slice ends at, separated by commas, or @N."),
+]
+
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        metavar="NAME=1,3,48,192",
+        help="Shape of an input whose dimensions the model leaves open; once for each such input.",
+    ),
 ]
 
 
 def inspect(
-    model: ModelArgument, from_: FromOption = None, to: ToOption = None, as_json: JsonFlag = False
+    model: ModelArgument,
+    from_: FromOption = None,
+    to: ToOption = None,
+    shape: ShapeOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut."""
-    from .select.inspection import inspect_model, render
+    """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut.
+
+    In --from and --to, @N is the cut with that number in the table of cuts.
+
+    The exit status is 0 if there is a slice, 1 if there is none or the model cannot be read, and 2
+    for wrong usage, cuts that are none among it.
+    """
+    from .load.shapes import parse_shapes
+    from .select.inspection import inspect_model
+    from .select.listing import render
 
     console = Console(as_json)
-    found = inspect_model(model, from_ or None, to or None)
-    console.result(found, "" if as_json else render(found))
+    found = inspect_model(model, from_ or None, to or None, parse_shapes(shape or ()))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    console.result(found, "" if as_json else render(found, encoding=encoding))
+    if not found["candidates"]:
+        raise typer.Exit(FAILURE)
 
 
 def compile_(
@@ -46,9 +73,20 @@ def compile_(
         Path | None,
         typer.Option(help=".npz of samples of the model's inputs; needed for float models."),
     ] = None,
-    bits: Annotated[int, typer.Option(help="Bits of what midwire quantises, 2 to 16.")] = 8,
+    bits: Annotated[
+        str,
+        typer.Option(
+            help="Bits of what midwire quantises, 2 to 16; 8,LAYER=12 for a layer that differs; "
+            "auto for the cheapest widths that keep the limit."
+        ),
+    ] = "8",
     rate: Annotated[
-        float | None, typer.Option(help="Inferences per second at the target's clock.")
+        float | None,
+        typer.Option(
+            help="Inferences per second at the target's clock. By default one in 50000 cycles, in "
+            "fewer if that keeps no more than 64 multipliers busy, and in more if it takes more "
+            "than 1024."
+        ),
     ] = None,
     strategy: Annotated[
         str,
@@ -60,10 +98,12 @@ def compile_(
     min_sqnr: Annotated[
         float | None,
         typer.Option(
-            help="Least signal to noise ratio of the outputs, in dB; by default 15 from 7 bits on "
-            "and 5 less for each bit below, where midwire quantises."
+            help="Least signal to noise ratio of the slice's outputs, in dB. Where midwire "
+            "quantises, the default limit is half a point of top-1 with labels; else an error of 1 "
+            "% with --bits auto, and 15 dB with other bits, 5 less for each below 7."
         ),
     ] = None,
+    shape: ShapeOption = None,
     name: Annotated[
         str,
         typer.Option(
@@ -71,17 +111,60 @@ def compile_(
             "design its own."
         ),
     ] = "midwire",
+    max_error: Annotated[
+        float | None,
+        typer.Option(help="Largest relative error of the model's outputs, in percent."),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Largest drop of top-1, in points; needs labels (key label)."),
+    ] = None,
+    hold_out: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the samples that calibration does not see and the loss is measured on; "
+            "by default a quarter of 8 or more."
+        ),
+    ] = None,
+    calibration: Annotated[
+        str,
+        typer.Option(help="How ranges are found: mse (least squared error), min-max, percentile."),
+    ] = "mse",
+    symmetric: Annotated[
+        bool, typer.Option("--symmetric", help="Zero point 0 for tensors with negative values.")
+    ] = False,
+    bias_correction: Annotated[
+        bool, typer.Option(help="Let biases make up for rounded weights; costs no hardware.")
+    ] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Compile the middle of a model to a bundle: Verilog, memory images and the parts around it."""
+    from .load.shapes import parse_shapes
     from .pipeline import Options, compile_model
 
     console = Console(as_json)
     options = Options(
-        from_ or None, to or None, calibrate, bits, rate, strategy, target, min_sqnr, name
+        from_=from_ or None,
+        to=to or None,
+        calibrate=calibrate,
+        bits=bits,
+        rate=rate,
+        strategy=strategy,
+        target=target,
+        min_sqnr=min_sqnr,
+        max_error=max_error,
+        max_drop=max_drop,
+        hold_out=hold_out,
+        calibration=calibration,
+        symmetric=symmetric,
+        bias_correction=bias_correction,
+        shapes=parse_shapes(shape or ()),
+        name=name,
     )
     with console.phases() as report:
         done = compile_model(model, output, options, report)
+    for sentence in done.warnings:
+        console.say(f"warning: {sentence}.")
     console.result(done.as_json(), "" if as_json else _summary(done))
 
 
@@ -89,7 +172,7 @@ def _summary(done: Compiled) -> str:
     facts = done.as_json()
     share = 100 * facts["slice"]["macs_share"]
     rate = facts["clock_mhz"] * 1e6 / facts["cycles_per_inference"]
-    least = done.worst
+    least, accuracy = done.worst, done.accuracy
     sqnr = done.sqnr_from if least is None else f"{least.sqnr.text} on {done.sqnr_from}"
     resources = ", ".join(f"{count} {kind}" for kind, count in facts["resources"].items())
     slice_ = f"{', '.join(facts['slice']['inputs'])} to {', '.join(facts['slice']['outputs'])}"
@@ -99,7 +182,19 @@ def _summary(done: Compiled) -> str:
         f"  cycles per inference  {facts['cycles_per_inference']} ({clock})",
         f"  latency in cycles     {facts['latency_cycles']}",
         f"  signal to noise       {sqnr}",
+        f"  whole model           {NOT_MEASURED if accuracy is None else accuracy.text}",
+        *_worst_layers(facts["layers"]),
         f"  estimated             {resources}",
         f"  seconds               {facts['seconds']:.1f}",
     ]
     return "\n".join(lines)
+
+
+_LAYERS_SHOWN = 5
+
+
+def _worst_layers(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each of the layers with the least signal to noise."""
+    measured = [layer for layer in layers if layer["sqnr_db"] is not None]
+    least = sorted(measured, key=lambda layer: float(layer["sqnr_db"]))[:_LAYERS_SHOWN]
+    return [f"    {layer['sqnr']:>8} at {layer['name']}" for layer in least]

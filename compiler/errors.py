@@ -14,6 +14,14 @@ class ModelError(MidwireError):
 class CutError(MidwireError):
     """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out."""
 
+    usage = True
+
+
+class NoSliceError(CutError):
+    """Nothing can be cut out there: the cuts are right, and the model is to blame."""
+
+    usage = False
+
 
 class CalibrationError(MidwireError):
     """Calibration data is missing, or of the wrong name, shape or type, or holds NaN."""

@@ -10,34 +10,43 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
+from ..hw.accuracy import Accuracy
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
 from ..hw.formats.bundle import MAX_PREFIX, PREFIX, Bundle, check_target, usable_prefix
 from ..hw.formats.tensor import AnyArray
-from ..hw.numeric import QType
 from ..hw.sqnr import NOT_MEASURED
+from .emit.behind import behind
 from .emit.parts import check_names
 from .emit.write import elaborate_early, emit
 from .errors import CalibrationError, CompilerBug, ModelError
 from .ir import dataflow, graph, quant
 from .load.frontend import load_model
+from .load.shapes import Shapes
 from .load.source import Source
 from .map.assemble import assemble
 from .map.balance import balance
-from .map.fuse import fuse
 from .map.implement import check_strategy, implement, target_interval
 from .map.targets import target_named
-from .quantise.calibrate import calibrate, load_samples
-from .quantise.grids import DYADIC_ABOVE, Observed, choose_qtype
-from .quantise.insert import missing_grids, quantise
-from .quantise.loss import Loss, check, limit, measure, random_samples, worst
+from .quantise import doubts
+from .quantise.calibrate import calibrate, load_labelled
+from .quantise.counted import counted
+from .quantise.grids import Choice, Observed
+from .quantise.holdout import Data, hold_out, whole
+from .quantise.insert import missing_grids, weighed
+from .quantise.limits import Limits, excess, limits
+from .quantise.loss import Loss, Measured, classifies, measure, random_samples, worst
+from .quantise.widths import AUTO, DEFAULT_BITS, Widths, parse
+from .quantise.widths import check_names as check_layers
 from .rewrite.rewriting import rewrite
 from .select.buildable import plan
 from .select.selection import Names
 from .select.support import import_all
+from .trials import Trials
 
 _T = TypeVar("_T")
 
@@ -51,13 +60,24 @@ class Options:
     from_, to : tensors to cut at, separated by commas or in a sequence; None leaves that end to
         midwire
     calibrate : ``.npz`` of samples of the model's inputs; needed for float models
-    bits : width of weights and activations that midwire quantises, 2 to 16
+    bits : width of weights and activations that midwire quantises, 2 to 16; or text as ``--bits``
+        takes it: "8,LAYER=12" for a layer that differs, "auto" for the cheapest that keep the limit
     rate : inferences per second at the target's clock; None for the default interval
     strategy : "folded", "unrolled", "loadable" (weights can be written later), or "auto" for
         whichever of the first two is cheaper, layer by layer
     target : name of a family in :data:`~.map.targets.TARGETS`
-    min_sqnr : least signal to noise ratio of the outputs in dB, on the calibration data; None for
-        :func:`~.quantise.loss.default_limit` where midwire quantises, and none elsewhere
+    min_sqnr : least signal to noise ratio of the outputs in dB, on held-out samples; None for
+        no such limit, or the default of :mod:`.quantise.limits` if there is no other
+    max_error : largest relative error of the model's outputs on them, in percent
+    max_drop : largest drop of top-1 on them, in points; needs labels (key ``label``)
+    calibration : how the range of a grid is found: "mse" (least mean squared error), "min-max" or
+        "percentile"
+    symmetric : signed tensors have the zero point 0
+    bias_correction : a layer's bias makes up for what rounding of its weights shifts its mean by
+    hold_out : share of the samples that calibration does not see, from 0 to below 1; None for a
+        quarter where there are enough of them (rules O1 to O3 in :mod:`.quantise.holdout`)
+    shapes : for inputs whose height, width or length the model leaves open their shapes, by name;
+        the samples bind what is not given here
     name : what the names of all modules and memory images begin with, so that several bundles fit
         into one design
     """
@@ -65,23 +85,29 @@ class Options:
     from_: Names | None = None
     to: Names | None = None
     calibrate: str | os.PathLike[str] | None = None
-    bits: int = 8
+    bits: int | str = DEFAULT_BITS
     rate: float | None = None
     strategy: str = "auto"
     target: str = "xcup"
     min_sqnr: float | None = None
+    max_error: float | None = None
+    max_drop: float | None = None
+    hold_out: float | None = None
+    calibration: str = "mse"
+    symmetric: bool = False
+    bias_correction: bool = True
+    shapes: Shapes | None = None
     name: str = PREFIX
+
+    @cached_property
+    def widths(self) -> Widths | None:
+        """What ``bits`` says; None for "auto"."""
+        return None if self.bits == AUTO else parse(self.bits)
 
     def __post_init__(self) -> None:
         check_strategy(self.strategy)
-        if not 2 <= self.bits <= 16:
-            raise ModelError(
-                "unusable bit width",
-                where="--bits",
-                expected="2 to 16",
-                found=str(self.bits),
-                remedy="8 suits most models",
-            )
+        Choice(self.calibration)
+        assert self.widths is None or self.widths.least  # refuses what is no width
         if self.rate is not None and not self.rate > 0:
             raise ModelError(
                 "unusable rate",
@@ -98,12 +124,25 @@ class Options:
                 found=repr(self.name),
                 remedy="Choose one such as digits: modules are then digits_slice and so on",
             )
-        if self.min_sqnr is not None and math.isnan(self.min_sqnr):
+        for option, value, unit in (
+            ("--min-sqnr", self.min_sqnr, "a ratio in dB"),
+            ("--max-error", self.max_error, "a share in percent"),
+            ("--max-drop", self.max_drop, "a difference in points"),
+        ):
+            if value is not None and math.isnan(value):
+                raise ModelError(
+                    "unusable limit",
+                    where=option,
+                    expected=unit,
+                    found=str(value),
+                    remedy="Leave it out for the default",
+                )
+        if self.hold_out is not None and not 0 <= self.hold_out < 1:
             raise ModelError(
-                "unusable limit",
-                where="--min-sqnr",
-                expected="a ratio in dB",
-                found=str(self.min_sqnr),
+                "unusable share of samples",
+                where="--hold-out",
+                expected="0 to below 1",
+                found=str(self.hold_out),
                 remedy="Leave it out for the default",
             )
 
@@ -112,13 +151,18 @@ class Options:
 class Compiled:
     """A bundle and how it came about.
 
-    ``sqnr_from`` says on which inputs the losses were measured; ``phases`` are seconds by name.
+    ``sqnr_from`` says on which inputs the losses were measured; ``phases`` are seconds by name;
+    ``accuracy`` is the whole model's; ``warnings`` are reasons to doubt both, as sentences;
+    ``widths`` are those of what midwire quantised.
     """
 
     bundle: Bundle
     losses: Sequence[Loss]
     sqnr_from: str
     phases: Mapping[str, float] = field(default_factory=dict)
+    accuracy: Accuracy | None = None
+    warnings: tuple[str, ...] = ()
+    widths: Widths = field(default_factory=Widths)
 
     @property
     def seconds(self) -> float:
@@ -158,6 +202,9 @@ class Compiled:
             "sqnr": manifest.sqnr,
             "silent": least is not None and least.sqnr.silent,
             "sqnr_from": self.sqnr_from,
+            "end_to_end": None if self.accuracy is None else self.accuracy.as_json(),
+            "bits": self.widths.text,
+            "warnings": list(self.warnings),
             "layers": [dict(layer) for layer in manifest.layers],
             "model_hash": self.bundle.model_hash.hex(),
             "seconds": round(self.seconds, 3),
@@ -191,36 +238,44 @@ def compile_model(
     check_target(output)
 
     clock.start("load")
-    source = load_model(model)
+    source = load_model(model, chosen.shapes, chosen.calibrate)
     check_names(source)
-    samples = (
-        None
-        if chosen.calibrate is None
-        else load_samples(chosen.calibrate, source.inputs, source.batch)
-    )
+    data = _read(source, chosen)
 
     # Only selection sees operators for what is spelled out: the parts are the model's own nodes.
     clock.start("rewrite")
     support = import_all(source, rewritten=rewrite(source))
 
     clock.start("select")
-    calibrated = samples is not None
+    calibrated = data is not None
     planned = plan(source, chosen.from_, chosen.to, calibrated=calibrated, support=support)
     selection = planned.selection
     real = _checked(selection.graph, graph.verify(selection.graph))
 
     # Calibration looks at float tensors, so it comes before any of them is rounded.
     clock.start("calibrate")
-    observed = _observe(source, real, samples, clock)
+    choice = Choice(chosen.calibration, chosen.symmetric, chosen.bias_correction)
+    observed, means = _observe(source, real, data, clock)
+    doubted: list[str] = []
+    if data is not None and observed:
+        doubted += doubts.of_samples(data) + doubts.of_source(source, data.seen)
 
+    # What is measured is what calibration did not see; where nothing is calibrated, that is all.
+    quantising = bool(observed)
+    if data is not None and not quantising:
+        data = whole(data.samples, data.labels)
+    trials = Trials(
+        source, real, observed, data, target, choice, means, chosen.strategy, chosen.rate
+    )
+    clock.start("choose widths")
+    allowed = _limits(source, data, chosen, quantising)
+    widths = _widths(trials, chosen, allowed, clock)
+
+    # Grids and integers in one: a finisher is proven for the grids on both of its sides, and where
+    # there is none, other grids may have one.
     clock.start("quantise")
-    grids = _Grids(observed, chosen.bits)
-    rounded = quantise(real, grids, chosen.bits)
+    rounded, integers = trials.integers(widths)
     rounded = _checked(rounded, graph.verify(rounded))
-
-    # Fusing needs every grid: a finisher is proven for the grids on both of its sides.
-    clock.start("fuse")
-    integers = fuse(rounded, target)
     integers = _checked(integers, quant.verify(integers))
 
     clock.start("implement")
@@ -236,8 +291,13 @@ def compile_model(
         elaborate_early(flow, elaborator)
 
         clock.start("measure loss")
-        quantising = bool(observed)
-        losses, wires = _measure(source, rounded, integers, samples, chosen, quantising, clock)
+        measured, origin = _measure(source, real, integers, data, clock)
+        over = excess(measured, [tensor.name for tensor in integers.results], allowed)
+        if over is not None:
+            raise trials.refuse(over, widths, measured)
+        if quantising:
+            doubted += doubts.of_clipping(measured.clipped)
+            doubted += doubts.of_accuracy(measured.accuracy, allowed)
 
         clock.start("balance")
         balanced = balance(flow, interval)
@@ -251,13 +311,14 @@ def compile_model(
             integers,
             balanced,
             target,
-            losses,
-            wires,
+            measured,
             elaborator,
             chosen.name,
         )
-    origin = "calibration data" if samples is not None else "random inputs"
-    return Compiled(bundle, losses, origin if losses else NOT_MEASURED, clock.stop())
+    phases = clock.stop()
+    return Compiled(
+        bundle, measured.losses, origin, phases, measured.accuracy, tuple(doubted), widths
+    )
 
 
 class _Clock:
@@ -296,17 +357,22 @@ def _checked(program: _T, wrong: Sequence[str]) -> _T:
     return program
 
 
+def _read(source: Source, chosen: Options) -> Data | None:
+    """The samples that the user gave, divided."""
+    if chosen.calibrate is None:
+        return None
+    samples, labels = load_labelled(chosen.calibrate, source.inputs, source.batch)
+    return Data(samples, labels, hold_out(samples, chosen.hold_out))
+
+
 def _observe(
-    source: Source,
-    real: graph.Graph,
-    samples: Mapping[str, AnyArray] | None,
-    clock: _Clock,
-) -> Mapping[str, Observed]:
-    """What calibration saw of every tensor that needs a grid."""
+    source: Source, real: graph.Graph, data: Data | None, clock: _Clock
+) -> tuple[Mapping[str, Observed], Mapping[str, AnyArray]]:
+    """What calibration saw of every tensor that needs a grid, and the means of layers' inputs."""
     missing = missing_grids(real)
     if not missing:
-        return {}
-    if samples is None:
+        return {}, {}
+    if data is None:
         raise CalibrationError(
             "the slice is not quantised, and there is no calibration data",
             where=f"tensor {missing[0]!r}"
@@ -316,8 +382,11 @@ def _observe(
             remedy="Give typical samples of the model's inputs with --calibrate NPZ",
         )
     seen = {name: _seen_as(source, real, name) for name in missing}
-    observed = calibrate(source, list(dict.fromkeys(seen.values())), samples, clock.step)
-    return {name: observed[other] for name, other in seen.items()}
+    inputs = [name for name in weighed(real) if name in source.values]
+    watched = list(dict.fromkeys([*seen.values(), *inputs]))
+    found = calibrate(source, watched, data.seen, clock.step, counted(real))
+    means = {name: mean for name in inputs if (mean := found[name].mean) is not None}
+    return {name: found[other] for name, other in seen.items()}, means
 
 
 def _seen_as(source: Source, real: graph.Graph, name: str) -> str:
@@ -327,37 +396,51 @@ def _seen_as(source: Source, real: graph.Graph, name: str) -> str:
     return name
 
 
+def _limits(source: Source, data: Data | None, chosen: Options, quantising: bool) -> Limits:
+    """What the slice may lose."""
+    labelled = data is not None and data.labels is not None and classifies(source)
+    return limits(
+        Limits(chosen.min_sqnr, chosen.max_error, chosen.max_drop),
+        widths=chosen.widths,
+        quantising=quantising,
+        samples=len(data.split.held) if data else int(random_samples(source) is not None),
+        labelled=labelled,
+    )
+
+
+def _widths(trials: Trials, chosen: Options, allowed: Limits, clock: _Clock) -> Widths:
+    """The user's widths, or those that keep the limits at least cost."""
+    if chosen.widths is not None:
+        check_layers(chosen.widths, trials.layers)
+        return chosen.widths
+    if not trials.layers:
+        return Widths()
+    return trials.cheapest(allowed, trials.real.outputs, clock.step)
+
+
 def _measure(
     source: Source,
-    rounded: graph.Graph,
+    real: graph.Graph,
     integers: quant.QGraph,
-    samples: Mapping[str, AnyArray] | None,
-    chosen: Options,
-    quantising: bool,
+    data: Data | None,
     clock: _Clock,
-) -> tuple[list[Loss], list[AnyArray] | None]:
-    """What quantisation costs, within the limit, and realistic inputs of the slice, if any.
-
-    Measured on the samples, or on noise where there are none; not at all where noise will not do.
+) -> tuple[Measured, str]:
+    """What quantisation costs, and on which inputs that was measured: on noise where there are no
+    samples, and not at all where noise will not do.
     """
-    inputs = random_samples(source) if samples is None else samples
-    measured = inputs is not None
-    least_db, remark = limit(
-        chosen.min_sqnr, bits=chosen.bits, quantising=quantising, measured=measured
+    random = random_samples(source) if data is None else None
+    found = data if random is None else whole(random)
+    if found is None:
+        return Measured(), NOT_MEASURED
+    measured = measure(
+        source,
+        integers,
+        found.held,
+        clock.step,
+        behind=behind(source, integers),
+        labels=found.held_labels,
+        counts=counted(real),
     )
-    if inputs is None:
-        return [], None
-    losses, wires = measure(source, rounded, integers, inputs, clock.step)
-    check(losses, [tensor.name for tensor in integers.results], least_db, remark)
-    return losses, None if samples is None else wires
-
-
-class _Grids:
-    """Chooses the grid with the least squared error on what calibration saw."""
-
-    def __init__(self, observed: Mapping[str, Observed], bits: int) -> None:
-        self._observed = observed
-        self._bits = bits
-
-    def __call__(self, name: str) -> QType:
-        return choose_qtype(self._observed[name], self._bits, dyadic=self._bits > DYADIC_ABOVE)
+    if data is None:
+        return replace(measured, wires=()), "random inputs"
+    return measured, data.split.text

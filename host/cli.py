@@ -16,6 +16,8 @@ here, once, for all commands.
 from __future__ import annotations
 
 import ast
+import errno
+import io
 import signal
 import sys
 import time
@@ -28,7 +30,7 @@ from typing import Any
 
 import typer
 
-from ..hw.console import FAILURE, INTERRUPTED, SUCCESS, report_error
+from ..hw.console import FAILURE, INTERRUPTED, SUCCESS, USAGE, abandon_output, report_error
 from ..hw.errors import MidwireError
 from .nodes.process import die_with_parent
 
@@ -162,6 +164,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in ours:
         signal.signal(number, _interrupt)
     die_with_parent()
+    for stream in (sys.stdout, sys.stderr):
+        # Names are in any script, and a terminal may have letters for English alone.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _main(sys.argv[1:])
     finally:  # all is undone; an exception in the interpreter's own last steps would only be noise
@@ -176,7 +182,7 @@ def _main(words: Sequence[str]) -> int:
         status = _run(given)
     except MidwireError as error:
         report_error(error, as_json=as_json)
-        return FAILURE
+        return USAGE if error.usage else FAILURE
     except typer.TyperException as error:  # wrong usage
         command = " ".join(["midwire", *[word for word in given[:1] if word in commands()]])
         text = error.format_message().rstrip(".")
@@ -185,11 +191,16 @@ def _main(words: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted_status(as_json)
     except BrokenPipeError:  # the reader of our output has gone
-        sys.stderr.close()
+        abandon_output()
         return FAILURE
     except Exception as error:
         if _interrupted:  # an import, say, that turned the interrupt into an error of its own
             return _interrupted_status(as_json)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            abandon_output()
+            message = f"{error.strerror}; expected a disk with room. Make room, and try again."
+            report_error(error, as_json=as_json, message=message)
+            return FAILURE
         # A defect of ours: the trace says where, and a reader of JSON still gets an object.
         traceback.print_exc()
         report_error(

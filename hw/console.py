@@ -8,7 +8,8 @@ C1. With ``--json``, a command writes JSON objects to standard output and nothin
     for a command that ends by itself; one object a line, the ready line first, for one that keeps
     running.
 C2. Progress and logs go to standard error, always.
-C3. Exit status 0 means success, 1 an error or a failed check, 2 wrong usage, 130 interrupted.
+C3. Exit status 0 means success, 1 an error or a failed check, 2 wrong usage
+    (:attr:`.errors.MidwireError.usage`), 130 interrupted.
 C4. An error is one paragraph on standard error; with ``--json``, ``{"error": {...}}`` on standard
     output.
 
@@ -37,7 +38,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import MidwireError
+from .errors import DataError, MidwireError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -119,8 +120,7 @@ class Console:
             line = text
         else:
             return
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        _print(line)
 
     def result(self, data: Mapping[str, Any], text: str) -> None:
         """Write what the command found: one JSON object, or the text for people."""
@@ -164,6 +164,55 @@ class Console:
             end_all()
 
 
+def _print(line: str) -> None:
+    """Write a line to standard output.
+
+    Raises
+    ------
+    BrokenPipeError
+        If its reader has gone.
+    DataError
+        If it is closed, or cannot take the line, as on a full disk.
+    """
+    found = "a closed one"
+    try:
+        if sys.stdout is not None:  # as it is where a shell closed it
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+            return
+    except BrokenPipeError:
+        raise
+    except OSError as reason:
+        found = reason.strerror or str(reason)
+        abandon_output()
+    raise DataError(
+        "the output cannot be written",
+        where="standard output",
+        expected="one that takes it",
+        found=found,
+        remedy="Make room where it goes, or send it elsewhere",
+    )
+
+
+def abandon_output() -> None:
+    """Send what is left to write to standard output nowhere: the interpreter would try it again at
+    its end, fail again, and say so in its own words and with a status of its own.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def visible(text: str) -> str:
+    """The text with ``\\u`` escapes for what does not show, or does more than that in a terminal:
+    controls, line ends, marks that turn the direction of writing, halves of surrogate pairs.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
 def error_object(error: BaseException) -> dict[str, Any]:
     """The object behind ``error`` in a JSON answer."""
     if isinstance(error, MidwireError):
@@ -179,5 +228,5 @@ def report_error(error: BaseException, *, as_json: bool, message: str = "") -> N
     sys.stderr.write(f"error: {found['message']}\n")
     sys.stderr.flush()
     if as_json:  # last: whoever reads it may end this process
-        sys.stdout.write(json.dumps({"error": plain(found)}, allow_nan=False) + "\n")
-        sys.stdout.flush()
+        with contextlib.suppress(DataError):  # standard error has it
+            _print(json.dumps({"error": plain(found)}, allow_nan=False))

@@ -7,6 +7,7 @@
     MidwireError                  every error that a user can act on
       ModelError      (compiler)  the ONNX file: unreadable, unbound shapes, unsupported nodes
       CutError        (compiler)  --from / --to do not name a usable cut
+        NoSliceError  (compiler)  nothing can be cut out, wherever
       CalibrationError(compiler)  calibration data missing, wrong shape, NaN
       LossError       (compiler)  the quantised slice loses more than was allowed
       BundleError     (hw)        a bundle is damaged, altered or of another version
@@ -33,7 +34,13 @@ class MidwireError(Exception):
     where : the node, tensor, file or field that it is about
     expected, found : what was wanted and what there was instead
     remedy : what to do, an imperative sentence without the final stop
+
+    Attributes
+    ----------
+    usage : whether the command was given wrongly, so that it ends with status 2
     """
+
+    usage: bool = False
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``midwire verify`` and ``midwire run``."""
+"""``midwire verify``, ``midwire evaluate`` and ``midwire run``."""
 
 from __future__ import annotations
 
@@ -49,6 +49,29 @@ def _verdict(found: dict[str, object]) -> str:
             shown = f"{value:.4g}" if isinstance(value, float) else str(value)
             lines.append(f"  {key.replace('_', ' '):32} {shown}")
     return "\n".join(lines)
+
+
+def evaluate(
+    bundle: BundleArgument,
+    inputs: Annotated[
+        Path,
+        typer.Option("--inputs", help=".npz of samples of the model's inputs; with label, if any."),
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what splitting a model costs: accuracy of both, and each layer's share of the loss."""
+    from .evaluation import evaluate as compare
+
+    console = Console(as_json)
+    loaded = Bundle.load(bundle)
+    with console.phases() as report:
+        found = compare(loaded, inputs, report)
+    lines = [f"{found.accuracy.samples} samples: {found.accuracy.text}"]
+    lines += [
+        f"  {100 * layer.share:6.1f} %  {layer.sqnr.text if layer.tensor else '':>10}  {layer.name}"
+        for layer in found.layers
+    ]
+    console.result(found.as_json(), "\n".join(lines))
 
 
 def run(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -330,7 +331,12 @@ class Model:
         return np.ctypeslib.as_array(pointer, (count, size.value)).copy()
 
 
-def _told(expected: object, found: object) -> dict[str, str]:
+class _Told(TypedDict):
+    expected: str
+    found: str
+
+
+def _told(expected: object, found: object) -> _Told:
     return {"expected": str(expected), "found": str(found)}
 
 

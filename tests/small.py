@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A small net, and bundles without the NIC shell or any Verilog, for tests of whole models."""
+"""A small net, and bundles without the NIC shell or without any RTL, for tests of whole models."""
 
 from __future__ import annotations
 

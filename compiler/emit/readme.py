@@ -120,6 +120,7 @@ def _use(manifest: Manifest) -> list[str]:
 _USE = """
 - `midwire verify .` compares RTL, numpy and ONNX Runtime; `test_bundle.py` is a cocotb bench, for
   `pytest`.
+- `midwire evaluate . --inputs NPZ` says what the slice loses against the model's own layers.
 - `verilator --lint-only -Wall --top-module {name}_slice {waivers} -F {files}` warns of nothing;
   `{waivers}` says which rules generated Verilog does not keep, and why.
 - `{files}` lists the Verilog (2005); `{name}.core` is a FuseSoC core: `default`, `nic`, `lint`.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from importlib.resources import files
 from typing import Any
@@ -27,8 +28,9 @@ from ..load.source import Source
 from ..map.balance import Balanced
 from ..map.price import estimate
 from ..map.targets import Target
-from ..quantise.loss import Loss, worst
+from ..quantise.loss import Measured, worst
 from ..select.selection import Selection
+from .figures import buffers, layers
 from .integration import FILE_LIST, WAIVERS, core_file, file_list, lint_waivers
 from .netlist import fifos
 from .parts import cloud_model, edge_model, middle_model
@@ -49,8 +51,7 @@ def emit(
     qgraph: QGraph,
     balanced: Balanced,
     target: Target,
-    losses: Sequence[Loss],
-    wires: Sequence[AnyArray] | None,
+    measured: Measured,
     elaborator: Elaborator,
     prefix: str = PREFIX,
 ) -> Bundle:
@@ -58,8 +59,7 @@ def emit(
 
     Parameters
     ----------
-    losses, wires : what :func:`~..quantise.loss.measure` gave, the realistic wire inputs among it,
-        if any
+    measured : what :func:`~..quantise.loss.measure` gave; its wires are realistic, if there are any
     elaborator : what :func:`elaborate_early` began with
     prefix : begins the names of modules and memory images
     """
@@ -86,8 +86,8 @@ def emit(
         f"{prefix}.core": core_file(prefix, images).encode(),
     }
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
-    contents["golden.npz"] = _npz(_golden(flow, reference, wires))
-    least = worst(losses, [tensor.name for tensor in qgraph.results])
+    contents["golden.npz"] = _npz(_golden(flow, reference, measured.wires))
+    least = worst(measured.losses, [tensor.name for tensor in qgraph.results])
     manifest = Manifest(
         name=source.name,
         model_sha256=source.sha256,
@@ -107,7 +107,9 @@ def emit(
         resources=estimate(flow, target),
         sqnr_db=None if least is None else least.sqnr.db,
         sqnr=NOT_MEASURED if least is None else least.sqnr.text,
-        layers=_layers(qgraph, flow, losses),
+        layers=layers(source, qgraph, balanced, measured.losses),
+        fifos=buffers(flow),
+        device=asdict(target.device),
         images=images,
         memories=tuple(
             WritableMemory(
@@ -159,16 +161,14 @@ def _npz(arrays: Mapping[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _golden(
-    flow: Dataflow, reference: Reference, wires: Sequence[AnyArray] | None
-) -> dict[str, AnyArray]:
+def _golden(flow: Dataflow, reference: Reference, wires: Sequence[AnyArray]) -> dict[str, AnyArray]:
     """A few realistic vectors (if there are any), a few random ones, and the right answers."""
     rng = np.random.default_rng(_SEED)
-    real = 0 if wires is None else min(len(wires[0]), REALISTIC)
+    real = min(len(wires[0]), REALISTIC) if wires else 0
     inputs: list[AnyArray] = []
     for index, spec in enumerate(flow.inputs):
         noise = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (RANDOM, spec.elements))
-        parts = [noise] if wires is None else [wires[index][:real], noise]
+        parts = [wires[index][:real], noise] if wires else [noise]
         inputs.append(np.concatenate(parts).astype(spec.qtype.wire_dtype))
     outputs = reference.run_wire(inputs)
     found: dict[str, AnyArray] = {f"in{i}": wire for i, wire in enumerate(inputs)}
@@ -176,29 +176,3 @@ def _golden(
         found[f"out{index}"] = wire.astype(spec.qtype.wire_dtype)
     found["realistic"] = np.array(real)
     return found
-
-
-def _layers(
-    qgraph: QGraph, flow: Dataflow, losses: Sequence[Loss]
-) -> tuple[Mapping[str, Any], ...]:
-    """What a report shows of each integer node."""
-    stages = {stage.node: stage for stage in flow.stages if stage.node is not None}
-    found = {loss.tensor: loss.sqnr for loss in losses}
-    return tuple(
-        {
-            "name": node.name,
-            "kernel": node.kernel.name,
-            "sources": list(node.sources),
-            "macs": node.kernel.macs,
-            "strategy": stage.built.strategy,
-            "pe": stage.built.parallelism[0],
-            "simd": stage.built.parallelism[1],
-            "cycles": stage.built.cycles,
-            "accumulator_bits": node.accumulator.bits,
-            "finishers": [finisher.kind for finisher in node.finishers],
-            "sqnr_db": None if sqnr is None else sqnr.db,
-            "sqnr": NOT_MEASURED if sqnr is None else sqnr.text,
-        }
-        for node in qgraph.nodes
-        for stage, sqnr in ((stages[node.name], found.get(node.outputs[0])),)
-    )

@@ -6,10 +6,10 @@ Rules:
 
 L1. An operator lowers to one call or several, in order. A call reads the operator's inputs or the
     results of earlier calls.
-L2. A result is either *inner* (integers on a grid, taken as they are by later calls), or it is an
-    output of the operator: then its *meaning* is, for each channel, the exact real function of the
-    accumulators. Bias, activation and rounding that follow are composed with those functions, and a
-    finisher is found for the whole.
+L2. A result is either *inner* (integers on a grid that later calls take, as they are or rounded to
+    it), or it is an output of the operator: then its *meaning* is, for each channel, the exact real
+    function of the accumulators. Bias, activation and rounding that follow are composed with those
+    functions, and a finisher is found for the whole.
     A kernel may make an output in groups of all its channels (the phases of a transposed
     convolution): there are then as many functions for each channel, one a group.
 L3. The outputs of the operator are the results with a meaning, in order.
@@ -72,11 +72,19 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Inner:
-    """A result that only later calls of the same operator read (rule L2)."""
+    """A result that only later calls of the same operator read (rule L2).
+
+    Attributes
+    ----------
+    shape, qtype, layout : of the tensor
+    functions : what its accumulators stand for, as in :class:`Meaning`, where they are rounded to
+        its grid; none where they lie on it as they are
+    """
 
     shape: tuple[int, ...]
     qtype: QType
     layout: Layout
+    functions: tuple[Function, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

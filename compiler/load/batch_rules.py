@@ -10,14 +10,14 @@ That axis 0 stays a multiple of the batch, and that shapes come out right, is ch
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx
 
 from ...hw.formats.tensor import AnyArray
-from .source import kind_of
+from .source import MICROSOFT, kind_of
 
 TREES = ("ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.TreeEnsembleRegressor")
 """Decision trees as loading leaves them; each row of their input is a sample."""
@@ -151,7 +151,14 @@ def _gemm(view: View) -> None:
     _data_only(view)
     if view.attributes.get("transA", 0):
         raise Mixed("sums over samples")
-    _same_for_all(View("", {}, view.carried, (), view.shapes[2:], view.output, view.opset))
+    _same_for_all(replace(view, shapes=view.shapes[2:]))
+
+
+def _qgemm(view: View) -> None:
+    _data_only(view)
+    if view.attributes.get("transA", 0):
+        raise Mixed("sums over samples")
+    _same_for_all(replace(view, shapes=view.shapes[6:7]))
 
 
 def _transpose(view: View) -> None:
@@ -259,6 +266,17 @@ _BATCH_FIRST = (
 )
 _REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare"
 
+_MICROSOFT: Mapping[str, Rule] = {
+    **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), _quantiser),
+    **dict.fromkeys(
+        ("QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid"), _elementwise
+    ),
+    **dict.fromkeys(("QLinearAveragePool", "QLinearConv", "QLinearGlobalAveragePool"), _data_only),
+    "QGemm": _qgemm,
+    "QLinearConcat": _along(0),
+    "QLinearSoftmax": _along(-1),
+}
+
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
     **dict.fromkeys((*_BATCH_FIRST.split(), *TREES), _data_only),
@@ -272,6 +290,7 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), _quantiser),
     **dict.fromkeys(("MatMul", "MatMulInteger"), _matmul),
     **dict.fromkeys(("Resize", "Upsample"), _resize),
+    **{f"{MICROSOFT}.{name}": rule for name, rule in _MICROSOFT.items()},
     "BatchNormalization": _batch_normalization,
     "Expand": _expand,
     "Gather": _gather,

@@ -3,8 +3,8 @@
 """What import rules may ask of a model (:class:`~..ops.base.ImportContext`): constants, shapes.
 
 A constant keeps its grid through operators that only move elements, so that a quantised weight that
-is dequantised, transposed and reshaped still is integers with a scale. All other constant
-expressions are evaluated as they stand.
+is dequantised, transposed and reshaped still is integers with a scale; :mod:`.kept_grids` has the
+rules that need no context. All other constant expressions are evaluated as they stand.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from onnx import helper, numpy_helper
 from ...hw.formats.tensor import AnyArray
 from ..ops.base import Const, Unsupported
 from .evaluate import evaluate
+from .kept_grids import ARITHMETIC, CAST, MOVING, cast, moved
 from .quantiser import find_quantiser
-from .source import Source
+from .source import Source, standard
 
 
 class _PendingError(Exception):
@@ -107,7 +108,7 @@ class Context:
         array = source.initialisers.get(name, source.folded.get(name))
         if array is not None:
             return _plain(array)
-        node = source.producers[name]
+        node = standard(source.producers[name])
         rule = _RULES.get(node.op_type) if not node.domain else None
         quantiser = find_quantiser(self, node)
         if quantiser is not None and name in source.values:
@@ -119,12 +120,24 @@ class Context:
             known = rule(self, node, [i for i in inputs if i is not None])
             if known is not None:
                 return known
+        if node.op_type in MOVING and not node.domain:
+            known = moved(node, name, inputs, self._arrays(node, inputs) or {}, self.opset)
+            if known is not None:
+                return known
         return self._evaluated(node, name, inputs)
 
     def _evaluated(
         self, node: onnx.NodeProto, name: str, inputs: list[Const | None]
     ) -> Const | None:
         """A constant expression by its value. The grid of an input is spent."""
+        arrays = self._arrays(node, inputs)
+        results = None if arrays is None else evaluate(node, arrays, self.opset)
+        return None if results is None or name not in results else _plain(results[name])
+
+    def _arrays(
+        self, node: onnx.NodeProto, inputs: list[Const | None]
+    ) -> dict[str, AnyArray] | None:
+        """What a node reads, in the types that the model has; None if something is not known."""
         arrays: dict[str, AnyArray] = {}
         for key, constant in zip(node.input, inputs, strict=True):
             if not key:
@@ -138,8 +151,7 @@ class Context:
                 arrays[key] = constant.values.astype(self.source.values[key].dtype)
             else:
                 arrays[key] = constant.real.astype(np.float32)
-        results = evaluate(node, arrays, self.opset)
-        return None if results is None or name not in results else _plain(results[name])
+        return arrays
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -201,8 +213,10 @@ def _dequantize(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> 
 
     try:
         steps, zeros = spread(scale.real.astype(np.float32)), spread(zero.values)
-        np.broadcast_shapes(q.shape, steps.shape, zeros.shape)
+        fits = np.broadcast_shapes(q.shape, steps.shape, zeros.shape) == q.shape
     except (IndexError, ValueError, ZeroDivisionError):
+        return None
+    if not fits:  # several scales along an axis of length 1
         return None
     return Const(q.values, steps, zeros)
 
@@ -213,10 +227,18 @@ def _identity(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Co
 
 
 def _cast(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
-    """A grid outlives a cast between float32 and float64."""
+    """A grid outlives a cast between float32 and float64; narrow integers become one."""
     to = context.attributes(node).get("to")
-    wide = to in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
-    return inputs[0] if wide and inputs[0].scale is not None else None
+    if to not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+        return None
+    if inputs[0].scale is not None:
+        return inputs[0]
+    return cast(inputs[0]) if context.dtype(node.input[0]) in CAST else None
+
+
+def _arithmetic(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
+    del context
+    return ARITHMETIC[node.op_type](inputs) if len(inputs) == 2 else None
 
 
 def _transpose(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Const | None:
@@ -235,6 +257,7 @@ def _reshape(context: Context, node: onnx.NodeProto, inputs: list[Const]) -> Con
 
 
 _RULES: Mapping[str, _Rule] = {
+    **dict.fromkeys(ARITHMETIC, _arithmetic),
     "DequantizeLinear": _dequantize,
     "Identity": _identity,
     "Cast": _cast,

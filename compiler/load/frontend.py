@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read an ONNX file into a :class:`~midwire.compiler.load.source.Source`, or say why not.
 
-Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`) and models
-of scikit-learn (:mod:`.linear_models`, :mod:`.tree_models`) are written out in standard operators
-and sums of trees. Other nodes of other domains (com.microsoft) are kept: they are listed as
-unsupported later, and do not stop a model from loading.
+Opsets 7 to the newest that the installed onnx knows. Quantisers of QONNX (:mod:`.qonnx`),
+Attention (:mod:`.fused_attention`) and models of scikit-learn (:mod:`.linear_models`,
+:mod:`.tree_models`) are written out in standard operators and sums of trees. Other nodes of other
+domains (com.microsoft) are kept: the rewriting stage takes those that :mod:`.qoperator` knows, the
+rest are listed as unsupported later, and none stops a model from loading.
 """
 
 from __future__ import annotations
@@ -17,25 +18,38 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from ...hw.formats.tensor import AnyArray
 from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
-from .evaluate import static_shape
+from .casts import expand_casts
 from .expansion import Expansion
-from .infer import analyse, bind_batch
+from .fused_attention import expand_attention
+from .group_scales import expand_group_normalization
+from .infer import analyse
 from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import expand_quantisers
-from .source import Source, dtype_name
+from .shapes import Shapes, bind_inputs
+from .source import Source, value_of
 from .tree_models import expand_tree_models
 
 
-def load_model(path: str | os.PathLike[str]) -> Source:
+def load_model(
+    path: str | os.PathLike[str],
+    shapes: Shapes | None = None,
+    samples: str | os.PathLike[str] | None = None,
+) -> Source:
     """Read, check and normalise a model, with the batch bound to 1, if it has one.
+
+    Parameters
+    ----------
+    path : the ONNX file
+    shapes : for inputs with open dimensions their shapes, by name
+    samples : an ``.npz`` of samples, whose shapes bind what is still open
 
     Raises
     ------
@@ -52,7 +66,8 @@ def load_model(path: str | os.PathLike[str]) -> Source:
     expand_quantisers(expansion)
     expand_linear_models(expansion)
     expand_tree_models(expansion)
-    bind_batch(expansion.model.graph)
+    expand_group_normalization(expansion)
+    bind_inputs(expansion.model.graph, shapes or {}, samples)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)
 
@@ -73,23 +88,21 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     model = expansion.model
     opset = next(e.version for e in model.opset_import if e.domain == "")
+    stored = _arrays(file, model.graph)
+    expand_casts(expansion, opset, stored)
+    expand_attention(expansion, opset, stored)
     batch = take_apart(model, opset, _arrays(file, model.graph))
-    graph = model.graph
+    graph = model.graph  # only now: taking a batch apart replaces it
     initialisers = _arrays(file, graph)
     facts = analyse(model, opset, initialisers)
     values: dict[str, Value] = {}
     for name, kind in facts.types.items():
-        shape = static_shape(kind)
-        if shape is not None:
-            values[name] = Value(name, shape, dtype_name(kind.tensor_type.elem_type))
-    for value in graph.output:
-        if value.name in values:
-            kind = facts.types[value.name].tensor_type
-            value.CopyFrom(
-                helper.make_tensor_value_info(
-                    value.name, kind.elem_type, list(values[value.name].shape)
-                )
-            )
+        value = value_of(name, kind)
+        if value is not None:
+            values[name] = value
+    for output in graph.output:
+        if output.name in values:
+            output.type.CopyFrom(facts.types[output.name])
     return Source(
         path=file,
         name=file.resolve().parent.name if file.stem == "model" else file.stem,

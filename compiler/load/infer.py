@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes and constants of a whole model: bind the batch, infer, fold shape arithmetic.
+"""Shapes and constants of a whole model whose inputs are bound: infer, fold shape arithmetic.
 
 ONNX's own inference goes first. Then one walk in topological order fills in what it left open, now
 with the values of small constants at hand, among them shapes of tensors: a Reshape whose target is
@@ -30,6 +30,7 @@ from .evaluate import (
     static_shape,
     tensor_type,
 )
+from .qoperator import infer_pieces, write_out
 from .source import kind_of, reads
 
 MAX_COMPUTED = 1 << 28
@@ -38,53 +39,8 @@ MAX_COMPUTED = 1 << 28
 _SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))
 """Quantisers of the QONNX domains, unknown to ONNX: the output has the shape of the input."""
 
-
-def bind_batch(graph: onnx.GraphProto) -> None:
-    """Set every symbolic leading dimension of the inputs to 1, wherever its name stands.
-
-    Raises
-    ------
-    ModelError
-        If an input is not a tensor, has no shape, or has another dimension that is not a number.
-    """
-    for value in graph.input:
-        if not value.type.HasField("tensor_type"):
-            raise ModelError(
-                "the input is not a tensor",
-                where=f"input {value.name!r}",
-                expected="a tensor",
-                found=value.type.WhichOneof("value") or "no type",
-                remedy="Export the model with tensors as inputs",
-            )
-        if not value.type.tensor_type.HasField("shape"):
-            raise ModelError(
-                "the input has no shape",
-                where=f"input {value.name!r}",
-                expected="a shape whose dimensions, but for the batch, are numbers",
-                found="none",
-                remedy="Export the model with a fixed input shape",
-            )
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
-    batch = {dims[0].dim_param for dims in shapes.values() if dims and dims[0].dim_param}
-    for name, dims in shapes.items():
-        found = ", ".join(_show(dim) for dim in dims)
-        for axis, dim in enumerate(dims):
-            symbolic = not dim.HasField("dim_value") or dim.dim_value < 1
-            if symbolic and (axis == 0 or dim.dim_param in batch):
-                dim.dim_value = 1
-            elif symbolic:
-                raise ModelError(
-                    f"dimension {axis} is not a number",
-                    where=f"input {name!r}",
-                    expected="numbers for all dimensions but the first (the batch)",
-                    found=f"[{found}]",
-                    remedy="Export the model with a fixed input shape, or set it with "
-                    "onnx.tools.update_model_dims",
-                )
-
-
-def _show(dim: onnx.TensorShapeProto.Dimension) -> str:
-    return dim.dim_param or (str(dim.dim_value) if dim.HasField("dim_value") else "?")
+_NOT_INFERRED = frozenset(("GroupNormalization",))
+"""ONNX's own, of which it infers no shape: that of the input too."""
 
 
 @dataclass
@@ -165,7 +121,7 @@ def _inferred(
     large = {n for n, a in initialisers.items() if a.size > MAX_SHAPE_DATA}
     nodes = []
     for node in graph.node:
-        if node.domain and node.op_type in _SAME_SHAPE and node.input and node.output:
+        if _keeps_shape(node):
             node = helper.make_node("Identity", node.input[:1], node.output[:1], node.name)
         nodes.append(node)
     inputs = [
@@ -204,16 +160,25 @@ def _complete(
     ]
     if not open_names:
         return
-    if node.domain and node.op_type in _SAME_SHAPE and node.input and node.input[0] in facts.types:
+    if _keeps_shape(node) and node.input[0] in facts.types:
         facts.types[node.output[0]] = facts.types[node.input[0]]
         return
     if kind_of(node) in TREES and node.input and node.input[0] in facts.types:
         facts.types.update(_trees(node, facts.types[node.input[0]]))
         return
-    found = infer_node(node, facts.types, small, opset)
+    written = write_out(node, facts.types) if node.domain else None
+    if written is None:
+        found = infer_node(node, facts.types, small, opset)
+    else:
+        found = infer_pieces(written, facts.types)
     for name in open_names:
         if name in found and found[name].HasField("tensor_type"):
             facts.types[name] = found[name]
+
+
+def _keeps_shape(node: onnx.NodeProto) -> bool:
+    known = _SAME_SHAPE if node.domain else _NOT_INFERRED
+    return node.op_type in known and bool(node.input) and bool(node.output)
 
 
 def _trees(node: onnx.NodeProto, x: onnx.TypeProto) -> dict[str, onnx.TypeProto]:

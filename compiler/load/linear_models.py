@@ -126,7 +126,7 @@ def _scaler(reading: Reading, node: onnx.NodeProto, options: Options) -> Pieces:
 
 
 def _matrix(coefficients: AnyArray, rows: int) -> AnyArray:
-    if not rows or not coefficients.size or coefficients.size % rows:
+    if rows < 1 or not coefficients.size or coefficients.size % rows:
         raise OtherMeaningError(
             f"expected as many coefficients for each of {rows} results, found {coefficients.size}"
         )

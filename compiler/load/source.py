@@ -25,6 +25,10 @@ import onnx
 
 from ...hw.formats.tensor import AnyArray
 from ..ir.graph import Value
+from .evaluate import static_shape
+
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
 
 _NAMES_OF_TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32",
@@ -42,6 +46,12 @@ _NAMES_OF_TYPES: dict[int, str] = {
 }
 
 
+PACKED = frozenset(("int2", "int4", "uint2", "uint4"))
+"""Element types of several to a byte, which numpy has not: no such tensor crosses a border of a
+part. Its integers do, behind their DequantizeLinear.
+"""
+
+
 def dtype_name(elem_type: int) -> str:
     """Numpy name of an ONNX element type; ONNX's own name in lower case where numpy has none."""
     if elem_type in _NAMES_OF_TYPES:
@@ -55,6 +65,21 @@ def dtype_name(elem_type: int) -> str:
 def elem_type_of(dtype: str | np.dtype[np.generic]) -> int:
     """ONNX element type of a numpy type."""
     return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def value_of(name: str, kind: onnx.TypeProto) -> Value | None:
+    """A tensor of an ONNX type; None if a dimension is not known."""
+    shape = static_shape(kind)
+    return None if shape is None else Value(name, shape, dtype_name(kind.tensor_type.elem_type))
+
+
+def type_of(value: Value) -> onnx.TypeProto:
+    """ONNX type of a value."""
+    known = {name: kind for kind, name in _NAMES_OF_TYPES.items()}
+    kind = known.get(value.dtype)
+    if kind is None:
+        kind = onnx.TensorProto.DataType.Value(value.dtype.upper())
+    return onnx.helper.make_tensor_type_proto(kind, list(value.shape))
 
 
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -87,6 +112,21 @@ def reads(node: onnx.NodeProto) -> list[str]:
 def kind_of(node: onnx.NodeProto) -> str:
     """The operator's type, its domain before it if that is not the default one."""
     return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
+MICROSOFT_QUANTISERS = ("DequantizeLinear", "QuantizeLinear")
+
+
+def standard(node: onnx.NodeProto) -> onnx.NodeProto:
+    """The node of the default domain, newest opset, that means the same: ONNX Runtime had 16 and 4
+    bits in a domain of its own first. The node itself if there is none.
+    """
+    if node.domain != MICROSOFT or node.op_type not in MICROSOFT_QUANTISERS:
+        return node
+    alike = onnx.NodeProto()
+    alike.CopyFrom(node)
+    alike.domain = ""
+    return alike
 
 
 @dataclass(frozen=True)

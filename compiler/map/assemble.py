@@ -129,10 +129,16 @@ def _output_port(state: _State, index: int) -> StreamPort:
 
 
 def _ordered(state: _State) -> tuple[Stage, ...]:
-    """Stages in topological order; opens the depth of every channel into a join (rule D3)."""
+    """Stages in topological order; opens the depth of every channel into a join, and of those out
+    of what makes outputs in turns (rule D3): in its turn one comes faster than its reader, which
+    keeps the interval on the average only, may take it.
+    """
     joins = {stage.name for stage in state.stages if len(stage.built.inputs) > 1}
+    turns = {stage.name for stage in state.stages if stage.built.in_turns}
     state.channels = [
-        replace(channel, depth=None) if channel.sink[0] in joins else channel
+        replace(channel, depth=None)
+        if channel.sink[0] in joins or channel.source[0] in turns
+        else channel
         for channel in state.channels
     ]
     waiting = {stage.name: len(stage.built.inputs) for stage in state.stages}

@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose FIFO depths from the exact schedule, and read cycles from it.
 
-A FIFO may stand before each input of a join. Its depth is the least with which the dataflow keeps
-the wanted interval, or the best that its slowest stage allows, and with which a lone inference
-takes no longer than with endless FIFOs (rules B1 to B3 of :mod:`midwire.hw.timing.steady`). Depths
-come from a schedule for any number of inferences, so none can deadlock and none grows with them.
-Cycles come from the schedule with those depths, without simulating RTL.
+A FIFO may stand before each input of a join, and behind what makes its outputs in turns. Its depth
+is the least with which the dataflow keeps the wanted interval, or the best that its slowest stage
+allows, and with which a lone inference takes no longer than with endless FIFOs (rules B1 to B3 of
+:mod:`midwire.hw.timing.steady`). Depths come from a schedule for any number of inferences, so none
+can deadlock and none grows with them. Cycles come from the schedule with those depths, without
+simulating RTL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ...hw.formats.bundle import MEASURED_INFERENCES
 from ...hw.timing.components import Edge, Queue, Schedule
@@ -26,11 +27,14 @@ class Balanced:
 
     ``latency_cycles`` counts from the first beat in to the last beat out of a lone inference;
     ``cycles_per_inference`` is the distance of the last beats of back-to-back inferences.
+    ``spans`` has for each stage the cycles of the first beat that it takes and of the last that
+    leaves it, of the first of these inferences, whose first beat goes in in cycle 0.
     """
 
     flow: Dataflow
     latency_cycles: int
     cycles_per_inference: int
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def balance(flow: Dataflow, interval: int = 1) -> Balanced:
@@ -45,7 +49,7 @@ def balance(flow: Dataflow, interval: int = 1) -> Balanced:
     ScheduleDeadlock
         If the dataflow stops, whatever the open depths are.
     """
-    schedule, queues = _schedule(flow)
+    schedule, starts, ends, queues = _schedule(flow)
     opened = {
         queue: channel.port.payload_bits
         for channel, queue in queues.items()
@@ -58,14 +62,35 @@ def balance(flow: Dataflow, interval: int = 1) -> Balanced:
         replace(channel, depth=queues[channel].depth) if channel in queues else channel
         for channel in flow.channels
     )
-    return Balanced(replace(flow, channels=channels), run.latency, run.cycles_per_inference)
+    spans = {
+        stage.name: (
+            min(_taken(ends, stage.name, k, 0) for k in range(len(stage.built.inputs)))
+            - run.first_in[0],
+            max(_taken(starts, stage.name, k, -1) for k in range(len(stage.built.outputs)))
+            - run.first_in[0],
+        )
+        for stage in flow.stages
+    }
+    balanced = replace(flow, channels=channels)
+    return Balanced(balanced, run.latency, run.cycles_per_inference, spans)
 
 
-def _schedule(flow: Dataflow) -> tuple[Schedule, Mapping[Channel, Queue]]:
-    """The dataflow's network, in the order of its streams, and the FIFOs in it."""
+Ports = dict[tuple[str, int], Edge]
+"""The stream at each port of each stage."""
+
+
+def _taken(edges: Ports, stage: str, port: int, beat: int) -> int:
+    """The cycle in which a beat of the first tensor moves."""
+    return int(edges[stage, port].take.of(0)[beat])
+
+
+def _schedule(flow: Dataflow) -> tuple[Schedule, Ports, Ports, Mapping[Channel, Queue]]:
+    """The dataflow's network in the order of its streams, what is at outputs and inputs of stages,
+    and the FIFOs.
+    """
     schedule = Schedule()
-    starts: dict[tuple[str, int], Edge] = {}
-    ends: dict[tuple[str, int], Edge] = {}
+    starts: Ports = {}
+    ends: Ports = {}
     queues: dict[Channel, Queue] = {}
     for channel in flow.channels:
         name = "{}.{} -> {}.{}".format(*channel.source, *channel.sink)
@@ -95,4 +120,4 @@ def _schedule(flow: Dataflow) -> tuple[Schedule, Mapping[Channel, Queue]]:
     enqueue("")
     for channel in inputs[""]:
         schedule.sink(ends[channel.sink])
-    return schedule, queues
+    return schedule, starts, ends, queues

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...hw.finish.base import Finisher, FinishError
-from ...hw.finish.choose import finish
+from ...hw.finish.choose import EASED_ABOVE, finish
 from ...hw.finish.direct import Direct
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.base import Kernel, WidthError
@@ -169,6 +169,8 @@ def _lower(state: _State, node: Node) -> None:
         inputs = _wanted(state, node, [state.streams[name] for name in node.inputs])
         outputs = [_output_spec(state, value) for value in node.outputs]
         _emit(state, node, node.op.lower(inputs, outputs), inputs)
+    elif (own_calls := node.op.alone(source)) is not None:
+        _emit(state, node, own_calls, [source])
     else:
         (call,) = elementwise([source])
         (meaning,) = call.results
@@ -243,6 +245,17 @@ class _Chain:
     value: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Finishing:
+    """One output of a kernel: the tensor, and what is rounded to it; no functions for accumulators
+    that are the tensor's integers as they are.
+    """
+
+    tensor: QTensor
+    functions: Sequence[Function]
+    adjustable: bool = False
+
+
 def _follow(state: _State, chain: _Chain, meaning: Meaning) -> _Chain:
     """Take operators into the finisher until the value lies on a grid."""
     while chain.value not in state.grids:
@@ -286,7 +299,7 @@ def _emit(
     values = iter(node.outputs)
     for call in calls:
         made: list[str] = []
-        finishing: list[tuple[QTensor, Meaning | None, Sequence[Function]]] = []
+        finishing: list[_Finishing] = []
         taken = [node]
         crops: list[tuple[Op, QTensor, str]] = []
         for result in call.results:
@@ -294,7 +307,7 @@ def _emit(
                 name = state.unused(f"{node.name}:{len(names) + len(made)}")
                 tensor = QTensor(name, result.shape, result.qtype, result.layout)
                 state.tensors[name] = tensor
-                finishing.append((tensor, None, ()))
+                finishing.append(_Finishing(tensor, result.functions))
             else:
                 chain = started or _Chain([node], result.functions, next(values))
                 chain = _follow(state, chain, result)
@@ -308,8 +321,8 @@ def _emit(
                     tensor = QTensor(name, result.whole, grid, result.layout)
                     state.tensors[name] = tensor
                     crops.append((result.crop, tensor, chain.value))
-                finishing.append((tensor, result, chain.functions))
-            made.append(finishing[-1][0].name)
+                finishing.append(_Finishing(tensor, chain.functions, result.adjustable))
+            made.append(finishing[-1].tensor.name)
         if state.prove:
             own = tuple(names[k] for k in call.inputs)
             state.nodes.append(_node(state, node, taken, call, own, finishing))
@@ -327,16 +340,19 @@ def _node(
     taken: Sequence[Node],
     call: Call,
     inputs: tuple[str, ...],
-    finishing: Sequence[tuple[QTensor, Meaning | None, Sequence[Function]]],
+    finishing: Sequence[_Finishing],
 ) -> QNode:
     """One integer node, its finishers proven."""
     kernel: Kernel = call.kernel
-    if len(finishing) == 1 and len(set(finishing[0][2])) == 1:
+    if len(finishing) == 1 and len(set(finishing[0].functions)) == 1:
         kernel = kernel.uniform()
+    # No multiplier resolves what given scales say of wide accumulators, those of wide inputs too.
+    wide = any(state.tensors[name].qtype.bits > EASED_ABOVE for name in inputs)
     finishers: list[Finisher] = []
-    for (tensor, meaning, functions), ranges in zip(finishing, kernel.ranges, strict=True):
-        if meaning is None:
-            finishers.append(Direct(len(ranges), tensor.qtype.lo, tensor.qtype.hi))
+    for each, ranges in zip(finishing, kernel.ranges, strict=True):
+        qtype, functions = each.tensor.qtype, each.functions
+        if not functions:
+            finishers.append(Direct(len(ranges), qtype.lo, qtype.hi))
         else:
             # A uniform kernel has one range for all channels, whose functions are all the same.
             own = functions if len(functions) == len(ranges) else tuple(dict.fromkeys(functions))
@@ -344,8 +360,9 @@ def _node(
                 finish(
                     own,
                     ranges,
-                    tensor.qtype,
-                    adjustable=meaning.adjustable,
+                    qtype,
+                    adjustable=each.adjustable,
+                    wide=wide or qtype.bits > EASED_ABOVE,
                     price=lambda cost: price(cost, state.target).scalar,
                 )
             )
@@ -355,7 +372,7 @@ def _node(
         kernel,
         tuple(finishers),
         inputs,
-        tuple(tensor.name for tensor, _, _ in finishing),
+        tuple(each.tensor.name for each in finishing),
         tuple(dict.fromkeys(source for each in taken for source in each.sources)),
     )
 

@@ -9,7 +9,7 @@ node. Implementations are data: choosing builds no hardware.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import gcd
 
 from ...hw.kernels.base import Implementation
@@ -20,13 +20,15 @@ from .price import price
 from .targets import Target
 
 DEFAULT_INTERVAL = 50_000
-"""Bottleneck in cycles for a large network, without ``--rate``."""
+"""Bottleneck in cycles without ``--rate``, for a network that is neither small nor large."""
 
 LONGEST_INTERVAL = 1e15
 """Cycles beyond which no wish for slowness changes anything."""
 
-DEFAULT_MACS_PER_CYCLE = 64
-"""A small network gets the interval that keeps about so many multipliers busy."""
+FEW_MACS_PER_CYCLE, MANY_MACS_PER_CYCLE = 64, 1024
+"""A small network gets the interval that keeps about so many multipliers busy, and a large one that
+which keeps no more busy than a card has with room to spare.
+"""
 
 
 def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> int:
@@ -55,7 +57,8 @@ def target_interval(graph: QGraph, rate_hz: float | None, clock_mhz: float) -> i
             )
         return int(min(cycles, LONGEST_INTERVAL))
     macs = sum(node.kernel.macs for node in graph.nodes)
-    return max(1, min(DEFAULT_INTERVAL, macs // DEFAULT_MACS_PER_CYCLE))
+    least = macs // MANY_MACS_PER_CYCLE
+    return max(1, min(DEFAULT_INTERVAL, macs // FEW_MACS_PER_CYCLE), least)
 
 
 STRATEGIES = ("auto", "folded", "unrolled", "loadable")
@@ -83,7 +86,7 @@ def implement(
     ----------
     target : prices the implementations
     interval : cycles that no node should exceed
-    strict : refuse, rather than do the best that there is, where a node cannot keep it
+    strict : refuse, rather than keep the interval of the slowest node, where a node cannot keep it
     strategy : one of :data:`STRATEGIES`; a node that has no implementation of that strategy takes
         another
 
@@ -92,21 +95,12 @@ def implement(
     ModelError
         If ``strict`` and a node is too slow at full parallelism; names the slowest and its cycles.
     """
-    chosen: dict[str, Implementation] = {}
-    slow: list[tuple[int, str]] = []
-    for node in graph.nodes:
-        offered = offers(graph, node, target, interval, strategy)
-        fitting = [each for each in offered if pace(each) <= interval]
-        if fitting:
-            chosen[node.name] = min(
-                fitting, key=lambda each: (price(each.cost, target).scalar, each.cycles)
-            )
-            continue
-        fastest = min(offered, key=lambda each: (pace(each), price(each.cost, target).scalar))
-        chosen[node.name] = fastest
-        slow.append((pace(fastest), node.name))
-    if strict and slow:
-        least, name = max(slow, key=lambda pair: pair[0])
+    offered = {node.name: offers(graph, node, target, interval, strategy) for node in graph.nodes}
+    # Whoever is slower than all others makes them wait: they need not be faster than the slowest.
+    paces = {name: min(map(pace, each)) for name, each in offered.items()}
+    name = max(paces, key=paces.__getitem__)
+    least = paces[name]
+    if strict and least > interval:
         raise ModelError(
             "cannot keep the wanted rate",
             where=f"node {name!r}",
@@ -115,7 +109,13 @@ def implement(
             remedy=f"Ask for a rate of at most {_floored(interval / least):.3g} times the wanted "
             "one",
         )
-    return chosen
+    return {name: cheapest(each, target, max(interval, least)) for name, each in offered.items()}
+
+
+def cheapest(offered: Sequence[Implementation], target: Target, interval: int) -> Implementation:
+    """The one of least price, then of least cycles, among those that keep an interval."""
+    fitting = [each for each in offered if pace(each) <= interval]
+    return min(fitting, key=lambda each: (price(each.cost, target).scalar, each.cycles))
 
 
 def pace(built: Implementation) -> int:
@@ -129,17 +129,17 @@ def pace(built: Implementation) -> int:
 def offers(
     graph: QGraph, node: QNode, target: Target, interval: int, strategy: str = "auto"
 ) -> list[Implementation]:
-    """What a node's kernel offers, of the strategy asked for if there is any.
+    """What a node's kernel offers and can be built, of the strategy asked for if there is any.
 
     Unrolling takes a while, so with "auto" it is tried only where it may be cheapest: where its
     additions, before any are shared, come to no more than twice the cheapest folded form.
     """
     outs = [graph.tensors[name].qtype.integers for name in node.outputs]
     if strategy == "loadable":
-        loadable = list(node.kernel.loadable(node.finishers, outs))
+        loadable = _buildable(node.kernel.loadable(node.finishers, outs))
         if loadable:
             return loadable
-    folded = list(node.kernel.implementations(node.finishers, outs))
+    folded = _buildable(node.kernel.implementations(node.finishers, outs))
     if strategy in ("folded", "loadable") or not node.kernel.digits:
         return folded
     if strategy == "auto":
@@ -149,9 +149,13 @@ def offers(
         if price(Cost(adders=node.kernel.digits * width), target).scalar > 2 * least:
             return folded
     unrolled = node.kernel.unrolled(node.finishers, outs)
-    if unrolled is None:
+    if unrolled is None or not unrolled.buildable:
         return folded
     return [unrolled] if strategy == "unrolled" else [*folded, unrolled]
+
+
+def _buildable(offered: Iterable[Implementation]) -> list[Implementation]:
+    return [each for each in offered if each.buildable]
 
 
 def _floored(share: float) -> float:

@@ -17,7 +17,10 @@ from .elu import Elu
 from .erf import Erf
 from .exp import Exp
 from .expand import Expand
+from .extreme import Extreme
+from .gather import Gather
 from .gelu import Gelu
+from .group_normalization import GroupNormalization
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
 from .layer_normalization import LayerNormalization
@@ -25,12 +28,13 @@ from .leaky_relu import LeakyRelu
 from .log import Log
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
-from .mean import Mean
 from .neg import Neg
 from .pad import Pad
 from .pool import Pool
+from .prelu import PRelu
 from .product import Product
 from .quantize import Dequantize, Quantize
+from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
@@ -46,6 +50,7 @@ from .swish import Swish
 from .tanh import Tanh
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
+from .where import Where
 
 OPERATORS: tuple[type[Op], ...] = (
     Abs,
@@ -61,7 +66,10 @@ OPERATORS: tuple[type[Op], ...] = (
     Erf,
     Exp,
     Expand,
+    Extreme,
+    Gather,
     Gelu,
+    GroupNormalization,
     HardSigmoid,
     HardSwish,
     LayerNormalization,
@@ -69,12 +77,13 @@ OPERATORS: tuple[type[Op], ...] = (
     Log,
     MatMul,
     MatrixProduct,
-    Mean,
     Neg,
+    PRelu,
     Pad,
     Pool,
     Product,
     Quantize,
+    Reduce,
     Relu,
     Reshape,
     Resize,
@@ -90,6 +99,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Tanh,
     Transpose,
     TreeEnsemble,
+    Where,
 )
 
 REGISTRY: dict[str, type[Op]] = {kind: op for op in OPERATORS for kind in op.onnx_types}

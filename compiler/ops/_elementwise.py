@@ -1,23 +1,120 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Streams taken element by element: a sum, or one stream that an absorbed operator changes."""
+"""Streams taken element by element: a sum, or one stream that an absorbed operator changes; and
+how computed tensors that broadcast to each other meet.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+import onnx
 
+from ...hw.formats.tensor import Layout
 from ...hw.kernels.eltwise import EltwiseKernel
 from ...hw.numeric import Affine
-from ..ir.lowered import Call, Meaning, single
+from ..ir.graph import Value
+from ..ir.lowered import Call, Inner, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from .base import Unsupported
+from ._moving import axis_order, repeated
+from .base import ImportContext, Imported, Op, Piece, Unsupported, inner
+from .reshape import Reshape
 
 
-def elementwise(inputs: Sequence[QTensor]) -> tuple[Call, ...]:
-    """The sum of streams in one order, each on its own grid.
+class MeetingOp(Op):
+    """Base of operators on two computed tensors, which broadcast to each other (a stream a channel
+    over an image, say): frozen dataclasses.
+    """
+
+    @property
+    def arity(self) -> int:
+        """Two streams."""
+        return 2
+
+    @property
+    def is_core(self) -> bool:
+        """Streams meet in hardware of their own."""
+        return True
+
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
+        """Any order, if all have it."""
+        del shapes, index
+        return None
+
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """The first one's order where all have one shape, else the order of the largest one's
+        axes.
+        """
+        if len({x.shape for x in inputs}) == 1:
+            return [inputs[0].layout for _ in inputs]
+        perm = axis_order(max(inputs, key=lambda x: math.prod(x.shape))).perm
+        return [Layout(x.shape, perm) for x in inputs]
+
+
+def meeting(
+    context: ImportContext, node: onnx.NodeProto, op: Op, names: Sequence[str] = ()
+) -> Imported:
+    """An operator on the computed inputs of a node, which all get as many axes as its output.
+
+    ``names`` are the inputs, all of the node's by default.
+    """
+    names = names or list(node.input)
+    rank = len(context.shape(node.output[0]))
+    pieces: list[Piece] = []
+    values: list[Value] = []
+    operands: list[str] = []
+    for index, name in enumerate(names):
+        shape = context.shape(name)
+        operands.append(name)
+        if len(shape) < rank:
+            operands[-1] = inner(node, f"operand{index}")
+            wide = (1,) * (rank - len(shape)) + shape
+            values.append(Value(operands[-1], wide, context.dtype(name)))
+            pieces.append(Piece(Reshape(), (name,), (operands[-1],)))
+    return Imported((*pieces, Piece(op, tuple(operands))), tuple(values))
+
+
+@dataclass(frozen=True)
+class Met:
+    """Computed tensors in the shape and the order of the result.
+
+    Attributes
+    ----------
+    calls : buffers that repeat what is broadcast
+    streams : the tensors as they come to meet
+    places : where each comes from, as :class:`~..ir.lowered.Call` counts
+    """
+
+    calls: tuple[Call, ...]
+    streams: tuple[QTensor, ...]
+    places: tuple[int, ...]
+
+
+def met(inputs: Sequence[QTensor], output: OutputSpec) -> Met:
+    """Bring tensors, in orders that :meth:`MeetingOp.wanted_layouts` wants, to the output's
+    shape.
+    """
+    calls: list[Call] = []
+    streams: list[QTensor] = []
+    places: list[int] = []
+    for index, x in enumerate(inputs):
+        if x.shape == output.shape:
+            streams.append(x)
+            places.append(index)
+            continue
+        kernel, layout = repeated(x, output.shape)
+        streams.append(replace(x, shape=output.shape, layout=layout))
+        places.append(len(inputs) + len(calls))
+        calls.append(Call(kernel, (index,), (Inner(output.shape, x.qtype, layout),)))
+    return Met(tuple(calls), tuple(streams), tuple(places))
+
+
+def elementwise(inputs: Sequence[QTensor], signs: Sequence[int] = ()) -> tuple[Call, ...]:
+    """The sum of streams in one order, each on its own grid, and with a sign if there are any.
 
     Channels lie along the innermost stream axis where that is an axis of the tensor; in a stream of
     another order (a flattened image) all elements are one channel.
@@ -35,11 +132,12 @@ def elementwise(inputs: Sequence[QTensor]) -> tuple[Call, ...]:
             )
     axis, count = inner_axis(first)
     types = [x.qtype for x in inputs]
-    offset = sum((-q.step * q.zero_point for q in types), Fraction(0))
+    steps = [q.step * sign for q, sign in zip(types, signs or [1] * len(types), strict=True)]
+    offset = sum((-s * q.zero_point for s, q in zip(steps, types, strict=True)), Fraction(0))
     kernel = EltwiseKernel(
         tuple(q.integers for q in types), int(np.prod(first.shape)), _depth(first), count
     )
-    functions = [Affine(tuple(q.step for q in types), offset)] * count
+    functions = [Affine(tuple(steps), offset)] * count
     return single(kernel, Meaning(functions, axis, first.layout), len(inputs))
 
 

@@ -9,8 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+import onnx
+
 from ...hw.formats.tensor import Layout
+from ...hw.numeric import QType
+from ...hw.numeric.norms import DeviationRule
 from ..ir.lowered import OutputSpec
+from .base import Const, ImportContext, Unsupported
+from .unary import number
 
 GUARD_BITS = 5
 """Bits of an accumulator beyond those of the result: what it may be off by is then 3 % of a step of
@@ -74,3 +81,38 @@ def fraction_bits(output: OutputSpec, unit: Fraction = Fraction(1)) -> int:
     finest = unit / output.rounded.step
     steps = max(0, (math.ceil(finest) - 1).bit_length()) if finest > 1 else 0
     return max(output.rounded.bits, steps) + GUARD_BITS
+
+
+def constant_factor(
+    context: ImportContext, node: onnx.NodeProto, position: int, word: str
+) -> Const | None:
+    """An input that scales or shifts results, None if there is none; refused unless constant."""
+    if len(node.input) <= position or not node.input[position]:
+        return None
+    constant = context.const(node.input[position])
+    if constant is None:
+        raise Unsupported(f"expected a constant {word}, found a computed one")
+    if not constant.values.size:
+        raise Unsupported(f"expected values of the {word}, found none")
+    return constant
+
+
+def epsilon_of(context: ImportContext, node: onnx.NodeProto) -> Fraction:
+    """What is added to a variance; refused below 0."""
+    epsilon = number(context.attributes(node), "epsilon", float(np.float32(1e-5)))
+    if epsilon < 0:
+        raise Unsupported(f"expected an epsilon of at least 0, found {float(epsilon)}")
+    return epsilon
+
+
+def finest_rule(
+    x: QType, count: int, epsilon: Fraction, bits: int, *, centred: bool
+) -> DeviationRule:
+    """The finest rule of at most so many bits; where double arithmetic allows none, says why."""
+    while True:
+        try:
+            return DeviationRule.of(x, count, epsilon, bits, centred=centred)
+        except ValueError as error:
+            if bits <= 1:
+                raise Unsupported(str(error)) from error
+            bits -= 1

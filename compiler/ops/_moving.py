@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Elements that move: orders of a tensor's axes, and the loops that read them in another order."""
+"""Elements that move: what such operators share, orders of a tensor's axes, and the loops that read
+them in another order.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from ...hw.kernels.reorder import ReorderKernel, merged
 from ...hw.numeric import Affine, QType
 from ..ir.lowered import Meaning
 from ..ir.quant import QTensor
+from .base import Op
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,24 @@ class Turn:
     count: int
     axis: int | None
     step: int = 1
+
+
+class MovingOp(Op):
+    """Base of operators that only move elements, and have hardware for it: frozen dataclasses."""
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    @property
+    def keeps_grid(self) -> bool:
+        """Elements only move."""
+        return True
+
+    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
+        """Any order of the axes."""
+        return [axis_order(x) for x in inputs]
 
 
 def axis_order(tensor: QTensor) -> Layout:
@@ -73,6 +94,17 @@ def reading(
     ]
     start = sum(first * strides[axis] for axis, first in starts.items())
     return ReorderKernel(x.qtype.integers, block, math.prod(x.shape) // block, merged(loops), start)
+
+
+def repeated(x: QTensor, shape: tuple[int, ...]) -> tuple[ReorderKernel, Layout]:
+    """The kernel that reads a tensor again and again, to broadcast it to a shape of as many axes;
+    and the order of what it reads.
+    """
+    layout = Layout(shape, x.layout.perm)
+    turns = [
+        Turn(shape[axis], axis if shape[axis] == x.shape[axis] else None) for axis in layout.perm
+    ]
+    return reading(x, turns), layout
 
 
 def value_of(qtype: QType) -> Affine:

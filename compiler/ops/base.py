@@ -20,7 +20,7 @@ There are four kinds of operators in a :class:`~..ir.graph.Graph`:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -113,14 +113,11 @@ def along_channels(
     return list(values)
 
 
-def one_axis(constant: Const) -> Const:
-    """The constant, or Unsupported if it differs along several axes: no channel order suits it."""
-    if sum(size > 1 for size in constant.shape) > 1:
-        raise Unsupported(
-            "expected a constant that differs along one axis, "
-            f"found the shape {list(constant.shape)}"
-        )
-    return constant
+def axis_of(axis: int, shape: Sequence[int]) -> int:
+    """An axis, counted from the front; raises Unsupported if there is no such axis."""
+    if not -len(shape) <= axis < len(shape):
+        raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
+    return axis % len(shape)
 
 
 def vector(context: ImportContext, name: str, what: str, count: int) -> Const:
@@ -164,6 +161,13 @@ class Imported:
 
     pieces: tuple[Piece, ...]
     inner: tuple[Value, ...] = ()
+
+    def then(self, between: Value, op: Op) -> Imported:
+        """The same followed by an operator; it takes what this makes as the value ``between``."""
+        last = replace(self.pieces[-1], outputs=(between.name,))
+        return Imported(
+            (*self.pieces[:-1], last, Piece(op, (between.name,))), (*self.inner, between)
+        )
 
 
 def one(op: Op, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Imported:
@@ -283,14 +287,51 @@ class Op:
         del functions, shape, axis
         raise NotImplementedError
 
+    def alone(self, x: QTensor) -> tuple[Call, ...] | None:
+        """The kernels of an absorbed operator that stands between two grids, whose producer has no
+        finisher for it; None for the channels of the stream one by one, each by :meth:`absorb`.
+        """
+        del x
+        return None
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether every value of its input counts; if not, :meth:`told_apart` says how far."""
+        return True
+
+    def told_apart(self, x: AnyArray) -> AnyArray:
+        """An input of one sample, in the model's shape, with values that make no difference moved
+        to the nearest that do: a grid need not reach any farther.
+        """
+        return x
+
     @property
     def keeps_grid(self) -> bool:
         """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
         return False
 
+    @property
+    def needs_grid(self) -> bool:
+        """Whether its outputs have to lie on a grid: what follows cannot go into its finisher."""
+        return False
+
     def quantise_weights(self, bits: int) -> Op:
         """The operator with its weights on a symmetric per-channel grid; itself if it has none."""
         del bits
+        return self
+
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """The operator with what rounding of weights shifts its result by, on average, taken off.
+
+        Parameters
+        ----------
+        real : the operator before :meth:`quantise_weights`
+        mean : of its input over typical samples, in the input's shape
+
+        Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
+        Correction", ICCV 2019, section 4.2.1 with means that were measured.
+        """
+        del real, mean
         return self
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:

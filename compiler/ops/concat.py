@@ -1,9 +1,11 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Concat (ONNX operator versions 4 to 13) of computed tensors, along any axis.
+"""Concat (ONNX operator versions 4 to 13) of computed tensors, or of one with constants, along any
+axis.
 
-Tensors with scales of their own meet on the output's grid in one rounding: each index along the
-axis has a finisher of its own, so the streams have that axis innermost.
+Beside constants, some elements of the tensor stand in for them, and are replaced. Tensors with
+scales of their own meet on the output's grid in one rounding: each index along the axis has a
+finisher of its own, so the streams have that axis innermost.
 """
 
 from __future__ import annotations
@@ -11,17 +13,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
+import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.concat import ConcatKernel
+from ..ir.graph import Value
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from ._model import one_node
+from ._constants import MOST_NUMBERS, narrowed
+from ._model import one_node, weights
 from ._moving import axis_order, value_of
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, inner, one
+from .gather import picking
 from .reshape import Reshape
+from .scale import Scale
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,13 @@ class Concat(Op):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """All operands are computed."""
-        for name in node.input:
-            if context.const(name) is not None:
-                raise Unsupported(f"expected computed operands, found a constant, {name!r}")
+        """Constants stand beside one computed operand."""
+        if any(context.const(name) is not None for name in node.input):
+            return _with_constants(context, node)
         if len(node.input) == 1:
             return one(Reshape(True), [node.input[0]])
-        rank = len(context.shape(node.output[0]))
-        axis = int(context.attributes(node).get("axis", 1)) % rank
+        shape = context.shape(node.output[0])
+        axis = axis_of(int(context.attributes(node).get("axis", 1)), shape)
         return one(cls(axis, len(node.input)), list(node.input))
 
     @property
@@ -89,9 +96,47 @@ class Concat(Op):
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Channels of images, rows of images, and vectors."""
+        """Channels of images, rows of images, and vectors; constants before and behind."""
         shapes = [(1, 4, 3, 5), (1, 2, 3, 5), (1, 6, 3, 5)]
         yield Case("concat_channels", one_node("Concat", shapes, (1, 12, 3, 5), axis=1))
         shapes = [(1, 4, 3, 5), (1, 4, 2, 5)]
         yield Case("concat_rows", one_node("Concat", shapes, (1, 4, 5, 5), axis=2))
         yield Case("concat_vectors", one_node("Concat", [(1, 4), (1, 3)], (1, 7), axis=-1))
+        token = one_node("Concat", [(1, 3, 4)], (1, 5, 4), {0: weights(1, 1, 2, 4)}, axis=1)
+        yield Case("concat_token", token)
+        zeros = {1: np.zeros((1, 2, 3, 5), np.float32)}
+        wider = one_node("Concat", [(1, 4, 3, 5)], (1, 6, 3, 5), zeros, axis=1)
+        yield Case("concat_zeros", wider)
+
+
+def _with_constants(context: ImportContext, node: onnx.NodeProto) -> Imported:
+    """A computed tensor between constants: they replace elements of it."""
+    constants = [context.const(name) for name in node.input]
+    if constants.count(None) != 1:
+        raise Unsupported(
+            f"expected one computed operand beside constants, found {constants.count(None)}; a "
+            "Concat of the computed ones, then one with the constants, would work"
+        )
+    shape, output = context.shape(node.input[constants.index(None)]), context.shape(node.output[0])
+    axis = axis_of(int(context.attributes(node).get("axis", 1)), shape)
+    kept, values = [], []
+    for constant in constants:
+        size = shape if constant is None else constant.shape
+        real = [Fraction(0)] * math.prod(size) if constant is None else constant.exact()
+        values.append(np.array(real, object).reshape(size))
+        kept.append(np.full([size[axis]], constant is None))
+    inside = np.concatenate(kept)
+    offset = narrowed(np.concatenate(values, axis))
+    factor = inside.astype(int).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    factor, offset = np.broadcast_arrays(factor, offset)
+    if offset.size > MOST_NUMBERS:
+        raise Unsupported(
+            f"expected constants of at most {MOST_NUMBERS} elements, found {list(offset.shape)}"
+        )
+    placed = Scale(
+        tuple(Fraction(int(f)) for f in factor.ravel()), tuple(offset.ravel()), factor.shape
+    )
+    indices = [int(i) for i in np.where(inside, np.cumsum(inside) - 1, 0)]
+    source = node.input[constants.index(None)]
+    spread = one(picking(shape, axis, indices), [source])
+    return spread.then(Value(inner(node, "spread"), output, context.dtype(source)), placed)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
 from ...hw.numeric import Affine, Function, IntArray, QType
@@ -27,7 +27,7 @@ from ..ir.quant import QTensor
 from ..quantise.grids import DYADIC_ABOVE
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one, vector
-from .window import image_shape, window_of
+from .window import check_kernel_shape, image_shape, window_of
 
 
 def per_channel_grid(values: np.ndarray, bits: int) -> Const:
@@ -53,6 +53,30 @@ def per_channel_grid(values: np.ndarray, bits: int) -> Const:
         np.zeros_like(scale, np.int64).reshape(shape),
         chosen=True,
     )
+
+
+def _tap_means(window: Geometry, image: AnyArray) -> AnyArray:
+    """What each tap reads on average over the output pixels: (channels, kernel rows, columns).
+
+    ``image`` is (1, channels, height, width), or without the last axis where that is 1.
+    """
+    channels = image.reshape(image.shape[1], window.height, window.width)
+    top, left, bottom, right = window.pads
+    padded = np.pad(channels, ((0, 0), (top, bottom), (left, right)))
+    (rows, columns), (down, across) = window.kernel, window.stride
+    taps = np.empty((len(padded), rows, columns))
+    for ky in range(rows):
+        for kx in range(columns):
+            y, x = ky * window.dilation[0], kx * window.dilation[1]
+            read = padded[:, y:, x:][:, ::down, ::across]
+            taps[:, ky, kx] = read[:, : window.out_height, : window.out_width].mean(axis=(1, 2))
+    return taps
+
+
+def shifted(bias: Const | None, shift: AnyArray) -> Const:
+    """A bias (or none) less a real number a channel."""
+    own = 0.0 if bias is None else bias.real
+    return Const((own - shift).astype(np.float32))
 
 
 def channel_scales(weight: Const, channels: int) -> list[Fraction]:
@@ -97,13 +121,30 @@ def dense(weight: Const, group: int) -> Const:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(Op):
-    """A convolution with constant weights (O, I/group, kh, kw) and an optional constant bias
-    (O,).
+class WeightedOp(Op):
+    """Base of operators with constant weights, whose first axis is that of the output channels, and
+    an optional constant bias (O,).
     """
 
     weight: Const
     bias: Const | None
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def quantise_weights(self, bits: int) -> Op:
+        """Symmetric, one scale an output channel."""
+        if self.weight.scale is not None:
+            return self
+        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(WeightedOp):
+    """A convolution with weights (O, I/group, kh, kw)."""
+
     window: Geometry
     group: int = 1
     merged: int = 1
@@ -119,14 +160,13 @@ class Conv(Op):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Weights and bias must be constant. Groups that are not one a channel become dense."""
         attributes = context.attributes(node)
-        weight = context.const(node.input[1])
-        if weight is None:
-            raise Unsupported("expected constant weights, found computed ones")
+        weight = weights_of(context, node)
         shape = context.shape(node.input[0])
         if len(weight.shape) not in (3, 4):
             raise Unsupported(
                 f"expected weights of 3 or 4 axes, found the shape {list(weight.shape)}"
             )
+        image_shape(shape)
         group = int(attributes.get("group", 1))
         channels, depth, merged = weight.shape[0], weight.shape[1], 1
         if depth * group != shape[1] or channels % group:
@@ -134,17 +174,11 @@ class Conv(Op):
                 f"expected {group} groups to divide the channels, found {shape[1]} channels in, "
                 f"{channels} out and weights for {depth} a group"
             )
-        bias = None
-        if len(node.input) > 2 and node.input[2]:
-            bias = vector(context, node.input[2], "bias", channels)
+        bias = bias_of(context, node, channels)
         if group != 1 and not channels == group == shape[1]:
             weight, merged, group = dense(weight, group), group, 1
         kernel = list(weight.shape[2:])
-        if list(attributes.get("kernel_shape") or kernel) != kernel:
-            raise Unsupported(
-                f"expected kernel_shape {kernel} as the weights have, "
-                f"found {attributes['kernel_shape']}"
-            )
+        check_kernel_shape(attributes, kernel)
         window = window_of(attributes, kernel, shape[2:])
         if weight.values.ndim == 3:
             weight = weight.map(lambda array: array[:, :, :, None])
@@ -155,16 +189,16 @@ class Conv(Op):
         del inputs
         return int(np.prod(output)) * self.window.taps * self.weight.shape[1] // self.merged
 
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    def quantise_weights(self, bits: int) -> Op:
-        """Symmetric, one scale an output channel."""
-        if self.weight.scale is not None:
-            return self
-        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """By the mean that each tap reads over all output pixels, padding included."""
+        assert isinstance(real, Conv)
+        error = self.weight.real - real.weight.real
+        taps = _tap_means(self.window, mean)
+        if self.group > 1:
+            shift = (error[:, 0] * taps).sum(axis=(1, 2))
+        else:
+            shift = np.tensordot(error, taps, axes=3)
+        return replace(self, bias=shifted(self.bias, shift))
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
@@ -210,6 +244,21 @@ class Conv(Op):
         yield conv("groups", (1, 6, 4, 3), weights(9, 6, 2, 3, 3), group=2)
         line = one_node("Conv", [(1, 4, 9)], (1, 6, 7), {1: weights(8, 6, 4, 3)})
         yield Case("conv_1d", line)
+
+
+def weights_of(context: ImportContext, node: onnx.NodeProto) -> Const:
+    """The weights of a convolution."""
+    weight = context.const(node.input[1])
+    if weight is None:
+        raise Unsupported("expected constant weights, found computed ones")
+    return weight
+
+
+def bias_of(context: ImportContext, node: onnx.NodeProto, channels: int) -> Const | None:
+    """The bias of a convolution, if it has one."""
+    if len(node.input) <= 2 or not node.input[2]:
+        return None
+    return vector(context, node.input[2], "bias", channels)
 
 
 def convolution(

@@ -24,17 +24,26 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
 from ...hw.numeric import IntArray
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one, vector
-from .conv import centred, channel_scales, convolution, dense, per_channel_grid
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .conv import (
+    WeightedOp,
+    bias_of,
+    centred,
+    channel_scales,
+    convolution,
+    dense,
+    shifted,
+    weights_of,
+)
 from .slice import Slice
-from .window import image_shape, planar
+from .window import check_kernel_shape, image_shape, planar
 
 
 @dataclass(frozen=True)
@@ -107,15 +116,20 @@ class Spread:
         inside = (place >= 0) & (place % self.dilation == 0)
         return np.where(inside & (place // self.dilation < self.kernel), place // self.dilation, -1)
 
+    @property
+    def shares(self) -> AnyArray:
+        """Share of the outputs that each tap (rows) adds each input element (columns) to: one of
+        them, or none.
+        """
+        place = np.arange(self.size) * self.stride - self.pad
+        place = place + np.arange(self.kernel)[:, None] * self.dilation
+        return ((place >= 0) & (place < self.output)) / self.output
+
 
 @dataclass(frozen=True, eq=False)
-class ConvTranspose(Op):
-    """A transposed convolution with constant weights (O, I/group, kh, kw), each output channel's
-    first, and an optional constant bias (O,).
-    """
+class ConvTranspose(WeightedOp):
+    """A transposed convolution with weights (O, I/group, kh, kw)."""
 
-    weight: Const
-    bias: Const | None
     axes: tuple[Spread, Spread]
     group: int = 1
 
@@ -130,9 +144,7 @@ class ConvTranspose(Op):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Weights and bias must be constant."""
         attributes = context.attributes(node)
-        weight = context.const(node.input[1])
-        if weight is None:
-            raise Unsupported("expected constant weights, found computed ones")
+        weight = weights_of(context, node)
         shape = context.shape(node.input[0])
         rank = len(shape) - 2
         if rank not in (1, 2) or len(weight.shape) != len(shape):
@@ -147,15 +159,9 @@ class ConvTranspose(Op):
                 f"found {list(weight.shape)}"
             )
         outputs = weight.shape[1] * group
-        bias = None
-        if len(node.input) > 2 and node.input[2]:
-            bias = vector(context, node.input[2], "bias", outputs)
+        bias = bias_of(context, node, outputs)
         kernel = list(weight.shape[2:])
-        if list(attributes.get("kernel_shape") or kernel) != kernel:
-            raise Unsupported(
-                f"expected kernel_shape {kernel} as the weights have, "
-                f"found {attributes['kernel_shape']}"
-            )
+        check_kernel_shape(attributes, kernel)
         axes = spreads(attributes, kernel, shape[2:])
         found = context.shape(node.output[0])
         if [axis.output for axis in axes] != list(found[2:]):
@@ -181,16 +187,16 @@ class ConvTranspose(Op):
             * (self.weight.shape[0] // self.group)
         )
 
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    def quantise_weights(self, bits: int) -> Op:
-        """Symmetric, one scale an output channel."""
-        if self.weight.scale is not None:
-            return self
-        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """By what each tap adds to the outputs on average, also those that it does not reach."""
+        assert isinstance(real, ConvTranspose)
+        rows, columns = self.axes
+        image = mean.reshape(self.group, -1, rows.size, columns.size)
+        taps = np.einsum("gcyx,ky,lx->gckl", image, rows.shares, columns.shares)
+        error = self.weight.real - real.weight.real
+        error = error.reshape(self.group, -1, *error.shape[1:])
+        shift = np.einsum("gockl,gckl->go", error, taps).reshape(-1)
+        return replace(self, bias=shifted(self.bias, shift))
 
     @property
     def window(self) -> Geometry:

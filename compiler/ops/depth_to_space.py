@@ -35,6 +35,8 @@ class DepthToSpace(Op):
         shape, block = context.shape(source), int(attributes["blocksize"])
         if len(shape) != 4:
             raise Unsupported(f"expected an image of 4 axes, found {list(shape)}")
+        if block < 1:
+            raise Unsupported(f"expected a blocksize of at least 1, found {block}")
         mode = attributes.get("mode", "DCR")
         moves = _to_space if node.op_type == "DepthToSpace" else _to_depth
         cut, perm = moves(shape, block, mode)

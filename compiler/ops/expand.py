@@ -10,17 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
 from ..ir.lowered import Call, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
-from ._moving import Turn, axis_order, moved, reading
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from ._moving import MovingOp, moved, repeated
+from .base import Case, ImportContext, Imported, Unsupported, one
 from .reshape import Reshape
 
 
 @dataclass(frozen=True)
-class Expand(Op):
+class Expand(MovingOp):
     """Axes of one element become as long as the output's."""
 
     onnx_types = ("Expand",)
@@ -37,29 +36,11 @@ class Expand(Op):
             raise Unsupported(f"expected as many axes as before, found {before} to {after}")
         return one(cls(), [node.input[0]])
 
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    @property
-    def keeps_grid(self) -> bool:
-        """Elements only move."""
-        return True
-
-    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """Any order of the axes."""
-        return [axis_order(x) for x in inputs]
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A buffer that is read again and again."""
         (x,), (output,) = inputs, outputs
-        layout = Layout(output.shape, x.layout.perm)
-        turns = [
-            Turn(output.shape[axis], axis if output.shape[axis] == x.shape[axis] else None)
-            for axis in layout.perm
-        ]
-        return single(reading(x, turns), moved(x.qtype, layout))
+        kernel, layout = repeated(x, output.shape)
+        return single(kernel, moved(x.qtype, layout))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

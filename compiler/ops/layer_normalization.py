@@ -16,14 +16,28 @@ import onnx
 
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.deviation import DeviationKernel
-from ...hw.numeric import Affine, QType
-from ...hw.numeric.norms import DeviationRule
+from ...hw.numeric import Affine
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from ._groups import Groups, fraction_bits, trailing
+from ._groups import (
+    Groups,
+    constant_factor,
+    epsilon_of,
+    finest_rule,
+    fraction_bits,
+    trailing,
+)
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Imported, Op, Unsupported, along_channels, one
-from .unary import number
+from .base import (
+    Case,
+    Const,
+    ImportContext,
+    Imported,
+    Op,
+    along_channels,
+    axis_of,
+    one,
+)
 
 
 @dataclass(frozen=True)
@@ -55,24 +69,17 @@ class LayerNormalization(Op):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Scale and bias are constants that differ along the last axis at most."""
         shape = context.shape(node.input[0])
-        attributes = context.attributes(node)
-        axis = int(attributes.get("axis", -1))
-        if not -len(shape) <= axis < len(shape):
-            raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
+        axis = axis_of(int(context.attributes(node).get("axis", -1)), shape)
         parameters: list[tuple[Fraction, ...]] = []
         chosen = True
         for position, (word, default) in enumerate((("scale", 1), ("bias", 0)), start=1):
-            if len(node.input) <= position or not node.input[position]:
+            constant = constant_factor(context, node, position, word)
+            if constant is None:
                 parameters.append((Fraction(default),))
                 continue
-            constant = context.const(node.input[position])
-            if constant is None:
-                raise Unsupported(f"expected a constant {word}, found a computed one")
             parameters.append(_along_last(constant, shape))
             chosen = chosen and constant.scale is None
-        epsilon = number(attributes, "epsilon", float(np.float32(1e-5)))
-        if epsilon < 0:
-            raise Unsupported(f"expected an epsilon of at least 0, found {float(epsilon)}")
+        epsilon = epsilon_of(context, node)
         centred = node.op_type == "LayerNormalization"
         scale, bias = parameters
         op = cls(trailing(shape, axis), epsilon, centred, scale, bias, chosen)
@@ -91,7 +98,8 @@ class LayerNormalization(Op):
         """One kernel."""
         (x,), (output,) = inputs, outputs
         groups = Groups(x.shape, self.axes)
-        rule = self._rule(x.qtype, groups.count, fraction_bits(output, max(map(abs, self.scale))))
+        bits = fraction_bits(output, max(map(abs, self.scale)))
+        rule = finest_rule(x.qtype, groups.count, self.epsilon, bits, centred=self.centred)
         kernel = DeviationKernel(x.qtype.integers, groups.number, groups.channels, rule)
         scale, bias = (
             values * (groups.channels if len(values) == 1 else 1)
@@ -101,16 +109,6 @@ class LayerNormalization(Op):
         functions = [Affine((unit * s,), b) for s, b in zip(scale, bias, strict=True)]
         meaning = Meaning(functions, groups.channel_axis, groups.layout, self.chosen)
         return single(kernel, meaning)
-
-    def _rule(self, x: QType, count: int, bits: int) -> DeviationRule:
-        """The finest rule of at most so many bits; where the reals allow none, says why."""
-        while True:
-            try:
-                return DeviationRule.of(x, count, self.epsilon, bits, centred=self.centred)
-            except ValueError as error:
-                if bits <= 1:
-                    raise Unsupported(str(error)) from error
-                bits -= 1
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

@@ -15,24 +15,22 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
-from .conv import centred, channel_scales, convolution, per_channel_grid
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .conv import WeightedOp, centred, channel_scales, convolution, shifted
 from .matrix_product import MatrixProduct
 from .unary import number
 
 
 @dataclass(frozen=True, eq=False)
-class MatMul(Op):
+class MatMul(WeightedOp):
     """``alpha * x @ weight.T + beta * bias``: ``weight`` is (outputs, inputs), as transB has it."""
 
-    weight: Const
-    bias: Const | None = None
     alpha: Fraction = Fraction(1)
     beta: Fraction = Fraction(1)
 
@@ -82,20 +80,18 @@ class MatMul(Op):
         del inputs
         return int(np.prod(output)) * self.weight.shape[1]
 
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """A vector may come in any order; rows must come one by one."""
         return None if len(shapes[index]) == 2 else Layout.raster(shapes[index])
 
-    def quantise_weights(self, bits: int) -> Op:
-        """Symmetric, one scale an output."""
-        if self.weight.scale is not None:
+    def corrected(self, real: Op, mean: AnyArray) -> Op:
+        """By the mean of each input over all rows."""
+        assert isinstance(real, MatMul)
+        if self.beta == 0:
             return self
-        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+        error = self.weight.real - real.weight.real
+        shift = error @ mean.reshape(-1, mean.shape[-1]).mean(axis=0)
+        return replace(self, bias=shifted(self.bias, shift * float(self.alpha / self.beta)))
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A convolution over an image of (1, rows, inputs)."""

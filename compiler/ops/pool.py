@@ -2,15 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool (ONNX operator versions 1 to 22).
 
-MaxPool keeps its input's grid: the largest integer is the largest real. Averages sum raw integers;
-the real number is ``s_x / n * (acc - n * z_x)``.
+Global pools are reductions (:mod:`.reduce`), which need no image in memory. MaxPool keeps its
+input's grid: the largest integer is the largest real. Averages sum raw integers; the real number is
+``s_x / n * (acc - n * z_x)``. Where windows at the border count fewer pixels, sums without zero
+points are multiplied by ``f``, and ``n * f`` is the same everywhere; it is one factor for the row
+times one for the column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
@@ -20,31 +27,39 @@ from ...hw.numeric import Affine, Function, QType
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
+from ._moving import value_of
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .reduce import Reduce
 from .window import image_shape, window_of
 
 
 @dataclass(frozen=True)
 class Pool(Op):
-    """The largest (``mode`` max) or mean (``mode`` mean) of each window of each channel."""
+    """The largest (``mode`` max) or mean (``mode`` mean) of each window of each channel.
+
+    ``counted`` is, for a mean, how many pixels of each output row's window, and of each column's,
+    the mean is of.
+    """
 
     mode: str
     window: Geometry
+    counted: tuple[tuple[int, ...], ...] = ()
 
     onnx_types = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """Averages over padding count it, or have none."""
+        """Windows as ONNX Runtime has them."""
         attributes = context.attributes(node)
         shape = context.shape(node.input[0])
-        image_shape(shape)
         mode = "max" if "Max" in node.op_type else "mean"
         if node.op_type.startswith("Global"):
-            window = window_of({}, shape[2:], shape[2:])
-            return one(cls(mode, window), [node.input[0]])
+            return one(Reduce(mode.capitalize(), tuple(range(2, len(shape)))), [node.input[0]])
+        image_shape(shape)
         if any(context.is_read(name) for name in node.output[1:]):
             raise Unsupported("expected one output, found the indices wanted too")
+        if not attributes.get("kernel_shape"):  # the checker does not know com.microsoft's pools
+            raise Unsupported("expected a kernel_shape, found none")
         window = window_of(attributes, attributes["kernel_shape"], shape[2:])
         kernel = (window.reach[0] + 1, window.reach[1] + 1)
         if any(p >= k for p, k in zip(window.pads, kernel * 2, strict=True) if p):
@@ -59,14 +74,9 @@ class Pool(Op):
                 f"expected no window that starts in the end padding, found {list(output[2:])} "
                 "windows by shape inference"
             )
-        if mode == "mean" and any(window.pads):
-            plain = not attributes.get("ceil_mode", 0)
-            if not (attributes.get("count_include_pad", 0) and plain):
-                raise Unsupported(
-                    "expected no padding, or count_include_pad 1 without ceil_mode, "
-                    f"found pads {list(window.pads)}"
-                )
-        return one(cls(mode, window), [node.input[0]])
+        if mode == "max":
+            return one(cls(mode, window), [node.input[0]])
+        return one(cls(mode, window, _counted(attributes, window, shape[2:])), [node.input[0]])
 
     @property
     def is_core(self) -> bool:
@@ -81,12 +91,41 @@ class Pool(Op):
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs
-        kernel, functions = pooling(self.window, image_shape(x.shape)[2], x.qtype, self.mode)
+        channels = image_shape(x.shape)[2]
+        if self.mode == "max":
+            kernel, functions = pooling(self.window, channels, x.qtype, x.qtype.lo)
+        else:
+            kernel, functions = self._average(channels, x.qtype)
         return single(kernel, Meaning(functions, 1, Layout.channels_last(output.shape)))
+
+    def _average(self, channels: int, x: QType) -> tuple[PoolKernel, list[Function]]:
+        """See the module's docstring."""
+        common = [math.lcm(*counts) for counts in self.counted]
+        factors = tuple(
+            tuple(whole // n for n in counts)
+            for whole, counts in zip(common, self.counted, strict=True)
+        )
+        if {*factors[0], *factors[1]} == {1}:
+            factors = ()
+        offset = self.window.taps * x.zero_point
+        kernel = PoolKernel(
+            self.window,
+            channels,
+            x.integers,
+            "sum",
+            x.zero_point,
+            -offset if factors else 0,
+            factors,
+        )
+        step = x.step / math.prod(common)
+        function = Affine((step,), Fraction(0) if factors else -step * offset)
+        return kernel, [function] * channels
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Even and odd windows, padding, overlap, whole images."""
+        """Even and odd windows, padding that counts and that does not, overlap, dilation, a window
+        beyond the padding, whole images.
+        """
         shape = (1, 4, 6, 6)
         yield Case(
             "max_pool",
@@ -107,17 +146,61 @@ class Pool(Op):
             "average_pool",
             one_node("AveragePool", [shape], (1, 4, 4, 4), kernel_shape=[3, 3], strides=[1, 1]),
         )
+
+        def average(name: str, size: int, opset: int = 13, **more: Any) -> Case:
+            model = one_node("AveragePool", [shape], (1, 4, size, size), opset=opset, **more)
+            return Case(f"average_pool_{name}", model)
+
+        padded: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+        yield average("border", 6, **padded)
+        yield average("included", 6, count_include_pad=1, **padded)
+        upper: dict[str, Any] = {
+            "kernel_shape": [3, 3],
+            "strides": [2, 2],
+            "auto_pad": "SAME_UPPER",
+        }
+        yield average("same", 3, **upper)
+        ceil: dict[str, Any] = {
+            "kernel_shape": [2, 2],
+            "pads": [1, 1, 0, 0],
+            "strides": [2, 2],
+            "ceil_mode": 1,
+        }
+        yield average("ceil", 4, **ceil)
+        yield average("dilated", 4, opset=19, dilations=[2, 2], **padded)
+        line = one_node(
+            "AveragePool", [(1, 4, 5)], (1, 4, 3), kernel_shape=[3], strides=[2], pads=[1, 1]
+        )
+        yield Case("average_pool_1d", line)
         yield Case("global_average_pool", one_node("GlobalAveragePool", [shape], (1, 4, 1, 1)))
 
 
 def pooling(
-    window: Geometry, channels: int, x: QType, mode: str, *, pad_value: int | None = None
+    window: Geometry, channels: int, x: QType, pad_value: int
 ) -> tuple[PoolKernel, list[Function]]:
-    """A pool of an image on a grid, and what its accumulators stand for (see the module)."""
-    if pad_value is None:
-        pad_value = x.lo if mode == "max" else x.zero_point
-    step = x.step if mode == "max" else x.step / window.taps
-    function = Affine((step,), -x.step * x.zero_point)
-    kind = "max" if mode == "max" else "sum"
-    kernel = PoolKernel(window, channels, x.integers, kind, pad_value)
-    return kernel, [function] * channels
+    """The largest of each window of an image on a grid, and what its accumulators stand for."""
+    kernel = PoolKernel(window, channels, x.integers, "max", pad_value)
+    return kernel, [value_of(x)] * channels
+
+
+def _counted(
+    attributes: Mapping[str, Any], window: Geometry, spatial: Sequence[int]
+) -> tuple[tuple[int, ...], ...]:
+    """How many elements of an axis count in each window, for rows and for columns.
+
+    Padding counts where ``count_include_pad`` says so; what ``ceil_mode`` adds behind it does not.
+    """
+    plain = window_of({**attributes, "ceil_mode": 0}, attributes["kernel_shape"], spatial)
+    include = attributes.get("count_include_pad", 0)
+    found = []
+    for axis, (size, outputs) in enumerate(
+        ((window.height, window.out_height), (window.width, window.out_width))
+    ):
+        begin, end = (plain.pads[axis], plain.pads[axis + 2]) if include else (0, 0)
+        taps = np.arange(window.kernel[axis]) * window.dilation[axis] - window.pads[axis]
+        places = np.arange(outputs)[:, None] * window.stride[axis] + taps
+        inside = (places >= -begin) & (places < size + end)
+        found.append(tuple(int(n) for n in inside.sum(axis=1)))
+    if 0 in (*found[0], *found[1]):
+        raise Unsupported("expected a pixel that counts in every window, found a window of none")
+    return tuple(found)

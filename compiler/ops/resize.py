@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Resize and Upsample, nearest, by integer factors (ONNX operator versions 7 to 19).
+"""Resize and Upsample by integer factors (ONNX operator versions 7 to 19): nearest; linear is
+:mod:`._linear`.
 
 An axis becomes a whole number of times as long, each element coming that often; or it keeps every
 so manieth element. Which element is nearest is decided in rational arithmetic; modes under which it
@@ -20,9 +21,10 @@ from ...hw.formats.tensor import Layout
 from ...hw.numeric import IntArray
 from ..ir.lowered import Call, OutputSpec, single
 from ..ir.quant import QTensor
+from ._linear import linear, linear_cases
 from ._model import one_node
-from ._moving import Turn, axis_order, moved, reading
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from ._moving import MovingOp, Turn, moved, reading
+from .base import Case, ImportContext, Imported, Unsupported, one
 from .reshape import Reshape
 
 
@@ -37,7 +39,7 @@ class Walk:
 
 
 @dataclass(frozen=True)
-class Resize(Op):
+class Resize(MovingOp):
     """A walk for each axis."""
 
     walks: tuple[Walk, ...]
@@ -49,8 +51,8 @@ class Resize(Op):
         """Scales or sizes are constants."""
         attributes = context.attributes(node)
         mode = attributes.get("mode", "nearest")
-        if mode != "nearest":
-            raise Unsupported(f"expected the mode nearest, found {mode}")
+        if mode not in ("nearest", "linear"):
+            raise Unsupported(f"expected the mode nearest or linear, found {mode}")
         before, after = context.shape(node.input[0]), context.shape(node.output[0])
         scales = _scales(context, node, before, after)
         first = node.op_type == "Upsample" or context.opset < 11
@@ -59,6 +61,10 @@ class Resize(Op):
         if not first:
             coordinates = attributes.get("coordinate_transformation_mode", "half_pixel")
             rounding = attributes.get("nearest_mode", "round_prefer_floor")
+        if mode == "linear":
+            if attributes.get("antialias", 0):
+                raise Unsupported("expected antialias 0, found 1; AveragePool makes smaller")
+            return linear(context, node, scales, coordinates)
         walks = tuple(
             _walk(axis, n, m, scale, coordinates, rounding)
             for axis, (n, m, scale) in enumerate(zip(before, after, scales, strict=True))
@@ -66,20 +72,6 @@ class Resize(Op):
         if before == after:
             return one(Reshape(True), [node.input[0]])
         return one(cls(walks), [node.input[0]])
-
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    @property
-    def keeps_grid(self) -> bool:
-        """Elements only move."""
-        return True
-
-    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """Any order of the axes."""
-        return [axis_order(x) for x in inputs]
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A buffer that is read by the walks of its axes."""
@@ -96,7 +88,9 @@ class Resize(Op):
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Twice as large, as torch and as TensorFlow say it; other factors; every other pixel."""
+        """Twice as large, as torch and as TensorFlow say it; other factors; every other pixel;
+        linear.
+        """
         shape = (1, 4, 3, 5)
 
         def scales(*values: float) -> dict[int, np.ndarray]:
@@ -128,6 +122,10 @@ class Resize(Op):
             ),
         )
         factors = np.array([1, 1, 2, 3], np.float32)
+        yield from linear_cases()
+        twice = {1: np.array([1, 1, 2, 2], np.float32)}
+        smooth = one_node("Upsample", [shape], (1, 4, 6, 10), twice, opset=9, mode="linear")
+        yield Case("upsample_linear", smooth)
         yield Case("upsample", one_node("Upsample", [shape], (1, 4, 6, 15), {1: factors}, opset=9))
 
 

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Mul, Div and Sub with a constant, and BatchNormalization (ONNX operator versions 7 to 15).
+"""Add, Sub, Mul and Div with a constant, and BatchNormalization (ONNX operator versions 7 to 15).
 
-Mul of two computed tensors is :class:`~.product.Product`. All of the others are ``factor * x +
-offset`` with constants a channel, and go into the producer's finisher. A quotient is an exact
-rational number. BatchNormalization's ``scale / sqrt(variance + epsilon)``, which need not be
-rational, is rounded to a double once; its offset follows from that factor exactly.
+Of two computed tensors, Mul is :class:`~.product.Product`, Add and Sub are :class:`~.add.Add`. All
+of the others are ``factor * x + offset`` with constants, which go into the producer's finisher
+where they differ along one axis. A quotient is an exact rational number. BatchNormalization's
+``scale / sqrt(variance + epsilon)``, which need not be rational, is rounded to a double once; its
+offset follows from that factor exactly.
 """
 
 from __future__ import annotations
@@ -13,95 +14,98 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 import onnx
 
 from ...hw.numeric import Function
+from ._constants import ConstantOp, Numbers, with_constants
+from ._elementwise import meeting
 from ._model import one_node, weights
-from .base import (
-    Case,
-    ImportContext,
-    Imported,
-    Op,
-    Unsupported,
-    along_channels,
-    one,
-    one_axis,
-    vector,
-)
+from .add import Add
+from .base import Case, ImportContext, Imported, Unsupported, one, vector
 from .product import Product
 
 
 @dataclass(frozen=True)
-class Scale(Op):
+class Scale(ConstantOp):
     """``factor * x + offset``; both are constants of one shape, in row-major order."""
 
     factor: tuple[Fraction, ...]
     offset: tuple[Fraction, ...]
     shape: tuple[int, ...]
 
-    onnx_types = ("Mul", "Div", "Sub", "BatchNormalization")
+    onnx_types: ClassVar[tuple[str, ...]] = ("Add", "Mul", "Div", "Sub", "BatchNormalization")
 
     def __repr__(self) -> str:
         return f"Scale(shape={self.shape})"
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """One operand is constant and broadcasts to the other; statistics are constant."""
+        """One operand may be constant; statistics are."""
         if node.op_type == "BatchNormalization":
             return one(_batch_normalization(context, node), [node.input[0]])
+        sums = node.op_type in ("Add", "Sub")
         for position, name in enumerate(node.input[::-1]):
-            constant, other = context.const(name), node.input[position]
-            if constant is None:
-                continue
-            if context.shape(other) != context.shape(node.output[0]):
-                raise Unsupported(
-                    f"expected a constant that broadcasts to {list(context.shape(other))}, "
-                    f"found {list(constant.shape)}"
-                )
-            values = tuple(one_axis(constant).exact())
-            ones, zeros = (Fraction(1),) * len(values), (Fraction(0),) * len(values)
-            if node.op_type == "Mul":
-                return one(cls(values, zeros, constant.shape), [other])
-            if node.op_type == "Sub" and position == 0:
-                return one(cls(ones, tuple(-v for v in values), constant.shape), [other])
-            if node.op_type == "Sub":
-                return one(cls(tuple(-v for v in ones), values, constant.shape), [other])
-            if position:
+            constant, other = context.const(name, finite=not sums), node.input[position]
+            if constant is not None:
+                op = cls._beside(node.op_type, Numbers.of(constant), first=position == 1)
+                return with_constants(context, node, op, other)
+        if node.op_type == "Div":
+            raise Unsupported(
+                "expected a constant divisor, found two computed operands; a constant divisor, or "
+                "Mul by a computed factor, would work"
+            )
+        meet = {"Add": Add(), "Sub": Add((1, -1)), "Mul": Product()}[node.op_type]
+        return meeting(context, node, meet)
+
+    @classmethod
+    def _beside(cls, op_type: str, constant: Numbers, *, first: bool) -> Scale:
+        """The operator with a constant, which is the ``first`` operand or the second."""
+        ones, zeros = constant.map(lambda _: Fraction(1)), constant.map(lambda _: Fraction(0))
+        sign = -1 if op_type == "Sub" else 1
+        factor, offset = ones, zeros
+        if op_type == "Mul":
+            factor = constant
+        elif op_type == "Div":
+            if first:
                 raise Unsupported("expected a constant divisor, found a computed one")
-            if 0 in values:
+            if 0 in constant.values:
                 raise Unsupported("expected divisors other than zero, found zero")
-            return one(cls(tuple(1 / v for v in values), zeros, constant.shape), [other])
-        if node.op_type == "Mul":
-            return Product.of(context, node)
-        raise Unsupported("expected a constant operand, found two computed ones")
+            factor = constant.map(lambda v: 1 / v)
+        elif first:
+            factor, offset = ones.map(lambda v: sign * v), constant
+        else:
+            offset = constant.map(lambda v: sign * v)
+        return cls(factor.values, offset.values, constant.shape)
 
     @property
-    def absorbable(self) -> bool:
-        """Monotone: rising or, for a negative factor, falling."""
-        return True
+    def numbers(self) -> tuple[Numbers, ...]:
+        """Factor and offset."""
+        return Numbers(self.factor, self.shape), Numbers(self.offset, self.shape)
 
-    def absorb(
-        self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
-    ) -> list[Function]:
-        """Each channel's factor and offset."""
-        factors = along_channels(self.factor, self.shape, shape, axis, len(functions))
-        offsets = along_channels(self.offset, self.shape, shape, axis, len(functions))
-        return [
-            f.times(factor).plus(offset)
-            for f, factor, offset in zip(functions, factors, offsets, strict=True)
-        ]
+    def changed(self, function: Function, values: Sequence[Fraction]) -> Function:
+        """Times the factor, plus the offset."""
+        factor, offset = values
+        return function.times(factor).plus(offset)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Factors of both signs and of zero, either order of a difference, statistics."""
+        """Factors of both signs and of zero, either order of a difference, statistics; constants
+        that differ along several axes, and that have more elements than the stream.
+        """
         shape = (1, 4, 3, 5)
         factors = np.array([0.5, -2.0, 0.0, 1.25], np.float32).reshape(4, 1, 1)
         yield Case("mul", one_node("Mul", [shape], shape, {1: factors}))
         yield Case("div", one_node("Div", [shape], shape, {1: np.array(3.0, np.float32)}))
+        yield Case("add_constant", one_node("Add", [shape], shape, {1: weights(1, 4, 1, 1)}))
         yield Case("sub", one_node("Sub", [shape], shape, {1: weights(1, 4, 1, 1)}))
         yield Case("sub_from", one_node("Sub", [shape], shape, {0: weights(2, 4, 1, 1)}))
+        yield Case("add_map", one_node("Add", [(1, 6, 3)], (1, 6, 3), {1: weights(4, 6, 3)}))
+        yield Case("add_columns", one_node("Add", [shape], shape, {1: weights(7, 5)}))
+        yield Case("mul_rows", one_node("Mul", [shape], shape, {0: weights(5, 4, 3, 1)}))
+        yield Case("sub_wide", one_node("Sub", [(1, 3, 1)], (1, 3, 4), {1: weights(6, 1, 3, 4)}))
         statistics = {i: weights(i, 4) for i in (1, 2, 3)}
         statistics[4] = np.array([0.1, 0.7, 1.0, 3.0], np.float32)
         yield Case(

@@ -20,13 +20,13 @@ from ...hw.kernels.split import SplitKernel
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node
-from ._moving import Turn, axis_order, moved, reading
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from ._moving import MovingOp, Turn, moved, reading
+from .base import Case, ImportContext, Imported, Unsupported, axis_of, one
 from .reshape import Reshape
 
 
 @dataclass(frozen=True)
-class Slice(Op):
+class Slice(MovingOp):
     """For each axis (first element, step, number of elements)."""
 
     ranges: tuple[tuple[int, int, int], ...]
@@ -37,7 +37,7 @@ class Slice(Op):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Bounds are attributes (version 1) or constants."""
         shape = context.shape(node.input[0])
-        bounds = _bounds(context, node, len(shape))
+        bounds = _bounds(context, node, shape)
         ranges = [(0, 1, size) for size in shape]
         for start, end, axis, step in bounds:
             taken = range(shape[axis])[slice(start, end, step)]
@@ -47,20 +47,6 @@ class Slice(Op):
         if ranges == [(0, 1, size) for size in shape]:
             return one(Reshape(True), [node.input[0]])
         return one(cls(tuple(ranges)), [node.input[0]])
-
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    @property
-    def keeps_grid(self) -> bool:
-        """Elements only move."""
-        return True
-
-    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """Any order of the axes."""
-        return [axis_order(x) for x in inputs]
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
@@ -121,7 +107,7 @@ class Slice(Op):
 
 
 def _bounds(
-    context: ImportContext, node: onnx.NodeProto, rank: int
+    context: ImportContext, node: onnx.NodeProto, shape: Sequence[int]
 ) -> list[tuple[int, int, int, int]]:
     """(start, end, axis, step) of every axis that is sliced."""
     attributes = context.attributes(node)
@@ -141,7 +127,12 @@ def _bounds(
     steps = (found[3] if len(found) > 3 else None) or [1] * len(starts)
     if 0 in steps:
         raise Unsupported("expected steps other than 0, found 0")
+    counts = [len(values) for values in (starts, ends, axes, steps)]
+    if len(set(counts)) != 1:
+        raise Unsupported(
+            f"expected as many starts, ends, axes and steps, found {', '.join(map(str, counts))}"
+        )
     return [
-        (start, end, axis % rank, step)
+        (start, end, axis_of(axis, shape), step)
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True)
     ]

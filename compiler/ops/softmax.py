@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
+from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.powers import PowersKernel
 from ...hw.kernels.shares import SharesKernel
 from ...hw.numeric import Affine, QType
@@ -24,7 +25,10 @@ from ..ir.lowered import Call, Inner, Meaning, OutputSpec
 from ..ir.quant import QTensor
 from ._groups import Groups, fraction_bits, trailing
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
+
+DEEPEST = 12.0
+"""How far below the largest element of a group others count: by then, they are 2**-17 of it."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,23 @@ class Softmax(Op):
         """Before opset 13, an axis and all behind it were one."""
         shape = context.shape(node.input[0])
         joined = context.opset < 13
-        axis = int(context.attributes(node).get("axis", 1 if joined else -1))
-        if not -len(shape) <= axis < len(shape):
-            raise Unsupported(f"expected an axis of {list(shape)}, found {axis}")
-        axes = trailing(shape, axis) if joined else (axis % len(shape),)
+        axis = axis_of(int(context.attributes(node).get("axis", 1 if joined else -1)), shape)
+        axes = trailing(shape, axis) if joined else (axis,)
         return one(cls(axes), [node.input[0]])
 
     @property
     def is_core(self) -> bool:
         """Hardware of its own."""
         return True
+
+    @property
+    def tells_all(self) -> bool:
+        """What an attention has masked is so far below that no grid could hold it and the rest."""
+        return False
+
+    def told_apart(self, x: AnyArray) -> AnyArray:
+        """At most :data:`DEEPEST` below the largest element of each group."""
+        return np.maximum(x, x.max(self.axes, keepdims=True) - x.dtype.type(DEEPEST))
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """One group behind the other."""

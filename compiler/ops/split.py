@@ -16,12 +16,12 @@ from ...hw.kernels.split import SplitKernel
 from ..ir.lowered import Call, OutputSpec
 from ..ir.quant import QTensor
 from ._model import one_node
-from ._moving import axis_order, moved
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from ._moving import MovingOp, moved
+from .base import Case, ImportContext, Imported, Unsupported, axis_of, one
 
 
 @dataclass(frozen=True)
-class Split(Op):
+class Split(MovingOp):
     """Parts of these sizes along ``axis``; ``wanted`` says which of them are outputs: what nobody
     reads is dropped.
     """
@@ -37,7 +37,7 @@ class Split(Op):
         """The sizes are a constant, or what shape inference makes of their number."""
         shape = context.shape(node.input[0])
         attributes = context.attributes(node)
-        axis = int(attributes.get("axis", 0)) % len(shape)
+        axis = axis_of(int(attributes.get("axis", 0)), shape)
         sizes = attributes.get("split")
         if len(node.input) > 1 and node.input[1]:
             constant = context.const(node.input[1])
@@ -58,20 +58,6 @@ class Split(Op):
             raise Unsupported("expected an output that is read, found none")
         outputs = [name for name, read in zip(node.output, wanted, strict=True) if read]
         return one(cls(axis, tuple(sizes), wanted), [node.input[0]], outputs)
-
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    @property
-    def keeps_grid(self) -> bool:
-        """Elements only move."""
-        return True
-
-    def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """Any order of the axes."""
-        return [axis_order(x) for x in inputs]
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """One kernel with all outputs."""

@@ -25,10 +25,13 @@ def window_of(
         raise Unsupported(f"expected 1 or 2 spatial axes, found {len(spatial)}")
     strides = list(attributes.get("strides") or [1] * rank)
     dilations = list(attributes.get("dilations") or [1] * rank)
+    for name, values in (("strides", strides), ("dilations", dilations)):
+        _check(name, values, rank, 1)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     auto = attributes.get("auto_pad", "NOTSET")
     if auto == "NOTSET":
         pads = list(attributes.get("pads") or [0] * 2 * rank)
+        _check("pads", pads, 2 * rank, 0)
     elif auto == "VALID":
         pads = [0] * 2 * rank
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -37,15 +40,6 @@ def window_of(
         raise Unsupported(f"expected a known auto_pad, found {auto!r}")
     if attributes.get("ceil_mode", 0):
         pads = _ceil(spatial, strides, reach, pads)
-    for name, values, count in (
-        ("strides", strides, rank),
-        ("dilations", dilations, rank),
-        ("pads", pads, 2 * rank),
-    ):
-        if len(values) != count:
-            raise Unsupported(f"expected {count} {name}, found {values}")
-    if min(pads) < 0:
-        raise Unsupported(f"expected pads of at least 0, found {pads}")
     try:
         return Geometry(
             *planar(spatial),
@@ -56,6 +50,20 @@ def window_of(
         )
     except ValueError as error:
         raise Unsupported(str(error)) from error
+
+
+def _check(name: str, values: Sequence[int], count: int, least: int) -> None:
+    if len(values) != count or min(values) < least:
+        raise Unsupported(f"expected {count} {name} of at least {least}, found {values}")
+
+
+def check_kernel_shape(attributes: Mapping[str, Any], kernel: list[int]) -> None:
+    """Refuse a ``kernel_shape`` that is not that of the weights."""
+    if list(attributes.get("kernel_shape") or kernel) != kernel:
+        raise Unsupported(
+            f"expected kernel_shape {kernel} as the weights have, "
+            f"found {attributes['kernel_shape']}"
+        )
 
 
 def planar(values: Sequence[int], fill: int = 1) -> tuple[int, int]:

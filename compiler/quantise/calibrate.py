@@ -8,18 +8,22 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 
+from ...hw.accuracy import LABELS, labels_of
 from ...hw.formats.npz import key_of, one_by_one, read_npz
 from ...hw.formats.tensor import AnyArray
+from ...hw.numeric import IntArray
 from ...hw.session import Session, open_session, words_of
 from ..errors import CalibrationError
 from ..ir.graph import Value
-from ..load.source import Source, elem_type_of
+from ..load.source import PACKED, Source, elem_type_of
+from .counted import Counted
 from .grids import SAMPLE, FloatArray, Observed
 
 _REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
@@ -45,11 +49,38 @@ def load_samples(
         If the file is no such file, or an array is missing, or of the wrong shape or type, or holds
         NaN, or the arrays disagree about the number of samples, or an input takes no numbers.
     """
-    file = Path(path)
-    arrays = _arrays(file, inputs)
+    return _samples_of(_read(path), Path(path), inputs, batch)
+
+
+def load_labelled(
+    path: str | os.PathLike[str], inputs: Sequence[Value], batch: int = 1
+) -> tuple[dict[str, AnyArray], IntArray | None]:
+    """:func:`load_samples`, and (inferences,) the class of each, if there is a key ``label``.
+
+    Raises
+    ------
+    CalibrationError
+        Also if there are labels, and not one integer for each inference.
+    """
+    stored = _read(path)
+    samples = _samples_of(stored, Path(path), inputs, batch)
+    if any(value.name == LABELS for value in inputs):
+        return samples, None
+    count = len(next(iter(samples.values())))
+    return samples, labels_of(stored, count, str(path), CalibrationError)
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, AnyArray]:
+    return read_npz(path, error=CalibrationError, remedy=_REMEDY)
+
+
+def _samples_of(
+    stored: Mapping[str, AnyArray], file: Path, inputs: Sequence[Value], batch: int
+) -> dict[str, AnyArray]:
+    keys = [_key(file, index, value, list(stored)) for index, value in enumerate(inputs)]
     samples = {
-        value.name: _checked(file, key, array, value, batch)
-        for value, (key, array) in zip(inputs, arrays, strict=True)
+        value.name: _checked(file, key, stored[key], value, batch)
+        for value, key in zip(inputs, keys, strict=True)
     }
     counts = {name: len(array) for name, array in samples.items()}
     if len(set(counts.values())) > 1:
@@ -61,13 +92,6 @@ def load_samples(
             remedy=_REMEDY,
         )
     return samples
-
-
-def _arrays(file: Path, inputs: Sequence[Value]) -> list[tuple[str, AnyArray]]:
-    """Key and array for each input."""
-    stored = read_npz(file, error=CalibrationError, remedy=_REMEDY)
-    keys = [_key(file, index, value, list(stored)) for index, value in enumerate(inputs)]
-    return [(key, stored[key]) for key in keys]
 
 
 def _key(file: Path, index: int, value: Value, keys: Sequence[str]) -> str:
@@ -162,6 +186,8 @@ class _Collector:
         self._random = np.random.default_rng(20260101)
         self._kept: list[FloatArray] = []
         self._low, self._high, self._count = math.inf, -math.inf, 0
+        self._sum: AnyArray | None = None
+        self._samples = samples
 
     def add(self, array: AnyArray) -> None:
         values = array.astype(np.float32).ravel()
@@ -170,6 +196,7 @@ class _Collector:
         self._low = min(self._low, float(values.min()))
         self._high = max(self._high, float(values.max()))
         self._count += values.size
+        self._sum = array.astype(np.float64) + (0.0 if self._sum is None else self._sum)
         if values.size > self._quota:
             values = values[self._random.integers(0, values.size, self._quota)]
         self._kept.append(values)
@@ -178,7 +205,10 @@ class _Collector:
         if not self._count:
             return Observed(0.0, 0.0, 0, np.zeros(1, np.float32))
         extremes = np.array([self._low, self._high], np.float32)
-        return Observed(self._low, self._high, self._count, np.concatenate([*self._kept, extremes]))
+        values = np.concatenate([*self._kept, extremes])
+        assert self._sum is not None
+        mean = (self._sum / self._samples).astype(np.float32)
+        return Observed(self._low, self._high, self._count, values, mean)
 
 
 def calibrate(
@@ -186,6 +216,7 @@ def calibrate(
     tensors: Sequence[str],
     samples: Mapping[str, AnyArray],
     progress: Callable[[int, int], None] | None = None,
+    counts: Counted = MappingProxyType({}),
 ) -> dict[str, Observed]:
     """Run the model as it is in ONNX Runtime and watch tensors.
 
@@ -194,6 +225,7 @@ def calibrate(
     tensors : what to watch: any computed tensors or model inputs of known type
     samples : of :func:`load_samples`
     progress : called with the number of samples done and their total
+    counts : of :func:`~.counted.counted`
 
     Raises
     ------
@@ -202,7 +234,7 @@ def calibrate(
     """
     total = len(next(iter(samples.values())))
     collectors = {name: _Collector(total) for name in tensors}
-    for index, found in enumerate(run_model(source, list(collectors), samples)):
+    for index, found in enumerate(run_model(source, list(collectors), samples, counts=counts)):
         for name, collector in collectors.items():
             collector.add(found[name])
         if progress is not None:
@@ -211,9 +243,15 @@ def calibrate(
 
 
 def run_model(
-    source: Source, tensors: Sequence[str], samples: Mapping[str, AnyArray]
+    source: Source,
+    tensors: Sequence[str],
+    samples: Mapping[str, AnyArray],
+    loose: Sequence[str] = (),
+    counts: Counted = MappingProxyType({}),
 ) -> Iterator[dict[str, AnyArray]]:
-    """Run the model as it is in ONNX Runtime: for each sample, the model's inputs and ``tensors``.
+    """Run the model as it is in ONNX Runtime: for each sample, the model's inputs, ``tensors``, and
+    ``loose`` ones, which get no grid and so may be infinite. Of those in ``counts`` only what
+    counts.
 
     On one thread: several may share a sum out in another way on another machine, and so give other
     values, other grids and another bundle. ONNX Runtime's routines for other vector instructions
@@ -224,14 +262,15 @@ def run_model(
     CalibrationError
         If ONNX Runtime cannot run the model, or one of ``tensors`` becomes NaN or infinite.
     """
-    watched = [name for name in tensors if name not in samples]
+    strict = [name for name in dict.fromkeys(tensors) if name not in samples]
+    watched = list(dict.fromkeys([*strict, *(name for name in loose if name not in samples)]))
     session = _session(source, watched)
     for index in range(len(next(iter(samples.values())))):
         # A scalar's element is no array of its own accord.
         feed = {name: np.asarray(array[index]) for name, array in samples.items()}
         if session is not None:
             try:
-                results = session.run(watched, feed)
+                results = session.run(None, feed)
             # ONNX Runtime's exceptions have no common public base.
             except Exception as error:
                 raise CalibrationError(
@@ -242,7 +281,8 @@ def run_model(
                     remedy=_ALONE,
                 ) from error
             found = dict(zip(watched, results, strict=True))
-            _check_finite(found)
+            found |= {name: counts[name](found[name]) for name in counts.keys() & found.keys()}
+            _check_finite({name: found[name] for name in strict})
             feed = {**feed, **found}
         yield feed
 
@@ -264,7 +304,7 @@ def _check_finite(found: Mapping[str, AnyArray]) -> None:
 
 
 def _session(source: Source, watched: Sequence[str]) -> Session | None:
-    """A session that returns the watched tensors; None if there are none."""
+    """A session that returns the watched tensors, in order; None if there are none."""
     if not watched:
         return None
     model = onnx.ModelProto()
@@ -280,8 +320,11 @@ def _session(source: Source, watched: Sequence[str]) -> Session | None:
                 found="none",
                 remedy="Cut the model elsewhere",
             )
-        info = helper.make_tensor_value_info(name, elem_type_of(value.dtype), list(value.shape))
-        model.graph.output.append(info)
+        kind = elem_type_of(value.dtype)
+        if value.dtype in PACKED:
+            kind, packed, name = onnx.TensorProto.INT8, name, f"{name}::int8"
+            model.graph.node.append(helper.make_node("Cast", [packed], [name], name, to=kind))
+        model.graph.output.append(helper.make_tensor_value_info(name, kind, list(value.shape)))
     return open_session(
         model.SerializeToString(),
         threads=1,

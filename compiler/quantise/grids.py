@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Choose the grid of a float tensor from values that it took: least mean squared error."""
+"""Choose the grid of a float tensor from values that it took."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...hw.numeric import QType
+from ..errors import ModelError
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -41,16 +42,54 @@ class Observed:
     count : number of values seen
     values : a seeded subsample and both extremes: about ``SAMPLE`` values, or one of each sample
         where there are more samples than that
+    mean : of every element over the samples, in the tensor's own shape; None if unknown
     """
 
     low: float
     high: float
     count: int
     values: FloatArray
+    mean: FloatArray | None = None
 
 
-def choose_qtype(observed: Observed, bits: int, *, dyadic: bool = False) -> QType:
-    """The grid with the least mean squared error on the observed values.
+METHODS = ("mse", "min-max", "percentile")
+"""How the range of a grid is found: least mean squared error, all that was seen, or all but the
+outermost :data:`OUTSIDE` on either side."""
+
+OUTSIDE = 1e-4
+"""Share of the values on either side that the method "percentile" leaves out."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How grids are chosen.
+
+    Attributes
+    ----------
+    method : one of :data:`METHODS`
+    symmetric : signed grids have the zero point 0
+    bias_correction : what rounding of weights shifts a layer's mean by is taken off its bias
+    """
+
+    method: str = "mse"
+    symmetric: bool = False
+    bias_correction: bool = True
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ModelError(
+                "unknown calibration",
+                where="--calibration",
+                expected=f"one of {', '.join(METHODS)}",
+                found=repr(self.method),
+                remedy="Leave it out for mse",
+            )
+
+
+def choose_qtype(
+    observed: Observed, bits: int, *, dyadic: bool = False, choice: Choice | None = None
+) -> QType:
+    """The grid of a tensor; by default the one with the least mean squared error on what was seen.
 
     It is unsigned if no value is negative. Real zero is always exactly on the grid (padding, Relu).
     Values outside the chosen range saturate: a few large ones may be worth clipping.
@@ -62,14 +101,26 @@ def choose_qtype(observed: Observed, bits: int, *, dyadic: bool = False) -> QTyp
     """
     if not 2 <= bits <= 16:
         raise ValueError(f"bits must be 2 to 16, not {bits!r}")
+    how = choice or Choice()
     low, high = min(0.0, observed.low), max(0.0, observed.high)
-    kind = _Kind(bits, low < 0, dyadic)
+    kind = _Kind(bits, low < 0, dyadic, how.symmetric)
     if low == high:
         return QType(bits, kind.signed, 1.0, 0)
     values = np.ascontiguousarray(observed.values, dtype=np.float32)
+    if how.method == "percentile":
+        inner = np.quantile(values, [OUTSIDE, 1 - OUTSIDE])
+        # Where all but a few are zero, those few are all there is.
+        if inner[0] < 0 or inner[1] > 0:
+            low, high = min(0.0, float(inner[0])), max(0.0, float(inner[1]))
+    if how.symmetric and kind.signed:
+        top = (1 << (bits - 1)) - 1
+        high = max(high, -low)
+        low = -high * (top + 1) / top
+    if how.method != "mse":
+        return _grid(kind, low, high)
     shrinks = np.geomspace(1.0, 1 / 16, _SHRINKS)
     best = _best(values, kind, low * shrinks, high * shrinks)
-    if low < 0 < high:
+    if low < 0 < high and not how.symmetric:
         # Each end by itself: a long tail on one side should not cost resolution twice.
         for _ in range(2):
             ends = _ends(best)
@@ -103,6 +154,7 @@ class _Kind:
     bits: int
     signed: bool
     dyadic: bool
+    centred: bool
 
 
 def _best(
@@ -130,6 +182,6 @@ def _grid(kind: _Kind, low: float, high: float) -> QType:
     scale = min(max((high - low) / (hi - lo), _SMALLEST), float(np.finfo(np.float32).max))
     if kind.dyadic:
         scale = min(2.0 ** math.ceil(math.log2(scale)), 2.0**127)
-    zero_point = round(lo - low / scale)
+    zero_point = 0 if kind.signed and kind.centred else round(lo - low / scale)
     scale = float(np.float32(scale))
     return QType(kind.bits, kind.signed, scale, min(max(zero_point, lo), hi))

@@ -8,13 +8,15 @@ that. QDQ models have their grids already, and nothing happens to them here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from ...hw.formats.tensor import AnyArray
 from ...hw.numeric import QType
 from ..ir.graph import Graph, Node, Value, unused
 from ..ops.base import Op
 from ..ops.quantize import Quantize
+from .widths import MOST, Widths, layers_of
 
 ChooseGrid = Callable[[str], QType]
 """Chooses the grid of an ONNX tensor from what calibration saw of it."""
@@ -46,7 +48,8 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
 
     So it is at the border, where a quantiser gave each reader a pair of its own, and before what
     keeps a grid (a MaxPool between a convolution and its quantiser): that moves values, and
-    rounding keeps their order and zero. So does what clamps.
+    rounding keeps their order and zero. So does what clamps. What needs a grid of its own gets it
+    then, even if its one reader could be absorbed.
     """
     wanted: dict[str, QType | None] = {}
 
@@ -57,13 +60,14 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
         same = node.op.keeps_grid or node.op.clamps
         return found.pop() if same and len(found) == len(node.inputs) == 1 else None
 
-    made = [name for node in graph.nodes for name in node.outputs]
-    for name in (*reversed(made), *graph.inputs):
+    makers = {name: node.op for node in graph.nodes for name in node.outputs}
+    for name in (*reversed(makers), *graph.inputs):
         readers = graph.consumers(name)
         found = set() if name in graph.outputs else {behind(node) for node in readers}
         grid = found.pop() if len(found) == 1 else None
         wanted[name] = grid
         alone = len(readers) == 1 and (readers[0].op.rounds or readers[0].op.absorbable)
+        alone = alone and not (name in makers and makers[name].needs_grid)
         if grid is not None and name not in grids and (name in graph.inputs or not alone):
             grids[name] = grid
 
@@ -82,7 +86,9 @@ def missing_grids(graph: Graph) -> list[str]:
             continue
         readers = graph.consumers(name)
         alone = len(readers) == 1 and producer is not None and name not in graph.outputs
-        if alone and (readers[0].op.rounds or _is_absorbed(readers[0].op, own)):
+        if alone and readers[0].op.rounds:
+            continue
+        if alone and producer and not producer.op.needs_grid and _is_absorbed(readers[0].op, own):
             continue
         missing.append(name)
         covered.add(name)
@@ -96,21 +102,38 @@ def _is_absorbed(op: Op, own: bool) -> bool:
     return op.absorbable and (op.affine or own)
 
 
-def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
+def weighed(graph: Graph) -> list[str]:
+    """The inputs of all nodes whose weights midwire quantises."""
+    found = (n.inputs[0] for n in graph.nodes if n.op.quantise_weights(MOST) is not n.op)
+    return list(dict.fromkeys(found))
+
+
+def quantise(
+    graph: Graph,
+    choose: ChooseGrid,
+    widths: Widths | int,
+    means: Mapping[str, AnyArray] | None = None,
+) -> Graph:
     """Insert a ``Quantize`` after every value of :func:`missing_grids`; put weights on grids.
 
-    ``choose`` is asked for each of those values. Inputs are quantised outside (in the edge part),
-    so they get a grid and no node.
+    ``choose`` is asked for each of those values, ``widths`` for the bits of its layer's weights.
+    ``means`` are those of values over typical samples: where the mean of a layer's input is known,
+    its bias makes up for what rounding of its weights shifts its result by. Inputs are quantised
+    outside (in the edge part), so they get a grid and no node.
     """
     missing = missing_grids(graph)
     chosen: Mapping[str, QType] = {name: choose(name) for name in missing}
+    bits = _weight_bits(graph, missing, Widths(widths) if isinstance(widths, int) else widths)
     nodes: list[Node] = []
     names = {node.name for node in graph.nodes}
     values: dict[str, Value] = dict(graph.values)
     qtypes = dict(graph.qtypes)
     qtypes.update({name: chosen[name] for name in graph.inputs if name in chosen})
     for node in graph.nodes:
-        op = node.op.quantise_weights(weight_bits)
+        op = node.op.quantise_weights(bits[node.name])
+        mean = (means or {}).get(node.inputs[0])
+        if op is not node.op and mean is not None:
+            op = op.corrected(node.op, mean)
         real = {n: unused(f"{n}:real", values) for n in node.outputs if n in chosen}
         values.update({raw: replace(values[name], name=raw) for name, raw in real.items()})
         outputs = tuple(real.get(name, name) for name in node.outputs)
@@ -120,3 +143,11 @@ def quantise(graph: Graph, choose: ChooseGrid, weight_bits: int) -> Graph:
             names.add(grid)
             nodes.append(Node(grid, Quantize(chosen[name]), (raw,), (name,)))
     return replace(graph, nodes=tuple(nodes), values=values, qtypes=qtypes)
+
+
+def _weight_bits(graph: Graph, missing: Sequence[str], widths: Widths) -> dict[str, int]:
+    """Bits of the weights of every node: its layer's."""
+    found = dict.fromkeys((node.name for node in graph.nodes), widths.default)
+    for layer in layers_of(graph, missing):
+        found.update(dict.fromkeys(layer.nodes, widths.of(layer)))
+    return found

@@ -2,41 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """What quantisation costs: every integer tensor against the model's own, in ONNX Runtime.
 
-Rules, cited by tests as L1 to L4:
-
 L1. Signal and noise are powers, summed over all elements and all samples of a tensor.
-L2. Where midwire quantises, an output that falls below :func:`default_limit` is refused, unless the
-    user set another limit, higher or lower. Where the model brings every grid there is no default:
-    what its author's quantiser lost is settled, and there is no float model to compare with.
-L3. A limit that the user set is checked or refused, never passed over: without samples there is
-    nothing to measure, and that is an error.
-L4. A slice is as good as its worst output.
+
+What may be lost is said in :mod:`.limits`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
 
 import numpy as np
 
+from ...hw.accuracy import Accuracy, Scores, class_output
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
+from ...hw.numeric import QType
 from ...hw.sqnr import SignalAndNoise, Sqnr
-from ..errors import LossError
-from ..ir.graph import Graph
-from ..ir.quant import QGraph
+from ..ir.quant import QGraph, QTensor
 from ..load.source import Source
 from .calibrate import run_model
+from .counted import Counted
 
 _SEED = 20262
-
-DEFAULT_DB = 15.0
-"""Default limit from 7 bits on: noise of a sixth of the signal's amplitude. Networks that others
-trained, at 8 bits, were seen at 16 dB (a face detector's boxes) and at 20 (vww_mobilenetv1_fp32)
-while they still classify; one at 10 dB answers mostly noise, and somebody should know."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +35,6 @@ class Loss:
 
     tensor: str
     sqnr: Sqnr
-
-
-def default_limit(bits: int) -> float:
-    """Least signal to noise ratio of an output in dB that goes without a word, by rule L2.
-
-    A bit is worth 6 dB, of which layers that follow each other use up a little; so few bits are
-    asked for knowingly, and promise little: 15 dB from 7 bits on, 10 at 6, 0 at 4, -10 at 2. Small
-    sound networks stay 10 dB above that (tests/compiler/test_strangers.py).
-    """
-    return min(DEFAULT_DB, 5.0 * bits - 20.0)
 
 
 def worst(losses: Sequence[Loss], outputs: Sequence[str]) -> Loss | None:
@@ -82,17 +62,45 @@ def random_samples(source: Source, count: int = 4) -> dict[str, AnyArray] | None
     return samples
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What quantisation costs on some samples.
+
+    Attributes
+    ----------
+    losses : of every integer tensor that the model has too
+    accuracy : of the whole model; None where its end cannot be run or holds no numbers
+    wires : the slice's inputs (samples, elements), one array each
+    clipped : share of the values of each float tensor that are beyond the ends of its grid
+    """
+
+    losses: Sequence[Loss] = ()
+    accuracy: Accuracy | None = None
+    wires: Sequence[AnyArray] = ()
+    clipped: Mapping[str, float] = field(default_factory=dict)
+
+
+Behind = Callable[[Sequence[AnyArray]], Mapping[str, AnyArray]]
+"""The nodes behind the slice: its outputs' wire tensors (elements,) to the model's outputs."""
+
+_CHUNK, _CHUNK_ELEMENTS = 16, 1 << 20
+"""Samples that the reference takes at once: so many, and no more elements of one tensor."""
+
+
 def measure(
     source: Source,
-    graph: Graph,
     qgraph: QGraph,
     samples: Mapping[str, AnyArray],
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[Loss], list[AnyArray]]:
-    """Loss of every integer tensor that the model has too, and the wire inputs of all samples.
+    *,
+    behind: Behind | None = None,
+    labels: AnyArray | None = None,
+    counts: Counted = MappingProxyType({}),
+) -> Measured:
+    """Loss of every integer tensor that the model has too, and of the whole model.
 
     The reference gets the model's own values at the slice's inputs, rounded to their grid, so that
-    the figures are the slice's own.
+    the figures are the slice's own. ``counts`` are those of :func:`~.counted.counted`.
 
     Raises
     ------
@@ -104,87 +112,100 @@ def measure(
     results = {tensor.name: tensor for tensor in qgraph.results}
     watched = list(dict.fromkeys([*qgraph.inputs, *named, *results]))
     powers = {name: SignalAndNoise() for name in dict.fromkeys([*named, *results])}
+    ends = _comparable(source) if behind else []
     wires: list[list[AnyArray]] = [[] for _ in qgraph.inputs]
-    total = len(next(iter(samples.values())))
+    scores = Scores(labels)
+    grids = {tensor.name: tensor.qtype for tensor in qgraph.tensors.values()}
+    clipped = {name: _Clipped(grids[name]) for name in [*qgraph.inputs, *named]}
     roots = dict(zip(results, qgraph.outputs, strict=True))
-    for index, found in enumerate(run_model(source, watched, samples)):
-        feeds = []
-        for wire, name in zip(wires, qgraph.inputs, strict=True):
-            tensor = qgraph.tensors[name]
-            raw = found[name]
-            integers = raw.astype(np.int64) if _integer(raw) else tensor.qtype.quantise(raw)
-            stream = tensor.layout.to_stream(integers)
-            wire.append(stream.astype(tensor.qtype.wire_dtype))
-            feeds.append(stream[None])
+    done, total = 0, len(next(iter(samples.values())))
+    ran = run_model(source, watched, samples, ends, counts)
+    size = _chunk_size(qgraph)
+    while chunk := list(islice(ran, size)):
+        feeds = [_wire_of(qgraph.tensors[name], chunk, name) for name in qgraph.inputs]
+        for kept, feed in zip(wires, feeds, strict=True):
+            kept.append(feed)
         values = reference.run(feeds, keep=True)
         for name, power in powers.items():
             tensor = results.get(name) or qgraph.tensors[name]
-            stream = values[roots.get(name, name)][0]
-            got = tensor.qtype.dequantise(tensor.layout.from_stream(stream, tensor.shape))
-            raw = found[name]
-            power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
-        if progress is not None:
-            progress(index + 1, total)
+            for found, stream in zip(chunk, values[roots.get(name, name)], strict=True):
+                got = tensor.qtype.dequantise(tensor.layout.from_stream(stream, tensor.shape))
+                got = counts[name](got) if name in counts else got
+                raw = found[name]
+                power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
+        for name, seen in clipped.items():
+            for found in chunk:
+                seen.add(found[name])
+        for row, found in enumerate(chunk):
+            if behind and ends:
+                last = [
+                    values[root][row].astype(results[name].qtype.wire_dtype)
+                    for name, root in roots.items()
+                ]
+                scores.add({name: found[name] for name in ends}, behind(last))
+            done += 1
+            if progress is not None:
+                progress(done, total)
     losses = [Loss(name, power.sqnr) for name, power in powers.items()]
-    return losses, [np.stack(wire) for wire in wires]
+    return Measured(
+        losses,
+        scores.result(),
+        [np.concatenate(wire) for wire in wires],
+        {name: seen.share for name, seen in clipped.items()},
+    )
+
+
+class _Clipped:
+    """Counts the values of a float tensor that are more than half a step beyond its grid."""
+
+    def __init__(self, grid: QType) -> None:
+        self._low = (grid.lo - grid.zero_point - 0.5) * grid.scale
+        self._high = (grid.hi - grid.zero_point + 0.5) * grid.scale
+        self._beyond = self._all = 0
+
+    def add(self, raw: AnyArray) -> None:
+        if not _integer(raw):
+            self._beyond += int(np.count_nonzero((raw < self._low) | (raw > self._high)))
+            self._all += raw.size
+
+    @property
+    def share(self) -> float:
+        return self._beyond / max(1, self._all)
+
+
+def classifies(source: Source) -> bool:
+    """Whether an output that is compared says the class."""
+    values = [source.values[name] for name in _comparable(source)]
+    return class_output({value.name: (value.dtype, value.shape) for value in values}) is not None
+
+
+def _comparable(source: Source) -> list[str]:
+    """The model's outputs that are tensors of numbers and depend on its inputs."""
+    known = (source.values[name] for name in source.outputs if name in source.values)
+    return [
+        value.name
+        for value in known
+        if value.dtype in _NUMBERS and value.name not in source.constants
+    ]
+
+
+_NUMBERS = ("float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64")
+
+
+def _chunk_size(qgraph: QGraph) -> int:
+    largest = max(int(np.prod(tensor.shape)) for tensor in qgraph.tensors.values())
+    return max(1, min(_CHUNK, _CHUNK_ELEMENTS // max(1, largest)))
+
+
+def _wire_of(tensor: QTensor, chunk: Sequence[Mapping[str, AnyArray]], name: str) -> AnyArray:
+    """The wire tensors (N, elements) of some samples of one of the slice's inputs."""
+    streams = []
+    for found in chunk:
+        raw = found[name]
+        integers = raw.astype(np.int64) if _integer(raw) else tensor.qtype.quantise(raw)
+        streams.append(tensor.layout.to_stream(integers))
+    return np.stack(streams).astype(tensor.qtype.wire_dtype)
 
 
 def _integer(array: AnyArray) -> bool:
     return bool(np.issubdtype(array.dtype, np.integer))
-
-
-def limit(
-    asked: float | None, *, bits: int, quantising: bool, measured: bool
-) -> tuple[float | None, str]:
-    """The limit in dB by rules L2 and L3, None for none, and a remark on where it comes from.
-
-    Parameters
-    ----------
-    asked : ``--min-sqnr``
-    bits : what midwire quantises to
-    quantising : whether midwire chooses grids
-    measured : whether there is anything to measure on
-
-    Raises
-    ------
-    LossError
-        If a limit was asked for and nothing can be measured.
-    """
-    if asked is not None and not measured:
-        raise LossError(
-            "there is nothing to measure the loss on",
-            where="--min-sqnr",
-            expected="samples of the model's inputs, which are not integers",
-            found="no calibration data",
-            remedy="Give typical samples with --calibrate NPZ, or leave --min-sqnr out",
-        )
-    if asked is not None or not (quantising and measured):
-        return asked, ""
-    return default_limit(bits), f" (the default for {bits} bits)"
-
-
-def check(
-    losses: Sequence[Loss], outputs: Sequence[str], least_db: float | None, remark: str = ""
-) -> None:
-    """Refuse a slice that loses more than was allowed.
-
-    Raises
-    ------
-    LossError
-        If an output's SQNR is below ``least_db``; names the layer at which most is lost.
-    """
-    least = worst(losses, outputs)
-    if least_db is None or least is None or least.sqnr.level >= least_db:
-        return
-    # Noise without a signal counts as more than any that is measured against one.
-    noise = [(0.0, "")]
-    levels = [(x.sqnr.level, x.tensor) for x in losses]
-    noise += [(10 ** (-max(level, -300) / 10), name) for level, name in levels if level < math.inf]
-    _, most = max((after[0] - before[0], after[1]) for before, after in pairwise(noise))
-    raise LossError(
-        "the quantised slice loses more than was allowed",
-        where=f"output {least.tensor!r}",
-        expected=f"a signal to noise ratio of at least {least_db:g} dB{remark}",
-        found=f"{least.sqnr.text}; most is lost at {most!r}",
-        remedy="Give more bits with --bits, better calibration data, or another --min-sqnr",
-    )

@@ -5,7 +5,8 @@
 The sums times a constant are reals again. With ``s`` that constant and ``s_x`` the scale that the
 integers were quantised with, ``s * sum`` is ``s / s_x * sum(s_x * (x - z_x) * (w - z_w))``,
 exactly; where no QuantizeLinear made the integers, ``s_x`` is 1. Exporters round ``s_x * s_w`` to
-one float32, so the weights have a scale of 1 here and ``s`` stays as the model has it.
+one float32, so the weights have a scale of 1 here and ``s`` stays as the model has it. A bias of
+integers, added to the sums before they are cast, counts ``s_x`` then.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ class IntegerProduct:
     @property
     def before(self) -> str:
         """The nodes as text."""
-        return f"Mul(Cast({self.operator}Integer(x, w, x_zero, w_zero)), s)"
+        return f"Mul(Cast({self.operator}Integer(x, w, x_zero, w_zero) + b), s)"
 
     @property
     def after(self) -> str:
         """What they mean, as text."""
         q = "DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)"
-        return f"Div(Mul({self.operator}({q}), s), s_x)"
+        return f"Div(Mul({self.operator}({q}) + b * s_x, s), s_x)"
 
     def match(self, context: Context, root: onnx.NodeProto) -> Match | None:
         """The product of a cast sum and a constant."""
@@ -55,17 +56,28 @@ class IntegerProduct:
             cast = source.producers.get(computed)
             if cast is None or cast.op_type != "Cast" or factor not in source.constants:
                 continue
-            product = source.producers.get(cast.input[0])
+            total = source.producers.get(cast.input[0])
+            added, bias = _added(source, total)
+            product = total if added is None else source.producers.get(added)
             if product is None or product.op_type != f"{self.operator}Integer":
                 continue
-            becomes = self._becomes(context, root, product, factor)
+            becomes = self._becomes(context, root, product, factor, cast.input[0], bias)
             if becomes is not None:
-                return self._match(source, [root, cast, product], becomes)
+                own = [root, cast, product, *([total] if total is not None else [])]
+                nodes, constants, values = becomes
+                names = frozenset(node.name for node in own)
+                return Match(names, tuple(nodes), constants, tuple(values))
         return None
 
     def _becomes(
-        self, context: Context, root: onnx.NodeProto, product: onnx.NodeProto, factor: str
-    ) -> tuple[list[onnx.NodeProto], dict[str, AnyArray]] | None:
+        self,
+        context: Context,
+        root: onnx.NodeProto,
+        product: onnx.NodeProto,
+        factor: str,
+        biased: str,
+        bias: str,
+    ) -> tuple[list[onnx.NodeProto], dict[str, AnyArray], list[Value]] | None:
         x, w, x_zero, w_zero = [*product.input, "", ""][:4]
         zero = 0.0
         if x_zero:
@@ -82,42 +94,44 @@ class IntegerProduct:
         step = f"{root.name}::step"
         new: dict[str, AnyArray] = {f"{root.name}::one": np.ones((), np.float32)}
         new[step] = np.full((), 1.0 if grid is None else grid[0], np.float32)
-        names = iter(f"{root.name}::{word}" for word in ("x", "w", "sum", "scaled"))
         nodes: list[onnx.NodeProto] = []
+        values: list[Value] = []
 
-        def add(kind: str, inputs: list[str], output: str = "", **options: int) -> str:
-            output = output or next(names)
+        def add(word: str, kind: str, inputs: list[str], alike: str, **options: int) -> str:
+            """A node whose result has the shape of a tensor of the model."""
+            output = f"{root.name}::{word}" if word else root.output[0]
             nodes.append(make_node(kind, inputs, output, options))
+            known = context.source.values.get(alike)
+            if word and known is not None:
+                values.append(Value(output, known.shape))
             return output
 
-        x = add("DequantizeLinear", [x, step, *([x_zero] if x_zero else [])])
+        x = add("x", "DequantizeLinear", [x, step, *([x_zero] if x_zero else [])], x)
         one = f"{root.name}::one"
-        w = add("DequantizeLinear", [w, one, *([w_zero] if w_zero else [])], axis=self.axis)
-        total = add(self.operator, [x, w])
+        weights = [w, one, *([w_zero] if w_zero else [])]
+        w = add("w", "DequantizeLinear", weights, w, axis=self.axis)
+        total = add("sum", self.operator, [x, w], product.output[0])
         nodes[-1].attribute.extend(product.attribute)
+        if bias:
+            real = add("bias", "DequantizeLinear", [bias, step], bias)
+            total = add("biased", "Add", [total, real], biased)
         if grid is None:
-            add("Mul", [total, factor], root.output[0])
+            add("", "Mul", [total, factor], "")
         else:
-            add("Div", [add("Mul", [total, factor]), step], root.output[0])
+            scaled = add("scaled", "Mul", [total, factor], root.output[0])
+            add("", "Div", [scaled, step], "")
         nodes[-1].name = root.name
-        return nodes, new
+        return nodes, new, values
 
-    def _match(
-        self,
-        source: Source,
-        own: list[onnx.NodeProto],
-        becomes: tuple[list[onnx.NodeProto], dict[str, AnyArray]],
-    ) -> Match:
-        root, _, product = own
-        nodes, new = becomes
-        alike = (*product.input[:2], product.output[0], root.output[0])
-        shapes = [source.values.get(name) for name in alike]
-        values = [
-            Value(node.output[0], known.shape)
-            for node, known in zip(nodes[:-1], shapes, strict=False)
-            if known is not None
-        ]
-        return Match(frozenset(node.name for node in own), tuple(nodes), new, tuple(values))
+
+def _added(source: Source, total: onnx.NodeProto | None) -> tuple[str | None, str]:
+    """What a constant is added to, and the constant; no such thing for another node."""
+    if total is None or total.domain or total.op_type != "Add":
+        return None, ""
+    for computed, bias in (total.input, total.input[::-1]):
+        if bias in source.constants and computed not in source.constants:
+            return computed, bias
+    return None, ""
 
 
 def _grid_of(context: Context, name: str) -> tuple[float, float] | None:

@@ -5,23 +5,31 @@
 from __future__ import annotations
 
 from .attention import ATTENTION
+from .clipped_quantiser import CLIPPED_QUANTISER
 from .gelu import GELU, GELU_TANH
+from .group_normalization import GROUP_NORMALIZATION
 from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .match import Pattern
+from .quantised_operator import QUANTISED_OPERATORS
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
+from .truncation import TRUNCATION
 
 PATTERNS: tuple[Pattern, ...] = (
     LAYER_NORMALIZATION,
+    GROUP_NORMALIZATION,
     GELU,
     GELU_TANH,
     HARD_SWISH,
     SWISH,
     CONV_INTEGER,
     MATMUL_INTEGER,
+    CLIPPED_QUANTISER,
+    *QUANTISED_OPERATORS,
     QUANTISER,
     BIPOLAR_QUANTISER,
+    TRUNCATION,
     ATTENTION,
 )

@@ -153,7 +153,9 @@ def print_rewritten(rewritten: Rewritten) -> str:
     lines: list[str] = []
     for unit in rewritten.units:
         if unit.operator:
-            lines.append(f"{unit.operator}, spelled out in {len(unit.sources)} nodes")
+            count = len(unit.sources)
+            how = f"spelled out in {count} nodes" if count > 1 else "another way to write it"
+            lines.append(f"{unit.operator}, {how}")
             lines.extend(f"  - {_show(rewritten.own, node)}" for node in unit.sources)
             lines.extend(f"  + {_show(rewritten.source, node)}" for node in unit.nodes)
     return "".join(f"{line}\n" for line in lines)

@@ -41,16 +41,16 @@ class Rounding:
         x, y = values
         if x is None or y is None or x.shape != y.shape or x.dtype != "float32":
             return None
-        made = _Nodes(root, x.shape)
+        made = Nodes(root, x.shape)
         if found.bipolar:
             made.add("BipolarQuant", "signs", found.x, found.scale)
-            made.round(found.scale, 0, IntType(2, True))
+            made.round(found.scale, 0, 0, IntType(2, True))
         elif not _uniform(context, found, made):
             return None
         return Match(found.nodes, tuple(made.nodes), made.constants, tuple(made.values))
 
 
-def _uniform(context: Context, found: Quantiser, made: _Nodes) -> bool:
+def _uniform(context: Context, found: Quantiser, made: Nodes) -> bool:
     """The nodes for a range; False if its zero point is none."""
     zero = known_array(context, found.zero_point) if found.zero_point else np.zeros(1)
     scale = known_array(context, found.scale)
@@ -64,17 +64,13 @@ def _uniform(context: Context, found: Quantiser, made: _Nodes) -> bool:
     kind = IntType.holding(found.low, found.high)
     whole = (kind.lo, kind.hi) == (found.low, found.high)
     if not whole and scale is not None and scale.size == 1:  # QuantizeLinear's rule refuses others
-        ends = []
-        for word, end in (("least", found.low), ("most", found.high)):
-            ends.append(f"{made.root.name}::{word}")
-            made.constants[ends[-1]] = (scale * (end - offset + odd)).astype(np.float32)
-        made.add("Clip", "clamped", made.last, *ends)
-    made.round(found.scale, offset, kind)
+        made.clamp(scale, found.low - offset + odd, found.high - offset + odd)
+    made.round(found.scale, offset - odd, offset, kind)
     return True
 
 
 @dataclass
-class _Nodes:
+class Nodes:
     """What stands in the place of a root, so far; ``last`` is the tensor that it made."""
 
     root: onnx.NodeProto
@@ -90,16 +86,24 @@ class _Nodes:
         self.nodes.append(make_node(kind, inputs, self.last, {}))
         self.values.append(Value(self.last, self.shape, dtype))
 
-    def round(self, scale: str, zero_point: int, kind: IntType) -> None:
-        """QuantizeLinear and DequantizeLinear; the first with an even zero point."""
+    def round(self, scale: str, before: int, zero_point: int, kind: IntType) -> None:
+        """QuantizeLinear and DequantizeLinear, each with its zero point."""
         names = []
-        for word, zero in (("even", zero_point - zero_point % 2), ("zero", zero_point)):
+        for word, zero in (("even", before), ("zero", zero_point)):
             names.append(f"{self.root.name}::{word}")
             self.constants[names[-1]] = np.array(zero, np.int64)
         dtype = f"{'' if kind.signed else 'u'}int{kind.bits}"
         self.add("QuantizeLinear", "integers", self.last, scale, names[0], dtype=dtype)
         inputs = [self.last, scale, names[1]]
         self.nodes.append(make_node("DequantizeLinear", inputs, self.root.output[0], {}))
+
+    def clamp(self, scale: AnyArray, least: int, most: int) -> None:
+        """Bounds in steps of a grid of one scale."""
+        ends = []
+        for word, end in (("least", least), ("most", most)):
+            ends.append(f"{self.root.name}::{word}")
+            self.constants[ends[-1]] = (scale * end).astype(np.float32)
+        self.add("Clip", "clamped", self.last, *ends)
 
 
 QUANTISER = Rounding(

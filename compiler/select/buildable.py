@@ -58,7 +58,7 @@ def plan(
         selection = select(source, verdicts, from_, to, calibrated=calibrated)
         if from_ is not None and to is not None:
             return Plan(selection, verdicts)
-        found = _first_obstacle(selection.graph, calibrated)
+        found = obstacle(selection.graph, calibrated)
         if found is None:
             return Plan(selection, verdicts)
         sources, reason = set(found[0]), found[1]
@@ -75,8 +75,8 @@ def plan(
         )
 
 
-def _first_obstacle(graph: Graph, calibrated: bool) -> tuple[tuple[str, ...], str] | None:
-    """ONNX nodes that cannot be mapped, and why. Any grid will do for that: no data is needed."""
+def obstacle(graph: Graph, calibrated: bool) -> tuple[tuple[str, ...], str] | None:
+    """The first ONNX nodes that cannot be mapped, and why. Any grid will do: no data is needed."""
     missing = missing_grids(graph)
     if graph.qtypes and missing and not calibrated:
         reader = graph.consumers(missing[0])[0]

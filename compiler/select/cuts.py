@@ -8,7 +8,8 @@ C2. A *cut* parts the units in two: those before it need nothing of those behind
     the model. A request carries exactly these: nothing passes by a cut.
 C3. Its tensors name a cut: the units before it are those that its tensors depend on.
 C4. A cut is *legal* if each tensor's shape is known and its integers are: in a quantised model the
-    grid must be known, or calibration must choose one; in a float model, calibration does.
+    grid must be known, or calibration must choose one; in a float model, calibration does. Tensors
+    of several elements to a byte are none: their integers cross behind DequantizeLinear.
 C5. A *slice* lies between two different cuts, the first before the second: the units that are
     before the second one only. No path leaves it and comes back. A tensor of both cuts passes
     through it as a copy.
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...hw.numeric import QType
-from ..load.source import Source
+from ..load.source import PACKED, Source
 from .support import NodeSupport
 
 _FLOATS = ("float16", "float32", "float64")
@@ -120,7 +121,7 @@ class Cuts:
     def is_legal(self, name: str, *, calibrated: bool = False) -> bool:
         """Rule C4 for one tensor."""
         value = self.source.values.get(name)
-        if value is None or 0 in value.shape:
+        if value is None or 0 in value.shape or value.dtype in PACKED:
             return False
         chosen = value.dtype in _FLOATS and (calibrated or not self.quantised)
         return name in self.grids or chosen

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from ...hw.formats.bundle import MAX_TENSORS
 from ..errors import CutError
-from .cuts import Cut, Cuts
+from .cuts import MOST_TENSORS, Cut, Cuts
 
 _LISTED = 8
 _SEE = "midwire inspect lists the cuts"
@@ -24,14 +25,41 @@ def listed(names: Sequence[str]) -> str:
 def tensor_names(cuts: Cuts, names: str | Sequence[str]) -> tuple[str, ...]:
     """The tensors that an option names: separated by commas, in several options, or both.
 
-    A name with a comma in it stands by itself in an option of its own.
+    A name with a comma in it stands by itself in an option of its own. ``@7`` stands for the
+    tensors of the cut at position 7 (:attr:`~.cuts.Cut.position`), if no tensor is called so.
     """
     known = {value.name for value in cuts.source.inputs} | set(cuts.source.producers)
     found: list[str] = []
     for text in [names] if isinstance(names, str) else names:
         parts = [text] if text in known else [part.strip() for part in text.split(",")]
-        found.extend(part for part in parts if part)
+        for part in filter(None, parts):
+            found.extend([part] if part in known else _at(cuts, part) or [part])
     return tuple(dict.fromkeys(found))
+
+
+def _at(cuts: Cuts, text: str) -> tuple[str, ...]:
+    """The tensors of the cut at ``@position``; none if the text is something else.
+
+    Raises
+    ------
+    CutError
+        If there is no cut at that position.
+    """
+    number = re.fullmatch("@([0-9]{1,9})", text)
+    if number is None:
+        return ()
+    for cut in cuts.in_order:
+        if cut.position == int(number[1]):
+            return cut.tensors
+    near = sorted(cut.position for cut in cuts.in_order)
+    near = sorted(near, key=lambda position: abs(position - int(number[1])))[:2]
+    raise CutError(
+        "there is no cut at that position",
+        where=text,
+        expected=f"@0 to @{len(cuts.units)}, where few enough tensors are alive to be carried",
+        found=f"more than {MOST_TENSORS} tensors, or no such place",
+        remedy=f"Perhaps {' or '.join(f'@{position}' for position in near)} is meant; {_SEE}",
+    )
 
 
 def named_cut(

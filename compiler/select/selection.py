@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import CutError
+from ..errors import CutError, NoSliceError
 from ..ir.graph import Graph, Node, Value, unused
 from ..load.source import Source
 from .cuts import Cut, Cuts, find_cuts
@@ -91,8 +91,8 @@ def select(
     if start is not None and end is not None:
         _check_order(cuts, start, end)
         _check_supported(cuts, start, end)
-        return _selection(cuts, start, end)
-    return _selection(cuts, *_largest(cuts, start, end, calibrated))
+        return between(cuts, start, end)
+    return between(cuts, *_largest(cuts, start, end, calibrated))
 
 
 def _ends(start: Cut | None, end: Cut | None) -> str:
@@ -139,7 +139,7 @@ def _check_supported(cuts: Cuts, start: Cut, end: Cut) -> None:
     inside = [cuts.units[index] for index in sorted(end.before - start.before)]
     bad = [verdict for verdict in inside if not verdict.supported]
     if bad:
-        raise CutError(
+        raise NoSliceError(
             f"{len(bad)} of {len(inside)} nodes between --from and --to are not supported",
             where=_ends(start, end),
             expected="supported nodes only",
@@ -154,7 +154,7 @@ def _largest(cuts: Cuts, start: Cut | None, end: Cut | None, calibrated: bool) -
     if found is not None and (_macs(cuts, found[1].before - found[0].before) or not cuts.macs):
         return found
     bad = [unit for unit in cuts.units if not unit.supported]
-    raise CutError(
+    raise NoSliceError(
         "no slice with multiply-accumulates can be compiled",
         where=f"{cuts.source.name} {_ends(start, end)}".rstrip(),
         expected="supported nodes with work to do between two cuts",
@@ -178,7 +178,8 @@ def _idle(cuts: Cuts, start: Cut | None, end: Cut | None) -> str:
     return f"no multiply-accumulates {place} {those}"
 
 
-def _selection(cuts: Cuts, start: Cut, end: Cut) -> Selection:
+def between(cuts: Cuts, start: Cut, end: Cut) -> Selection:
+    """The model in three parts, at two cuts."""
     source = cuts.source
     parts: dict[str, list[NodeSupport]] = {"edge": [], "middle": [], "cloud": []}
     for index, unit in enumerate(cuts.units):

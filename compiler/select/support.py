@@ -17,6 +17,7 @@ from ..load.source import Source, kind_of
 from ..ops import REGISTRY
 from ..ops.base import Imported, Op, Piece, Unsupported
 from ..rewrite.rewriting import Rewritten, Unit, rewrite
+from .remedies import remedy_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
     imported = Imported(())
     reason, macs = "", 0
     try:
-        if not constant or last.domain:
+        if not constant or (last.domain and context.const(outputs[0]) is None):
             imported = _joined(context, unit, registry)
             macs = _macs(context, imported)
     except Unsupported as refusal:
@@ -165,6 +166,8 @@ def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, typ
     if rule is None:
         if node.name in context.source.refused:
             raise Unsupported(context.source.refused[node.name])
+        if remedy := remedy_of(node):
+            raise Unsupported(remedy)
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
@@ -247,7 +250,7 @@ def _macs(context: Context, imported: Imported) -> int:
 
 def estimate_macs(source: Source, node: onnx.NodeProto) -> int:
     """Multiply-accumulates of a node by its shapes; 0 for other operators and unknown shapes."""
-    rule = _MACS.get(node.op_type)
+    rule = _MACS.get(kind_of(node)) or _MACS.get(node.op_type)
     shapes = [
         source.values[name].shape if name in source.values else None
         for name in [*node.input, *node.output[:1]]
@@ -293,13 +296,50 @@ def _gemm(inputs: _Shapes, output: tuple[int, ...] | None) -> int:
     return 0 if x is None or not output else math.prod(x) * output[-1]
 
 
+def _recurrent(inputs: _Shapes, output: tuple[int, ...] | None) -> int:
+    """Steps times both matrices, of all gates and directions: W on inputs, R on the state."""
+    del output
+    x, forwards, back = inputs[:3]
+    if x is None or forwards is None or back is None:
+        return 0
+    return math.prod(x[:2]) * (math.prod(forwards) + math.prod(back))
+
+
+def _attention(inputs: _Shapes, output: tuple[int, ...] | None) -> int:
+    """Queries with every key, and their shares of every value; heads lie beside each other."""
+    queries, keys = inputs[0], inputs[1]
+    if queries is None or not keys or output is None:
+        return 0
+    return (math.prod(queries) + math.prod(output)) * keys[-2]
+
+
+def _projected_attention(inputs: _Shapes, output: tuple[int, ...] | None) -> int:
+    """One matrix makes queries, keys and values of x, (batch, length, channels)."""
+    x, weight = inputs[0], inputs[1]
+    if x is None or not weight or output is None:
+        return 0
+    return math.prod(x) * weight[-1] + 2 * math.prod(output) * x[-2]
+
+
 _MACS: Mapping[str, _Estimate] = {
+    "Attention": _attention,
     "Conv": _conv(1),
     "ConvInteger": _conv(1),
+    "QGemm": _gemm,
     "QLinearConv": _conv(3),
     "ConvTranspose": _conv_transpose,
+    "DeformConv": _conv(1),
+    "DynamicQuantizeMatMul": _matmul,
+    "FusedConv": _conv(1),
+    "FusedGemm": _gemm,
+    "GRU": _recurrent,
     "Gemm": _gemm,
+    "LSTM": _recurrent,
     "MatMul": _matmul,
     "MatMulInteger": _matmul,
+    "MatMulIntegerToFloat": _matmul,
+    "MultiHeadAttention": _attention,
     "QLinearMatMul": _matmul,
+    "RNN": _recurrent,
+    "com.microsoft.Attention": _projected_attention,
 }

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Element by element: finish one stream, or the sum of several."""
+"""Element by element: finish one stream, or the sum or an extreme of several."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,11 +45,23 @@ class Eltwise(wiring.Component):
         for term, port in enumerate(inputs):
             others = [other.valid for other in inputs if other is not port]
             m.d.comb += port.ready.eq(outlet.free & Cat(others, 1).all())
-            acc = getattr(outlet, f"acc{term}")
-            m.d.comb += [acc[k].eq(port.payload.data[k]) for k in range(b.unit.lanes)]
+            if b.mode == "terms":
+                acc = getattr(outlet, f"acc{term}")
+                m.d.comb += [acc[k].eq(port.payload.data[k]) for k in range(b.unit.lanes)]
+        if b.mode != "terms":
+            for k in range(b.unit.lanes):
+                m.d.comb += outlet.acc0[k].eq(_extreme([p.payload.data[k] for p in inputs], b.mode))
         m.d.comb += [
             outlet.take.eq(outlet.free & Cat(port.valid for port in inputs).all()),
             outlet.valid.eq(outlet.take),
             outlet.final.eq(inputs[0].payload.last),
         ]
         return m
+
+
+def _extreme(values: list[Value], mode: str) -> Value:
+    """The largest or the smallest of some numbers."""
+    best = values[0]
+    for value in values[1:]:
+        best = Mux(value > best if mode == "max" else value < best, value, best)
+    return best

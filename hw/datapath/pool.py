@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
 
 from ..kernels.finishing import finish_file
 from ..kernels.pool import FoldedPooling
+from .arithmetic import product_shape
+from .counters import counter
 from .finished import FinishedOutlet
 from .ranges import shape_for, shape_of
 from .window import Window
@@ -47,13 +53,50 @@ class FoldedPool(Windowed):
         m = Module()
         b = self._built
         window, outlet = self._ends(m)
-        m.d.sync += [outlet.valid.eq(window.last), outlet.final.eq(window.final)]
+        last, final = Signal(), Signal()
+        m.d.sync += [last.eq(window.last), final.eq(window.final)]
+        factor = self._factor(m, window.last) if b.factors else None
+        if factor is None:
+            m.d.comb += [outlet.valid.eq(last), outlet.final.eq(final)]
+        else:
+            m.d.sync += [outlet.valid.eq(last), outlet.final.eq(final)]
         for lane in range(b.lanes):
-            acc = Signal(shape_of(b.unit.ranges[0]), name=f"acc_{lane}")
+            acc = Signal(shape_of(b.sums), name=f"acc_{lane}")
             x = window.x[lane]
             if b.mode == "max":
                 m.d.sync += acc.eq(Mux(window.first | (x > acc), x, acc))
             else:
-                m.d.sync += acc.eq(Mux(window.first, 0, acc) + x)
-            m.d.comb += outlet.acc0[lane].eq(acc)
+                m.d.sync += acc.eq(Mux(window.first, b.start, acc) + x)
+            if factor is None:
+                m.d.comb += outlet.acc0[lane].eq(acc)
+            else:
+                m.d.sync += outlet.acc0[lane].eq(acc * factor)
         return m
+
+    def _factor(self, m: Any, last: Value) -> Signal:
+        """What the accumulators are multiplied by in the cycle after the last step of a pass."""
+        b = self._built
+        rows, columns = b.factors
+        pixel = last & counter(m, "fold_out", b.folds, last)
+        row, column = (Signal(range(len(each))) for each in b.factors)
+        row_end = column == len(columns) - 1
+        with m.If(pixel):
+            m.d.sync += column.eq(Mux(row_end, 0, column + 1))
+        with m.If(pixel & row_end):
+            m.d.sync += row.eq(Mux(row == len(rows) - 1, 0, row + 1))
+        of_row, of_column = _chosen(m, row, rows), _chosen(m, column, columns)
+        factor = Signal(product_shape(of_row, of_column))
+        m.d.sync += factor.eq(of_row * of_column)
+        return factor
+
+
+def _chosen(m: Any, at: Signal, values: Sequence[int]) -> Signal:
+    """``values[at]``: most of them are one number, which needs no comparison."""
+    usual = Counter(values).most_common(1)[0][0]
+    chosen = Signal(range(max(values) + 1), name=f"of_{at.name}")
+    m.d.comb += chosen.eq(usual)
+    with m.Switch(at):
+        for value in sorted(set(values) - {usual}):
+            with m.Case(*(k for k, each in enumerate(values) if each == value)):
+                m.d.comb += chosen.eq(value)
+    return chosen

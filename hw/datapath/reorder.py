@@ -116,7 +116,30 @@ class ReorderBuffer(wiring.Component):
         for goes_on, step in steps:
             with m.If(goes_on):
                 m.d.comb += following.eq(at + step)
+        start: Any = b.start
+        other = reading
+        if b.starts:
+            start = self._start(m, ends)
+            done = ends & counter(m, "start", len(b.starts), ends)
+            # The next start is in this block, unless that was the last one.
+            other = reading ^ ~done
+        else:
+            done = ends
         with m.If(ends):
-            m.d.comb += following.eq(Mux(reading, b.start, b.start + b.words))
+            m.d.comb += following.eq(start + Mux(other, 0, b.words))
         m.d.sync += at.eq(following)
-        return ends, at
+        return done, at
+
+    def _start(self, m: Any, advance: Any) -> Any:
+        """The start behind this one, which a table gives a turn ahead."""
+        starts = self._built.starts
+        count = len(starts)
+        upcoming = Signal(range(max(starts) + 1), init=starts[1 % count])
+        index = Signal(range(count), init=2 % count, name="start_index")
+        with m.If(advance):
+            m.d.sync += index.eq(Mux(index == count - 1, 0, index + 1))
+            with m.Switch(index):
+                for k, start in enumerate(starts):
+                    with m.Case(k):
+                        m.d.sync += upcoming.eq(start)
+        return upcoming

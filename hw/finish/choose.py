@@ -22,7 +22,7 @@ Ranges = Sequence[Sequence[Range]]
 """For each channel, the closed range of each of its terms."""
 
 EASED_ABOVE = 8
-"""Bits of an output above which slopes that may be chosen are rounded before they are fitted."""
+"""Bits of a grid above which slopes may be rounded: scales hardly ever have an exact fit there."""
 
 
 def finish(
@@ -31,6 +31,7 @@ def finish(
     out: QType,
     *,
     adjustable: bool = False,
+    wide: bool = False,
     price: Callable[[Cost], float],
 ) -> Finisher:
     """The cheapest finisher that equals the exact functions over the whole range.
@@ -42,6 +43,8 @@ def finish(
     out : type of the result
     adjustable : whether the slopes of affine functions are midwire's to choose (those of weights
         that it quantises): what is proven is then the function with :func:`.fit.eased` slopes
+    wide : whether a grid before or behind it has more than ``EASED_ABOVE`` bits: given slopes that
+        have no exact fit are then eased too
     price : what is least for the cheapest, of the cost of one lane that serves all channels in turn
 
     Raises
@@ -71,6 +74,8 @@ def finish(
         found += channels.stepped(channels.price(found[0]) if found else None)
     except FinishError as error:
         reasons.append(f"thresholds and tables: {error}")
+    if not found and wide and not adjustable and len(affine) == len(functions):
+        return finish(functions, ranges, out, adjustable=True, price=price)
     if not found:
         raise FinishError("no finisher is exact. " + "; ".join(reasons))
     return min(found, key=channels.price)

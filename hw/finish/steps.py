@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,9 +43,10 @@ class Steps:
         return np.repeat(self.values, np.diff(edges))
 
 
+@lru_cache(maxsize=256)
 def steps(function: Function, acc: Range, out: QType, most: int) -> Steps | None:
     """Every step of a function of one accumulator over a range; None if there are more than
-    ``most``.
+    ``most``. Kept: heads and gates are alike, and whoever tries widths changes few at a time.
 
     Raises
     ------
@@ -59,8 +61,10 @@ def steps(function: Function, acc: Range, out: QType, most: int) -> Steps | None
                 runs.append((start, value))
         if len(runs) > most + 1:
             return None
-    starts, values = np.array(runs, dtype=np.int64).T
-    return Steps(lo, hi, np.ascontiguousarray(starts[1:]), np.ascontiguousarray(values))
+    starts, values = map(np.ascontiguousarray, np.array(runs, dtype=np.int64).T)
+    for array in (starts, values):
+        array.setflags(write=False)  # it is shared
+    return Steps(lo, hi, starts[1:], values)
 
 
 def _runs(value: Callable[[int], int], piece: Range, most: int) -> list[tuple[int, int]]:

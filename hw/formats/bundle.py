@@ -133,6 +133,8 @@ class Manifest:
     one run of the model is, as its author wrote it. ``sqnr`` says in words what ``sqnr_db`` is, and
     what None of it means (:attr:`midwire.hw.sqnr.Sqnr.text`, or that nothing was measured).
     ``prefix`` begins the names of all modules and memory images, and of the files in ``rtl/``.
+    ``layers`` and ``fifos`` are for reports, and so is ``device``: how much of each resource a
+    typical part of the target's family has, and its ``name``.
     """
 
     name: str
@@ -149,6 +151,8 @@ class Manifest:
     sqnr_db: float | None
     sqnr: str
     layers: tuple[Mapping[str, Any], ...] = ()
+    fifos: tuple[Mapping[str, Any], ...] = ()
+    device: Mapping[str, Any] = field(default_factory=dict)
     images: tuple[str, ...] = ()
     memories: tuple[WritableMemory, ...] = ()
     batch: int = 1
@@ -190,7 +194,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "batch cycles_per_inference latency_cycles": int,
     "clock_mhz": (int, float),
     "sqnr_db": (int, float, type(None)),
-    "slice resources tool files": Mapping,
+    "slice resources device tool files": Mapping,
 }
 
 
@@ -199,7 +203,8 @@ def usable_prefix(text: str) -> bool:
     return re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_PREFIX - 1}}}", text) is not None
 
 
-def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
+def spec_from(data: Mapping[str, Any]) -> TensorSpec:
+    """A tensor as a manifest holds it; KeyError, TypeError or ValueError if it is none."""
     return TensorSpec(
         name=data["name"],
         shape=tuple(data["shape"]),
@@ -213,8 +218,8 @@ def _spec_from(data: Mapping[str, Any]) -> TensorSpec:
 def _manifest_from(data: Mapping[str, Any]) -> Manifest:
     known = {f.name for f in dataclasses.fields(Manifest)}
     plain = {key: value for key, value in data.items() if key in known}
-    plain["inputs"] = tuple(_spec_from(t) for t in data["inputs"])
-    plain["outputs"] = tuple(_spec_from(t) for t in data["outputs"])
+    plain["inputs"] = tuple(spec_from(t) for t in data["inputs"])
+    plain["outputs"] = tuple(spec_from(t) for t in data["outputs"])
     plain["steps"] = tuple(
         Step(
             s["name"],
@@ -226,6 +231,7 @@ def _manifest_from(data: Mapping[str, Any]) -> Manifest:
         for s in data["steps"]
     )
     plain["layers"] = tuple(data["layers"])
+    plain["fifos"] = tuple(data.get("fifos", ()))
     plain["images"] = tuple(data["images"])
     plain["memories"] = tuple(WritableMemory(**m) for m in data["memories"])
     return Manifest(**plain)

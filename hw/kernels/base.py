@@ -29,11 +29,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..finish.base import MAX_EXACT_DOUBLE, Finisher, OnnxWriter, Range
+from ..finish.base import MAX_EXACT_DOUBLE, Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule
 from ..timing.cost import Cost
+from .finishing import finish_images
 
 __all__ = [
     "Accumulators",
@@ -123,6 +124,12 @@ class SidePort:
         return f"{name}_{self.name}.hex"
 
 
+MOST_PORT_BITS, MOST_BITS = 8192, 60_000
+"""Of a beat's lanes, and of a word of weights. Amaranth 0.5 counts the bits of a cell in 16 bits; a
+fork has some streams beside each other, and a finisher some constants for every lane.
+"""
+
+
 class Implementation(ABC):
     """One way to build a kernel with its finishers: a frozen, hashable dataclass (K3).
 
@@ -159,6 +166,17 @@ class Implementation(ABC):
         """What it takes."""
 
     @property
+    def word_bits(self) -> int:
+        """Bits of a word of weights; 0 if there are none in a memory."""
+        return 0
+
+    @property
+    def buildable(self) -> bool:
+        """Whether nothing in it is too wide."""
+        lanes = max(port.lanes * port.type.bits for port in (*self.inputs, *self.outputs))
+        return lanes <= MOST_PORT_BITS and self.word_bits <= MOST_BITS
+
+    @property
     def effort(self) -> float:
         """About how long it takes to elaborate (see :mod:`midwire.hw.elaborate`)."""
         lanes = sum(port.lanes for port in (*self.inputs, *self.outputs))
@@ -173,6 +191,16 @@ class Implementation(ABC):
     def side_ports(self) -> tuple[SidePort, ...]:
         """Ports beside the streams."""
         return ()
+
+    @property
+    def finishing(self) -> tuple[FinisherUnit, ...]:
+        """Hardware of the finishers, one an output; none where nothing is finished."""
+        return ()
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether each output has turns, in which it comes faster than on the average."""
+        return False
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -193,6 +221,22 @@ class Implementation(ABC):
     @abstractmethod
     def component(self, name: str) -> Any:
         """The Amaranth component; ``name`` is the prefix of the names of its memory images."""
+
+
+class Finished(Implementation):
+    """One output, which a finisher ends in.
+
+    Attributes
+    ----------
+    unit : the finisher, of the output's lanes
+    """
+
+    unit: FinisherUnit
+
+    @property
+    def finishing(self) -> tuple[FinisherUnit, ...]:
+        """The one."""
+        return (self.unit,)
 
 
 class WidthError(ValueError):
@@ -282,8 +326,8 @@ class Kernel(ABC):
         """Additions of the unrolled form before any are shared; 0 if it has none."""
         return 0
 
-    @abstractmethod
     def images(
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str
     ) -> Mapping[str, str]:
-        """Memory images of an implementation, file name to text (K3)."""
+        """Memory images of an implementation, file name to text (K3): those of its finishers."""
+        return finish_images(finishers, implementation.finishing, name)

@@ -13,7 +13,7 @@ C2. A beat is taken of the stream whose turn it is only; the others wait.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
@@ -26,8 +26,8 @@ from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost, select_bits
 from ..timing.moving import gather
-from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import check_turns, finish_images, turn_channels, unit_for
+from .base import Accumulators, Finished, Kernel, StreamPort
+from .finishing import check_turns, turn_channels, unit_for
 from .folds import lane_choices
 
 
@@ -111,16 +111,9 @@ class ConcatKernel(Kernel):
             for lanes in counts
         ]
 
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's."""
-        assert isinstance(implementation, FoldedConcat)
-        return finish_images(finishers, [implementation.unit], name)
-
 
 @dataclass(frozen=True)
-class FoldedConcat(Implementation):
+class FoldedConcat(Finished):
     """A multiplexer, a finisher and an output FIFO, a beat each cycle.
 
     Attributes

@@ -21,7 +21,7 @@ from ..numeric import IntArray, IntType
 from .adder_solver import digit_count
 from .base import Accumulators, Implementation, Kernel, check_width
 from .convolve import conv2d, exact_convolution
-from .finishing import filled, finish_images, unit_for
+from .finishing import filled, unit_for
 from .folded_convolution import FoldedConvolution, LoadableConvolution
 from .folds import lane_counts, tap_choices
 from .geometry import Geometry, pixels_of
@@ -212,7 +212,7 @@ class ConvKernel(Kernel):
     ) -> Mapping[str, str]:
         """Weights, and the finisher's parameters."""
         assert isinstance(implementation, (FoldedConvolution, UnrolledDense))
-        finish = finish_images(finishers, [implementation.unit], name)
+        finish = super().images(implementation, finishers, name)
         if isinstance(implementation, UnrolledDense):
             return finish
         return {f"{name}_weights.hex": implementation.weight_image(self.weight), **finish}

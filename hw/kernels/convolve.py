@@ -62,15 +62,17 @@ def conv2d(
     total: npt.NDArray[Any] | None = None
     for tap, pixels in enumerate(taps(x.astype(dtype), geometry, pad_value)):
         if groups == 1:
-            part = pixels @ w[0, :, tap, :].T
+            # One product of matrices: numpy makes one for each row of an image that is a view.
+            flat = np.ascontiguousarray(pixels).reshape(-1, depth)
+            part = flat @ np.ascontiguousarray(w[0, :, tap, :].T)
         else:
             split = pixels.reshape(*pixels.shape[:-1], groups, depth)
             if depth == 1:
                 part = split * w[:, :, tap, 0]
             else:
                 part = np.einsum("nhwgi,goi->nhwgo", split, w[:, :, tap, :])
-            part = part.reshape(*pixels.shape[:-1], outputs)
-        total = part if total is None else total + part
+        part = part.reshape(*pixels.shape[:-1], outputs)
+        total = part if total is None else np.add(total, part, out=total)
     assert total is not None
     return total.astype(np.int64)
 

@@ -17,11 +17,10 @@ from ..numeric import IntType
 from ..numeric.norms import DeviationRule
 from ..timing.components import tree_stages
 from ..timing.cost import Cost
-from .base import Accumulators
+from .base import Accumulators, Kernel
 from .folds import tree_cost
 from .groups import (
     GroupImplementation,
-    GroupKernel,
     check_groups,
     group_units,
     quotient_cost,
@@ -30,7 +29,7 @@ from .groups import (
 
 
 @dataclass(frozen=True)
-class DeviationKernel(GroupKernel):
+class DeviationKernel(Kernel):
     """Every element of a group, divided as a rule says.
 
     Attributes

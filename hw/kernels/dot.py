@@ -13,7 +13,7 @@ P2. A pass takes ``depth / simd`` beats of both streams, in step; it may wait be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,8 +25,8 @@ from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import dot
-from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
-from .finishing import finish_images, unit_for
+from .base import Accumulators, Finished, Kernel, StreamPort, check_width
+from .finishing import unit_for
 from .folds import lane_choices
 
 
@@ -133,16 +133,9 @@ class DotKernel(Kernel):
             for pe, simd in folds
         ]
 
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's."""
-        assert isinstance(implementation, FoldedDot)
-        return finish_images(finishers, [implementation.unit], name)
-
 
 @dataclass(frozen=True)
-class FoldedDot(Implementation):
+class FoldedDot(Finished):
     """``pe`` accumulators of ``simd`` multipliers each.
 
     Attributes

@@ -3,12 +3,12 @@
 """The kernel of what goes element by element: streams of one order and shape, taken as they are.
 
 One stream that a finisher takes to another grid, or the sum of several, each with its own scale:
-the terms of the finisher are the streams.
+the terms of the finisher are the streams. Or the largest or smallest of streams on one grid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,51 +19,69 @@ from ..formats.tensor import AnyArray
 from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, outlet_cost
-from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import finish_images, unit_for
+from .base import Accumulators, Finished, Kernel, StreamPort
+from .finishing import unit_for
 from .folds import lane_choices, lane_counts
+
+_MODES = ("terms", "max", "min")
 
 
 @dataclass(frozen=True)
 class EltwiseKernel(Kernel):
-    """Streams as the terms of one finisher.
+    """Streams as the terms of one finisher, or the largest or smallest of them as its only one.
 
     Attributes
     ----------
     xs : types of their integers
     elements : of each
     depth : length of the innermost axis of the streams
-    channels : of the finisher: ``depth`` where it differs along that axis, or 1
+    channels : of the finisher: ``depth`` where it differs along that axis, 1 where it does not, or
+        several times ``depth`` where it differs along further axes; they divide the elements
+    mode : "terms", "max" or "min"
     """
 
     xs: tuple[IntType, ...]
     elements: int
     depth: int
     channels: int
+    mode: str = "terms"
 
     name = "eltwise"
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, self.depth) or self.elements % self.depth:
+        if self.mode not in _MODES:
+            raise ValueError(f"mode must be {', '.join(_MODES)}, not {self.mode!r}")
+        whole = self.channels == 1 or not self.channels % self.depth
+        if not whole or self.elements % max(self.channels, self.depth):
             raise ValueError(
-                f"channels must be 1 or the depth {self.depth}, which divides the elements; found "
-                f"{self.channels} channels and {self.elements} elements"
+                f"channels must be 1 or a multiple of the depth {self.depth} that divides the "
+                f"elements; found {self.channels} channels and {self.elements} elements"
             )
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
-        """The streams."""
+        """The streams, or the extreme of them."""
         shape = (-1, self.channels)
-        return (tuple(x.astype(np.int64).reshape(len(x), *shape) for x in streams),)
+        terms = tuple(x.astype(np.int64).reshape(len(x), *shape) for x in streams)
+        if self.mode == "terms":
+            return (terms,)
+        return (((np.maximum if self.mode == "max" else np.minimum).reduce(terms),),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """The streams, in double."""
+        """The streams, or the extreme of them, in double."""
         shape = [-1, self.channels]
-        return (tuple(writer.reshape(writer.cast(x, np.float64), shape) for x in streams),)
+        terms = tuple(writer.reshape(writer.cast(x, np.float64), shape) for x in streams)
+        if self.mode == "terms":
+            return (terms,)
+        return ((writer.op(self.mode.capitalize(), *terms),),)
 
     @property
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
         """All values of the types."""
-        return ((tuple((x.lo, x.hi) for x in self.xs),) * self.channels,)
+        terms: tuple[Range, ...] = tuple((x.lo, x.hi) for x in self.xs)
+        if self.mode != "terms":
+            choose = max if self.mode == "max" else min
+            terms = ((choose(lo for lo, _ in terms), choose(hi for _, hi in terms)),)
+        return ((terms,) * self.channels,)
 
     def uniform(self) -> EltwiseKernel:
         """All elements are one channel."""
@@ -72,30 +90,29 @@ class EltwiseKernel(Kernel):
     def implementations(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[FoldedEltwise]:
-        """Any number of lanes; those that divide the axis where all channels are alike."""
+        """Any number of lanes for the channels of one axis; else those that divide it, so that a
+        finisher's beats are full.
+        """
         (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
-        lanes = lane_counts(self.depth) if self.channels > 1 else lane_choices(self.depth)
+        one_axis = 1 < self.channels == self.depth
+        lanes = lane_counts(self.depth) if one_axis else lane_choices(self.depth)
         return [
-            FoldedEltwise(self.xs, self.elements, self.depth, unit_for(finisher, n, ranges, out))
+            FoldedEltwise(
+                self.xs, self.elements, self.depth, unit_for(finisher, n, ranges, out), self.mode
+            )
             for n in lanes
         ]
 
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's parameters."""
-        assert isinstance(implementation, FoldedEltwise)
-        return finish_images(finishers, [implementation.unit], name)
-
 
 @dataclass(frozen=True)
-class FoldedEltwise(Implementation):
+class FoldedEltwise(Finished):
     """A beat of every stream each cycle, one finisher a lane.
 
     Attributes
     ----------
     xs, elements, run : types, elements and innermost axis of the streams
-    unit : the finisher, one term a stream
+    unit : the finisher, one term a stream, or one term
+    mode : as in :class:`EltwiseKernel`
     depth : of the output FIFO; None for just enough for full throughput
     """
 
@@ -103,6 +120,7 @@ class FoldedEltwise(Implementation):
     elements: int
     run: int
     unit: FinisherUnit
+    mode: str = "terms"
     depth: int | None = None
 
     @property
@@ -138,9 +156,13 @@ class FoldedEltwise(Implementation):
 
     @property
     def cost(self) -> Cost:
-        """The finisher and the output FIFO."""
+        """Comparisons, the finisher and the output FIFO."""
         width = self.unit.lanes * self.unit.out.bits + 1
-        return self.unit.cost + outlet_cost(width, self.outlet_depth)
+        own = Cost()
+        if self.mode != "terms":
+            compared = 2 * max(x.bits for x in self.xs) * (len(self.xs) - 1)
+            own = Cost(adders=self.unit.lanes * compared)
+        return own + self.unit.cost + outlet_cost(width, self.outlet_depth)
 
     def timing(
         self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]

@@ -94,6 +94,11 @@ class FoldedConvolution(WindowImplementation):
         return self.weight_lanes * self.weight.bits, self.steps * self.passes
 
     @property
+    def word_bits(self) -> int:
+        """Those of all lanes."""
+        return self.weight_words[0]
+
+    @property
     def weights_cost(self) -> Cost:
         """A memory with fixed words."""
         return Cost(roms=(self.weight_words,))

@@ -18,15 +18,15 @@ U4. A beat is read when its group's statistics are there and there is a credit.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ..finish.base import Finisher, FinisherUnit, Range
 from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, fifo_cost, outlet_cost
 from ..timing.moving import grouped
-from .base import Implementation, Kernel, StreamPort
-from .finishing import finish_images, unit_for
+from .base import Finished, StreamPort
+from .finishing import unit_for
 from .folds import lane_choices
 
 QUOTIENT_STEPS = 2
@@ -68,7 +68,7 @@ def quotient_cost(lanes: int, bits: int, divisor: int) -> Cost:
     return sum([each] * lanes, cost)
 
 
-class GroupImplementation(Implementation):
+class GroupImplementation(Finished):
     """A ring of beats, totals, statistics, and a pipeline from elements to accumulators.
 
     Attributes
@@ -81,7 +81,6 @@ class GroupImplementation(Implementation):
     x: IntType
     groups: int
     count: int
-    unit: FinisherUnit
 
     @property
     @abstractmethod
@@ -197,14 +196,3 @@ class GroupImplementation(Implementation):
             latency=self.pipeline,
             depth=self.depth,
         )
-
-
-class GroupKernel(Kernel):
-    """A kernel whose implementations are :class:`GroupImplementation`."""
-
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's."""
-        assert isinstance(implementation, GroupImplementation)
-        return finish_images(finishers, [implementation.unit], name)

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
-from ..timing.cost import Cost, outlet_cost
-from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
+from ..timing.cost import Cost, counter_cost, outlet_cost
+from .base import Accumulators, Kernel, StreamPort, check_width
 from .convolve import EXACT_FLOAT_BITS, exact_convolution
-from .finishing import finish_images, unit_for
+from .finishing import unit_for
 from .folds import lane_counts, window_cost
 from .geometry import Geometry, padded_image, pixels_of, taps
 from .windowed import WindowImplementation
@@ -57,6 +58,9 @@ class PoolKernel(Kernel):
     mode : "max" or "sum"
     pad_value : what taps outside of the image read, like any other value: the lowest ``x`` for
         "max" if they are not to count
+    start : what sums start from
+    factors : what the sums of each output row, and of each column, are multiplied by; none for 1.
+        (Where an average leaves padding out, sums near the border are of fewer pixels.)
     """
 
     geometry: Geometry
@@ -64,20 +68,39 @@ class PoolKernel(Kernel):
     x: IntType
     mode: str
     pad_value: int
+    start: int = 0
+    factors: tuple[tuple[int, ...], ...] = ()
 
     name = "pool"
 
     def __post_init__(self) -> None:
         if self.mode not in ("max", "sum"):
             raise ValueError(f"mode must be 'max' or 'sum', not {self.mode!r}")
-        check_width(self.ranges[0][0], self.geometry.taps)
+        size = (self.geometry.out_height, self.geometry.out_width)
+        if self.mode == "max" and (self.start or self.factors):
+            raise ValueError("a maximum has no start and no factors")
+        if self.factors and tuple(map(len, self.factors)) != size:
+            raise ValueError(
+                f"there must be factors for {size} output rows and columns, not for "
+                f"{tuple(map(len, self.factors))}"
+            )
+        check_width([self.sums, self.ranges[0][0][0]], self.geometry.taps)
+
+    @property
+    def sums(self) -> Range:
+        """Range of the largest, or of the sums, before any factor."""
+        count = 1 if self.mode == "max" else self.geometry.taps
+        return self.x.lo * count + self.start, self.x.hi * count + self.start
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """See :func:`pool_windows`."""
         (x,) = streams
         g = self.geometry
         images = x.reshape(len(x), g.height, g.width, self.channels)
-        return ((pool_windows(images, g, self.mode, pad_value=self.pad_value),),)
+        total = pool_windows(images, g, self.mode, pad_value=self.pad_value) + self.start
+        if self.factors:
+            total = total * np.multiply.outer(*self.factors)[None, :, :, None]
+        return ((total,),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """MaxPool, or a convolution with ones."""
@@ -88,6 +111,11 @@ class PoolKernel(Kernel):
             total = exact_convolution(
                 writer, stream, g, self.channels, self.x, self.pad_value, ones, self.channels
             )
+            if self.start:
+                total = writer.op("Add", total, writer.constant(self.start, np.float64))
+            if self.factors:
+                scale = np.multiply.outer(*self.factors)
+                total = writer.op("Mul", total, writer.constant(scale, np.float64))
             return ((pixels_of(writer, total, self.channels),),)
         dtype = np.float32 if self.x.bits <= EXACT_FLOAT_BITS else np.float64
         image = padded_image(writer, stream, g, self.channels, self.pad_value, dtype)
@@ -103,9 +131,11 @@ class PoolKernel(Kernel):
 
     @property
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
-        """All values of the type, times the taps for a sum."""
-        count = 1 if self.mode == "max" else self.geometry.taps
-        return ((((self.x.lo * count, self.x.hi * count),),) * self.channels,)
+        """All values of the type, times the taps for a sum, and the factors."""
+        largest = math.prod(max(factors) for factors in self.factors)
+        low, high = self.sums
+        span = min(low, low * largest), max(high, high * largest)
+        return (((span,),) * self.channels,)
 
     def implementations(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
@@ -121,16 +151,12 @@ class PoolKernel(Kernel):
                 mode=self.mode,
                 pad_value=self.pad_value,
                 unit=unit_for(finisher, lanes, ranges, out),
+                sums=self.sums,
+                start=self.start,
+                factors=self.factors,
             )
             for lanes in lane_counts(self.channels)
         ]
-
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's parameters."""
-        assert isinstance(implementation, FoldedPooling)
-        return finish_images(finishers, [implementation.unit], name)
 
 
 @dataclass(frozen=True)
@@ -141,7 +167,7 @@ class FoldedPooling(WindowImplementation):
 
     Attributes
     ----------
-    geometry, channels, x, mode, pad_value : as in :class:`PoolKernel`
+    geometry, channels, x, mode, pad_value, sums, start, factors : as in :class:`PoolKernel`
     lanes : channels at a time, in and out
     unit : the finisher
     rows : image rows in memory; None for :func:`~midwire.hw.timing.components.window_rows`
@@ -155,6 +181,9 @@ class FoldedPooling(WindowImplementation):
     mode: str
     pad_value: int
     unit: FinisherUnit
+    sums: Range
+    start: int = 0
+    factors: tuple[tuple[int, ...], ...] = ()
     rows: int | None = None
     depth: int | None = None
 
@@ -176,9 +205,9 @@ class FoldedPooling(WindowImplementation):
     @property
     def pipeline(self) -> int:
         """Cycles from the last step of a pass to the written result: memory, operands, accumulator,
-        then the finisher.
+        product if there are factors, then the finisher.
         """
-        return 3 + self.unit.latency
+        return 3 + bool(self.factors) + self.unit.latency
 
     @property
     def inputs(self) -> tuple[StreamPort, ...]:
@@ -194,9 +223,17 @@ class FoldedPooling(WindowImplementation):
 
     @property
     def cost(self) -> Cost:
-        """A line buffer, a comparator or adder a lane, the finisher, the output FIFO."""
-        acc = IntType.holding(*self.unit.ranges[0]).bits * self.lanes
-        cost = Cost(adders=acc, registers=acc)
+        """A line buffer; a comparator or adder a lane, and a product if there are factors; the
+        finisher and the output FIFO.
+        """
+        bits = IntType.holding(*self.sums).bits
+        cost = Cost(adders=bits * self.lanes, registers=bits * self.lanes)
+        if self.factors:
+            scale = math.prod(max(factors) for factors in self.factors).bit_length()
+            wide = IntType.holding(*self.unit.ranges[0]).bits * self.lanes
+            cost += Cost(products=((bits, scale),) * self.lanes, registers=wide + scale)
+            for factors in self.factors:
+                cost += counter_cost(len(factors))
         cost += window_cost(
             self.geometry,
             self.lanes * self.x.bits,

@@ -17,12 +17,12 @@ from ..numeric import IntArray, IntType
 from ..numeric.norms import powers, powers_onnx
 from ..timing.components import tree_stages
 from ..timing.cost import Cost
-from .base import Accumulators, Implementation
-from .groups import GroupImplementation, GroupKernel, check_groups, group_units
+from .base import Accumulators, Implementation, Kernel
+from .groups import GroupImplementation, check_groups, group_units
 
 
 @dataclass(frozen=True, eq=False)
-class PowersKernel(GroupKernel):
+class PowersKernel(Kernel):
     """``table[largest - q]`` for the integers ``q`` of each group.
 
     Attributes

@@ -35,6 +35,7 @@ from .dot import DotKernel
 from .eltwise import EltwiseKernel
 from .pool import PoolKernel
 from .powers import PowersKernel
+from .reduce import ReduceKernel
 from .reorder import ReorderKernel
 from .shares import SharesKernel
 from .split import SplitKernel
@@ -50,6 +51,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
         EltwiseKernel,
         PoolKernel,
         PowersKernel,
+        ReduceKernel,
         ReorderKernel,
         SharesKernel,
         SplitKernel,

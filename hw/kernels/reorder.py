@@ -8,7 +8,8 @@ computed matrices. Rules, cited by tests as M1 to M3:
 
 M1. The output of a block is a nest of loops: ``for a in range(count): for b in ...``, and element
     ``start + a * stride + b * stride + ...`` of the block in turn. Strides may be zero (repeat) or
-    negative.
+    negative. Where there are ``starts``, the whole nest comes once for each of them, from there on:
+    any runs of elements in any order.
 M2. The buffer holds two blocks: one is written while the other is read. A block is read when all
     of it is there.
 M3. A word of the buffer has ``lanes`` elements that follow each other in the innermost loop. Where
@@ -18,7 +19,7 @@ M3. A word of the buffer has ``lanes`` elements that follow each other in the in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,8 +31,8 @@ from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import reorder
-from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import finish_images, unit_for
+from .base import Accumulators, Finished, Kernel, StreamPort
+from .finishing import unit_for
 from .folds import lane_choices
 
 Loop = tuple[int, int]
@@ -49,13 +50,15 @@ class ReorderKernel(Kernel):
     blocks : consecutive blocks of a tensor
     loops : what is read of a block, outermost first
     start : the block's element that is read first
+    starts : elements from which the loops are read, one after the other; none for ``start`` alone
     channels : length of the innermost axis of the result, along which a finisher's channels lie; 1
         if it treats all elements alike
 
     Raises
     ------
     ValueError
-        If a loop leaves the block, or the channels do not divide the result.
+        If a loop leaves the block, the channels do not divide the result, or there is a start
+        beside ``starts``.
     """
 
     x: IntType
@@ -64,6 +67,7 @@ class ReorderKernel(Kernel):
     loops: tuple[Loop, ...]
     start: int = 0
     channels: int = 1
+    starts: tuple[int, ...] = ()
 
     name = "reorder"
 
@@ -74,12 +78,14 @@ class ReorderKernel(Kernel):
                 f"{self.blocks} and {self.loops}"
             )
         ends = [(count - 1) * stride for count, stride in self.loops]
-        low = self.start + sum(min(end, 0) for end in ends)
-        high = self.start + sum(max(end, 0) for end in ends)
+        if self.start and self.starts:
+            raise ValueError(f"start must be 0 beside starts, not {self.start}")
+        low = min(self.begins) + sum(min(end, 0) for end in ends)
+        high = max(self.begins) + sum(max(end, 0) for end in ends)
         if low < 0 or high >= self.block:
             raise ValueError(
-                f"loops {self.loops} from {self.start} read the elements {low} to {high}, but a "
-                f"block has the elements 0 to {self.block - 1}"
+                f"loops {self.loops} from {_text(self.begins)} read the elements {low} to {high}, "
+                f"but a block has the elements 0 to {self.block - 1}"
             )
         if self.channels < 1 or self.elements % self.channels:
             raise ValueError(
@@ -88,9 +94,14 @@ class ReorderKernel(Kernel):
             )
 
     @property
+    def begins(self) -> tuple[int, ...]:
+        """The elements that the loops start from."""
+        return self.starts or (self.start,)
+
+    @property
     def reads(self) -> int:
         """Elements that are read of a block."""
-        return math.prod(count for count, _ in self.loops)
+        return len(self.begins) * math.prod(count for count, _ in self.loops)
 
     @property
     def elements(self) -> int:
@@ -100,12 +111,12 @@ class ReorderKernel(Kernel):
     @property
     def is_identity(self) -> bool:
         """Whether the result is the stream itself."""
-        return merged(self.loops) == merged([(self.block, 1)])
+        return not self.starts and merged(self.loops) == merged([(self.block, 1)])
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """The elements themselves, (N, elements / channels, channels)."""
         (x,) = streams
-        places = _places(self.start, self.loops).ravel()
+        places = _places(self.begins, self.loops).ravel()
         result = x.reshape(len(x), self.blocks, self.block)[:, :, places].astype(np.int64)
         return ((result.reshape(len(x), -1, self.channels),),)
 
@@ -113,11 +124,11 @@ class ReorderKernel(Kernel):
         """A Gather of what is read once, and an Expand that repeats it."""
         (x,) = streams
         once = [(count if stride else 1, stride) for count, stride in self.loops]
-        places = _places(self.start, once)
+        places = _places(self.begins, once)
         rows = writer.reshape(x, [self.blocks, self.block])
         value = writer.op("Gather", rows, writer.constant(places, np.int64), axis=1)
         if any(stride == 0 and count > 1 for count, stride in self.loops):
-            shape = [self.blocks, *(count for count, _ in self.loops)]
+            shape = [self.blocks, len(self.begins), *(count for count, _ in self.loops)]
             value = writer.op("Expand", value, writer.constant(shape, np.int64))
         wide = writer.cast(value, np.float64)
         return ((writer.reshape(wide, [-1, self.channels]),),)
@@ -139,23 +150,21 @@ class ReorderKernel(Kernel):
         found = []
         loops = merged(self.loops)
         for lanes in lane_choices(loops[-1][0]):
-            words = _words(self.block, loops, self.start, lanes)
-            if words is None or (self.channels > 1 and self.channels % lanes):
+            each = [_words(self.block, loops, begin, lanes) for begin in self.begins]
+            words = [one for one in each if one is not None]
+            if len(words) < len(each) or (self.channels > 1 and self.channels % lanes):
                 continue
+            stride, inner, start = words[0]
+            starts = tuple(begin for *_, begin in words) if self.starts else ()
             unit = unit_for(finisher, lanes, ranges, out)
-            found.append(PingPong(self.x, self.block, self.blocks, *words, unit))
+            found.append(
+                PingPong(self.x, self.block, self.blocks, stride, inner, start, unit, starts)
+            )
         return found
-
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's."""
-        assert isinstance(implementation, PingPong)
-        return finish_images(finishers, [implementation.unit], name)
 
 
 @dataclass(frozen=True)
-class PingPong(Implementation):
+class PingPong(Finished):
     """A buffer of two blocks (M2), read a word each cycle.
 
     Attributes
@@ -166,6 +175,7 @@ class PingPong(Implementation):
     loops : what is read of a block, in words
     start : the word that is read first
     unit : hardware of the finisher
+    starts : as in :class:`ReorderKernel`, in words
     """
 
     x: IntType
@@ -175,6 +185,7 @@ class PingPong(Implementation):
     loops: tuple[Loop, ...]
     start: int
     unit: FinisherUnit
+    starts: tuple[int, ...] = ()
 
     @property
     def lanes(self) -> int:
@@ -199,7 +210,7 @@ class PingPong(Implementation):
     @property
     def reads(self) -> int:
         """Beats of a block, going out."""
-        return math.prod(count for count, _ in self.loops)
+        return max(1, len(self.starts)) * math.prod(count for count, _ in self.loops)
 
     @property
     def inputs(self) -> tuple[StreamPort, ...]:
@@ -241,6 +252,9 @@ class PingPong(Implementation):
         own = sum((counter_cost(count) for count in counts), Cost(memories=memories))
         address = (2 * self.words - 1).bit_length()
         places = Cost(adders=address * (3 + len(self.loops)), registers=2 * address)
+        if self.starts:
+            own += counter_cost(len(self.starts)) + counter_cost(len(self.starts))
+            own += Cost(roms=((address, len(self.starts)),), registers=address)
         outlet = outlet_cost(self.lanes * self.unit.out.bits + 1, self.depth)
         return own + places + outlet + self.unit.cost
 
@@ -265,9 +279,13 @@ class PingPong(Implementation):
         return ReorderBuffer(self, name)
 
 
-def _places(start: int, loops: Sequence[Loop]) -> IntArray:
-    """Which element each turn of each loop reads, one axis a loop (M1)."""
-    places = np.array(start, dtype=np.int64)
+def _text(begins: Sequence[int]) -> str:
+    return str(begins[0]) if len(begins) == 1 else f"{min(begins)} to {max(begins)}"
+
+
+def _places(begins: Sequence[int], loops: Sequence[Loop]) -> IntArray:
+    """Which element each turn of each loop reads: an axis of starts, then one a loop (M1)."""
+    places = np.array(begins, dtype=np.int64)
     for count, stride in loops:
         places = places[..., None] + np.arange(count) * stride
     return places

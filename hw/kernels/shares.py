@@ -16,11 +16,10 @@ from ..numeric import IntType
 from ..numeric.norms import shares, shares_onnx
 from ..timing.components import tree_stages
 from ..timing.cost import Cost
-from .base import Accumulators
+from .base import Accumulators, Kernel
 from .folds import tree_cost
 from .groups import (
     GroupImplementation,
-    GroupKernel,
     check_groups,
     group_units,
     quotient_cost,
@@ -29,7 +28,7 @@ from .groups import (
 
 
 @dataclass(frozen=True)
-class SharesKernel(GroupKernel):
+class SharesKernel(Kernel):
     """``quotient(2**bits * e, sum e)`` for the integers ``e`` of each group, which are not all 0.
 
     Attributes

@@ -13,7 +13,7 @@ D2. A beat waits for the output whose turn it is only: what the others do does n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
@@ -27,7 +27,7 @@ from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import scatter
 from .base import Accumulators, Implementation, Kernel, StreamPort
-from .finishing import check_turns, finish_images, unit_for
+from .finishing import check_turns, unit_for
 from .folds import lane_choices
 
 
@@ -128,13 +128,6 @@ class SplitKernel(Kernel):
             for lanes in lanes_of
         ]
 
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finishers'."""
-        assert isinstance(implementation, FoldedSplit)
-        return finish_images(finishers, implementation.units, name)
-
 
 @dataclass(frozen=True)
 class FoldedSplit(Implementation):
@@ -179,6 +172,16 @@ class FoldedSplit(Implementation):
             self.turns * sum(n for n, to in zip(self.beats, self.to, strict=True) if to == k)
             for k in range(len(self.units))
         )
+
+    @property
+    def finishing(self) -> tuple[FinisherUnit, ...]:
+        """One an output that is read."""
+        return self.units
+
+    @property
+    def in_turns(self) -> bool:
+        """One output's block comes after another's, or after one that is dropped."""
+        return True
 
     @property
     def output_names(self) -> tuple[str, ...]:

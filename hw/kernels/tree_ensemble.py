@@ -18,7 +18,7 @@ E3. A vector is taken in every cycle, and its result comes :attr:`UnrolledTrees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,8 +30,8 @@ from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages
 from ..timing.cost import Cost, outlet_cost, select_bits
-from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
-from .finishing import finish_images, unit_for
+from .base import Accumulators, Finished, Kernel, StreamPort, check_width
+from .finishing import unit_for
 from .folds import tree_cost
 
 MUX_LEVELS = 4
@@ -199,13 +199,6 @@ class TreeEnsembleKernel(Kernel):
         )
         return [UnrolledTrees(trees, self.x, unit_for(finisher, self.outputs, ranges, out))]
 
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """The finisher's."""
-        assert isinstance(implementation, UnrolledTrees)
-        return finish_images(finishers, [implementation.unit], name)
-
 
 @dataclass(frozen=True)
 class Trees:
@@ -305,7 +298,7 @@ class Trees:
 
 
 @dataclass(frozen=True)
-class UnrolledTrees(Implementation):
+class UnrolledTrees(Finished):
     """All trees at once: a vector in one beat, its sums in one beat (E2, E3).
 
     Attributes

@@ -14,7 +14,7 @@ from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, outlet_cost
 from .adder_graph import AdderGraph
 from .adder_solver import digit_count, solve
-from .base import Implementation, StreamPort
+from .base import Finished, StreamPort
 
 __all__ = ["MOST_DIGITS", "UnrolledDense", "unrolled"]
 
@@ -25,7 +25,7 @@ some twenty thousand full adders.
 
 
 @dataclass(frozen=True)
-class UnrolledDense(Implementation):
+class UnrolledDense(Finished):
     """A matrix product as an adder graph, every input in one beat, every output in one beat.
 
     Attributes

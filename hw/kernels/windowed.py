@@ -8,11 +8,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from ..timing.components import Edge, Schedule, outlet_depth, window_rows
-from .base import Implementation
+from .base import Finished
 from .geometry import Geometry
 
 
-class WindowImplementation(Implementation):
+class WindowImplementation(Finished):
     """Passes over a window, each of which makes one output beat.
 
     Attributes

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from midwire.compiler.errors import LossError
 from midwire.compiler.pipeline import Compiled, Options, compile_model
-from midwire.compiler.quantise.loss import DEFAULT_DB
+from midwire.compiler.quantise.limits import DEFAULT_DB
 from midwire.sim.verify import verify
 
 from ..classical import ml_model, ml_node, trees_of, with_maps, zipped
@@ -155,9 +155,9 @@ def test_boosted_trees(model_file: ModelFile) -> None:
 
 @pytest.mark.usefixtures("no_nic")
 def test_a_grid_that_merges_thresholds_is_a_loss(model_file: ModelFile) -> None:
-    """One feature a thousand times as large as another: 8 bits do not tell the small ones apart."""
+    """One feature a hundred times as large as another: 8 bits do not tell the small ones apart."""
     rng = np.random.default_rng(SEED)
-    x = rng.uniform(-1, 1, (200, 2)).astype(np.float32) * np.array([1, 1000], np.float32)
+    x = rng.uniform(-1, 1, (200, 2)).astype(np.float32) * np.array([1, 100], np.float32)
     y = (x[:, 0] > 0.5).astype(int)
     trained = RandomForestClassifier(1, max_depth=2, random_state=SEED).fit(x, y)
     tree = trained.estimators_[0].tree_

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -299,3 +300,43 @@ def test_seconds_that_are_none_are_wrong_usage(
         assert f"{text} is not a number of seconds from 0.01 to 86400, a day" in (
             capsys.readouterr().err
         )
+
+
+def run_with(out: int, *words: str, **environment: str) -> tuple[int, str]:
+    """Status and standard error of the command, its standard output being a file descriptor."""
+    done = subprocess.run(
+        [sys.executable, "-m", "midwire", *words],
+        stdout=out,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_reader_that_has_gone_ends_a_command_without_a_word() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    assert run_with(theirs, "--help") == (1, "")
+    os.close(theirs)
+
+
+def test_a_full_disk_is_no_defect() -> None:
+    with Path("/dev/full").open("wb") as full:
+        status, said = run_with(full.fileno(), "--help")
+    assert status == 1
+    assert said == (
+        "error: No space left on device; expected a disk with room. Make room, and try again.\n"
+    )
+    with Path("/dev/full").open("wb") as full:
+        status, said = run_with(full.fileno(), "cloud", "nowhere", "--json")
+    assert status == 1
+    assert said.startswith("error: nowhere: not a bundle;") and said.count("\n") == 1
+
+
+def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
+    name = str(tmp_path / "b\u00fcndel")
+    status, said = run_with(subprocess.DEVNULL, "cloud", name, PYTHONIOENCODING="ascii")
+    assert status == 1
+    assert "b\\xfcndel: not a bundle" in said

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import typer
 
-from midwire.hw.console import Console, plain, report_error, seconds
+from midwire.hw.console import Console, plain, report_error, seconds, visible
 from midwire.hw.errors import DataError
 
 
@@ -93,3 +93,25 @@ def test_seconds_are_a_number_up_to_a_day() -> None:
         with pytest.raises(typer.BadParameter) as caught:
             parse(text)
         assert str(caught.value) == f"{text} is not a number of seconds from 0.5 to 86400, a day"
+
+
+def test_an_output_that_cannot_be_written_is_an_error_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        with pytest.raises(DataError) as caught:
+            Console().result({}, "x")
+    assert str(caught.value) == (
+        "standard output: the output cannot be written; expected one that takes it; found No space "
+        "left on device. Make room where it goes, or send it elsewhere."
+    )
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(DataError, match="found a closed one"):
+        Console().result({}, "x")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\x1b[31m", "a\u202eb", "a\ud800b", "a\nb"])
+def test_what_does_not_show_is_spelled_out(text: str) -> None:
+    assert visible(text) == f"a\\u{ord(text[1]):04x}{text[2:]}"
+    assert visible("\u00e9 \u4e2d") == "\u00e9 \u4e2d"

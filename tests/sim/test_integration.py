@@ -36,7 +36,7 @@ def compiled(folder: Path, name: str, seed: int) -> Bundle:
     text = re.sub(r"w = \{.*?\}", f"w = {{{weights}}}", NET)
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13]>\n{text}')
     onnx.save(model, folder / f"{name}.onnx")
-    np.savez(folder / f"{name}.npz", x=rng.normal(size=(8, 1, 2, 4, 4)).astype(np.float32))
+    np.savez(folder / f"{name}.npz", x=rng.normal(size=(64, 1, 2, 4, 4)).astype(np.float32))
     options = Options(calibrate=folder / f"{name}.npz", name=name)
     return compile_model(folder / f"{name}.onnx", folder / name, options).bundle
 

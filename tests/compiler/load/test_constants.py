@@ -254,3 +254,14 @@ def test_constant_nodes_are_supported(model_file: ModelFile) -> None:
         ("MatMul", True, False),
     ]
     assert [v.macs for v in support] == [0, 0, 6]
+
+
+def test_more_scales_than_channels_are_no_grid(model_file: ModelFile) -> None:
+    """Along an axis of length 1 they would make the constant larger."""
+    text = """
+    g (float[N, 3] x) => (float[N, 3] y, float[A, B] d)
+    <int8[1, 3] q = {1, 2, 3}, float[2] s = {0.5, 0.25}>
+    { d = DequantizeLinear<axis = 0>(q, s) y = Relu(x) }
+    """
+    constant = context(model_file(text)).const("d")
+    assert constant is None or constant.scale is None

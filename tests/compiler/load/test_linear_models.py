@@ -175,6 +175,11 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "LinearRegressor",
+        {"coefficients": [1.0] * 4, "targets": -1},
+        "expected as many coefficients for each of -1 results, found 4",
+    ),
+    (
+        "LinearRegressor",
         {"coefficients": [1.0, float("nan"), 1.0, 1.0]},
         "expected finite coefficients, found NaN or infinity",
     ),

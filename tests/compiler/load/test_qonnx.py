@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rules Q1 to Q5: quantisers of QONNX, written out in standard operators."""
+"""Rules Q1 to Q6: quantisers of QONNX, written out in standard operators."""
 
 from __future__ import annotations
 
@@ -90,6 +90,35 @@ def test_bipolar(model_file: ModelFile, run_onnx: RunOnnx, text: str) -> None:
     np.testing.assert_array_equal(got[0], np.where(VALUES < 0, -0.75, 0.75))
 
 
+def trunc(options: str, scale: float, bits: int, out: int, result: float = 0.0) -> str:
+    """A truncation of 14 elements: of five inputs, or of seven where the result has a scale."""
+    known = {"s": scale, "z": 0.0, "b": bits, "r": result, "o": out}
+    constants = ", ".join(f"float {name} = {{{float(v)!r}}}" for name, v in known.items())
+    inputs = "x, s, z, b, r, z, o" if result else "x, s, z, b, o"
+    return (
+        f"g (float[1, 14] x) => (float[1, 14] y) <{constants}>\n"
+        f"{{ y = {DOMAIN}.Trunc {options} ({inputs}) }}"
+    )
+
+
+@pytest.mark.parametrize("domain", [DOMAIN, "onnx.brevitas", "finn.custom_op.general"])
+@pytest.mark.parametrize("mode", ["FLOOR", "CEIL", "round"])
+def test_trunc(model_file: ModelFile, run_onnx: RunOnnx, domain: str, mode: str) -> None:
+    """Q6, with ONNX Runtime, on integers as wide as it says."""
+    x = (np.arange(-7, 7)[None] / 2).astype(np.float32)
+    towards = {"FLOOR": np.floor, "CEIL": np.ceil, "round": np.rint}[mode]
+    for signed, result in ((1, 0.0), (1, 2.0), (0, 2.0)):
+        options = f'<rounding_mode = "{mode}", signed = {signed}, narrow = 0>'
+        text = trunc(options, 0.5, 4, 2, result).replace(DOMAIN, domain)
+        source = load_model(model_file(text, imports=IMPORTS.replace(DOMAIN, domain)))
+        assert {node.domain for node in source.nodes} == {""}
+        got = run_onnx(source.model, {"x": x})["y"]
+        parts = np.rint(x / 0.5) / 4
+        if result:
+            parts = np.clip(parts, *((-2, 1) if signed else (0, 3)))
+        np.testing.assert_array_equal(got, towards(parts) * (result or 0.5))
+
+
 def test_people_see_their_own_node(model_file: ModelFile) -> None:
     """Q3. Bit widths, which nothing reads any more, are gone."""
     path = model_file(quant(), imports=IMPORTS)
@@ -113,6 +142,22 @@ def test_people_see_their_own_node(model_file: ModelFile) -> None:
         ),
         (quant(bits=2.5), "expected a whole number as the bit width, found 2.5"),
         (quant(zero=0.5), "expected a whole number as the zero point, found 0.5"),
+        (
+            trunc('<rounding_mode = "ROUND_TO_ZERO">', 1.0, 4, 2),
+            "expected one of the rounding modes CEIL, FLOOR, ROUND, found ROUND_TO_ZERO",
+        ),
+        (
+            trunc("", 1.0, 2, 4),
+            "expected 0 to 16 bits less behind it than the 2 before it, found -2",
+        ),
+        (
+            trunc("", 1.0, 4, 2, 3.0),
+            "expected an output scale that is a power of two times the scale, found 3",
+        ),
+        (
+            trunc("", 1.0, 4, 2).replace("float z = {0.0}", "float z = {1.0}"),
+            "expected a zero point of 0, found 1",
+        ),
         (quant(zero=1.0, bits=1), "expected a zero point of 0 for one bit, found 1"),
         (
             quant("<signed = 0, narrow = 1>", bits=1),
@@ -135,7 +180,8 @@ def test_people_see_their_own_node(model_file: ModelFile) -> None:
 def test_other_meanings(model_file: ModelFile, text: str, reason: str) -> None:
     """Q4."""
     (node,) = inspect_model(model_file(text, imports=IMPORTS))["nodes"]
-    assert (node["op"], node["supported"], node["reason"]) == (f"{DOMAIN}.Quant", False, reason)
+    kind = "Trunc" if ".Trunc" in text else "Quant"
+    assert (node["op"], node["supported"], node["reason"]) == (f"{DOMAIN}.{kind}", False, reason)
 
 
 def test_an_old_opset(model_file: ModelFile, run_onnx: RunOnnx) -> None:

@@ -51,6 +51,20 @@ g (float[N, 2, 8, 8] x) => (float[N, 9, 8, 8] y)
   y = Conv <pads = [0, 0, 1, 1]> (b, v) }
 """.replace("{V}", "{" + ", ".join(["1", "-0.5", "0.25"] * 24) + "}")
 
+TURNS = """
+g (float[N, 3, 4, 8] x) => (float[N, 1, 4, 8] y)
+<int64[1] a = {0}, int64[1] b = {1}, int64[1] c = {2}, int64[1] d = {3}, int64[1] one = {1}>
+{ t = Relu (x)
+  q, k, v = Split <axis = 1> (t)
+  u = Transpose <perm = [0, 1, 3, 2]> (k)
+  s = MatMul (q, u)
+  w = Softmax (s)
+  y = MatMul (w, v) }
+"""
+SPLIT = "q, k, v = Split <axis = 1> (t)"
+TURN = r"(split|slice)_\d+$"
+SLICES = "q = Slice (t, a, b, one) k = Slice (t, b, c, one) v = Slice (t, c, d, one)"
+
 
 def folded(model: str, interval: int, lower: Lower) -> Dataflow:
     low = lower(model)
@@ -108,6 +122,19 @@ def test_a_slow_layer_makes_no_memory_larger(lower: Lower) -> None:
     slow = balance(flow, 10 * done.cycles_per_inference)
     assert slow.latency_cycles == done.latency_cycles
     assert sum(depth or 0 for depth in joins(slow.flow).values()) <= sum(depths)
+
+
+@pytest.mark.parametrize("parts", [SPLIT, SLICES])
+def test_what_has_turns_has_fifos_behind_it(parts: str, lower: Lower) -> None:
+    """A reader that is as fast as the interval on the average need not keep up with each turn."""
+    flow = folded(TURNS.replace(SPLIT, parts), 128, lower)
+    done = balance(flow, 128)
+    assert done.cycles_per_inference == max(stage.built.cycles for stage in flow.stages) == 128
+    behind = {c.source: c.depth for c in done.flow.channels if re.search(TURN, c.source[0])}
+    assert 0 < sum(depth or 0 for depth in behind.values()) <= 32
+    wires = tuple(replace(c, depth=0) if c.source in behind else c for c in flow.channels)
+    wired = balance(replace(flow, channels=wires), 128)
+    assert wired.latency_cycles > done.latency_cycles
 
 
 def test_a_depth_too_small_is_a_deadlock(flow_of: Callable[[int], Dataflow]) -> None:

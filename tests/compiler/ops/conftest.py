@@ -115,7 +115,9 @@ def _pads(attributes: Attributes, spatial: Sequence[int], kernel: Sequence[int])
 
 
 def _windows(x: Array, attributes: Attributes, kernel: Sequence[int], fill: Any) -> Array:
-    """(N, C, out..., taps) of an image of any rank; taps in the padding hold ``fill``."""
+    """(N, C, out..., taps) of an image of any rank; taps in the padding hold ``fill``, and those
+    beyond it, of ceil_mode, None.
+    """
     spatial = x.shape[2:]
     rank = len(spatial)
     strides = attributes.get("strides", [1] * rank)
@@ -138,8 +140,9 @@ def _windows(x: Array, attributes: Attributes, kernel: Sequence[int], fill: Any)
                 for o, s, k, d, p in zip(out, strides, offset, dilations, pads[:rank], strict=True)
             ]
             inside = all(0 <= a < n for a, n in zip(at, spatial, strict=True))
+            padded = all(a < n + p for a, n, p in zip(at, spatial, pads[rank:], strict=True))
             result[(slice(None), slice(None), *out, tap)] = (
-                x[(slice(None), slice(None), *at)] if inside else fill
+                x[(slice(None), slice(None), *at)] if inside else fill if padded else None
             )
     return result
 
@@ -275,13 +278,32 @@ def _global_average(attributes: Attributes, inputs: Inputs) -> Exact:
     return _mean(x, range(2, x.ints.ndim), True)
 
 
-def _reduce_mean(attributes: Attributes, inputs: Inputs) -> Exact:
+def _reduced(attributes: Attributes, inputs: Inputs) -> tuple[Exact, tuple[int, ...], bool]:
+    """A tensor, the axes of its reduction, and whether they are kept."""
     x = inputs[0]
     assert x is not None
     axes = attributes.get("axes")
     if len(inputs) > 1 and inputs[1] is not None:
         axes = [int(v) for v in inputs[1].ints.ravel()]
-    return _mean(x, axes or range(x.ints.ndim), bool(attributes.get("keepdims", 1)))
+    return x, tuple(axes or range(x.ints.ndim)), bool(attributes.get("keepdims", 1))
+
+
+def _reduce(reduce: Any) -> Callable[[Attributes, Inputs], Exact]:
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        x, axes, keep = _reduced(attributes, inputs)
+        return x.change(lambda a: np.asarray(reduce(a, axis=axes, keepdims=keep), object))
+
+    return rule
+
+
+def _reduce_sum_square(attributes: Attributes, inputs: Inputs) -> Exact:
+    x, axes, keep = _reduced(attributes, inputs)
+    total = np.asarray((x.ints * x.ints).sum(axis=axes, keepdims=keep), object)
+    return Exact(total, x.unit * x.unit)
+
+
+def _reduce_mean(attributes: Attributes, inputs: Inputs) -> Exact:
+    return _mean(*_reduced(attributes, inputs))
 
 
 def _add(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -354,6 +376,34 @@ def _clip(attributes: Attributes, inputs: Inputs) -> Exact:
     return _bounded(x, bounds[0], bounds[1])
 
 
+def _extreme(choose: Any) -> Callable[[Attributes, Inputs], Exact]:
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        del attributes
+        operands = [x for x in inputs if x is not None]
+        total = operands[0]
+        for other in operands[1:]:
+            unit = common(total.unit, other.unit)
+            total = Exact(choose(total.at(unit), other.at(unit)), unit)
+        return total
+
+    return rule
+
+
+def _prelu(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    x, slope = inputs
+    assert x is not None and slope is not None
+    return x.change(lambda a: np.maximum(a, 0)) + x.change(lambda a: np.minimum(a, 0)) * slope
+
+
+def _where(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    mask, a, b = inputs
+    assert mask is not None and a is not None and b is not None
+    unit = common(a.unit, b.unit)
+    return Exact(np.where(mask.ints.astype(bool), a.at(unit), b.at(unit)), unit)
+
+
 def _pad(attributes: Attributes, inputs: Inputs) -> Exact:
     x = inputs[0]
     assert x is not None
@@ -363,7 +413,21 @@ def _pad(attributes: Attributes, inputs: Inputs) -> Exact:
         amounts = [int(v) for v in inputs[1].ints]
     rank = x.ints.ndim
     widths = [(amounts[i], amounts[i + rank]) for i in range(rank)]
-    return x.change(lambda a: np.pad(a, widths, constant_values=0))
+    mode = attributes.get("mode", b"constant").decode()
+    if mode != "constant":
+        return x.change(lambda a: np.pad(a, widths, mode=mode))
+    inside = np.pad(np.zeros(x.ints.shape, object), widths, constant_values=1)
+    total = x.change(lambda a: np.pad(a, widths, constant_values=0))
+    if len(inputs) > 2 and inputs[2] is not None:
+        total = total + Exact(inside * inputs[2].ints, inputs[2].unit)
+    return total
+
+
+def _gather(attributes: Attributes, inputs: Inputs) -> Exact:
+    x, indices = inputs
+    assert x is not None and indices is not None
+    axis = attributes.get("axis", 0)
+    return x.change(lambda a: np.take(a, indices.ints.astype(np.int64), axis))
 
 
 def _reshaped(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -474,18 +538,38 @@ def _expand(attributes: Attributes, inputs: Inputs) -> Exact:
 
 
 def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
-    """Nearest, where the factors are whole or one over a whole number."""
-    del attributes
+    """Where the factors are whole or one over a whole number."""
     x, scales = inputs[0], inputs[-1]
     assert x is not None and scales is not None
-    ints = x.ints
+    old = attributes["opset"] < 11
+    mode = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
     for axis, k in enumerate(scales.ints.ravel()):
         factor = int(k) * scales.unit
-        if factor >= 1:
-            ints = ints.repeat(int(factor), axis)
+        if attributes.get("mode") == b"linear" and factor != 1:
+            # A third, say, is no float32.
+            factor = factor.limit_denominator(1000)
+            x = _interpolated(x, axis, factor, Fraction(int(not old and mode != "asymmetric"), 2))
+        elif factor >= 1:
+            x = Exact(x.ints.repeat(int(factor), axis), x.unit)
         else:
-            ints = ints.take(range(0, ints.shape[axis], int(1 / factor)), axis)
-    return Exact(ints, x.unit)
+            x = Exact(x.ints.take(range(0, x.ints.shape[axis], int(1 / factor)), axis), x.unit)
+    return x
+
+
+def _interpolated(x: Exact, axis: int, factor: Fraction, half: Fraction) -> Exact:
+    """Each new element lies at a place between two old ones, or at one, and weighs them."""
+    size = x.ints.shape[axis]
+    parts = []
+    for k in range(int(size * factor)):
+        place = min(max((k + half) / factor - half, Fraction(0)), Fraction(size - 1))
+        low = math.floor(place)
+        share = place - low
+        near, far = (x.ints.take([at], axis) for at in (low, min(low + 1, size - 1)))
+        parts.append(Exact(near, x.unit).times(1 - share) + Exact(far, x.unit).times(share))
+    unit = parts[0].unit
+    for part in parts:
+        unit = common(unit, part.unit)
+    return Exact(np.concatenate([part.at(unit) for part in parts], axis), unit)
 
 
 def _exponential(x: Fraction) -> Fraction:
@@ -512,13 +596,12 @@ def _softmax(attributes: Attributes, inputs: Inputs) -> Exact:
     return Exact(result, Fraction(1, 2**bits))
 
 
-def _deviation(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
-    """Rules N10 and N11 of the number contract, by their text; ``bits`` is P, ``root`` is H."""
-    x, *parameters = inputs
-    assert x is not None
-    p, h = attributes["bits"], attributes["root"]
-    axis = attributes.get("axis", -1) % x.ints.ndim
-    n = math.prod(x.ints.shape[axis:])
+def _deviation(attributes: Attributes, x: Exact, count: int, centred: bool) -> Exact:
+    """Rules N10 and N11 of the number contract, by their text; ``bits`` is P, ``root`` is H.
+
+    ``count`` elements that follow each other are a group.
+    """
+    p, h, n = attributes["bits"], attributes["root"], count
     epsilon = Fraction(float(np.float32(attributes.get("epsilon", 1e-5))))
     added = max(1, round(4**h * n**2 * epsilon / x.unit**2))
     groups = x.ints.reshape(-1, n)
@@ -528,19 +611,45 @@ def _deviation(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
         w = n * sum(q * q for q in group) - total**2
         r = math.isqrt(int(4**h * w + added))
         found[at] = [round(Fraction(int(2 ** (p + h) * (n * q - total)), r)) for q in group]
-    result = Exact(found.reshape(x.ints.shape), Fraction(1, 2**p))
+    return Exact(found.reshape(x.ints.shape), Fraction(1, 2**p))
+
+
+def _scaled(x: Exact, parameters: Inputs) -> Exact:
+    """Times the first parameter and plus the second, where they are given."""
     for parameter, join in zip(parameters, (Exact.__mul__, Exact.__add__), strict=False):
         if parameter is not None:
-            result = join(result, parameter)
-    return result
+            x = join(x, parameter)
+    return x
+
+
+def _over_last(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
+    x, *parameters = inputs
+    assert x is not None
+    axis = attributes.get("axis", -1) % x.ints.ndim
+    count = math.prod(x.ints.shape[axis:])
+    return _scaled(_deviation(attributes, x, count, centred), parameters)
 
 
 def _layer_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
-    return _deviation(attributes, inputs, True)
+    return _over_last(attributes, inputs, True)
 
 
 def _rms_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
-    return _deviation(attributes, inputs, False)
+    return _over_last(attributes, inputs, False)
+
+
+def _group_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
+    """As many groups as ``num_groups`` says; else one a channel."""
+    x, *parameters = inputs
+    assert x is not None
+    channels = x.ints.shape[1]
+    count = math.prod(x.ints.shape[1:]) // attributes.get("num_groups", channels)
+
+    def along(parameter: Array) -> Array:
+        return parameter.reshape(channels, *[1] * (x.ints.ndim - 2))
+
+    own = [None if each is None else each.change(along) for each in parameters]
+    return _scaled(_deviation(attributes, x, count, True), own)
 
 
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
@@ -557,17 +666,27 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Dropout": _reshaped,
     "Expand": _expand,
     "Flatten": _reshaped,
+    "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,
     "GlobalMaxPool": _global_max,
+    "GroupNormalization": _group_normalization,
     "Identity": _reshaped,
+    "InstanceNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
     "MatMul": _matmul,
+    "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,
+    "Min": _extreme(np.minimum),
     "Mul": _mul,
+    "PRelu": _prelu,
     "Pad": _pad,
     "RMSNormalization": _rms_normalization,
+    "ReduceMax": _reduce(np.max),
     "ReduceMean": _reduce_mean,
+    "ReduceMin": _reduce(np.min),
+    "ReduceSum": _reduce(np.sum),
+    "ReduceSumSquare": _reduce_sum_square,
     "Relu": _relu,
     "Reshape": _reshaped,
     "Resize": _resize,
@@ -580,6 +699,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Transpose": _transpose,
     "Unsqueeze": _reshaped,
     "Upsample": _resize,
+    "Where": _where,
 }
 
 

@@ -17,6 +17,7 @@ from midwire.compiler.emit.rtl import slice_files
 from midwire.compiler.emit.write import emit
 from midwire.compiler.ir.dataflow import Channel, Dataflow, Stage
 from midwire.compiler.ir.quant import QGraph
+from midwire.compiler.load.source import Source
 from midwire.compiler.map.balance import balance
 from midwire.compiler.pipeline import Options
 from midwire.hw.formats.bundle import MEASURED_INFERENCES, Bundle
@@ -40,8 +41,10 @@ class Form:
         return [stage.built for stage in self.flow.stages if stage.node]
 
 
-def compile_form(path: Path, folder: Path, options: Options, name: str) -> tuple[Bundle, Form, int]:
-    """A model's bundle, the same as a form, and how many inferences one run of the model is."""
+def compile_form(
+    path: Path, folder: Path, options: Options, name: str
+) -> tuple[Bundle, Form, Source]:
+    """A model's bundle, the same as a form, and the model as it was loaded."""
     seen: list[Any] = []
 
     def watched(*arguments: Any) -> Bundle:
@@ -52,7 +55,7 @@ def compile_form(path: Path, folder: Path, options: Options, name: str) -> tuple
         patch.setattr(pipeline, "emit", watched)
         bundle = pipeline.compile_model(path, folder, options).bundle
     _, source, _, integers, balanced, *_ = seen
-    return bundle, Form(name, integers, balanced.flow), source.batch
+    return bundle, Form(name, integers, balanced.flow), source
 
 
 def joined(forms: Sequence[Form]) -> Dataflow:

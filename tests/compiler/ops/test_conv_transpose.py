@@ -120,7 +120,7 @@ TEXT = """
 decoder (float[1,2,3,3] x) => (float[1,3,6,6] y) {
   a = ConvTranspose <strides = [2, 2], pads = [1, 1, 1, 1]> (x, w)
   b = BatchNormalization (a, s, o, m, v)
-  c = LeakyRelu <alpha = 0.25> (b)
+  c = Elu (b)
   y = Conv <pads = [1, 1, 1, 1]> (c, k)
 }
 """

@@ -95,7 +95,9 @@ def _divided(kernel: Kernel) -> bool:
     """Whether it takes channels some at a time, and has some that can be divided unevenly."""
     if isinstance(kernel, conv.ConvKernel):
         return max(kernel.channels, kernel.outputs) > 2
-    return isinstance(kernel, (eltwise.EltwiseKernel, pool.PoolKernel)) and kernel.channels > 2
+    if isinstance(kernel, eltwise.EltwiseKernel):
+        return kernel.channels == kernel.depth > 2
+    return isinstance(kernel, pool.PoolKernel) and kernel.channels > 2
 
 
 def _padded_ports(built: Implementation) -> int:

@@ -253,6 +253,7 @@ def test_a_pool_whose_output_shape_is_in_dispute(tmp_path: Path) -> None:
 
 SHAPE = (1, 2, 4, 4)
 ONES = np.ones((2, 2, 3, 3), np.float32)
+PAIR = np.array([[1], [2]], np.float32)
 
 
 def ones(*shapes: Sequence[int]) -> dict[int, Array]:
@@ -267,15 +268,52 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
     ("model", "reason"),
     [
         (
-            one_node("AveragePool", [SHAPE], SHAPE, kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+            one_node("Add", [(1, 129, 128)], (1, 129, 128), ones((129, 128))),
             (
-                "expected no padding, or count_include_pad 1 without ceil_mode, "
-                "found pads [1, 1, 1, 1]"
+                "expected a constant of one axis, or of at most 16384 elements, found the shape "
+                "[129, 128]"
             ),
         ),
         (
-            one_node("Add", [SHAPE, (1, 2, 1, 1)], SHAPE),
-            "expected two streams of one shape, found [1, 2, 4, 4] and [1, 2, 1, 1]",
+            one_node("PRelu", [SHAPE, (2, 1, 1)], SHAPE),
+            (
+                "expected a constant slope, found a computed one; Relu, and Min with 0 times the "
+                "slope, added, would work"
+            ),
+        ),
+        (
+            one_node("Max", [SHAPE, SHAPE], SHAPE, {2: np.ones(1, np.float32)}),
+            (
+                "expected constants beside one computed operand, found them beside 2; a Max of the "
+                "computed ones, then one with the constants, would work"
+            ),
+        ),
+        (
+            onnx.parser.parse_model(
+                '<ir_version: 8, opset_import: ["" : 13]>'
+                "g (bool[1, 4] m, float[1, 4] x, float[1, 4] z) => (float[1, 4] y)"
+                "{ y = Where (m, x, z) }"
+            ),
+            "expected a constant mask, found a computed one; Mul by the mask and Add would work",
+        ),
+        (
+            one_node("Pad", [SHAPE], (1, 2, 3, 4), {1: np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
+            "expected pads of at least 0, found [(0, 0), (0, 0), (-1, 0), (0, 0)]; Slice crops",
+        ),
+        (
+            one_node("Gather", [(8193,)], (4097,), {1: np.arange(0, 8193, 2)}),
+            "expected a range, or at most 4096 indices, found 4097",
+        ),
+        (
+            one_node("Gather", [(4, 3)], (0, 3), {1: np.zeros(0, np.int64)}),
+            "expected at least one index, found none",
+        ),
+        (
+            one_node("Div", [SHAPE, SHAPE], SHAPE),
+            (
+                "expected a constant divisor, found two computed operands; a constant divisor, or "
+                "Mul by a computed factor, would work"
+            ),
         ),
         (
             one_node("Conv", [SHAPE, (2, 2, 3, 3)], (1, 2, 2, 2)),
@@ -307,7 +345,7 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         ),
         (
             one_node("Conv", [SHAPE], (1, 2, 2, 2), {1: ONES}, pads=[0]),
-            "expected 4 pads, found [0]",
+            "expected 4 pads of at least 0, found [0]",
         ),
         (
             one_node("Gemm", [(1, 4)], (1, 3), ones((4, 3), (3, 1))),
@@ -332,6 +370,65 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             one_node("Clip", [SHAPE], SHAPE, ones((2,))),
             "expected one number for min, found the shape [2]",
+        ),
+        (
+            one_node("Conv", [SHAPE], (1, 2, 2, 2), {1: ONES}, strides=[1, 0]),
+            "expected 2 strides of at least 1, found [1, 0]",
+        ),
+        (
+            one_node("MaxPool", [SHAPE], SHAPE, kernel_shape=[1, 1], dilations=[1, 1, 1]),
+            "expected 2 dilations of at least 1, found [1, 1, 1]",
+        ),
+        (
+            one_node("MaxPool", [SHAPE], SHAPE, kernel_shape=[1, 1], pads=[0, 0], ceil_mode=1),
+            "expected 4 pads of at least 0, found [0, 0]",
+        ),
+        (
+            one_node("Conv", [()], SHAPE, {1: ONES}),
+            "expected a tensor of 3 or 4 axes, found the shape []",
+        ),
+        (
+            one_node("DepthToSpace", [SHAPE], SHAPE, blocksize=0),
+            "expected a blocksize of at least 1, found 0",
+        ),
+        (
+            one_node("LayerNormalization", [SHAPE], SHAPE, ones((0,)), opset=17),
+            "expected values of the scale, found none",
+        ),
+        (
+            one_node("InstanceNormalization", [(1, 2)], (1, 2), ones((2,), (2,))),
+            "expected a tensor (N, C, ...), found the shape [1, 2]",
+        ),
+        (
+            one_node("InstanceNormalization", [SHAPE], SHAPE, {**ones((2,)), 2: PAIR}),
+            "expected a bias of shape [2], found the shape [2, 1]",
+        ),
+        (
+            one_node("InstanceNormalization", [SHAPE, (2,)], SHAPE, {2: ONES[0, :, 0, 0]}),
+            "expected a constant scale, found a computed one",
+        ),
+        (
+            one_node("InstanceNormalization", [SHAPE], SHAPE, ones((2,), (2,)), epsilon=-1.0),
+            "expected an epsilon of at least 0, found -1.0",
+        ),
+        (
+            one_node(
+                "GroupNormalization", [SHAPE], SHAPE, ones((2,), (2,)), opset=21, num_groups=4
+            ),
+            "expected groups that divide 2 channels, found 4",
+        ),
+        (
+            one_node("ReduceMean", [()], (), axes=[1]),
+            "expected an axis of [], found 1",
+        ),
+        (one_node("Split", [()], (), axis=1), "expected an axis of [], found 1"),
+        (
+            one_node("Slice", [SHAPE], SHAPE, starts=[0], ends=[1], axes=[4], opset=9),
+            "expected an axis of [1, 2, 4, 4], found 4",
+        ),
+        (
+            one_node("Slice", [SHAPE], SHAPE, starts=[0], ends=[1, 1], axes=[2], opset=9),
+            "expected as many starts, ends, axes and steps, found 1, 2, 1, 1",
         ),
     ],
 )

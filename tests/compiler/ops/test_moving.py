@@ -64,6 +64,12 @@ g (float[1, 4, 2, 3] x) => (float[1, 2, 2, 3] y)
 g (float[1, 2, 4, 4] x) => (float[1, 2, 3, 3] y)
 { y, indices = MaxPool <kernel_shape = [2, 2]> (x) }
 """,
+    # What squeeze-and-excite is: a number a channel over the image that it was made of.
+    "below_the_largest": """
+g (float[1, 4, 2, 3] x) => (float[1, 4, 2, 3] y)
+{ p = GlobalMaxPool (x)
+  y = Sub (x, p) }
+""",
     "gated": """
 g (float[1, 6, 2, 2] x) => (float[1, 3, 2, 2] y)
 { a, b = Split <axis = 1> (x)
@@ -96,6 +102,7 @@ KERNELS = {
     "swapped_halves": ["concat", "split"],
     "half_unread": ["eltwise", "split"],
     "indices_unread": ["pool"],
+    "below_the_largest": ["eltwise", "reduce", "reorder"],
     "gated": ["dot", "split"],
     "shuffled_channels": ["pool", "pool", "reorder"],
     "crossing_axes": ["pool", "pool", "reorder", "reorder"],
@@ -300,14 +307,47 @@ def model_of(kind: str, *constants: Any, **attributes: Any) -> onnx.ModelProto:
     return one_node(kind, [(1, 4, 3, 5)], (1, 4, 3, 5), arrays, **attributes)
 
 
-LINEAR = model_of("Resize", np.zeros(0, np.float32), np.ones(4, np.float32), mode="linear")
-CONSTANT = model_of("Concat", np.ones((1, 1, 3, 5), np.float32), axis=1)
+CUBIC = model_of("Resize", np.zeros(0, np.float32), np.ones(4, np.float32), mode="cubic")
+CONSTANT = one_node(
+    "Concat",
+    [(1, 4, 3, 5), (1, 1, 3, 5)],
+    (1, 6, 3, 5),
+    {2: np.ones((1, 1, 3, 5), np.float32)},
+    axis=1,
+)
 
 
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (LINEAR, "expected the mode nearest, found linear"),
+        (
+            one_node(
+                "Resize",
+                [(1, 4, 3, 5)],
+                (1, 4, 4, 5),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 1.5, 1], np.float32)},
+                mode="linear",
+            ),
+            (
+                "expected a whole factor of axis 2, or one over a whole number, found 3 to 4 "
+                "elements (factor 1.5); the mode nearest takes other factors"
+            ),
+        ),
+        (
+            one_node(
+                "Resize",
+                [(1, 4, 3, 5)],
+                (1, 4, 6, 10),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 2, 2], np.float32)},
+                mode="linear",
+                coordinate_transformation_mode="align_corners",
+            ),
+            (
+                "expected the coordinates half_pixel or asymmetric, found align_corners; export "
+                "with align_corners off"
+            ),
+        ),
+        (CUBIC, "expected the mode nearest or linear, found cubic"),
         (
             one_node(
                 "Resize",
@@ -329,7 +369,13 @@ CONSTANT = model_of("Concat", np.ones((1, 1, 3, 5), np.float32), axis=1)
             one_node("Upsample", [(1, 1)], (1, 1 << 39), {1: np.array([1, 2**39], np.float32)}, 9),
             "expected an axis 1 of at most 65536 elements, found 1 and 549755813888",
         ),
-        (CONSTANT, "expected computed operands, found a constant, 'c1'"),
+        (
+            CONSTANT,
+            (
+                "expected one computed operand beside constants, found 2; a Concat of the computed "
+                "ones, then one with the constants, would work"
+            ),
+        ),
         (
             model_of("Slice", np.array([2]), np.array([2]), np.array([1])),
             "expected at least one element of axis 1, found none",
@@ -341,14 +387,6 @@ CONSTANT = model_of("Concat", np.ones((1, 1, 3, 5), np.float32), axis=1)
         (
             one_node("MatMul", [(1, 4), (4,)], (1,)),
             "expected two matrices, found the shapes [1, 4] and [4]",
-        ),
-        (
-            one_node("Mul", [(1, 4, 3), (1, 3)], (1, 4, 3)),
-            "expected two operands with as many axes, found [1, 4, 3] and [1, 3]",
-        ),
-        (
-            one_node("Div", [(1, 4), (1, 4)], (1, 4)),
-            "expected a constant operand, found two computed ones",
         ),
     ],
 )

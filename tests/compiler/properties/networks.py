@@ -55,6 +55,8 @@ def build(recipe: Recipe, folder: Path) -> tuple[Bundle, Form]:
         recipe.bits or 8,
         strategy=recipe.strategy,
         min_sqnr=-1000.0 if recipe.bits else None,
+        hold_out=0,
+        bias_correction=False,  # the definition knows the model's own
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "implement", picking(recipe.pick))

@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.compiler.errors import CalibrationError
+from midwire.compiler.errors import CalibrationError, ModelError
 from midwire.compiler.ir.graph import Value
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.quantise import calibrate as calibration
 from midwire.compiler.quantise.calibrate import calibrate, load_samples
-from midwire.compiler.quantise.grids import SAMPLE, Observed, choose_qtype, quantisation_error
+from midwire.compiler.quantise.grids import (
+    SAMPLE,
+    Choice,
+    Observed,
+    choose_qtype,
+    quantisation_error,
+)
+from midwire.hw.numeric import QType
 from midwire.hw.session import open_session
 
 ModelFile = Callable[..., Path]
@@ -328,3 +335,57 @@ def test_extreme_values(size: float) -> None:
 def test_bits_are_checked(bits: int) -> None:
     with pytest.raises(ValueError, match=rf"^bits must be 2 to 16, not {bits}$"):
         choose_qtype(seen(np.zeros(9)), bits)
+
+
+# Other ways to find a range
+
+
+def ends(grid: QType) -> tuple[float, float]:
+    low, high = (grid.scale * (end - grid.zero_point) for end in (grid.lo, grid.hi))
+    return low, high
+
+
+def test_all_that_was_seen() -> None:
+    values = np.random.default_rng(6).normal(size=20_000)
+    low, high = ends(choose_qtype(seen(values), 8, choice=Choice("min-max")))
+    step = (high - low) / 255
+    assert abs(low - values.min()) <= step and abs(high - values.max()) <= step
+
+
+def test_all_but_the_outermost() -> None:
+    values = np.random.default_rng(6).uniform(-1, 3, 100_000)
+    values[:2] = -50, 70
+    low, high = ends(choose_qtype(seen(values), 8, choice=Choice("percentile")))
+    assert low == pytest.approx(-1, abs=0.02) and high == pytest.approx(3, abs=0.02)
+    # Nearly all are zero: the others are not cut off.
+    values = np.zeros(100_000)
+    values[:3] = 5
+    assert ends(choose_qtype(seen(values), 8, choice=Choice("percentile")))[1] > 4.9
+
+
+@pytest.mark.parametrize("method", ["mse", "min-max", "percentile"])
+@pytest.mark.parametrize("bits", [4, 8, 12])
+def test_symmetric_grids(method: str, bits: int) -> None:
+    values = np.random.default_rng(6).uniform(-1, 3, 5_000)
+    choice = Choice(method, symmetric=True)
+    grid = choose_qtype(seen(values), bits, dyadic=bits > 8, choice=choice)
+    assert (grid.zero_point, grid.signed) == (0, True)
+    assert method == "mse" or ends(grid)[1] >= 2.99
+    assert not choose_qtype(seen(np.abs(values)), bits, choice=choice).signed
+
+
+def test_no_other_way() -> None:
+    with pytest.raises(ModelError) as caught:
+        Choice("entropy")
+    assert str(caught.value) == (
+        "--calibration: unknown calibration; expected one of mse, min-max, percentile; found "
+        "'entropy'. Leave it out for mse."
+    )
+
+
+def test_means(model_file: ModelFile) -> None:
+    source = load_model(model_file("g (float[N, 3] x) => (float[N, 3] y) { y = Neg (x) }"))
+    x = np.random.default_rng(7).normal(size=(20, 1, 3)).astype(np.float32)
+    found = calibrate(source, ["y"], {"x": x})["y"].mean
+    assert found is not None and found.shape == (1, 3)
+    np.testing.assert_allclose(found, -x.mean(axis=0), atol=1e-6)

@@ -14,14 +14,18 @@ import onnx
 import pytest
 
 from midwire.compiler.ir.graph import Graph, Node, Value, verify
+from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops.add import Add
 from midwire.compiler.ops.conv import Conv, per_channel_grid
+from midwire.compiler.ops.conv_transpose import ConvTranspose
 from midwire.compiler.ops.quantize import Quantize
 from midwire.compiler.ops.relu import Relu
-from midwire.compiler.quantise.insert import grids_of, missing_grids, quantise
+from midwire.compiler.quantise.insert import grids_of, missing_grids, quantise, weighed
+from midwire.compiler.select.buildable import plan
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
 
+Array = np.ndarray[Any, Any]
 Lower = Callable[..., Any]
 
 NET = """
@@ -275,3 +279,77 @@ def test_rounding_before_a_clamp(lower: Lower, run_onnx: Any, low: float) -> Non
         (got,) = reference.run_wire([tensor.layout.to_stream(x).reshape(1, -1)])
         want = run_onnx(model, {"x": x})["y"]
         np.testing.assert_array_equal(out.layout.from_stream(got[0], out.shape), want)
+
+
+BIASED = """
+g (float[N, 4, 3, 3] x) => (float[N, 5] y)
+{ a = Conv (x, w, c)
+  b = Conv <group = 4> (a, v)
+  t = ConvTranspose <group = 2, strides = [2, 1], pads = [1, 0, 0, 1]> (b, u, e)
+  p = Flatten (t)
+  y = Gemm <alpha = 0.5, beta = 2.0> (p, m, d) }
+"""
+
+
+def test_biases_make_up_for_rounded_weights(model_file: Callable[..., Any]) -> None:
+    """On inputs of the given mean, every layer's mean is that of the real one again."""
+    rng = np.random.default_rng(11)
+    model = onnx.parser.parse_model('<ir_version: 8, opset_import: ["" : 13]>' + BIASED)
+    shapes = {"w": (4, 4, 1, 1), "c": (4,), "v": (4, 1, 1, 3), "m": (72, 5), "d": (5,)}
+    shapes |= {"u": (4, 3, 3, 3), "e": (6,)}
+    for name, shape in shapes.items():
+        values = rng.normal(size=shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    real = plan(load_model(model_file(model)), calibrated=True).selection.graph
+    x = rng.uniform(0, 1, (1, 4, 3, 3))
+    means = {
+        "x": x,
+        "a": rng.uniform(-1, 0, (1, 4, 3, 3)),
+        "b": rng.uniform(-1, 1, (1, 4, 3, 1)),
+        "p": rng.uniform(0, 2, (1, 72)),
+    }
+    assert weighed(real) == list(means)
+    grid = QType(8, True, 0.125)
+    plain, corrected = (
+        [node.op for node in quantise(real, lambda name: grid, 3, given) if node.op.is_core]
+        for given in (None, means)
+    )
+    wanted = [node.op for node in real if node.op.is_core]
+
+    def mean_of(op: Any, mean: Array) -> Array:
+        """Of the result's channels, by the definition of the operator."""
+        bias = 0 if op.bias is None else op.bias.real
+        if isinstance(op, Conv) and op.group > 1:  # one pixel a row, whose taps are the columns
+            return (op.weight.real[:, 0, 0] * mean.mean(axis=(0, 2))).sum(axis=1) + bias
+        if isinstance(op, Conv):
+            return op.weight.real[:, :, 0, 0] @ mean.mean(axis=(0, 2, 3)) + bias
+        if isinstance(op, ConvTranspose):  # strides 2 and 1, of whose result a row and a column go
+            whole = np.zeros((6, 7, 3))
+            for o, c, y, k, column in np.ndindex(6, 2, 3, 3, 3):
+                weight = op.weight.real[o, c, k, column]
+                whole[o, 2 * y + k, column] += weight * mean[0, 2 * (o // 3) + c, y, 0]
+            return whole[:, 1:, :2].mean(axis=(1, 2)) + bias
+        return float(op.alpha) * (op.weight.real @ mean[0]) + float(op.beta) * bias
+
+    for before, after, own, mean in zip(plain, corrected, wanted, means.values(), strict=True):
+        expected = mean_of(own, mean)
+        assert np.abs(mean_of(before, mean) - expected).max() > 1e-3
+        np.testing.assert_allclose(mean_of(after, mean), expected, atol=1e-5)
+
+
+def test_what_needs_a_grid_has_one_before_what_could_be_absorbed(lower: Lower) -> None:
+    """A maximum of tensors on other grids is one of integers on its own, and a Relu behind it is
+    hardware of its own; a quantiser behind the Relu says what grid that is.
+    """
+    net = "g (float[1, 4] x, float[1, 4] z) => (float[1, 4] y) <%s> { a = Max (x, z) %s }"
+    assert missing_grids(lower(net % ("float s = {1}", "y = Relu (a)")).real) == [
+        "x",
+        "z",
+        "a",
+        "y",
+    ]
+    quantised = (
+        "b = Relu (a) c = QuantizeLinear (b, s, k) d = DequantizeLinear (c, s, k) y = Relu(d)"
+    )
+    grids = grids_of(lower(net % ("float s = {0.5}, int8 k = {3}", quantised)).real)
+    assert grids["a"] == QType(8, True, 0.5, 3)

@@ -15,7 +15,8 @@ from onnx.reference import ReferenceEvaluator
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops import REGISTRY
 from midwire.compiler.rewrite.rewriting import print_rewritten, rewrite
-from midwire.compiler.select.inspection import inspect_model, render
+from midwire.compiler.select.inspection import inspect_model
+from midwire.compiler.select.listing import render
 from midwire.compiler.select.support import import_all
 
 ModelFile = Callable[..., Path]

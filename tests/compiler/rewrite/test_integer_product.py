@@ -52,6 +52,14 @@ g (int8[N, 3] x) => (int8[N, 2] y)
   y = QuantizeLinear (c, s, z) }
 """
 
+CONV_BIASED = (
+    CONV.replace("float[2, 1, 1] bias", "int32[1, 2, 1, 1] b32 = {700, -3001}, float[2, 1, 1] bias")
+    .replace("b = Cast <to = 1> (a)", "i = Add (a, b32)  b = Cast <to = 1> (i)")
+)  # fmt: skip
+MATMUL_BIASED = MATMUL.replace("int8 z", "int32[2] b32 = {-40, 3}, int8 z").replace(
+    "b = Cast <to = 1> (a)", "i = Add (b32, a)  b = Cast <to = 1> (i)"
+)
+
 TEXTS = {
     "conv": """\
 Conv, spelled out in 3 nodes
@@ -74,12 +82,45 @@ MatMul, spelled out in 3 nodes
   + Mul_2::sum = MatMul(Mul_2::x, Mul_2::w)
   + c = Mul(Mul_2::sum, t)
 """,
+    "conv with a bias": """\
+Conv, spelled out in 4 nodes
+  - a = ConvInteger<pads = [1, 1, 1, 1]>(q, k, 113, 125)
+  - i = Add(a, b32)
+  - b = Cast<to = 1>(i)
+  - c = Mul(b, 0.0375)
+  + Mul_4::x = DequantizeLinear(q, 0.5, 113)
+  + Mul_4::w = DequantizeLinear<axis = 0>(k, 1, 125)
+  + Mul_4::sum = Conv<pads = [1, 1, 1, 1]>(Mul_4::x, Mul_4::w)
+  + Mul_4::bias = DequantizeLinear(b32, 0.5)
+  + Mul_4::biased = Add(Mul_4::sum, Mul_4::bias)
+  + Mul_4::scaled = Mul(Mul_4::biased, 0.0375)
+  + c = Div(Mul_4::scaled, 0.5)
+""",
+    "matmul with a bias": """\
+MatMul, spelled out in 4 nodes
+  - a = MatMulInteger(x, k, -3, v)
+  - i = Add(b32, a)
+  - b = Cast<to = 1>(i)
+  - c = Mul(t, b)
+  + Mul_3::x = DequantizeLinear(x, 1, -3)
+  + Mul_3::w = DequantizeLinear<axis = 1>(k, 1, v)
+  + Mul_3::sum = MatMul(Mul_3::x, Mul_3::w)
+  + Mul_3::bias = DequantizeLinear(b32, 1)
+  + Mul_3::biased = Add(Mul_3::sum, Mul_3::bias)
+  + c = Mul(Mul_3::biased, t)
+""",
+}
+MODELS = {
+    "conv": CONV,
+    "matmul": MATMUL,
+    "conv with a bias": CONV_BIASED,
+    "matmul with a bias": MATMUL_BIASED,
 }
 
 
-@pytest.mark.parametrize(("text", "printed"), [(CONV, TEXTS["conv"]), (MATMUL, TEXTS["matmul"])])
-def test_text_form(model_file: ModelFile, text: str, printed: str) -> None:
-    assert print_rewritten(rewrite(load_model(model_file(text)))) == printed
+@pytest.mark.parametrize("name", MODELS)
+def test_text_form(model_file: ModelFile, name: str) -> None:
+    assert print_rewritten(rewrite(load_model(model_file(MODELS[name])))) == TEXTS[name]
 
 
 def noise(path: Path, samples: Mapping[str, Array]) -> list[float | None]:
@@ -89,7 +130,7 @@ def noise(path: Path, samples: Mapping[str, Array]) -> list[float | None]:
     assert graph.verify(selection.graph) == []
     rounded = quantise(selection.graph, lambda name: QType(8, True, 1.0), 8)
     integers = fuse(rounded)
-    losses, _ = measure(source, rounded, integers, samples)
+    losses = measure(source, integers, samples).losses
     return [loss.sqnr.db for loss in losses if loss.tensor in selection.outputs]
 
 
@@ -97,9 +138,11 @@ def test_the_same_bits_as_the_model(model_file: ModelFile) -> None:
     """Bits, for values that float32 holds exactly."""
     rng = np.random.default_rng(3)
     image = rng.normal(0, 20, (20, 1, 1, 4, 4)).astype(np.float32)
-    assert noise(model_file(CONV.replace("0.0375", "0.03125")), {"x": image}) == [None]
+    for text in (CONV, CONV_BIASED):
+        assert noise(model_file(text.replace("0.0375", "0.03125")), {"x": image}) == [None]
     row = rng.integers(-128, 128, (20, 1, 3)).astype(np.int8)
-    assert noise(model_file(MATMUL.replace("0.0375", "0.03125")), {"x": row}) == [None]
+    for text in (MATMUL, MATMUL_BIASED):
+        assert noise(model_file(text.replace("0.0375", "0.03125")), {"x": row}) == [None]
 
 
 def test_a_layer_names_its_nodes_once(model_file: ModelFile) -> None:
@@ -150,7 +193,7 @@ def test_what_is_no_such_product(model_file: ModelFile, old: str, new: str) -> N
 
 
 @pytest.mark.usefixtures("no_nic")
-@pytest.mark.parametrize("text", [CONV, MATMUL], ids=["conv", "matmul"])
+@pytest.mark.parametrize("text", MODELS.values(), ids=MODELS)
 def test_in_rtl(model_file: ModelFile, tmp_path: Path, text: str) -> None:
     """Reference, ``slice.onnx`` and RTL agree under stalls, in the predicted cycles."""
     bundle = compile_model(model_file(text), tmp_path / "bundle").bundle

@@ -234,6 +234,8 @@ def test_neighbours(model_file: ModelFile) -> None:
 PRINTED = """\
 (x - mean(x)) / sqrt(mean((x - mean(x))**2) + epsilon) [* scale] [+ bias]
   [Transpose] LayerNormalization<axis, epsilon>(x, scale, bias) [Transpose]
+[Reshape](InstanceNormalization([Reshape](x), s, b)) [* scale] [+ bias]
+  GroupNormalization<num_groups, epsilon>(x, scale, bias)
 0.5 * x * (1 + erf(x / sqrt(2)))
   Gelu(x)
 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
@@ -242,14 +244,49 @@ x * clip(x + 3, 0, 6) / 6, or x * HardSigmoid<alpha = 1/6>(x)
   HardSwish(x)
 x * sigmoid(alpha * x), or x / (1 + exp(-alpha * x)), for alpha 1 or 1.702
   Swish<alpha>(x)
-Mul(Cast(ConvInteger(x, w, x_zero, w_zero)), s)
-  Div(Mul(Conv(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)), s), s_x)
-Mul(Cast(MatMulInteger(x, w, x_zero, w_zero)), s)
-  Div(Mul(MatMul(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)), s), s_x)
+Mul(Cast(ConvInteger(x, w, x_zero, w_zero) + b), s)
+  Div(Mul(Conv(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)) + b * s_x, \
+s), s_x)
+Mul(Cast(MatMulInteger(x, w, x_zero, w_zero) + b), s)
+  Div(Mul(MatMul(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)) + b * s_x, \
+s), s_x)
+DequantizeLinear(Clip(QuantizeLinear(x, scale, zero), low, high), scale, zero)
+  DequantizeLinear(QuantizeLinear([Clip](x), scale, zero), scale, zero), narrower
+QLinearConv(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(Conv(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+QLinearMatMul(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(MatMul(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QGemm(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(Gemm(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearAdd(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(Add(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearAveragePool(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(AveragePool(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearConcat(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(Concat(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearConv(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(Conv(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearGlobalAveragePool(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(GlobalAveragePool(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearLeakyRelu(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(LeakyRelu(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearMul(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(Mul(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearSigmoid(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(Sigmoid(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.QLinearSoftmax(x, x_scale, x_zero, ..., y_scale, y_zero)
+  QuantizeLinear(Softmax(DequantizeLinear(x, x_scale, x_zero), ...), y_scale, y_zero)
+com.microsoft.DequantizeLinear(x, scale, zero_point)
+  DequantizeLinear(x, scale, zero_point), as in the newest opset
+com.microsoft.QuantizeLinear(x, scale, zero_point)
+  QuantizeLinear(x, scale, zero_point), as in the newest opset
 (clip(round(x / scale + zero_point), low, high) - zero_point) * scale
   DequantizeLinear(QuantizeLinear(clip(x), scale, zero_point), scale, zero_point)
 where(x < 0, -scale, scale)
   DequantizeLinear(QuantizeLinear(BipolarQuant(x, scale), scale), scale)
+floor([clip](clip(round(x / scale)) / 2**n)) * out_scale, or ceil or round
+  DequantizeLinear(QuantizeLinear([Clip](q / 2**n - (1 - 2**-n) / 2)), out_scale) of \
+q = QuantizeLinear(x, scale)
 MatMul(Softmax(MatMul(q, k^T) * scale [+ mask]), v)
   Attention<scale>(q, k, v, mask)
 """

@@ -20,7 +20,8 @@ from midwire.compiler.ops import REGISTRY
 from midwire.compiler.ops.base import ImportContext, Imported, Op, one
 from midwire.compiler.ops.relu import Relu
 from midwire.compiler.rewrite.rewriting import rewrite
-from midwire.compiler.select.inspection import inspect_model, render
+from midwire.compiler.select.inspection import inspect_model
+from midwire.compiler.select.listing import render
 from midwire.compiler.select.selection import Selection, select
 from midwire.compiler.select.support import import_all
 from midwire.hw.formats.tensor import Layout, TensorSpec

@@ -15,16 +15,16 @@ from midwire.compiler.select import buildable
 from midwire.compiler.select.buildable import plan
 from midwire.compiler.select.inspection import inspect_model
 
-# Channels lie innermost in the stream, so a pool's result cannot be multiplied by a factor a row:
-# each is supported, but not after each other.
+# Channels lie innermost in the stream, so a sum that nothing has rounded cannot be multiplied by a
+# factor a row: each is supported, but not after each other.
 CROSSED = f"""agraph (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) <
     float[3, 2, 1, 1] w = {{{", ".join(["0.5"] * 6)}}},
     float[2, 3, 1, 1] u = {{{", ".join(["0.25"] * 6)}}},
     float[4, 1] v = {{1.0, 2.0, 3.0, 4.0}}
 > {{
     a = Conv(x, w)
-    b = Conv(a, u)
-    c = MaxPool <kernel_shape = [1, 1]> (b)
+    b = MaxPool <kernel_shape = [1, 1]> (a)
+    c = Conv(b, u)
     y = Mul(c, v)
 }}"""
 
@@ -34,11 +34,11 @@ def test_a_node_that_does_not_fit_its_neighbours_is_left_out(
 ) -> None:
     path = model_file(CROSSED)
     chosen = plan(load_model(path))
-    assert (chosen.selection.inputs, chosen.selection.outputs) == (("x",), ("c",))
+    assert (chosen.selection.inputs, chosen.selection.outputs) == (("x",), ("b",))
     refused = [verdict for verdict in chosen.support if not verdict.supported]
-    assert [verdict.op_type for verdict in refused] == ["Mul"]
+    assert [verdict.op_type for verdict in refused] == ["Conv"]
     assert refused[0].reason.startswith("expected a constant that differs along axis 1 only")
-    assert inspect_model(path)["slice"]["outputs"] == ["c"]
+    assert inspect_model(path)["slice"]["outputs"] == ["b"]
 
 
 @pytest.mark.parametrize("sources", [("elsewhere",), ()])

@@ -185,3 +185,30 @@ def test_estimate_of_a_gemm(model_file: ModelFile, transposed: int) -> None:
     """
     source = load_model(model_file(text))
     assert estimate_macs(source, source.nodes[0]) == 24
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_recurrent_layers_count_where_they_are_not_supported(
+    kind: str, gates: int, directions: int, model_file: ModelFile
+) -> None:
+    """5 steps of a product with 6 inputs and one with 7 elements of the state, for each gate."""
+    rows = 7 * gates
+    attributes = 'hidden_size = 7, direction = "bidirectional"' if directions == 2 else ""
+    text = f"""
+        g (float[N, 5, 6] x) => (float[5, {directions}, N, 7] y)
+        <float[{directions}, {rows}, 6] w = {{{", ".join(["1"] * (directions * rows * 6))}}},
+         float[{directions}, {rows}, 7] r = {{{", ".join(["1"] * (directions * rows * 7))}}}>
+        {{ t = Transpose <perm = [1, 0, 2]> (x)
+           y = {kind} <{attributes or "hidden_size = 7"}> (t, w, r) }}"""
+    source = load_model(model_file(text))
+    assert estimate_macs(source, source.nodes[1]) == 5 * directions * rows * (6 + 7)
+
+
+def test_attention_counts_both_products(model_file: ModelFile) -> None:
+    """2 heads of 3 queries: with 5 keys of 4 elements, and their shares of values of 6."""
+    text = """
+        g (float[N, 2, 3, 4] q, float[N, 2, 5, 4] k, float[N, 2, 5, 6] v) => (float[N, 2, 3, 6] y)
+        { y = Attention (q, k, v) }"""
+    source = load_model(model_file(text, opset=23))
+    assert sum(estimate_macs(source, node) for node in source.nodes) == 2 * 3 * 5 * (4 + 6)

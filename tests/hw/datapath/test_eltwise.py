@@ -62,6 +62,31 @@ def test_lanes_that_do_not_divide(
     exercise(kernel, implementation, [finisher], [a, b])
 
 
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_extremes(mode: str, built: Any, exercise: Any, requantiser: Any) -> None:
+    """Of three streams of different types; the finisher takes one term."""
+    rng = np.random.default_rng(9)
+    ends = {"max": (0, 255), "min": (-128, 15)}[mode]
+    finisher = requantiser(rng, 4, [ends], (8, True))
+    kernel = EltwiseKernel((INT8, UINT4, UINT8), 24, 4, 4, mode)
+    assert kernel.ranges[0][0] == (ends,)
+    implementation = built(kernel, [finisher], [INT8], 2)
+    spans = ((-128, 128), (0, 16), (0, 256))
+    exercise(kernel, implementation, [finisher], [rng.integers(*s, (6, 6, 4)) for s in spans])
+    with pytest.raises(ValueError, match=r"^mode must be terms, max, min, not 'mean'$"):
+        EltwiseKernel((INT8, UINT4), 24, 4, 4, "mean")
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_channels_of_several_axes(lanes: int, built: Any, exercise: Any, requantiser: Any) -> None:
+    """Parameters for each element of a map, which comes twice."""
+    rng = np.random.default_rng(8)
+    finisher = requantiser(rng, 12, [(-128, 127)], (8, True))
+    kernel = EltwiseKernel((INT8,), 24, 4, 12)
+    implementation = built(kernel, [finisher], [INT8], lanes)
+    exercise(kernel, implementation, [finisher], [rng.integers(-128, 128, (6, 2, 12))])
+
+
 def test_one_channel_for_all(built: Any, exercise: Any, requantiser: Any) -> None:
     """Elements that are alike: one parameter for all lanes, which divide the axis."""
     rng = np.random.default_rng(7)
@@ -97,11 +122,11 @@ def test_full_throughput_with_the_default_depth(built: Any, requantiser: Any) ->
 
 
 def test_messages() -> None:
-    for channels, elements in ((3, 24), (4, 26)):
+    for channels, elements in ((3, 24), (4, 26), (16, 24)):
         with pytest.raises(
             ValueError,
             match=(
-                "^channels must be 1 or the depth 4, which divides the elements; found "
+                "^channels must be 1 or a multiple of the depth 4 that divides the elements; found "
                 f"{channels} channels and {elements} elements$"
             ),
         ):

@@ -70,3 +70,28 @@ def test_no_result_type() -> None:
         ValueError, match=r"^accumulators from 0 to 1020 do not fit in IntType\(bits=8, signed=Fal"
     ):
         kernel.implementations([Direct(1, 0, 1020)], [IntType(8, False)])
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("geometry", "factors"),
+    [
+        (Geometry(3, 4, (3, 3), pads=(1, 1, 1, 1)), ((3, 2, 3), (3, 2, 2, 3))),
+        (Geometry(1, 5, (1, 1)), ((1,), (5, 1, 1, 1, 2))),
+    ],
+)
+def test_factors_of_rows_and_columns(
+    geometry: Geometry,
+    factors: tuple[tuple[int, ...], ...],
+    lanes: int,
+    built: Any,
+    exercise: Any,
+    requantiser: Any,
+) -> None:
+    """Also where a pass is one cycle, so that the factor changes in every one."""
+    rng = np.random.default_rng(6)
+    kernel = PoolKernel(geometry, 4, IntType(8, True), "sum", 7, -40, factors)
+    finisher = requantiser(rng, 4, [kernel.ranges[0][0][0]], (8, True))
+    implementation = built(kernel, [finisher], [IntType(8, True)], lanes)
+    images = rng.integers(-128, 128, (5, geometry.height, geometry.width, 4))
+    exercise(kernel, implementation, [finisher], [images])

@@ -29,6 +29,10 @@ CASES = {
     "rows_for_a_product": (ReorderKernel(INT8, 4, 3, ((5, 0), (4, 1))), 2),
     "columns_for_a_product": (ReorderKernel(INT8, 20, 1, ((3, 0), (5, 1), (4, 5))), 2),
     "one": (ReorderKernel(INT8, 1, 7, ((1, 1),)), 1),
+    "picked": (ReorderKernel(INT8, 12, 3, ((4, 1),), starts=(8, 0, 8, 4, 0)), 2),
+    "picked_elements": (ReorderKernel(INT8, 5, 2, (), starts=(4, 0, 2)), 1),
+    "picked_one": (ReorderKernel(INT8, 6, 3, ((2, 1),), starts=(2,)), 1),
+    "picked_columns": (ReorderKernel(INT8, 12, 2, ((2, 6), (2, 0), (3, 1)), starts=(3, 0)), 3),
     "within_a_stride": (ReorderKernel(INT8, 30, 1, ((2, 12), (2, 1), (4, 3)), 1), 2),
 }
 

@@ -254,6 +254,16 @@ def test_adjustable_slopes_are_eased_where_nothing_else_is_exact() -> None:
     assert abs(Fraction(int(eased.multiplier[0, 0]), 2**eased.shift) * 3 - 1) < Fraction(1, 1000)
 
 
+def test_given_slopes_are_eased_on_wide_grids_where_nothing_is_exact() -> None:
+    out = QType(16, True, 1.0)
+    third, spans = line(Fraction(1, 3)), [[(-(2**40), 2**40)]]
+    assert isinstance(finish([third], spans, out, wide=True), MultiplyShift)
+    exact = finish([third], [[(-300, 300)]], out, wide=True)
+    given = finish([third], [[(-300, 300)]], out)
+    accs = np.arange(-300, 301)[:, None]
+    np.testing.assert_array_equal(exact.apply(accs), given.apply(accs))
+
+
 def test_eased_slopes_are_those_of_every_finisher() -> None:
     """N7, where the slopes are ours: thresholds have the integers of the multiply-shift."""
     out = QType(12, True, 2.0**-9)

@@ -12,12 +12,19 @@ import numpy as np
 import pytest
 
 from midwire.hw.finish.direct import Direct
-from midwire.hw.kernels.base import Implementation, Kernel, StreamPort
+from midwire.hw.kernels.base import (
+    MOST_BITS,
+    MOST_PORT_BITS,
+    Implementation,
+    Kernel,
+    StreamPort,
+)
 from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.kernels.program import canonical, described_by
+from midwire.hw.kernels.reduce import ReduceKernel
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Schedule
 
@@ -39,6 +46,8 @@ KERNELS: dict[str, Kernel] = {
     "sum": PoolKernel(Geometry(4, 4, (2, 2), (2, 2)), 3, UINT4, "sum", 0),
     "add": EltwiseKernel((INT8, UINT4), 20, 5, 5),
     "alike": EltwiseKernel((INT8, UINT4), 24, 6, 1),
+    "channels": ReduceKernel(INT8, 2, 6, 6, "sum", 0, 6),
+    "vector": ReduceKernel(INT8, 3, 12, 1, "squares", 5),
 }
 
 
@@ -176,3 +185,17 @@ sys.exit(any(name.partition(".")[0] in ("amaranth", "onnx") for name in sys.modu
 def test_planning_loads_no_amaranth() -> None:
     """K3: nor ONNX."""
     assert subprocess.run([sys.executable, "-c", PROGRAM], check=False).returncode == 0
+
+
+def test_what_is_too_wide_to_be_built(requantiser: Any) -> None:
+    """A word of weights of 2**16 bits, and beats of more than 2**13; less is as wide as it gets."""
+    weights = np.random.default_rng(5).integers(-128, 128, (256, 1, 1, 256))
+    dense = offered(ConvKernel(Geometry(1, 1), 256, INT8, weights, False, 0), requantiser)
+    assert {built.buildable for built in dense} == {True, False}
+    for built in dense:
+        pe, simd = built.parallelism
+        assert built.buildable == (pe * simd * 8 <= MOST_BITS)
+    add = offered(EltwiseKernel((IntType(16, True), INT8), 4096, 4096, 1), requantiser)
+    assert {built.buildable for built in add} == {True, False}
+    for built in add:
+        assert built.buildable == (built.parallelism[0] * 16 <= MOST_PORT_BITS)

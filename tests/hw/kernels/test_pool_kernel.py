@@ -39,6 +39,34 @@ def test_onnx_gives_the_same_accumulators(mode: str, agree: Any) -> None:
     agree(kernel, [x])
 
 
+BORDER = PoolKernel(
+    Geometry(3, 4, (3, 3), pads=(1, 1, 1, 1)),
+    2,
+    IntType(8, True),
+    "sum",
+    7,
+    -63,
+    ((3, 2, 3), (3, 2, 2, 3)),
+)
+
+
+def test_an_average_that_leaves_padding_out(agree: Any) -> None:
+    """Sums of fewer pixels count for more: mean times 36, without zero points."""
+    x = np.random.default_rng(5).integers(-128, 128, (3, 24))
+    x[0], x[1] = -128, 127
+    agree(BORDER, [x])
+    ((got,),) = BORDER.run(x)
+    image = np.pad(x.reshape(3, 3, 4, 2).astype(float), [(0, 0), (1, 1), (1, 1), (0, 0)])
+    inside = np.pad(np.ones((3, 4)), 1)
+    for y, z in np.ndindex(3, 4):
+        count = inside[y : y + 3, z : z + 3].sum()
+        total = image[:, y : y + 3, z : z + 3].sum(axis=(1, 2))
+        np.testing.assert_allclose(got[:, y, z] / 36, total / count - 7)
+    (span,) = BORDER.ranges[0][0]
+    assert span == (9 * (-128 * 9 - 63), 9 * (127 * 9 - 63))
+    assert span[0] <= got.min() and got.max() <= span[1]
+
+
 @pytest.mark.parametrize("x", [IntType(1, False), IntType(2, True), IntType(2, False)])
 @pytest.mark.parametrize("kernel", [(9, 8), (2, 40), (80, 1)])
 def test_a_window_of_more_taps_than_float32_counts(
@@ -62,3 +90,9 @@ def test_messages() -> None:
     wide = Geometry(1, 1 << 22, (1, 1 << 22))
     with pytest.raises(WidthError, match=r"^sums of 4194304 terms lie between 0 and \d+, but must"):
         PoolKernel(wide, 1, IntType(32, False), "sum", 0)
+    with pytest.raises(ValueError, match=r"^a maximum has no start and no factors$"):
+        PoolKernel(Geometry(3, 3), 1, IntType(8, True), "max", 0, 1)
+    with pytest.raises(
+        ValueError, match=r"^there must be factors for \(3, 3\) output rows and col"
+    ):
+        PoolKernel(Geometry(3, 3), 1, IntType(8, True), "sum", 0, 0, ((1, 1), (1, 1, 1)))

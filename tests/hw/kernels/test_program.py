@@ -25,6 +25,7 @@ from midwire.hw.kernels.program import (
     finisher_of,
     kernel_of,
 )
+from midwire.hw.kernels.reduce import ReduceKernel
 from midwire.hw.numeric import IntType
 
 INT8, UINT4 = IntType(8, True), IntType(4, False)
@@ -66,6 +67,7 @@ def test_a_kernel_as_json_and_arrays() -> None:
         CONV,
         PoolKernel(Geometry(2, 2, (2, 2)), 3, UINT4, "sum", 0),
         EltwiseKernel((INT8, UINT4), 12, 3, 1),
+        ReduceKernel(INT8, 2, 6, 4, "squares", -3, 4),
     ],
     ids=lambda kernel: kernel.name,
 )

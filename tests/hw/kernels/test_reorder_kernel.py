@@ -36,6 +36,7 @@ def streams(kernel: ReorderKernel) -> Any:
         ReorderKernel(IntType(16, False), 20, 2, ((2, 8), (2, 1)), 6),
         ReorderKernel(INT8, 12, 1, ((3, -4), (4, 1)), 8),
         ReorderKernel(INT8, 5, 2, (), 3),
+        ReorderKernel(INT8, 12, 2, ((2, 0), (3, 1)), channels=3, starts=(9, 0, 9, 4)),
     ],
 )
 def test_onnx(kernel: ReorderKernel, agree: Any) -> None:
@@ -138,6 +139,13 @@ def test_a_stride_is_written_an_element_at_a_time() -> None:
 def test_loops_stay_in_the_block(loops: Any, start: int, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         ReorderKernel(INT8, 12, 1, loops, start)
+
+
+def test_starts_stay_in_the_block() -> None:
+    with pytest.raises(ValueError, match="from 0 to 8 read the elements 0 to 12, but a block has"):
+        ReorderKernel(INT8, 12, 1, ((5, 1),), starts=(8, 0))
+    with pytest.raises(ValueError, match=r"^start must be 0 beside starts, not 2$"):
+        ReorderKernel(INT8, 12, 1, ((5, 1),), 2, starts=(4, 0))
 
 
 def test_channels_divide_the_result() -> None:

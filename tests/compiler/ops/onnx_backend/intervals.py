@@ -55,6 +55,30 @@ class Interval:
         """Half of what is between the two."""
         return (self.hi - self.lo) / 2
 
+    def reshaped(self, shape: tuple[int, ...]) -> Interval:
+        """The same elements in another shape."""
+        return Interval(self.lo.reshape(shape), self.hi.reshape(shape))
+
+    def __getitem__(self, index: int) -> Interval:
+        """A part along the first axis."""
+        return Interval(self.lo[index], self.hi[index])
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Interval]) -> Interval:
+        """Along a new first axis."""
+        return cls(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts]))
+
+    @property
+    def least(self) -> Array:
+        """The smallest size of each element."""
+        nearest = np.minimum(np.abs(self.lo), np.abs(self.hi))
+        return np.where((self.lo < 0) & (self.hi > 0), 0, nearest)
+
+    @property
+    def most(self) -> Array:
+        """The largest."""
+        return np.maximum(np.abs(self.lo), np.abs(self.hi))
+
     def clipped(self, low: float, high: float) -> Interval:
         """What becomes of it where values saturate."""
         return Interval(self.lo.clip(low, high), self.hi.clip(low, high))
@@ -68,13 +92,14 @@ Run = Callable[[Sequence[Array | None]], list[Array]]
 """A node on arrays, in double."""
 
 
-def runner(model: onnx.ModelProto, node: onnx.NodeProto) -> Run:
+def runner(node: onnx.NodeProto, opset: int) -> Run:
     """The node by ONNX's reference implementation."""
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     for attribute in copy.attribute:
         if node.op_type == "Cast" and attribute.i in (1, 10, 16):
             attribute.i = onnx.TensorProto.DOUBLE
+    imports = [helper.make_opsetid("", opset), *([helper.make_opsetid(node.domain, 1)] * bool(node.domain))]
 
     def run(arrays: Sequence[Array | None]) -> list[Array]:
         feeds = {
@@ -87,9 +112,8 @@ def runner(model: onnx.ModelProto, node: onnx.NodeProto) -> Run:
             for n, a in feeds.items()
         ]
         outs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
-        graph = helper.make_graph([copy], "node", kinds, outs)
         alone = helper.make_model(
-            graph, opset_imports=model.opset_import, functions=model.functions
+            helper.make_graph([copy], "node", kinds, outs), opset_imports=imports
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -99,7 +123,7 @@ def runner(model: onnx.ModelProto, node: onnx.NodeProto) -> Run:
 
 
 def image(
-    model: onnx.ModelProto, node: onnx.NodeProto, inputs: Sequence[Interval | None], unit: float
+    node: onnx.NodeProto, inputs: Sequence[Interval | None], opset: int, unit: float
 ) -> list[Interval]:
     """The outputs of a node for its inputs; None for an input that is left out. ``unit`` is that of
     the integers by which normalisations are defined (rules N9 to N11).
@@ -107,7 +131,7 @@ def image(
     rule = _RULES.get(node.op_type, _corners)
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     attributes["unit"] = unit
-    return rule(runner(model, node), attributes, inputs)
+    return rule(runner(node, opset), attributes, inputs)
 
 
 Attributes = Mapping[str, Any]
@@ -177,7 +201,18 @@ def _softmax(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]
     return [exact.widened(0.75 * attributes["unit"])]
 
 
-def _normalisation(centred: bool) -> Any:
+def _over_last(attributes: Attributes, shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many elements a group has, and how many axes follow the one that parameters lie along."""
+    return math.prod(shape[attributes.get("axis", -1) % len(shape) :]), 0
+
+
+def _over_channels(attributes: Attributes, shape: tuple[int, ...]) -> tuple[int, int]:
+    """The same for groups of channels, one each where it does not say how many."""
+    count = math.prod(shape[1:]) // attributes.get("num_groups", shape[1])
+    return count, len(shape) - 2
+
+
+def _normalisation(groups: Callable[..., tuple[int, int]], centred: bool = True) -> Any:
     """Layer normalisation by its definition; of mean squares where it is not centred.
 
     N10 and N11 round the quotient and the root: by less than a unit of either.
@@ -185,28 +220,35 @@ def _normalisation(centred: bool) -> Any:
 
     def rule(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
         del run
-        x, *parameters = inputs
-        assert x is not None
-        axes = tuple(range(attributes.get("axis", -1) % x.lo.ndim, x.lo.ndim))
-        count = math.prod(x.lo.shape[axis] for axis in axes)
+        given, *parameters = inputs
+        assert given is not None
+        count, behind = groups(attributes, given.lo.shape)
+        x = given.reshaped((-1, count))
         if centred:
-            lows, highs = (v.sum(axis=axes, keepdims=True) for v in (x.lo, x.hi))
+            lows, highs = (v.sum(axis=1, keepdims=True) for v in (x.lo, x.hi))
             x = Interval(x.lo - (highs - x.hi + x.lo) / count, x.hi - (lows - x.lo + x.hi) / count)
-        nearest = np.where((x.lo < 0) & (x.hi > 0), 0, np.minimum(np.abs(x.lo), np.abs(x.hi)))
-        farthest = np.maximum(np.abs(x.lo), np.abs(x.hi))
-        epsilon = attributes.get("epsilon", 1e-5)
         least, most = (
-            np.sqrt((v**2).mean(axis=axes, keepdims=True) + epsilon) for v in (nearest, farthest)
+            np.sqrt((v**2).mean(axis=1, keepdims=True) + attributes.get("epsilon", 1e-5))
+            for v in (x.least, x.most)
         )
         result = Interval.at(x.lo / least, x.lo / most, x.hi / least, x.hi / most)
-        farthest = np.maximum(np.abs(result.lo), np.abs(result.hi))
-        result = result.widened(attributes["unit"] * (1 + farthest))
+        result = result.widened(attributes["unit"] * (1 + result.most)).reshaped(given.lo.shape)
         for parameter, join in zip(parameters, (np.multiply, np.add), strict=False):
             if parameter is not None:
-                result = Interval.at(*(join(v, parameter.lo) for v in (result.lo, result.hi)))
+                own = parameter.lo.reshape(*parameter.lo.shape, *[1] * behind)
+                result = Interval.at(*(join(v, own) for v in (result.lo, result.hi)))
         return [result]
 
     return rule
+
+
+def _of_sizes(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """What rises with the size of each element: sums of sizes or squares, and roots of these."""
+    del attributes
+    x, *rest = inputs
+    assert x is not None
+    others = [None if y is None else y.lo for y in rest]
+    return [Interval.at(run([x.least, *others])[0], run([x.most, *others])[0])]
 
 
 _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
@@ -215,11 +257,16 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "ConvTranspose": _bilinear,
     "Gelu": _turning(_gelu_turns),
     "Gemm": _bilinear,
+    "GroupNormalization": _normalisation(_over_channels),
     "HardSwish": _turning(lambda _: -1.5),
-    "LayerNormalization": _normalisation(True),
+    "InstanceNormalization": _normalisation(_over_channels),
+    "LayerNormalization": _normalisation(_over_last),
     "MatMul": _bilinear,
     "Mish": _turning(lambda _: -1.1924312145154906),
-    "RMSNormalization": _normalisation(False),
+    "RMSNormalization": _normalisation(_over_last, centred=False),
+    "ReduceL1": _of_sizes,
+    "ReduceL2": _of_sizes,
+    "ReduceSumSquare": _of_sizes,
     "Softmax": _softmax,
     "Swish": _turning(lambda attributes: -1.2784645427610738 / attributes.get("alpha", 1.0)),
 }

@@ -4,8 +4,10 @@
 within what quantisation can do to it.
 
 The bound is derived. Inputs lie between the test's data and what their grids make of them, half a
-step away; weights likewise. Interval arithmetic takes these through the model, adds half a step
-where a tensor inside has a grid, and half a step of the output.
+step away; weights likewise. Interval arithmetic takes these through the model as midwire loads it
+(what is written out or found in several nodes included, for that has grids inside), adds half a step
+where a tensor inside has a grid, and half a step of the output. That the loaded model means what the
+test's does is part of what is compared: the interval has to hold what the test expects.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from midwire.compiler.errors import CalibrationError, LossError, ModelError
+from midwire.compiler.load.source import Source
 from midwire.compiler.pipeline import Options
+from midwire.compiler.rewrite.rewriting import Rewritten, rewrite
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import TensorSpec
 from midwire.hw.kernels.reference import Reference
@@ -47,14 +50,14 @@ class Built:
     task, bits : what was compiled, and to how many bits
     bundle : the result
     form : the integer program and the balanced dataflow, to be joined with others into one design
-    batch : how many inferences one run of the test's model is
+    source : the model as it was loaded
     """
 
     task: Task
     bits: int
     bundle: Bundle
     form: Form
-    batch: int
+    source: Source
 
 
 def take(test: NodeTest, folder: Path, seed: int) -> Built | str:
@@ -95,11 +98,19 @@ def build(task: Task, folder: Path, bits: int, seed: int) -> Built:
     }
     np.savez(folder / "samples.npz", **samples)  # type: ignore[arg-type]
     (folder / "net.onnx").write_bytes(task.model.SerializeToString())
-    options = Options(list(task.data), list(task.wanted), folder / "samples.npz", bits)
-    bundle, form, batch = compile_form(
+    # The bound below knows the model's own bias.
+    options = Options(
+        list(task.data),
+        list(task.wanted),
+        folder / "samples.npz",
+        bits,
+        hold_out=0,
+        bias_correction=False,
+    )
+    bundle, form, source = compile_form(
         folder / "net.onnx", folder / "bundle", options, task.test.name
     )
-    return Built(task, bits, bundle, form, batch)
+    return Built(task, bits, bundle, form, source)
 
 
 def check(built: Built, seed: int) -> None:
@@ -126,7 +137,7 @@ def on_grids(built: Built) -> tuple[list[Array], dict[str, Array]]:
     data = built.task.data
     wires, rounded = [], {}
     for spec in built.bundle.manifest.inputs:
-        samples = data[spec.name].reshape(built.batch, *spec.shape)
+        samples = data[spec.name].reshape(built.source.batch, *spec.shape)
         wires.append(np.stack([spec.to_wire(x) for x in samples]))
         rounded[spec.name] = _reals(spec, wires[-1]).reshape(data[spec.name].shape)
     return wires, rounded
@@ -144,35 +155,63 @@ def _ends(qtype: QType) -> tuple[float, float]:
 
 
 def bounds(built: Built, rounded: Mapping[str, Array]) -> dict[str, Interval]:
-    """Every tensor of the model, an output before it is rounded, for inputs from the test's to what
-    these are ``rounded`` to.
+    """The model's outputs before they are rounded, for inputs from the test's to what these are
+    ``rounded`` to.
     """
-    task, tensors = built.task, built.form.integers.tensors
-    model = task.model
+    task, model = built.task, rewrite(built.source)
+    given = {}
+    for spec in built.bundle.manifest.inputs:
+        x = task.data[spec.name]
+        given[spec.name] = Interval.at(x)
+        if x.dtype.kind == "f":
+            off = np.abs(x.astype(np.float64).clip(*_ends(spec.qtype)) - rounded[spec.name])
+            step = float(spec.qtype.scale)
+            assert np.all(off <= np.nextafter(step / 2, np.inf)), f"{spec.name} is off its grid"
+            given[spec.name] = Interval.at(x, rounded[spec.name])
+    count = built.source.batch
+    found = []
+    for k in range(count):
+        own = {
+            spec.name: given[spec.name].reshaped((count, *spec.shape))[k]
+            for spec in built.bundle.manifest.inputs
+        }
+        found.append(_through(built, model, own))
+    return {
+        name: Interval.stacked([values[name] for values in found]).reshaped(wanted.shape)
+        for name, wanted in task.wanted.items()
+    }
+
+
+def _through(
+    built: Built, model: Rewritten, given: Mapping[str, Interval]
+) -> dict[str, Interval]:
+    """Every tensor of a model as midwire reads it (written out, patterns found) in one inference,
+    half a step of its grid added where it has one inside.
+    """
+    tensors, source = built.form.integers.tensors, model.source
     unit = 2.0 ** -chosen_of(built.bundle)["bits"]
-    values: dict[str, Interval] = {}
-    for name, x in task.data.items():
-        if x.dtype.kind != "f":
-            values[name] = Interval.at(x)
-            continue
-        qtype = tensors[name].qtype
-        off = np.abs(x.astype(np.float64).clip(*_ends(qtype)) - rounded[name])
-        assert np.all(off <= np.nextafter(qtype.scale / 2, np.inf)), f"{name} is off its grid"
-        values[name] = Interval.at(x, rounded[name])
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    values |= {name: Interval.at(array) for name, array in constants.items()}
-    for node in model.graph.node:
-        inputs = [values[name] if name else None for name in node.input]
-        inputs = _with_grids(node, inputs, constants, built.bits)
-        found = image(model, node, inputs, unit)
-        # Some rules know the first output only, others being for training.
-        for name, made in zip(filter(None, node.output), found, strict=False):
-            if name in tensors and name not in task.wanted:
-                ends = _ends(tensors[name].qtype)
-                near = made.widened(tensors[name].qtype.scale / 2).clipped(*ends)
-                made = Interval.at(made.lo, made.hi, near.lo, near.hi)
-            values[name] = made
+    constants = {**source.folded, **source.initialisers}
+    values = {name: Interval.at(array) for name, array in constants.items()} | dict(given)
+    for part in model.units:
+        opset = onnx.defs.onnx_opset_version() if part.operator else source.opset
+        for node in part.nodes:
+            inputs = [values[name] if name else None for name in node.input]
+            inputs = _with_grids(node, inputs, constants, built.bits)
+            found = image(node, inputs, opset, unit)
+            # Some rules know the first output only, others being for training.
+            for name, made in zip(filter(None, node.output), found, strict=False):
+                if name in tensors and name not in built.task.wanted:
+                    made = _on_grid(made, tensors[name].qtype)
+                if made.is_point and name in source.constants:
+                    constants[name] = made.lo
+                values[name] = made
     return values
+
+
+def _on_grid(made: Interval, qtype: QType) -> Interval:
+    """A tensor and what rounding makes of it."""
+    near = made.widened(qtype.scale / 2).clipped(*_ends(qtype))
+    return Interval.at(made.lo, made.hi, near.lo, near.hi)
 
 
 def _with_grids(

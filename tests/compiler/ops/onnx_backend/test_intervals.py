@@ -15,6 +15,7 @@ from .intervals import Interval, image, runner
 Array = np.ndarray[Any, Any]
 
 SEED = 20272
+OPSET = 24
 
 NODES: dict[str, list[tuple[int, ...]]] = {
     "Abs (x)": [(5,)],
@@ -25,7 +26,9 @@ NODES: dict[str, list[tuple[int, ...]]] = {
     "Gelu (x)": [(6,)],
     'Gelu <approximate = "tanh"> (x)': [(6,)],
     "Gemm <alpha = -0.5, beta = -2.0, transB = 1> (x, w, c)": [(2, 3), (4, 3), (4,)],
+    "GroupNormalization <num_groups = 2> (x, s, b)": [(2, 4, 3), (4,), (4,)],
     "HardSwish (x)": [(6,)],
+    "InstanceNormalization (x, s, b)": [(2, 3, 4), (3,), (3,)],
     "LayerNormalization (x, s, b)": [(2, 5), (5,), (5,)],
     "MatMul (x, y)": [(2, 3, 4), (2, 4, 2)],
     "MaxPool <kernel_shape = [2]> (x)": [(1, 1, 6)],
@@ -33,11 +36,20 @@ NODES: dict[str, list[tuple[int, ...]]] = {
     "Mul (x, y)": [(3, 2), (2,)],
     "Neg (x)": [(4,)],
     "RMSNormalization (x, s)": [(2, 5), (5,)],
+    "ReduceL1 (x)": [(2, 3)],
+    "ReduceL2 (x)": [(2, 3)],
+    "ReduceSumSquare (x)": [(2, 3)],
     "Softmax (x)": [(2, 5)],
     "Sub (x, y)": [(4,), (4,)],
     "Swish <alpha = 2.0> (x)": [(6,)],
 }
-CONSTANTS = {"BatchNormalization": 1, "LayerNormalization": 1, "RMSNormalization": 1}
+CONSTANTS = {
+    "BatchNormalization": 1,
+    "GroupNormalization": 1,
+    "InstanceNormalization": 1,
+    "LayerNormalization": 1,
+    "RMSNormalization": 1,
+}
 """The first input that is a point, where not all are intervals."""
 
 EXACT = {"Abs", "Gelu", "HardSwish", "MaxPool", "Mish", "Mul", "Neg", "Sub", "Swish"}
@@ -47,7 +59,7 @@ EXACT = {"Abs", "Gelu", "HardSwish", "MaxPool", "Mish", "Mul", "Neg", "Sub", "Sw
 def model_of(text: str) -> onnx.ModelProto:
     inputs = text[text.rindex("(") + 1 : -1].split(", ")
     values = ", ".join(f"float[?] {name}" for name in inputs)
-    header = '<ir_version: 10, opset_import: ["" : 24]>'
+    header = f'<ir_version: 10, opset_import: ["" : {OPSET}]>'
     return onnx.parser.parse_model(f"{header} g ({values}) => (float[?] out) {{ out = {text} }}")
 
 
@@ -66,8 +78,8 @@ def test_every_point_is_inside(text: str) -> None:
         if index >= point:
             middle, radius = np.abs(middle), 0 * radius
         inputs.append(Interval.at(middle - radius, middle + radius))
-    (bound,) = image(model, node, inputs, 0.0)
-    run = runner(model, node)
+    (bound,) = image(node, inputs, OPSET, 0.0)
+    run = runner(node, OPSET)
     least, most = np.full(bound.lo.shape, np.inf), np.full(bound.lo.shape, -np.inf)
     for trial in range(400):
         shares = [rng.uniform(0, 1, x.lo.shape) for x in inputs]
@@ -86,8 +98,8 @@ def test_softmax_reaches_its_ends() -> None:
     x = Interval(np.array([[-1.0, 0.5, 0.2]]), np.array([[0.0, 1.0, 2.0]]))
     model = model_of("Softmax (x)")
     (node,) = model.graph.node
-    (bound,) = image(model, node, [x], 0.0)
-    run = runner(model, node)
+    (bound,) = image(node, [x], OPSET, 0.0)
+    run = runner(node, OPSET)
     for k in range(3):
         low, high = x.hi.copy(), x.lo.copy()
         low[0, k], high[0, k] = x.lo[0, k], x.hi[0, k]
@@ -108,5 +120,5 @@ def test_normalisations_add_their_unit() -> None:
         model = model_of(text)
         (node,) = model.graph.node
         inputs = [x, Interval.at(np.full(3, 2.0))][: len(node.input)]
-        (exact,), (wide,) = (image(model, node, inputs, unit) for unit in (0.0, 2.0**-6))
+        (exact,), (wide,) = (image(node, inputs, OPSET, unit) for unit in (0.0, 2.0**-6))
         assert np.all(wide.hi - exact.hi >= widening * 2.0**-6 - 1e-12)

@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Dimensions that a model leaves open, bound before anything is inferred.
+
+D1. A shape that the user gives fills in its input's open dimensions. What the model fixes stays.
+D2. Samples fill in what is then still open: their last axes are those of the input.
+D3. A leading dimension that is open after that is the batch, and becomes 1.
+D4. A name binds every dimension that has it, in all inputs. Words that exporters write for "any"
+    are no names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import onnx
+
+from ...hw.formats.npz import key_of, read_npz
+from ..errors import CalibrationError, ModelError
+
+Shapes = Mapping[str, Sequence[int]]
+"""For an input's name its shape, the batch included."""
+
+_Dimension = onnx.TensorShapeProto.Dimension
+
+_ANY = frozenset(("", "?", "-1", "None"))
+
+
+def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes as the command line has them, each ``NAME=1,3,48,192``; a name may hold a ``=``.
+
+    Raises
+    ------
+    ModelError
+        If a text is no such thing, or a name comes twice.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, _, numbers = text.rpartition("=")
+        parts = [part.strip() for part in numbers.split(",")]
+        if not name or not all(part.isdecimal() and len(part) < 10 for part in parts):
+            raise _wrong("unusable shape", "NAME=1,3,48,192", repr(text))
+        if name in shapes:
+            raise _wrong("an input has two shapes", "one shape of a name", f"a second of {name!r}")
+        shapes[name] = tuple(int(part) for part in parts)
+    return shapes
+
+
+def bind_inputs(
+    graph: onnx.GraphProto, shapes: Shapes, samples: str | os.PathLike[str] | None = None
+) -> None:
+    """Give every input of a graph a shape of numbers (rules D1 to D4).
+
+    Parameters
+    ----------
+    graph : its inputs are changed
+    shapes : by name of an input; may leave inputs out
+    samples : an ``.npz`` of samples, read where a dimension is still open
+
+    Raises
+    ------
+    ModelError
+        If an input is no tensor, or a dimension stays open, or a shape suits no input.
+    CalibrationError
+        If the samples are needed and cannot be read.
+    """
+    inputs = {value.name: value for value in graph.input}
+    for value in inputs.values():
+        if not value.type.HasField("tensor_type"):
+            raise ModelError(
+                "the input is not a tensor",
+                where=f"input {value.name!r}",
+                expected="a tensor",
+                found=value.type.WhichOneof("value") or "no type",
+                remedy="Export the model with tensors as inputs",
+            )
+    for name, shape in shapes.items():
+        if name not in inputs:
+            names = ", ".join(repr(known) for known in inputs)
+            raise _wrong(f"there is no input {name!r}", f"one of {names}", repr(name))
+        _bind(inputs, name, shape)
+    if samples is not None:
+        _bind_to_samples(inputs, samples)
+    _bind_batch(inputs)
+    for name, value in inputs.items():
+        _check_bound(name, value)
+
+
+def _wrong(what: str, expected: str, found: str) -> ModelError:
+    error = ModelError(
+        what,
+        where="--shape",
+        expected=expected,
+        found=found,
+        remedy="Give an input that leaves dimensions open one shape, as in --shape x=1,3,48,192",
+    )
+    error.usage = True
+    return error
+
+
+def _dims(value: onnx.ValueInfoProto) -> Sequence[_Dimension]:
+    return value.type.tensor_type.shape.dim
+
+
+def _is_open(dim: _Dimension) -> bool:
+    """Whether a dimension is no number; some exporters write -1 or 0 for that."""
+    return not dim.HasField("dim_value") or dim.dim_value < 1
+
+
+def _every(inputs: Mapping[str, onnx.ValueInfoProto]) -> Iterator[_Dimension]:
+    for value in inputs.values():
+        yield from _dims(value)
+
+
+def _bind(inputs: Mapping[str, onnx.ValueInfoProto], name: str, shape: Sequence[int]) -> None:
+    """Rule D1 for one input."""
+    kind = inputs[name].type.tensor_type
+    if not kind.HasField("shape"):
+        kind.shape.dim.extend(_Dimension() for _ in shape)
+        kind.shape.SetInParent()
+    dims = _dims(inputs[name])
+    declared = _show(dims)
+    fits = len(dims) == len(shape)
+    for dim, size in zip(dims, shape, strict=False):
+        if fits and size > 0 and _is_open(dim):
+            _set(inputs, dim, size)  # perhaps dimensions that are still to come, too
+        fits = fits and size > 0 and dim.dim_value == size
+    if not fits:
+        raise ModelError(
+            "the shape does not suit the input",
+            where=f"input {name!r}",
+            expected=f"numbers for [{declared}], each number in it kept, and one for each name",
+            found=f"{list(shape)}",
+            remedy="Give the shape as the model's input takes it, the batch included",
+        )
+
+
+def _set(inputs: Mapping[str, onnx.ValueInfoProto], dim: _Dimension, size: int) -> None:
+    """Bind a dimension, and all of its name (rule D4)."""
+    same = dim.dim_param
+    dim.dim_value = size
+    for other in _every(inputs):
+        if same not in _ANY and other.dim_param == same:
+            other.dim_value = size
+
+
+def _bind_to_samples(
+    inputs: Mapping[str, onnx.ValueInfoProto], samples: str | os.PathLike[str]
+) -> None:
+    """Rule D2. Whether the samples suit the model otherwise is checked where they are used."""
+    waiting = {
+        name: index
+        for index, (name, value) in enumerate(inputs.items())
+        if any(_is_open(dim) for dim in _dims(value)[1:])
+    }
+    if not waiting:
+        return
+    stored = read_npz(samples, error=CalibrationError)
+    for name, index in waiting.items():
+        key = key_of(name, index, list(stored))
+        inner = _dims(inputs[name])[1:]
+        if key is None or stored[key].ndim < len(inner):
+            continue
+        sizes = stored[key].shape[stored[key].ndim - len(inner) :]
+        for dim, size in zip(inner, sizes, strict=True):
+            if _is_open(dim) and size:
+                _set(inputs, dim, size)
+
+
+def _bind_batch(inputs: Mapping[str, onnx.ValueInfoProto]) -> None:
+    """Rule D3."""
+    for value in inputs.values():
+        for dim in _dims(value)[:1]:
+            if _is_open(dim):
+                _set(inputs, dim, 1)
+
+
+def _check_bound(name: str, value: onnx.ValueInfoProto) -> None:
+    if not value.type.tensor_type.HasField("shape"):
+        raise ModelError(
+            "the input has no shape",
+            where=f"input {name!r}",
+            expected="a shape whose dimensions, but for the batch, are numbers",
+            found="none",
+            remedy=f"Say what it is with --shape, for instance --shape {name}=1,3,48,192",
+        )
+    dims = _dims(value)
+    for axis, dim in enumerate(dims):
+        if _is_open(dim):
+            sizes = ",".join("N" if _is_open(each) else str(each.dim_value) for each in dims)
+            raise ModelError(
+                f"dimension {axis} is not a number",
+                where=f"input {name!r}",
+                expected="numbers for all dimensions but the first (the batch)",
+                found=f"[{_show(dims)}]",
+                remedy=f"Bind it with --shape {name}={sizes}, a number for each N, or with samples "
+                "(--calibrate)",
+            )
+
+
+def _show(dims: Sequence[_Dimension]) -> str:
+    return ", ".join(
+        dim.dim_param or (str(dim.dim_value) if dim.HasField("dim_value") else "?") for dim in dims
+    )

@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Operators that no rule takes, where more can be said than that: what was expected, what was found
+and the nearest thing that works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+
+from ..load.constants import attributes
+from ..load.qoperator import FORMS
+from ..load.source import MICROSOFT, kind_of
+
+_STATIC = (
+    "quantise with static ranges (onnxruntime.quantization.quantize_static), or compile the float "
+    "model with --calibrate"
+)
+_DYNAMIC = f"expected a grid that is the same for all data, found one computed from it; {_STATIC}"
+_SUMS = (
+    "expected integer sums that are cast to float32 and multiplied by a constant scale, found "
+    f"another use; {_STATIC}"
+)
+_BEFORE = (
+    "which ONNX Runtime's own optimiser makes of it for one machine; give the model from before "
+    "that"
+)
+_OPTIMISED = f"expected a model as its exporter wrote it, found channels innermost, {_BEFORE}"
+_FUSED = f"expected a model as its exporter wrote it, found operators fused into one, {_BEFORE}"
+
+_OF_THE_OPTIMISER = (
+    "Attention",
+    "BiasGelu",
+    "EmbedLayerNormalization",
+    "FastGelu",
+    "FusedConv",
+    "FusedGemm",
+    "FusedMatMul",
+    "Gelu",
+    "MultiHeadAttention",
+    "QuickGelu",
+    "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
+)
+_IN_BLOCKS = (
+    "AveragePool",
+    "Conv",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "MaxPool",
+    "ReorderInput",
+    "ReorderOutput",
+    "Upsample",
+)
+
+_REMEDIES: Mapping[str, str] = {
+    "ConvInteger": _SUMS,
+    "DynamicQuantizeLinear": _DYNAMIC,
+    "MatMulInteger": _SUMS,
+    f"{MICROSOFT}.DynamicQuantizeLSTM": _DYNAMIC,
+    f"{MICROSOFT}.DynamicQuantizeMatMul": _DYNAMIC,
+    **{f"{MICROSOFT}.{kind}": _FUSED for kind in _OF_THE_OPTIMISER},
+    **{f"{MICROSOFT}.nchwc.{kind}": _OPTIMISED for kind in _IN_BLOCKS},
+    f"{MICROSOFT}.MatMulIntegerToFloat": _DYNAMIC,
+    f"{MICROSOFT}.NhwcMaxPool": _OPTIMISED,
+    f"{MICROSOFT}.QLinearAveragePool": _OPTIMISED,
+    f"{MICROSOFT}.QLinearConv": _OPTIMISED,
+    f"{MICROSOFT}.QLinearGlobalAveragePool": _OPTIMISED,
+}
+
+
+def remedy_of(node: onnx.NodeProto) -> str:
+    """A clause that says why no rule takes a node, and what to do; empty if there is none."""
+    kind, options = kind_of(node), attributes(node)
+    if kind in FORMS and not options.get("channels_last", 0):
+        given = ", ".join(f"{name} = {options[name]}" for name in sorted(options))
+        return (
+            "expected integers with their scales, and attributes, as ONNX Runtime defines them, "
+            f"found {len(node.input)} inputs and {given or 'no attributes'}"
+        )
+    return _REMEDIES.get(kind, "")

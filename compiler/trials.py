@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A slice at any widths: its integers, what they lose, and what their hardware would cost.
+
+What is one pass after another in :mod:`.pipeline` is here a function of the widths, so that the
+search in :mod:`.quantise.search` can try some.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import count
+
+from ..hw.formats.tensor import AnyArray
+from ..hw.numeric import QType
+from .emit.behind import behind
+from .errors import LossError, ModelError
+from .ir import graph, quant
+from .load.source import Source
+from .map.fuse import fuse
+from .map.implement import implement, target_interval
+from .map.price import price
+from .map.targets import Target
+from .quantise.counted import counted
+from .quantise.grids import Choice, Observed, choose_qtype
+from .quantise.holdout import Data
+from .quantise.insert import quantise
+from .quantise.limits import Excess, Limits, excess, noisiest, refusal
+from .quantise.loss import Measured, measure
+from .quantise.search import LADDER, blame, cheapest, most_tried
+from .quantise.widths import AUTO, Layer, Widths, dyadic_layers, layers_of
+
+_QUICK = 16
+"""Samples that are enough to compare layers by."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """What all widths have in common.
+
+    Attributes
+    ----------
+    real : the slice, before any of it is rounded
+    observed : what calibration saw of each tensor that needs a grid
+    data : samples to measure on
+    choice : how grids are chosen
+    means : of the inputs of layers over the samples that calibrate
+    strategy, rate : of :class:`~.pipeline.Options`
+    """
+
+    source: Source
+    real: graph.Graph
+    observed: Mapping[str, Observed]
+    data: Data | None
+    target: Target
+    choice: Choice
+    means: Mapping[str, AnyArray]
+    strategy: str = "auto"
+    rate: float | None = None
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        """The layers that midwire quantises."""
+        return layers_of(self.real, list(self.observed))
+
+    @cached_property
+    def _grid(self) -> Callable[[str, int, bool], QType]:
+        """The grid of a tensor by its bits, and whether its scale is a power of two."""
+
+        @cache
+        def grid(name: str, bits: int, dyadic: bool) -> QType:
+            return choose_qtype(self.observed[name], bits, dyadic=dyadic, choice=self.choice)
+
+        return grid
+
+    def rounded(self, widths: Widths, *, dyadic: bool = False) -> graph.Graph:
+        """The slice with every tensor and weight on a grid.
+
+        ``dyadic``: all scales are powers of two, not only those that have to.
+        """
+        bits = {layer.tensor: widths.of(layer) for layer in self.layers}
+        powers = frozenset(bits) if dyadic else dyadic_layers(self.real, self.layers, widths)
+        return quantise(
+            self.real,
+            lambda name: self._grid(name, bits[name], name in powers),
+            widths,
+            self.means if self.choice.bias_correction else None,
+        )
+
+    def integers(self, widths: Widths) -> tuple[graph.Graph, quant.QGraph]:
+        """The slice on grids, and in integers.
+
+        Raises
+        ------
+        ModelError
+            If an operator has no integer form here, or no finisher is exact.
+        """
+        rounded = self.rounded(widths)
+        try:
+            return rounded, fuse(rounded, self.target)
+        except ModelError:
+            if not widths.layers:
+                raise
+            # Widths that differ may ask for multipliers that no hardware has; powers of two do not.
+            rounded = self.rounded(widths, dyadic=True)
+            return rounded, fuse(rounded, self.target)
+
+    def loss(self, widths: Widths) -> Measured:
+        """What widths lose, on all samples to measure on."""
+        return self._loss(widths, None)
+
+    def quick_loss(self, widths: Widths) -> Measured:
+        """The same on a few of them."""
+        return self._loss(widths, _QUICK)
+
+    def _loss(self, widths: Widths, most: int | None) -> Measured:
+        assert self.data is not None, "nothing is quantised without samples"
+        _, integers = self.integers(widths)
+        held, labels = self.data.held, self.data.held_labels
+        return measure(
+            self.source,
+            integers,
+            {name: array[:most] for name, array in held.items()},
+            behind=behind(self.source, integers),
+            labels=None if labels is None else labels[:most],
+            counts=counted(self.real),
+        )
+
+    def prices(self) -> dict[str, dict[int, float]]:
+        """What each layer's hardware costs at some widths, in LUTs and what is worth as much."""
+        found: dict[str, dict[int, float]] = {layer.tensor: {} for layer in self.layers}
+        for bits in LADDER:
+            try:
+                _, integers = self.integers(Widths(bits))
+            except ModelError:
+                continue
+            interval = target_interval(integers, self.rate, self.target.clock_mhz)
+            built = implement(integers, self.target, interval, strict=False, strategy=self.strategy)
+            for tensor in found:
+                found[tensor][bits] = sum(
+                    price(built[node.name].cost, self.target).scalar
+                    for node in integers.nodes
+                    if tensor in node.outputs
+                )
+        return found
+
+    def cheapest(
+        self,
+        limits: Limits,
+        outputs: tuple[str, ...],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Widths:
+        """Widths that keep the limits at least cost, as far as a bounded search finds them.
+
+        ``progress`` gets the number of widths that were tried, and the most that there may be.
+
+        Raises
+        ------
+        LossError
+            If none do: with 16 bits everywhere, the slice loses more.
+        """
+
+        def keeps(measured: Measured) -> bool:
+            return excess(measured, outputs, limits) is None
+
+        tried = count()
+        most = most_tried(self.layers)
+
+        def counted(loss: Callable[[Widths], Measured]) -> Callable[[Widths], Measured]:
+            def attempt(widths: Widths) -> Measured:
+                progress(next(tried), most)
+                return loss(widths)
+
+            return attempt
+
+        quick, attempt = counted(self.quick_loss), counted(self.loss)
+        widths, measured = cheapest(self.layers, self.prices(), quick, attempt, keeps)
+        over = excess(measured, outputs, limits)
+        if over is not None:
+            raise refusal(
+                over,
+                next(iter(noisiest(measured.losses)), outputs[0]),
+                ["Give more and more typical samples with --calibrate", "another cut with --to"],
+            )
+        return widths
+
+    def refuse(self, over: Excess, widths: Widths, measured: Measured) -> LossError:
+        """The error of widths that lose too much: which layer to widen was tried, not guessed."""
+        suspects = noisiest(measured.losses)
+        by_tensor = {layer.tensor: layer for layer in self.layers}
+        order = [by_tensor[name] for name in suspects if name in by_tensor]
+        order += [layer for layer in self.layers if layer not in order]
+        found = blame(order, widths, self.quick_loss)
+        remedies = [f"Let midwire choose the widths with --bits {AUTO}"]
+        if found is not None:
+            gained = found.measured.accuracy
+            error = None if gained is None else gained.relative_error
+            gain = "" if error is None else f" (relative error {100 * error:.3g} %)"
+            remedies.insert(
+                0, f"Widen that layer with --bits {shlex.quote(found.widths.text)}{gain}"
+            )
+            remedies[1] = remedies[1].replace("Let", "let")
+        blamed = found.layer if found is not None else next(iter(suspects), over.where)
+        return refusal(over, blamed, remedies)

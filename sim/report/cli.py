@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command, and the file that it writes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...hw.console import Console, JsonFlag
+from ...hw.errors import DataError
+from ...hw.formats.bundle import Bundle
+
+
+def report(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that compile wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a page about a bundle: layers, cycles, schedule, losses and resources, as HTML."""
+    console = Console(as_json)
+    written = write_report(Bundle.load(bundle), output)
+    console.result({"path": written, "bytes": written.stat().st_size}, f"report in {written}")
+
+
+def write_report(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
+    """Write the report of a bundle beside the target, then rename it: never half of one.
+
+    Folders on the way are made. Gives the path.
+
+    Raises
+    ------
+    BundleError
+        If the manifest's layers are not what this version of midwire writes.
+    DataError
+        If the file cannot be written.
+    """
+    from .facts import facts_of
+    from .page import page
+
+    file = Path(path)
+    text = page(facts_of(bundle))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # In a folder of its own, it gets the permissions of any other new file.
+        with tempfile.TemporaryDirectory(prefix=".report.", dir=file.parent) as folder:
+            written = Path(folder) / "page.html"
+            written.write_text(text, "utf-8")
+            written.replace(file)
+    except OSError as reason:
+        raise DataError(
+            "the report cannot be written",
+            where=str(file),
+            expected="a path that can be written, on a disk with room",
+            found=reason.strerror or str(reason),
+            remedy="Choose another output file",
+        ) from reason
+    return file
