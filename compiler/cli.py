@@ -13,6 +13,7 @@ import typer
 
 from ..hw.console import FAILURE, Console, JsonFlag
 from ..hw.sqnr import NOT_MEASURED
+from .map.targets import RESOURCES
 
 if TYPE_CHECKING:
     from .pipeline import Compiled
@@ -37,12 +38,23 @@ ShapeOption = Annotated[
     ),
 ]
 
+TargetOption = Annotated[
+    str | None, typer.Option(help="Family of parts: xcup (by default), xc7 or ecp5.")
+]
+
 
 def inspect(
     model: ModelArgument,
     from_: FromOption = None,
     to: ToOption = None,
     shape: ShapeOption = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Say too what the slice costs at different rates.")
+    ] = False,
+    target: TargetOption = None,
+    part: Annotated[
+        str | None, typer.Option(help="Part that --pareto compares with, such as xc7a100t.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say which nodes can run in the NIC, why the others cannot, and where the model can be cut.
@@ -52,12 +64,18 @@ def inspect(
     The exit status is 0 if there is a slice, 1 if there is none or the model cannot be read, and 2
     for wrong usage, cuts that are none among it.
     """
+    from .comparison import compare_rates
     from .load.shapes import parse_shapes
+    from .map.catalogue import aimed_at
     from .select.inspection import inspect_model
     from .select.listing import render
 
     console = Console(as_json)
-    found = inspect_model(model, from_ or None, to or None, parse_shapes(shape or ()))
+    shapes = parse_shapes(shape or ())
+    aimed_at(target, part)  # refuses what is none before any work
+    found = inspect_model(model, from_ or None, to or None, shapes)
+    if pareto and found["candidates"]:
+        found["pareto"] = compare_rates(model, from_ or None, to or None, shapes, target, part)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     console.result(found, "" if as_json else render(found, encoding=encoding))
     if not found["candidates"]:
@@ -94,7 +112,7 @@ def compile_(
             help="folded, unrolled, loadable, or auto for whichever is cheaper, by layer."
         ),
     ] = "auto",
-    target: Annotated[str, typer.Option(help="Family of parts: xcup or ecp5.")] = "xcup",
+    target: TargetOption = None,
     min_sqnr: Annotated[
         float | None,
         typer.Option(
@@ -136,6 +154,21 @@ def compile_(
     bias_correction: Annotated[
         bool, typer.Option(help="Let biases make up for rounded weights; costs no hardware.")
     ] = True,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="Part that the slice must fit into, such as xc7a100t or ecp5-85f (a wrong name "
+            "lists all). The default rate is lowered until it does."
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lut=N,ff=N,dsp=N,bram=N",
+            help="Most that the slice may take, by the estimate; bram counts blocks of 18 kbit. "
+            "Without --rate, the fastest slice that fits.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Compile the middle of a model to a bundle: Verilog, memory images and the parts around it."""
@@ -151,6 +184,8 @@ def compile_(
         rate=rate,
         strategy=strategy,
         target=target,
+        part=part,
+        budget=budget,
         min_sqnr=min_sqnr,
         max_error=max_error,
         max_drop=max_drop,
@@ -185,9 +220,17 @@ def _summary(done: Compiled) -> str:
         f"  whole model           {NOT_MEASURED if accuracy is None else accuracy.text}",
         *_worst_layers(facts["layers"]),
         f"  estimated             {resources}",
+        f"  of {facts['device']['name']:<18} {_shares(facts['resources'], facts['device'])}",
         f"  seconds               {facts['seconds']:.1f}",
     ]
     return "\n".join(lines)
+
+
+def _shares(resources: Mapping[str, int], device: Mapping[str, Any]) -> str:
+    """How much of a device the slice takes."""
+    needed = {**resources, "lut": resources["lut"] + resources["lutram"]}
+    shares = {name: 100 * needed[name] / max(1, device[name]) for name in RESOURCES}
+    return ", ".join(f"{share:.3g} % {name}" for name, share in shares.items())
 
 
 _LAYERS_SHOWN = 5

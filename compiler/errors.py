@@ -11,6 +11,16 @@ class ModelError(MidwireError):
     """The ONNX file: unreadable, inconsistent, with shapes that cannot be bound, or unsupported."""
 
 
+class OptionError(ModelError):
+    """An option has a value that makes no sense, whatever the model."""
+
+    usage = True
+
+
+class FitError(MidwireError):
+    """The slice takes more than the part, or the budget, has."""
+
+
 class CutError(MidwireError):
     """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out."""
 

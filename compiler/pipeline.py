@@ -23,15 +23,18 @@ from ..hw.sqnr import NOT_MEASURED
 from .emit.behind import behind
 from .emit.parts import check_names
 from .emit.write import elaborate_early, emit
-from .errors import CalibrationError, CompilerBug, ModelError
+from .errors import CalibrationError, CompilerBug, OptionError
 from .ir import dataflow, graph, quant
 from .load.frontend import load_model
 from .load.shapes import Shapes
 from .load.source import Source
 from .map.assemble import assemble
 from .map.balance import balance
+from .map.budget import fit, limited, parse_budget
+from .map.catalogue import aimed_at
+from .map.front import Front
 from .map.implement import check_strategy, implement, target_interval
-from .map.targets import target_named
+from .map.targets import Target
 from .quantise import doubts
 from .quantise.calibrate import calibrate, load_labelled
 from .quantise.counted import counted
@@ -65,7 +68,12 @@ class Options:
     rate : inferences per second at the target's clock; None for the default interval
     strategy : "folded", "unrolled", "loadable" (weights can be written later), or "auto" for
         whichever of the first two is cheaper, layer by layer
-    target : name of a family in :data:`~.map.targets.TARGETS`
+    target : name of a family in :data:`~.map.targets.TARGETS`; None for that of the part, or the
+        first
+    part : name in :data:`~.map.catalogue.PARTS`, whose resources the slice must not exceed; None
+        for no such limit
+    budget : text such as "lut=20000,dsp=90": the most that the slice may take of each; without a
+        rate, the fastest slice that fits is built
     min_sqnr : least signal to noise ratio of the outputs in dB, on held-out samples; None for
         no such limit, or the default of :mod:`.quantise.limits` if there is no other
     max_error : largest relative error of the model's outputs on them, in percent
@@ -88,7 +96,9 @@ class Options:
     bits: int | str = DEFAULT_BITS
     rate: float | None = None
     strategy: str = "auto"
-    target: str = "xcup"
+    target: str | None = None
+    part: str | None = None
+    budget: str | None = None
     min_sqnr: float | None = None
     max_error: float | None = None
     max_drop: float | None = None
@@ -100,6 +110,12 @@ class Options:
     name: str = PREFIX
 
     @cached_property
+    def aim(self) -> Target:
+        """The target, with what a part and a budget allow in place of what a typical part has."""
+        found = aimed_at(self.target, self.part)
+        return limited(found, {} if self.budget is None else parse_budget(self.budget))
+
+    @cached_property
     def widths(self) -> Widths | None:
         """What ``bits`` says; None for "auto"."""
         return None if self.bits == AUTO else parse(self.bits)
@@ -107,9 +123,11 @@ class Options:
     def __post_init__(self) -> None:
         check_strategy(self.strategy)
         Choice(self.calibration)
-        assert self.widths is None or self.widths.least  # refuses what is no width
+        # These refuse what makes no sense.
+        assert self.aim.name
+        assert self.widths is None or self.widths.least
         if self.rate is not None and not self.rate > 0:
-            raise ModelError(
+            raise OptionError(
                 "unusable rate",
                 where="--rate",
                 expected="more than 0 Hz",
@@ -117,7 +135,7 @@ class Options:
                 remedy="Leave it out for the default",
             )
         if not usable_prefix(self.name):
-            raise ModelError(
+            raise OptionError(
                 "unusable name",
                 where="--name",
                 expected=f"a letter, then letters, digits and underscores, {MAX_PREFIX} in all",
@@ -130,7 +148,7 @@ class Options:
             ("--max-drop", self.max_drop, "a difference in points"),
         ):
             if value is not None and math.isnan(value):
-                raise ModelError(
+                raise OptionError(
                     "unusable limit",
                     where=option,
                     expected=unit,
@@ -138,7 +156,7 @@ class Options:
                     remedy="Leave it out for the default",
                 )
         if self.hold_out is not None and not 0 <= self.hold_out < 1:
-            raise ModelError(
+            raise OptionError(
                 "unusable share of samples",
                 where="--hold-out",
                 expected="0 to below 1",
@@ -198,6 +216,8 @@ class Compiled:
             "clock_mhz": manifest.clock_mhz,
             "resources": dict(manifest.resources),
             "resources_are": "an estimate; midwire synth counts",
+            "device": dict(manifest.device),
+            "pareto": [dict(point) for point in manifest.pareto],
             "sqnr_db": manifest.sqnr_db,
             "sqnr": manifest.sqnr,
             "silent": least is not None and least.sqnr.silent,
@@ -234,7 +254,7 @@ def compile_model(
     """
     chosen = options or Options()
     clock = _Clock(progress)
-    target = target_named(chosen.target)
+    target = chosen.aim
     check_target(output)
 
     clock.start("load")
@@ -280,10 +300,22 @@ def compile_model(
 
     clock.start("implement")
     interval = target_interval(integers, chosen.rate, target.clock_mhz)
-    built = implement(
-        integers, target, interval, strict=chosen.rate is not None, strategy=chosen.strategy
-    )
-    flow = assemble(integers, rounded, built)
+    balanced = None
+    if chosen.part is None and chosen.budget is None:
+        built = implement(
+            integers, target, interval, strict=chosen.rate is not None, strategy=chosen.strategy
+        )
+        flow = assemble(integers, rounded, built)
+    else:  # whether it fits is known once FIFOs have their depths
+        balanced = fit(
+            integers,
+            rounded,
+            target,
+            chosen.rate,
+            strategy=chosen.strategy,
+            fastest=chosen.budget is not None,
+        )
+        flow = balanced.flow
     flow = _checked(flow, dataflow.verify(flow))
 
     # Elaborating takes longest and needs no depths, so it goes on beside all that follows.
@@ -300,8 +332,11 @@ def compile_model(
             doubted += doubts.of_accuracy(measured.accuracy, allowed)
 
         clock.start("balance")
-        balanced = balance(flow, interval)
+        balanced = balanced or balance(flow, interval)
         _checked(balanced.flow, dataflow.verify(balanced.flow))
+
+        clock.start("compare rates")
+        front = Front(integers, target, chosen.strategy)
 
         clock.start("emit")
         bundle = emit(
@@ -312,6 +347,7 @@ def compile_model(
             balanced,
             target,
             measured,
+            tuple(point.as_json() for point in front.points()),
             elaborator,
             chosen.name,
         )

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import errno
 import io
+import os
 import signal
 import sys
 import time
@@ -33,6 +34,8 @@ import typer
 from ..hw.console import FAILURE, INTERRUPTED, SUCCESS, USAGE, abandon_output, report_error
 from ..hw.errors import MidwireError
 from .nodes.process import die_with_parent
+
+_NAME = "midwire"
 
 GROUP = "midwire.commands"
 """Entry-point group of the sub-commands."""
@@ -99,8 +102,7 @@ def _listed(text: str) -> Callable[[], None]:
 def build_app(arguments: Sequence[str]) -> typer.Typer:
     """A typer application in which only the command that the arguments choose is loaded."""
     app = typer.Typer(
-        name="midwire",
-        add_completion=False,
+        name=_NAME,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -117,10 +119,22 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
+def _to_complete() -> list[str]:
+    """The words behind ``midwire`` that a shell asks to complete; none if it does not ask.
+
+    typer reads the same variables: bash's own, or those that its scripts for other shells set.
+    """
+    if f"_{_NAME.upper()}_COMPLETE" not in os.environ:
+        return []
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    return line.split()[1:]
+
+
 def _run(given: Sequence[str]) -> Any:
     """What the chosen command returns."""
     try:
-        return build_app(given)(list(given), standalone_mode=False, prog_name="midwire")
+        app = build_app([*given, *_to_complete()])
+        return app(list(given), standalone_mode=False, prog_name=_NAME)
     except BaseException:
         _quiet()
         raise

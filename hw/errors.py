@@ -6,8 +6,10 @@
 
     MidwireError                  every error that a user can act on
       ModelError      (compiler)  the ONNX file: unreadable, unbound shapes, unsupported nodes
+        OptionError   (compiler)  an option has a value that makes no sense
       CutError        (compiler)  --from / --to do not name a usable cut
         NoSliceError  (compiler)  nothing can be cut out, wherever
+      FitError        (compiler)  the slice takes more than the part or the budget has
       CalibrationError(compiler)  calibration data missing, wrong shape, NaN
       LossError       (compiler)  the quantised slice loses more than was allowed
       BundleError     (hw)        a bundle is damaged, altered or of another version

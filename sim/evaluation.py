@@ -30,14 +30,14 @@ import numpy as np
 
 from ..hw.accuracy import Accuracy, Scores, amounts, labels_of
 from ..hw.console import Report
-from ..hw.errors import BundleError, DataError
-from ..hw.formats.bundle import Bundle, spec_from
+from ..hw.errors import DataError
+from ..hw.formats.bundle import Bundle
 from ..hw.formats.npz import as_taken, key_of, one_by_one, read_npz
-from ..hw.formats.tensor import AnyArray, TensorSpec
+from ..hw.formats.tensor import AnyArray
 from ..hw.kernels.reference import Reference
 from ..hw.session import inputs_of, open_session
 from ..hw.sqnr import SignalAndNoise, Sqnr
-from .own_layers import OwnLayers, Tail
+from .own_layers import OwnLayers, Tail, as_real, real_of, shared_tensors
 
 LAYER_SAMPLES = 32
 """Samples that layers' shares are measured on, at most; accuracy counts all."""
@@ -186,7 +186,7 @@ class _Layers:
     def __init__(self, bundle: Bundle, own: OwnLayers, reference: Reference) -> None:
         self._own = own
         self._results = [spec.name for spec in bundle.manifest.outputs]
-        self._specs = _specs(bundle, own, reference)
+        self._specs = shared_tensors(bundle, own, reference)
         self.names = tuple(dict.fromkeys(spec.name for spec in self._specs.values()))
         self._powers = {
             name: SignalAndNoise() for name in self._specs if name not in reference.inputs
@@ -217,10 +217,10 @@ class _Layers:
         got: Mapping[str, Any],
     ) -> None:
         """A sample: tensors of the model's own layers, the reference's, and both ends."""
-        integers = {spec.name: _real(spec, streams[name]) for name, spec in self._specs.items()}
+        integers = {spec.name: real_of(spec, streams[name]) for name, spec in self._specs.items()}
         for name, powers in self._powers.items():
             spec = self._specs[name]
-            powers.add(_as_real(spec, floats[spec.name]), _as_real(spec, integers[spec.name]))
+            powers.add(as_real(spec, floats[spec.name]), as_real(spec, integers[spec.name]))
         own = amounts(want)
         if not own:
             own, got = {name: floats[name] for name in self._results}, integers
@@ -243,41 +243,6 @@ class _Layers:
             sqnr = powers.sqnr if powers is not None else Sqnr(None)
             losses.append(LayerLoss(border.name, border.tensor, sqnr, share))
         return tuple(losses)
-
-
-def _specs(bundle: Bundle, own: OwnLayers, reference: Reference) -> dict[str, TensorSpec]:
-    """Tensors of the reference that the model's own layers have too, by the reference's name."""
-    manifest = bundle.manifest
-    found = dict(zip(reference.inputs, manifest.inputs, strict=True))
-    try:
-        for layer in manifest.layers:
-            for tensor in layer.get("tensors", ()):
-                spec = spec_from(tensor)
-                if spec.name in own.tensors:
-                    found[spec.name] = spec
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(
-            "the layers of the manifest cannot be read",
-            where=str(bundle.root),
-            expected="layers with their tensors",
-            found=f"{type(error).__name__}: {error}",
-            remedy="Compile the bundle again",
-        ) from error
-    made = {name for step in reference.operations for name in step.outputs}
-    found = {name: spec for name, spec in found.items() if name in {*made, *reference.inputs}}
-    # An output may go by another name, behind views.
-    found.update(zip(reference.outputs, manifest.outputs, strict=True))
-    return found
-
-
-def _real(spec: TensorSpec, stream: AnyArray) -> AnyArray:
-    """A stream as the model's own layers take the tensor."""
-    integers = spec.layout.from_stream(stream, spec.shape)
-    return (integers if spec.is_integer else spec.qtype.dequantise(integers)).astype(spec.dtype)
-
-
-def _as_real(spec: TensorSpec, array: AnyArray) -> AnyArray:
-    return spec.qtype.dequantise(array) if spec.is_integer else array
 
 
 def _power(want: AnyArray, got: AnyArray) -> float:

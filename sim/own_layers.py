@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..hw.errors import ToolError
-from ..hw.formats.bundle import Bundle
+from ..hw.errors import BundleError, ToolError
+from ..hw.formats.bundle import Bundle, spec_from
 from ..hw.formats.tensor import AnyArray, TensorSpec
+from ..hw.kernels.reference import Reference
 from ..hw.session import Session, open_session
 
 _PREFIX = "midwire/"
@@ -223,3 +224,45 @@ class _Renamed:
     def run(self, wanted: Sequence[str], feeds: Mapping[str, AnyArray]) -> list[AnyArray]:
         """As a session does."""
         return list(self._session.run([self._names[name] for name in wanted], dict(feeds)))
+
+
+def shared_tensors(bundle: Bundle, own: OwnLayers, reference: Reference) -> dict[str, TensorSpec]:
+    """Tensors of the reference that the model's own layers have too, by the reference's name.
+
+    Raises
+    ------
+    BundleError
+        If the manifest's layers are not what this version of midwire writes.
+    """
+    manifest = bundle.manifest
+    found = dict(zip(reference.inputs, manifest.inputs, strict=True))
+    try:
+        for layer in manifest.layers:
+            for tensor in layer.get("tensors", ()):
+                spec = spec_from(tensor)
+                if spec.name in own.tensors:
+                    found[spec.name] = spec
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            "the layers of the manifest cannot be read",
+            where=str(bundle.root),
+            expected="layers with their tensors",
+            found=f"{type(error).__name__}: {error}",
+            remedy="Compile the bundle again",
+        ) from error
+    made = {name for step in reference.operations for name in step.outputs}
+    found = {name: spec for name, spec in found.items() if name in {*made, *reference.inputs}}
+    # An output may go by another name, behind views.
+    found.update(zip(reference.outputs, manifest.outputs, strict=True))
+    return found
+
+
+def real_of(spec: TensorSpec, stream: AnyArray) -> AnyArray:
+    """A stream as the model's own layers take the tensor."""
+    integers = spec.layout.from_stream(stream, spec.shape)
+    return (integers if spec.is_integer else spec.qtype.dequantise(integers)).astype(spec.dtype)
+
+
+def as_real(spec: TensorSpec, array: AnyArray) -> AnyArray:
+    """A tensor as the model has it, as the real numbers that it means."""
+    return spec.qtype.dequantise(array) if spec.is_integer else array

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,21 +65,30 @@ class Family:
     bram: Mapping[str, int]
 
 
+# LUTs of six inputs; a memory counts the LUTs that UG574 says it takes; blocks of 18 kbit.
+_ULTRASCALE_PLUS = Family(
+    command="synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
+    lut={r"LUT[1-6]": 1, r"LUT6_2": 1},
+    lutram={
+        r"SRL16E|SRLC32E": 1,
+        r"RAM32X1S|RAM64X1S": 1,
+        r"RAM32X1D|RAM64X1D|RAM128X1S": 2,
+        r"RAM32M|RAM64M|RAM128X1D|RAM256X1S": 4,
+        r"RAM32M16|RAM64M8|RAM256X1D|RAM512X1S": 8,
+    },
+    ff={r"FD[RSCP]E|LD[CP]E": 1},
+    dsp={r"DSP48E2": 1},
+    bram={r"RAMB18E2": 1, r"RAMB36E2": 2},
+)
+
 FAMILIES = {
-    # LUTs of six inputs; a memory counts the LUTs that UG574 says it takes; blocks of 18 kbit.
-    "xcup": Family(
-        command="synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
-        lut={r"LUT[1-6]": 1, r"LUT6_2": 1},
-        lutram={
-            r"SRL16E|SRLC32E": 1,
-            r"RAM32X1S|RAM64X1S": 1,
-            r"RAM32X1D|RAM64X1D|RAM128X1S": 2,
-            r"RAM32M|RAM64M|RAM128X1D|RAM256X1S": 4,
-            r"RAM32M16|RAM64M8|RAM256X1D|RAM512X1S": 8,
-        },
-        ff={r"FD[RSCP]E|LD[CP]E": 1},
-        dsp={r"DSP48E2": 1},
-        bram={r"RAMB18E2": 1, r"RAMB36E2": 2},
+    "xcup": _ULTRASCALE_PLUS,
+    # UG474: the same LUTs and memories, older multipliers and blocks.
+    "xc7": replace(
+        _ULTRASCALE_PLUS,
+        command="synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
+        dsp={r"DSP48E1": 1},
+        bram={r"RAMB18E1": 1, r"RAMB36E1": 2},
     ),
     # LUTs of four inputs; a carry cell is two of them; a 16x4 memory takes three slices.
     "ecp5": Family(
@@ -101,7 +110,7 @@ class Counts:
     Attributes
     ----------
     lut : int
-        LUTs used as logic (xcup: of six inputs; ecp5: of four, a carry cell is two).
+        LUTs used as logic (xcup and xc7: of six inputs; ecp5: of four, a carry cell is two).
     lutram : int
         LUTs used as memory or shift register.
     ff, dsp : int

@@ -145,7 +145,7 @@ def test_command_lines_that_are_shown_are_taken() -> None:
 
 def test_options_that_are_named_are_there() -> None:
     """Of some command; what is not there yet is in one place of the changelog."""
-    options = {"--help"}
+    options = {"--help", "--version", "--install-completion", "--show-completion"}
     for name in cli.commands():
         for parameter in command(name).params:
             options.update([*parameter.opts, *parameter.secondary_opts])

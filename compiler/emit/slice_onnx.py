@@ -8,7 +8,7 @@ Between them, tensors are integers in float32, in double where an element has mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from ...hw.finish.base import OnnxWriter
 from ...hw.formats.tensor import AnyArray
 from ..ir.quant import QGraph, QTensor
 from ..load.source import elem_type_of
@@ -54,6 +55,33 @@ class _Writer:
     def reshape(self, value: str, shape: Sequence[int]) -> str:
         """A reshape."""
         return self.op("Reshape", value, self.constant(shape, np.int64))
+
+    def scan(
+        self,
+        body: Callable[[OnnxWriter, Sequence[str], Sequence[str]], Sequence[str]],
+        states: Sequence[str],
+        inputs: Sequence[str],
+    ) -> str:
+        """A Scan; its body reads the model's own initialisers."""
+        name = f"{self.prefix}/Scan_{len(self.nodes)}"
+        inner = _Writer(initialisers=self.initialisers, prefix=f"{name}/step")
+        own = [f"{inner.prefix}/state{k}" for k in range(len(states))]
+        rows = [f"{inner.prefix}/row{k}" for k in range(len(inputs))]
+        made = list(body(inner, own, rows))
+        kept = inner.op("Identity", made[0])
+        graph = helper.make_graph(inner.nodes, name, _vectors(own + rows), _vectors([*made, kept]))
+        ends = [f"{name}/end{k}" for k in range(len(states))]
+        node = helper.make_node(
+            "Scan", [*states, *inputs], [*ends, name], name, body=graph, num_scan_inputs=len(inputs)
+        )
+        self.nodes.append(node)
+        return name
+
+
+def _vectors(names: Sequence[str]) -> list[onnx.ValueInfoProto]:
+    """Doubles along one axis."""
+    double = elem_type_of(np.dtype(np.float64))
+    return [helper.make_tensor_value_info(name, double, [None]) for name in names]
 
 
 def slice_model(graph: QGraph) -> onnx.ModelProto:

@@ -52,6 +52,7 @@ def emit(
     balanced: Balanced,
     target: Target,
     measured: Measured,
+    pareto: tuple[Mapping[str, Any], ...],
     elaborator: Elaborator,
     prefix: str = PREFIX,
 ) -> Bundle:
@@ -60,6 +61,7 @@ def emit(
     Parameters
     ----------
     measured : what :func:`~..quantise.loss.measure` gave; its wires are realistic, if there are any
+    pareto : what other intervals would cost (:meth:`~..map.front.Point.as_json`)
     elaborator : what :func:`elaborate_early` began with
     prefix : begins the names of modules and memory images
     """
@@ -110,6 +112,7 @@ def emit(
         layers=layers(source, qgraph, balanced, measured.losses),
         fifos=buffers(flow),
         device=asdict(target.device),
+        pareto=pareto,
         images=images,
         memories=tuple(
             WritableMemory(

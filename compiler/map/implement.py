@@ -14,7 +14,7 @@ from math import gcd
 
 from ...hw.kernels.base import Implementation
 from ...hw.timing.cost import Cost
-from ..errors import ModelError
+from ..errors import ModelError, OptionError
 from ..ir.quant import QGraph, QNode
 from .price import price
 from .targets import Target
@@ -66,9 +66,9 @@ STRATEGIES = ("auto", "folded", "unrolled", "loadable")
 
 
 def check_strategy(strategy: str) -> None:
-    """Refuse a name that is none of :data:`STRATEGIES`, with a ModelError."""
+    """Refuse a name that is none of :data:`STRATEGIES`, with an OptionError."""
     if strategy not in STRATEGIES:
-        raise ModelError(
+        raise OptionError(
             "unknown strategy",
             where="--strategy",
             expected=f"one of {', '.join(STRATEGIES)}",
@@ -100,16 +100,22 @@ def implement(
     paces = {name: min(map(pace, each)) for name, each in offered.items()}
     name = max(paces, key=paces.__getitem__)
     least = paces[name]
-    if strict and least > interval:
+    if strict:
+        check_interval(name, least, interval)
+    return {name: cheapest(each, target, max(interval, least)) for name, each in offered.items()}
+
+
+def check_interval(slowest: str, least: int, interval: int) -> None:
+    """Refuse an interval below what the slowest node needs at least, with a ModelError."""
+    if least > interval:
         raise ModelError(
             "cannot keep the wanted rate",
-            where=f"node {name!r}",
+            where=f"node {slowest!r}",
             expected=f"at most {interval} cycles an inference",
             found=f"{least} cycles at full parallelism",
             remedy=f"Ask for a rate of at most {_floored(interval / least):.3g} times the wanted "
             "one",
         )
-    return {name: cheapest(each, target, max(interval, least)) for name, each in offered.items()}
 
 
 def cheapest(offered: Sequence[Implementation], target: Target, interval: int) -> Implementation:

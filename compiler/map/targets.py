@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import ModelError
+from ..errors import OptionError
 
 Shape = tuple[int, int]
 """Bits of a word, words."""
+
+
+RESOURCES = {"lut": "LUTs", "ff": "flip-flops", "dsp": "multipliers", "bram": "18 kbit memories"}
+"""What a budget may limit, and what messages call it. LUTs as memory are LUTs."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,20 @@ TARGETS = {
             block_rom_bits=129 * 64,
             rom_bits_per_lut=13.0,
         ),
+        # Here a unit is 8, and takes half as many LUTs.
+        Target(
+            name="xc7",
+            clock_mhz=150.0,
+            device=Device("xc7a100t", lut=63_400, ff=126_800, dsp=240, bram=270),
+            dsp_bits=(25, 18),
+            dsp_least=(2, 9),
+            block_shapes=_BLOCKS,
+            unit_shapes=((6, 32), (3, 64)),
+            unit_luts=4,
+            block_units=16,
+            block_rom_bits=129 * 64,
+            rom_bits_per_lut=13.0,
+        ),
         Target(
             name="ecp5",
             clock_mhz=100.0,
@@ -103,11 +121,11 @@ def target_named(name: str) -> Target:
 
     Raises
     ------
-    ModelError
+    OptionError
         If there is none.
     """
     if name not in TARGETS:
-        raise ModelError(
+        raise OptionError(
             "unknown target",
             where="--target",
             expected=f"one of {', '.join(TARGETS)}",

@@ -21,11 +21,13 @@ from .extreme import Extreme
 from .gather import Gather
 from .gelu import Gelu
 from .group_normalization import GroupNormalization
+from .gru import Gru
 from .hard_sigmoid import HardSigmoid
 from .hard_swish import HardSwish
 from .layer_normalization import LayerNormalization
 from .leaky_relu import LeakyRelu
 from .log import Log
+from .lstm import Lstm
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
 from .neg import Neg
@@ -70,11 +72,13 @@ OPERATORS: tuple[type[Op], ...] = (
     Gather,
     Gelu,
     GroupNormalization,
+    Gru,
     HardSigmoid,
     HardSwish,
     LayerNormalization,
     LeakyRelu,
     Log,
+    Lstm,
     MatMul,
     MatrixProduct,
     Neg,

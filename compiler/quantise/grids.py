@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...hw.numeric import QType
-from ..errors import ModelError
+from ..errors import OptionError
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -77,7 +77,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise ModelError(
+            raise OptionError(
                 "unknown calibration",
                 where="--calibration",
                 expected=f"one of {', '.join(METHODS)}",

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ..errors import ModelError
+from ..errors import OptionError
 from ..ir.graph import Graph
 from .grids import DYADIC_ABOVE
 
@@ -40,7 +40,7 @@ class Widths:
     def __post_init__(self) -> None:
         for bits in (self.default, *self.layers.values()):
             if not LEAST <= bits <= MOST:
-                raise ModelError(
+                raise OptionError(
                     "unusable bit width",
                     where="--bits",
                     expected=f"{LEAST} to {MOST}",
@@ -68,7 +68,7 @@ def parse(text: str | int) -> Widths:
 
     Raises
     ------
-    ModelError
+    OptionError
         If it is none of these, or a width is not from 2 to 16.
     """
     default, layers = DEFAULT_BITS, {}
@@ -76,7 +76,7 @@ def parse(text: str | int) -> Widths:
         # The name of a tensor may hold anything but a comma.
         named = re.fullmatch(r"\s*(?:(.+)=)?\s*(-?[0-9]{1,9})\s*", part)
         if named is None:
-            raise ModelError(
+            raise OptionError(
                 "unusable bit widths",
                 where="--bits",
                 expected="a number, auto, or LAYER=NUMBER, several with commas",
@@ -128,14 +128,14 @@ def check_names(widths: Widths, layers: Sequence[Layer]) -> None:
 
     Raises
     ------
-    ModelError
+    OptionError
         If a name is none of a layer that midwire quantises; lists some that are.
     """
     known = {name for layer in layers for name in layer.names}
     for name in widths.layers:
         if name not in known:
             some = ", ".join(repr(layer.tensor) for layer in layers[:8])
-            raise ModelError(
+            raise OptionError(
                 "no such layer to quantise",
                 where="--bits",
                 expected=f"a tensor or node of the slice that has no grid of its own: {some}"

@@ -18,7 +18,7 @@ from ..ir.graph import Value
 from ..load.constants import Context, attributes
 from ..load.source import Source
 from .match import Match
-from .reading import known_array, passes_on
+from .reading import known_number, passes_on
 
 
 @dataclass(frozen=True)
@@ -158,14 +158,14 @@ def _becomes(context: Context, root: onnx.NodeProto, scores: _Scores, rank: int)
 
     queries = scores.queries
     if scores.factor:
-        factor = known_array(context, scores.factor)
-        if factor is None or factor.size != 1:
+        factor = known_number(context, scores.factor)
+        if factor is None:
             return None
         if scores.divides:
             shape = source.values[queries].shape
             queries = add("Div", "scaled", [queries, scores.factor], shape)
         else:
-            options["scale"] = float(factor.reshape(-1)[0])
+            options["scale"] = factor
     shape = source.values[scores.keys].shape
     perm = [*range(rank - 2), rank - 1, rank - 2]
     keys = add("Transpose", "keys", [scores.keys], tuple(shape[i] for i in perm), perm=perm)

@@ -15,7 +15,7 @@ from ...hw.numeric import IntType
 from ..load.constants import Context
 from ..load.source import standard
 from .match import Match
-from .reading import known_array
+from .reading import known_array, known_number
 from .rounding import Nodes
 
 
@@ -35,10 +35,10 @@ class ClippedQuantiser:
         quantise = None if clip is None else _behind(context, clip, "QuantizeLinear")
         if clip is None or quantise is None or len(clip.input) != 3:
             return None
-        grid = [_number(context, name) for name in quantise.input[1:3]]
-        if grid != [_number(context, name) for name in root.input[1:3]] or None in grid:
+        grid = [known_number(context, name) for name in quantise.input[1:3]]
+        if grid != [known_number(context, name) for name in root.input[1:3]] or None in grid:
             return None
-        low, high = (_number(context, name) for name in clip.input[1:3])
+        low, high = (known_number(context, name) for name in clip.input[1:3])
         x = context.source.values.get(quantise.input[0])
         scale = known_array(context, root.input[1])
         if low is None or high is None or x is None or scale is None or low >= high:
@@ -60,12 +60,6 @@ def _behind(context: Context, node: onnx.NodeProto, kind: str) -> onnx.NodeProto
     maker = context.source.producers.get(node.input[0])
     fits = maker is not None and maker.op_type == kind and not standard(maker).domain
     return maker if fits else None
-
-
-def _number(context: Context, name: str) -> float | None:
-    """A constant of one element."""
-    array = known_array(context, name) if name else None
-    return None if array is None or array.size != 1 else float(array.reshape(-1)[0])
 
 
 CLIPPED_QUANTISER = ClippedQuantiser()

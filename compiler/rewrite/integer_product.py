@@ -21,7 +21,7 @@ from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.source import Source
 from .match import Match, make_node
-from .reading import known_array
+from .reading import known_number
 
 _VIEWS = frozenset(
     {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "MaxPool"}
@@ -79,12 +79,9 @@ class IntegerProduct:
         bias: str,
     ) -> tuple[list[onnx.NodeProto], dict[str, AnyArray], list[Value]] | None:
         x, w, x_zero, w_zero = [*product.input, "", ""][:4]
-        zero = 0.0
-        if x_zero:
-            array = known_array(context, x_zero)
-            if array is None or array.size != 1:
-                return None
-            zero = float(array.reshape(-1)[0])
+        zero = known_number(context, x_zero, 0.0)
+        if zero is None:
+            return None
         value = context.source.values.get(root.output[0])
         if w not in context.source.constants or value is None or value.dtype != "float32":
             return None
@@ -141,13 +138,9 @@ def _grid_of(context: Context, name: str) -> tuple[float, float] | None:
         name = node.input[0]
     if node is None or node.domain or node.op_type != "QuantizeLinear":
         return None
-    numbers = [0.0, 0.0]
-    for index, constant in enumerate(node.input[1:3]):
-        array = known_array(context, constant) if constant else np.zeros(1)
-        if array is None or array.size != 1:
-            return None
-        numbers[index] = float(array.reshape(-1)[0])
-    return numbers[0], numbers[1]
+    _, scale, offset = [*node.input, ""][:3]
+    step, zero = known_number(context, scale), known_number(context, offset, 0.0)
+    return None if step is None or zero is None else (step, zero)
 
 
 CONV_INTEGER = IntegerProduct("Conv", 0)

@@ -13,7 +13,7 @@ to the root are other functions of x, and stay spelled out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -25,27 +25,53 @@ from .algebra import Atom, Expression, X, clip, exactly, function, of_atom, spel
 from .match import Formula, Match, make_node
 from .reading import Found, known_array
 
+Moments = Callable[[list[int], int], Iterator[tuple[Expression, Expression]]]
+"""What is taken off and the mean square of the rest, over some axes of so many elements together,
+in each way to write them.
+"""
 
-def _replace(context: Context, found: Found) -> Match | None:
-    shape = context.source.values[found.x].shape
-    roots = found.formula.atoms("sqrt")
-    for axes in {total.detail for total in found.formula.atoms("sum")}:
-        over = [axis for axis in axes if isinstance(axis, int)]
-        for root in roots:
-            parameters = _parameters(found.formula, root, over, math.prod(shape[a] for a in over))
-            if parameters is not None and root.of is not None and root.of.offset >= 0:
-                return _match(context, found, over, parameters, float(root.of.offset))
-    return None
+
+def replacement(
+    operator: str, moments: Moments, *, biased: bool
+) -> Callable[[Context, Found], Match | None]:
+    """How a formula becomes an operator that divides by the root of a mean square and an epsilon.
+
+    ``biased`` says whether the operator has a bias.
+    """
+
+    def replace(context: Context, found: Found) -> Match | None:
+        shape = context.source.values[found.x].shape
+        for root in found.formula.atoms("sqrt"):
+            for over in _axes(found.formula, root):
+                count = math.prod(shape[axis] for axis in over)
+                parameters = _parameters(found.formula, root, moments(over, count))
+                if parameters is None or root.of is None or root.of.offset < 0:
+                    continue
+                if biased or not parameters[1].terms:
+                    epsilon = float(root.of.offset)
+                    return _match(context, found, operator, over, parameters, epsilon)
+        return None
+
+    return replace
+
+
+def _axes(formula: Expression, root: Atom) -> list[list[int]]:
+    """The axes that a formula sums over, outside of a root or right below it."""
+    totals = formula.atoms("sum") | (root.of.atoms("sum") if root.of is not None else set())
+    found = {tuple(axis for axis in total.detail if isinstance(axis, int)) for total in totals}
+    return [list(axes) for axes in sorted(found)]
 
 
 _Parameters = tuple[Expression, Expression]
 
 
-def _parameters(formula: Expression, root: Atom, over: list[int], count: int) -> _Parameters | None:
-    """Scale and bias, where the formula is a normalisation over those axes."""
+def _parameters(
+    formula: Expression, root: Atom, moments: Iterator[tuple[Expression, Expression]]
+) -> _Parameters | None:
+    """Scale and bias, where the formula is a normalisation with one of those moments."""
     assert root.of is not None
     variance = root.of - root.of.offset
-    for mean, spread in _moments(over, count):
+    for mean, spread in moments:
         if variance not in (spread, clip(spread, Fraction(0), None)):
             continue
         normal = (X - mean) / of_atom(root)
@@ -71,7 +97,12 @@ def _moments(over: list[int], count: int) -> Iterator[tuple[Expression, Expressi
 
 
 def _match(
-    context: Context, found: Found, over: list[int], parameters: _Parameters, epsilon: float
+    context: Context,
+    found: Found,
+    operator: str,
+    over: list[int],
+    parameters: _Parameters,
+    epsilon: float,
 ) -> Match | None:
     x = context.source.values[found.x]
     perm, count = _last(x.shape, over)
@@ -86,7 +117,7 @@ def _match(
             new[f"{found.y}::{word}"] = whole.astype(x.dtype)
     options = {"axis": -count, "epsilon": epsilon}
     if perm == sorted(perm):
-        node = make_node("LayerNormalization", [found.x, *new], found.y, options)
+        node = make_node(operator, [found.x, *new], found.y, options)
         return Match(found.nodes, (node,), new)
     turned, normal = (
         Value(f"{found.y}::{word}", tuple(x.shape[axis] for axis in perm), x.dtype)
@@ -95,7 +126,7 @@ def _match(
     back = [perm.index(axis) for axis in range(len(perm))]
     nodes = (
         make_node("Transpose", [found.x], turned.name, {"perm": perm}),
-        make_node("LayerNormalization", [turned.name, *new], normal.name, options),
+        make_node(operator, [turned.name, *new], normal.name, options),
         make_node("Transpose", [normal.name], found.y, {"perm": back}),
     )
     return Match(found.nodes, nodes, new, (turned, normal))
@@ -133,6 +164,6 @@ LAYER_NORMALIZATION = Formula(
     after="[Transpose] LayerNormalization<axis, epsilon>(x, scale, bias) [Transpose]",
     keys=frozenset({"ReduceMean", "ReduceSum", "ReduceSumSquare", "InstanceNormalization"}),
     roots=frozenset({"Add", "Sub", "Mul", "Div", "InstanceNormalization"}),
-    replace=_replace,
+    replace=replacement("LayerNormalization", _moments, biased=True),
     most=48,  # what JAX writes has 19 nodes, and those before its operand are seen before its last
 )

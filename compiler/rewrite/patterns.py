@@ -13,6 +13,7 @@ from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .match import Pattern
 from .quantised_operator import QUANTISED_OPERATORS
+from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
 from .swish import SWISH
 from .truncation import TRUNCATION
@@ -20,6 +21,7 @@ from .truncation import TRUNCATION
 PATTERNS: tuple[Pattern, ...] = (
     LAYER_NORMALIZATION,
     GROUP_NORMALIZATION,
+    RMS_NORMALIZATION,
     GELU,
     GELU_TANH,
     HARD_SWISH,

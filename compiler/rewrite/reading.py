@@ -85,6 +85,14 @@ def known_array(context: Context, name: str) -> AnyArray | None:
     return None if constant is None else constant.real
 
 
+def known_number(context: Context, name: str, left_out: float | None = None) -> float | None:
+    """The real value of a constant of one element, None if it is none; of one ``left_out``."""
+    if not name:
+        return left_out
+    array = known_array(context, name)
+    return None if array is None or array.size != 1 else float(array.reshape(-1)[0])
+
+
 @dataclass(frozen=True)
 class _Reading:
     """A tensor as a formula, with the formula's shape (rules F1 and F2)."""

@@ -20,7 +20,7 @@ from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.quantiser import Quantiser, find_quantiser
 from .match import Match, make_node
-from .reading import known_array
+from .reading import known_array, known_number
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Rounding:
 
 def _uniform(context: Context, found: Quantiser, made: Nodes) -> bool:
     """The nodes for a range; False if its zero point is none."""
-    zero = known_array(context, found.zero_point) if found.zero_point else np.zeros(1)
+    zero = known_number(context, found.zero_point, 0.0)
     scale = known_array(context, found.scale)
-    if zero is None or zero.size != 1 or zero.reshape(-1)[0] % 1:
+    if zero is None or zero % 1:
         return False
-    offset = int(zero.reshape(-1)[0])
+    offset = int(zero)
     odd = offset % 2
     made.last = found.x
     if odd:

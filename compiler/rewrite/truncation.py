@@ -17,7 +17,7 @@ import onnx
 from ...hw.numeric import IntType
 from ..load.constants import Context
 from .match import Match, make_node
-from .reading import known_array
+from .reading import known_number
 from .rounding import Nodes
 
 _SIDES = {"Floor": -1.0, "Ceil": 1.0, "Round": 0.0}
@@ -112,8 +112,9 @@ def _find(context: Context, root: onnx.NodeProto) -> _Found | None:
         return None
     divided, clip, _, steps = nodes[-4:]
     ends = [*clip.input[1:], *(nodes[2].input[1:] if bounded else [])]
-    numbers = [_number(context, name) for name in (divided.input[1], *ends)]
-    if len(ends) != (4 if bounded else 2) or not all(n.is_integer() for n in numbers):
+    found = [known_number(context, name) for name in (divided.input[1], *ends)]
+    numbers = [number for number in found if number is not None and number.is_integer()]
+    if len(ends) != (4 if bounded else 2) or len(numbers) != len(found):
         return None
     divisor, low, high = numbers[:3]
     kind = IntType.holding(int(low), int(high))
@@ -131,12 +132,6 @@ def _find(context: Context, root: onnx.NodeProto) -> _Found | None:
         bounds=tuple(map(int, numbers[3:])),
         nodes=frozenset(node.name for node in nodes),
     )
-
-
-def _number(context: Context, name: str) -> float:
-    """A constant of one element; NaN for anything else."""
-    array = known_array(context, name)
-    return math.nan if array is None or array.size != 1 else float(array.reshape(-1)[0])
 
 
 _LONGEST = 7

@@ -70,6 +70,8 @@ def _tables(report: Mapping[str, Any]) -> RenderableType:
     parts.append(_slices(report))
     if any(node["macs"] for node in nodes):
         parts.append(_layers(report))
+    if "pareto" in report:
+        parts.append(_rates(report["pareto"]))
     if report["cuts"]:
         parts.append(_cut_table(report))
     if any(cut["usable"] for cut in report["set_cuts"]):
@@ -153,6 +155,31 @@ def _layers(report: Mapping[str, Any]) -> Table:
                 _percent(node["macs"] / total),
                 (node["part"] or "unused") if node["supported"] else "not supported",
             )
+    return table
+
+
+_KINDS = {"lut": "LUT", "lutram": "LUT memory", "ff": "FF", "dsp": "DSP", "bram": "BRAM 18k"}
+
+
+def _rates(front: Mapping[str, Any]) -> Table:
+    """What the slice costs at different rates."""
+    table = Table(title="Rates (compile --rate)", title_justify="left", caption_justify="left")
+    table.caption = (
+        f"Estimated for layers alone, at {front['clock_mhz']:g} MHz; lane adapters and FIFOs come "
+        "on top."
+    )
+    if front["assumed"]:
+        table.caption += " Grids of 8 bits stand for those that calibration will give."
+    for column in ("cycles", "a second", *_KINDS.values(), f"fits {front['device']}"):
+        table.add_column(column, justify="right")
+    for point in front["points"]:
+        rate = point["per_second"]
+        table.add_row(
+            f"{point['interval']:,}",
+            f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}",
+            *(f"{point[kind]:,}" for kind in _KINDS),
+            "yes" if point["fits"] else "no",
+        )
     return table
 
 

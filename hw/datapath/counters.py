@@ -24,6 +24,15 @@ def counter(m: Any, name: str, count: int, enable: Value, restart: Value | int =
     return end
 
 
+def position(m: Any, name: str, count: int, enable: Value) -> Signal:
+    """The number, modulo ``count``, of cycles with ``enable`` so far; no bits if ``count`` is 1."""
+    at = Signal(range(count), name=name)
+    if count > 1:
+        with m.If(enable):
+            m.d.sync += at.eq(Mux(at == count - 1, 0, at + 1))
+    return at
+
+
 def turns(m: Any, lengths: Sequence[int], enable: Value) -> Signal:
     """Whose turn it is: ``lengths[k]`` cycles with ``enable`` are those of ``k``, then the next."""
     turn = Signal(range(len(lengths)), name="turn")

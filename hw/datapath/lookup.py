@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Value
 
 from ..finish.table import TableUnit
 from ..numeric import IntType
+from .counters import position
 from .finisher import FinisherComponent
 from .rom import Rom
 
@@ -20,7 +19,7 @@ class Lookup(FinisherComponent[TableUnit]):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         u = self._unit
-        fold = turn(m, self.valid, u.folds)
+        fold = position(m, "fold", u.folds, self.valid)
         m.d.sync += [self.o_valid.eq(self.valid), self.o_final.eq(self.valid & self.final)]
         for lane, file in enumerate(u.files(self._file)):
             rom = Rom(u.word.bits, u.depth * u.folds, file)
@@ -30,15 +29,6 @@ class Lookup(FinisherComponent[TableUnit]):
                 self.y[lane].eq(number(rom.data, u.word)),
             ]
         return m
-
-
-def turn(m: Any, valid: Value, folds: int) -> Signal:
-    """Which of the ``folds`` channels of a lane comes now; no bits if there is one."""
-    fold = Signal(range(folds), name="fold")
-    if folds > 1:
-        with m.If(valid):
-            m.d.sync += fold.eq(Mux(fold == folds - 1, 0, fold + 1))
-    return fold
 
 
 def bits_of(value: Value, count: int) -> Value:

@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from ..kernels.finishing import finish_file
 from ..kernels.reduce import RING, Accumulating
 from .arithmetic import delayed, product_shape, tree
-from .counters import counter
+from .counters import counter, position
 from .finished import FinishedOutlet
 from .ranges import shape_for, shape_of
 from .stream import beats
@@ -114,7 +114,7 @@ class Accumulator(wiring.Component):
         # It comes a cycle after it was asked for, and was written folds - 1 cycles before at least.
         early = delayed(m, take, b.arithmetic - 1, "asks")
         port = self._memory.read_port()
-        m.d.comb += port.addr.eq(_turn(m, "read_at", b.folds, early))
+        m.d.comb += port.addr.eq(position(m, "read_at", b.folds, early))
         return [port.data[lane] for lane in range(b.pe)]
 
     def _keep(self, m: Any, adds: Value, totals: list[Signal]) -> None:
@@ -126,13 +126,5 @@ class Accumulator(wiring.Component):
                 m.d.sync += [self._ring[k].eq(self._ring[k - 1]) for k in range(1, b.folds)]
             return
         port = self._memory.write_port()
-        m.d.comb += [port.en.eq(adds), port.addr.eq(_turn(m, "write_at", b.folds, adds))]
+        m.d.comb += [port.en.eq(adds), port.addr.eq(position(m, "write_at", b.folds, adds))]
         m.d.comb += [port.data[lane].eq(total) for lane, total in enumerate(totals)]
-
-
-def _turn(m: Any, name: str, count: int, enable: Value) -> Signal:
-    """The number, modulo ``count``, of cycles with ``enable`` so far."""
-    at = Signal(range(count), name=name)
-    with m.If(enable):
-        m.d.sync += at.eq(Mux(at == count - 1, 0, at + 1))
-    return at

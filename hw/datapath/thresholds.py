@@ -10,8 +10,9 @@ from operator import or_
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 
 from ..finish.thresholds import ThresholdsUnit
+from .counters import position
 from .finisher import FinisherComponent
-from .lookup import number, turn
+from .lookup import number
 from .parameters import parameters
 from .ranges import shape_for
 from .rom import Rom
@@ -60,7 +61,7 @@ class Search(_Finish):
         m = Module()
         u = self._unit
         self._flags(m)
-        folds = [turn(m, self.valid, u.folds)]
+        folds = [position(m, "fold", u.folds, self.valid)]
         for level in range(u.levels):
             later = Signal.like(folds[-1], name=f"fold_{level}")
             m.d.sync += later.eq(folds[-1])

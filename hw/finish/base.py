@@ -18,7 +18,7 @@ F5. A loadable unit depends on types and ranges only, not on parameters: all of 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from ..numeric import IntArray, IntType
@@ -48,6 +48,16 @@ class OnnxWriter(Protocol):
 
     def reshape(self, value: str, shape: Sequence[int]) -> str:
         """Append a Reshape to a fixed shape (-1 as in ONNX)."""
+
+    def scan(
+        self,
+        body: Callable[[OnnxWriter, Sequence[str], Sequence[str]], Sequence[str]],
+        states: Sequence[str],
+        inputs: Sequence[str],
+    ) -> str:
+        """Append a Scan over vectors of doubles: ``body`` appends the nodes that make new states of
+        states and a row of each input; gives the first state behind every row.
+        """
 
 
 class FinisherUnit(ABC):

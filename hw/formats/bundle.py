@@ -134,7 +134,8 @@ class Manifest:
     what None of it means (:attr:`midwire.hw.sqnr.Sqnr.text`, or that nothing was measured).
     ``prefix`` begins the names of all modules and memory images, and of the files in ``rtl/``.
     ``layers`` and ``fifos`` are for reports, and so is ``device``: how much of each resource a
-    typical part of the target's family has, and its ``name``.
+    typical part of the target's family has, or the part or budget that was named, and its ``name``.
+    So is ``pareto``: what the layers would take at other intervals, the shortest first.
     """
 
     name: str
@@ -153,6 +154,7 @@ class Manifest:
     layers: tuple[Mapping[str, Any], ...] = ()
     fifos: tuple[Mapping[str, Any], ...] = ()
     device: Mapping[str, Any] = field(default_factory=dict)
+    pareto: tuple[Mapping[str, Any], ...] = ()
     images: tuple[str, ...] = ()
     memories: tuple[WritableMemory, ...] = ()
     batch: int = 1
@@ -232,6 +234,7 @@ def _manifest_from(data: Mapping[str, Any]) -> Manifest:
     )
     plain["layers"] = tuple(data["layers"])
     plain["fifos"] = tuple(data.get("fifos", ()))
+    plain["pareto"] = tuple(data.get("pareto", ()))
     plain["images"] = tuple(data["images"])
     plain["memories"] = tuple(WritableMemory(**m) for m in data["memories"])
     return Manifest(**plain)

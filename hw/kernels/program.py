@@ -33,6 +33,8 @@ from .conv import ConvKernel
 from .deviation import DeviationKernel
 from .dot import DotKernel
 from .eltwise import EltwiseKernel
+from .gru import GruKernel
+from .lstm import LstmKernel
 from .pool import PoolKernel
 from .powers import PowersKernel
 from .reduce import ReduceKernel
@@ -49,6 +51,8 @@ KERNELS: Mapping[str, type[Kernel]] = {
         DeviationKernel,
         DotKernel,
         EltwiseKernel,
+        GruKernel,
+        LstmKernel,
         PoolKernel,
         PowersKernel,
         ReduceKernel,

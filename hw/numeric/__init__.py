@@ -4,7 +4,7 @@
 
 Everything else (the numpy reference, ``slice.onnx``, the RTL) is checked against what stands here.
 
-Rules, cited by tests as N1 to N11:
+Rules, cited by tests as N1 to N14:
 
 N1. A quantised tensor is an integer array ``q`` with a :class:`QType`; it means the real numbers
     ``scale * (q - zero_point)``, where ``scale`` is the exact value of a stored float32.
@@ -22,7 +22,8 @@ N6. A function that is not affine means its exact real value at the exact real n
     balls of growing precision; floats decide nothing. What no limit decides is refused.
 N7. Which finisher computes a function (none, multiply-shift, thresholds or a table) does not matter
     to any bit.
-N8 to N11 define normalisations: see :mod:`.norms`.
+N8 to N11 define normalisations: see :mod:`.norms`. N12 to N14 define recurrent layers: see
+:mod:`.cells`.
 
 Why N5 can round half to even: with half a unit inside ``c``, ``y`` is round-half-up; an exact tie
 lands on (or, for a truncated multiplier, just above) a fraction of zero, and is wrong just where

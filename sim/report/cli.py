@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -40,10 +41,11 @@ def write_report(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
         If the file cannot be written.
     """
     from .facts import facts_of
+    from .histograms import errors_of
     from .page import page
 
     file = Path(path)
-    text = page(facts_of(bundle))
+    text = page(replace(facts_of(bundle), errors=errors_of(bundle)))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # In a folder of its own, it gets the permissions of any other new file.

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...hw.errors import BundleError
 from ...hw.formats.bundle import Bundle, Manifest
+from .histograms import Histogram
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,25 @@ class Resource:
 
 
 @dataclass(frozen=True)
+class ReportPoint:
+    """What the layers would take at an interval in cycles: the cheapest that keep it.
+
+    ``share`` is the sum of the shares of the device's LUTs, flip-flops, DSP blocks and block RAM,
+    which is what the compiler compares by; None where the device is not known.
+    """
+
+    interval: int
+    used: Mapping[str, int]
+    share: float | None
+
+
+@dataclass(frozen=True)
 class ReportFacts:
-    """All that a page shows."""
+    """All that a page shows.
+
+    ``front`` is the Pareto front, fastest first; ``own`` is the bundle itself, as a point of that
+    kind, FIFOs and lane adapters included; ``errors`` are histograms by tensors' names.
+    """
 
     manifest: Manifest
     sha256: str
@@ -90,6 +108,9 @@ class ReportFacts:
     resources: tuple[Resource, ...]
     macs_share: float
     device: str
+    front: tuple[ReportPoint, ...] = ()
+    own: ReportPoint | None = None
+    errors: Mapping[str, Histogram] = field(default_factory=dict)
 
     @property
     def interval(self) -> int:
@@ -126,6 +147,8 @@ def facts_of(bundle: Bundle) -> ReportFacts:
             resources=tuple(_resources(manifest)),
             macs_share=_number(manifest.slice, "macs_share") or 0.0,
             device=_text(manifest.device, "name") if manifest.device else "",
+            front=tuple(_point(manifest, record) for record in manifest.pareto),
+            own=_own_point(manifest),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(
@@ -198,6 +221,23 @@ def _resources(manifest: Manifest) -> Iterator[Resource]:
         key = "lut" if name == "lutram" else name  # a device's LUTs serve as both
         of = _count(manifest.device, key) if key in manifest.device else None
         yield Resource(_LABELS.get(name, name), _count(manifest.resources, name), of)
+
+
+def _own_point(manifest: Manifest) -> ReportPoint | None:
+    """The bundle as a point, if it has a front to compare with."""
+    if not manifest.pareto or not _LABELS.keys() <= manifest.resources.keys():
+        return None
+    record = {**manifest.resources, "interval": manifest.cycles_per_inference}
+    return _point(manifest, record)
+
+
+def _point(manifest: Manifest, record: Mapping[str, Any]) -> ReportPoint:
+    used = {name: _count(record, name) for name in _LABELS}
+    device = manifest.device
+    known = [name for name in _LABELS if name in device]
+    needed = {**used, "lut": used["lut"] + used["lutram"]}
+    shares = [needed[name] / max(1, _count(device, name)) for name in known]
+    return ReportPoint(max(1, _count(record, "interval")), used, sum(shares) if known else None)
 
 
 def _count(record: Mapping[str, Any], key: str) -> int:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from . import charts, drawing
-from .facts import ReportFacts, ReportLayer, Resource
+from . import charts, drawing, plot
+from .facts import ReportFacts, ReportLayer, ReportPoint, Resource
+from .histograms import Histogram
 from .markup import Content, Markup, element
 
 
@@ -134,6 +135,77 @@ def _loss(layer: ReportLayer, share: float) -> Markup:
     return charts.bar(share, f"{layer.name}: {layer.sqnr}", "loss")
 
 
+def histograms(facts: ReportFacts) -> Markup | None:
+    """How the errors of each layer are spread, if the bundle has inputs to run."""
+    rows = [
+        _histogram_row(layer, found)
+        for layer in facts.layers
+        if (found := facts.errors.get(layer.outputs[0])) is not None
+    ]
+    if not rows:
+        return None
+    samples = next(iter(facts.errors.values())).samples
+    caption = (
+        f"Errors against the model's own layers on {samples} of the bundle's golden inputs, in "
+        "steps of the result's grid; both start at the slice's rounded inputs. Heights are roots "
+        "of counts. A bar at an end has all beyond it, too."
+    )
+    heads = ["Layer", "Distribution", "From, to", "Bias", "Deviation", "Largest"]
+    return _section("Errors", _table(caption, heads, rows, "2 3 4 5"))
+
+
+def _histogram_row(layer: ReportLayer, found: Histogram) -> Markup:
+    title = f"{layer.name}: bias {found.bias:+.3g}, deviation {found.deviation:.3g} steps"
+    return element(
+        "tr",
+        _name(layer.name),
+        element("td", plot.histogram(found, title)),
+        _number(f"±{found.reach:.3g}"),
+        _number(f"{round(found.bias, 3) + 0.0:+.3f}"),
+        _number(f"{found.deviation:.3f}"),
+        _number(f"{found.largest:.3g}"),
+    )
+
+
+def pareto(facts: ReportFacts) -> Markup | None:
+    """What other rates would cost."""
+    spots = [(float(p.interval), p.share) for p in facts.front if p.share]
+    if len(spots) < 2:
+        return None
+    own = facts.own
+    at = (float(own.interval), own.share) if own is not None and own.share else None
+    words = (
+        "Each point is the cheapest choice of layers that keeps its interval. The cost is the sum "
+        f"of the shares of {facts.device}'s LUTs, flip-flops, DSP blocks and block RAM. "
+        "Points leave out lane adapters and FIFOs, which are part of this bundle's."
+    )
+    drawn = plot.front(spots, at, "Cost over interval: the Pareto front, and this bundle")
+    rows = [_point_row(facts, point, "") for point in facts.front]
+    if own is not None:
+        rows.append(_point_row(facts, own, "this bundle"))
+    heads = ["Cycles", "A second", "LUT", "LUT memory", "Flip-flops", "DSP", "BRAM", "Cost", ""]
+    caption = "The same in figures, estimated; pass one of the rates to compile --rate."
+    return _section(
+        "Pareto front",
+        element("p", words, class_="quiet"),
+        _scroll("Plot of the Pareto front", drawn),
+        _table(caption, heads, rows, "0 1 2 3 4 5 6 7"),
+    )
+
+
+def _point_row(facts: ReportFacts, point: ReportPoint, remark: str) -> Markup:
+    rate = facts.manifest.clock_mhz * 1e6 / point.interval
+    used = (_number(f"{point.used[key]:,}") for key in ("lut", "lutram", "ff", "dsp", "bram"))
+    return element(
+        "tr",
+        element("th", f"{point.interval:,}", scope="row", class_="number"),
+        _number(f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"),
+        *used,
+        _number("" if point.share is None else f"{point.share:.2%}"),
+        element("td", remark),
+    )
+
+
 def timeline(facts: ReportFacts) -> Markup | None:
     """When each layer works on a lone inference."""
     if not any(layer.span for layer in facts.layers):
@@ -179,7 +251,7 @@ def resources(facts: ReportFacts) -> Markup | None:
     if not facts.resources:
         return None
     part = facts.device or f"a part of {facts.manifest.target}"
-    caption = f"Estimated for the slice alone, as shares of {part}, a typical part of its family."
+    caption = f"Estimated for the slice alone, as shares of {part}."
     heads = ["Resource", "Share of the device", "Used", "Of", "Percent"]
     rows = (_resource_row(found) for found in facts.resources)
     return _section("Resources", _table(caption, heads, rows, "2 3 4"))
@@ -224,5 +296,7 @@ SECTIONS: tuple[Callable[[ReportFacts], Markup | None], ...] = (
     layer_table,
     timeline,
     losses,
+    histograms,
     fifos,
+    pareto,
 )

@@ -59,14 +59,15 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
 
     def run(*words: object) -> str:
         given = [str(word) for word in words]
-        assert cli.main(given) == 1
+        status = cli.main(given)
         out, err = capsys.readouterr()
         assert out == ""
         assert err.startswith("error: ") and err.count("\n") == 1
-        assert cli.main([*given, "--json"]) == 1
+        assert cli.main([*given, "--json"]) == status
         out, again = capsys.readouterr()
         assert again == err
         error = json.loads(out)["error"]
+        assert status == (2 if error["type"] in ("CutError", "OptionError") else 1)
         assert f"error: {error['message']}\n" == err
         message: str = error["message"]
         return message.replace(f"{tmp_path}/", "")
@@ -115,7 +116,7 @@ def test_a_rate_that_is_none(rate: str, model: Path, tmp_path: Path, refused: Re
 
 def test_a_target_that_is_not_known(model: Path, tmp_path: Path, refused: Refused) -> None:
     assert refused("compile", model, "-o", tmp_path / "b", "--target", "abacus") == (
-        "--target: unknown target; expected one of xcup, ecp5; found 'abacus'. "
+        "--target: unknown target; expected one of xcup, xc7, ecp5; found 'abacus'. "
         "Choose a family; parts of one family compile alike."
     )
 
@@ -279,11 +280,36 @@ def test_compile_says_what_it_did(
         "implement",
         "measure loss",
         "balance",
+        "compare rates",
         "emit",
     ]
     assert cli.main(words) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == (f"{tmp_path / 'b'}: x to y, 100.0 % of the multiply-accumulates")
+
+
+@pytest.mark.usefixtures("no_rtl")
+def test_a_part_and_a_budget(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was named is what the bundle is for; status 1 where nothing fits, 2 for wrong usage."""
+    words = ["compile", str(model), "-o", str(tmp_path / "b"), "--calibrate", str(data), "--json"]
+    assert cli.main([*words, "--part", "XC7A35T"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["device"]["name"], found["clock_mhz"]) == ("xc7a35t", 150.0)
+    assert cli.main([*words, "--budget", "dsp=12"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["resources"]["dsp"] <= 12 and found["device"]["name"] == "xcu50, dsp=12"
+    for options, status in (
+        (["--budget", "ff=1"], 1),
+        (["--budget", "ff=x"], 2),
+        (["--part", "none"], 2),
+        (["--target", "none"], 2),
+        (["--bits", "40"], 2),
+        (["--rate", "-1"], 2),
+    ):
+        assert cli.main([*words, *options]) == status, options
+        assert json.loads(capsys.readouterr().out)["error"]["remedy"]
 
 
 @pytest.mark.usefixtures("no_rtl")

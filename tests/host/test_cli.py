@@ -340,3 +340,47 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     status, said = run_with(subprocess.DEVNULL, "cloud", name, PYTHONIOENCODING="ascii")
     assert status == 1
     assert "b\\xfcndel: not a bundle" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["comp"], ["compile"]),
+        (["compile", "--str"], ["--strategy"]),
+        (["inspect", "model.onnx", "--sh"], ["--shape"]),
+        (["verify", "--nothing"], []),
+    ],
+)
+def test_bash_completes(words: list[str], expected: list[str], tmp_path: Path) -> None:
+    """With the script that the command itself gives, in a shell that has read nothing else."""
+    program = tmp_path / "midwire"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m midwire "$@"\n')
+    program.chmod(0o755)
+    lines = [
+        'eval "$("$0" --show-completion)"',
+        'COMP_WORDS=(midwire "$@"); COMP_CWORD=$#',
+        '_midwire_completion "$0"',
+        'printf "%s\\n" "${COMPREPLY[@]}"',
+    ]
+    done = subprocess.run(
+        ["bash", "--norc", "-c", "\n".join(lines), program, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.split(), done.stderr, done.returncode) == (expected, "", 0)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_complete(
+    shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the module of the command on the line is loaded, as for running it."""
+    monkeypatch.setenv("_MIDWIRE_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "midwire compile --strat")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    out = capsys.readouterr().out
+    assert "--strategy" in out and "--rate" not in out
+    assert ended.value.code in (0, None)

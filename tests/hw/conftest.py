@@ -210,12 +210,13 @@ def requantiser() -> Callable[..., MultiplyShift]:
 class Writer:
     """:class:`~midwire.hw.finish.base.OnnxWriter` by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initialisers: list[onnx.TensorProto] = []
+        self.prefix = prefix
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{kind}_{len(self.nodes)}"
+        output = f"{self.prefix}{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
@@ -230,6 +231,31 @@ class Writer:
 
     def reshape(self, value: str, shape: Sequence[int]) -> str:
         return self.op("Reshape", value, self.constant(list(shape), np.int64))
+
+    def scan(
+        self,
+        body: Callable[[Writer, Sequence[str], Sequence[str]], Sequence[str]],
+        states: Sequence[str],
+        inputs: Sequence[str],
+    ) -> str:
+        """A Scan in a graph of its own, but for the constants."""
+        inner = Writer(f"{self.prefix}scan{len(self.nodes)}_")
+        inner.initialisers = self.initialisers
+        own = [f"{inner.prefix}state{k}" for k in range(len(states))]
+        rows = [f"{inner.prefix}row{k}" for k in range(len(inputs))]
+        made = [*body(inner, own, rows)]
+        made.append(inner.op("Identity", made[0]))
+        taken, given = (
+            [helper.make_tensor_value_info(name, TensorProto.DOUBLE, [None]) for name in names]
+            for names in (own + rows, made)
+        )
+        graph = helper.make_graph(inner.nodes, "body", taken, given)
+        ends = [f"{inner.prefix}end{k}" for k in range(len(made))]
+        node = helper.make_node(
+            "Scan", [*states, *inputs], ends, body=graph, num_scan_inputs=len(inputs)
+        )
+        self.nodes.append(node)
+        return ends[-1]
 
 
 def run_nodes(write: Callable[[Writer, list[str]], str], terms: Sequence[IntArray]) -> IntArray:

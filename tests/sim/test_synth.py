@@ -102,8 +102,8 @@ def test_unknown_family(design: tuple[Path, Path]) -> None:
     with pytest.raises(DataError) as caught:
         synth.synthesise([design[0]], "mac", "xc9")
     assert str(caught.value) == (
-        "--family: unknown family; expected ecp5 or xcup; found 'xc9'. Choose one of them; counts "
-        "of related parts differ little."
+        "--family: unknown family; expected ecp5 or xc7 or xcup; found 'xc9'. Choose one of them; "
+        "counts of related parts differ little."
     )
 
 

@@ -54,6 +54,14 @@ def test_spans_follow_the_data_and_end_with_the_latency(manifest: Manifest) -> N
     assert join["last_out"] + 1 == manifest.latency_cycles
 
 
+def test_the_front_has_what_was_built(manifest: Manifest) -> None:
+    """Its costs are those of layers: what stands between them comes on top."""
+    intervals = [point["interval"] for point in manifest.pareto]
+    costs = [point["cost"] for point in manifest.pareto]
+    assert intervals == sorted(set(intervals)) and costs == sorted(costs, reverse=True)
+    assert manifest.pareto[-1]["dsp"] <= manifest.resources["dsp"] <= manifest.pareto[0]["dsp"]
+
+
 def test_the_device_is_the_target_s(manifest: Manifest) -> None:
     assert manifest.device["lut"] == TARGETS[manifest.target].device.lut
     assert set(manifest.resources) - {"lutram"} <= set(manifest.device)

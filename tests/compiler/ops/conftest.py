@@ -596,6 +596,18 @@ def _softmax(attributes: Attributes, inputs: Inputs) -> Exact:
     return Exact(result, Fraction(1, 2**bits))
 
 
+def _log_softmax(attributes: Attributes, inputs: Inputs) -> Exact:
+    """The logarithm of the rule's shares; none of 0 is on any grid."""
+    shares = _softmax(attributes, inputs)
+    found = np.empty(shares.ints.shape, object)
+    with decimal.localcontext() as context:
+        context.prec = 60
+        for at in np.ndindex(found.shape):
+            share = decimal.Decimal(int(shares.ints[at])) / 2 ** attributes["bits"]
+            found[at] = round(Fraction(share.ln()) * 2**120) if share else -(2**180)
+    return Exact(found, Fraction(1, 2**120))
+
+
 def _deviation(attributes: Attributes, x: Exact, count: int, centred: bool) -> Exact:
     """Rules N10 and N11 of the number contract, by their text; ``bits`` is P, ``root`` is H.
 
@@ -652,6 +664,96 @@ def _group_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
     return _scaled(_deviation(attributes, x, count, True), own)
 
 
+Step = Callable[[list[tuple[Fraction, Fraction]], int, int, int, int], tuple[int, int]]
+"""Both states of a unit, of its sums over x and over h, its old states, ``2**A`` and the reach."""
+
+
+def _recurrent(attributes: Attributes, inputs: Inputs, step: Step) -> list[Exact]:
+    """Rules N12 to N14 of the number contract, by their text: all states, and the last ones.
+
+    ``layers`` has, for each direction, what the compiler chose: A, F, and where the products lie.
+    """
+    given = [*inputs, *[None] * 7][:7]
+    x, w, r, bias = given[:4]
+    assert x is not None and w is not None and r is not None
+    steps, directions, units = x.ints.shape[0], w.ints.shape[0], r.ints.shape[2]
+    found = np.empty((steps, directions, 1, units), object)
+    last = np.empty((directions, 1, units), object)
+    one = 1
+    for at, chosen in enumerate(attributes["layers"]):
+        one, reach = 2 ** chosen["grid"]["bits"], 8 * 2 ** chosen["grid"]["steps"]
+        states = [
+            [0] * units if first is None else _rounded(first.ints[at, 0], first.unit * one).tolist()
+            for first in given[5:]
+        ]
+        gates = []
+        for gate, lane in enumerate(chosen["lanes"]):
+            rows = slice(gate * units, (gate + 1) * units)
+            unit, left = Fraction(1, 2 ** lane["fraction"]), (lane["x_left"], lane["h_left"])
+            own_w = _rounded(w.ints[at, rows], w.unit * x.unit / (unit * 2 ** left[0]))
+            own_r = _rounded(r.ints[at, rows], r.unit / (one * unit * 2 ** left[1]))
+            added = np.zeros((2, units), object)
+            if bias is not None:
+                both = bias.ints[at].reshape(2, -1)[:, rows]
+                added = _rounded(both, bias.unit / unit)
+            gates.append((own_w * 2 ** left[0], own_r * 2 ** left[1], added, unit * reach / 8))
+        backwards = at == 1 or attributes.get("direction") == b"reverse"
+        for t in reversed(range(steps)) if backwards else range(steps):
+            h = np.array(states[0], object)
+            sums = [
+                ((own_w @ x.ints[t, 0] + added[0]) * unit, (own_r @ h + added[1]) * unit)
+                for own_w, own_r, added, unit in gates
+            ]
+            made = [
+                step([(p[k], q[k]) for p, q in sums], states[0][k], states[1][k], one, reach)
+                for k in range(units)
+            ]
+            states = [[h for h, _ in made], [c for _, c in made]]
+            found[t, at, 0] = last[at, 0] = states[0]
+    return [Exact(array, Fraction(1, one)) for array in (found, last)]
+
+
+def _rounded(ints: Array, unit: Fraction) -> Array:
+    """Multiples of a unit, rounded half to even."""
+    found = np.empty(ints.size, object)
+    found[:] = [round(int(v) * unit) for v in ints.ravel()]
+    return found.reshape(ints.shape)
+
+
+def _gate(value: Fraction, one: int, reach: int, curve: Callable[[Fraction], Fraction]) -> int:
+    """An entry of a table; its places are multiples of ``8 / reach``."""
+    return round(one * curve(Fraction(8 * min(max(round(value), -reach), reach - 1), reach)))
+
+
+def _logistic(x: Fraction) -> Fraction:
+    return 1 / (1 + _exponential(-x))
+
+
+def _tangent(x: Fraction) -> Fraction:
+    return 2 * _logistic(2 * x) - 1
+
+
+def _lstm_step(
+    sums: list[tuple[Fraction, Fraction]], h: int, c: int, one: int, reach: int
+) -> tuple[int, int]:
+    del h
+    i, o, f = (_gate(p + q, one, reach, _logistic) for p, q in sums[:3])
+    c = round(Fraction(f * c + i * _gate(sums[3][0] + sums[3][1], one, reach, _tangent), one))
+    squashed = _gate(Fraction(c * reach, 8 * one), one, reach, _tangent)
+    return round(Fraction(o * squashed, one)), c
+
+
+def _gru_step(
+    sums: list[tuple[Fraction, Fraction]], h: int, c: int, one: int, reach: int
+) -> tuple[int, int]:
+    z, r = (_gate(p + q, one, reach, _logistic) for p, q in sums[:2])
+    n = _gate(sums[2][0] + Fraction(r, one) * sums[2][1], one, reach, _tangent)
+    return round(Fraction((one - z) * n + z * h, one)), c
+
+
+_STEPS: dict[str, Step] = {"GRU": _gru_step, "LSTM": _lstm_step}
+"""Recurrent operators."""
+
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
     "AveragePool": _average_pool,
@@ -674,6 +776,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Identity": _reshaped,
     "InstanceNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
+    "LogSoftmax": _log_softmax,
     "MatMul": _matmul,
     "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,
@@ -733,14 +836,15 @@ def evaluate(
     constants: Mapping[str, Exact] | None = None,
     measured: Mapping[str, Exact] | None = None,
     lean: int = 0,
-    chosen: Mapping[str, int] | None = None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> dict[str, Exact]:
     """Every tensor of a model, batch 1.
 
     ``constants`` replace initialisers by name. Where a tensor is ``measured``, what reads it gets
     that instead of the exact value, so that every operator can be judged by itself. ``lean`` is -1
     or 1 for the lower and the upper end of what is not known exactly. ``chosen`` has the
-    ``bits`` (P) and ``root`` bits (H) that the compiler chose for normalisations.
+    ``bits`` (P) and ``root`` bits (H) that the compiler chose for normalisations, and
+    ``layers`` for recurrent ones.
     """
     inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
@@ -776,6 +880,10 @@ def evaluate(
                     ratio = int(x.ints[at]) * x.unit / (scale.unit * int(steps[at]))
                     q[at] = min(max(round(ratio) + int(zeros[at]), ends[0]), ends[1])
             values[node.output[0]] = Exact(q, Fraction(1))
+            continue
+        if node.op_type in _STEPS:
+            made = _recurrent(attributes, inputs, _STEPS[node.op_type])
+            values.update(zip(node.output, made, strict=False))
             continue
         if node.op_type not in _RULES:
             values[node.output[0]] = _reference(model, node, inputs, lean)
@@ -818,7 +926,7 @@ class Arithmetic:
     exact = Exact
     evaluate = staticmethod(evaluate)
     weight_grid = staticmethod(weight_grid)
-    rules = tuple(sorted((*_RULES, "QuantizeLinear")))
+    rules = tuple(sorted((*_RULES, *_STEPS, "QuantizeLinear")))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,9 @@ from onnx import numpy_helper
 
 from midwire.compiler.load.source import kind_of
 from midwire.compiler.ops import OPERATORS, REGISTRY
+from midwire.compiler.ops._groups import GUARD_BITS
 from midwire.compiler.ops._model import one_node
+from midwire.compiler.ops._recurrent import DIRECTIONS, layer
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.formats.bundle import Bundle
@@ -67,6 +69,7 @@ NORMALISATIONS = {
     "GroupNormalization",
     "InstanceNormalization",
     "LayerNormalization",
+    "LogSoftmax",
     "RMSNormalization",
     "Softmax",
 }
@@ -76,6 +79,9 @@ the real function, or two where a result is large.
 
 FOLDED = {"Max", "Min", "PRelu", "ReduceMax", "ReduceMin", "ReduceSumSquare", "Where"}
 """Operators that are several lines, or none: no line bounds their error, so inputs are on grids."""
+
+RECURRENT = {"GRU", "LSTM"}
+"""Operators that round at every step (rules N12 to N14)."""
 
 VECTORS = 6
 
@@ -91,9 +97,12 @@ def constants_of(model: onnx.ModelProto) -> dict[str, Array]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def chosen_of(bundle: Bundle) -> dict[str, int]:
-    """The bits that the compiler chose for a normalisation: P and H of rules N9 to N11."""
-    found = {"bits": 0, "root": 0}
+def chosen_of(bundle: Bundle) -> dict[str, Any]:
+    """The bits that the compiler chose for a normalisation, P and H of rules N9 to N11, and what it
+    chose for each direction of a recurrent layer.
+    """
+    layers = [s.kernel.parameters for s in bundle.manifest.steps if "lanes" in s.kernel.parameters]
+    found: dict[str, Any] = {"bits": 0, "root": 0, "layers": layers}
     for step in bundle.manifest.steps:
         own = step.kernel.parameters.get("rule", step.kernel.parameters)
         found["bits"] = max(found["bits"], own.get("bits", 0))
@@ -225,6 +234,43 @@ def run_float(
     return [np.asarray(result, np.float64) for result in session.run(None, dict(feeds))]
 
 
+def on_grids(
+    constants: Mapping[str, Array], layers: list[dict[str, Any]], x_step: float
+) -> dict[str, Array]:
+    """The weights of a recurrent layer, rounded as the compiler chose."""
+    found = {name: constants[name].astype(np.float64) for name in ("c1", "c2")}
+    units = found["c2"].shape[2]
+    for at, own in enumerate(layers):
+        h_step = 0.5 ** own["grid"]["bits"]
+        for gate, lane in enumerate(own["lanes"]):
+            rows = slice(gate * units, (gate + 1) * units)
+            for name, left, unit in (("c1", "x_left", x_step), ("c2", "h_left", h_step)):
+                step = 2.0 ** (lane[left] - lane["fraction"]) / unit
+                found[name][at, rows] = np.rint(found[name][at, rows] / step) * step
+    return {name: array.astype(np.float32) for name, array in found.items()}
+
+
+def recurrent_room(
+    kind: str, constants: Mapping[str, Array], layers: list[dict[str, Any]], steps: int
+) -> float:
+    """How far a recurrent layer may be off, its weights aside: every step adds to what the one
+    before was off by. Sigmoid rises by 1/4 at most and tanh by 1; the tables end at 8.
+    """
+    half, place = 0.5 ** (layers[0]["grid"]["bits"] + 1), 0.5 ** layers[0]["grid"]["steps"]
+    again = float(np.abs(constants["c2"]).sum(axis=2).max())
+    reset = again + float(np.abs(constants.get("c3", 0)).max())
+    h = c = half
+    for step in range(steps):
+        asked = place + again * h
+        sigmoid, tanh = asked / 4 + half + 2.0**-11, asked + half + 2.0**-11
+        if kind == "LSTM":
+            c += (2 + step) * sigmoid + tanh + half
+            h = sigmoid + c + place + 2 * half
+        else:
+            h += 2 * sigmoid + tanh + reset * sigmoid + half
+    return h
+
+
 def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
     """Against the float model: half a step of the result, and what rounding inputs and weights can
     do: at most ``|w| * step / 2`` for each input and ``|x| * |w - w_q|`` for each weight. Functions
@@ -258,7 +304,11 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
     product = node.op_type in FACTORS and not constants
     specs = bundle.manifest.inputs
     normal = node.op_type in NORMALISATIONS
-    curved = normal or node.op_type in FOLDED or node.op_type not in arith.rules
+    recurrent = node.op_type in RECURRENT
+    layers = chosen_of(bundle)["layers"]
+    if recurrent:
+        grids = on_grids(constants, layers, specs[0].qtype.scale)
+    curved = normal or recurrent or node.op_type in FOLDED or node.op_type not in arith.rules
     reference = Reference.of_bundle(bundle)
     for _ in range(4):
         feeds, wires, halves, sizes = {}, [], {}, {}
@@ -274,11 +324,11 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
             halves[spec.name] = np.full(spec.shape, off * spec.qtype.scale / 2, np.float32)
             wires.append(spec.to_wire(x)[None])
         got = reference.run_wire(wires)
-        want = run_float(case.model, feeds, {})
+        want = run_float(case.model, feeds, grids if recurrent else {})
         bounds = [np.abs(bound) for bound in run_float(case.model, halves, slack)]
         if curved:
             bounds = [np.zeros(real.shape) for real in want]
-        if grids:
+        if grids and not recurrent:
             more = run_float(case.model, sizes, {**gains, **losses})
             bounds = [bound + np.abs(extra) for bound, extra in zip(bounds, more, strict=True)]
         if product:
@@ -291,6 +341,11 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
             if normal:
                 scale = max((np.abs(c).max() for c in constants.values()), default=1.0)
                 rounding += 2.0 ** -chosen_of(bundle)["bits"] * (1 + np.abs(real)) * (1 + scale)
+            if node.op_type == "LogSoftmax":  # what its share is off, where that is small
+                rounding += out.qtype.scale * 2.0**-GUARD_BITS
+            if recurrent:
+                steps = specs[0].shape[0]
+                rounding += recurrent_room(node.op_type, constants, layers, steps)
             error = np.abs(np.clip(real, bottom, top) - out.from_wire(wire[0]).astype(np.float64))
             assert np.all(error <= bound + out.qtype.scale / 2 + rounding)
 
@@ -451,3 +506,49 @@ def test_sweep(seed: int, compiled: Compile, arithmetic: Any) -> None:
 @pytest.mark.parametrize("seed", range(1000, 1024))
 def test_sweep_rtl(seed: int, compiled: Compile, arithmetic: Any) -> None:
     check_random(compiled, seed, arithmetic, rtl=True)
+
+
+def random_layer(rng: np.random.Generator) -> tuple[onnx.ModelProto, int]:
+    """A recurrent layer of any shape, and a bit width."""
+    kind = str(rng.choice(["GRU", "LSTM"]))
+    steps, width, units = (int(n) for n in rng.integers(1, 7, 3))
+    attributes: dict[str, Any] = {"direction": str(rng.choice(list(DIRECTIONS)))}
+    if kind == "GRU":
+        attributes["linear_before_reset"] = 1
+    outputs = [("all",), ("last",), ("all", "last")][int(rng.integers(3))]
+    biased, begins = (bool(flag) for flag in rng.integers(0, 2, 2))
+    model = layer(
+        kind, (steps, width, units), outputs, biased=biased, begins=begins, attributes=attributes
+    )
+    return model, int(rng.choice([2, 3, 4, 6, 8, 8, 8, 9, 12]))
+
+
+def check_random_layer(compiled: Compile, seed: int, arith: Any, rtl: bool) -> None:
+    rng = np.random.default_rng([20261, seed])
+    model, bits = random_layer(rng)
+    low, high = [(-1.0, 1.0), (0.0, 6.0), (-0.2, 30.0)][int(rng.integers(3))]
+    print(f"seed {seed}: {bits} bits, {low} to {high}, {onnx.printer.to_text(model.graph)[:300]}")
+    bundle = compiled(model, bits, low, high, seed)
+    check_exact(bundle, model, bits, seed, arith)
+    if rtl:
+        found = verify(bundle, vectors=4, stall=0.4, seed=seed)
+        assert found.passed, found
+
+
+@pytest.mark.usefixtures("no_rtl")
+@pytest.mark.parametrize("seed", range(4))
+def test_random_layer(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random_layer(compiled, seed, arithmetic, rtl=False)
+
+
+@pytest.mark.sweep
+@pytest.mark.usefixtures("no_rtl")
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_layer_sweep(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random_layer(compiled, seed, arithmetic, rtl=False)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(1000, 1012))
+def test_layer_sweep_rtl(seed: int, compiled: Compile, arithmetic: Any) -> None:
+    check_random_layer(compiled, seed, arithmetic, rtl=True)

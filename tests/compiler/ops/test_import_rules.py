@@ -261,6 +261,27 @@ def ones(*shapes: Sequence[int]) -> dict[int, Array]:
     return {k: np.ones(shape, np.float32) for k, shape in enumerate(shapes, 1)}
 
 
+def recurrent(
+    inputs: dict[int, Array] | None = None,
+    outputs: Sequence[str] = ("y",),
+    kind: str = "LSTM",
+    x: Sequence[int] = (3, 1, 2),
+    **attributes: Any,
+) -> onnx.ModelProto:
+    """A layer of 4 units, with some inputs and outputs of its own."""
+    rows = {"GRU": 12, "LSTM": 16}[kind]
+    given = {1: np.ones((1, rows, 2), np.float32), 2: np.ones((1, rows, 4), np.float32)}
+    given |= inputs or {}
+    shape = (1, x[1], 4) if not outputs[0] else (x[0], 1, x[1], 4)
+    constants = dict(enumerate(given.values(), 1))
+    model = one_node(kind, [x], shape, constants, 14, hidden_size=4, **attributes)
+    (node,) = model.graph.node
+    names = dict(zip(given, node.input[1:], strict=True))
+    node.input[1:] = [names.get(k, "") for k in range(1, max(given) + 1)]
+    node.output[:] = outputs
+    return model
+
+
 FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
 
 
@@ -396,6 +417,13 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected values of the scale, found none",
         ),
         (
+            one_node("LayerNormalization", [SHAPE], SHAPE, ones((2, 4, 4)), opset=17, axis=2),
+            (
+                "expected a constant that differs along the axes [2, 3] of [1, 2, 4, 4] only, "
+                "found the shape [2, 4, 4]"
+            ),
+        ),
+        (
             one_node("InstanceNormalization", [(1, 2)], (1, 2), ones((2,), (2,))),
             "expected a tensor (N, C, ...), found the shape [1, 2]",
         ),
@@ -416,6 +444,38 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
                 "GroupNormalization", [SHAPE], SHAPE, ones((2,), (2,)), opset=21, num_groups=4
             ),
             "expected groups that divide 2 channels, found 4",
+        ),
+        (
+            recurrent(x=(3, 2, 2)),
+            "expected one sequence (length, 1, element), found the shape [3, 2, 2]",
+        ),
+        (recurrent(clip=1.5), "expected no clip, found 1.5"),
+        (
+            recurrent(activations=["Sigmoid", "Relu", "Tanh"]),
+            (
+                "expected the activations ['Sigmoid', 'Tanh', 'Tanh'], found ['Sigmoid', 'Relu', "
+                "'Tanh']"
+            ),
+        ),
+        (recurrent(input_forget=1), "expected input_forget 0, found 1"),
+        (
+            recurrent(kind="GRU"),
+            (
+                "expected linear_before_reset 1 (the reset behind the product with the state, as "
+                "torch and Keras export it), found 0"
+            ),
+        ),
+        (
+            recurrent({4: np.array([2], np.int32)}),
+            "expected sequence_lens [3], all of it, found [2]",
+        ),
+        (
+            recurrent({7: np.ones((1, 12), np.float32)}),
+            "expected peephole weights of 0, found others",
+        ),
+        (
+            recurrent(outputs=("", "", "y")),
+            "expected Y or Y_h to be read, found the cell's state, Y_c",
         ),
         (
             one_node("ReduceMean", [()], (), axes=[1]),

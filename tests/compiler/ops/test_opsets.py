@@ -57,6 +57,9 @@ float[4] twice = {{1, 1, 2, 2}}, float[4] m = {{0.5, -2, 0, 1.25}},
 float[4] v = {{1, 2, 0.5, 4}}, float[4, 4, 1, 1] w = {{{values(16)}}},
 float[24, 2] matrix = {{{values(48)}}}, float[96, 2] wide = {{{values(192)}}},
 float[2] c = {{0.5, -1}}, float[4] halves = {{0.5, 0.5, -1, -1}},
+int64[3] sequence = {{4, 1, 24}},
+float[1, 8, 24] lstm = {{{values(192)}}}, float[1, 8, 2] lstm_h = {{{values(16)}}},
+float[1, 6, 24] gru = {{{values(144)}}}, float[1, 6, 2] gru_h = {{{values(12)}}},
 float[6] gain = {{0.5, -2, 1, 1.25, 4, 1}}, float[6] shift = {{0, 1, -1, 0.5, 0, 2}}
 """
 
@@ -177,6 +180,11 @@ TABLE: dict[str, tuple[Form, ...]] = {
         Form("y = Softmax <axis = -1> (x)", 11),
         Form("y = Softmax (x)", 13),
     ),
+    "LogSoftmax": (
+        Form("y = LogSoftmax <axis = 3> (x)"),
+        Form("y = LogSoftmax <axis = -1> (x)", 11),
+        Form("y = LogSoftmax (x)", 13),
+    ),
     "LayerNormalization": (
         Form("y = LayerNormalization (x, gain, shift)", 17),
         Form("y = LayerNormalization <axis = 3, epsilon = 0.00001> (x, gain, shift)", 17),
@@ -188,6 +196,13 @@ TABLE: dict[str, tuple[Form, ...]] = {
     "InstanceNormalization": (
         Form("y = InstanceNormalization (x, v, m)"),
         Form("y = InstanceNormalization <epsilon = 0.00001> (x, v, m)"),
+    ),
+    "LSTM": (Form("t = Reshape(x, sequence) y = LSTM <hidden_size = 2> (t, lstm, lstm_h)"),),
+    "GRU": (
+        Form(
+            "t = Reshape(x, sequence) "
+            "y = GRU <hidden_size = 2, linear_before_reset = 1> (t, gru, gru_h)"
+        ),
     ),
     "RMSNormalization": (
         Form("y = RMSNormalization (x, gain)", 23),

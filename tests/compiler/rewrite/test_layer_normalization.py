@@ -386,7 +386,9 @@ SQUARE = "4, 4"
     ],
 )
 def test_what_is_none(model_file: ModelFile, spelling: Spelling) -> None:
-    assert found_in(model_file, spelling)[1] == []
+    """Some are the division of something else by its root mean square."""
+    operators = {unit.operator for unit in found_in(model_file, spelling)[1]}
+    assert operators <= {"RMSNormalization"}
 
 
 def test_the_rest_stays(model_file: ModelFile) -> None:

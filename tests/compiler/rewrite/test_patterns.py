@@ -44,6 +44,9 @@ CONSTANTS = {
     "eps": 1e-5,
     "quick": 1.702,
     "minus_one": -1.0,
+    "minus_half": -0.5,
+    "fourth": 0.25,
+    "third": 1 / 3,
 }
 
 
@@ -119,11 +122,30 @@ LAYER_NORMALIZATION = {
     " r = Sqrt(w) n = Div(d, r) y = Mul(n, gamma)",
 }
 
+SQUARE = "p = Pow(x, two) v = ReduceMean<axes = [-1]>(p) w = Add(v, eps)"
+RMS_NORMALIZATION = {
+    "torch": f"{SQUARE} r = Sqrt(w) n = Div(x, r) y = Mul(n, gamma)",
+    "reciprocal": f"{SQUARE} r = Sqrt(w) i = Reciprocal(r) n = Mul(x, i) y = Mul(gamma, n)",
+    "one over it": f"{SQUARE} r = Sqrt(w) i = Div(one, r) n = Mul(i, x) y = Mul(n, gamma)",
+    "product": "p = Mul(x, x) v = ReduceMean<axes = [2]>(p) w = Add(eps, v) r = Sqrt(w)"
+    " n = Div(x, r) y = Mul(gamma, n)",
+    "sum": "v1 = ReduceSumSquare<axes = [2]>(x) v = Mul(v1, fourth) w = Add(v, eps) r = Sqrt(w)"
+    " n = Div(x, r) y = Mul(n, gamma)",
+    "scale first": f"{SQUARE} r = Sqrt(w) i = Reciprocal(r) j = Mul(i, gamma) y = Mul(x, j)",
+    "power": f"{SQUARE} r = Pow(w, minus_half) n = Mul(x, r) y = Mul(n, gamma)",
+    "bare": f"{SQUARE} r = Sqrt(w) y = Div(x, r)",
+    "all axes": "p = Mul(x, x) v = ReduceMean<axes = [1, 2]>(p) w = Add(v, eps) r = Sqrt(w)"
+    " n = Div(x, r) y = Mul(n, gamma)",
+    "another axis": "p = Mul(x, x) v = ReduceMean<axes = [1]>(p) w = Add(v, eps) r = Sqrt(w)"
+    " n = Div(x, r) y = Mul(n, half)",
+}
+
 SPELLINGS = {
     "Gelu": {**GELU, **{f"tanh, {name}": body for name, body in GELU_TANH.items()}},
     "HardSwish": HARD_SWISH,
     "Swish": SWISH,
     "LayerNormalization": LAYER_NORMALIZATION,
+    "RMSNormalization": RMS_NORMALIZATION,
 }
 
 CASES = [
@@ -178,6 +200,14 @@ def test_spellings(model_file: ModelFile, operator: str, body: str) -> None:
             LAYER_NORMALIZATION["bare"].replace("v = ReduceMean<axes = [-1]>", "v = Identity"),
             id="no variance",
         ),
+        pytest.param(
+            RMS_NORMALIZATION["sum"].replace("fourth)", "third)"), id="the count of another axis"
+        ),
+        pytest.param(
+            "p = Mul(x, x) v = ReduceMean<axes = [2]>(p) q = Sqrt(v) r = Add(q, eps) n = Div(x, r)"
+            " y = Mul(n, gamma)",
+            id="epsilon outside the root",
+        ),
     ],
 )
 def test_what_is_no_pattern(model_file: ModelFile, body: str) -> None:
@@ -215,6 +245,14 @@ def test_odd_models_are_no_pattern(model_file: ModelFile, body: str) -> None:
     assert operators(rewritten(model_file, body)) == []
 
 
+def test_a_bias_behind_a_mean_square_stays(model_file: ModelFile) -> None:
+    """RMSNormalization has none; it goes into the finisher of what is before it."""
+    found = rewritten(
+        model_file, f"{RMS_NORMALIZATION['torch'].replace('y =', 'z =')} y = Add(z, beta)"
+    )
+    assert [unit.operator for unit in found.units] == ["RMSNormalization", ""]
+
+
 def test_the_longer_spelling_wins(model_file: ModelFile) -> None:
     """Rule R1: a normalisation without scale and bias is part of one with them."""
     found = rewritten(model_file, LAYER_NORMALIZATION["torch"])
@@ -236,6 +274,8 @@ PRINTED = """\
   [Transpose] LayerNormalization<axis, epsilon>(x, scale, bias) [Transpose]
 [Reshape](InstanceNormalization([Reshape](x), s, b)) [* scale] [+ bias]
   GroupNormalization<num_groups, epsilon>(x, scale, bias)
+x / sqrt(mean(x**2) + epsilon) [* scale]
+  [Transpose] RMSNormalization<axis, epsilon>(x, scale) [Transpose]
 0.5 * x * (1 + erf(x / sqrt(2)))
   Gelu(x)
 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))

@@ -48,6 +48,9 @@ def layer(name: str, /, **changes: Any) -> dict[str, Any]:
     }
 
 
+POINT = {"interval": 40, "cost": 900, "lut": 800, "lutram": 0, "ff": 5, "dsp": 6, "bram": 1}
+
+
 @pytest.fixture
 def bundle() -> MadeBundle:
     def make(**changes: Any) -> Bundle:
@@ -68,6 +71,7 @@ def bundle() -> MadeBundle:
             "sqnr": "10.0 dB",
             "layers": tuple(layer(name) for name in STEPS),
             "fifos": ({"source": "a", "sink": "c", "depth": 37, "bits": 9},),
+            "pareto": (POINT, {**POINT, "interval": 4000, "lut": 80, "dsp": 1}),
             "device": {"name": "part7", "lut": 8000, "ff": 9, "dsp": 12, "bram": 4},
         }
         return Bundle(Path("net.mw"), Manifest(**{**fields, **changes}), "ab" * 32)

@@ -14,7 +14,7 @@ from midwire.hw.errors import BundleError
 from midwire.hw.formats.bundle import Bundle
 from midwire.sim.report.facts import ReportFacts, Resource, facts_of
 
-from .conftest import layer
+from .conftest import POINT, layer
 
 
 def test_occupancy_edges_and_shares(facts: Callable[..., ReportFacts]) -> None:
@@ -78,3 +78,20 @@ def test_what_is_no_layer_is_refused(
         "net.mw: the manifest's layers cannot be shown; expected layers, FIFOs and a device as "
         f"this version of midwire writes them; found {found}. Compile the bundle again."
     )
+
+
+def test_points_of_the_front(facts: Callable[..., ReportFacts]) -> None:
+    """Shares of a device of 8000 LUTs, 9 flip-flops, 12 DSP blocks and 4 block RAMs."""
+    found = facts(resources={**RESOURCES, "lut": 70, "lutram": 10})
+    first, second = found.front
+    assert (first.interval, second.interval) == (40, 4000)
+    assert first.share == pytest.approx(800 / 8000 + 5 / 9 + 6 / 12 + 1 / 4)
+    assert found.own is not None and found.own.interval == 400
+    assert found.own.share == pytest.approx(80 / 8000 + 1 / 9 + 1 / 12 + 1 / 4)
+    assert facts(resources={"lut": 1}).own is None
+    assert facts(device={}).front[0].share is None
+    with pytest.raises(BundleError, match="dsp must be a count, not -1"):
+        facts(pareto=({**POINT, "dsp": -1},))
+
+
+RESOURCES = {"lut": 1, "lutram": 1, "ff": 1, "dsp": 1, "bram": 1}

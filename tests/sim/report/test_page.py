@@ -55,7 +55,7 @@ class Outline(HTMLParser):
 
 def test_every_section_is_there(facts: Callable[..., ReportFacts]) -> None:
     text = page(facts())
-    titles = ["Resources", "Graph", "Layers", "Schedule", "Loss", "FIFOs"]
+    titles = ["Resources", "Graph", "Layers", "Schedule", "Loss", "FIFOs", "Pareto front"]
     assert re.findall("<h2>(.*?)</h2>", text) == titles
     shown = " ".join(Outline(text).text)
     for figure in ("400 cycles", "625,000 a second", "600 cycles", "2.4 µs", "75.0%", "part7"):
@@ -73,7 +73,7 @@ def test_names_of_a_model_are_text(facts: Callable[..., ReportFacts]) -> None:
     evil = facts(
         name=EVIL,
         layers=tuple(layer(n, kernel=EVIL, sources=[EVIL], sqnr=EVIL) for n in STEPS),
-        device={"name": EVIL},
+        device={"name": EVIL, "lut": 8000, "ff": 9, "dsp": 12, "bram": 4},
         resources={EVIL: 3},
         sqnr=EVIL,
         target=EVIL,
@@ -144,3 +144,11 @@ def test_contrast_is_enough(theme: int) -> None:
 def test_names_of_tensors_at_the_cuts_are_text(facts: Callable[..., ReportFacts]) -> None:
     text = page(facts(inputs=(replace(SPEC, name=EVIL),)))
     assert set(Outline(text).tags) == set(Outline(page(facts())).tags)
+
+
+def test_the_front_shows_this_bundle(facts: Callable[..., ReportFacts]) -> None:
+    """Beside its points, in the plot and in the table; without a device there is no plot."""
+    text = page(facts(resources={"lut": 9, "lutram": 9, "ff": 9, "dsp": 9, "bram": 9}))
+    assert text.count(">this bundle<") == 2
+    assert text.count('class="spot"') == 2 and text.count('class="own"') == 1
+    assert "Pareto front" not in page(facts(device={}))

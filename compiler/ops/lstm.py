@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""LSTM (ONNX operator versions 7, 14, 22): rules N12 and N13."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...hw.kernels.lstm import LstmKernel
+from ...hw.numeric.cells import Grid
+from ..ir.quant import QTensor
+from ._recurrent import Direction, Recurrent, as_state, layer
+from .base import Case, Unsupported
+
+
+@dataclass(frozen=True, eq=False)
+class Lstm(Recurrent):
+    """Gates i, o, f, c; the second of the first states is the cell's."""
+
+    gates = 4
+    states = 2
+    activations = ("Sigmoid", "Tanh", "Tanh")
+    onnx_types = ("LSTM",)
+
+    @classmethod
+    def check(cls, attributes: Mapping[str, Any]) -> None:
+        """As others, and no gate that is another's complement."""
+        super().check(attributes)
+        if attributes.get("input_forget", 0):
+            raise Unsupported("expected input_forget 0, found 1")
+
+    def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> LstmKernel:
+        """With the cell's first state."""
+        shared = self.shared(x.qtype, grid, direction, (True,) * self.gates)
+        cell = as_state(direction.first[1], grid)
+        return LstmKernel(steps=x.shape[0], last=last, cell=cell, **shared)
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """All states, the last ones, both; each direction; first states; few and many bits."""
+        yield Case("lstm", layer("LSTM", (4, 3, 4)), -2.0, 2.0)
+        both = layer(
+            "LSTM",
+            (3, 2, 3),
+            ("all", "last"),
+            begins=True,
+            attributes={"direction": "bidirectional"},
+        )
+        yield Case("lstm_bidirectional", both)
+        turned = layer("LSTM", (3, 4, 2), biased=False, attributes={"direction": "reverse"})
+        yield Case("lstm_5_bit", turned, 0.0, 3.0, bits=5)
+        yield Case("lstm_10_bit", layer("LSTM", (5, 3, 4), ("last",)), bits=10)
