@@ -14,7 +14,6 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,71 +21,8 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Tensors between two, element by element. Of integers and truth values, both are the same."""
-
-    lo: Array
-    hi: Array
-
-    @classmethod
-    def at(cls, *values: Array) -> Interval:
-        """The hull of some tensors of one shape; reals become doubles."""
-        arrays = [v.astype(np.float64) if v.dtype.kind == "f" else v for v in values]
-        if arrays[0].dtype.kind != "f":
-            return cls(arrays[0], arrays[0])
-        return cls(np.minimum.reduce(arrays), np.maximum.reduce(arrays))
-
-    @property
-    def is_point(self) -> bool:
-        """Whether there is one tensor in it."""
-        return self.lo is self.hi or bool(np.array_equal(self.lo, self.hi))
-
-    @property
-    def middle(self) -> Array:
-        """Halfway between the two."""
-        return (self.lo + self.hi) / 2
-
-    @property
-    def radius(self) -> Array:
-        """Half of what is between the two."""
-        return (self.hi - self.lo) / 2
-
-    def reshaped(self, shape: tuple[int, ...]) -> Interval:
-        """The same elements in another shape."""
-        return Interval(self.lo.reshape(shape), self.hi.reshape(shape))
-
-    def __getitem__(self, index: int) -> Interval:
-        """A part along the first axis."""
-        return Interval(self.lo[index], self.hi[index])
-
-    @classmethod
-    def stacked(cls, parts: Sequence[Interval]) -> Interval:
-        """Along a new first axis."""
-        return cls(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts]))
-
-    @property
-    def least(self) -> Array:
-        """The smallest size of each element."""
-        nearest = np.minimum(np.abs(self.lo), np.abs(self.hi))
-        return np.where((self.lo < 0) & (self.hi > 0), 0, nearest)
-
-    @property
-    def most(self) -> Array:
-        """The largest."""
-        return np.maximum(np.abs(self.lo), np.abs(self.hi))
-
-    def clipped(self, low: float, high: float) -> Interval:
-        """What becomes of it where values saturate."""
-        return Interval(self.lo.clip(low, high), self.hi.clip(low, high))
-
-    def widened(self, by: Array | float) -> Interval:
-        """With as much added at either side."""
-        return Interval(self.lo - by, self.hi + by)
-
+from .cells import gru, lstm
+from .interval import Array, Interval
 
 Run = Callable[[Sequence[Array | None]], list[Array]]
 """A node on arrays, in double."""
@@ -99,7 +35,10 @@ def runner(node: onnx.NodeProto, opset: int) -> Run:
     for attribute in copy.attribute:
         if node.op_type == "Cast" and attribute.i in (1, 10, 16):
             attribute.i = onnx.TensorProto.DOUBLE
-    imports = [helper.make_opsetid("", opset), *([helper.make_opsetid(node.domain, 1)] * bool(node.domain))]
+    imports = [
+        helper.make_opsetid("", opset),
+        *([helper.make_opsetid(node.domain, 1)] * bool(node.domain)),
+    ]
 
     def run(arrays: Sequence[Array | None]) -> list[Array]:
         feeds = {
@@ -123,14 +62,15 @@ def runner(node: onnx.NodeProto, opset: int) -> Run:
 
 
 def image(
-    node: onnx.NodeProto, inputs: Sequence[Interval | None], opset: int, unit: float
+    node: onnx.NodeProto, inputs: Sequence[Interval | None], opset: int, chosen: Attributes
 ) -> list[Interval]:
-    """The outputs of a node for its inputs; None for an input that is left out. ``unit`` is that of
-    the integers by which normalisations are defined (rules N9 to N11).
+    """The outputs of a node that have names, for its inputs; None for an input that is left out.
+    ``chosen`` is what the compiler chose for normalisations and recurrent layers (rules N9 to N14).
     """
     rule = _RULES.get(node.op_type, _corners)
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    attributes["unit"] = unit
+    attributes["wanted"] = [bool(name) for name in node.output]
+    attributes |= {"unit": 2.0 ** -chosen["bits"], "layers": chosen["layers"]}
     return rule(runner(node, opset), attributes, inputs)
 
 
@@ -184,11 +124,8 @@ def _bilinear(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval
     return [Interval(middle - radius, middle + radius)]
 
 
-def _softmax(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+def _shares(attributes: Attributes, x: Interval) -> Interval:
     """An element rises with itself and falls with the others; N9 is 3/4 of a unit off at most."""
-    del run
-    (x,) = inputs
-    assert x is not None
     axis = attributes.get("axis", -1)
     top = x.hi.max(axis=axis, keepdims=True)
     low, high = np.exp(x.lo - top), np.exp(x.hi - top)
@@ -198,7 +135,30 @@ def _softmax(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]
         return own / (own + np.maximum(rest, 0))
 
     exact = Interval(share(low, high), share(high, low))
-    return [exact.widened(0.75 * attributes["unit"])]
+    return exact.widened(0.75 * attributes["unit"])
+
+
+def _softmax(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    del run
+    (x,) = inputs
+    assert x is not None
+    return [_shares(attributes, x)]
+
+
+def _log_softmax(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """Of a share that may be 0, as low as can be."""
+    (shares,) = _softmax(run, attributes, inputs)
+    with np.errstate(divide="ignore"):
+        return [Interval(np.log(np.maximum(shares.lo, 0)), np.log(shares.hi))]
+
+
+def _recurrent(cell: Any) -> Any:
+    def rule(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+        del run
+        made = zip(attributes["wanted"], cell(attributes, inputs), strict=False)
+        return [states for wanted, states in made if wanted]
+
+    return rule
 
 
 def _over_last(attributes: Attributes, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -255,18 +215,24 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "Abs": _turning(lambda _: 0.0),
     "Conv": _bilinear,
     "ConvTranspose": _bilinear,
+    "Cos": _turning(*(lambda _, k=k: k * math.pi for k in range(-9, 10))),
+    "Cosh": _turning(lambda _: 0.0),
     "Gelu": _turning(_gelu_turns),
     "Gemm": _bilinear,
+    "GRU": _recurrent(gru),
     "GroupNormalization": _normalisation(_over_channels),
     "HardSwish": _turning(lambda _: -1.5),
     "InstanceNormalization": _normalisation(_over_channels),
+    "LSTM": _recurrent(lstm),
     "LayerNormalization": _normalisation(_over_last),
+    "LogSoftmax": _log_softmax,
     "MatMul": _bilinear,
     "Mish": _turning(lambda _: -1.1924312145154906),
     "RMSNormalization": _normalisation(_over_last, centred=False),
     "ReduceL1": _of_sizes,
     "ReduceL2": _of_sizes,
     "ReduceSumSquare": _of_sizes,
+    "Sin": _turning(*(lambda _, k=k: (k + 0.5) * math.pi for k in range(-9, 9))),
     "Softmax": _softmax,
     "Swish": _turning(lambda attributes: -1.2784645427610738 / attributes.get("alpha", 1.0)),
 }

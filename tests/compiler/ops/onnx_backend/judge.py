@@ -4,10 +4,10 @@
 within what quantisation can do to it.
 
 The bound is derived. Inputs lie between the test's data and what their grids make of them, half a
-step away; weights likewise. Interval arithmetic takes these through the model as midwire loads it
-(what is written out or found in several nodes included, for that has grids inside), adds half a step
-where a tensor inside has a grid, and half a step of the output. That the loaded model means what the
-test's does is part of what is compared: the interval has to hold what the test expects.
+step away; weights likewise. Interval arithmetic takes these through the model as midwire loads it:
+what is written out, or found in several nodes, has grids inside. It adds half a step where a tensor
+inside has a grid, and half a step of the output. That the loaded model means what the test's does
+is compared too, for the interval has to hold what the test expects.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from midwire.compiler.errors import CalibrationError, LossError, ModelError
 from midwire.compiler.load.source import Source
 from midwire.compiler.pipeline import Options
 from midwire.compiler.rewrite.rewriting import Rewritten, rewrite
+from midwire.compiler.select.support import import_all
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import TensorSpec
 from midwire.hw.kernels.reference import Reference
@@ -30,8 +31,16 @@ from midwire.hw.numeric import QType
 
 from ..conftest import Arithmetic
 from ..joined import Form, compile_form
-from ..test_conformance import check_slice, chosen_of, grid_of_weights, random_wires
-from .intervals import Interval, image
+from ..test_conformance import (
+    RECURRENT,
+    check_slice,
+    chosen_of,
+    grid_of_weights,
+    on_grids,
+    random_wires,
+)
+from .interval import Interval
+from .intervals import image
 from .tasks import Array, NodeTest, Task, clause, refusal, tasks_of, unlike_a_slice
 
 WIDTHS = (8, 16)
@@ -68,22 +77,31 @@ def take(test: NodeTest, folder: Path, seed: int) -> Built | str:
     reason = unlike_a_slice(test)
     if reason:
         return reason
+    nearest = ""
     for task in tasks_of(test):
         reason = refusal(task, folder / "net.onnx")
         if reason:
             continue
-        for bits in WIDTHS:
-            try:
-                return build(task, folder, bits, seed)
-            except LossError as error:
-                reason = f"at {bits} bits, {error.problem}"
-            except ModelError as error:
-                # How a node meets its neighbours, import rules do not know.
-                reason = clause(task.test.operator, error.problem)
-                break
-            except CalibrationError as error:
-                reason = error.problem
-                break
+        made = attempt(task, folder, seed)
+        if isinstance(made, Built):
+            return made
+        nearest = nearest or made
+    return nearest or reason
+
+
+def attempt(task: Task, folder: Path, seed: int) -> Built | str:
+    """What import rules take, compiled; or why it is refused after all."""
+    reason = ""
+    for bits in WIDTHS:
+        try:
+            return build(task, folder, bits, seed)
+        except LossError as error:
+            reason = f"at {bits} bits, {error.problem}"
+        except ModelError as error:
+            # How a node meets its neighbours, import rules do not know.
+            return clause(task.test.operator, error.problem)
+        except CalibrationError as error:
+            return error.problem
     return reason
 
 
@@ -119,7 +137,7 @@ def check(built: Built, seed: int) -> None:
     """
     task, manifest = built.task, built.bundle.manifest
     reference = Reference.of_bundle(built.bundle)
-    wires, rounded = on_grids(built)
+    wires, rounded = rounded_data(built)
     results = reference.run_wire(wires)
     check_slice(built.bundle, wires, results)
     noise = random_wires(built.bundle, np.random.default_rng(seed), 3)
@@ -132,7 +150,7 @@ def check(built: Built, seed: int) -> None:
         compare(got, found[spec.name], wanted, task.test, spec)
 
 
-def on_grids(built: Built) -> tuple[list[Array], dict[str, Array]]:
+def rounded_data(built: Built) -> tuple[list[Array], dict[str, Array]]:
     """The test's inputs on the wire, an array for each, and what they mean there."""
     data = built.task.data
     wires, rounded = [], {}
@@ -182,22 +200,22 @@ def bounds(built: Built, rounded: Mapping[str, Array]) -> dict[str, Interval]:
     }
 
 
-def _through(
-    built: Built, model: Rewritten, given: Mapping[str, Interval]
-) -> dict[str, Interval]:
+def _through(built: Built, model: Rewritten, given: Mapping[str, Interval]) -> dict[str, Interval]:
     """Every tensor of a model as midwire reads it (written out, patterns found) in one inference,
     half a step of its grid added where it has one inside.
     """
     tensors, source = built.form.integers.tensors, model.source
-    unit = 2.0 ** -chosen_of(built.bundle)["bits"]
+    chosen = chosen_of(built.bundle)
     constants = {**source.folded, **source.initialisers}
     values = {name: Interval.at(array) for name, array in constants.items()} | dict(given)
+    taken = {verdict.sources for verdict in import_all(built.source, rewritten=model)}
     for part in model.units:
-        opset = onnx.defs.onnx_opset_version() if part.operator else source.opset
-        for node in part.nodes:
+        whole = tuple(node.name for node in part.sources) in taken
+        opset = onnx.defs.onnx_opset_version() if whole and part.operator else source.opset
+        for node in part.nodes if whole else part.sources:
             inputs = [values[name] if name else None for name in node.input]
-            inputs = _with_grids(node, inputs, constants, built.bits)
-            found = image(node, inputs, opset, unit)
+            inputs = _with_grids(built, node, inputs, constants)
+            found = image(node, inputs, opset, chosen)
             # Some rules know the first output only, others being for training.
             for name, made in zip(filter(None, node.output), found, strict=False):
                 if name in tensors and name not in built.task.wanted:
@@ -215,10 +233,19 @@ def _on_grid(made: Interval, qtype: QType) -> Interval:
 
 
 def _with_grids(
-    node: onnx.NodeProto, inputs: list[Interval | None], constants: Mapping[str, Array], bits: int
+    built: Built,
+    node: onnx.NodeProto,
+    inputs: list[Interval | None],
+    constants: Mapping[str, Array],
 ) -> list[Interval | None]:
     """Weights between those of the model and those on their grid."""
-    found = grid_of_weights(node, constants, bits, Arithmetic())
+    if node.op_type in RECURRENT:
+        step = built.form.integers.tensors[node.input[0]].qtype.scale
+        own = {f"c{at}": constants[node.input[at]] for at in (1, 2)}
+        grids = on_grids(own, chosen_of(built.bundle)["layers"], step)
+        both = {at: Interval.at(own[f"c{at}"], grids[f"c{at}"]) for at in (1, 2)}
+        return [both.get(at, x) for at, x in enumerate(inputs)]
+    found = grid_of_weights(node, constants, built.bits, Arithmetic())
     for name, grid in found.items():
         exact = (grid.ints * grid.unit).astype(np.float64)
         at = list(node.input).index(name)

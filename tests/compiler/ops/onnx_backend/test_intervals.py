@@ -10,12 +10,15 @@ import numpy as np
 import onnx
 import pytest
 
-from .intervals import Interval, image, runner
+from .interval import Interval
+from .intervals import image, runner
 
 Array = np.ndarray[Any, Any]
 
 SEED = 20272
 OPSET = 24
+EXACTLY = {"bits": 99, "layers": []}
+SIX = {"bits": 6, "layers": []}
 
 NODES: dict[str, list[tuple[int, ...]]] = {
     "Abs (x)": [(5,)],
@@ -78,7 +81,7 @@ def test_every_point_is_inside(text: str) -> None:
         if index >= point:
             middle, radius = np.abs(middle), 0 * radius
         inputs.append(Interval.at(middle - radius, middle + radius))
-    (bound,) = image(node, inputs, OPSET, 0.0)
+    (bound,) = image(node, inputs, OPSET, EXACTLY)
     run = runner(node, OPSET)
     least, most = np.full(bound.lo.shape, np.inf), np.full(bound.lo.shape, -np.inf)
     for trial in range(400):
@@ -98,7 +101,7 @@ def test_softmax_reaches_its_ends() -> None:
     x = Interval(np.array([[-1.0, 0.5, 0.2]]), np.array([[0.0, 1.0, 2.0]]))
     model = model_of("Softmax (x)")
     (node,) = model.graph.node
-    (bound,) = image(node, [x], OPSET, 0.0)
+    (bound,) = image(node, [x], OPSET, EXACTLY)
     run = runner(node, OPSET)
     for k in range(3):
         low, high = x.hi.copy(), x.lo.copy()
@@ -120,5 +123,5 @@ def test_normalisations_add_their_unit() -> None:
         model = model_of(text)
         (node,) = model.graph.node
         inputs = [x, Interval.at(np.full(3, 2.0))][: len(node.input)]
-        (exact,), (wide,) = (image(node, inputs, OPSET, unit) for unit in (0.0, 2.0**-6))
+        (exact,), (wide,) = (image(node, inputs, OPSET, chosen) for chosen in (EXACTLY, SIX))
         assert np.all(wide.hi - exact.hi >= widening * 2.0**-6 - 1e-12)

@@ -15,8 +15,8 @@ from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.numeric import QType
 
 from ..joined import check as check_rtl
-from .intervals import Interval
-from .judge import Built, bounds, compare, on_grids, take
+from .interval import Interval
+from .judge import Built, bounds, compare, rounded_data, take
 from .table import (
     INTRODUCTION,
     OTHERS_TITLE,
@@ -123,7 +123,7 @@ def test_an_interval_without_what_is_expected_fails() -> None:
 def test_bounds_are_narrow(name: str, tmp_path: Path) -> None:
     """What an interval leaves open is of the size of the steps, not of the results."""
     built = taken(name, tmp_path)
-    _, rounded = on_grids(built)
+    _, rounded = rounded_data(built)
     ((output, wanted),) = built.task.wanted.items()
     bound = bounds(built, rounded)[output]
     assert np.max(bound.radius) <= np.ptp(wanted) / 32
