@@ -88,7 +88,8 @@ def missing_grids(graph: Graph) -> list[str]:
         alone = len(readers) == 1 and producer is not None and name not in graph.outputs
         if alone and readers[0].op.rounds:
             continue
-        if alone and producer and not producer.op.needs_grid and _is_absorbed(readers[0].op, own):
+        apart = name in graph.apart or (producer is not None and producer.op.needs_grid)
+        if alone and not apart and _is_absorbed(readers[0].op, own):
             continue
         missing.append(name)
         covered.add(name)

@@ -70,8 +70,8 @@ def test_what_cannot_be_built_is_not_offered(
     model_file: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = model_file(NARROW)
-    refusal: Callable[..., object] = lambda *_: (("MatMul_1",), "it does not fit")  # noqa: E731
-    monkeypatch.setattr("midwire.compiler.select.inspection.obstacle", refusal)
+    refusal: Callable[..., object] = lambda *_: (None, "it does not fit")  # noqa: E731
+    monkeypatch.setattr("midwire.compiler.select.inspection.settled", refusal)
     assert [ends(found) for found in inspect_model(path)["candidates"]] == [("x", "c")]
 
 
