@@ -30,28 +30,35 @@ from .log import Log
 from .lstm import Lstm
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
+from .mish import Mish
 from .neg import Neg
 from .pad import Pad
 from .pool import Pool
+from .power import Power
 from .prelu import PRelu
 from .product import Product
 from .quantize import Dequantize, Quantize
+from .reciprocal import Reciprocal
 from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
+from .round import Round
 from .scale import Scale
+from .shrink import Shrink
 from .sigmoid import Sigmoid
 from .sign import Sign
 from .slice import Slice
 from .softmax import Softmax
 from .softplus import Softplus
+from .softsign import Softsign
 from .split import Split
 from .sqrt import Sqrt
 from .swish import Swish
 from .tanh import Tanh
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
+from .trigonometric import Trigonometric
 from .where import Where
 
 OPERATORS: tuple[type[Op], ...] = (
@@ -81,28 +88,35 @@ OPERATORS: tuple[type[Op], ...] = (
     Lstm,
     MatMul,
     MatrixProduct,
+    Mish,
     Neg,
     PRelu,
     Pad,
     Pool,
+    Power,
     Product,
     Quantize,
+    Reciprocal,
     Reduce,
     Relu,
     Reshape,
     Resize,
+    Round,
     Scale,
     Sigmoid,
+    Shrink,
     Sign,
     Slice,
     Softmax,
     Softplus,
+    Softsign,
     Split,
     Sqrt,
     Swish,
     Tanh,
     Transpose,
     TreeEnsemble,
+    Trigonometric,
     Where,
 )
 

@@ -754,8 +754,27 @@ def _gru_step(
 _STEPS: dict[str, Step] = {"GRU": _gru_step, "LSTM": _lstm_step}
 """Recurrent operators."""
 
+def _stepped(step: Callable[[Fraction], int]) -> Callable[[Attributes, Inputs], Exact]:
+    """Each element to a whole number."""
+
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        del attributes
+        (x,) = inputs
+        assert x is not None
+        found = np.empty(x.ints.size, object)
+        found[:] = [step(int(v) * x.unit) for v in x.ints.ravel()]
+        return Exact(found.reshape(x.ints.shape), Fraction(1))
+
+    return rule
+
+
+_DOMAINS = {"Acos": (-1.0, 1.0), "Acosh": (1.0, math.inf), "Asin": (-1.0, 1.0)}
+"""Beyond their ends, where ONNX has no number, the value at the nearest."""
+
+
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
+    "Ceil": _stepped(math.ceil),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
     "Clip": _clip,
@@ -768,6 +787,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Dropout": _reshaped,
     "Expand": _expand,
     "Flatten": _reshaped,
+    "Floor": _stepped(math.floor),
     "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,
@@ -791,6 +811,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "ReduceSum": _reduce(np.sum),
     "ReduceSumSquare": _reduce_sum_square,
     "Relu": _relu,
+    "Round": _stepped(round),
     "Reshape": _reshaped,
     "Resize": _resize,
     "Slice": _slice,
@@ -813,6 +834,8 @@ def _reference(model: onnx.ModelProto, node: onnx.NodeProto, inputs: Inputs, lea
         for name, x in zip(node.input, inputs, strict=True)
         if x is not None
     }
+    if node.op_type in _DOMAINS:
+        feeds = {name: x.clip(*_DOMAINS[node.op_type]) for name, x in feeds.items()}
     graph = helper.make_graph(
         [node],
         "node",
