@@ -3,7 +3,8 @@
 """Reshape, Flatten, Squeeze, Unsqueeze, Identity, and in inference Dropout: views.
 
 None of them changes the row-major order of elements, so the layout stays what it was. ONNX operator
-versions 1 to 24; a Cast to the type that the tensor has already is one of them.
+versions 1 to 25; a Cast to the type that the tensor has already is one of them, and one of real
+numbers to a type of at least single precision, for a slice computes them exactly.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from ...hw.formats.tensor import Layout
 from ...hw.numeric import Function
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
+
+_WIDE = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Reshape(Op):
             if name and context.const(name) is None:
                 raise Unsupported(f"expected a constant {name!r}, found a computed one")
         source, target = context.dtype(node.input[0]), context.dtype(node.output[0])
-        if source != target:
+        if source != target and not (source.startswith("float") and target in _WIDE):
             raise Unsupported(f"expected a cast that changes nothing, found {source} to {target}")
         if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
             training = context.const(node.input[2])

@@ -15,6 +15,7 @@ from .match import Pattern
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
+from .softmax import SOFTMAX
 from .swish import SWISH
 from .truncation import TRUNCATION
 
@@ -33,5 +34,6 @@ PATTERNS: tuple[Pattern, ...] = (
     QUANTISER,
     BIPOLAR_QUANTISER,
     TRUNCATION,
+    SOFTMAX,
     ATTENTION,
 )

@@ -39,12 +39,14 @@ class Unit:
     nodes : the nodes to import, in order
     sources : the model's own nodes that it stands for, in order
     operator : the operator of its pattern; empty for a node of the model's own
+    parts : whether its sources may be taken one by one, as :class:`~.match.Match` says
     """
 
     name: str
     nodes: tuple[onnx.NodeProto, ...]
     sources: tuple[onnx.NodeProto, ...]
     operator: str = ""
+    parts: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,7 @@ def _units(
         if node.name in matches:
             match, pattern = matches[node.name]
             sources = tuple(n for n in source.nodes if n.name in match.nodes)
-            units.append(Unit(node.name, match.becomes, sources, pattern.operator))
+            units.append(Unit(node.name, match.becomes, sources, pattern.operator, match.parts))
         elif node.name not in taken:
             units.append(Unit(node.name, (node,), (node,)))
     return units

@@ -47,7 +47,9 @@ class Rounding:
             made.round(found.scale, 0, 0, IntType(2, True))
         elif not _uniform(context, found, made):
             return None
-        return Match(found.nodes, tuple(made.nodes), made.constants, tuple(made.values))
+        return Match(
+            found.nodes, tuple(made.nodes), made.constants, tuple(made.values), parts=False
+        )
 
 
 def _uniform(context: Context, found: Quantiser, made: Nodes) -> bool:

@@ -91,7 +91,7 @@ def import_all(
     verdicts: list[NodeSupport] = []
     for unit in rewritten.units:
         found = [_verdict(context, unit, registry)]
-        if unit.operator and not found[0].supported:
+        if unit.operator and unit.parts and not found[0].supported:
             nodes = [Unit(node.name, (node,), (node,)) for node in unit.sources]
             spelled = [_verdict(own, node, registry) for node in nodes]
             if all(verdict.supported for verdict in spelled):

@@ -754,6 +754,7 @@ def _gru_step(
 _STEPS: dict[str, Step] = {"GRU": _gru_step, "LSTM": _lstm_step}
 """Recurrent operators."""
 
+
 def _stepped(step: Callable[[Fraction], int]) -> Callable[[Attributes, Inputs], Exact]:
     """Each element to a whole number."""
 

@@ -79,6 +79,8 @@ def drawn(count: int, seed: int, check: Callable[[Recipe, Tally], None], **more:
         check(recipe, tally)
 
     hypothesis.seed(seed)(chosen(given(recipes())(test)))()
+    different = len({form.name for form in tally.forms})
+    print(f"{different} networks passed, {len(tally.refused)} were refused")
     assert len(tally.forms) > 4 * len(tally.refused), tally.refused
     return tally
 

@@ -97,6 +97,17 @@ def _turning(*at: Callable[[Attributes], float]) -> Any:
     return rule
 
 
+def _within(low: float, high: float) -> Any:
+    """Of a function that keeps the value of the nearest end outside of its domain."""
+
+    def rule(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+        (x,) = inputs
+        assert x is not None
+        return _corners(run, attributes, [x.clipped(low, high)])
+
+    return rule
+
+
 def _gelu_turns(attributes: Attributes) -> float:
     approximate = attributes.get("approximate", b"none") == b"tanh"
     return -0.7524614220710162 if approximate else -0.7517915246935645
@@ -213,6 +224,10 @@ def _of_sizes(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval
 
 _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "Abs": _turning(lambda _: 0.0),
+    "Acos": _within(-1, 1),
+    "Acosh": _within(1, math.inf),
+    "Asin": _within(-1, 1),
+    "Atanh": _within(-1, 1),
     "Conv": _bilinear,
     "ConvTranspose": _bilinear,
     "Cos": _turning(*(lambda _, k=k: k * math.pi for k in range(-9, 10))),

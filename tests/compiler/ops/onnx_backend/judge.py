@@ -210,6 +210,8 @@ def _through(built: Built, model: Rewritten, given: Mapping[str, Interval]) -> d
     values = {name: Interval.at(array) for name, array in constants.items()} | dict(given)
     taken = {verdict.sources for verdict in import_all(built.source, rewritten=model)}
     for part in model.units:
+        if part.name not in built.source.live:
+            continue  # nobody computes it, and it may read what a pattern has in place
         whole = tuple(node.name for node in part.sources) in taken
         opset = onnx.defs.onnx_opset_version() if whole and part.operator else source.opset
         for node in part.nodes if whole else part.sources:
