@@ -14,6 +14,7 @@ from .conv import Conv
 from .conv_transpose import ConvTranspose
 from .depth_to_space import DepthToSpace
 from .elu import Elu
+from .embedding import Embedding
 from .erf import Erf
 from .exp import Exp
 from .expand import Expand
@@ -27,6 +28,7 @@ from .hard_swish import HardSwish
 from .layer_normalization import LayerNormalization
 from .leaky_relu import LeakyRelu
 from .log import Log
+from .lp_normalization import LpNormalization
 from .lstm import Lstm
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
@@ -34,11 +36,10 @@ from .mish import Mish
 from .neg import Neg
 from .pad import Pad
 from .pool import Pool
-from .power import Power
+from .pow import Pow
 from .prelu import PRelu
 from .product import Product
 from .quantize import Dequantize, Quantize
-from .reciprocal import Reciprocal
 from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
@@ -56,6 +57,8 @@ from .split import Split
 from .sqrt import Sqrt
 from .swish import Swish
 from .tanh import Tanh
+from .thresholded_relu import ThresholdedRelu
+from .top_k import Top
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
 from .trigonometric import Trigonometric
@@ -72,6 +75,7 @@ OPERATORS: tuple[type[Op], ...] = (
     DepthToSpace,
     Dequantize,
     Elu,
+    Embedding,
     Erf,
     Exp,
     Expand,
@@ -85,6 +89,7 @@ OPERATORS: tuple[type[Op], ...] = (
     LayerNormalization,
     LeakyRelu,
     Log,
+    LpNormalization,
     Lstm,
     MatMul,
     MatrixProduct,
@@ -93,18 +98,17 @@ OPERATORS: tuple[type[Op], ...] = (
     PRelu,
     Pad,
     Pool,
-    Power,
+    Pow,
     Product,
     Quantize,
-    Reciprocal,
     Reduce,
     Relu,
     Reshape,
     Resize,
     Round,
     Scale,
-    Sigmoid,
     Shrink,
+    Sigmoid,
     Sign,
     Slice,
     Softmax,
@@ -114,6 +118,8 @@ OPERATORS: tuple[type[Op], ...] = (
     Sqrt,
     Swish,
     Tanh,
+    ThresholdedRelu,
+    Top,
     Transpose,
     TreeEnsemble,
     Trigonometric,

@@ -173,6 +173,11 @@ def with_constants(
     shape, output = context.shape(name), context.shape(node.output[0])
     dtype = context.dtype(name)
     for numbers in op.numbers:
+        if not _broadcasts(numbers.shape, output):
+            raise Unsupported(
+                f"expected a constant that broadcasts to the output's shape {list(output)}, found "
+                f"the shape {list(numbers.shape)}"
+            )
         axes = sum(size > 1 for size in numbers.shape) > 1
         if axes and len(numbers.values) > MOST_NUMBERS:
             raise Unsupported(
@@ -192,6 +197,14 @@ def with_constants(
         pieces.append(Piece(step, (name,), (values[-1].name,)))
         name = values[-1].name
     return Imported((*pieces, Piece(op, (name,))), tuple(values))
+
+
+def _broadcasts(own: tuple[int, ...], output: tuple[int, ...]) -> bool:
+    """Whether a constant of a shape broadcasts to an output's. ONNX infers an output from what has
+    most axes, and does not look whether PRelu's slope is one of them.
+    """
+    pairs = zip(reversed(own), reversed(output), strict=False)
+    return len(own) <= len(output) and all(size in (1, whole) for size, whole in pairs)
 
 
 def narrowed(values: AnyArray) -> AnyArray:

@@ -1,65 +1,51 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Shrink and ThresholdedRelu (ONNX operator versions 9, 10, 22): lines with a gap of zeros."""
+"""Shrink (ONNX operator version 9): soft and hard shrinkage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-
-import onnx
+from typing import Any, Self
 
 from ...hw.numeric import Piecewise, Unary
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Unsupported, one
+from .base import Case, Unsupported
 from .unary import UnaryOp, number
 
 
 @dataclass(frozen=True)
 class Shrink(UnaryOp):
-    """``x + bias`` below ``low`` (if there is one), ``x - bias`` above ``high``, else 0."""
+    """``x + bias`` below ``-width``, ``x - bias`` above ``width``, and 0 from one to the other."""
 
-    low: Fraction | None
-    high: Fraction
+    width: Fraction
     bias: Fraction
 
-    onnx_types = ("Shrink", "ThresholdedRelu")
+    onnx_types = ("Shrink",)
 
     @classmethod
-    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """Shrink has both lines, and a threshold of at least 0."""
-        attributes = context.attributes(node)
-        if node.op_type == "ThresholdedRelu":
-            op = cls(None, number(attributes, "alpha", 1.0), Fraction(0))
-            return one(op, [node.input[0]])
-        bound = number(attributes, "lambd", 0.5)
-        if bound < 0:
-            raise Unsupported(f"expected lambd of at least 0, found {float(bound):g}")
-        op = cls(-bound, bound, number(attributes, "bias", 0.0))
-        return one(op, [node.input[0]])
+    def of(cls, attributes: Mapping[str, Any]) -> Self:
+        """A width of 0 or more; ONNX calls it lambd."""
+        width = number(attributes, "lambd", 0.5)
+        if width < 0:
+            raise Unsupported(f"expected a lambd of at least 0, found {float(width)}")
+        return cls(width, number(attributes, "bias", 0.0))
 
     @property
     def function(self) -> Unary:
-        """Two or three pieces; zero at the thresholds themselves."""
-        zero, unit = Fraction(0), Fraction(1)
-        above = (-self.bias, unit)
-        if self.low is None:
-            return Piecewise((self.high,), ((zero,), above), (zero,))
-        below = (self.bias, unit)
-        if self.low == self.high:
+        """Two lines, and 0 between them."""
+        zero, one = Fraction(0), Fraction(1)
+        below, above = (self.bias, one), (-self.bias, one)
+        if self.width == 0:
             return Piecewise((zero,), (below, above), (zero,))
-        return Piecewise((self.low, self.high), (below, (zero,), above), (zero, zero))
+        return Piecewise((-self.width, self.width), (below, (zero,), above), (zero, zero))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """With and without a bias, no gap, a threshold below zero."""
+        """Soft, hard, and without a gap."""
         shape = (1, 5, 3)
-        yield Case("shrink", one_node("Shrink", [shape], shape, lambd=0.75), -2.0, 2.0)
         soft = one_node("Shrink", [shape], shape, lambd=0.5, bias=0.5)
-        yield Case("shrink_soft", soft, -2.0, 2.0)
-        yield Case("shrink_no_gap", one_node("Shrink", [shape], shape, lambd=0.0, bias=0.25))
-        relu = one_node("ThresholdedRelu", [shape], shape, alpha=0.3)
-        yield Case("thresholded_relu", relu)
-        below = one_node("ThresholdedRelu", [shape], shape, alpha=-0.5)
-        yield Case("thresholded_relu_below", below)
+        yield Case("shrink", soft, -2.0, 2.0)
+        yield Case("shrink_hard", one_node("Shrink", [shape], shape, lambd=0.7), -2.0, 2.0)
+        yield Case("shrink_at_0", one_node("Shrink", [shape], shape, lambd=0.0, bias=-0.5))

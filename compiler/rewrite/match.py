@@ -38,15 +38,12 @@ class Match:
     becomes : the nodes in their place, in order; the last makes what the root made
     constants : new constants that those read
     values : tensors between them, which the model does not have
-    parts : whether its nodes mean something by themselves, so that they may stay as they are where
-        the operator is not supported; those of a quantiser do not
     """
 
     nodes: frozenset[str]
     becomes: tuple[onnx.NodeProto, ...]
     constants: Mapping[str, AnyArray] = field(default_factory=dict)
     values: tuple[Value, ...] = ()
-    parts: bool = True
 
 
 class Pattern(Protocol):

@@ -39,14 +39,12 @@ class Unit:
     nodes : the nodes to import, in order
     sources : the model's own nodes that it stands for, in order
     operator : the operator of its pattern; empty for a node of the model's own
-    parts : whether its sources may be taken one by one, as :class:`~.match.Match` says
     """
 
     name: str
     nodes: tuple[onnx.NodeProto, ...]
     sources: tuple[onnx.NodeProto, ...]
     operator: str = ""
-    parts: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +102,8 @@ def _matches(source: Source, patterns: Sequence[Pattern]) -> dict[str, tuple[Mat
             match = _tried(pattern, context, root)
             if match is None or match.nodes & taken or not _is_closed(source, match, root):
                 continue
+            if match.nodes & source.unsound.keys():
+                continue
             _name(match, root)
             found[root.name] = match, pattern
             taken |= match.nodes
@@ -144,7 +144,7 @@ def _units(
         if node.name in matches:
             match, pattern = matches[node.name]
             sources = tuple(n for n in source.nodes if n.name in match.nodes)
-            units.append(Unit(node.name, match.becomes, sources, pattern.operator, match.parts))
+            units.append(Unit(node.name, match.becomes, sources, pattern.operator))
         elif node.name not in taken:
             units.append(Unit(node.name, (node,), (node,)))
     return units

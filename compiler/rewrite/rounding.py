@@ -47,9 +47,7 @@ class Rounding:
             made.round(found.scale, 0, 0, IntType(2, True))
         elif not _uniform(context, found, made):
             return None
-        return Match(
-            found.nodes, tuple(made.nodes), made.constants, tuple(made.values), parts=False
-        )
+        return Match(found.nodes, tuple(made.nodes), made.constants, tuple(made.values))
 
 
 def _uniform(context: Context, found: Quantiser, made: Nodes) -> bool:

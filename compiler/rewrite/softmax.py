@@ -16,7 +16,7 @@ from .reading import known_array
 
 
 @dataclass(frozen=True)
-class Softmax:
+class SpelledSoftmax:
     """A :class:`~.match.Pattern`."""
 
     operator: str = "Softmax"
@@ -70,4 +70,4 @@ def _alone(context: Context, axis: int, name: str) -> bool:
     return value is not None and (context.opset >= 13 or axis == len(value.shape) - 1)
 
 
-SOFTMAX = Softmax()
+SOFTMAX = SpelledSoftmax()

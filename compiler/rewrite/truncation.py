@@ -87,9 +87,7 @@ class Truncation:
         made.nodes.append(
             make_node("DequantizeLinear", [made.last, found.result, none], root.output[0], {})
         )
-        return Match(
-            found.nodes, tuple(made.nodes), made.constants, tuple(made.values), parts=False
-        )
+        return Match(found.nodes, tuple(made.nodes), made.constants, tuple(made.values))
 
 
 def _name(kind: IntType) -> str:

@@ -58,9 +58,11 @@ def plan(
     verdicts = tuple(import_all(source) if support is None else support)
     while True:
         selection = select(source, verdicts, from_, to, calibrated=calibrated)
-        graph, found = settled(selection.graph, calibrated)
+        # Between two ends that the user named, what lacks a grid is told with its tensors, later.
+        both = from_ is not None and to is not None
+        graph, found = settled(selection.graph, calibrated or both)
         selection = replace(selection, graph=graph)
-        if found is None or (from_ is not None and to is not None):
+        if found is None:
             return Plan(selection, verdicts)
         sources, reason = set(found.sources), found.reason
         if not any(v.supported and not sources.isdisjoint(v.sources) for v in verdicts):
@@ -81,14 +83,16 @@ def settled(graph: Graph, calibrated: bool) -> tuple[Graph, Obstacle | None]:
     """The graph with as many values ``apart`` as help, and the first nodes that cannot be mapped
     even so. Any grid will do: no data is needed.
     """
-    own = bool(graph.qtypes) or any(node.op.grid is not None for node in graph.nodes)
+    own = bool(graph.given) or any(node.op.grid is not None for node in graph.nodes)
     while True:
         missing = missing_grids(graph)
-        if graph.qtypes and missing and not calibrated:
-            reader = graph.consumers(missing[0])[0]
+        if graph.given and missing and not calibrated:
+            readers = graph.consumers(missing[0])
+            node = readers[0] if readers else graph.producer(missing[0])
+            assert node is not None, "an input that nothing reads is no part of a cut"
             return graph, Obstacle(
-                reader.sources,
-                f"expected a quantised input, found the float tensor {missing[0]!r}, which only "
+                node.sources,
+                f"expected quantised tensors, found the float tensor {missing[0]!r}, which only "
                 "--calibrate gives a grid",
             )
         found = unmappable(quantise(graph, lambda name: _ANY_GRID, _ANY_GRID.bits))

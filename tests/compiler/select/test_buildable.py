@@ -19,26 +19,27 @@ from midwire.compiler.select.inspection import inspect_model
 
 # Channels lie innermost in the stream, so a sum that nothing has rounded cannot be multiplied by a
 # factor a row: each is supported, but not after each other without a grid between them.
-CROSSED = f"""agraph (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) <
+CROSSED = f"""agraph (float[1, 2, 4, 4] x) => (float[1, 1, 4, 4] y) <
     float[3, 2, 1, 1] w = {{{", ".join(["0.5"] * 6)}}},
-    float[2, 3, 1, 1] u = {{{", ".join(["0.25"] * 6)}}},
+    float[1, 3, 1, 1] u = {{0.25, 0.25, 0.25}},
     float[4, 1] v = {{1.0, 2.0, 3.0, 4.0}}
 > {{
     a = Conv(x, w)
     b = MaxPool <kernel_shape = [1, 1]> (a)
-    c = Conv(b, u)
-    y = Mul(c, v)
+    c = Add(b, b)
+    d = Mul(c, v)
+    y = Conv(d, u)
 }}"""
 
 
-QUANTISED = CROSSED.replace("w =", "s = {0.5}, int8 z = {0}, float[3, 2, 1, 1] w =").replace(
-    "float[3, 2, 1, 1] s", "float s"
-)
+QUANTISED = CROSSED.replace("float[3, 2, 1, 1] w =", "float s = {0.5}, int8 z = {0}, FLOAT w =")
 for change in (
+    ("FLOAT w", "float[3, 2, 1, 1] w"),
     ("a = Conv(x, w)", "h = QuantizeLinear(x, s, z) i = DequantizeLinear(h, s, z) a = Conv(i, w)"),
-    ("(b, u)", "(n, u)"),
     ("c = ", "m = QuantizeLinear(b, s, z) n = DequantizeLinear(m, s, z) c = "),
-    ("y = Mul(c, v)", "d = Mul(c, v) e = QuantizeLinear(d, s, z) y = DequantizeLinear(e, s, z)"),
+    ("(b, b)", "(n, n)"),
+    ("y = ", "e = QuantizeLinear(d, s, z) o = DequantizeLinear(e, s, z) y = "),
+    ("(d, u)", "(o, u)"),
 ):
     QUANTISED = QUANTISED.replace(*change)
 
@@ -49,7 +50,7 @@ def test_a_grid_makes_two_nodes_fit(calibrated: bool, model_file: Callable[[str]
     chosen = plan(load_model(model_file(CROSSED)), calibrated=calibrated).selection
     assert (chosen.inputs, chosen.outputs) == (("x",), ("y",))
     assert chosen.graph.apart == {"c"}
-    assert missing_grids(chosen.graph) == ["x", "a", "c", "y"]
+    assert missing_grids(chosen.graph) == ["x", "a", "c", "d", "y"]
     assert plan(load_model(model_file(QUANTISED)), calibrated=True).selection.graph.apart == {"c"}
 
 
@@ -61,7 +62,7 @@ def test_a_node_that_does_not_fit_its_neighbours_is_left_out(
     chosen = plan(load_model(path))
     assert (chosen.selection.inputs, chosen.selection.outputs) == (("h",), ("n",))
     refused = [verdict for verdict in chosen.support if not verdict.supported]
-    assert [verdict.op_type for verdict in refused] == ["Conv"]
+    assert [verdict.op_type for verdict in refused] == ["Add"]
     assert refused[0].reason.startswith("expected a constant that differs along axis 1 only")
     assert inspect_model(path)["slice"]["outputs"] == ["n"]
 
@@ -122,7 +123,7 @@ def test_a_tensor_that_only_data_gives_a_grid_is_an_obstacle_without(
     (refused,) = [verdict for verdict in chosen.support if not verdict.supported]
     assert refused.op_type == "Conv"
     assert refused.reason == (
-        "expected a quantised input, found the float tensor 'f', which only --calibrate gives a "
+        "expected quantised tensors, found the float tensor 'f', which only --calibrate gives a "
         "grid"
     )
     assert plan(source, calibrated=True).selection.outputs == ("y",)

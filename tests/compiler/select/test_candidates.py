@@ -21,7 +21,7 @@ g (float[N, 64] x) => (float[N, 4] y)
 { a = MatMul(x, w)
   b = MatMul(a, v)
   c = MatMul(b, u)
-  d = LpNormalization(c)
+  d = Hardmax(c)
   e = Hardmax(d)
   y = MatMul(e, t) }
 """.replace("{W}", "{" + ", ".join(["1"] * 512) + "}")
@@ -76,5 +76,5 @@ def test_what_cannot_be_built_is_not_offered(
 
 
 def test_no_slice_has_no_candidates(model_file: ModelFile) -> None:
-    path = model_file("g (float[N, 4] x) => (float[N, 4] y) { y = LpNormalization(x) }")
+    path = model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Hardmax(x) }")
     assert inspect_model(path)["candidates"] == []

@@ -213,6 +213,28 @@ def _normalisation(groups: Callable[..., tuple[int, int]], centred: bool = True)
     return rule
 
 
+def _over_norm(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """Divided by an L1 or L2 norm: an element rises with itself, and its size falls with the sizes
+    of the others. N15 rounds the quotient and the root: by less than a unit of either.
+    """
+    del run
+    (x,) = inputs
+    assert x is not None
+    power = attributes.get("p", 2)
+    axes = tuple(attributes.get("axes", [attributes.get("axis", -1)]))
+    more = attributes.get("epsilon", 0.0)
+    sizes = {end: v**power for end, v in (("least", x.least), ("most", x.most))}
+    rest = {end: v.sum(axis=axes, keepdims=True) - v + more for end, v in sizes.items()}
+
+    def over(own: Array, others: Array) -> Array:
+        norm = np.power(np.abs(own) ** power + np.maximum(others, 0), 1 / power)
+        return np.divide(own, norm, out=np.zeros_like(own), where=norm > 0)
+
+    low = over(x.lo, np.where(x.lo < 0, rest["least"], rest["most"]))
+    high = over(x.hi, np.where(x.hi < 0, rest["most"], rest["least"]))
+    return [Interval(low, high).widened(attributes["unit"] * 2)]
+
+
 def _of_sizes(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
     """What rises with the size of each element: sums of sizes or squares, and roots of these."""
     del attributes
@@ -241,6 +263,7 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "LSTM": _recurrent(lstm),
     "LayerNormalization": _normalisation(_over_last),
     "LogSoftmax": _log_softmax,
+    "LpNormalization": _over_norm,
     "MatMul": _bilinear,
     "Mish": _turning(lambda _: -1.1924312145154906),
     "RMSNormalization": _normalisation(_over_last, centred=False),

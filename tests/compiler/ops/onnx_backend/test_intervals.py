@@ -33,6 +33,8 @@ NODES: dict[str, list[tuple[int, ...]]] = {
     "HardSwish (x)": [(6,)],
     "InstanceNormalization (x, s, b)": [(2, 3, 4), (3,), (3,)],
     "LayerNormalization (x, s, b)": [(2, 5), (5,), (5,)],
+    "LpNormalization (x)": [(3, 4)],
+    "LpNormalization <axis = 0> (x)": [(3, 4)],
     "MatMul (x, y)": [(2, 3, 4), (2, 4, 2)],
     "MaxPool <kernel_shape = [2]> (x)": [(1, 1, 6)],
     "Mish (x)": [(6,)],
