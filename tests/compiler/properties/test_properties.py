@@ -92,11 +92,11 @@ def in_rtl(count: int, seed: int, folder: Path) -> None:
 
 
 def test_exact() -> None:
-    drawn(80, 1, attempt)
+    drawn(50, 1, attempt)
 
 
 def test_rtl(tmp_path: Path) -> None:
-    in_rtl(12, 2, tmp_path)
+    in_rtl(8, 2, tmp_path)
 
 
 def test_cycles() -> None:
