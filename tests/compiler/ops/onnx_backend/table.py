@@ -35,8 +35,8 @@ shapes or axes is made constant, as few inputs as midwire's import rules need. T
 from the test's data and a few random samples like it, to 8 bits, or to 16 where 8 lose more than a
 compile allows. A test passes if the numpy reference and `slice.onnx` agree on every bit, and every
 element is as near to what the test expects as quantisation leaves it: the rounding of inputs and
-weights, taken through the node by interval arithmetic, and half a step of the output. With
-`--sweep`, the tests run all of them in RTL too, with random stalls. None that is in scope fails.
+weights, taken through the node by interval arithmetic, and half a step of the output. The
+long sweep runs all of them in RTL too, with random stalls. None that is in scope fails.
 
 *Spelled out* are tests whose model is the body of the operator's function: midwire finds the
 operator in it, or takes it node by node. Where a test has outputs that midwire does not compute
