@@ -136,9 +136,9 @@ class Recurrent(Op):
 
     @classmethod
     def check(cls, attributes: Mapping[str, Any]) -> None:
-        """Refuse attributes that change what a cell computes."""
+        """Refuse attributes that change what a cell computes. A layout of 1 was written out."""
         if layout := attributes.get("layout", 0):
-            raise Unsupported(f"expected layout 0 (length, batch, element), found {layout}")
+            raise Unsupported(f"expected a layout of 0 or 1, found {layout}")
         direction = str(attributes.get("direction", "forward"))
         if direction not in DIRECTIONS:
             raise Unsupported(f"expected a direction of {list(DIRECTIONS)}, found {direction!r}")
