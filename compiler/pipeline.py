@@ -300,20 +300,16 @@ def compile_model(
 
     clock.start("implement")
     interval = target_interval(integers, chosen.rate, target.clock_mhz)
-    balanced = None
+    balanced = front = None
     if chosen.part is None and chosen.budget is None:
         built = implement(
             integers, target, interval, strict=chosen.rate is not None, strategy=chosen.strategy
         )
         flow = assemble(integers, rounded, built)
     else:  # whether it fits is known once FIFOs have their depths
+        front = Front(integers, target, chosen.strategy)
         balanced = fit(
-            integers,
-            rounded,
-            target,
-            chosen.rate,
-            strategy=chosen.strategy,
-            fastest=chosen.budget is not None,
+            integers, rounded, target, chosen.rate, front, fastest=chosen.budget is not None
         )
         flow = balanced.flow
     flow = _checked(flow, dataflow.verify(flow))
@@ -336,7 +332,7 @@ def compile_model(
         _checked(balanced.flow, dataflow.verify(balanced.flow))
 
         clock.start("compare rates")
-        front = Front(integers, target, chosen.strategy)
+        front = front or Front(integers, target, chosen.strategy)
 
         clock.start("emit")
         bundle = emit(
