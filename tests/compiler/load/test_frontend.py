@@ -212,9 +212,20 @@ def test_checker(model_file: ModelFile) -> None:
 def test_dynamic_shape(model_file: ModelFile) -> None:
     refuse(
         model_file("g (float[N, 3, H, W] x) => (float[N, 3, H, W] y) { y = Relu(x) }"),
-        "input 'x': dimension 2 is not a number; expected numbers for all dimensions but the "
-        "first (the batch); found [1, 3, H, W]. Bind it with --shape x=1,3,N,N, a number for each "
-        "N, or with samples (--calibrate).",
+        "input 'x': the model leaves dimensions open; expected numbers for all dimensions but the "
+        "first (the batch); found [1, 3, H, W]. Bind them with --shape x=1,3,N,N, a number for "
+        "each N, or with samples (--calibrate).",
+    )
+
+
+def test_open_dimensions_of_all_inputs_at_once(model_file: ModelFile) -> None:
+    refuse(
+        model_file(
+            "g (float[N, H] x, float[2] m, float[N, L, 3] z) => (float[N, M] y) { y = Relu(x) }"
+        ),
+        "inputs 'x', 'z': the model leaves dimensions open; expected numbers for all dimensions "
+        "but the first (the batch); found [1, H] and [1, L, 3]. Bind them with --shape x=1,N "
+        "--shape z=1,N,3, a number for each N, or with samples (--calibrate).",
     )
 
 
@@ -250,15 +261,15 @@ def made_by_nobody(model: onnx.ModelProto) -> None:
         (
             without_shape,
             (
-                "input 'x': the input has no shape; expected a shape whose dimensions, but for the "
-                "batch, are numbers; found none. Say what it is with --shape, for instance --shape "
-                "x=1,3,48,192."
+                "input 'x': the model leaves dimensions open; expected numbers for all dimensions "
+                "but the first (the batch); found no shape. Bind them with --shape x=1,3,48,192, "
+                "a number for each N, or with samples (--calibrate)."
             ),
         ),
         (
             with_a_sequence,
             (
-                "input 'q': the input is not a tensor; expected a tensor; found sequence_type. "
+                "input 'q': the input is not a tensor; expected tensors; found sequence_type. "
                 "Export the model with tensors as inputs."
             ),
         ),
@@ -562,6 +573,10 @@ def test_subgraph_reads(model_file: ModelFile) -> None:
 # Real models
 
 
+LOOKED_UP = {"magika_bytes": 2048 * 257 * 64}
+"""Multiply-accumulates of one-hot products, which are look-ups and multiply nothing."""
+
+
 @pytest.mark.models
 def test_real_models_load(models: Path) -> None:
     for path in sorted(models.glob("*/model.onnx")):
@@ -572,6 +587,7 @@ def test_real_models_load(models: Path) -> None:
         assert len({source.in_file(node) for node in source.nodes}) == facts["nodes"]
         support = import_all(source)
         if facts["macs"] is not None:
-            assert sum(verdict.macs for verdict in support) == facts["macs"], path
+            spared = LOOKED_UP.get(path.parent.name, 0)
+            assert sum(verdict.macs for verdict in support) == facts["macs"] - spared, path
         computed = {n for node in source.nodes for n in node.output} - source.constants
         assert computed <= set(source.values), path
