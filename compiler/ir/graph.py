@@ -65,7 +65,7 @@ class Graph:
     """Rules G1 to G4.
 
     ``qtypes`` gives the grid of graph inputs that come quantised (integer tensors, or the output of
-    a DequantizeLinear in the edge part).
+    a DequantizeLinear in the edge part), and of outputs that a node puts on one (labels, too).
     """
 
     name: str
@@ -108,7 +108,7 @@ class Graph:
     @property
     def given(self) -> frozenset[str]:
         """The inputs whose grids say what reals their integers mean: the model is quantised."""
-        return frozenset(self.qtypes) - self.indices
+        return frozenset(self.qtypes).intersection(self.inputs) - self.indices
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
