@@ -36,6 +36,7 @@ from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import expand_quantisers
 from .shapes import Shapes, bind_inputs
 from .source import Source, value_of
+from .sums import expand_sums
 from .tree_models import expand_tree_models
 
 
@@ -69,6 +70,7 @@ def load_model(
     expand_tree_models(expansion)
     expand_group_normalization(expansion)
     expand_columns(expansion)
+    expand_sums(expansion)
     bind_inputs(expansion.model.graph, shapes or {}, samples)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)
