@@ -17,6 +17,7 @@ from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
+from .softplus import THRESHOLDED_SOFTPLUS
 from .swish import SWISH
 from .truncation import TRUNCATION
 
@@ -29,6 +30,7 @@ PATTERNS: tuple[Pattern, ...] = (
     GELU_TANH,
     HARD_SWISH,
     SWISH,
+    THRESHOLDED_SOFTPLUS,
     CONV_INTEGER,
     MATMUL_INTEGER,
     ONE_HOT_PRODUCT,
