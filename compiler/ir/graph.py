@@ -66,6 +66,8 @@ class Graph:
 
     ``qtypes`` gives the grid of graph inputs that come quantised (integer tensors, or the output of
     a DequantizeLinear in the edge part), and of outputs that a node puts on one (labels, too).
+    ``apart`` names values that get a grid although what reads them is absorbed, for the kernel
+    before them has no place for it.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     qtypes: Mapping[str, QType] = field(default_factory=dict)
+    apart: frozenset[str] = frozenset()
 
     def producer(self, value: str) -> Node | None:
         """The node that makes a value; None for graph inputs."""

@@ -73,7 +73,7 @@ class Scale(ConstantOp):
         (*before, last) = times.pieces
         shape, dtype = context.shape(node.output[0]), context.dtype(name)
         value = Value(inner(node, "inverse"), shape, dtype)
-        inverse = Piece(Pow(Fraction(-1)), last.inputs, (value.name,))
+        inverse = Piece(Pow(Numbers((Fraction(-1),))), last.inputs, (value.name,))
         factor = replace(last, inputs=(value.name,))
         return Imported((*before, inverse, factor), (*times.inner, value))
 
