@@ -332,8 +332,10 @@ def _div(attributes: Attributes, inputs: Inputs) -> Exact:
     del attributes
     a, b = inputs
     assert a is not None and b is not None
-    product = math.lcm(*(int(v) for v in b.ints.ravel()))
-    inverse = Exact(product // b.ints, 1 / (b.unit * product))
+    # What is divided by zero saturates: zero is as good as what is far below all other divisors.
+    ints = np.where(b.ints == 0, 1, b.ints * 2**60)
+    product = math.lcm(*(int(v) for v in ints.ravel()))
+    inverse = Exact(product // ints, 2**60 / (b.unit * product))
     return a * inverse
 
 
