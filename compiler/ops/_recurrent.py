@@ -36,6 +36,12 @@ Reals = npt.NDArray[np.float64]
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 """For each direction of ONNX, whether its parts are reversed."""
 
+_MORE_BITS, _ENOUGH_BITS = 2, 12
+"""Bits that weights have beyond those of other layers, and how many need no more. Others have a
+step of any size for each channel. Here it is a power of two for all units, and what it is off by
+goes into every element of the sequence.
+"""
+
 DEFAULT_WEIGHT_BITS = 8
 """In models with grids of their own, which say nothing of a recurrent layer's weights."""
 
@@ -211,7 +217,7 @@ class Recurrent(Op):
 
     def quantise_weights(self, bits: int) -> Op:
         """Symmetric; in steps that are powers of two of the products', two for each gate."""
-        return self if self.bits else replace(self, bits=bits)
+        return self if self.bits else replace(self, bits=_finer(bits))
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """One element of the sequence after the other."""
@@ -228,7 +234,7 @@ class Recurrent(Op):
         lanes: list[Lane] = []
         rows: list[IntArray] = []
         biases: list[IntArray] = []
-        bits = self.bits or DEFAULT_WEIGHT_BITS
+        bits = self.bits or _finer(DEFAULT_WEIGHT_BITS)
         both = zip(direction.weight, direction.recurrence, strict=True)
         for gate, (over_x, over_h) in enumerate(both):
             w, w_bits = _on_grid(over_x * float(x.step), bits, grid)
@@ -303,6 +309,11 @@ def _top(kind: QType) -> Fraction:
 def as_state(reals: Reals, grid: Grid) -> IntArray:
     """A first state as integers."""
     return np.rint(reals * grid.one).astype(np.int64)
+
+
+def _finer(bits: int) -> int:
+    """Bits of a weight where other layers have so many."""
+    return max(bits, min(bits + _MORE_BITS, _ENOUGH_BITS))
 
 
 def _on_grid(reals: Reals, bits: int, grid: Grid) -> tuple[IntArray, int]:

@@ -149,9 +149,9 @@ def spectra(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
 def test_a_keyword_spotter(
     linear: int, model_file: Callable[..., Path], tmp_path: Path, no_nic: None
 ) -> None:
-    """A convolution, a GRU and a linear layer, which is fitted: all in the slice, exact, and as
-    good as before on samples that calibration did not see: within the default limit, half a point
-    of top-1.
+    """A convolution, a GRU and a linear layer, which is fitted: all in the slice, exact, and with
+    8 bits as good as before on 300 samples that calibration did not see: within the default limit,
+    half a point of top-1.
     """
     del no_nic
     print(f"seed {SEED}")
@@ -170,11 +170,11 @@ def test_a_keyword_spotter(
     x, label = spectra(rng, 600)
     states = run(model_of(text, constants), x, "e")
     constants["matrix"], constants["bias"] = fitted(states, np.eye(WORDS)[label], 0.3)
-    x, label = spectra(rng, 300)
+    x, label = spectra(rng, 400)
     samples = tmp_path / "samples.npz"
     np.savez(samples, x=x, label=label)
     path = model_file(model_of(text, constants))
-    options = Options(calibrate=samples, bits=10)
+    options = Options(calibrate=samples, bits=8, hold_out=0.75)
     compiled = compile_model(path, tmp_path / "bundle", options)
     manifest = compiled.bundle.manifest
     assert [step.kernel.kind for step in manifest.steps] == ["conv", "gru", "conv"]
@@ -183,6 +183,7 @@ def test_a_keyword_spotter(
     assert accuracy is not None and accuracy.top1_float is not None
     assert accuracy.top1_split is not None and accuracy.top1_float > 0.95
     assert accuracy.top1_split >= accuracy.top1_float - 0.005
+    assert {loss.tensor: loss.sqnr.level for loss in compiled.losses}["h"] > 44
     found = verify(compiled.bundle, vectors=3, stall=0.3, seed=SEED)
     assert found.passed, found
 
