@@ -11,7 +11,10 @@ from typing import Any
 from ...hw.kernels.lstm import LstmKernel
 from ...hw.numeric.cells import Grid
 from ..ir.quant import QTensor
-from ._recurrent import Direction, Recurrent, as_state, layer
+from ._directions import Direction
+from ._gates import as_state
+from ._model import recurrent_layer
+from ._recurrent import Recurrent
 from .base import Case, Unsupported
 
 
@@ -40,8 +43,8 @@ class Lstm(Recurrent):
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """All states, the last ones, both; each direction; first states; few and many bits."""
-        yield Case("lstm", layer("LSTM", (4, 3, 4)), -2.0, 2.0)
-        both = layer(
+        yield Case("lstm", recurrent_layer("LSTM", (4, 3, 4)), -2.0, 2.0)
+        both = recurrent_layer(
             "LSTM",
             (3, 2, 3),
             ("all", "last"),
@@ -49,13 +52,17 @@ class Lstm(Recurrent):
             attributes={"direction": "bidirectional"},
         )
         yield Case("lstm_bidirectional", both)
-        turned = layer("LSTM", (3, 4, 2), biased=False, attributes={"direction": "reverse"})
+        turned = recurrent_layer(
+            "LSTM", (3, 4, 2), biased=False, attributes={"direction": "reverse"}
+        )
         yield Case("lstm_5_bit", turned, 0.0, 3.0, bits=5)
         hard = {
             "activations": ["HardSigmoid", "Tanh", "Tanh"],
             "activation_alpha": [0.2],
             "activation_beta": [0.4],
         }
-        yield Case("lstm_hard", layer("LSTM", (3, 2, 4), attributes=hard), -2.0, 2.0)
-        yield Case("lstm_clip", layer("LSTM", (4, 3, 2), attributes={"clip": 0.75}), -2.0, 2.0)
-        yield Case("lstm_10_bit", layer("LSTM", (5, 3, 4), ("last",)), bits=10)
+        yield Case("lstm_hard", recurrent_layer("LSTM", (3, 2, 4), attributes=hard), -2.0, 2.0)
+        yield Case(
+            "lstm_clip", recurrent_layer("LSTM", (4, 3, 2), attributes={"clip": 0.75}), -2.0, 2.0
+        )
+        yield Case("lstm_10_bit", recurrent_layer("LSTM", (5, 3, 4), ("last",)), bits=10)

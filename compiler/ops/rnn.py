@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from ...hw.kernels.rnn import RnnKernel
 from ...hw.numeric.cells import Grid
 from ..ir.quant import QTensor
-from ._recurrent import Direction, Recurrent, layer
+from ._directions import Direction
+from ._model import recurrent_layer
+from ._recurrent import Recurrent
 from .base import Case
 
 
@@ -31,8 +33,10 @@ class Rnn(Recurrent):
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """All states, the last one; both activations; both directions."""
-        yield Case("rnn", layer("RNN", (4, 3, 4)), -2.0, 2.0)
+        yield Case("rnn", recurrent_layer("RNN", (4, 3, 4)), -2.0, 2.0)
         relu = {"activations": ["Relu"]}
-        yield Case("rnn_relu", layer("RNN", (3, 2, 3), attributes=relu))
+        yield Case("rnn_relu", recurrent_layer("RNN", (3, 2, 3), attributes=relu))
         both = {"direction": "bidirectional", "activations": ["Tanh", "Relu"]}
-        yield Case("rnn_both", layer("RNN", (3, 2, 2), ("last",), begins=True, attributes=both))
+        yield Case(
+            "rnn_both", recurrent_layer("RNN", (3, 2, 2), ("last",), begins=True, attributes=both)
+        )

@@ -15,7 +15,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..kernels.finishing import finish_file
-from ..kernels.recurrent import FoldedRecurrent, image
+from ..kernels.folded_recurrent import FoldedRecurrent, image
 from .arithmetic import delayed, product_shape
 from .counters import counter
 from .finished import FinishedOutlet
