@@ -77,8 +77,8 @@ def directions_of(
         return found
 
     weight = array(1, "weights", count, rows, width)
-    bias = array(3, "a bias", count, 2 * rows)
-    first = [array(5 + k, "a first state", count, 1, units) for k in range(states)]
+    bias = array(3, "biases", count, 2 * rows)
+    first = [array(5 + k, "first states", count, 1, units) for k in range(states)]
     return tuple(
         Direction(
             reverse,
@@ -96,7 +96,9 @@ def reals_of(context: ImportContext, name: str, what: str) -> Reals:
     """A constant's values, also where they lie on a grid."""
     constant = context.const(name)
     if constant is None:
-        raise Unsupported(f"expected constant {what}, found computed ones")
+        raise Unsupported(
+            f"expected constant {what}, found computed ones; give them as initialisers"
+        )
     return constant.real
 
 

@@ -73,12 +73,18 @@ class Recurrent(Op):
         given = [*node.input, *[""] * (8 - len(node.input))]
         length = length_of(context, given[4], shape[0])
         if given[7] and reals_of(context, given[7], "peephole weights").any():
-            raise Unsupported("expected peephole weights of 0, found others")
+            raise Unsupported(
+                "expected peephole weights of 0, found others; torch and Keras train layers "
+                "without them"
+            )
         outputs = [*node.output, "", "", ""][:3]
         read = [bool(name) and context.is_read(name) for name in outputs]
         if read[2] or not any(read):
-            found = "the cell's state, Y_c" if read[2] else "none"
-            raise Unsupported(f"expected Y or Y_h to be read, found {found}")
+            found = "the cell's state, Y_c, too" if read[2] else "none"
+            raise Unsupported(
+                f"expected Y, Y_h or both to be read or to be outputs, found {found}; drop Y_c, or "
+                "end the slice before the layer"
+            )
         if read[0] and length:
             raise Unsupported(
                 f"expected sequence_lens [{shape[0]}], all of it, where Y is read, found "

@@ -32,7 +32,10 @@ class Lstm(Recurrent):
         """As others, and no gate that is another's complement."""
         super().check(attributes)
         if attributes.get("input_forget", 0):
-            raise Unsupported("expected input_forget 0, found 1")
+            raise Unsupported(
+                "expected input_forget 0, found 1; a layer whose gates i and f have their own "
+                "weights would work"
+            )
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> LstmKernel:
         """With the cell's first state."""
