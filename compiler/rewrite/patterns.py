@@ -17,7 +17,7 @@ from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
-from .softmax import SOFTMAX
+from .softmax import BARE_SOFTMAX, SOFTMAX
 from .swish import SWISH
 from .truncation import TRUNCATION
 
@@ -39,5 +39,6 @@ PATTERNS: tuple[Pattern, ...] = (
     BIPOLAR_QUANTISER,
     TRUNCATION,
     SOFTMAX,
+    BARE_SOFTMAX,
     ATTENTION,
 )

@@ -673,14 +673,16 @@ def _normalised(attributes: Attributes, inputs: Inputs) -> Exact:
     (x,) = inputs
     assert x is not None
     p, h = attributes["bits"], attributes["root"]
-    first = attributes.get("p", 2) == 1
+    power = 0 if "norm" in attributes else attributes.get("p", 2)
     moved = np.moveaxis(x.ints, attributes.get("axis", -1), -1)
     groups = moved.reshape(-1, moved.shape[-1])
     found = np.empty(groups.shape, object)
     for at, group in enumerate(groups):
         norm = math.isqrt(int(4**h * sum(q * q for q in group) + 1))
-        norm = max(1, sum(abs(q) for q in group)) if first else norm
-        found[at] = [round(Fraction(int(2 ** (p + h) * q), norm)) for q in group]
+        if power < 2:
+            norm = sum(abs(q) for q in group) if power else max(group)
+            norm = norm or 1
+        found[at] = [round(Fraction(int(2 ** (p + h) * q), int(norm))) for q in group]
     back = np.moveaxis(found.reshape(moved.shape), -1, attributes.get("axis", -1))
     return Exact(back, Fraction(1, 2**p))
 
@@ -905,6 +907,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "LayerNormalization": _layer_normalization,
     "LogSoftmax": _log_softmax,
     "LpNormalization": _normalised,
+    "Normalizer": _normalised,
     "MatMul": _matmul,
     "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,

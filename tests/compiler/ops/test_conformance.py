@@ -72,6 +72,7 @@ NORMALISATIONS = {
     "LayerNormalization",
     "LogSoftmax",
     "LpNormalization",
+    "Normalizer",
     "RMSNormalization",
     "Softmax",
 }

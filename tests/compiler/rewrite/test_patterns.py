@@ -331,7 +331,9 @@ where(x < 0, -scale, scale)
 floor([clip](clip(round(x / scale)) / 2**n)) * out_scale, or ceil or round
   DequantizeLinear(QuantizeLinear([Clip](q / 2**n - (1 - 2**-n) / 2)), out_scale) of \
 q = QuantizeLinear(x, scale)
-e / ReduceSum(e, axis) with e = Exp(x - ReduceMax(x, axis)) or Exp(x)
+exp(x - max(x)) / sum(exp(x - max(x)))
+  Softmax<axis>(x)
+exp(x) / sum(exp(x))
   Softmax<axis>(x)
 MatMul(Softmax(MatMul(q, k^T) * scale [+ mask]), v)
   Attention<scale>(q, k, v, mask)
