@@ -50,14 +50,14 @@ class Direction:
 def directions_of(
     context: ImportContext,
     given: Sequence[str],
-    sizes: tuple[int, int, int],
+    sizes: tuple[int, int, int, int],
     turns: Sequence[bool],
     curves: Sequence[tuple[Curve, ...]],
 ) -> tuple[Direction, ...]:
-    """The directions of a node of these inputs, with so many gates, states and elements of x;
-    ``turns`` and ``curves`` say of each whether it is reversed, and its activations.
+    """The directions of a node of these inputs, with so many gates, states, sequences and elements
+    of x; ``turns`` and ``curves`` say of each whether it is reversed, and its activations.
     """
-    gates, states, width = sizes
+    gates, states, batch, width = sizes
     count = len(turns)
     recurrence = reals_of(context, given[2], "recurrence weights")
     units = recurrence.shape[-1] if recurrence.ndim == 3 else 0
@@ -78,7 +78,12 @@ def directions_of(
 
     weight = array(1, "weights", count, rows, width)
     bias = array(3, "biases", count, 2 * rows)
-    first = [array(5 + k, "first states", count, 1, units) for k in range(states)]
+    first = [array(5 + k, "first states", count, batch, units) for k in range(states)]
+    if any((state != state[:, :1]).any() for state in first):
+        raise Unsupported(
+            "expected first states that are the same for all sequences of a batch, found others; "
+            "one sequence at a time would work"
+        )
     return tuple(
         Direction(
             reverse,
@@ -114,12 +119,16 @@ def kept_bits(context: ImportContext, names: Sequence[str]) -> int:
     return found
 
 
-def length_of(context: ImportContext, name: str, steps: int) -> int:
+def length_of(context: ImportContext, name: str, shape: Sequence[int]) -> int:
     """How many elements of a sequence count, by a layer's sequence_lens; 0 for all."""
     if not name:
         return 0
+    steps, batch = shape[:2]
     lengths = context.const(name)
-    if lengths is None or lengths.shape != (1,) or not 1 <= lengths.values[0] <= steps:
-        held = "computed ones" if lengths is None else lengths.values.ravel().tolist()
-        raise Unsupported(f"expected sequence_lens [1] to [{steps}], found {held}")
-    return int(lengths.values[0]) % steps
+    found = [] if lengths is None else lengths.values.ravel().tolist()
+    if len(found) != batch or len(set(found)) != 1 or not 1 <= found[0] <= steps:
+        raise Unsupported(
+            f"expected sequence_lens from {[1] * batch} to {[steps] * batch}, all alike, found "
+            f"{found or 'computed ones'}"
+        )
+    return int(found[0]) % steps

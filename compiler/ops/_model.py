@@ -72,6 +72,7 @@ def recurrent_layer(
     sizes: tuple[int, int, int],
     wanted: Sequence[str] = ("all",),
     *,
+    batch: int = 1,
     biased: bool = True,
     begins: bool = False,
     attributes: Mapping[str, Any] | None = None,
@@ -88,11 +89,13 @@ def recurrent_layer(
     if biased:
         constants[3] = weights(3, turns, 2 * rows)
     if begins:
-        constants |= {5 + k: weights(4 + k, turns, 1, units) / 2 for k in range(states)}
-    shapes = {"all": (steps, turns, 1, units), "last": (turns, 1, units)}
+        constants |= {
+            5 + k: weights(4 + k, turns, 1, units).repeat(batch, 1) / 2 for k in range(states)
+        }
+    shapes = {"all": (steps, turns, batch, units), "last": (turns, batch, units)}
     first, *further = (shapes[word] for word in wanted)
     given = dict(enumerate(constants.values(), start=1))
-    x = (steps, 1, width)
+    x = (steps, batch, width)
     model = one_node(kind, [x], first, given, 14, further, hidden_size=units, **own)
     node = model.graph.node[0]
     names = dict(zip(constants, node.input[1:], strict=True))

@@ -4,7 +4,7 @@
 
 Each direction has a kernel, and one copy of its weights. A reversed one reads its sequence from the
 end, out of a buffer, and its states are turned again. All states and the last ones may be outputs,
-both or either.
+both or either. The sequences of a batch follow each other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ._activations import curves_of
 from ._directions import DIRECTIONS, Direction, directions_of, kept_bits, length_of, reals_of
 from ._gates import as_integers, finer
 from ._groups import GUARD_BITS, fraction_bits
-from ._sequences import Sequences
+from ._sequences import Sequences, one_by_one
 from .base import ImportContext, Imported, Op, Unsupported, one
 
 _MOST_SPAN = 10
@@ -36,7 +36,7 @@ _MOST_SPAN = 10
 
 @dataclass(frozen=True, eq=False)
 class Recurrent(Op):
-    """A cell over a sequence.
+    """A cell over sequences.
 
     Attributes
     ----------
@@ -62,16 +62,16 @@ class Recurrent(Op):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """Weights, biases and first states are constants; one sequence of a fixed length."""
+        """Weights, biases and first states are constants; sequences of one fixed length."""
         attributes = context.attributes(node)
         cls.check(attributes)
         shape = context.shape(node.input[0])
-        if len(shape) != 3 or shape[1] != 1:
+        if len(shape) != 3:
             raise Unsupported(
-                f"expected one sequence (length, 1, element), found the shape {list(shape)}"
+                f"expected sequences (length, batch, element), found the shape {list(shape)}"
             )
         given = [*node.input, *[""] * (8 - len(node.input))]
-        length = length_of(context, given[4], shape[0])
+        length = length_of(context, given[4], shape)
         if given[7] and reals_of(context, given[7], "peephole weights").any():
             raise Unsupported(
                 "expected peephole weights of 0, found others; torch and Keras train layers "
@@ -92,7 +92,7 @@ class Recurrent(Op):
             )
         turns = DIRECTIONS[str(attributes.get("direction", "forward"))]
         curves = curves_of(attributes, cls.activations, len(turns))
-        sizes = cls.gates, cls.states, shape[2]
+        sizes = cls.gates, cls.states, shape[1], shape[2]
         parts = directions_of(context, given, sizes, turns, curves)
         op = cls(parts, (read[0], read[1]), kept_bits(context, given[1:3]), length)
         op = replace(op, **cls.options(attributes))
@@ -118,7 +118,8 @@ class Recurrent(Op):
         """Every weight, in every step."""
         del output
         own = sum(each.weight.size + each.recurrence.size for each in self.directions)
-        return (self.length or inputs[0][0]) * own
+        steps, sequences, _ = inputs[0]
+        return (self.length or steps) * sequences * own
 
     @property
     def is_core(self) -> bool:
@@ -135,18 +136,20 @@ class Recurrent(Op):
         return self if self.bits else replace(self, bits=finer(bits))
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
-        """One element of the sequence after the other."""
-        return Layout.raster(shapes[index])
+        """One sequence after the other."""
+        return one_by_one(shapes[index])
 
     @abstractmethod
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> RecurrentKernel:
         """The kernel of a direction, one channel a unit."""
 
     def shared(
-        self, x: QType, grid: Grid, direction: Direction, joined: Sequence[bool]
+        self, x: QTensor, grid: Grid, direction: Direction, joined: Sequence[bool]
     ) -> dict[str, Any]:
         """What all kernels have."""
-        return as_integers(direction, x, grid, self.bits, joined)
+        steps, sequences, _ = x.shape
+        own = as_integers(direction, x.qtype, grid, self.bits, joined)
+        return {"steps": steps, "sequences": sequences, **own}
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""

@@ -44,8 +44,8 @@ class Gru(Recurrent):
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> GruKernel:
         """The sums of the last gate stay apart where the reset is between them."""
-        shared = self.shared(x.qtype, grid, direction, (True, True, not self.linear))
-        return GruKernel(steps=x.shape[0], last=last, **shared)
+        shared = self.shared(x, grid, direction, (True, True, not self.linear))
+        return GruKernel(last=last, **shared)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

@@ -39,9 +39,9 @@ class Lstm(Recurrent):
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> LstmKernel:
         """With the cell's first state."""
-        shared = self.shared(x.qtype, grid, direction, (True,) * self.gates)
+        shared = self.shared(x, grid, direction, (True,) * self.gates)
         cell = as_state(direction.first[1], grid)
-        return LstmKernel(steps=x.shape[0], last=last, cell=cell, **shared)
+        return LstmKernel(last=last, cell=cell, **shared)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

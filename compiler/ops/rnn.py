@@ -27,15 +27,17 @@ class Rnn(Recurrent):
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> RnnKernel:
         """What all have."""
-        shared = self.shared(x.qtype, grid, direction, (True,))
-        return RnnKernel(steps=x.shape[0], last=last, **shared)
+        shared = self.shared(x, grid, direction, (True,))
+        return RnnKernel(last=last, **shared)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """All states, the last one; both activations; both directions."""
+        """All states, the last one; both activations; both directions; two sequences."""
         yield Case("rnn", recurrent_layer("RNN", (4, 3, 4)), -2.0, 2.0)
         relu = {"activations": ["Relu"]}
         yield Case("rnn_relu", recurrent_layer("RNN", (3, 2, 3), attributes=relu))
+        batch = recurrent_layer("RNN", (3, 2, 3), ("all", "last"), batch=2, begins=True)
+        yield Case("rnn_batch", batch)
         both = {"direction": "bidirectional", "activations": ["Tanh", "Relu"]}
         yield Case(
             "rnn_both", recurrent_layer("RNN", (3, 2, 2), ("last",), begins=True, attributes=both)

@@ -37,7 +37,8 @@ class FoldedRecurrent(Finished):
 
     Attributes
     ----------
-    x, steps, width, units, last, grid, lanes : as in :class:`~.recurrent.RecurrentKernel`
+    x, steps, sequences, width, units, last, grid, lanes : as in
+        :class:`~.recurrent.RecurrentKernel`
     weight : type of the weights
     sums, totals : ranges of each sum without and with its bias
     state : range of the hidden state
@@ -50,6 +51,7 @@ class FoldedRecurrent(Finished):
 
     x: IntType
     steps: int
+    sequences: int
     width: int
     units: int
     last: bool
@@ -132,13 +134,14 @@ class FoldedRecurrent(Finished):
 
     @property
     def inputs(self) -> tuple[StreamPort, ...]:
-        """The sequence."""
-        return (StreamPort(self.x, 1, self.steps * self.width),)
+        """The sequences."""
+        return (StreamPort(self.x, 1, self.sequences * self.steps * self.width),)
 
     @property
     def outputs(self) -> tuple[StreamPort, ...]:
         """States."""
-        return (StreamPort(self.unit.out, 1, (1 if self.last else self.steps) * self.units),)
+        results = self.sequences * (1 if self.last else self.steps)
+        return (StreamPort(self.unit.out, 1, results * self.units),)
 
     @property
     def parallelism(self) -> tuple[int, int]:
@@ -148,7 +151,8 @@ class FoldedRecurrent(Finished):
     @property
     def cycles(self) -> int:
         """All passes of all steps; a row comes in meanwhile."""
-        return self.steps * self.halves * (self.passes * self.depth + self.drain)
+        halves = self.sequences * self.steps * self.halves
+        return halves * (self.passes * self.depth + self.drain)
 
     @property
     def latency(self) -> int:
@@ -204,7 +208,8 @@ class FoldedRecurrent(Finished):
             + totals
             + along,
         )
-        for values in (self.depth, self.passes, self.steps, self.units, 2 * self.width):
+        counted = (self.depth, self.passes, self.steps, self.sequences, self.units, 2 * self.width)
+        for values in counted:
             cost += counter_cost(values)
         outlet = outlet_cost(self.unit.out.bits + 1, self.outlet)
         return cost + self.own_cost + outlet + self.unit.cost
@@ -219,6 +224,7 @@ class FoldedRecurrent(Finished):
             inputs[0],
             outputs[0],
             steps=self.steps,
+            sequences=self.sequences,
             halves=self.halves,
             passes=self.passes,
             parallel=self.parallel,

@@ -41,12 +41,13 @@ _Kernel = TypeVar("_Kernel", bound="RecurrentKernel")
 
 @dataclass(frozen=True, eq=False)
 class RecurrentKernel(Kernel):
-    """A cell, step by step over a sequence.
+    """A cell, step by step over sequences.
 
     Attributes
     ----------
     x : type of the integers
-    steps : of the sequence
+    steps : of a sequence
+    sequences : of a tensor, one behind the other; each begins with the same state
     last : whether the last state is the result, and not all of them
     channels : of the finisher: all elements of a state, or 1
     grid : of gates and states
@@ -59,6 +60,7 @@ class RecurrentKernel(Kernel):
 
     x: IntType
     steps: int
+    sequences: int
     last: bool
     channels: int
     grid: Grid
@@ -71,10 +73,10 @@ class RecurrentKernel(Kernel):
     def __post_init__(self) -> None:
         units, lanes, depth = self.weight.shape
         sums = len(self.drops)
-        if lanes != len(self.lanes) or depth <= units or self.steps < 1:
+        if lanes != len(self.lanes) or depth <= units or min(self.steps, self.sequences) < 1:
             raise ValueError(
                 f"expected weights of {len(self.lanes)} lanes for x and {units} units, and a step "
-                f"or more, found {self.weight.shape} and {self.steps} steps"
+                f"or more, found {self.weight.shape} and {self.sequences} times {self.steps} steps"
             )
         if self.bias.shape != (sums, units) or self.hidden.shape != (units,):
             raise ValueError(
@@ -119,7 +121,7 @@ class RecurrentKernel(Kernel):
 
     @property
     def results(self) -> int:
-        """States that are results."""
+        """States of a sequence that are results."""
         return 1 if self.last else self.steps
 
     @property
@@ -162,7 +164,7 @@ class RecurrentKernel(Kernel):
     @property
     def macs(self) -> int:
         """Every weight, in every step."""
-        return self.steps * self.weight.size
+        return self.sequences * self.steps * self.weight.size
 
     def uniform(self: _Kernel) -> _Kernel:
         """All elements are one channel."""
@@ -171,15 +173,14 @@ class RecurrentKernel(Kernel):
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """N13, N14 or N18, a step at a time for all sequences."""
         (x,) = streams
-        count = len(x)
-        rows = x.astype(np.int64).reshape(count, self.steps, self.width)
-        states = self.first(count)
+        rows = x.astype(np.int64).reshape(-1, self.steps, self.width)
+        states = self.first(len(rows))
         found: list[IntArray] = []
         for step in range(self.steps):
             states = self.step(rows[:, step], states)
             found.append(states[0])
         kept = found[-self.results :]
-        return ((np.stack(kept, axis=1).reshape(count, -1, self.channels),),)
+        return ((np.stack(kept, axis=1).reshape(len(x), -1, self.channels),),)
 
     def summed(self, x: IntArray, h: IntArray) -> list[IntArray]:
         """All sums of a step, with their biases."""
@@ -200,15 +201,17 @@ class RecurrentKernel(Kernel):
         """The states that follow; the hidden one first."""
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """Sums over ``x`` of all steps at a time, then a Scan."""
+        """Sums over ``x`` of all steps at a time, then a Scan over them with all sequences."""
         (x,) = streams
-        rows = writer.reshape(writer.cast(x, np.float64), [self.steps, self.width])
+        own = [self.sequences, self.steps, self.width]
+        rows = writer.reshape(writer.cast(x, np.float64), own)
+        rows = writer.op("Transpose", rows, perm=[1, 0, 2])
         tables = [writer.constant(table, np.float64) for table in self.tables]
         over_x: list[str] = []
         at = 0
         for k, lane in enumerate(self.lanes):
-            own = self.weight[:, k, : self.width] << lane.x_left
-            product = writer.op("MatMul", rows, writer.constant(own.T, np.float64))
+            weight = self.weight[:, k, : self.width] << lane.x_left
+            product = writer.op("MatMul", rows, writer.constant(weight.T, np.float64))
             bias = writer.constant(self.bias[at], np.float64)
             over_x.append(writer.op("Add", product, bias))
             at += 1 if lane.joined else 2
@@ -216,11 +219,12 @@ class RecurrentKernel(Kernel):
         def body(inner: OnnxWriter, states: Sequence[str], own: Sequence[str]) -> Sequence[str]:
             return self.step_onnx(inner, tables, own, states)
 
-        begins = [writer.constant(state[0], np.float64) for state in self.first(1)]
+        begins = [writer.constant(state, np.float64) for state in self.first(self.sequences)]
         hidden = writer.scan(body, begins, over_x)
         if self.last:
             ends = [writer.constant([value], np.int64) for value in (self.steps - 1, self.steps)]
             hidden = writer.op("Slice", hidden, *ends)
+        hidden = writer.op("Transpose", hidden, perm=[1, 0, 2])
         return ((writer.reshape(hidden, [-1, self.channels]),),)
 
     def summed_onnx(self, writer: OnnxWriter, over_x: Sequence[str], h: str) -> list[str]:
@@ -260,6 +264,7 @@ class RecurrentKernel(Kernel):
             self.built(
                 x=self.x,
                 steps=self.steps,
+                sequences=self.sequences,
                 width=self.width,
                 units=self.units,
                 last=self.last,

@@ -294,8 +294,8 @@ g (float[5, 1, 3] x) => (float[1, 1, 4] y)
   all, y = RNN <hidden_size = 4, direction = "reverse"> (x, w, r, , length) }
 """
 AMONG_GRIDS = """
-g (float[5, 1, 3] x) => (float[1, 1, 4] y)
-<float s = {0.031}, int32[1] length = {3}, float t = {0.0078125}, int8 zero = {0}>
+g (float[5, 2, 3] x) => (float[1, 2, 4] y)
+<float s = {0.031}, int32[2] length = {3, 3}, float t = {0.0078125}, int8 zero = {0}>
 { w = DequantizeLinear (wq, s)
   r = DequantizeLinear (rq, s)
   xq = QuantizeLinear (x, t, zero)
@@ -306,12 +306,17 @@ g (float[5, 1, 3] x) => (float[1, 1, 4] y)
 """
 
 
-@pytest.mark.parametrize(("text", "off"), [(BARE, 0.003), (AMONG_GRIDS, 0.005)])
+@pytest.mark.parametrize(("text", "batch", "off"), [(BARE, 1, 0.003), (AMONG_GRIDS, 2, 0.005)])
 def test_weights_with_a_grid(
-    text: str, off: float, model_file: Callable[..., Path], tmp_path: Path, no_nic: None
+    text: str,
+    batch: int,
+    off: float,
+    model_file: Callable[..., Path],
+    tmp_path: Path,
+    no_nic: None,
 ) -> None:
     """Those that a quantiser wrote are kept within 1/32 of a step, with and without grids around
-    the layer; what counts of the sequence is its beginning.
+    the layer; what counts of each sequence is its beginning.
     """
     del no_nic
     print(f"seed {SEED}")
@@ -321,7 +326,7 @@ def test_weights_with_a_grid(
         array = rng.integers(-127, 128, shape).astype(np.int8) // (3 if name == "rq" else 1)
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     samples = tmp_path / "samples.npz"
-    np.savez(samples, x=rng.uniform(-1, 1, (64, 5, 1, 3)).astype(np.float32))
+    np.savez(samples, x=rng.uniform(-1, 1, (64, 5, batch, 3)).astype(np.float32))
     compiled = compile_model(
         model_file(model), tmp_path / "bundle", Options(calibrate=samples, bits=12)
     )

@@ -559,7 +559,13 @@ def random_layer(rng: np.random.Generator) -> tuple[onnx.ModelProto, int]:
     outputs = [("all",), ("last",), ("all", "last")][int(rng.integers(3))]
     biased, begins = (bool(flag) for flag in rng.integers(0, 2, 2))
     model = recurrent_layer(
-        kind, (steps, width, units), outputs, biased=biased, begins=begins, attributes=attributes
+        kind,
+        (steps, width, units),
+        outputs,
+        batch=int(rng.choice([1, 1, 2, 3])),
+        biased=biased,
+        begins=begins,
+        attributes=attributes,
     )
     return model, int(rng.choice([2, 3, 4, 6, 8, 8, 8, 9, 12]))
 

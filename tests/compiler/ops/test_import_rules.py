@@ -481,8 +481,15 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected groups that divide 2 channels, found 4",
         ),
         (
-            recurrent(x=(3, 2, 2)),
-            "expected one sequence (length, 1, element), found the shape [3, 2, 2]",
+            recurrent({5: np.eye(2, 4, dtype=np.float32)[None]}, x=(3, 2, 2)),
+            (
+                "expected first states that are the same for all sequences of a batch, found "
+                "others; one sequence at a time would work"
+            ),
+        ),
+        (
+            recurrent({4: np.array([3, 2], np.int32)}, x=(3, 2, 2)),
+            "expected sequence_lens from [1, 1] to [3, 3], all alike, found [3, 2]",
         ),
         (recurrent(clip=-1.5), "expected a clip of at least 0, found -1.5"),
         (
@@ -516,7 +523,7 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         ),
         (
             recurrent({4: np.array([4], np.int32)}, outputs=("", "y")),
-            "expected sequence_lens [1] to [3], found [4]",
+            "expected sequence_lens from [1] to [3], all alike, found [4]",
         ),
         (
             recurrent({5: np.ones((1, 1, 4), np.float32)}, fed=(5,)),
