@@ -478,5 +478,5 @@ def _measure(
         counts=counted(real),
     )
     if data is None:
-        return replace(measured, wires=()), "random inputs"
+        return replace(measured, wires=(), answers=()), "random inputs"
     return measured, data.split.text

@@ -49,6 +49,9 @@ _SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Tru
 _NOT_INFERRED = frozenset(("GroupNormalization",))
 """ONNX's own, of which it infers no shape: that of the input too."""
 
+_WHOLE = frozenset((onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL))
+"""Element types of shape arithmetic; exporters compare sizes, too (Equal and Where)."""
+
 
 @dataclass
 class Facts:
@@ -101,6 +104,7 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
             facts.types.update((name, tensor_type(array)) for name, array in results.items())
         else:
             needed.update(reads(node))
+            small.update(_stored(facts, node, opset))
         if results is not None or known:
             facts.constants.update(name for name in node.output if name)
     facts.folded = {name: array for name, array in facts.folded.items() if name in needed}
@@ -113,6 +117,14 @@ def _size(facts: Facts, node: onnx.NodeProto) -> int:
     shapes = (static_shape(kind) for kind in kinds if kind is not None)
     sizes = (math.prod(shape) for shape in shapes if shape is not None)
     return sum(size for size in sizes if size <= MAX_ELEMENTS)
+
+
+def _stored(facts: Facts, node: onnx.NodeProto, opset: int) -> dict[str, AnyArray]:
+    """The value of a Constant node that stays one, where inference may ask: scales of a Resize."""
+    if node.op_type != "Constant" or _size(facts, node) > MAX_SHAPE_DATA:
+        return {}
+    results = evaluate(node, {}, opset) or {}
+    return {name: array for name, array in results.items() if array.dtype.kind == "f"}
 
 
 def _check_total(node: onnx.NodeProto, computed: int, most: int) -> None:
@@ -247,9 +259,10 @@ def _fold(
 ) -> dict[str, AnyArray] | None:
     """Outputs of a node of shape arithmetic; None for all other nodes.
 
-    Shape arithmetic is what Shape and Size give, what is computed from that, and small integer
-    constants. Real constants stay nodes: a weight's DequantizeLinear holds its grid. So do results
-    of more than ``room`` elements, which are computed where somebody asks for them.
+    Shape arithmetic is what Shape and Size give, what is computed from that, and small integers
+    and truth values that are constant. Real constants stay nodes: a weight's DequantizeLinear holds
+    its grid. So do results of more than ``room`` elements, which are computed where somebody asks
+    for them.
     """
     if node.domain or has_subgraph(node):
         return None
@@ -269,11 +282,7 @@ def _fold(
         return None
     derived = any(name in from_shapes for name in names)
     kinds = [facts.types.get(name) for name in node.output if name]
-    integer = all(
-        kind is not None
-        and kind.tensor_type.elem_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
-        for kind in kinds
-    )
+    integer = all(kind is not None and kind.tensor_type.elem_type in _WHOLE for kind in kinds)
     if (not derived and not integer) or _size(facts, node) > room:
         return None
     results = evaluate(node, small, opset)

@@ -351,9 +351,40 @@ class Op:
         """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
         return False
 
+    def keeps(self, output: int) -> bool:
+        """Whether an output of several lies on its input's grid."""
+        del output
+        return self.keeps_grid
+
+    def made_grid(self, output: int) -> QType | None:
+        """The grid that an output lies on, whatever grid the input has; None if there is none."""
+        del output
+        return self.grid
+
+    @property
+    def compares(self) -> bool:
+        """Whether only the order of its input's elements counts: integers on a grid are then as
+        good as the real numbers that they stand for.
+        """
+        return self.is_core and self.keeps_grid
+
     @property
     def needs_grid(self) -> bool:
         """Whether its outputs have to lie on a grid: what follows cannot go into its finisher."""
+        return False
+
+    @property
+    def integers(self) -> QType | None:
+        """Where it reads integers that mean themselves (indices, token ids): a grid of step 1 that
+        holds all that it tells apart. None where it reads reals.
+        """
+        return None
+
+    @property
+    def tabulates(self) -> bool:
+        """Whether its result is an entry of a table: a function of each channel that follows, a
+        curve too, goes into the entries and costs nothing.
+        """
         return False
 
     def quantise_weights(self, bits: int) -> Op:
@@ -406,7 +437,7 @@ class Case:
     """A one-operator ONNX model for the conformance test.
 
     ``model`` is float, has one or more inputs, and is quantised from random data over
-    ``low..high``.
+    ``low..high``; inputs of integers are those from ``low`` to below ``high``.
     """
 
     name: str
@@ -414,3 +445,14 @@ class Case:
     low: float = -1.0
     high: float = 1.0
     bits: int = 8
+
+    def samples(self, rng: np.random.Generator, count: int) -> dict[str, AnyArray]:
+        """Random inputs of the model, as ``--calibrate`` takes them."""
+        found: dict[str, AnyArray] = {}
+        for index, value in enumerate(self.model.graph.input):
+            kind = value.type.tensor_type
+            shape = [d.dim_value for d in kind.shape.dim]
+            drawn = rng.uniform(self.low, self.high, (count, *shape))
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            found[f"in{index}"] = (np.floor(drawn) if dtype.kind in "iu" else drawn).astype(dtype)
+        return found

@@ -77,7 +77,7 @@ def plan(
 def obstacle(graph: Graph, calibrated: bool) -> tuple[tuple[str, ...], str] | None:
     """The first ONNX nodes that cannot be mapped, and why. Any grid will do: no data is needed."""
     missing = missing_grids(graph)
-    if graph.qtypes and missing and not calibrated:
+    if graph.given and missing and not calibrated:
         readers = graph.consumers(missing[0])
         node = readers[0] if readers else graph.producer(missing[0])
         assert node is not None, "an input that nothing reads is no part of a cut"

@@ -96,8 +96,9 @@ def import_all(
 
     A pattern whose operator is not supported stays spelled out where each of its nodes is supported
     by itself, or a product of matrices among them is: no pattern takes such work out of reach. What
-    is not supported then says which operator it is part of. ``rewritten`` is the source after
-    rewriting, if that has been done already.
+    is not supported then says which operator it is part of. Without such work, one node of the file
+    that loading wrote out (a quantiser of 17 bits) is not spelled out, and stays refused.
+    ``rewritten`` is the source after rewriting, if that has been done already.
     """
     rewritten = rewritten or rewrite(source)
     context, own = Context(rewritten.source), Context(source)
@@ -108,12 +109,13 @@ def import_all(
         if unit.operator and not found[0].supported:
             nodes = [Unit(node.name, (node,), (node,)) for node in unit.sources]
             spelled = [_verdict(own, node, registry) for node in nodes]
-            if all(verdict.supported for verdict in spelled):
-                found = spelled
-            elif any(
+            works = any(
                 verdict.supported and estimate_macs(source, node)
                 for verdict, node in zip(spelled, unit.sources, strict=True)
-            ):
+            )
+            if all(verdict.supported for verdict in spelled) and (works or found[0].in_file > 1):
+                found = spelled
+            elif works:
                 found = [replace(verdict, part_of=found[0].label) for verdict in spelled]
         verdicts.extend(found)
     return with_roots(source, sorted(verdicts, key=lambda verdict: place[verdict.name]))
@@ -276,9 +278,11 @@ def _check_inner(imported: Imported) -> None:
 def _check_real(context: Context, imported: Imported, piece: Piece) -> None:
     """Arithmetic on raw integers is not that of the reals that they mean, but for a maximum."""
     inside = {value.name: value.dtype for value in imported.inner}
-    for name in (*piece.inputs, *piece.outputs):
+    made = [name for k, name in enumerate(piece.outputs) if piece.op.made_grid(k) is not None]
+    reads = () if piece.op.integers is not None else piece.inputs
+    for name in (*reads, *piece.outputs):
         dtype = inside.get(name) or context.dtype(name)
-        if not dtype.startswith("float") and not (piece.op.is_core and piece.op.keeps_grid):
+        if not (dtype.startswith("float") or piece.op.compares or name in made):
             raise WrongTensor([name], f"expected real numbers, found {dtype} values, {name!r}")
 
 

@@ -459,6 +459,39 @@ def test_folded_constants_are_bounded_together(
     assert {"a", "b", "c", "s", "t", "d"} <= source.constants
 
 
+def test_sizes_that_are_compared(model_file: ModelFile) -> None:
+    """A class token as PyTorch exports it: its Expand takes the sizes that are not -1."""
+    text = """
+    g (float[N, 2, 3] x) => (float[N, 3, 3] y)
+    <float[1, 1, 3] token = {1, 2, 3}, int64[3] want = {1, -1, -1}, int64[1] rank = {3},
+     int64 minus = {-1}>
+    { ones = ConstantOfShape<value = int64[1] {1}>(rank)
+      unknown = Mul(ones, minus)
+      same = Equal(want, unknown)
+      sizes = Where(same, ones, want)
+      tokens = Expand(token, sizes)
+      y = Concat<axis = 1>(tokens, x) }
+    """
+    assert load_model(model_file(text)).values["y"].shape == (1, 3, 3)
+
+
+def test_a_constant_node_says_the_factors_of_a_resize(model_file: ModelFile) -> None:
+    """Here behind what ONNX's own inference of the whole model does not know."""
+    text = """
+    g (float[N, 4, 3, 3] x) => (float[N, 2, 6, 6] y)
+    { full = Shape(x)
+      axis = Constant<value = int64[1] {1}>()
+      channels = Gather(full, axis)
+      two = Constant<value = int64[1] {2}>()
+      half = Div(channels, two)
+      zero = Constant<value = int64[1] {0}>()
+      some = Slice(x, zero, half, axis)
+      scales = Constant<value = float[4] {1, 1, 2, 2}>()
+      y = Resize<mode = "nearest">(some, , scales) }
+    """
+    assert load_model(model_file(text)).values["y"].shape == (1, 2, 6, 6)
+
+
 def test_folded_constants_are_those_that_are_read(model_file: ModelFile) -> None:
     assert sorted(load_model(model_file(BLOCKS)).folded) == ["a"]
 
@@ -540,6 +573,10 @@ def test_subgraph_reads(model_file: ModelFile) -> None:
 # Real models
 
 
+LOOKED_UP = {"magika_bytes": 2048 * 257 * 64}
+"""Multiply-accumulates of one-hot products, which are look-ups and multiply nothing."""
+
+
 @pytest.mark.models
 def test_real_models_load(models: Path) -> None:
     for path in sorted(models.glob("*/model.onnx")):
@@ -550,6 +587,7 @@ def test_real_models_load(models: Path) -> None:
         assert len({source.in_file(node) for node in source.nodes}) == facts["nodes"]
         support = import_all(source)
         if facts["macs"] is not None:
-            assert sum(verdict.macs for verdict in support) == facts["macs"], path
+            spared = LOOKED_UP.get(path.parent.name, 0)
+            assert sum(verdict.macs for verdict in support) == facts["macs"] - spared, path
         computed = {n for node in source.nodes for n in node.output} - source.constants
         assert computed <= set(source.values), path
