@@ -141,13 +141,13 @@ def _check_total(node: onnx.NodeProto, computed: int, most: int) -> None:
 def _inferred(
     model: onnx.ModelProto, initialisers: Mapping[str, AnyArray]
 ) -> tuple[dict[str, onnx.TypeProto], bool]:
-    """ONNX's inference, on a copy without large weights; whether it finds nothing wrong."""
+    """ONNX's inference, on a copy without large weights; whether it finds nothing wrong. Without
+    values: it would list those of a Range or a Tile, however many. The walk has them.
+    """
     graph = model.graph
     large = {n for n, a in initialisers.items() if a.size > MAX_SHAPE_DATA}
     nodes = []
     for node in graph.node:
-        if node.op_type == "Range" and not node.domain:
-            continue  # its values, however many, would be listed here: the walk asks for its shape
         if _keeps_shape(node):
             node = helper.make_node("Identity", node.input[:1], node.output[:1], node.name)
         nodes.append(node)
@@ -169,11 +169,11 @@ def _inferred(
     )
     sound = True
     try:
-        onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=True)
+        onnx.shape_inference.infer_shapes(copy, strict_mode=True)
     except _INFERENCE_ERRORS:
         sound = False
     try:
-        inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
+        inferred = onnx.shape_inference.infer_shapes(copy).graph
     except _INFERENCE_ERRORS:
         # What fails for the model as a whole is tried again node by node.
         inferred = copy.graph

@@ -76,13 +76,13 @@ def plan(
 
 def obstacle(graph: Graph, calibrated: bool) -> tuple[tuple[str, ...], str] | None:
     """The first ONNX nodes that cannot be mapped, and why. Any grid will do: no data is needed."""
-    missing = missing_grids(graph)
-    if graph.given and missing and not calibrated:
-        readers = graph.consumers(missing[0])
-        node = readers[0] if readers else graph.producer(missing[0])
-        assert node is not None, "an input that nothing reads is no part of a cut"
-        return node.sources, (
-            f"expected quantised tensors, found the float tensor {missing[0]!r}, which only "
-            "--calibrate gives a grid"
-        )
+    missing = missing_grids(graph) if graph.given and not calibrated else []
+    for name in missing:
+        readers = graph.consumers(name)
+        node = readers[0] if readers else graph.producer(name)
+        if node is not None:  # what passes through the slice is nobody's fault
+            return node.sources, (
+                f"expected quantised tensors, found the float tensor {name!r}, which only "
+                "--calibrate gives a grid"
+            )
     return unmappable(quantise(graph, lambda name: _ANY_GRID, _ANY_GRID.bits))
