@@ -83,6 +83,10 @@ HUGE = "h = ConstantOfShape (n)"
                 "for 'y'"
             ),
         ),
+        (
+            "g (int32[1, 9] x) => (float[1, 9] y) <float[0] t = {}> { y = Gather (t, x) }",
+            "expected a table with rows, found the shape [0]",
+        ),
     ],
 )
 def test_what_no_machine_computes_is_refused(text: str, reason: str, model_file: ModelFile) -> None:
