@@ -9,6 +9,7 @@ computed with Shape, Gather and Concat is resolved once the batch is bound.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -43,8 +44,10 @@ model stores: a few bytes of a model name any size.
 OFTEN = 4
 """How often a stored weight may be computed with: scaled, clipped, transposed, reshaped."""
 
-_SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))
-"""Quantisers of the QONNX domains, unknown to ONNX: the output has the shape of the input."""
+_SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Normalizer", "Quant", "Trunc"))
+"""Quantisers of the QONNX domains, unknown to ONNX, and what ``ai.onnx.ml`` infers no shape of: the
+output has the shape of the input.
+"""
 
 _NOT_INFERRED = frozenset(("GroupNormalization",))
 """ONNX's own, of which it infers no shape: that of the input too."""
@@ -141,9 +144,7 @@ def _check_total(node: onnx.NodeProto, computed: int, most: int) -> None:
 def _inferred(
     model: onnx.ModelProto, initialisers: Mapping[str, AnyArray]
 ) -> tuple[dict[str, onnx.TypeProto], bool]:
-    """ONNX's inference, on a copy without large weights; whether it finds nothing wrong. Without
-    values: it would list those of a Range or a Tile, however many. The walk has them.
-    """
+    """ONNX's inference, on a copy without large weights; whether it finds nothing wrong."""
     graph = model.graph
     large = {n for n, a in initialisers.items() if a.size > MAX_SHAPE_DATA}
     nodes = []
@@ -167,18 +168,22 @@ def _inferred(
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
     )
-    sound = True
-    try:
-        onnx.shape_inference.infer_shapes(copy, strict_mode=True)
-    except _INFERENCE_ERRORS:
-        sound = False
-    try:
-        inferred = onnx.shape_inference.infer_shapes(copy).graph
-    except _INFERENCE_ERRORS:
-        # What fails for the model as a whole is tried again node by node.
-        inferred = copy.graph
+    inferred, sound = _of_all_nodes(copy)
     found = [*graph.input, *inferred.value_info, *inferred.output]
     return {v.name: v.type for v in found if v.type.HasField("tensor_type")}, sound
+
+
+def _of_all_nodes(model: onnx.ModelProto) -> tuple[onnx.GraphProto, bool]:
+    """The graph with what ONNX infers of it; whether it finds nothing wrong. Without values: it
+    would list those of a Range or a Tile, however many. The walk has them.
+
+    What fails for the model as a whole is tried again node by node, later.
+    """
+    for strict in (True, False):
+        with contextlib.suppress(*_INFERENCE_ERRORS):
+            inferred = onnx.shape_inference.infer_shapes(model, strict_mode=strict)
+            return inferred.graph, strict
+    return model.graph, False
 
 
 _INFERENCE_ERRORS = (

@@ -102,10 +102,10 @@ class ConstantOp(Op):
         """A constant of one axis does not need hardware."""
         return not self.is_core
 
-    def differs_along(self, rank: int) -> frozenset[int]:
-        """Those of the constants."""
-        wide = [numbers.full_shape(rank) for numbers in self.numbers]
-        return frozenset(axis for full in wide for axis, size in enumerate(full) if size > 1)
+    @property
+    def alike(self) -> bool:
+        """Not where a constant has several elements."""
+        return all(len(numbers.values) == 1 for numbers in self.numbers)
 
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Recurrent layers: what LSTM and GRU share.
+"""Recurrent layers: what LSTM, GRU and plain ones share.
 
 Each direction has a kernel, and one copy of its weights. A reversed one reads its sequence from the
 end, out of a buffer, and its states are turned again. All states and the last ones may be outputs,
@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,16 +21,15 @@ import onnx
 
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.recurrent import RecurrentKernel
-from ...hw.numeric import IntArray, QType
-from ...hw.numeric.cells import MOST_TABLE_BITS, REACH_BITS, Grid, Lane
+from ...hw.numeric import IntArray, IntType, QType
+from ...hw.numeric.cells import MOST_TABLE_BITS, Grid, Lane
 from ..ir.lowered import Call, OutputSpec
 from ..ir.quant import QTensor
+from ._activations import Curve, curves_of
 from ._groups import GUARD_BITS, fraction_bits
 from ._model import one_node, weights
 from ._sequences import Sequences
 from .base import ImportContext, Imported, Op, Unsupported, one
-from .sigmoid import Sigmoid
-from .tanh import Tanh
 
 Reals = npt.NDArray[np.float64]
 
@@ -39,8 +39,13 @@ DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, 
 DEFAULT_WEIGHT_BITS = 8
 """In models with grids of their own, which say nothing of a recurrent layer's weights."""
 
-_MOST_GRID_BITS = MOST_TABLE_BITS - REACH_BITS - 1
-"""Fractional bits of what a table is asked for, at most."""
+_FINER = 4
+"""Bits that weights have beyond those of a grid of their own, which the layer's cannot be: what is
+rounded is then 1/32 of a step of theirs at most.
+"""
+
+_MOST_SPAN = 10
+"""Of a table: its steps are 1/32 then."""
 
 _MOST_FINER = 16
 """Bits by which a weight's step may be finer than what a table is asked for; more tell nothing."""
@@ -60,6 +65,7 @@ class Direction:
     recurrence : (gates, units, units)
     bias : (2, gates, units), what is added to the products with ``x`` and with ``h``
     first : (states, units), before the first step
+    curves : activations f, g, h
     """
 
     reverse: bool
@@ -67,6 +73,7 @@ class Direction:
     recurrence: Reals
     bias: Reals
     first: Reals
+    curves: tuple[Curve, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +84,14 @@ class Recurrent(Op):
     ----------
     directions : one or two
     wanted : whether all states, and whether the last ones are outputs
-    bits : of a weight, once midwire chose them
+    bits : of a weight, once they are chosen
+    length : elements of the sequence that count, the first ones; 0 for all
     """
 
     directions: tuple[Direction, ...]
     wanted: tuple[bool, bool]
     bits: int = 0
+    length: int = 0
 
     gates: ClassVar[int]
     states: ClassVar[int]
@@ -96,19 +105,15 @@ class Recurrent(Op):
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """Weights, biases and first states are constants; one sequence of a fixed length."""
+        attributes = context.attributes(node)
+        cls.check(attributes)
         shape = context.shape(node.input[0])
         if len(shape) != 3 or shape[1] != 1:
             raise Unsupported(
                 f"expected one sequence (length, 1, element), found the shape {list(shape)}"
             )
-        attributes = context.attributes(node)
-        cls.check(attributes)
         given = [*node.input, *[""] * (8 - len(node.input))]
-        if given[4]:
-            lengths = context.const(given[4])
-            if lengths is None or (lengths.values != shape[0]).any():
-                held = "computed ones" if lengths is None else lengths.values.ravel().tolist()
-                raise Unsupported(f"expected sequence_lens [{shape[0]}], all of it, found {held}")
+        length = _length(context, given[4], shape[0])
         if given[7] and _reals(context, given[7], "peephole weights").any():
             raise Unsupported("expected peephole weights of 0, found others")
         outputs = [*node.output, "", "", ""][:3]
@@ -116,29 +121,42 @@ class Recurrent(Op):
         if read[2] or not any(read):
             found = "the cell's state, Y_c" if read[2] else "none"
             raise Unsupported(f"expected Y or Y_h to be read, found {found}")
+        if read[0] and length:
+            raise Unsupported(
+                f"expected sequence_lens [{shape[0]}], all of it, where Y is read, found "
+                f"[{length}]; slice the layer's input instead"
+            )
         turns = DIRECTIONS[str(attributes.get("direction", "forward"))]
-        op = cls(cls._parts(context, given, shape[2], turns), (read[0], read[1]))
+        curves = curves_of(attributes, cls.activations, len(turns))
+        parts = cls._parts(context, given, shape[2], turns, curves)
+        op = cls(parts, (read[0], read[1]), _kept_bits(context, given[1:3]), length)
+        op = replace(op, **cls.options(attributes))
         names = [name for name, wanted in zip(outputs, read, strict=True) if wanted]
         return one(op, [node.input[0]], names)
 
     @classmethod
     def check(cls, attributes: Mapping[str, Any]) -> None:
-        """Refuse attributes that change what a cell computes."""
-        if attributes.get("layout", 0):
-            raise Unsupported("expected layout 0 (length, batch, element), found 1")
-        if attributes.get("clip"):
-            raise Unsupported(f"expected no clip, found {attributes['clip']:g}")
+        """Refuse attributes that change what a cell computes. A layout of 1 was written out."""
+        if layout := attributes.get("layout", 0):
+            raise Unsupported(f"expected a layout of 0 or 1, found {layout}")
         direction = str(attributes.get("direction", "forward"))
         if direction not in DIRECTIONS:
             raise Unsupported(f"expected a direction of {list(DIRECTIONS)}, found {direction!r}")
-        wanted = list(cls.activations) * len(DIRECTIONS[direction])
-        found = list(attributes.get("activations") or wanted)
-        if [name.lower() for name in found] != [name.lower() for name in wanted]:
-            raise Unsupported(f"expected the activations {wanted}, found {found}")
+
+    @classmethod
+    def options(cls, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Further fields of the operator."""
+        del attributes
+        return {}
 
     @classmethod
     def _parts(
-        cls, context: ImportContext, given: Sequence[str], width: int, turns: tuple[bool, ...]
+        cls,
+        context: ImportContext,
+        given: Sequence[str],
+        width: int,
+        turns: tuple[bool, ...],
+        curves: Sequence[tuple[Curve, ...]],
     ) -> tuple[Direction, ...]:
         count = len(turns)
         recurrence = _reals(context, given[2], "recurrence weights")
@@ -170,6 +188,7 @@ class Recurrent(Op):
                 recurrence[k].reshape(cls.gates, units, units),
                 bias[k].reshape(2, cls.gates, units),
                 np.stack([state[k, 0] for state in first]),
+                curves[k],
             )
             for k, reverse in enumerate(turns)
         )
@@ -178,12 +197,17 @@ class Recurrent(Op):
         """Every weight, in every step."""
         del output
         own = sum(each.weight.size + each.recurrence.size for each in self.directions)
-        return inputs[0][0] * own
+        return (self.length or inputs[0][0]) * own
 
     @property
     def is_core(self) -> bool:
         """Hardware of its own."""
         return True
+
+    @property
+    def needs_grid(self) -> bool:
+        """Where an activation has no bound, results say how far it reaches."""
+        return not all(curve.bounded for each in self.directions for curve in each.curves)
 
     def quantise_weights(self, bits: int) -> Op:
         """Symmetric; in steps that are powers of two of the products', two for each gate."""
@@ -228,22 +252,21 @@ class Recurrent(Op):
             "lanes": tuple(lanes),
             "weight": np.stack(rows, axis=1),
             "bias": np.stack(biases),
-            "sigmoid": grid.table(Sigmoid().function, 0),
-            "tanh": grid.table(Tanh().function, -1),
+            **{k: curve.table(grid) for k, curve in zip("fgh", direction.curves, strict=False)},
             "hidden": as_state(direction.first[0], grid),
         }
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
-        (x,) = inputs
-        bits = min(max(map(fraction_bits, outputs)), _MOST_GRID_BITS + GUARD_BITS)
-        grid = Grid(bits, bits - GUARD_BITS)
+        grid = self._grid(outputs)
         every, last = self.wanted
-        made = Sequences(x, grid)
+        made = Sequences(inputs[0], grid)
+        whole = made.begun(0, self.length) if self.length else 0
+        x = replace(inputs[0], shape=(self.length or inputs[0].shape[0], *inputs[0].shape[1:]))
         states: list[int] = []
         for each in self.directions:
             kernel = self.kernel(x, grid, each, not every)
-            begin = made.turned(0) if each.reverse else 0
+            begin = made.turned(whole) if each.reverse else whole
             if len(self.directions) == len(outputs) == 1 and not (each.reverse and every):
                 made.add(kernel, begin, made.meaning(outputs[0]))
                 return made.calls
@@ -256,6 +279,25 @@ class Recurrent(Op):
         if last:
             made.join(states, outputs[-1])
         return made.calls
+
+    def _grid(self, outputs: Sequence[OutputSpec]) -> Grid:
+        """As fine as the results want, as far as the tables' size allows."""
+        top = max((_top(o.rounded) for o in outputs if o.rounded is not None), default=Fraction(0))
+        span = max(curve.span(top) for each in self.directions for curve in each.curves)
+        if span > _MOST_SPAN:
+            raise Unsupported(
+                f"expected activations that end to change, or results, within 2**{_MOST_SPAN}, "
+                f"found 2**{span}"
+            )
+        most = MOST_TABLE_BITS - span - 1
+        bits = min(max(map(fraction_bits, outputs)), most + GUARD_BITS)
+        return Grid(bits, bits - GUARD_BITS, span)
+
+
+def _top(kind: QType) -> Fraction:
+    """The largest magnitude on a grid."""
+    ends = kind.lo - kind.zero_point, kind.hi - kind.zero_point
+    return max(map(abs, ends)) * kind.step
 
 
 def as_state(reals: Reals, grid: Grid) -> IntArray:
@@ -290,16 +332,34 @@ def _on_grid(reals: Reals, bits: int, grid: Grid) -> tuple[IntArray, int]:
 
 
 def _reals(context: ImportContext, name: str, what: str) -> Reals:
-    """A constant's values; refused where they lie on a grid."""
+    """A constant's values, also where they lie on a grid."""
     constant = context.const(name)
     if constant is None:
         raise Unsupported(f"expected constant {what}, found computed ones")
-    if constant.scale is not None:
-        raise Unsupported(
-            f"expected {what} of real numbers, found integers on a grid; leave recurrent layers "
-            "out where the model is quantised, midwire chooses their grids"
-        )
-    return constant.values.astype(np.float64)
+    return constant.real
+
+
+def _kept_bits(context: ImportContext, names: Sequence[str]) -> int:
+    """Bits of weights that keep what those on a grid of their own say; 0 if none are."""
+    found = 0
+    for name in names:
+        constant = context.const(name)
+        if constant is not None and constant.scale is not None:
+            centred = constant.values - constant.zero_point
+            held = IntType.holding(min(-1, int(centred.min())), max(0, int(centred.max())))
+            found = max(found, held.bits + _FINER)
+    return found
+
+
+def _length(context: ImportContext, name: str, steps: int) -> int:
+    """How many elements of a sequence count, by a layer's sequence_lens; 0 for all."""
+    if not name:
+        return 0
+    lengths = context.const(name)
+    if lengths is None or lengths.shape != (1,) or not 1 <= lengths.values[0] <= steps:
+        held = "computed ones" if lengths is None else lengths.values.ravel().tolist()
+        raise Unsupported(f"expected sequence_lens [1] to [{steps}], found {held}")
+    return int(lengths.values[0]) % steps
 
 
 def layer(
@@ -317,7 +377,7 @@ def layer(
     own = attributes or {}
     steps, width, units = sizes
     turns = len(DIRECTIONS[own.get("direction", "forward")])
-    gates, states = {"GRU": (3, 1), "LSTM": (4, 2)}[kind]
+    gates, states = {"GRU": (3, 1), "LSTM": (4, 2), "RNN": (1, 1)}[kind]
     rows = gates * units
     constants = {1: weights(1, turns, rows, width), 2: weights(2, turns, rows, units)}
     if biased:

@@ -69,6 +69,13 @@ class Sequences:
         kernel = ReorderKernel(kind.integers, rows * size, 1, loops, (rows - 1) * size)
         return self.add(kernel, at, self._rows(rows, size, kind))
 
+    def begun(self, at: int, count: int) -> int:
+        """The first elements of a sequence."""
+        rows, size, kind = self._known(at)
+        blocks = (count * size, (rows - count) * size)
+        kernel = SplitKernel(kind.integers, blocks, (0, -1), 1, (1,))
+        return self.add(kernel, at, self._rows(count, size, kind))
+
     def ended(self, at: int) -> int:
         """The last element of a sequence alone."""
         rows, size, kind = self._known(at)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""GRU (ONNX operator versions 7, 14, 22) with ``linear_before_reset``: rules N12 and N14.
+"""GRU (ONNX operator versions 7, 14, 22): rules N12 and N14.
 
-That is how torch and Keras have it, and what they export. Where the reset stands before the
-product, a step takes two passes over the state, one behind the other; that form is refused.
+With ``linear_before_reset`` the reset stands behind the product with the state: so torch and newer
+versions of Keras export it. Where it stands before, a step goes over the state twice.
 """
 
 from __future__ import annotations
@@ -16,12 +16,19 @@ from ...hw.kernels.gru import GruKernel
 from ...hw.numeric.cells import Grid
 from ..ir.quant import QTensor
 from ._recurrent import Direction, Recurrent, layer
-from .base import Case, Unsupported
+from .base import Case
 
 
 @dataclass(frozen=True, eq=False)
 class Gru(Recurrent):
-    """Gates z, r, h."""
+    """Gates z, r, h.
+
+    Attributes
+    ----------
+    linear : whether the reset stands behind the product
+    """
+
+    linear: bool = True
 
     gates = 3
     states = 1
@@ -29,18 +36,13 @@ class Gru(Recurrent):
     onnx_types = ("GRU",)
 
     @classmethod
-    def check(cls, attributes: Mapping[str, Any]) -> None:
-        """As others, and the reset behind the product."""
-        super().check(attributes)
-        if not attributes.get("linear_before_reset", 0):
-            raise Unsupported(
-                "expected linear_before_reset 1 (the reset behind the product with the state, as "
-                "torch and Keras export it), found 0"
-            )
+    def options(cls, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Where the reset stands."""
+        return {"linear": bool(attributes.get("linear_before_reset", 0))}
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> GruKernel:
-        """The sums of the last gate stay apart."""
-        shared = self.shared(x.qtype, grid, direction, (True, True, False))
+        """The sums of the last gate stay apart where the reset is between them."""
+        shared = self.shared(x.qtype, grid, direction, (True, True, not self.linear))
         return GruKernel(steps=x.shape[0], last=last, **shared)
 
     @classmethod
@@ -53,3 +55,11 @@ class Gru(Recurrent):
         turned = {**own, "direction": "reverse"}
         last = layer("GRU", (3, 5, 4), ("last",), begins=True, attributes=turned)
         yield Case("gru_6_bit", last, 0.0, 1.0, bits=6)
+        yield Case("gru_reset_first", layer("GRU", (4, 3, 4), ("all", "last")), -2.0, 2.0)
+        hard = {
+            "activations": ["HardSigmoid", "Tanh"],
+            "activation_alpha": [1 / 6],
+            "clip": 1.25,
+            "linear_before_reset": 0,
+        }
+        yield Case("gru_hard", layer("GRU", (3, 2, 4), ("last",), begins=True, attributes=hard))

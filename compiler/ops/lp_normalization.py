@@ -1,9 +1,12 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""LpNormalization (ONNX operator versions 1, 22): a vector divided by its L1 or L2 norm, rule N15.
+"""LpNormalization (ONNX operator versions 1, 22): a vector divided by its L1 or L2 norm, rule N15;
+Normalizer of ``ai.onnx.ml`` (1) with MAX.
 
-Normalizer of ``ai.onnx.ml`` becomes one while loading (:mod:`~..load.linear_models`). A vector of
-zeros stays one, whatever is 0 / 0 elsewhere. What exporters spell out (``x / max(norm, floor)``, as
+With L1 and L2, that becomes an LpNormalization while loading (:mod:`~..load.linear_models`). MAX is
+of the elements, not of their sizes. A vector of zeros stays one, whatever is 0 / 0 elsewhere; where
+the largest of others is 0, ONNX Runtime leaves them, and here that counts as a step of the grid.
+What exporters spell out (``x / max(norm, floor)``, as
 ``torch.nn.functional.normalize`` does, or ``x / sqrt(sum(x**2) + epsilon)``) is this operator with
 attributes that ONNX's has not.
 """
@@ -16,26 +19,25 @@ from fractions import Fraction
 
 import onnx
 
-from ...hw.formats.tensor import Layout
 from ...hw.kernels.deviation import DeviationKernel
 from ...hw.numeric import Affine
 from ...hw.numeric.norms import DeviationRule
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from ._groups import Groups, fraction_bits
+from ._groups import GroupOp, Groups, finest_rule, fraction_bits
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
+from .base import Case, ImportContext, Imported, Unsupported, axis_of, one
 from .unary import number
 
 
 @dataclass(frozen=True)
-class LpNormalization(Op):
-    """``x / norm(x)``.
+class LpNormalization(GroupOp):
+    """``x / norm(x)``, or ``x / max(x)``.
 
     Attributes
     ----------
     axes : ascending, over which the norm is taken
-    power : 1 for the sum of sizes, 2 for the root of the sum of squares
+    power : 1 for the sum of sizes, 2 for the root of the sum of squares, 0 for the largest element
     floor : the least norm that is divided by
     epsilon : what is added to the sum of squares
     """
@@ -45,12 +47,14 @@ class LpNormalization(Op):
     floor: Fraction = Fraction(0)
     epsilon: Fraction = Fraction(0)
 
-    onnx_types = ("LpNormalization",)
+    onnx_types = ("LpNormalization", "ai.onnx.ml.Normalizer")
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """Any axis."""
+        """Any axis; of a Normalizer the last, and only MAX is left."""
         shape = context.shape(node.input[0])
+        if node.op_type == "Normalizer":
+            return one(cls((len(shape) - 1,), 0), [node.input[0]])
         attributes = context.attributes(node)
         power = int(attributes.get("p", 2))
         if power not in (1, 2):
@@ -59,15 +63,6 @@ class LpNormalization(Op):
         found = tuple(sorted({axis_of(int(axis), shape) for axis in axes}))
         floor, epsilon = (number(attributes, name, 0.0) for name in ("floor", "epsilon"))
         return one(cls(found, power, floor, epsilon), [node.input[0]])
-
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
-        """One group behind the other."""
-        return Groups(shapes[index], self.axes).layout
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """One kernel. On a grid no norm but 0 is below a step: a floor there does nothing."""
@@ -78,7 +73,12 @@ class LpNormalization(Op):
                 f"{float(x.qtype.step):g}, found {float(self.floor):g}"
             )
         groups = Groups(x.shape, self.axes)
-        rule = _finest(self, x, groups.count, fraction_bits(output))
+        rule = finest_rule(
+            lambda bits: DeviationRule.of_norm(
+                x.qtype, groups.count, self.power, self.epsilon, bits
+            ),
+            fraction_bits(output),
+        )
         kernel = DeviationKernel(x.qtype.integers, groups.number, groups.channels, rule)
         functions = [Affine((Fraction(1, 1 << rule.bits),), Fraction(0))] * groups.channels
         return single(kernel, Meaning(functions, groups.channel_axis, groups.layout))
@@ -92,14 +92,7 @@ class LpNormalization(Op):
         yield Case("lp_normalization_l1", vector, -1.0, 2.0)
         few = one_node("LpNormalization", [(1, 5)], (1, 5), p=2)
         yield Case("lp_normalization_4_bit", few, bits=4)
-
-
-def _finest(op: LpNormalization, x: QTensor, count: int, bits: int) -> DeviationRule:
-    """The finest rule of at most so many bits; where double arithmetic allows none, says why."""
-    while True:
-        try:
-            return DeviationRule.of_norm(x.qtype, count, op.power, op.epsilon, bits)
-        except ValueError as error:
-            if bits <= 1:
-                raise Unsupported(str(error)) from error
-            bits -= 1
+        ml = ("ai.onnx.ml", 1)
+        largest = one_node("Normalizer", [(1, 9)], (1, 9), domain=ml, norm="MAX")
+        yield Case("normalizer_max", largest, 0.0, 3.0)
+        yield Case("normalizer_max_signed", largest, -1.0, 2.0)

@@ -51,4 +51,11 @@ class Lstm(Recurrent):
         yield Case("lstm_bidirectional", both)
         turned = layer("LSTM", (3, 4, 2), biased=False, attributes={"direction": "reverse"})
         yield Case("lstm_5_bit", turned, 0.0, 3.0, bits=5)
+        hard = {
+            "activations": ["HardSigmoid", "Tanh", "Tanh"],
+            "activation_alpha": [0.2],
+            "activation_beta": [0.4],
+        }
+        yield Case("lstm_hard", layer("LSTM", (3, 2, 4), attributes=hard), -2.0, 2.0)
+        yield Case("lstm_clip", layer("LSTM", (4, 3, 2), attributes={"clip": 0.75}), -2.0, 2.0)
         yield Case("lstm_10_bit", layer("LSTM", (5, 3, 4), ("last",)), bits=10)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What recurrent kernels share: a sequence in, a state that every step reads and writes.
 
-There is one copy of the weights, in a memory. Rules, cited by tests as Y1 to Y4:
+There is one copy of the weights, in a memory. Rules, cited by tests as Y1 to Y5:
 
 Y1. A step sums, for some *units* of the state at a time, one product a cycle in each lane of each
     unit: first over ``x``, then over ``h``. Sums of several units leave one after the other, and
@@ -12,6 +12,9 @@ Y2. ``x`` is held in two rows: one is read while the next is written. A step beg
 Y3. A step begins so late that what it reads of ``h`` has been written: it rests ``drain`` cycles
     behind the one before. Elements written last are read last, so mostly that is none.
 Y4. Of steps whose states are results, the first cycles of each pass need a credit each.
+Y5. A step may have two halves (a GRU whose reset is before the product). The first one writes in
+    place of the new state what the second one reads in place of the old. Both read the same row and
+    the same weights, in the same time.
 """
 
 from __future__ import annotations
@@ -31,8 +34,8 @@ from ..numeric.cells import Grid, Lane
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.recurrent import recurrent
-from .base import Accumulators, Implementation, Kernel, StreamPort, check_width
-from .finishing import finish_images, unit_for
+from .base import Accumulators, Finished, Implementation, Kernel, StreamPort, check_width
+from .finishing import unit_for
 from .folds import lane_choices
 
 _Kernel = TypeVar("_Kernel", bound="RecurrentKernel")
@@ -52,8 +55,8 @@ class RecurrentKernel(Kernel):
     lanes : one for each product of a unit at a time
     weight : (units, lanes, elements of x, then of h)
     bias : (sums, units)
-    sigmoid, tanh : tables (N12)
     hidden : (units,), the state before the first step
+    f : table (N12); cells that have more add them
     """
 
     x: IntType
@@ -64,9 +67,8 @@ class RecurrentKernel(Kernel):
     lanes: tuple[Lane, ...]
     weight: IntArray
     bias: IntArray
-    sigmoid: IntArray
-    tanh: IntArray
     hidden: IntArray
+    f: IntArray
 
     def __post_init__(self) -> None:
         units, lanes, depth = self.weight.shape
@@ -83,7 +85,7 @@ class RecurrentKernel(Kernel):
             )
         if self.channels not in (1, units):
             raise ValueError(f"expected 1 or {units} channels, found {self.channels}")
-        if any(len(table) != 2 * self.grid.reach for table in (self.sigmoid, self.tanh)):
+        if any(len(table) != 2 * self.grid.reach for table in self.curves.values()):
             raise ValueError(f"expected tables of {2 * self.grid.reach} entries")
         check_width(self.products, depth)
 
@@ -98,9 +100,19 @@ class RecurrentKernel(Kernel):
         return self.weight.shape[2] - self.units
 
     @property
-    def tables(self) -> tuple[IntArray, IntArray]:
-        """Sigmoid and tanh."""
-        return self.sigmoid, self.tanh
+    def curves(self) -> Mapping[str, IntArray]:
+        """Tables in ONNX's order, by its letters for them: f, g, h."""
+        return {"f": self.f}
+
+    @property
+    def tables(self) -> tuple[IntArray, ...]:
+        """The same without letters."""
+        return tuple(self.curves.values())
+
+    @property
+    def halves(self) -> int:
+        """Halves of a step (Y5): 1 or 2."""
+        return 1
 
     @property
     def drops(self) -> tuple[int, ...]:
@@ -114,8 +126,8 @@ class RecurrentKernel(Kernel):
 
     @property
     def state(self) -> Range:
-        """Of all states, the first among them."""
-        most = max(self.grid.one, int(np.abs(self.hidden).max()))
+        """Of all states, the first among them: what the last table gives, at most."""
+        most = max(largest(self.tables[-1]), largest(self.hidden))
         return -most, most
 
     @property
@@ -159,20 +171,20 @@ class RecurrentKernel(Kernel):
         return replace(self, channels=1)
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
-        """N13 or N14, a step at a time for all sequences."""
+        """N13, N14 or N18, a step at a time for all sequences."""
         (x,) = streams
         count = len(x)
         rows = x.astype(np.int64).reshape(count, self.steps, self.width)
         states = self.first(count)
         found: list[IntArray] = []
         for step in range(self.steps):
-            sums = self._sums(rows[:, step], states[0])
-            states = self.step(sums, states)
+            states = self.step(rows[:, step], states)
             found.append(states[0])
         kept = found[-self.results :]
         return ((np.stack(kept, axis=1).reshape(count, -1, self.channels),),)
 
-    def _sums(self, x: IntArray, h: IntArray) -> list[IntArray]:
+    def summed(self, x: IntArray, h: IntArray) -> list[IntArray]:
+        """All sums of a step, with their biases."""
         found: list[IntArray] = []
         for k, lane in enumerate(self.lanes):
             own = self.weight[:, k]
@@ -186,14 +198,14 @@ class RecurrentKernel(Kernel):
         return (np.broadcast_to(self.hidden, (count, self.units)),)
 
     @abstractmethod
-    def step(self, sums: list[IntArray], states: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
+    def step(self, x: IntArray, states: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
         """The states that follow; the hidden one first."""
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """Sums over ``x`` of all steps at a time, then a Scan."""
         (x,) = streams
         rows = writer.reshape(writer.cast(x, np.float64), [self.steps, self.width])
-        sigmoid, tanh = (writer.constant(table, np.float64) for table in self.tables)
+        tables = [writer.constant(table, np.float64) for table in self.tables]
         over_x: list[str] = []
         at = 0
         for k, lane in enumerate(self.lanes):
@@ -204,17 +216,7 @@ class RecurrentKernel(Kernel):
             at += 1 if lane.joined else 2
 
         def body(inner: OnnxWriter, states: Sequence[str], own: Sequence[str]) -> Sequence[str]:
-            sums: list[str] = []
-            for k, lane in enumerate(self.lanes):
-                weight = (self.weight[:, k, self.width :] << lane.h_left).T
-                matrix = inner.constant(weight, np.float64)
-                over_h = inner.op("MatMul", states[0], matrix)
-                if lane.joined:
-                    sums.append(inner.op("Add", own[k], over_h))
-                else:
-                    bias = inner.constant(self.bias[len(sums) + 1], np.float64)
-                    sums += [own[k], inner.op("Add", over_h, bias)]
-            return self.step_onnx(inner, (sigmoid, tanh), sums, states)
+            return self.step_onnx(inner, tables, own, states)
 
         begins = [writer.constant(state[0], np.float64) for state in self.first(1)]
         hidden = writer.scan(body, begins, over_x)
@@ -223,11 +225,28 @@ class RecurrentKernel(Kernel):
             hidden = writer.op("Slice", hidden, *ends)
         return ((writer.reshape(hidden, [-1, self.channels]),),)
 
+    def summed_onnx(self, writer: OnnxWriter, over_x: Sequence[str], h: str) -> list[str]:
+        """The same as :meth:`summed` on doubles; what is over ``x`` has its bias."""
+        sums: list[str] = []
+        for k, lane in enumerate(self.lanes):
+            weight = (self.weight[:, k, self.width :] << lane.h_left).T
+            over_h = writer.op("MatMul", h, writer.constant(weight, np.float64))
+            if lane.joined:
+                sums.append(writer.op("Add", over_x[k], over_h))
+            else:
+                bias = writer.constant(self.bias[len(sums) + 1], np.float64)
+                sums += [over_x[k], writer.op("Add", over_h, bias)]
+        return sums
+
     @abstractmethod
     def step_onnx(
-        self, writer: OnnxWriter, tables: tuple[str, str], sums: list[str], states: Sequence[str]
+        self,
+        writer: OnnxWriter,
+        tables: Sequence[str],
+        over_x: Sequence[str],
+        states: Sequence[str],
     ) -> Sequence[str]:
-        """The same as :meth:`step` on doubles."""
+        """The same as :meth:`step` on doubles, of the sums over ``x``, one a lane."""
 
     @abstractmethod
     def built(self, **common: Any) -> FoldedRecurrent:
@@ -253,6 +272,8 @@ class RecurrentKernel(Kernel):
                 totals=self.totals,
                 state=self.state,
                 begins=bool(self.hidden.any()),
+                halves=self.halves,
+                peak=max(largest(table) for table in self.tables),
                 parallel=parallel,
                 unit=unit,
             )
@@ -262,7 +283,7 @@ class RecurrentKernel(Kernel):
     def images(
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str
     ) -> Mapping[str, str]:
-        """Weights, biases, both tables, the first state, and the finisher's."""
+        """Weights, biases, tables, the first state, and the finisher's."""
         b = implementation
         assert isinstance(b, FoldedRecurrent)
         # A word has what all lanes of some units multiply in a cycle.
@@ -271,12 +292,23 @@ class RecurrentKernel(Kernel):
         found = {
             image(name, "weights"): pack_image(weights, b.weight.bits),
             image(name, "bias"): pack_image(self.bias.T, b.bias_bits),
-            image(name, "sigmoid"): pack_image(self.sigmoid, b.gate_bits),
-            image(name, "tanh"): pack_image(self.tanh, b.gate_bits),
         }
+        for letter, table in self.curves.items():
+            found[image(name, letter)] = pack_image(table, b.gate_bits)
         if b.begins:
             found[image(name, "hidden")] = pack_image(self.hidden, b.state_bits)
-        return {**finish_images(finishers, [b.unit], name), **found}
+        return {**super().images(b, finishers, name), **found}
+
+
+def largest(values: IntArray) -> int:
+    """The largest magnitude."""
+    return int(np.abs(values).max())
+
+
+def check_gates(f: IntArray, one: int) -> None:
+    """Refuse a table of gates that lets more through than all, or less than nothing."""
+    if f.min() < 0 or f.max() > one:
+        raise ValueError(f"expected gates from 0 to {one}, found {f.min()} to {f.max()}")
 
 
 def _reach(weight: IntArray, ends: Range) -> tuple[IntArray, IntArray]:
@@ -296,7 +328,7 @@ def image(name: str, word: str) -> str:
 
 
 @dataclass(frozen=True)
-class FoldedRecurrent(Implementation):
+class FoldedRecurrent(Finished):
     """Multipliers for some units at a time, one pipeline behind them.
 
     Attributes
@@ -306,6 +338,8 @@ class FoldedRecurrent(Implementation):
     sums, totals : ranges of each sum without and with its bias
     state : range of the hidden state
     begins : whether the state before the first step is not all zero
+    halves : of a step (Y5)
+    peak : largest magnitude of a table's entry
     parallel : units at a time
     unit : hardware of the finisher, of one lane
     """
@@ -322,6 +356,8 @@ class FoldedRecurrent(Implementation):
     totals: tuple[Range, ...]
     state: Range
     begins: bool
+    halves: int
+    peak: int
     parallel: int
     unit: FinisherUnit
 
@@ -337,7 +373,7 @@ class FoldedRecurrent(Implementation):
 
     @property
     @abstractmethod
-    def tables(self) -> int:
+    def lookups(self) -> int:
         """Memories of tables."""
 
     @property
@@ -356,7 +392,7 @@ class FoldedRecurrent(Implementation):
     @property
     def gate_bits(self) -> int:
         """Bits of an entry of a table."""
-        return self.grid.bits + 2
+        return IntType.holding(-self.peak, self.peak).bits
 
     @property
     def state_bits(self) -> int:
@@ -370,7 +406,7 @@ class FoldedRecurrent(Implementation):
 
     @property
     def passes(self) -> int:
-        """Passes of a step, of some units each."""
+        """Passes of half a step, or of all of it (Y5), of some units each."""
         return self.units // self.parallel
 
     @property
@@ -408,12 +444,13 @@ class FoldedRecurrent(Implementation):
     @property
     def cycles(self) -> int:
         """All passes of all steps; a row comes in meanwhile."""
-        return self.steps * (self.passes * self.depth + self.drain)
+        return self.steps * self.halves * (self.passes * self.depth + self.drain)
 
     @property
     def latency(self) -> int:
-        """The first pass of a step, the pipeline, finisher and output FIFO."""
-        return self.depth + self.pipeline + self.unit.latency + 1
+        """The first pass of a step, in its last half, the pipeline, finisher and output FIFO."""
+        before = (self.halves - 1) * (self.passes * self.depth + self.drain)
+        return before + self.depth + self.pipeline + self.unit.latency + 1
 
     @property
     def outlet(self) -> int:
@@ -443,12 +480,12 @@ class FoldedRecurrent(Implementation):
         totals = sum(IntType.holding(*ends).bits for ends in self.totals)
         # What is known of a unit goes along with it; tables have a place and an entry.
         along = (1 + self.arithmetic) * ((self.units - 1).bit_length() + 4)
-        along += self.tables * ((2 * self.grid.reach - 1).bit_length() + self.gate_bits)
+        along += self.lookups * ((2 * self.grid.reach - 1).bit_length() + self.gate_bits)
         operand = max(self.x.bits + (not self.x.signed), self.state_bits)
         roms = [
             (self.word_bits, self.passes * self.depth),
             (len(self.sums) * self.bias_bits, self.units),
-            *[(self.gate_bits, 2 * self.grid.reach)] * self.tables,
+            *[(self.gate_bits, 2 * self.grid.reach)] * self.lookups,
         ]
         if self.begins:
             roms.append((self.state_bits, self.units))
@@ -478,6 +515,7 @@ class FoldedRecurrent(Implementation):
             inputs[0],
             outputs[0],
             steps=self.steps,
+            halves=self.halves,
             passes=self.passes,
             parallel=self.parallel,
             depth=self.depth,

@@ -476,25 +476,33 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             recurrent(x=(3, 2, 2)),
             "expected one sequence (length, 1, element), found the shape [3, 2, 2]",
         ),
-        (recurrent(clip=1.5), "expected no clip, found 1.5"),
+        (recurrent(clip=-1.5), "expected a clip of at least 0, found -1.5"),
         (
-            recurrent(activations=["Sigmoid", "Relu", "Tanh"]),
+            recurrent(activations=["Sigmoid", "Softsign", "Tanh"]),
             (
-                "expected the activations ['Sigmoid', 'Tanh', 'Tanh'], found ['Sigmoid', 'Relu', "
-                "'Tanh']"
+                "expected 3 activations out of ['HardSigmoid', 'Relu', 'Sigmoid', 'Tanh'], found "
+                "['Sigmoid', 'Softsign', 'Tanh']; compute others outside of the layer"
             ),
+        ),
+        (
+            recurrent(activations=["Relu", "Tanh", "Tanh"]),
+            "expected gates of Sigmoid or HardSigmoid, found ['Relu']",
+        ),
+        (
+            recurrent(activations=["HardSigmoid", "Tanh", "Tanh"], activation_alpha=[0.0]),
+            "expected a HardSigmoid of a positive alpha, found 0",
         ),
         (recurrent(input_forget=1), "expected input_forget 0, found 1"),
         (
-            recurrent(kind="GRU"),
+            recurrent({4: np.array([2], np.int32)}),
             (
-                "expected linear_before_reset 1 (the reset behind the product with the state, as "
-                "torch and Keras export it), found 0"
+                "expected sequence_lens [3], all of it, where Y is read, found [2]; slice the "
+                "layer's input instead"
             ),
         ),
         (
-            recurrent({4: np.array([2], np.int32)}),
-            "expected sequence_lens [3], all of it, found [2]",
+            recurrent({4: np.array([4], np.int32)}, outputs=("", "y")),
+            "expected sequence_lens [1] to [3], found [4]",
         ),
         (
             recurrent({7: np.ones((1, 12), np.float32)}),
@@ -518,12 +526,8 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected as many starts, ends, axes and steps, found 1, 2, 1, 1",
         ),
         (
-            one_node("Pow", [SHAPE], SHAPE, {1: np.array([2, 3, 2, 2], np.float32)}),
-            "expected one exponent for all elements, found 2",
-        ),
-        (
-            one_node("Pow", [SHAPE], SHAPE, {1: np.zeros(1, np.float32)}),
-            "expected an exponent that is not 0, of at most 64 in size, found 0",
+            one_node("Pow", [SHAPE], SHAPE, {1: np.array([2, 3, 2, -65], np.float32)}),
+            "expected an exponent of at most 64 in size, found -65",
         ),
         (
             one_node("Pow", [SHAPE, SHAPE], SHAPE),

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Components of LSTM and GRU: rules Y1 to Y4, N12 to N14, T11."""
+"""Components of recurrent layers: rules Y1 to Y5, N12 to N14, N18, T11."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ import numpy as np
 import pytest
 
 from midwire.hw.finish.direct import Direct
-from midwire.hw.kernels.gru import GruKernel
-from midwire.hw.kernels.lstm import LstmKernel
-from midwire.hw.kernels.recurrent import RecurrentKernel
 from midwire.hw.numeric import IntType
 
-from ..cells import random_cell
+from ..cells import CELLS, random_cell
 
 
-@pytest.mark.parametrize("kind", [LstmKernel, GruKernel])
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize(
     ("steps", "width", "units", "parallel", "last", "begins"),
     [
@@ -31,7 +28,7 @@ from ..cells import random_cell
     ],
 )
 def test_cells(
-    kind: type[RecurrentKernel],
+    kind: str,
     steps: int,
     width: int,
     units: int,
@@ -53,7 +50,7 @@ def test_cells(
 
 def test_a_finisher_of_its_own(exercise: Any, requantiser: Any) -> None:
     """F4: each unit with its own scale."""
-    kernel = random_cell(LstmKernel, 2, 3, 4, channels=4)
+    kernel = random_cell("lstm", 2, 3, 4, channels=4)
     finisher = requantiser(np.random.default_rng(5), 4, [kernel.state], (4, True))
     built = kernel.implementations([finisher], [IntType(4, True)])[1]
     exercise(kernel, built, [finisher], [np.random.default_rng(6).integers(-128, 128, (4, 6))])

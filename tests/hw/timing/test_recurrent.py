@@ -23,6 +23,7 @@ def plain(
     o: Edge,
     *,
     steps: int,
+    halves: int,
     passes: int,
     parallel: int,
     depth: int,
@@ -53,9 +54,9 @@ def plain(
             while len(i.take) < (row + 1) * width:
                 yield i.take
             at = max(at + (drain if row else 0), i.take[(row + 1) * width - 1])
-            leaves = row % steps >= quiet
-            for place in range(passes * depth):
-                at += 1
+            for place in range(halves * passes * depth):
+                at += 1 + (drain if place and place % (passes * depth) == 0 else 0)
+                leaves = row % steps >= quiet and place >= (halves - 1) * passes * depth
                 if place % depth < parallel and leaves:
                     if taken >= outlet:
                         while len(o.take) <= taken - outlet:
@@ -85,6 +86,7 @@ def build(schedule: Schedule, seed: int, component: Any) -> None:
         i,
         o,
         steps=steps,
+        halves=1 + seed % 2,
         passes=passes,
         parallel=parallel,
         depth=width + each,
@@ -112,6 +114,7 @@ def test_every_transfer_is_that_of_the_plain_model(seed: int, oracle: Any) -> No
 def test_edges_that_do_not_fit_are_refused() -> None:
     schedule = Schedule()
     i, o = schedule.source("i", 6), schedule.edge("o", 5)
-    options = {"steps": 3, "passes": 2, "parallel": 2, "depth": 6, "drain": 0, "latency": 1}
+    options = {"steps": 3, "halves": 1, "passes": 2, "parallel": 2, "depth": 6, "drain": 0}
+    options["latency"] = 1
     with pytest.raises(ValueError, match="3 steps of 4 results, but edges of 6 and 5 beats"):
         recurrent(schedule, "dut", i, o, outlet=4, **options)
