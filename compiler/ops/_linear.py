@@ -20,7 +20,7 @@ import onnx
 from ...hw.kernels.geometry import Geometry
 from ..ir.graph import Value
 from ._model import one_node
-from .base import Case, Const, ImportContext, Imported, Unsupported, inner
+from .base import Case, Const, ImportContext, Imported, Unsupported, check_exact, inner
 from .conv import Conv
 from .gather import picks
 from .scale import Scale
@@ -119,6 +119,7 @@ def _filtered(
     rows, columns = (*lines, Line((0,)))[:2]
     taps = np.multiply.outer(rows.taps, columns.taps)
     channels = before[1]
+    check_exact([channels])
     ones = np.ones((channels, 1, 1, 1), np.float32)
     weight = Const(
         np.tile(taps, (channels, 1, 1, 1)).astype(np.int64), ones, np.zeros_like(ones, np.int64)

@@ -43,7 +43,7 @@ from .conv import (
     weights_of,
 )
 from .slice import Slice
-from .window import check_kernel_shape, image_shape, planar
+from .window import MOST_PLACES, MOST_STEP, check_kernel_shape, check_list, image_shape, planar
 
 
 @dataclass(frozen=True)
@@ -301,8 +301,7 @@ def spreads(
     for name, values in lists.items():
         count = 2 * rank if name == "pads" else rank
         least = 1 if name in ("strides", "dilations") else 0
-        if len(values) != count or min(values) < least:
-            raise Unsupported(f"expected {count} {name} of at least {least}, found {values}")
+        check_list(name, values, count, least, MOST_PLACES if name == "output_shape" else MOST_STEP)
     auto = attributes.get("auto_pad", "NOTSET")
     if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise Unsupported(f"expected a known auto_pad, found {auto!r}")

@@ -24,7 +24,17 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._constants import MOST_NUMBERS
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, inner, one
+from .base import (
+    Case,
+    ImportContext,
+    Imported,
+    Op,
+    Unsupported,
+    axis_of,
+    check_exact,
+    inner,
+    one,
+)
 from .gather import picks
 from .pool import pooling
 from .reshape import Reshape
@@ -62,6 +72,8 @@ class Pad(Op):
             raise Unsupported(f"expected pads of at least 0, found {pads}; Slice crops")
         if mode != "constant":
             return _picked(context, node, pads, mode)
+        if not values.get(2, [0]):
+            raise Unsupported("expected one value to pad with, found none")
         value = Fraction(values.get(2, [Fraction(attributes.get("value", 0))])[0])
         if len(shape) not in (3, 4) or any(map(any, pads[:2])):
             return _filled(context, node, pads, value)
@@ -139,6 +151,7 @@ def _picked(
     chosen = {}
     for axis, amounts in enumerate(pads):
         if any(amounts):
+            check_exact([shape[axis] + sum(amounts)])
             indices = np.pad(np.arange(shape[axis]), amounts, mode)  # type: ignore[call-overload]
             chosen[axis] = [int(index) for index in indices]
     return picks(context, node, chosen)
@@ -168,6 +181,7 @@ def _border(
 ) -> Scale:
     """A value around a tensor: added to what is there, or (not ``keep``) in place of it."""
     own = [n - sum(pair) if any(pair) else 1 for n, pair in zip(output, pads, strict=True)]
+    check_exact([n for n, pair in zip(output, pads, strict=True) if any(pair)])
     around = np.pad(np.zeros(own), list(pads), constant_values=1)
     if around.size > MOST_NUMBERS:
         raise Unsupported(

@@ -17,6 +17,10 @@ MOST_PLACES = 1 << 25
 """Pixels of a padded image, and taps of a window."""
 
 
+MOST_STEP = 1 << 12
+"""Of strides, dilations and pads."""
+
+
 def window_of(
     attributes: Mapping[str, Any], kernel: Sequence[int], spatial: Sequence[int]
 ) -> Geometry:
@@ -30,12 +34,12 @@ def window_of(
     strides = list(attributes.get("strides") or [1] * rank)
     dilations = list(attributes.get("dilations") or [1] * rank)
     for name, values in (("strides", strides), ("dilations", dilations)):
-        _check(name, values, rank, 1)
+        check_list(name, values, rank, 1)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     auto = attributes.get("auto_pad", "NOTSET")
     if auto == "NOTSET":
         pads = list(attributes.get("pads") or [0] * 2 * rank)
-        _check("pads", pads, 2 * rank, 0)
+        check_list("pads", pads, 2 * rank, 0)
     elif auto == "VALID":
         pads = [0] * 2 * rank
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -57,9 +61,14 @@ def window_of(
         raise Unsupported(str(error)) from error
 
 
-def _check(name: str, values: Sequence[int], count: int, least: int) -> None:
+def check_list(
+    name: str, values: Sequence[int], count: int, least: int, most: int = MOST_STEP
+) -> None:
+    """Refuse a list of another length, or of numbers that make no sense."""
     if len(values) != count or min(values) < least:
         raise Unsupported(f"expected {count} {name} of at least {least}, found {values}")
+    if max(values) > most:
+        raise Unsupported(f"expected {name} of at most {most}, found {values}")
 
 
 def _check_padded(kernel: Sequence[int], padded: Sequence[int]) -> None:
