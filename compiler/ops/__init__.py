@@ -44,6 +44,7 @@ from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
+from .rnn import Rnn
 from .round import Round
 from .scale import Scale
 from .shrink import Shrink
@@ -61,6 +62,7 @@ from .thresholded_relu import ThresholdedRelu
 from .top_k import Top
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
+from .trigonometric import Trigonometric
 from .where import Where
 
 OPERATORS: tuple[type[Op], ...] = (
@@ -104,6 +106,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Relu,
     Reshape,
     Resize,
+    Rnn,
     Round,
     Scale,
     Shrink,
@@ -121,6 +124,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Top,
     Transpose,
     TreeEnsemble,
+    Trigonometric,
     Where,
 )
 

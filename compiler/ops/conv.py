@@ -194,11 +194,6 @@ class Conv(WeightedOp):
             shift = np.tensordot(error, means, axes=means.ndim)
         return replace(self, bias=shifted(self.bias, shift))
 
-    @property
-    def finishes_along(self) -> int:
-        """Channels."""
-        return 1
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs

@@ -219,11 +219,6 @@ class ConvTranspose(WeightedOp):
         every = split.transpose(*phases, 0, *taps, split.ndim - 1)
         return every.reshape(-1, *every.shape[rank + 1 :])
 
-    @property
-    def finishes_along(self) -> int:
-        """Channels."""
-        return 1
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs

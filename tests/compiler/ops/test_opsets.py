@@ -60,13 +60,16 @@ float[24, 2] matrix = {{{values(48)}}}, float[96, 2] wide = {{{values(192)}}},
 float[2] c = {{0.5, -1}}, float[4] halves = {{0.5, 0.5, -1, -1}},
 int64[3] sequence = {{4, 1, 24}},
 float[1, 8, 24] lstm = {{{values(192)}}}, float[1, 8, 2] lstm_h = {{{values(16)}}},
+float[1, 2, 24] rnn = {{{values(48)}}}, float[1, 2, 2] rnn_h = {{{values(4)}}},
 float[1, 6, 24] gru = {{{values(144)}}}, float[1, 6, 2] gru_h = {{{values(12)}}},
 float[6] gain = {{0.5, -2, 1, 1.25, 4, 1}}, float[6] shift = {{0, 1, -1, 0.5, 0, 2}}
 """
 
 POOL = "kernel_shape = [2, 2], strides = [2, 2]"
 FUNCTIONS = {
-    "Abs": 7, "Ceil": 7, "Celu": 12, "Elu": 7, "Erf": 9, "Exp": 7, "Floor": 7, "Gelu": 20,
+    "Abs": 7, "Acos": 7, "Acosh": 9, "Asin": 7, "Asinh": 9, "Atan": 7, "Atanh": 9, "Cos": 7,
+    "Cosh": 9, "Sin": 7, "Sinh": 9, "Tan": 7,
+    "Ceil": 7, "Celu": 12, "Elu": 7, "Erf": 9, "Exp": 7, "Floor": 7, "Gelu": 20,
     "HardSigmoid": 7, "HardSwish": 14, "Identity": 7, "LeakyRelu": 7, "LpNormalization": 7,
     "Mish": 18, "Neg": 7, "Reciprocal": 7, "Relu": 7, "Round": 11, "Selu": 7, "Shrink": 9,
     "Sigmoid": 7, "Sign": 9, "Softplus": 7, "Softsign": 7, "Swish": 24, "Tanh": 7,
@@ -217,7 +220,9 @@ TABLE: dict[str, tuple[Form, ...]] = {
         Form("y = InstanceNormalization <epsilon = 0.00001> (x, v, m)"),
     ),
     "LSTM": (Form("t = Reshape(x, sequence) y = LSTM <hidden_size = 2> (t, lstm, lstm_h)"),),
+    "RNN": (Form("t = Reshape(x, sequence) y = RNN <hidden_size = 2> (t, rnn, rnn_h)"),),
     "GRU": (
+        Form("t = Reshape(x, sequence) y = GRU <hidden_size = 2> (t, gru, gru_h)"),
         Form(
             "t = Reshape(x, sequence) "
             "y = GRU <hidden_size = 2, linear_before_reset = 1> (t, gru, gru_h)"

@@ -411,7 +411,7 @@ def test_inner_tensors_are_nobody_elses(model_file: ModelFile, inner: str) -> No
     """Rule R2 holds for the whole of it."""
     text = PLAIN.text.replace(
         "y = Add(s, beta)",
-        f"y0 = Add(s, beta) u = Sin({inner})"
+        f"y0 = Add(s, beta) u = Hardmax({inner})"
         " t = ReduceMax<axes = [0, 1]>(u) t1 = ReduceMax(t) y = Add(y0, t1)",
     )
     found = rewrite(load_model(model_file(text)))
