@@ -88,6 +88,35 @@ DENSE = [
     Case("small_fifo", Geometry((3, 3)), (2, 4), (2, 2), options=(("depth", 1),)),
     Case("many_rows", Geometry((4, 4), (3, 3)), (1, 2), (2, 1), options=(("lines", 6),)),
     Case("few_rows", Geometry((4, 4), (3, 3)), (1, 2), (2, 1), options=(("lines", 3),)),
+    Case("volume", Geometry((4, 3, 4), (3, 3, 3), pads=(1,) * 6), (2, 4), (2, 1), zero=-7),
+    Case(
+        "volume_of_strides",
+        Geometry((5, 4, 5), (2, 3, 2), (2, 1, 2), (2, 1, 1), (1, 0, 1, 1, 1, 0)),
+        (2, 3),
+        (3, 2),
+        zero=4,
+    ),
+    Case(
+        "planes_of_taps",
+        Geometry((3, 4, 3), (2, 3, 3), (1, 2, 1), pads=(1, 1, 1, 0, 1, 1)),
+        (2, 4),
+        (2, 36),
+        zero=5,
+    ),
+    Case(
+        "few_lines_of_planes",
+        Geometry((4, 3, 3), (3, 2, 2)),
+        (1, 2),
+        (2, 1),
+        options=(("lines", 8),),
+    ),
+    Case(
+        "four_axes",
+        Geometry((2, 3, 2, 3), (2, 2, 2, 2), pads=(0, 1, 0, 1, 1, 0, 0, 1)),
+        (1, 2),
+        (1, 1),
+        zero=2,
+    ),
 ]
 
 DEPTHWISE = [
@@ -106,6 +135,13 @@ DEPTHWISE = [
     Case("row_of_taps", Geometry((4, 5), (3, 3), pads=(1, 1, 1, 1)), (4, 4), (4, 12), zero=-9),
     Case("pixel_a_cycle", Geometry((5, 5), (2, 3), (2, 1), (2, 2), (1, 2, 1, 2)), (3, 3), (3, 18)),
     Case("16bit", Geometry((4, 4), (2, 2)), (2, 2), (2, 2), (16, True), 16, (16, True)),
+    Case(
+        "volume",
+        Geometry((4, 3, 4), (3, 2, 2), (2, 1, 1), pads=(1, 0, 0, 1, 1, 1)),
+        (4, 4),
+        (2, 2),
+        zero=-9,
+    ),
 ]
 
 

@@ -41,6 +41,10 @@ def test_a_windowed_component_has_no_gaps() -> None:
         Geometry((1, 1)),
         Geometry((6, 6), (2, 2), (3, 3)),
         Geometry((7, 1), (4, 1), (2, 1), pads=(3, 0, 2, 0)),
+        Geometry((4, 5, 3), (3, 3, 3), pads=(1,) * 6),
+        Geometry((4, 6, 4), (2, 2, 2), (2, 2, 2)),
+        Geometry((5, 4, 2), (3, 1, 2), (1, 2, 1), (2, 1, 1), (2, 0, 0, 2, 1, 0)),
+        Geometry((2, 3, 2, 3), (2, 1, 2, 2)),
     ],
 )
 def test_images_follow_without_gaps(geometry: Geometry) -> None:
@@ -143,6 +147,8 @@ def test_defaults() -> None:
     assert window_lines(Geometry((8, 8), (3, 3))) == 6
     assert window_lines(Geometry((8, 8), (8, 8))) == 16
     assert window_lines(Geometry((1, 1))) == 2
+    # Two planes, the rows of a window, and the one that comes next.
+    assert window_lines(Geometry((8, 8, 8), (3, 3, 3), pads=(1,) * 6)) == 2 * 8 + 4
     assert window_lines(Geometry((8, 8), (3, 3), (2, 2), (2, 2))) == 11
     assert [tree_stages(n) for n in (1, 2, 8, 9, 64, 65)] == [0, 1, 1, 2, 2, 3]
     assert [outlet_depth(steps, 8) for steps in (1, 4, 9, 100)] == [10, 4, 3, 3]
