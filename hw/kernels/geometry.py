@@ -130,14 +130,21 @@ class Geometry:
     @property
     def padded(self) -> bool:
         """Whether any tap of any output pixel lies outside of the image."""
-        axes = zip(self.starts, self.reach, self.size, strict=True)
-        return any(at[0] < 0 or at[-1] + r >= n for at, r, n in axes)
+        axes = zip(self.size, self.begins, self.reach, self.stride, self.out_size, strict=True)
+        return any(begin or (out - 1) * s + r >= n for n, begin, r, s, out in axes)
 
     @property
     def needed(self) -> IntArray:
         """For each output pixel, in raster order, the last pixel that its window may read."""
         axes = zip(self.starts, self.reach, self.size, self.steps, strict=True)
         each = [(at + r).clip(0, n - 1) * step for at, r, n, step in axes]
+        return reduce(np.add.outer, each).ravel()
+
+    @property
+    def last_lines(self) -> IntArray:
+        """For each output line, in raster order, the last line that its windows may read."""
+        axes = zip(self.starts[:-1], self.reach, self.size, self.steps, strict=False)
+        each = [(at + r).clip(0, n - 1) * (step // self.width) for at, r, n, step in axes]
         return reduce(np.add.outer, each).ravel()
 
     @property
@@ -155,8 +162,7 @@ class Geometry:
     @property
     def span(self) -> int:
         """Fewest lines in memory with which no window waits for ever."""
-        read = self.needed.reshape(-1, self.out_size[-1])[:, -1] // self.width + 1
-        return int((read - self.kept).max())
+        return int((self.last_lines - self.kept).max()) + 1
 
     def passing(self, axis: int) -> npt.NDArray[np.bool_]:
         """For each output pixel along an axis, whether its windows give pixels up one by one.

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import lcm
 
 import numpy as np
@@ -231,6 +232,7 @@ class Schedule(Network):
         self.add_batch(name, update, reads, [o.offer, *(i.take for i in inputs)])
 
 
+@cache  # every implementation of a layer asks
 def window_lines(geometry: Geometry) -> int:
     """Image lines in memory with which no window waits for lines that could not be written.
 
@@ -240,7 +242,7 @@ def window_lines(geometry: Geometry) -> int:
     may still wait: more lines would be needed for some cycles an image.)
     """
     g = geometry
-    read = g.needed.reshape(-1, g.out_size[-1])[:, -1] // g.width + 1
+    read = g.last_lines + 1
     across = np.append(read[1:], read[0] + g.lines) - g.kept
     axes = zip(g.reach[:-1], g.size[:-1], g.steps[:-1], strict=True)
     within = 1 + sum(min(r, n - 1) * step // g.width for r, n, step in axes)

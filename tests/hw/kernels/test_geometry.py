@@ -94,4 +94,6 @@ def test_what_is_needed_and_kept(seed: int, random_geometry: Callable[..., Geome
                 assert line == first or out[-1] != geometry.out_size[-1] - 1
         assert kept == sorted(kept)
         assert geometry.span <= geometry.lines
+        lines = np.reshape(needed, (-1, geometry.out_size[-1])) // geometry.width
+        assert geometry.last_lines.tolist() == lines[:, -1].tolist()
         assert prod(geometry.steps[:1]) * geometry.size[0] == geometry.pixels
