@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 
 import numpy as np
 import onnx
@@ -24,6 +25,7 @@ from .base import Case, Const, ImportContext, Imported, Unsupported, check_exact
 from .conv import Conv
 from .gather import picks
 from .scale import Scale
+from .window import MOST_AXES, planar
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ def linear(
 ) -> Imported:
     """What the import rule of Resize makes of the mode linear."""
     before, after = context.shape(node.input[0]), context.shape(node.output[0])
-    if len(before) not in (3, 4) or before[:2] != after[:2]:
+    if not 3 <= len(before) <= 2 + MOST_AXES or before[:2] != after[:2]:
         raise Unsupported(
-            "expected a linear mode along one or two spatial axes, "
+            f"expected a linear mode along one to {MOST_AXES} spatial axes, "
             f"found {list(before)} to {list(after)}"
         )
     lines = [
@@ -116,19 +118,17 @@ def _filtered(
     """A depthwise convolution with integers behind what was picked; then the division."""
     before, after = context.shape(node.input[0]), context.shape(node.output[0])
     dtype = context.dtype(node.input[0])
-    rows, columns = (*lines, Line((0,)))[:2]
-    taps = np.multiply.outer(rows.taps, columns.taps)
+    taps = reduce(np.multiply.outer, [np.array(line.taps, np.int64) for line in lines])
     channels = before[1]
     check_exact([channels])
-    ones = np.ones((channels, 1, 1, 1), np.float32)
-    weight = Const(
-        np.tile(taps, (channels, 1, 1, 1)).astype(np.int64), ones, np.zeros_like(ones, np.int64)
-    )
     window = Geometry(
-        len(rows.indices),
-        len(columns.indices),
-        kernel=(len(rows.taps), len(columns.taps)),
-        stride=(rows.stride, columns.stride),
+        planar([len(line.indices) for line in lines]),
+        kernel=planar(taps.shape),
+        stride=planar([line.stride for line in lines]),
+    )
+    ones = np.ones((channels, 1, *[1] * window.rank), np.float32)
+    weight = Const(
+        np.tile(taps.reshape(1, 1, *window.kernel), ones.shape), ones, np.zeros_like(ones, np.int64)
     )
     shape = (*before[:2], *(len(line.indices) for line in lines))
     summed = picked.then(
@@ -139,7 +139,7 @@ def _filtered(
 
 
 def linear_cases() -> Iterator[Case]:
-    """Twice and three times, between pixels and on them; one axis of two; smaller; a line."""
+    """Twice and three times, between pixels and on them; one axis of two; smaller; other ranks."""
 
     def resize(
         name: str, shape: tuple[int, ...], out: tuple[int, ...], mode: str, *scales: float
@@ -156,3 +156,4 @@ def linear_cases() -> Iterator[Case]:
     yield resize("asymmetric", image, (1, 2, 6, 12), "asymmetric", 2, 3)
     yield resize("half", (1, 2, 4, 6), (1, 2, 2, 2), "half_pixel", 0.5, 1 / 3)
     yield resize("line", (1, 3, 5), (1, 3, 20), "half_pixel", 4)
+    yield resize("volume", (1, 2, 2, 3, 2), (1, 2, 4, 6, 2), "half_pixel", 2, 2, 1)

@@ -31,7 +31,7 @@ from .csr import WIDTH
 from .npz import read_npz
 from .tensor import AnyArray, Layout, TensorSpec
 
-FORMAT = 2
+FORMAT = 3
 """Version of the bundle format; a reader refuses any other."""
 
 MANIFEST = "manifest.json"
