@@ -5,7 +5,8 @@
 Each element comes as often as the factor says, as in a nearest one, and a window of ``factor`` such
 elements, or of one more where the new elements lie between the old ones, has the linear weights:
 1, 2, ..., 2, 1 over twice the factor, or all 1 over the factor. At the ends the outermost element
-is repeated. So it is a Gather for each axis and a depthwise convolution of small integers.
+is repeated. So it is a Gather for each axis and a depthwise convolution of small integers. Other
+factors, and corners on corners, are :mod:`._weighted`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import onnx
 from ...hw.kernels.geometry import Geometry
 from ..ir.graph import Value
 from ._model import one_node
-from .base import Case, Const, ImportContext, Imported, Unsupported, check_exact, inner
+from ._weighted import Kernel, weighted
+from .base import Case, Const, ImportContext, Imported, check_exact, inner
 from .conv import Conv
 from .gather import picks
 from .scale import Scale
-from .window import MOST_AXES, planar
+from .window import planar
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,13 @@ def linear(
 ) -> Imported:
     """What the import rule of Resize makes of the mode linear."""
     before, after = context.shape(node.input[0]), context.shape(node.output[0])
-    if not 3 <= len(before) <= 2 + MOST_AXES or before[:2] != after[:2]:
-        raise Unsupported(
-            f"expected a linear mode along one to {MOST_AXES} spatial axes, "
-            f"found {list(before)} to {list(after)}"
-        )
-    lines = [
-        line_of(axis, before[axis], after[axis], scales[axis], coordinates)
+    found = [
+        line_of(before[axis], after[axis], scales[axis], coordinates)
         for axis in range(2, len(before))
     ]
+    lines = [line for line in found if line is not None]
+    if len(lines) < len(found):
+        return weighted(context, node, scales, coordinates, Kernel())
     chosen = {
         axis: line.indices
         for axis, line in enumerate(lines, 2)
@@ -65,19 +65,16 @@ def linear(
     return _filtered(context, node, picked, lines)
 
 
-def line_of(axis: int, n: int, m: int, scale: Fraction, coordinates: str) -> Line:
+def line_of(n: int, m: int, scale: Fraction, coordinates: str) -> Line | None:
     """The line of an axis of ``n`` elements that becomes one of ``m``.
 
-    Raises Unsupported for factors that are not whole, or one over a whole number, and for
-    coordinates under which the weights change from element to element.
+    None for factors that are not whole, or one over a whole number, and for coordinates under which
+    the weights change from element to element.
     """
     if n == m and scale == 1:
         return Line(tuple(range(n)))
     if coordinates not in ("half_pixel", "pytorch_half_pixel", "asymmetric"):
-        raise Unsupported(
-            f"expected the coordinates half_pixel or asymmetric, found {coordinates}; export with "
-            "align_corners off"
-        )
+        return None
     if m == 1 and coordinates == "pytorch_half_pixel":
         return Line((0,))
     half = coordinates != "asymmetric"
@@ -88,10 +85,7 @@ def line_of(axis: int, n: int, m: int, scale: Fraction, coordinates: str) -> Lin
     inverse = 1 / scale
     if inverse.denominator == 1 and n == m * inverse:
         return _smaller(m, int(inverse), half)
-    raise Unsupported(
-        f"expected a whole factor of axis {axis}, or one over a whole number, found {n} to {m} "
-        f"elements (factor {float(scale)}); the mode nearest takes other factors"
-    )
+    return None
 
 
 def _larger(n: int, factor: int, half: bool) -> Line:
