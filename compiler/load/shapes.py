@@ -129,6 +129,7 @@ def _bind(inputs: Mapping[str, onnx.ValueInfoProto], name: str, shape: Sequence[
             expected=f"numbers for [{declared}], each number in it kept, and one for each name",
             found=f"{list(shape)}",
             remedy="Give the shape as the model's input takes it, the batch included",
+            usage=True,
         )
 
 
