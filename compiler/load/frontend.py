@@ -25,6 +25,7 @@ from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
 from .casts import expand_casts
+from .columns import expand_columns
 from .expansion import Expansion
 from .functions import expand_functions
 from .fused_attention import expand_attention
@@ -69,6 +70,7 @@ def load_model(
     expand_linear_models(expansion)
     expand_tree_models(expansion)
     expand_group_normalization(expansion)
+    expand_columns(expansion)
     expand_batch_first(expansion)
     bind_inputs(expansion.model.graph, shapes or {}, samples)
     _check(file, expansion.model)

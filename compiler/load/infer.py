@@ -44,9 +44,20 @@ model stores: a few bytes of a model name any size.
 OFTEN = 4
 """How often a stored weight may be computed with: scaled, clipped, transposed, reshaped."""
 
-_SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Normalizer", "Quant", "Trunc"))
-"""Quantisers of the QONNX domains, unknown to ONNX, and what ``ai.onnx.ml`` infers no shape of: the
-output has the shape of the input.
+_SAME_SHAPE = frozenset(
+    (
+        "Binarizer",
+        "BipolarQuant",
+        "FloatQuant",
+        "Imputer",
+        "IntQuant",
+        "Normalizer",
+        "Quant",
+        "Trunc",
+    )
+)
+"""Of other domains, without inference: quantisers of QONNX, what scikit-learn prepares features
+with. The output has the type and shape of the input.
 """
 
 _NOT_INFERRED = frozenset(("GroupNormalization",))
