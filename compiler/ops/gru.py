@@ -15,7 +15,9 @@ from typing import Any
 from ...hw.kernels.gru import GruKernel
 from ...hw.numeric.cells import Grid
 from ..ir.quant import QTensor
-from ._recurrent import Direction, Recurrent, layer
+from ._directions import Direction
+from ._model import recurrent_layer
+from ._recurrent import Recurrent
 from .base import Case
 
 
@@ -42,24 +44,28 @@ class Gru(Recurrent):
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> GruKernel:
         """The sums of the last gate stay apart where the reset is between them."""
-        shared = self.shared(x.qtype, grid, direction, (True, True, not self.linear))
-        return GruKernel(steps=x.shape[0], last=last, **shared)
+        shared = self.shared(x, grid, direction, (True, True, not self.linear))
+        return GruKernel(last=last, **shared)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """All states, the last ones, both; each direction; first states; few bits."""
         own: dict[str, Any] = {"linear_before_reset": 1}
-        yield Case("gru", layer("GRU", (4, 3, 4), attributes=own), -2.0, 2.0)
+        yield Case("gru", recurrent_layer("GRU", (4, 3, 4), attributes=own), -2.0, 2.0)
         both = {**own, "direction": "bidirectional"}
-        yield Case("gru_bidirectional", layer("GRU", (3, 2, 3), ("all", "last"), attributes=both))
+        yield Case(
+            "gru_bidirectional", recurrent_layer("GRU", (3, 2, 3), ("all", "last"), attributes=both)
+        )
         turned = {**own, "direction": "reverse"}
-        last = layer("GRU", (3, 5, 4), ("last",), begins=True, attributes=turned)
+        last = recurrent_layer("GRU", (3, 5, 4), ("last",), begins=True, attributes=turned)
         yield Case("gru_6_bit", last, 0.0, 1.0, bits=6)
-        yield Case("gru_reset_first", layer("GRU", (4, 3, 4), ("all", "last")), -2.0, 2.0)
+        yield Case("gru_reset_first", recurrent_layer("GRU", (4, 3, 4), ("all", "last")), -2.0, 2.0)
         hard = {
             "activations": ["HardSigmoid", "Tanh"],
             "activation_alpha": [1 / 6],
             "clip": 1.25,
             "linear_before_reset": 0,
         }
-        yield Case("gru_hard", layer("GRU", (3, 2, 4), ("last",), begins=True, attributes=hard))
+        yield Case(
+            "gru_hard", recurrent_layer("GRU", (3, 2, 4), ("last",), begins=True, attributes=hard)
+        )

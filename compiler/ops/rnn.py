@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from ...hw.kernels.rnn import RnnKernel
 from ...hw.numeric.cells import Grid
 from ..ir.quant import QTensor
-from ._recurrent import Direction, Recurrent, layer
+from ._directions import Direction
+from ._model import recurrent_layer
+from ._recurrent import Recurrent
 from .base import Case
 
 
@@ -25,14 +27,18 @@ class Rnn(Recurrent):
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> RnnKernel:
         """What all have."""
-        shared = self.shared(x.qtype, grid, direction, (True,))
-        return RnnKernel(steps=x.shape[0], last=last, **shared)
+        shared = self.shared(x, grid, direction, (True,))
+        return RnnKernel(last=last, **shared)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """All states, the last one; both activations; both directions."""
-        yield Case("rnn", layer("RNN", (4, 3, 4)), -2.0, 2.0)
+        """All states, the last one; both activations; both directions; two sequences."""
+        yield Case("rnn", recurrent_layer("RNN", (4, 3, 4)), -2.0, 2.0)
         relu = {"activations": ["Relu"]}
-        yield Case("rnn_relu", layer("RNN", (3, 2, 3), attributes=relu))
+        yield Case("rnn_relu", recurrent_layer("RNN", (3, 2, 3), attributes=relu))
+        batch = recurrent_layer("RNN", (3, 2, 3), ("all", "last"), batch=2, begins=True)
+        yield Case("rnn_batch", batch)
         both = {"direction": "bidirectional", "activations": ["Tanh", "Relu"]}
-        yield Case("rnn_both", layer("RNN", (3, 2, 2), ("last",), begins=True, attributes=both))
+        yield Case(
+            "rnn_both", recurrent_layer("RNN", (3, 2, 2), ("last",), begins=True, attributes=both)
+        )

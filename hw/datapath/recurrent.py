@@ -15,7 +15,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..kernels.finishing import finish_file
-from ..kernels.recurrent import FoldedRecurrent, image
+from ..kernels.folded_recurrent import FoldedRecurrent, image
 from .arithmetic import delayed, product_shape
 from .counters import counter
 from .finished import FinishedOutlet
@@ -60,7 +60,7 @@ class Serving:
     first : whether its step is the first
     ends : whether it is the last unit
     done : whether its step ends with this half (Y5)
-    last : whether its step is the last
+    last : whether its step is the last of a sequence
     """
 
     valid: Value
@@ -113,7 +113,8 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
         # Sums come out a cycle after a unit is served.
         late = 1 + b.arithmetic
         leaves = serving.done & serving.last if b.last else serving.done
-        final = serving.ends & serving.done & serving.last
+        ended = serving.valid & serving.ends & serving.done & serving.last
+        final = ended & counter(m, "sequence", b.sequences, ended)
         made, unit, bank, leaves, final = (
             delayed(m, value, late, f"made_{k}")
             for k, value in enumerate((serving.valid, serving.unit, serving.bank, leaves, final))

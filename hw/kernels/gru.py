@@ -12,7 +12,8 @@ from ..finish.base import OnnxWriter, Range
 from ..numeric import IntArray, IntType
 from ..numeric.cells import gru, gru_onnx, reset, reset_onnx
 from ..timing.cost import Cost
-from .recurrent import FoldedRecurrent, RecurrentKernel, check_gates
+from .folded_recurrent import FoldedRecurrent
+from .recurrent import RecurrentKernel, check_gates
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def inner_range(one: int, totals: Sequence[Range]) -> Range:
 
 @dataclass(frozen=True)
 class FoldedGru(FoldedRecurrent):
-    """Fields as in :class:`~.recurrent.FoldedRecurrent`."""
+    """Fields as in :class:`~.folded_recurrent.FoldedRecurrent`."""
 
     @property
     def inner(self) -> Range:

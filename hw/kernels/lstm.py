@@ -16,7 +16,8 @@ from ..numeric import IntArray, IntType
 from ..numeric.cells import lstm, lstm_onnx
 from ..timing.cost import Cost
 from .base import Implementation
-from .recurrent import FoldedRecurrent, RecurrentKernel, check_gates, image, largest
+from .folded_recurrent import FoldedRecurrent, image
+from .recurrent import RecurrentKernel, check_gates, largest
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,16 +26,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
+from ..finish.base import Finisher, OnnxWriter, Range
 from ..formats.images import pack_image
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from ..numeric.cells import Grid, Lane
-from ..timing.components import Edge, Schedule, outlet_depth
-from ..timing.cost import Cost, counter_cost, outlet_cost
-from ..timing.recurrent import recurrent
-from .base import Accumulators, Finished, Implementation, Kernel, StreamPort, check_width
+from .base import Accumulators, Implementation, Kernel, check_width
 from .finishing import unit_for
+from .folded_recurrent import FoldedRecurrent, drops_of, image
 from .folds import lane_choices
 
 _Kernel = TypeVar("_Kernel", bound="RecurrentKernel")
@@ -43,12 +41,13 @@ _Kernel = TypeVar("_Kernel", bound="RecurrentKernel")
 
 @dataclass(frozen=True, eq=False)
 class RecurrentKernel(Kernel):
-    """A cell, step by step over a sequence.
+    """A cell, step by step over sequences.
 
     Attributes
     ----------
     x : type of the integers
-    steps : of the sequence
+    steps : of a sequence
+    sequences : of a tensor, one behind the other; each begins with the same state
     last : whether the last state is the result, and not all of them
     channels : of the finisher: all elements of a state, or 1
     grid : of gates and states
@@ -61,6 +60,7 @@ class RecurrentKernel(Kernel):
 
     x: IntType
     steps: int
+    sequences: int
     last: bool
     channels: int
     grid: Grid
@@ -73,10 +73,10 @@ class RecurrentKernel(Kernel):
     def __post_init__(self) -> None:
         units, lanes, depth = self.weight.shape
         sums = len(self.drops)
-        if lanes != len(self.lanes) or depth <= units or self.steps < 1:
+        if lanes != len(self.lanes) or depth <= units or min(self.steps, self.sequences) < 1:
             raise ValueError(
                 f"expected weights of {len(self.lanes)} lanes for x and {units} units, and a step "
-                f"or more, found {self.weight.shape} and {self.steps} steps"
+                f"or more, found {self.weight.shape} and {self.sequences} times {self.steps} steps"
             )
         if self.bias.shape != (sums, units) or self.hidden.shape != (units,):
             raise ValueError(
@@ -117,11 +117,11 @@ class RecurrentKernel(Kernel):
     @property
     def drops(self) -> tuple[int, ...]:
         """For each sum, the bits that it has beyond a table's."""
-        return _drops(self.lanes, self.grid)
+        return drops_of(self.lanes, self.grid)
 
     @property
     def results(self) -> int:
-        """States that are results."""
+        """States of a sequence that are results."""
         return 1 if self.last else self.steps
 
     @property
@@ -164,7 +164,7 @@ class RecurrentKernel(Kernel):
     @property
     def macs(self) -> int:
         """Every weight, in every step."""
-        return self.steps * self.weight.size
+        return self.sequences * self.steps * self.weight.size
 
     def uniform(self: _Kernel) -> _Kernel:
         """All elements are one channel."""
@@ -173,15 +173,14 @@ class RecurrentKernel(Kernel):
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """N13, N14 or N18, a step at a time for all sequences."""
         (x,) = streams
-        count = len(x)
-        rows = x.astype(np.int64).reshape(count, self.steps, self.width)
-        states = self.first(count)
+        rows = x.astype(np.int64).reshape(-1, self.steps, self.width)
+        states = self.first(len(rows))
         found: list[IntArray] = []
         for step in range(self.steps):
             states = self.step(rows[:, step], states)
             found.append(states[0])
         kept = found[-self.results :]
-        return ((np.stack(kept, axis=1).reshape(count, -1, self.channels),),)
+        return ((np.stack(kept, axis=1).reshape(len(x), -1, self.channels),),)
 
     def summed(self, x: IntArray, h: IntArray) -> list[IntArray]:
         """All sums of a step, with their biases."""
@@ -202,15 +201,17 @@ class RecurrentKernel(Kernel):
         """The states that follow; the hidden one first."""
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """Sums over ``x`` of all steps at a time, then a Scan."""
+        """Sums over ``x`` of all steps at a time, then a Scan over them with all sequences."""
         (x,) = streams
-        rows = writer.reshape(writer.cast(x, np.float64), [self.steps, self.width])
+        own = [self.sequences, self.steps, self.width]
+        rows = writer.reshape(writer.cast(x, np.float64), own)
+        rows = writer.op("Transpose", rows, perm=[1, 0, 2])
         tables = [writer.constant(table, np.float64) for table in self.tables]
         over_x: list[str] = []
         at = 0
         for k, lane in enumerate(self.lanes):
-            own = self.weight[:, k, : self.width] << lane.x_left
-            product = writer.op("MatMul", rows, writer.constant(own.T, np.float64))
+            weight = self.weight[:, k, : self.width] << lane.x_left
+            product = writer.op("MatMul", rows, writer.constant(weight.T, np.float64))
             bias = writer.constant(self.bias[at], np.float64)
             over_x.append(writer.op("Add", product, bias))
             at += 1 if lane.joined else 2
@@ -218,11 +219,12 @@ class RecurrentKernel(Kernel):
         def body(inner: OnnxWriter, states: Sequence[str], own: Sequence[str]) -> Sequence[str]:
             return self.step_onnx(inner, tables, own, states)
 
-        begins = [writer.constant(state[0], np.float64) for state in self.first(1)]
+        begins = [writer.constant(state, np.float64) for state in self.first(self.sequences)]
         hidden = writer.scan(body, begins, over_x)
         if self.last:
             ends = [writer.constant([value], np.int64) for value in (self.steps - 1, self.steps)]
             hidden = writer.op("Slice", hidden, *ends)
+        hidden = writer.op("Transpose", hidden, perm=[1, 0, 2])
         return ((writer.reshape(hidden, [-1, self.channels]),),)
 
     def summed_onnx(self, writer: OnnxWriter, over_x: Sequence[str], h: str) -> list[str]:
@@ -262,6 +264,7 @@ class RecurrentKernel(Kernel):
             self.built(
                 x=self.x,
                 steps=self.steps,
+                sequences=self.sequences,
                 width=self.width,
                 units=self.units,
                 last=self.last,
@@ -315,211 +318,3 @@ def _reach(weight: IntArray, ends: Range) -> tuple[IntArray, IntArray]:
     """For each unit the least and the largest sum over elements between these ends."""
     both = weight * ends[0], weight * ends[1]
     return np.minimum(*both).sum(axis=1), np.maximum(*both).sum(axis=1)
-
-
-def _drops(lanes: Sequence[Lane], grid: Grid) -> tuple[int, ...]:
-    counts = ((lane.fraction - grid.steps, 1 if lane.joined else 2) for lane in lanes)
-    return tuple(drop for drop, count in counts for _ in range(count))
-
-
-def image(name: str, word: str) -> str:
-    """Name of a memory image of the component ``name``."""
-    return f"{name}_{word}.hex"
-
-
-@dataclass(frozen=True)
-class FoldedRecurrent(Finished):
-    """Multipliers for some units at a time, one pipeline behind them.
-
-    Attributes
-    ----------
-    x, steps, width, units, last, grid, lanes : as in :class:`RecurrentKernel`
-    weight : type of the weights
-    sums, totals : ranges of each sum without and with its bias
-    state : range of the hidden state
-    begins : whether the state before the first step is not all zero
-    halves : of a step (Y5)
-    peak : largest magnitude of a table's entry
-    parallel : units at a time
-    unit : hardware of the finisher, of one lane
-    """
-
-    x: IntType
-    steps: int
-    width: int
-    units: int
-    last: bool
-    grid: Grid
-    lanes: tuple[Lane, ...]
-    weight: IntType
-    sums: tuple[Range, ...]
-    totals: tuple[Range, ...]
-    state: Range
-    begins: bool
-    halves: int
-    peak: int
-    parallel: int
-    unit: FinisherUnit
-
-    @property
-    @abstractmethod
-    def arithmetic(self) -> int:
-        """Cycles from the sums of a unit to its new state."""
-
-    @property
-    @abstractmethod
-    def own_cost(self) -> Cost:
-        """Of that pipeline, without tables of gates."""
-
-    @property
-    @abstractmethod
-    def lookups(self) -> int:
-        """Memories of tables."""
-
-    @property
-    def drops(self) -> tuple[int, ...]:
-        """For each sum, the bits that it has beyond a table's."""
-        return _drops(self.lanes, self.grid)
-
-    @property
-    def bias_bits(self) -> int:
-        """Bits of every bias in memory."""
-        both = list(zip(self.totals, self.sums, strict=True))
-        low = min(total[0] - own[0] for total, own in both)
-        high = max(total[1] - own[1] for total, own in both)
-        return IntType.holding(min(low, -1), max(high, 0)).bits
-
-    @property
-    def gate_bits(self) -> int:
-        """Bits of an entry of a table."""
-        return IntType.holding(-self.peak, self.peak).bits
-
-    @property
-    def state_bits(self) -> int:
-        """Bits of an element of the hidden state."""
-        return IntType.holding(*self.state).bits
-
-    @property
-    def depth(self) -> int:
-        """Products of a sum, one a cycle (Y1)."""
-        return self.width + self.units
-
-    @property
-    def passes(self) -> int:
-        """Passes of half a step, or of all of it (Y5), of some units each."""
-        return self.units // self.parallel
-
-    @property
-    def pipeline(self) -> int:
-        """Cycles from the last product of a pass to its first unit's state: operands, product, sum,
-        what is held for the pipeline, and that.
-        """
-        return 4 + self.arithmetic
-
-    @property
-    def drain(self) -> int:
-        """Cycles that a step rests behind the one before (Y3)."""
-        return max(0, self.pipeline + self.parallel - self.depth)
-
-    @property
-    def word_bits(self) -> int:
-        """Bits of a word of weights."""
-        return self.parallel * len(self.lanes) * self.weight.bits
-
-    @property
-    def inputs(self) -> tuple[StreamPort, ...]:
-        """The sequence."""
-        return (StreamPort(self.x, 1, self.steps * self.width),)
-
-    @property
-    def outputs(self) -> tuple[StreamPort, ...]:
-        """States."""
-        return (StreamPort(self.unit.out, 1, (1 if self.last else self.steps) * self.units),)
-
-    @property
-    def parallelism(self) -> tuple[int, int]:
-        """Sums at a time, and products of each."""
-        return self.parallel * len(self.lanes), 1
-
-    @property
-    def cycles(self) -> int:
-        """All passes of all steps; a row comes in meanwhile."""
-        return self.steps * self.halves * (self.passes * self.depth + self.drain)
-
-    @property
-    def latency(self) -> int:
-        """The first pass of a step, in its last half, the pipeline, finisher and output FIFO."""
-        before = (self.halves - 1) * (self.passes * self.depth + self.drain)
-        return before + self.depth + self.pipeline + self.unit.latency + 1
-
-    @property
-    def outlet(self) -> int:
-        """Depth of the output FIFO."""
-        return self.parallel * outlet_depth(self.depth, self.pipeline + self.unit.latency)
-
-    @property
-    def _held_bits(self) -> tuple[int, int]:
-        """Bits of a unit's sums, which a register holds once more behind them, and of those whose
-        terms come in two places; a sum over ``x`` or ``h`` alone has none below its own.
-        """
-        held = chosen = 0
-        sums = iter(IntType.holding(*ends).bits for ends in self.sums)
-        for lane in self.lanes:
-            if lane.joined:
-                own = next(sums) - min(lane.x_left, lane.h_left)
-                held, chosen = held + own, chosen + own
-            else:
-                held += next(sums) - lane.x_left + next(sums) - lane.h_left
-        return held, chosen
-
-    @property
-    def cost(self) -> Cost:
-        """Multipliers and sums; memories; the pipeline; finisher and output FIFO."""
-        count = len(self.lanes) * self.parallel
-        held, chosen = self._held_bits
-        totals = sum(IntType.holding(*ends).bits for ends in self.totals)
-        # What is known of a unit goes along with it; tables have a place and an entry.
-        along = (1 + self.arithmetic) * ((self.units - 1).bit_length() + 4)
-        along += self.lookups * ((2 * self.grid.reach - 1).bit_length() + self.gate_bits)
-        operand = max(self.x.bits + (not self.x.signed), self.state_bits)
-        roms = [
-            (self.word_bits, self.passes * self.depth),
-            (len(self.sums) * self.bias_bits, self.units),
-            *[(self.gate_bits, 2 * self.grid.reach)] * self.lookups,
-        ]
-        if self.begins:
-            roms.append((self.state_bits, self.units))
-        cost = Cost(
-            products=((self.weight.bits, operand),) * count,
-            memories=((self.x.bits, 2 * self.width), (self.state_bits, 2 * self.units)),
-            roms=tuple(roms),
-            # The choice of a place goes half into the adder's own logic.
-            adders=self.parallel * (2 * held + chosen // 2) + 2 * totals,
-            registers=2 * self.parallel * held
-            + count * (self.weight.bits + operand)
-            + totals
-            + along,
-        )
-        for values in (self.depth, self.passes, self.steps, self.units, 2 * self.width):
-            cost += counter_cost(values)
-        outlet = outlet_cost(self.unit.out.bits + 1, self.outlet)
-        return cost + self.own_cost + outlet + self.unit.cost
-
-    def timing(
-        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
-    ) -> None:
-        """See :func:`~midwire.hw.timing.recurrent.recurrent`."""
-        recurrent(
-            schedule,
-            name,
-            inputs[0],
-            outputs[0],
-            steps=self.steps,
-            halves=self.halves,
-            passes=self.passes,
-            parallel=self.parallel,
-            depth=self.depth,
-            drain=self.drain,
-            latency=self.pipeline + self.unit.latency,
-            outlet=self.outlet,
-        )

@@ -12,7 +12,8 @@ from ..finish.base import OnnxWriter, Range
 from ..numeric import IntArray
 from ..numeric.cells import rnn, rnn_onnx
 from ..timing.cost import Cost
-from .recurrent import FoldedRecurrent, RecurrentKernel
+from .folded_recurrent import FoldedRecurrent
+from .recurrent import RecurrentKernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class RnnKernel(RecurrentKernel):
 
 @dataclass(frozen=True)
 class FoldedRnn(FoldedRecurrent):
-    """Fields as in :class:`~.recurrent.FoldedRecurrent`."""
+    """Fields as in :class:`~.folded_recurrent.FoldedRecurrent`."""
 
     @property
     def arithmetic(self) -> int:

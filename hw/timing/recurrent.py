@@ -29,6 +29,7 @@ def recurrent(
     o: Edge,
     *,
     steps: int,
+    sequences: int,
     halves: int,
     passes: int,
     parallel: int,
@@ -41,7 +42,8 @@ def recurrent(
 
     Parameters
     ----------
-    steps : of a tensor; they divide the beats of the input
+    steps : of a sequence
+    sequences : of a tensor; all their steps divide the beats of the input
     halves : of a step, each with all passes; the results are those of the last one
     passes : of a half
     parallel : results of a pass
@@ -53,24 +55,26 @@ def recurrent(
     Raises
     ------
     ValueError
-        If the output has neither the results of all steps nor those of one.
+        If the output has neither the results of all steps nor those of one a sequence.
     """
     each = passes * parallel
-    if i.beats % steps or o.beats not in (each, each * steps):
+    rows = sequences * steps
+    if i.beats % rows or o.beats not in (each * sequences, each * rows):
         raise ValueError(
-            f"{name!r} has {steps} steps of {each} results, but edges of {i.beats} and {o.beats} "
-            "beats"
+            f"{name!r} has {sequences} times {steps} steps of {each} results, but edges of "
+            f"{i.beats} and {o.beats} beats"
         )
-    width, quiet = i.beats // steps, each * steps - o.beats
-    filled = np.arange(1, steps + 1) * width - 1
-    freed = schedule.times(steps)
+    width, quiet = i.beats // rows, steps - o.beats // (each * sequences)
+    filled = np.arange(1, rows + 1) * width - 1
+    freed = schedule.times(rows)
     # One event for each cycle that may wait: the pauses between them are known.
-    pauses = np.ones(steps * halves * each, np.int64)
+    pauses = np.ones(rows * halves * each, np.int64)
     pauses[::parallel] += depth - parallel
     pauses[::each] += drain
     pauses[0] = 0
     ramp = np.cumsum(pauses)
-    leaves = np.arange(len(pauses)).reshape(steps, halves, each)[:, -1].ravel()[quiet:]
+    places = np.arange(len(pauses)).reshape(sequences, steps, halves, each)
+    leaves = places[:, quiet:, -1].ravel()
 
     def writer(n: int) -> tuple[Cycles]:
         ready = i.offer.of(n).copy()
@@ -87,8 +91,8 @@ def recurrent(
         # A pass ends so many cycles behind its last credit, and its results follow each other.
         ends = at[parallel - 1 :: parallel] + (depth - parallel)
         results = (ends[:, None] + np.arange(parallel)).ravel()[leaves]
-        rows = halves * passes
-        return results + latency + 1, ends[rows - 1 :: rows] + 1
+        ended = ends[halves * passes - 1 :: halves * passes]
+        return results + latency + 1, ended + 1
 
     schedule.add_batch(f"{name} (writer)", writer, [i.offer, freed], [i.take])
     schedule.add_batch(f"{name} (reader)", reader, [i.take, o.take], [o.offer, freed])

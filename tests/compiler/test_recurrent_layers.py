@@ -14,8 +14,11 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, quantize_dynamic, quantize_static
 
+from midwire.compiler.load.frontend import load_model
 from midwire.compiler.pipeline import Options, compile_model
+from midwire.compiler.select.support import import_all
 from midwire.sim.verify import verify
 
 Array = npt.NDArray[Any]
@@ -149,9 +152,9 @@ def spectra(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
 def test_a_keyword_spotter(
     linear: int, model_file: Callable[..., Path], tmp_path: Path, no_nic: None
 ) -> None:
-    """A convolution, a GRU and a linear layer, which is fitted: all in the slice, exact, and as
-    good as before on samples that calibration did not see: within the default limit, half a point
-    of top-1.
+    """A convolution, a GRU and a linear layer, which is fitted: all in the slice, exact, and with
+    8 bits as good as before on 300 samples that calibration did not see: within the default limit,
+    half a point of top-1.
     """
     del no_nic
     print(f"seed {SEED}")
@@ -170,11 +173,11 @@ def test_a_keyword_spotter(
     x, label = spectra(rng, 600)
     states = run(model_of(text, constants), x, "e")
     constants["matrix"], constants["bias"] = fitted(states, np.eye(WORDS)[label], 0.3)
-    x, label = spectra(rng, 300)
+    x, label = spectra(rng, 400)
     samples = tmp_path / "samples.npz"
     np.savez(samples, x=x, label=label)
     path = model_file(model_of(text, constants))
-    options = Options(calibrate=samples, bits=10)
+    options = Options(calibrate=samples, bits=8, hold_out=0.75)
     compiled = compile_model(path, tmp_path / "bundle", options)
     manifest = compiled.bundle.manifest
     assert [step.kernel.kind for step in manifest.steps] == ["conv", "gru", "conv"]
@@ -183,6 +186,7 @@ def test_a_keyword_spotter(
     assert accuracy is not None and accuracy.top1_float is not None
     assert accuracy.top1_split is not None and accuracy.top1_float > 0.95
     assert accuracy.top1_split >= accuracy.top1_float - 0.005
+    assert {loss.tensor: loss.sqnr.level for loss in compiled.losses}["h"] > 44
     found = verify(compiled.bundle, vectors=3, stall=0.3, seed=SEED)
     assert found.passed, found
 
@@ -232,26 +236,97 @@ def test_an_anomaly_detector(model_file: Callable[..., Path], tmp_path: Path, no
     assert found.passed, found
 
 
-def test_weights_with_a_grid(model_file: Callable[..., Path], tmp_path: Path, no_nic: None) -> None:
-    """Those that a quantiser wrote are kept within 1/32 of a step; what counts of the sequence is
-    its beginning.
+class Rows(CalibrationDataReader):
+    """Samples for ONNX Runtime's quantiser, one at a time."""
+
+    def __init__(self, x: Array) -> None:
+        self._left = iter(x)
+
+    def get_next(self) -> dict[str, Array] | None:
+        """The next one."""
+        row = next(self._left, None)
+        return None if row is None else {"x": row}
+
+
+FORECAST = """
+g (float[5, 1, 3] x) => (float[1, 2] y)
+<int64[1] zero = {0}>
+{ all, h = LSTM <hidden_size = 4> (x, w, r)
+  last = Squeeze (h, zero)
+  y = MatMul (last, matrix) }
+"""
+
+
+def test_what_quantisers_make_of_a_layer(
+    model_file: Callable[..., Path], tmp_path: Path, no_nic: None
+) -> None:
+    """ONNX Runtime's dynamic one fuses it with grids computed from the data, which is refused with
+    the remedy; its static one, which that names, leaves it in floats, among grids of its own.
     """
     del no_nic
     print(f"seed {SEED}")
     rng = np.random.default_rng(SEED)
-    text = """
+    shapes = {"w": (1, 16, 3), "r": (1, 16, 4), "matrix": (4, 2)}
+    path = model_file(model_of(FORECAST, random_weights(rng, shapes)))
+    x = rng.uniform(-1, 1, (64, 5, 1, 3)).astype(np.float32)
+    dynamic, static, samples = (tmp_path / name for name in ("d.onnx", "s.onnx", "x.npz"))
+    np.savez(samples, x=x)
+    quantize_dynamic(path, dynamic)
+    found = {verdict.op_type: verdict.reason for verdict in import_all(load_model(dynamic))}
+    assert found["com.microsoft.DynamicQuantizeLSTM"] == (
+        "expected a grid that is the same for all data, found one computed from it; quantise "
+        "with static ranges (onnxruntime.quantization.quantize_static), or compile the float model "
+        "with --calibrate"
+    )
+    quantize_static(path, static, Rows(x))
+    compiled = compile_model(static, tmp_path / "bundle", Options(calibrate=samples))
+    kinds = [step.kernel.kind for step in compiled.bundle.manifest.steps]
+    assert "lstm" in kinds and compiled.bundle.manifest.slice["macs_share"] == 1.0
+    verdict = verify(compiled.bundle, vectors=3, seed=SEED)
+    assert verdict.passed, verdict
+
+
+BARE = """
 g (float[5, 1, 3] x) => (float[1, 1, 4] y)
 <float s = {0.031}, int32[1] length = {3}>
 { w = DequantizeLinear (wq, s)
   r = DequantizeLinear (rq, s)
   all, y = RNN <hidden_size = 4, direction = "reverse"> (x, w, r, , length) }
 """
+AMONG_GRIDS = """
+g (float[5, 2, 3] x) => (float[1, 2, 4] y)
+<float s = {0.031}, int32[2] length = {3, 3}, float t = {0.0078125}, int8 zero = {0}>
+{ w = DequantizeLinear (wq, s)
+  r = DequantizeLinear (rq, s)
+  xq = QuantizeLinear (x, t, zero)
+  xd = DequantizeLinear (xq, t, zero)
+  all, h = RNN <hidden_size = 4, direction = "reverse"> (xd, w, r, , length)
+  hq = QuantizeLinear (h, t, zero)
+  y = DequantizeLinear (hq, t, zero) }
+"""
+
+
+@pytest.mark.parametrize(("text", "batch", "off"), [(BARE, 1, 0.003), (AMONG_GRIDS, 2, 0.005)])
+def test_weights_with_a_grid(
+    text: str,
+    batch: int,
+    off: float,
+    model_file: Callable[..., Path],
+    tmp_path: Path,
+    no_nic: None,
+) -> None:
+    """Those that a quantiser wrote are kept within 1/32 of a step, with and without grids around
+    the layer; what counts of each sequence is its beginning.
+    """
+    del no_nic
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
     model = model_of(text, {})
     for name, shape in (("wq", (1, 4, 3)), ("rq", (1, 4, 4))):
         array = rng.integers(-127, 128, shape).astype(np.int8) // (3 if name == "rq" else 1)
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     samples = tmp_path / "samples.npz"
-    np.savez(samples, x=rng.uniform(-1, 1, (64, 5, 1, 3)).astype(np.float32))
+    np.savez(samples, x=rng.uniform(-1, 1, (64, 5, batch, 3)).astype(np.float32))
     compiled = compile_model(
         model_file(model), tmp_path / "bundle", Options(calibrate=samples, bits=12)
     )
@@ -259,6 +334,6 @@ g (float[5, 1, 3] x) => (float[1, 1, 4] y)
     assert kinds == ["split", "reorder", "rnn"]
     accuracy = compiled.accuracy
     assert accuracy is not None and accuracy.relative_error is not None
-    assert accuracy.relative_error < 0.003
+    assert accuracy.relative_error < off
     found = verify(compiled.bundle, vectors=3, stall=0.3, seed=SEED)
     assert found.passed, found

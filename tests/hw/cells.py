@@ -36,6 +36,7 @@ def random_cell(
     x: IntType = INT8,
     last: bool = False,
     begins: bool = False,
+    sequences: int = 1,
     channels: int = 1,
 ) -> RecurrentKernel:
     """A cell whose gates take all values; with a first state other than zero, if it ``begins``."""
@@ -54,6 +55,7 @@ def random_cell(
     return made(
         x=x,
         steps=steps,
+        sequences=sequences,
         last=last,
         channels=channels,
         grid=grid,
@@ -65,8 +67,13 @@ def random_cell(
     )
 
 
-def by_definition(kernel: RecurrentKernel, sequence: IntArray) -> list[list[int]]:
-    """The states of one sequence by the text of rules N12 to N14, N18, in rational numbers."""
+def by_definition(kernel: RecurrentKernel, tensor: IntArray) -> list[list[int]]:
+    """The states of one tensor by the text of rules N12 to N14, N18, in rational numbers."""
+    rows = tensor.reshape(kernel.sequences, -1)
+    return [state for row in rows for state in _of_sequence(kernel, row)]
+
+
+def _of_sequence(kernel: RecurrentKernel, sequence: IntArray) -> list[list[int]]:
     hidden = kernel.hidden.tolist()
     cell = kernel.cell.tolist() if isinstance(kernel, LstmKernel) else [0] * kernel.units
     found: list[list[int]] = []

@@ -790,9 +790,21 @@ class Cell:
 
 
 def _recurrent(attributes: Attributes, inputs: Inputs, step: Step) -> list[Exact]:
-    """Rules N12 to N14, N18 of the number contract, by their text: all states, and the last ones.
+    """Rules N12 to N14, N18 of the number contract, by their text: all states, and the last ones,
+    of every sequence of a batch.
+    """
+    x = inputs[0]
+    assert x is not None
+    each = [_sequence(attributes, inputs, step, k) for k in range(x.ints.shape[1])]
+    return [
+        Exact(np.concatenate([part.ints for part in parts], axis=-2), parts[0].unit)
+        for parts in zip(*each, strict=True)
+    ]
 
-    ``layers`` has, for each direction, what the compiler chose: A, F, S, and where products lie.
+
+def _sequence(attributes: Attributes, inputs: Inputs, step: Step, number: int) -> list[Exact]:
+    """Of one sequence. ``layers`` has, for each direction, what the compiler chose: A, F, S, and
+    where products lie.
     """
     given = [*inputs, *[None] * 7][:7]
     x, w, r, bias = given[:4]
@@ -807,7 +819,7 @@ def _recurrent(attributes: Attributes, inputs: Inputs, step: Step) -> list[Exact
         grid = chosen["grid"]
         one, reach = 2 ** grid["bits"], 2 ** (grid["span"] + grid["steps"])
         h, c = (
-            _rounded(first.ints[at, 0], first.unit * one)
+            _rounded(first.ints[at, number], first.unit * one)
             if first is not None
             else np.zeros(units, object)
             for first in given[5:]
@@ -828,7 +840,7 @@ def _recurrent(attributes: Attributes, inputs: Inputs, step: Step) -> list[Exact
         cell = Cell(one, 2 ** grid["steps"], reach, gates, own, linear)
         backwards = at == 1 or attributes.get("direction") == b"reverse"
         for t in reversed(range(steps)) if backwards else range(steps):
-            h, c = step(cell, x.ints[t, 0], h, c)
+            h, c = step(cell, x.ints[t, number], h, c)
             found[t, at, 0] = last[at, 0] = h
     return [Exact(array, Fraction(1, one)) for array in (found, last)]
 

@@ -19,9 +19,9 @@ from onnx import numpy_helper
 
 from midwire.compiler.load.source import kind_of
 from midwire.compiler.ops import OPERATORS, REGISTRY
+from midwire.compiler.ops._directions import DIRECTIONS
 from midwire.compiler.ops._groups import GUARD_BITS
-from midwire.compiler.ops._model import one_node
-from midwire.compiler.ops._recurrent import DIRECTIONS, layer
+from midwire.compiler.ops._model import one_node, recurrent_layer
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.formats.bundle import Bundle
@@ -561,8 +561,14 @@ def random_layer(rng: np.random.Generator) -> tuple[onnx.ModelProto, int]:
         attributes["activations"] = OTHERS[kind] * turns
     outputs = [("all",), ("last",), ("all", "last")][int(rng.integers(3))]
     biased, begins = (bool(flag) for flag in rng.integers(0, 2, 2))
-    model = layer(
-        kind, (steps, width, units), outputs, biased=biased, begins=begins, attributes=attributes
+    model = recurrent_layer(
+        kind,
+        (steps, width, units),
+        outputs,
+        batch=int(rng.choice([1, 1, 2, 3])),
+        biased=biased,
+        begins=begins,
+        attributes=attributes,
     )
     return model, int(rng.choice([2, 3, 4, 6, 8, 8, 8, 9, 12]))
 

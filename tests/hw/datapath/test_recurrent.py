@@ -18,13 +18,13 @@ from ..cells import CELLS, random_cell
 
 @pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize(
-    ("steps", "width", "units", "parallel", "last", "begins"),
+    ("steps", "width", "units", "parallel", "last", "begins", "sequences"),
     [
-        (4, 3, 4, 1, False, False),
-        (3, 2, 6, 3, False, True),
-        (3, 1, 4, 4, True, True),
-        (1, 5, 1, 1, False, False),
-        (2, 20, 4, 2, True, False),
+        (4, 3, 4, 1, False, False, 1),
+        (3, 2, 6, 3, False, True, 2),
+        (3, 1, 4, 4, True, True, 3),
+        (1, 5, 1, 1, False, False, 1),
+        (2, 20, 4, 2, True, False, 1),
     ],
 )
 def test_cells(
@@ -35,15 +35,18 @@ def test_cells(
     parallel: int,
     last: bool,
     begins: bool,
+    sequences: int,
     exercise: Any,
 ) -> None:
-    """With and without a rest between steps, several units at a time, a first state."""
+    """With and without a rest between steps, several units at a time, a first state, a batch."""
     x = IntType(8, True) if units > 1 else IntType(5, False)
-    kernel = random_cell(kind, steps, width, units, x=x, last=last, begins=begins)
+    kernel = random_cell(
+        kind, steps, width, units, x=x, last=last, begins=begins, sequences=sequences
+    )
     finisher, out = Direct(1, *kernel.state), IntType.holding(*kernel.state)
     (built,) = (b for b in kernel.implementations([finisher], [out]) if b.parallel == parallel)
     rng = np.random.default_rng(7)
-    q = rng.integers(x.lo, x.hi + 1, (5, steps * width))
+    q = rng.integers(x.lo, x.hi + 1, (5, sequences * steps * width))
     q[0], q[1] = x.hi, x.lo
     exercise(kernel, built, [finisher], [q])
 

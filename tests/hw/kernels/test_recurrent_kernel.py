@@ -20,11 +20,11 @@ from midwire.hw.timing.components import Schedule
 from ..cells import CELLS, by_definition, random_cell
 
 
-def sequences(kernel: RecurrentKernel, count: int) -> Any:
+def tensors(kernel: RecurrentKernel, count: int) -> Any:
     """At random, then all at either end."""
     rng = np.random.default_rng(11)
     x = kernel.x
-    q = rng.integers(x.lo, x.hi + 1, (count, kernel.steps * kernel.width))
+    q = rng.integers(x.lo, x.hi + 1, (count, kernel.sequences * kernel.steps * kernel.width))
     q[1], q[2] = x.lo, x.hi
     return q
 
@@ -33,32 +33,35 @@ def sequences(kernel: RecurrentKernel, count: int) -> Any:
 @pytest.mark.parametrize("last", [False, True])
 def test_run_is_the_definition(kind: str, last: bool) -> None:
     """N12 to N14, N18, in rational numbers."""
-    kernel = random_cell(kind, 5, 3, 4, last=last, begins=last, channels=4)
-    q = sequences(kernel, 6)
+    count = 2 if last else 1
+    kernel = random_cell(kind, 5, 3, 4, last=last, begins=last, sequences=count, channels=4)
+    q = tensors(kernel, 6)
     ((found,),) = kernel.run(q)
-    assert found.shape == (6, 1 if last else 5, 4)
+    assert found.shape == (6, 2 if last else 5, 4)
     assert found.tolist() == [by_definition(kernel, row) for row in q]
 
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_onnx(kind: str, agree: Any) -> None:
     """K1, K2."""
-    for last, begins in ((False, True), (True, False)):
-        kernel = random_cell(kind, 4, 5, 3, x=IntType(5, False), last=last, begins=begins)
-        agree(kernel, [sequences(kernel, 4)])
+    for last, begins, count in ((False, True, 1), (True, False, 1), (False, True, 3)):
+        kernel = random_cell(
+            kind, 4, 5, 3, x=IntType(5, False), last=last, begins=begins, sequences=count
+        )
+        agree(kernel, [tensors(kernel, 4)])
 
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_one_channel_for_all(kind: str) -> None:
-    kernel = random_cell(kind, 2, 3, 4, channels=4)
+    kernel = random_cell(kind, 2, 3, 4, sequences=5, channels=4)
     assert len(kernel.ranges[0]) == 4 and len(kernel.uniform().ranges[0]) == 1
-    assert kernel.macs == 2 * 4 * len(kernel.lanes) * 7
+    assert kernel.macs == 5 * 2 * 4 * len(kernel.lanes) * 7
 
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_cycles_and_latency_come_true(kind: str) -> None:
     """K4, T11, for all numbers of units at a time; a row comes in while one is read."""
-    kernel = random_cell(kind, 6, 3, 12)
+    kernel = random_cell(kind, 3, 3, 12, sequences=2)
     finisher, out = Direct(1, *kernel.state), IntType.holding(*kernel.state)
     every = kernel.implementations([finisher], [out])
     assert [built.parallel for built in every] == [1, 2, 3, 4, 6, 12]

@@ -84,7 +84,23 @@ def _rnn_step(by: _Rounding, over_x: Sums, over: Over, h: Interval, c: Interval)
 
 
 def _layer(step: Any, gates: int, attributes: Attributes, inputs: Inputs) -> list[Interval]:
-    """All states (steps, directions, 1, units), and the last ones (directions, 1, units)."""
+    """All states (steps, directions, batch, units), and the last ones without the steps."""
+    x = inputs[0]
+    assert x is not None
+    each = [_sequence(step, gates, attributes, inputs, k) for k in range(x.lo.shape[1])]
+    return [_joined(parts) for parts in zip(*each, strict=True)]
+
+
+def _joined(parts: Sequence[Interval]) -> Interval:
+    """Sequences of a batch, which is the last axis but one."""
+    lo, hi = (np.concatenate([getattr(x, end) for x in parts], axis=-2) for end in ("lo", "hi"))
+    return Interval(lo, hi)
+
+
+def _sequence(
+    step: Any, gates: int, attributes: Attributes, inputs: Inputs, number: int
+) -> list[Interval]:
+    """The same of one sequence."""
     x, w, r, b, _, *first = [*inputs, *[None] * (7 - len(inputs))][:7]
     assert x is not None and w is not None and r is not None
     assert not {"activations", "clip", "input_forget"} & set(attributes)
@@ -93,7 +109,9 @@ def _layer(step: Any, gates: int, attributes: Attributes, inputs: Inputs) -> lis
     for at in range(directions):
         grid = attributes["layers"][at]["grid"]
         by = _Rounding(0.5 ** (grid["bits"] + 1), 0.5 ** grid["steps"])
-        h, c = (Interval.at(np.zeros(units)) if state is None else state[at][0] for state in first)
+        h, c = (
+            Interval.at(np.zeros(units)) if state is None else state[at][number] for state in first
+        )
         biases = Interval.at(np.zeros(2 * gates * units)) if b is None else b[at]
         own = biases.reshaped((2, gates, units))
         order = range(len(x.lo))
@@ -105,7 +123,7 @@ def _layer(step: Any, gates: int, attributes: Attributes, inputs: Inputs) -> lis
             return [sums[k] for k in range(gates)]
 
         for t in reversed(order) if backwards else order:
-            over_x = w[at].applied(x[t][0]).reshaped((gates, units)).plus(own[0])
+            over_x = w[at].applied(x[t][number]).reshaped((gates, units)).plus(own[0])
             h, c = step(by, [over_x[k] for k in range(gates)], over, h, c)
             found[t] = h
         every.append(Interval.stacked([found[t] for t in order]))
