@@ -141,6 +141,11 @@ def _place(k: int, n: int, m: int, scale: Fraction, coordinates: str) -> Fractio
     if abs(scale - Fraction(m, n)) < Fraction(1, 1 << 20):
         scale = Fraction(m, n)  # a third is no float32, but meant
     if coordinates == "align_corners":
+        if scale != Fraction(m, n):  # ONNX and ONNX Runtime differ in where the last element lies
+            raise Unsupported(
+                f"expected a factor that makes {m} elements of {n} with align_corners, found "
+                f"{float(scale):g}; sizes in place of scales would work"
+            )
         return Fraction(k * (n - 1), m - 1) if m > 1 else Fraction(0)
     if coordinates == "asymmetric":
         return k / scale

@@ -344,6 +344,20 @@ CONSTANT = one_node(
         (
             one_node(
                 "Resize",
+                [(1, 1, 4, 4)],
+                (1, 1, 2, 4),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 0.625, 1], np.float32)},
+                mode="linear",
+                coordinate_transformation_mode="align_corners",
+            ),
+            (
+                "expected a factor that makes 2 elements of 4 with align_corners, found 0.625; "
+                "sizes in place of scales would work"
+            ),
+        ),
+        (
+            one_node(
+                "Resize",
                 [(1, 1, 2, 2)],
                 (1, 1, 16, 16),
                 {1: np.zeros(0, np.float32), 2: np.array([1, 1, 8, 8], np.float32)},
