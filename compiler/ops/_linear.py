@@ -22,7 +22,7 @@ import onnx
 from ...hw.kernels.geometry import Geometry
 from ..ir.graph import Value
 from ._model import one_node
-from ._weighted import Kernel, weighted
+from ._weighted import Weighing, weighted
 from .base import Case, Const, ImportContext, Imported, check_exact, inner
 from .conv import Conv
 from .gather import picks
@@ -53,7 +53,7 @@ def linear(
     ]
     lines = [line for line in found if line is not None]
     if len(lines) < len(found):
-        return weighted(context, node, scales, coordinates, Kernel())
+        return weighted(context, node, scales, coordinates, Weighing())
     chosen = {
         axis: line.indices
         for axis, line in enumerate(lines, 2)

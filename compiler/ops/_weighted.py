@@ -37,7 +37,7 @@ MOST_BITS = 24
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Weighing:
     """What weighs the elements around a place.
 
     ``cubic`` is the coefficient of the cubic one, or None: linear. ``inside`` leaves out elements
@@ -78,7 +78,7 @@ def weighted(
     node: onnx.NodeProto,
     scales: Sequence[Fraction],
     coordinates: str,
-    kernel: Kernel,
+    kernel: Weighing,
 ) -> Imported:
     """What the import rule of Resize makes of it; the last one or two axes are spatial."""
     before, after = context.shape(node.input[0]), context.shape(node.output[0])
@@ -105,7 +105,7 @@ def weighted(
     return _Pixels(context, node, axes).summed(picks(context, node, chosen))
 
 
-def axis_of(n: int, m: int, scale: Fraction, coordinates: str, kernel: Kernel) -> Axis:
+def axis_of(n: int, m: int, scale: Fraction, coordinates: str, kernel: Weighing) -> Axis:
     """The weights along an axis of ``n`` elements that becomes one of ``m``."""
     if n == m and scale == 1:
         return Axis(tuple((k,) for k in range(n)), ((1,),) * n, 1)

@@ -24,7 +24,7 @@ from ..ir.quant import QTensor
 from ._linear import linear, linear_cases
 from ._model import one_node
 from ._moving import MovingOp, Turn, moved, reading
-from ._weighted import Kernel, weighted, weighted_cases
+from ._weighted import Weighing, weighted, weighted_cases
 from .base import Case, ImportContext, Imported, Unsupported, one
 from .gather import picks
 from .window import MOST_AXES
@@ -182,7 +182,7 @@ def _smooth(
     if mode == "linear":
         return linear(context, node, scales, coordinates)
     coefficient = Fraction(float(attributes.get("cubic_coeff_a", -0.75)))
-    kernel = Kernel(coefficient, inside=bool(attributes.get("exclude_outside", 0)))
+    kernel = Weighing(coefficient, inside=bool(attributes.get("exclude_outside", 0)))
     return weighted(context, node, scales, coordinates, kernel)
 
 

@@ -74,14 +74,16 @@ def move(m: Any, geometry: Geometry, at: Sequence[Signal], ends: Sequence[Signal
 
 
 def needed_by(geometry: Geometry, at: Sequence[Value]) -> Value:
-    """:attr:`.Geometry.needed` for the window that begins at ``at``."""
+    """:attr:`~midwire.hw.kernels.geometry.Geometry.needed` for the window that begins at ``at``."""
     axes = zip(at, geometry.starts, geometry.reach, geometry.size, strict=True)
     *outer, last = [clamped(each, starts, reach, n - 1) for each, starts, reach, n in axes]
     return reduce(add, [*(n * by for n, by in zip(outer, geometry.steps, strict=False)), last])
 
 
 def kept_by(geometry: Geometry, at: Sequence[Value]) -> Value:
-    """The first pixel of the line that :attr:`.Geometry.kept` has for the window at ``at``."""
+    """The first pixel of the line that :attr:`~midwire.hw.kernels.geometry.Geometry.kept` has for
+    the window at ``at``.
+    """
     total: Value | None = None
     inside: list[Value] = []
     for axis, (each, starts) in enumerate(zip(at[:-1], geometry.starts, strict=False)):
