@@ -295,13 +295,20 @@ class Op:
         return False
 
     @property
-    def affine(self) -> bool:
-        """Whether :meth:`absorb` only scales, shifts and clamps.
+    def needs_table(self) -> bool:
+        """Whether :meth:`absorb` does more than to scale, shift, clamp, or make a few steps.
 
-        Others are absorbed where the model itself has no grid before them; where midwire places the
-        grids, it places one there, so that a small table computes them.
+        Such an operator is absorbed where the model itself has no grid before it; where midwire
+        places the grids, it places one there, so that a small table computes it.
         """
-        return True
+        return False
+
+    @property
+    def levels(self) -> tuple[Fraction, ...]:
+        """The values that its result takes, in ascending order, if they are few and known: a grid
+        that holds them all loses nothing. Else none.
+        """
+        return ()
 
     @property
     def clamps(self) -> bool:

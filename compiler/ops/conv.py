@@ -29,10 +29,17 @@ from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one, vector
 from .window import check_kernel_shape, image_axes, window_of
 
+_PEEK = 16
+"""Weights of a channel that are looked at before all the others are."""
+
+_FEW = 7
+"""Multiples of a unit that are looked for in weights: those of 4 bits."""
+
 
 def per_channel_grid(values: np.ndarray, bits: int) -> Const:
-    """Weights (channels first) on a symmetric grid a channel:
-    ``scale = max|w| / (2**(bits-1) - 1)``.
+    """Weights (channels first) on a symmetric grid a channel: ``scale = max|w| / top``, where
+    ``top`` is ``2**(bits-1) - 1``, or less if that holds all weights of the channel exactly: 1 for
+    binary and ternary ones.
 
     With activations on grids of powers of two (see ``grids``), scales of few bits keep finishers
     exact: 4 bits, and within 8 bits of the largest one.
@@ -41,9 +48,12 @@ def per_channel_grid(values: np.ndarray, bits: int) -> Const:
     top = (1 << (bits - 1)) - 1
     peak = np.abs(flat).max(axis=1) if flat.size else np.zeros(len(flat))
     steps = np.maximum(peak / max(top, 1), np.finfo(np.float32).tiny)
+    exact = _exact_steps(flat, peak, min(_FEW, top))
     if bits > DYADIC_ABOVE:
         mantissa, exponent = np.frexp(np.maximum(steps, steps.max(initial=0) / 256))
         steps = np.ldexp(np.ceil(mantissa * 16) / 16, exponent)
+        exact[np.frexp(exact)[0] * 16 % 1 != 0] = 0
+    steps = np.where(exact > 0, exact, steps)
     scale = np.where(peak > 0, steps, 1.0).astype(np.float32)
     shape = (-1, *[1] * (values.ndim - 1))
     q = np.clip(np.rint(values / scale.astype(np.float64).reshape(shape)), -top - 1, top)
@@ -53,6 +63,30 @@ def per_channel_grid(values: np.ndarray, bits: int) -> Const:
         np.zeros_like(scale, np.int64).reshape(shape),
         chosen=True,
     )
+
+
+def _exact_steps(flat: np.ndarray, peak: np.ndarray, most: int) -> np.ndarray:
+    """For each row of float32 numbers the largest unit of which all are multiples, at most ``most``
+    times it, as float32 multiplies; 0 where there is none.
+
+    ``peak`` is the largest size in each row.
+    """
+    found = np.zeros(len(flat))
+    few = flat[:, :_PEEK]  # hardly any other row gets past these
+    for count in range(1, most + 1):
+        unit = (peak / count).astype(np.float32)
+        open_ = np.flatnonzero((found == 0) & (unit > 0))
+        open_ = open_[_multiples(few[open_], unit[open_])]
+        open_ = open_[_multiples(flat[open_], unit[open_])]
+        found[open_] = unit[open_]
+    return found
+
+
+def _multiples(rows: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Whether each row has only multiples of its unit."""
+    columns = unit[:, None]
+    nearest = np.rint(rows / columns).astype(np.float32) * columns
+    return np.asarray((nearest == rows.astype(np.float32)).all(axis=1))
 
 
 def _tap_means(window: Geometry, image: AnyArray) -> AnyArray:

@@ -112,9 +112,9 @@ class Pow(ConstantOp):
         return (self.exponents,)
 
     @property
-    def affine(self) -> bool:
+    def needs_table(self) -> bool:
         """A curve."""
-        return False
+        return True
 
     def changed(self, function: Function, values: Sequence[Fraction]) -> Function:
         """Followed by :class:`_Power`, or by a line."""

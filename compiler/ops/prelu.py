@@ -45,9 +45,9 @@ class PRelu(ConstantOp):
         return (self.slope,)
 
     @property
-    def affine(self) -> bool:
+    def needs_table(self) -> bool:
         """Two lines."""
-        return False
+        return True
 
     def changed(self, function: Function, values: Sequence[Fraction]) -> Function:
         """Two lines that meet in 0."""

@@ -18,6 +18,10 @@ import onnx
 from ...hw.numeric import Function, Unary
 from .base import ImportContext, Imported, Op, Unsupported, one
 
+_MOST_LEVELS = 16
+"""Of a function that thresholds compute: each is a comparison of a whole accumulator in every lane.
+"""
+
 
 class UnaryOp(Op):
     """A frozen dataclass of the function's parameters, if it has any."""
@@ -44,9 +48,15 @@ class UnaryOp(Op):
         return True
 
     @property
-    def affine(self) -> bool:
-        """Not so."""
-        return False
+    def needs_table(self) -> bool:
+        """Unless it makes a few steps, which are thresholds."""
+        return not self.levels
+
+    @property
+    def levels(self) -> tuple[Fraction, ...]:
+        """The function's, if they are few."""
+        levels = self.function.levels
+        return levels if len(levels) <= _MOST_LEVELS else ()
 
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int

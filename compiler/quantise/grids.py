@@ -5,18 +5,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
-from ...hw.numeric import QType
+from ...hw.numeric import IntType, QType
 from ..errors import OptionError
 
 FloatArray = npt.NDArray[np.float32]
 
 SAMPLE = 1 << 16
 """Values of a tensor that are kept to choose its grid; extremes are kept besides."""
+
+_MOST_KNOWN = 8
+"""Bits of a grid that is chosen by what an operator can give, and not by what was seen."""
 
 _SHRINKS = 64
 """Candidates for the clipped range in each search: from the whole range down to a 16th."""
@@ -128,6 +133,19 @@ def choose_qtype(
             ends = _ends(best)
             best = _best(values, kind, low * shrinks, np.full(_SHRINKS, ends[1]), best)
     return best
+
+
+def grid_of_levels(levels: Sequence[Fraction]) -> QType | None:
+    """The narrowest grid with the zero point 0 that holds levels and 0 exactly; None if there are
+    none, or they need more than 8 bits or a scale that is no float32.
+    """
+    numerators = [level.numerator for level in levels]
+    unit = Fraction(math.gcd(*numerators), math.lcm(*(level.denominator for level in levels)))
+    if unit == 0 or Fraction(float(np.float32(float(unit)))) != unit:
+        return None
+    integers = [int(level / unit) for level in levels]
+    kind = IntType.holding(min(0, *integers), max(0, *integers))
+    return QType(kind.bits, kind.signed, float(unit)) if kind.bits <= _MOST_KNOWN else None
 
 
 def quantisation_error(values: FloatArray, qtype: QType) -> float:

@@ -16,6 +16,7 @@ from ...hw.numeric import QType
 from ..ir.graph import Graph, Node, Value, unused
 from ..ops.base import Op
 from ..ops.quantize import Quantize
+from .grids import grid_of_levels
 from .widths import MOST, Widths, layers_of
 
 ChooseGrid = Callable[[str], QType]
@@ -107,7 +108,7 @@ def _is_absorbed(op: Op, free: bool) -> bool:
     that the table is small, unless the model has grids of its own, and none there, or there is a
     table anyway (``free``).
     """
-    return op.absorbable and (op.affine or free)
+    return op.absorbable and (free or not op.needs_table)
 
 
 def weighed(graph: Graph) -> list[str]:
@@ -124,13 +125,14 @@ def quantise(
 ) -> Graph:
     """Insert a ``Quantize`` after every value of :func:`missing_grids`; put weights on grids.
 
-    ``choose`` is asked for each of those values, ``widths`` for the bits of its layer's weights.
+    ``choose`` is asked for each of those values of which nothing is known (a sign needs two bits,
+    whatever was seen), ``widths`` for the bits of its layer's weights.
     ``means`` are those of values over typical samples: where the mean of a layer's input is known,
     its bias makes up for what rounding of its weights shifts its result by. Inputs are quantised
     outside (in the edge part), so they get a grid and no node.
     """
     missing = missing_grids(graph)
-    chosen: Mapping[str, QType] = {name: choose(name) for name in missing}
+    chosen = {name: _known_grid(graph, name) or choose(name) for name in missing}
     bits = _weight_bits(graph, missing, Widths(widths) if isinstance(widths, int) else widths)
     nodes: list[Node] = []
     names = {node.name for node in graph.nodes}
@@ -151,6 +153,14 @@ def quantise(
             names.add(grid)
             nodes.append(Node(grid, Quantize(chosen[name]), (raw,), (name,)))
     return replace(graph, nodes=tuple(nodes), values=values, qtypes=qtypes)
+
+
+def _known_grid(graph: Graph, name: str) -> QType | None:
+    """The grid that holds all that a value can be, if that is little; the value must be the slice's
+    own, for what comes from outside is anything.
+    """
+    producer = graph.producer(name)
+    return None if producer is None else grid_of_levels(producer.op.levels)
 
 
 def _weight_bits(graph: Graph, missing: Sequence[str], widths: Widths) -> dict[str, int]:

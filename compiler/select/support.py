@@ -270,7 +270,9 @@ def _check_inner(imported: Imported) -> None:
     for name in sorted(inside - gridded):
         readers = [piece.op for piece in imported.pieces if name in piece.inputs]
         absorbed = len(readers) == 1 and (
-            readers[0].rounds or readers[0].is_view or (readers[0].absorbable and readers[0].affine)
+            readers[0].rounds
+            or readers[0].is_view
+            or (readers[0].absorbable and not readers[0].needs_table)
         )
         assert absorbed, f"nothing gives the inner value {name!r} a grid"
 

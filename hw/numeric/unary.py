@@ -55,6 +55,11 @@ class Unary(ABC):
         """
         return ()
 
+    @property
+    def levels(self) -> tuple[Fraction, ...]:
+        """All values in ascending order, if the function is constant but for steps; else none."""
+        return ()
+
     def __call__(self, x: Fraction | arb) -> Fraction | arb:
         """The value at a number: exact where it can be, else a ball."""
         if isinstance(x, Fraction):
@@ -137,6 +142,14 @@ class Piecewise(Unary):
             if value is not None:
                 return value
         return _polynomial(self.pieces[index], x)
+
+    @property
+    def levels(self) -> tuple[Fraction, ...]:
+        """Of pieces of degree 0."""
+        if any(len(piece) > 1 for piece in self.pieces):
+            return ()
+        values = {piece[0] for piece in self.pieces} | {v for v in self.at if v is not None}
+        return tuple(sorted(values))
 
     def ball(self, x: arb) -> arb:
         """The union of what the ball may touch: pieces, and values at breaks."""

@@ -43,7 +43,7 @@ def function_of(tmp_path: Path) -> Any:
         path.write_bytes(model.SerializeToString())
         (support,) = import_all(load_model(path))
         (node,) = support.nodes
-        assert isinstance(node.op, UnaryOp) and not node.op.affine
+        assert isinstance(node.op, UnaryOp) and node.op.needs_table is not bool(node.op.levels)
         return node.op.function
 
     return run

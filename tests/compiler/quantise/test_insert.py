@@ -114,8 +114,9 @@ def conv_of(graph: Graph) -> Conv:
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
-def test_weights_get_a_symmetric_grid_a_channel(bits: int, lower: Lower) -> None:
-    weight = conv_of(lower(NET, bits=bits).rounded).weight
+def test_weights_get_a_symmetric_grid_a_channel(bits: int) -> None:
+    values = np.array([[1.0, -0.37], [0.5, 0.21]], np.float32).reshape(2, 2, 1, 1)
+    weight = per_channel_grid(values, bits)
     assert weight.scale is not None and weight.zero_point is not None
     assert not weight.zero_point.any()
     top = 2 ** (bits - 1) - 1
@@ -124,11 +125,49 @@ def test_weights_get_a_symmetric_grid_a_channel(bits: int, lower: Lower) -> None
     assert np.abs(weight.values).reshape(2, -1).max(axis=1).tolist() == [top, top]
 
 
+def test_weights_that_are_few_multiples_of_a_number_are_exact(lower: Lower) -> None:
+    weight = conv_of(lower(NET, bits=8).rounded).weight
+    assert weight.values.reshape(2, 2).tolist() == [[1, -1], [2, 1]]
+    units = np.array([[np.float32(0.3) / 3], [0.7]], np.float32)
+    values = units * np.array([[3, 0, -1, 2], [1, -1, 0, 1]], np.float32)
+    for bits in (4, 8):
+        grid = per_channel_grid(values, bits)
+        assert grid.values.tolist() == [[3, 0, -1, 2], [1, -1, 0, 1]]
+        assert grid.scale is not None
+        np.testing.assert_array_equal(grid.values.astype(np.float32) * grid.scale, values)
+    # Two bits hold multiples up to 1. Wide grids need scales of few bits.
+    assert per_channel_grid(values, 2).values.tolist()[1] == [1, -1, 0, 1]
+    assert np.abs(per_channel_grid(values, 12).values).max() > 7
+    assert per_channel_grid(np.sign(values), 12).values.tolist() == [[1, 0, -1, 1], [1, -1, 0, 1]]
+
+
+BINARY = """
+g (float[N, 2, 4, 4] x) => (float[N, 2, 2, 2] y)
+<float[2, 2, 3, 3] w = {1, -1, 1, 1, -1, 1, -1, -1, 1, 1, 1, -1, -1, -1, 1, -1, 1, 1,
+                        -1, 1, 1, -1, 1, -1, 1, 1, 1, -1, -1, 1, 1, 1, -1, -1, -1, 1},
+ float[2] scale = {0.7, -0.3}, float[2] shift = {0.11, -0.2}, float[2] mean = {0.3, 0.1},
+ float[2] var = {0.8, 1.2}>
+{ a = Sign (x)
+  b = Conv (a, w)
+  c = BatchNormalization (b, scale, shift, mean, var)
+  y = Sign (c) }
+"""
+
+
+def test_a_sign_behind_a_sum_is_a_step_of_the_sum(lower: Lower) -> None:
+    """Its grid is known, whatever was seen, and the sum needs none: nothing is lost there."""
+    rounded = lower(BINARY).rounded
+    grids = grids_of(rounded)
+    assert [name for name in "abcy" if name in grids] == ["a", "y"]
+    assert grids["a"] == grids["y"] == QType(2, True, 1.0)
+    assert set(conv_of(rounded).weight.values.ravel().tolist()) == {-1, 1}
+
+
 def test_weights_of_zero_and_of_one_sign() -> None:
-    values = np.array([[0.0, 0.0], [-1.0, -0.5], [3.0, 1.0]], np.float32)
+    values = np.array([[0.0, 0.0], [-1.0, -0.37], [3.0, 0.99]], np.float32)
     grid = per_channel_grid(values, 8)
     assert grid.scale is not None
-    assert grid.values.tolist() == [[0, 0], [-127, -64], [127, 42]]
+    assert grid.values.tolist() == [[0, 0], [-127, -47], [127, 42]]
     assert grid.scale[0] == 1.0
     error = [abs(Fraction(float(v)) - q) for v, q in zip(values.ravel(), grid.exact(), strict=True)]
     steps = np.repeat(grid.scale.ravel(), 2)
@@ -232,9 +271,9 @@ def test_a_grid_before_a_function_that_needs_a_table(own: bool, missing: list[st
 
     class Wave(Relu):
         @property
-        def affine(self) -> bool:
+        def needs_table(self) -> bool:
             """Bends."""
-            return False
+            return True
 
     values = {name: Value(name, (1, 2)) for name in "xaby"}
     nodes = (

@@ -22,7 +22,7 @@ from midwire.hw.numeric import QType
 
 RESIDUAL = """
 g (float[N, 2] x) => (float[N, 2] y)
-<float[2, 2] w = {1, 0, 0, 1}, float[2] b = {1, 2}>
+<float[2, 2] w = {1, 0.013, 0.37, 1}, float[2] b = {1, 2}>
 { a = MatMul (x, w)
   c = Add (a, b)
   r = Relu (c)
