@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
@@ -38,7 +38,7 @@ from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import expand_quantisers
 from .recurrent_layers import expand_batch_first
 from .shapes import Shapes, bind_inputs
-from .source import Source, value_of
+from .source import Source, subgraphs, value_of
 from .tree_models import expand_tree_models
 
 
@@ -90,6 +90,25 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
             found=short(error),
             remedy="Export the model again, or repair the node that is named",
         ) from error
+    for node in _all_nodes(model.graph):
+        given = next((a.i for a in node.attribute if a.name == "num_outputs"), len(node.output))
+        if node.op_type == "Split" and not node.domain and given != len(node.output):
+            # The checker does not look, and inference makes room for as many as it is told.
+            raise ModelError(
+                "a Split has another number of outputs than it says",
+                where=f"node {node.name!r} (Split)",
+                expected=f"num_outputs {len(node.output)}",
+                found=str(given),
+                remedy="Export the model again, or repair the attribute",
+            )
+
+
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Those of graphs inside of others too."""
+    for node in graph.node:
+        yield node
+        for inner in subgraphs(node):
+            yield from _all_nodes(inner)
 
 
 def _source(file: Path, sha256: str, expansion: Expansion) -> Source:

@@ -51,7 +51,12 @@ class Numbers:
 
     @classmethod
     def of(cls, constant: Const) -> Numbers:
-        """All elements of a constant; infinity as :data:`BEYOND`."""
+        """All elements of a constant; infinity as :data:`BEYOND`. Raises Unsupported if there are
+        none.
+        """
+        if not constant.values.size:
+            shape = list(constant.shape)
+            raise Unsupported(f"expected a constant with elements, found the shape {shape}")
         if constant.scale is not None or np.isfinite(constant.values).all():
             return cls(tuple(constant.exact()), constant.shape)
         signs = np.where(np.isinf(constant.values), np.sign(constant.values), 0).ravel()

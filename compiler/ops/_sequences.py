@@ -15,10 +15,11 @@ from ...hw.kernels.concat import ConcatKernel
 from ...hw.kernels.recurrent import RecurrentKernel
 from ...hw.kernels.reorder import ReorderKernel
 from ...hw.kernels.split import SplitKernel
-from ...hw.numeric import Affine, IntType, QType
+from ...hw.numeric import MAX_BITS, Affine, IntType, QType
 from ...hw.numeric.cells import Grid
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec
 from ..ir.quant import QTensor
+from .base import Unsupported
 
 
 @dataclass
@@ -51,6 +52,11 @@ class Sequences:
     def inner(self, kernel: RecurrentKernel) -> Inner:
         """States, as integers."""
         held = IntType.holding(*kernel.state)
+        if held.bits > MAX_BITS:
+            raise Unsupported(
+                f"expected states of at most {MAX_BITS} bits, found {held.bits}; a clip, or an "
+                "activation that is bounded, would keep them small"
+            )
         shape = (kernel.results, kernel.sequences, kernel.units)
         return _inner(shape, QType(held.bits, held.signed, 1.0))
 

@@ -27,6 +27,7 @@ from ._moving import MovingOp, Turn, moved, reading
 from ._weighted import Weighing, weighted, weighted_cases
 from .base import Case, ImportContext, Imported, Unsupported, one
 from .gather import picks
+from .unary import number
 from .window import MOST_AXES
 
 
@@ -181,7 +182,7 @@ def _smooth(
         )
     if mode == "linear":
         return linear(context, node, scales, coordinates)
-    coefficient = Fraction(float(attributes.get("cubic_coeff_a", -0.75)))
+    coefficient = number(attributes, "cubic_coeff_a", -0.75)
     kernel = Weighing(coefficient, inside=bool(attributes.get("exclude_outside", 0)))
     return weighted(context, node, scales, coordinates, kernel)
 

@@ -40,7 +40,7 @@ g (float[N, 4, 5, 2] x) => (float[N, 12] y)
   d = Clip (c, zero, six)
   e = Flatten (d)
   y = MatMul (e, m) }
-""".replace("MATRIX", ", ".join(("1", "0.99")[n % 2] for n in range(240)))
+""".replace("MATRIX", ", ".join(("1", "0.99")[n // 12 % 2] for n in range(240)))
 
 TEXT = """\
 qgraph net(x: i8[1x4x5x2])

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from midwire.compiler.errors import ModelError
 from midwire.compiler.load.frontend import load_model
+from midwire.compiler.ops._sequences import Sequences
+from midwire.compiler.ops.base import Unsupported
 from midwire.compiler.select.support import import_all
 
 ModelFile = Callable[..., Path]
@@ -87,6 +91,17 @@ HUGE = "h = ConstantOfShape (n)"
             "g (int32[1, 9] x) => (float[1, 9] y) <float[0] t = {}> { y = Gather (t, x) }",
             "expected a table with rows, found the shape [0]",
         ),
+        (
+            "g (float[1, 1, 3] x) => (float[1, 0, 3] y) <float[0, 1] c = {}> { y = Pow (x, c) }",
+            "expected a constant with elements, found the shape [0, 1]",
+        ),
+        (
+            (
+                "g (float[1, 1, 2] x) => (float[1, 1, 4] y) <float[3] s = {1, 1, 2}> { y = Resize "
+                '<mode = "cubic", cubic_coeff_a = inf> (x, , s) }'
+            ),
+            "expected a finite cubic_coeff_a, found inf",
+        ),
     ],
 )
 def test_what_no_machine_computes_is_refused(text: str, reason: str, model_file: ModelFile) -> None:
@@ -99,6 +114,28 @@ def test_an_input_that_fits_into_no_memory(model_file: ModelFile) -> None:
     assert str(caught.value) == (
         "input 'x': the model takes more than fits in memory; expected at most 134217728 "
         "elements; found [1, 2147483648]. Export the model with the shapes that it is run with."
+    )
+
+
+def test_a_split_that_says_more_outputs_than_it_has(model_file: ModelFile) -> None:
+    """ONNX's inference makes room for them all."""
+    text = "g (float[1, 4] x) => (float[1, M] y, float[1, N] z) { y, z = Split <PLACES> (x) }"
+    with pytest.raises(ModelError) as caught:
+        load_model(model_file(text.replace("PLACES", "axis = 1, num_outputs = 2147483648"), 18))
+    assert str(caught.value) == (
+        "node 'Split_0' (Split): a Split has another number of outputs than it says; expected "
+        "num_outputs 2; found 2147483648. Export the model again, or repair the attribute."
+    )
+
+
+def test_states_that_grow_beyond_integers_of_tensors() -> None:
+    kernel: Any = SimpleNamespace(state=(-(2**40), 2**40), results=1, sequences=1, units=2)
+    whatever: Any = None
+    with pytest.raises(Unsupported) as caught:
+        Sequences(whatever, whatever).inner(kernel)
+    assert str(caught.value) == (
+        "expected states of at most 32 bits, found 42; a clip, or an activation that is bounded, "
+        "would keep them small"
     )
 
 
