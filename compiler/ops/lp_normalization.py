@@ -54,7 +54,7 @@ class LpNormalization(GroupOp):
         """Any axis; of a Normalizer the last, and only MAX is left."""
         shape = context.shape(node.input[0])
         if node.op_type == "Normalizer":
-            return one(cls((len(shape) - 1,), 0), [node.input[0]])
+            return one(cls((axis_of(-1, shape),), 0), [node.input[0]])
         attributes = context.attributes(node)
         power = int(attributes.get("p", 2))
         if power not in (1, 2):

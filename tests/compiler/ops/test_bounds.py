@@ -117,6 +117,12 @@ def test_an_input_that_fits_into_no_memory(model_file: ModelFile) -> None:
     )
 
 
+def test_a_normalizer_of_a_scalar(model_file: ModelFile) -> None:
+    text = "g (float x) => (float y) { y = ai.onnx.ml.Normalizer <NORM> (x) }"
+    path = model_file(text.replace("NORM", 'norm = "MAX"'), imports=', "ai.onnx.ml" : 1')
+    assert import_all(load_model(path))[-1].reason == "expected an axis of [], found -1"
+
+
 def test_a_split_that_says_more_outputs_than_it_has(model_file: ModelFile) -> None:
     """ONNX's inference makes room for them all."""
     text = "g (float[1, 4] x) => (float[1, M] y, float[1, N] z) { y, z = Split <PLACES> (x) }"
