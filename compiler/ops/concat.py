@@ -34,10 +34,16 @@ from .scale import Scale
 
 @dataclass(frozen=True)
 class Concat(Op):
-    """``count`` tensors, one after another along ``axis``."""
+    """``count`` tensors, one after another along ``axis``.
+
+    Attributes
+    ----------
+    alike_parts : they are parts of one tensor, and so all lie on its grid
+    """
 
     axis: int
     count: int
+    alike_parts: bool = False
 
     onnx_types = ("Concat",)
 
@@ -62,14 +68,21 @@ class Concat(Op):
         """Streams meet in hardware of their own."""
         return True
 
+    @property
+    def keeps_grid(self) -> bool:
+        """Where all have one."""
+        return self.alike_parts
+
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """Any order, if all have it."""
         del shapes, index
         return None
 
     def wanted_layouts(self, inputs: Sequence[QTensor]) -> list[Layout | None]:
-        """The first one's order; with the axis innermost if their grids differ."""
-        perm = axis_order(inputs[0]).perm
+        """The largest one's order, for an axis of one element may lie anywhere; with the axis
+        innermost if their grids differ.
+        """
+        perm = axis_order(max(inputs, key=lambda x: math.prod(x.shape))).perm
         if len({x.qtype for x in inputs}) > 1:
             perm = (*(axis for axis in perm if axis != self.axis), self.axis)
         return [Layout(x.shape, perm) for x in inputs]

@@ -4,13 +4,15 @@
 
 Zeros around an image are a 1 x 1 window that pads: real zero is the integer zero point, so the
 output keeps its input's grid. Another constant is added where the zeros are. The other modes take
-elements of the axis itself, from a buffer.
+elements of the axis itself: from a buffer that holds it, or, where that would be large, from one
+for what comes before it and one for what comes behind it, while the axis passes by.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -29,17 +31,22 @@ from .base import (
     ImportContext,
     Imported,
     Op,
+    Piece,
     Unsupported,
     axis_of,
     check_exact,
     inner,
     one,
 )
-from .gather import picks
+from .concat import Concat
+from .gather import picking, picks
 from .pool import pooling
 from .reshape import Reshape
 from .scale import Scale
 from .window import MOST_AXES, planar
+
+_LARGE = 1024
+"""Elements of a tensor beyond which it is not stored for what is taken from its ends."""
 
 _MODES = ("constant", "edge", "reflect", "wrap")
 
@@ -122,6 +129,9 @@ class Pad(Op):
         around = (0, 0, 1, 2, 0, 0, 1, 1)
         yield pad("pad_edge", image, wide, *around, mode="edge")
         yield pad("pad_reflect", image, wide, *around, mode="reflect")
+        large = (1, 8, 12, 12)
+        yield pad("pad_reflect_large", large, (1, 8, 14, 15), *around, mode="reflect")
+        yield pad("pad_edge_large", large, (1, 8, 14, 15), *around, mode="edge")
         yield pad("pad_wrap", (1, 3, 4), (1, 3, 6), 0, 0, 1, 0, 0, 1, mode="wrap")
         yield pad("pad_channels", (1, 2, 3, 2), (1, 5, 3, 2), 0, 1, 0, 0, 0, 2, 0, 0)
         yield pad("pad_vector", (1, 4), (1, 7), 0, 2, 0, 1, value=0.5)
@@ -154,7 +164,53 @@ def _picked(
             check_exact([shape[axis] + sum(amounts)])
             indices = np.pad(np.arange(shape[axis]), amounts, mode)  # type: ignore[call-overload]
             chosen[axis] = [int(index) for index in indices]
-    return picks(context, node, chosen)
+    if math.prod(shape) < _LARGE:
+        return picks(context, node, chosen)
+    made = Imported((), ())
+    for axis, indices in chosen.items():
+        made = _around(context, node, made, axis, indices, pads[axis])
+    last = replace(made.pieces[-1], outputs=())
+    return Imported((*made.pieces[:-1], last), made.inner[:-1])
+
+
+def _around(
+    context: ImportContext,
+    node: onnx.NodeProto,
+    made: Imported,
+    axis: int,
+    indices: Sequence[int],
+    amounts: tuple[int, int],
+) -> Imported:
+    """What was made of a node's input so far, and its elements before and behind an axis.
+
+    The last value made is the result.
+    """
+    source = made.inner[-1] if made.inner else None
+    name = source.name if source else node.input[0]
+    shape = source.shape if source else context.shape(name)
+    pieces, values, parts = list(made.pieces), list(made.inner), [name]
+
+    def then(op: Op, read: Sequence[str], size: int, what: str) -> str:
+        result = (*shape[:axis], size, *shape[axis + 1 :])
+        value = Value(inner(node, f"{what}{axis}"), result, context.dtype(node.input[0]))
+        values.append(value)
+        pieces.append(Piece(op, tuple(read), (value.name,)))
+        return value.name
+
+    begin, end = amounts
+    for what, taken in (("begin", indices[:begin]), ("end", indices[len(indices) - end :])):
+        if taken:
+            low, count = min(taken), max(taken) - min(taken) + 1
+            near = (*shape[:axis], count, *shape[axis + 1 :])
+            cropped = then(
+                picking(shape, axis, range(low, low + count)), [name], count, f"{what}_near"
+            )
+            turned = picking(near, axis, [index - low for index in taken])
+            parts.insert(
+                0 if what == "begin" else len(parts), then(turned, [cropped], len(taken), what)
+            )
+    then(Concat(axis, len(parts), alike_parts=True), parts, len(indices), "around")
+    return Imported(tuple(pieces), tuple(values))
 
 
 def _filled(
