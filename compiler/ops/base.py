@@ -294,7 +294,8 @@ class Op:
         """Whether :meth:`absorb` only scales, shifts and clamps.
 
         Others are absorbed where the model itself has no grid before them; where midwire places the
-        grids, it places one there, so that a small table computes them.
+        grids, it places one there, so that a small table computes them; not before
+        :attr:`levels`.
         """
         return True
 
@@ -304,6 +305,15 @@ class Op:
         result is the same as rounded behind it alone, for rounding is monotone.
         """
         return False
+
+    @property
+    def levels(self) -> tuple[Fraction, ...] | None:
+        """All reals that it makes, in ascending order, where they are few (signs, other steps).
+
+        No table computes them, only comparisons: it is absorbed without a grid before it, and where
+        midwire places the grids, its result gets one that holds them exactly.
+        """
+        return None
 
     @property
     def alike(self) -> bool:

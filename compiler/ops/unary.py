@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import onnx
 
-from ...hw.numeric import Function, Unary
+from ...hw.numeric import Function, Piecewise, Unary
 from .base import ImportContext, Imported, Op, Unsupported, one
 
 
@@ -47,6 +47,12 @@ class UnaryOp(Op):
     def affine(self) -> bool:
         """Not so."""
         return False
+
+    @property
+    def levels(self) -> tuple[Fraction, ...] | None:
+        """Those of steps."""
+        function = self.function
+        return function.levels if isinstance(function, Piecewise) else None
 
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int

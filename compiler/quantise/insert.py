@@ -3,16 +3,22 @@
 """Give every tensor that integer hardware reads a grid, and every weight.
 
 A value needs a grid unless its one reader is absorbed into its producer, and needs no table for
-that. QDQ models have their grids already, and nothing happens to them here.
+that. QDQ models have their grids already, and nothing happens to them here. A value of few levels
+(signs) gets the grid that holds just those.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from functools import reduce
+
+import numpy as np
 
 from ...hw.formats.tensor import AnyArray
-from ...hw.numeric import QType
+from ...hw.numeric import IntType, QType
 from ..ir.graph import Graph, Node, Value, unused
 from ..ops.base import Op
 from ..ops.quantize import Quantize
@@ -105,9 +111,33 @@ def missing_grids(graph: Graph) -> list[str]:
 def _is_absorbed(op: Op, free: bool) -> bool:
     """Whether it takes unrounded values. A function that needs a table gets a grid before it, so
     that the table is small, unless the model has grids of its own, and none there, or there is a
-    table anyway (``free``).
+    table anyway (``free``). Steps need no table.
     """
-    return op.absorbable and (op.affine or free)
+    return op.absorbable and (op.affine or free or op.levels is not None)
+
+
+def _grid(graph: Graph, name: str, chosen: QType) -> QType:
+    """A value's grid: the one that holds its few levels and zero exactly, if that needs no more
+    bits than the chosen one has.
+    """
+    producer = graph.producer(name)
+    levels = None if producer is None else producer.op.levels
+    if levels is None or not any(levels):
+        return chosen
+    step = reduce(_common_step, levels)
+    ends = [int(level / step) for level in (Fraction(0), *levels)]
+    kind = IntType.holding(min(ends), max(ends))
+    if kind.bits > chosen.bits or Fraction(float(np.float32(step))) != step:
+        return chosen
+    return QType(kind.bits, kind.signed, float(step))
+
+
+def _common_step(a: Fraction, b: Fraction) -> Fraction:
+    """The largest number that two are whole multiples of."""
+    return Fraction(
+        math.gcd(a.numerator * b.denominator, b.numerator * a.denominator),
+        a.denominator * b.denominator,
+    )
 
 
 def weighed(graph: Graph) -> list[str]:
@@ -130,7 +160,7 @@ def quantise(
     outside (in the edge part), so they get a grid and no node.
     """
     missing = missing_grids(graph)
-    chosen: Mapping[str, QType] = {name: choose(name) for name in missing}
+    chosen: Mapping[str, QType] = {name: _grid(graph, name, choose(name)) for name in missing}
     bits = _weight_bits(graph, missing, Widths(widths) if isinstance(widths, int) else widths)
     nodes: list[Node] = []
     names = {node.name for node in graph.nodes}

@@ -181,6 +181,14 @@ class Piecewise(Unary):
                 before = after or before
         return tuple((point, point) for point in found)
 
+    @property
+    def levels(self) -> tuple[Fraction, ...] | None:
+        """Its values in ascending order, if it is made of steps; else None."""
+        if any(any(piece[1:]) for piece in self.pieces):
+            return None
+        values = {piece[0] for piece in self.pieces}
+        return tuple(sorted(values.union(v for v in self.at if v is not None)))
+
     def _vertices(self) -> list[Fraction]:
         """Where a parabola turns, inside of its piece."""
         found = []

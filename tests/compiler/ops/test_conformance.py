@@ -393,12 +393,13 @@ def test_case(name: str, compiled: Compile, arithmetic: Any) -> None:
 def test_every_operator_has_cases_and_a_meaning(arithmetic: Any) -> None:
     """Quantisers are tested inside of whole models (``test_import_rules``, ``load/test_qonnx``)."""
     without = {op.__name__ for op in OPERATORS if not list(op.cases())}
-    assert without == {"BipolarQuant", "Dequantize", "Quantize"}
+    assert without == {"BipolarQuant", "Dequantize", "PiecewisePolynomial", "Quantize"}
     tried = {kind_of(node) for case in CASES.values() for node in case.model.graph.node}
     assert set(REGISTRY) - set(arithmetic.rules) - tried == {
         "BipolarQuant",
         "Cast",
         "Embedding",  # what patterns make: see tests/compiler/rewrite/test_one_hot.py
+        "Piecewise",  # and test_choices.py
         TREE_5,
     }
     assert len(CASES) == sum(len(list(operator.cases())) for operator in OPERATORS)
