@@ -79,7 +79,8 @@ def _number(known: Mapping[str, AnyArray], name: str, what: str, least: int) -> 
         raise OtherMeaningError(f"expected a constant {what}, one for the tensor, found {name!r}")
     value = float(known[name].reshape(-1)[0])
     if not value.is_integer() or (least and value < least):
-        raise OtherMeaningError(f"expected a whole number as the {what}, found {value:g}")
+        at_least = f" of at least {least}" if least else ""
+        raise OtherMeaningError(f"expected a whole number{at_least} as the {what}, found {value:g}")
     return int(value)
 
 

@@ -35,6 +35,7 @@ from .matrix_product import MatrixProduct
 from .mish import Mish
 from .neg import Neg
 from .pad import Pad
+from .piecewise import PiecewisePolynomial
 from .pool import Pool
 from .pow import Pow
 from .prelu import PRelu
@@ -98,6 +99,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Neg,
     PRelu,
     Pad,
+    PiecewisePolynomial,
     Pool,
     Pow,
     Product,

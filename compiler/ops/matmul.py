@@ -1,8 +1,10 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MatMul and Gemm with a constant second operand (ONNX operator versions 13): a 1 x 1 convolution.
+"""MatMul and Gemm with a constant operand (ONNX operator versions 13): a 1 x 1 convolution.
 
-The rows of the weight matrix follow the stream's order, so that a Flatten before costs nothing.
+The rows of the weight matrix follow the stream's order, so that a Flatten before costs nothing. A
+constant first operand (a filter bank times frames) multiplies columns instead of rows: it is the
+same sums over the axis before the last, whose stream has that axis innermost.
 MatMul of two computed tensors is :class:`~.matrix_product.MatrixProduct`.
 """
 
@@ -21,7 +23,7 @@ from ...hw.kernels.geometry import Geometry
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
 from .conv import WeightedOp, centred, channel_scales, convolution, shifted
 from .matrix_product import MatrixProduct
 from .unary import number
@@ -29,10 +31,14 @@ from .unary import number
 
 @dataclass(frozen=True, eq=False)
 class MatMul(WeightedOp):
-    """``alpha * x @ weight.T + beta * bias``: ``weight`` is (outputs, inputs), as transB has it."""
+    """``alpha * x @ weight.T + beta * bias``: ``weight`` is (outputs, inputs), as transB has it.
+
+    ``columns``: ``alpha * weight @ x``, without a bias of the model's.
+    """
 
     alpha: Fraction = Fraction(1)
     beta: Fraction = Fraction(1)
+    columns: bool = False
 
     onnx_types = ("MatMul", "Gemm")
 
@@ -41,24 +47,24 @@ class MatMul(WeightedOp):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """The second operand must be a constant matrix."""
+        """One operand is a constant matrix."""
         attributes = context.attributes(node)
         weight = context.const(node.input[1])
         if weight is None:
-            if context.const(node.input[0]) is not None:
-                raise Unsupported("expected the constant as second operand, found it as the first")
-            if node.op_type == "MatMul":
+            first = context.const(node.input[0])
+            if node.op_type != "MatMul":
+                found = "two computed ones" if first is None else "it as the first"
+                raise Unsupported(f"expected a constant second operand, found {found}")
+            if first is None:
                 return MatrixProduct.of(context, node)
-            raise Unsupported("expected a constant second operand, found two computed ones")
-        if len(weight.shape) != 2:
-            raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")
+            _rows(context.shape(node.input[1]))
+            return one(cls(_matrix(first), None, columns=True), [node.input[1]])
+        weight = _matrix(weight)
         if attributes.get("transA", 0):
             raise Unsupported("expected transA 0, found 1")
         if not attributes.get("transB", 0):
             weight = weight.map(np.transpose)
-        shape = context.shape(node.input[0])
-        if len(shape) < 2:
-            raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
+        _rows(context.shape(node.input[0]))
         bias = None
         if len(node.input) > 2 and node.input[2]:
             bias = context.const(node.input[2])
@@ -82,7 +88,8 @@ class MatMul(WeightedOp):
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """A vector may come in any order; rows must come one by one."""
-        return None if _is_vector(shapes[index]) else Layout.raster(shapes[index])
+        any_order = _is_vector(shapes[index]) and not self.columns
+        return None if any_order else self._order(shapes[index])
 
     def corrected(self, real: Op, mean: AnyArray) -> Op:
         """By the mean of each input over all rows."""
@@ -90,7 +97,8 @@ class MatMul(WeightedOp):
         if self.beta == 0:
             return self
         error = self.weight.real - real.weight.real
-        shift = error @ mean.reshape(-1, mean.shape[-1]).mean(axis=0)
+        rows = np.swapaxes(mean, -1, -2) if self.columns else mean
+        shift = error @ rows.reshape(-1, rows.shape[-1]).mean(axis=0)
         return replace(self, bias=shifted(self.bias, shift * float(self.alpha / self.beta)))
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
@@ -99,7 +107,7 @@ class MatMul(WeightedOp):
         weight = centred(self.weight)
         channels, size = weight.shape
         scales = [self.alpha * scale for scale in channel_scales(self.weight, channels)]
-        if _is_vector(x.shape):
+        if _is_vector(x.shape) and not self.columns:
             weight = np.stack([x.layout.to_stream(row) for row in weight])
         bias = [Fraction(0)] * channels
         if self.bias:
@@ -113,8 +121,13 @@ class MatMul(WeightedOp):
             x.qtype.zero_point,
         )
         functions = convolution(kernel, x.qtype, scales, bias)
-        axis, layout = len(output.shape) - 1, Layout.raster(output.shape)
+        axis, layout = len(output.shape) - 1 - self.columns, self._order(output.shape)
         return single(kernel, Meaning(functions, axis, layout, self.weight.chosen))
+
+    def _order(self, shape: Sequence[int]) -> Layout:
+        """What is summed over, or comes out of that, innermost."""
+        axes = list(range(len(shape)))
+        return Layout(tuple(shape), (*axes[:-2], axes[-1], axes[-2]) if self.columns else (*axes,))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -127,6 +140,13 @@ class MatMul(WeightedOp):
         yield Case(
             "matmul_axes",
             one_node("MatMul", [(1, 2, 3, 4)], (1, 2, 3, 5), {1: weights(7, 5, 4).T.copy()}),
+        )
+        yield Case(
+            "matmul_columns", one_node("MatMul", [(1, 6, 5)], (1, 4, 5), {0: weights(8, 4, 6)})
+        )
+        yield Case(
+            "matmul_columns_axes",
+            one_node("MatMul", [(1, 2, 3, 4)], (1, 2, 5, 4), {0: weights(9, 1, 5, 3)}),
         )
         yield Case(
             "gemm",
@@ -148,6 +168,18 @@ class MatMul(WeightedOp):
             one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),
             bits=4,
         )
+
+
+def _matrix(weight: Const) -> Const:
+    """A constant operand of two axes, but for leading ones of length 1."""
+    if len(weight.shape) < 2 or any(size != 1 for size in weight.shape[:-2]):
+        raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")
+    return weight.map(lambda a: a.reshape(a.shape[-2:]))
+
+
+def _rows(shape: Sequence[int]) -> None:
+    if len(shape) < 2:
+        raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
 
 
 def _is_vector(shape: Sequence[int]) -> bool:

@@ -43,7 +43,8 @@ class Where(Scale):
         mask = context.const(node.input[0])
         if mask is None:
             raise Unsupported(
-                "expected a constant mask, found a computed one; Mul by the mask and Add would work"
+                "expected a constant mask, or one of comparisons of the chosen tensor with "
+                "constants, found another computed one; Mul by the mask and Add would work"
             )
         branches = [context.const(name, finite=False) for name in node.input[1:3]]
         check_exact(mask.shape)

@@ -22,7 +22,7 @@ from ...hw.numeric import IntArray
 from ...hw.session import Session, open_session, words_of
 from ..errors import CalibrationError
 from ..ir.graph import Value
-from ..load.source import PACKED, Source, elem_type_of
+from ..load.source import PACKED, Source, elem_type_of, kind_of
 from .counted import Counted
 from .grids import SAMPLE, FloatArray, Observed
 
@@ -336,10 +336,35 @@ def _session(source: Source, watched: Sequence[str]) -> Session | None:
             kind, packed, name = onnx.TensorProto.INT8, name, f"{name}::int8"
             model.graph.node.append(helper.make_node("Cast", [packed], [name], name, to=kind))
         model.graph.output.append(helper.make_tensor_value_info(name, kind, list(value.shape)))
-    return open_session(
-        model.SerializeToString(),
-        threads=1,
-        where=str(source.path),
-        error=CalibrationError,
-        remedy=_ALONE,
-    )
+    try:
+        return open_session(
+            model.SerializeToString(),
+            threads=1,
+            where=str(source.path),
+            error=CalibrationError,
+            remedy=_ALONE,
+        )
+    except CalibrationError as error:
+        raise _root_cause(source) or error from error
+
+
+def _root_cause(source: Source) -> CalibrationError | None:
+    """What stands in the way of running a model, where that is a node that loading would have
+    written out in standard operators, but for what it asks.
+    """
+    for node in source.nodes:
+        if node.name in source.refused and node.name in source.live:
+            expected, _, found = (
+                source.refused[node.name].removeprefix("expected ").partition(", found ")
+            )
+            more = len(source.refused) - 1
+            return CalibrationError(
+                "nothing can be calibrated, for ONNX Runtime does not know the node, and it has "
+                "no form in standard operators",
+                where=f"node {node.name!r} ({kind_of(node)})"
+                + (f" and {more} more" if more else ""),
+                expected=expected,
+                found=found,
+                remedy="Export the model with that mended; midwire inspect lists all such nodes",
+            )
+    return None

@@ -20,8 +20,8 @@ FloatArray = npt.NDArray[np.float32]
 SAMPLE = 1 << 16
 """Values of a tensor that are kept to choose its grid; extremes are kept besides."""
 
-_MOST_KNOWN = 8
-"""Bits of a grid that is chosen by what an operator can give, and not by what was seen."""
+_MOST_UNITS = 1 << 15
+"""Multiples of what all levels are multiples of: no grid that midwire chooses has more."""
 
 _SHRINKS = 64
 """Candidates for the clipped range in each search: from the whole range down to a 16th."""
@@ -137,15 +137,17 @@ def choose_qtype(
 
 def grid_of_levels(levels: Sequence[Fraction]) -> QType | None:
     """The narrowest grid with the zero point 0 that holds levels and 0 exactly; None if there are
-    none, or they need more than 8 bits or a scale that is no float32.
+    none, or they need too many bits or a scale that is no float32.
     """
     numerators = [level.numerator for level in levels]
     unit = Fraction(math.gcd(*numerators), math.lcm(*(level.denominator for level in levels)))
     if unit == 0 or Fraction(float(np.float32(float(unit)))) != unit:
         return None
     integers = [int(level / unit) for level in levels]
+    if max(map(abs, integers)) > _MOST_UNITS:
+        return None
     kind = IntType.holding(min(0, *integers), max(0, *integers))
-    return QType(kind.bits, kind.signed, float(unit)) if kind.bits <= _MOST_KNOWN else None
+    return QType(kind.bits, kind.signed, float(unit))
 
 
 def quantisation_error(values: FloatArray, qtype: QType) -> float:

@@ -3,7 +3,8 @@
 """Give every tensor that integer hardware reads a grid, and every weight.
 
 A value needs a grid unless its one reader is absorbed into its producer, and needs no table for
-that. QDQ models have their grids already, and nothing happens to them here.
+that. QDQ models have their grids already, and nothing happens to them here. A value of few levels
+(signs) gets the grid that holds just those.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def missing_grids(graph: Graph) -> list[str]:
 def _is_absorbed(op: Op, free: bool) -> bool:
     """Whether it takes unrounded values. A function that needs a table gets a grid before it, so
     that the table is small, unless the model has grids of its own, and none there, or there is a
-    table anyway (``free``).
+    table anyway (``free``). Steps need no table.
     """
     return op.absorbable and (free or not op.needs_table)
 
@@ -125,14 +126,14 @@ def quantise(
 ) -> Graph:
     """Insert a ``Quantize`` after every value of :func:`missing_grids`; put weights on grids.
 
-    ``choose`` is asked for each of those values of which nothing is known (a sign needs two bits,
-    whatever was seen), ``widths`` for the bits of its layer's weights.
+    ``choose`` is asked for each of those values, but a sign needs two bits, whatever was seen;
+    ``widths`` for the bits of its layer's weights.
     ``means`` are those of values over typical samples: where the mean of a layer's input is known,
     its bias makes up for what rounding of its weights shifts its result by. Inputs are quantised
     outside (in the edge part), so they get a grid and no node.
     """
     missing = missing_grids(graph)
-    chosen = {name: _known_grid(graph, name) or choose(name) for name in missing}
+    chosen: Mapping[str, QType] = {name: _grid(graph, name, choose(name)) for name in missing}
     bits = _weight_bits(graph, missing, Widths(widths) if isinstance(widths, int) else widths)
     nodes: list[Node] = []
     names = {node.name for node in graph.nodes}
@@ -155,12 +156,13 @@ def quantise(
     return replace(graph, nodes=tuple(nodes), values=values, qtypes=qtypes)
 
 
-def _known_grid(graph: Graph, name: str) -> QType | None:
-    """The grid that holds all that a value can be, if that is little; the value must be the slice's
-    own, for what comes from outside is anything.
+def _grid(graph: Graph, name: str, chosen: QType) -> QType:
+    """A value's grid: the one that holds its few levels exactly, if that needs no more bits than
+    the chosen one has. It must be the slice's own, for what comes from outside is anything.
     """
     producer = graph.producer(name)
-    return None if producer is None else grid_of_levels(producer.op.levels)
+    known = None if producer is None else grid_of_levels(producer.op.levels)
+    return chosen if known is None or known.bits > chosen.bits else known
 
 
 def _weight_bits(graph: Graph, missing: Sequence[str], widths: Widths) -> dict[str, int]:

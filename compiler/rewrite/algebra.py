@@ -184,6 +184,12 @@ def odd(kind: str, argument: Expression) -> Expression:
     return -function(kind, -argument) if falls else function(kind, argument)
 
 
+def positive(argument: Expression) -> Expression:
+    """1 where an expression is above 0, else 0: what comparisons are made of."""
+    number = argument.number
+    return function("positive", argument) if number is None else as_expression(int(number > 0))
+
+
 def clip(argument: Expression, low: Fraction | None, high: Fraction | None) -> Expression:
     """``min(max(argument, low), high)``; a clip of a clip is one where their ranges meet."""
     inner = next(iter(argument.atoms("clip")), None)

@@ -117,7 +117,7 @@ def make_node(
     operator: str,
     inputs: Sequence[str],
     output: str,
-    options: Mapping[str, str | float | Sequence[int]],
+    options: Mapping[str, str | float | Sequence[int] | Sequence[str]],
 ) -> onnx.NodeProto:
     """A node of one output, with its attributes."""
     node = onnx.helper.make_node(operator, inputs, [output], output)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from .attention import ATTENTION
+from .choices import CHOICE
 from .clipped_quantiser import CLIPPED_QUANTISER
 from .gelu import GELU, GELU_TANH
 from .group_normalization import GROUP_NORMALIZATION
@@ -40,6 +41,7 @@ PATTERNS: tuple[Pattern, ...] = (
     QUANTISER,
     BIPOLAR_QUANTISER,
     TRUNCATION,
+    CHOICE,
     SOFTMAX,
     BARE_SOFTMAX,
     ATTENTION,

@@ -11,6 +11,8 @@ F3. Arithmetic on several tensors is that of their formulas where both broadcast
     formulas too, or they have one element. Whatever else there is, is no formula.
 F4. A mean is a sum times a number, for exporters write that as well; the number that they write may
     be the inverse rounded to float32.
+F5. What is true is 1, what is false is 0: a comparison is whether a difference is positive, and
+    Where is ``condition * (a - b) + b``.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from .algebra import (
     function,
     odd,
     of_atom,
+    positive,
 )
 
 
@@ -319,9 +322,29 @@ def passes_on(context: Context, node: onnx.NodeProto) -> bool:
 
 
 def _passed_on(reader: _Reader, node: onnx.NodeProto) -> _Reading:
-    if not passes_on(reader.context, node):
+    if not passes_on(reader.context, node) and not _counts(reader.context, node):
         raise NotAFormulaError
     return reader.read(node.input[0])
+
+
+def _counts(context: Context, node: onnx.NodeProto) -> bool:
+    """A Cast of what is true or false to a real number, 1 or 0, as rule F5 has it."""
+    values = [context.source.values.get(name) for name in (node.input[0], node.output[0])]
+    if node.op_type != "Cast" or values[0] is None or values[1] is None:
+        return False
+    return values[0].dtype == "bool" and values[1].dtype.startswith("float")
+
+
+def _chosen(condition: Expression, a: Expression, b: Expression) -> Expression:
+    return condition * (a - b) + b
+
+
+def _either(a: Expression, b: Expression) -> Expression:
+    return a + b - a * b
+
+
+def _differs(a: Expression, b: Expression) -> Expression:
+    return positive(a - b) + positive(b - a)
 
 
 _Rule = Callable[[_Reader, onnx.NodeProto], _Reading]
@@ -365,6 +388,17 @@ _RULES: Mapping[str, _Rule] = {
     "Max": _elementwise(_bounded),
     "Relu": _of(lambda a: clip(a, Fraction(0), None)),
     "Abs": _of(_size),
+    "Sign": _of(lambda a: positive(a) - positive(-a)),
+    "Greater": _of(lambda a, b: positive(a - b)),
+    "GreaterOrEqual": _of(lambda a, b: 1 + -positive(b - a)),
+    "Less": _of(lambda a, b: positive(b - a)),
+    "LessOrEqual": _of(lambda a, b: 1 + -positive(a - b)),
+    "Equal": _of(lambda a, b: 1 + -_differs(a, b)),
+    "Not": _of(lambda a: 1 + -a),
+    "And": _of(lambda a, b: a * b),
+    "Or": _of(_either),
+    "Xor": _of(lambda a, b: a + b - 2 * (a * b)),
+    "Where": _of(_chosen),
     "ReduceL1": _sum_of_sizes,
     "ReduceL2": _root_of_squares,
     "ReduceMax": _largest,

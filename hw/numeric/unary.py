@@ -146,7 +146,7 @@ class Piecewise(Unary):
     @property
     def levels(self) -> tuple[Fraction, ...]:
         """Of pieces of degree 0."""
-        if any(len(piece) > 1 for piece in self.pieces):
+        if any(any(piece[1:]) for piece in self.pieces):
             return ()
         values = {piece[0] for piece in self.pieces} | {v for v in self.at if v is not None}
         return tuple(sorted(values))

@@ -140,7 +140,7 @@ def test_people_see_their_own_node(model_file: ModelFile) -> None:
             quant('<rounding_mode = "FLOOR">'),
             "expected the rounding mode ROUND, halves to even, found FLOOR",
         ),
-        (quant(bits=2.5), "expected a whole number as the bit width, found 2.5"),
+        (quant(bits=2.5), "expected a whole number of at least 1 as the bit width, found 2.5"),
         (quant(zero=0.5), "expected a whole number as the zero point, found 0.5"),
         (
             trunc('<rounding_mode = "ROUND_TO_ZERO">', 1.0, 4, 2),
@@ -169,7 +169,7 @@ def test_people_see_their_own_node(model_file: ModelFile) -> None:
             quant(bits=2.0**70),
             f"expected a bit width of 1 to 32 with two values or more, found {1 << 70}",
         ),
-        (quant(bits=0), "expected a whole number as the bit width, found 0"),
+        (quant(bits=0), "expected a whole number of at least 1 as the bit width, found 0"),
         (
             quant().replace("(x, s, z, b)", "(x, s, z, x)"),
             "expected a constant bit width, one for the tensor, found 'x'",

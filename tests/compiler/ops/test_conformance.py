@@ -38,8 +38,7 @@ WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}
 
 FACTORS = {
     **{name: (position,) for name, position in WEIGHTS.items()},
-    "Mul": (0, 1),
-    "Div": (0, 1),
+    **dict.fromkeys(("Div", "MatMul", "Mul"), (0, 1)),
 }
 """Positions of constants that multiply an input's error."""
 
@@ -175,6 +174,9 @@ def grid_of_weights(
 ) -> dict[str, Any]:
     """The weights of a node on their grid, by the constant's name; none if it has none."""
     position = WEIGHTS.get(node.op_type)
+    if node.op_type == "MatMul" and node.input[0] in constants:
+        rows = constants[node.input[0]]
+        return {node.input[0]: arithmetic.weight_grid(rows, bits, rows.ndim - 2)}
     if position is None or node.input[position] not in constants:
         return {}
     weights = constants[node.input[position]]
@@ -393,12 +395,13 @@ def test_case(name: str, compiled: Compile, arithmetic: Any) -> None:
 def test_every_operator_has_cases_and_a_meaning(arithmetic: Any) -> None:
     """Quantisers are tested inside of whole models (``test_import_rules``, ``load/test_qonnx``)."""
     without = {op.__name__ for op in OPERATORS if not list(op.cases())}
-    assert without == {"BipolarQuant", "Dequantize", "Quantize"}
+    assert without == {"BipolarQuant", "Dequantize", "PiecewisePolynomial", "Quantize"}
     tried = {kind_of(node) for case in CASES.values() for node in case.model.graph.node}
     assert set(REGISTRY) - set(arithmetic.rules) - tried == {
         "BipolarQuant",
         "Cast",
         "Embedding",  # what patterns make: see tests/compiler/rewrite/test_one_hot.py
+        "Piecewise",  # and test_choices.py
         TREE_5,
     }
     assert len(CASES) == sum(len(list(operator.cases())) for operator in OPERATORS)

@@ -330,7 +330,10 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
                 "g (bool[1, 4] m, float[1, 4] x, float[1, 4] z) => (float[1, 4] y)"
                 "{ y = Where (m, x, z) }"
             ),
-            "expected a constant mask, found a computed one; Mul by the mask and Add would work",
+            (
+                "expected a constant mask, or one of comparisons of the chosen tensor with "
+                "constants, found another computed one; Mul by the mask and Add would work"
+            ),
         ),
         (
             one_node("Pad", [SHAPE], (1, 2, 3, 4), {1: np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
@@ -380,8 +383,12 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected a constant second operand, found two computed ones",
         ),
         (
-            one_node("MatMul", [(4, 1)], (3, 1), {0: np.ones((3, 4), np.float32)}),
-            "expected the constant as second operand, found it as the first",
+            one_node("Gemm", [(4, 1)], (3, 1), {0: np.ones((3, 4), np.float32)}),
+            "expected a constant second operand, found it as the first",
+        ),
+        (
+            one_node("MatMul", [(1, 4, 5)], (2, 3, 5), {0: np.ones((2, 3, 4), np.float32)}),
+            "expected a matrix of weights, found the shape [2, 3, 4]",
         ),
         (
             one_node("Gemm", [(4, 1)], (1, 3), {1: np.ones((4, 3), np.float32)}, transA=1),

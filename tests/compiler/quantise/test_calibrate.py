@@ -265,6 +265,22 @@ def test_model_that_onnx_runtime_does_not_know(model_file: ModelFile) -> None:
         calibrate(source, ["y"], {"x": np.zeros((1, 1, 4), np.float32)})
 
 
+def test_model_with_a_quantiser_that_means_nothing(model_file: ModelFile) -> None:
+    """The node and what is wrong with it, not that ONNX Runtime lacks its domain."""
+    text = """
+        g (float[N, 4] x) => (float[N, 4] y) <float one = {1}, float zero = {0}>
+        { y = onnx.brevitas.Quant <signed = 1, narrow = 1> (x, one, zero, zero) }"""
+    source = load_model(model_file(text, imports=', "onnx.brevitas" : 1'))
+    with pytest.raises(CalibrationError) as caught:
+        calibrate(source, ["y"], {"x": np.zeros((1, 1, 4), np.float32)})
+    assert str(caught.value) == (
+        "node 'Quant_0' (onnx.brevitas.Quant): nothing can be calibrated, for ONNX Runtime does "
+        "not know the node, and it has no form in standard operators; expected a whole number of "
+        "at least 1 as the bit width; found 0. Export the model with that mended; midwire inspect "
+        "lists all such nodes."
+    )
+
+
 # Grids
 
 

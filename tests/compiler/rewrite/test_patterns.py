@@ -339,6 +339,8 @@ where(x < 0, -scale, scale)
 floor([clip](clip(round(x / scale)) / 2**n)) * out_scale, or ceil or round
   DequantizeLinear(QuantizeLinear([Clip](q / 2**n - (1 - 2**-n) / 2)), out_scale) of \
 q = QuantizeLinear(x, scale)
+Where(Greater(x, a), b * x + c, d), 2 * Cast(GreaterOrEqual(x, 0)) - 1, and their kind
+  Piecewise(x), polynomials between breaks
 exp(x - max(x)) / sum(exp(x - max(x)))
   Softmax<axis>(x)
 exp(x) / sum(exp(x))
