@@ -30,9 +30,11 @@ from .expansion import Expansion
 from .functions import expand_functions
 from .fused_attention import expand_attention
 from .fused_operators import expand_fused_operators, expand_transposed_products
+from .gemms import expand_gemms
 from .group_scales import expand_group_normalization
 from .infer import analyse
 from .linear_models import expand_linear_models
+from .log_sums import expand_log_sums
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import expand_quantisers
@@ -116,6 +118,9 @@ def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     opset = next(e.version for e in model.opset_import if e.domain == "")
     stored = _arrays(file, model.graph)
     expand_transposed_products(expansion, opset, stored)
+    stored = _arrays(file, model.graph)
+    expand_gemms(expansion, stored)
+    expand_log_sums(expansion, opset)
     stored = _arrays(file, model.graph)
     expand_functions(expansion, opset, stored)
     stored = _arrays(file, model.graph)

@@ -47,7 +47,8 @@ def inspect_model(
     not name cuts are errors all the same. ``shapes`` are those of inputs with open dimensions.
     ``candidates`` are slices to choose from (:mod:`.candidates`), that one first. A cut's ``index``
     names it in ``--from`` and ``--to``; it is None where the model's own order of nodes does not go
-    through a cut.
+    through a cut. ``calibrated`` is the larger slice that ``--calibrate`` would give a quantised
+    model some of whose tensors have no range, else None.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def inspected(
 ) -> Inspected:
     """As :func:`inspect_model`, for whoever has more to say about the slice."""
     source = load_model(path, shapes)
-    support = import_all(source)
+    support = imported = import_all(source)
     cuts = find_cuts(source, support)
     selection: Selection | None = None
     largest = from_ is None or to is None
@@ -85,6 +86,9 @@ def inspected(
             raise
         facts["reason"] = error.paragraph()
     nodes = _nodes(source, support, _parts(selection))
+    calibrated = None
+    if cuts.quantised and largest:
+        calibrated = _calibrated(source, from_, to, imported, facts["macs_share"])
     found = {
         "model": source.name,
         "path": os.fspath(source.path),
@@ -98,11 +102,29 @@ def inspected(
         "supported": sum(node["supported"] for node in nodes),
         "nodes": nodes,
         "slice": facts,
+        "calibrated": calibrated,
         "candidates": offered,
         "cuts": [_cut(cuts, cut) for cut in cuts.cuts],
         "set_cuts": [_set_cut(cuts, cut) for cut in cuts.in_order if len(cut.tensors) > 1],
     }
     return Inspected(found, selection)
+
+
+def _calibrated(
+    source: Source,
+    from_: Names | None,
+    to: Names | None,
+    support: Sequence[NodeSupport],
+    share: float,
+) -> dict[str, Any] | None:
+    """The slice where samples give a grid to what has none, if it has more work than a share of all
+    multiply-accumulates.
+    """
+    try:
+        found = plan(source, from_, to, calibrated=True, support=support).selection.slice
+    except CutError:
+        return None
+    return dict(found) if found["macs_share"] > share else None
 
 
 def _parts(selection: Selection | None) -> dict[str, str]:

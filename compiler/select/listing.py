@@ -118,11 +118,14 @@ def _unsupported(bad: Sequence[Mapping[str, Any]]) -> Table:
 
 def _slices(report: Mapping[str, Any]) -> RenderableType:
     """Slices to choose from, and what each leaves to others."""
+    further = _with_calibration(report)
     if not report["candidates"]:
-        return Text("No slice: no supported nodes with multiply-accumulates lie between two cuts.")
+        none = "No slice: no supported nodes with multiply-accumulates lie between two cuts."
+        return Text(none + further)
     title = "Largest slice, and others" if report["slice"]["largest"] else "Slice"
     table = Table(title=title, title_justify="left", caption_justify="left", show_lines=True)
-    table.caption = "In percent of the multiply-accumulates; bytes as they are on the wire."
+    caption = "In percent of the multiply-accumulates; bytes as they are on the wire."
+    table.caption = escape(caption + further)
     for column in ("--from", "--to"):
         table.add_column(column, overflow="fold")
     for column in ("slice", "edge", "cloud", "bytes in", "out"):
@@ -138,6 +141,19 @@ def _slices(report: Mapping[str, Any]) -> RenderableType:
             found["why"],
         )
     return table
+
+
+def _with_calibration(report: Mapping[str, Any]) -> str:
+    """What a quantised model leaves outside only for want of a range, on a line of its own."""
+    larger = report["calibrated"]
+    if larger is None:
+        return ""
+    start, end = (visible(",".join(larger[side])) for side in ("inputs", "outputs"))
+    return (
+        "\nFloat tensors of this quantised model keep work outside, for nothing gives their range. "
+        f"midwire compile --calibrate SAMPLES does: {_percent(larger['macs_share'])} of the "
+        f"multiply-accumulates are in the slice then, from {start} to {end}."
+    )
 
 
 def _end(index: str | None, names: Sequence[str]) -> str:

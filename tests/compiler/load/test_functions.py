@@ -32,6 +32,10 @@ FORMS = {
     "Mean of three": (
         "(float[N, 3] a, float[N, 3] b, float[N, 3] c) => (float[N, 3] y) { y = Mean (a, b, c) }"
     ),
+    "Gemm": (
+        "(float[N, 3] a, float[N, 1] c) => (float[N, 2] y) <float[2, 3] b = {1, 2, 3, -1, 0, 1}>"
+        "{ y = Gemm <alpha = -2.0, beta = 0.5, transB = 1> (a, b, c) }"
+    ),
     "ReduceL1": (
         "(float[N, 3, 4] a) => (float[N, 1, 4] y) <int64[1] k = {1}> { y = ReduceL1 (a, k) }"
     ),
@@ -64,6 +68,68 @@ def test_what_is_written_out(form: str, model_file: ModelFile) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
     report = inspect_model(path)
     assert all(node["supported"] for node in report["nodes"]), report["nodes"]
+
+
+GEMMS = {
+    "two computed": "{ a = Reshape (x, p) b = Reshape (x, q) y = Gemm (a, b) }",
+    "the constant first": "{ a = Reshape (x, q) y = Gemm <alpha = 0.5> (w, a, c) }",
+    "transposed": "{ a = Reshape (x, q) y = Gemm <transA = 1, transB = 1> (a, v, c) }",
+    "a layer": "{ a = Reshape (x, p) y = Gemm <transB = 1> (a, v, c) }",
+}
+
+
+@pytest.mark.parametrize("form", GEMMS)
+def test_gemms(form: str, model_file: ModelFile) -> None:
+    path = model_file(
+        "g (float[1, 6] x) => (float[A, B] y) <int64[2] p = {2, 3}, int64[2] q = {3, 2},"
+        " float[2, 3] w = {1, 2, 3, -1, 0, 1},"
+        " float[4, 3] v = {1, 2, 3, -1, 0, 1, 2, 2, 1, 0, 1, 0},"
+        f" float[1] c = {{0.5}}> {GEMMS[form]}",
+        17,
+    )
+    source = load_model(path)
+    assert ("Gemm" in source.operators) == (form == "a layer")
+    feed = {"x": np.random.default_rng(SEED).normal(0, 1, (1, 6)).astype(np.float32)}
+    want, got = (
+        np.asarray(onnxruntime.InferenceSession(model).run(None, feed)[0])
+        for model in (path, source.model.SerializeToString())
+    )
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    assert all(node["supported"] for node in inspect_model(path)["nodes"])
+
+
+OLDER = {
+    "ReduceL1": "(float[N, 3, 4] a) => (float[N, 1, 4] y) { y = ReduceL1 <axes = [1]> (a) }",
+    "ReduceLogSum": (
+        "(float[N, 3, 4] z) => (float[N, 3] y)"
+        "{ a = Abs (z) y = ReduceLogSum <axes = [-1], keepdims = 0> (a) }"
+    ),
+    "ReduceLogSumExp": (
+        "(float[N, 3, 4] a) => (float[N, 3] y)"
+        "{ y = ReduceLogSumExp <axes = [2], keepdims = 0> (a) }"
+    ),
+    "ReduceLogSumExp, kept": (
+        "(float[N, 3, 4] a) => (float[N, 3, 1] y) { y = ReduceLogSumExp <axes = [2]> (a) }"
+    ),
+    "ReduceLogSumExp of all": "(float[N, 3] a) => (float[1, 1] y) { y = ReduceLogSumExp (a) }",
+}
+
+
+@pytest.mark.parametrize("opset", [12, 17])
+@pytest.mark.parametrize("form", OLDER)
+def test_reductions_of_older_models(form: str, opset: int, model_file: ModelFile) -> None:
+    """Axes are an attribute; numbers of which no exponential is a float32 are no matter."""
+    path = model_file(f"g {OLDER[form]}", opset)
+    source = load_model(path)
+    assert form.split()[0].rstrip(",") not in source.operators
+    rng = np.random.default_rng(SEED)
+    feed = {v.name: rng.normal(-300, 1, v.shape).astype(np.float32) for v in source.inputs}
+    want, got = (
+        np.asarray(onnxruntime.InferenceSession(model).run(None, feed)[0])
+        for model in (path, source.model.SerializeToString())
+    )
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    assert all(node["supported"] for node in inspect_model(path)["nodes"])
 
 
 def test_each_has_a_function() -> None:

@@ -379,20 +379,8 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected constant weights, found computed ones",
         ),
         (
-            one_node("Gemm", [(1, 4), (4, 3)], (1, 3)),
-            "expected a constant second operand, found two computed ones",
-        ),
-        (
-            one_node("Gemm", [(4, 1)], (3, 1), {0: np.ones((3, 4), np.float32)}),
-            "expected a constant second operand, found it as the first",
-        ),
-        (
             one_node("MatMul", [(1, 4, 5)], (2, 3, 5), {0: np.ones((2, 3, 4), np.float32)}),
             "expected a matrix of weights, found the shape [2, 3, 4]",
-        ),
-        (
-            one_node("Gemm", [(4, 1)], (1, 3), {1: np.ones((4, 3), np.float32)}, transA=1),
-            "expected transA 0, found 1",
         ),
         (
             one_node("Conv", [SHAPE], (1, 2, 2, 2), ones((2, 2, 3, 3), (3,))),

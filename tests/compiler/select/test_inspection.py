@@ -141,6 +141,44 @@ def test_a_label_is_no_quantiser(model_file: ModelFile) -> None:
     assert report["slice"]["outputs"] == ["z"] and not report["quantised"]
 
 
+MIXED = """
+g (float[N, 4] x) => (float[N, 2] y)
+<float s = {0.5}, int8 z = {0}, int8[4, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3},
+ float[3, 2] v = {1, 2, 3, 4, 5, 6}>
+{ a = QuantizeLinear (x, s, z)
+  b = DequantizeLinear (a, s, z)
+  c = DequantizeLinear (w, s, z)
+  d = MatMul (b, c)
+  e = QuantizeLinear (d, s, z)
+  f = DequantizeLinear (e, s, z)
+  y = MatMul (f, v) }
+"""
+
+
+def test_float_layers_of_a_quantised_model_ask_for_samples(model_file: ModelFile) -> None:
+    """The last layer has no range: the sentence says what would put it into the slice."""
+    path = model_file(MIXED)
+    report = inspect_model(path)
+    assert report["slice"]["macs_share"] == 12 / 18
+    assert report["calibrated"] == {"inputs": ["a"], "outputs": ["y"], "macs_share": 1.0}
+    words = " ".join(text_of(report).split())
+    assert (
+        "Float tensors of this quantised model keep work outside, for nothing gives their range. "
+        "midwire compile --calibrate SAMPLES does: 100.0 % of the multiply-accumulates are in the "
+        "slice then, from a to y."
+    ) in words
+    assert inspect_model(path, to="f")["calibrated"] is None
+    assert inspect_model(path, "a", "f")["calibrated"] is None
+    assert inspect_model(model_file(NET))["calibrated"] is None
+
+
+def test_a_quantised_model_without_a_slice_asks_for_samples_too(model_file: ModelFile) -> None:
+    text = MIXED.replace("float[N, 2]", "float[N, 3]")
+    report = inspect_model(model_file(text[: text.index("  d = ")] + "  y = MatMul (b, c) }"))
+    assert report["candidates"] == [] and report["calibrated"]["macs_share"] == 1.0
+    assert "--calibrate SAMPLES does: 100.0 %" in " ".join(text_of(report).split())
+
+
 def test_no_slice_is_no_error(model_file: ModelFile) -> None:
     report = inspect_model(model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Hardmax(x) }"))
     assert report["slice"]["inputs"] == [] and report["slice"]["macs_share"] == 0.0
