@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
-from ...hw.finish.base import Finisher, FinishError
+from ...hw.finish.base import Finisher, FinishError, Range
 from ...hw.finish.choose import EASED_ABOVE, finish
 from ...hw.finish.direct import Direct
 from ...hw.formats.tensor import Layout
@@ -393,15 +394,10 @@ def _node(
         else:
             # A uniform kernel has one range for all channels, whose functions are all the same.
             own = functions if len(functions) == len(ranges) else tuple(dict.fromkeys(functions))
+            loose = wide or qtype.bits > EASED_ABOVE
+            fixed = tuple(map(tuple, ranges))
             finishers.append(
-                finish(
-                    own,
-                    ranges,
-                    qtype,
-                    adjustable=each.adjustable,
-                    wide=wide or qtype.bits > EASED_ABOVE,
-                    price=lambda cost: price(cost, state.target).scalar,
-                )
+                _finisher(tuple(own), fixed, qtype, each.adjustable, loose, state.target)
             )
     first = all(made.name != node.name for made in state.nodes)
     return QNode(
@@ -411,6 +407,28 @@ def _node(
         inputs,
         tuple(each.tensor.name for each in finishing),
         tuple(dict.fromkeys(source for each in taken for source in each.sources)),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _finisher(
+    functions: tuple[Function, ...],
+    ranges: tuple[tuple[Range, ...], ...],
+    out: QType,
+    adjustable: bool,
+    wide: bool,
+    target: Target,
+) -> Finisher:
+    """:func:`finish`, remembered: a search for widths fuses a graph a hundred times, and each time
+    hardly a layer differs.
+    """
+    return finish(
+        functions,
+        ranges,
+        out,
+        adjustable=adjustable,
+        wide=wide,
+        price=lambda cost: price(cost, target).scalar,
     )
 
 
