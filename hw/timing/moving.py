@@ -24,11 +24,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from .components import Schedule
 from .schedule import Edge
-from .times import Cycles, spaced
+from .times import Cycles, evenly, spaced
 
 __all__ = ["accumulate", "dot", "gather", "grouped", "reorder", "repeat", "scatter"]
 
@@ -266,7 +265,7 @@ def accumulate(
     latencies, depths : as for :func:`gather`, one an output
     """
     turns = _turns(name, i, turn, outputs, [last] * len(outputs))
-    place = np.flatnonzero(np.tile(np.arange(turn) >= turn - last, turns))
+    place = evenly(np.flatnonzero(np.tile(np.arange(turn) >= turn - last, turns)))
 
     def update(n: int) -> tuple[Cycles, ...]:
         ready = i.offer.of(n).copy()
@@ -291,7 +290,7 @@ def _turns(name: str, whole: Edge, size: int, parts: Sequence[Edge], turn: Seque
     return turns
 
 
-def _places(turns: int, turn: Sequence[int], parts: Sequence[int]) -> list[npt.NDArray[np.intp]]:
+def _places(turns: int, turn: Sequence[int], parts: Sequence[int]) -> list[slice | Cycles]:
     """For each part but -1, which beats of a tensor are its own: in a turn, so many a block."""
     order = np.tile(np.repeat(parts, turn), turns)
-    return [np.flatnonzero(order == k) for k in range(max(parts) + 1)]
+    return [evenly(np.flatnonzero(order == k)) for k in range(max(parts) + 1)]

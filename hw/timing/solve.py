@@ -249,7 +249,9 @@ class Solver:
     def _grows(
         self, n: int, before: Mapping[Times, Cycles], order: Iterable[int], sweeps: int
     ) -> bool:
-        """Whether what came later than ``before`` does so by itself, in as many sweeps (V3)."""
+        """Whether what came later than ``before`` does so by itself, in at most as many sweeps
+        (V3).
+        """
         grown = {t: later for t, cycles in before.items() if (later := t.of(n) > cycles).any()}
         # Whoever makes none of it has no part in it.
         growing = [i for i in order if any(t in grown for t in self._processes[i].writes)]
@@ -265,9 +267,12 @@ class Solver:
         def change(times: Times, cycles: Cycles) -> Cycles:
             return np.where(grown[times], cycles, ALWAYS) if times in grown else times.of(n)
 
+        def grew() -> bool:
+            return all((t.of(n) > before[t])[later].all() for t, later in grown.items())
+
         marks, self._marks = self._marks, []
-        self._sweeps(n, set(growing), sweeps, growing, change=change)
-        grows = all((t.of(n) > before[t])[later].all() for t, later in grown.items())
+        self._sweeps(n, set(growing), sweeps, growing, grew, change)
+        grows = grew()
         self._marks = marks
         for times, cycles in after.items():
             times.of(n)[:] = cycles
@@ -307,7 +312,7 @@ class Solver:
             for times, cycles in zip(process.writes, process.update(n), strict=True):
                 if change is not None:
                     cycles = change(times, cycles)
-                if not np.array_equal(cycles, times.of(n)):
+                if (cycles != times.of(n)).any():
                     self._write(times, n, cycles)
                     dirty |= times.readers
 

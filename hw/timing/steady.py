@@ -163,17 +163,20 @@ def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -
 def _reduce(steady: Steady, queue: Queue) -> None:
     """Give it the least good depth that is not 0, unless it is a wire already.
 
-    Bad depths take ten times as long to try as good ones, so each step doubles what was taken off
-    since the last bad one, and is small again behind that: halving would meet far more of them.
+    Mostly that is the depth that it has or one less, so steps are small at first, and each doubles
+    what was taken off. A bad depth is the end of that: what is left between it and the least good
+    one is divided, a third of it at a time from above, because bad depths take several times as
+    long to try as good ones.
     """
     start = good = queue.depth or 0
     bad = 0
     while good - bad > 1:
-        depth = max(good - max(start - good, 1), bad + 1)
+        step = max((good - bad) // 3 if bad else start - good, 1)
+        depth = max(good - step, bad + 1)
         if steady.reduce(queue, depth):
             good = depth
         else:
-            bad, start = depth, good
+            bad = depth
 
 
 def _shallow(queue: Queue) -> bool:

@@ -96,8 +96,9 @@ class Times(list[int]):
         each = self.each or 0
         if n and self.period:
             tensors, events = divmod(lag, each)
-            found = np.roll(self.of(n), events) - tensors * self.period
-            found[:events] -= self.period
+            here, found = self.of(n), np.empty(each, np.int64)
+            np.subtract(here[each - events :], (tensors + 1) * self.period, out=found[:events])
+            np.subtract(here[: each - events], tensors * self.period, out=found[events:])
             return found
         start = n * each - lag
         if start >= 0:
@@ -139,10 +140,23 @@ def spaced(ready: Cycles, first: int, step: int = 1) -> Cycles:
     """
     ramp = _ramp(len(ready), step)
     at = ready - ramp
-    np.maximum.accumulate(at, out=at)
+    if (at[1:] < at[:-1]).any():  # accumulating takes ten times as long as this look
+        np.maximum.accumulate(at, out=at)
     np.maximum(at, first, out=at)
     at += ramp
     return at
+
+
+def evenly(places: Cycles) -> slice | Cycles:
+    """The same events of a tensor as a slice, which is many times faster, if they are as far apart
+    everywhere.
+    """
+    if len(places) < 2:
+        return places
+    step = int(places[1] - places[0])
+    if step < 1 or (np.diff(places) != step).any():
+        return places
+    return slice(int(places[0]), int(places[-1]) + 1, step)
 
 
 class Process(Protocol):

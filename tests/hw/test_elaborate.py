@@ -34,6 +34,7 @@ from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.program import canonical
 from midwire.hw.nic.shape import NicShape
 from midwire.hw.numeric import IntType
+from midwire.hw.remembered import files
 
 PORT = StreamPort(IntType(8, True), 2, 6)
 FIFO, DEEPER, FORK = StreamFifo(PORT, 3), StreamFifo(PORT, 4), StreamFork(PORT, 2)
@@ -182,8 +183,8 @@ def test_the_key_has_all_that_a_worker_loads() -> None:
     run = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True)
     loaded = {Path(file).resolve() for file in json.loads(run.stdout)}
     # Those that run a worker, and what they say when it fails, do not decide what it writes.
-    around = {"cache.py", "errors.py", "jobs.py"}
-    assert {path.name for path in loaded - set(elaborate._sources())} == around
+    around = {"cache.py", "errors.py", "jobs.py", "remembered.py"}
+    assert {path.name for path in loaded - set(files())} == around
 
 
 def test_sources_that_change_meanwhile_leave_nothing(
