@@ -531,7 +531,10 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         ),
         (
             recurrent({5: np.ones((1, 1, 4), np.float32)}, fed=(5,)),
-            "expected constant first states, found computed ones; give them as initialisers",
+            (
+                "expected constant first states, found computed ones; give them as initialisers, "
+                "or make one step at a time"
+            ),
         ),
         (
             recurrent({6: np.ones((1, 1, 3), np.float32)}),
@@ -548,7 +551,7 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             recurrent(outputs=("", "", "y")),
             (
                 "expected Y, Y_h or both to be read or to be outputs, found the cell's state, Y_c, "
-                "too; drop Y_c, or end the slice before the layer"
+                "too; drop Y_c, end the slice before the layer, or make one step at a time"
             ),
         ),
         (
