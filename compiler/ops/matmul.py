@@ -1,9 +1,11 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MatMul and Gemm with a constant second operand (ONNX operator versions 13): a 1 x 1 convolution.
+"""MatMul and Gemm with a constant operand (ONNX operator versions 1 to 13): a 1 x 1 convolution.
 
 The rows of the weight matrix follow the stream's order, so that a Flatten before costs nothing.
-MatMul of two computed tensors is :class:`~.matrix_product.MatrixProduct`.
+Weights times columns are those columns, as rows, times the weights transposed; a vector of weights
+is a matrix of one column. MatMul of two computed tensors is
+:class:`~.matrix_product.MatrixProduct`.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ import onnx
 from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
+from ..ir.graph import Value
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, Const, ImportContext, Imported, Op, Unsupported, inner, one
 from .conv import WeightedOp, centred, channel_scales, convolution, shifted
 from .matrix_product import MatrixProduct
+from .reshape import Reshape
+from .transpose import Transpose
 from .unary import number
 
 
@@ -41,15 +46,19 @@ class MatMul(WeightedOp):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """The second operand must be a constant matrix."""
+        """One operand must be a constant matrix, the second one of a Gemm."""
         attributes = context.attributes(node)
         weight = context.const(node.input[1])
         if weight is None:
-            if context.const(node.input[0]) is not None:
-                raise Unsupported("expected the constant as second operand, found it as the first")
+            first = context.const(node.input[0])
             if node.op_type == "MatMul":
+                if first is not None:
+                    return cls._of_columns(context, node, first)
                 return MatrixProduct.of(context, node)
-            raise Unsupported("expected a constant second operand, found two computed ones")
+            found = "two computed ones" if first is None else "it as the first"
+            raise Unsupported(f"expected a constant second operand, found {found}")
+        if node.op_type == "MatMul" and len(weight.shape) == 1:
+            return cls._of_vector(context, node, weight)
         if len(weight.shape) != 2:
             raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")
         if attributes.get("transA", 0):
@@ -74,6 +83,34 @@ class MatMul(WeightedOp):
                 bias = bias.map(lambda a: np.broadcast_to(a.reshape(-1), (outputs,)))
         alpha, beta = (number(attributes, name, 1.0) for name in ("alpha", "beta"))
         return one(cls(weight, bias, alpha, beta), [node.input[0]])
+
+    @classmethod
+    def _of_columns(cls, context: ImportContext, node: onnx.NodeProto, weight: Const) -> Imported:
+        """``weight`` (M, K) times (..., K, N)."""
+        shape, dtype = context.shape(node.input[1]), context.dtype(node.input[1])
+        if len(weight.shape) != 2 or len(shape) < 2:
+            raise Unsupported(
+                f"expected a matrix of weights before columns, found the shapes "
+                f"{list(weight.shape)} and {list(shape)}; the constant as second operand would work"
+            )
+        turn = Transpose((*range(len(shape) - 2), len(shape) - 1, len(shape) - 2))
+        columns = (*shape[:-2], shape[-1], shape[-2])
+        made = (*columns[:-1], weight.shape[0])
+        return (
+            one(turn, [node.input[1]])
+            .then(Value(inner(node, "columns"), columns, dtype), cls(weight, None))
+            .then(Value(inner(node, "rows"), made, dtype), turn)
+        )
+
+    @classmethod
+    def _of_vector(cls, context: ImportContext, node: onnx.NodeProto, weight: Const) -> Imported:
+        """(..., K) times ``weight`` (K,)."""
+        shape, dtype = context.shape(node.input[0]), context.dtype(node.input[0])
+        if len(shape) < 2:
+            raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
+        column = cls(weight.map(lambda a: a.reshape(1, -1)), None)
+        sums = Value(inner(node, "column"), (*shape[:-1], 1), dtype)
+        return one(column, [node.input[0]]).then(sums, Reshape())
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
         """Output elements times inputs."""
@@ -118,7 +155,7 @@ class MatMul(WeightedOp):
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Both spellings, rows of a matrix, and rows along several axes."""
+        """Both spellings, rows of a matrix, and rows along several axes; columns, a vector."""
         yield Case("matmul", one_node("MatMul", [(1, 12)], (1, 7), {1: weights(1, 7, 12).T.copy()}))
         yield Case(
             "matmul_rows",
@@ -128,6 +165,10 @@ class MatMul(WeightedOp):
             "matmul_axes",
             one_node("MatMul", [(1, 2, 3, 4)], (1, 2, 3, 5), {1: weights(7, 5, 4).T.copy()}),
         )
+        columns = one_node("MatMul", [(1, 3, 5, 4)], (1, 3, 6, 4), {0: weights(8, 6, 5)})
+        yield Case("matmul_columns", columns)
+        vector = one_node("MatMul", [(1, 4, 2, 8)], (1, 4, 2), {1: weights(9, 1, 8)[0]})
+        yield Case("matmul_vector", vector)
         yield Case(
             "gemm",
             one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),

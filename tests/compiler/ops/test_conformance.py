@@ -38,6 +38,7 @@ WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}
 
 FACTORS = {
     **{name: (position,) for name, position in WEIGHTS.items()},
+    "MatMul": (0, 1),
     "Mul": (0, 1),
     "Div": (0, 1),
 }
@@ -175,9 +176,14 @@ def grid_of_weights(
 ) -> dict[str, Any]:
     """The weights of a node on their grid, by the constant's name; none if it has none."""
     position = WEIGHTS.get(node.op_type)
+    if node.op_type == "MatMul" and node.input[0] in constants:
+        return {node.input[0]: arithmetic.weight_grid(constants[node.input[0]], bits, 0)}
     if position is None or node.input[position] not in constants:
         return {}
     weights = constants[node.input[position]]
+    if weights.ndim == 1:
+        grid = arithmetic.weight_grid(weights[None], bits, 0)
+        return {node.input[position]: grid.change(lambda ints: ints[0])}
     if node.op_type == "ConvTranspose":
         # (I, O / group, ...): the channels of a group have weights for all its inputs.
         group = next((a.i for a in node.attribute if a.name == "group"), 1)

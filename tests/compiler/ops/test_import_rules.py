@@ -380,8 +380,15 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected a constant second operand, found two computed ones",
         ),
         (
-            one_node("MatMul", [(4, 1)], (3, 1), {0: np.ones((3, 4), np.float32)}),
-            "expected the constant as second operand, found it as the first",
+            one_node("MatMul", [(1, 4, 1)], (2, 3, 1), {0: np.ones((2, 3, 4), np.float32)}),
+            (
+                "expected a matrix of weights before columns, found the shapes [2, 3, 4] and "
+                "[1, 4, 1]; the constant as second operand would work"
+            ),
+        ),
+        (
+            one_node("Gemm", [(4, 1)], (3, 1), {0: np.ones((3, 4), np.float32)}),
+            "expected a constant second operand, found it as the first",
         ),
         (
             one_node("Gemm", [(4, 1)], (1, 3), {1: np.ones((4, 3), np.float32)}, transA=1),
