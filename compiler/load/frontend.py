@@ -39,6 +39,7 @@ from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import expand_quantisers
 from .recurrent_layers import expand_batch_first
+from .recurrent_steps import expand_steps
 from .shapes import Shapes, bind_inputs
 from .source import Source, subgraphs, value_of
 from .tree_models import expand_tree_models
@@ -123,6 +124,8 @@ def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     expand_log_sums(expansion, opset)
     stored = _arrays(file, model.graph)
     expand_functions(expansion, opset, stored)
+    stored = _arrays(file, model.graph)
+    expand_steps(expansion, opset, stored)
     stored = _arrays(file, model.graph)
     expand_casts(expansion, opset, stored)
     expand_attention(expansion, opset, stored)

@@ -155,7 +155,7 @@ class Source:
     constants : names of all constant tensors (rule S3)
     batch : samples that one run of the file as it stands takes, each an inference by itself
     written : nodes that stand for another one in the file, by name
-    refused : why a node of another domain is not taken, by name
+    refused : why a node that loading would write out stayed, by name
     unsound : what ONNX finds wrong with a node (inputs that do not fit each other), by name
     batch_obstacle : why axis 0 of the inputs still has another length than 1; empty if it has not
     """

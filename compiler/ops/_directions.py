@@ -68,17 +68,20 @@ def directions_of(
             f"found {list(recurrence.shape)}"
         )
 
-    def array(position: int, what: str, *shape: int) -> Reals:
+    def array(position: int, what: str, *shape: int, **more: str) -> Reals:
         if not given[position]:
             return np.zeros(shape)
-        found = reals_of(context, given[position], what)
+        found = reals_of(context, given[position], what, **more)
         if found.shape != shape:
             raise Unsupported(f"expected {what} of shape {list(shape)}, found {list(found.shape)}")
         return found
 
     weight = array(1, "weights", count, rows, width)
     bias = array(3, "biases", count, 2 * rows)
-    first = [array(5 + k, "first states", count, batch, units) for k in range(states)]
+    remedy = "give them as initialisers, or make one step at a time"
+    first = [
+        array(5 + k, "first states", count, batch, units, remedy=remedy) for k in range(states)
+    ]
     if any((state != state[:, :1]).any() for state in first):
         raise Unsupported(
             "expected first states that are the same for all sequences of a batch, found others; "
@@ -97,13 +100,13 @@ def directions_of(
     )
 
 
-def reals_of(context: ImportContext, name: str, what: str) -> Reals:
+def reals_of(
+    context: ImportContext, name: str, what: str, remedy: str = "give them as initialisers"
+) -> Reals:
     """A constant's values, also where they lie on a grid."""
     constant = context.const(name)
     if constant is None:
-        raise Unsupported(
-            f"expected constant {what}, found computed ones; give them as initialisers"
-        )
+        raise Unsupported(f"expected constant {what}, found computed ones; {remedy}")
     return constant.real
 
 

@@ -82,8 +82,8 @@ class Recurrent(Op):
         if read[2] or not any(read):
             found = "the cell's state, Y_c, too" if read[2] else "none"
             raise Unsupported(
-                f"expected Y, Y_h or both to be read or to be outputs, found {found}; drop Y_c, or "
-                "end the slice before the layer"
+                f"expected Y, Y_h or both to be read or to be outputs, found {found}; drop Y_c, "
+                "end the slice before the layer, or make one step at a time"
             )
         if read[0] and length:
             raise Unsupported(

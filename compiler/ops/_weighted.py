@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Linear and cubic Resize of images where each element has weights of its own (ONNX operator
-versions 11 to 19), exactly: align_corners, factors that are not whole.
+"""Linear and cubic Resize of images, and linear of volumes, where each element has weights of its
+own (ONNX operator versions 11 to 19), exactly: align_corners, factors that are not whole.
 
 Along an axis of n elements that becomes one of m, element k lies at a rational place between the
 old ones, and so many of those around it (2 linear, 4 cubic) have rational weights. All weights over
@@ -80,12 +80,12 @@ def weighted(
     coordinates: str,
     kernel: Weighing,
 ) -> Imported:
-    """What the import rule of Resize makes of it; the last one or two axes are spatial."""
+    """What the import rule of Resize makes of it."""
     before, after = context.shape(node.input[0]), context.shape(node.output[0])
-    if len(before) > 4:
+    if kernel.cubic is not None and len(before) > 4:
         raise Unsupported(
-            "expected one or two spatial axes where each pixel has weights of its own, found "
-            f"{list(before)} to {list(after)}; whole factors with half_pixel would work"
+            "expected one or two spatial axes in the mode cubic, as ONNX Runtime has, found "
+            f"{len(before) - 2}; the mode linear would work"
         )
     pixels = math.prod(after[2:])
     if pixels > MOST_PIXELS:
@@ -171,54 +171,53 @@ class _Pixels:
 
     def summed(self, picked: Imported) -> Imported:
         """Taps become the last axis, pixels channels; each channel is a sum of its taps."""
-        after = self.context.shape(self.node.output[0])
-        samples, channels = after[:2]
-        rows, columns = (*self.axes, Axis(((0,),), ((1,),), 1))[:2]
-        down, across = (len(axis.weights[0]) for axis in (rows, columns))
-        high, wide = len(rows.weights), len(columns.weights)
-        apart = (samples, channels, high, down, wide, across)
-        image = (samples, high * wide, channels, down * across)
-        taken = tuple(len(axis.weights) * len(axis.weights[0]) for axis in self.axes)
-        graph = self._then(picked, "picked", (*after[:2], *taken), Reshape())
-        graph = self._then(graph, "taps", apart, Transpose((0, 2, 4, 1, 3, 5)))
-        moved = tuple(apart[axis] for axis in (0, 2, 4, 1, 3, 5))
-        graph = self._then(graph, "inner", moved, Reshape())
-        weight, under = self._weights(rows, columns)
-        taps = down * across
+        samples, channels = self.context.shape(self.node.output[0])[:2]
+        sizes = [len(axis.weights) for axis in self.axes]
+        spans = [len(axis.weights[0]) for axis in self.axes]
+        pixels, taps = math.prod(sizes), math.prod(spans)
+        pairs = list(zip(sizes, spans, strict=True))
+        apart = (samples, channels, *(size for pair in pairs for size in pair))
+        places = range(2, len(apart))
+        order = (0, *places[::2], 1, *places[1::2])
+        taken = (samples, channels, *(size * span for size, span in pairs))
+        image = (samples, pixels, channels, taps)
+        graph = self._then(picked, "picked", taken, Reshape())
+        graph = self._then(graph, "taps", apart, Transpose(order))
+        graph = self._then(graph, "inner", tuple(apart[axis] for axis in order), Reshape())
+        weight, under = self._weights()
         window = Geometry((channels, taps), kernel=(1, taps), stride=(1, taps))
-        graph = self._then(graph, "pixels", image, Conv(weight, None, window, high * wide))
+        graph = self._then(graph, "pixels", image, Conv(weight, None, window, pixels))
         divided = Scale((Fraction(1, under),), (Fraction(0),), ())
         graph = self._then(graph, "sums", (*image[:3], 1), divided)
         graph = self._then(graph, "means", (*image[:3], 1), Reshape())
-        flat = (samples, high * wide, channels)
-        graph = self._then(graph, "flat", flat, Transpose((0, 2, 1)))
-        return self._then(graph, "outer", (samples, channels, high * wide), Reshape())
+        graph = self._then(graph, "flat", image[:3], Transpose((0, 2, 1)))
+        return self._then(graph, "outer", (samples, channels, pixels), Reshape())
 
     def _then(self, graph: Imported, name: str, shape: tuple[int, ...], op: Op) -> Imported:
         value = Value(inner(self.node, name), shape, self.context.dtype(self.node.input[0]))
         return graph.then(value, op)
 
-    def _weights(self, rows: Axis, columns: Axis) -> tuple[Const, int]:
+    def _weights(self) -> tuple[Const, int]:
         """Integers (pixels, 1, 1, taps), and what divides them."""
-        products = np.einsum(
-            "yi,xj->yxij", np.array(rows.weights, object), np.array(columns.weights, object)
-        )
-        under = rows.denominator * columns.denominator
+        products = np.ones((1, 1), object)
+        for axis in self.axes:
+            products = np.kron(products, np.array(axis.weights, object))
+        under = math.prod(axis.denominator for axis in self.axes)
         shared = math.gcd(under, *products.ravel())
-        taps = (products // shared).reshape(len(rows.weights) * len(columns.weights), 1, 1, -1)
+        taps = (products // shared).reshape(len(products), 1, 1, -1)
         largest = max(abs(int(value)) for value in taps.ravel())
         if largest.bit_length() > MOST_BITS:
+            along = " by ".join(str(axis.denominator) for axis in self.axes)
             raise Unsupported(
                 f"expected weights of at most {MOST_BITS} bits, found {largest} of "
-                f"{under // shared} ({rows.denominator} by rows, {columns.denominator} by columns);"
-                " factors of smaller numbers would work"
+                f"{under // shared} ({along} along the axes); factors of smaller numbers would work"
             )
         ones = np.ones((len(taps), 1, 1, 1), np.float32)
         return Const(taps.astype(np.int64), ones, np.zeros_like(ones, np.int64)), under // shared
 
 
 def weighted_cases() -> Iterator[Case]:
-    """Corners on corners; a factor that is not whole; cubic ones; a line."""
+    """Corners on corners; a factor that is not whole; cubic ones; a line, a volume."""
 
     def resize(
         name: str, shape: tuple[int, ...], out: tuple[int, ...], mode: str, how: str
@@ -238,3 +237,4 @@ def weighted_cases() -> Iterator[Case]:
     yield resize("cubic_smaller", image, (1, 2, 3, 2), "cubic", "half_pixel")
     yield resize("cubic_four", (1, 1, 2, 2), (1, 1, 8, 8), "cubic", "half_pixel")
     yield resize("line", (1, 3, 5), (1, 3, 8), "linear", "align_corners")
+    yield resize("volume", (1, 2, 2, 3, 2), (1, 2, 3, 6, 2), "linear", "align_corners")

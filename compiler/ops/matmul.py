@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MatMul and Gemm with a constant operand (ONNX operator versions 13): a 1 x 1 convolution.
+"""MatMul and Gemm with a constant operand (ONNX operator versions 1 to 13): a 1 x 1 convolution.
 
-The rows of the weight matrix follow the stream's order, so that a Flatten before costs nothing. A
-constant first operand (a filter bank times frames) multiplies columns instead of rows: it is the
-same sums over the axis before the last, whose stream has that axis innermost.
-MatMul of two computed tensors is :class:`~.matrix_product.MatrixProduct`.
+The rows of the weight matrix follow the stream's order, so that a Flatten before costs nothing.
+Weights times columns are those columns, as rows, times the weights transposed; a vector of weights
+is a matrix of one column. MatMul of two computed tensors is
+:class:`~.matrix_product.MatrixProduct`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ import onnx
 from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
 from ...hw.kernels.geometry import Geometry
+from ..ir.graph import Value
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
-from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, Const, ImportContext, Imported, Op, Unsupported, inner, one
 from .conv import WeightedOp, centred, channel_scales, convolution, shifted
 from .matrix_product import MatrixProduct
+from .reshape import Reshape
+from .transpose import Transpose
 from .unary import number
 
 
 @dataclass(frozen=True, eq=False)
 class MatMul(WeightedOp):
-    """``alpha * x @ weight.T + beta * bias``: ``weight`` is (outputs, inputs), as transB has it.
-
-    ``columns``: ``alpha * weight @ x``, without a bias of the model's.
-    """
+    """``alpha * x @ weight.T + beta * bias``: ``weight`` is (outputs, inputs), as transB has it."""
 
     alpha: Fraction = Fraction(1)
     beta: Fraction = Fraction(1)
-    columns: bool = False
 
     onnx_types = ("MatMul", "Gemm")
 
@@ -47,24 +46,28 @@ class MatMul(WeightedOp):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """One operand is a constant matrix."""
+        """One operand must be a constant matrix, the second one of a Gemm: others are written out
+        while loading.
+        """
         attributes = context.attributes(node)
         weight = context.const(node.input[1])
         if weight is None:
-            first = context.const(node.input[0])
             if node.op_type != "MatMul":
-                found = "two computed ones" if first is None else "it as the first"
-                raise Unsupported(f"expected a constant second operand, found {found}")
+                raise Unsupported("expected a constant second operand, found a computed one")
+            first = context.const(node.input[0])
             if first is None:
                 return MatrixProduct.of(context, node)
-            _rows(context.shape(node.input[1]))
-            return one(cls(_matrix(first), None, columns=True), [node.input[1]])
+            return cls._of_columns(context, node, first)
+        if node.op_type == "MatMul" and len(weight.shape) == 1:
+            return cls._of_vector(context, node, weight)
         weight = _matrix(weight)
-        if attributes.get("transA", 0):
-            raise Unsupported("expected transA 0, found 1")
+        if len(weight.shape) != 2:
+            raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")
         if not attributes.get("transB", 0):
             weight = weight.map(np.transpose)
-        _rows(context.shape(node.input[0]))
+        shape = context.shape(node.input[0])
+        if len(shape) < 2:
+            raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
         bias = None
         if len(node.input) > 2 and node.input[2]:
             bias = context.const(node.input[2])
@@ -81,6 +84,35 @@ class MatMul(WeightedOp):
         alpha, beta = (number(attributes, name, 1.0) for name in ("alpha", "beta"))
         return one(cls(weight, bias, alpha, beta), [node.input[0]])
 
+    @classmethod
+    def _of_columns(cls, context: ImportContext, node: onnx.NodeProto, weight: Const) -> Imported:
+        """``weight`` (M, K) times (..., K, N)."""
+        shape, dtype = context.shape(node.input[1]), context.dtype(node.input[1])
+        weight = _matrix(weight)
+        if len(weight.shape) != 2 or len(shape) < 2:
+            raise Unsupported(
+                f"expected a matrix of weights before columns, found the shapes "
+                f"{list(weight.shape)} and {list(shape)}; the constant as second operand would work"
+            )
+        turn = Transpose((*range(len(shape) - 2), len(shape) - 1, len(shape) - 2))
+        columns = (*shape[:-2], shape[-1], shape[-2])
+        made = (*columns[:-1], weight.shape[0])
+        return (
+            one(turn, [node.input[1]])
+            .then(Value(inner(node, "columns"), columns, dtype), cls(weight, None))
+            .then(Value(inner(node, "rows"), made, dtype), turn)
+        )
+
+    @classmethod
+    def _of_vector(cls, context: ImportContext, node: onnx.NodeProto, weight: Const) -> Imported:
+        """(..., K) times ``weight`` (K,)."""
+        shape, dtype = context.shape(node.input[0]), context.dtype(node.input[0])
+        if len(shape) < 2:
+            raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
+        column = cls(weight.map(lambda a: a.reshape(1, -1)), None)
+        sums = Value(inner(node, "column"), (*shape[:-1], 1), dtype)
+        return one(column, [node.input[0]]).then(sums, Reshape())
+
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
         """Output elements times inputs."""
         del inputs
@@ -88,8 +120,7 @@ class MatMul(WeightedOp):
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """A vector may come in any order; rows must come one by one."""
-        any_order = _is_vector(shapes[index]) and not self.columns
-        return None if any_order else self._order(shapes[index])
+        return None if _is_vector(shapes[index]) else Layout.raster(shapes[index])
 
     def corrected(self, real: Op, mean: AnyArray) -> Op:
         """By the mean of each input over all rows."""
@@ -97,8 +128,7 @@ class MatMul(WeightedOp):
         if self.beta == 0:
             return self
         error = self.weight.real - real.weight.real
-        rows = np.swapaxes(mean, -1, -2) if self.columns else mean
-        shift = error @ rows.reshape(-1, rows.shape[-1]).mean(axis=0)
+        shift = error @ mean.reshape(-1, mean.shape[-1]).mean(axis=0)
         return replace(self, bias=shifted(self.bias, shift * float(self.alpha / self.beta)))
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
@@ -107,7 +137,7 @@ class MatMul(WeightedOp):
         weight = centred(self.weight)
         channels, size = weight.shape
         scales = [self.alpha * scale for scale in channel_scales(self.weight, channels)]
-        if _is_vector(x.shape) and not self.columns:
+        if _is_vector(x.shape):
             weight = np.stack([x.layout.to_stream(row) for row in weight])
         bias = [Fraction(0)] * channels
         if self.bias:
@@ -121,17 +151,12 @@ class MatMul(WeightedOp):
             x.qtype.zero_point,
         )
         functions = convolution(kernel, x.qtype, scales, bias)
-        axis, layout = len(output.shape) - 1 - self.columns, self._order(output.shape)
+        axis, layout = len(output.shape) - 1, Layout.raster(output.shape)
         return single(kernel, Meaning(functions, axis, layout, self.weight.chosen))
-
-    def _order(self, shape: Sequence[int]) -> Layout:
-        """What is summed over, or comes out of that, innermost."""
-        axes = list(range(len(shape)))
-        return Layout(tuple(shape), (*axes[:-2], axes[-1], axes[-2]) if self.columns else (*axes,))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Both spellings, rows of a matrix, and rows along several axes."""
+        """Both spellings, rows of a matrix, and rows along several axes; columns, a vector."""
         yield Case("matmul", one_node("MatMul", [(1, 12)], (1, 7), {1: weights(1, 7, 12).T.copy()}))
         yield Case(
             "matmul_rows",
@@ -141,13 +166,14 @@ class MatMul(WeightedOp):
             "matmul_axes",
             one_node("MatMul", [(1, 2, 3, 4)], (1, 2, 3, 5), {1: weights(7, 5, 4).T.copy()}),
         )
-        yield Case(
-            "matmul_columns", one_node("MatMul", [(1, 6, 5)], (1, 4, 5), {0: weights(8, 4, 6)})
-        )
+        columns = one_node("MatMul", [(1, 3, 5, 4)], (1, 3, 6, 4), {0: weights(8, 6, 5)})
+        yield Case("matmul_columns", columns)
         yield Case(
             "matmul_columns_axes",
             one_node("MatMul", [(1, 2, 3, 4)], (1, 2, 5, 4), {0: weights(9, 1, 5, 3)}),
         )
+        vector = one_node("MatMul", [(1, 4, 2, 8)], (1, 4, 2), {1: weights(9, 1, 8)[0]})
+        yield Case("matmul_vector", vector)
         yield Case(
             "gemm",
             one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),
@@ -171,15 +197,10 @@ class MatMul(WeightedOp):
 
 
 def _matrix(weight: Const) -> Const:
-    """A constant operand of two axes, but for leading ones of length 1."""
-    if len(weight.shape) < 2 or any(size != 1 for size in weight.shape[:-2]):
-        raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")
-    return weight.map(lambda a: a.reshape(a.shape[-2:]))
-
-
-def _rows(shape: Sequence[int]) -> None:
-    if len(shape) < 2:
-        raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
+    """The same without leading axes of length 1, but for the last two."""
+    shape = weight.shape
+    spare = next((k for k, size in enumerate(shape[:-2]) if size != 1), max(len(shape) - 2, 0))
+    return weight.map(lambda a: a.reshape(a.shape[spare:]))
 
 
 def _is_vector(shape: Sequence[int]) -> bool:

@@ -143,8 +143,8 @@ def _nodes(
     """Each node of the file, with the verdict of the operator that it became part of.
 
     The multiply-accumulates of a spelled-out operator stand at the node that has most of them. A
-    node that loading wrote out in several is supported if all of those are. ``follows`` is the node
-    whose refusal leads to this one; it is empty for a root cause.
+    node that loading wrote out in several has those of all, and is supported if all of those are.
+    ``follows`` is the node whose refusal leads to this one; it is empty for a root cause.
     """
     found: dict[str, dict[str, Any]] = {}
     by_name = {node.name: node for node in source.nodes}
@@ -162,7 +162,8 @@ def _nodes(
                 "follows": (before["follows"] if before else "")
                 or (source.in_file(by_name[verdict.follows]).name if verdict.follows else ""),
                 "constant": verdict.constant and (before is None or before["constant"]),
-                "macs": verdict.macs if name == heaviest else before["macs"] if before else 0,
+                "macs": (before["macs"] if before else 0)
+                + (verdict.macs if name == heaviest else 0),
                 "part": parts.get(name, ""),
             }
     return [found[name] for name in dict.fromkeys(source.in_file(n).name for n in source.nodes)]

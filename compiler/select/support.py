@@ -200,9 +200,9 @@ node that it cannot take, not the end of the listing.
 def _by_rule(context: Context, node: onnx.NodeProto, registry: Mapping[str, type[Op]]) -> Imported:
     kind = kind_of(node)
     rule = registry.get(kind)
+    if node.name in context.source.refused:
+        raise Unsupported(context.source.refused[node.name])
     if rule is None:
-        if node.name in context.source.refused:
-            raise Unsupported(context.source.refused[node.name])
         if remedy := remedy_of(node):
             raise WrongTensor(context.source.activations(node), remedy)
         raise Unsupported(

@@ -180,6 +180,9 @@ def grid_of_weights(
     if position is None or node.input[position] not in constants:
         return {}
     weights = constants[node.input[position]]
+    if weights.ndim == 1:
+        grid = arithmetic.weight_grid(weights[None], bits, 0)
+        return {node.input[position]: grid.change(lambda ints: ints[0])}
     if node.op_type == "ConvTranspose":
         # (I, O / group, ...): the channels of a group have weights for all its inputs.
         group = next((a.i for a in node.attribute if a.name == "group"), 1)

@@ -379,8 +379,11 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected constant weights, found computed ones",
         ),
         (
-            one_node("MatMul", [(1, 4, 5)], (2, 3, 5), {0: np.ones((2, 3, 4), np.float32)}),
-            "expected a matrix of weights, found the shape [2, 3, 4]",
+            one_node("MatMul", [(1, 4, 1)], (2, 3, 1), {0: np.ones((2, 3, 4), np.float32)}),
+            (
+                "expected a matrix of weights before columns, found the shapes [2, 3, 4] and "
+                "[1, 4, 1]; the constant as second operand would work"
+            ),
         ),
         (
             one_node("Conv", [SHAPE], (1, 2, 2, 2), ones((2, 2, 3, 3), (3,))),
@@ -526,7 +529,10 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         ),
         (
             recurrent({5: np.ones((1, 1, 4), np.float32)}, fed=(5,)),
-            "expected constant first states, found computed ones; give them as initialisers",
+            (
+                "expected constant first states, found computed ones; give them as initialisers, "
+                "or make one step at a time"
+            ),
         ),
         (
             recurrent({6: np.ones((1, 1, 3), np.float32)}),
@@ -543,7 +549,7 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             recurrent(outputs=("", "", "y")),
             (
                 "expected Y, Y_h or both to be read or to be outputs, found the cell's state, Y_c, "
-                "too; drop Y_c, or end the slice before the layer"
+                "too; drop Y_c, end the slice before the layer, or make one step at a time"
             ),
         ),
         (

@@ -358,14 +358,27 @@ CONSTANT = one_node(
         (
             one_node(
                 "Resize",
+                [(1, 1, 2, 2, 2)],
+                (1, 1, 3, 3, 3),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 1.5, 1.5, 1.5], np.float32)},
+                mode="cubic",
+            ),
+            (
+                "expected one or two spatial axes in the mode cubic, as ONNX Runtime has, found 3; "
+                "the mode linear would work"
+            ),
+        ),
+        (
+            one_node(
+                "Resize",
                 [(1, 1, 2, 2)],
                 (1, 1, 16, 16),
                 {1: np.zeros(0, np.float32), 2: np.array([1, 1, 8, 8], np.float32)},
                 mode="cubic",
             ),
             (
-                "expected weights of at most 24 bits, found 331203601 of 268435456 (16384 by rows, "
-                "16384 by columns); factors of smaller numbers would work"
+                "expected weights of at most 24 bits, found 331203601 of 268435456 (16384 by 16384 "
+                "along the axes); factors of smaller numbers would work"
             ),
         ),
         (
