@@ -49,7 +49,6 @@ class _Reduction:
         self.constants: dict[str, AnyArray] = {}
         axes = attributes(node).get("axes")
         self._given: dict[str, Any] = {} if axes is None else {"axes": axes}
-
         self.kept = int(attributes(node).get("keepdims", 1))
 
     def sum(self, x: str, output: str = "") -> onnx.NodeProto:

@@ -58,8 +58,8 @@ class Scale(ConstantOp):
                 return with_constants(context, node, op, other)
         if node.op_type == "Div":
             raise Unsupported(
-                "expected a constant divisor, found two computed operands; a constant divisor, or "
-                "Mul by a computed factor, would work"
+                "expected a constant divisor, found two computed operands; Mul of the first by the "
+                "Reciprocal of the second would work"
             )
         meet = {"Add": Add(), "Sub": Add((1, -1)), "Mul": Product()}[node.op_type]
         return meeting(context, node, meet)

@@ -336,6 +336,8 @@ def _counts(context: Context, node: onnx.NodeProto) -> bool:
 
 
 def _chosen(condition: Expression, a: Expression, b: Expression) -> Expression:
+    if condition.atoms("constant"):  # a mask, which is no real number
+        raise NotAFormulaError
     return condition * (a - b) + b
 
 

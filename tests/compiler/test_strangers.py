@@ -190,8 +190,8 @@ REFUSALS: dict[str, tuple[str, int, str]] = {
         "y = Div(x, x)",
         13,
         (
-            "expected a constant divisor, found two computed operands; a constant divisor, or Mul "
-            "by a computed factor, would work"
+            "expected a constant divisor, found two computed operands; Mul of the first by the "
+            "Reciprocal of the second would work"
         ),
     ),
     "Div by zero": ("y = Div(x, z)", 13, "expected divisors other than zero, found zero"),

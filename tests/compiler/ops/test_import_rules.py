@@ -370,8 +370,8 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             one_node("Div", [SHAPE, SHAPE], SHAPE),
             (
-                "expected a constant divisor, found two computed operands; a constant divisor, or "
-                "Mul by a computed factor, would work"
+                "expected a constant divisor, found two computed operands; Mul of the first "
+                "by the Reciprocal of the second would work"
             ),
         ),
         (

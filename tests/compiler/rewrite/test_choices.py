@@ -126,6 +126,7 @@ def test_levels(model_file: ModelFile, name: str, levels: tuple[int, ...]) -> No
     "body",
     [
         pytest.param("z = Relu(x) c = Greater(x, z) y = Where(c, x, each)", id="other constants"),
+        pytest.param("m = Cast<to = 9>(each) y = Where(m, x, zero)", id="a mask"),
         pytest.param("c = Greater(x, each) y = Where(c, one, none)", id="breaks of each element"),
         pytest.param("c = Greater(x, zero) e = Exp(x) y = Where(c, x, e)", id="a curve"),
         pytest.param("a = Mul(x, x) c = Greater(a, two) y = Where(c, x, a)", id="irrational"),

@@ -14,6 +14,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,29 @@ def _within(low: float, high: float) -> Any:
         return _corners(run, attributes, [x.clipped(low, high)])
 
     return rule
+
+
+def _piecewise(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """What the pattern of comparisons makes: each polynomial where it is the one, and breaks."""
+    del run
+    (x,) = inputs
+    assert x is not None
+    texts = {key: [t.decode() for t in attributes.get(key, [])] for key in ("breaks", "at")}
+    breaks = [float(Fraction(text)) for text in texts["breaks"]]
+    ends = [-math.inf, *breaks, math.inf]
+    values = []
+    for (low, high), text in zip(itertools.pairwise(ends), attributes["pieces"], strict=True):
+        own = [float(Fraction(c)) for c in text.decode().split()]
+        turn = -own[1] / (2 * own[2]) if len(own) == 3 and own[2] else low
+        first, last = np.maximum(x.lo, low), np.minimum(x.hi, high)
+        for point in (first, last, np.clip(turn, first, last)):
+            value = sum((c * point**power for power, c in enumerate(own)), 0 * point)
+            values.append(np.where(first <= last, value, np.nan))
+    for point, text in zip(breaks, texts["at"], strict=False):
+        if text:
+            inside = (x.lo <= point) & (point <= x.hi)
+            values.append(np.where(inside, float(Fraction(text)), np.nan))
+    return [Interval.at(np.nanmin(values, axis=0), np.nanmax(values, axis=0))]
 
 
 def _gelu_turns(attributes: Attributes) -> float:
@@ -282,6 +306,7 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "LpNormalization": _over_norm,
     "MatMul": _bilinear,
     "Mish": _turning(lambda _: -1.1924312145154906),
+    "Piecewise": _piecewise,
     "RMSNormalization": _normalisation(_over_last, centred=False),
     "RNN": _recurrent(rnn),
     "Resize": _resize,
