@@ -8,6 +8,7 @@ agree on both sides of every step. Running nodes do not need this.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..numeric import Affine, IntArray, QType, rne
+from ..remembered import remembered
 from .base import MAX_EXACT_DOUBLE, FinishError
 from .multiply_shift import MAX_PRODUCT_BITS, MultiplyShift
 
@@ -278,12 +280,38 @@ _Kind = tuple[Affine, tuple[tuple[int, int], ...]]
 # Trials of other widths fit most nodes of a graph anew as they were.
 @lru_cache(maxsize=1024)
 def _search(kinds: tuple[_Kind, ...], out: QType, limit: int) -> MultiplyShift | None:
+    """Parameters that are right everywhere, at the least shift; those of many points are searched
+    for once a user.
+    """
+    results = [_results(f, r, out) for f, r in kinds]
+    if sum(last - first for first, last in results) < _REMEMBERED_POINTS:
+        found = _first_shift(kinds, out, limit, results)
+    else:
+        question = f"multiply-shift below {limit} for {out!r}: {kinds!r}".encode()
+        text = remembered(
+            question, lambda: json.dumps(_first_shift(kinds, out, limit, results)).encode()
+        )
+        found = json.loads(text)
+    return None if found is None else _parameters(kinds, out, *found)
+
+
+_REMEMBERED_POINTS = 2048
+"""Steps of all channels from which on parameters are kept in the user's cache: others are found as
+fast as they are looked up.
+"""
+
+_Found = tuple[list[list[int]], list[int], int, int]
+"""Multipliers and offset of each channel, shift, tie."""
+
+
+def _first_shift(
+    kinds: Sequence[_Kind], out: QType, limit: int, results: Sequence[tuple[int, int]]
+) -> _Found | None:
     """The first shift, from 0 up, at which every channel has an offset that is right everywhere.
 
     Channels may have many points, so they are looked at one by one, each at a few shifts; at those
     that are too small one of the first channels is wrong already.
     """
-    results = [_results(f, r, out) for f, r in kinds]
     ratios = [_ratios(f, ends, out) for (f, _), ends in zip(kinds, results, strict=True)]
     largest = max(abs(ratio) for row in ratios for ratio in row)
     shifts = [shift for shift in range(_MOST_SHIFT + 1) if largest * (1 << shift) < limit]
@@ -300,9 +328,7 @@ def _search(kinds: tuple[_Kind, ...], out: QType, limit: int) -> MultiplyShift |
         for attempt in attempts:
             offset = attempt.chosen()
             if offset is not None:
-                return _parameters(
-                    kinds, out, attempt.multiplier, offset, attempt.shift, attempt.tie
-                )
+                return attempt.multiplier, offset, attempt.shift, attempt.tie
     return None
 
 

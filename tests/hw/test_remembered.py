@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from midwire.hw import remembered as module
+from midwire.hw.finish import fit
 from midwire.hw.kernels import adder_solver
+from midwire.hw.numeric import Affine, QType
 from midwire.hw.remembered import remembered
 
 
@@ -68,3 +71,18 @@ def test_a_large_adder_graph_is_searched_for_once(monkeypatch: pytest.MonkeyPatc
     adder_solver._solve.cache_clear()
     monkeypatch.delattr(adder_solver, "_search")
     assert adder_solver.solve(matrix, ranges) == first
+
+
+def test_parameters_of_many_channels_are_searched_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = QType(8, True, 0.25)
+    functions = [Affine((Fraction(k, 4096),), Fraction(k, 7)) for k in range(21, 61)]
+    ranges = [[(-30000, 30000)]] * len(functions)
+    fit._search.cache_clear()
+    first = fit.fit_requantiser(functions, ranges, out)
+    fit._search.cache_clear()
+    monkeypatch.delattr(fit, "_first_shift")
+    second = fit.fit_requantiser(functions, ranges, out)
+    for name, value in vars(first).items():
+        np.testing.assert_array_equal(value, getattr(second, name))
