@@ -42,6 +42,11 @@ _FIRST_LOOK = 4
 there have been as many again.
 """
 
+_LOOK_BEHIND_LATE = 32
+"""The same where something is late if cycles grow for ever: that mostly shows sooner, and costs
+nothing to see.
+"""
+
 _LOOK_NEARBY = 2
 """The same for what is around one process: one way through it and back."""
 
@@ -207,7 +212,8 @@ class Solver:
         itself may be pushed by others.
         """
         whole = len(order) == len(self._all)
-        sweeps = _FIRST_LOOK if whole else _LOOK_NEARBY
+        first = _FIRST_LOOK if late is _never else _LOOK_BEHIND_LATE
+        sweeps = first if whole else _LOOK_NEARBY
         self._sweeps(n, dirty, sweeps, order, late)
         while not dirty.isdisjoint(order) and not late():
             before = self._changed(n, dirty, sweeps, order, late)
