@@ -420,7 +420,7 @@ def _observe(
     seen = {name: _seen_as(source, real, name) for name in missing}
     inputs = [name for name in weighed(real) if name in source.values]
     watched = list(dict.fromkeys([*seen.values(), *inputs]))
-    found = calibrate(source, watched, data.seen, clock.step, counted(real))
+    found = calibrate(source, watched, data.seen, clock.step, counted(real), inputs)
     means = {name: mean for name in inputs if (mean := found[name].mean) is not None}
     return {name: found[other] for name, other in seen.items()}, means
 
@@ -478,5 +478,5 @@ def _measure(
         counts=counted(real),
     )
     if data is None:
-        return replace(measured, wires=()), "random inputs"
+        return replace(measured, wires=(), answers=()), "random inputs"
     return measured, data.split.text

@@ -22,7 +22,7 @@ from .ir import graph, quant
 from .load.source import Source
 from .map.fuse import fuse
 from .map.implement import implement, target_interval
-from .map.price import price
+from .map.price import priced
 from .map.targets import Target
 from .quantise.counted import counted
 from .quantise.grids import Choice, Observed, choose_qtype
@@ -141,7 +141,7 @@ class Trials:
             built = implement(integers, self.target, interval, strict=False, strategy=self.strategy)
             for tensor in found:
                 found[tensor][bits] = sum(
-                    price(built[node.name].cost, self.target).scalar
+                    priced(built[node.name], self.target).scalar
                     for node in integers.nodes
                     if tensor in node.outputs
                 )

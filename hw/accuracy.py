@@ -11,6 +11,8 @@ A1. The *relative error* of an output is the root of the noise's power over the 
 A2. *Top-1* is about the first output that scores classes: one that has two elements or more, all on
     its last axis. A label is right where the largest score (of several, the first) is at its index.
     Where no output scores classes, it is about the first of one int64, which is the class itself.
+    Where there is none either, the first of several int64 counts (a map of classes), each element
+    by itself; labels are not about that.
 A3. The *drop* is in points, hundredths of the labelled samples: what the model itself gets right,
     less what the split model does. A negative one is a gain.
 """
@@ -103,7 +105,8 @@ class Scores:
     def __init__(self, labels: AnyArray | None = None) -> None:
         self._labels = labels
         self._powers: dict[str, SignalAndNoise] = {}
-        self._same = self._float = self._split = self._classified = self._samples = 0
+        self._same = 0.0
+        self._float = self._split = self._classified = self._mapped = self._samples = 0
 
     def add(self, want: Mapping[str, Any], got: Mapping[str, Any]) -> None:
         """The outputs of one sample: the model's own, and the split model's."""
@@ -121,6 +124,10 @@ class Scores:
         arrays = {name: array for name, array in want.items() if isinstance(array, np.ndarray)}
         name = class_output({name: (a.dtype.name, a.shape) for name, a in arrays.items()})
         if name is None:
+            name = next((n for n, a in arrays.items() if a.dtype == CLASSES and a.size), None)
+            if name is not None:
+                self._same += float(np.mean(want[name] == got[name]))
+                self._mapped += 1
             return
         own, other = _class_in(want[name]), _class_in(got[name])
         self._classified += 1
@@ -132,12 +139,12 @@ class Scores:
 
     def result(self) -> Accuracy | None:
         """All of it; None if nothing was compared."""
-        count = self._classified
+        count = self._classified + self._mapped
         if not self._powers and not count:
             return None
         ratios = (powers.sqnr for powers in self._powers.values())
         worst = min(ratios, key=lambda ratio: ratio.level, default=None)
-        labelled = bool(count) and self._labels is not None
+        labelled = bool(self._classified) and self._labels is not None
         return Accuracy(
             samples=self._samples,
             sqnr=worst,
@@ -152,11 +159,11 @@ def amounts(outputs: Mapping[str, Any]) -> dict[str, AnyArray]:
     return {
         name: array
         for name, array in outputs.items()
-        if isinstance(array, np.ndarray) and array.dtype.kind in "iuf" and array.dtype != _CLASSES
+        if isinstance(array, np.ndarray) and array.dtype.kind in "iuf" and array.dtype != CLASSES
     }
 
 
-_CLASSES = "int64"
+CLASSES = "int64"
 """Element type of outputs that hold classes or places."""
 
 
@@ -167,10 +174,10 @@ def class_output(outputs: Mapping[str, tuple[str, Sequence[int]]]) -> str | None
 
     def scores(dtype: str, shape: Sequence[int]) -> bool:
         alone = bool(shape) and shape[-1] > 1 and int(np.prod(shape)) == shape[-1]
-        return alone and dtype != _CLASSES and np.dtype(dtype).kind in "iuf"
+        return alone and dtype != CLASSES and np.dtype(dtype).kind in "iuf"
 
     found = [name for name, (dtype, shape) in outputs.items() if scores(dtype, shape)]
-    found += [n for n, (dtype, s) in outputs.items() if dtype == _CLASSES and np.prod(s) == 1]
+    found += [n for n, (dtype, s) in outputs.items() if dtype == CLASSES and np.prod(s) == 1]
     return next(iter(found), None)
 
 

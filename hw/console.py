@@ -225,7 +225,8 @@ def report_error(error: BaseException, *, as_json: bool, message: str = "") -> N
     found = error_object(error)
     if message:
         found["message"] = message
-    sys.stderr.write(f"error: {found['message']}\n")
+    lines = [visible(line) for line in found["message"].split("\n")]
+    sys.stderr.write("error: {}\n".format("\n".join(lines)))
     sys.stderr.flush()
     if as_json:  # last: whoever reads it may end this process
         with contextlib.suppress(DataError):  # standard error has it

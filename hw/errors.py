@@ -26,6 +26,14 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST = 4000
+"""Letters of a clause."""
+
+
+def _brief(clause: str) -> str:
+    half = LONGEST // 2
+    return clause if len(clause) <= LONGEST else f"{clause[:half]} ... {clause[-half:]}"
+
 
 class MidwireError(Exception):
     """An error that a user can act on.
@@ -61,14 +69,17 @@ class MidwireError(Exception):
         super().__init__(self.paragraph())
 
     def paragraph(self) -> str:
-        """The whole error as one paragraph."""
-        parts = [f"{self.where}: {self.problem}" if self.where else self.problem]
-        if self.expected:
-            parts.append(f"expected {self.expected}")
-        if self.found:
-            parts.append(f"found {self.found}")
+        """The whole error as one paragraph, the middle of a very long clause left out: a name in a
+        file may have any length.
+        """
+        where, expected, found = map(_brief, (self.where, self.expected, self.found))
+        parts = [f"{where}: {_brief(self.problem)}" if where else _brief(self.problem)]
+        if expected:
+            parts.append(f"expected {expected}")
+        if found:
+            parts.append(f"found {found}")
         text = "; ".join(parts) + "."
-        return f"{text} {self.remedy}." if self.remedy else text
+        return f"{text} {_brief(self.remedy)}." if self.remedy else text
 
     def as_json(self) -> dict[str, Any]:
         """The error as a JSON object, for ``--json``."""

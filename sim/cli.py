@@ -84,13 +84,14 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the slice over samples and write its dequantised outputs."""
-    from ..hw.formats.npz import check_output, read_npz, write_npz
+    from ..hw.formats.files import check_output
+    from ..hw.formats.npz import ARRAYS, read_npz, write_npz
     from .execute import backend_named, execute
     from .vectors import wire_batches
 
     console = Console(as_json)
     chosen = backend_named(backend)
-    check_output(output)
+    check_output(output, ARRAYS)
     loaded = Bundle.load(bundle)
     wires, batch = wire_batches(loaded, read_npz(inputs), str(inputs))
     with console.phases() as report:

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from ..hw.accuracy import CLASSES
 from ..hw.console import Report
 from ..hw.formats.bundle import MEASURED_INFERENCES, Bundle
 from ..hw.formats.npz import read_npz
 from ..hw.formats.tensor import AnyArray, TensorSpec, as_frames
 from ..hw.kernels.reference import Reference
 from ..hw.session import open_session
-from ..hw.sqnr import SignalAndNoise, Sqnr
+from ..hw.sqnr import NOT_MEASURED, SignalAndNoise, Sqnr
 from .build import build_model
 from .model import Model, RunResult
 from .vectors import random_wire, wire_inputs
@@ -33,7 +34,7 @@ class Verification:
     Mismatches count elements of all outputs. ``sqnr_db``, ``sqnr`` (:attr:`Sqnr.text`) and
     ``top1_agreement`` compare the slice's dequantised results with the original float or QDQ layers
     in ONNX Runtime, on realistic inputs where there are any; of several outputs they are those of
-    the worst.
+    the worst. An output of int64 has no ratio, and agrees where its elements are equal.
     """
 
     vectors: int
@@ -113,8 +114,8 @@ def verify(
         vectors=count,
         rtl_mismatches=rtl,
         onnx_mismatches=onnx,
-        sqnr_db=sqnr.db,
-        sqnr=sqnr.text,
+        sqnr_db=None if sqnr is None else sqnr.db,
+        sqnr=NOT_MEASURED if sqnr is None else sqnr.text,
         top1_agreement=top1,
         cycles_per_inference=timed.interval_cycles or timed.cycles,
         latency_cycles=timed.latency_cycles,
@@ -199,7 +200,7 @@ def _onnx_mismatches(
 
 def _against_original(
     bundle: Bundle, wires: Sequence[AnyArray], expected: Sequence[AnyArray], count: int
-) -> tuple[Sqnr, float | None]:
+) -> tuple[Sqnr | None, float | None]:
     """SQNR and top-1 agreement with the original layers, on the first ``count`` vectors."""
     session = open_session(bundle.path("original.onnx"), exact=True)
     specs = bundle.manifest.inputs
@@ -214,7 +215,8 @@ def _against_original(
         for one, stream, raw in zip(kept, expected, results, strict=True):
             one.add(stream[k], raw)
     shares = [one.same / one.total for one in kept if one.total]
-    least = min((one.powers.sqnr for one in kept), key=lambda ratio: ratio.level)
+    ratios = [one.powers.sqnr for one in kept if one.spec.dtype != CLASSES]
+    least = min(ratios, key=lambda ratio: ratio.level, default=None)
     return least, min(shares, default=None)
 
 
@@ -229,6 +231,10 @@ class _Kept:
     def add(self, stream: AnyArray, raw: AnyArray) -> None:
         """One vector: the slice's stream, and the original tensor."""
         spec = self.spec
+        if spec.dtype == CLASSES:
+            self.total += raw.size
+            self.same += int(np.count_nonzero(spec.from_wire(stream) == raw))
+            return
         got = spec.from_wire(stream).astype(np.float64)
         want = (spec.qtype.dequantise(raw) if spec.is_integer else raw).astype(np.float64)
         self.powers.add(want, got)

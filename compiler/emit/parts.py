@@ -133,9 +133,11 @@ def _defined(graph: onnx.GraphProto) -> Iterator[str]:
 
 
 def _before_dequantise(source: Source, spec: TensorSpec) -> tuple[str, bool]:
-    """The tensor to take at a cut, and whether it holds the integers already."""
+    """The tensor to take at a cut, and whether it holds the integers already: those of its own type
+    may be more (rule N16), and are bounded as reals of step 1.
+    """
     if spec.is_integer:
-        return spec.name, True
+        return spec.name, not spec.saturates
     node = source.producers.get(spec.name)
     if node is None or node.domain or node.op_type != "DequantizeLinear":
         return spec.name, False

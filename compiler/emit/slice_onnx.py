@@ -37,9 +37,15 @@ class _Writer:
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Append a node; the name of its output."""
-        output = f"{self.prefix}/{kind}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], output, **attributes))
+        (output,) = self.several(1, kind, *inputs, **attributes)
         return output
+
+    def several(self, count: int, kind: str, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        """Append a node; the names of its outputs."""
+        name = f"{self.prefix}/{kind}_{len(self.nodes)}"
+        outputs = [name, *(f"{name}_{k}" for k in range(1, count))]
+        self.nodes.append(helper.make_node(kind, list(inputs), outputs, name, **attributes))
+        return tuple(outputs)
 
     def constant(self, value: Any, dtype: Any) -> str:
         """An initialiser."""

@@ -63,9 +63,12 @@ def emit_quantise(emitter: Emitter, tensor: str, qtype: QType) -> str:
 
 
 def emit_to_wire(emitter: Emitter, tensor: str, spec: TensorSpec, wire: str) -> None:
-    """Integers in ONNX order to the flat wire tensor."""
+    """Integers in ONNX order to the flat wire tensor; of the container's type where they had to be
+    bounded.
+    """
     layout = spec.layout
-    if spec.is_integer and np.dtype(spec.dtype) != spec.qtype.wire_dtype:
+    own = spec.is_integer and not spec.saturates
+    if own and np.dtype(spec.dtype) != spec.qtype.wire_dtype:
         tensor = emitter.node("Cast", [tensor], None, to=elem_type_of(spec.qtype.wire_dtype))
     if layout.canonical.perm != tuple(range(len(layout.canonical.perm))):
         tensor = emitter.reshape(tensor, layout.dims)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
 from importlib.resources import files
@@ -60,7 +60,8 @@ def emit(
 
     Parameters
     ----------
-    measured : what :func:`~..quantise.loss.measure` gave; its wires are realistic, if there are any
+    measured : what :func:`~..quantise.loss.measure` gave; its wires are realistic, if there are
+        any, and their answers the reference's
     pareto : what other intervals would cost (:meth:`~..map.front.Point.as_json`)
     elaborator : what :func:`elaborate_early` began with
     prefix : begins the names of modules and memory images
@@ -88,7 +89,7 @@ def emit(
         f"{prefix}.core": core_file(prefix, images).encode(),
     }
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
-    contents["golden.npz"] = _npz(_golden(flow, reference, measured.wires))
+    contents["golden.npz"] = _npz(_golden(flow, reference, measured))
     least = worst(measured.losses, [tensor.name for tensor in qgraph.results])
     manifest = Manifest(
         name=source.name,
@@ -176,16 +177,22 @@ def _npz(arrays: Mapping[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _golden(flow: Dataflow, reference: Reference, wires: Sequence[AnyArray]) -> dict[str, AnyArray]:
+def _golden(flow: Dataflow, reference: Reference, measured: Measured) -> dict[str, AnyArray]:
     """A few realistic vectors (if there are any), a few random ones, and the right answers."""
     rng = np.random.default_rng(_SEED)
+    wires = measured.wires
     real = min(len(wires[0]), REALISTIC) if wires else 0
+    noises: list[AnyArray] = []
     inputs: list[AnyArray] = []
     for index, spec in enumerate(flow.inputs):
         noise = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (RANDOM, spec.elements))
         parts = [wires[index][:real], noise] if wires else [noise]
+        noises.append(noise)
         inputs.append(np.concatenate(parts).astype(spec.qtype.wire_dtype))
-    outputs = reference.run_wire(inputs)
+    outputs = reference.run_wire(noises)
+    if wires:
+        known = [answer[:real] for answer in measured.answers]
+        outputs = [np.concatenate(parts) for parts in zip(known, outputs, strict=True)]
     found: dict[str, AnyArray] = {f"in{i}": wire for i, wire in enumerate(inputs)}
     for index, (spec, wire) in enumerate(zip(flow.outputs, outputs, strict=True)):
         found[f"out{index}"] = wire.astype(spec.qtype.wire_dtype)

@@ -55,6 +55,10 @@ class Node:
         (output,) = self.outputs
         return output
 
+    def kept_from(self, value: str) -> str | None:
+        """The input on whose grid a value that it makes lies; None if it need not."""
+        return self.inputs[0] if self.op.keeps(self.outputs.index(value)) else None
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -90,6 +94,21 @@ class Graph:
             for name in dict.fromkeys(node.inputs):
                 found.setdefault(name, []).append(node)
         return found
+
+    @cached_property
+    def indices(self) -> frozenset[str]:
+        """Values that are integers and mean themselves: what look-ups read, back through views."""
+        found: set[str] = set()
+        for node in reversed(self.nodes):
+            passed = node.op.keeps_grid and not found.isdisjoint(node.outputs)
+            if passed or node.op.integers is not None:
+                found.update(node.inputs)
+        return frozenset(found)
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The inputs whose grids say what reals their integers mean: the model is quantised."""
+        return frozenset(self.qtypes) - self.indices
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

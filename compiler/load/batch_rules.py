@@ -173,7 +173,7 @@ def _over(default: Sequence[int] | None) -> Rule:
     def rule(view: View) -> None:
         _data_only(view)
         axes = view.numbers("axes", 1) or default
-        if axes is None and not view.attributes.get("noop_with_empty_axes", 0):
+        if axes is None and view.attributes.get("noop_with_empty_axes", 0) != 1:
             axes = [0]
         if any(axis % view.rank == 0 for axis in axes or ()):
             raise Mixed("takes axis 0, the batch, together")

@@ -17,7 +17,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ...hw.formats.tensor import AnyArray
-from ..ops.base import Const, Unsupported
+from ..ops.base import Const, Unsupported, WrongTensor
 from .evaluate import evaluate
 from .kept_grids import ARITHMETIC, CAST, MOVING, cast, moved
 from .quantiser import find_quantiser
@@ -45,16 +45,18 @@ class Context:
         """Shape of a tensor, batch 1."""
         value = self.source.values.get(name)
         if value is None:
-            raise Unsupported(f"the shape of {name!r} is not known")
+            raise WrongTensor([name], f"expected a known shape, found none for {name!r}")
         if 0 in value.shape:
-            raise Unsupported(f"the tensor {name!r} is empty, its shape is {list(value.shape)}")
+            raise WrongTensor(
+                [name], f"expected elements, found the shape {list(value.shape)} for {name!r}"
+            )
         return value.shape
 
     def dtype(self, name: str) -> str:
         """Element type of a tensor as a numpy name."""
         value = self.source.values.get(name)
         if value is None:
-            raise Unsupported(f"the element type of {name!r} is not known")
+            raise WrongTensor([name], f"expected a known element type, found none for {name!r}")
         return value.dtype
 
     def is_read(self, name: str) -> bool:
@@ -155,18 +157,27 @@ class Context:
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """Attributes of a node as Python values: numbers, text, lists, arrays."""
+    """Attributes of a node as Python values: numbers, text, lists, arrays. Without those that say
+    no type, or hold a tensor that contradicts itself: the ONNX checker refuses them.
+    """
     found: dict[str, Any] = {}
     for attribute in node.attribute:
-        value = helper.get_attribute_value(attribute)
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
-        elif isinstance(value, onnx.TensorProto):
-            value = numpy_helper.to_array(value)
-        elif not isinstance(value, (str, int, float, onnx.GraphProto)):
-            value = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
-        found[attribute.name] = value
+        try:
+            found[attribute.name] = _attribute(attribute)
+        except (KeyError, TypeError, ValueError):
+            continue
     return found
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    value = helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    if isinstance(value, (str, int, float, onnx.GraphProto)):
+        return value
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
 
 
 def _plain(array: AnyArray) -> Const | None:

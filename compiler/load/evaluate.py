@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
@@ -49,8 +49,11 @@ def infer_node(
     types: Mapping[str, onnx.TypeProto],
     data: Mapping[str, AnyArray],
     opset: int,
+    complain: Callable[[Exception], None] = lambda error: None,
 ) -> dict[str, onnx.TypeProto]:
-    """Types of a node's outputs; empty where ONNX cannot say (unknown operator, missing types)."""
+    """Types of a node's outputs; empty where ONNX cannot say (unknown operator, missing types), or
+    says that the node is wrong: ``complain`` is told how.
+    """
     names = [name for name in node.input if name]
     if node.domain or has_subgraph(node) or any(name not in types for name in names):
         return {}
@@ -77,7 +80,8 @@ def infer_node(
         RuntimeError,
         TypeError,
         ValueError,
-    ):
+    ) as error:
+        complain(error)
         return {}
 
 

@@ -61,8 +61,8 @@ class Expansion:
             rule = rule_of(node)
             try:
                 pieces = Pieces([node]) if rule is None else rule(node)
-            except OtherMeaningError as reason:
-                self.refused[node.name] = str(reason)
+            except (OtherMeaningError, *STUMBLES) as reason:
+                self.refused[node.name] = _clause(node, reason)
                 pieces, rule = Pieces([node]), None
             nodes.extend(pieces.nodes)
             graph.initializer.extend(
@@ -73,6 +73,25 @@ class Expansion:
                 self.written.update((each.name, written) for each in pieces.nodes)
         del graph.node[:]
         graph.node.extend(nodes)
+
+
+STUMBLES = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What a rule meets in attributes of other types and numbers than the operator has: of most other
+domains the ONNX checker knows nothing.
+"""
+
+
+def _clause(node: onnx.NodeProto, reason: Exception) -> str:
+    if isinstance(reason, OtherMeaningError):
+        return str(reason)
+    given = ", ".join(f"{a.name} ({_KINDS.get(a.type, 'unknown').lower()})" for a in node.attribute)
+    return (
+        f"expected inputs, outputs and attributes as {kind_of(node)} is defined with, found "
+        f"{len(node.input)} inputs, {len(node.output)} outputs and {given or 'no attributes'}"
+    )
+
+
+_KINDS = {number: name for name, number in onnx.AttributeProto.AttributeType.items()}
 
 
 def drop_unread(graph: onnx.GraphProto) -> None:

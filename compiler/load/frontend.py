@@ -119,6 +119,7 @@ def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
         batch_obstacle=batch.obstacle,
         written=expansion.written,
         refused=expansion.refused,
+        unsound=facts.unsound,
     )
 
 

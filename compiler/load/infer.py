@@ -10,7 +10,8 @@ computed with Shape, Gather and Concat is resolved once the batch is bound.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,7 @@ from .evaluate import (
     static_shape,
     tensor_type,
 )
+from .onnxfile import short
 from .qoperator import infer_pieces, write_out
 from .source import kind_of, reads
 
@@ -42,6 +44,9 @@ _SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Tru
 _NOT_INFERRED = frozenset(("GroupNormalization",))
 """ONNX's own, of which it infers no shape: that of the input too."""
 
+_WHOLE = frozenset((onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL))
+"""Element types of shape arithmetic; exporters compare sizes, too (Equal and Where)."""
+
 
 @dataclass
 class Facts:
@@ -52,11 +57,13 @@ class Facts:
     types : by name, of all that are known
     folded : values of shape arithmetic that other nodes read, or that are outputs of the model
     constants : names of all that depend on no input
+    unsound : by name of a node, what ONNX's own inference finds wrong with it
     """
 
     types: dict[str, onnx.TypeProto] = field(default_factory=dict)
     folded: dict[str, AnyArray] = field(default_factory=dict)
     constants: set[str] = field(default_factory=set)
+    unsound: dict[str, str] = field(default_factory=dict)
 
 
 def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyArray]) -> Facts:
@@ -67,7 +74,8 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
     ModelError
         If the constants that its nodes compute would not fit in memory together.
     """
-    facts = Facts(_inferred(model, initialisers), {}, set(initialisers))
+    types, sound = _inferred(model, initialisers)
+    facts = Facts(types, {}, set(initialisers))
     for name, array in initialisers.items():
         facts.types[name] = tensor_type(array)
     small = {n: a for n, a in initialisers.items() if a.size <= MAX_SHAPE_DATA}
@@ -75,6 +83,8 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
     from_shapes: set[str] = set()
     computed, room = 0, MAX_ELEMENTS
     for node in model.graph.node:
+        if not sound and not _keeps_shape(node):
+            infer_node(node, facts.types, small, opset, _blamed(facts, node))
         _complete(facts, node, small, opset)
         known = all(name in facts.constants for name in reads(node)) and is_deterministic(node)
         if known:
@@ -88,6 +98,7 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
             facts.types.update((name, tensor_type(array)) for name, array in results.items())
         else:
             needed.update(reads(node))
+            small.update(_stored(facts, node, opset))
         if results is not None or known:
             facts.constants.update(name for name in node.output if name)
     facts.folded = {name: array for name, array in facts.folded.items() if name in needed}
@@ -100,6 +111,14 @@ def _size(facts: Facts, node: onnx.NodeProto) -> int:
     shapes = (static_shape(kind) for kind in kinds if kind is not None)
     sizes = (math.prod(shape) for shape in shapes if shape is not None)
     return sum(size for size in sizes if size <= MAX_ELEMENTS)
+
+
+def _stored(facts: Facts, node: onnx.NodeProto, opset: int) -> dict[str, AnyArray]:
+    """The value of a Constant node that stays one, where inference may ask: scales of a Resize."""
+    if node.op_type != "Constant" or _size(facts, node) > MAX_SHAPE_DATA:
+        return {}
+    results = evaluate(node, {}, opset) or {}
+    return {name: array for name, array in results.items() if array.dtype.kind == "f"}
 
 
 def _check_total(node: onnx.NodeProto, computed: int) -> None:
@@ -115,8 +134,8 @@ def _check_total(node: onnx.NodeProto, computed: int) -> None:
 
 def _inferred(
     model: onnx.ModelProto, initialisers: Mapping[str, AnyArray]
-) -> dict[str, onnx.TypeProto]:
-    """ONNX's inference, on a copy without large weights."""
+) -> tuple[dict[str, onnx.TypeProto], bool]:
+    """ONNX's inference, on a copy without large weights; whether it finds nothing wrong."""
     graph = model.graph
     large = {n for n, a in initialisers.items() if a.size > MAX_SHAPE_DATA}
     nodes = []
@@ -140,13 +159,44 @@ def _inferred(
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
     )
+    sound = True
+    try:
+        onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=True)
+    except _INFERENCE_ERRORS:
+        sound = False
     try:
         inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError, TypeError, ValueError):
+    except _INFERENCE_ERRORS:
         # What fails for the model as a whole is tried again node by node.
         inferred = copy.graph
     found = [*graph.input, *inferred.value_info, *inferred.output]
-    return {v.name: v.type for v in found if v.type.HasField("tensor_type")}
+    return {v.name: v.type for v in found if v.type.HasField("tensor_type")}, sound
+
+
+_INFERENCE_ERRORS = (
+    onnx.shape_inference.InferenceError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def _blamed(facts: Facts, node: onnx.NodeProto) -> Callable[[Exception], None]:
+    """Remembers what ONNX finds wrong with a node."""
+
+    def remember(error: Exception) -> None:
+        shapes = [static_shape(facts.types[n]) for n in node.input if n in facts.types]
+        found = " and ".join(str(list(shape)) for shape in shapes if shape is not None)
+        text = _PREFIX.sub("", short(error))
+        facts.unsound[node.name] = (
+            f"expected inputs and attributes that fit each other, found the shapes {found} ({text})"
+        )
+
+    return remember
+
+
+_PREFIX = re.compile(r"\[\w+\]\s*|\(op_type:[^)]*\):\s*")
+"""What stands before ONNX's own sentence: who says it, and the operator that we name anyway."""
 
 
 def _complete(
@@ -168,7 +218,7 @@ def _complete(
         return
     written = write_out(node, facts.types) if node.domain else None
     if written is None:
-        found = infer_node(node, facts.types, small, opset)
+        found = infer_node(node, facts.types, small, opset, _blamed(facts, node))
     else:
         found = infer_pieces(written, facts.types)
     for name in open_names:
@@ -201,9 +251,10 @@ def _fold(
 ) -> dict[str, AnyArray] | None:
     """Outputs of a node of shape arithmetic; None for all other nodes.
 
-    Shape arithmetic is what Shape and Size give, what is computed from that, and small integer
-    constants. Real constants stay nodes: a weight's DequantizeLinear holds its grid. So do results
-    of more than ``room`` elements, which are computed where somebody asks for them.
+    Shape arithmetic is what Shape and Size give, what is computed from that, and small integers
+    and truth values that are constant. Real constants stay nodes: a weight's DequantizeLinear holds
+    its grid. So do results of more than ``room`` elements, which are computed where somebody asks
+    for them.
     """
     if node.domain or has_subgraph(node):
         return None
@@ -223,11 +274,7 @@ def _fold(
         return None
     derived = any(name in from_shapes for name in names)
     kinds = [facts.types.get(name) for name in node.output if name]
-    integer = all(
-        kind is not None
-        and kind.tensor_type.elem_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
-        for kind in kinds
-    )
+    integer = all(kind is not None and kind.tensor_type.elem_type in _WHOLE for kind in kinds)
     if (not derived and not integer) or _size(facts, node) > room:
         return None
     results = evaluate(node, small, opset)

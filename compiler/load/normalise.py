@@ -56,7 +56,7 @@ def normalise(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     if model.functions:
         try:
             model = onnx.inliner.inline_local_functions(model)
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (onnx.checker.ValidationError, RuntimeError, TypeError, ValueError) as error:
             raise ModelError(
                 "its local functions cannot be inlined",
                 where=str(file),

@@ -23,7 +23,7 @@ import onnx
 from ...hw.formats.tensor import AnyArray
 from .constants import attributes
 from .evaluate import infer_node, static_shape, tensor_type
-from .expansion import Pieces, inner_name, inner_node
+from .expansion import STUMBLES, Pieces, inner_name, inner_node
 from .source import MICROSOFT, kind_of, standard
 
 Operand = tuple[int, int, int]
@@ -112,7 +112,10 @@ def write_out(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> Piec
     if form is None or options.get("channels_last", 0) or len(node.output) != 1:
         return None
     writer = _Writer(node, form, options, types)
-    return writer.write() if writer.is_complete else None
+    try:
+        return writer.write() if writer.is_complete else None
+    except STUMBLES:
+        return None
 
 
 class _Writer:

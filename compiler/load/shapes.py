@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import onnx
 
 from ...hw.formats.npz import key_of, read_npz
-from ..errors import CalibrationError, ModelError
+from ..errors import CalibrationError, ModelError, OptionError
 
 Shapes = Mapping[str, Sequence[int]]
 """For an input's name its shape, the batch included."""
@@ -32,7 +32,7 @@ def parse_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
 
     Raises
     ------
-    ModelError
+    OptionError
         If a text is no such thing, or a name comes twice.
     """
     shapes: dict[str, tuple[int, ...]] = {}
@@ -60,21 +60,15 @@ def bind_inputs(
 
     Raises
     ------
+    OptionError
+        If a shape is that of no input.
     ModelError
-        If an input is no tensor, or a dimension stays open, or a shape suits no input.
+        If inputs are no tensors, or dimensions stay open, or a shape does not suit its input.
     CalibrationError
         If the samples are needed and cannot be read.
     """
     inputs = {value.name: value for value in graph.input}
-    for value in inputs.values():
-        if not value.type.HasField("tensor_type"):
-            raise ModelError(
-                "the input is not a tensor",
-                where=f"input {value.name!r}",
-                expected="a tensor",
-                found=value.type.WhichOneof("value") or "no type",
-                remedy="Export the model with tensors as inputs",
-            )
+    _check_tensors(inputs)
     for name, shape in shapes.items():
         if name not in inputs:
             names = ", ".join(repr(known) for known in inputs)
@@ -83,20 +77,17 @@ def bind_inputs(
     if samples is not None:
         _bind_to_samples(inputs, samples)
     _bind_batch(inputs)
-    for name, value in inputs.items():
-        _check_bound(name, value)
+    _check_bound(inputs)
 
 
-def _wrong(what: str, expected: str, found: str) -> ModelError:
-    error = ModelError(
+def _wrong(what: str, expected: str, found: str) -> OptionError:
+    return OptionError(
         what,
         where="--shape",
         expected=expected,
         found=found,
         remedy="Give an input that leaves dimensions open one shape, as in --shape x=1,3,48,192",
     )
-    error.usage = True
-    return error
 
 
 def _dims(value: onnx.ValueInfoProto) -> Sequence[_Dimension]:
@@ -176,27 +167,49 @@ def _bind_batch(inputs: Mapping[str, onnx.ValueInfoProto]) -> None:
                 _set(inputs, dim, 1)
 
 
-def _check_bound(name: str, value: onnx.ValueInfoProto) -> None:
-    if not value.type.tensor_type.HasField("shape"):
+def _check_tensors(inputs: Mapping[str, onnx.ValueInfoProto]) -> None:
+    wrong = {
+        name: value.type.WhichOneof("value") or "no type"
+        for name, value in inputs.items()
+        if not value.type.HasField("tensor_type")
+    }
+    if wrong:
         raise ModelError(
-            "the input has no shape",
-            where=f"input {name!r}",
-            expected="a shape whose dimensions, but for the batch, are numbers",
-            found="none",
-            remedy=f"Say what it is with --shape, for instance --shape {name}=1,3,48,192",
+            "the input is not a tensor" if len(wrong) == 1 else "inputs are not tensors",
+            where=_where(wrong),
+            expected="tensors",
+            found=", ".join(wrong.values()),
+            remedy="Export the model with tensors as inputs",
         )
-    dims = _dims(value)
-    for axis, dim in enumerate(dims):
-        if _is_open(dim):
+
+
+def _check_bound(inputs: Mapping[str, onnx.ValueInfoProto]) -> None:
+    """All inputs at once: each is an option of its own to give."""
+    found: dict[str, str] = {}
+    options: list[str] = []
+    for name, value in inputs.items():
+        dims = _dims(value)
+        if not value.type.tensor_type.HasField("shape"):
+            found[name] = "no shape"
+            options.append(f"--shape {name}=1,3,48,192")
+        elif any(map(_is_open, dims)):
+            found[name] = f"[{_show(dims)}]"
             sizes = ",".join("N" if _is_open(each) else str(each.dim_value) for each in dims)
-            raise ModelError(
-                f"dimension {axis} is not a number",
-                where=f"input {name!r}",
-                expected="numbers for all dimensions but the first (the batch)",
-                found=f"[{_show(dims)}]",
-                remedy=f"Bind it with --shape {name}={sizes}, a number for each N, or with samples "
-                "(--calibrate)",
-            )
+            options.append(f"--shape {name}={sizes}")
+    if found:
+        raise ModelError(
+            "the model leaves dimensions open",
+            where=_where(found),
+            expected="numbers for all dimensions but the first (the batch)",
+            found=" and ".join(found.values()),
+            remedy=f"Bind them with {' '.join(options)}, a number for each N, or with samples "
+            "(--calibrate)",
+        )
+
+
+def _where(names: Iterable[str]) -> str:
+    quoted = [repr(name) for name in names]
+    return f"input{'s' if len(quoted) > 1 else ''} {', '.join(quoted)}"
 
 
 def _show(dims: Sequence[_Dimension]) -> str:

@@ -156,6 +156,7 @@ class Source:
     batch : samples that one run of the file as it stands takes, each an inference by itself
     written : nodes that stand for another one in the file, by name
     refused : why a node of another domain is not taken, by name
+    unsound : what ONNX finds wrong with a node (inputs that do not fit each other), by name
     batch_obstacle : why axis 0 of the inputs still has another length than 1; empty if it has not
     """
 
@@ -174,6 +175,7 @@ class Source:
     batch_obstacle: str = ""
     written: Mapping[str, Written] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    unsound: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> tuple[onnx.NodeProto, ...]:
@@ -212,8 +214,9 @@ class Source:
                 yield node
 
     def is_constant_node(self, node: onnx.NodeProto) -> bool:
-        """Whether a node only makes constants."""
-        return all(name in self.constants for name in node.output if name)
+        """Whether a node only makes constants; one that makes nothing does not."""
+        made = [name for name in node.output if name]
+        return bool(made) and all(name in self.constants for name in made)
 
     def activations(self, node: onnx.NodeProto) -> list[str]:
         """What a node reads that is not constant."""
@@ -221,11 +224,14 @@ class Source:
 
     @cached_property
     def live(self) -> frozenset[str]:
-        """Names of the nodes that an output of the model depends on."""
+        """Names of the nodes that an output of the model depends on. A shape is known without the
+        elements of what has it, so what makes those is not among them for that.
+        """
         needed, found = list(self.outputs), set()
         while needed:
             node = self.producers.get(needed.pop())
             if node is not None and node.name not in found:
                 found.add(node.name)
-                needed.extend(reads(node))
+                constant = self.is_constant_node(node)
+                needed.extend(n for n in reads(node) if not constant or n in self.constants)
         return frozenset(found)

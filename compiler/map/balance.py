@@ -56,8 +56,9 @@ def balance(flow: Dataflow, interval: int = 1) -> Balanced:
         if channel.depth is None
     }
     if opened:
-        least_depths(schedule, opened, interval)
-    run = schedule.run(MEASURED_INFERENCES)
+        run = least_depths(schedule, opened, interval).run(MEASURED_INFERENCES)
+    else:
+        run = schedule.run(MEASURED_INFERENCES)
     channels = tuple(
         replace(channel, depth=queues[channel].depth) if channel in queues else channel
         for channel in flow.channels

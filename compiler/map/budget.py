@@ -20,7 +20,7 @@ from .assemble import assemble
 from .balance import Balanced, balance
 from .front import Front
 from .implement import target_interval
-from .price import estimate, price
+from .price import estimate, priced
 from .targets import RESOURCES, Device, Target
 
 
@@ -139,7 +139,7 @@ def _largest(flow: Dataflow, target: Target, resource: str) -> tuple[str, int]:
     taken: dict[str, int] = {}
     for stage in flow.stages:
         if stage.node is not None:
-            cost = price(stage.built.cost, target)
+            cost = priced(stage.built, target)
             more = cost.lutram if resource == "lut" else 0
             taken[stage.node] = getattr(cost, resource) + more
     name = max(taken, key=taken.__getitem__)

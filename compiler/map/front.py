@@ -27,7 +27,7 @@ from typing import Any
 from ...hw.kernels.base import Implementation
 from ..ir.quant import QGraph
 from .implement import check_interval, offers, pace
-from .price import Price, price
+from .price import Price, priced
 from .targets import Target
 
 MOST_POINTS = 24
@@ -138,7 +138,7 @@ def _searched(graph: QGraph) -> set[str]:
 
 def _staircase(offered: list[Implementation], target: Target) -> list[_Step]:
     """Fastest first, each cheaper than all before it (rule F1)."""
-    steps = [_Step(pace(built), built, price(built.cost, target)) for built in offered]
+    steps = [_Step(pace(built), built, priced(built, target)) for built in offered]
     stairs: list[_Step] = []
     for step in sorted(steps, key=lambda step: (step.pace, step.price.scalar, step.built.cycles)):
         if not stairs or step.price.scalar < stairs[-1].price.scalar:

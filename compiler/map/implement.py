@@ -16,7 +16,7 @@ from ...hw.kernels.base import Implementation
 from ...hw.timing.cost import Cost
 from ..errors import ModelError, OptionError
 from ..ir.quant import QGraph, QNode
-from .price import price
+from .price import price, priced
 from .targets import Target
 
 DEFAULT_INTERVAL = 50_000
@@ -121,7 +121,7 @@ def check_interval(slowest: str, least: int, interval: int) -> None:
 def cheapest(offered: Sequence[Implementation], target: Target, interval: int) -> Implementation:
     """The one of least price, then of least cycles, among those that keep an interval."""
     fitting = [each for each in offered if pace(each) <= interval]
-    return min(fitting, key=lambda each: (price(each.cost, target).scalar, each.cycles))
+    return min(fitting, key=lambda each: (priced(each, target).scalar, each.cycles))
 
 
 def pace(built: Implementation) -> int:
@@ -150,7 +150,7 @@ def offers(
         return folded
     if strategy == "auto":
         fitting = [each for each in folded if pace(each) <= interval] or folded
-        least = min(price(each.cost, target).scalar for each in fitting)
+        least = min(priced(each, target).scalar for each in fitting)
         width = folded[0].inputs[0].type.bits
         if price(Cost(adders=node.kernel.digits * width), target).scalar > 2 * least:
             return folded

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ...hw.kernels.adapt import StreamFifo
+from ...hw.kernels.base import Implementation
 from ...hw.timing.cost import Cost
 from ..ir.dataflow import Dataflow
 from .targets import RESOURCES, Target
@@ -73,6 +75,14 @@ def price(cost: Cost, target: Target) -> Price:
     return Price(round(lut), lutram, ff, dsp, bram, scalar)
 
 
+@lru_cache(maxsize=1 << 14)
+def priced(built: Implementation, target: Target) -> Price:
+    """The price of an implementation; kept, because the choice of one, the front and a search for
+    widths ask for the same ones again.
+    """
+    return price(built.cost, target)
+
+
 def tiles(factors: tuple[int, int], target: Target) -> int:
     """Hard multipliers of a product, its wider factor at their wider port.
 
@@ -108,8 +118,8 @@ def estimate(flow: Dataflow, target: Target) -> dict[str, int]:
     """``lut``, ``lutram``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of a balanced dataflow, FIFOs
     included.
     """
-    parts = [stage.built.cost for stage in flow.stages]
-    parts += [StreamFifo(c.port, c.depth).cost for c in flow.channels if c.depth]
-    prices = [price(cost, target) for cost in parts]
+    parts: list[Implementation] = [stage.built for stage in flow.stages]
+    parts += [StreamFifo(c.port, c.depth) for c in flow.channels if c.depth]
+    prices = [priced(built, target) for built in parts]
     names = ("lut", "lutram", "ff", "dsp", "bram")
     return {name: sum(getattr(p, name) for p in prices) for name in names}

@@ -14,6 +14,7 @@ from .conv import Conv
 from .conv_transpose import ConvTranspose
 from .depth_to_space import DepthToSpace
 from .elu import Elu
+from .embedding import Embedding
 from .erf import Erf
 from .exp import Exp
 from .expand import Expand
@@ -27,12 +28,15 @@ from .hard_swish import HardSwish
 from .layer_normalization import LayerNormalization
 from .leaky_relu import LeakyRelu
 from .log import Log
+from .lp_normalization import LpNormalization
 from .lstm import Lstm
 from .matmul import MatMul
 from .matrix_product import MatrixProduct
+from .mish import Mish
 from .neg import Neg
 from .pad import Pad
 from .pool import Pool
+from .pow import Pow
 from .prelu import PRelu
 from .product import Product
 from .quantize import Dequantize, Quantize
@@ -40,16 +44,21 @@ from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
+from .round import Round
 from .scale import Scale
+from .shrink import Shrink
 from .sigmoid import Sigmoid
 from .sign import Sign
 from .slice import Slice
 from .softmax import Softmax
 from .softplus import Softplus
+from .softsign import Softsign
 from .split import Split
 from .sqrt import Sqrt
 from .swish import Swish
 from .tanh import Tanh
+from .thresholded_relu import ThresholdedRelu
+from .top_k import Top
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
 from .where import Where
@@ -65,6 +74,7 @@ OPERATORS: tuple[type[Op], ...] = (
     DepthToSpace,
     Dequantize,
     Elu,
+    Embedding,
     Erf,
     Exp,
     Expand,
@@ -78,29 +88,37 @@ OPERATORS: tuple[type[Op], ...] = (
     LayerNormalization,
     LeakyRelu,
     Log,
+    LpNormalization,
     Lstm,
     MatMul,
     MatrixProduct,
+    Mish,
     Neg,
     PRelu,
     Pad,
     Pool,
+    Pow,
     Product,
     Quantize,
     Reduce,
     Relu,
     Reshape,
     Resize,
+    Round,
     Scale,
+    Shrink,
     Sigmoid,
     Sign,
     Slice,
     Softmax,
     Softplus,
+    Softsign,
     Split,
     Sqrt,
     Swish,
     Tanh,
+    ThresholdedRelu,
+    Top,
     Transpose,
     TreeEnsemble,
     Where,

@@ -102,6 +102,11 @@ class ConstantOp(Op):
         """A constant of one axis does not need hardware."""
         return not self.is_core
 
+    def differs_along(self, rank: int) -> frozenset[int]:
+        """Those of the constants."""
+        wide = [numbers.full_shape(rank) for numbers in self.numbers]
+        return frozenset(axis for full in wide for axis, size in enumerate(full) if size > 1)
+
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:
@@ -173,6 +178,11 @@ def with_constants(
     shape, output = context.shape(name), context.shape(node.output[0])
     dtype = context.dtype(name)
     for numbers in op.numbers:
+        if not _broadcasts(numbers.shape, output):
+            raise Unsupported(
+                f"expected a constant that broadcasts to the output's shape {list(output)}, found "
+                f"the shape {list(numbers.shape)}"
+            )
         axes = sum(size > 1 for size in numbers.shape) > 1
         if axes and len(numbers.values) > MOST_NUMBERS:
             raise Unsupported(
@@ -192,6 +202,14 @@ def with_constants(
         pieces.append(Piece(step, (name,), (values[-1].name,)))
         name = values[-1].name
     return Imported((*pieces, Piece(op, (name,))), tuple(values))
+
+
+def _broadcasts(own: tuple[int, ...], output: tuple[int, ...]) -> bool:
+    """Whether a constant of a shape broadcasts to an output's. ONNX infers an output from what has
+    most axes, and does not look whether PRelu's slope is one of them.
+    """
+    pairs = zip(reversed(own), reversed(output), strict=False)
+    return len(own) <= len(output) and all(size in (1, whole) for size, whole in pairs)
 
 
 def narrowed(values: AnyArray) -> AnyArray:

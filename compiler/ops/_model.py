@@ -20,11 +20,14 @@ def one_node(
     opset: int = 13,
     further: Sequence[Sequence[int]] = (),
     domain: tuple[str, int] = ("", 0),
+    places: Sequence[int] = (),
+    dtypes: Sequence[str] = (),
     **attributes: Any,
 ) -> onnx.ModelProto:
     """A model of one node; ``constants`` maps further input positions to initialisers, and
     ``further`` has the shapes of outputs after the first; ``domain`` is a domain other than ONNX's
-    own, and its version.
+    own, and its version; ``places`` are the outputs, counted from 0, that are int64; ``dtypes`` are
+    numpy names of the inputs' types, float32 for those that have none.
     """
     constants = constants or {}
     count = len(inputs) + len(constants)
@@ -34,6 +37,8 @@ def one_node(
     node = helper.make_node(
         op_type, names, list(outputs), op_type.lower(), domain=domain[0], **attributes
     )
+    named = [*dtypes, *["float32"] * (len(inputs) - len(dtypes))]
+    kinds = [helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in named]
     imports = [helper.make_opsetid("", opset)]
     if domain[0]:
         imports.append(helper.make_opsetid(*domain))
@@ -41,12 +46,14 @@ def one_node(
         [node],
         op_type.lower(),
         [
-            helper.make_tensor_value_info(f"x{i}", TensorProto.FLOAT, list(shape))
-            for i, shape in enumerate(inputs)
+            helper.make_tensor_value_info(f"x{i}", kind, list(shape))
+            for i, (shape, kind) in enumerate(zip(inputs, kinds, strict=True))
         ],
         [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in outputs.items()
+            helper.make_tensor_value_info(
+                name, TensorProto.INT64 if k in places else TensorProto.FLOAT, shape
+            )
+            for k, (name, shape) in enumerate(outputs.items())
         ],
         [numpy_helper.from_array(array, f"c{i}") for i, array in constants.items()],
     )

@@ -19,6 +19,7 @@ There are four kinds of operators in a :class:`~..ir.graph.Graph`:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -39,6 +40,20 @@ if TYPE_CHECKING:
 
 class Unsupported(Exception):
     """An import rule's refusal: one clause that says what was expected and what was found."""
+
+
+class WrongTensor(Unsupported):
+    """A refusal for what tensors are (their shape is not known, their elements are integers), which
+    may be the doing of the nodes that make them, or of others before those.
+    """
+
+    def __init__(self, tensors: Sequence[str], clause: str) -> None:
+        super().__init__(clause)
+        self.tensors = tuple(tensors)
+
+
+MOST_EXACT = 1 << 17
+"""Elements of a constant that becomes parameters one by one: weights do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +87,12 @@ class Const:
         return centred * self.scale.astype(np.float64)
 
     def exact(self) -> list[Fraction]:
-        """Every element as an exact rational number, in row-major order."""
+        """Every element as an exact rational number, in row-major order.
+
+        Raises Unsupported if they are more than :data:`MOST_EXACT`: a few bytes of a model name any
+        number.
+        """
+        check_exact(self.shape)
         if self.scale is None:
             return [Fraction(float(v)) for v in self.values.ravel()]
         centred = np.broadcast_to(self.values - self.zero_point, self.shape).ravel()
@@ -91,6 +111,15 @@ class Const:
             change(np.ascontiguousarray(np.broadcast_to(self.scale, self.shape))),
             change(np.ascontiguousarray(np.broadcast_to(self.zero_point, self.shape))),
             self.chosen,
+        )
+
+
+def check_exact(shape: Sequence[int]) -> None:
+    """Raises Unsupported if a constant of a shape has more than :data:`MOST_EXACT` elements."""
+    if math.prod(shape) > MOST_EXACT:
+        raise Unsupported(
+            f"expected constants of at most {MOST_EXACT} elements beside a computed tensor, found "
+            f"the shape {list(shape)}"
         )
 
 
@@ -276,6 +305,18 @@ class Op:
         """
         return False
 
+    @property
+    def finishes_along(self) -> int | None:
+        """The axis of the outputs (-1: the last) whose elements have finishers of their own: what
+        differs along another is not absorbed there. None if that depends on the stream's order.
+        """
+        return None
+
+    def differs_along(self, rank: int) -> frozenset[int]:
+        """The axes along which an absorbable operator differs, of a tensor of ``rank`` axes."""
+        del rank
+        return frozenset()
+
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:
@@ -310,9 +351,40 @@ class Op:
         """Whether an input on a grid gives an output on the same grid (views, MaxPool)."""
         return False
 
+    def keeps(self, output: int) -> bool:
+        """Whether an output of several lies on its input's grid."""
+        del output
+        return self.keeps_grid
+
+    def made_grid(self, output: int) -> QType | None:
+        """The grid that an output lies on, whatever grid the input has; None if there is none."""
+        del output
+        return self.grid
+
+    @property
+    def compares(self) -> bool:
+        """Whether only the order of its input's elements counts: integers on a grid are then as
+        good as the real numbers that they stand for.
+        """
+        return self.is_core and self.keeps_grid
+
     @property
     def needs_grid(self) -> bool:
         """Whether its outputs have to lie on a grid: what follows cannot go into its finisher."""
+        return False
+
+    @property
+    def integers(self) -> QType | None:
+        """Where it reads integers that mean themselves (indices, token ids): a grid of step 1 that
+        holds all that it tells apart. None where it reads reals.
+        """
+        return None
+
+    @property
+    def tabulates(self) -> bool:
+        """Whether its result is an entry of a table: a function of each channel that follows, a
+        curve too, goes into the entries and costs nothing.
+        """
         return False
 
     def quantise_weights(self, bits: int) -> Op:
@@ -365,7 +437,7 @@ class Case:
     """A one-operator ONNX model for the conformance test.
 
     ``model`` is float, has one or more inputs, and is quantised from random data over
-    ``low..high``.
+    ``low..high``; inputs of integers are those from ``low`` to below ``high``.
     """
 
     name: str
@@ -373,3 +445,14 @@ class Case:
     low: float = -1.0
     high: float = 1.0
     bits: int = 8
+
+    def samples(self, rng: np.random.Generator, count: int) -> dict[str, AnyArray]:
+        """Random inputs of the model, as ``--calibrate`` takes them."""
+        found: dict[str, AnyArray] = {}
+        for index, value in enumerate(self.model.graph.input):
+            kind = value.type.tensor_type
+            shape = [d.dim_value for d in kind.shape.dim]
+            drawn = rng.uniform(self.low, self.high, (count, *shape))
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            found[f"in{index}"] = (np.floor(drawn) if dtype.kind in "iu" else drawn).astype(dtype)
+        return found

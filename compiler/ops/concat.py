@@ -26,7 +26,7 @@ from ..ir.quant import QTensor
 from ._constants import MOST_NUMBERS, narrowed
 from ._model import one_node, weights
 from ._moving import axis_order, value_of
-from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, inner, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, check_exact, inner, one
 from .gather import picking
 from .reshape import Reshape
 from .scale import Scale
@@ -80,7 +80,7 @@ class Concat(Op):
         perm = inputs[0].layout.perm
         place = perm.index(self.axis)
         inner = math.prod(output.shape[axis] for axis in perm[place + 1 :])
-        functions = [value_of(x.qtype) for x in inputs for _ in range(x.shape[self.axis])]
+        functions = [each for x in inputs for each in [value_of(x.qtype)] * x.shape[self.axis]]
         channel_axis = self.axis
         if len(set(functions)) == 1:
             channel_axis = perm[-1]
@@ -119,6 +119,7 @@ def _with_constants(context: ImportContext, node: onnx.NodeProto) -> Imported:
         )
     shape, output = context.shape(node.input[constants.index(None)]), context.shape(node.output[0])
     axis = axis_of(int(context.attributes(node).get("axis", 1)), shape)
+    check_exact(output)
     kept, values = [], []
     for constant in constants:
         size = shape if constant is None else constant.shape

@@ -171,8 +171,8 @@ class Conv(WeightedOp):
         channels, depth, merged = weight.shape[0], weight.shape[1], 1
         if depth * group != shape[1] or channels % group:
             raise Unsupported(
-                f"expected {group} groups to divide the channels, found {shape[1]} channels in, "
-                f"{channels} out and weights for {depth} a group"
+                f"expected weights that {group} group{'' if group == 1 else 's'} of the channels "
+                f"fit, found {shape[1]} channels in, {channels} out and weights for {depth} a group"
             )
         bias = bias_of(context, node, channels)
         if group != 1 and not channels == group == shape[1]:
@@ -199,6 +199,11 @@ class Conv(WeightedOp):
         else:
             shift = np.tensordot(error, taps, axes=3)
         return replace(self, bias=shifted(self.bias, shift))
+
+    @property
+    def finishes_along(self) -> int:
+        """Channels."""
+        return 1
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""

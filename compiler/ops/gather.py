@@ -23,6 +23,7 @@ from ..ir.quant import QTensor
 from ._model import one_node
 from ._moving import MovingOp, moved
 from .base import Case, ImportContext, Imported, Op, Piece, Unsupported, axis_of, inner, one
+from .embedding import Embedding
 from .reshape import Reshape
 from .slice import Slice
 
@@ -44,12 +45,12 @@ class Gather(MovingOp):
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """The tensor is computed, and the indices are constant."""
-        if context.const(node.input[0]) is not None:
-            raise Unsupported(
-                "expected constant indices, found computed ones into a constant table; the edge "
-                "does the look-up where the slice begins behind it"
-            )
+        """One of tensor and indices is computed: a constant table makes a
+        :class:`~.embedding.Embedding`.
+        """
+        table = context.const(node.input[0])
+        if table is not None:
+            return Embedding.of_gather(context, node, table)
         constant = context.const(node.input[1])
         if constant is None:
             raise Unsupported(

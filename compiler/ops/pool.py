@@ -88,6 +88,11 @@ class Pool(Op):
         """The largest of values on a grid lies on it."""
         return self.mode == "max"
 
+    @property
+    def finishes_along(self) -> int:
+        """Channels."""
+        return 1
+
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs
@@ -197,10 +202,11 @@ def _counted(
         ((window.height, window.out_height), (window.width, window.out_width))
     ):
         begin, end = (plain.pads[axis], plain.pads[axis + 2]) if include else (0, 0)
-        taps = np.arange(window.kernel[axis]) * window.dilation[axis] - window.pads[axis]
-        places = np.arange(outputs)[:, None] * window.stride[axis] + taps
-        inside = (places >= -begin) & (places < size + end)
-        found.append(tuple(int(n) for n in inside.sum(axis=1)))
+        step, starts = window.dilation[axis], np.arange(outputs) * window.stride[axis]
+        starts -= window.pads[axis]
+        first = np.maximum(0, -((starts + begin) // step))  # the first tap inside, and the last
+        last = np.minimum(window.kernel[axis] - 1, (size + end - 1 - starts) // step)
+        found.append(tuple(int(n) for n in np.maximum(0, last - first + 1)))
     if 0 in (*found[0], *found[1]):
         raise Unsupported("expected a pixel that counts in every window, found a window of none")
     return tuple(found)

@@ -65,7 +65,7 @@ class Reduce(Op):
         found = tuple(
             sorted({axis_of(int(each), shape) for each in (() if axes is None else axes)})
         )
-        if not found and attributes.get("noop_with_empty_axes", 0):
+        if not found and attributes.get("noop_with_empty_axes", 0) == 1:
             return one(Reshape(True), [node.input[0]])
         kind = node.op_type.removeprefix("Reduce")
         return one(cls(kind, found or tuple(range(len(shape)))), [node.input[0]])

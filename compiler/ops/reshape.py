@@ -3,7 +3,8 @@
 """Reshape, Flatten, Squeeze, Unsqueeze, Identity, and in inference Dropout: views.
 
 None of them changes the row-major order of elements, so the layout stays what it was. ONNX operator
-versions 1 to 24; a Cast to the type that the tensor has already is one of them.
+versions 1 to 24; a Cast to the type that the tensor has already is one of them, and so is one from
+integers to a type that holds them all.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
-from ...hw.numeric import Function
+from ...hw.numeric import Function, ends_of
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, WrongTensor, one
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Reshape(Op):
             if name and context.const(name) is None:
                 raise Unsupported(f"expected a constant {name!r}, found a computed one")
         source, target = context.dtype(node.input[0]), context.dtype(node.output[0])
-        if source != target:
-            raise Unsupported(f"expected a cast that changes nothing, found {source} to {target}")
+        if source != target and not _holds(target, source):
+            raise WrongTensor(
+                node.input[:1], f"expected a cast that changes nothing, found {source} to {target}"
+            )
         if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
             training = context.const(node.input[2])
             if training is None or training.values.any():
@@ -93,3 +96,11 @@ class Reshape(Op):
     def cases(cls) -> Iterator[Case]:
         """A flatten of an image, whose stream stays channels-last."""
         yield Case("flatten", one_node("Flatten", [(1, 4, 3, 2)], (1, 24)))
+
+
+def _holds(wide: str, narrow: str) -> bool:
+    """Whether both are types of integers, and the first has all that the second has."""
+    outer, within = ends_of(wide), ends_of(narrow)
+    if outer is None or within is None:
+        return False
+    return outer[0] <= within[0] and within[1] <= outer[1]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Root(Unary):
-    """Rises; rational where numerator and denominator are squares."""
+    """Rises."""
 
     def rational(self, x: Fraction) -> Fraction | None:
         if x < 0:
@@ -29,10 +29,7 @@ class _Root(Unary):
                 f"Sqrt is not defined at {float(x):g}, which its input's grid holds; put a Relu or "
                 "Clip before it"
             )
-        top, bottom = math.isqrt(x.numerator), math.isqrt(x.denominator)
-        if top * top == x.numerator and bottom * bottom == x.denominator:
-            return Fraction(top, bottom)
-        return None
+        return rational_root(x)
 
     def ball(self, x: arb) -> arb:
         return x.sqrt()
@@ -53,3 +50,12 @@ class Sqrt(UnaryOp):
     def cases(cls) -> Iterator[Case]:
         """One."""
         yield Case("sqrt", one_node("Sqrt", [(1, 5, 3)], (1, 5, 3)), 0.0, 5.0)
+
+
+def rational_root(x: Fraction) -> Fraction | None:
+    """The square root of a number that is not negative; None unless its numerator and denominator
+    are squares, for then it is irrational.
+    """
+    top, bottom = math.isqrt(x.numerator), math.isqrt(x.denominator)
+    exact = top * top == x.numerator and bottom * bottom == x.denominator
+    return Fraction(top, bottom) if exact else None

@@ -15,7 +15,7 @@ import onnx
 
 from ...hw.formats.tensor import Layout
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, one
+from .base import Case, ImportContext, Imported, Op, Unsupported, one
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Transpose(Op):
         """``perm`` reverses the axes by default."""
         rank = len(context.shape(node.input[0]))
         perm = context.attributes(node).get("perm") or list(range(rank))[::-1]
+        if sorted(perm) != list(range(rank)):
+            raise Unsupported(f"expected each of the {rank} axes once in perm, found {perm}")
         return one(cls(tuple(int(axis) for axis in perm)), [node.input[0]])
 
     @property

@@ -24,7 +24,7 @@ from ..ir.quant import QTensor
 from ._constants import Numbers, period_of, with_constants
 from ._elementwise import MeetingOp, inner_axis, meeting, met
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Unsupported
+from .base import Case, ImportContext, Imported, Unsupported, check_exact
 from .scale import Scale
 
 
@@ -46,6 +46,7 @@ class Where(Scale):
                 "expected a constant mask, found a computed one; Mul by the mask and Add would work"
             )
         branches = [context.const(name, finite=False) for name in node.input[1:3]]
+        check_exact(mask.shape)
         if branches.count(None) == 2:
             own = Numbers(tuple(Fraction(int(v)) for v in mask.values.ravel()), mask.shape)
             return meeting(context, node, Select(own), node.input[1:3])
@@ -53,6 +54,7 @@ class Where(Scale):
         constant = branches[1 - taken]
         assert constant is not None
         shape = np.broadcast_shapes(mask.shape, constant.shape)
+        check_exact(shape)
         chosen = np.broadcast_to(mask.values.astype(bool) == (taken == 0), shape).ravel()
         values = np.array(Numbers.of(constant).values, object).reshape(constant.shape)
         others = np.broadcast_to(values, shape).ravel()

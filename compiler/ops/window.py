@@ -6,11 +6,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...hw.kernels.geometry import Geometry
 from .base import Unsupported
+
+MOST_PLACES = 1 << 25
+"""Pixels of a padded image, and taps of a window."""
 
 
 def window_of(
@@ -40,6 +44,7 @@ def window_of(
         raise Unsupported(f"expected a known auto_pad, found {auto!r}")
     if attributes.get("ceil_mode", 0):
         pads = _ceil(spatial, strides, reach, pads)
+    _check_padded(kernel, [sum(sizes) for sizes in zip(spatial, pads, pads[rank:], strict=False)])
     try:
         return Geometry(
             *planar(spatial),
@@ -55,6 +60,15 @@ def window_of(
 def _check(name: str, values: Sequence[int], count: int, least: int) -> None:
     if len(values) != count or min(values) < least:
         raise Unsupported(f"expected {count} {name} of at least {least}, found {values}")
+
+
+def _check_padded(kernel: Sequence[int], padded: Sequence[int]) -> None:
+    """A few bytes of a model name any size."""
+    if math.prod(padded) > MOST_PLACES or math.prod(kernel) > MOST_PLACES:
+        raise Unsupported(
+            f"expected at most {MOST_PLACES} pixels with their pads, and taps, found {padded} and "
+            f"{list(kernel)}"
+        )
 
 
 def check_kernel_shape(attributes: Mapping[str, Any], kernel: list[int]) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -77,6 +77,14 @@ def _read(path: str | os.PathLike[str]) -> dict[str, AnyArray]:
 def _samples_of(
     stored: Mapping[str, AnyArray], file: Path, inputs: Sequence[Value], batch: int
 ) -> dict[str, AnyArray]:
+    if not inputs:
+        raise CalibrationError(
+            "the model takes no samples",
+            where=str(file),
+            expected="a model with inputs",
+            found="one that computes constants only",
+            remedy="Export the model with its inputs",
+        )
     keys = [_key(file, index, value, list(stored)) for index, value in enumerate(inputs)]
     samples = {
         value.name: _checked(file, key, stored[key], value, batch)
@@ -181,7 +189,8 @@ def _type_of(value: Value) -> np.dtype[Any]:
 class _Collector:
     """Gathers one tensor's :class:`Observed`; the same share of every sample is kept."""
 
-    def __init__(self, samples: int) -> None:
+    def __init__(self, samples: int, averaged: bool) -> None:
+        self._averaged = averaged
         self._quota = math.ceil(SAMPLE / samples)
         self._random = np.random.default_rng(20260101)
         self._kept: list[FloatArray] = []
@@ -196,7 +205,8 @@ class _Collector:
         self._low = min(self._low, float(values.min()))
         self._high = max(self._high, float(values.max()))
         self._count += values.size
-        self._sum = array.astype(np.float64) + (0.0 if self._sum is None else self._sum)
+        if self._averaged:
+            self._sum = array.astype(np.float64) + (0.0 if self._sum is None else self._sum)
         if values.size > self._quota:
             values = values[self._random.integers(0, values.size, self._quota)]
         self._kept.append(values)
@@ -206,8 +216,7 @@ class _Collector:
             return Observed(0.0, 0.0, 0, np.zeros(1, np.float32))
         extremes = np.array([self._low, self._high], np.float32)
         values = np.concatenate([*self._kept, extremes])
-        assert self._sum is not None
-        mean = (self._sum / self._samples).astype(np.float32)
+        mean = None if self._sum is None else (self._sum / self._samples).astype(np.float32)
         return Observed(self._low, self._high, self._count, values, mean)
 
 
@@ -217,6 +226,7 @@ def calibrate(
     samples: Mapping[str, AnyArray],
     progress: Callable[[int, int], None] | None = None,
     counts: Counted = MappingProxyType({}),
+    averaged: Collection[str] = (),
 ) -> dict[str, Observed]:
     """Run the model as it is in ONNX Runtime and watch tensors.
 
@@ -226,6 +236,7 @@ def calibrate(
     samples : of :func:`load_samples`
     progress : called with the number of samples done and their total
     counts : of :func:`~.counted.counted`
+    averaged : of the tensors, those whose means are wanted: a mean is as large as its tensor
 
     Raises
     ------
@@ -233,7 +244,7 @@ def calibrate(
         If ONNX Runtime cannot run the model, or a tensor becomes NaN or infinite.
     """
     total = len(next(iter(samples.values())))
-    collectors = {name: _Collector(total) for name in tensors}
+    collectors = {name: _Collector(total, name in averaged) for name in tensors}
     for index, found in enumerate(run_model(source, list(collectors), samples, counts=counts)):
         for name, collector in collectors.items():
             collector.add(found[name])

@@ -34,13 +34,14 @@ def grids_of(graph: Graph) -> dict[str, QType]:
 def _forwards(graph: Graph, grids: dict[str, QType]) -> None:
     """From quantisers on, through what keeps grids."""
     for node in graph.nodes:
-        own = node.op.grid
-        if own is not None:
-            grids.update(dict.fromkeys(node.outputs, own))
-            if not node.op.rounds:
-                grids.setdefault(node.inputs[0], own)
-        elif node.op.keeps_grid and node.inputs[0] in grids:
-            grids.update(dict.fromkeys(node.outputs, grids[node.inputs[0]]))
+        for index, name in enumerate(node.outputs):
+            made = node.op.made_grid(index)
+            if made is None:
+                made = grids.get(node.kept_from(name) or "")
+            if made is not None:
+                grids[name] = made
+        if node.op.grid is not None and not node.op.rounds:
+            grids.setdefault(node.inputs[0], node.op.grid)
 
 
 def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
@@ -75,31 +76,52 @@ def _backwards(graph: Graph, grids: dict[str, QType]) -> None:
 def missing_grids(graph: Graph) -> list[str]:
     """Values that need a grid and have none, in order of definition."""
     covered = set(grids_of(graph))
-    own = bool(graph.qtypes) or any(node.op.grid is not None for node in graph.nodes)
+    own = bool(graph.given) or any(node.op.grid is not None for node in graph.nodes)
     missing: list[str] = []
+    tabled: set[str] = set()
+    finished = _finished_along(graph)
     for name in (*graph.inputs, *(made for node in graph.nodes for made in node.outputs)):
         if name in covered:
             continue
         producer = graph.producer(name)
-        if producer is not None and producer.op.keeps_grid and producer.inputs[0] in covered:
+        if producer is not None and producer.kept_from(name) in covered:
             covered.add(name)
             continue
         readers = graph.consumers(name)
+        if producer is not None and (producer.op.tabulates or producer.inputs[0] in tabled):
+            tabled.add(name)
         alone = len(readers) == 1 and producer is not None and name not in graph.outputs
         if alone and readers[0].op.rounds:
             continue
-        if alone and producer and not producer.op.needs_grid and _is_absorbed(readers[0].op, own):
-            continue
+        free = own or name in tabled
+        if alone and producer and not producer.op.needs_grid and _is_absorbed(readers[0].op, free):
+            along = readers[0].op.differs_along(len(graph.values[name].shape))
+            if name not in finished or along <= {finished[name]}:
+                continue
+        tabled.discard(name)
         missing.append(name)
         covered.add(name)
     return missing
 
 
-def _is_absorbed(op: Op, own: bool) -> bool:
+def _finished_along(graph: Graph) -> dict[str, int]:
+    """The axis along which a value's finisher has parameters, where its operator knows that."""
+    found: dict[str, int] = {}
+    for node in graph.nodes:
+        axis = node.op.finishes_along if node.op.is_core else None
+        if node.op.absorbable and not node.op.is_core:
+            axis = found.get(node.inputs[0])
+        if axis is not None:
+            found.update((name, axis % len(graph.values[name].shape)) for name in node.outputs)
+    return found
+
+
+def _is_absorbed(op: Op, free: bool) -> bool:
     """Whether it takes unrounded values. A function that needs a table gets a grid before it, so
-    that the table is small, unless the model has grids of its own, and none there.
+    that the table is small, unless the model has grids of its own, and none there, or there is a
+    table anyway (``free``).
     """
-    return op.absorbable and (op.affine or own)
+    return op.absorbable and (op.affine or free)
 
 
 def weighed(graph: Graph) -> list[str]:

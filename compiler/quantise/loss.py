@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What quantisation costs: every integer tensor against the model's own, in ONNX Runtime.
 
-L1. Signal and noise are powers, summed over all elements and all samples of a tensor.
+L1. Signal and noise are powers, summed over all elements and all samples of a tensor. Classes and
+    places (int64) are no amounts: what is lost there is what is lost of the tensor that they are
+    places in, or on its way to its grid where that comes into the slice.
 
 What may be lost is said in :mod:`.limits`.
 """
@@ -16,7 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ...hw.accuracy import Accuracy, Scores, class_output
+from ...hw.accuracy import CLASSES, Accuracy, Scores, class_output
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
 from ...hw.numeric import QType
@@ -70,13 +72,14 @@ class Measured:
     ----------
     losses : of every integer tensor that the model has too
     accuracy : of the whole model; None where its end cannot be run or holds no numbers
-    wires : the slice's inputs (samples, elements), one array each
+    wires, answers : the slice's inputs and outputs in integers (samples, elements), one array each
     clipped : share of the values of each float tensor that are beyond the ends of its grid
     """
 
     losses: Sequence[Loss] = ()
     accuracy: Accuracy | None = None
     wires: Sequence[AnyArray] = ()
+    answers: Sequence[AnyArray] = ()
     clipped: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -111,9 +114,12 @@ def measure(
     named = [name for node in qgraph.nodes for name in node.outputs if name in source.values]
     results = {tensor.name: tensor for tensor in qgraph.results}
     watched = list(dict.fromkeys([*qgraph.inputs, *named, *results]))
-    powers = {name: SignalAndNoise() for name in dict.fromkeys([*named, *results])}
+    measured = list(dict.fromkeys([*named, *results]))
+    judged = {name: _with_amounts(source, qgraph, name) for name in measured}
+    powers = {name: SignalAndNoise() for name in judged.values()}
     ends = _comparable(source) if behind else []
     wires: list[list[AnyArray]] = [[] for _ in qgraph.inputs]
+    answers: list[list[AnyArray]] = [[] for _ in qgraph.outputs]
     scores = Scores(labels)
     grids = {tensor.name: tensor.qtype for tensor in qgraph.tensors.values()}
     clipped = {name: _Clipped(grids[name]) for name in [*qgraph.inputs, *named]}
@@ -126,6 +132,8 @@ def measure(
         for kept, feed in zip(wires, feeds, strict=True):
             kept.append(feed)
         values = reference.run(feeds, keep=True)
+        for kept, name in zip(answers, qgraph.outputs, strict=True):
+            kept.append(values[name])
         for name, power in powers.items():
             tensor = results.get(name) or qgraph.tensors[name]
             for found, stream in zip(chunk, values[roots.get(name, name)], strict=True):
@@ -146,13 +154,30 @@ def measure(
             done += 1
             if progress is not None:
                 progress(done, total)
-    losses = [Loss(name, power.sqnr) for name, power in powers.items()]
+    losses = [Loss(name, powers[own].sqnr) for name, own in judged.items()]
     return Measured(
         losses,
         scores.result(),
         [np.concatenate(wire) for wire in wires],
+        [np.concatenate(answer) for answer in answers],
         {name: seen.share for name, seen in clipped.items()},
     )
+
+
+def _with_amounts(source: Source, qgraph: QGraph, name: str) -> str:
+    """The tensor itself, or the nearest one before it whose places it holds (L1)."""
+
+    def amounts(tensor: str) -> bool:
+        return tensor in source.values and source.values[tensor].dtype != CLASSES
+
+    if amounts(name):
+        return name
+    makers = {made: node for node in qgraph.nodes for made in node.outputs}
+    roots = dict(zip((tensor.name for tensor in qgraph.results), qgraph.outputs, strict=True))
+    own = roots.get(name, name)
+    while own in makers and not amounts(own):
+        own = makers[own].inputs[0]
+    return own
 
 
 class _Clipped:
@@ -202,7 +227,7 @@ def _wire_of(tensor: QTensor, chunk: Sequence[Mapping[str, AnyArray]], name: str
     streams = []
     for found in chunk:
         raw = found[name]
-        integers = raw.astype(np.int64) if _integer(raw) else tensor.qtype.quantise(raw)
+        integers = tensor.qtype.bounded(raw) if _integer(raw) else tensor.qtype.quantise(raw)
         streams.append(tensor.layout.to_stream(integers))
     return np.stack(streams).astype(tensor.qtype.wire_dtype)
 

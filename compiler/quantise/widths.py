@@ -159,9 +159,11 @@ def dyadic_layers(graph: Graph, layers: Sequence[Layer], widths: Widths) -> froz
 
     def root(name: str) -> str:
         producer = graph.producer(name)
-        while name not in bits and producer is not None and producer.op.keeps_grid:
-            name = producer.inputs[0]
-            producer = graph.producer(name)
+        while name not in bits and producer is not None:
+            kept = producer.kept_from(name)
+            if kept is None:
+                break
+            name, producer = kept, graph.producer(kept)
         return name
 
     groups = [

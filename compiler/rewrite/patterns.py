@@ -11,7 +11,9 @@ from .group_normalization import GROUP_NORMALIZATION
 from .hard_swish import HARD_SWISH
 from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
+from .lp_normalization import LP_NORMALIZATION
 from .match import Pattern
+from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
@@ -22,12 +24,14 @@ PATTERNS: tuple[Pattern, ...] = (
     LAYER_NORMALIZATION,
     GROUP_NORMALIZATION,
     RMS_NORMALIZATION,
+    LP_NORMALIZATION,
     GELU,
     GELU_TANH,
     HARD_SWISH,
     SWISH,
     CONV_INTEGER,
     MATMUL_INTEGER,
+    ONE_HOT_PRODUCT,
     CLIPPED_QUANTISER,
     *QUANTISED_OPERATORS,
     QUANTISER,

@@ -266,6 +266,20 @@ def _sum_of_squares(reader: _Reader, node: onnx.NodeProto) -> _Reading:
     return reader.total(name, reader.read(name).formula.power(2), _axes(reader, node))[0]
 
 
+def _root_of_squares(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    squares = _sum_of_squares(reader, node)
+    return _Reading(function("sqrt", squares.formula), squares.shape)
+
+
+def _size(argument: Expression) -> Expression:
+    return function("abs", argument)
+
+
+def _sum_of_sizes(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    name = node.input[0]
+    return reader.total(name, _size(reader.read(name).formula), _axes(reader, node))[0]
+
+
 def _instance_normalised(reader: _Reader, node: onnx.NodeProto) -> _Reading:
     """InstanceNormalization whose channels are scaled alike, as tf2onnx writes a LayerNorm."""
     name, axes = node.input[0], range(2, len(reader.shape(node.input[0])))
@@ -337,6 +351,9 @@ _RULES: Mapping[str, _Rule] = {
     "Min": _elementwise(_bounded),
     "Max": _elementwise(_bounded),
     "Relu": _of(lambda a: clip(a, Fraction(0), None)),
+    "Abs": _of(_size),
+    "ReduceL1": _sum_of_sizes,
+    "ReduceL2": _root_of_squares,
     "ReduceMean": _mean,
     "ReduceSum": _sum,
     "ReduceSumSquare": _sum_of_squares,

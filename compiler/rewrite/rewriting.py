@@ -102,6 +102,8 @@ def _matches(source: Source, patterns: Sequence[Pattern]) -> dict[str, tuple[Mat
             match = _tried(pattern, context, root)
             if match is None or match.nodes & taken or not _is_closed(source, match, root):
                 continue
+            if match.nodes & source.unsound.keys():
+                continue
             _name(match, root)
             found[root.name] = match, pattern
             taken |= match.nodes

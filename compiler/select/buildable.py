@@ -56,9 +56,8 @@ def plan(
     verdicts = tuple(import_all(source) if support is None else support)
     while True:
         selection = select(source, verdicts, from_, to, calibrated=calibrated)
-        if from_ is not None and to is not None:
-            return Plan(selection, verdicts)
-        found = obstacle(selection.graph, calibrated)
+        # Between two ends that the user named, what lacks a grid is told with its tensors, later.
+        found = obstacle(selection.graph, calibrated or (from_ is not None and to is not None))
         if found is None:
             return Plan(selection, verdicts)
         sources, reason = set(found[0]), found[1]
@@ -78,10 +77,12 @@ def plan(
 def obstacle(graph: Graph, calibrated: bool) -> tuple[tuple[str, ...], str] | None:
     """The first ONNX nodes that cannot be mapped, and why. Any grid will do: no data is needed."""
     missing = missing_grids(graph)
-    if graph.qtypes and missing and not calibrated:
-        reader = graph.consumers(missing[0])[0]
-        return reader.sources, (
-            f"expected a quantised input, found the float tensor {missing[0]!r}, which only "
+    if graph.given and missing and not calibrated:
+        readers = graph.consumers(missing[0])
+        node = readers[0] if readers else graph.producer(missing[0])
+        assert node is not None, "an input that nothing reads is no part of a cut"
+        return node.sources, (
+            f"expected quantised tensors, found the float tensor {missing[0]!r}, which only "
             "--calibrate gives a grid"
         )
     return unmappable(quantise(graph, lambda name: _ANY_GRID, _ANY_GRID.bits))

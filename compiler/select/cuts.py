@@ -21,7 +21,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...hw.numeric import QType
+from ...hw.numeric import IntType, QType, ends_of
+from ..ir.graph import Value
 from ..load.source import PACKED, Source
 from .support import NodeSupport
 
@@ -185,15 +186,17 @@ def _grids(source: Source, units: Sequence[NodeSupport]) -> dict[str, QType]:
     """The known grids: forwards from quantisers through what keeps them, then back to integers.
 
     Backwards, an integer tensor has the grid of the DequantizeLinear that it goes to, through
-    views; if it goes to two that differ, it has none.
+    views; if it goes to two that differ, it has none. What look-ups read means itself: its grid is
+    the narrowest of step 1 that holds all integers that any of them tells apart.
     """
     grids: dict[str, QType] = {}
     for piece in (piece for unit in units for piece in unit.pieces):
-        grid = piece.op.grid
-        if grid is None and piece.op.keeps_grid and len(piece.inputs) == 1:
-            grid = grids.get(piece.inputs[0])
-        if grid is not None:
-            grids.update(dict.fromkeys(piece.outputs, grid))
+        for index, name in enumerate(piece.outputs):
+            grid = piece.op.made_grid(index)
+            if grid is None and piece.op.keeps(index) and len(piece.inputs) == 1:
+                grid = grids.get(piece.inputs[0])
+            if grid is not None:
+                grids[name] = grid
     readers = _readers(units)
     for unit in reversed(units):
         for name in unit.inputs:
@@ -201,10 +204,41 @@ def _grids(source: Source, units: Sequence[NodeSupport]) -> dict[str, QType]:
             if name in grids or value is None or "int" not in value.dtype:
                 continue
             found = {_wanted(units[index], name, grids) for index in readers[name]}
-            grid = found.pop() if len(found) == 1 else None
-            if grid is not None:
+            grid = _within(_shared(found), value)
+            # An output of the model is all of its type, and what is beyond a grid would be lost.
+            if grid is not None and not (name in source.outputs and _is_narrow(grid, value)):
                 grids[name] = grid
     return grids
+
+
+def _shared(found: set[QType | None]) -> QType | None:
+    """The grid that serves all readers: the one that all want, or where all want integers as such
+    one that holds them all. None if there is none.
+    """
+    grids = [grid for grid in found if grid is not None]
+    if not grids or len(grids) < len(found):
+        return None
+    if len(grids) == 1:
+        return grids[0]
+    if any((grid.scale, grid.zero_point) != (1.0, 0) for grid in grids):
+        return None
+    held = IntType.holding(min(grid.lo for grid in grids), max(grid.hi for grid in grids))
+    return QType(held.bits, held.signed, 1.0)
+
+
+def _within(grid: QType | None, value: Value) -> QType | None:
+    """A grid of step 1 without the integers that a tensor's type has not; others as they are."""
+    ends = ends_of(value.dtype)
+    if grid is None or (grid.scale, grid.zero_point) != (1.0, 0) or ends is None:
+        return grid
+    held = IntType.holding(max(grid.lo, ends[0]), min(grid.hi, ends[1]))
+    return QType(held.bits, held.signed, 1.0)
+
+
+def _is_narrow(grid: QType, value: Value) -> bool:
+    """Whether a tensor's own type has integers beyond a grid."""
+    ends = ends_of(value.dtype)
+    return ends is not None and (ends[0] < grid.lo or ends[1] > grid.hi)
 
 
 def _wanted(verdict: NodeSupport, name: str, grids: Mapping[str, QType]) -> QType | None:
@@ -215,8 +249,8 @@ def _wanted(verdict: NodeSupport, name: str, grids: Mapping[str, QType]) -> QTyp
             continue
         if piece.op.rounds:
             found.add(None)
-        elif piece.op.grid is not None:
-            found.add(piece.op.grid)
+        elif piece.op.grid is not None or piece.op.integers is not None:
+            found.add(piece.op.grid or piece.op.integers)
         else:
             found.update(grids.get(n) if piece.op.keeps_grid else None for n in piece.outputs)
     return found.pop() if len(found) == 1 else None

@@ -101,7 +101,8 @@ def _nodes(
     """Each node of the file, with the verdict of the operator that it became part of.
 
     The multiply-accumulates of a spelled-out operator stand at the node that has most of them. A
-    node that loading wrote out in several is supported if all of those are.
+    node that loading wrote out in several is supported if all of those are. ``follows`` is the node
+    whose refusal leads to this one; it is empty for a root cause.
     """
     found: dict[str, dict[str, Any]] = {}
     by_name = {node.name: node for node in source.nodes}
@@ -116,6 +117,8 @@ def _nodes(
                 "becomes": verdict.label if verdict.in_file > 1 else verdict.part_of,
                 "supported": verdict.supported and (before is None or before["supported"]),
                 "reason": (before["reason"] if before else "") or verdict.reason,
+                "follows": (before["follows"] if before else "")
+                or (source.in_file(by_name[verdict.follows]).name if verdict.follows else ""),
                 "constant": verdict.constant and (before is None or before["constant"]),
                 "macs": verdict.macs if name == heaviest else before["macs"] if before else 0,
                 "part": parts.get(name, ""),

@@ -91,20 +91,28 @@ def _summary(report: Mapping[str, Any], bad: int) -> Text:
 
 
 def _unsupported(bad: Sequence[Mapping[str, Any]]) -> Table:
-    """One line a reason: a model may have the same node fifty times."""
+    """Root causes, a line for each reason (a model may have the same node fifty times); then what
+    only follows from them.
+    """
     table = Table(title="Not supported", title_justify="left", caption_justify="left")
     table.add_column("operator")
     table.add_column("nodes", overflow="fold")
     table.add_column("reason", overflow="fold")
     grouped: dict[tuple[str, str], list[str]] = {}
+    behind: dict[str, list[str]] = {}
     for node in bad:
-        kind = node["becomes"] or node["op"]
-        grouped.setdefault((kind, node["reason"]), []).append(node["name"])
+        if node["follows"]:
+            behind.setdefault(node["follows"], []).append(node["name"])
+        else:
+            kind = node["becomes"] or node["op"]
+            grouped.setdefault((kind, node["reason"]), []).append(node["name"])
     for (kind, reason), names in grouped.items():
         brief, _, supported = reason.partition(" (supported: ")
         if supported:
             table.caption = f"Supported operators: {supported.rstrip(')')}"
         table.add_row(escape(visible(kind)), _shorts(names), escape(visible(brief)))
+    for root, names in behind.items():
+        table.add_row("", _shorts(names), f"only because of {_short(root)}")
     return table
 
 

@@ -9,17 +9,18 @@ import re
 from collections.abc import Sequence
 
 from ...hw.formats.bundle import MAX_TENSORS
-from ..errors import CutError
+from ..errors import CutError, NoSliceError
 from .cuts import MOST_TENSORS, Cut, Cuts
+from .support import NodeSupport
 
 _LISTED = 8
 _SEE = "midwire inspect lists the cuts"
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], between: str = ", ") -> str:
     """The first few, and how many more."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return between.join(names[:_LISTED]) + more
 
 
 def tensor_names(cuts: Cuts, names: str | Sequence[str]) -> tuple[str, ...]:
@@ -172,12 +173,29 @@ def _check_tensor(cuts: Cuts, name: str) -> None:
     )
 
 
+def _root(cuts: Cuts, name: str) -> NodeSupport | None:
+    """The unsupported unit to blame for what is not known of a tensor, if that can be told."""
+    maker = cuts.units[cuts.makers[name]] if name in cuts.makers else None
+    if maker is None or maker.supported:
+        return None
+    return next((unit for unit in cuts.units if unit.name == maker.follows), maker)
+
+
 def _check_grid(cuts: Cuts, name: str, calibrated: bool) -> None:
     """Rule C4."""
     if cuts.is_legal(name, calibrated=calibrated):
         return
     value = cuts.source.values.get(name)
     where = f"tensor {name!r}"
+    root = _root(cuts, name) if value is None else None
+    if root is not None:
+        raise NoSliceError(
+            "the tensor's shape is not known",
+            where=where,
+            expected="a tensor of known shape",
+            found=f"none behind {root.label} {root.name!r}: {root.brief}",
+            remedy="Cut before that node",
+        )
     if value is None or 0 in value.shape:
         raise CutError(
             "the tensor's shape is not known",

@@ -30,6 +30,15 @@ _BEFORE = (
 _OPTIMISED = f"expected a model as its exporter wrote it, found channels innermost, {_BEFORE}"
 _FUSED = f"expected a model as its exporter wrote it, found operators fused into one, {_BEFORE}"
 
+_VARIES = (
+    "expected results of one size, found as many as the data have; a slice that ends before it, at "
+    "its input, leaves it to the cloud"
+)
+_FLOW = (
+    "expected operators only, found control flow; export with it unrolled or decided (onnxsim and "
+    "onnxslim fold constant conditions)"
+)
+
 _OF_THE_OPTIMISER = (
     "Attention",
     "BiasGelu",
@@ -58,7 +67,17 @@ _IN_BLOCKS = (
 _REMEDIES: Mapping[str, str] = {
     "ConvInteger": _SUMS,
     "DynamicQuantizeLinear": _DYNAMIC,
+    "CumSum": "expected sums along whole axes, found running ones; MatMul with a constant triangle "
+    "of ones would work",
+    "Einsum": "expected products that are written out, found an equation; MatMul, with Transpose "
+    "and Reshape, would work",
+    "If": _FLOW,
+    "Loop": _FLOW,
     "MatMulInteger": _SUMS,
+    "NonZero": _VARIES,
+    "NonMaxSuppression": _VARIES,
+    "Scan": _FLOW,
+    "Unique": _VARIES,
     f"{MICROSOFT}.DynamicQuantizeLSTM": _DYNAMIC,
     f"{MICROSOFT}.DynamicQuantizeMatMul": _DYNAMIC,
     **{f"{MICROSOFT}.{kind}": _FUSED for kind in _OF_THE_OPTIMISER},

@@ -228,7 +228,22 @@ def _nodes(units: Sequence[NodeSupport]) -> tuple[Node, ...]:
 
 
 def _reasons(verdicts: Sequence[NodeSupport]) -> str:
-    """Each node with its reason, but without the list of what is supported."""
-    return listed(
-        [f"{v.label} {v.name!r}: {v.reason.partition(' (supported:')[0]}" for v in verdicts]
-    )
+    """Root causes, each with the nodes that have it, and how many nodes only follow from those.
+
+    Without the list of what is supported, which stands once in what ``midwire inspect`` prints.
+    """
+    names: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts:
+        if not verdict.follows:
+            names.setdefault((verdict.label, verdict.brief), []).append(repr(verdict.name))
+    roots = [f"{label} {_few(same)}: {reason}" for (label, reason), same in names.items()]
+    behind = sum(bool(verdict.follows) for verdict in verdicts)
+    follow = "follows" if behind == 1 else "follow"
+    those = "that" if len(roots) == 1 else "those"
+    more = f"; {behind} more that only {follow} from {those}" if behind else ""
+    return listed(roots, "; ") + more
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first of several nodes with one and the same reason."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -15,9 +15,13 @@ from ..load.batch import several_samples
 from ..load.constants import Context
 from ..load.source import Source, kind_of
 from ..ops import REGISTRY
-from ..ops.base import Imported, Op, Piece, Unsupported
+from ..ops.base import Imported, Op, Piece, Unsupported, WrongTensor
 from ..rewrite.rewriting import Rewritten, Unit, rewrite
+from .blame import with_roots
 from .remedies import remedy_of
+
+MOST_ELEMENTS = 1 << 25
+"""Elements of a tensor inside of a slice: 16 channels of a picture of 2 million pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,9 @@ class NodeSupport:
     sources : names of the model's own nodes that it stands for, in order
     in_file : how many nodes of the file that are, where loading wrote some of them out
     part_of : the label of the pattern that it stays a node of, whose operator is not supported
+    blamed : the tensors that it is refused for, if it is for what a tensor is
+    follows : the name of the unsupported node that this refusal only follows from; empty if it is a
+        root cause (:mod:`.blame`)
     pieces : the operators that it became, in order; none if it was not imported
     inner : the values between the pieces, by name
     inputs, outputs : the tensors of the model that it reads and makes, constants left out
@@ -53,6 +60,13 @@ class NodeSupport:
     macs: int
     in_file: int = 1
     part_of: str = ""
+    blamed: tuple[str, ...] = ()
+    follows: str = ""
+
+    @property
+    def brief(self) -> str:
+        """The reason, without the list of what is supported."""
+        return self.reason.partition(" (supported:")[0]
 
     @property
     def label(self) -> str:
@@ -82,8 +96,9 @@ def import_all(
 
     A pattern whose operator is not supported stays spelled out where each of its nodes is supported
     by itself, or a product of matrices among them is: no pattern takes such work out of reach. What
-    is not supported then says which operator it is part of. ``rewritten`` is the source after
-    rewriting, if that has been done already.
+    is not supported then says which operator it is part of. Without such work, one node of the file
+    that loading wrote out (a quantiser of 17 bits) is not spelled out, and stays refused.
+    ``rewritten`` is the source after rewriting, if that has been done already.
     """
     rewritten = rewritten or rewrite(source)
     context, own = Context(rewritten.source), Context(source)
@@ -94,15 +109,16 @@ def import_all(
         if unit.operator and not found[0].supported:
             nodes = [Unit(node.name, (node,), (node,)) for node in unit.sources]
             spelled = [_verdict(own, node, registry) for node in nodes]
-            if all(verdict.supported for verdict in spelled):
-                found = spelled
-            elif any(
+            works = any(
                 verdict.supported and estimate_macs(source, node)
                 for verdict, node in zip(spelled, unit.sources, strict=True)
-            ):
+            )
+            if all(verdict.supported for verdict in spelled) and (works or found[0].in_file > 1):
+                found = spelled
+            elif works:
                 found = [replace(verdict, part_of=found[0].label) for verdict in spelled]
         verdicts.extend(found)
-    return tuple(sorted(verdicts, key=lambda verdict: place[verdict.name]))
+    return with_roots(source, sorted(verdicts, key=lambda verdict: place[verdict.name]))
 
 
 def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> NodeSupport:
@@ -112,15 +128,15 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
     outputs = tuple(name for name in last.output if name)
     imported = Imported(())
     reason, macs = "", 0
+    blamed: tuple[str, ...] = ()
     try:
         if not constant or (last.domain and context.const(outputs[0]) is None):
             imported = _joined(context, unit, registry)
             macs = _macs(context, imported)
     except Unsupported as refusal:
         reason = str(refusal)
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-        # An import rule reads attributes and weights that another tool wrote: what it stumbles over
-        # is a node that it cannot take, not the end of the listing.
+        blamed = refusal.tensors if isinstance(refusal, WrongTensor) else ()
+    except _STUMBLES as error:
         reason = f"its import rule failed: {type(error).__name__}: {error}"
     if reason:
         imported = Imported(())
@@ -142,6 +158,7 @@ def _verdict(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> 
         outputs=outputs,
         macs=macs,
         in_file=len(in_file),
+        blamed=blamed,
     )
 
 
@@ -161,18 +178,39 @@ def _joined(context: Context, unit: Unit, registry: Mapping[str, type[Op]]) -> I
 
 
 def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, type[Op]]) -> Imported:
+    """What a node becomes. Where its own rule has nothing better to say, what ONNX finds wrong."""
+    wrong = context.source.unsound.get(node.name)
+    try:
+        imported = _by_rule(context, node, registry)
+    except (WrongTensor, *_STUMBLES):
+        if wrong is None:
+            raise
+        raise Unsupported(wrong) from None
+    if wrong is not None:
+        raise Unsupported(wrong)
+    return imported
+
+
+_STUMBLES = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
+"""An import rule reads attributes and weights that another tool wrote: what it stumbles over is a
+node that it cannot take, not the end of the listing.
+"""
+
+
+def _by_rule(context: Context, node: onnx.NodeProto, registry: Mapping[str, type[Op]]) -> Imported:
     kind = kind_of(node)
     rule = registry.get(kind)
     if rule is None:
         if node.name in context.source.refused:
             raise Unsupported(context.source.refused[node.name])
         if remedy := remedy_of(node):
-            raise Unsupported(remedy)
+            raise WrongTensor(context.source.activations(node), remedy)
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"
         )
     if several := several_samples(context.source, node):
         raise Unsupported(several)
+    _check_sizes(context, node)
     imported = rule.import_node(context, node)
     pieces = tuple(
         replace(piece, outputs=piece.outputs or (node.output[0],)) for piece in imported.pieces
@@ -183,6 +221,18 @@ def _imported(context: Context, node: onnx.NodeProto, registry: Mapping[str, typ
         if piece.op.is_core or (piece.op.absorbable and not piece.op.is_view):
             _check_real(context, imported, piece)
     return imported
+
+
+def _check_sizes(context: Context, node: onnx.NodeProto) -> None:
+    """A few bytes of a model name any size: what no machine computes here is refused."""
+    for name in (*context.source.activations(node), *node.output):
+        value = context.source.values.get(name)
+        if value is not None and math.prod(value.shape) > MOST_ELEMENTS:
+            raise WrongTensor(
+                [name],
+                f"expected tensors of at most {MOST_ELEMENTS} elements, found the shape "
+                f"{list(value.shape)} for {name!r}",
+            )
 
 
 def _check_borders(context: Context, node: onnx.NodeProto, imported: Imported) -> None:
@@ -228,10 +278,12 @@ def _check_inner(imported: Imported) -> None:
 def _check_real(context: Context, imported: Imported, piece: Piece) -> None:
     """Arithmetic on raw integers is not that of the reals that they mean, but for a maximum."""
     inside = {value.name: value.dtype for value in imported.inner}
-    for name in (*piece.inputs, *piece.outputs):
+    made = [name for k, name in enumerate(piece.outputs) if piece.op.made_grid(k) is not None]
+    reads = () if piece.op.integers is not None else piece.inputs
+    for name in (*reads, *piece.outputs):
         dtype = inside.get(name) or context.dtype(name)
-        if not dtype.startswith("float") and not (piece.op.is_core and piece.op.keeps_grid):
-            raise Unsupported(f"expected real numbers, found {dtype} values, {name!r}")
+        if not (dtype.startswith("float") or piece.op.compares or name in made):
+            raise WrongTensor([name], f"expected real numbers, found {dtype} values, {name!r}")
 
 
 def _macs(context: Context, imported: Imported) -> int:

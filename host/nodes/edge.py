@@ -13,8 +13,9 @@ import typer
 
 from ...hw.console import Console, JsonFlag, seconds
 from ...hw.formats.bundle import Bundle
+from ...hw.formats.files import check_output
 from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
-from ...hw.formats.npz import check_output
+from ...hw.formats.npz import ARRAYS
 from ...hw.formats.tensor import AnyArray
 from ..client.answers import Answers
 from ..client.edge_client import MAX_RETRIES, EdgeClient
@@ -101,7 +102,7 @@ def edge(
     if (inputs is None) == (random == 0):
         raise typer.BadParameter("give --inputs or --random", param_hint="--inputs")
     if output is not None:
-        check_output(output)
+        check_output(output, ARRAYS)
     console = Console(as_json)
     loaded = Bundle.load(bundle)
     paths = [NetworkPath.parse(text) for text in target]

@@ -29,7 +29,7 @@ class Deviation(Grouped[FoldedDeviation]):
             own = element - b.rule.origin
             square = Signal(shape_of((0, b.square // b.count)), name=f"square_{k}")
             centred = Signal(shape_of(b.element), name=f"centred_{k}")
-            m.d.sync += [square.eq(own * own), centred.eq(own)]
+            m.d.sync += [square.eq(own * own if b.rule.power == 2 else abs(own)), centred.eq(own)]
             squares.append(square)
             plain.append(centred)
         return [
@@ -43,7 +43,7 @@ class Deviation(Grouped[FoldedDeviation]):
         b = self._built
         at = Signal(range(b.busy))
         held = Signal.like(totals.payload)
-        mean_square = Signal(shape_of((0, b.count * b.square)))
+        mean_square = Signal(shape_of((0, b.rule.times * b.square)))
         squared_mean = Signal.like(mean_square)
         under = Signal(2 * b.root_bits)
         root, rest = Signal(b.root_bits), Signal(b.root_bits + 2)
@@ -55,7 +55,7 @@ class Deviation(Grouped[FoldedDeviation]):
         if b.rule.centred:
             m.d.comb += statistics.payload[field(1)].eq(held[field(1)])
             m.d.sync += squared_mean.eq(held[field(1)] * held[field(1)])
-        m.d.sync += mean_square.eq(held[field(0)] * b.count)
+        m.d.sync += mean_square.eq(held[field(0)] * b.rule.times)
         with m.If((at != 0) | totals.valid):
             m.d.sync += at.eq(Mux(at == b.busy - 1, 0, at + 1))
         with m.If(at == 0):
@@ -78,18 +78,20 @@ class Deviation(Grouped[FoldedDeviation]):
         self, m: Any, elements: Sequence[Value], statistics: Sequence[Value]
     ) -> list[Value]:
         b = self._built
-        divisor = delayed(m, statistics[0], 2, "root")
+        # Nothing is divided by a sum of 0: all its elements are 0.
+        divisor = statistics[0] | (statistics[0] == 0) if b.rule.power == 1 else statistics[0]
+        divisor = delayed(m, divisor, 2, "root")
         mean = delayed(m, statistics[1], 1, "mean") if b.rule.centred else Const(0)
         numerators: list[Value] = []
         signs: list[Value] = []
         for k, element in enumerate(elements):
             own = element - b.rule.origin
-            product = Signal(product_shape(own, Const(b.count)), name=f"product_{k}")
+            product = Signal(product_shape(own, Const(b.rule.times)), name=f"product_{k}")
             size = Signal(len(product) + 1, name=f"size_{k}")
             sign = Signal(name=f"sign_{k}")
             difference = product - mean
             m.d.sync += [
-                product.eq(own * b.count),
+                product.eq(own * b.rule.times),
                 size.eq(abs(difference)),
                 sign.eq(difference < 0),
             ]

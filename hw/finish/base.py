@@ -40,6 +40,9 @@ class OnnxWriter(Protocol):
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Append a node of one output; gives the output's name."""
 
+    def several(self, count: int, kind: str, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        """Append a node of so many outputs; gives their names."""
+
     def constant(self, value: Any, dtype: Any) -> str:
         """Add an initialiser of a numpy type; gives its name."""
 

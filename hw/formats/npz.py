@@ -8,13 +8,10 @@ each keeps the model's own batch axis. A sample of a model of fixed batch B is B
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -23,6 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError, MidwireError
+from .files import written
+
+ARRAYS = "the arrays"
+"""What an output is called that cannot be written."""
 
 MAX_BYTES = 8 << 30
 """Largest archive that is read, in bytes unpacked."""
@@ -110,56 +111,15 @@ def _plain(entry: zipfile.ZipInfo) -> bool:
 
 
 def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write an ``.npz`` beside the target, then rename it: nothing is ever half-written.
-
-    Folders on the way are made.
+    """Write an ``.npz`` as :func:`~.files.written` does.
 
     Raises
     ------
     DataError
         If it cannot be written.
     """
-    file = Path(path)
-    with _writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # In a folder of its own, it gets the permissions of any other new file.
-        with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
-            written = Path(folder) / "arrays.npz"
-            np.savez(written, allow_pickle=False, **arrays)
-            written.replace(file)
-
-
-def check_output(path: str | os.PathLike[str]) -> None:
-    """Check that an ``.npz`` can be written there, before long work whose results it is to take.
-
-    Nothing is made, and a file that is there stays.
-
-    Raises
-    ------
-    DataError
-        If it cannot be written.
-    """
-    file = Path(path)
-    with _writing(file):
-        folder = next(parent for parent in file.absolute().parents if parent.exists())
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        if file.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-
-
-@contextlib.contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as reason:
-        raise DataError(
-            "the arrays cannot be written",
-            where=str(file),
-            expected="a path that can be written, on a disk with room",
-            found=reason.strerror or str(reason),
-            remedy="Choose another output file",
-        ) from reason
+    with written(path, ARRAYS) as file, file.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def check_numbers(array: npt.NDArray[Any], where: str) -> None:

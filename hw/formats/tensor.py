@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from ..numeric import IntArray, QType
+from ..numeric import IntArray, QType, ends_of
 
 AnyArray = npt.NDArray[Any]
 
@@ -179,8 +179,19 @@ class TensorSpec:
         """Whether the ONNX tensor holds the quantised integers themselves."""
         return np.issubdtype(np.dtype(self.dtype), np.integer)
 
+    @property
+    def saturates(self) -> bool:
+        """Whether the ONNX tensor holds integers that mean themselves (rule N16), and its type has
+        some beyond these, which become their ends.
+        """
+        ends = ends_of(self.dtype)
+        if ends is None or (self.qtype.scale, self.qtype.zero_point) != (1.0, 0):
+            return False
+        return ends[0] < self.qtype.lo or ends[1] > self.qtype.hi
+
     def to_wire(self, array: npt.ArrayLike) -> AnyArray:
-        """Quantise one tensor (integer tensors are taken as they are) and put it in wire order.
+        """Quantise one tensor (integer tensors are taken as they are, but for what saturates) and
+        put it in wire order.
 
         Raises
         ------
@@ -223,14 +234,16 @@ class TensorSpec:
                 remedy=remedy,
             )
         low, high = values.min(), values.max()
-        if int(low) < self.qtype.lo or int(high) > self.qtype.hi:
+        own = self.qtype.lo, self.qtype.hi
+        least, most = (ends_of(self.dtype) or own) if self.saturates else own
+        if int(low) < least or int(high) > most:
             raise self._refusal(
                 "values out of range",
-                expected=f"integers from {self.qtype.lo} to {self.qtype.hi}",
+                expected=f"integers from {least} to {most}",
                 found=f"{low} to {high}",
                 remedy=remedy,
             )
-        return values.astype(np.int64)
+        return self.qtype.bounded(values)
 
     def _refusal(self, problem: str, *, expected: str, found: str, remedy: str) -> DataError:
         return DataError(

@@ -112,7 +112,7 @@ class _Solver:
     """Rows of terms, the nodes made so far, and how often every pair of terms occurs."""
 
     def __init__(self, matrix: IntArray, ranges: Sequence[Range]) -> None:
-        self.ranges = list(ranges)
+        self.bits = [IntType.holding(*each).bits for each in ranges]
         self.nodes: list[Addition] = []
         self.inputs = len(ranges)
         self.forms = list(np.eye(self.inputs, dtype=np.int64))
@@ -172,7 +172,7 @@ class _Solver:
 
     def _bits(self, pair: Addition) -> int:
         """Bits that a pair overlaps in, about."""
-        left, right = (IntType.holding(*self.ranges[k]).bits for k in (pair.left, pair.right))
+        left, right = self.bits[pair.left], self.bits[pair.right]
         low, high = (left, right) if pair.shift > 0 else (right, left)
         return max(low - abs(pair.shift), high) + 1
 
@@ -228,7 +228,7 @@ class _Solver:
         ends = [
             (w * lo, w * hi) for w, (lo, hi) in zip(form.tolist(), self.boxes, strict=True) if w
         ]
-        self.ranges.append((sum(map(min, ends)), sum(map(max, ends))))
+        self.bits.append(IntType.holding(sum(map(min, ends)), sum(map(max, ends))).bits)
         depth = 0 if node.left == ZERO else self.depths[node.left]
         self.depths.append(1 + max(depth, self.depths[node.right]))
         self.nodes.append(node)
@@ -260,7 +260,7 @@ class _Solver:
         return self._node(Addition(ZERO, operand, 0, True))
 
     def _width(self, term: _Term) -> int:
-        return term.shift + IntType.holding(*self.ranges[term.operand]).bits
+        return term.shift + self.bits[term.operand]
 
     def _sum(self, a: _Term, b: _Term) -> _Term:
         """One term for two; a negative one is subtracted, two of them stay negative."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel of division by the deviation, or by the root of the mean square (N10, N11)."""
+"""The kernel of division by a deviation (N10), the root of the mean square (N11), a norm (N15)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DeviationKernel(Kernel):
     x : type of the integers
     groups : of a tensor; the rule knows the elements of each
     channels : of the finisher, which divide a group
-    rule : N10 or N11, for integers of this type
+    rule : N10, N11 or N15, for integers of this type
     """
 
     x: IntType
@@ -51,7 +51,7 @@ class DeviationKernel(Kernel):
         check_groups(self.groups, self.rule.count, self.channels)
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
-        """N10 or N11."""
+        """N10, N11 or N15."""
         (x,) = streams
         q = x.astype(np.int64).reshape(len(x), self.groups, self.rule.count)
         return ((self.rule.apply(q).reshape(len(x), -1, self.channels),),)
@@ -99,13 +99,13 @@ class FoldedDeviation(GroupImplementation):
 
     @property
     def square(self) -> int:
-        """The largest sum of squares."""
+        """The largest sum of squares, or of sizes."""
         low, high = self.element
-        return self.count * max(low * low, high * high)
+        return self.count * max(-low, high) ** self.rule.power
 
     @property
     def totals(self) -> tuple[Range, ...]:
-        """The sum of squares, and the sum if a mean is taken off."""
+        """The sum of squares or of sizes, and the sum if a mean is taken off."""
         low, high = self.element
         own = ((self.count * low, self.count * high),) if self.rule.centred else ()
         return ((0, self.square), *own)
@@ -113,22 +113,28 @@ class FoldedDeviation(GroupImplementation):
     @property
     def radicand(self) -> int:
         """The largest number under the root."""
-        return (self.count * self.square << (2 * self.rule.root_bits)) + self.rule.epsilon
+        return (self.rule.times * self.square << (2 * self.rule.root_bits)) + self.rule.epsilon
 
     @property
     def statistics(self) -> tuple[Range, ...]:
-        """The root, and the sum if a mean is taken off."""
+        """The root, if there is one, and the sum if a mean is taken off."""
+        if self.rule.power == 1:
+            return self.totals
         return ((1, isqrt(self.radicand)), *self.totals[1:])
 
     @property
     def root_bits(self) -> int:
-        """Bits of the root, one a cycle."""
+        """Bits of the root, one a cycle; where there is none, of the sum."""
+        if self.rule.power == 1:
+            return self.square.bit_length()
         return isqrt(self.radicand).bit_length()
 
     @property
     def busy(self) -> int:
-        """Totals, two products, what is under the root, the root, and its way out."""
-        return 4 + self.root_bits
+        """Totals, two products, what is under the root, the root, and its way out; nothing where a
+        sum is the statistic.
+        """
+        return 0 if self.rule.power == 1 else 4 + self.root_bits
 
     @property
     def reduction(self) -> int:
@@ -150,17 +156,21 @@ class FoldedDeviation(GroupImplementation):
         """Squares and their sums; the root; a product by a constant and a divider a lane."""
         element = IntType.holding(*self.element).bits
         widths = [IntType.holding(*ends).bits for ends in self.totals]
-        under = self.radicand.bit_length()
-        cost = Cost(
-            products=((element, element),) * self.lanes + tuple((w, w) for w in widths[1:]),
-            adders=sum(widths) + 3 * under + 2 * self.root_bits,
-            registers=2 * sum(widths) + 3 * under + 2 * self.root_bits,
-        )
-        for width in (2 * element, element)[: len(widths)]:
+        cost = Cost(adders=sum(widths), registers=2 * sum(widths))
+        if self.rule.power == 1:
+            cost += Cost(adders=element * self.lanes)
+        else:
+            under = self.radicand.bit_length()
+            cost += Cost(
+                products=((element, element),) * self.lanes + tuple((w, w) for w in widths[1:]),
+                adders=3 * under + 2 * self.root_bits,
+                registers=3 * under + 2 * self.root_bits,
+            )
+        for width in (self.rule.power * element, element)[: len(widths)]:
             cost += tree_cost(self.lanes, width)
-        numerator = element + self.count.bit_length()
+        numerator = element + self.rule.times.bit_length()
         lane = Cost(
-            adders=numerator * (self.count.bit_count() + 2) + 2 * self.quotient_bits,
+            adders=numerator * (self.rule.times.bit_count() + 2) + 2 * self.quotient_bits,
             registers=2 * numerator + self.quotient_bits + quotient_stages(self.quotient_bits),
         )
         cost = sum([lane] * self.lanes, cost)

@@ -39,8 +39,10 @@ from .pool import PoolKernel
 from .powers import PowersKernel
 from .reduce import ReduceKernel
 from .reorder import ReorderKernel
+from .rows import RowsKernel
 from .shares import SharesKernel
 from .split import SplitKernel
+from .top import TopKernel
 from .tree_ensemble import TreeEnsembleKernel
 
 KERNELS: Mapping[str, type[Kernel]] = {
@@ -57,8 +59,10 @@ KERNELS: Mapping[str, type[Kernel]] = {
         PowersKernel,
         ReduceKernel,
         ReorderKernel,
+        RowsKernel,
         SharesKernel,
         SplitKernel,
+        TopKernel,
         TreeEnsembleKernel,
     )
 }

@@ -3,12 +3,7 @@
 """Reductions: one number for all elements along some axes that follow each other in the stream.
 
 Elements are added up as they come, so a global pool needs an accumulator for each channel and no
-image in memory. Rules, cited by tests as V1 and V2:
-
-V1. A tensor is ``outer`` times ``count`` times ``inner`` elements; result ``(o, i)`` is of the
-    elements ``(o, 0, i)`` to ``(o, count - 1, i)``.
-V2. Every beat is taken at once; those of the last element along ``count`` need a slot for their
-    result, the others do not.
+image in memory; see :mod:`.accumulators`.
 """
 
 from __future__ import annotations
@@ -22,17 +17,13 @@ import numpy as np
 from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntType
-from ..timing.components import Edge, Schedule, outlet_depth, tree_stages
-from ..timing.cost import Cost, counter_cost, outlet_cost
-from ..timing.moving import scatter
-from .base import Accumulators, Finished, Kernel, StreamPort, check_width
+from ..timing.cost import Cost
+from .accumulators import AccumulatorImplementation, folds_of
+from .base import Accumulators, Finished, Kernel, check_width
 from .finishing import unit_for
-from .folds import lane_choices, tree_cost
+from .folds import tree_cost
 
 MODES = ("sum", "squares", "max", "min")
-
-RING = 4
-"""Most accumulators of a lane that are registers; more are in a memory."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +127,6 @@ class ReduceKernel(Kernel):
     ) -> Sequence[Accumulating]:
         """Any lanes that divide the inner elements; where there is one, that divide the count."""
         (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
-        folds = [(pe, 1) for pe in lane_choices(self.inner)]
-        if self.inner == 1:
-            folds = [(1, simd) for simd in lane_choices(self.count)]
         return [
             Accumulating(
                 x=self.x,
@@ -150,20 +138,15 @@ class ReduceKernel(Kernel):
                 simd=simd,
                 unit=unit_for(finisher, pe, ranges, out),
             )
-            for pe, simd in folds
+            for pe, simd in folds_of(self.count, self.inner)
             if self.channels == 1 or self.channels % pe == 0
         ]
 
 
 @dataclass(frozen=True)
-class Accumulating(Finished):
-    """``pe`` accumulators at a time, or one that takes ``simd`` elements at a time.
-
-    Attributes
-    ----------
-    x, outer, count, inner, mode, zero : as in :class:`ReduceKernel`
-    simd : elements of one result in a beat; 1 where there are several results in it
-    unit : the finisher, of ``pe`` lanes
+class Accumulating(AccumulatorImplementation, Finished):
+    """Fields as in :class:`ReduceKernel` and in :class:`~.accumulators.AccumulatorImplementation`;
+    ``unit`` is the finisher, of ``pe`` lanes.
     """
 
     x: IntType
@@ -181,92 +164,23 @@ class Accumulating(Finished):
         return self.unit.lanes
 
     @property
-    def lanes(self) -> int:
-        """Elements of a beat."""
-        return self.pe * self.simd
+    def squares(self) -> bool:
+        """Elements may be squared."""
+        return self.mode == "squares"
 
     @property
-    def folds(self) -> int:
-        """Accumulators that take turns, one a beat."""
-        return self.inner // self.pe
+    def state_bits(self) -> int:
+        """Bits of the largest accumulator."""
+        return IntType.holding(*self.unit.ranges[0]).bits
 
     @property
-    def steps(self) -> int:
-        """Times that each accumulator's turn comes for a result."""
-        return self.count // self.simd
-
-    @property
-    def inputs(self) -> tuple[StreamPort, ...]:
-        """The tensor."""
-        return (StreamPort(self.x, self.lanes, self.cycles),)
-
-    @property
-    def outputs(self) -> tuple[StreamPort, ...]:
-        """A beat for each turn of the accumulators."""
-        return (StreamPort(self.unit.out, self.pe, self.outer * self.folds),)
-
-    @property
-    def cycles(self) -> int:
-        """A beat a cycle."""
-        return self.outer * self.steps * self.folds
-
-    @property
-    def arithmetic(self) -> int:
-        """Cycles from a beat to what it adds: operands, squares, tree."""
-        return 1 + (self.mode == "squares") + tree_stages(self.simd)
-
-    @property
-    def pipeline(self) -> int:
-        """Cycles from the last beat to its result at the output FIFO: arithmetic, accumulator, then
-        the finisher.
-        """
-        return self.arithmetic + 1 + self.unit.latency
-
-    @property
-    def latency(self) -> int:
-        """The pipeline and the output FIFO."""
-        return self.pipeline + 1
-
-    @property
-    def depth(self) -> int:
-        """Depth of the output FIFO."""
-        return outlet_depth(1, self.pipeline)
-
-    @property
-    def cost(self) -> Cost:
-        """Squares, trees, accumulators, counters, finisher and output FIFO."""
-        acc = IntType.holding(*self.unit.ranges[0]).bits
+    def own_cost(self) -> Cost:
+        """Squares, trees and adders."""
         bits = self.x.bits + bool(self.zero)
-        own = Cost(adders=acc * self.pe, registers=(acc * self.pe + bits * self.lanes))
-        if self.mode == "squares":
+        own = Cost(adders=self.state_bits * self.pe, registers=bits * self.lanes)
+        if self.squares:
             own += Cost(products=((bits, bits),) * self.lanes, registers=2 * bits * self.lanes)
-        own += tree_cost(self.simd, 2 * bits if self.mode == "squares" else bits)
-        if self.folds > RING:
-            own += Cost(memories=((acc * self.pe, self.folds),), registers=self.arithmetic)
-        else:
-            own += Cost(registers=acc * self.pe * (self.folds - 1))
-        for count in (self.folds, self.steps):
-            own += counter_cost(count)
-        return own + outlet_cost(self.pe * self.unit.out.bits + 1, self.depth) + self.unit.cost
-
-    def timing(
-        self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
-    ) -> None:
-        """What is only added up is dropped, as far as handshakes go (V2); see
-        :func:`~midwire.hw.timing.moving.scatter`.
-        """
-        turn = [((self.steps - 1) * self.folds, -1), (self.folds, 0)]
-        blocks, to = zip(*((size, k) for size, k in turn if size), strict=True)
-        scatter(
-            schedule,
-            name,
-            inputs[0],
-            outputs,
-            turn=blocks,
-            to=to,
-            latencies=[self.pipeline],
-            depths=[self.depth],
-        )
+        return own + tree_cost(self.simd, 2 * bits if self.squares else bits)
 
     def component(self, name: str) -> Any:
         """See :class:`~midwire.hw.datapath.reduce.Accumulator`."""

@@ -4,7 +4,7 @@
 
 Everything else (the numpy reference, ``slice.onnx``, the RTL) is checked against what stands here.
 
-Rules, cited by tests as N1 to N14:
+Rules, cited by tests as N1 to N17:
 
 N1. A quantised tensor is an integer array ``q`` with a :class:`QType`; it means the real numbers
     ``scale * (q - zero_point)``, where ``scale`` is the exact value of a stored float32.
@@ -22,8 +22,12 @@ N6. A function that is not affine means its exact real value at the exact real n
     balls of growing precision; floats decide nothing. What no limit decides is refused.
 N7. Which finisher computes a function (none, multiply-shift, thresholds or a table) does not matter
     to any bit.
-N8 to N11 define normalisations: see :mod:`.norms`. N12 to N14 define recurrent layers: see
+N8 to N11 and N15 define normalisations: see :mod:`.norms`. N12 to N14 define recurrent layers: see
 :mod:`.cells`.
+N16. Integers that mean themselves (indices, token ids) have the scale 1 and the zero point 0; those
+    beyond the ends of their :class:`QType` become its ends.
+N17. A look-up reads the entry ``clip(q + wrap if q < 0 else q, low, high)``; its entries are reals,
+    and N3 rounds what follows from them once.
 
 Why N5 can round half to even: with half a unit inside ``c``, ``y`` is round-half-up; an exact tie
 lands on (or, for a truncated multiplier, just above) a fraction of zero, and is wrong just where
@@ -33,8 +37,8 @@ lands on (or, for a truncated multiplier, just above) a fraction of zero, and is
 from __future__ import annotations
 
 from .function import Affine, Composed, Function, UndecidedError
-from .qtype import MAX_BITS, IntArray, IntType, QType, bits_for, rne
-from .unary import DomainError, Exponential, Interval, Piecewise, Unary
+from .qtype import MAX_BITS, IntArray, IntType, QType, bits_for, ends_of, rne
+from .unary import DomainError, Exponential, Interval, Listed, Piecewise, Unary
 
 __all__ = [
     "MAX_BITS",
@@ -46,10 +50,12 @@ __all__ = [
     "IntArray",
     "IntType",
     "Interval",
+    "Listed",
     "Piecewise",
     "QType",
     "Unary",
     "UndecidedError",
     "bits_for",
+    "ends_of",
     "rne",
 ]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Normalisations: Softmax, and division by a deviation (rules N8 to N11).
+"""Normalisations: Softmax, and division by a deviation or a norm (rules N8 to N11, N15).
 
 Each has one right answer, an integer of ``bits`` fractional bits for each element, found with
 integers only. What follows (scale, shift, rounding to the output's grid) is an exact function of it
@@ -17,6 +17,9 @@ N10. Layer normalisation: ``c = n * q - sum q``, ``w = n * sum q**2 - (sum q)**2
     2**51.
 N11. Division by the root of the mean square (RMSNormalization): the same with ``c = n * (q -
     zero_point)`` and ``w = n * sum (q - zero_point)**2``.
+N15. Division by a norm: ``c = q - zero_point``; ``r = max(1, sum |c|)`` and ``H = 0`` for L1, ``r =
+    root(4**H * sum c**2 + E)`` with ``E = max(1, rne(4**H * epsilon / s**2))`` for L2; the result
+    is ``quotient(2**(P + H) * c, r)``.
 
 Why N9 is that close: each ``e`` is off by at most 1/2 and their sum, at least ``2**F``, by ``n /
 2``; so the quotient is off by at most ``(n + 1) / 2**(F + 1) <= 2**-(P + 2)``, and half a unit more
@@ -187,7 +190,8 @@ class SoftmaxRule:
 
 @dataclass(frozen=True)
 class DeviationRule:
-    """Division by the deviation over the last axis (N10), or by the root mean square (N11).
+    """Division by the deviation over the last axis (N10), by the root mean square (N11), or by the
+    sum of sizes or the root of the sum of squares (N15).
 
     Attributes
     ----------
@@ -197,6 +201,8 @@ class DeviationRule:
     root_bits : ``H``
     epsilon : ``E``
     bits : fractional bits of the result
+    times : what integers and the sum of their squares are multiplied by: the count, or 1 (N15)
+    power : 2, or 1 where sizes are summed and no root is drawn (N15)
     """
 
     count: int
@@ -205,6 +211,8 @@ class DeviationRule:
     root_bits: int
     epsilon: int
     bits: int
+    times: int
+    power: int = 2
 
     @classmethod
     def of(cls, x: QType, count: int, epsilon: Fraction, bits: int, *, centred: bool) -> Self:
@@ -218,23 +226,48 @@ class DeviationRule:
             added = max(1, rne(epsilon * count**2 * 4**root_bits / x.step**2))
             squares = 4**root_bits * (count * reach) ** 2 + added
             if max(squares, 2 * count * reach << (bits + root_bits)) <= EXACT:
-                return cls(count, origin, centred, root_bits, added, bits)
-        raise ValueError(
+                return cls(count, origin, centred, root_bits, added, bits, count)
+        raise cls._too_wide(x, count, bits)
+
+    @classmethod
+    def of_norm(cls, x: QType, count: int, power: int, epsilon: Fraction, bits: int) -> Self:
+        """Division by the norm with this power, 1 or 2 (N15), for ``count`` integers of a type;
+        ``epsilon`` is what is added to the sum of squares.
+
+        Raises ValueError if double arithmetic has not enough bits.
+        """
+        reach = max(x.hi - x.zero_point, x.zero_point - x.lo)
+        for root_bits in range(bits if power == 2 else 0, -1, -1):
+            added = max(1, rne(epsilon * 4**root_bits / x.step**2))
+            most = 4**root_bits * count * reach**power + added
+            if max(most, 2 * reach << (bits + root_bits)) <= EXACT:
+                return cls(count, x.zero_point, False, root_bits, added, bits, 1, power)
+        raise cls._too_wide(x, count, bits)
+
+    @staticmethod
+    def _too_wide(x: QType, count: int, bits: int) -> ValueError:
+        return ValueError(
             f"a normalisation of {count} integers of {x.bits} bits to {bits} fractional bits needs "
             "integers of more than 51 bits; use fewer bits, or a coarser grid"
         )
 
     @property
     def span(self) -> tuple[int, int]:
-        """What no result lies beyond: twice the root of ``n``, as ``r`` is half its own or more."""
-        most = (2 << self.bits) * (math.isqrt(self.count) + 1)
+        """What no result lies beyond: twice the root of ``times``, as ``r`` is half its own or
+        more; 1 where there is no root.
+        """
+        if self.power == 1:
+            return -(1 << self.bits), 1 << self.bits
+        most = (2 << self.bits) * (math.isqrt(self.times) + 1)
         return -most, most
 
     def apply(self, q: IntArray) -> IntArray:
         """Results for integers; the last axis is normalised."""
         p = q - self.origin
-        c = self.count * p
-        w = self.count * (p * p).sum(axis=-1, keepdims=True)
+        if self.power == 1:
+            return quotient(p << self.bits, abs(p).sum(axis=-1, keepdims=True).clip(1))
+        c = self.times * p
+        w = self.times * (p * p).sum(axis=-1, keepdims=True)
         if self.centred:
             total = p.sum(axis=-1, keepdims=True)
             c, w = c - total, w - total * total
@@ -249,9 +282,13 @@ class DeviationRule:
 
         last = writer.constant(np.array([-1]), np.int64)
         p = writer.op("Sub", q, number(self.origin))
-        c = writer.op("Mul", p, number(self.count))
+        if self.power == 1:
+            total = writer.op("ReduceSum", writer.op("Abs", p), last, keepdims=1)
+            unit = writer.op("Mul", p, number(2.0**self.bits))
+            return quotient_onnx(writer, unit, writer.op("Max", total, number(1)))
+        c = writer.op("Mul", p, number(self.times))
         squares = writer.op("ReduceSum", writer.op("Mul", p, p), last, keepdims=1)
-        w = writer.op("Mul", squares, number(self.count))
+        w = writer.op("Mul", squares, number(self.times))
         if self.centred:
             total = writer.op("ReduceSum", p, last, keepdims=1)
             c = writer.op("Sub", c, total)

@@ -150,6 +150,10 @@ class QType:
         shifted = np.clip(rounded + self.zero_point, self.lo, self.hi)
         return np.asarray(shifted, dtype=np.int64)
 
+    def bounded(self, integers: npt.ArrayLike) -> IntArray:
+        """N16: integers that mean themselves; what is beyond the ends becomes them."""
+        return np.asarray(np.clip(integers, self.lo, self.hi), dtype=np.int64)
+
     def _beside_tie(
         self, values: npt.NDArray[np.float64], below: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
@@ -167,6 +171,14 @@ class QType:
         """Real values of integers, rounded to float32 (ONNX DequantizeLinear)."""
         centred = np.asarray(q, dtype=np.int64) - self.zero_point
         return np.asarray(centred.astype(np.float32) * np.float32(self.scale))
+
+
+def ends_of(dtype: str) -> tuple[int, int] | None:
+    """Smallest and largest integer of a numpy type by its name; None if it is none of integers."""
+    if dtype.lstrip("u") not in ("int8", "int16", "int32", "int64"):
+        return None
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
 
 
 def bits_for(lo: int, hi: int) -> tuple[int, bool]:

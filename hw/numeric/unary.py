@@ -211,6 +211,43 @@ class Piecewise(Unary):
         return not below == above == self.rational(point)
 
 
+@dataclass(frozen=True)
+class Listed(Unary):
+    """Any values at some consecutive integers, such as a column of a table; defined nowhere else.
+
+    Attributes
+    ----------
+    low : the first integer
+    values : one an integer; a double means its exact value
+    """
+
+    low: int
+    values: tuple[float, ...]
+
+    def rational(self, x: Fraction) -> Fraction:
+        """Always.
+
+        Raises
+        ------
+        DomainError
+            If ``x`` is none of the integers.
+        """
+        index = x - self.low
+        if index.denominator != 1 or not 0 <= index < len(self.values):
+            last = self.low + len(self.values) - 1
+            raise DomainError(f"a table has entries at integers from {self.low} to {last}, not {x}")
+        return Fraction(self.values[int(index)])
+
+    def ball(self, x: arb) -> arb:
+        """Only exact numbers are known to be integers, and their values are rational."""
+        raise DomainError(f"a table has entries at integers only, not at {x}")
+
+    @property
+    def turns(self) -> tuple[Interval, ...]:
+        """Nothing is known of how it goes from one integer to the next."""
+        return ((Fraction(self.low), Fraction(self.low + len(self.values) - 1)),)
+
+
 def _polynomial(coefficients: Sequence[Fraction], x: Fraction) -> Fraction:
     value = Fraction(0)
     for c in reversed(coefficients):

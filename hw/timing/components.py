@@ -72,7 +72,10 @@ class Queue:
             return self.o.take.of(n), ready
         if self.depth is not None:
             ready = np.maximum(ready, self.o.take.before(n, self.depth) + 1)
-        take = spaced(ready, self.i.take.last(n) + 1)
+        # A single slot takes 2 cycles a beat: one until it is offered, one until the slot is free.
+        # That follows from what the reader says (T1), but only beat by beat.
+        step = 2 if self.depth == 1 else 1
+        take = spaced(ready, self.i.take.last(n) + step if n else 0, step)
         return take, take + 1
 
 

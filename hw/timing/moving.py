@@ -13,6 +13,10 @@ T9. A product takes a beat of both streams in one cycle; the first one of a pass
 T10. A component of groups takes a beat when there is a slot in its ring (``r[i - D] + 1``, ``r``
     the reads, ``D`` the beats of the ring). What a group's beats have in common is known some
     cycles after its last one was taken; then a beat is read each cycle if there is a credit.
+T11. Accumulators take a beat when it is offered, and no earlier than the cycle after the beat
+    before it; the beats that complete results need a credit of every output.
+T12. A reader of rows makes some beats of each that it takes, one each cycle if there is a credit,
+    and takes it with the last one of them.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from .components import Schedule
 from .schedule import Edge
 from .times import Cycles, spaced
 
-__all__ = ["dot", "gather", "grouped", "reorder", "scatter"]
+__all__ = ["accumulate", "dot", "gather", "grouped", "reorder", "repeat", "scatter"]
 
 
 def reorder(
@@ -167,6 +171,30 @@ def dot(
     schedule.add_batch(name, update, reads, [o.offer, *(edge.take for edge in inputs)])
 
 
+def repeat(
+    schedule: Schedule, name: str, i: Edge, o: Edge, *, times: int, latency: int, depth: int
+) -> None:
+    """A :class:`~midwire.hw.datapath.rows.RowReader` (T12).
+
+    Parameters
+    ----------
+    times : beats that are made of each
+    latency : cycles from a beat to its written result
+    depth : depth of the output FIFO
+    """
+    if o.beats != i.beats * times:
+        raise ValueError(
+            f"{name!r} makes {times} beats of each of {i.beats}, but edge {o.name!r} has {o.beats}"
+        )
+
+    def update(n: int) -> tuple[Cycles, Cycles]:
+        ready = np.maximum(np.repeat(i.offer.of(n), times), o.take.before(n, depth) + 1)
+        at = spaced(ready, i.take.last(n) + 1)
+        return at + latency + 1, at[times - 1 :: times]
+
+    schedule.add_batch(name, update, [i.offer, o.take], [o.offer, i.take])
+
+
 def grouped(
     schedule: Schedule,
     name: str,
@@ -216,6 +244,39 @@ def grouped(
     schedule.add_batch(f"{name} (writer)", writer, [i.offer, read], [i.take])
     schedule.add_batch(f"{name} (statistics)", prepare, [i.take], [known])
     schedule.add_batch(f"{name} (reader)", reader, [known, o.take], [o.offer, read])
+
+
+def accumulate(
+    schedule: Schedule,
+    name: str,
+    i: Edge,
+    outputs: Sequence[Edge],
+    *,
+    turn: int,
+    last: int,
+    latencies: Sequence[int],
+    depths: Sequence[int],
+) -> None:
+    """A :class:`~midwire.hw.datapath.accumulators.Accumulators` (T11).
+
+    Parameters
+    ----------
+    turn : beats in which accumulators are filled
+    last : beats of those, at the end, that each complete a beat of every output
+    latencies, depths : as for :func:`gather`, one an output
+    """
+    turns = _turns(name, i, turn, outputs, [last] * len(outputs))
+    place = np.flatnonzero(np.tile(np.arange(turn) >= turn - last, turns))
+
+    def update(n: int) -> tuple[Cycles, ...]:
+        ready = i.offer.of(n).copy()
+        for edge, depth in zip(outputs, depths, strict=True):
+            ready[place] = np.maximum(ready[place], edge.take.before(n, depth) + 1)
+        at = spaced(ready, i.take.last(n) + 1)
+        return at, *(at[place] + late + 1 for late in latencies)
+
+    reads = [i.offer, *(edge.take for edge in outputs)]
+    schedule.add_batch(name, update, reads, [i.take, *(edge.offer for edge in outputs)])
 
 
 def _turns(name: str, whole: Edge, size: int, parts: Sequence[Edge], turn: Sequence[int]) -> int:

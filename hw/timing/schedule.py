@@ -102,6 +102,7 @@ class Network:
         self._sources: list[Edge] = []
         self._sinks: list[Edge] = []
         self._period = 0
+        self._latest: Solver | None = None
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -178,8 +179,13 @@ class Network:
         self.add_batch(f"sink of {edge.name}", update, [offer], [take])
         self._sinks.append(edge)
 
-    def run(self, inferences: int = 3) -> Run:
+    def run(self, inferences: int = 3, solver: Solver | None = None) -> Run:
         """Times of ``inferences`` tensors, back to back, from sources to sinks.
+
+        Parameters
+        ----------
+        inferences : how many
+        solver : one of this network, unpaced; what it has solved is not solved again
 
         Raises
         ------
@@ -188,9 +194,9 @@ class Network:
         """
         if inferences < 1:
             raise ValueError(f"inferences must be at least 1, not {inferences!r}")
-        solver = self.solver()
+        solver = solver or self.solver()
         try:
-            for _ in range(inferences):
+            while solver.solved < inferences:
                 solver.extend()
         except Stuck:
             solver.stop()
@@ -218,7 +224,22 @@ class Network:
                 verb = "offers" if ends[1] else "takes"
                 raise ValueError(f"nothing {verb} the beats of edge {edge.name!r}")
         times = [t for edge in self.edges for t in (edge.offer, edge.take)]
-        return Solver(self._processes, [*times, *self._extra], period)
+        self._latest = Solver(self._processes, [*times, *self._extra], period)
+        return self._latest
+
+    def pace(self, solver: Solver, period: int, *, live: bool = False) -> None:
+        """Give the last solver made of a network another period
+        (:meth:`~midwire.hw.timing.solve.Solver.restart`).
+
+        Raises
+        ------
+        ValueError
+            If it is not the last: the cycles are those of the last.
+        """
+        if solver is not self._latest:
+            raise ValueError("another solver was made of the network since; begin with that")
+        self._period = period
+        solver.restart(period, live=live)
 
     def last_out(self, n: int) -> int:
         """The cycle of the last output beat of tensor ``n``, which is being solved."""

@@ -24,10 +24,12 @@ V5. From the guess that nothing ever happens, an event gets its cycle as soon as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
+from .surroundings import surroundings
 from .times import ALWAYS, NEVER, Cycles, Process, Times
 
 _HOPE = 8
@@ -40,11 +42,18 @@ _FIRST_LOOK = 4
 there have been as many again.
 """
 
+_LOOK_NEARBY = 2
+"""The same for what is around one process: one way through it and back."""
+
+_WIDE = 32
+"""Processes before and behind those that are solved next."""
+
 
 class Stuck(Exception):
     """There are no cycles for a tensor: a deadlock, or a period that is too short."""
 
 
+_Old = dict[tuple[Times, int], Cycles]
 _Change = Callable[[Times, Cycles], Cycles]
 
 
@@ -64,18 +73,31 @@ class Solver:
 
     def __init__(self, processes: Sequence[Process], times: Sequence[Times], period: int) -> None:
         self._processes = processes
-        forwards = range(len(processes))
-        self._orders = forwards, tuple(reversed(forwards))
+        self._all = range(len(processes))
         self.times = times
         self._period = period
         self.solved = 0
-        self._undo: dict[tuple[Times, int], Cycles] | None = None
+        self._live = False
+        self._marks: list[_Old] = []
+        self._known: dict[int, list[int]] = {}
         for t in times:
             t.cycles = t.cycles[:0]
             t.period = period
             t.readers.clear()
         for index, process in enumerate(processes):
             process.watch(index)
+
+    def restart(self, period: int, *, live: bool = False) -> None:
+        """Forget all tensors but the lone first, which does not depend on the period.
+
+        ``live``: it is known that the network does not stop, so nothing asks for it.
+        """
+        self._period = period
+        self._live = live
+        self.solved = min(self.solved, 1)
+        self._marks.clear()
+        for times in self.times:
+            times.period = period
 
     def extend(self) -> None:
         """Solve one more tensor.
@@ -88,21 +110,27 @@ class Solver:
         n = self.solved
         for times in self.times:
             times.allot(n + 1)
-        dirty = set(self._orders[0])
-        # Maybe this tensor follows the last one as that did the one before.
-        if n > 1:
+        # Maybe this tensor follows the last one as that did the one before; but the first is alone.
+        found = False
+        if n > 2:
             for times in self.times:
                 times.of(n)[:] = 2 * times.of(n - 1) - times.of(n - 2)
-            self._sweeps(n, dirty, _HOPE)
-        if dirty:
-            for times in self.times:
-                self._write(times, n, times.of(n - 1) + self._period if n else times.of(0) * 0)
-            dirty.update(self._orders[0])
-            self._solve(n, dirty, _never)
+            found = self._hope(n, set(self._all))
+        if not found:
+            self.again(n)
         self.solved += 1
 
-    def revise(self, n: int, process: int, late: Callable[[], bool] = _never) -> bool:
+    def again(self, n: int, late: Callable[[], bool] | None = None) -> bool:
+        """Solve tensor ``n`` from the start; the rest is that of :meth:`revise`."""
+        for times in self.times:
+            self._write(times, n, self._first_guess(times, n))
+        return self._solve(n, set(self._all), late or _never, self._all)
+
+    def revise(self, n: int, process: int, late: Callable[[], bool] | None = None) -> bool:
         """Solve tensor ``n`` again, after a change that made events of a process later.
+
+        What there is no solution for shows first in what is ``late``. If nothing can be, it mostly
+        shows between the fork and the join around the process, so that is solved first.
 
         Returns
         -------
@@ -113,51 +141,133 @@ class Solver:
         Stuck
             If the network stops, or its tensors cannot repeat themselves.
         """
-        return self._solve(n, {process}, late)
+        dirty = {process}
+        if late is not None:
+            return self._solve(n, dirty, late, self._all)
+        near = self._near(process)
+        wide = self._all[max(0, near[0] - _WIDE) : near[-1] + _WIDE + 1]
+        return all(self._solve(n, dirty, _never, order) for order in (near, wide, self._all))
+
+    def replace(self, n: int, changed: Iterable[int]) -> bool:
+        """Solve tensor ``n`` again, after any change of some processes.
+
+        It is hoped that little else changes, from the cycles so far.
+
+        Returns
+        -------
+        False if that did not find cycles; then they are as before.
+        """
+        self.mark()
+        found = self._hope(n, set(changed))
+        if found:
+            self.commit()
+        else:
+            self.restore()
+        return found
+
+    def _hope(self, n: int, dirty: set[int]) -> bool:
+        """Sweep from any guess; says whether that ended."""
+        self._sweeps(n, dirty, _HOPE, self._all)
+        return not dirty
+
+    def _first_guess(self, times: Times, n: int) -> Cycles:
+        """Cycles that are nowhere too late."""
+        return times.of(n - 1) + self._period if n else np.zeros(times.each or 0, np.int64)
 
     def mark(self) -> None:
-        """Remember everything, for :meth:`restore`."""
-        self._undo = {}
+        """Remember everything, for :meth:`restore`; marks nest."""
+        self._marks.append({})
 
     def restore(self) -> None:
-        """Go back to the mark."""
-        for (times, n), cycles in (self._undo or {}).items():
+        """Go back to the last mark, and forget it."""
+        for (times, n), cycles in self._marks.pop().items():
             times.of(n)[:] = cycles
+
+    def commit(self) -> None:
+        """Forget the last mark, but not those before it."""
+        last = self._marks.pop()
+        if self._marks:
+            self._marks[-1] = last | self._marks[-1]
 
     def stop(self) -> None:
         """After :class:`Stuck`: events that never happen get the cycle NEVER (V5)."""
         n = self.solved
         for times in self.times:
             self._write(times, n, np.full(times.each or 0, NEVER, np.int64))
-        dirty = set(self._orders[0])
+        dirty = set(self._all)
         while dirty:
-            self._sweeps(n, dirty, 2, change=lambda _, cycles: np.minimum(cycles, NEVER))
+            self._sweeps(n, dirty, 2, self._all, change=lambda _, cycles: np.minimum(cycles, NEVER))
 
-    def _solve(self, n: int, dirty: set[int], late: Callable[[], bool]) -> bool:
-        """From a guess that is nowhere too late (V2, V3)."""
-        sweeps = _FIRST_LOOK
-        self._sweeps(n, dirty, sweeps, late)
-        while dirty and not late():
-            before = [times.of(n).copy() for times in self.times]
-            self._sweeps(n, dirty, sweeps, late)
-            if dirty and not late() and self._grows(n, before, sweeps):
+    def _solve(
+        self, n: int, dirty: set[int], late: Callable[[], bool], order: Sequence[int]
+    ) -> bool:
+        """From a guess that is nowhere too late (V2, V3).
+
+        Where these are not all processes, some of them may be left dirty: a ring that is slow by
+        itself may be pushed by others.
+        """
+        whole = len(order) == len(self._all)
+        sweeps = _FIRST_LOOK if whole else _LOOK_NEARBY
+        self._sweeps(n, dirty, sweeps, order, late)
+        while not dirty.isdisjoint(order) and not late():
+            before = {} if self._live else self._made_by(order, n)
+            self._sweeps(n, dirty, sweeps, order, late)
+            still = not dirty.isdisjoint(order) and not late() and not self._live
+            if still and self._grows(n, before, order, sweeps):
                 raise Stuck
+            if not whole and sweeps >= _FIRST_LOOK:
+                break
             sweeps *= 2
         return not late()
 
-    def _grows(self, n: int, before: Sequence[Cycles], sweeps: int) -> bool:
+    def _near(self, process: int) -> list[int]:
+        """The processes that are solved first when one changes."""
+        if process not in self._known:
+            self._known[process] = surroundings(self._neighbours, process)
+        return self._known[process]
+
+    @cached_property
+    def _neighbours(self) -> list[set[int]]:
+        """For each process those that read what it makes, or make what it reads."""
+        found: list[set[int]] = [set() for _ in self._all]
+        for index in self._all:
+            for times in self._processes[index].writes:
+                for reader in times.readers - {index}:
+                    found[index].add(reader)
+                    found[reader].add(index)
+        return found
+
+    def _made_by(self, order: Iterable[int], n: int) -> dict[Times, Cycles]:
+        """The events of tensor ``n`` that some processes make, as they are now."""
+        return {
+            times: times.of(n).copy() for index in order for times in self._processes[index].writes
+        }
+
+    def _grows(
+        self, n: int, before: Mapping[Times, Cycles], order: Iterable[int], sweeps: int
+    ) -> bool:
         """Whether what came later than ``before`` does so by itself, in as many sweeps (V3)."""
-        undo, self._undo = self._undo, None
-        after = [times.of(n).copy() for times in self.times]
-        grown = {t: a > b for t, a, b in zip(self.times, after, before, strict=True)}
-        for times, cycles in zip(self.times, before, strict=True):
-            times.of(n)[:] = np.where(grown[times], cycles, ALWAYS)
-        dirty = set(self._orders[0])
-        self._sweeps(n, dirty, sweeps, change=lambda times, c: np.where(grown[times], c, ALWAYS))
-        grows = all((t.of(n) > b)[grown[t]].all() for t, b in zip(self.times, before, strict=True))
-        for times, cycles in zip(self.times, after, strict=True):
+        grown = {t: later for t, cycles in before.items() if (later := t.of(n) > cycles).any()}
+        # Whoever makes none of it has no part in it.
+        growing = [i for i in order if any(t in grown for t in self._processes[i].writes)]
+        touched = {
+            t for i in growing for t in (*self._processes[i].reads, *self._processes[i].writes)
+        }
+        after = {times: times.of(n).copy() for times in touched}
+        for times in touched:
+            times.of(n)[:] = (
+                np.where(grown[times], before[times], ALWAYS) if times in grown else ALWAYS
+            )
+
+        def change(times: Times, cycles: Cycles) -> Cycles:
+            return np.where(grown[times], cycles, ALWAYS) if times in grown else times.of(n)
+
+        marks, self._marks = self._marks, []
+        self._sweeps(n, set(growing), sweeps, growing, change=change)
+        grows = all((t.of(n) > before[t])[later].all() for t, later in grown.items())
+        self._marks = marks
+        for times, cycles in after.items():
             times.of(n)[:] = cycles
-        self._undo = undo
         return grows
 
     def _sweeps(
@@ -165,16 +275,18 @@ class Solver:
         n: int,
         dirty: set[int],
         most: int,
+        order: Sequence[int],
         late: Callable[[], bool] = _never,
         change: _Change | None = None,
     ) -> None:
-        """Sweep, forwards first, until nothing is dirty, or it is late.
+        """Sweep through some processes, forwards first, until none of them is dirty, or it is late.
 
         ``most`` is even. What processes make can be changed before it is noted.
         """
+        backwards = order[::-1]
         for sweep in range(most):
-            self._sweep(n, dirty, self._orders[sweep % 2], change)
-            if not dirty or late():
+            self._sweep(n, dirty, backwards if sweep % 2 else order, change)
+            if dirty.isdisjoint(order) or late():
                 return
 
     def _sweep(
@@ -197,28 +309,23 @@ class Solver:
                     dirty |= times.readers
 
     def _write(self, times: Times, n: int, cycles: Cycles) -> None:
-        if self._undo is not None and (times, n) not in self._undo:
-            self._undo[times, n] = times.of(n).copy()
+        if self._marks and (times, n) not in self._marks[-1]:
+            self._marks[-1][times, n] = times.of(n).copy()
         times.of(n)[:] = cycles
 
     def own_interval(self) -> int:
         """Cycles from tensor to tensor of the slowest process, when it waits for nobody."""
-        first, second = self._alone(0), self._alone(1)
-        return max(int((b - a).max()) for a, b in zip(first, second, strict=True))
-
-    def _alone(self, n: int) -> list[Cycles]:
-        """What every process makes of tensor ``n`` when it waits for nobody."""
         kept = [times.cycles for times in self.times]
         for times in self.times:
-            times.cycles = np.zeros((n + 1) * (times.each or 0), np.int64)
-        made: list[Cycles] = []
+            times.cycles = np.zeros(2 * (times.each or 0), np.int64)
+        longest = 0
         for process in self._processes:
-            for m in range(n + 1):
-                for times, cycles in zip(process.writes, process.update(m), strict=True):
-                    times.of(m)[:] = cycles
+            for n in range(2):
+                for times, cycles in zip(process.writes, process.update(n), strict=True):
+                    times.of(n)[:] = cycles
             for times in process.writes:
-                made.append(times.of(n).copy())
+                longest = max(longest, int((times.of(1) - times.of(0)).max()))
                 times.cycles[:] = 0
         for times, cycles in zip(self.times, kept, strict=True):
             times.cycles = cycles
-        return made
+        return longest

@@ -21,11 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .components import Queue, Schedule
-from .solve import Solver, Stuck
+from .components import Queue, Run, Schedule
+from .solve import Stuck
 
 _SHALLOW = 4
 """Slots of a FIFO that may be there for its cycle of delay only."""
+
+LONE, ROW = 0, 1
+"""Tensors of a solver with a period (V4)."""
 
 
 class Steady:
@@ -48,22 +51,19 @@ class Steady:
 
     def __init__(self, schedule: Schedule, interval: int) -> None:
         self._schedule = schedule
-        self._last_out = schedule.run(1).last_out[0]
-        self.interval = max(interval, schedule.solver().own_interval())
-        if not self.solve():
+        self._solver = schedule.solver()
+        self._last_out = schedule.run(1, self._solver).last_out[0]
+        self.interval = max(interval, self._solver.own_interval())
+        if not self._keeps(self.interval):
             self._lengthen()
 
-    def solve(self) -> bool:
-        """Solve the whole network; says whether the depths are good (B3)."""
-        self._solver: Solver = self._schedule.solver(self.interval)
-        try:
-            self._solver.extend()
-            if self._late():
-                return False
-            self._solver.extend()
-        except Stuck:
-            return False
-        return True
+    def run(self, inferences: int) -> Run:
+        """What the network does with tensors back to back; it cannot be asked for more after that.
+
+        Rule B1 says that it does not stop.
+        """
+        self._schedule.pace(self._solver, 0, live=True)
+        return self._schedule.run(inferences, self._solver)
 
     def deepest(self, queue: Queue) -> int:
         """A depth that changes nothing."""
@@ -74,31 +74,41 @@ class Steady:
         before, queue.depth = queue.depth, depth
         self._solver.mark()
         try:
-            good = self._solver.revise(0, queue.process, self._late)
+            good = self._solver.revise(LONE, queue.process, self._late)
             if good:
-                self._solver.revise(1, queue.process)
+                self._solver.revise(ROW, queue.process)
         except Stuck:
             good = False
-        if not good:
+        if good:
+            self._solver.commit()
+        else:
             queue.depth = before
             self._solver.restore()
         return good
 
     def remove(self, queues: Sequence[Queue]) -> bool:
         """Make FIFOs wires if that is good for all of them at once (B3)."""
-        solver = self._solver
         before = [(queue, queue.depth) for queue in queues]
-        cycles = [times.cycles for times in solver.times]
         for queue in queues:
             queue.depth = 0
-        good = self.solve()
-        if not good:
+        self._solver.mark()
+        changed = [queue.process for queue in queues]
+        good = all(self._replaced(tensor, changed) for tensor in (LONE, ROW))
+        if good:
+            self._solver.commit()
+        else:
+            self._solver.restore()
             for queue, depth in before:
                 queue.depth = depth
-            self._solver = solver
-            for times, kept in zip(solver.times, cycles, strict=True):
-                times.cycles = kept
         return good
+
+    def _replaced(self, tensor: int, changed: Sequence[int]) -> bool:
+        try:
+            if not self._solver.replace(tensor, changed):
+                self._solver.again(tensor, self._late if tensor == LONE else None)
+        except Stuck:
+            return False
+        return tensor == ROW or not self._late()
 
     def _late(self) -> bool:
         return self._schedule.last_out(0) > self._last_out
@@ -119,7 +129,12 @@ class Steady:
 
     def _keeps(self, interval: int) -> bool:
         self.interval = interval
-        return self.solve()
+        self._schedule.pace(self._solver, interval)
+        try:
+            self._solver.extend()
+        except Stuck:
+            return False
+        return True
 
 
 def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -> Steady:
@@ -133,21 +148,20 @@ def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -
     """
     steady = Steady(schedule, interval)
     # From here on none gets any deeper, so what one FIFO saves is not stored in another.
-    depths = {queue: steady.deepest(queue) for queue in bits}
-    for queue, depth in depths.items():
-        queue.depth = depth
-    steady.remove([queue for queue, depth in depths.items() if depth <= _SHALLOW])
+    for queue in bits:
+        queue.depth = steady.deepest(queue)
+    steady.remove([queue for queue in bits if _shallow(queue)])
     removed = True
     while removed:
-        for queue in sorted(bits, key=lambda q: depths[q] * bits[q], reverse=True):
-            depths[queue] = _reduce(steady, queue)
-        shallow = [queue for queue, depth in depths.items() if 0 < depth <= _SHALLOW]
+        for queue in sorted(bits, key=lambda q: (q.depth or 0) * bits[q], reverse=True):
+            _reduce(steady, queue)
+        shallow = [queue for queue in bits if queue.depth and _shallow(queue)]
         removed = sum(steady.remove([queue]) for queue in shallow) > 0
     return steady
 
 
-def _reduce(steady: Steady, queue: Queue) -> int:
-    """The least good depth that is not 0, unless it is a wire already.
+def _reduce(steady: Steady, queue: Queue) -> None:
+    """Give it the least good depth that is not 0, unless it is a wire already.
 
     Bad depths take the longest to try, so steps from the old depth on get longer only while it is
     good; then the last one is halved.
@@ -162,4 +176,7 @@ def _reduce(steady: Steady, queue: Queue) -> int:
             good = middle
         else:
             bad = middle
-    return good
+
+
+def _shallow(queue: Queue) -> bool:
+    return (queue.depth or 0) <= _SHALLOW

@@ -146,10 +146,18 @@ def spaced(ready: Cycles, first: int, step: int = 1) -> Cycles:
 
 
 class Process(Protocol):
-    """What the solver needs of a process."""
+    """What the solver needs of a process.
+
+    ``reads`` is complete once it was updated: a :class:`ScalarProcess` shows what it reads.
+    """
 
     name: str
     writes: Sequence[Times]
+
+    @property
+    def reads(self) -> Sequence[Times]:
+        """The times of others that it waits for."""
+        ...
 
     def watch(self, index: int) -> None:
         """Register as reader ``index`` of what it reads, as far as that is known."""
@@ -173,11 +181,11 @@ class BatchProcess:
         self.name = name
         self.writes = writes
         self.update = update
-        self._reads = reads
+        self.reads = reads
 
     def watch(self, index: int) -> None:
         """Register as reader ``index``."""
-        for times in self._reads:
+        for times in self.reads:
             times.readers.add(index)
 
 
@@ -192,13 +200,13 @@ class ScalarProcess:
         self.name = name
         self.writes = writes
         self._make = make
-        self._reads: list[Times] = []
+        self.reads: list[Times] = []
         self._index = -1
 
     def watch(self, index: int) -> None:
         """Register as reader ``index``."""
         self._index = index
-        for times in self._reads:
+        for times in self.reads:
             times.readers.add(index)
 
     def update(self, n: int) -> Sequence[Cycles]:
@@ -211,13 +219,13 @@ class ScalarProcess:
                 times.allot(n + 1)
         made = [np.array(times[n * (times.each or 0) :], np.int64) for times in self.writes]
         # Lists are empty between updates, so that a process waits for whatever it reads.
-        for times in (*self._reads, *self.writes):
+        for times in (*self.reads, *self.writes):
             times.clear()
         return made
 
     def _supply(self, times: Times, n: int) -> None:
-        if times not in self._reads:
-            self._reads.append(times)
+        if times not in self.reads:
+            self.reads.append(times)
             times.readers.add(self._index)
         if times.each is None:
             times.append(0)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +12,11 @@ from typing import Annotated
 import typer
 
 from ...hw.console import Console, JsonFlag
-from ...hw.errors import DataError
 from ...hw.formats.bundle import Bundle
+from ...hw.formats.files import check_output, written
+
+_REPORT = "the report"
+"""What the page is called where it cannot be written."""
 
 
 def report(
@@ -24,8 +26,9 @@ def report(
 ) -> None:
     """Write a page about a bundle: layers, cycles, schedule, losses and resources, as HTML."""
     console = Console(as_json)
-    written = write_report(Bundle.load(bundle), output)
-    console.result({"path": written, "bytes": written.stat().st_size}, f"report in {written}")
+    check_output(output, _REPORT)
+    page = write_report(Bundle.load(bundle), output)
+    console.result({"path": page, "bytes": page.stat().st_size}, f"report in {page}")
 
 
 def write_report(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
@@ -46,19 +49,6 @@ def write_report(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
 
     file = Path(path)
     text = page(replace(facts_of(bundle), errors=errors_of(bundle)))
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # In a folder of its own, it gets the permissions of any other new file.
-        with tempfile.TemporaryDirectory(prefix=".report.", dir=file.parent) as folder:
-            written = Path(folder) / "page.html"
-            written.write_text(text, "utf-8")
-            written.replace(file)
-    except OSError as reason:
-        raise DataError(
-            "the report cannot be written",
-            where=str(file),
-            expected="a path that can be written, on a disk with room",
-            found=reason.strerror or str(reason),
-            remedy="Choose another output file",
-        ) from reason
+    with written(file, _REPORT) as fresh:
+        fresh.write_text(text, "utf-8")
     return file

@@ -19,6 +19,7 @@ from midwire.compiler.ir import quant
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.host import cli
 from midwire.hw.formats.bundle import Bundle
+from midwire.hw.kernels.reference import Reference
 
 from ..small import NET
 
@@ -501,6 +502,14 @@ def test_every_sample_of_a_batch_calibrates(
     other = compile_model(model_file(single, name="one.onnx"), tmp_path / "one", options).bundle
     for name in ("program.npz", "golden.npz"):
         assert other.path(name).read_bytes() == fixed.path(name).read_bytes()
+
+
+def test_golden_answers_are_the_reference(fixed: Bundle) -> None:
+    """Those of realistic inputs are kept from measuring, those of noise are computed."""
+    with np.load(fixed.path("golden.npz")) as golden:
+        assert 0 < int(golden["realistic"]) < len(golden["in0"])
+        (wanted,) = Reference.of_bundle(fixed).run_wire([golden["in0"]])
+        np.testing.assert_array_equal(golden["out0"], wanted)
 
 
 def test_inspect_says_the_batch(model_file: ModelFile, capsys: pytest.CaptureFixture[str]) -> None:

@@ -216,9 +216,13 @@ class Writer:
         self.prefix = prefix
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{self.prefix}{kind}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        (output,) = self.several(1, kind, *inputs, **attributes)
         return output
+
+    def several(self, count: int, kind: str, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        outputs = [f"{self.prefix}{kind}_{len(self.nodes)}_{k}" for k in range(count)]
+        self.nodes.append(helper.make_node(kind, list(inputs), outputs, **attributes))
+        return tuple(outputs)
 
     def constant(self, value: Any, dtype: Any) -> str:
         name = f"constant_{len(self.initialisers)}"

@@ -82,6 +82,15 @@ def test_classes_are_no_amounts() -> None:
     assert found is not None and (found.relative_error, found.agreement) == (0, 1)
 
 
+def test_a_map_of_classes() -> None:
+    """A2: each of its elements by itself; labels say nothing of it."""
+    scores = Scores(np.array([3]))
+    scores.add({"map": np.array([[1, 2, 3, 4]])}, {"map": np.array([[1, 2, 4, 4]])})
+    found = scores.result()
+    assert found is not None and (found.agreement, found.relative_error) == (0.75, None)
+    assert (found.top1_float, found.drop, found.text) == (None, None, "same class 75.0 %")
+
+
 def test_nothing_compared() -> None:
     assert Scores().result() is None
     text = Scores()

@@ -106,6 +106,27 @@ def test_edge_of_any_opset(model_file: ModelFile, run_onnx: RunOnnx, opset: int)
     np.testing.assert_array_equal(run_onnx(edge, {"x": x})["wire_in0"], border.to_wire(real))
 
 
+IDS = """
+g (int64[N, 4] x) => (float[N, 4, 2] y)
+<float[3, 2] t = {1, 2, 3, 4, 5, 6}> { y = Gather(t, x) }
+"""
+
+
+@pytest.mark.parametrize("opset", [7, 10, 11, 13, 21])
+def test_edge_bounds_integers_that_mean_themselves(
+    model_file: ModelFile, run_onnx: RunOnnx, opset: int
+) -> None:
+    """N16, P2: they are not cut to their lowest bits."""
+    source, _ = parts_of(model_file(IDS, opset), "x", "y")
+    border = TensorSpec("x", (1, 4), "int64", grid(3, True, 1), Layout.raster((1, 4)), 1)
+    edge = edge_model(source, [border])
+    for values in ([-4, -1, 0, 3], [-(2**63), -5, 4, 2**63 - 1], [256, -256, 2**32, -(2**32)]):
+        x = np.array([values], np.int64)
+        wire = run_onnx(edge, {"x": x})["wire_in0"]
+        np.testing.assert_array_equal(wire, border.to_wire(x))
+        np.testing.assert_array_equal(wire, np.clip(x[0], -4, 3))
+
+
 def test_edge_takes_the_integers_before_a_dequantiser(
     model_file: ModelFile, run_onnx: RunOnnx
 ) -> None:

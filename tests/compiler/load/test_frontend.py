@@ -212,9 +212,20 @@ def test_checker(model_file: ModelFile) -> None:
 def test_dynamic_shape(model_file: ModelFile) -> None:
     refuse(
         model_file("g (float[N, 3, H, W] x) => (float[N, 3, H, W] y) { y = Relu(x) }"),
-        "input 'x': dimension 2 is not a number; expected numbers for all dimensions but the "
-        "first (the batch); found [1, 3, H, W]. Bind it with --shape x=1,3,N,N, a number for each "
-        "N, or with samples (--calibrate).",
+        "input 'x': the model leaves dimensions open; expected numbers for all dimensions but the "
+        "first (the batch); found [1, 3, H, W]. Bind them with --shape x=1,3,N,N, a number for "
+        "each N, or with samples (--calibrate).",
+    )
+
+
+def test_open_dimensions_of_all_inputs_at_once(model_file: ModelFile) -> None:
+    refuse(
+        model_file(
+            "g (float[N, H] x, float[2] m, float[N, L, 3] z) => (float[N, M] y) { y = Relu(x) }"
+        ),
+        "inputs 'x', 'z': the model leaves dimensions open; expected numbers for all dimensions "
+        "but the first (the batch); found [1, H] and [1, L, 3]. Bind them with --shape x=1,N "
+        "--shape z=1,N,3, a number for each N, or with samples (--calibrate).",
     )
 
 
@@ -250,15 +261,15 @@ def made_by_nobody(model: onnx.ModelProto) -> None:
         (
             without_shape,
             (
-                "input 'x': the input has no shape; expected a shape whose dimensions, but for the "
-                "batch, are numbers; found none. Say what it is with --shape, for instance --shape "
-                "x=1,3,48,192."
+                "input 'x': the model leaves dimensions open; expected numbers for all dimensions "
+                "but the first (the batch); found no shape. Bind them with --shape x=1,3,48,192, "
+                "a number for each N, or with samples (--calibrate)."
             ),
         ),
         (
             with_a_sequence,
             (
-                "input 'q': the input is not a tensor; expected a tensor; found sequence_type. "
+                "input 'q': the input is not a tensor; expected tensors; found sequence_type. "
                 "Export the model with tensors as inputs."
             ),
         ),
@@ -448,6 +459,39 @@ def test_folded_constants_are_bounded_together(
     assert {"a", "b", "c", "s", "t", "d"} <= source.constants
 
 
+def test_sizes_that_are_compared(model_file: ModelFile) -> None:
+    """A class token as PyTorch exports it: its Expand takes the sizes that are not -1."""
+    text = """
+    g (float[N, 2, 3] x) => (float[N, 3, 3] y)
+    <float[1, 1, 3] token = {1, 2, 3}, int64[3] want = {1, -1, -1}, int64[1] rank = {3},
+     int64 minus = {-1}>
+    { ones = ConstantOfShape<value = int64[1] {1}>(rank)
+      unknown = Mul(ones, minus)
+      same = Equal(want, unknown)
+      sizes = Where(same, ones, want)
+      tokens = Expand(token, sizes)
+      y = Concat<axis = 1>(tokens, x) }
+    """
+    assert load_model(model_file(text)).values["y"].shape == (1, 3, 3)
+
+
+def test_a_constant_node_says_the_factors_of_a_resize(model_file: ModelFile) -> None:
+    """Here behind what ONNX's own inference of the whole model does not know."""
+    text = """
+    g (float[N, 4, 3, 3] x) => (float[N, 2, 6, 6] y)
+    { full = Shape(x)
+      axis = Constant<value = int64[1] {1}>()
+      channels = Gather(full, axis)
+      two = Constant<value = int64[1] {2}>()
+      half = Div(channels, two)
+      zero = Constant<value = int64[1] {0}>()
+      some = Slice(x, zero, half, axis)
+      scales = Constant<value = float[4] {1, 1, 2, 2}>()
+      y = Resize<mode = "nearest">(some, , scales) }
+    """
+    assert load_model(model_file(text)).values["y"].shape == (1, 2, 6, 6)
+
+
 def test_folded_constants_are_those_that_are_read(model_file: ModelFile) -> None:
     assert sorted(load_model(model_file(BLOCKS)).folded) == ["a"]
 
@@ -529,6 +573,10 @@ def test_subgraph_reads(model_file: ModelFile) -> None:
 # Real models
 
 
+LOOKED_UP = {"magika_bytes": 2048 * 257 * 64}
+"""Multiply-accumulates of one-hot products, which are look-ups and multiply nothing."""
+
+
 @pytest.mark.models
 def test_real_models_load(models: Path) -> None:
     for path in sorted(models.glob("*/model.onnx")):
@@ -539,6 +587,7 @@ def test_real_models_load(models: Path) -> None:
         assert len({source.in_file(node) for node in source.nodes}) == facts["nodes"]
         support = import_all(source)
         if facts["macs"] is not None:
-            assert sum(verdict.macs for verdict in support) == facts["macs"], path
+            spared = LOOKED_UP.get(path.parent.name, 0)
+            assert sum(verdict.macs for verdict in support) == facts["macs"] - spared, path
         computed = {n for node in source.nodes for n in node.output} - source.constants
         assert computed <= set(source.values), path

@@ -61,6 +61,16 @@ def test_scaler(model_file: ModelFile) -> None:
         assert model.graph.node[-1].name == "Scaler"
 
 
+@pytest.mark.parametrize("norm", ["L1", "L2"])
+def test_normalizer(model_file: ModelFile, norm: str) -> None:
+    """M1; zeros stay zeros."""
+    x = X.copy()
+    x[3] = 0
+    node = ml_node("Normalizer", ["X"], ["Y"], norm=norm)
+    model = same(model_file(ml_model([node], 4, ["Y"])), x)
+    assert [n.op_type for n in model.graph.node] == ["LpNormalization"]
+
+
 @pytest.mark.parametrize("post", ["NONE", "LOGISTIC", "SOFTMAX"])
 def test_linear_regressor(model_file: ModelFile, post: str) -> None:
     options = {"targets": 3, "post_transform": post}
@@ -152,16 +162,11 @@ def test_svm_regressor(model_file: ModelFile) -> None:
     same(model_file(ml_model([node], 4, ["Y"])), X)
 
 
-NO_QUOTIENT = (
-    "expected no division by a computed norm, which no kernel has, found a Normalizer of norm L2; "
-    "cut the slice before it"
-)
-
 REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     (
         "Normalizer",
-        {"norm": "L2"},
-        NO_QUOTIENT,
+        {"norm": "MAX"},
+        "expected the norm L1 or L2, found MAX",
     ),
     (
         "LinearRegressor",

@@ -89,8 +89,9 @@ def test_no_shape_at_all(model_file: ModelFile) -> None:
     with pytest.raises(ModelError) as caught:
         load_model(model_file(model))
     assert str(caught.value) == (
-        "input 'x': the input has no shape; expected a shape whose dimensions, but for the batch, "
-        "are numbers; found none. Say what it is with --shape, for instance --shape x=1,3,48,192."
+        "input 'x': the model leaves dimensions open; expected numbers for all dimensions but the "
+        "first (the batch); found no shape. Bind them with --shape x=1,3,48,192, a number for each "
+        "N, or with samples (--calibrate)."
     )
 
 
@@ -120,7 +121,7 @@ def test_samples_bind_what_is_open(model_file: ModelFile, tmp_path: Path) -> Non
         assert load_model(path, samples=samples).inputs[0].shape == (1, 3, 4, 6)
     assert load_model(path, {"x": (1, 3, 8, 8)}, samples).inputs[0].shape == (1, 3, 8, 8)
     np.savez(samples, other=np.zeros(3, np.float32))
-    with pytest.raises(ModelError, match="dimension 2 is not a number"):
+    with pytest.raises(ModelError, match="leaves dimensions open"):
         load_model(path, samples=samples)
     with pytest.raises(CalibrationError, match="no such file"):
         load_model(path, samples=tmp_path / "none.npz")
@@ -147,6 +148,6 @@ def test_command_line(model_file: ModelFile, capsys: pytest.CaptureFixture[str])
     assert cli.main(["inspect", path, "--shape", "x=1,2,3,5"]) == 0
     assert "1x2x3x5" in capsys.readouterr().out
     assert cli.main(["inspect", path]) == 1
-    assert "Bind it with --shape x=1,2,N,N, a number for each N, or with samples" in " ".join(
+    assert "Bind them with --shape x=1,2,N,N, a number for each N, or with samples" in " ".join(
         capsys.readouterr().err.split()
     )

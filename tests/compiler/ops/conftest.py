@@ -427,7 +427,9 @@ def _gather(attributes: Attributes, inputs: Inputs) -> Exact:
     x, indices = inputs
     assert x is not None and indices is not None
     axis = attributes.get("axis", 0)
-    return x.change(lambda a: np.take(a, indices.ints.astype(np.int64), axis))
+    # ONNX has no row beyond the ends; here it is the nearest one (rule N16).
+    at = np.clip(indices.ints.astype(np.int64), -x.ints.shape[axis], x.ints.shape[axis] - 1)
+    return x.change(lambda a: np.take(a, at, axis))
 
 
 def _reshaped(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -489,6 +491,37 @@ def _parts(attributes: Attributes, inputs: Inputs, count: int) -> list[Exact]:
         lengths = [int(v) for v in sizes[0].ints]
     cuts = np.cumsum(lengths)[: count - 1]
     return [Exact(part, x.unit) for part in np.split(x.ints, cuts, axis)]
+
+
+def _top_k(attributes: Attributes, inputs: Inputs) -> Exact:
+    """The whole; see :func:`_order`."""
+    del attributes
+    assert inputs[0] is not None
+    return inputs[0]
+
+
+def _order(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Places of the best: of equal ones, those that come first."""
+    x, k = inputs
+    assert x is not None and k is not None
+    sign = -1 if attributes.get("largest", 1) else 1
+    order = np.argsort(x.ints * sign, attributes.get("axis", -1), kind="stable")
+    return Exact.of(order.take(range(int(k.ints[0])), attributes.get("axis", -1)))
+
+
+def _best(sign: int) -> Callable[[Attributes, Inputs], Exact]:
+    """The place of the largest number times a sign."""
+
+    def rule(attributes: Attributes, inputs: Inputs) -> Exact:
+        (x,) = inputs
+        assert x is not None
+        axis = attributes.get("axis", 0)
+        last = attributes.get("select_last_index", 0)
+        a = np.flip(x.ints, axis) if last else x.ints
+        found = np.argmax(a * sign, axis=axis, keepdims=bool(attributes.get("keepdims", 1)))
+        return Exact.of(x.ints.shape[axis] - 1 - found if last else found)
+
+    return rule
 
 
 def _slice(attributes: Attributes, inputs: Inputs) -> Exact:
@@ -634,6 +667,23 @@ def _scaled(x: Exact, parameters: Inputs) -> Exact:
     return x
 
 
+def _normalised(attributes: Attributes, inputs: Inputs) -> Exact:
+    """Rule N15 of the number contract, by its text."""
+    (x,) = inputs
+    assert x is not None
+    p, h = attributes["bits"], attributes["root"]
+    first = attributes.get("p", 2) == 1
+    moved = np.moveaxis(x.ints, attributes.get("axis", -1), -1)
+    groups = moved.reshape(-1, moved.shape[-1])
+    found = np.empty(groups.shape, object)
+    for at, group in enumerate(groups):
+        norm = math.isqrt(int(4**h * sum(q * q for q in group) + 1))
+        norm = max(1, sum(abs(q) for q in group)) if first else norm
+        found[at] = [round(Fraction(int(2 ** (p + h) * q), norm)) for q in group]
+    back = np.moveaxis(found.reshape(moved.shape), -1, attributes.get("axis", -1))
+    return Exact(back, Fraction(1, 2**p))
+
+
 def _over_last(attributes: Attributes, inputs: Inputs, centred: bool) -> Exact:
     x, *parameters = inputs
     assert x is not None
@@ -756,6 +806,8 @@ _STEPS: dict[str, Step] = {"GRU": _gru_step, "LSTM": _lstm_step}
 
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
+    "ArgMax": _best(1),
+    "ArgMin": _best(-1),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
     "Clip": _clip,
@@ -777,6 +829,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "InstanceNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
     "LogSoftmax": _log_softmax,
+    "LpNormalization": _normalised,
     "MatMul": _matmul,
     "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,
@@ -799,6 +852,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Split": _split,
     "Squeeze": _reshaped,
     "Sub": _sub,
+    "TopK": _top_k,
     "Transpose": _transpose,
     "Unsqueeze": _reshaped,
     "Upsample": _resize,
@@ -896,6 +950,10 @@ def evaluate(
             parts = _parts(attributes, inputs, len(node.output))
             values.update(zip(node.output, parts, strict=True))
             continue
+        if node.op_type == "TopK":
+            places = values[node.output[1]] = _order(attributes, inputs)
+            order, axis = places.ints.astype(np.int64), attributes.get("axis", -1)
+            result = Exact(np.take_along_axis(result.ints, order, axis), result.unit)
         values[node.output[0]] = result
     return values
 

@@ -81,18 +81,11 @@ def forms_of(
     patch.setattr(pipeline, "implement", chosen)
     for case in cases:
         rng = np.random.default_rng(SEED)
-        inputs = {
-            value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
-            for value in case.model.graph.input
-        }
-        samples = {
-            f"in{i}": rng.uniform(case.low, case.high, (8, *shape)).astype(np.float32)
-            for i, shape in enumerate(inputs.values())
-        }
-        np.savez(folder / "samples.npz", **samples)  # type: ignore[arg-type]
+        inputs = [value.name for value in case.model.graph.input]
+        np.savez(folder / "samples.npz", **case.samples(rng, 8))  # type: ignore[arg-type]
         (folder / "net.onnx").write_bytes(case.model.SerializeToString())
         outputs = [value.name for value in case.model.graph.output]
-        options = Options(list(inputs), outputs, folder / "samples.npz", case.bits)
+        options = Options(inputs, outputs, folder / "samples.npz", case.bits)
         with pytest.raises(Caught):
             compile_model(folder / "net.onnx", folder / "bundle", options)
     assert [form.name for form in found] == [case.name for case in cases]

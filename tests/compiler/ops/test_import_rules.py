@@ -261,6 +261,13 @@ def ones(*shapes: Sequence[int]) -> dict[int, Array]:
     return {k: np.ones(shape, np.float32) for k, shape in enumerate(shapes, 1)}
 
 
+def top_k(k: int) -> onnx.ModelProto:
+    """The best k of 4 elements."""
+    shape = (1, 2, 4, min(k, 4))
+    constant = {1: np.array([k], np.int64)}
+    return one_node("TopK", [SHAPE], shape, constant, further=[shape], places=(1,))
+
+
 def recurrent(
     inputs: dict[int, Array] | None = None,
     outputs: Sequence[str] = ("y",),
@@ -324,6 +331,26 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             one_node("Gather", [(8193,)], (4097,), {1: np.arange(0, 8193, 2)}),
             "expected a range, or at most 4096 indices, found 4097",
+        ),
+        (
+            one_node("Gather", [(1, 2)], (3, 1, 2), {0: np.ones((3, 4))}, dtypes=["int64"], axis=1),
+            (
+                "expected rows of a constant table (axis 0), found axis 1; a transposed table, and "
+                "a Transpose behind the Gather, would work"
+            ),
+        ),
+        (
+            one_node(
+                "Gather", [(1, 2)], (1, 2, 32), {0: np.ones((32769, 32), "f4")}, dtypes=["int64"]
+            ),
+            (
+                "expected a table of at most 65536 rows and 1048576 numbers, found 32769 rows and "
+                "1048608 numbers; the edge does the look-up where the slice begins behind it"
+            ),
+        ),
+        (
+            one_node("Gather", [(1, 2)], (1, 2), {0: np.arange(4)}, dtypes=["int64"]),
+            "expected real numbers, found int64 values, 'y'",
         ),
         (
             one_node("Gather", [(4, 3)], (0, 3), {1: np.zeros(0, np.int64)}),
@@ -489,6 +516,38 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             one_node("Slice", [SHAPE], SHAPE, starts=[0], ends=[1, 1], axes=[2], opset=9),
             "expected as many starts, ends, axes and steps, found 1, 2, 1, 1",
+        ),
+        (
+            one_node("Pow", [SHAPE], SHAPE, {1: np.array([2, 3, 2, 2], np.float32)}),
+            "expected one exponent for all elements, found 2",
+        ),
+        (
+            one_node("Pow", [SHAPE], SHAPE, {1: np.zeros(1, np.float32)}),
+            "expected an exponent that is not 0, of at most 64 in size, found 0",
+        ),
+        (
+            one_node("Pow", [SHAPE, SHAPE], SHAPE),
+            "expected a constant exponent, found a computed one",
+        ),
+        (
+            one_node("LpNormalization", [SHAPE], SHAPE, p=3),
+            "expected p to be 1 or 2, found 3",
+        ),
+        (
+            one_node("ArgMax", [SHAPE], SHAPE, places=(0,), axis=4),
+            "expected an axis of [1, 2, 4, 4], found 4",
+        ),
+        (
+            top_k(5),
+            "expected a k from 1 to the 4 elements of its axis, found 5",
+        ),
+        (
+            onnx.parser.parse_model(
+                '<ir_version: 8, opset_import: ["" : 13]>'
+                "g (float[1, 4] x, int64[1] k) => (float[1, n] y, int64[1, n] i)"
+                "{ y, i = TopK (x, k) }"
+            ),
+            "expected a constant k, found a computed one",
         ),
     ],
 )

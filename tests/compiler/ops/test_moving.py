@@ -367,7 +367,10 @@ CONSTANT = one_node(
         ),
         (
             one_node("Upsample", [(1, 1)], (1, 1 << 39), {1: np.array([1, 2**39], np.float32)}, 9),
-            "expected an axis 1 of at most 65536 elements, found 1 and 549755813888",
+            (
+                "expected tensors of at most 33554432 elements, found the shape [1, 549755813888] "
+                "for 'y'"
+            ),
         ),
         (
             CONSTANT,

@@ -47,6 +47,7 @@ def values(count: int) -> str:
 
 CONSTANTS = f"""
 float zero = {{0}}, float low = {{-0.5}}, float high = {{0.75}}, float step = {{0.0625}},
+float two = {{2}},
 float[0] none = {{}},
 uint8 point = {{128}}, bool[6] mask = {{1, 0, 1, 1, 0, 1}},
 int64[1] one = {{1}}, int64[1] axis = {{2}}, int64[1] end = {{3}},
@@ -65,9 +66,11 @@ float[6] gain = {{0.5, -2, 1, 1.25, 4, 1}}, float[6] shift = {{0, 1, -1, 0.5, 0,
 
 POOL = "kernel_shape = [2, 2], strides = [2, 2]"
 FUNCTIONS = {
-    "Abs": 7, "Celu": 12, "Elu": 7, "Erf": 9, "Exp": 7, "Gelu": 20, "HardSigmoid": 7,
-    "HardSwish": 14, "Identity": 7, "LeakyRelu": 7, "Neg": 7, "Relu": 7, "Selu": 7, "Sigmoid": 7,
-    "Sign": 9, "Softplus": 7, "Swish": 24, "Tanh": 7, "GlobalAveragePool": 7, "GlobalMaxPool": 7,
+    "Abs": 7, "Ceil": 7, "Celu": 12, "Elu": 7, "Erf": 9, "Exp": 7, "Floor": 7, "Gelu": 20,
+    "HardSigmoid": 7, "HardSwish": 14, "Identity": 7, "LeakyRelu": 7, "LpNormalization": 7,
+    "Mish": 18, "Neg": 7, "Reciprocal": 7, "Relu": 7, "Round": 11, "Selu": 7, "Shrink": 9,
+    "Sigmoid": 7, "Sign": 9, "Softplus": 7, "Softsign": 7, "Swish": 24, "Tanh": 7,
+    "ThresholdedRelu": 10, "GlobalAveragePool": 7, "GlobalMaxPool": 7,
 }  # fmt: skip
 
 TABLE: dict[str, tuple[Form, ...]] = {
@@ -75,6 +78,22 @@ TABLE: dict[str, tuple[Form, ...]] = {
     "Log": (Form("e = Exp(x) y = Log(e)"),),
     "Sqrt": (Form("e = Exp(x) y = Sqrt(e)"),),
     "Add": (Form("y = Add(x, x)"),),
+    "ArgMax": (
+        Form("y = ArgMax <axis = 1> (x)"),
+        Form("y = ArgMax <axis = -3> (x)", 11),
+        Form("y = ArgMax <axis = 1, select_last_index = 0> (x)", 12),
+    ),
+    "ArgMin": (
+        Form("y = ArgMin <axis = 1> (x)"),
+        Form("y = ArgMin <axis = -3> (x)", 11),
+        Form("y = ArgMin <axis = 1, select_last_index = 0> (x)", 12),
+    ),
+    "TopK": (
+        Form("y, t = TopK <axis = 3, k = 3> (x)", 7, 9),
+        Form("y, t = TopK <axis = 3> (x, end)", 10),
+        Form("y, t = TopK <largest = 1, sorted = 1> (x, end)", 11),
+    ),
+    "Pow": (Form("y = Pow(x, two)"),),
     "Sub": (Form("y = Sub(x, high)"),),
     "Mul": (Form("y = Mul(high, x)"),),
     "Div": (Form("y = Div(x, high)"),),
@@ -251,7 +270,9 @@ def test_every_form_in_every_opset(model_file: ModelFile, name: str) -> None:
     for opset in opsets(name):
         for form in TABLE[name]:
             if form.first <= opset <= form.last:
-                text = f"g (float[N, 4, 4, 6] x) => (float[M] y) <{CONSTANTS}> {{ {form.text} }}"
+                kind = "int64" if name.startswith("Arg") else "float"
+                ends = f"(float[N, 4, 4, 6] x) => ({kind}[M] y)"
+                text = f"g {ends} <{CONSTANTS}> {{ {form.text} }}"
                 results[opset, form.text] = integers(model_file(text, opset), x)
     first = next(iter(results.values()))
     for at, result in results.items():
@@ -262,8 +283,24 @@ def test_every_form_in_every_opset(model_file: ModelFile, name: str) -> None:
     assert covered == set(range(min(covered), max(covered) + 1))
 
 
+@pytest.mark.parametrize("opset", opsets("Gather"))
+def test_rows_of_a_table_in_every_opset(model_file: ModelFile, opset: int) -> None:
+    """Gather with a constant operand; negative integers count from its end."""
+    text = (
+        "g (int64[N, 5] x) => (float[M] y) <float[4, 6] t = "
+        f"{{{values(24)}}}> {{ y = Gather (t, x) }}"
+    )
+    graph = plan(load_model(model_file(text, opset)), "x", "y", calibrated=True).selection.graph
+    fused = fuse(quantise(graph, lambda name: QType(8, True, 1.0), 8))
+    assert fused.tensors["x"].qtype == QType(3, True, 1.0)
+    stream = np.array([[0, 3, -1, -4, 2]])
+    (got,) = Reference(fused.inputs, fused.outputs, fused.nodes).run([stream]).values()
+    table = np.array([(7 * i) % 11 - 5 for i in range(24)]).reshape(4, 6)
+    np.testing.assert_array_equal(np.asarray(got).reshape(5, 6), table[stream[0]])
+
+
 def test_the_table_has_every_operator() -> None:
     """But for what patterns make, and for other domains, which have versions of their own."""
     own = {name for name in REGISTRY if not name.startswith("ai.onnx.ml.")}
     listed = {*TABLE, "DequantizeLinear"}
-    assert own - listed == {"BipolarQuant"}
+    assert own - listed == {"BipolarQuant", "Embedding"}

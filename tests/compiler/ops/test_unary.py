@@ -54,7 +54,7 @@ def test_steps_are_right_at_every_accumulator(name: str, function_of: Any) -> No
     """N6: the turns and what is known to be rational, over grids with and without ties."""
     function = function_of(CASES[name])
     for scale, offset in ((Fraction(1, 16), Fraction(0)), (Fraction(3, 70), Fraction(9, 7))):
-        positive = name in ("sqrt", "log")
+        positive = name in ("sqrt", "log", "pow_root", "pow_fraction")
         whole = Affine((scale,), offset).then(function)
         low, high = (0, 255) if positive else (-150, 150)
         for out in (QType(8, True, 1 / 32, 3), QType(4, False, 0.25), QType(12, True, 2.0**-9)):
@@ -82,7 +82,7 @@ def test_balls_hold_what_is_exact(name: str, function_of: Any) -> None:
     assert exact or name == "softplus"
 
 
-@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "swish", "swish_steep"])
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "mish", "swish", "swish_steep"])
 def test_it_turns_where_it_says(name: str, function_of: Any) -> None:
     """The slope has one sign before the turn and the other behind it, by balls around quotients."""
     function = function_of(CASES[name])
@@ -107,6 +107,7 @@ REFUSED = [
     ("LeakyRelu", 16, {"alpha": float("inf")}, "expected a finite alpha, found inf"),
     ("HardSigmoid", 13, {"beta": float("nan")}, "expected a finite beta, found nan"),
     ("Swish", 24, {"alpha": float("-inf")}, "expected a finite alpha, found -inf"),
+    ("Shrink", 9, {"lambd": -0.5}, "expected a lambd of at least 0, found -0.5"),
 ]
 
 

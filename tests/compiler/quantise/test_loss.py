@@ -61,6 +61,24 @@ def test_no_noise_is_no_number(lower: Callable[..., Any], tmp_path: Path) -> Non
     assert worst(losses, ["b", "y"]) == Loss("b", Sqnr(None)) and worst([], ["y"]) is None
 
 
+def test_places_are_judged_by_what_they_are_places_in(
+    lower: Callable[..., Any], tmp_path: Path
+) -> None:
+    """L1: a place that differs is no amount."""
+    text = """
+    g (float[N, 2] x) => (int64[N] y) <float[2, 2] w = {1, 0, 0, 1}>
+    { a = MatMul (x, w)
+      y = ArgMax <axis = 1, keepdims = 0> (a) }
+    """
+    low = lower(text, {"x": FINE, "a": COARSE})
+    source = load_model(tmp_path / "net.onnx")
+    samples = np.array([[[0.3, 0.35]], [[-0.4, 1.1]]], np.float32)
+    found = {
+        loss.tensor: loss.sqnr for loss in measure(source, low.integers, {"x": samples}).losses
+    }
+    assert found["a"] == found["y"] and found["y"].db is not None
+
+
 def test_infinity_at_an_input_of_the_slice(model_file: Callable[..., Path], tmp_path: Path) -> None:
     """Its grid is the model's own, so that calibration had no reason to look at it."""
     text = """

@@ -276,6 +276,8 @@ PRINTED = """\
   GroupNormalization<num_groups, epsilon>(x, scale, bias)
 x / sqrt(mean(x**2) + epsilon) [* scale]
   [Transpose] RMSNormalization<axis, epsilon>(x, scale) [Transpose]
+x / max(norm(x), floor), x / sqrt(sum(x**2) + epsilon)
+  LpNormalization<axes, p, floor, epsilon>(x)
 0.5 * x * (1 + erf(x / sqrt(2)))
   Gelu(x)
 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
@@ -290,6 +292,8 @@ s), s_x)
 Mul(Cast(MatMulInteger(x, w, x_zero, w_zero) + b), s)
   Div(Mul(MatMul(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)) + b * s_x, \
 s), s_x)
+MatMul(Cast(Equal(x, [0, 1, 2, ...])), table), MatMul(OneHot(x), table)
+  Embedding(x, table)
 DequantizeLinear(Clip(QuantizeLinear(x, scale, zero), low, high), scale, zero)
   DequantizeLinear(QuantizeLinear([Clip](x), scale, zero), scale, zero), narrower
 QLinearConv(x, x_scale, x_zero, ..., y_scale, y_zero)

@@ -17,15 +17,16 @@ from midwire.compiler.select.inspection import inspect_model
 
 # Channels lie innermost in the stream, so a sum that nothing has rounded cannot be multiplied by a
 # factor a row: each is supported, but not after each other.
-CROSSED = f"""agraph (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) <
+CROSSED = f"""agraph (float[1, 2, 4, 4] x) => (float[1, 1, 4, 4] y) <
     float[3, 2, 1, 1] w = {{{", ".join(["0.5"] * 6)}}},
-    float[2, 3, 1, 1] u = {{{", ".join(["0.25"] * 6)}}},
+    float[1, 3, 1, 1] u = {{0.25, 0.25, 0.25}},
     float[4, 1] v = {{1.0, 2.0, 3.0, 4.0}}
 > {{
     a = Conv(x, w)
     b = MaxPool <kernel_shape = [1, 1]> (a)
-    c = Conv(b, u)
-    y = Mul(c, v)
+    c = Add(b, b)
+    d = Mul(c, v)
+    y = Conv(d, u)
 }}"""
 
 
@@ -36,7 +37,7 @@ def test_a_node_that_does_not_fit_its_neighbours_is_left_out(
     chosen = plan(load_model(path))
     assert (chosen.selection.inputs, chosen.selection.outputs) == (("x",), ("b",))
     refused = [verdict for verdict in chosen.support if not verdict.supported]
-    assert [verdict.op_type for verdict in refused] == ["Conv"]
+    assert [verdict.op_type for verdict in refused] == ["Add"]
     assert refused[0].reason.startswith("expected a constant that differs along axis 1 only")
     assert inspect_model(path)["slice"]["outputs"] == ["b"]
 
@@ -96,7 +97,7 @@ def test_a_tensor_that_only_data_gives_a_grid_is_an_obstacle_without(
     (refused,) = [verdict for verdict in chosen.support if not verdict.supported]
     assert refused.op_type == "Conv"
     assert refused.reason == (
-        "expected a quantised input, found the float tensor 'f', which only --calibrate gives a "
+        "expected quantised tensors, found the float tensor 'f', which only --calibrate gives a "
         "grid"
     )
     assert plan(source, calibrated=True).selection.outputs == ("y",)

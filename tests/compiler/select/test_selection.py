@@ -277,7 +277,7 @@ LONG_NAME = QDQ.replace("b", "bias_add").replace("e =", "elu =").replace("(e)", 
             "y",
             (
                 "--from 'x' --to 'y': 2 of 8 nodes between --from and --to are not supported; "
-                "expected supported nodes only; found Sin 'Sin_2': operator Sin is not supported, "
+                "expected supported nodes only; found Sin 'Sin_2': operator Sin is not supported; "
                 "Hardmax 'Hardmax_7': operator Hardmax is not supported. Choose a smaller slice; "
                 "midwire inspect shows the largest supported one."
             ),

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Components of normalisations: rules U1 to U4, N8 to N11, T10."""
+"""Components of normalisations: rules U1 to U4, N8 to N11, N15, T10."""
 
 from __future__ import annotations
 
@@ -97,6 +97,25 @@ def test_deviations(
     q = rng.integers(x.lo, x.hi + 1, (7, groups, count))
     q[0], q[1], q[2] = x.hi, x.lo, zero
     q[3] = x.lo
+    q[3, :, 0] = x.hi
+    exercise(kernel, offered(kernel, lanes, finisher, out), [finisher], [q.reshape(7, -1)])
+
+
+@pytest.mark.parametrize(
+    ("power", "zero", "groups", "count", "lanes", "fraction"),
+    [(1, -128, 3, 6, 2, 8), (1, 5, 4, 3, 3, 10), (2, 3, 3, 10, 1, 9)],
+)
+def test_norms(
+    power: int, zero: int, groups: int, count: int, lanes: int, fraction: int, exercise: Any
+) -> None:
+    """N15; groups of zeros, and of one element that is none."""
+    x = QType(8, True, 0.125, zero)
+    rule = DeviationRule.of_norm(x, count, power, Fraction(0), fraction)
+    kernel = DeviationKernel(x.integers, groups, 1, rule)
+    finisher, out = direct(kernel)
+    rng = np.random.default_rng(5)
+    q = rng.integers(x.lo, x.hi + 1, (7, groups, count))
+    q[0], q[1], q[2:4] = x.hi, x.lo, zero
     q[3, :, 0] = x.hi
     exercise(kernel, offered(kernel, lanes, finisher, out), [finisher], [q.reshape(7, -1)])
 

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reductions in RTL: V1, V2, S1 to S4, T8."""
+"""Reductions in RTL: V1, V2, S1 to S4, T11."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.hw.kernels.reduce import MODES, RING, ReduceKernel
+from midwire.hw.kernels.accumulators import RING
+from midwire.hw.kernels.reduce import MODES, ReduceKernel
 from midwire.hw.numeric import IntType
 
 INT8, UINT5 = IntType(8, True), IntType(5, False)

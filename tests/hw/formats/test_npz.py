@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from midwire.hw.errors import DataError
-from midwire.hw.formats import npz
+from midwire.hw.formats import files, npz
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -38,16 +38,16 @@ def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
         "written, on a disk with room; found Not a directory. Choose another output file."
     )
     with pytest.raises(DataError) as checked:
-        npz.check_output(tmp_path / "file" / "new" / "x.npz")
+        files.check_output(tmp_path / "file" / "new" / "x.npz", "the arrays")
     assert str(checked.value) == str(caught.value)
     with pytest.raises(DataError, match="found Is a directory"):
-        npz.check_output(tmp_path)
+        files.check_output(tmp_path, "the arrays")
 
 
 def test_a_check_of_a_target_changes_no_file(tmp_path: Path) -> None:
     npz.write_npz(tmp_path / "x.npz", {"out0": np.ones(1)})
-    npz.check_output(tmp_path / "x.npz")
-    npz.check_output(tmp_path / "new" / "y.npz")
+    files.check_output(tmp_path / "x.npz", "the arrays")
+    files.check_output(tmp_path / "new" / "y.npz", "the arrays")
     assert npz.read_npz(tmp_path / "x.npz")["out0"].tolist() == [1]
     assert sorted(item.name for item in tmp_path.rglob("*")) == ["x.npz"]
 

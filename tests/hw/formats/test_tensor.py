@@ -162,3 +162,20 @@ def test_integers_are_taken_as_they_are_up_to_the_ends_of_their_type() -> None:
 def test_a_tensor_has_elements(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"^shape must be integers of at least 1, not "):
         integer_spec(shape)
+
+
+def test_integers_that_mean_themselves_saturate_within_their_own_type() -> None:
+    """N16: what a look-up cannot tell apart need not be on the wire."""
+    spec = TensorSpec("ids", (1, 4), "int64", QType(5, True, 1.0), Layout.raster((1, 4)), 1)
+    wire = spec.to_wire(np.array([[-(2**63), -16, 15, 2**63 - 1]]))
+    assert (wire.dtype, wire.tolist()) == (np.dtype("i1"), [-16, -16, 15, 15])
+    narrow = TensorSpec("ids", (2,), "uint8", QType(7, False, 1.0), Layout.raster((2,)), 1)
+    assert narrow.to_wire([3, 255]).tolist() == [3, 127]
+    with pytest.raises(DataError) as caught:
+        narrow.to_wire([3, 256])
+    assert str(caught.value) == (
+        "tensor 'ids': values out of range; expected integers from 0 to 255; found 3 to 256. "
+        f"{QUANTISE}"
+    )
+    whole = TensorSpec("ids", (2,), "uint8", QType(8, False, 1.0), Layout.raster((2,)), 1)
+    assert not whole.saturates and not integer_spec().saturates

@@ -16,10 +16,12 @@ from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midwire.hw.finish.steps import steps
 from midwire.hw.numeric import (
     Affine,
     Composed,
     DomainError,
+    Listed,
     Piecewise,
     QType,
     Unary,
@@ -282,3 +284,20 @@ def test_what_is_no_piecewise_function(
 
     with pytest.raises(ValueError, match=f"^{sentence}"):
         Piecewise(exact(breaks), tuple(exact(p) for p in pieces), exact(at))
+
+
+def test_a_table_is_known_at_its_integers_only() -> None:
+    """N17: exactly, and nothing is taken from one entry to the next."""
+    column = Listed(-1, (0.0, 0.1, -2.0))
+    assert [column(Fraction(q)) for q in (-1, 0, 1)] == [0, Fraction(0.1), -2]
+    for x in (Fraction(-2), Fraction(2), Fraction(1, 2)):
+        sentence = rf"^a table has entries at integers from -1 to 1, not {x}$"
+        with pytest.raises(DomainError, match=sentence):
+            column(x)
+    with pytest.raises(DomainError, match=r"^a table has entries at integers only, not at "):
+        column(arb(1))
+    out = QType(8, True, 0.5)
+    rising = Affine((Fraction(1),), Fraction(0)).then(column).plus(Fraction(1, 2))
+    found = steps(rising, (-1, 1), out, 10)
+    assert found is not None
+    assert found.table.tolist() == [1, 1, -3]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rules N8 to N11: against rational arithmetic, the real functions, and ONNX Runtime."""
+"""Rules N8 to N11, N15: against rational arithmetic, the real functions, and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -169,6 +169,53 @@ def test_deviations(
             # The root is off by less than 1 of r, and E by 1 of r squared.
             bound = abs(real) * 2**fraction * 2 / r + 0.5 + 1e-6
             assert abs(int(y) - real * 2**fraction) <= bound
+        low, high = rule.span
+        assert low <= results.min() <= results.max() <= high
+    np.testing.assert_array_equal(run_onnx(lambda w, names: rule.onnx(w, *names), [q]), found)
+
+
+@settings(max_examples=40)
+@given(
+    bits=st.integers(1, 12),
+    scale=st.sampled_from([0.5, 0.11, 2.0**-10]),
+    count=st.integers(1, 64),
+    fraction=st.integers(4, 14),
+    power=st.sampled_from([1, 2]),
+    epsilon=st.sampled_from([Fraction(0), EPSILON]),
+    seed=st.integers(0, 2**32),
+)
+def test_vector_norms(
+    bits: int,
+    scale: float,
+    count: int,
+    fraction: int,
+    power: int,
+    epsilon: Fraction,
+    seed: int,
+    run_onnx: RunOnnx,
+) -> None:
+    """N15: by the text of the rule; near the real function; by ONNX Runtime."""
+    rng = np.random.default_rng(seed)
+    zero = int(rng.integers(0, 2**bits))
+    x = QType(bits, False, float(np.float32(scale)), zero)
+    rule = DeviationRule.of_norm(x, count, power, epsilon, fraction)
+    h = rule.root_bits
+    q = rng.integers(x.lo, x.hi + 1, (6, count))
+    q[0], q[1], q[2] = x.hi, zero, x.lo
+    found = rule.apply(q)
+    for row, results in zip(q, found, strict=True):
+        c = [int(v) - zero for v in row]
+        if power == 1:
+            r = max(1, sum(abs(v) for v in c))
+            real = [v / r for v in c]
+        else:
+            added = max(1, round(4**h * epsilon / x.step**2))
+            r = math.isqrt(4**h * sum(v * v for v in c) + added)
+            whole = math.sqrt(sum(v * v for v in c) + float(epsilon / x.step**2)) or 1.0
+            real = [v / whole for v in c]
+        assert results.tolist() == [round(Fraction(v << (fraction + h), r)) for v in c]
+        bound = 0.5 + 1e-6 + (0 if power == 1 else 2 ** (fraction + 1) / r)
+        assert np.abs(results - np.array(real) * 2.0**fraction).max() <= bound
         low, high = rule.span
         assert low <= results.min() <= results.max() <= high
     np.testing.assert_array_equal(run_onnx(lambda w, names: rule.onnx(w, *names), [q]), found)

@@ -26,6 +26,7 @@ from midwire.hw.timing.components import (
     outlet_depth,
     window_rows,
 )
+from midwire.hw.timing.solve import Solver
 from midwire.hw.timing.times import Blocked, Times
 
 
@@ -275,7 +276,7 @@ class Oracle(Scalars):
         self._scalars.append((make, writes))
         return super().add(name, make, *writes)
 
-    def run(self, inferences: int = 3) -> Run:
+    def run(self, inferences: int = 3, solver: Solver | None = None) -> Run:
         for _, writes in self._scalars:
             for times in writes:
                 times.clear()

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""T7 to T9: components that move elements, against plain models that follow every handshake."""
+"""T7 to T9, T11, T12: components that move elements, against plain models that follow every
+handshake.
+"""
 
 from __future__ import annotations
 
@@ -153,11 +155,65 @@ def plain_dot(
     schedule.add(name, process, o.offer, *(edge.take for edge in inputs))
 
 
+def plain_accumulate(
+    schedule: Schedule,
+    name: str,
+    i: Edge,
+    outputs: Sequence[Edge],
+    *,
+    turn: int,
+    last: int,
+    latencies: Sequence[int],
+    depths: Sequence[int],
+) -> None:
+    def process(inferences: int) -> Blocked:
+        at = -1
+        done = 0
+        for n in range(inferences * i.beats):
+            while len(i.offer) <= n:
+                yield i.offer
+            at = max(at + 1, i.offer[n])
+            if n % turn >= turn - last:
+                for edge, depth in zip(outputs, depths, strict=True):
+                    if done >= depth:
+                        while len(edge.take) <= done - depth:
+                            yield edge.take
+                        at = max(at, edge.take[done - depth] + 1)
+                for edge, latency in zip(outputs, latencies, strict=True):
+                    edge.offer.append(at + latency + 1)
+                done += 1
+            i.take.append(at)
+
+    schedule.add(name, process, i.take, *(edge.offer for edge in outputs))
+
+
+def plain_repeat(
+    schedule: Schedule, name: str, i: Edge, o: Edge, *, times: int, latency: int, depth: int
+) -> None:
+    def process(inferences: int) -> Blocked:
+        at = -1
+        for n in range(inferences * o.beats):
+            while len(i.offer) <= n // times:
+                yield i.offer
+            at = max(at + 1, i.offer[n // times])
+            if n >= depth:
+                while len(o.take) <= n - depth:
+                    yield o.take
+                at = max(at, o.take[n - depth] + 1)
+            o.offer.append(at + latency + 1)
+            if n % times == times - 1:
+                i.take.append(at)
+
+    schedule.add(name, process, o.offer, i.take)
+
+
 PLAIN = {
+    "accumulate": plain_accumulate,
     "reorder": plain_reorder,
     "gather": plain_gather,
     "scatter": plain_scatter,
     "dot": plain_dot,
+    "repeat": plain_repeat,
 }
 
 
@@ -188,6 +244,9 @@ def build(schedule: Schedule, kind: str, seed: int, plain: bool) -> None:
     if kind == "reorder":
         i, o = given("i", turns * turn[0]), taken("o", turns * turn[1])
         component(schedule, "dut", i, o, blocks=turns, latency=latency, depth=depth)
+    elif kind == "repeat":
+        i, o = given("i", turn[0]), taken("o", turn[0] * turns)
+        component(schedule, "dut", i, o, times=turns, latency=latency, depth=depth)
     elif kind == "gather":
         inputs = [given(f"i{k}", turns * n) for k, n in enumerate(turn)]
         o = taken("o", turns * sum(turn))
@@ -200,6 +259,12 @@ def build(schedule: Schedule, kind: str, seed: int, plain: bool) -> None:
         outputs = [taken(f"o{k}", turns * n) for k, n in enumerate(beats)]
         late, deep = [latency, latency + 1], [depth, depth + 2]
         component(schedule, "dut", i, outputs, turn=turn, to=to, latencies=late, depths=deep)
+    elif kind == "accumulate":
+        i = given("i", turns * (turn[0] + turn[1]))
+        outputs = [taken(f"o{k}", turns * turn[0]) for k in range(1 + seed % 2)]
+        late, deep = [latency, latency + 1][: len(outputs)], [depth, depth + 2][: len(outputs)]
+        whole, last = turn[0] + turn[1], turn[0]
+        component(schedule, "dut", i, outputs, turn=whole, last=last, latencies=late, depths=deep)
     else:
         inputs = [given(f"i{k}", turns * turn[0]) for k in range(2)]
         o = taken("o", turns)

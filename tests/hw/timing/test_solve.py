@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The solver against a plain model that follows every handshake, in random networks (V1 to V5)."""
+"""The solver against a plain model that follows every handshake, in random networks (V1 to V6)."""
 
 from __future__ import annotations
 
@@ -84,6 +84,32 @@ def test_a_slow_ring_is_solved(oracle: Make) -> None:
     found = cycles(Schedule, build, lists=False)
     assert found == cycles(oracle, build, lists=True)
     assert found[0].cycles_per_inference == 300 * 12 // 2
+
+
+def test_a_single_slot_is_solved_at_once(oracle: Make) -> None:
+    """Beat for beat it takes 2 cycles; the solver must not go round the ring for each of them."""
+    updates = 0
+
+    def build(schedule: Schedule) -> None:
+        source = schedule.source("in", 3000)
+        a, b = schedule.edge("a", 3000), schedule.edge("b", 3000)
+        queue = schedule.fifo(source, a, 1)
+        update = queue.update
+
+        def counted(n: int) -> Any:
+            nonlocal updates
+            updates += 1
+            return update(n)
+
+        if type(schedule) is Schedule:
+            schedule._processes[queue.process].update = counted  # type: ignore[method-assign]
+        schedule.stream("next", [a], b, latency=3)
+        schedule.sink(b)
+
+    found = cycles(Schedule, build, lists=False)
+    assert found == cycles(oracle, build, lists=True)
+    assert found[0].cycles_per_inference == 6000
+    assert updates < 100
 
 
 def test_a_process_that_waits_for_too_much() -> None:

@@ -164,6 +164,8 @@ def test_random_networks(seed: int, random_network: Any) -> None:
     random_network(seed)(schedule)
     endless = schedule.run(24)
     steady, _ = choose(schedule)
+    known = steady.run(4)
+    assert known == schedule.run(4)
     assert 6 * steady.interval == endless.last_out[-1] - endless.last_out[-7]
     assert keeps(schedule.run(24), steady.interval, endless.latency)
     assert schedule.run(4).cycles_per_inference == steady.interval
@@ -203,6 +205,15 @@ def test_a_bad_depth_leaves_no_trace(name: str) -> None:
             assert not steady.reduce(queue, depth)
             for times, cycles in zip(steady._solver.times, before, strict=True):
                 assert np.array_equal(times.cycles, cycles)
+
+
+def test_only_the_last_solver_may_be_used() -> None:
+    """Another one has the network's cycles."""
+    schedule = Joined(branch=9)
+    steady, _ = choose(schedule)
+    schedule.run(1)
+    with pytest.raises(ValueError, match="another solver was made of the network since"):
+        steady.run(4)
 
 
 def test_a_network_that_stops_anyway() -> None:

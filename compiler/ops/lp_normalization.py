@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""LpNormalization (ONNX operator versions 1, 22): a vector divided by its L1 or L2 norm, rule N15.
+
+Normalizer of ``ai.onnx.ml`` becomes one while loading (:mod:`~..load.linear_models`). A vector of
+zeros stays one, whatever is 0 / 0 elsewhere. What exporters spell out (``x / max(norm, floor)``, as
+``torch.nn.functional.normalize`` does, or ``x / sqrt(sum(x**2) + epsilon)``) is this operator with
+attributes that ONNX's has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import onnx
+
+from ...hw.formats.tensor import Layout
+from ...hw.kernels.deviation import DeviationKernel
+from ...hw.numeric import Affine
+from ...hw.numeric.norms import DeviationRule
+from ..ir.lowered import Call, Meaning, OutputSpec, single
+from ..ir.quant import QTensor
+from ._groups import Groups, fraction_bits
+from ._model import one_node
+from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
+from .unary import number
+
+
+@dataclass(frozen=True)
+class LpNormalization(Op):
+    """``x / norm(x)``.
+
+    Attributes
+    ----------
+    axes : ascending, over which the norm is taken
+    power : 1 for the sum of sizes, 2 for the root of the sum of squares
+    floor : the least norm that is divided by
+    epsilon : what is added to the sum of squares
+    """
+
+    axes: tuple[int, ...]
+    power: int
+    floor: Fraction = Fraction(0)
+    epsilon: Fraction = Fraction(0)
+
+    onnx_types = ("LpNormalization",)
+
+    @classmethod
+    def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
+        """Any axis."""
+        shape = context.shape(node.input[0])
+        attributes = context.attributes(node)
+        power = int(attributes.get("p", 2))
+        if power not in (1, 2):
+            raise Unsupported(f"expected p to be 1 or 2, found {power}")
+        axes = attributes.get("axes", [attributes.get("axis", -1)])
+        found = tuple(sorted({axis_of(int(axis), shape) for axis in axes}))
+        floor, epsilon = (number(attributes, name, 0.0) for name in ("floor", "epsilon"))
+        return one(cls(found, power, floor, epsilon), [node.input[0]])
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
+        """One group behind the other."""
+        return Groups(shapes[index], self.axes).layout
+
+    def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
+        """One kernel. On a grid no norm but 0 is below a step: a floor there does nothing."""
+        (x,), (output,) = inputs, outputs
+        if self.floor > x.qtype.step:
+            raise Unsupported(
+                "expected a least norm of at most a step of its input's grid, "
+                f"{float(x.qtype.step):g}, found {float(self.floor):g}"
+            )
+        groups = Groups(x.shape, self.axes)
+        rule = _finest(self, x, groups.count, fraction_bits(output))
+        kernel = DeviationKernel(x.qtype.integers, groups.number, groups.channels, rule)
+        functions = [Affine((Fraction(1, 1 << rule.bits),), Fraction(0))] * groups.channels
+        return single(kernel, Meaning(functions, groups.channel_axis, groups.layout))
+
+    @classmethod
+    def cases(cls) -> Iterator[Case]:
+        """Both norms, of channels, of a vector, of few bits."""
+        shape = (1, 6, 2, 3)
+        yield Case("lp_normalization", one_node("LpNormalization", [shape], shape, axis=1))
+        vector = one_node("LpNormalization", [(1, 9)], (1, 9), p=1)
+        yield Case("lp_normalization_l1", vector, -1.0, 2.0)
+        few = one_node("LpNormalization", [(1, 5)], (1, 5), p=2)
+        yield Case("lp_normalization_4_bit", few, bits=4)
+
+
+def _finest(op: LpNormalization, x: QTensor, count: int, bits: int) -> DeviationRule:
+    """The finest rule of at most so many bits; where double arithmetic allows none, says why."""
+    while True:
+        try:
+            return DeviationRule.of_norm(x.qtype, count, op.power, op.epsilon, bits)
+        except ValueError as error:
+            if bits <= 1:
+                raise Unsupported(str(error)) from error
+            bits -= 1
