@@ -13,7 +13,7 @@ import typer
 
 from ..hw.console import FAILURE, Console, JsonFlag
 from ..hw.sqnr import NOT_MEASURED
-from .map.targets import RESOURCES
+from .map.targets import occupied
 
 if TYPE_CHECKING:
     from .pipeline import Compiled
@@ -228,8 +228,7 @@ def _summary(done: Compiled) -> str:
 
 def _shares(resources: Mapping[str, int], device: Mapping[str, Any]) -> str:
     """How much of a device the slice takes."""
-    needed = {**resources, "lut": resources["lut"] + resources["lutram"]}
-    shares = {name: 100 * needed[name] / max(1, device[name]) for name in RESOURCES}
+    shares = {n: 100 * need / max(1, device[n]) for n, need in occupied(resources).items()}
     return ", ".join(f"{share:.3g} % {name}" for name, share in shares.items())
 
 

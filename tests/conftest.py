@@ -8,9 +8,11 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 MODELS_VARIABLE = "MIDWIRE_MODELS"
 
@@ -47,6 +49,19 @@ def models_folder() -> Path | None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--sweep``."""
     parser.addoption("--sweep", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Random networks are the same in every run too, but in a sweep, which looks for new ones and
+    keeps those that fail in pytest's cache.
+    """
+    more: dict[str, Any] = {}
+    cache: pytest.Cache | None = getattr(config, "cache", None)  # `-p no:cacheprovider` has none
+    if config.getoption("--sweep") and cache is not None:
+        folder = cache.mkdir("hypothesis")
+        more = {"derandomize": False, "database": DirectoryBasedExampleDatabase(folder)}
+    base = hypothesis.settings.get_profile("midwire")
+    hypothesis.settings.register_profile("networks", base, **more)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -65,7 +65,8 @@ class Graph:
     """Rules G1 to G4.
 
     ``qtypes`` gives the grid of graph inputs that come quantised (integer tensors, or the output of
-    a DequantizeLinear in the edge part).
+    a DequantizeLinear in the edge part). ``apart`` names values that get a grid although what reads
+    them is absorbed, for the kernel before them has no place for it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     qtypes: Mapping[str, QType] = field(default_factory=dict)
+    apart: frozenset[str] = frozenset()
 
     def producer(self, value: str) -> Node | None:
         """The node that makes a value; None for graph inputs."""

@@ -69,7 +69,8 @@ class Expansion:
                 numpy_helper.from_array(array, name) for name, array in pieces.constants.items()
             )
             if rule is not None:
-                written = Written(node.name, kind_of(node))
+                # What another rule wrote stands for what that was written for.
+                written = self.written.get(node.name) or Written(node.name, kind_of(node))
                 self.written.update((each.name, written) for each in pieces.nodes)
         del graph.node[:]
         graph.node.extend(nodes)

@@ -26,6 +26,7 @@ from ..ir.graph import Value
 from .batch import take_apart
 from .casts import expand_casts
 from .expansion import Expansion
+from .functions import expand_functions
 from .fused_attention import expand_attention
 from .group_scales import expand_group_normalization
 from .infer import analyse
@@ -88,6 +89,8 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     model = expansion.model
     opset = next(e.version for e in model.opset_import if e.domain == "")
+    stored = _arrays(file, model.graph)
+    expand_functions(expansion, opset, stored)
     stored = _arrays(file, model.graph)
     expand_casts(expansion, opset, stored)
     expand_attention(expansion, opset, stored)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Attention (ONNX operator versions 23 and 24), written out while loading, once types are known.
+"""Attention (ONNX operator versions 23 to 25), written out while loading, once types are known.
 
 Scores and weights are tensors then, as they are where exporters spell attention out: calibration
 sees them, they have grids, and their losses are reported.
@@ -8,8 +8,10 @@ sees them, they have grids, and their losses are reported.
 T1. The product of queries and keys is scaled once, which is what scaling both by the root means.
 T2. Where several heads of queries share one of keys and values, each of those follows the one
     before along the queries' axis of one longer matrix, so nothing is repeated.
-T3. A position that a boolean mask or causality leaves out has the lowest score that its type has.
-    That is no weight, unless a query has no key at all, which is refused.
+T3. A position that a boolean mask, causality or a window leaves out has the lowest score that its
+    type has. That is no weight, unless a query has no key at all, which is refused.
+T4. Keys and values of before (a cache) are inputs like any other, and outputs with the new ones
+    behind them: whoever calls keeps them, for a slice has no state.
 """
 
 from __future__ import annotations
@@ -28,17 +30,6 @@ from .evaluate import static_shape
 from .expansion import Expansion, OtherMeaningError, Pieces, inner_name, inner_node, named_node
 from .infer import analyse
 from .source import kind_of
-
-_UNREAD = (
-    (1, "present_key"),
-    (2, "present_value"),
-    (3, "qk_matmul_output"),
-)
-_NOT_GIVEN = (
-    (4, "past_key"),
-    (5, "past_value"),
-    (6, "nonpad_kv_seqlen"),
-)
 
 
 def expand_attention(found: Expansion, opset: int, initialisers: Mapping[str, AnyArray]) -> None:
@@ -64,7 +55,7 @@ class _Sizes:
     Attributes
     ----------
     heads, shared : heads of the queries, and of keys and values
-    queries, keys : rows of both
+    queries, keys, past : rows of both, and how many of the keys' are of before (rule T4)
     depth, width : elements of a key's row, and of a value's
     flat : whether heads lie side by side in rows, in tensors of three axes
     """
@@ -73,12 +64,13 @@ class _Sizes:
     shared: int
     queries: int
     keys: int
+    past: int
     depth: int
     width: int
     flat: bool
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], shapes: Sequence[tuple[int, ...]]) -> _Sizes:
+    def of(cls, options: Mapping[str, Any], shapes: Sequence[tuple[int, ...]], past: int) -> _Sizes:
         """From the shapes of queries, keys and values; raises OtherMeaningError."""
         q, k, v = shapes
         flat = len(q) == 3
@@ -101,7 +93,7 @@ class _Sizes:
                 + ", ".join(str(list(shape)) for shape in shapes)
             )
         depth, width = q[-1] // counts[0], v[-1] // counts[2]
-        return cls(heads, shared, q[-2], k[-2], depth, width, flat)
+        return cls(heads, shared, q[-2], past + k[-2], past, depth, width, flat)
 
     @property
     def grouped(self) -> bool:
@@ -128,6 +120,12 @@ class _Writer:
         self.nodes.append(inner_node(self.node, word, kind, *inputs, **options))
         return self.nodes[-1].name
 
+    def output(self, name: str, kind: str, *inputs: str) -> None:
+        """A node that makes an output beside the first."""
+        node = inner_node(self.node, name, kind, *inputs)
+        node.output[0] = name
+        self.nodes.append(node)
+
     def constant(self, word: str, values: Any, dtype: Any = np.int64) -> str:
         """A constant; its name."""
         name = inner_name(self.node, word)
@@ -143,8 +141,12 @@ def _written(
     node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto], stored: Mapping[str, AnyArray]
 ) -> Pieces:
     options = attributes(node)
-    _check_ports(node)
-    sizes = _Sizes.of(options, [_shape(types, name) for name in node.input[:3]])
+    if _port(node.input, _VALID):
+        raise OtherMeaningError(
+            "expected keys that all count, found nonpad_kv_seqlen; a mask may leave some out"
+        )
+    past = _shape(types, name)[2] if (name := _port(node.input, _PAST)) else 0
+    sizes = _Sizes.of(options, [_shape(types, name) for name in node.input[:3]], past)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(types[node.input[0]].tensor_type.elem_type)
     new = _Writer(node, dtype)
     queries, keys, values = _operands(new, sizes)
@@ -152,26 +154,36 @@ def _written(
     # Zero, which no scale is, stands for one that is not given.
     scale = float(options.get("scale", 0)) or 1 / math.sqrt(sizes.depth)
     scores = new.add("scaled", "Mul", scores, new.constant("scale", scale, dtype))
+    stages = [scores]
     if bound := float(options.get("softcap", 0)):
         cap = new.constant("cap", bound, dtype)
         bent = new.add("bent", "Tanh", new.add("ratio", "Div", scores, cap))
         scores = new.add("capped", "Mul", bent, cap)
+    stages.append(scores)
     masks = _masks(new, sizes, options, types, stored)
     if masks:
         scores = _masked(new, sizes, scores, masks)
-    weights = new.add("weights", "Softmax", scores, axis=-1)
-    _write_result(new, sizes, weights, values)
+    stages.append(scores)
+    stages.append(new.add("weights", "Softmax", scores, axis=-1))
+    if shown := _port(node.output, _SHOWN):
+        # As many heads as queries have.
+        shape = [0, sizes.heads, sizes.queries, sizes.keys]
+        stage = stages[int(options.get("qk_matmul_output_mode", 0))]
+        new.output(shown, "Reshape", stage, new.constant("shown", shape))
+    _write_result(new, sizes, stages[-1], values)
     return Pieces(new.nodes, new.constants)
 
 
-def _check_ports(node: onnx.NodeProto) -> None:
-    """Caches of keys and values would be state, of which a slice has none."""
-    for index, name in _NOT_GIVEN:
-        if len(node.input) > index and node.input[index]:
-            raise OtherMeaningError(f"expected queries, keys, values and a mask, found {name}")
-    for index, name in _UNREAD:
-        if len(node.output) > index and node.output[index]:
-            raise OtherMeaningError(f"expected one output, found {name}")
+_MASK, _PAST, _VALID = 3, 4, 6
+"""Positions of inputs; values of before follow the keys of before."""
+
+_PRESENT, _SHOWN = 1, 3
+"""Positions of outputs, likewise."""
+
+
+def _port(names: Sequence[str], index: int) -> str:
+    """The tensor at a position; empty if it is left out."""
+    return names[index] if len(names) > index else ""
 
 
 def _shape(types: Mapping[str, onnx.TypeProto], name: str) -> tuple[int, ...]:
@@ -183,23 +195,48 @@ def _shape(types: Mapping[str, onnx.TypeProto], name: str) -> tuple[int, ...]:
 
 def _operands(new: _Writer, sizes: _Sizes) -> list[str]:
     """Queries, keys turned, and values, each as (batch, heads of keys, rows, columns)."""
-    turned = [0, 1, 3, 2]
     q, k, v = new.node.input[:3]
+    turned = [0, 1, 3, 2]
     if sizes.flat:
-        parts = [
-            ("queries", q, [0, 2, 1, 3], sizes.heads, sizes.depth),
-            ("keys", k, [0, 2, 3, 1], sizes.shared, sizes.depth),
-            ("values", v, [0, 2, 1, 3], sizes.shared, sizes.width),
-        ]
         q, k, v = (
-            new.add(word, "Transpose", new.reshaped(f"{word}_heads", x, [0, n, size]), perm=perm)
-            for word, x, perm, n, size in parts
+            new.reshaped(f"{word}_heads", x, [0, n, size])
+            for word, x, n, size in (
+                ("queries", q, sizes.heads, sizes.depth),
+                ("keys", k, sizes.shared, sizes.depth),
+                ("values", v, sizes.shared, sizes.width),
+            )
         )
-    else:
-        k = new.add("keys", "Transpose", k, perm=turned)
+        q = new.add("queries", "Transpose", q, perm=[0, 2, 1, 3])
+        v = new.add("values", "Transpose", v, perm=[0, 2, 1, 3])
+        turned = [0, 2, 3, 1]
+        if _has_cache(new.node):
+            k, turned = new.add("keys_apart", "Transpose", k, perm=[0, 2, 1, 3]), [0, 1, 3, 2]
+    if _has_cache(new.node):
+        k, v = (_joined(new, index, name) for index, name in enumerate((k, v)))
+    k = new.add("keys", "Transpose", k, perm=turned)
     if sizes.grouped:
         q = new.reshaped("queries_joined", q, [sizes.shared, sizes.rows, sizes.depth])
     return [q, k, v]
+
+
+def _has_cache(node: onnx.NodeProto) -> bool:
+    """Whether keys or values come from before or are wanted behind (rule T4)."""
+    return any(
+        _port(names, first + index)
+        for names, first in ((node.input, _PAST), (node.output, _PRESENT))
+        for index in range(2)
+    )
+
+
+def _joined(new: _Writer, index: int, name: str) -> str:
+    """Keys (0) or values (1) with those of before in front (rule T4)."""
+    past, present = _port(new.node.input, _PAST + index), _port(new.node.output, _PRESENT + index)
+    word = ("all_keys", "all_values")[index]
+    if past:
+        name = new.add(word, "Concat", past, name, axis=2)
+    if present:
+        new.output(present, "Identity", name)
+    return name
 
 
 @dataclass(frozen=True)
@@ -219,11 +256,14 @@ def _masks(
 ) -> list[_Mask]:
     """The masks of a node; raises OtherMeaningError."""
     found: list[_Mask] = []
-    stays = np.ones((sizes.queries, sizes.keys), bool)
-    if options.get("is_causal", 0):
-        stays = np.tril(stays)
-        found.append(_Mask(new.constant("causal", stays, bool), adds=False))
-    name = new.node.input[3] if len(new.node.input) > 3 else ""
+    stays = _in_reach(sizes, options)
+    if not stays.all():
+        found.append(_Mask(new.constant("in_reach", stays, bool), adds=False))
+    if not stays.any(axis=-1).all():
+        raise OtherMeaningError(
+            f"expected a key for every query, found none of {sizes.keys} in reach of one"
+        )
+    name = _port(new.node.input, _MASK)
     if not name:
         return found
     shape = _shape(types, name)
@@ -243,6 +283,17 @@ def _masks(
             f"expected a key for every query, found one that {name!r} leaves none"
         )
     return [*found, _Mask(name, adds=False)]
+
+
+def _in_reach(sizes: _Sizes, options: Mapping[str, Any]) -> AnyArray:
+    """Which keys each query may see: those before it, or within a window (opset 25)."""
+    # How far a key lies to the right of its query, which stands behind the keys of before.
+    right = np.arange(sizes.keys) - np.arange(sizes.past, sizes.past + sizes.queries)[:, None]
+    reach = int(options.get("right_window_size", -1)), int(options.get("left_window_size", -1))
+    stays = np.ones(right.shape, bool)
+    for bound, distance in zip(reach, (right, -right), strict=True):
+        stays &= (distance <= bound) | (bound < 0)
+    return stays & (right <= 0) if options.get("is_causal", 0) else stays
 
 
 def _masked(new: _Writer, sizes: _Sizes, scores: str, masks: Sequence[_Mask]) -> str:

@@ -9,6 +9,7 @@ computed with Shape, Gather and Concat is resolved once the batch is bound.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -159,18 +160,21 @@ def _inferred(
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
     )
-    sound = True
-    try:
-        onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=True)
-    except _INFERENCE_ERRORS:
-        sound = False
-    try:
-        inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
-    except _INFERENCE_ERRORS:
-        # What fails for the model as a whole is tried again node by node.
-        inferred = copy.graph
+    inferred, sound = _of_all_nodes(copy)
     found = [*graph.input, *inferred.value_info, *inferred.output]
     return {v.name: v.type for v in found if v.type.HasField("tensor_type")}, sound
+
+
+def _of_all_nodes(model: onnx.ModelProto) -> tuple[onnx.GraphProto, bool]:
+    """The graph with what ONNX infers of it; whether it finds nothing wrong.
+
+    What fails for the model as a whole is tried again node by node, later.
+    """
+    for strict in (True, False):
+        with contextlib.suppress(*_INFERENCE_ERRORS):
+            inferred = onnx.shape_inference.infer_shapes(model, data_prop=True, strict_mode=strict)
+            return inferred.graph, strict
+    return model.graph, False
 
 
 _INFERENCE_ERRORS = (

@@ -21,7 +21,7 @@ from .balance import Balanced, balance
 from .front import Front
 from .implement import target_interval
 from .price import estimate, priced
-from .targets import RESOURCES, Device, Target
+from .targets import RESOURCES, Device, Target, occupied
 
 
 def parse_budget(text: str) -> dict[str, int]:
@@ -61,8 +61,7 @@ def limited(target: Target, budget: Mapping[str, int]) -> Target:
 
 def excess(resources: Mapping[str, int], device: Device) -> dict[str, tuple[int, int]]:
     """What is needed and what there is, of every resource that does not suffice."""
-    needed = {**resources, "lut": resources["lut"] + resources["lutram"]}
-    pairs = {name: (needed[name], getattr(device, name)) for name in RESOURCES}
+    pairs = {name: (need, getattr(device, name)) for name, need in occupied(resources).items()}
     return {name: (need, have) for name, (need, have) in pairs.items() if need > have}
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from ...hw.kernels.base import Implementation
 from ..ir.quant import QGraph
 from .implement import check_interval, offers, pace
-from .price import Price, priced
+from .price import Price, priced, together
 from .targets import Target
 
 MOST_POINTS = 24
@@ -95,11 +95,10 @@ class Front:
     def at(self, interval: int) -> Point:
         """The cheapest layers for an interval of at least :attr:`least` cycles."""
         steps = {name: _at(stairs, interval) for name, stairs in self._stairs.items()}
-        names = ("lut", "lutram", "ff", "dsp", "bram")
         return Point(
             interval,
             {name: step.built for name, step in steps.items()},
-            {key: sum(getattr(step.price, key) for step in steps.values()) for key in names},
+            together([step.price for step in steps.values()]),
             sum(step.price.scalar for step in steps.values()),
         )
 

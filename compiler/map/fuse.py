@@ -97,13 +97,38 @@ def fuse(graph: Graph, target: Target = DEFAULT_TARGET) -> QGraph:
     return QGraph(graph.name, tuple(state.nodes), state.tensors, graph.inputs, roots, results)
 
 
-def unmappable(graph: Graph) -> tuple[tuple[str, ...], str] | None:
-    """The ONNX nodes behind the first node that :func:`fuse` would refuse, and why."""
+@dataclass(frozen=True)
+class Obstacle:
+    """Why :func:`fuse` would refuse a graph.
+
+    Attributes
+    ----------
+    sources : the ONNX nodes behind the first node that it would refuse
+    reason : why, a clause
+    apart : the value with which it might not, if that had a grid; empty if there is none
+    """
+
+    sources: tuple[str, ...]
+    reason: str
+    apart: str = ""
+
+
+def unmappable(graph: Graph) -> Obstacle | None:
+    """The first that :func:`fuse` would refuse."""
     refusal = _lower_all(_State(graph, grids_of(graph), DEFAULT_TARGET, prove=False))
     if refusal is None:
         return None
     node, error = refusal
-    return node.sources or (node.name,), str(error)
+    apart = error.value if isinstance(error, _NoPlaceError) else ""
+    return Obstacle(node.sources or (node.name,), str(error), apart)
+
+
+class _NoPlaceError(Unsupported):
+    """What reads an unrounded value cannot be absorbed by the kernel before it."""
+
+    def __init__(self, reason: str, value: str) -> None:
+        super().__init__(reason)
+        self.value = value
 
 
 def _lower_all(state: _State) -> tuple[Node, Exception] | None:
@@ -265,7 +290,12 @@ def _follow(state: _State, chain: _Chain, meaning: Meaning) -> _Chain:
                 f"expected its unrounded result to have one reader, found {len(readers)}"
             )
         (follower,) = readers
-        chain.functions = _absorb(state, follower, chain.functions, meaning)
+        try:
+            chain.functions = _absorb(state, follower, chain.functions, meaning)
+        except Unsupported as reason:
+            if not follower.op.absorbable:
+                raise
+            raise _NoPlaceError(str(reason), chain.value) from reason
         chain.nodes.append(follower)
         chain.value = follower.output
         state.absorbed.add(chain.value)

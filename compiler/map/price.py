@@ -17,6 +17,7 @@ all are wrong alike.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -120,6 +121,10 @@ def estimate(flow: Dataflow, target: Target) -> dict[str, int]:
     """
     parts: list[Implementation] = [stage.built for stage in flow.stages]
     parts += [StreamFifo(c.port, c.depth) for c in flow.channels if c.depth]
-    prices = [priced(built, target) for built in parts]
+    return together([priced(built, target) for built in parts])
+
+
+def together(prices: Sequence[Price]) -> dict[str, int]:
+    """``lut``, ``lutram``, ``ff``, ``dsp`` and ``bram`` of several, added up."""
     names = ("lut", "lutram", "ff", "dsp", "bram")
-    return {name: sum(getattr(p, name) for p in prices) for name in names}
+    return {name: sum(getattr(each, name) for each in prices) for name in names}

@@ -6,6 +6,7 @@ estimate.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import OptionError
@@ -16,6 +17,13 @@ Shape = tuple[int, int]
 
 RESOURCES = {"lut": "LUTs", "ff": "flip-flops", "dsp": "multipliers", "bram": "18 kbit memories"}
 """What a budget may limit, and what messages call it. LUTs as memory are LUTs."""
+
+
+def occupied(resources: Mapping[str, int]) -> dict[str, int]:
+    """How much of each of :data:`RESOURCES` an estimate takes: logic and memories share LUTs."""
+    return {
+        name: resources[name] + (resources["lutram"] if name == "lut" else 0) for name in RESOURCES
+    }
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ from .thresholded_relu import ThresholdedRelu
 from .top_k import Top
 from .transpose import Transpose
 from .tree_ensemble import TreeEnsemble
+from .trigonometric import Trigonometric
 from .where import Where
 
 OPERATORS: tuple[type[Op], ...] = (
@@ -121,6 +122,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Top,
     Transpose,
     TreeEnsemble,
+    Trigonometric,
     Where,
 )
 

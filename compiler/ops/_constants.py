@@ -102,11 +102,6 @@ class ConstantOp(Op):
         """A constant of one axis does not need hardware."""
         return not self.is_core
 
-    def differs_along(self, rank: int) -> frozenset[int]:
-        """Those of the constants."""
-        wide = [numbers.full_shape(rank) for numbers in self.numbers]
-        return frozenset(axis for full in wide for axis, size in enumerate(full) if size > 1)
-
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,10 +13,9 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
-from ...hw.numeric import QType
 from ...hw.numeric.norms import DeviationRule
 from ..ir.lowered import OutputSpec
-from .base import Const, ImportContext, Unsupported
+from .base import Const, ImportContext, Op, Unsupported
 from .unary import number
 
 GUARD_BITS = 5
@@ -105,13 +104,31 @@ def epsilon_of(context: ImportContext, node: onnx.NodeProto) -> Fraction:
     return epsilon
 
 
-def finest_rule(
-    x: QType, count: int, epsilon: Fraction, bits: int, *, centred: bool
-) -> DeviationRule:
+class GroupOp(Op):
+    """An operator that reads one group behind the other.
+
+    Attributes
+    ----------
+    axes : those of a group, ascending
+    """
+
+    axes: tuple[int, ...]
+
+    @property
+    def is_core(self) -> bool:
+        """Hardware of its own."""
+        return True
+
+    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
+        """One group behind the other."""
+        return Groups(shapes[index], self.axes).layout
+
+
+def finest_rule(rule_of: Callable[[int], DeviationRule], bits: int) -> DeviationRule:
     """The finest rule of at most so many bits; where double arithmetic allows none, says why."""
     while True:
         try:
-            return DeviationRule.of(x, count, epsilon, bits, centred=centred)
+            return rule_of(bits)
         except ValueError as error:
             if bits <= 1:
                 raise Unsupported(str(error)) from error

@@ -305,18 +305,6 @@ class Op:
         """
         return False
 
-    @property
-    def finishes_along(self) -> int | None:
-        """The axis of the outputs (-1: the last) whose elements have finishers of their own: what
-        differs along another is not absorbed there. None if that depends on the stream's order.
-        """
-        return None
-
-    def differs_along(self, rank: int) -> frozenset[int]:
-        """The axes along which an absorbable operator differs, of a tensor of ``rank`` axes."""
-        del rank
-        return frozenset()
-
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:

@@ -200,11 +200,6 @@ class Conv(WeightedOp):
             shift = np.tensordot(error, taps, axes=3)
         return replace(self, bias=shifted(self.bias, shift))
 
-    @property
-    def finishes_along(self) -> int:
-        """Channels."""
-        return 1
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs

@@ -214,11 +214,6 @@ class ConvTranspose(WeightedOp):
         both = rows[:, :, :, x.places]  # (O, phase y, tap y, phase x, tap x, I)
         return both.transpose(1, 3, 0, 2, 4, 5).reshape(-1, y.taps, x.taps, weight.shape[3])
 
-    @property
-    def finishes_along(self) -> int:
-        """Channels."""
-        return 1
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs

@@ -23,6 +23,7 @@ from ...hw.formats.tensor import Layout
 from ...hw.kernels.deviation import DeviationKernel
 from ...hw.kernels.reorder import reorder_between
 from ...hw.numeric import Affine, IntType, QType
+from ...hw.numeric.norms import DeviationRule
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._groups import constant_factor, epsilon_of, finest_rule, fraction_bits
@@ -103,7 +104,9 @@ class GroupNormalization(Op):
         bits = fraction_bits(output, max(map(abs, self.scale)))
         if not alone:
             bits = min(bits, MOST_INNER_BITS - 2 - (math.isqrt(count) + 1).bit_length())
-        rule = finest_rule(x.qtype, count, self.epsilon, bits, centred=True)
+        rule = finest_rule(
+            lambda bits: DeviationRule.of(x.qtype, count, self.epsilon, bits, centred=True), bits
+        )
         unit = Fraction(1, 1 << rule.bits)
         functions = [Affine((unit * s,), b) for s, b in zip(self.scale, self.bias, strict=True)]
         layout = Layout.channels_last(x.shape)

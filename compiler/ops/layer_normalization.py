@@ -14,12 +14,13 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import Layout
 from ...hw.kernels.deviation import DeviationKernel
 from ...hw.numeric import Affine
+from ...hw.numeric.norms import DeviationRule
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._groups import (
+    GroupOp,
     Groups,
     constant_factor,
     epsilon_of,
@@ -33,7 +34,6 @@ from .base import (
     Const,
     ImportContext,
     Imported,
-    Op,
     Unsupported,
     axis_of,
     one,
@@ -41,7 +41,7 @@ from .base import (
 
 
 @dataclass(frozen=True)
-class LayerNormalization(Op):
+class LayerNormalization(GroupOp):
     """``(x - mean) / sqrt(variance + epsilon) * scale + bias``.
 
     Attributes
@@ -86,21 +86,17 @@ class LayerNormalization(Op):
         op = cls(axes, epsilon, centred, scale, bias, chosen)
         return one(op, [node.input[0]])
 
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
-        """One group behind the other."""
-        return Groups(shapes[index], self.axes).layout
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """One kernel."""
         (x,), (output,) = inputs, outputs
         groups = Groups(x.shape, self.axes)
         bits = fraction_bits(output, max(map(abs, self.scale)))
-        rule = finest_rule(x.qtype, groups.count, self.epsilon, bits, centred=self.centred)
+        rule = finest_rule(
+            lambda bits: DeviationRule.of(
+                x.qtype, groups.count, self.epsilon, bits, centred=self.centred
+            ),
+            bits,
+        )
         channels = max(groups.channels, len(self.scale), len(self.bias))
         kernel = DeviationKernel(x.qtype.integers, groups.number, channels, rule)
         # Of fewer values than channels, those come again and again.

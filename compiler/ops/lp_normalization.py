@@ -16,20 +16,19 @@ from fractions import Fraction
 
 import onnx
 
-from ...hw.formats.tensor import Layout
 from ...hw.kernels.deviation import DeviationKernel
 from ...hw.numeric import Affine
 from ...hw.numeric.norms import DeviationRule
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from ._groups import Groups, fraction_bits
+from ._groups import GroupOp, Groups, finest_rule, fraction_bits
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
+from .base import Case, ImportContext, Imported, Unsupported, axis_of, one
 from .unary import number
 
 
 @dataclass(frozen=True)
-class LpNormalization(Op):
+class LpNormalization(GroupOp):
     """``x / norm(x)``.
 
     Attributes
@@ -60,15 +59,6 @@ class LpNormalization(Op):
         floor, epsilon = (number(attributes, name, 0.0) for name in ("floor", "epsilon"))
         return one(cls(found, power, floor, epsilon), [node.input[0]])
 
-    @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
-        """One group behind the other."""
-        return Groups(shapes[index], self.axes).layout
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """One kernel. On a grid no norm but 0 is below a step: a floor there does nothing."""
         (x,), (output,) = inputs, outputs
@@ -78,7 +68,12 @@ class LpNormalization(Op):
                 f"{float(x.qtype.step):g}, found {float(self.floor):g}"
             )
         groups = Groups(x.shape, self.axes)
-        rule = _finest(self, x, groups.count, fraction_bits(output))
+        rule = finest_rule(
+            lambda bits: DeviationRule.of_norm(
+                x.qtype, groups.count, self.power, self.epsilon, bits
+            ),
+            fraction_bits(output),
+        )
         kernel = DeviationKernel(x.qtype.integers, groups.number, groups.channels, rule)
         functions = [Affine((Fraction(1, 1 << rule.bits),), Fraction(0))] * groups.channels
         return single(kernel, Meaning(functions, groups.channel_axis, groups.layout))
@@ -92,14 +87,3 @@ class LpNormalization(Op):
         yield Case("lp_normalization_l1", vector, -1.0, 2.0)
         few = one_node("LpNormalization", [(1, 5)], (1, 5), p=2)
         yield Case("lp_normalization_4_bit", few, bits=4)
-
-
-def _finest(op: LpNormalization, x: QTensor, count: int, bits: int) -> DeviationRule:
-    """The finest rule of at most so many bits; where double arithmetic allows none, says why."""
-    while True:
-        try:
-            return DeviationRule.of_norm(x.qtype, count, op.power, op.epsilon, bits)
-        except ValueError as error:
-            if bits <= 1:
-                raise Unsupported(str(error)) from error
-            bits -= 1

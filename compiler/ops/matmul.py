@@ -93,11 +93,6 @@ class MatMul(WeightedOp):
         shift = error @ mean.reshape(-1, mean.shape[-1]).mean(axis=0)
         return replace(self, bias=shifted(self.bias, shift * float(self.alpha / self.beta)))
 
-    @property
-    def finishes_along(self) -> int:
-        """Columns."""
-        return -1
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A convolution over an image of (1, rows, inputs)."""
         (x,), (output,) = inputs, outputs

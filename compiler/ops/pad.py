@@ -84,11 +84,6 @@ class Pad(Op):
         """Zero lies on every grid."""
         return True
 
-    @property
-    def finishes_along(self) -> int:
-        """Channels."""
-        return 1
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """The largest of one value."""
         (x,), (output,) = inputs, outputs

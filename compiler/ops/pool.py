@@ -88,11 +88,6 @@ class Pool(Op):
         """The largest of values on a grid lies on it."""
         return self.mode == "max"
 
-    @property
-    def finishes_along(self) -> int:
-        """Channels."""
-        return 1
-
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs

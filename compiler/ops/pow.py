@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pow with a constant exponent (ONNX operator versions 7 to 15), and Reciprocal (6, 13).
+"""Pow with constant exponents (ONNX operator versions 7 to 15), and Reciprocal (6, 13).
 
 1 / 0 is infinite and saturates, as ONNX's QuantizeLinear has it; so is any number below 0 of 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from ...hw.numeric import DomainError, Interval, Unary
+from ...hw.numeric import DomainError, Function, Interval, Unary
+from ._constants import ConstantOp, Numbers, with_constants
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Unsupported, one
 from .reshape import Reshape
 from .sqrt import rational_root
-from .unary import UnaryOp
 
 if TYPE_CHECKING:
     from flint import arb
@@ -76,52 +76,70 @@ class _Power(Unary):
 
 
 @dataclass(frozen=True)
-class Pow(UnaryOp):
-    """A power with one exponent for all elements."""
+class Pow(ConstantOp):
+    """Powers, of one exponent or of one for each element along some axes."""
 
-    exponent: Fraction
+    exponents: Numbers
 
     onnx_types = ("Pow", "Reciprocal")
+
+    def __repr__(self) -> str:
+        values = set(self.exponents.values)
+        return f"Pow({float(min(values)):g})" if len(values) == 1 else "Pow()"
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """The exponent is a constant."""
         if node.op_type == "Reciprocal":
-            return one(cls(Fraction(-1)), [node.input[0]])
+            return one(cls(Numbers((Fraction(-1),))), [node.input[0]])
         constant = context.const(node.input[1])
         if constant is None:
             raise Unsupported("expected a constant exponent, found a computed one")
-        values = set(constant.exact())
-        if len(values) != 1:
-            raise Unsupported(f"expected one exponent for all elements, found {len(values)}")
-        if context.shape(node.input[0]) != context.shape(node.output[0]):
-            raise Unsupported("expected an exponent of the shape of its base, found a larger one")
-        exponent = values.pop()
-        if not 0 < abs(exponent) <= _MOST:
+        numbers = Numbers.of(constant)
+        largest = max(numbers.values, key=abs)
+        if abs(largest) > _MOST:
             raise Unsupported(
-                f"expected an exponent that is not 0, of at most {_MOST} in size, "
-                f"found {float(exponent):g}"
+                f"expected an exponent of at most {_MOST} in size, found {float(largest):g}"
             )
-        if exponent == 1:
+        same = context.shape(node.input[0]) == context.shape(node.output[0])
+        if same and set(numbers.values) == {Fraction(1)}:
             return one(Reshape(True), [node.input[0]])
-        return one(cls(exponent), [node.input[0]])
+        return with_constants(context, node, cls(numbers), node.input[0])
 
     @property
-    def function(self) -> Unary:
-        """See :class:`_Power`."""
-        return _Power(self.exponent)
+    def numbers(self) -> tuple[Numbers, ...]:
+        """The exponents."""
+        return (self.exponents,)
+
+    @property
+    def affine(self) -> bool:
+        """A curve."""
+        return False
+
+    def changed(self, function: Function, values: Sequence[Fraction]) -> Function:
+        """Followed by :class:`_Power`, or by a line."""
+        (exponent,) = values
+        if exponent == 0:  # of 0 too
+            return function.times(Fraction(0)).plus(Fraction(1))
+        return function if exponent == 1 else function.then(_Power(exponent))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """A square, a cube, a root, a fraction of a float; inverses."""
+        """A square, a cube, a root, a fraction of a float; inverses; exponents of channels, and of
+        elements.
+        """
         shape = (1, 5, 3)
 
-        def power(exponent: float) -> onnx.ModelProto:
-            return one_node("Pow", [shape], shape, {1: np.array(exponent, np.float32)})
+        def power(*exponents: float, of: tuple[int, ...] = ()) -> onnx.ModelProto:
+            array = np.array(exponents, np.float32).reshape(of)
+            return one_node("Pow", [shape], shape, {1: array})
 
         yield Case("pow_square", power(2.0))
         yield Case("pow_cube", power(3.0), -1.5, 1.0)
         yield Case("pow_root", power(0.5), 0.0, 5.0)
         yield Case("pow_fraction", power(0.3), 0.0, 5.0)
         yield Case("pow_inverse", power(-2.0), 0.5, 3.0)
+        yield Case("pow_channels", power(1.0, 2.0, 0.0, 1.5, 3.0, of=(5, 1)), 0.0, 2.0)
+        yield Case("pow_elements", power(*[1.0, 2.0, 3.0] * 5, of=(5, 3)), -1.0, 1.5)
         yield Case("reciprocal", one_node("Reciprocal", [shape], shape), 0.5, 4.0)
+        yield Case("reciprocal_below", one_node("Reciprocal", [shape], shape), -3.0, -0.75)

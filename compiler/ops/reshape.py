@@ -3,8 +3,9 @@
 """Reshape, Flatten, Squeeze, Unsqueeze, Identity, and in inference Dropout: views.
 
 None of them changes the row-major order of elements, so the layout stays what it was. ONNX operator
-versions 1 to 24; a Cast to the type that the tensor has already is one of them, and so is one from
-integers to a type that holds them all.
+versions 1 to 25; a Cast to the type that the tensor has already is one of them, and so is one from
+integers to a type that holds them all, and one of real numbers to a type of at least single
+precision, for a slice computes them exactly.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ...hw.formats.tensor import Layout
 from ...hw.numeric import Function, ends_of
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, WrongTensor, one
+
+_WIDE = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,11 @@ class Reshape(Op):
 
 
 def _holds(wide: str, narrow: str) -> bool:
-    """Whether both are types of integers, and the first has all that the second has."""
+    """Whether both are types of integers, and the first has all that the second has; or both of
+    reals, and the first has at least single precision.
+    """
+    if narrow.startswith("float") and wide in _WIDE:
+        return True
     outer, within = ends_of(wide), ends_of(narrow)
     if outer is None or within is None:
         return False

@@ -18,16 +18,16 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
-from ...hw.formats.tensor import AnyArray, Layout
+from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.powers import PowersKernel
 from ...hw.kernels.shares import SharesKernel
 from ...hw.numeric import Affine, Function, QType
 from ...hw.numeric.norms import SoftmaxRule
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec
 from ..ir.quant import QTensor
-from ._groups import GUARD_BITS, Groups, fraction_bits, trailing
+from ._groups import GUARD_BITS, GroupOp, Groups, fraction_bits, trailing
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, one
+from .base import Case, ImportContext, Imported, Unsupported, axis_of, one
 from .log import Log
 
 LOG2_E = Fraction(1443, 1000)
@@ -38,7 +38,7 @@ DEEPEST = 12.0
 
 
 @dataclass(frozen=True)
-class Softmax(Op):
+class Softmax(GroupOp):
     """``exp(x) / sum(exp(x))``, summed over some axes; or the logarithm of that."""
 
     axes: tuple[int, ...]
@@ -56,11 +56,6 @@ class Softmax(Op):
         return one(cls(axes, node.op_type == "LogSoftmax"), [node.input[0]])
 
     @property
-    def is_core(self) -> bool:
-        """Hardware of its own."""
-        return True
-
-    @property
     def tells_all(self) -> bool:
         """What an attention has masked is so far below that no grid could hold it and the rest."""
         return False
@@ -68,10 +63,6 @@ class Softmax(Op):
     def told_apart(self, x: AnyArray) -> AnyArray:
         """At most :data:`DEEPEST` below the largest element of each group."""
         return np.maximum(x, x.max(self.axes, keepdims=True) - x.dtype.type(DEEPEST))
-
-    def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
-        """One group behind the other."""
-        return Groups(shapes[index], self.axes).layout
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """Two kernels; see the module's docstring."""

@@ -79,7 +79,6 @@ def missing_grids(graph: Graph) -> list[str]:
     own = bool(graph.given) or any(node.op.grid is not None for node in graph.nodes)
     missing: list[str] = []
     tabled: set[str] = set()
-    finished = _finished_along(graph)
     for name in (*graph.inputs, *(made for node in graph.nodes for made in node.outputs)):
         if name in covered:
             continue
@@ -94,26 +93,13 @@ def missing_grids(graph: Graph) -> list[str]:
         if alone and readers[0].op.rounds:
             continue
         free = own or name in tabled
-        if alone and producer and not producer.op.needs_grid and _is_absorbed(readers[0].op, free):
-            along = readers[0].op.differs_along(len(graph.values[name].shape))
-            if name not in finished or along <= {finished[name]}:
-                continue
+        apart = name in graph.apart or (producer is not None and producer.op.needs_grid)
+        if alone and not apart and _is_absorbed(readers[0].op, free):
+            continue
         tabled.discard(name)
         missing.append(name)
         covered.add(name)
     return missing
-
-
-def _finished_along(graph: Graph) -> dict[str, int]:
-    """The axis along which a value's finisher has parameters, where its operator knows that."""
-    found: dict[str, int] = {}
-    for node in graph.nodes:
-        axis = node.op.finishes_along if node.op.is_core else None
-        if node.op.absorbable and not node.op.is_core:
-            axis = found.get(node.inputs[0])
-        if axis is not None:
-            found.update((name, axis % len(graph.values[name].shape)) for name in node.outputs)
-    return found
 
 
 def _is_absorbed(op: Op, free: bool) -> bool:

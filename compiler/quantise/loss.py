@@ -190,7 +190,8 @@ class _Clipped:
 
     def add(self, raw: AnyArray) -> None:
         if not _integer(raw):
-            self._beyond += int(np.count_nonzero((raw < self._low) | (raw > self._high)))
+            wide = raw.astype(np.float64)  # a grid may reach farther than float16 does
+            self._beyond += int(np.count_nonzero((wide < self._low) | (wide > self._high)))
             self._all += raw.size
 
     @property

@@ -48,6 +48,11 @@ class Atom:
     of: Expression | None = None
     detail: tuple[Fraction | int | str | None, ...] = ()
 
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Those that a sum is over."""
+        return tuple(axis for axis in self.detail if isinstance(axis, int))
+
 
 _Product = frozenset[tuple[Atom, int]]
 """Atoms and their exponents."""

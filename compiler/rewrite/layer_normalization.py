@@ -58,8 +58,7 @@ def replacement(
 def _axes(formula: Expression, root: Atom) -> list[list[int]]:
     """The axes that a formula sums over, outside of a root or right below it."""
     totals = formula.atoms("sum") | (root.of.atoms("sum") if root.of is not None else set())
-    found = {tuple(axis for axis in total.detail if isinstance(axis, int)) for total in totals}
-    return [list(axes) for axes in sorted(found)]
+    return [list(axes) for axes in sorted({total.axes for total in totals})]
 
 
 _Parameters = tuple[Expression, Expression]

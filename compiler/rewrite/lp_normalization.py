@@ -9,7 +9,6 @@ or bound the sum under it. What comes behind (a factor) stays as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 
 from ..load.constants import Context
@@ -27,26 +26,29 @@ def _replace(context: Context, found: Found) -> Match | None:
     atom, factor = inverse.multiple or (None, Fraction(0))
     if atom is None or factor != 1:
         return None
-    for options in _norms(atom):
-        node = make_node("LpNormalization", [found.x], found.y, options)
-        return Match(found.nodes, (node,))
-    return None
+    options = _norm(atom)
+    if options is None:
+        return None
+    node = make_node("LpNormalization", [found.x], found.y, options)
+    return Match(found.nodes, (node,))
 
 
-def _norms(divisor: Atom) -> Iterator[_Options]:
+def _norm(divisor: Atom) -> _Options | None:
     """What the operator is where a divisor is a norm, or one with a lower bound."""
     floor, own = _unbounded(divisor)
     if own is None:
-        return
+        return None
     if own.kind == "sum" and own.of == of_atom(Atom("abs", X)):
-        yield {"p": 1, "axes": _axes(own), "floor": floor}
-    elif own.kind == "sqrt" and own.of is not None:
-        epsilon = own.of.offset
-        (under, factor) = (own.of - epsilon).multiple or (None, Fraction(0))
-        least, squares = (0.0, None) if under is None or factor != 1 else _unbounded(under)
-        if squares is not None and squares.kind == "sum" and squares.of == X * X and epsilon >= 0:
-            floor = max(floor, math.sqrt(least))
-            yield {"p": 2, "axes": _axes(squares), "floor": floor, "epsilon": float(epsilon)}
+        return {"p": 1, "axes": list(own.axes), "floor": floor}
+    if own.kind != "sqrt" or own.of is None:
+        return None
+    epsilon = own.of.offset
+    (under, factor) = (own.of - epsilon).multiple or (None, Fraction(0))
+    least, squares = (0.0, None) if under is None or factor != 1 else _unbounded(under)
+    if squares is None or squares.kind != "sum" or squares.of != X * X or epsilon < 0:
+        return None
+    floor = max(floor, math.sqrt(least))
+    return {"p": 2, "axes": list(squares.axes), "floor": floor, "epsilon": float(epsilon)}
 
 
 def _unbounded(atom: Atom) -> tuple[float, Atom | None]:
@@ -58,10 +60,6 @@ def _unbounded(atom: Atom) -> tuple[float, Atom | None]:
     if high is not None or factor != 1 or not isinstance(low, Fraction) or low < 0:
         return 0.0, None
     return float(low), inner
-
-
-def _axes(total: Atom) -> list[int]:
-    return [axis for axis in total.detail if isinstance(axis, int)]
 
 
 LP_NORMALIZATION = Formula(

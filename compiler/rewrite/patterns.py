@@ -17,6 +17,7 @@ from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
+from .softmax import SOFTMAX
 from .swish import SWISH
 from .truncation import TRUNCATION
 
@@ -37,5 +38,6 @@ PATTERNS: tuple[Pattern, ...] = (
     QUANTISER,
     BIPOLAR_QUANTISER,
     TRUNCATION,
+    SOFTMAX,
     ATTENTION,
 )

@@ -4,10 +4,12 @@
 
 A node may be supported by itself and still not fit its neighbours (a factor a row behind a pool,
 whose channels lie innermost; an unrounded result with two readers; a float tensor in a quantised
-model that is compiled without data). Where midwire chooses the slice, such a node is marked with
-that reason and the slice is chosen again without it; where the user does, it is an error.
+model that is compiled without data). Where a grid between the two helps, and midwire places grids,
+there is one. Else, where midwire chooses the slice, such a node is marked with that reason and the
+slice is chosen again without it; where the user does, it is an error.
 
-That ends: every round takes at least one supported node away, and there are finitely many.
+That ends: every round takes at least one supported node away, or gives one more value a grid, and
+there are finitely many.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from ...hw.numeric import QType
 from ..errors import CompilerBug
 from ..ir.graph import Graph
 from ..load.source import Source
-from ..map.fuse import unmappable
+from ..map.fuse import Obstacle, unmappable
 from ..quantise.insert import missing_grids, quantise
 from .selection import Names, Selection, select
 from .support import NodeSupport, import_all
@@ -57,14 +59,17 @@ def plan(
     while True:
         selection = select(source, verdicts, from_, to, calibrated=calibrated)
         # Between two ends that the user named, what lacks a grid is told with its tensors, later.
-        found = obstacle(selection.graph, calibrated or (from_ is not None and to is not None))
+        both = from_ is not None and to is not None
+        graph, found = settled(selection.graph, calibrated or both)
+        selection = replace(selection, graph=graph)
         if found is None:
             return Plan(selection, verdicts)
-        sources, reason = set(found[0]), found[1]
+        sources, reason = set(found.sources), found.reason
         if not any(v.supported and not sources.isdisjoint(v.sources) for v in verdicts):
+            named = ", ".join(map(repr, found.sources)) or "without a source"
             raise CompilerBug(
-                f"node {', '.join(map(repr, found[0])) or 'without a source'} cannot be built and "
-                f"is no supported node of the model, so that no slice is without it: {reason}"
+                f"node {named} cannot be built and is no supported node of the model, so that no "
+                f"slice is without it: {reason}"
             )
         verdicts = tuple(
             verdict
@@ -74,15 +79,23 @@ def plan(
         )
 
 
-def obstacle(graph: Graph, calibrated: bool) -> tuple[tuple[str, ...], str] | None:
-    """The first ONNX nodes that cannot be mapped, and why. Any grid will do: no data is needed."""
-    missing = missing_grids(graph)
-    if graph.given and missing and not calibrated:
-        readers = graph.consumers(missing[0])
-        node = readers[0] if readers else graph.producer(missing[0])
-        assert node is not None, "an input that nothing reads is no part of a cut"
-        return node.sources, (
-            f"expected quantised tensors, found the float tensor {missing[0]!r}, which only "
-            "--calibrate gives a grid"
-        )
-    return unmappable(quantise(graph, lambda name: _ANY_GRID, _ANY_GRID.bits))
+def settled(graph: Graph, calibrated: bool) -> tuple[Graph, Obstacle | None]:
+    """The graph with as many values ``apart`` as help, and the first nodes that cannot be mapped
+    even so. Any grid will do: no data is needed.
+    """
+    own = bool(graph.given) or any(node.op.grid is not None for node in graph.nodes)
+    while True:
+        missing = missing_grids(graph)
+        if graph.given and missing and not calibrated:
+            readers = graph.consumers(missing[0])
+            node = readers[0] if readers else graph.producer(missing[0])
+            assert node is not None, "an input that nothing reads is no part of a cut"
+            return graph, Obstacle(
+                node.sources,
+                f"expected quantised tensors, found the float tensor {missing[0]!r}, which only "
+                "--calibrate gives a grid",
+            )
+        found = unmappable(quantise(graph, lambda name: _ANY_GRID, _ANY_GRID.bits))
+        if found is None or found.apart in {"", *graph.apart} or (own and not calibrated):
+            return graph, found
+        graph = replace(graph, apart=graph.apart | {found.apart})

@@ -15,7 +15,7 @@ from ..errors import CutError
 from ..load.frontend import load_model
 from ..load.shapes import Shapes
 from ..load.source import Source
-from .buildable import obstacle, plan
+from .buildable import plan, settled
 from .candidates import candidates
 from .cuts import Cut, Cuts, find_cuts
 from .selection import Names, Selection, between
@@ -134,7 +134,7 @@ def _candidates(cuts: Cuts, selection: Selection, given: tuple[bool, bool]) -> l
         return sum(_wire_bytes(cuts, name) for name in cut.tensors)
 
     def buildable(first: Cut, second: Cut) -> bool:
-        return obstacle(between(cuts, first, second).graph, False) is None
+        return settled(between(cuts, first, second).graph, False)[1] is None
 
     return [
         {

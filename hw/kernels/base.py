@@ -238,6 +238,16 @@ class Finished(Implementation):
         """The one."""
         return (self.unit,)
 
+    @property
+    def pipeline(self) -> int:
+        """Cycles from what completes a result to that result at the output FIFO: the finisher's."""
+        return self.unit.latency
+
+    @property
+    def latency(self) -> int:
+        """The pipeline and the output FIFO."""
+        return self.pipeline + 1
+
 
 class WidthError(ValueError):
     """Accumulators are wider than all forms of a kernel can compute (K2)."""

@@ -158,14 +158,9 @@ class FoldedConcat(Finished):
         return self.turns * sum(self.beats)
 
     @property
-    def latency(self) -> int:
-        """The finisher and the output FIFO."""
-        return self.unit.latency + 1
-
-    @property
     def depth(self) -> int:
         """Depth of the output FIFO."""
-        return outlet_depth(1, self.unit.latency)
+        return outlet_depth(1, self.pipeline)
 
     @property
     def cost(self) -> Cost:

@@ -195,11 +195,6 @@ class FoldedDot(Finished):
         return 3 + tree_stages(self.simd) + self.unit.latency
 
     @property
-    def latency(self) -> int:
-        """The pipeline and the output FIFO."""
-        return self.pipeline + 1
-
-    @property
     def outlet_depth(self) -> int:
         """Depth of the output FIFO."""
         return outlet_depth(self.steps, self.pipeline)

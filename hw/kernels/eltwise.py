@@ -145,14 +145,9 @@ class FoldedEltwise(Finished):
         return self.outputs[0].beats
 
     @property
-    def latency(self) -> int:
-        """The finisher and the output FIFO."""
-        return self.unit.latency + 1
-
-    @property
     def outlet_depth(self) -> int:
         """Depth of the output FIFO."""
-        return outlet_depth(1, self.unit.latency) if self.depth is None else self.depth
+        return outlet_depth(1, self.pipeline) if self.depth is None else self.depth
 
     @property
     def cost(self) -> Cost:

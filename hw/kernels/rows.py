@@ -161,14 +161,9 @@ class FoldedRows(Finished):
         return self.count * self.folds
 
     @property
-    def latency(self) -> int:
-        """The finisher and the output FIFO."""
-        return self.unit.latency + 1
-
-    @property
     def depth(self) -> int:
         """Depth of the output FIFO."""
-        return outlet_depth(1, self.unit.latency)
+        return outlet_depth(1, self.pipeline)
 
     @property
     def cost(self) -> Cost:

@@ -340,11 +340,6 @@ class UnrolledTrees(Finished):
         return 1
 
     @property
-    def latency(self) -> int:
-        """The pipeline and the output FIFO."""
-        return self.pipeline + 1
-
-    @property
     def depth(self) -> int:
         """Depth of the output FIFO."""
         return outlet_depth(1, self.pipeline)

@@ -66,11 +66,6 @@ class UnrolledDense(Finished):
         return self.vectors
 
     @property
-    def latency(self) -> int:
-        """The pipeline and the output FIFO."""
-        return self.pipeline + 1
-
-    @property
     def outlet_depth(self) -> int:
         """Depth of the output FIFO."""
         return outlet_depth(1, self.pipeline) if self.depth is None else self.depth

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Attention of opset 23 and 24 means what is written out for it, and is refused where it does not
+"""Attention of opset 23 to 25 means what is written out for it, and is refused where it does not
 fit into that.
 """
 
@@ -49,6 +49,23 @@ FORMS = {
     "fewer keys, masked": (
         f"({FEW_FLAT}, float[3, 5] m) => ({OUT_FLAT}) {{ y = Attention {FEWER} (q, k, v, m) }}"
     ),
+    "cached": (
+        "(float[N, 4, 3, 8] q, float[N, 2, 1, 8] k, float[N, 2, 1, 6] v, float[N, 2, 4, 8] pk, "
+        f"float[N, 2, 4, 6] pv) => ({OUT}, float[N, 2, 5, 8] nk, float[N, 2, 5, 6] nv)"
+        "{ y, nk, nv = Attention <is_causal = 1> (q, k, v, , pk, pv) }"
+    ),
+    "cached in three axes": (
+        "(float[N, 3, 32] q, float[N, 1, 16] k, float[N, 1, 12] v, float[N, 2, 4, 8] pk, "
+        f"float[N, 2, 4, 6] pv) => ({OUT_FLAT}, float[N, 2, 5, 8] nk, float[N, 2, 5, 6] nv)"
+        f"{{ y, nk, nv = Attention {FEWER} (q, k, v, , pk, pv) }}"
+    ),
+    **{
+        f"scores, mode {mode}": (
+            f"({FEW}) => ({OUT}, float[N, 4, 3, 5] s)"
+            f"{{ y, , , s = Attention <qk_matmul_output_mode = {mode}, is_causal = 1> (q, k, v) }}"
+        )
+        for mode in (0, 1, 3)
+    },
 }
 
 
@@ -62,9 +79,30 @@ def test_what_is_written_out(form: str, opset: int, model_file: ModelFile) -> No
     assert {source.in_file(node).kind for node in source.nodes} == {"Attention"}
     rng = np.random.default_rng(SEED)
     feed = {v.name: rng.normal(0, 1, v.shape).astype(np.float32) for v in source.inputs}
-    (want,) = onnxruntime.InferenceSession(path.read_bytes()).run(None, feed)
-    (got,) = onnxruntime.InferenceSession(source.model.SerializeToString()).run(None, feed)
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)  # the scale is another product
+    wanted = onnxruntime.InferenceSession(path.read_bytes()).run(None, feed)
+    found = onnxruntime.InferenceSession(source.model.SerializeToString()).run(None, feed)
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)  # the scale is another product
+
+
+WINDOWS = {
+    "left_window_size = 1, right_window_size = 2": (1, 2),
+    "left_window_size = 1, right_window_size = -1": (1, 9),
+    "left_window_size = 1, is_causal = 1": (1, 0),
+    "right_window_size = 0": (9, 0),
+}
+
+
+@pytest.mark.parametrize("options", WINDOWS)
+def test_a_window(options: str, model_file: ModelFile) -> None:
+    """ONNX Runtime has no windows yet: how far a query sees is what they say."""
+    source = load_model(
+        model_file(f"g ({FOUR}) => ({OUT}) {{ y = Attention <{options}> (q, k, v) }}", 25, ir=13)
+    )
+    (stays,) = (a for name, a in source.initialisers.items() if name.endswith("in_reach"))
+    left, right = WINDOWS[options]
+    wanted = [[-left <= key - query <= right for key in range(5)] for query in range(3)]
+    assert stays.tolist() == wanted
 
 
 def test_all_of_it_is_supported(model_file: ModelFile) -> None:
@@ -74,19 +112,12 @@ def test_all_of_it_is_supported(model_file: ModelFile) -> None:
 
 
 REFUSED = {
-    "a cache": (
+    "a count of keys": (
         (
-            "(float[1, 2, 3, 4] q, float[1, 2, 2, 4] p) => (float[1, 2, 3, 4] y)"
-            "{ y = Attention (q, q, q, , p, p) }"
+            "(float[1, 2, 3, 4] q, int64[1] n) => (float[1, 2, 3, 4] y)"
+            "{ y = Attention (q, q, q, , , , n) }"
         ),
-        "expected queries, keys, values and a mask, found past_key",
-    ),
-    "scores": (
-        (
-            "(float[1, 2, 3, 4] q) => (float[1, 2, 3, 4] y, float[1, 2, 3, 3] s)"
-            "{ y, , , s = Attention (q, q, q) }"
-        ),
-        "expected one output, found qk_matmul_output",
+        "expected keys that all count, found nonpad_kv_seqlen; a mask may leave some out",
     ),
     "a computed choice": (
         (

@@ -804,6 +804,11 @@ def _gru_step(
 _STEPS: dict[str, Step] = {"GRU": _gru_step, "LSTM": _lstm_step}
 """Recurrent operators."""
 
+
+_DOMAINS = {"Acos": (-1.0, 1.0), "Acosh": (1.0, math.inf), "Asin": (-1.0, 1.0)}
+"""Beyond their ends, where ONNX has no number, the value at the nearest."""
+
+
 _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Add": _add,
     "ArgMax": _best(1),
@@ -867,6 +872,8 @@ def _reference(model: onnx.ModelProto, node: onnx.NodeProto, inputs: Inputs, lea
         for name, x in zip(node.input, inputs, strict=True)
         if x is not None
     }
+    if node.op_type in _DOMAINS:
+        feeds = {name: x.clip(*_DOMAINS[node.op_type]) for name, x in feeds.items()}
     graph = helper.make_graph(
         [node],
         "node",

@@ -166,8 +166,14 @@ def random_wires(bundle: Bundle, rng: np.random.Generator, count: int) -> list[A
 def quantised(model: onnx.ModelProto, bits: int, arithmetic: Any) -> dict[str, Any]:
     """The weights of a one-node model on their grid, by the constant's name."""
     (node,) = model.graph.node
+    return grid_of_weights(node, constants_of(model), bits, arithmetic)
+
+
+def grid_of_weights(
+    node: onnx.NodeProto, constants: Mapping[str, Array], bits: int, arithmetic: Any
+) -> dict[str, Any]:
+    """The weights of a node on their grid, by the constant's name; none if it has none."""
     position = WEIGHTS.get(node.op_type)
-    constants = constants_of(model)
     if position is None or node.input[position] not in constants:
         return {}
     weights = constants[node.input[position]]

@@ -9,7 +9,6 @@ All cases of a form are one design with many ports, so that they share one build
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +16,23 @@ import numpy as np
 import pytest
 
 from midwire.compiler import pipeline
-from midwire.compiler.emit.rtl import slice_files
-from midwire.compiler.ir.dataflow import Channel, Dataflow, Stage
 from midwire.compiler.ir.quant import QGraph
-from midwire.compiler.map.balance import Balanced, balance
+from midwire.compiler.map.balance import Balanced
 from midwire.compiler.map.implement import implement
 from midwire.compiler.map.targets import Target
 from midwire.compiler.ops import OPERATORS
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
-from midwire.hw.formats.bundle import MEASURED_INFERENCES
 from midwire.hw.kernels import conv, eltwise, pool
 from midwire.hw.kernels.base import Implementation, Kernel
-from midwire.hw.kernels.reference import Reference
 from midwire.hw.kernels.tree_ensemble import TreeEnsembleKernel
-from midwire.sim.build import build_model
-from midwire.sim.model import Model
+
+from .joined import Form, check
 
 Array = np.ndarray[Any, Any]
 
 CASES = {case.name: case for operator in OPERATORS for case in operator.cases()}
 SEED = 20262
-
-
-@dataclass
-class Form:
-    """A case up to its balanced dataflow."""
-
-    name: str
-    integers: QGraph
-    flow: Dataflow
-
-    @property
-    def stages(self) -> list[Implementation]:
-        """What its nodes became."""
-        return [stage.built for stage in self.flow.stages if stage.node]
 
 
 class Caught(Exception):
@@ -92,63 +73,6 @@ def forms_of(
     return found
 
 
-def joined(forms: Sequence[Form]) -> Dataflow:
-    """All of them side by side."""
-    stages: list[Stage] = []
-    channels: list[Channel] = []
-    inputs: list[Any] = []
-    outputs: list[Any] = []
-    for k, form in enumerate(forms):
-
-        def at(end: tuple[str, int], border: int, k: int = k) -> tuple[str, int]:
-            return (f"c{k}_{end[0]}", end[1]) if end[0] else ("", end[1] + border)
-
-        for stage in form.flow.stages:
-            images = {f"c{k}_{name}": text for name, text in stage.images.items()}
-            stages.append(replace(stage, name=f"c{k}_{stage.name}", images=images))
-        for channel in form.flow.channels:
-            source, sink = at(channel.source, len(inputs)), at(channel.sink, len(outputs))
-            channels.append(replace(channel, source=source, sink=sink))
-        inputs += form.flow.inputs
-        outputs += form.flow.outputs
-    return Dataflow("joined", tuple(stages), tuple(channels), tuple(inputs), tuple(outputs))
-
-
-def check(forms: Sequence[Form], folder: Path) -> None:
-    """RTL against the reference, with stalls and without; cycles as predicted."""
-    flow = joined(forms)
-    balanced = balance(flow)
-    assert balanced.flow.channels == flow.channels
-    files = slice_files(flow)
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    verilog = [folder / name for name in files if name.endswith(".v")]
-    rng = np.random.default_rng(SEED)
-    wires, wanted = [], []
-    for form in forms:
-        own = []
-        for spec in form.flow.inputs:
-            lo, hi = spec.qtype.lo, spec.qtype.hi
-            wire = rng.integers(lo, hi + 1, (MEASURED_INFERENCES, spec.elements))
-            wire[0], wire[1] = lo, hi
-            own.append(wire.astype(spec.qtype.wire_dtype))
-        reference = Reference(form.integers.inputs, form.integers.outputs, form.integers.nodes)
-        wires += [wire.view(np.uint8).reshape(len(wire), -1) for wire in own]
-        wanted += [(form.name, y) for y in reference.run_wire(own)]
-    sizes = [spec.wire_bytes for spec in flow.outputs]
-    with Model(build_model(verilog, "midwire_slice"), folder) as model:
-        for stall in (0.0, 0.4):
-            print(f"seed {SEED}, stall {stall}")
-            result = model.run(wires, output_bytes=sizes, stall=stall, seed=SEED, watchdog=100_000)
-            for (name, want), got, spec in zip(wanted, result.outputs, flow.outputs, strict=True):
-                kind = spec.qtype.wire_dtype
-                numbers = got.reshape(-1).view(kind).reshape(len(want), -1).astype(np.int64)
-                np.testing.assert_array_equal(numbers, want, err_msg=name)
-            if not stall:
-                assert result.interval_cycles == balanced.cycles_per_inference
-                assert result.latency_cycles == balanced.latency_cycles
-
-
 def padded(graph: QGraph, target: Target, interval: int) -> Mapping[str, Implementation]:
     """For each node, the form with most ports of beats that are not full; else the first."""
     del target, interval
@@ -182,7 +106,7 @@ def test_lanes_that_do_not_divide(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     odd = [form for form in forms if any(_padded_ports(built) for built in form.stages)]
     able = [form for form in forms if any(_divided(node.kernel) for node in form.integers.nodes)]
     assert odd == able and len(odd) > 20
-    check(odd, tmp_path)
+    check(odd, tmp_path, SEED)
 
 
 def unrolled(graph: QGraph, target: Target, interval: int) -> Mapping[str, Implementation]:
@@ -201,4 +125,4 @@ def test_unrolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [form for form in forms if any(b.strategy == "unrolled" for b in form.stages)]
     able = [form for form in forms if any(_unrolls(node.kernel) for node in form.integers.nodes)]
     assert found == able and len(found) > 4
-    check(found, tmp_path)
+    check(found, tmp_path, SEED)

@@ -66,7 +66,9 @@ float[6] gain = {{0.5, -2, 1, 1.25, 4, 1}}, float[6] shift = {{0, 1, -1, 0.5, 0,
 
 POOL = "kernel_shape = [2, 2], strides = [2, 2]"
 FUNCTIONS = {
-    "Abs": 7, "Ceil": 7, "Celu": 12, "Elu": 7, "Erf": 9, "Exp": 7, "Floor": 7, "Gelu": 20,
+    "Abs": 7, "Acos": 7, "Acosh": 9, "Asin": 7, "Asinh": 9, "Atan": 7, "Atanh": 9, "Cos": 7,
+    "Cosh": 9, "Sin": 7, "Sinh": 9, "Tan": 7,
+    "Ceil": 7, "Celu": 12, "Elu": 7, "Erf": 9, "Exp": 7, "Floor": 7, "Gelu": 20,
     "HardSigmoid": 7, "HardSwish": 14, "Identity": 7, "LeakyRelu": 7, "LpNormalization": 7,
     "Mish": 18, "Neg": 7, "Reciprocal": 7, "Relu": 7, "Round": 11, "Selu": 7, "Shrink": 9,
     "Sigmoid": 7, "Sign": 9, "Softplus": 7, "Softsign": 7, "Swish": 24, "Tanh": 7,

@@ -13,6 +13,7 @@ import pytest
 
 from midwire.compiler.ops.softmax import DEEPEST, Softmax
 from midwire.compiler.pipeline import Options, compile_model
+from midwire.compiler.quantise.counted import counted
 from midwire.hw.kernels.reference import Reference
 
 SEED = 20266
@@ -50,3 +51,30 @@ def test_a_mask_leaves_the_others_their_steps(
     (spec,) = done.bundle.manifest.outputs
     shares = spec.qtype.dequantise(found).reshape(20, 5, 6)
     assert (shares[..., [2, 5]] == 0).all() and (shares.sum(-1) > 0.9).all()
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        "v = Reshape (m, s)",
+        "t = Transpose <perm = [0, 2, 1, 3]> (m) v = Reshape (t, s)",
+    ],
+)
+def test_behind_views(views: str, lower: Any) -> None:
+    """Heads that are joined between the mask and its Softmax."""
+    text = f"""g (float[1, 2, 3, 4] x, float[1, 2, 4, 5] z) => (float[1, 6, 5] y)
+        <int64[3] s = {{0, 6, 5}}> {{ m = MatMul (x, z) {views} y = Softmax <axis = -1> (v) }}"""
+    real = lower(text).real
+    found = counted(real)
+    assert set(found) == {"m", "v", *(["t"] if "t =" in views else [])}
+    x = np.zeros((1, 2, 3, 5), np.float32)
+    x[0, 1, 2] = [3, -1e4, 2, 0, -9e9]
+    told = x.copy()
+    told[0, 1, 2, [1, 4]] = 3 - DEEPEST
+    np.testing.assert_array_equal(found["m"](x), told)
+
+
+def test_only_where_nothing_else_reads(lower: Any) -> None:
+    text = """g (float[1, 6] x) => (float[1, 2, 3] v, float[1, 2, 3] y)
+        <int64[3] s = {0, 2, 3}> { m = Relu (x) v = Reshape (m, s) y = Softmax (v) }"""
+    assert not counted(lower(text).real)

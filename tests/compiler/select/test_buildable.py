@@ -11,12 +11,14 @@ import pytest
 from midwire.compiler.errors import CompilerBug, CutError
 from midwire.compiler.ir.graph import Graph
 from midwire.compiler.load.frontend import load_model
+from midwire.compiler.map.fuse import Obstacle
+from midwire.compiler.quantise.insert import missing_grids
 from midwire.compiler.select import buildable
 from midwire.compiler.select.buildable import plan
 from midwire.compiler.select.inspection import inspect_model
 
 # Channels lie innermost in the stream, so a sum that nothing has rounded cannot be multiplied by a
-# factor a row: each is supported, but not after each other.
+# factor a row: each is supported, but not after each other without a grid between them.
 CROSSED = f"""agraph (float[1, 2, 4, 4] x) => (float[1, 1, 4, 4] y) <
     float[3, 2, 1, 1] w = {{{", ".join(["0.5"] * 6)}}},
     float[1, 3, 1, 1] u = {{0.25, 0.25, 0.25}},
@@ -30,16 +32,39 @@ CROSSED = f"""agraph (float[1, 2, 4, 4] x) => (float[1, 1, 4, 4] y) <
 }}"""
 
 
+QUANTISED = CROSSED.replace("float[3, 2, 1, 1] w =", "float s = {0.5}, int8 z = {0}, FLOAT w =")
+for change in (
+    ("FLOAT w", "float[3, 2, 1, 1] w"),
+    ("a = Conv(x, w)", "h = QuantizeLinear(x, s, z) i = DequantizeLinear(h, s, z) a = Conv(i, w)"),
+    ("c = ", "m = QuantizeLinear(b, s, z) n = DequantizeLinear(m, s, z) c = "),
+    ("(b, b)", "(n, n)"),
+    ("y = ", "e = QuantizeLinear(d, s, z) o = DequantizeLinear(e, s, z) y = "),
+    ("(d, u)", "(o, u)"),
+):
+    QUANTISED = QUANTISED.replace(*change)
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_a_grid_makes_two_nodes_fit(calibrated: bool, model_file: Callable[[str], Path]) -> None:
+    """Where midwire places the grids."""
+    chosen = plan(load_model(model_file(CROSSED)), calibrated=calibrated).selection
+    assert (chosen.inputs, chosen.outputs) == (("x",), ("y",))
+    assert chosen.graph.apart == {"c"}
+    assert missing_grids(chosen.graph) == ["x", "a", "c", "d", "y"]
+    assert plan(load_model(model_file(QUANTISED)), calibrated=True).selection.graph.apart == {"c"}
+
+
 def test_a_node_that_does_not_fit_its_neighbours_is_left_out(
     model_file: Callable[[str], Path],
 ) -> None:
-    path = model_file(CROSSED)
+    """Where the model brings the grids, and has none between the two."""
+    path = model_file(QUANTISED)
     chosen = plan(load_model(path))
-    assert (chosen.selection.inputs, chosen.selection.outputs) == (("x",), ("b",))
+    assert (chosen.selection.inputs, chosen.selection.outputs) == (("h",), ("n",))
     refused = [verdict for verdict in chosen.support if not verdict.supported]
     assert [verdict.op_type for verdict in refused] == ["Add"]
     assert refused[0].reason.startswith("expected a constant that differs along axis 1 only")
-    assert inspect_model(path)["slice"]["outputs"] == ["b"]
+    assert inspect_model(path)["slice"]["outputs"] == ["n"]
 
 
 @pytest.mark.parametrize("sources", [("elsewhere",), ()])
@@ -48,7 +73,8 @@ def test_planning_ends_where_nobody_can_be_left_out(
 ) -> None:
     """A node that the model does not have would be chosen again for ever."""
     source = load_model(model_file(CROSSED))
-    monkeypatch.setattr(buildable, "unmappable", lambda graph: (sources, "expected a miracle"))
+    found = Obstacle(sources, "expected a miracle")
+    monkeypatch.setattr(buildable, "unmappable", lambda graph: found)
     named = repr(sources[0]) if sources else "without a source"
     with pytest.raises(CompilerBug, match=rf"^node {named} cannot be built and .*: expected a mi"):
         plan(source)
@@ -61,9 +87,9 @@ def test_every_round_of_planning_leaves_a_node_out(
     source = load_model(model_file(CROSSED))
     rounds: list[str] = []
 
-    def first(graph: Graph) -> tuple[tuple[str, ...], str]:
+    def first(graph: Graph) -> Obstacle:
         rounds.append(graph.nodes[0].name)
-        return graph.nodes[0].sources, "expected a miracle"
+        return Obstacle(graph.nodes[0].sources, "expected a miracle")
 
     monkeypatch.setattr(buildable, "unmappable", first)
     with pytest.raises(CutError):

@@ -21,8 +21,8 @@ g (float[N, 64] x) => (float[N, 4] y)
 { a = MatMul(x, w)
   b = MatMul(a, v)
   c = MatMul(b, u)
-  d = Sin(c)
-  e = Cos(d)
+  d = Hardmax(c)
+  e = Hardmax(d)
   y = MatMul(e, t) }
 """.replace("{W}", "{" + ", ".join(["1"] * 512) + "}")
 NARROW = NARROW.replace("{U}", "{" + ", ".join(["1"] * 4096) + "}")
@@ -70,11 +70,11 @@ def test_what_cannot_be_built_is_not_offered(
     model_file: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = model_file(NARROW)
-    refusal: Callable[..., object] = lambda *_: (("MatMul_1",), "it does not fit")  # noqa: E731
-    monkeypatch.setattr("midwire.compiler.select.inspection.obstacle", refusal)
+    refusal: Callable[..., object] = lambda *_: (None, "it does not fit")  # noqa: E731
+    monkeypatch.setattr("midwire.compiler.select.inspection.settled", refusal)
     assert [ends(found) for found in inspect_model(path)["candidates"]] == [("x", "c")]
 
 
 def test_no_slice_has_no_candidates(model_file: ModelFile) -> None:
-    path = model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Sin(x) }")
+    path = model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Hardmax(x) }")
     assert inspect_model(path)["candidates"] == []

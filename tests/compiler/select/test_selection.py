@@ -28,7 +28,7 @@ g (float[N, 4] x) => (float[N, 4] y)
 <float[4, 4] w = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}>
 { a = MatMul(x, w)
   b = Relu(a)
-  c = Sin(b)
+  c = Hardmax(b)
   d = MatMul(c, w)
   e = Relu(d)
   f = MatMul(e, w)
@@ -152,7 +152,7 @@ def test_most_macs(model_file: ModelFile) -> None:
     selection = chosen(model_file(FLOAT))
     assert (selection.inputs, selection.outputs) == (("c",), ("s",))
     assert selection.macs_share == 2 / 3
-    assert selection.edge == ("MatMul_0", "Relu_1", "Sin_2")
+    assert selection.edge == ("MatMul_0", "Relu_1", "Hardmax_2")
     assert selection.middle == ("MatMul_3", "Relu_4", "MatMul_5", "Add_6")
     assert selection.cloud == ("Hardmax_7",)
     assert selection.slice == {"inputs": ["c"], "outputs": ["s"], "macs_share": 2 / 3}
@@ -277,8 +277,8 @@ LONG_NAME = QDQ.replace("b", "bias_add").replace("e =", "elu =").replace("(e)", 
             "y",
             (
                 "--from 'x' --to 'y': 2 of 8 nodes between --from and --to are not supported; "
-                "expected supported nodes only; found Sin 'Sin_2': operator Sin is not supported; "
-                "Hardmax 'Hardmax_7': operator Hardmax is not supported. Choose a smaller slice; "
+                "expected supported nodes only; found Hardmax 'Hardmax_2' and 1 more: "
+                "operator Hardmax is not supported. Choose a smaller slice; "
                 "midwire inspect shows the largest supported one."
             ),
         ),
@@ -322,11 +322,12 @@ def test_ends_that_are_refused(
 
 
 def test_no_slice(model_file: ModelFile) -> None:
-    path = model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Sin(x) }", name="sine.onnx")
+    path = model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Hardmax(x) }", name="sine.onnx")
     refuse(
         path,
         "sine: no slice with multiply-accumulates can be compiled; expected supported nodes with "
-        "work to do between two cuts; found Sin 'Sin_0': operator Sin is not supported. midwire "
+        "work to do between two cuts; found Hardmax "
+        "'Hardmax_0': operator Hardmax is not supported. midwire "
         "inspect lists every node and every cut.",
     )
 
@@ -392,7 +393,7 @@ g (float[N, 4] x, float[N, 4] z) => (float[N, 4] y, float[N, 4] u)
   c = Add(a, b)
   d = MatMul(c, w)
   y = MatMul(d, w)
-  t = Sin(d)
+  t = Hardmax(d)
   u = MatMul(t, w) }
 """
 
@@ -402,7 +403,7 @@ def test_two_inputs_and_two_outputs(model_file: ModelFile) -> None:
     selection = chosen(model_file(HEADS))
     assert (selection.inputs, selection.outputs) == (("x", "z"), ("d", "y"))
     assert selection.macs_share == 4 / 5
-    assert selection.cloud == ("Sin_5", "MatMul_6")
+    assert selection.cloud == ("Hardmax_5", "MatMul_6")
     assert verify(selection.graph) == []
 
 
@@ -473,7 +474,7 @@ def random_heads(rng: random.Random) -> onnx.ModelProto:
     inputs = ", ".join(f"float[N, 2] {name}" for name in names)
     body = []
     for index in range(rng.randint(3, 9)):
-        kind = rng.choice(["MatMul", "MatMul", "Relu", "Add", "Sin"])
+        kind = rng.choice(["MatMul", "MatMul", "Relu", "Add", "Hardmax"])
         reads = [rng.choice(names[-4:]) for _ in range(2 if kind == "Add" else 1)]
         reads += ["w"] if kind == "MatMul" else []
         body.append(f"n{index} = {kind}({', '.join(reads)})")
@@ -486,7 +487,7 @@ def random_heads(rng: random.Random) -> onnx.ModelProto:
 
 def test_at_most_sixteen_tensors(model_file: ModelFile) -> None:
     """Twenty heads, each with work to do: fifteen of them, and their common stem."""
-    heads = "".join(f"h{i} = MatMul(a, w) y{i} = Sin(h{i}) " for i in range(20))
+    heads = "".join(f"h{i} = MatMul(a, w) y{i} = Hardmax(h{i}) " for i in range(20))
     outputs = ", ".join(f"float[N, 4] y{i}" for i in range(20))
     ones = ", ".join(["1"] * 16)
     text = f"g (float[N, 4] x) => ({outputs}) <float[4, 4] w = {{{ones}}}> {{ a = MatMul(x, w) "
@@ -541,7 +542,7 @@ def test_a_large_model_is_chosen_from_quickly(model_file: ModelFile) -> None:
     """
     body, last = [], "x"
     for block in range(250):
-        kind = "Sin" if block % 10 == 9 and block != 109 else "Relu"
+        kind = "Hardmax" if block % 10 == 9 and block != 109 else "Relu"
         body.append(
             f"a{block} = MatMul({last}, w) b{block} = {kind}(a{block}) "
             f"c{block} = MatMul(b{block}, w) d{block} = Add(c{block}, {last})"
