@@ -3,7 +3,7 @@
 """Ten designs that no coefficient of the cost model was fitted to.
 
 They differ in what takes most: multipliers or adders, memories or registers. All are small, so that
-Yosys ends within minutes. Weights and samples are random, from one seed: resources do not depend on
+Yosys ends within a minute. Weights and samples are random, from one seed: resources do not depend on
 what a network has learned.
 """
 
@@ -131,7 +131,7 @@ def _perceptron(about: str, sizes: tuple[int, ...], **options: Any) -> Design:
 
 
 DESIGNS = {
-    "mlp_folded": _perceptron("dense layers, a beat every few cycles", (32, 48, 24, 10), rate=5e5),
+    "mlp_folded": _perceptron("dense layers, a beat every few cycles", (32, 40, 24, 10), rate=5e5),
     "mlp_unrolled": _perceptron("dense layers as adder graphs", (12, 10, 4), strategy="unrolled"),
     "mlp_4bit": _perceptron("dense layers of 4 bits", (24, 32, 8), bits=4, rate=2e6),
     "autoencoder": _perceptron("a bottleneck, fast", (24, 12, 4, 12, 24), rate=2e6),

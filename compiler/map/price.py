@@ -23,6 +23,7 @@ from functools import lru_cache
 
 from ...hw.kernels.adapt import StreamFifo
 from ...hw.kernels.base import Implementation
+from ...hw.netlist.memories import Memory
 from ...hw.timing.cost import Cost
 from ..ir.dataflow import Dataflow
 from .targets import RESOURCES, Target
@@ -51,24 +52,23 @@ class Price:
 def price(cost: Cost, target: Target) -> Price:
     """What a cost comes to on a target, as its synthesiser maps it."""
     lut, lutram, ff, dsp, bram = float(cost.adders), 0, cost.registers, 0, 0
+    hard, memories = target.fabric.multiplier, target.fabric.memories
     for (a, b), count in Counter(cost.products).items():
-        if min(a, b) < target.dsp_least[0] or a + b < target.dsp_least[1]:
+        if hard.makes(a, b, a + b):
+            dsp += count * hard.tiles(a, b)
+        else:
             lut += count * a * b
-        else:
-            dsp += count * tiles((a, b), target)
-    for shape, count in Counter(cost.memories).items():
-        blocks, units = blocks_of(shape, target), units_of(shape, target)
-        if units < blocks * target.block_units:
-            lutram += count * units * target.unit_luts
-        else:
-            bram += count * blocks
+    for (width, depth), count in Counter(cost.memories).items():
+        placed = memories.place(Memory(width, depth))
+        lutram += count * placed.luts
+        bram += count * placed.blocks
     for (width, depth), count in Counter(cost.roms).items():
-        blocks = blocks_of((width, depth), target)
-        if in_logic((width, depth), target):
-            lut += count * width * depth / target.rom_bits_per_lut
-            ff += count * width // 2  # the other half is constant, or moves into multipliers
+        fixed = memories.place_fixed((width, depth))
+        if fixed:
+            bram += count * fixed.blocks
         else:
-            bram += count * blocks
+            lut += count * width * depth / target.fabric.rom_bits
+            ff += count * width // 2  # the other half is constant, or moves into multipliers
     # Of what a budget allows none at all, one is worth all LUTs.
     rates = {name: max(1, getattr(target.device, name)) for name in RESOURCES}
     taken = {"lut": lut + lutram, "ff": ff, "dsp": dsp, "bram": bram}
@@ -82,37 +82,6 @@ def priced(built: Implementation, target: Target) -> Price:
     widths ask for the same ones again.
     """
     return price(built.cost, target)
-
-
-def tiles(factors: tuple[int, int], target: Target) -> int:
-    """Hard multipliers of a product, its wider factor at their wider port.
-
-    What is left of a factor, and too narrow for a hard multiplier, is multiplied in logic.
-    """
-    count = 1
-    for width, most in zip(sorted(factors), sorted(target.dsp_bits), strict=True):
-        if width > most:
-            whole, rest = divmod(width, most - target.dsp_signed)
-            count *= whole + (rest >= target.dsp_least[0])
-    return count
-
-
-def blocks_of(shape: tuple[int, int], target: Target) -> int:
-    """Block memories of a memory, in the shape of words of which it takes fewest."""
-    width, depth = shape
-    return min(-(-width // w) * -(-depth // d) for w, d in target.block_shapes)
-
-
-def units_of(shape: tuple[int, int], target: Target) -> int:
-    """Units of distributed memory of a memory."""
-    width, depth = shape
-    return min(-(-width // w) * -(-depth // d) for w, d in target.unit_shapes)
-
-
-def in_logic(shape: tuple[int, int], target: Target) -> bool:
-    """Whether fixed words go into logic, rather than into block memories."""
-    width, depth = shape
-    return width * depth <= blocks_of(shape, target) * target.block_rom_bits
 
 
 def estimate(flow: Dataflow, target: Target) -> dict[str, int]:

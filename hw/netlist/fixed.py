@@ -62,9 +62,8 @@ def without_copies(words: Words, tables: Mapping[int, Sequence[Table]]) -> Words
                     continue
                 d = same.get(d, d)
                 begin = None if reset is None else str(reset >> k & 1)
-                if isinstance(d, str):
-                    if begin in (None, d):
-                        same[q] = d
+                if isinstance(d, str) and begin in (None, d):
+                    same[q] = d
                     continue
                 other = seen.setdefault((*control, begin, d), q)
                 if other != q:
@@ -116,6 +115,8 @@ def functions(logic: Logic, table: Table, address: Word, inputs: int, wide: int)
     if bits <= inputs:
         return logic.function(address[:bits], key=(address, table))
     parts = [functions(logic, part, address, inputs, wide) for part in (low, high)]
-    if bits <= wide:
+    # A half of fewer bits takes as many tables in there as a whole one would.
+    whole = bits == inputs + 1 or len(high) > half // 2
+    if bits <= wide and whole:
         return logic.joined(parts, key=(address, table))
     return logic.function((address[bits - 1], *parts), key=(address, table))

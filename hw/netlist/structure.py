@@ -5,97 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from .cover import Logic, Passing
+from .fabrics import Fabric
 from .fixed import REGISTERS, Table, columns, functions, without_copies
 from .live import only_live
-from .multipliers import Taken
+from .memories import Memory
+from .multipliers import Taken, split
 from .sums import ADDERS, Sum, extended, sums_of, trimmed
 from .words import Bit, Cell, Word, Words
 
-
-@dataclass(frozen=True)
-class Fabric:
-    """Logic of a family.
-
-    Attributes
-    ----------
-    inputs : of a look-up table
-    carry_least : bits of the narrowest adder that goes into a carry chain
-    pair : whether a carry cell is two tables, whatever is in front of it; otherwise a bit of a
-        chain is the table in front of it
-    compared : bits of two words that one step of a carry chain compares
-    wide : signals up to which dedicated multiplexers join tables
-    tile : bits of the wider factor of a hard multiplier; wider ones are added up
-    factor, product : fewest bits of a factor and of a product that a hard multiplier makes
-    absorbs : bits of a sum that a multiplier takes in, with the registers around it; 0 if none
-    """
-
-    inputs: int
-    carry_least: int
-    pair: bool
-    compared: int
-    wide: int
-    factor: int
-    product: int
-    tile: int
-    absorbs: int
-
-
-_LUT6 = Fabric(
-    inputs=6,
-    carry_least=3,
-    pair=False,
-    compared=3,
-    wide=8,
-    tile=25,
-    factor=2,
-    product=9,
-    absorbs=0,
-)
-
-FABRICS = {
-    # CCU2C; Yosys's arith_map_ccu2c.v leaves sums of up to 4 bits to tables.
-    "lut4": Fabric(
-        inputs=4,
-        carry_least=5,
-        pair=True,
-        compared=1,
-        wide=7,
-        tile=18,
-        factor=2,
-        product=0,
-        absorbs=0,
-    ),
-    # CARRY4, as xilinx/arith_map.v and cmp2lcu.v use it.
-    "lut6": _LUT6,
-    # The same; a DSP48E1 has its neighbours taken in, which Yosys does not do for a DSP48E2.
-    "lut6_dsp48": replace(_LUT6, absorbs=48),
-}
-
-
-FEW_ROWS, FEW_BITS = 32, 4096
+FEW_ROWS, FEW_BITS = 32, 8192
 """Fixed words up to which logic is what their functions need. Of more, ABC shares functions of
 three address bits between columns, each of which then needs more tables to choose among them.
 """
-
-
-@dataclass(frozen=True)
-class Memory:
-    """A memory that is written.
-
-    Attributes
-    ----------
-    width, depth : bits of a word, and words
-    clocked : whether the word that is read is in a register
-    through : whether a word that is read while it is written is the new one
-    """
-
-    width: int
-    depth: int
-    clocked: bool
-    through: bool
 
 
 @dataclass
@@ -105,43 +29,40 @@ class Structure:
     Attributes
     ----------
     tables : look-up tables of logic and carry chains
+    memory_tables : those that memories are made of
     registers : flip-flops
-    products : widths of the factors of every product that a hard multiplier takes
-    memories : those that are written
-    roms : width and depth of those that are not
+    products : hard multipliers
+    blocks : block memories of 18 kbit
     """
 
     tables: int = 0
+    memory_tables: int = 0
     registers: int = 0
-    products: list[tuple[int, int]] = field(default_factory=list)
-    memories: list[Memory] = field(default_factory=list)
-    roms: list[tuple[int, int]] = field(default_factory=list)
+    products: int = 0
+    blocks: int = 0
 
 
-def structure_of(
-    words: Words,
-    fabric: Fabric,
-    images: Mapping[str, str],
-    logic: Callable[[int, int], bool],
-    rom_bits: float,
-) -> Structure:
+def structure_of(words: Words, fabric: Fabric, images: Mapping[str, str]) -> Structure:
     """The structure of a module on a fabric.
 
     Parameters
     ----------
     images : texts of memory images, by the names of files in the netlist
-    logic : whether fixed words of a width and a depth go into logic
-    rom_bits : bits that a table stands for there, where there are many
     """
     tables = {}
     for index, cell in enumerate(words.cells):
         found = columns(cell, images)
-        if found and (cell.kind != "mw_rom" or logic(len(found), len(found[0]))):
+        if found and not (cell.kind == "mw_rom" and _in_blocks(cell, fabric)):
             tables[index] = found
     kept = without_copies(words, tables)
     # Fixed words in logic are found by their outputs from here on.
     fixed = {id_of(words.cells[index]): found for index, found in tables.items()}
-    return _Mapping(only_live(kept), fabric, fixed, rom_bits).found
+    return _Mapping(split(only_live(kept), fabric.multiplier), fabric, fixed).found
+
+
+def _in_blocks(cell: Cell, fabric: Fabric) -> bool:
+    shape = cell.numbers["WIDTH"], cell.numbers["DEPTH"]
+    return fabric.memories.place_fixed(shape) is not None
 
 
 class _Mapping:
@@ -152,19 +73,25 @@ class _Mapping:
         words: Words,
         fabric: Fabric,
         tables: Mapping[Word, Sequence[Table]],
-        rom_bits: float,
     ) -> None:
         self.words, self.fabric = words, fabric
         self.found = Structure()
         self.logic = Logic()
-        self._rom_bits = rom_bits
         self._chains: set[tuple[Word, Word]] = set()
         products = {k: cell for k, cell in enumerate(words.cells) if is_hard(cell, fabric)}
-        taken = Taken(words, products, fabric.absorbs).cells if fabric.absorbs else set()
-        for index in taken:
+        taken = Taken(
+            words, products if fabric.multiplier.absorbs else {}, fabric.multiplier.absorbs
+        )
+        self._absorbed = taken.registers
+        for index in taken.cells:
             self._box(words.cells[index])
-        left = [cell for k, cell in enumerate(words.cells) if k not in taken]
+        left = [cell for k, cell in enumerate(words.cells) if k not in taken.cells]
         adders = [cell for cell in left if cell.kind in ADDERS]
+        self._differences = {
+            tuple(cell.word(port, len(cell.ports["Y"])) for port in "AB")
+            for cell in adders
+            if cell.kind == "$sub"
+        }
         for each in sums_of(words, adders):
             self._sum(trimmed(each))
         for cell in left:
@@ -191,7 +118,8 @@ class _Mapping:
     def _sum(self, each: Sum) -> None:
         width = len(each.y)
         rows: list[list[object]] = [list(extended(term, width)) for term in each.terms]
-        self._add(rows, each.y)
+        if rows:
+            self._add(rows, each.y)
 
     def _add(self, rows: list[list[object]], y: Word) -> None:
         """The sum of rows of bits: full adders make two rows of three, a carry chain one of two.
@@ -255,9 +183,7 @@ class _Mapping:
             self._soft_product(a, b, y)
             return
         self._box(cell)
-        self.found.products.append((len(a), len(b)))
-        if max(len(a), len(b)) > self.fabric.tile and self.fabric.pair:
-            self.found.tables += 2 * -(-(len(y) - self.fabric.tile) // 2)
+        self.found.products += 1
 
     def _soft_product(self, a: Word, b: Word, y: Word) -> None:
         """Partial products, added up."""
@@ -308,7 +234,8 @@ class _Mapping:
                 carry = self.logic.function((x, z, carry))
             self.logic.function((a[-1], b[-1], carry), out)
         elif self.fabric.pair:
-            self._compared_in_pairs(a, b, out)
+            less = (a, b) if cell.kind in ("$lt", "$ge") else (b, a)
+            self._compared_in_pairs(*less, out)
         elif constant and width <= 2 * self.fabric.inputs - 1:
             low = self.fabric.inputs
             part = self.logic.tree((*a[:low], *b[:low]), key=("below", a[:low], b[:low]))
@@ -322,11 +249,14 @@ class _Mapping:
 
     def _compared_in_pairs(self, a: Word, b: Word, out: Bit) -> None:
         """A carry chain of which only the last carry is read. Chains of equal words have their
-        beginning in common, as those that compare one word with many constants.
+        beginning in common, as those that compare one word with many constants; and all of it is
+        there already where the words are subtracted too.
         """
         self.logic.end((*a, *b))
         last = -(-len(a) // 2) - 1
         begins = {(a[: 2 * k], b[: 2 * k]) for k in range(1, last + 1)}
+        if any((a[:k], b[:k]) in self._differences for k in range(len(a) // 2, len(a) + 1)):
+            begins = set()
         self.found.tables += 2 * len(begins - self._chains)
         self._chains |= begins
         carry = ("carry", a[: 2 * last], b[: 2 * last])
@@ -385,15 +315,59 @@ class _Mapping:
 
     def register(self, cell: Cell) -> None:
         self._box(cell)
-        self.found.registers += len(cell.ports["Q"])
+        self.found.registers += sum(bit not in self._absorbed for bit in cell.ports["Q"])
 
     def memory(self, cell: Cell) -> None:
         self._box(cell)
-        clocked = bool(cell.numbers.get("RD_CLK_ENABLE", 0))
-        through = bool(cell.numbers.get("RD_TRANSPARENCY_MASK", 0))
-        self.found.memories.append(
-            Memory(cell.numbers["WIDTH"], cell.numbers["SIZE"], clocked, through)
+        memory = Memory(
+            cell.numbers["WIDTH"],
+            cell.numbers["SIZE"],
+            bool(cell.numbers.get("RD_CLK_ENABLE", 0)),
+            bool(cell.numbers.get("RD_TRANSPARENCY_MASK", 0)),
         )
+        ports = cell.ports
+        self._placed(memory, ports["RD_ADDR"], ports["RD_DATA"], ports["WR_ADDR"], ports["WR_EN"])
+
+    def ram(self, cell: Cell) -> None:
+        self._box(cell)
+        memory = Memory(cell.numbers["WIDTH"], cell.numbers["DEPTH"])
+        ports = cell.ports
+        self._placed(memory, ports["addr"], ports["data"], ports["write_addr"], ports["write"])
+
+    def _placed(
+        self, memory: Memory, address: Word, data: Word, written: Word, enable: Word
+    ) -> None:
+        """A memory, the multiplexers between its parts, and what gives the right word where one is
+        read while it is written: then registers keep what is written, and a comparison of addresses
+        chooses.
+        """
+        placed = self.fabric.memories.place(memory)
+        self.found.blocks += placed.blocks
+        self.found.memory_tables += placed.luts
+        low = (placed.words - 1).bit_length()
+        if placed.rows > 1:
+            for row in range(placed.rows):
+                self.logic.end([self.logic.function((*written[low:], enable[0]), key=(data, row))])
+        for k, net in enumerate(data):
+            parts: list[object] = [("part", data, row, k) for row in range(placed.rows)]
+            for bit in address[low:]:
+                parts = [
+                    self.logic.function((bit, *parts[n : n + 2])) for n in range(0, len(parts), 2)
+                ]
+            if memory.clocked and not placed.blocks:
+                self.logic.end(parts)
+            else:
+                self.logic.function(parts, net)
+        if memory.clocked and not placed.blocks:
+            self.found.registers += memory.width
+        elif placed.blocks:
+            self.found.registers += len(address[low:])
+        if placed.emulated:
+            around = memory.width + 1
+            # Where the old word is wanted, what is written waits for a cycle, with its address.
+            waits = 0 if memory.through else memory.width + len(address) + 1
+            self.found.registers += around + waits
+            self.found.tables += around + -(-len(address) // 2)
 
     def _fixed(self, cell: Cell, found: Sequence[Table]) -> None:
         """Fixed words in logic, with a register behind them if they are clocked."""
@@ -410,7 +384,7 @@ class _Mapping:
         rows = len(found[0])
         if rows > FEW_ROWS and len(varying) * rows > FEW_BITS:
             self.logic.end(address)
-            self.found.tables += round(len(varying) * rows / self._rom_bits)
+            self.found.tables += round(len(varying) * rows / self.fabric.rom_bits)
             return
         for column, net in varying:
             made = functions(self.logic, column, address, self.fabric.inputs, self.fabric.wide)
@@ -420,14 +394,10 @@ class _Mapping:
                 self.logic.function((made,), net)
 
     def rom(self, cell: Cell) -> None:
+        """Fixed words in block memories."""
         self._box(cell)
-        self.found.roms.append((cell.numbers["WIDTH"], cell.numbers["DEPTH"]))
-
-    def ram(self, cell: Cell) -> None:
-        self._box(cell)
-        self.found.memories.append(
-            Memory(cell.numbers["WIDTH"], cell.numbers["DEPTH"], True, False)
-        )
+        placed = self.fabric.memories.place_fixed((cell.numbers["WIDTH"], cell.numbers["DEPTH"]))
+        self.found.blocks += placed.blocks if placed else 0
 
 
 def id_of(cell: Cell) -> Word:
@@ -439,8 +409,7 @@ def is_hard(cell: Cell, fabric: Fabric) -> bool:
     """Whether a cell is a product that a hard multiplier makes."""
     if cell.kind != "$mul":
         return False
-    a, b, y = (len(cell.ports[port]) for port in "ABY")
-    return min(a, b) >= fabric.factor and y >= fabric.product
+    return fabric.multiplier.makes(*(len(cell.ports[port]) for port in "ABY"))
 
 
 def _real(bits: Sequence[Bit]) -> int:
