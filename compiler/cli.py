@@ -67,15 +67,16 @@ def inspect(
     from .comparison import compare_rates
     from .load.shapes import parse_shapes
     from .map.catalogue import aimed_at
-    from .select.inspection import inspect_model
+    from .select.inspection import inspected
     from .select.listing import render
 
     console = Console(as_json)
     shapes = parse_shapes(shape or ())
     aimed_at(target, part)  # refuses what is none before any work
-    found = inspect_model(model, from_ or None, to or None, shapes)
-    if pareto and found["candidates"]:
-        found["pareto"] = compare_rates(model, from_ or None, to or None, shapes, target, part)
+    seen = inspected(model, from_ or None, to or None, shapes)
+    found = seen.facts
+    if pareto and seen.selection is not None:
+        found["pareto"] = compare_rates(seen.selection.graph, target, part)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     console.result(found, "" if as_json else render(found, encoding=encoding))
     if not found["candidates"]:

@@ -252,11 +252,22 @@ def compile_model(
     MidwireError
         Any of :mod:`.errors`, each naming what was expected, what was found, where and what to do.
     """
-    chosen = options or Options()
-    clock = _Clock(progress)
-    target = chosen.aim
     check_target(output)
+    # What a machine's first compile waits for longest depends on no model, so it is begun with.
+    with Elaborator() as elaborator:
+        elaborator.prepare()
+        return _compiled(model, output, options or Options(), _Clock(progress), elaborator)
 
+
+def _compiled(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    chosen: Options,
+    clock: _Clock,
+    elaborator: Elaborator,
+) -> Compiled:
+    """Every pass in order."""
+    target = chosen.aim
     clock.start("load")
     source = load_model(model, chosen.shapes, chosen.calibrate)
     check_names(source)
@@ -300,57 +311,52 @@ def compile_model(
 
     clock.start("implement")
     interval = target_interval(integers, chosen.rate, target.clock_mhz)
-    balanced = None
+    balanced = front = None
     if chosen.part is None and chosen.budget is None:
         built = implement(
             integers, target, interval, strict=chosen.rate is not None, strategy=chosen.strategy
         )
         flow = assemble(integers, rounded, built)
     else:  # whether it fits is known once FIFOs have their depths
+        front = Front(integers, target, chosen.strategy)
         balanced = fit(
-            integers,
-            rounded,
-            target,
-            chosen.rate,
-            strategy=chosen.strategy,
-            fastest=chosen.budget is not None,
+            integers, rounded, target, chosen.rate, front, fastest=chosen.budget is not None
         )
         flow = balanced.flow
     flow = _checked(flow, dataflow.verify(flow))
 
     # Elaborating takes longest and needs no depths, so it goes on beside all that follows.
-    with Elaborator() as elaborator:
-        elaborate_early(flow, elaborator)
+    elaborate_early(flow, elaborator)
 
-        clock.start("measure loss")
-        measured, origin = _measure(source, real, integers, data, clock)
-        over = excess(measured, [tensor.name for tensor in integers.results], allowed)
-        if over is not None:
-            raise trials.refuse(over, widths, measured)
-        if quantising:
-            doubted += doubts.of_clipping(measured.clipped)
-            doubted += doubts.of_accuracy(measured.accuracy, allowed)
+    clock.start("measure loss")
+    measured, origin = _measure(source, real, integers, data, clock)
+    over = excess(measured, [tensor.name for tensor in integers.results], allowed)
+    if over is not None:
+        raise trials.refuse(over, widths, measured)
+    if quantising:
+        doubted += doubts.of_clipping(measured.clipped)
+        doubted += doubts.of_accuracy(measured.accuracy, allowed)
 
-        clock.start("balance")
-        balanced = balanced or balance(flow, interval)
-        _checked(balanced.flow, dataflow.verify(balanced.flow))
+    clock.start("balance")
+    balanced = balanced or balance(flow, interval)
+    _checked(balanced.flow, dataflow.verify(balanced.flow))
 
-        clock.start("compare rates")
-        front = Front(integers, target, chosen.strategy)
+    clock.start("compare rates")
+    front = front or Front(integers, target, chosen.strategy)
 
-        clock.start("emit")
-        bundle = emit(
-            os.fspath(output),
-            source,
-            selection,
-            integers,
-            balanced,
-            target,
-            measured,
-            tuple(point.as_json() for point in front.points()),
-            elaborator,
-            chosen.name,
-        )
+    clock.start("emit")
+    bundle = emit(
+        os.fspath(output),
+        source,
+        selection,
+        integers,
+        balanced,
+        target,
+        measured,
+        tuple(point.as_json() for point in front.points()),
+        elaborator,
+        chosen.name,
+    )
     phases = clock.stop()
     return Compiled(
         bundle, measured.losses, origin, phases, measured.accuracy, tuple(doubted), widths

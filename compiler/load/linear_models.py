@@ -6,8 +6,9 @@ Scikit-learn's converters write them; all are a product with a matrix (``ai.onnx
 5, where ONNX Runtime and the definition differ, ONNX Runtime).
 
 M1. Scaler is ``(x - offset) * scale``; LinearRegressor, LinearClassifier and the SVMs with a linear
-    kernel are a Gemm; a Normalizer of norm L1 or L2 is an LpNormalization. A sum over support
-    vectors is one over features: its weights are computed in double and rounded to float32 once.
+    kernel are a Gemm; a Normalizer of norm L1 or L2 is an LpNormalization, and of MAX stays
+    one. A sum over support vectors is one over features: its weights are computed in double and
+    rounded to float32 once.
 M2. Scores come first, then what ``post_transform`` does to them: LOGISTIC is a Sigmoid, SOFTMAX a
     Softmax.
 M3. A label is looked up where the largest score lies, the first of equals, before any post
@@ -303,13 +304,16 @@ def _by_votes(
 
 
 def _normalizer(reading: Reading, node: onnx.NodeProto, options: Options) -> Pieces:
-    """ONNX Runtime's MAX is of the numbers, not of their sizes, so that it may be 0 or below."""
     norm = str(options.get("norm", "MAX"))
-    if norm not in ("L1", "L2"):
-        raise OtherMeaningError(f"expected the norm L1 or L2, found {norm}")
+    if norm not in ("MAX", "L1", "L2"):
+        raise OtherMeaningError(f"expected the norm MAX, L1 or L2, found {norm}")
     x, nodes = reading.real(node)
-    p = int(norm[1])
-    return Pieces([*nodes, named_node(node, node.output[0], "LpNormalization", x, axis=-1, p=p)])
+    y = node.output[0]
+    if norm == "MAX":
+        made = named_node(node, y, "Normalizer", x, domain=ML_DOMAIN, norm=norm)
+    else:
+        made = named_node(node, y, "LpNormalization", x, axis=-1, p=int(norm[1]))
+    return Pieces([*nodes, made])
 
 
 _RULES: Mapping[str, Callable[[Reading, onnx.NodeProto, Options], Pieces]] = {

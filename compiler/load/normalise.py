@@ -18,11 +18,15 @@ from .source import reads, subgraphs
 OLDEST_OPSET = 7
 """Broadcasting as we know it came with opset 7."""
 
+WRITTEN_OPSET = 17
+"""Of the standard nodes that loading writes into a model without any."""
+
 
 def check_opsets(file: Path, model: onnx.ModelProto) -> None:
     """Call the default domain by its short name, and refuse versions that are not known.
 
-    Imports that say the same twice count once: converters of scikit-learn write such.
+    Imports that say the same twice count once: converters of scikit-learn write such. Those of
+    boosted trees import no default domain, which no node of theirs is in: any version is right.
     """
     _clean_domains([*model.opset_import, *model.graph.node])
     for function in model.functions:
@@ -30,6 +34,9 @@ def check_opsets(file: Path, model: onnx.ModelProto) -> None:
     once = dict.fromkeys((entry.domain, entry.version) for entry in model.opset_import)
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(*each) for each in once)
+    kinds = {node.domain for node in model.graph.node}
+    if kinds and "" not in kinds | {domain for domain, _ in once} and not model.functions:
+        model.opset_import.append(helper.make_opsetid("", WRITTEN_OPSET))
     versions = {entry.domain: entry.version for entry in model.opset_import}
     if len(versions) != len(model.opset_import) or "" not in versions:
         raise ModelError(

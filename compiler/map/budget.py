@@ -70,14 +70,15 @@ def fit(
     rounded: Graph,
     target: Target,
     rate_hz: float | None,
+    front: Front,
     *,
-    strategy: str = "auto",
     fastest: bool = False,
 ) -> Balanced:
     """The fastest dataflow that fits the target's device, but no faster than is wanted.
 
     Parameters
     ----------
+    front : that of the graph on this target, of the strategy that is wanted
     rate_hz : as in :func:`~.implement.target_interval`; nothing slower will do then
     fastest : whether as fast as fits is wanted, where there is no rate
 
@@ -89,7 +90,6 @@ def fit(
     ModelError
         If no hardware keeps the rate.
     """
-    front = Front(graph, target, strategy)
     wanted = target_interval(graph, rate_hz, target.clock_mhz)
     if rate_hz is not None:
         front.check(wanted)

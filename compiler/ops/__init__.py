@@ -44,6 +44,7 @@ from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
 from .resize import Resize
+from .rnn import Rnn
 from .round import Round
 from .scale import Scale
 from .shrink import Shrink
@@ -105,6 +106,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Relu,
     Reshape,
     Resize,
+    Rnn,
     Round,
     Scale,
     Shrink,

@@ -65,3 +65,41 @@ def weights(seed: int, *shape: int) -> np.ndarray[Any, Any]:
     rng = np.random.default_rng(seed)
     fan_in = max(1, int(np.prod(shape[1:])))
     return (rng.standard_normal(shape) / np.sqrt(fan_in)).astype(np.float32)
+
+
+def recurrent_layer(
+    kind: str,
+    sizes: tuple[int, int, int],
+    wanted: Sequence[str] = ("all",),
+    *,
+    batch: int = 1,
+    biased: bool = True,
+    begins: bool = False,
+    attributes: Mapping[str, Any] | None = None,
+) -> onnx.ModelProto:
+    """A model of one layer of seeded weights: steps, elements of x, units. Its outputs are ``all``
+    states and the ``last``.
+    """
+    own = attributes or {}
+    steps, width, units = sizes
+    turns = 2 if own.get("direction") == "bidirectional" else 1
+    gates, states = {"GRU": (3, 1), "LSTM": (4, 2), "RNN": (1, 1)}[kind]
+    rows = gates * units
+    constants = {1: weights(1, turns, rows, width), 2: weights(2, turns, rows, units)}
+    if biased:
+        constants[3] = weights(3, turns, 2 * rows)
+    if begins:
+        constants |= {
+            5 + k: weights(4 + k, turns, 1, units).repeat(batch, 1) / 2 for k in range(states)
+        }
+    shapes = {"all": (steps, turns, batch, units), "last": (turns, batch, units)}
+    first, *further = (shapes[word] for word in wanted)
+    given = dict(enumerate(constants.values(), start=1))
+    x = (steps, batch, width)
+    model = one_node(kind, [x], first, given, 14, further, hidden_size=units, **own)
+    node = model.graph.node[0]
+    names = dict(zip(constants, node.input[1:], strict=True))
+    node.input[1:] = [names.get(k, "") for k in range(1, max(constants) + 1)]
+    if "all" not in wanted:
+        node.output.insert(0, "")
+    return model

@@ -51,47 +51,64 @@ class Sequences:
     def inner(self, kernel: RecurrentKernel) -> Inner:
         """States, as integers."""
         held = IntType.holding(*kernel.state)
-        shape = (kernel.results, 1, kernel.units)
-        return Inner(shape, QType(held.bits, held.signed, 1.0), Layout.raster(shape))
+        shape = (kernel.results, kernel.sequences, kernel.units)
+        return _inner(shape, QType(held.bits, held.signed, 1.0))
 
     def meaning(self, output: OutputSpec) -> Meaning:
         """What states stand for: multiples of ``2**-A``."""
         axis = len(output.shape) - 1
         functions = [Affine((Fraction(1, self.grid.one),), Fraction(0))] * output.shape[axis]
-        return Meaning(functions, axis, Layout.raster(output.shape))
+        return Meaning(functions, axis, one_by_one(output.shape))
 
     def turned(self, at: int) -> int:
         """The elements of a sequence, last to first."""
-        rows, size, kind = self._known(at)
+        (rows, count, size), kind = self._known(at)
         if rows == 1:
             return at
         loops = ((rows, -size), (size, 1))
-        kernel = ReorderKernel(kind.integers, rows * size, 1, loops, (rows - 1) * size)
-        return self.add(kernel, at, self._rows(rows, size, kind))
+        kernel = ReorderKernel(kind.integers, rows * size, count, loops, (rows - 1) * size)
+        return self.add(kernel, at, _inner((rows, count, size), kind))
+
+    def begun(self, at: int, length: int) -> int:
+        """The first elements of a sequence."""
+        (rows, count, size), kind = self._known(at)
+        blocks = (length * size, (rows - length) * size)
+        kernel = SplitKernel(kind.integers, blocks, (0, -1), count, (1,))
+        return self.add(kernel, at, _inner((length, count, size), kind))
 
     def ended(self, at: int) -> int:
         """The last element of a sequence alone."""
-        rows, size, kind = self._known(at)
+        (rows, count, size), kind = self._known(at)
         if rows == 1:
             return at
-        kernel = SplitKernel(kind.integers, ((rows - 1) * size, size), (-1, 0), 1, (1,))
-        return self.add(kernel, at, self._rows(1, size, kind))
+        kernel = SplitKernel(kind.integers, ((rows - 1) * size, size), (-1, 0), count, (1,))
+        return self.add(kernel, at, _inner((1, count, size), kind))
 
     def join(self, states: Sequence[int], output: OutputSpec) -> None:
         """The states of all directions in turn, as an output."""
         units = output.shape[-1]
         turns = math.prod(output.shape) // (units * len(states))
-        types = tuple(self._known(at)[2].integers for at in states)
+        types = tuple(self._known(at)[1].integers for at in states)
         kernel = ConcatKernel(types, (units,) * len(states), turns, units)
         self.add(kernel, states, self.meaning(output))
 
-    def _known(self, at: int) -> tuple[int, int, QType]:
-        """Elements of a sequence, numbers of each, and their type."""
+    def _known(self, at: int) -> tuple[Shape, QType]:
+        """Elements of a sequence, sequences, numbers of an element; and their type."""
         found = self._results[at - 1] if at else self.x
         assert not isinstance(found, Meaning), "no call reads an output"
-        rows = found.shape[0]
-        return rows, math.prod(found.shape[1:]), found.qtype
+        rows, count, size = found.shape
+        return (rows, count, size), found.qtype
 
-    def _rows(self, rows: int, size: int, kind: QType) -> Inner:
-        shape = (rows, 1, size)
-        return Inner(shape, kind, Layout.raster(shape))
+
+Shape = tuple[int, int, int]
+
+
+def one_by_one(shape: Sequence[int]) -> Layout:
+    """One sequence behind the other, of a shape (..., sequences, numbers)."""
+    batch = len(shape) - 2
+    others = (axis for axis in range(len(shape)) if axis != batch)
+    return Layout(tuple(shape), (batch, *others))
+
+
+def _inner(shape: Shape, kind: QType) -> Inner:
+    return Inner(shape, kind, one_by_one(shape))

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""GRU (ONNX operator versions 7, 14, 22) with ``linear_before_reset``: rules N12 and N14.
+"""GRU (ONNX operator versions 7, 14, 22): rules N12 and N14.
 
-That is how torch and Keras have it, and what they export. Where the reset stands before the
-product, a step takes two passes over the state, one behind the other; that form is refused.
+With ``linear_before_reset`` the reset stands behind the product with the state: so torch and newer
+versions of Keras export it. Where it stands before, a step goes over the state twice.
 """
 
 from __future__ import annotations
@@ -15,13 +15,22 @@ from typing import Any
 from ...hw.kernels.gru import GruKernel
 from ...hw.numeric.cells import Grid
 from ..ir.quant import QTensor
-from ._recurrent import Direction, Recurrent, layer
-from .base import Case, Unsupported
+from ._directions import Direction
+from ._model import recurrent_layer
+from ._recurrent import Recurrent
+from .base import Case
 
 
 @dataclass(frozen=True, eq=False)
 class Gru(Recurrent):
-    """Gates z, r, h."""
+    """Gates z, r, h.
+
+    Attributes
+    ----------
+    linear : whether the reset stands behind the product
+    """
+
+    linear: bool = True
 
     gates = 3
     states = 1
@@ -29,27 +38,34 @@ class Gru(Recurrent):
     onnx_types = ("GRU",)
 
     @classmethod
-    def check(cls, attributes: Mapping[str, Any]) -> None:
-        """As others, and the reset behind the product."""
-        super().check(attributes)
-        if not attributes.get("linear_before_reset", 0):
-            raise Unsupported(
-                "expected linear_before_reset 1 (the reset behind the product with the state, as "
-                "torch and Keras export it), found 0"
-            )
+    def options(cls, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Where the reset stands."""
+        return {"linear": bool(attributes.get("linear_before_reset", 0))}
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> GruKernel:
-        """The sums of the last gate stay apart."""
-        shared = self.shared(x.qtype, grid, direction, (True, True, False))
-        return GruKernel(steps=x.shape[0], last=last, **shared)
+        """The sums of the last gate stay apart where the reset is between them."""
+        shared = self.shared(x, grid, direction, (True, True, not self.linear))
+        return GruKernel(last=last, **shared)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """All states, the last ones, both; each direction; first states; few bits."""
         own: dict[str, Any] = {"linear_before_reset": 1}
-        yield Case("gru", layer("GRU", (4, 3, 4), attributes=own), -2.0, 2.0)
+        yield Case("gru", recurrent_layer("GRU", (4, 3, 4), attributes=own), -2.0, 2.0)
         both = {**own, "direction": "bidirectional"}
-        yield Case("gru_bidirectional", layer("GRU", (3, 2, 3), ("all", "last"), attributes=both))
+        yield Case(
+            "gru_bidirectional", recurrent_layer("GRU", (3, 2, 3), ("all", "last"), attributes=both)
+        )
         turned = {**own, "direction": "reverse"}
-        last = layer("GRU", (3, 5, 4), ("last",), begins=True, attributes=turned)
+        last = recurrent_layer("GRU", (3, 5, 4), ("last",), begins=True, attributes=turned)
         yield Case("gru_6_bit", last, 0.0, 1.0, bits=6)
+        yield Case("gru_reset_first", recurrent_layer("GRU", (4, 3, 4), ("all", "last")), -2.0, 2.0)
+        hard = {
+            "activations": ["HardSigmoid", "Tanh"],
+            "activation_alpha": [1 / 6],
+            "clip": 1.25,
+            "linear_before_reset": 0,
+        }
+        yield Case(
+            "gru_hard", recurrent_layer("GRU", (3, 2, 4), ("last",), begins=True, attributes=hard)
+        )

@@ -1,9 +1,12 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""LpNormalization (ONNX operator versions 1, 22): a vector divided by its L1 or L2 norm, rule N15.
+"""LpNormalization (ONNX operator versions 1, 22): a vector divided by its L1 or L2 norm, rule N15;
+Normalizer of ``ai.onnx.ml`` (1) with MAX.
 
-Normalizer of ``ai.onnx.ml`` becomes one while loading (:mod:`~..load.linear_models`). A vector of
-zeros stays one, whatever is 0 / 0 elsewhere. What exporters spell out (``x / max(norm, floor)``, as
+With L1 and L2, that becomes an LpNormalization while loading (:mod:`~..load.linear_models`). MAX is
+of the elements, not of their sizes. A vector of zeros stays one, whatever is 0 / 0 elsewhere; where
+the largest of others is 0, ONNX Runtime leaves them, and here that counts as a step of the grid.
+What exporters spell out (``x / max(norm, floor)``, as
 ``torch.nn.functional.normalize`` does, or ``x / sqrt(sum(x**2) + epsilon)``) is this operator with
 attributes that ONNX's has not.
 """
@@ -29,12 +32,12 @@ from .unary import number
 
 @dataclass(frozen=True)
 class LpNormalization(GroupOp):
-    """``x / norm(x)``.
+    """``x / norm(x)``, or ``x / max(x)``.
 
     Attributes
     ----------
     axes : ascending, over which the norm is taken
-    power : 1 for the sum of sizes, 2 for the root of the sum of squares
+    power : 1 for the sum of sizes, 2 for the root of the sum of squares, 0 for the largest element
     floor : the least norm that is divided by
     epsilon : what is added to the sum of squares
     """
@@ -44,12 +47,14 @@ class LpNormalization(GroupOp):
     floor: Fraction = Fraction(0)
     epsilon: Fraction = Fraction(0)
 
-    onnx_types = ("LpNormalization",)
+    onnx_types = ("LpNormalization", "ai.onnx.ml.Normalizer")
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """Any axis."""
+        """Any axis; of a Normalizer the last, and only MAX is left."""
         shape = context.shape(node.input[0])
+        if node.op_type == "Normalizer":
+            return one(cls((len(shape) - 1,), 0), [node.input[0]])
         attributes = context.attributes(node)
         power = int(attributes.get("p", 2))
         if power not in (1, 2):
@@ -87,3 +92,7 @@ class LpNormalization(GroupOp):
         yield Case("lp_normalization_l1", vector, -1.0, 2.0)
         few = one_node("LpNormalization", [(1, 5)], (1, 5), p=2)
         yield Case("lp_normalization_4_bit", few, bits=4)
+        ml = ("ai.onnx.ml", 1)
+        largest = one_node("Normalizer", [(1, 9)], (1, 9), domain=ml, norm="MAX")
+        yield Case("normalizer_max", largest, 0.0, 3.0)
+        yield Case("normalizer_max_signed", largest, -1.0, 2.0)

@@ -11,7 +11,10 @@ from typing import Any
 from ...hw.kernels.lstm import LstmKernel
 from ...hw.numeric.cells import Grid
 from ..ir.quant import QTensor
-from ._recurrent import Direction, Recurrent, as_state, layer
+from ._directions import Direction
+from ._gates import as_state
+from ._model import recurrent_layer
+from ._recurrent import Recurrent
 from .base import Case, Unsupported
 
 
@@ -29,19 +32,22 @@ class Lstm(Recurrent):
         """As others, and no gate that is another's complement."""
         super().check(attributes)
         if attributes.get("input_forget", 0):
-            raise Unsupported("expected input_forget 0, found 1")
+            raise Unsupported(
+                "expected input_forget 0, found 1; a layer whose gates i and f have their own "
+                "weights would work"
+            )
 
     def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> LstmKernel:
         """With the cell's first state."""
-        shared = self.shared(x.qtype, grid, direction, (True,) * self.gates)
+        shared = self.shared(x, grid, direction, (True,) * self.gates)
         cell = as_state(direction.first[1], grid)
-        return LstmKernel(steps=x.shape[0], last=last, cell=cell, **shared)
+        return LstmKernel(last=last, cell=cell, **shared)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """All states, the last ones, both; each direction; first states; few and many bits."""
-        yield Case("lstm", layer("LSTM", (4, 3, 4)), -2.0, 2.0)
-        both = layer(
+        yield Case("lstm", recurrent_layer("LSTM", (4, 3, 4)), -2.0, 2.0)
+        both = recurrent_layer(
             "LSTM",
             (3, 2, 3),
             ("all", "last"),
@@ -49,6 +55,17 @@ class Lstm(Recurrent):
             attributes={"direction": "bidirectional"},
         )
         yield Case("lstm_bidirectional", both)
-        turned = layer("LSTM", (3, 4, 2), biased=False, attributes={"direction": "reverse"})
+        turned = recurrent_layer(
+            "LSTM", (3, 4, 2), biased=False, attributes={"direction": "reverse"}
+        )
         yield Case("lstm_5_bit", turned, 0.0, 3.0, bits=5)
-        yield Case("lstm_10_bit", layer("LSTM", (5, 3, 4), ("last",)), bits=10)
+        hard = {
+            "activations": ["HardSigmoid", "Tanh", "Tanh"],
+            "activation_alpha": [0.2],
+            "activation_beta": [0.4],
+        }
+        yield Case("lstm_hard", recurrent_layer("LSTM", (3, 2, 4), attributes=hard), -2.0, 2.0)
+        yield Case(
+            "lstm_clip", recurrent_layer("LSTM", (4, 3, 2), attributes={"clip": 0.75}), -2.0, 2.0
+        )
+        yield Case("lstm_10_bit", recurrent_layer("LSTM", (5, 3, 4), ("last",)), bits=10)

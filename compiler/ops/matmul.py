@@ -82,7 +82,7 @@ class MatMul(WeightedOp):
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
         """A vector may come in any order; rows must come one by one."""
-        return None if len(shapes[index]) == 2 else Layout.raster(shapes[index])
+        return None if _is_vector(shapes[index]) else Layout.raster(shapes[index])
 
     def corrected(self, real: Op, mean: AnyArray) -> Op:
         """By the mean of each input over all rows."""
@@ -99,7 +99,7 @@ class MatMul(WeightedOp):
         weight = centred(self.weight)
         channels, size = weight.shape
         scales = [self.alpha * scale for scale in channel_scales(self.weight, channels)]
-        if len(x.shape) == 2:
+        if _is_vector(x.shape):
             weight = np.stack([x.layout.to_stream(row) for row in weight])
         bias = [Fraction(0)] * channels
         if self.bias:
@@ -148,3 +148,8 @@ class MatMul(WeightedOp):
             one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),
             bits=4,
         )
+
+
+def _is_vector(shape: Sequence[int]) -> bool:
+    """Whether an operand is one row, and so may come in any order."""
+    return len(shape) == 2 and shape[0] == 1

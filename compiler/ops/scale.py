@@ -12,7 +12,7 @@ offset follows from that factor exactly.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
 
@@ -20,11 +20,13 @@ import numpy as np
 import onnx
 
 from ...hw.numeric import Function
+from ..ir.graph import Value
 from ._constants import ConstantOp, Numbers, with_constants
 from ._elementwise import meeting
 from ._model import one_node, weights
 from .add import Add
-from .base import Case, ImportContext, Imported, Unsupported, one, vector
+from .base import Case, ImportContext, Imported, Piece, Unsupported, inner, one, vector
+from .pow import Pow
 from .product import Product
 
 
@@ -50,6 +52,8 @@ class Scale(ConstantOp):
         for position, name in enumerate(node.input[::-1]):
             constant, other = context.const(name, finite=not sums), node.input[position]
             if constant is not None:
+                if node.op_type == "Div" and position == 1:
+                    return cls._divided(context, node, Numbers.of(constant), other)
                 op = cls._beside(node.op_type, Numbers.of(constant), first=position == 1)
                 return with_constants(context, node, op, other)
         if node.op_type == "Div":
@@ -61,6 +65,19 @@ class Scale(ConstantOp):
         return meeting(context, node, meet)
 
     @classmethod
+    def _divided(
+        cls, context: ImportContext, node: onnx.NodeProto, constant: Numbers, name: str
+    ) -> Imported:
+        """A constant over what is computed is the inverse of that, times the constant."""
+        times = with_constants(context, node, cls._beside("Mul", constant, first=True), name)
+        (*before, last) = times.pieces
+        shape, dtype = context.shape(node.output[0]), context.dtype(name)
+        value = Value(inner(node, "inverse"), shape, dtype)
+        inverse = Piece(Pow(Numbers((Fraction(-1),))), last.inputs, (value.name,))
+        factor = replace(last, inputs=(value.name,))
+        return Imported((*before, inverse, factor), (*times.inner, value))
+
+    @classmethod
     def _beside(cls, op_type: str, constant: Numbers, *, first: bool) -> Scale:
         """The operator with a constant, which is the ``first`` operand or the second."""
         ones, zeros = constant.map(lambda _: Fraction(1)), constant.map(lambda _: Fraction(0))
@@ -69,8 +86,6 @@ class Scale(ConstantOp):
         if op_type == "Mul":
             factor = constant
         elif op_type == "Div":
-            if first:
-                raise Unsupported("expected a constant divisor, found a computed one")
             if 0 in constant.values:
                 raise Unsupported("expected divisors other than zero, found zero")
             factor = constant.map(lambda v: 1 / v)
@@ -99,6 +114,8 @@ class Scale(ConstantOp):
         factors = np.array([0.5, -2.0, 0.0, 1.25], np.float32).reshape(4, 1, 1)
         yield Case("mul", one_node("Mul", [shape], shape, {1: factors}))
         yield Case("div", one_node("Div", [shape], shape, {1: np.array(3.0, np.float32)}))
+        over = {0: np.array(-2.0, np.float32)}
+        yield Case("div_of_constant", one_node("Div", [shape], shape, over), 0.5, 4.0)
         yield Case("add_constant", one_node("Add", [shape], shape, {1: weights(1, 4, 1, 1)}))
         yield Case("sub", one_node("Sub", [shape], shape, {1: weights(1, 4, 1, 1)}))
         yield Case("sub_from", one_node("Sub", [shape], shape, {0: weights(2, 4, 1, 1)}))

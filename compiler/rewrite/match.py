@@ -24,7 +24,7 @@ from ...hw.formats.tensor import AnyArray
 from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.source import Source
-from .algebra import Expression
+from .algebra import Expression, NotAFormulaError
 from .reading import Found, behind, read
 
 
@@ -100,10 +100,17 @@ class Formula:
         y = root.output[0]
         for x in dict.fromkeys(name for node in nodes for name in source.activations(node)):
             found = read(context, x, y, self.most) if _same_kind(source, x, y) else None
-            match = None if found is None else self.replace(context, found)
+            match = None if found is None else self._replaced(context, found)
             if match is not None:
                 return match
         return None
+
+    def _replaced(self, context: Context, found: Found) -> Match | None:
+        """Algebra on a formula that was read may end where its reading would have."""
+        try:
+            return self.replace(context, found)
+        except NotAFormulaError:
+            return None
 
 
 def make_node(

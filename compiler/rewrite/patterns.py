@@ -17,7 +17,8 @@ from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
 from .rounding import BIPOLAR_QUANTISER, QUANTISER
-from .softmax import SOFTMAX
+from .softmax import BARE_SOFTMAX, SOFTMAX
+from .softplus import THRESHOLDED_SOFTPLUS
 from .swish import SWISH
 from .truncation import TRUNCATION
 
@@ -30,6 +31,7 @@ PATTERNS: tuple[Pattern, ...] = (
     GELU_TANH,
     HARD_SWISH,
     SWISH,
+    THRESHOLDED_SOFTPLUS,
     CONV_INTEGER,
     MATMUL_INTEGER,
     ONE_HOT_PRODUCT,
@@ -39,5 +41,6 @@ PATTERNS: tuple[Pattern, ...] = (
     BIPOLAR_QUANTISER,
     TRUNCATION,
     SOFTMAX,
+    BARE_SOFTMAX,
     ATTENTION,
 )

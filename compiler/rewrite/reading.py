@@ -140,8 +140,11 @@ class _Reader:
             raise NotAFormulaError
         return np.broadcast_shapes((1,) * len(self._whole), *(formula for _, formula in shapes))
 
-    def total(self, name: str, formula: Expression, axes: Sequence[int]) -> tuple[_Reading, int]:
-        """The sum of a formula of a tensor's shape over some of its axes, and of how many elements.
+    def total(
+        self, name: str, formula: Expression, axes: Sequence[int], kind: str = "sum"
+    ) -> tuple[_Reading, int]:
+        """The sum ("max": the largest) of a formula of a tensor's shape over some of its axes, and
+        of how many elements.
 
         Axes of length 1 are no part of it, so that they need not be named to be the same sum.
         """
@@ -155,7 +158,7 @@ class _Reader:
             raise NotAFormulaError
         left = tuple(1 if axis in over else size for axis, size in enumerate(shape))
         count = math.prod(shape[axis] for axis in over)
-        return _Reading(function("sum", formula, *over) if over else formula, left), count
+        return _Reading(function(kind, formula, *over) if over else formula, left), count
 
     def expanded(self, name: str, output: str) -> _Reading:
         """A tensor that is broadcast to the shape of another one."""
@@ -219,10 +222,15 @@ def _clipped(reader: _Reader, node: onnx.NodeProto) -> Expression:
 
 
 def _bounded(reader: _Reader, node: onnx.NodeProto) -> Expression:
-    """Min and Max with one constant."""
+    """Min and Max with one constant; JAX writes one that is no bound."""
     if len(node.input) != 2:
         raise NotAFormulaError
     a, b = _inputs(reader, node)
+    no_bound = -math.inf if node.op_type == "Max" else math.inf
+    for name, other in zip(node.input, (b, a), strict=True):
+        constant = reader.context.const(name, finite=False)
+        if constant is not None and (constant.real == no_bound).all():
+            return other
     value, bound = (a, b.number) if a.number is None else (b, a.number)
     if bound is None:
         raise NotAFormulaError
@@ -259,6 +267,11 @@ def _mean(reader: _Reader, node: onnx.NodeProto) -> _Reading:
 def _sum(reader: _Reader, node: onnx.NodeProto) -> _Reading:
     name = node.input[0]
     return reader.total(name, reader.read(name).formula, _axes(reader, node))[0]
+
+
+def _largest(reader: _Reader, node: onnx.NodeProto) -> _Reading:
+    name = node.input[0]
+    return reader.total(name, reader.read(name).formula, _axes(reader, node), "max")[0]
 
 
 def _sum_of_squares(reader: _Reader, node: onnx.NodeProto) -> _Reading:
@@ -354,6 +367,7 @@ _RULES: Mapping[str, _Rule] = {
     "Abs": _of(_size),
     "ReduceL1": _sum_of_sizes,
     "ReduceL2": _root_of_squares,
+    "ReduceMax": _largest,
     "ReduceMean": _mean,
     "ReduceSum": _sum,
     "ReduceSumSquare": _sum_of_squares,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...hw.formats.fragments import fragment_bytes
@@ -23,6 +24,14 @@ from .support import NodeSupport, estimate_macs, import_all
 
 _FLOAT_BITS = 8
 """Width that a float tensor gets at a cut by default, for the bytes of a cut."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inspected:
+    """What :func:`inspect_model` gives, and the slice that it is about, if there is one."""
+
+    facts: dict[str, Any]
+    selection: Selection | None
 
 
 def inspect_model(
@@ -47,6 +56,16 @@ def inspect_model(
     CutError
         If ``from_`` or ``to`` is given and cannot be used.
     """
+    return inspected(path, from_, to, shapes).facts
+
+
+def inspected(
+    path: str | os.PathLike[str],
+    from_: Names | None = None,
+    to: Names | None = None,
+    shapes: Shapes | None = None,
+) -> Inspected:
+    """As :func:`inspect_model`, for whoever has more to say about the slice."""
     source = load_model(path, shapes)
     support = import_all(source)
     cuts = find_cuts(source, support)
@@ -66,7 +85,7 @@ def inspect_model(
             raise
         facts["reason"] = error.paragraph()
     nodes = _nodes(source, support, _parts(selection))
-    return {
+    found = {
         "model": source.name,
         "path": os.fspath(source.path),
         "sha256": source.sha256,
@@ -83,6 +102,7 @@ def inspect_model(
         "cuts": [_cut(cuts, cut) for cut in cuts.cuts],
         "set_cuts": [_set_cut(cuts, cut) for cut in cuts.in_order if len(cut.tensors) > 1],
     }
+    return Inspected(found, selection)
 
 
 def _parts(selection: Selection | None) -> dict[str, str]:

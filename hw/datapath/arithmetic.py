@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amaranth.hdl import Const, Shape, Signal, Value
+from amaranth.hdl import Const, Mux, Shape, Signal, Value
 
 from ..timing.components import TREE_LEVELS
 
@@ -40,6 +40,11 @@ def tree(m: Any, terms: Sequence[Value], name: str, join: Callable[[Value, Value
                 registers.append(register)
             terms = registers
     return terms[0]
+
+
+def larger(a: Value, b: Value) -> Value:
+    """The larger of two numbers."""
+    return Mux(a > b, a, b)
 
 
 def delayed(m: Any, value: Value, cycles: int, name: str) -> Value:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Division by the deviation, or by the root of the mean square."""
+"""Division by the deviation, by the root of the mean square, or by a norm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from ..kernels.deviation import FoldedDeviation
 from ..kernels.groups import quotient_stages
-from .arithmetic import delayed, product_shape
+from .arithmetic import delayed, larger, product_shape
 from .groups import Grouped, field
 from .quotients import quotients
 from .ranges import shape_of
@@ -23,19 +23,23 @@ class Deviation(Grouped[FoldedDeviation]):
 
     def _totals(self, m: Any, elements: Sequence[Value], write: Value, first: Value) -> list[Value]:
         b = self._built
-        squares: list[Value] = []
+        power, join = b.rule.power, add if b.rule.power else larger
+        lowest, highest = b.element
+        # Of one element, what the first total is of.
+        ends = b.element if power == 0 else (0, max(-lowest, highest) ** power)
+        terms: list[Value] = []
         plain: list[Value] = []
         for k, element in enumerate(elements):
             own = element - b.rule.origin
-            square = Signal(shape_of((0, b.square // b.count)), name=f"square_{k}")
+            term = Signal(shape_of(ends), name=f"term_{k}")
             centred = Signal(shape_of(b.element), name=f"centred_{k}")
-            m.d.sync += [square.eq(own * own if b.rule.power == 2 else abs(own)), centred.eq(own)]
-            squares.append(square)
+            m.d.sync += [term.eq((own, abs(own), own * own)[power]), centred.eq(own)]
+            terms.append(term)
             plain.append(centred)
         return [
-            self._total(m, terms, write, first, ends, add, name, late=1)
-            for terms, ends, name in zip(
-                (squares, plain), b.totals, ("squares", "sum"), strict=False
+            self._total(m, column, write, first, ends, how, name, late=1)
+            for column, ends, how, name in zip(
+                (terms, plain), b.totals, (join, add), ("total", "sum"), strict=False
             )
         ]
 
@@ -78,8 +82,10 @@ class Deviation(Grouped[FoldedDeviation]):
         self, m: Any, elements: Sequence[Value], statistics: Sequence[Value]
     ) -> list[Value]:
         b = self._built
-        # Nothing is divided by a sum of 0: all its elements are 0.
-        divisor = statistics[0] | (statistics[0] == 0) if b.rule.power == 1 else statistics[0]
+        divisor, falls = statistics[0], Const(0)
+        if not b.rule.rooted:
+            divisor, falls = abs(divisor), delayed(m, divisor < 0, 1, "falls")
+            divisor = divisor | (divisor == 0)
         divisor = delayed(m, divisor, 2, "root")
         mean = delayed(m, statistics[1], 1, "mean") if b.rule.centred else Const(0)
         numerators: list[Value] = []
@@ -93,7 +99,7 @@ class Deviation(Grouped[FoldedDeviation]):
             m.d.sync += [
                 product.eq(own * b.rule.times),
                 size.eq(abs(difference)),
-                sign.eq(difference < 0),
+                sign.eq((difference < 0) ^ falls),
             ]
             numerators.append(Cat(Const(0, b.rule.bits + b.rule.root_bits), size))
             signs.append(delayed(m, sign, quotient_stages(b.quotient_bits), f"sign_{k}"))

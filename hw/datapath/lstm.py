@@ -21,7 +21,7 @@ class LstmCell(RecurrentLayer[FoldedLstm]):
     def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> Value:
         b = self._built
         del old
-        tables = ("sigmoid", "sigmoid", "sigmoid", "tanh")
+        tables = ("f", "f", "f", "g")
         i, o, f, g = (
             self._looked_up(m, part, table, acc, drop)
             for part, table, acc, drop in zip("iofg", tables, sums, b.drops, strict=True)
@@ -33,7 +33,7 @@ class LstmCell(RecurrentLayer[FoldedLstm]):
             added.eq(i * g),
             cell.eq(shifted(kept + added, b.grid.bits)),
         ]
-        squashed = self._looked_up(m, "cell", "tanh", cell, b.grid.bits - b.grid.steps)
+        squashed = self._looked_up(m, "cell", "h", cell, b.grid.bits - b.grid.steps)
         out = Signal(product_shape(o, squashed))
         state = Signal(self._state)
         m.d.sync += [

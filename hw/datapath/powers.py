@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Mux, Value
+from amaranth.hdl import Value
 
 from ..kernels.powers import FoldedPowers, table_file
+from .arithmetic import larger
 from .groups import Grouped
 from .rom import Rom
 
@@ -19,7 +20,7 @@ class Powers(Grouped[FoldedPowers]):
 
     def _totals(self, m: Any, elements: Sequence[Value], write: Value, first: Value) -> list[Value]:
         (ends,) = self._built.totals
-        return [self._total(m, elements, write, first, ends, _larger, "largest")]
+        return [self._total(m, elements, write, first, ends, larger, "largest")]
 
     def _accumulators(
         self, m: Any, elements: Sequence[Value], statistics: Sequence[Value]
@@ -32,7 +33,3 @@ class Powers(Grouped[FoldedPowers]):
             m.d.comb += rom.addr.eq(largest - element)
             found.append(rom.data)
         return found
-
-
-def _larger(a: Value, b: Value) -> Value:
-    return Mux(a > b, a, b)

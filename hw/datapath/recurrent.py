@@ -15,7 +15,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..kernels.finishing import finish_file
-from ..kernels.recurrent import FoldedRecurrent, image
+from ..kernels.folded_recurrent import FoldedRecurrent, image
 from .arithmetic import delayed, product_shape
 from .counters import counter
 from .finished import FinishedOutlet
@@ -35,13 +35,15 @@ class Issue:
     valid : whether there is one
     place : in its pass
     ends : whether it is the last of its pass
-    bank : of the row and of the old state that it reads
-    first : whether its step is the first
+    row : that it reads, of two
+    bank : of the state that it reads
+    first : whether that is the state before the first step
     """
 
     valid: Value
     place: Value
     ends: Value
+    row: Value
     bank: Value
     first: Value
 
@@ -54,10 +56,11 @@ class Serving:
     ----------
     valid : whether there is one
     unit : which one
-    bank : of its old state
+    bank : of the state that its sums are of
     first : whether its step is the first
     ends : whether it is the last unit
-    last : whether its step is the last
+    done : whether its step ends with this half (Y5)
+    last : whether its step is the last of a sequence
     """
 
     valid: Value
@@ -65,11 +68,12 @@ class Serving:
     bank: Value
     first: Value
     ends: Value
+    done: Value
     last: Value
 
 
 class RecurrentLayer(wiring.Component, Generic[_Built]):
-    """Rules Y1 to Y4 of :mod:`midwire.hw.kernels.recurrent`.
+    """Rules Y1 to Y5 of :mod:`midwire.hw.kernels.recurrent`.
 
     Parameters
     ----------
@@ -108,11 +112,12 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
 
         # Sums come out a cycle after a unit is served.
         late = 1 + b.arithmetic
-        made, unit, bank, ends, last = (
+        leaves = serving.done & serving.last if b.last else serving.done
+        ended = serving.valid & serving.ends & serving.done & serving.last
+        final = ended & counter(m, "sequence", b.sequences, ended)
+        made, unit, bank, leaves, final = (
             delayed(m, value, late, f"made_{k}")
-            for k, value in enumerate(
-                (serving.valid, serving.unit, serving.bank, serving.ends, serving.last)
-            )
+            for k, value in enumerate((serving.valid, serving.unit, serving.bank, leaves, final))
         )
         port = hidden.write_port()
         m.d.comb += [
@@ -120,15 +125,16 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
             port.addr.eq(Mux(bank, 0, b.units) + unit),
             port.data.eq(state),
             outlet.acc0[0].eq(state),
-            outlet.valid.eq(made & last if b.last else made),
-            outlet.final.eq(ends & last),
+            outlet.valid.eq(made & leaves),
+            outlet.final.eq(final),
         ]
         return m
 
     def _issue(self, m: Any, outlet: Any, rows: Memory) -> Issue:
         """Begin products, pass by pass and step by step (T11)."""
         b = self._built
-        go, bank, ends, step_ends = Signal(), Signal(), Signal(), Signal()
+        go, ends, half_ends, step_ends = Signal(), Signal(), Signal(), Signal()
+        row, bank = Signal(), Signal()
         begins = Signal(init=1)
         place, step, rest = (
             Signal(range(b.depth)),
@@ -136,25 +142,31 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
             Signal(range(b.drain + 1)),
         )
         full = Signal(2)
-        self._fill(m, rows, full, bank, step_ends)
+        self._fill(m, rows, full, row, step_ends)
         m.d.comb += ends.eq(go & (place == b.depth - 1))
-        m.d.comb += step_ends.eq(ends & counter(m, "pass", b.passes, ends))
+        m.d.comb += half_ends.eq(ends & counter(m, "pass", b.passes, ends))
+        done = counter(m, "half", b.halves, half_ends)
+        m.d.comb += step_ends.eq(half_ends & done)
         last = step == b.steps - 1
         with m.If(go):
             m.d.sync += [place.eq(Mux(ends, 0, place + 1)), begins.eq(step_ends)]
-        with m.If(step_ends):
-            m.d.sync += [step.eq(Mux(last, 0, step + 1)), bank.eq(~bank), rest.eq(b.drain)]
+        with m.If(half_ends):
+            m.d.sync += [bank.eq(~bank), rest.eq(b.drain)]
         with m.Elif(rest != 0):
             m.d.sync += rest.eq(rest - 1)
-        credit = (place < b.parallel) & (last if b.last else Const(1))
-        there = full.bit_select(bank, 1) | ~begins
+        with m.If(step_ends):
+            m.d.sync += [step.eq(Mux(last, 0, step + 1)), row.eq(~row)]
+        credit = (place < b.parallel) & done & (last if b.last else Const(1))
+        there = full.bit_select(row, 1) | ~begins
         m.d.comb += [
             go.eq((rest == 0) & there & (outlet.free | ~credit)),
             outlet.take.eq(go & credit),
         ]
-        return Issue(go, place, ends, bank, step == 0)
+        # What the second half reads, the first one has written.
+        first = (step == 0) & (~done if b.halves == 2 else Const(1))
+        return Issue(go, place, ends, row, bank, first)
 
-    def _fill(self, m: Any, rows: Memory, full: Signal, bank: Signal, step_ends: Signal) -> None:
+    def _fill(self, m: Any, rows: Memory, full: Signal, row: Signal, step_ends: Signal) -> None:
         """Write the rows in turn (Y2)."""
         b = self._built
         filling, write = Signal(), Signal()
@@ -169,7 +181,7 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
         with m.If(write & row_ends):
             m.d.sync += [full.bit_select(filling, 1).eq(1), filling.eq(~filling)]
         with m.If(step_ends):
-            m.d.sync += full.bit_select(bank, 1).eq(0)
+            m.d.sync += full.bit_select(row, 1).eq(0)
         port = rows.write_port()
         m.d.comb += [port.en.eq(write), port.addr.eq(at), port.data.eq(self.i.payload.data[0])]
 
@@ -181,7 +193,7 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
         over_h = Signal()
         m.d.comb += [
             unit.eq(issue.place - b.width),
-            row.addr.eq(Mux(issue.bank, b.width, 0) + issue.place),
+            row.addr.eq(Mux(issue.row, b.width, 0) + issue.place),
             old.addr.eq(Mux(issue.bank, b.units, 0) + unit),
         ]
         m.d.sync += over_h.eq(issue.place >= b.width)
@@ -258,9 +270,12 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
         ends, last = unit == b.units - 1, step == b.steps - 1
         with m.If(valid):
             m.d.sync += unit.eq(Mux(ends, 0, unit + 1))
+        done = counter(m, "served_half", b.halves, valid & ends)
         with m.If(valid & ends):
-            m.d.sync += [step.eq(Mux(last, 0, step + 1)), bank.eq(~bank)]
-        return Serving(valid, unit, bank, step == 0, ends, last)
+            m.d.sync += bank.eq(~bank)
+            with m.If(done):
+                m.d.sync += step.eq(Mux(last, 0, step + 1))
+        return Serving(valid, unit, bank, step == 0, ends, done, last)
 
     def _held(
         self, m: Any, sums: Sequence[Sequence[Value]], load: Value, serving: Serving
@@ -279,11 +294,14 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
         return list(held[0])
 
     def _old(self, m: Any, hidden: Memory, serving: Serving) -> Value:
-        """The unit's state before this step, when its sums come out."""
+        """The unit's state before this step, when its sums come out. Both halves of a step read it
+        where the first one does.
+        """
         if not self._reads_old:
             return Const(0)
         port = hidden.read_port()
-        m.d.comb += port.addr.eq(Mux(serving.bank, self._built.units, 0) + serving.unit)
+        bank = serving.bank if self._built.halves == 1 else Const(0)
+        m.d.comb += port.addr.eq(Mux(bank, self._built.units, 0) + serving.unit)
         before = self._before(m, "serving", serving.unit)
         return Mux(delayed(m, serving.first, 1, "serving_first"), before, port.data)
 
@@ -308,7 +326,7 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
         raise NotImplementedError
 
     def _looked_up(self, m: Any, part: str, table: str, value: Value, drop: int) -> Value:
-        """An entry of a table, two cycles later (N12)."""
+        """An entry of a table, which has a letter, two cycles later (N12)."""
         b = self._built
         half = b.grid.reach
         place = Signal(range(2 * half), name=f"{part}_place")

@@ -12,7 +12,7 @@ from amaranth.hdl import Mux, Shape, Signal, Value
 
 from ..kernels.reduce import Accumulating
 from .accumulators import Accumulators
-from .arithmetic import product_shape, tree
+from .arithmetic import larger, product_shape, tree
 from .ranges import shape_of
 
 
@@ -33,7 +33,7 @@ class Accumulator(Accumulators[Accumulating]):
     def _join(self, a: Value, b: Value) -> Value:
         """Two elements as one."""
         if self._built.mode == "max":
-            return Mux(a > b, a, b)
+            return larger(a, b)
         if self._built.mode == "min":
             return Mux(a < b, a, b)
         return a + b

@@ -48,7 +48,10 @@ class Fifo(wiring.Component):
     Members
     -------
     i, o : streams of ``payload``
-    level : Out(range(depth + 1)), beats inside
+
+    Attributes
+    ----------
+    level : range(depth + 1), beats inside; no member, so it is no port where nobody reads it
     """
 
     def __init__(self, payload: ShapeLike, depth: int) -> None:
@@ -60,9 +63,9 @@ class Fifo(wiring.Component):
             {
                 "i": In(stream.Signature(payload)),
                 "o": Out(stream.Signature(payload)),
-                "level": Out(range(depth + 1)),
             }
         )
+        self.level = Signal(range(depth + 1))
 
     @property
     def depth(self) -> int:

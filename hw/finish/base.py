@@ -58,8 +58,8 @@ class OnnxWriter(Protocol):
         states: Sequence[str],
         inputs: Sequence[str],
     ) -> str:
-        """Append a Scan over vectors of doubles: ``body`` appends the nodes that make new states of
-        states and a row of each input; gives the first state behind every row.
+        """Append a Scan over matrices of doubles: ``body`` appends the nodes that make new states
+        of states and one matrix of each input; gives the first state behind every one.
         """
 
 

@@ -110,14 +110,18 @@ def _results(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) ->
     return function.exact(low, out), function.exact(high, out)
 
 
-def _points(function: Affine, ranges: Sequence[tuple[int, int]], out: QType) -> _Points:
+def _points(
+    function: Affine, ranges: Sequence[tuple[int, int]], out: QType, results: tuple[int, int]
+) -> _Points:
     """Points such that what is monotone in each accumulator, and right there, is right all over.
+
+    ``results`` are the smallest and the largest result.
 
     Raises FinishError if they are too many.
     """
     lo, hi = function.ends(out)
     if len(ranges) == 1:
-        first, last = _results(function, ranges, out)
+        first, last = results
         ((low, high),) = ranges
         if min(high - low, last - first) > _MOST_POINTS:
             raise FinishError(
@@ -273,39 +277,46 @@ _Kind = tuple[Affine, tuple[tuple[int, int], ...]]
 def _search(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift | None:
     """The first shift, from 0 up, at which every channel has an offset that is right everywhere.
 
-    Channels may have many points, so they are looked at one by one, each at all shifts that those
-    before have left.
+    Channels may have many points, so they are looked at one by one, each at a few shifts; at those
+    that are too small one of the first channels is wrong already.
     """
-    ratios = [_ratios(f, r, out) for f, r in kinds]
+    results = [_results(f, r, out) for f, r in kinds]
+    ratios = [_ratios(f, ends, out) for (f, _), ends in zip(kinds, results, strict=True)]
     largest = max(abs(ratio) for row in ratios for ratio in row)
-    attempts = [
-        _Attempt(shift, out.zero_point & 1, most=(1 << shift) // 2)
-        for shift in range(_MOST_SHIFT + 1)
-        if largest * (1 << shift) < limit
-    ]
-    for row, (function, ranges) in zip(ratios, kinds, strict=True):
-        points = _points(function, ranges, out)
-        attempts = [attempt for attempt in attempts if attempt.takes(row, points)]
-        if not attempts:
-            return None
-    for attempt in attempts:
-        offset = attempt.chosen()
-        if offset is not None:
-            return _parameters(kinds, out, attempt.multiplier, offset, attempt.shift, attempt.tie)
+    shifts = [shift for shift in range(_MOST_SHIFT + 1) if largest * (1 << shift) < limit]
+    for start in range(0, len(shifts), _TOGETHER):
+        attempts = [
+            _Attempt(shift, out.zero_point & 1, most=(1 << shift) // 2)
+            for shift in shifts[start : start + _TOGETHER]
+        ]
+        for row, ends, (function, ranges) in zip(ratios, results, kinds, strict=True):
+            points = _points(function, ranges, out, ends)
+            attempts = [attempt for attempt in attempts if attempt.takes(row, points)]
+            if not attempts:
+                break
+        for attempt in attempts:
+            offset = attempt.chosen()
+            if offset is not None:
+                return _parameters(
+                    kinds, out, attempt.multiplier, offset, attempt.shift, attempt.tie
+                )
     return None
 
+
+_TOGETHER = 4
+"""Shifts that are looked at for each channel: not many more than needed, and its points are not
+made again for each of them.
+"""
 
 _MOST_SHIFT = 51
 """Largest shift that is tried: ``p`` has at most 53 bits."""
 
 
-def _ratios(
-    function: Affine, ranges: Sequence[tuple[int, int]], out: QType
-) -> tuple[Fraction, ...]:
+def _ratios(function: Affine, results: tuple[int, int], out: QType) -> tuple[Fraction, ...]:
     """Slopes in steps of the output. A channel that cannot leave one result (dead weights) needs no
     multiplier, however coarse its scale.
     """
-    first, last = _results(function, ranges, out)
+    first, last = results
     return tuple(s / out.step if first < last else Fraction(0) for s in function.scales)
 
 

@@ -99,14 +99,18 @@ class FoldedDeviation(GroupImplementation):
 
     @property
     def square(self) -> int:
-        """The largest sum of squares, or of sizes."""
+        """The largest sum of squares, or of sizes, or the largest size."""
         low, high = self.element
+        if self.rule.power == 0:
+            return max(-low, high)
         return self.count * max(-low, high) ** self.rule.power
 
     @property
     def totals(self) -> tuple[Range, ...]:
-        """The sum of squares or of sizes, and the sum if a mean is taken off."""
+        """The sum of squares or of sizes, or the largest; the sum if a mean is taken off."""
         low, high = self.element
+        if self.rule.power == 0:
+            return (self.element,)
         own = ((self.count * low, self.count * high),) if self.rule.centred else ()
         return ((0, self.square), *own)
 
@@ -118,23 +122,23 @@ class FoldedDeviation(GroupImplementation):
     @property
     def statistics(self) -> tuple[Range, ...]:
         """The root, if there is one, and the sum if a mean is taken off."""
-        if self.rule.power == 1:
+        if not self.rule.rooted:
             return self.totals
         return ((1, isqrt(self.radicand)), *self.totals[1:])
 
     @property
     def root_bits(self) -> int:
-        """Bits of the root, one a cycle; where there is none, of the sum."""
-        if self.rule.power == 1:
+        """Bits of the root, one a cycle; where there is none, of the divisor."""
+        if not self.rule.rooted:
             return self.square.bit_length()
         return isqrt(self.radicand).bit_length()
 
     @property
     def busy(self) -> int:
-        """Totals, two products, what is under the root, the root, and its way out; nothing where a
-        sum is the statistic.
+        """Totals, two products, what is under the root, the root, and its way out; nothing where
+        there is no root.
         """
-        return 0 if self.rule.power == 1 else 4 + self.root_bits
+        return 4 + self.root_bits if self.rule.rooted else 0
 
     @property
     def reduction(self) -> int:
@@ -157,7 +161,7 @@ class FoldedDeviation(GroupImplementation):
         element = IntType.holding(*self.element).bits
         widths = [IntType.holding(*ends).bits for ends in self.totals]
         cost = Cost(adders=sum(widths), registers=2 * sum(widths))
-        if self.rule.power == 1:
+        if not self.rule.rooted:
             cost += Cost(adders=element * self.lanes)
         else:
             under = self.radicand.bit_length()
@@ -166,7 +170,7 @@ class FoldedDeviation(GroupImplementation):
                 adders=3 * under + 2 * self.root_bits,
                 registers=3 * under + 2 * self.root_bits,
             )
-        for width in (self.rule.power * element, element)[: len(widths)]:
+        for width in (max(1, self.rule.power) * element, element)[: len(widths)]:
             cost += tree_cost(self.lanes, width)
         numerator = element + self.rule.times.bit_length()
         lane = Cost(

@@ -16,7 +16,8 @@ from ..numeric import IntArray, IntType
 from ..numeric.cells import lstm, lstm_onnx
 from ..timing.cost import Cost
 from .base import Implementation
-from .recurrent import FoldedRecurrent, RecurrentKernel, image
+from .folded_recurrent import FoldedRecurrent, image
+from .recurrent import RecurrentKernel, check_gates, largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,42 +26,56 @@ class LstmKernel(RecurrentKernel):
 
     Attributes
     ----------
+    g, h : further tables
     cell : (units,), the cell's state before the first step
     """
 
+    g: IntArray
+    h: IntArray
     cell: IntArray
 
     name = "lstm"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_gates(self.f, self.grid.one)
         if self.cell.shape != self.hidden.shape:
             raise ValueError(f"expected a cell of {self.units} units, found {self.cell.shape}")
 
     @property
+    def curves(self) -> Mapping[str, IntArray]:
+        """Three."""
+        return {**super().curves, "g": self.g, "h": self.h}
+
+    @property
     def memory(self) -> Range:
-        """Of the cell's state: it grows by 1 a step at most."""
-        most = int(np.abs(self.cell).max()) + self.steps * self.grid.one
+        """Of the cell's state: it grows by a value of ``g`` a step at most."""
+        most = largest(self.cell) + self.steps * largest(self.g)
         return -most, most
 
     @property
     def products(self) -> tuple[Range, ...]:
-        """Sums, and the cell's state times a gate, next to the product of two."""
-        most = (self.memory[1] + self.grid.one) * self.grid.one
+        """Sums, and the cell's state times a gate, next to a gate times a value of ``g``."""
+        most = max(self.memory[1] + largest(self.g), largest(self.h)) * self.grid.one
         return (*self.totals, (-most, most))
 
     def first(self, count: int) -> tuple[IntArray, ...]:
         """Both states."""
         return *super().first(count), np.broadcast_to(self.cell, (count, self.units))
 
-    def step(self, sums: list[IntArray], states: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
+    def step(self, x: IntArray, states: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
         """N13."""
-        return lstm(self.grid, self.tables, self.drops, sums, states[1])
+        return lstm(self.grid, self.tables, self.drops, self.summed(x, states[0]), states[1])
 
     def step_onnx(
-        self, writer: OnnxWriter, tables: tuple[str, str], sums: list[str], states: Sequence[str]
+        self,
+        writer: OnnxWriter,
+        tables: Sequence[str],
+        over_x: Sequence[str],
+        states: Sequence[str],
     ) -> Sequence[str]:
         """N13."""
+        sums = self.summed_onnx(writer, over_x, states[0])
         return lstm_onnx(writer, self.grid, tables, self.drops, sums, states[1])
 
     def built(self, **common: Any) -> FoldedLstm:
@@ -105,7 +120,7 @@ class FoldedLstm(FoldedRecurrent):
         return 9
 
     @property
-    def tables(self) -> int:
+    def lookups(self) -> int:
         """Those of the gates, and one of the cell's state."""
         return 5
 

@@ -39,6 +39,7 @@ from .pool import PoolKernel
 from .powers import PowersKernel
 from .reduce import ReduceKernel
 from .reorder import ReorderKernel
+from .rnn import RnnKernel
 from .rows import RowsKernel
 from .shares import SharesKernel
 from .split import SplitKernel
@@ -59,6 +60,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
         PowersKernel,
         ReduceKernel,
         ReorderKernel,
+        RnnKernel,
         RowsKernel,
         SharesKernel,
         SplitKernel,

@@ -4,7 +4,7 @@
 
 Everything else (the numpy reference, ``slice.onnx``, the RTL) is checked against what stands here.
 
-Rules, cited by tests as N1 to N17:
+Rules, cited by tests as N1 to N18:
 
 N1. A quantised tensor is an integer array ``q`` with a :class:`QType`; it means the real numbers
     ``scale * (q - zero_point)``, where ``scale`` is the exact value of a stored float32.
@@ -22,8 +22,8 @@ N6. A function that is not affine means its exact real value at the exact real n
     balls of growing precision; floats decide nothing. What no limit decides is refused.
 N7. Which finisher computes a function (none, multiply-shift, thresholds or a table) does not matter
     to any bit.
-N8 to N11 and N15 define normalisations: see :mod:`.norms`. N12 to N14 define recurrent layers: see
-:mod:`.cells`.
+N8 to N11 and N15 define normalisations: see :mod:`.norms`. N12 to N14 and N18 define recurrent
+layers: see :mod:`.cells`.
 N16. Integers that mean themselves (indices, token ids) have the scale 1 and the zero point 0; those
     beyond the ends of their :class:`QType` become its ends.
 N17. A look-up reads the entry ``clip(q + wrap if q < 0 else q, low, high)``; its entries are reals,

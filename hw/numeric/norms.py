@@ -19,7 +19,8 @@ N11. Division by the root of the mean square (RMSNormalization): the same with `
     zero_point)`` and ``w = n * sum (q - zero_point)**2``.
 N15. Division by a norm: ``c = q - zero_point``; ``r = max(1, sum |c|)`` and ``H = 0`` for L1, ``r =
     root(4**H * sum c**2 + E)`` with ``E = max(1, rne(4**H * epsilon / s**2))`` for L2; the result
-    is ``quotient(2**(P + H) * c, r)``.
+    is ``quotient(2**(P + H) * c, r)``. By the largest (MAX of ``ai.onnx.ml``), ``m = max c``:
+    ``quotient(2**P * c * sign m, max(1, |m|))``, with a sign of 1 where ``m`` is 0.
 
 Why N9 is that close: each ``e`` is off by at most 1/2 and their sum, at least ``2**F``, by ``n /
 2``; so the quotient is off by at most ``(n + 1) / 2**(F + 1) <= 2**-(P + 2)``, and half a unit more
@@ -191,7 +192,7 @@ class SoftmaxRule:
 @dataclass(frozen=True)
 class DeviationRule:
     """Division by the deviation over the last axis (N10), by the root mean square (N11), or by the
-    sum of sizes or the root of the sum of squares (N15).
+    largest, the sum of sizes or the root of the sum of squares (N15).
 
     Attributes
     ----------
@@ -202,7 +203,8 @@ class DeviationRule:
     epsilon : ``E``
     bits : fractional bits of the result
     times : what integers and the sum of their squares are multiplied by: the count, or 1 (N15)
-    power : 2, or 1 where sizes are summed and no root is drawn (N15)
+    power : 2; where no root is drawn (N15), 1 for the sum of sizes, 0 for the largest
+    ratio : what no result is larger than where no root is drawn
     """
 
     count: int
@@ -213,6 +215,7 @@ class DeviationRule:
     bits: int
     times: int
     power: int = 2
+    ratio: int = 1
 
     @classmethod
     def of(cls, x: QType, count: int, epsilon: Fraction, bits: int, *, centred: bool) -> Self:
@@ -231,17 +234,18 @@ class DeviationRule:
 
     @classmethod
     def of_norm(cls, x: QType, count: int, power: int, epsilon: Fraction, bits: int) -> Self:
-        """Division by the norm with this power, 1 or 2 (N15), for ``count`` integers of a type;
-        ``epsilon`` is what is added to the sum of squares.
+        """Division by the norm with this power, 1 or 2, or by the largest, 0 (N15), for ``count``
+        integers of a type; ``epsilon`` is what is added to the sum of squares.
 
         Raises ValueError if double arithmetic has not enough bits.
         """
         reach = max(x.hi - x.zero_point, x.zero_point - x.lo)
+        ratio = reach if power == 0 and x.lo < x.zero_point else 1
         for root_bits in range(bits if power == 2 else 0, -1, -1):
             added = max(1, rne(epsilon * 4**root_bits / x.step**2))
             most = 4**root_bits * count * reach**power + added
             if max(most, 2 * reach << (bits + root_bits)) <= EXACT:
-                return cls(count, x.zero_point, False, root_bits, added, bits, 1, power)
+                return cls(count, x.zero_point, False, root_bits, added, bits, 1, power, ratio)
         raise cls._too_wide(x, count, bits)
 
     @staticmethod
@@ -252,18 +256,26 @@ class DeviationRule:
         )
 
     @property
+    def rooted(self) -> bool:
+        """Whether a root is drawn."""
+        return self.power == 2
+
+    @property
     def span(self) -> tuple[int, int]:
         """What no result lies beyond: twice the root of ``times``, as ``r`` is half its own or
-        more; 1 where there is no root.
+        more; ``ratio`` where there is no root.
         """
-        if self.power == 1:
-            return -(1 << self.bits), 1 << self.bits
+        if not self.rooted:
+            return -(self.ratio << self.bits), self.ratio << self.bits
         most = (2 << self.bits) * (math.isqrt(self.times) + 1)
         return -most, most
 
     def apply(self, q: IntArray) -> IntArray:
         """Results for integers; the last axis is normalised."""
         p = q - self.origin
+        if self.power == 0:
+            most = p.max(axis=-1, keepdims=True)
+            return quotient(np.where(most < 0, -p, p) << self.bits, abs(most).clip(1))
         if self.power == 1:
             return quotient(p << self.bits, abs(p).sum(axis=-1, keepdims=True).clip(1))
         c = self.times * p
@@ -282,9 +294,15 @@ class DeviationRule:
 
         last = writer.constant(np.array([-1]), np.int64)
         p = writer.op("Sub", q, number(self.origin))
-        if self.power == 1:
-            total = writer.op("ReduceSum", writer.op("Abs", p), last, keepdims=1)
+        if not self.rooted:
             unit = writer.op("Mul", p, number(2.0**self.bits))
+            if self.power == 0:
+                most = writer.op("ReduceMax", p, axes=[-1], keepdims=1)
+                below = writer.op("Less", most, number(0))
+                unit = writer.op("Where", below, writer.op("Neg", unit), unit)
+                total = writer.op("Abs", most)
+            else:
+                total = writer.op("ReduceSum", writer.op("Abs", p), last, keepdims=1)
             return quotient_onnx(writer, unit, writer.op("Max", total, number(1)))
         c = writer.op("Mul", p, number(self.times))
         squares = writer.op("ReduceSum", writer.op("Mul", p, p), last, keepdims=1)

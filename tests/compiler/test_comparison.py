@@ -7,10 +7,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from midwire.compiler.comparison import compare_rates
+from midwire.compiler.ir.graph import Graph
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.load.source import Source
+from midwire.compiler.select.inspection import inspected
 from midwire.host import cli
 
 NET = """
@@ -26,8 +31,14 @@ def model(model_file: Callable[..., Path]) -> Path:
     return model_file(NET)
 
 
+def slice_of(model: Path) -> Graph:
+    selection = inspected(model).selection
+    assert selection is not None
+    return selection.graph
+
+
 def test_points_get_slower_and_cheaper(model: Path) -> None:
-    found = compare_rates(model, part="ecp5-25f")
+    found = compare_rates(slice_of(model), part="ecp5-25f")
     points = found["points"]
     assert (found["target"], found["device"], found["assumed"]) == ("ecp5", "ecp5-25f", True)
     assert points[0]["interval"] == 36  # a pixel a cycle
@@ -42,7 +53,7 @@ def test_inspect_shows_them(model: Path, capsys: pytest.CaptureFixture[str]) -> 
     words = ["inspect", str(model), "--pareto"]
     assert cli.main([*words, "--part", "ecp5-25f", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["pareto"]
-    assert found == compare_rates(model, part="ecp5-25f")
+    assert found == compare_rates(slice_of(model), part="ecp5-25f")
     assert cli.main([*words, "--part", "ecp5-25f"]) == 0
     out = capsys.readouterr().out
     assert "Rates (compile --rate)" in out and " 36 " in out
@@ -51,3 +62,17 @@ def test_inspect_shows_them(model: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "unknown part" in capsys.readouterr().err
     assert cli.main(["inspect", str(model)]) == 0
     assert "Rates" not in capsys.readouterr().out
+
+
+def test_the_model_is_loaded_once(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded: list[Path] = []
+
+    def counting(path: Path, *rest: Any) -> Source:
+        loaded.append(path)
+        return load_model(path, *rest)
+
+    monkeypatch.setattr("midwire.compiler.select.inspection.load_model", counting)
+    assert cli.main(["inspect", str(model), "--pareto"]) == 0
+    assert loaded == [model] and "Rates" in capsys.readouterr().out

@@ -194,7 +194,6 @@ REFUSALS: dict[str, tuple[str, int, str]] = {
             "by a computed factor, would work"
         ),
     ),
-    "Div by a stream": ("y = Div(c, x)", 13, "expected a constant divisor, found a computed one"),
     "Div by zero": ("y = Div(x, z)", 13, "expected divisors other than zero, found zero"),
     "training": (
         "y = BatchNormalization<training_mode = 1>(x, s, s, s, s)",

@@ -42,6 +42,17 @@ UNBOUND = (
     "q = Squeeze (q1, i0) k2 = Squeeze (k1, i0) v = Squeeze (v1, i0)\n"
     "k = Transpose <perm = [0, 1, 3, 2]> (k2)\n"
 )
+SEQUENCE_FIRST = (
+    "h0 = Transpose <perm = [1, 0, 2]> (h) m = MatMul (h0, w_all) n = Add (b_all, m)\n"
+    "r = Reshape (n, of_rows) r1 = Unsqueeze (r, i0)\n"
+    "r2 = Transpose <perm = [3, 1, 2, 0, 4]> (r1) p = Squeeze (r2, i3)\n"
+    + "".join(
+        f"{x}1 = Gather <axis = 0> (p, at{n}) {x}2 = Reshape ({x}1, of_heads)\n"
+        f"{x}3 = Transpose <perm = [1, 0, 2]> ({x}2) {x} = Unsqueeze ({x}3, i0)\n"
+        for n, x in enumerate(("q", "kt", "v"))
+    )
+    + "k = Transpose <perm = [0, 1, 3, 2]> (kt)\n"
+)
 GATHERED = (
     ALL + "r = Reshape (n, thirds) p = Transpose <perm = [2, 0, 3, 1, 4]> (r)\n"
     "q = Gather <axis = 0> (p, at0) k1 = Gather <axis = 0> (p, at1)\n"
@@ -61,6 +72,7 @@ PROJECTED = {
     ),
     "one layer, unbound": UNBOUND,
     "one layer, gathered": GATHERED,
+    "one layer, the sequence first": SEQUENCE_FIRST,
 }
 ROOTS = "qs = Mul (q, root) ks = Mul (k, root) s = MatMul (qs, ks)\n"
 SCALED = {
@@ -97,6 +109,10 @@ f = MatMul (h1, w_up)
 f1 = Div (f, two) f2 = Erf (f1) f3 = Add (f2, unit) f4 = Mul (f, f3) f5 = Mul (f4, half)
 f6 = MatMul (f5, w_down)
 y = Add (x1, f6)"""
+TAIL_OF_ROWS = (
+    "u3 = Reshape (u2, matrix) u4 = Gemm (u3, w_o, b_q) u = Reshape (u4, joined)\n"
+    + (TAIL[TAIL.index("x1 =") :])
+)
 FUSED = (
     "a = MatMul (h, w_q) b = MatMul (h, w_k) c = MatMul (h, w_v)\n"
     "u2 = Attention <q_num_heads = 2, kv_num_heads = 2> (a, b, c, stays)\n"
@@ -114,10 +130,13 @@ def constants() -> dict[str, Array]:
         return rng.normal(0, 0.1, size).astype(np.float32)
 
     stays = np.tril(np.ones((LENGTH, LENGTH), bool))
-    integers = {f"i{n}": [n] for n in (0, 2, 8, 16, 24)} | {
+    integers = {f"i{n}": [n] for n in (0, 2, 3, 8, 16, 24)} | {
         "rows": [0, LENGTH, HEADS, DEPTH],
         "thirds": [0, LENGTH, 3, HEADS, DEPTH],
-        "joined": [0, LENGTH, WIDTH],
+        "of_rows": [LENGTH, 1, 3, WIDTH],
+        "of_heads": [LENGTH, HEADS, DEPTH],
+        "matrix": [LENGTH, WIDTH],
+        "joined": [1, LENGTH, WIDTH],
         "widths": [WIDTH] * 3,
         "ones": [1] * 3,
     }
@@ -148,8 +167,8 @@ def constants() -> dict[str, Array]:
     }
 
 
-def block(attention: str, opset: int = 17) -> onnx.ModelProto:
-    text = BLOCK.replace("{ATTENTION}", attention).replace("{TAIL}", TAIL)
+def block(attention: str, opset: int = 17, tail: str = TAIL) -> onnx.ModelProto:
+    text = BLOCK.replace("{ATTENTION}", attention).replace("{TAIL}", tail)
     if "Attention" in attention:
         begin, end = text.index("u0 ="), text.index("u = ")
         text = text[:begin] + text[end:]
@@ -162,8 +181,8 @@ def block(attention: str, opset: int = 17) -> onnx.ModelProto:
     return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8 if opset < 23 else 11)
 
 
-def spelled(projected: str, scaled: str, masked: str) -> onnx.ModelProto:
-    return block(PROJECTED[projected] + SCALED[scaled] + MASKED[masked])
+def spelled(projected: str, scaled: str, masked: str, tail: str = TAIL) -> onnx.ModelProto:
+    return block(PROJECTED[projected] + SCALED[scaled] + MASKED[masked], tail=tail)
 
 
 BLOCKS: dict[str, Callable[[], onnx.ModelProto]] = {
@@ -172,6 +191,9 @@ BLOCKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "sliced": lambda: spelled("one layer, sliced", "from shapes", "chosen"),
     "unbound": lambda: spelled("one layer, unbound", "both by roots", "causal"),
     "gathered": lambda: spelled("one layer, gathered", "multiplied", "none"),
+    "sequence first": lambda: spelled(
+        "one layer, the sequence first", "the queries", "none", TAIL_OF_ROWS
+    ),
     "queries": lambda: spelled("three layers", "the queries", "causal"),
     "fused": lambda: block(FUSED, 23),
 }

@@ -12,14 +12,23 @@ import numpy as np
 from midwire.hw.kernels.gru import GruKernel
 from midwire.hw.kernels.lstm import LstmKernel
 from midwire.hw.kernels.recurrent import RecurrentKernel
+from midwire.hw.kernels.rnn import RnnKernel
 from midwire.hw.numeric import IntArray, IntType
 from midwire.hw.numeric.cells import Grid, Lane
 
 INT8 = IntType(8, True)
 
+CELLS: dict[str, tuple[type[RecurrentKernel], list[Lane]]] = {
+    "lstm": (LstmKernel, [Lane(k, 0, 14 + k) for k in range(4)]),
+    "gru": (GruKernel, [Lane(0, 0, 14), Lane(1, 0, 15), Lane(0, 1, 13, joined=False)]),
+    "halved": (GruKernel, [Lane(0, 0, 14), Lane(1, 0, 15), Lane(0, 1, 13)]),
+    "rnn": (RnnKernel, [Lane(1, 0, 14)]),
+}
+"""For each kind of cell its kernel and where its products lie."""
+
 
 def random_cell(
-    kind: type[RecurrentKernel],
+    kind: str,
     steps: int,
     width: int,
     units: int,
@@ -27,51 +36,71 @@ def random_cell(
     x: IntType = INT8,
     last: bool = False,
     begins: bool = False,
+    sequences: int = 1,
     channels: int = 1,
 ) -> RecurrentKernel:
     """A cell whose gates take all values; with a first state other than zero, if it ``begins``."""
     rng = np.random.default_rng(units)
     grid = Grid(9, 5)
     at = np.arange(-grid.reach, grid.reach) / (1 << grid.steps)
-    lanes = [Lane(k, 0, 14 + k) for k in range(4)]
-    own: dict[str, Any] = {}
-    if kind is LstmKernel:
+    sigmoid, tanh = 1 / (1 + np.exp(-at)), np.tanh(at)
+    made, lanes = CELLS[kind]
+    reals = {"rnn": {"f": tanh}, "lstm": {"f": sigmoid, "g": tanh, "h": 1.5 * tanh}}
+    tables = reals.get(kind, {"f": sigmoid, "g": tanh})
+    own: dict[str, Any] = {
+        letter: np.rint(grid.one * table).astype(np.int64) for letter, table in tables.items()
+    }
+    if kind == "lstm":
         own["cell"] = rng.integers(-900, 900, units) * begins
-    else:
-        lanes = [*lanes[:2], Lane(0, 1, 13, joined=False)]
-    return kind(
+    return made(
         x=x,
         steps=steps,
+        sequences=sequences,
         last=last,
         channels=channels,
         grid=grid,
         lanes=tuple(lanes),
         weight=rng.integers(-127, 128, (units, len(lanes), width + units)),
-        bias=rng.integers(-20000, 20000, (4, units)),
-        sigmoid=np.rint(grid.one / (1 + np.exp(-at))).astype(np.int64),
-        tanh=np.rint(grid.one * np.tanh(at)).astype(np.int64),
+        bias=rng.integers(-20000, 20000, (sum(2 - lane.joined for lane in lanes), units)),
         hidden=rng.integers(-700, 700, units) * begins,
         **own,
     )
 
 
-def by_definition(kernel: RecurrentKernel, sequence: IntArray) -> list[list[int]]:
-    """The states of one sequence by the text of rules N12 to N14, in rational numbers."""
+def by_definition(kernel: RecurrentKernel, tensor: IntArray) -> list[list[int]]:
+    """The states of one tensor by the text of rules N12 to N14, N18, in rational numbers."""
+    rows = tensor.reshape(kernel.sequences, -1)
+    return [state for row in rows for state in _of_sequence(kernel, row)]
+
+
+def _of_sequence(kernel: RecurrentKernel, sequence: IntArray) -> list[list[int]]:
     hidden = kernel.hidden.tolist()
     cell = kernel.cell.tolist() if isinstance(kernel, LstmKernel) else [0] * kernel.units
     found: list[list[int]] = []
+    units = range(kernel.units)
     for x in sequence.reshape(kernel.steps, kernel.width).tolist():
-        made = [_unit(kernel, unit, x, hidden, cell[unit]) for unit in range(kernel.units)]
+        halves = [hidden]
+        if isinstance(kernel, GruKernel) and kernel.lanes[2].joined:
+            resets = [_entry(kernel, "f", _sums(kernel, k, x, hidden)[1]) for k in units]
+            one = kernel.grid.one
+            halves.append(
+                [round(Fraction(r * h, one)) for r, h in zip(resets, hidden, strict=True)]
+            )
+        made = [_unit(kernel, unit, x, halves, cell[unit]) for unit in units]
         hidden, cell = [h for h, _ in made], [c for _, c in made]
         found.append(hidden)
     return found[-kernel.results :]
 
 
-def _unit(
-    kernel: RecurrentKernel, unit: int, x: list[int], hidden: list[int], cell: int
-) -> tuple[int, int]:
-    """Both states of a unit, behind a step."""
-    one, reach, steps = kernel.grid.one, kernel.grid.reach, 2**kernel.grid.steps
+def _entry(kernel: RecurrentKernel, letter: str, value: Fraction) -> int:
+    """What a table makes of a place."""
+    reach = kernel.grid.reach
+    return int(kernel.curves[letter][min(max(round(value), -reach), reach - 1) + reach])
+
+
+def _sums(kernel: RecurrentKernel, unit: int, x: list[int], hidden: list[int]) -> list[Fraction]:
+    """Sums of a unit as places."""
+    steps = 2**kernel.grid.steps
     bias = kernel.bias[:, unit].tolist()
     sums = []
     for lane, row in zip(kernel.lanes, kernel.weight[unit].tolist(), strict=True):
@@ -79,14 +108,25 @@ def _unit(
         over_h = sum(a * b for a, b in zip(row[len(x) :], hidden, strict=True)) * 2**lane.h_left
         parts = [over_x + over_h] if lane.joined else [over_x, over_h]
         sums += [Fraction((p + bias.pop(0)) * steps, 2**lane.fraction) for p in parts]
+    return sums
 
-    def entry(table: IntArray, value: Fraction) -> int:
-        return int(table[min(max(round(value), -reach), reach - 1) + reach])
 
+def _unit(
+    kernel: RecurrentKernel, unit: int, x: list[int], halves: list[list[int]], cell: int
+) -> tuple[int, int]:
+    """Both states of a unit, behind a step."""
+    one, hidden = kernel.grid.one, halves[0]
+    sums = _sums(kernel, unit, x, hidden)
+    if isinstance(kernel, RnnKernel):
+        return _entry(kernel, "f", sums[0]), cell
     if isinstance(kernel, GruKernel):
-        z, r = (entry(kernel.sigmoid, gate) for gate in sums[:2])
-        n = entry(kernel.tanh, sums[2] + Fraction(r, one) * sums[3])
+        z, r = (_entry(kernel, "f", gate) for gate in sums[:2])
+        place = sums[2] + Fraction(r, one) * sums[3] if len(sums) == 4 else None
+        if place is None:
+            place = _sums(kernel, unit, x, halves[1])[2]
+        n = _entry(kernel, "g", place)
         return round(Fraction((one - z) * n + z * hidden[unit], one)), cell
-    i, o, f = (entry(kernel.sigmoid, gate) for gate in sums[:3])
-    cell = round(Fraction(f * cell + i * entry(kernel.tanh, sums[3]), one))
-    return round(Fraction(o * entry(kernel.tanh, Fraction(cell * steps, one)), one)), cell
+    i, o, f = (_entry(kernel, "f", gate) for gate in sums[:3])
+    cell = round(Fraction(f * cell + i * _entry(kernel, "g", sums[3]), one))
+    place = Fraction(cell * 2**kernel.grid.steps, one)
+    return round(Fraction(o * _entry(kernel, "h", place), one)), cell

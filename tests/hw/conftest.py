@@ -250,7 +250,10 @@ class Writer:
         made = [*body(inner, own, rows)]
         made.append(inner.op("Identity", made[0]))
         taken, given = (
-            [helper.make_tensor_value_info(name, TensorProto.DOUBLE, [None]) for name in names]
+            [
+                helper.make_tensor_value_info(name, TensorProto.DOUBLE, [None, None])
+                for name in names
+            ]
             for names in (own + rows, made)
         )
         graph = helper.make_graph(inner.nodes, "body", taken, given)

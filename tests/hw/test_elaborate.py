@@ -226,6 +226,27 @@ def test_workers_take_turns_only_until_yosys_is_compiled(warm: Elaborated) -> No
         verilog_of([StreamFifo(PORT, 7)], stopped=lambda: time.monotonic() > end)
 
 
+def test_yosys_is_compiled_from_the_start(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a worker that has nothing else to do, and what it comes to is told by the others."""
+
+    def fail(jobs: Sequence[Job], **options: object) -> None:
+        raise BuildError("no room")
+
+    watch = Watch(fail)
+    monkeypatch.setattr(elaborate, "run_jobs", watch)
+    with Elaborator() as elaborator:
+        elaborator.prepare()
+    assert len(watch.jobs) == 1 and watch.asked == []
+
+
+def test_yosys_is_compiled_once(warm: Elaborated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elaborate, "_elaborated_in", refuse)
+    with Elaborator() as elaborator:
+        elaborator.prepare()
+        assert elaborator.verilog_of([FIFO]) == [warm.texts[FIFO]]
+    assert elaborate.yosys_entry().is_dir()
+
+
 def test_instances_share_no_name(elaborated: Elaborated) -> None:
     """Modules and memory images carry the instance's name; the memory itself is one for all."""
     text = elaborated.texts[conv()]

@@ -107,3 +107,17 @@ def test_comments_name_the_layers(build: Callable[[str], tuple[Dataflow, str]]) 
         f'// some_{layers[0].name}: "{layers[0].node}", folded, {pe} x {simd} in parallel, of ONNX '
         f'nodes {shown}, "more", "more", "more", "more" and 16 more\n'
     ) in text
+
+
+def test_every_pin_is_joined(build: Callable[[str], tuple[Dataflow, str]]) -> None:
+    """Those of FIFOs between stages too: verilator -Wall warns of a pin that is missing."""
+    flow, text = build(ONES)
+    depths = [channel.depth or 0 for channel in flow.channels]
+    assert any(depths)
+    ports = dict(re.findall(r"^module (\w+) \((.*?)\);", text, re.M | re.S))
+    top = text[: text.index("endmodule")]
+    instances = re.findall(r"^  (midwire_\w+) \w+\((.*)\);", top, re.M)
+    assert len(instances) == len(flow.stages) + sum(depth > 0 for depth in depths)
+    for module, joined in instances:
+        wanted = {port.strip() for port in ports[module].split(",")}
+        assert set(re.findall(r"\.(\w+)\(", joined)) == wanted

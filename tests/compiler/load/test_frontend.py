@@ -362,6 +362,19 @@ def test_equal_opset_imports(model_file: ModelFile) -> None:
     assert [(e.domain, e.version) for e in source.model.opset_import] == [("", 13)]
 
 
+def test_no_import_of_the_default_domain(model_file: ModelFile) -> None:
+    """As converters of boosted trees write it; what is written out is of that domain."""
+    node = helper.make_node(
+        "Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0, 2.0], scale=[0.5, 0.25]
+    )
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 2]) for n in "xy")
+    opsets = [helper.make_opsetid("ai.onnx.ml", 1)]
+    model = helper.make_model(helper.make_graph([node], "g", [x], [y]), opset_imports=opsets)
+    source = load_model(model_file(model))
+    assert [n.op_type for n in source.nodes] == ["Sub", "Mul"]
+    assert source.opset == 17
+
+
 def test_contradictory_opset_imports(model_file: ModelFile) -> None:
     model = onnx.load(model_file(MLP))
     model.opset_import.append(onnx.helper.make_opsetid("", 14))

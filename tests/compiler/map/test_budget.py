@@ -81,26 +81,27 @@ def test_luts_as_memory_are_luts() -> None:
 def test_the_fastest_that_fits(lowered: Any, dsp: int) -> None:
     """It fits with its FIFOs, and no faster point of the front does."""
     target = limited(TARGETS["xcup"], {"dsp": dsp})
-    found = fit(lowered.integers, lowered.rounded, target, None, strategy="folded", fastest=True)
+    front = Front(lowered.integers, target, "folded")
+    found = fit(lowered.integers, lowered.rounded, target, None, front, fastest=True)
     assert not excess(estimate(found.flow, target), target.device)
     assert found.cycles_per_inference >= 36
-    front = Front(lowered.integers, target, "folded")
     faster = [n for n in front.intervals if n < found.cycles_per_inference]
     assert all(excess(front.at(n).resources, target.device) for n in faster)
 
 
 def test_a_part_with_room_changes_no_rate(lowered: Any) -> None:
     target = PARTS["xcu250"]
-    found = fit(lowered.integers, lowered.rounded, target, None, strategy="folded")
-    wanted = target_interval(lowered.integers, None, target.clock_mhz)
     front = Front(lowered.integers, target, "folded")
+    found = fit(lowered.integers, lowered.rounded, target, None, front)
+    wanted = target_interval(lowered.integers, None, target.clock_mhz)
     assert front.least <= found.cycles_per_inference <= max(front.least, wanted) + 1
 
 
 def test_a_rate_that_does_not_fit(lowered: Any) -> None:
     target = limited(TARGETS["xcup"], {"dsp": 4, "lut": 100_000})
+    front = Front(lowered.integers, target)
     with pytest.raises(FitError) as raised:
-        fit(lowered.integers, lowered.rounded, target, target.clock_mhz * 1e6 / 40)
+        fit(lowered.integers, lowered.rounded, target, target.clock_mhz * 1e6 / 40, front)
     text = str(raised.value)
     assert text.startswith(
         "xcu50, dsp=4,lut=100000: the slice does not fit; expected at most 4 multipliers; found "
@@ -116,9 +117,9 @@ def test_a_rate_that_does_not_fit(lowered: Any) -> None:
 def test_what_never_fits_says_by_how_much(lowered: Any) -> None:
     """What the cheapest hardware takes, found again where there is room for it."""
     target = limited(TARGETS["ecp5"], {"lut": 10, "bram": 0})
-    with pytest.raises(FitError) as raised:
-        fit(lowered.integers, lowered.rounded, target, None)
     front = Front(lowered.integers, target)
+    with pytest.raises(FitError) as raised:
+        fit(lowered.integers, lowered.rounded, target, None, front)
     built = front.at(front.intervals[-1]).built
     flow = balance(assemble(lowered.integers, lowered.rounded, built), front.intervals[-1]).flow
     over = excess(estimate(flow, target), target.device)

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -331,8 +332,10 @@ def _div(attributes: Attributes, inputs: Inputs) -> Exact:
     del attributes
     a, b = inputs
     assert a is not None and b is not None
-    product = math.lcm(*(int(v) for v in b.ints.ravel()))
-    inverse = Exact(product // b.ints, 1 / (b.unit * product))
+    # What is divided by zero saturates: zero is as good as what is far below all other divisors.
+    ints = np.where(b.ints == 0, 1, b.ints * 2**60)
+    product = math.lcm(*(int(v) for v in ints.ravel()))
+    inverse = Exact(product // ints, 2**60 / (b.unit * product))
     return a * inverse
 
 
@@ -672,14 +675,16 @@ def _normalised(attributes: Attributes, inputs: Inputs) -> Exact:
     (x,) = inputs
     assert x is not None
     p, h = attributes["bits"], attributes["root"]
-    first = attributes.get("p", 2) == 1
+    power = 0 if "norm" in attributes else attributes.get("p", 2)
     moved = np.moveaxis(x.ints, attributes.get("axis", -1), -1)
     groups = moved.reshape(-1, moved.shape[-1])
     found = np.empty(groups.shape, object)
     for at, group in enumerate(groups):
         norm = math.isqrt(int(4**h * sum(q * q for q in group) + 1))
-        norm = max(1, sum(abs(q) for q in group)) if first else norm
-        found[at] = [round(Fraction(int(2 ** (p + h) * q), norm)) for q in group]
+        if power < 2:
+            norm = sum(abs(q) for q in group) if power else max(group)
+            norm = norm or 1
+        found[at] = [round(Fraction(int(2 ** (p + h) * q), int(norm))) for q in group]
     back = np.moveaxis(found.reshape(moved.shape), -1, attributes.get("axis", -1))
     return Exact(back, Fraction(1, 2**p))
 
@@ -714,14 +719,63 @@ def _group_normalization(attributes: Attributes, inputs: Inputs) -> Exact:
     return _scaled(_deviation(attributes, x, count, True), own)
 
 
-Step = Callable[[list[tuple[Fraction, Fraction]], int, int, int, int], tuple[int, int]]
-"""Both states of a unit, of its sums over x and over h, its old states, ``2**A`` and the reach."""
+@dataclass(frozen=True)
+class Cell:
+    """A direction of a recurrent layer as the compiler chose it (rule N12).
+
+    Attributes
+    ----------
+    one : ``2**A``
+    steps : ``2**F``
+    reach : half the entries of a table
+    gates : for each, weights over x and over h, a bias for both, and what a sum of 1 stands for
+    curves : activations f, g, h
+    linear : whether a GRU's reset stands behind the product
+    """
+
+    one: int
+    steps: int
+    reach: int
+    gates: list[tuple[Array, Array, Array, Fraction]]
+    curves: list[Callable[[Fraction], Fraction]]
+    linear: bool
+
+    def sums(self, x: Array, h: Array) -> list[tuple[Array, Array]]:
+        """Of each gate, over x and over h, as places in a table."""
+        return [
+            ((w @ x + bias[0]) * unit * self.steps, (r @ h + bias[1]) * unit * self.steps)
+            for w, r, bias, unit in self.gates
+        ]
+
+    def entries(self, letter: int, places: Array) -> Array:
+        """What an activation makes of places."""
+        found = np.empty(places.size, object)
+        for k, place in enumerate(places):
+            whole = min(max(round(place), -self.reach), self.reach - 1)
+            found[k] = round(self.one * self.curves[letter](Fraction(whole, self.steps)))
+        return found
+
+    def shared(self, products: Array) -> Array:
+        """Products of two numbers of ``A`` bits, rounded to as many."""
+        return _rounded(products, Fraction(1, self.one))
 
 
 def _recurrent(attributes: Attributes, inputs: Inputs, step: Step) -> list[Exact]:
-    """Rules N12 to N14 of the number contract, by their text: all states, and the last ones.
+    """Rules N12 to N14, N18 of the number contract, by their text: all states, and the last ones,
+    of every sequence of a batch.
+    """
+    x = inputs[0]
+    assert x is not None
+    each = [_sequence(attributes, inputs, step, k) for k in range(x.ints.shape[1])]
+    return [
+        Exact(np.concatenate([part.ints for part in parts], axis=-2), parts[0].unit)
+        for parts in zip(*each, strict=True)
+    ]
 
-    ``layers`` has, for each direction, what the compiler chose: A, F, and where the products lie.
+
+def _sequence(attributes: Attributes, inputs: Inputs, step: Step, number: int) -> list[Exact]:
+    """Of one sequence. ``layers`` has, for each direction, what the compiler chose: A, F, S, and
+    where products lie.
     """
     given = [*inputs, *[None] * 7][:7]
     x, w, r, bias = given[:4]
@@ -729,13 +783,18 @@ def _recurrent(attributes: Attributes, inputs: Inputs, step: Step) -> list[Exact
     steps, directions, units = x.ints.shape[0], w.ints.shape[0], r.ints.shape[2]
     found = np.empty((steps, directions, 1, units), object)
     last = np.empty((directions, 1, units), object)
+    count = len(attributes["activations"]) // directions
+    curves = _curves(attributes, count)
     one = 1
     for at, chosen in enumerate(attributes["layers"]):
-        one, reach = 2 ** chosen["grid"]["bits"], 8 * 2 ** chosen["grid"]["steps"]
-        states = [
-            [0] * units if first is None else _rounded(first.ints[at, 0], first.unit * one).tolist()
+        grid = chosen["grid"]
+        one, reach = 2 ** grid["bits"], 2 ** (grid["span"] + grid["steps"])
+        h, c = (
+            _rounded(first.ints[at, number], first.unit * one)
+            if first is not None
+            else np.zeros(units, object)
             for first in given[5:]
-        ]
+        )
         gates = []
         for gate, lane in enumerate(chosen["lanes"]):
             rows = slice(gate * units, (gate + 1) * units)
@@ -745,21 +804,15 @@ def _recurrent(attributes: Attributes, inputs: Inputs, step: Step) -> list[Exact
             added = np.zeros((2, units), object)
             if bias is not None:
                 both = bias.ints[at].reshape(2, -1)[:, rows]
-                added = _rounded(both, bias.unit / unit)
-            gates.append((own_w * 2 ** left[0], own_r * 2 ** left[1], added, unit * reach / 8))
+                added = _rounded(both.ravel(), bias.unit / unit).reshape(2, units)
+            gates.append((own_w * 2 ** left[0], own_r * 2 ** left[1], added, unit))
+        linear = bool(attributes.get("linear_before_reset", 0))
+        own = curves[at * count : (at + 1) * count]
+        cell = Cell(one, 2 ** grid["steps"], reach, gates, own, linear)
         backwards = at == 1 or attributes.get("direction") == b"reverse"
         for t in reversed(range(steps)) if backwards else range(steps):
-            h = np.array(states[0], object)
-            sums = [
-                ((own_w @ x.ints[t, 0] + added[0]) * unit, (own_r @ h + added[1]) * unit)
-                for own_w, own_r, added, unit in gates
-            ]
-            made = [
-                step([(p[k], q[k]) for p, q in sums], states[0][k], states[1][k], one, reach)
-                for k in range(units)
-            ]
-            states = [[h for h, _ in made], [c for _, c in made]]
-            found[t, at, 0] = last[at, 0] = states[0]
+            h, c = step(cell, x.ints[t, number], h, c)
+            found[t, at, 0] = last[at, 0] = h
     return [Exact(array, Fraction(1, one)) for array in (found, last)]
 
 
@@ -770,11 +823,6 @@ def _rounded(ints: Array, unit: Fraction) -> Array:
     return found.reshape(ints.shape)
 
 
-def _gate(value: Fraction, one: int, reach: int, curve: Callable[[Fraction], Fraction]) -> int:
-    """An entry of a table; its places are multiples of ``8 / reach``."""
-    return round(one * curve(Fraction(8 * min(max(round(value), -reach), reach - 1), reach)))
-
-
 def _logistic(x: Fraction) -> Fraction:
     return 1 / (1 + _exponential(-x))
 
@@ -783,26 +831,64 @@ def _tangent(x: Fraction) -> Fraction:
     return 2 * _logistic(2 * x) - 1
 
 
-def _lstm_step(
-    sums: list[tuple[Fraction, Fraction]], h: int, c: int, one: int, reach: int
-) -> tuple[int, int]:
-    del h
-    i, o, f = (_gate(p + q, one, reach, _logistic) for p, q in sums[:3])
-    c = round(Fraction(f * c + i * _gate(sums[3][0] + sums[3][1], one, reach, _tangent), one))
-    squashed = _gate(Fraction(c * reach, 8 * one), one, reach, _tangent)
-    return round(Fraction(o * squashed, one)), c
+def _hard(alpha: Fraction, beta: Fraction, x: Fraction) -> Fraction:
+    return min(max(alpha * x + beta, Fraction(0)), Fraction(1))
 
 
-def _gru_step(
-    sums: list[tuple[Fraction, Fraction]], h: int, c: int, one: int, reach: int
-) -> tuple[int, int]:
-    z, r = (_gate(p + q, one, reach, _logistic) for p, q in sums[:2])
-    n = _gate(sums[2][0] + Fraction(r, one) * sums[2][1], one, reach, _tangent)
-    return round(Fraction((one - z) * n + z * h, one)), c
+def _clipped(clip: Fraction, curve: Callable[[Fraction], Fraction], x: Fraction) -> Fraction:
+    return curve(min(max(x, -clip), clip))
 
 
-_STEPS: dict[str, Step] = {"GRU": _gru_step, "LSTM": _lstm_step}
-"""Recurrent operators."""
+def _curves(attributes: Attributes, count: int) -> list[Callable[[Fraction], Fraction]]:
+    """Activations of all directions, so many each."""
+    alphas, betas = (iter(attributes.get(f"activation_{word}", ())) for word in ("alpha", "beta"))
+    clip = Fraction(attributes.get("clip", 0))
+    known = {b"Sigmoid": _logistic, b"Tanh": _tangent, b"Relu": lambda x: max(x, Fraction(0))}
+    found: list[Callable[[Fraction], Fraction]] = []
+    for k, name in enumerate(attributes["activations"]):
+        if name == b"HardSigmoid":
+            alpha, beta = next(alphas, float(np.float32(0.2))), next(betas, 0.5)
+            known[name] = partial(_hard, Fraction(alpha), Fraction(beta))
+        curve = known[name]
+        # The activation of an LSTM's cell reads what is not clipped.
+        found.append(partial(_clipped, clip, curve) if clip and k % count != 2 else curve)
+    return found
+
+
+def _lstm_step(cell: Cell, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+    i, o, f, g = (
+        cell.entries(letter, p + q)
+        for letter, (p, q) in zip((0, 0, 0, 1), cell.sums(x, h), strict=True)
+    )
+    c = cell.shared(f * c + i * g)
+    return cell.shared(o * cell.entries(2, c * Fraction(cell.steps, cell.one))), c
+
+
+def _gru_step(cell: Cell, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+    sums = cell.sums(x, h)
+    z, r = (cell.entries(0, p + q) for p, q in sums[:2])
+    if cell.linear:
+        p, q = sums[2]
+        q = q * r * Fraction(1, cell.one)
+    else:
+        p, q = cell.sums(x, cell.shared(r * h))[2]
+    return cell.shared((cell.one - z) * cell.entries(1, p + q) + z * h), c
+
+
+def _rnn_step(cell: Cell, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+    ((p, q),) = cell.sums(x, h)
+    return cell.entries(0, p + q), c
+
+
+Step = Callable[[Cell, Array, Array, Array], tuple[Array, Array]]
+"""Both states behind a step, of an element of the sequence and the states before."""
+
+_STEPS: dict[str, tuple[Step, tuple[bytes, ...]]] = {
+    "GRU": (_gru_step, (b"Sigmoid", b"Tanh")),
+    "LSTM": (_lstm_step, (b"Sigmoid", b"Tanh", b"Tanh")),
+    "RNN": (_rnn_step, (b"Tanh",)),
+}
+"""Recurrent operators, and their activations by default."""
 
 
 _DOMAINS = {"Acos": (-1.0, 1.0), "Acosh": (1.0, math.inf), "Asin": (-1.0, 1.0)}
@@ -835,6 +921,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "LayerNormalization": _layer_normalization,
     "LogSoftmax": _log_softmax,
     "LpNormalization": _normalised,
+    "Normalizer": _normalised,
     "MatMul": _matmul,
     "Max": _extreme(np.maximum),
     "MaxPool": _max_pool,
@@ -943,7 +1030,10 @@ def evaluate(
             values[node.output[0]] = Exact(q, Fraction(1))
             continue
         if node.op_type in _STEPS:
-            made = _recurrent(attributes, inputs, _STEPS[node.op_type])
+            step, curves = _STEPS[node.op_type]
+            directions = 2 if attributes.get("direction") == b"bidirectional" else 1
+            attributes.setdefault("activations", list(curves) * directions)
+            made = _recurrent(attributes, inputs, step)
             values.update(zip(node.output, made, strict=False))
             continue
         if node.op_type not in _RULES:

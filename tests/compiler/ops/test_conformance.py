@@ -19,9 +19,9 @@ from onnx import numpy_helper
 
 from midwire.compiler.load.source import kind_of
 from midwire.compiler.ops import OPERATORS, REGISTRY
+from midwire.compiler.ops._directions import DIRECTIONS
 from midwire.compiler.ops._groups import GUARD_BITS
-from midwire.compiler.ops._model import one_node
-from midwire.compiler.ops._recurrent import DIRECTIONS, layer
+from midwire.compiler.ops._model import one_node, recurrent_layer
 from midwire.compiler.ops.base import Case
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.formats.bundle import Bundle
@@ -72,6 +72,7 @@ NORMALISATIONS = {
     "LayerNormalization",
     "LogSoftmax",
     "LpNormalization",
+    "Normalizer",
     "RMSNormalization",
     "Softmax",
 }
@@ -93,8 +94,8 @@ FOLDED = {
 }
 """Operators that are several lines, or none: no line bounds their error, so inputs are on grids."""
 
-RECURRENT = {"GRU", "LSTM"}
-"""Operators that round at every step (rules N12 to N14)."""
+RECURRENT = {"GRU", "LSTM", "RNN"}
+"""Operators that round at every step (rules N12 to N14, N18)."""
 
 VECTORS = 6
 
@@ -268,7 +269,7 @@ def recurrent_room(
     kind: str, constants: Mapping[str, Array], layers: list[dict[str, Any]], steps: int
 ) -> float:
     """How far a recurrent layer may be off, its weights aside: every step adds to what the one
-    before was off by. Sigmoid rises by 1/4 at most and tanh by 1; the tables end at 8.
+    before was off by. Sigmoids rise by 1/4 at most and tanh and relu by 1; the tables end at 8.
     """
     half, place = 0.5 ** (layers[0]["grid"]["bits"] + 1), 0.5 ** layers[0]["grid"]["steps"]
     again = float(np.abs(constants["c2"]).sum(axis=2).max())
@@ -277,11 +278,14 @@ def recurrent_room(
     for step in range(steps):
         asked = place + again * h
         sigmoid, tanh = asked / 4 + half + 2.0**-11, asked + half + 2.0**-11
-        if kind == "LSTM":
+        if kind == "RNN":
+            h = tanh
+        elif kind == "LSTM":
             c += (2 + step) * sigmoid + tanh + half
             h = sigmoid + c + place + 2 * half
         else:
-            h += 2 * sigmoid + tanh + reset * sigmoid + half
+            # A reset before the product is a product of two that are off, summed over all units.
+            h += 2 * sigmoid + tanh + (reset + again) * (sigmoid + half) + half
     return h
 
 
@@ -532,17 +536,36 @@ def test_sweep_rtl(seed: int, compiled: Compile, arithmetic: Any) -> None:
     check_random(compiled, seed, arithmetic, rtl=True)
 
 
+OTHERS = {
+    "GRU": ["HardSigmoid", "Relu"],
+    "LSTM": ["Sigmoid", "Relu", "Relu"],
+    "RNN": ["Relu"],
+}
+"""Activations that are not the default ones."""
+
+
 def random_layer(rng: np.random.Generator) -> tuple[onnx.ModelProto, int]:
     """A recurrent layer of any shape, and a bit width."""
-    kind = str(rng.choice(["GRU", "LSTM"]))
+    kind = str(rng.choice(sorted(RECURRENT)))
     steps, width, units = (int(n) for n in rng.integers(1, 7, 3))
     attributes: dict[str, Any] = {"direction": str(rng.choice(list(DIRECTIONS)))}
     if kind == "GRU":
-        attributes["linear_before_reset"] = 1
+        attributes["linear_before_reset"] = int(rng.integers(2))
+    if rng.integers(3) == 0:
+        attributes["clip"] = float(rng.uniform(0.1, 3.0))
+    if rng.integers(3) == 0:
+        turns = len(DIRECTIONS[attributes["direction"]])
+        attributes["activations"] = OTHERS[kind] * turns
     outputs = [("all",), ("last",), ("all", "last")][int(rng.integers(3))]
     biased, begins = (bool(flag) for flag in rng.integers(0, 2, 2))
-    model = layer(
-        kind, (steps, width, units), outputs, biased=biased, begins=begins, attributes=attributes
+    model = recurrent_layer(
+        kind,
+        (steps, width, units),
+        outputs,
+        batch=int(rng.choice([1, 1, 2, 3])),
+        biased=biased,
+        begins=begins,
+        attributes=attributes,
     )
     return model, int(rng.choice([2, 3, 4, 6, 8, 8, 8, 9, 12]))
 

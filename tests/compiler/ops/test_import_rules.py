@@ -273,9 +273,12 @@ def recurrent(
     outputs: Sequence[str] = ("y",),
     kind: str = "LSTM",
     x: Sequence[int] = (3, 1, 2),
+    fed: Sequence[int] = (),
     **attributes: Any,
 ) -> onnx.ModelProto:
-    """A layer of 4 units, with some inputs and outputs of its own."""
+    """A layer of 4 units, with some inputs and outputs of its own; those that are ``fed`` are
+    inputs of the model.
+    """
     rows = {"GRU": 12, "LSTM": 16}[kind]
     given = {1: np.ones((1, rows, 2), np.float32), 2: np.ones((1, rows, 4), np.float32)}
     given |= inputs or {}
@@ -286,6 +289,11 @@ def recurrent(
     names = dict(zip(given, node.input[1:], strict=True))
     node.input[1:] = [names.get(k, "") for k in range(1, max(given) + 1)]
     node.output[:] = outputs
+    for name in map(names.get, fed):
+        (found,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+        value = onnx.helper.make_tensor_value_info(found.name, found.data_type, found.dims)
+        model.graph.input.append(value)
+        model.graph.initializer.remove(found)
     return model
 
 
@@ -473,36 +481,71 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected groups that divide 2 channels, found 4",
         ),
         (
-            recurrent(x=(3, 2, 2)),
-            "expected one sequence (length, 1, element), found the shape [3, 2, 2]",
-        ),
-        (recurrent(clip=1.5), "expected no clip, found 1.5"),
-        (
-            recurrent(activations=["Sigmoid", "Relu", "Tanh"]),
+            recurrent({5: np.eye(2, 4, dtype=np.float32)[None]}, x=(3, 2, 2)),
             (
-                "expected the activations ['Sigmoid', 'Tanh', 'Tanh'], found ['Sigmoid', 'Relu', "
-                "'Tanh']"
+                "expected first states that are the same for all sequences of a batch, found "
+                "others; one sequence at a time would work"
             ),
         ),
-        (recurrent(input_forget=1), "expected input_forget 0, found 1"),
         (
-            recurrent(kind="GRU"),
+            recurrent({4: np.array([3, 2], np.int32)}, x=(3, 2, 2)),
+            "expected sequence_lens from [1, 1] to [3, 3], all alike, found [3, 2]",
+        ),
+        (recurrent(clip=-1.5), "expected a clip of at least 0, found -1.5"),
+        (
+            recurrent(activations=["Sigmoid", "Softsign", "Tanh"]),
             (
-                "expected linear_before_reset 1 (the reset behind the product with the state, as "
-                "torch and Keras export it), found 0"
+                "expected 3 activations out of ['HardSigmoid', 'Relu', 'Sigmoid', 'Tanh'], found "
+                "['Sigmoid', 'Softsign', 'Tanh']; compute others outside of the layer"
+            ),
+        ),
+        (
+            recurrent(activations=["Relu", "Tanh", "Tanh"]),
+            "expected gates of Sigmoid or HardSigmoid, found ['Relu']",
+        ),
+        (
+            recurrent(activations=["HardSigmoid", "Tanh", "Tanh"], activation_alpha=[0.0]),
+            "expected a HardSigmoid of a positive alpha, found 0",
+        ),
+        (
+            recurrent(input_forget=1),
+            (
+                "expected input_forget 0, found 1; a layer whose gates i and f have their own "
+                "weights would work"
             ),
         ),
         (
             recurrent({4: np.array([2], np.int32)}),
-            "expected sequence_lens [3], all of it, found [2]",
+            (
+                "expected sequence_lens [3], all of it, where Y is read, found [2]; slice the "
+                "layer's input instead"
+            ),
+        ),
+        (
+            recurrent({4: np.array([4], np.int32)}, outputs=("", "y")),
+            "expected sequence_lens from [1] to [3], all alike, found [4]",
+        ),
+        (
+            recurrent({5: np.ones((1, 1, 4), np.float32)}, fed=(5,)),
+            "expected constant first states, found computed ones; give them as initialisers",
+        ),
+        (
+            recurrent({6: np.ones((1, 1, 3), np.float32)}),
+            "expected first states of shape [1, 1, 4], found [1, 1, 3]",
         ),
         (
             recurrent({7: np.ones((1, 12), np.float32)}),
-            "expected peephole weights of 0, found others",
+            (
+                "expected peephole weights of 0, found others; torch and Keras train layers "
+                "without them"
+            ),
         ),
         (
             recurrent(outputs=("", "", "y")),
-            "expected Y or Y_h to be read, found the cell's state, Y_c",
+            (
+                "expected Y, Y_h or both to be read or to be outputs, found the cell's state, Y_c, "
+                "too; drop Y_c, or end the slice before the layer"
+            ),
         ),
         (
             one_node("ReduceMean", [()], (), axes=[1]),

@@ -60,6 +60,7 @@ float[24, 2] matrix = {{{values(48)}}}, float[96, 2] wide = {{{values(192)}}},
 float[2] c = {{0.5, -1}}, float[4] halves = {{0.5, 0.5, -1, -1}},
 int64[3] sequence = {{4, 1, 24}},
 float[1, 8, 24] lstm = {{{values(192)}}}, float[1, 8, 2] lstm_h = {{{values(16)}}},
+float[1, 2, 24] rnn = {{{values(48)}}}, float[1, 2, 2] rnn_h = {{{values(4)}}},
 float[1, 6, 24] gru = {{{values(144)}}}, float[1, 6, 2] gru_h = {{{values(12)}}},
 float[6] gain = {{0.5, -2, 1, 1.25, 4, 1}}, float[6] shift = {{0, 1, -1, 0.5, 0, 2}}
 """
@@ -219,7 +220,9 @@ TABLE: dict[str, tuple[Form, ...]] = {
         Form("y = InstanceNormalization <epsilon = 0.00001> (x, v, m)"),
     ),
     "LSTM": (Form("t = Reshape(x, sequence) y = LSTM <hidden_size = 2> (t, lstm, lstm_h)"),),
+    "RNN": (Form("t = Reshape(x, sequence) y = RNN <hidden_size = 2> (t, rnn, rnn_h)"),),
     "GRU": (
+        Form("t = Reshape(x, sequence) y = GRU <hidden_size = 2> (t, gru, gru_h)"),
         Form(
             "t = Reshape(x, sequence) "
             "y = GRU <hidden_size = 2, linear_before_reset = 1> (t, gru, gru_h)"

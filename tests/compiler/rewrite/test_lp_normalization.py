@@ -52,7 +52,7 @@ def model(body: str) -> str:
     return (
         "g (float[1, 4, 3] x) => (float[1, 4, 3] y)"
         " <float floor = {1e-12}, float high = {0.5}, float small = {0.001}, int64[1] last = {2},"
-        f" float two = {{2}}, float root = {{-0.5}}> {{ {body} }}"
+        f" float two = {{2}}, float nought = {{0}}, float root = {{-0.5}}> {{ {body} }}"
     )
 
 
@@ -82,6 +82,7 @@ def test_spellings(model_file: ModelFile, run_onnx: RunOnnx, name: str) -> None:
         pytest.param("n = ReduceL2<axes = [1]>(x) m = Add(n, small) y = Div(x, m)", id="behind"),
         pytest.param("n = ReduceSum(x, last) y = Div(x, n)", id="no sizes"),
         pytest.param("a = Neg(x) n = ReduceL1<axes = [1]>(a) y = Div(x, n)", id="of another"),
+        pytest.param("n = ReduceL2<axes = [1]>(x) y = Mul(n, nought)", id="nothing"),
     ],
 )
 def test_what_is_none(model_file: ModelFile, body: str) -> None:

@@ -47,6 +47,7 @@ CONSTANTS = {
     "minus_half": -0.5,
     "fourth": 0.25,
     "third": 1 / 3,
+    "twenty": 20.0,
 }
 
 
@@ -103,6 +104,8 @@ SWISH = {
     " y = Mul(g, x)",
 }
 
+SOFTPLUS = {"torch": "s = Softplus(x) a = Greater(x, twenty) y = Where(a, x, s)"}
+
 MEAN = "m = ReduceMean<axes = [-1]>(x) d = Sub(x, m)"
 LAYER_NORMALIZATION = {
     "torch": f"{MEAN} p = Pow(d, two) v = ReduceMean<axes = [-1]>(p) w = Add(v, eps) r = Sqrt(w)"
@@ -144,6 +147,7 @@ SPELLINGS = {
     "Gelu": {**GELU, **{f"tanh, {name}": body for name, body in GELU_TANH.items()}},
     "HardSwish": HARD_SWISH,
     "Swish": SWISH,
+    "Softplus": SOFTPLUS,
     "LayerNormalization": LAYER_NORMALIZATION,
     "RMSNormalization": RMS_NORMALIZATION,
 }
@@ -196,6 +200,8 @@ def test_spellings(model_file: ModelFile, operator: str, body: str) -> None:
         pytest.param("z = Relu(x) " + GELU["torch"].replace("Mul(x", "Mul(z"), id="two operands"),
         pytest.param(HARD_SWISH["torch"].replace("zero, six", "zero, three"), id="another bound"),
         pytest.param(SWISH["quick"].replace("quick", "half"), id="another slope"),
+        pytest.param(SOFTPLUS["torch"].replace("twenty", "six"), id="a threshold that shows"),
+        pytest.param(SOFTPLUS["torch"].replace("a, x, s", "a, s, x"), id="the other branch"),
         pytest.param(
             LAYER_NORMALIZATION["bare"].replace("v = ReduceMean<axes = [-1]>", "v = Identity"),
             id="no variance",
@@ -286,6 +292,8 @@ x * clip(x + 3, 0, 6) / 6, or x * HardSigmoid<alpha = 1/6>(x)
   HardSwish(x)
 x * sigmoid(alpha * x), or x / (1 + exp(-alpha * x)), for alpha 1 or 1.702
   Swish<alpha>(x)
+Where(Greater(x, threshold), x, Softplus(x)), for a threshold from 14 on
+  Softplus(x)
 Mul(Cast(ConvInteger(x, w, x_zero, w_zero) + b), s)
   Div(Mul(Conv(DequantizeLinear(x, s_x, x_zero), DequantizeLinear(w, 1, w_zero)) + b * s_x, \
 s), s_x)
@@ -331,7 +339,9 @@ where(x < 0, -scale, scale)
 floor([clip](clip(round(x / scale)) / 2**n)) * out_scale, or ceil or round
   DequantizeLinear(QuantizeLinear([Clip](q / 2**n - (1 - 2**-n) / 2)), out_scale) of \
 q = QuantizeLinear(x, scale)
-e / ReduceSum(e, axis) with e = Exp(x - ReduceMax(x, axis)) or Exp(x)
+exp(x - max(x)) / sum(exp(x - max(x)))
+  Softmax<axis>(x)
+exp(x) / sum(exp(x))
   Softmax<axis>(x)
 MatMul(Softmax(MatMul(q, k^T) * scale [+ mask]), v)
   Attention<scale>(q, k, v, mask)

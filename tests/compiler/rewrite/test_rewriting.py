@@ -195,5 +195,6 @@ def test_real_models(models: Path) -> None:
     assert [(verdict.op_type, len(verdict.sources)) for verdict in found] == [
         ("Embedding", 3),
         *pair * 2,
+        ("Softmax", 10),
     ]
     assert np.unique([len(verdict.inputs) for verdict in found]).tolist() == [1]

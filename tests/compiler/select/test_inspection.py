@@ -134,6 +134,13 @@ def test_every_layer_with_work_is_listed(model_file: ModelFile) -> None:
     ]
 
 
+def test_a_label_is_no_quantiser(model_file: ModelFile) -> None:
+    """An integer output has a grid of its own; the model is no quantised one for that."""
+    body = "{ h = Relu(x) z = ArgMax<axis = 1, keepdims = 0>(h) }"
+    report = inspect_model(model_file("g (float[N, 4] x) => (int64[N] z) " + body))
+    assert report["slice"]["outputs"] == ["z"] and not report["quantised"]
+
+
 def test_no_slice_is_no_error(model_file: ModelFile) -> None:
     report = inspect_model(model_file("g (float[N, 4] x) => (float[N, 4] y) { y = Hardmax(x) }"))
     assert report["slice"]["inputs"] == [] and report["slice"]["macs_share"] == 0.0

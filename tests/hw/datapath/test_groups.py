@@ -103,7 +103,13 @@ def test_deviations(
 
 @pytest.mark.parametrize(
     ("power", "zero", "groups", "count", "lanes", "fraction"),
-    [(1, -128, 3, 6, 2, 8), (1, 5, 4, 3, 3, 10), (2, 3, 3, 10, 1, 9)],
+    [
+        (0, -128, 3, 6, 2, 8),
+        (0, 5, 4, 3, 3, 10),
+        (1, -128, 3, 6, 2, 8),
+        (1, 5, 4, 3, 3, 10),
+        (2, 3, 3, 10, 1, 9),
+    ],
 )
 def test_norms(
     power: int, zero: int, groups: int, count: int, lanes: int, fraction: int, exercise: Any

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Components of LSTM and GRU: rules Y1 to Y4, N12 to N14, T11."""
+"""Components of recurrent layers: rules Y1 to Y5, N12 to N14, N18, T11."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ import numpy as np
 import pytest
 
 from midwire.hw.finish.direct import Direct
-from midwire.hw.kernels.gru import GruKernel
-from midwire.hw.kernels.lstm import LstmKernel
-from midwire.hw.kernels.recurrent import RecurrentKernel
 from midwire.hw.numeric import IntType
 
-from ..cells import random_cell
+from ..cells import CELLS, random_cell
 
 
-@pytest.mark.parametrize("kind", [LstmKernel, GruKernel])
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize(
-    ("steps", "width", "units", "parallel", "last", "begins"),
+    ("steps", "width", "units", "parallel", "last", "begins", "sequences"),
     [
-        (4, 3, 4, 1, False, False),
-        (3, 2, 6, 3, False, True),
-        (3, 1, 4, 4, True, True),
-        (1, 5, 1, 1, False, False),
-        (2, 20, 4, 2, True, False),
+        (4, 3, 4, 1, False, False, 1),
+        (3, 2, 6, 3, False, True, 2),
+        (3, 1, 4, 4, True, True, 3),
+        (1, 5, 1, 1, False, False, 1),
+        (2, 20, 4, 2, True, False, 1),
     ],
 )
 def test_cells(
-    kind: type[RecurrentKernel],
+    kind: str,
     steps: int,
     width: int,
     units: int,
     parallel: int,
     last: bool,
     begins: bool,
+    sequences: int,
     exercise: Any,
 ) -> None:
-    """With and without a rest between steps, several units at a time, a first state."""
+    """With and without a rest between steps, several units at a time, a first state, a batch."""
     x = IntType(8, True) if units > 1 else IntType(5, False)
-    kernel = random_cell(kind, steps, width, units, x=x, last=last, begins=begins)
+    kernel = random_cell(
+        kind, steps, width, units, x=x, last=last, begins=begins, sequences=sequences
+    )
     finisher, out = Direct(1, *kernel.state), IntType.holding(*kernel.state)
     (built,) = (b for b in kernel.implementations([finisher], [out]) if b.parallel == parallel)
     rng = np.random.default_rng(7)
-    q = rng.integers(x.lo, x.hi + 1, (5, steps * width))
+    q = rng.integers(x.lo, x.hi + 1, (5, sequences * steps * width))
     q[0], q[1] = x.hi, x.lo
     exercise(kernel, built, [finisher], [q])
 
 
 def test_a_finisher_of_its_own(exercise: Any, requantiser: Any) -> None:
     """F4: each unit with its own scale."""
-    kernel = random_cell(LstmKernel, 2, 3, 4, channels=4)
+    kernel = random_cell("lstm", 2, 3, 4, channels=4)
     finisher = requantiser(np.random.default_rng(5), 4, [kernel.state], (4, True))
     built = kernel.implementations([finisher], [IntType(4, True)])[1]
     exercise(kernel, built, [finisher], [np.random.default_rng(6).integers(-128, 128, (4, 6))])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""LSTM and GRU as kernels: rules N12 to N14, K1 to K4."""
+"""Recurrent layers as kernels: rules N12 to N14, N18, K1 to K4."""
 
 from __future__ import annotations
 
@@ -12,60 +12,64 @@ import pytest
 
 from midwire.hw.finish.direct import Direct
 from midwire.hw.kernels.base import WidthError
-from midwire.hw.kernels.gru import GruKernel
 from midwire.hw.kernels.lstm import LstmKernel
 from midwire.hw.kernels.recurrent import RecurrentKernel
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Schedule
 
-from ..cells import by_definition, random_cell
-
-KINDS = [LstmKernel, GruKernel]
+from ..cells import CELLS, by_definition, random_cell
 
 
-def sequences(kernel: RecurrentKernel, count: int) -> Any:
+def tensors(kernel: RecurrentKernel, count: int) -> Any:
     """At random, then all at either end."""
     rng = np.random.default_rng(11)
     x = kernel.x
-    q = rng.integers(x.lo, x.hi + 1, (count, kernel.steps * kernel.width))
+    q = rng.integers(x.lo, x.hi + 1, (count, kernel.sequences * kernel.steps * kernel.width))
     q[1], q[2] = x.lo, x.hi
     return q
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("last", [False, True])
-def test_run_is_the_definition(kind: type[RecurrentKernel], last: bool) -> None:
-    """N12 to N14, in rational numbers."""
-    kernel = random_cell(kind, 5, 3, 4, last=last, begins=last, channels=4)
-    q = sequences(kernel, 6)
+def test_run_is_the_definition(kind: str, last: bool) -> None:
+    """N12 to N14, N18, in rational numbers."""
+    count = 2 if last else 1
+    kernel = random_cell(kind, 5, 3, 4, last=last, begins=last, sequences=count, channels=4)
+    q = tensors(kernel, 6)
     ((found,),) = kernel.run(q)
-    assert found.shape == (6, 1 if last else 5, 4)
+    assert found.shape == (6, 2 if last else 5, 4)
     assert found.tolist() == [by_definition(kernel, row) for row in q]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_onnx(kind: type[RecurrentKernel], agree: Any) -> None:
+@pytest.mark.parametrize("kind", CELLS)
+def test_onnx(kind: str, agree: Any) -> None:
     """K1, K2."""
-    for last, begins in ((False, True), (True, False)):
-        kernel = random_cell(kind, 4, 5, 3, x=IntType(5, False), last=last, begins=begins)
-        agree(kernel, [sequences(kernel, 4)])
+    for last, begins, count in ((False, True, 1), (True, False, 1), (False, True, 3)):
+        kernel = random_cell(
+            kind, 4, 5, 3, x=IntType(5, False), last=last, begins=begins, sequences=count
+        )
+        agree(kernel, [tensors(kernel, 4)])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_one_channel_for_all(kind: type[RecurrentKernel]) -> None:
-    kernel = random_cell(kind, 2, 3, 4, channels=4)
+@pytest.mark.parametrize("kind", CELLS)
+def test_one_channel_for_all(kind: str) -> None:
+    kernel = random_cell(kind, 2, 3, 4, sequences=5, channels=4)
     assert len(kernel.ranges[0]) == 4 and len(kernel.uniform().ranges[0]) == 1
-    assert kernel.macs == 2 * 4 * len(kernel.lanes) * 7
+    assert kernel.macs == 5 * 2 * 4 * len(kernel.lanes) * 7
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_cycles_and_latency_come_true(kind: type[RecurrentKernel]) -> None:
+@pytest.mark.parametrize("kind", CELLS)
+def test_cycles_and_latency_come_true(kind: str) -> None:
     """K4, T11, for all numbers of units at a time; a row comes in while one is read."""
-    kernel = random_cell(kind, 6, 3, 12)
+    kernel = random_cell(kind, 3, 3, 12, sequences=2)
     finisher, out = Direct(1, *kernel.state), IntType.holding(*kernel.state)
     every = kernel.implementations([finisher], [out])
     assert [built.parallel for built in every] == [1, 2, 3, 4, 6, 12]
-    assert [built.drain for built in every] == [0, 0, 1, 2, 4, 10]
+    # 15 products of a unit, which come out of the pipeline this many cycles later.
+    pipeline = {"lstm": 13, "gru": 13, "halved": 9, "rnn": 7}[kind]
+    assert [built.drain for built in every] == [
+        max(0, pipeline + parallel - 15) for parallel in (1, 2, 3, 4, 6, 12)
+    ]
     for built in every:
         schedule = Schedule()
         source, target = schedule.source("i", 18), schedule.edge("o", 72)
@@ -76,7 +80,7 @@ def test_cycles_and_latency_come_true(kind: type[RecurrentKernel]) -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    kernel = random_cell(LstmKernel, 2, 3, 4)
+    kernel = random_cell("lstm", 2, 3, 4)
     assert isinstance(kernel, LstmKernel)
     with pytest.raises(ValueError, match="expected weights of 4 lanes for x and 4 units"):
         replace(kernel, weight=kernel.weight[:, :3])
@@ -87,14 +91,16 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 1 or 4 channels, found 2"):
         replace(kernel, channels=2)
     with pytest.raises(ValueError, match="expected tables of 512 entries"):
-        replace(kernel, tanh=kernel.tanh[1:])
+        replace(kernel, h=kernel.h[1:])
+    with pytest.raises(ValueError, match="expected gates from 0 to 512, found -512 to 512"):
+        replace(kernel, f=kernel.g)
     with pytest.raises(WidthError, match=r"must stay below 2\*\*53"):
         replace(kernel, weight=kernel.weight << 40)
 
 
 def test_equal_shapes_are_equal_hardware() -> None:
     """K3: values of weights are in images only."""
-    kernel = random_cell(GruKernel, 2, 3, 4)
+    kernel = random_cell("gru", 2, 3, 4)
     other = replace(kernel, weight=kernel.weight[:, :, ::-1].copy())
     finisher, out = Direct(1, *kernel.state), IntType.holding(*kernel.state)
     mine, theirs = (each.implementations([finisher], [out])[0] for each in (kernel, other))

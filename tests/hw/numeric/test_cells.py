@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flint import arb
 
-from midwire.hw.numeric import Affine, IntArray, QType, Unary
+from midwire.hw.numeric import Affine, IntArray, Piecewise, QType, Unary
 from midwire.hw.numeric.cells import Grid, shifted, shifted_onnx
 
 
@@ -44,6 +44,25 @@ def test_tables_are_correctly_rounded(function: Unary, low: int, bits: int, step
     whole = QType(32, True, 1.0)
     values = exact.times(Fraction(grid.one))
     assert table.tolist() == [values.exact([k], whole) for k in range(-grid.reach, grid.reach)]
+
+
+def test_tables_of_what_is_clipped() -> None:
+    """N12: the same up to the clip, then as there."""
+    grid, clip = Grid(9, 3), Fraction(1.3)
+    table = grid.table(Tangent(), -1, clip)
+    places = np.arange(-grid.reach, grid.reach)
+    inside = abs(places) <= 10  # 1.3 * 8 is 10.4
+    assert (table[inside] == grid.table(Tangent(), -1)[inside]).all()
+    end = round(512 * np.tanh(1.3))
+    assert set(table[places > 10]) == {end} and set(table[places < -10]) == {-end}
+
+
+def test_tables_of_other_functions() -> None:
+    """Each entry by itself; they may reach farther than 8."""
+    relu = Piecewise((Fraction(0),), ((Fraction(0),), (Fraction(0), Fraction(1))))
+    grid = Grid(6, 2, span=4)
+    wanted = [max(0, k) * 16 for k in range(-64, 64)]
+    assert grid.table(relu).tolist() == wanted
 
 
 def test_numbers_are_rounded_half_to_even(run_onnx: Callable[..., IntArray]) -> None:

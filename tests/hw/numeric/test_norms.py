@@ -180,7 +180,7 @@ def test_deviations(
     scale=st.sampled_from([0.5, 0.11, 2.0**-10]),
     count=st.integers(1, 64),
     fraction=st.integers(4, 14),
-    power=st.sampled_from([1, 2]),
+    power=st.sampled_from([0, 1, 2]),
     epsilon=st.sampled_from([Fraction(0), EPSILON]),
     seed=st.integers(0, 2**32),
 )
@@ -205,7 +205,11 @@ def test_vector_norms(
     found = rule.apply(q)
     for row, results in zip(q, found, strict=True):
         c = [int(v) - zero for v in row]
-        if power == 1:
+        if power == 0:
+            r = abs(max(c)) or 1
+            c = [-v for v in c] if max(c) < 0 else c
+            real = [v / r for v in c]
+        elif power == 1:
             r = max(1, sum(abs(v) for v in c))
             real = [v / r for v in c]
         else:
@@ -214,7 +218,7 @@ def test_vector_norms(
             whole = math.sqrt(sum(v * v for v in c) + float(epsilon / x.step**2)) or 1.0
             real = [v / whole for v in c]
         assert results.tolist() == [round(Fraction(v << (fraction + h), r)) for v in c]
-        bound = 0.5 + 1e-6 + (0 if power == 1 else 2 ** (fraction + 1) / r)
+        bound = 0.5 + 1e-6 + (0 if power < 2 else 2 ** (fraction + 1) / r)
         assert np.abs(results - np.array(real) * 2.0**fraction).max() <= bound
         low, high = rule.span
         assert low <= results.min() <= results.max() <= high

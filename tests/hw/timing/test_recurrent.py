@@ -23,6 +23,8 @@ def plain(
     o: Edge,
     *,
     steps: int,
+    sequences: int,
+    halves: int,
     passes: int,
     parallel: int,
     depth: int,
@@ -30,13 +32,13 @@ def plain(
     latency: int,
     outlet: int,
 ) -> None:
-    width = i.beats // steps
-    quiet = steps - o.beats // (passes * parallel)
+    width = i.beats // (sequences * steps)
+    quiet = steps - o.beats // (sequences * passes * parallel)
     freed = schedule.times()
 
     def writer(inferences: int) -> Blocked:
         at = -1
-        for row in range(inferences * steps):
+        for row in range(inferences * sequences * steps):
             if row >= 2:
                 while len(freed) <= row - 2:
                     yield freed
@@ -49,13 +51,13 @@ def plain(
 
     def reader(inferences: int) -> Blocked:
         at, taken = -1, 0
-        for row in range(inferences * steps):
+        for row in range(inferences * sequences * steps):
             while len(i.take) < (row + 1) * width:
                 yield i.take
             at = max(at + (drain if row else 0), i.take[(row + 1) * width - 1])
-            leaves = row % steps >= quiet
-            for place in range(passes * depth):
-                at += 1
+            for place in range(halves * passes * depth):
+                at += 1 + (drain if place and place % (passes * depth) == 0 else 0)
+                leaves = row % steps >= quiet and place >= (halves - 1) * passes * depth
                 if place % depth < parallel and leaves:
                     if taken >= outlet:
                         while len(o.take) <= taken - outlet:
@@ -74,10 +76,12 @@ def build(schedule: Schedule, seed: int, component: Any) -> None:
     """A component of random shape, its source and its sink slower or faster than it."""
     rng = np.random.default_rng([83, seed])
     steps, passes, parallel, width = (int(n) for n in rng.integers(1, 5, 4))
+    sequences = 1 + seed // 4 % 3
     each, slow_in, slow_out = passes * parallel, *(int(n) for n in rng.integers(1, 5, 2))
-    results = each * (1 if seed % 3 == 0 else steps)
-    source = schedule.source("source", steps * width * slow_in)
-    i, o = schedule.edge("i", steps * width), schedule.edge("o", results)
+    rows = sequences * steps
+    results = each * (sequences if seed % 3 == 0 else rows)
+    source = schedule.source("source", rows * width * slow_in)
+    i, o = schedule.edge("i", rows * width), schedule.edge("o", results)
     schedule.widen(source, i)
     component(
         schedule,
@@ -85,6 +89,8 @@ def build(schedule: Schedule, seed: int, component: Any) -> None:
         i,
         o,
         steps=steps,
+        sequences=sequences,
+        halves=1 + seed % 2,
         passes=passes,
         parallel=parallel,
         depth=width + each,
@@ -112,6 +118,8 @@ def test_every_transfer_is_that_of_the_plain_model(seed: int, oracle: Any) -> No
 def test_edges_that_do_not_fit_are_refused() -> None:
     schedule = Schedule()
     i, o = schedule.source("i", 6), schedule.edge("o", 5)
-    options = {"steps": 3, "passes": 2, "parallel": 2, "depth": 6, "drain": 0, "latency": 1}
-    with pytest.raises(ValueError, match="3 steps of 4 results, but edges of 6 and 5 beats"):
+    options = {"steps": 3, "sequences": 1, "halves": 1, "passes": 2, "parallel": 2, "depth": 6}
+    options |= {"drain": 0, "latency": 1}
+    said = "1 times 3 steps of 4 results, but edges of 6 and 5 beats"
+    with pytest.raises(ValueError, match=said):
         recurrent(schedule, "dut", i, o, outlet=4, **options)

@@ -21,7 +21,7 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from .cells import gru, lstm
+from .cells import gru, lstm, rnn
 from .interval import Array, Interval
 
 Run = Callable[[Sequence[Array | None]], list[Array]]
@@ -65,7 +65,8 @@ def image(
     node: onnx.NodeProto, inputs: Sequence[Interval | None], opset: int, chosen: Attributes
 ) -> list[Interval]:
     """The outputs of a node that have names, for its inputs; None for an input that is left out.
-    ``chosen`` is what the compiler chose for normalisations and recurrent layers (rules N9 to N14).
+    ``chosen`` is what the compiler chose for normalisations and recurrent layers (rules N9 to N14
+    and N18).
     """
     rule = _RULES.get(node.op_type, _corners)
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -267,6 +268,7 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "MatMul": _bilinear,
     "Mish": _turning(lambda _: -1.1924312145154906),
     "RMSNormalization": _normalisation(_over_last, centred=False),
+    "RNN": _recurrent(rnn),
     "ReduceL1": _of_sizes,
     "ReduceL2": _of_sizes,
     "ReduceSumSquare": _of_sizes,

@@ -234,6 +234,14 @@ def _on_grid(made: Interval, qtype: QType) -> Interval:
     return Interval.at(made.lo, made.hi, near.lo, near.hi)
 
 
+def _grid_of(built: Built, name: str) -> QType:
+    """That of a tensor, or of the one before it where it only moved the elements of that."""
+    makers = {made: node for node in built.source.nodes for made in node.output}
+    while name not in built.form.integers.tensors:
+        name = makers[name].input[0]
+    return built.form.integers.tensors[name].qtype
+
+
 def _with_grids(
     built: Built,
     node: onnx.NodeProto,
@@ -242,7 +250,7 @@ def _with_grids(
 ) -> list[Interval | None]:
     """Weights between those of the model and those on their grid."""
     if node.op_type in RECURRENT:
-        step = built.form.integers.tensors[node.input[0]].qtype.scale
+        step = _grid_of(built, node.input[0]).scale
         own = {f"c{at}": constants[node.input[at]] for at in (1, 2)}
         grids = on_grids(own, chosen_of(built.bundle)["layers"], step)
         both = {at: Interval.at(own[f"c{at}"], grids[f"c{at}"]) for at in (1, 2)}
