@@ -131,7 +131,7 @@ def _perceptron(about: str, sizes: tuple[int, ...], **options: Any) -> Design:
 
 
 DESIGNS = {
-    "mlp_folded": _perceptron("dense layers, a beat every few cycles", (32, 40, 24, 10), rate=5e5),
+    "mlp_folded": _perceptron("dense layers, a beat every few cycles", (32, 48, 24, 10), rate=5e5),
     "mlp_unrolled": _perceptron("dense layers as adder graphs", (12, 10, 4), strategy="unrolled"),
     "mlp_4bit": _perceptron("dense layers of 4 bits", (24, 32, 8), bits=4, rate=2e6),
     "autoencoder": _perceptron("a bottleneck, fast", (24, 12, 4, 12, 24), rate=2e6),
