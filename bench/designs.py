@@ -95,10 +95,9 @@ def _forest() -> onnx.ModelProto:
                 weight = float(np.float32(rng.normal()))
                 for column, item in zip(leaves.values(), (tree, node, target, weight), strict=True):
                     column.append(item)
-    made = helper.make_node(
-        "TreeEnsembleRegressor", ["x"], ["y"], "trees", domain="ai.onnx.ml",
-        n_targets=targets, **nodes, **leaves,
-    )  # fmt: skip
+    made = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], "trees", domain="ai.onnx.ml")
+    attributes: dict[str, Any] = {"n_targets": targets} | nodes | leaves
+    made.attribute.extend(helper.make_attribute(*each) for each in sorted(attributes.items()))
     x, y = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", size])
         for name, size in (("x", features), ("y", targets))
@@ -204,7 +203,7 @@ DESIGNS = {
             "wq": (8, 8),
             "wk": (8, 8),
             "wv": (8, 8),
-            "scale": np.float32(8**-0.5).reshape(()),
+            "scale": np.array(8**-0.5, np.float32),
         },
     ),
     "forest": Design("trees of comparisons", _forest),

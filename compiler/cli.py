@@ -62,7 +62,7 @@ def inspect(
     In --from and --to, @N is the cut with that number in the table of cuts.
 
     The exit status is 0 if there is a slice, 1 if there is none or the model cannot be read, and 2
-    for wrong usage, cuts that are none among it.
+    for wrong usage, cuts that are none and files that are not there among it.
     """
     from .comparison import compare_rates
     from .load.shapes import parse_shapes

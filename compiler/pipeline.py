@@ -126,7 +126,7 @@ class Options:
         # These refuse what makes no sense.
         assert self.aim.name
         assert self.widths is None or self.widths.least
-        if self.rate is not None and not self.rate > 0:
+        if self.rate is not None and not 0 < self.rate < math.inf:
             raise OptionError(
                 "unusable rate",
                 where="--rate",
@@ -144,10 +144,11 @@ class Options:
             )
         for option, value, unit in (
             ("--min-sqnr", self.min_sqnr, "a ratio in dB"),
-            ("--max-error", self.max_error, "a share in percent"),
-            ("--max-drop", self.max_drop, "a difference in points"),
+            ("--max-error", self.max_error, "a share in percent, 0 or more"),
+            ("--max-drop", self.max_drop, "a difference in points, 0 or more"),
         ):
-            if value is not None and math.isnan(value):
+            least = -math.inf if option == "--min-sqnr" else 0.0
+            if value is not None and not value >= least:  # nor NaN
                 raise OptionError(
                     "unusable limit",
                     where=option,

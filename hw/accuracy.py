@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from .errors import DataError, MidwireError
 from .formats.tensor import AnyArray
-from .sqnr import NOT_MEASURED, SignalAndNoise, Sqnr
+from .sqnr import NOT_MEASURED, SignalAndNoise, Sqnr, pieces
 
 LABELS = "label"
 """Key of an ``.npz`` that holds the right class of every sample."""
@@ -112,11 +112,12 @@ class Scores:
         """The outputs of one sample: the model's own, and the split model's."""
         for name, own in amounts(want).items():
             powers = self._powers.setdefault(name, SignalAndNoise())
-            a, b = own.astype(np.float64), got[name].astype(np.float64)
-            # What is the same on both sides is no noise, infinity included.
-            differs = a != b
-            powers.add(a[~differs & np.isfinite(a)], a[~differs & np.isfinite(a)])
-            powers.add(a[differs], b[differs])
+            for mine, other in pieces(own, got[name]):
+                a, b = mine.astype(np.float64), other.astype(np.float64)
+                # What is the same on both sides is no noise, infinity included.
+                differs = a != b
+                powers.add(a[~differs & np.isfinite(a)], a[~differs & np.isfinite(a)])
+                powers.add(a[differs], b[differs])
         self._classify(want, got)
         self._samples += 1
 

@@ -205,7 +205,8 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is not None and not Path(error.filename).is_relative_to(folder):
+        at = folder if error.filename is None else Path(error.filename)
+        if not at.is_relative_to(folder) and not folder.is_relative_to(at):
             raise  # not about the cache: something that the entry is made of, say
         raise ToolError(
             "the build cache cannot be written",

@@ -9,7 +9,8 @@ C1. With ``--json``, a command writes JSON objects to standard output and nothin
     running.
 C2. Progress and logs go to standard error, always.
 C3. Exit status 0 means success, 1 an error or a failed check, 2 wrong usage
-    (:attr:`.errors.MidwireError.usage`), 130 interrupted.
+    (:attr:`.errors.MidwireError.usage`), 130 interrupted. An option's value that makes no sense is
+    wrong usage, and so is a path to read at which there is nothing, or a folder for a file.
 C4. An error is one paragraph on standard error; with ``--json``, ``{"error": {...}}`` on standard
     output.
 

@@ -47,7 +47,8 @@ class MidwireError(Exception):
 
     Attributes
     ----------
-    usage : whether the command was given wrongly, so that it ends with status 2
+    usage : whether the command was given wrongly, so that it ends with status 2; of all errors of a
+        class, or of the one that says so
     """
 
     usage: bool = False
@@ -60,12 +61,14 @@ class MidwireError(Exception):
         expected: str = "",
         found: str = "",
         remedy: str = "",
+        usage: bool = False,
     ) -> None:
         self.problem = problem
         self.where = where
         self.expected = expected
         self.found = found
         self.remedy = remedy
+        self.usage = usage or type(self).usage
         super().__init__(self.paragraph())
 
     def paragraph(self) -> str:

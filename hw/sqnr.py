@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,19 @@ class Sqnr:
         return f"{self.db:.1f} dB"
 
 
+_PIECE = 1 << 20
+"""Elements that are compared at a time: several copies in double of a whole tensor fill memory."""
+
+
+def pieces(*arrays: AnyArray) -> Iterator[tuple[AnyArray, ...]]:
+    """Arrays of one shape as pieces of equal places, as many elements as is good to compute with at
+    a time.
+    """
+    flat = [array.reshape(-1) for array in arrays]
+    for start in range(0, max(1, flat[0].size), _PIECE):
+        yield tuple(array[start : start + _PIECE] for array in flat)
+
+
 class SignalAndNoise:
     """The powers of a signal and of the noise on it, summed over all elements that were added."""
 
@@ -45,10 +59,11 @@ class SignalAndNoise:
         self.noise = 0.0
 
     def add(self, want: AnyArray, got: AnyArray) -> None:
-        """What should be, and what is."""
-        wide = want.astype(np.float64)
-        self.signal += float(np.square(wide).sum())
-        self.noise += float(np.square(wide - got).sum())
+        """What should be, and what is, of one shape."""
+        for own, other in pieces(want, got):
+            wide = own.astype(np.float64)
+            self.signal += float(np.square(wide).sum())
+            self.noise += float(np.square(wide - other).sum())
 
     @property
     def sqnr(self) -> Sqnr:

@@ -27,7 +27,7 @@ def verify(
     stall: Annotated[
         float, typer.Option(min=0.0, max=0.95, help="Probability of a pause, each port and cycle.")
     ] = 0.3,
-    seed: Annotated[int, typer.Option(help="Seed of random vectors and pauses.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of random vectors and pauses.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove a bundle exact: RTL in Verilator against the reference against ONNX Runtime."""

@@ -66,6 +66,7 @@ def backend_named(name: str) -> Backend:
         expected="rtl or reference",
         found=repr(name),
         remedy="Choose one of them; both give the same bits",
+        usage=True,
     )
 
 

@@ -135,6 +135,19 @@ class Counts:
     seconds: float
 
 
+def check_family(name: str) -> None:
+    """Raises DataError unless ``--family`` takes it."""
+    if name not in FAMILIES:
+        raise DataError(
+            "unknown family",
+            where="--family",
+            expected=" or ".join(sorted(FAMILIES)),
+            found=repr(name),
+            remedy="Choose one of them; counts of related parts differ little",
+            usage=True,
+        )
+
+
 def synthesise(
     verilog: Sequence[Path],
     top: str,
@@ -170,14 +183,7 @@ def synthesise(
     BuildError
         If Yosys refuses the design, or takes too long.
     """
-    if family not in FAMILIES:
-        raise DataError(
-            "unknown family",
-            where="--family",
-            expected=" or ".join(sorted(FAMILIES)),
-            found=repr(family),
-            remedy="Choose one of them; counts of related parts differ little",
-        )
+    check_family(family)
     program = find_yosys()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="midwire-synth-") as name:
@@ -326,6 +332,7 @@ def synth(
 ) -> None:
     """Synthesise a bundle's slice with Yosys and count its primitives."""
     console = Console(as_json)
+    check_family(family)
     loaded = Bundle.load(bundle)
     images = [loaded.path(name) for name in loaded.manifest.files if name.endswith(".hex")]
     console.say(f"synthesising {loaded.manifest.name} for {family}; Yosys may need minutes")

@@ -6,12 +6,14 @@
 
 Every case is made from the seed and its number. Failing ones are saved with the command that runs
 one again. Run it once more to go on after Ctrl-C. A compile does all but elaborate the Verilog.
-The exit status is 0 if there is no defect, 1 if there is one.
+The exit status is 0 if there is no defect, 1 if there is one. ``--json`` tells at the end what all
+campaigns in the folder found together, whatever their seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -21,7 +23,7 @@ from pathlib import Path
 from tests.small import without_rtl
 
 from .bases import bases
-from .campaign import Campaign, Plan
+from .campaign import Campaign, Plan, totals
 from .judge import KINDS, case, judge
 
 
@@ -42,10 +44,14 @@ def main(arguments: Sequence[str]) -> int:
             except KeyboardInterrupt:
                 print("interrupted; run it again to go on", file=sys.stderr)
                 return 130
+            defects += len(tally.defects)
+            if options.json:
+                continue
             print(f"{kind}: {tally.cases} cases", dict(tally.ends.most_common()))
             for defect, times in tally.defects.most_common():
                 print(f"  {times:6} {defect}")
-            defects += len(tally.defects)
+    if options.json:
+        print(json.dumps(totals(options.keep), indent=1))
     return 1 if defects else 0
 
 
@@ -57,6 +63,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "midwire-fuzz")
+    parser.add_argument("--json", action="store_true", help="totals of the folder, as JSON")
     parser.add_argument("--models", type=Path, help="folder of models; MIDWIRE_MODELS by default")
     return parser.parse_args(arguments)
 

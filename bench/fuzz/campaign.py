@@ -55,16 +55,44 @@ class Plan:
 
 @dataclass
 class Tally:
-    """What was found so far."""
+    """What was found so far.
+
+    Attributes
+    ----------
+    ends : how often cases ended how
+    defects : how often each
+    next : the next case of each lane
+    seconds : of processor time that all processes took
+    """
 
     ends: Counter[str] = field(default_factory=Counter)
     defects: Counter[str] = field(default_factory=Counter)
     next: dict[int, int] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def cases(self) -> int:
         """How many were run."""
         return sum(self.ends.values())
+
+
+def totals(folder: Path) -> dict[str, Any]:
+    """What all campaigns found that were kept in a folder, by kind: seeds, cases, their ends and
+    defects by name, seconds of processor time.
+    """
+    found: dict[str, Any] = {}
+    for file in sorted(folder.glob("*-*.json")):
+        kind, seed = file.stem.split("-", 1)
+        kept: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
+        own = found.setdefault(
+            kind, {"seeds": [], "cases": 0, "ends": {}, "defects": {}, "seconds": 0.0}
+        )
+        own["seeds"].append(int(seed))
+        own["cases"] += sum(kept["ends"].values())
+        for group in ("ends", "defects"):
+            own[group] = dict((Counter(own[group]) + Counter(kept[group])).most_common())
+        own["seconds"] = round(own["seconds"] + kept["seconds"], 3)
+    return found
 
 
 class Campaign:
@@ -113,6 +141,7 @@ class Campaign:
             Counter(kept["ends"]),
             Counter(kept["defects"]),
             {int(lane): number for lane, number in kept["next"].items()},
+            kept["seconds"],
         )
         if len(self.tally.next) != plan.lanes:
             raise SystemExit(f"{self._file} was made with --jobs {len(self.tally.next)}")
@@ -122,6 +151,7 @@ class Campaign:
             "ends": dict(self.tally.ends),
             "defects": dict(self.tally.defects),
             "next": self.tally.next,
+            "seconds": round(self.tally.seconds, 3),
         }
         fresh = self._file.with_suffix(".part")
         fresh.write_text(json.dumps(kept, indent=1), "utf-8")
@@ -185,6 +215,7 @@ class _Lane:
         else:
             tally.next[self._index] = told[1]
             tally.ends.update(told[2])
+            tally.seconds += told[3]
 
     def _model(self, number: int) -> bytes:
         plan = self._campaign.plan
@@ -230,7 +261,7 @@ def _work(plan: Plan, first: int, pipe: Connection, at: Any) -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     models = bases(plan.models)
     ends: Counter[str] = Counter()
-    told = time.monotonic()
+    told, used = time.monotonic(), 0.0
     with ExitStack() as open_now:
         shm = Path("/dev/shm")
         place = open_now.enter_context(
@@ -248,12 +279,12 @@ def _work(plan: Plan, first: int, pipe: Connection, at: Any) -> None:
                 pipe.send(("defect", number, verdict.defect, verdict.trace))
             number += plan.lanes
             if time.monotonic() - told > _TELL:
-                pipe.send(("done", number, dict(ends)))
+                pipe.send(("done", number, dict(ends), time.process_time() - used))
                 ends.clear()
-                told = time.monotonic()
+                told, used = time.monotonic(), time.process_time()
             if peak_bytes() > MEMORY:
                 at.value = number - plan.lanes
                 pipe.send(("defect", number - plan.lanes, "more than 2 GB of memory", ""))
                 break  # the peak of the next ones is not told from this one's
-        pipe.send(("done", number, dict(ends)))
+        pipe.send(("done", number, dict(ends), time.process_time() - used))
     pipe.close()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ...hw.errors import ToolError
 from ...hw.formats.tensor import AnyArray, TensorSpec
-from ...hw.session import open_session
+from ...hw.session import open_session, words_of
 from ..ir.quant import QGraph
 from ..load.source import Source
 from ..quantise.loss import Behind
@@ -34,6 +34,15 @@ def behind(source: Source, qgraph: QGraph) -> Behind | None:
 
     def run(wires: Sequence[AnyArray]) -> Mapping[str, AnyArray]:
         feeds = {f"wire_out{index}": wire for index, wire in enumerate(wires)}
-        return dict(zip(names, session.run(names, feeds), strict=True))
+        try:
+            return dict(zip(names, session.run(names, feeds), strict=True))
+        except Exception as reason:  # ONNX Runtime's exceptions have no common public base
+            raise ToolError(
+                "ONNX Runtime cannot run what comes behind the slice",
+                where=source.name,
+                expected="a model that it can run",
+                found=words_of(reason),
+                remedy="Run the model in ONNX Runtime to see which node fails",
+            ) from reason
 
     return run

@@ -16,7 +16,7 @@ from onnx.shape_inference import infer_node_outputs
 
 from ...hw.formats.tensor import AnyArray
 
-MAX_ELEMENTS = 1 << 26
+MAX_ELEMENTS = 1 << 24
 """Largest constant that is computed here, in elements (a model may ask for any size)."""
 
 MAX_SHAPE_DATA = 1 << 12

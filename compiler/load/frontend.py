@@ -29,6 +29,7 @@ from .columns import expand_columns
 from .expansion import Expansion
 from .functions import expand_functions
 from .fused_attention import expand_attention
+from .fused_operators import expand_fused_operators, expand_transposed_products
 from .group_scales import expand_group_normalization
 from .infer import analyse
 from .linear_models import expand_linear_models
@@ -69,6 +70,7 @@ def load_model(
     expand_quantisers(expansion)
     expand_linear_models(expansion)
     expand_tree_models(expansion)
+    expand_fused_operators(expansion)
     expand_group_normalization(expansion)
     expand_columns(expansion)
     expand_batch_first(expansion)
@@ -93,6 +95,8 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 def _source(file: Path, sha256: str, expansion: Expansion) -> Source:
     model = expansion.model
     opset = next(e.version for e in model.opset_import if e.domain == "")
+    stored = _arrays(file, model.graph)
+    expand_transposed_products(expansion, opset, stored)
     stored = _arrays(file, model.graph)
     expand_functions(expansion, opset, stored)
     stored = _arrays(file, model.graph)

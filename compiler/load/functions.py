@@ -56,7 +56,10 @@ def expand_functions(found: Expansion, opset: int, initialisers: Mapping[str, An
     if kinds & FUNCTIONS:
         types = analyse(found.model, opset, initialisers).types
         imports = list(found.model.opset_import)
-        rule: Rule = lambda node: _written(node, types, imports)  # noqa: E731
+
+        def rule(node: onnx.NodeProto) -> Pieces:
+            return _written(node, types, imports)
+
         found.write_out(lambda node: rule if kind_of(node) in FUNCTIONS else None)
 
 

@@ -36,8 +36,13 @@ from .onnxfile import short
 from .qoperator import infer_pieces, write_out
 from .source import kind_of, reads
 
-MAX_COMPUTED = 1 << 28
-"""Elements of all constants that nodes compute, together: a few bytes of a model name any size."""
+MAX_COMPUTED = 1 << 26
+"""Elements of all constants that nodes compute, together, beyond :data:`OFTEN` times those that the
+model stores: a few bytes of a model name any size.
+"""
+
+OFTEN = 4
+"""How often a stored weight may be computed with: scaled, clipped, transposed, reshaped."""
 
 _SAME_SHAPE = frozenset(
     (
@@ -96,6 +101,7 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
     needed = {value.name for value in model.graph.output}
     from_shapes: set[str] = set()
     computed, room = 0, MAX_ELEMENTS
+    most = MAX_COMPUTED + OFTEN * sum(array.size for array in initialisers.values())
     for node in model.graph.node:
         if not sound and not _keeps_shape(node):
             infer_node(node, facts.types, small, opset, _blamed(facts, node))
@@ -103,7 +109,7 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
         known = all(name in facts.constants for name in reads(node)) and is_deterministic(node)
         if known:
             computed += _size(facts, node)
-            _check_total(node, computed)
+            _check_total(node, computed, most)
         results = _fold(facts, node, small, opset, from_shapes, room)
         if results is not None:
             room -= sum(array.size for array in results.values())
@@ -135,12 +141,12 @@ def _stored(facts: Facts, node: onnx.NodeProto, opset: int) -> dict[str, AnyArra
     return {name: array for name, array in results.items() if array.dtype.kind == "f"}
 
 
-def _check_total(node: onnx.NodeProto, computed: int) -> None:
-    if computed > MAX_COMPUTED:
+def _check_total(node: onnx.NodeProto, computed: int, most: int) -> None:
+    if computed > most:
         raise ModelError(
             "the constants that nodes compute are too large",
             where=f"node {node.name!r} ({node.op_type})",
-            expected=f"at most {MAX_COMPUTED} elements in all of them together",
+            expected=f"at most {most} elements in all of them together",
             found=f"{computed} or more",
             remedy="Store the constants in the model, as onnxsim and onnxslim do",
         )
@@ -179,13 +185,14 @@ def _inferred(
 
 
 def _of_all_nodes(model: onnx.ModelProto) -> tuple[onnx.GraphProto, bool]:
-    """The graph with what ONNX infers of it; whether it finds nothing wrong.
+    """The graph with what ONNX infers of it; whether it finds nothing wrong. Without values: it
+    would list those of a Range or a Tile, however many. The walk has them.
 
     What fails for the model as a whole is tried again node by node, later.
     """
     for strict in (True, False):
         with contextlib.suppress(*_INFERENCE_ERRORS):
-            inferred = onnx.shape_inference.infer_shapes(model, data_prop=True, strict_mode=strict)
+            inferred = onnx.shape_inference.infer_shapes(model, strict_mode=strict)
             return inferred.graph, strict
     return model.graph, False
 

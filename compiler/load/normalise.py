@@ -72,6 +72,9 @@ def normalise(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
                 remedy="Export the model again without local functions",
             ) from error
     graph = model.graph
+    for node in graph.node:
+        while node.input and not node.input[-1]:  # says nothing, and ONNX Runtime may end with it
+            node.input.pop()
     if graph.sparse_initializer:
         raise ModelError(
             "sparse initialisers are not supported",

@@ -31,6 +31,7 @@ def read(file: Path) -> bytes:
             expected=expected,
             found=f"a folder with {', '.join(inside[:4])}" if inside else "a folder",
             remedy="Give the file inside it",
+            usage=True,
         )
     if not file.is_file():
         raise ModelError(
@@ -39,6 +40,7 @@ def read(file: Path) -> bytes:
             expected=expected,
             found="nothing",
             remedy="Check the path",
+            usage=True,
         )
     try:
         size = file.stat().st_size

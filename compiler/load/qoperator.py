@@ -80,6 +80,16 @@ FORMS: Mapping[str, Form] = {
 }
 
 
+def grid_inputs(node: onnx.NodeProto) -> list[str]:
+    """The inputs of an operator of integers that must be constant: scales and zero points."""
+    form = FORMS.get(kind_of(node))
+    if form is None:
+        return []
+    data = {operand[0] for operand in form.operands} or set(range(2, len(node.input), 3))
+    data |= set() if form.bias is None else {form.bias}
+    return [name for index, name in enumerate(node.input) if name and index not in data]
+
+
 def infer_pieces(pieces: Pieces, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
     """Types of what the nodes of :func:`write_out` make, by name, as far as ONNX can say.
 

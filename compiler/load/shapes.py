@@ -11,6 +11,7 @@ D4. A name binds every dimension that has it, in all inputs. Words that exporter
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -23,6 +24,9 @@ Shapes = Mapping[str, Sequence[int]]
 """For an input's name its shape, the batch included."""
 
 _Dimension = onnx.TensorShapeProto.Dimension
+
+MOST_ELEMENTS = 1 << 27
+"""Of an input of a model, the batch included."""
 
 _ANY = frozenset(("", "?", "-1", "None"))
 
@@ -78,6 +82,7 @@ def bind_inputs(
         _bind_to_samples(inputs, samples)
     _bind_batch(inputs)
     _check_bound(inputs)
+    _check_sizes(inputs)
 
 
 def _wrong(what: str, expected: str, found: str) -> OptionError:
@@ -124,6 +129,7 @@ def _bind(inputs: Mapping[str, onnx.ValueInfoProto], name: str, shape: Sequence[
             expected=f"numbers for [{declared}], each number in it kept, and one for each name",
             found=f"{list(shape)}",
             remedy="Give the shape as the model's input takes it, the batch included",
+            usage=True,
         )
 
 
@@ -204,6 +210,20 @@ def _check_bound(inputs: Mapping[str, onnx.ValueInfoProto]) -> None:
             found=" and ".join(found.values()),
             remedy=f"Bind them with {' '.join(options)}, a number for each N, or with samples "
             "(--calibrate)",
+        )
+
+
+def _check_sizes(inputs: Mapping[str, onnx.ValueInfoProto]) -> None:
+    """A few bytes of a model name any size."""
+    shapes = {name: [dim.dim_value for dim in _dims(value)] for name, value in inputs.items()}
+    large = {name: shape for name, shape in shapes.items() if math.prod(shape) > MOST_ELEMENTS}
+    if large:
+        raise ModelError(
+            "the model takes more than fits in memory",
+            where=_where(large),
+            expected=f"at most {MOST_ELEMENTS} elements",
+            found=" and ".join(str(shape) for shape in large.values()),
+            remedy="Export the model with the shapes that it is run with",
         )
 
 

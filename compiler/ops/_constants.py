@@ -102,6 +102,11 @@ class ConstantOp(Op):
         """A constant of one axis does not need hardware."""
         return not self.is_core
 
+    @property
+    def alike(self) -> bool:
+        """Not where a constant has several elements."""
+        return all(len(numbers.values) == 1 for numbers in self.numbers)
+
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:
@@ -173,11 +178,7 @@ def with_constants(
     shape, output = context.shape(name), context.shape(node.output[0])
     dtype = context.dtype(name)
     for numbers in op.numbers:
-        if not _broadcasts(numbers.shape, output):
-            raise Unsupported(
-                f"expected a constant that broadcasts to the output's shape {list(output)}, found "
-                f"the shape {list(numbers.shape)}"
-            )
+        check_broadcast(numbers, output)
         axes = sum(size > 1 for size in numbers.shape) > 1
         if axes and len(numbers.values) > MOST_NUMBERS:
             raise Unsupported(
@@ -199,12 +200,17 @@ def with_constants(
     return Imported((*pieces, Piece(op, (name,))), tuple(values))
 
 
-def _broadcasts(own: tuple[int, ...], output: tuple[int, ...]) -> bool:
-    """Whether a constant of a shape broadcasts to an output's. ONNX infers an output from what has
-    most axes, and does not look whether PRelu's slope is one of them.
+def check_broadcast(numbers: Numbers, output: tuple[int, ...]) -> None:
+    """Raises Unsupported unless a constant broadcasts to an output's shape. ONNX infers that from
+    what has most axes, and does not look whether PRelu's slope, or a mask, is one of them.
     """
+    own = numbers.shape
     pairs = zip(reversed(own), reversed(output), strict=False)
-    return len(own) <= len(output) and all(size in (1, whole) for size, whole in pairs)
+    if len(own) > len(output) or not all(size in (1, whole) for size, whole in pairs):
+        raise Unsupported(
+            f"expected a constant that broadcasts to the output's shape {list(output)}, found the "
+            f"shape {list(own)}"
+        )
 
 
 def narrowed(values: AnyArray) -> AnyArray:

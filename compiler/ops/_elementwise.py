@@ -148,7 +148,23 @@ def inner_axis(x: QTensor) -> tuple[int, int]:
     elements are finished alike.
     """
     depth = _depth(x)
-    turns = np.arange(int(np.prod(x.shape))) % depth
+    finer = x.layout.canonical.refined(x.shape)
+    if depth == 1 and 1 in x.shape:
+        return x.shape.index(1), 1
+    if finer is None:
+        return _inner_axis_by_elements(x, depth)
+    fine, groups = finer
+    order = [axis for axis in fine.perm if fine.dims[axis] > 1]
+    for axis, size in enumerate(x.shape):
+        own = [each for each in groups[axis] if fine.dims[each] > 1]
+        if size == depth and order[len(order) - len(own) :] == own:
+            return axis, size
+    return 0, 1
+
+
+def _inner_axis_by_elements(x: QTensor, depth: int) -> tuple[int, int]:
+    """The same where the stream's order and the shape cut the elements in ways that cross."""
+    turns = np.arange(math.prod(x.shape)) % depth
     for axis, size in enumerate(x.shape):
         along = np.arange(size).reshape([-1 if i == axis else 1 for i in range(len(x.shape))])
         if size == depth and np.array_equal(

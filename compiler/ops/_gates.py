@@ -57,7 +57,7 @@ def as_integers(
                 "expected products with the input and with the state within "
                 f"2**{_MOST_APART} of each other, found those of gate {gate} farther apart"
             )
-        own = np.rint(direction.bias[:, gate] * 2.0**fraction).astype(np.int64)
+        own = _whole(direction.bias[:, gate] * 2.0**fraction, "biases")
         own[0] -= x.zero_point * w.sum(axis=1) << lane.x_left
         biases += [own.sum(axis=0)] if lane.joined else list(own)
         lanes.append(lane)
@@ -76,7 +76,21 @@ def as_integers(
 
 def as_state(reals: Reals, grid: Grid) -> IntArray:
     """A first state as integers."""
-    return np.rint(reals * grid.one).astype(np.int64)
+    return _whole(reals * grid.one, "first states")
+
+
+_MOST_WHOLE = 2.0**62
+"""What integers of 64 bits hold, with room for a sum."""
+
+
+def _whole(reals: Reals, what: str) -> IntArray:
+    """Rounded to integers; refused where they are larger than any hardware's."""
+    largest = float(np.abs(reals).max(initial=0.0))
+    if not largest < _MOST_WHOLE:
+        raise Unsupported(
+            f"expected {what} of less than 2**62 steps of their grid, found {largest:.3g}"
+        )
+    return np.rint(reals).astype(np.int64)
 
 
 def _on_grid(reals: Reals, bits: int, grid: Grid) -> tuple[IntArray, int]:

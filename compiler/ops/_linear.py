@@ -5,7 +5,8 @@
 Each element comes as often as the factor says, as in a nearest one, and a window of ``factor`` such
 elements, or of one more where the new elements lie between the old ones, has the linear weights:
 1, 2, ..., 2, 1 over twice the factor, or all 1 over the factor. At the ends the outermost element
-is repeated. So it is a Gather for each axis and a depthwise convolution of small integers.
+is repeated. So it is a Gather for each axis and a depthwise convolution of small integers. Other
+factors, and corners on corners, are :mod:`._weighted`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 
 import numpy as np
 import onnx
@@ -20,10 +22,12 @@ import onnx
 from ...hw.kernels.geometry import Geometry
 from ..ir.graph import Value
 from ._model import one_node
-from .base import Case, Const, ImportContext, Imported, Unsupported, inner
+from ._weighted import Weighing, weighted
+from .base import Case, Const, ImportContext, Imported, check_exact, inner
 from .conv import Conv
 from .gather import picks
 from .scale import Scale
+from .window import planar
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,13 @@ def linear(
 ) -> Imported:
     """What the import rule of Resize makes of the mode linear."""
     before, after = context.shape(node.input[0]), context.shape(node.output[0])
-    if len(before) not in (3, 4) or before[:2] != after[:2]:
-        raise Unsupported(
-            "expected a linear mode along one or two spatial axes, "
-            f"found {list(before)} to {list(after)}"
-        )
-    lines = [
-        line_of(axis, before[axis], after[axis], scales[axis], coordinates)
+    found = [
+        line_of(before[axis], after[axis], scales[axis], coordinates)
         for axis in range(2, len(before))
     ]
+    lines = [line for line in found if line is not None]
+    if len(lines) < len(found):
+        return weighted(context, node, scales, coordinates, Weighing())
     chosen = {
         axis: line.indices
         for axis, line in enumerate(lines, 2)
@@ -63,19 +65,16 @@ def linear(
     return _filtered(context, node, picked, lines)
 
 
-def line_of(axis: int, n: int, m: int, scale: Fraction, coordinates: str) -> Line:
+def line_of(n: int, m: int, scale: Fraction, coordinates: str) -> Line | None:
     """The line of an axis of ``n`` elements that becomes one of ``m``.
 
-    Raises Unsupported for factors that are not whole, or one over a whole number, and for
-    coordinates under which the weights change from element to element.
+    None for factors that are not whole, or one over a whole number, and for coordinates under which
+    the weights change from element to element.
     """
     if n == m and scale == 1:
         return Line(tuple(range(n)))
     if coordinates not in ("half_pixel", "pytorch_half_pixel", "asymmetric"):
-        raise Unsupported(
-            f"expected the coordinates half_pixel or asymmetric, found {coordinates}; export with "
-            "align_corners off"
-        )
+        return None
     if m == 1 and coordinates == "pytorch_half_pixel":
         return Line((0,))
     half = coordinates != "asymmetric"
@@ -86,10 +85,7 @@ def line_of(axis: int, n: int, m: int, scale: Fraction, coordinates: str) -> Lin
     inverse = 1 / scale
     if inverse.denominator == 1 and n == m * inverse:
         return _smaller(m, int(inverse), half)
-    raise Unsupported(
-        f"expected a whole factor of axis {axis}, or one over a whole number, found {n} to {m} "
-        f"elements (factor {float(scale)}); the mode nearest takes other factors"
-    )
+    return None
 
 
 def _larger(n: int, factor: int, half: bool) -> Line:
@@ -116,18 +112,17 @@ def _filtered(
     """A depthwise convolution with integers behind what was picked; then the division."""
     before, after = context.shape(node.input[0]), context.shape(node.output[0])
     dtype = context.dtype(node.input[0])
-    rows, columns = (*lines, Line((0,)))[:2]
-    taps = np.multiply.outer(rows.taps, columns.taps)
+    taps = reduce(np.multiply.outer, [np.array(line.taps, np.int64) for line in lines])
     channels = before[1]
-    ones = np.ones((channels, 1, 1, 1), np.float32)
-    weight = Const(
-        np.tile(taps, (channels, 1, 1, 1)).astype(np.int64), ones, np.zeros_like(ones, np.int64)
-    )
+    check_exact([channels])
     window = Geometry(
-        len(rows.indices),
-        len(columns.indices),
-        kernel=(len(rows.taps), len(columns.taps)),
-        stride=(rows.stride, columns.stride),
+        planar([len(line.indices) for line in lines]),
+        kernel=planar(taps.shape),
+        stride=planar([line.stride for line in lines]),
+    )
+    ones = np.ones((channels, 1, *[1] * window.rank), np.float32)
+    weight = Const(
+        np.tile(taps.reshape(1, 1, *window.kernel), ones.shape), ones, np.zeros_like(ones, np.int64)
     )
     shape = (*before[:2], *(len(line.indices) for line in lines))
     summed = picked.then(
@@ -138,7 +133,7 @@ def _filtered(
 
 
 def linear_cases() -> Iterator[Case]:
-    """Twice and three times, between pixels and on them; one axis of two; smaller; a line."""
+    """Twice and three times, between pixels and on them; one axis of two; smaller; other ranks."""
 
     def resize(
         name: str, shape: tuple[int, ...], out: tuple[int, ...], mode: str, *scales: float
@@ -155,3 +150,4 @@ def linear_cases() -> Iterator[Case]:
     yield resize("asymmetric", image, (1, 2, 6, 12), "asymmetric", 2, 3)
     yield resize("half", (1, 2, 4, 6), (1, 2, 2, 2), "half_pixel", 0.5, 1 / 3)
     yield resize("line", (1, 3, 5), (1, 3, 20), "half_pixel", 4)
+    yield resize("volume", (1, 2, 2, 3, 2), (1, 2, 4, 6, 2), "half_pixel", 2, 2, 1)

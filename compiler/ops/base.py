@@ -305,6 +305,11 @@ class Op:
         """
         return False
 
+    @property
+    def alike(self) -> bool:
+        """Whether an absorbable operator does the same to all channels."""
+        return True
+
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int
     ) -> list[Function]:

@@ -82,7 +82,7 @@ class Concat(Op):
         inner = math.prod(output.shape[axis] for axis in perm[place + 1 :])
         functions = [each for x in inputs for each in [value_of(x.qtype)] * x.shape[self.axis]]
         channel_axis = self.axis
-        if len(set(functions)) == 1:
+        if len({x.qtype for x in inputs}) == 1:
             channel_axis = perm[-1]
             functions = functions[:1] * output.shape[channel_axis]
         kernel = ConcatKernel(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Conv (ONNX operator versions 1, 11, 22): one and two spatial axes, dense or depthwise.
+"""Conv (ONNX operator versions 1, 11, 22): one to three spatial axes, dense or depthwise.
 
 Integer meaning, for output channel ``o`` at pixel ``p``:
 ``acc[o] = sum(x[p + tap, c] * w[o, tap, c])`` over the raw integers ``x`` (the zero point not taken
@@ -20,14 +20,14 @@ import onnx
 
 from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.kernels.conv import ConvKernel
-from ...hw.kernels.geometry import Geometry
+from ...hw.kernels.geometry import Geometry, taps
 from ...hw.numeric import Affine, Function, IntArray, QType
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ..quantise.grids import DYADIC_ABOVE
 from ._model import one_node, weights
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, one, vector
-from .window import check_kernel_shape, image_shape, window_of
+from .window import check_kernel_shape, image_axes, window_of
 
 
 def per_channel_grid(values: np.ndarray, bits: int) -> Const:
@@ -56,21 +56,14 @@ def per_channel_grid(values: np.ndarray, bits: int) -> Const:
 
 
 def _tap_means(window: Geometry, image: AnyArray) -> AnyArray:
-    """What each tap reads on average over the output pixels: (channels, kernel rows, columns).
+    """What each tap reads on average over the output pixels: (channels, *kernel).
 
-    ``image`` is (1, channels, height, width), or without the last axis where that is 1.
+    ``image`` is (1, channels, *size), or without the last axis where that is 1.
     """
-    channels = image.reshape(image.shape[1], window.height, window.width)
-    top, left, bottom, right = window.pads
-    padded = np.pad(channels, ((0, 0), (top, bottom), (left, right)))
-    (rows, columns), (down, across) = window.kernel, window.stride
-    taps = np.empty((len(padded), rows, columns))
-    for ky in range(rows):
-        for kx in range(columns):
-            y, x = ky * window.dilation[0], kx * window.dilation[1]
-            read = padded[:, y:, x:][:, ::down, ::across]
-            taps[:, ky, kx] = read[:, : window.out_height, : window.out_width].mean(axis=(1, 2))
-    return taps
+    channels = image.shape[1]
+    last = np.moveaxis(image.reshape(1, channels, *window.size), 1, -1)
+    means = [read.reshape(-1, channels).mean(axis=0) for read in taps(last, window, 0)]
+    return np.stack(means, axis=1).reshape(channels, *window.kernel)
 
 
 def shifted(bias: Const | None, shift: AnyArray) -> Const:
@@ -143,7 +136,7 @@ class WeightedOp(Op):
 
 @dataclass(frozen=True, eq=False)
 class Conv(WeightedOp):
-    """A convolution with weights (O, I/group, kh, kw)."""
+    """A convolution with weights (O, I/group, *kernel)."""
 
     window: Geometry
     group: int = 1
@@ -162,11 +155,12 @@ class Conv(WeightedOp):
         attributes = context.attributes(node)
         weight = weights_of(context, node)
         shape = context.shape(node.input[0])
-        if len(weight.shape) not in (3, 4):
+        image_axes(shape)
+        if len(weight.shape) != len(shape):
             raise Unsupported(
-                f"expected weights of 3 or 4 axes, found the shape {list(weight.shape)}"
+                f"expected weights of {len(shape)} axes as the input has, "
+                f"found the shape {list(weight.shape)}"
             )
-        image_shape(shape)
         group = int(attributes.get("group", 1))
         channels, depth, merged = weight.shape[0], weight.shape[1], 1
         if depth * group != shape[1] or channels % group:
@@ -180,8 +174,8 @@ class Conv(WeightedOp):
         kernel = list(weight.shape[2:])
         check_kernel_shape(attributes, kernel)
         window = window_of(attributes, kernel, shape[2:])
-        if weight.values.ndim == 3:
-            weight = weight.map(lambda array: array[:, :, :, None])
+        more = [1] * (window.rank - len(kernel))
+        weight = weight.map(lambda array: array.reshape(*array.shape, *more))
         return one(cls(weight, bias, window, group, merged), [node.input[0]])
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
@@ -193,22 +187,22 @@ class Conv(WeightedOp):
         """By the mean that each tap reads over all output pixels, padding included."""
         assert isinstance(real, Conv)
         error = self.weight.real - real.weight.real
-        taps = _tap_means(self.window, mean)
+        means = _tap_means(self.window, mean)
         if self.group > 1:
-            shift = (error[:, 0] * taps).sum(axis=(1, 2))
+            shift = (error[:, 0] * means).reshape(len(error), -1).sum(axis=1)
         else:
-            shift = np.tensordot(error, taps, axes=3)
+            shift = np.tensordot(error, means, axes=means.ndim)
         return replace(self, bias=shifted(self.bias, shift))
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs
-        weight = centred(self.weight).transpose(0, 2, 3, 1)
+        weight = np.moveaxis(centred(self.weight), 1, -1)
         scales = channel_scales(self.weight, weight.shape[0])
         bias = self.bias.exact() if self.bias else [Fraction(0)] * weight.shape[0]
         kernel = ConvKernel(
             self.window,
-            image_shape(x.shape)[2],
+            x.shape[1],
             x.qtype.integers,
             weight,
             self.group > 1,
@@ -220,7 +214,7 @@ class Conv(WeightedOp):
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Strides, SAME padding that is asymmetric, dilation, depthwise, one axis, a bias."""
+        """Strides, SAME padding that is asymmetric, dilation, depthwise, a bias; other ranks."""
         shape = (1, 4, 6, 5)
 
         def conv(name: str, out: tuple[int, ...], w: np.ndarray, **attributes: Any) -> Case:
@@ -244,6 +238,24 @@ class Conv(WeightedOp):
         yield conv("groups", (1, 6, 4, 3), weights(9, 6, 2, 3, 3), group=2)
         line = one_node("Conv", [(1, 4, 9)], (1, 6, 7), {1: weights(8, 6, 4, 3)})
         yield Case("conv_1d", line)
+        video = (1, 2, 4, 3, 4)
+
+        def volume(name: str, out: tuple[int, ...], w: np.ndarray, **attributes: Any) -> Case:
+            bias = weights(7, w.shape[0])
+            return Case(
+                f"conv_3d_{name}", one_node("Conv", [video], out, {1: w, 2: bias}, **attributes)
+            )
+
+        yield volume("same", (1, 3, 4, 3, 4), weights(10, 3, 2, 3, 3, 3), pads=[1] * 6)
+        yield volume(
+            "strides",
+            (1, 3, 3, 2, 2),
+            weights(11, 3, 2, 2, 1, 3),
+            strides=[2, 2, 1],
+            pads=[1, 0, 0, 1, 0, 0],
+        )
+        yield volume("dilated", (1, 2, 2, 3, 2), weights(12, 2, 2, 2, 1, 2), dilations=[2, 1, 2])
+        yield volume("depthwise", (1, 2, 2, 2, 3), weights(13, 2, 1, 3, 2, 2), group=2)
 
 
 def weights_of(context: ImportContext, node: onnx.NodeProto) -> Const:

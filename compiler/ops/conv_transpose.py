@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""ConvTranspose (ONNX operator versions 1, 11, 22): one and two spatial axes.
+"""ConvTranspose (ONNX operator versions 1, 11, 22): one to three spatial axes.
 
 No multiplier works on the zeros between the pixels of an input that is spread out. The outputs of
 an axis with stride ``s`` are cut into groups of ``s``, whose members are *phases*: phase ``r`` of
 every group is an ordinary convolution of stride 1 with each ``s``-th tap of the kernel, so all of
 them are one convolution with ``s`` times as many channels. Its pixels, one after another, are those
-of the result (sub-pixel convolution, Shi et al. 2016); where there are two axes, in another order
-of rows and columns.
+of the result (sub-pixel convolution, Shi et al. 2016); where there are several axes, in another
+order.
 
 The first group may begin before the first output, by ``lead`` elements: where that makes the window
 smaller it is worth the few elements too many, which are dropped behind the finisher. The integer
@@ -16,6 +16,7 @@ meaning of a phase is that of ``conv``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -43,7 +44,7 @@ from .conv import (
     weights_of,
 )
 from .slice import Slice
-from .window import check_kernel_shape, image_shape, planar
+from .window import MOST_PLACES, MOST_STEP, check_kernel_shape, check_list, image_axes, planar
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ class Spread:
 
 @dataclass(frozen=True, eq=False)
 class ConvTranspose(WeightedOp):
-    """A transposed convolution with weights (O, I/group, kh, kw)."""
+    """A transposed convolution with weights (O, I/group, *kernel)."""
 
-    axes: tuple[Spread, Spread]
+    axes: tuple[Spread, ...]
     group: int = 1
 
     onnx_types = ("ConvTranspose",)
@@ -146,11 +147,11 @@ class ConvTranspose(WeightedOp):
         attributes = context.attributes(node)
         weight = weights_of(context, node)
         shape = context.shape(node.input[0])
-        rank = len(shape) - 2
-        if rank not in (1, 2) or len(weight.shape) != len(shape):
+        rank = len(image_axes(shape))
+        if len(weight.shape) != len(shape):
             raise Unsupported(
-                "expected one or two spatial axes and weights of as many, "
-                f"found {list(shape)} and weights {list(weight.shape)}"
+                f"expected weights of {len(shape)} axes as the input has, "
+                f"found the shape {list(weight.shape)}"
             )
         group = int(attributes.get("group", 1))
         if weight.shape[0] != shape[1] or group < 1 or shape[1] % group:
@@ -169,14 +170,13 @@ class ConvTranspose(WeightedOp):
                 f"expected the size {[axis.output for axis in axes]} by the operator's attributes, "
                 f"found {list(found[2:])} by shape inference"
             )
-        if rank == 1:
-            axes = [*axes, Spread(1, 1, 1, 1, 1, 0)]
+        axes += [Spread(1, 1, 1, 1, 1, 0)] * (2 - rank)
 
         def forward(array: np.ndarray) -> np.ndarray:
             split = array.reshape(group, shape[1] // group, weight.shape[1], *planar(kernel))
             return split.swapaxes(1, 2).reshape(outputs, shape[1] // group, *planar(kernel))
 
-        return one(cls(weight.map(forward), bias, (axes[0], axes[1]), group), [node.input[0]])
+        return one(cls(weight.map(forward), bias, tuple(axes), group), [node.input[0]])
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
         """Input elements times taps times output channels of a group."""
@@ -190,50 +190,54 @@ class ConvTranspose(WeightedOp):
     def corrected(self, real: Op, mean: AnyArray) -> Op:
         """By what each tap adds to the outputs on average, also those that it does not reach."""
         assert isinstance(real, ConvTranspose)
-        rows, columns = self.axes
-        image = mean.reshape(self.group, -1, rows.size, columns.size)
-        taps = np.einsum("gcyx,ky,lx->gckl", image, rows.shares, columns.shares)
+        taps = mean.reshape(self.group, -1, *(axis.size for axis in self.axes))
+        for axis in self.axes:  # the outermost one that is left; its taps go to the end
+            taps = np.tensordot(taps, axis.shares, axes=(2, 1))
         error = self.weight.real - real.weight.real
-        error = error.reshape(self.group, -1, *error.shape[1:])
-        shift = np.einsum("gockl,gckl->go", error, taps).reshape(-1)
+        error = error.reshape(self.group, len(error) // self.group, -1)
+        shift = np.einsum("gon,gn->go", error, taps.reshape(self.group, -1)).reshape(-1)
         return replace(self, bias=shifted(self.bias, shift))
 
     @property
     def window(self) -> Geometry:
         """The window of the convolution that computes all phases."""
-        y, x = self.axes
-        (top, bottom), (left, right) = y.pads, x.pads
-        return Geometry(y.size, x.size, kernel=(y.taps, x.taps), pads=(top, left, bottom, right))
+        before, behind = zip(*(axis.pads for axis in self.axes), strict=True)
+        return Geometry(
+            tuple(axis.size for axis in self.axes),
+            kernel=tuple(axis.taps for axis in self.axes),
+            pads=(*before, *behind),
+        )
 
     def _phases(self, weight: IntArray) -> IntArray:
-        """Weights (O, kh, kw, I) as those of every phase: (phases of y, of x and O, taps, I)."""
-        y, x = self.axes
+        """Weights (O, *kernel, I) as those of every phase: (phases of all axes and O, *taps, I)."""
+        rank = len(self.axes)
         # One more tap of zeros stands for those that a phase lacks.
-        wide = np.pad(weight, ((0, 0), (0, 1), (0, 1), (0, 0)))
-        rows = wide[:, y.places]
-        both = rows[:, :, :, x.places]  # (O, phase y, tap y, phase x, tap x, I)
-        return both.transpose(1, 3, 0, 2, 4, 5).reshape(-1, y.taps, x.taps, weight.shape[3])
+        split = np.pad(weight, [(0, 0), *[(0, 1)] * rank, (0, 0)])
+        for k, axis in enumerate(self.axes):  # each becomes two: phases, taps
+            split = np.take(split, axis.places, axis=1 + 2 * k)
+        phases, taps = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
+        every = split.transpose(*phases, 0, *taps, split.ndim - 1)
+        return every.reshape(-1, *every.shape[rank + 1 :])
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs
         weight = dense(self.weight, self.group)
         channels = weight.shape[0]
-        rows, columns = self.axes
-        phases = rows.stride * columns.stride
+        phases = math.prod(axis.stride for axis in self.axes)
         bias = self.bias.exact() if self.bias else [Fraction(0)] * channels
         kernel = ConvKernel(
             self.window,
-            image_shape(x.shape)[2],
+            x.shape[1],
             x.qtype.integers,
-            self._phases(centred(weight).transpose(0, 2, 3, 1)),
+            self._phases(np.moveaxis(centred(weight), 1, -1)),
             False,
             x.qtype.zero_point,
         )
         scales = channel_scales(self.weight, channels)
         functions = convolution(kernel, x.qtype, scales * phases, bias * phases)
-        dims = (1, channels, rows.groups, rows.stride, columns.groups, columns.stride)
-        layout = Layout(dims, (0, 2, 4, 3, 5, 1))
+        dims = (1, channels, *(n for axis in self.axes for n in (axis.groups, axis.stride)))
+        layout = Layout(dims, (0, *range(2, len(dims), 2), *range(3, len(dims), 2), 1))
         sizes = [axis.groups * axis.stride for axis in self.axes]
         whole = (1, channels, *sizes[: len(output.shape) - 2])
         crop = None
@@ -245,7 +249,7 @@ class ConvTranspose(WeightedOp):
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """Kernels that strides divide and that they do not, a crop, output padding, dilation with
-        and without stride, groups, one axis, output_shape, auto_pad.
+        and without stride, groups, one axis and three, output_shape, auto_pad.
         """
 
         def spread(
@@ -279,6 +283,16 @@ class ConvTranspose(WeightedOp):
         yield spread(
             "output_shape", line, (1, 3, 13), weights(8, 4, 3, 5), strides=[3], output_shape=[13]
         )
+        volume = (1, 2, 2, 3, 2)
+        yield spread("3d", volume, (1, 2, 4, 3, 4), weights(10, 2, 2, 2, 1, 2), strides=[2, 1, 2])
+        yield spread(
+            "3d_crop",
+            volume,
+            (1, 2, 2, 5, 4),
+            weights(11, 2, 2, 3, 3, 2),
+            strides=[2, 2, 2],
+            pads=[1, 1, 0, 2, 1, 0],
+        )
         yield spread("gaps", line, (1, 3, 13), weights(9, 4, 3, 1), strides=[3])
 
 
@@ -301,8 +315,7 @@ def spreads(
     for name, values in lists.items():
         count = 2 * rank if name == "pads" else rank
         least = 1 if name in ("strides", "dilations") else 0
-        if len(values) != count or min(values) < least:
-            raise Unsupported(f"expected {count} {name} of at least {least}, found {values}")
+        check_list(name, values, count, least, MOST_PLACES if name == "output_shape" else MOST_STEP)
     auto = attributes.get("auto_pad", "NOTSET")
     if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise Unsupported(f"expected a known auto_pad, found {auto!r}")

@@ -77,6 +77,8 @@ class Embedding(Op):
                 f"expected rows of a constant table (axis 0), found axis {axis}; a transposed "
                 "table, and a Transpose behind the Gather, would work"
             )
+        if not table.values.size:
+            raise Unsupported(f"expected a table with rows, found the shape {list(table.shape)}")
         rows = table.shape[0]
         flat = table.map(lambda array: array.reshape(rows, -1))
         op = cls._of(flat, 0, rows)

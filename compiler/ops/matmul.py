@@ -105,7 +105,7 @@ class MatMul(WeightedOp):
         if self.bias:
             bias = [self.beta * value for value in self.bias.exact()]
         kernel = ConvKernel(
-            Geometry(int(np.prod(x.shape)) // size, 1),
+            Geometry((int(np.prod(x.shape)) // size, 1)),
             size,
             x.qtype.integers,
             weight.reshape(channels, 1, 1, size),

@@ -24,12 +24,22 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._constants import MOST_NUMBERS
 from ._model import one_node
-from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, inner, one
+from .base import (
+    Case,
+    ImportContext,
+    Imported,
+    Op,
+    Unsupported,
+    axis_of,
+    check_exact,
+    inner,
+    one,
+)
 from .gather import picks
 from .pool import pooling
 from .reshape import Reshape
 from .scale import Scale
-from .window import image_shape, planar
+from .window import MOST_AXES, planar
 
 _MODES = ("constant", "edge", "reflect", "wrap")
 
@@ -62,12 +72,13 @@ class Pad(Op):
             raise Unsupported(f"expected pads of at least 0, found {pads}; Slice crops")
         if mode != "constant":
             return _picked(context, node, pads, mode)
+        if not values.get(2, [0]):
+            raise Unsupported("expected one value to pad with, found none")
         value = Fraction(values.get(2, [Fraction(attributes.get("value", 0))])[0])
-        if len(shape) not in (3, 4) or any(map(any, pads[:2])):
+        if not 3 <= len(shape) <= 2 + MOST_AXES or any(map(any, pads[:2])):
             return _filled(context, node, pads, value)
-        height, width, _ = image_shape(shape)
         begins, ends = zip(*pads[2:], strict=True)
-        window = Geometry(height, width, pads=(*planar(begins, 0), *planar(ends, 0)))
+        window = Geometry(planar(shape[2:]), pads=(*planar(begins, 0), *planar(ends, 0)))
         zeros = one(cls(window), [node.input[0]])
         if not value:
             return zeros
@@ -87,13 +98,13 @@ class Pad(Op):
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """The largest of one value."""
         (x,), (output,) = inputs, outputs
-        channels, zero = image_shape(x.shape)[2], x.qtype.zero_point
+        channels, zero = x.shape[1], x.qtype.zero_point
         kernel, functions = pooling(self.window, channels, x.qtype, zero)
         return single(kernel, Meaning(functions, 1, Layout.channels_last(output.shape)))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Asymmetric, wider than the image, one axis; each mode; a value that is on no grid."""
+        """Asymmetric, wider than the image, other ranks; each mode; a value that is on no grid."""
 
         def pad(
             name: str, shape: tuple[int, ...], out: tuple[int, ...], *amounts: int, **more: Any
@@ -106,6 +117,7 @@ class Pad(Op):
         yield pad("pad", (1, 4, 3, 5), (1, 4, 4, 7), 0, 0, 0, 2, 0, 0, 1, 0)
         yield pad("pad_wide", (1, 2, 2, 2), (1, 2, 7, 6), 0, 0, 3, 2, 0, 0, 2, 2)
         yield pad("pad_1d", (1, 4, 6), (1, 4, 9), 0, 0, 1, 0, 0, 2)
+        yield pad("pad_3d", (1, 2, 2, 3, 2), (1, 2, 5, 4, 5), 0, 0, 2, 0, 1, 0, 0, 1, 1, 2)
         image, wide = (1, 3, 3, 4), (1, 3, 5, 7)
         around = (0, 0, 1, 2, 0, 0, 1, 1)
         yield pad("pad_edge", image, wide, *around, mode="edge")
@@ -139,6 +151,7 @@ def _picked(
     chosen = {}
     for axis, amounts in enumerate(pads):
         if any(amounts):
+            check_exact([shape[axis] + sum(amounts)])
             indices = np.pad(np.arange(shape[axis]), amounts, mode)  # type: ignore[call-overload]
             chosen[axis] = [int(index) for index in indices]
     return picks(context, node, chosen)
@@ -168,6 +181,7 @@ def _border(
 ) -> Scale:
     """A value around a tensor: added to what is there, or (not ``keep``) in place of it."""
     own = [n - sum(pair) if any(pair) else 1 for n, pair in zip(output, pads, strict=True)]
+    check_exact([n for n, pair in zip(output, pads, strict=True) if any(pair)])
     around = np.pad(np.zeros(own), list(pads), constant_values=1)
     if around.size > MOST_NUMBERS:
         raise Unsupported(

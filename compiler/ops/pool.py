@@ -5,8 +5,8 @@
 Global pools are reductions (:mod:`.reduce`), which need no image in memory. MaxPool keeps its
 input's grid: the largest integer is the largest real. Averages sum raw integers; the real number is
 ``s_x / n * (acc - n * z_x)``. Where windows at the border count fewer pixels, sums without zero
-points are multiplied by ``f``, and ``n * f`` is the same everywhere; it is one factor for the row
-times one for the column.
+points are multiplied by ``f``, and ``n * f`` is the same everywhere; it is a product of one factor
+an axis.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from ._model import one_node
 from ._moving import value_of
 from .base import Case, ImportContext, Imported, Op, Unsupported, one
 from .reduce import Reduce
-from .window import image_shape, window_of
+from .window import image_axes, planar, window_of
 
 
 @dataclass(frozen=True)
 class Pool(Op):
     """The largest (``mode`` max) or mean (``mode`` mean) of each window of each channel.
 
-    ``counted`` is, for a mean, how many pixels of each output row's window, and of each column's,
-    the mean is of.
+    ``counted`` is, for a mean and each axis, how many pixels each output pixel's window has along
+    it: the mean is of their product.
     """
 
     mode: str
@@ -55,19 +55,19 @@ class Pool(Op):
         mode = "max" if "Max" in node.op_type else "mean"
         if node.op_type.startswith("Global"):
             return one(Reduce(mode.capitalize(), tuple(range(2, len(shape)))), [node.input[0]])
-        image_shape(shape)
+        image_axes(shape)
         if any(context.is_read(name) for name in node.output[1:]):
             raise Unsupported("expected one output, found the indices wanted too")
         if not attributes.get("kernel_shape"):  # the checker does not know com.microsoft's pools
             raise Unsupported("expected a kernel_shape, found none")
         window = window_of(attributes, attributes["kernel_shape"], shape[2:])
-        kernel = (window.reach[0] + 1, window.reach[1] + 1)
+        kernel = tuple(reach + 1 for reach in window.reach)
         if any(p >= k for p, k in zip(window.pads, kernel * 2, strict=True) if p):
             raise Unsupported(
                 f"expected pads smaller than the kernel {list(kernel)}, found {list(window.pads)}"
             )
         output = context.shape(node.output[0])
-        if (window.out_height, window.out_width) != image_shape(output)[:2]:
+        if window.out_size != planar(image_axes(output)):
             # onnx's shape inference counts windows that start in the end padding, which
             # ONNX Runtime and the text of the specification leave out.
             raise Unsupported(
@@ -91,7 +91,7 @@ class Pool(Op):
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs
-        channels = image_shape(x.shape)[2]
+        channels = x.shape[1]
         if self.mode == "max":
             kernel, functions = pooling(self.window, channels, x.qtype, x.qtype.lo)
         else:
@@ -105,7 +105,7 @@ class Pool(Op):
             tuple(whole // n for n in counts)
             for whole, counts in zip(common, self.counted, strict=True)
         )
-        if {*factors[0], *factors[1]} == {1}:
+        if {n for each in factors for n in each} == {1}:
             factors = ()
         offset = self.window.taps * x.zero_point
         kernel = PoolKernel(
@@ -172,6 +172,14 @@ class Pool(Op):
             "AveragePool", [(1, 4, 5)], (1, 4, 3), kernel_shape=[3], strides=[2], pads=[1, 1]
         )
         yield Case("average_pool_1d", line)
+        video = (1, 2, 4, 3, 4)
+        halves: dict[str, Any] = {"kernel_shape": [2, 2, 2], "strides": [2, 1, 2]}
+        yield Case("max_pool_3d", one_node("MaxPool", [video], (1, 2, 2, 2, 2), **halves))
+        yield Case(
+            "average_pool_3d",
+            one_node("AveragePool", [video], (1, 2, 3, 2, 2), **halves, pads=[1, 0, 0, 1, 0, 0]),
+        )
+        yield Case("global_max_pool_3d", one_node("GlobalMaxPool", [video], (1, 2, 1, 1, 1)))
         yield Case("global_average_pool", one_node("GlobalAveragePool", [shape], (1, 4, 1, 1)))
 
 
@@ -186,22 +194,19 @@ def pooling(
 def _counted(
     attributes: Mapping[str, Any], window: Geometry, spatial: Sequence[int]
 ) -> tuple[tuple[int, ...], ...]:
-    """How many elements of an axis count in each window, for rows and for columns.
+    """How many elements of each axis count in the windows along it.
 
     Padding counts where ``count_include_pad`` says so; what ``ceil_mode`` adds behind it does not.
     """
     plain = window_of({**attributes, "ceil_mode": 0}, attributes["kernel_shape"], spatial)
     include = attributes.get("count_include_pad", 0)
     found = []
-    for axis, (size, outputs) in enumerate(
-        ((window.height, window.out_height), (window.width, window.out_width))
-    ):
-        begin, end = (plain.pads[axis], plain.pads[axis + 2]) if include else (0, 0)
-        step, starts = window.dilation[axis], np.arange(outputs) * window.stride[axis]
-        starts -= window.pads[axis]
+    for axis, (size, starts) in enumerate(zip(window.size, window.starts, strict=True)):
+        begin, end = (plain.begins[axis], plain.ends[axis]) if include else (0, 0)
+        step = window.dilation[axis]
         first = np.maximum(0, -((starts + begin) // step))  # the first tap inside, and the last
         last = np.minimum(window.kernel[axis] - 1, (size + end - 1 - starts) // step)
         found.append(tuple(int(n) for n in np.maximum(0, last - first + 1)))
-    if 0 in (*found[0], *found[1]):
+    if any(0 in each for each in found):
         raise Unsupported("expected a pixel that counts in every window, found a window of none")
     return tuple(found)

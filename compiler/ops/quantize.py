@@ -23,6 +23,8 @@ _TYPES = {f"{u}int{bits}": (bits, not u) for bits in range(1, 17) for u in ("", 
 
 def _grid(context: ImportContext, node: onnx.NodeProto, dtype: str) -> QType:
     """The grid that scale and zero point (inputs 1 and 2) describe."""
+    if len(node.input) < 2:
+        raise Unsupported("expected a scale, found one input")
     scale = context.const(node.input[1])
     if scale is None:
         raise Unsupported("expected a constant scale, found a computed one")

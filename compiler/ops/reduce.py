@@ -65,7 +65,10 @@ class Reduce(Op):
         found = tuple(
             sorted({axis_of(int(each), shape) for each in (() if axes is None else axes)})
         )
-        if not found and attributes.get("noop_with_empty_axes", 0) == 1:
+        noop = attributes.get("noop_with_empty_axes", 0)
+        if noop not in (0, 1):
+            raise Unsupported(f"expected noop_with_empty_axes of 0 or 1, found {noop}")
+        if not found and noop:
             return one(Reshape(True), [node.input[0]])
         kind = node.op_type.removeprefix("Reduce")
         return one(cls(kind, found or tuple(range(len(shape)))), [node.input[0]])

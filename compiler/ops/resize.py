@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Resize and Upsample by integer factors (ONNX operator versions 7 to 19): nearest; linear is
-:mod:`._linear`.
+"""Resize and Upsample (ONNX operator versions 7 to 19): nearest; linear is :mod:`._linear`, cubic
+:mod:`._weighted`.
 
 An axis becomes a whole number of times as long, each element coming that often; or it keeps every
-so manieth element. Which element is nearest is decided in rational arithmetic; modes under which it
-is not one of those are refused, and factors for which float32 (ONNX Runtime) decides otherwise.
+so manieth element; else it is a Gather. Which element is nearest is decided in rational arithmetic;
+factors for which float32 (ONNX Runtime) decides otherwise are refused.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from ..ir.quant import QTensor
 from ._linear import linear, linear_cases
 from ._model import one_node
 from ._moving import MovingOp, Turn, moved, reading
+from ._weighted import Weighing, weighted, weighted_cases
 from .base import Case, ImportContext, Imported, Unsupported, one
-from .reshape import Reshape
+from .gather import picks
+from .window import MOST_AXES
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Resize(MovingOp):
         """Scales or sizes are constants."""
         attributes = context.attributes(node)
         mode = attributes.get("mode", "nearest")
-        if mode not in ("nearest", "linear"):
-            raise Unsupported(f"expected the mode nearest or linear, found {mode}")
+        if mode not in ("nearest", "linear", "cubic"):
+            raise Unsupported(f"expected the mode nearest, linear or cubic, found {mode}")
         before, after = context.shape(node.input[0]), context.shape(node.output[0])
         scales = _scales(context, node, before, after)
         first = node.op_type == "Upsample" or context.opset < 11
@@ -61,17 +63,19 @@ class Resize(MovingOp):
         if not first:
             coordinates = attributes.get("coordinate_transformation_mode", "half_pixel")
             rounding = attributes.get("nearest_mode", "round_prefer_floor")
-        if mode == "linear":
-            if attributes.get("antialias", 0):
-                raise Unsupported("expected antialias 0, found 1; AveragePool makes smaller")
-            return linear(context, node, scales, coordinates)
-        walks = tuple(
-            _walk(axis, n, m, scale, coordinates, rounding)
+        if mode != "nearest":
+            return _smooth(context, node, scales, coordinates)
+        taken = [
+            _taken(axis, n, m, scale, coordinates, rounding)
             for axis, (n, m, scale) in enumerate(zip(before, after, scales, strict=True))
-        )
-        if before == after:
-            return one(Reshape(True), [node.input[0]])
-        return one(cls(walks), [node.input[0]])
+        ]
+        found = [_walk(n, indices) for n, indices in zip(before, taken, strict=True)]
+        walks = tuple(walk for walk in found if walk is not None)
+        every = {axis: indices.tolist() for axis, indices in enumerate(taken)}
+        chosen = {axis: at for axis, at in every.items() if at != list(range(before[axis]))}
+        if chosen and len(walks) == len(found):
+            return one(cls(walks), [node.input[0]])
+        return picks(context, node, chosen)
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """A buffer that is read by the walks of its axes."""
@@ -89,7 +93,7 @@ class Resize(MovingOp):
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """Twice as large, as torch and as TensorFlow say it; other factors; every other pixel;
-        linear.
+        linear, cubic.
         """
         shape = (1, 4, 3, 5)
 
@@ -123,6 +127,11 @@ class Resize(MovingOp):
         )
         factors = np.array([1, 1, 2, 3], np.float32)
         yield from linear_cases()
+        yield from weighted_cases()
+        yield Case(
+            "resize_other_factor",
+            one_node("Resize", [shape], (1, 4, 7, 7), scales(1, 1, 2.5, 1.5)),
+        )
         twice = {1: np.array([1, 1, 2, 2], np.float32)}
         smooth = one_node("Upsample", [shape], (1, 4, 6, 10), twice, opset=9, mode="linear")
         yield Case("upsample_linear", smooth)
@@ -156,7 +165,28 @@ def _scales(
     return found
 
 
-def _walk(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding: str) -> Walk:
+def _smooth(
+    context: ImportContext, node: onnx.NodeProto, scales: Sequence[Fraction], coordinates: str
+) -> Imported:
+    """The modes linear and cubic, of images."""
+    attributes = context.attributes(node)
+    before, after = context.shape(node.input[0]), context.shape(node.output[0])
+    mode = attributes["mode"]
+    if attributes.get("antialias", 0):
+        raise Unsupported("expected antialias 0, found 1; AveragePool makes smaller")
+    if not 3 <= len(before) <= 2 + MOST_AXES or before[:2] != after[:2]:
+        raise Unsupported(
+            f"expected a {mode} mode along one to {MOST_AXES} spatial axes, "
+            f"found {list(before)} to {list(after)}"
+        )
+    if mode == "linear":
+        return linear(context, node, scales, coordinates)
+    coefficient = Fraction(float(attributes.get("cubic_coeff_a", -0.75)))
+    kernel = Weighing(coefficient, inside=bool(attributes.get("exclude_outside", 0)))
+    return weighted(context, node, scales, coordinates, kernel)
+
+
+def _taken(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding: str) -> IntArray:
     """The elements of an axis of ``n`` that ``m`` elements are nearest to."""
     if coordinates not in _COORDINATES or rounding not in _ROUNDING:
         raise Unsupported(
@@ -171,8 +201,10 @@ def _walk(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding
             f"expected a factor of axis {axis} from 1/{_LONGEST} to {_LONGEST}, found "
             f"{float(scale)}"
         )
+    if scale == 1:
+        return np.arange(n)
     if coordinates == "pytorch_half_pixel" and m == 1:
-        return Walk(0, 1, 1, 1)
+        return np.zeros(1, np.int64)
     taken = _nearest(n, m, scale, coordinates, rounding)
     in_float32 = _nearest_in_float32(n, m, scale, coordinates, rounding)
     if not np.array_equal(taken, in_float32):
@@ -181,6 +213,12 @@ def _walk(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding
             f"{taken[:8].tolist()} too, found {in_float32[:8].tolist()} ({coordinates}, "
             f"{rounding}, factor {float(scale)})"
         )
+    return taken
+
+
+def _walk(n: int, taken: IntArray) -> Walk | None:
+    """The walk over elements of an axis of ``n``, if it is one."""
+    m = len(taken)
     walks = [Walk(0, 1, n, m // n)] if m % n == 0 else []
     if m > 1 and taken[1] > taken[0]:
         walks.append(Walk(int(taken[0]), int(taken[1] - taken[0]), m, 1))
@@ -190,11 +228,7 @@ def _walk(axis: int, n: int, m: int, scale: Fraction, coordinates: str, rounding
         every = walk.start + walk.step * np.arange(walk.count)
         if np.array_equal(np.repeat(every, walk.repeat), taken):
             return walk
-    raise Unsupported(
-        f"expected each element of axis {axis} a whole number of times, or every so manieth, "
-        f"found the elements {taken[:8].tolist()} of {n} ({coordinates}, {rounding}, factor "
-        f"{float(scale)})"
-    )
+    return None
 
 
 def _nearest(n: int, m: int, scale: Fraction, coordinates: str, rounding: str) -> IntArray:

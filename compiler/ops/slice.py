@@ -118,6 +118,11 @@ def _bounds(
         constant = context.const(name)
         if constant is None:
             raise Unsupported(f"expected a constant {name!r}, found a computed one")
+        if constant.values.size > len(shape):
+            raise Unsupported(
+                f"expected at most {len(shape)} values, one for each axis, found "
+                f"{constant.values.size} in {name!r}"
+            )
         found[position:] = [[int(v) for v in constant.values.ravel()], *found[position + 1 :]]
     starts, ends, axes = found[:3]
     if starts is None or ends is None:

@@ -72,14 +72,14 @@ class Softmax(GroupOp):
         bits = min(wanted, SoftmaxRule.most_bits(groups.count))
         try:
             rule = SoftmaxRule.of(x.qtype, groups.count, bits)
+            powers = PowersKernel(x.qtype.integers, groups.number, groups.count, 1, rule.table)
+            powers_type = QType(int(rule.table[0]).bit_length(), False, 1.0)
+            shares = SharesKernel(
+                powers_type.integers, groups.number, groups.count, groups.channels, rule.bits
+            )
         except ValueError as error:
             raise Unsupported(str(error)) from error
-        powers = PowersKernel(x.qtype.integers, groups.number, groups.count, 1, rule.table)
-        powers_type = QType(int(rule.table[0]).bit_length(), False, 1.0)
         inner = Inner(x.shape, powers_type, groups.layout)
-        shares = SharesKernel(
-            powers_type.integers, groups.number, groups.count, groups.channels, rule.bits
-        )
         share: Function = Affine((Fraction(1, 1 << rule.bits),), Fraction(0))
         if self.logarithm:
             share = share.then(Log().function)

@@ -30,7 +30,7 @@ class Transpose(Op):
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
         """``perm`` reverses the axes by default."""
         rank = len(context.shape(node.input[0]))
-        perm = context.attributes(node).get("perm") or list(range(rank))[::-1]
+        perm = context.attributes(node).get("perm", list(range(rank))[::-1])
         if sorted(perm) != list(range(rank)):
             raise Unsupported(f"expected each of the {rank} axes once in perm, found {perm}")
         return one(cls(tuple(int(axis) for axis in perm)), [node.input[0]])

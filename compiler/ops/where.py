@@ -21,7 +21,7 @@ from ...hw.kernels.eltwise import EltwiseKernel
 from ...hw.numeric import Affine
 from ..ir.lowered import Call, Meaning, OutputSpec
 from ..ir.quant import QTensor
-from ._constants import Numbers, period_of, with_constants
+from ._constants import Numbers, check_broadcast, period_of, with_constants
 from ._elementwise import MeetingOp, inner_axis, meeting, met
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Unsupported, check_exact
@@ -49,6 +49,7 @@ class Where(Scale):
         check_exact(mask.shape)
         if branches.count(None) == 2:
             own = Numbers(tuple(Fraction(int(v)) for v in mask.values.ravel()), mask.shape)
+            check_broadcast(own, context.shape(node.output[0]))
             return meeting(context, node, Select(own), node.input[1:3])
         taken = branches.index(None)
         constant = branches[1 - taken]

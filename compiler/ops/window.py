@@ -13,8 +13,17 @@ from typing import Any
 from ...hw.kernels.geometry import Geometry
 from .base import Unsupported
 
+MOST_AXES = 3
+"""Spatial axes. The hardware has no limit, but neither ONNX's reference nor ONNX Runtime pools
+more.
+"""
+
 MOST_PLACES = 1 << 25
 """Pixels of a padded image, and taps of a window."""
+
+
+MOST_STEP = 1 << 12
+"""Of strides, dilations and pads."""
 
 
 def window_of(
@@ -25,17 +34,19 @@ def window_of(
     One-dimensional windows are windows over an image one pixel wide.
     """
     rank = len(kernel)
-    if rank not in (1, 2) or len(spatial) != rank:
-        raise Unsupported(f"expected 1 or 2 spatial axes, found {len(spatial)}")
+    if len(spatial) != rank:
+        raise Unsupported(
+            f"expected a kernel of {len(spatial)} axes as the input has, found {list(kernel)}"
+        )
     strides = list(attributes.get("strides") or [1] * rank)
     dilations = list(attributes.get("dilations") or [1] * rank)
     for name, values in (("strides", strides), ("dilations", dilations)):
-        _check(name, values, rank, 1)
+        check_list(name, values, rank, 1)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     auto = attributes.get("auto_pad", "NOTSET")
     if auto == "NOTSET":
         pads = list(attributes.get("pads") or [0] * 2 * rank)
-        _check("pads", pads, 2 * rank, 0)
+        check_list("pads", pads, 2 * rank, 0)
     elif auto == "VALID":
         pads = [0] * 2 * rank
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -47,7 +58,7 @@ def window_of(
     _check_padded(kernel, [sum(sizes) for sizes in zip(spatial, pads, pads[rank:], strict=False)])
     try:
         return Geometry(
-            *planar(spatial),
+            planar(spatial),
             kernel=planar(kernel),
             stride=planar(strides),
             dilation=planar(dilations),
@@ -57,9 +68,14 @@ def window_of(
         raise Unsupported(str(error)) from error
 
 
-def _check(name: str, values: Sequence[int], count: int, least: int) -> None:
+def check_list(
+    name: str, values: Sequence[int], count: int, least: int, most: int = MOST_STEP
+) -> None:
+    """Refuse a list of another length, or of numbers that make no sense."""
     if len(values) != count or min(values) < least:
         raise Unsupported(f"expected {count} {name} of at least {least}, found {values}")
+    if max(values) > most:
+        raise Unsupported(f"expected {name} of at most {most}, found {values}")
 
 
 def _check_padded(kernel: Sequence[int], padded: Sequence[int]) -> None:
@@ -80,13 +96,12 @@ def check_kernel_shape(attributes: Mapping[str, Any], kernel: list[int]) -> None
         )
 
 
-def planar(values: Sequence[int], fill: int = 1) -> tuple[int, int]:
-    """Values of one or two spatial axes for two: a line is an image one pixel wide.
+def planar(values: Sequence[int], fill: int = 1) -> tuple[int, ...]:
+    """Values of spatial axes, of two at least: one axis is an image one pixel wide.
 
-    (A line buffer keeps whole rows, so one pixel high would keep the line.)
+    (A line buffer keeps whole rows, so one pixel high would keep all of it.)
     """
-    first, second = (*values, fill)[:2]
-    return int(first), int(second)
+    return (*map(int, values), *[fill] * (2 - len(values)))
 
 
 def _same(
@@ -121,8 +136,10 @@ def _ceil(
     return mended
 
 
-def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    """(height, width, channels) of an ONNX shape (1, C, L) or (1, C, H, W)."""
-    if len(shape) in (3, 4):
-        return (*planar(shape[2:]), shape[1])
-    raise Unsupported(f"expected a tensor of 3 or 4 axes, found the shape {list(shape)}")
+def image_axes(shape: Sequence[int]) -> tuple[int, ...]:
+    """Sizes of the spatial axes of an ONNX shape (1, C, ...), of which there are one to three."""
+    if 3 <= len(shape) <= 2 + MOST_AXES:
+        return tuple(shape[2:])
+    raise Unsupported(
+        f"expected a tensor of 3 to {2 + MOST_AXES} axes, found the shape {list(shape)}"
+    )

@@ -83,7 +83,10 @@ class IntegerProduct:
         if zero is None:
             return None
         value = context.source.values.get(root.output[0])
-        if w not in context.source.constants or value is None or value.dtype != "float32":
+        made = context.source.values.get(product.output[0])
+        if value is None or made is None or len(value.shape) != len(made.shape):
+            return None  # a factor, or a bias, of more axes than the sums
+        if w not in context.source.constants or value.dtype != "float32":
             return None
         grid = _grid_of(context, x)
         if grid is not None and grid[1] != zero:

@@ -21,6 +21,7 @@ import numpy as np
 from ...hw.formats.tensor import AnyArray
 from ..ir.graph import Value
 from ..load.constants import Context
+from ..ops.base import MOST_EXACT
 from .algebra import Atom, Expression, X, clip, exactly, function, of_atom, spellings
 from .match import Formula, Match, make_node
 from .reading import Found, known_array
@@ -105,6 +106,8 @@ def _match(
 ) -> Match | None:
     x = context.source.values[found.x]
     perm, count = _last(x.shape, over)
+    if math.prod(x.shape[axis] for axis in perm[-count:]) > MOST_EXACT:
+        return None  # parameters of any size would be written out
     new: dict[str, AnyArray] = {}
     for word, expression in zip(("scale", "bias"), parameters, strict=True):
         array = _array(context, expression, len(perm))

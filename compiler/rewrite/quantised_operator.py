@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import onnx
 
 from ..load.constants import Context
-from ..load.qoperator import FORMS, infer_pieces, write_out
+from ..load.qoperator import FORMS, grid_inputs, infer_pieces, write_out
 from ..load.source import MICROSOFT, MICROSOFT_QUANTISERS, kind_of, reads, type_of, value_of
 from .match import Match
 
@@ -45,6 +45,8 @@ class QuantisedOperator:
         if kind_of(root) != self.kind:
             return None
         source = context.source
+        if not all(name in source.constants for name in grid_inputs(root)):
+            return None
         known = {name: source.values[name] for name in reads(root) if name in source.values}
         types = {name: type_of(value) for name, value in known.items()}
         written = write_out(root, types)

@@ -85,17 +85,23 @@ def settled(graph: Graph, calibrated: bool) -> tuple[Graph, Obstacle | None]:
     """
     own = bool(graph.given) or any(node.op.grid is not None for node in graph.nodes)
     while True:
-        missing = missing_grids(graph)
-        if graph.given and missing and not calibrated:
-            readers = graph.consumers(missing[0])
-            node = readers[0] if readers else graph.producer(missing[0])
-            assert node is not None, "an input that nothing reads is no part of a cut"
-            return graph, Obstacle(
-                node.sources,
-                f"expected quantised tensors, found the float tensor {missing[0]!r}, which only "
-                "--calibrate gives a grid",
-            )
+        if graph.given and not calibrated and (lacking := _without_grid(graph)) is not None:
+            return graph, lacking
         found = unmappable(quantise(graph, lambda name: _ANY_GRID, _ANY_GRID.bits))
         if found is None or found.apart in {"", *graph.apart} or (own and not calibrated):
             return graph, found
         graph = replace(graph, apart=graph.apart | {found.apart})
+
+
+def _without_grid(graph: Graph) -> Obstacle | None:
+    """Who reads or makes the first tensor that only data gives a grid."""
+    for name in missing_grids(graph):
+        readers = graph.consumers(name)
+        node = readers[0] if readers else graph.producer(name)
+        if node is not None:  # what passes through the slice is nobody's fault
+            return Obstacle(
+                node.sources,
+                f"expected quantised tensors, found the float tensor {name!r}, which only "
+                "--calibrate gives a grid",
+            )
+    return None

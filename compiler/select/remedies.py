@@ -39,20 +39,7 @@ _FLOW = (
     "onnxslim fold constant conditions)"
 )
 
-_OF_THE_OPTIMISER = (
-    "Attention",
-    "BiasGelu",
-    "EmbedLayerNormalization",
-    "FastGelu",
-    "FusedConv",
-    "FusedGemm",
-    "FusedMatMul",
-    "Gelu",
-    "MultiHeadAttention",
-    "QuickGelu",
-    "SkipLayerNormalization",
-    "SkipSimplifiedLayerNormalization",
-)
+_OF_THE_OPTIMISER = ("EmbedLayerNormalization", "FusedMatMul")
 _IN_BLOCKS = (
     "AveragePool",
     "Conv",

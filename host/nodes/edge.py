@@ -72,7 +72,7 @@ def edge(
         Path | None, typer.Option(help="Samples: .npz with in0, in1, ... or the inputs' names.")
     ] = None,
     random: Annotated[int, typer.Option(min=0, help="That many random samples instead.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the random samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random samples.")] = 0,
     count: Annotated[int, typer.Option(min=0, help="First so many samples only; 0: all.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Model outputs: .npz with out0, ...")

@@ -43,6 +43,7 @@ def _own_address(text: str) -> Address:
             expected="an address of one interface",
             found=text,
             remedy="Give the address of the interface that clients send to",
+            usage=True,
         )
     return address
 
@@ -55,6 +56,7 @@ def _mac(text: str) -> int:
             expected="six bytes, as in 02:00:7f:00:00:01",
             found="another form",
             remedy="`ip neighbour` shows those of a machine's neighbours",
+            usage=True,
         )
     return int(text.replace(":", ""), 16)
 
@@ -75,6 +77,7 @@ def _wire(
                 where="--next",
                 expected="the address of the cloud, or of another NIC",
                 found=f"that of --listen, {format_address(at)}",
+                usage=True,
             )
         return UdpWire(at, [hop])
     if at[1] == 0:

@@ -68,8 +68,9 @@ def read_topology(path: Path) -> Topology:
             "cannot be read",
             where=str(path),
             expected="a TOML file",
-            found=str(error),
+            found=(error.strerror if isinstance(error, OSError) else "") or str(error),
             remedy="`midwire up --help` shows one",
+            usage=isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)),
         ) from error
     problems: list[str] = []
     bundle = data.pop("bundle", None)

@@ -96,6 +96,7 @@ def parse_address(text: str, what: str = "address") -> Address:
             expected="HOST:PORT, as in 127.0.0.1:5210",
             found=(error.strerror if isinstance(error, OSError) else "") or str(error),
             remedy="Name a host with an IPv4 address and a port from 0 (any free one) to 65535",
+            usage=isinstance(error, ValueError),  # what no name server knows may be known tomorrow
         ) from error
     return str(ip[0][4][0]), number
 
@@ -116,6 +117,7 @@ def parse_peer(text: str, what: str) -> Address:
             expected="HOST:PORT, as in 127.0.0.1:5210",
             found="port 0, at which nobody listens",
             remedy="Give the port that the node's ready line says",
+            usage=True,
         )
     return address
 

@@ -52,7 +52,7 @@ class FoldedConv(Windowed):
             order="channelwise" if built.depthwise else "dense",
             taps=built.taps,
             pad_value=built.pad_value,
-            rows=built.memory_rows,
+            lines=built.memory_lines,
         )
         outlet = FinishedOutlet(built.unit, finish_file(name), built.outlet_depth)
         super().__init__(window, outlet, sides=built.side_ports)

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import reduce
+from operator import mul
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
 
 from ..kernels.finishing import finish_file
 from ..kernels.pool import FoldedPooling
-from .arithmetic import product_shape
 from .counters import counter
 from .finished import FinishedOutlet
 from .ranges import shape_for, shape_of
+from .raster import part_name
 from .window import Window
 from .windowed import Windowed
 
@@ -44,7 +46,7 @@ class FoldedPool(Windowed):
             passes=built.folds,
             order="channelwise",
             pad_value=built.pad_value,
-            rows=built.memory_rows,
+            lines=built.memory_lines,
         )
         outlet = FinishedOutlet(built.unit, finish_file(name), built.outlet_depth)
         super().__init__(window, outlet)
@@ -76,17 +78,20 @@ class FoldedPool(Windowed):
     def _factor(self, m: Any, last: Value) -> Signal:
         """What the accumulators are multiplied by in the cycle after the last step of a pass."""
         b = self._built
-        rows, columns = b.factors
-        pixel = last & counter(m, "fold_out", b.folds, last)
-        row, column = (Signal(range(len(each))) for each in b.factors)
-        row_end = column == len(columns) - 1
-        with m.If(pixel):
-            m.d.sync += column.eq(Mux(row_end, 0, column + 1))
-        with m.If(pixel & row_end):
-            m.d.sync += row.eq(Mux(row == len(rows) - 1, 0, row + 1))
-        of_row, of_column = _chosen(m, row, rows), _chosen(m, column, columns)
-        factor = Signal(product_shape(of_row, of_column))
-        m.d.sync += factor.eq(of_row * of_column)
+        rank = len(b.factors)
+        places = [
+            Signal(range(len(each)), name=part_name(rank, axis))
+            for axis, each in enumerate(b.factors)
+        ]
+        move = last & counter(m, "fold_out", b.folds, last)
+        for at, each in zip(reversed(places), reversed(b.factors), strict=True):
+            end = at == len(each) - 1
+            with m.If(move):
+                m.d.sync += at.eq(Mux(end, 0, at + 1))
+            move = move & end
+        product = reduce(mul, (_chosen(m, *each) for each in zip(places, b.factors, strict=True)))
+        factor = Signal(product.shape())
+        m.d.sync += factor.eq(product)
         return factor
 
 

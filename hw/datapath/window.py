@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sliding windows over a stream of images.
 
-Image rows go into a ring of words. The reader walks the taps of every output pixel in *passes*, one
-for each accumulation; the writer overwrites rows that no later window reads, of this image or the
-next. Both sides keep one signed counter, ``ahead``: pixels written, less those of all images that
-were read to their end. It may go negative, since the last rows of an image may be needed by no
-window.
+Image lines go into a ring of words. The reader walks the taps of every output pixel in *passes*,
+one for each accumulation; the writer overwrites lines that no later window reads, of this image or
+the next. Both sides keep one signed counter, ``ahead``: pixels written, less those of all images
+that were read to their end. It may go negative, since the last lines of an image may be needed by
+no window.
+
+Nothing here knows how many axes an image has: rows and columns, or planes of them. Positions,
+counters and address steps are lists, outermost axis first; only a line, the innermost one, is
+special, since the ring keeps it whole.
 
 Window rules, cited by tests as W1 to W3:
 
 W1. A pass starts when ``enable`` is set and the last pixel of its window is in memory, and then
     issues one step each cycle without a gap.
-W2. There is no gap between passes, pixels, rows or images if W1 allows.
+W2. There is no gap between passes, pixels, lines or images if W1 allows.
 W3. Taps outside of the image read ``pad_value``.
 
 Where a step reads several taps, each of them has a ring of its own, written alike: a memory reads
@@ -21,6 +25,11 @@ one word a cycle, and this way strides, dilations and pads make no difference.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import reduce
+from itertools import product
+from operator import and_, or_
 from typing import Any, Literal
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
@@ -28,10 +37,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..kernels.geometry import Geometry, Pair
-from ..timing.components import window_rows
+from ..kernels.geometry import Geometry, Sizes
+from ..timing.components import window_lines
 from .counters import counter
 from .ranges import ends_of
+from .raster import advances, axis_name, end_name, kept_by, move, needed_by, next_pixel, wrapped
 from .stream import beats
 
 Order = Literal["dense", "channelwise"]
@@ -47,12 +57,12 @@ class Window(wiring.Component):
     geometry : the window
     folds : beats of a pixel
     passes : passes of an output pixel; for order "channelwise" this is ``folds``
-    order : "dense": a pass reads (ky, kx, fold), and is repeated ``passes`` times. "channelwise":
-        for each fold, a pass reads (ky, kx)
-    taps : rows and columns of taps that a step reads, which divide those of the kernel; ``ky`` and
-        ``kx`` count such blocks
+    order : "dense": a pass reads (taps, fold), and is repeated ``passes`` times. "channelwise": for
+        each fold, a pass reads all taps. Taps come as the kernel has them, the innermost axis first
+    taps : how many taps along each axis a step reads, 1 by default; they divide the kernel, and
+        then the taps of a pass are blocks of so many
     pad_value : what taps outside of the image read
-    rows : image rows in memory, default :func:`~midwire.hw.timing.components.window_rows`
+    lines : of the image in memory, default :func:`~midwire.hw.timing.components.window_lines`
 
     Members
     -------
@@ -63,7 +73,7 @@ class Window(wiring.Component):
         A pass starts in this cycle.
     step : Out(1)
         A step is issued in this cycle.
-    x : Out(array of ``lanes`` elements for each tap of a step, by rows)
+    x : Out(array of ``lanes`` elements for each tap of a step, as the kernel has them)
         What the step of two cycles ago reads.
     first, last, final : Out(1)
         The step of two cycles ago is the first or last one of a pass, or the very last of an image;
@@ -79,9 +89,9 @@ class Window(wiring.Component):
         folds: int,
         passes: int,
         order: Order,
-        taps: Pair = (1, 1),
+        taps: Sizes = (),
         pad_value: int = 0,
-        rows: int | None = None,
+        lines: int | None = None,
     ) -> None:
         if order not in ("dense", "channelwise"):
             raise ValueError(f"order must be 'dense' or 'channelwise', not {order!r}")
@@ -92,15 +102,15 @@ class Window(wiring.Component):
                 f"a channelwise window has one pass for each fold: passes must be {folds}, "
                 f"not {passes}"
             )
-        if min(taps) < 1 or geometry.kernel[0] % taps[0] or geometry.kernel[1] % taps[1]:
+        taps = taps or (1,) * geometry.rank
+        if min(taps) < 1 or any(k % n for k, n in zip(geometry.kernel, taps, strict=True)):
             raise ValueError(
                 f"taps of a step must divide the kernel's {geometry.kernel}, not {taps!r}"
             )
-        rows = window_rows(geometry) if rows is None else rows
-        least = min(geometry.reach[0] + 1, geometry.height)
-        if rows < least:
+        lines = window_lines(geometry) if lines is None else lines
+        if lines < geometry.span:
             raise ValueError(
-                f"a window of {least} rows needs at least that many in memory, not {rows}"
+                f"a window of {geometry.span} lines needs at least that many in memory, not {lines}"
             )
         self._shape = Shape.cast(shape)
         low, high = ends_of(self._shape)
@@ -113,14 +123,14 @@ class Window(wiring.Component):
         self._order = order
         self._taps = taps
         self._pad_value = pad_value
-        self._rows = rows
+        self._lines = lines
         super().__init__(
             {
                 "i": In(beats(self._shape, lanes)),
                 "enable": In(1),
                 "start": Out(1),
                 "step": Out(1),
-                "x": Out(data.ArrayLayout(self._shape, taps[0] * taps[1] * lanes)),
+                "x": Out(data.ArrayLayout(self._shape, math.prod(taps) * lanes)),
                 "first": Out(1),
                 "last": Out(1),
                 "final": Out(1),
@@ -153,67 +163,62 @@ class Window(wiring.Component):
         return self._passes
 
     @property
-    def rows(self) -> int:
-        """Image rows in memory."""
-        return self._rows
+    def lines(self) -> int:
+        """Image lines in memory."""
+        return self._lines
 
     @property
     def steps(self) -> int:
         """Steps of a pass."""
-        blocks = self._geometry.taps // (self._taps[0] * self._taps[1])
-        return blocks * (self._folds if self._order == "dense" else 1)
+        return math.prod(self._blocks) * (self._folds if self._order == "dense" else 1)
+
+    @property
+    def _blocks(self) -> Sizes:
+        """Blocks of taps along each axis."""
+        return tuple(k // n for k, n in zip(self._geometry.kernel, self._taps, strict=True))
+
+    @property
+    def _size(self) -> int:
+        """Words of a ring."""
+        return self._lines * self._geometry.width * self._folds
 
     @property
     def memory_bits(self) -> int:
         """Bits of all rings."""
-        copies = self._taps[0] * self._taps[1]
-        words = self._rows * self._geometry.width * self._folds
-        return copies * words * self._lanes * self._shape.width
+        return math.prod(self._taps) * self._size * self._lanes * self._shape.width
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        g = self._geometry
-        folds, size = self._folds, self._rows * g.width * self._folds
-        (sh, sw), (dh, dw), (kh, kw) = g.stride, g.dilation, g.kernel
-        # A kernel of blocks: what moves from step to step is the first tap of each.
-        dh, dw = dh * self._taps[0], dw * self._taps[1]
-        kh, kw = kh // self._taps[0], kw // self._taps[1]
-        top, left = g.pads[:2]
+        g, size = self._geometry, self._size
         dense = self._order == "dense"
 
-        # Position of the reader; `next_*` is one pixel ahead, so that `need` can be a register.
-        rows_of = [oy * sh - top for oy in range(g.out_height)]
-        columns_of = [ox * sw - left for ox in range(g.out_width)]
-        second = divmod(1 % (g.out_height * g.out_width), g.out_width)
-        next_y = Signal(range(rows_of[0], rows_of[-1] + 1), init=rows_of[second[0]])
-        next_x = Signal(range(columns_of[0], columns_of[-1] + 1), init=columns_of[second[1]])
-        next_row_end = Signal()
-        next_image_end = Signal()
-        row_end = Signal(init=g.out_width == 1)
-        image_end = Signal(init=g.out_width == 1 and g.out_height == 1)
-        m.d.comb += [
-            next_row_end.eq(next_x == columns_of[-1]),
-            next_image_end.eq(next_row_end & (next_y == rows_of[-1])),
+        # Position of the reader; `at` is one pixel ahead, so that `need` can be a register.
+        at, next_ends = next_pixel(m, g)
+        ends = [
+            Signal(name=end_name(g.rank, axis), init=math.prod(g.out_size[axis:]) == 1)
+            for axis in range(g.rank)
         ]
 
-        # Steps: (ky, kx, fold) of a pass, then passes of a pixel.
+        # Steps: (taps, fold) of a pass, then passes of a pixel.
         step, first = self.step, Signal(init=1)
-        fold_end = counter(m, "fold", folds if dense else 1, step)
-        kx_end = counter(m, "kx", kw, step & fold_end)
-        ky_end = counter(m, "ky", kh, step & fold_end & kx_end)
+        fold_end = counter(m, "fold", self._folds if dense else 1, step)
+        inner, taps_ends = [fold_end], list[Value]()
+        for axis in reversed(range(g.rank)):
+            enable = reduce(and_, [step, *inner])
+            inner.append(counter(m, f"k{axis_name(g.rank, axis)}", self._blocks[axis], enable))
+            taps_ends.insert(0, inner[-1])
         pass_end = Signal()
         pixel_end = Signal()
-        m.d.comb += pass_end.eq(fold_end & kx_end & ky_end)
+        m.d.comb += pass_end.eq(reduce(and_, inner))
         passes_end = counter(m, "turn", self._passes, step & pass_end)
         m.d.comb += pixel_end.eq(pass_end & passes_end)
 
         # What the pixel needs, and what the writer may overwrite.
-        need_y = [min(max(y + g.reach[0], 0), g.height - 1) * g.width for y in rows_of]
-        need_x = [min(max(x + g.reach[1], 0), g.width - 1) + 1 for x in columns_of]
-        keep = [(min(max(y, 0), g.height) + self._rows) * g.width for y in rows_of]
-        need = Signal(range(max(need_y) + max(need_x) + 1), init=need_y[0] + need_x[0])
-        limit = Signal(range(max(keep) + 1), init=keep[0])
-        ahead = Signal(range(-g.height * g.width, max(keep) + 1))
+        room = self._lines * g.width
+        most = int(g.kept.max()) * g.width + room
+        need = Signal(range(int(g.needed.max()) + 2), init=int(g.needed[0]) + 1)
+        limit = Signal(range(most + 1), init=int(g.kept[0]) * g.width + room)
+        ahead = Signal(range(-g.pixels, most + 1))
         ready = Signal()
         m.d.comb += [
             ready.eq(ahead >= need),
@@ -223,27 +228,16 @@ class Window(wiring.Component):
         with m.If(step):
             m.d.sync += first.eq(pass_end)
         with m.If(step & pixel_end):
-            m.d.sync += [
-                need.eq(
-                    _clamp(next_y, rows_of, g.reach[0], g.height - 1) * g.width
-                    + _clamp(next_x, columns_of, g.reach[1], g.width - 1)
-                    + 1
-                ),
-                limit.eq(_clamp(next_y, rows_of, 0, g.height) * g.width + self._rows * g.width),
-                row_end.eq(next_row_end),
-                image_end.eq(next_image_end),
-                next_x.eq(next_x + sw),
-            ]
-            with m.If(next_row_end):
-                m.d.sync += [next_x.eq(columns_of[0]), next_y.eq(next_y + sh)]
-            with m.If(next_image_end):
-                m.d.sync += next_y.eq(rows_of[0])
+            m.d.sync += [need.eq(needed_by(g, at) + 1), limit.eq(kept_by(g, at) + room)]
+            for axis in reversed(range(g.rank)):
+                m.d.sync += ends[axis].eq(next_ends[axis])
+            move(m, g, at, next_ends)
 
         # Writer.
         word = self._lanes * self._shape.width
         put = Signal()
         write_at = Signal(range(size))
-        beat_end = counter(m, "beat", folds, put)
+        beat_end = counter(m, "beat", self._folds, put)
         wrote = Signal()
         m.d.comb += [
             self.i.ready.eq(ahead < limit),
@@ -251,52 +245,23 @@ class Window(wiring.Component):
             wrote.eq(put & beat_end),
         ]
         with m.If(put):
-            m.d.sync += write_at.eq(_wrap(write_at, 1, size))
-        leave = Mux(step & pixel_end & image_end, g.height * g.width, 0)
+            m.d.sync += write_at.eq(wrapped(write_at, 1, size))
+        leave = Mux(step & pixel_end & ends[0], g.pixels, 0)
         m.d.sync += ahead.eq(ahead + wrote - leave)
 
-        # Addresses: of the window's corner (of the pass, where channelwise), and of the tap.
-        back = 0 if dense else folds - 1
-        row_step = sh * g.width - (g.out_width - 1) * sw
-        image_step = g.height * g.width - (g.out_height - 1) * sh * g.width - (g.out_width - 1) * sw
-        corner = Signal(range(size), init=-(top * g.width + left) * folds % size)
-        moved = Signal(range(size))
-        stride = Mux(
-            pixel_end,
-            Mux(
-                image_end,
-                (image_step * folds - back) % size,
-                Mux(row_end, (row_step * folds - back) % size, (sw * folds - back) % size),
-            ),
-            0 if dense else 1 % size,
-        )
-        m.d.comb += moved.eq(_wrap(corner, stride, size))
-        address = Signal(range(size), init=corner.init)
-        back = folds - 1 if dense else 0
-        advance = Mux(
-            fold_end,
-            Mux(
-                kx_end,
-                ((dh * g.width - (kw - 1) * dw) * folds - back) % size,
-                (dw * folds - back) % size,
-            ),
-            1 % size,
-        )
-        with m.If(step):
-            m.d.sync += address.eq(_wrap(address, advance, size))
-            with m.If(pass_end):
-                m.d.sync += [corner.eq(moved), address.eq(moved)]
+        address = self._address(m, fold_end, taps_ends, pass_end, pixel_end, ends)
         words: list[Value] = []
-        for tap, (y, x) in enumerate(self._offsets):
+        for tap, place in enumerate(self._places):
             ring = Memory(shape=word, depth=size, init=[])
             m.submodules[f"ring{tap or ''}"] = ring
             write, read = ring.write_port(), ring.read_port()
-            ahead_by = (y * g.width + x) * folds % size
+            by = sum(n * pixels for n, pixels in zip(place, g.steps, strict=True))
+            by = by * self._folds % size
             m.d.comb += [
                 write.addr.eq(write_at),
                 write.en.eq(put),
                 write.data.eq(self.i.payload.data.as_value()),
-                read.addr.eq(_wrap(address, ahead_by, size) if ahead_by else address),
+                read.addr.eq(wrapped(address, by, size) if by else address),
                 read.en.eq(step),
             ]
             words.append(read.data)
@@ -304,14 +269,14 @@ class Window(wiring.Component):
         # Two registers: the memory's, and this one.
         flags = Signal(3)
         m.d.sync += [
-            flags.eq(Mux(step, first | pass_end << 1 | (pixel_end & image_end) << 2, 0)),
+            flags.eq(Mux(step, first | pass_end << 1 | (pixel_end & ends[0]) << 2, 0)),
             self.first.eq(flags[0]),
             self.last.eq(flags[1]),
             self.final.eq(flags[2]),
         ]
         if g.padded:
             outside = self._outside(
-                m, step & fold_end, kx_end, step & pass_end, step & pixel_end, next_y, next_x
+                m, step & fold_end, taps_ends, step & pass_end, step & pixel_end, at
             )
             late = Signal(len(outside))
             m.d.sync += late.eq(Cat(outside))
@@ -324,62 +289,106 @@ class Window(wiring.Component):
         return m
 
     @property
-    def _offsets(self) -> list[Pair]:
-        """Pixels from the first tap of a step to each of its taps, in rows and columns."""
-        (ty, tx), (dh, dw) = self._taps, self._geometry.dilation
-        return [(y * dh, x * dw) for y in range(ty) for x in range(tx)]
+    def _distances(self) -> list[int]:
+        """Pixels along each axis from the first tap of a step to that of the next block."""
+        return [d * n for d, n in zip(self._geometry.dilation, self._taps, strict=True)]
+
+    @property
+    def _places(self) -> list[Sizes]:
+        """Pixels along each axis from the first tap of a step to each of its taps."""
+        axes = zip(self._taps, self._geometry.dilation, strict=True)
+        return list(product(*(range(0, n * d, d) for n, d in axes)))
+
+    def _address(
+        self,
+        m: Any,
+        fold_end: Value,
+        taps_ends: Sequence[Value],
+        pass_end: Value,
+        pixel_end: Value,
+        ends: Sequence[Value],
+    ) -> Signal:
+        """Where the first tap of the step is read. A pass begins at the corner of its window."""
+        g, folds, size = self._geometry, self._folds, self._size
+        dense = self._order == "dense"
+
+        def beats(pixels: int, back: int) -> int:
+            return (pixels * folds - back) % size
+
+        # From the last fold of a pixel, or from the first of one that is read again, to its next.
+        between = 0 if dense else folds - 1
+        # An image is one more axis around all others.
+        distances = [s * by for s, by in zip(g.stride, g.steps, strict=True)]
+        image, *along = advances([g.pixels, *distances], [1, *g.out_size])
+        onward: Value | int = beats(along[-1], between)
+        for end, pixels in zip(reversed(ends), reversed([image, *along[:-1]]), strict=True):
+            onward = Mux(end, beats(pixels, between), onward)
+        corner = Signal(range(size), init=-self._before * folds % size)
+        moved = Signal(range(size))
+        stride = Mux(pixel_end, onward, 0 if dense else 1 % size)
+        m.d.comb += moved.eq(wrapped(corner, stride, size))
+
+        between = folds - 1 if dense else 0
+        distances = [d * by for d, by in zip(self._distances, g.steps, strict=True)]
+        first, *others = advances(distances, self._blocks)
+        onward = beats(first, between)
+        for end, pixels in zip(taps_ends[1:], others, strict=True):
+            onward = Mux(end, onward, beats(pixels, between))
+        address = Signal(range(size), init=corner.init)
+        advance = Mux(fold_end, onward, 1 % size)
+        with m.If(self.step):
+            m.d.sync += address.eq(wrapped(address, advance, size))
+            with m.If(pass_end):
+                m.d.sync += [corner.eq(moved), address.eq(moved)]
+        return address
+
+    @property
+    def _before(self) -> int:
+        """Pixels, in raster order, from the corner of the first window to the first pixel."""
+        g = self._geometry
+        return sum(begin * by for begin, by in zip(g.begins, g.steps, strict=True))
 
     def _outside(
         self,
         m: Any,
         tap_end: Value,
-        kx_end: Value,
+        taps_ends: Sequence[Value],
         pass_end: Value,
         pixel_end: Value,
-        next_y: Value,
-        next_x: Value,
+        at: Sequence[Value],
     ) -> list[Value]:
         """Whether each tap of the step lies outside of the image."""
         g = self._geometry
-        dh, dw = (d * n for d, n in zip(g.dilation, self._taps, strict=True))
-        top, left = g.pads[:2]
-        last_y = (g.out_height - 1) * g.stride[0] - top
-        last_x = (g.out_width - 1) * g.stride[1] - left
-        # The first tap of a step may go one dilation beyond the window before it returns.
-        tap_y = Signal(range(-top, last_y + g.reach[0] + g.dilation[0] + 1), init=-top)
-        tap_x = Signal(range(-left, last_x + g.reach[1] + g.dilation[1] + 1), init=-left)
-        pixel_y = Signal(range(-top, last_y + 1), init=-top)
-        pixel_x = Signal(range(-left, last_x + 1), init=-left)
+        taps, pixels = [], []
+        for axis, starts in enumerate(g.starts):
+            low, high, name = int(starts[0]), int(starts[-1]), axis_name(g.rank, axis)
+            # The first tap of a step may go one dilation beyond the window before it returns.
+            beyond = high + g.reach[axis] + g.dilation[axis]
+            taps.append(Signal(range(low, beyond + 1), init=low, name=f"tap_{name}"))
+            pixels.append(Signal(range(low, high + 1), init=low, name=f"pixel_{name}"))
+
+        def advance(axis: int) -> None:
+            m.d.sync += taps[axis].eq(taps[axis] + self._distances[axis])
+            if axis:
+                with m.If(taps_ends[axis]):
+                    m.d.sync += taps[axis].eq(pixels[axis])
+                    advance(axis - 1)
+
         with m.If(tap_end):
-            m.d.sync += tap_x.eq(tap_x + dw)
-            with m.If(kx_end):
-                m.d.sync += [tap_x.eq(pixel_x), tap_y.eq(tap_y + dh)]
+            advance(g.rank - 1)
         with m.If(pass_end):
-            m.d.sync += tap_y.eq(pixel_y)
+            m.d.sync += taps[0].eq(pixels[0])
         with m.If(pixel_end):
-            m.d.sync += [
-                tap_y.eq(next_y),
-                tap_x.eq(next_x),
-                pixel_y.eq(next_y),
-                pixel_x.eq(next_x),
-            ]
+            m.d.sync += [each.eq(after) for each, after in zip(taps, at, strict=True)]
+            m.d.sync += [each.eq(after) for each, after in zip(pixels, at, strict=True)]
         return [
-            (tap_y < -y) | (tap_y >= g.height - y) | (tap_x < -x) | (tap_x >= g.width - x)
-            for y, x in self._offsets
+            reduce(
+                or_,
+                [
+                    beyond
+                    for tap, by, n in zip(taps, place, g.size, strict=True)
+                    for beyond in (tap < -by, tap >= n - by)
+                ],
+            )
+            for place in self._places
         ]
-
-
-def _wrap(address: Value, by: Any, size: int) -> Value:
-    """``(address + by) % size`` for two numbers below ``size``."""
-    total = address + by
-    return Mux(total >= size, total - size, total)
-
-
-def _clamp(raw: Value, values: list[int], plus: int, high: int) -> Value:
-    """``raw + plus``, brought into [0, high]; compares only where ``values`` need it."""
-    result = raw + plus if plus else raw
-    if max(values) + plus > high:
-        result = Mux(raw > high - plus, high, result)
-    if min(values) + plus < 0:
-        result = Mux(raw < -plus, 0, result)
-    return result

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -216,7 +217,7 @@ def fit_requantiser(
     if out.bits > 8 or max(_combinations(r) for _, r in kinds) > _MOST_POINTS:
         fitted = _fit_dyadic(list(kinds), out, limit)
     if fitted is None:
-        fitted = _search(list(kinds), out, limit)
+        fitted = _search(tuple(kinds), out, limit)
     if fitted is None:
         raise FinishError(
             f"no multiplier of up to {max_multiplier_bits} bits is exact for output {out}; "
@@ -274,7 +275,9 @@ _Kind = tuple[Affine, tuple[tuple[int, int], ...]]
 """A channel: its function and the ranges of its terms."""
 
 
-def _search(kinds: Sequence[_Kind], out: QType, limit: int) -> MultiplyShift | None:
+# Trials of other widths fit most nodes of a graph anew as they were.
+@lru_cache(maxsize=1024)
+def _search(kinds: tuple[_Kind, ...], out: QType, limit: int) -> MultiplyShift | None:
     """The first shift, from 0 up, at which every channel has an offset that is right everywhere.
 
     Channels may have many points, so they are looked at one by one, each at a few shifts; at those

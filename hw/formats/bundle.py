@@ -31,7 +31,7 @@ from .csr import WIDTH
 from .npz import read_npz
 from .tensor import AnyArray, Layout, TensorSpec
 
-FORMAT = 2
+FORMAT = 3
 """Version of the bundle format; a reader refuses any other."""
 
 MANIFEST = "manifest.json"
@@ -339,6 +339,7 @@ class Bundle:
                 expected=f"a folder with {MANIFEST}",
                 found="no such file" if folder.is_dir() else "no such folder",
                 remedy="Make one with: midwire compile MODEL -o BUNDLE",
+                usage=not folder.is_dir(),
             )
         if path.stat().st_size > _MAX_MANIFEST_BYTES:
             raise BundleError(
@@ -408,6 +409,7 @@ def check_target(root: str | os.PathLike[str]) -> None:
             expected="a path that ends in the name of a folder",
             found="a path that ends in none",
             remedy="Choose another output folder",
+            usage=True,
         )
     # Asked again, because another writer may just be exchanging the folder.
     found = [_foreign(target) for _ in range(8)]
@@ -418,6 +420,7 @@ def check_target(root: str | os.PathLike[str]) -> None:
             expected="no such path, an empty folder or an old bundle",
             found=found[0],
             remedy="Choose another output folder",
+            usage=True,
         )
 
 

@@ -67,8 +67,9 @@ def read_npz(
         If the file is missing, not an ``.npz``, damaged or too large, or holds Python objects.
     """
     file = Path(path)
+    misnamed = False
     try:
-        if not file.is_file():
+        if misnamed := not file.is_file():
             found = "a folder" if file.is_dir() else "no such file"
         elif not zipfile.is_zipfile(file):
             found = "a file of another kind"
@@ -102,6 +103,7 @@ def read_npz(
         expected="an .npz file of plain arrays",
         found=found,
         remedy=remedy,
+        usage=misnamed,
     )
 
 

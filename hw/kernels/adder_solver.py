@@ -19,6 +19,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,10 @@ class _Term(NamedTuple):
     operand: int
     shift: int
     negative: bool
+
+
+_Pair = tuple[int, int, int, bool]
+"""An addition as a plain tuple: there are many, and few become nodes."""
 
 
 def signed_digits(value: int) -> list[tuple[int, bool]]:
@@ -132,19 +137,19 @@ class _Solver:
         least = max((len(row) - 1).bit_length() for row in self.rows) if self.rows else 0
         self.room = 1 << -(-least // TREE_LEVELS) * TREE_LEVELS
         self.full = [len(row) for row in self.rows]
-        self.where: defaultdict[Addition, defaultdict[int, int]] = defaultdict(
+        self.where: defaultdict[_Pair, defaultdict[int, int]] = defaultdict(
             lambda: defaultdict(int)
         )
-        self.counts: defaultdict[Addition, int] = defaultdict(int)
-        self.queue: list[tuple[int, Addition]] = []
+        self.counts: defaultdict[_Pair, int] = defaultdict(int)
+        self.queue: list[tuple[int, _Pair]] = []
 
     def share(self) -> None:
         """Make nodes of pairs that occur several times, the most saving first."""
         for index, row in enumerate(self.rows):
-            terms = sorted(row)
-            for k, term in enumerate(terms):
-                for other in terms[k + 1 :]:
-                    self._count(index, _pair(term, other), 1)
+            for term, other in combinations(sorted(row), 2):
+                pair = _pair(term, other)
+                self.counts[pair] += 1
+                self.where[pair][index] += 1
         self.queue = [(-self._saving(pair), pair) for pair, n in self.counts.items() if n > 1]
         heapq.heapify(self.queue)
         while self.queue:
@@ -159,33 +164,27 @@ class _Solver:
             if len(places) > 1:
                 self._replace(pair, places)
 
-    def _count(self, row: int, pair: Addition, by: int) -> None:
-        self.counts[pair] += by
-        rows = self.where[pair]
-        rows[row] += by
-        if not rows[row]:
-            del rows[row]
-
-    def _saving(self, pair: Addition) -> int:
+    def _saving(self, pair: _Pair) -> int:
         """Adder bits that sharing a pair saves, about."""
         return (self.counts[pair] - 1) * self._bits(pair)
 
-    def _bits(self, pair: Addition) -> int:
+    def _bits(self, pair: _Pair) -> int:
         """Bits that a pair overlaps in, about."""
-        left, right = self.bits[pair.left], self.bits[pair.right]
-        low, high = (left, right) if pair.shift > 0 else (right, left)
-        return max(low - abs(pair.shift), high) + 1
+        left, right, shift, _ = pair
+        low, high = (left, right) if shift > 0 else (right, left)
+        return max(self.bits[low] - abs(shift), self.bits[high]) + 1
 
-    def _places(self, pair: Addition) -> Iterator[tuple[int, _Term, _Term]]:
+    def _places(self, pair: _Pair) -> Iterator[tuple[int, _Term, _Term]]:
         """Where a pair occurs, no term twice, and where its node would not be too deep."""
-        deep = [1 << self.depths[k] for k in (pair.left, pair.right)]
+        left, right, shift, negative = pair
+        deep = [1 << self.depths[k] for k in (left, right)]
         more = 2 * max(deep) - sum(deep)
         for row in sorted(self.where[pair]):
             terms = self.rows[row]
             taken: set[_Term] = set()
             full = self.full[row]
-            for term in sorted(t for t in terms if t.operand == pair.left):
-                other = _Term(pair.right, term.shift + pair.shift, term.negative != pair.negative)
+            for term in sorted(t for t in terms if t.operand == left):
+                other = _Term(right, term.shift + shift, term.negative != negative)
                 if term in taken or other in taken or other not in terms:
                     continue
                 if full + more > self.room:
@@ -194,8 +193,8 @@ class _Solver:
                 taken |= {term, other}
                 yield row, term, other
 
-    def _replace(self, pair: Addition, places: Sequence[tuple[int, _Term, _Term]]) -> None:
-        operand = self._node(pair)
+    def _replace(self, pair: _Pair, places: Sequence[tuple[int, _Term, _Term]]) -> None:
+        operand = self._node(Addition(*pair))
         more = 2 * (1 << self.depths[operand] - 1)
         for row, term, other in places:
             terms = self.rows[row]
@@ -204,16 +203,22 @@ class _Solver:
             self._remove(row, other)
             self.full[row] += more - sum(1 << self.depths[t.operand] for t in (term, other))
             for rest in terms:
-                self._add(row, _pair(*sorted((rest, new))))
+                self._add(row, _pair(rest, new) if rest < new else _pair(new, rest))
             terms.add(new)
 
     def _remove(self, row: int, term: _Term) -> None:
         self.rows[row].remove(term)
         for rest in self.rows[row]:
-            self._count(row, _pair(*sorted((rest, term))), -1)
+            pair = _pair(rest, term) if rest < term else _pair(term, rest)
+            self.counts[pair] -= 1
+            rows = self.where[pair]
+            rows[row] -= 1
+            if not rows[row]:
+                del rows[row]
 
-    def _add(self, row: int, pair: Addition) -> None:
-        self._count(row, pair, 1)
+    def _add(self, row: int, pair: _Pair) -> None:
+        self.counts[pair] += 1
+        self.where[pair][row] += 1
         if self.counts[pair] > 1:
             heapq.heappush(self.queue, (-self._saving(pair), pair))
 
@@ -272,6 +277,8 @@ class _Solver:
         return _Term(self._node(node), min(a.shift, b.shift), a.negative)
 
 
-def _pair(a: _Term, b: _Term) -> Addition:
+def _pair(a: _Term, b: _Term) -> _Pair:
     """The node of two terms, the first of which has the lower operand, or shift."""
-    return Addition(a.operand, b.operand, b.shift - a.shift, a.negative != b.negative)
+    left, low, minus = a
+    right, high, negative = b
+    return left, right, high - low, minus != negative

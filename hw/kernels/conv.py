@@ -20,7 +20,7 @@ from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from .adder_solver import digit_count
 from .base import Accumulators, Implementation, Kernel, check_width
-from .convolve import conv2d, exact_convolution
+from .convolve import convolve, exact_convolution
 from .finishing import filled, unit_for
 from .folded_convolution import FoldedConvolution, LoadableConvolution
 from .folds import lane_counts, tap_choices
@@ -34,10 +34,10 @@ class ConvKernel(Kernel):
 
     Attributes
     ----------
-    geometry : the window and the image's height and width
+    geometry : the window and the image's size
     channels : of the input
     x : type of its integers
-    weight : int64 (O, kh, kw, I); I is 1 for depthwise
+    weight : int64 (O, *kernel, I); I is 1 for depthwise
     depthwise : whether output channel ``o`` reads input channel ``o`` only
     pad_value : what taps outside of the image read: the zero point of ``x``
 
@@ -59,9 +59,9 @@ class ConvKernel(Kernel):
     def __post_init__(self) -> None:
         depth = 1 if self.depthwise else self.channels
         expected = (*self.geometry.kernel, depth)
-        if self.weight.ndim != 4 or self.weight.shape[1:] != expected:
+        if self.weight.shape[1:] != expected:
             raise ValueError(
-                f"weights must have shape (O, kh, kw, I) = (O, {', '.join(map(str, expected))}), "
+                f"weights must have shape (O, *kernel, I) = (O, {', '.join(map(str, expected))}), "
                 f"not {self.weight.shape}"
             )
         if self.depthwise and len(self.weight) != self.channels:
@@ -77,12 +77,12 @@ class ConvKernel(Kernel):
         return len(self.weight)
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
-        """See :func:`~.convolve.conv2d`."""
+        """See :func:`~.convolve.convolve`."""
         (x,) = streams
         g = self.geometry
-        images = x.reshape(len(x), g.height, g.width, self.channels)
+        images = x.reshape(len(x), *g.size, self.channels)
         groups = self.channels if self.depthwise else 1
-        return ((conv2d(images, self.weight, g, pad_value=self.pad_value, groups=groups),),)
+        return ((convolve(images, self.weight, g, pad_value=self.pad_value, groups=groups),),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """See :func:`~.convolve.exact_convolution`."""
@@ -94,10 +94,10 @@ class ConvKernel(Kernel):
             self.channels,
             self.x,
             self.pad_value,
-            self.weight.transpose(0, 3, 1, 2),
+            np.moveaxis(self.weight, -1, 1),
             self.channels if self.depthwise else 1,
         )
-        return ((pixels_of(writer, total, self.outputs),),)
+        return ((pixels_of(writer, total, self.geometry, self.outputs),),)
 
     @cached_property
     def _spans(self) -> tuple[Range, ...]:
@@ -120,7 +120,7 @@ class ConvKernel(Kernel):
     @property
     def macs(self) -> int:
         """Output pixels times weights."""
-        return self.geometry.out_height * self.geometry.out_width * self.weight.size
+        return self.geometry.out_pixels * self.weight.size
 
     def implementations(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
@@ -182,20 +182,18 @@ class ConvKernel(Kernel):
             if each is not None
             for simd in ([pe] if self.depthwise else lane_counts(self.channels))
             for taps in tap_choices(self.geometry)
-            if taps == (1, 1) or self.channels == simd
+            if math.prod(taps) == 1 or self.channels == simd
         ]
 
     @property
     def _is_dense(self) -> bool:
         """Whether it is a product of a matrix and vectors: pixels by themselves, none left out."""
-        return self.geometry == Geometry(self.geometry.height, self.geometry.width) and (
-            not self.depthwise
-        )
+        return self.geometry == Geometry(self.geometry.size) and not self.depthwise
 
     @cached_property
     def digits(self) -> int:
         """Signed digits of all weights."""
-        return digit_count(self.weight[:, 0, 0]) if self._is_dense else 0
+        return digit_count(self.weight.reshape(self.outputs, -1)) if self._is_dense else 0
 
     def unrolled(
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
@@ -204,7 +202,7 @@ class ConvKernel(Kernel):
         if not self._is_dense:
             return None
         (finisher,), (out,) = finishers, outs
-        vectors = self.geometry.height * self.geometry.width
+        vectors = self.geometry.pixels
         return unrolled(self.weight, self.x, self._spans, finisher, out, vectors)
 
     def images(

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exact convolution of integers, in numpy and in ONNX operators.
 
-Tensors are integer arrays of shape ``(N, H, W, C)``; results are int64. Arithmetic is exact: sums
+Tensors are integer arrays of shape ``(N, *size, C)``; results are int64. Arithmetic is exact: sums
 go through BLAS in float32 or float64 only where every partial sum is an integer that the type
 holds.
 """
@@ -25,7 +25,7 @@ EXACT_FLOAT_BITS = 24
 _EXACT_FLOAT = 1 << EXACT_FLOAT_BITS
 
 
-def conv2d(
+def convolve(
     x: npt.NDArray[Any],
     weights: npt.NDArray[Any],
     geometry: Geometry,
@@ -37,19 +37,19 @@ def conv2d(
 
     Parameters
     ----------
-    x : integers (N, H, W, C)
-    weights : integers (O, kh, kw, C / groups)
+    x : integers (N, *size, C)
+    weights : integers (O, *kernel, C / groups)
     geometry : the window
     pad_value : what taps outside of the image read (the zero point of raw ``x``)
     groups : as in ONNX Conv
 
     Returns
     -------
-    int64 array (N, OH, OW, O)
+    int64 array (N, *out_size, O)
     """
-    outputs, kh, kw, depth = weights.shape
-    if (kh, kw) != geometry.kernel:
-        raise ValueError(f"weights have a {kh} x {kw} kernel, the geometry has {geometry.kernel}")
+    outputs, *kernel, depth = weights.shape
+    if tuple(kernel) != geometry.kernel:
+        raise ValueError(f"weights have a kernel {kernel}, the geometry has {geometry.kernel}")
     if x.shape[-1] != depth * groups or outputs % groups:
         raise ValueError(
             f"weights {weights.shape} in {groups} groups need {depth * groups} input channels and "
@@ -58,7 +58,7 @@ def conv2d(
     # No sum of some of an output's products, in any order, is larger.
     sums = np.abs(weights.astype(np.int64)).reshape(outputs, -1).sum(axis=1)
     dtype = _exact_type(max(_peak(x), abs(pad_value)) * _peak(sums))
-    w = weights.astype(dtype).reshape(groups, outputs // groups, kh * kw, depth)
+    w = weights.astype(dtype).reshape(groups, outputs // groups, geometry.taps, depth)
     total: npt.NDArray[Any] | None = None
     for tap, pixels in enumerate(taps(x.astype(dtype), geometry, pad_value)):
         if groups == 1:
@@ -70,7 +70,7 @@ def conv2d(
             if depth == 1:
                 part = split * w[:, :, tap, 0]
             else:
-                part = np.einsum("nhwgi,goi->nhwgo", split, w[:, :, tap, :])
+                part = np.einsum("...gi,goi->...go", split, w[:, :, tap, :])
         part = part.reshape(*pixels.shape[:-1], outputs)
         total = part if total is None else np.add(total, part, out=total)
     assert total is not None
@@ -102,12 +102,12 @@ def exact_convolution(
     weight: AnyArray,
     group: int,
 ) -> str:
-    """ONNX nodes: accumulators in double, NCHW, of a flat stream of integers.
+    """ONNX nodes: accumulators in double, channels first, of a flat stream of integers.
 
     Parameters
     ----------
     stream : float32, or double where ``x`` has more than 24 bits
-    weight : integers (O, I / group, kh, kw)
+    weight : integers (O, I / group, *kernel)
     """
     if x.bits <= EXACT_FLOAT_BITS:
         image = padded_image(writer, stream, geometry, channels, pad_value)
@@ -138,10 +138,10 @@ def _convolve(
 
     Parameters
     ----------
-    weight : integers (O, I / group, kh, kw), of all taps of the window or some of them
+    weight : integers (O, I / group, *kernel), of all taps of the window or some of them
     """
     largest = int(np.abs(weight).max(initial=0))
-    if int(np.abs(weight).sum(axis=(2, 3)).max()) * peak >= _EXACT_FLOAT:
+    if int(_of_taps(weight).max()) * peak >= _EXACT_FLOAT:
         # Not even one channel's sum is exact.
         split = _by_digits if max(peak, largest) > _LEAST_DIGITS else _by_taps
         return split(writer, image, weight, geometry, group, peak)
@@ -193,8 +193,8 @@ def _by_taps(
     writer: OnnxWriter, image: str, weight: AnyArray, geometry: Geometry, group: int, peak: int
 ) -> str:
     """:func:`_convolve` of both halves of the window, each of the pixels that it reads."""
-    axis = int(weight.shape[3] > weight.shape[2])
-    pixels = (geometry.out_height, geometry.out_width)[axis]
+    axis = int(np.argmax(weight.shape[2:]))
+    pixels = geometry.out_size[axis]
     stride, dilation = geometry.stride[axis], geometry.dilation[axis]
     parts: list[str] = []
     first = 0
@@ -208,9 +208,14 @@ def _by_taps(
     return writer.op("Add", *parts)
 
 
+def _of_taps(weight: AnyArray) -> AnyArray:
+    """Sums of the magnitudes of a kernel's taps: (O, I / group)."""
+    return np.abs(weight).reshape(*weight.shape[:2], -1).sum(axis=2)
+
+
 def _channel_groups(weight: AnyArray, peak: int) -> list[tuple[int, int]]:
     """Runs of input channels whose sums stay exact in float32 for every output channel."""
-    reach = np.abs(weight).sum(axis=(2, 3)).max(axis=0) * peak
+    reach = _of_taps(weight).max(axis=0) * peak
     groups: list[tuple[int, int]] = []
     begin, total = 0, 0
     for index, size in enumerate(int(r) for r in reach):

@@ -17,7 +17,7 @@ from ..timing.components import tree_stages
 from ..timing.cost import Cost, counter_cost, outlet_cost, ram_cost
 from .base import SidePort, StreamPort
 from .folds import tree_cost, window_cost
-from .geometry import Geometry, Pair
+from .geometry import Geometry, Sizes
 from .windowed import WindowImplementation
 
 __all__ = ["FoldedConvolution", "LoadableConvolution"]
@@ -27,10 +27,11 @@ __all__ = ["FoldedConvolution", "LoadableConvolution"]
 class FoldedConvolution(WindowImplementation):
     """``pe`` x ``simd`` multipliers; for depthwise, ``pe`` of them.
 
-    Dense: for each output pixel there are ``channels_out / pe`` passes of ``kh * kw * channels_in /
-    simd`` cycles, and each gives one beat of ``pe`` channels. Depthwise: ``channels / pe`` passes
-    of ``kh * kw`` cycles. Where lanes do not divide channels, weights of zero fill them up. With
-    ``taps`` there are so many multipliers for each of these, and so many fewer cycles.
+    Dense: for each output pixel there are ``channels_out / pe`` passes, each of ``channels_in /
+    simd`` cycles a tap of the kernel, and each gives one beat of ``pe`` channels. Depthwise:
+    ``channels / pe`` passes of one cycle a tap. Where lanes do not divide channels, weights of zero
+    fill them up. With ``taps`` there are so many multipliers for each of these, and so many fewer
+    cycles.
 
     Attributes
     ----------
@@ -39,8 +40,8 @@ class FoldedConvolution(WindowImplementation):
     pe, simd : output channels, input channels at a time
     x, weight : types of the factors
     unit : the finisher, of ``pe`` lanes
-    taps : rows and columns of the kernel at a time, which divide it
-    rows : image rows in memory; None for :func:`~midwire.hw.timing.components.window_rows`
+    taps : of the kernel at a time along each axis, which divide it
+    lines : of the image in memory; None for :func:`~midwire.hw.timing.components.window_lines`
     depth : of the output FIFO; None for just enough for full throughput
     """
 
@@ -54,8 +55,8 @@ class FoldedConvolution(WindowImplementation):
     weight: IntType
     pad_value: int
     unit: FinisherUnit
-    taps: Pair = (1, 1)
-    rows: int | None = None
+    taps: Sizes
+    lines: int | None = None
     depth: int | None = None
 
     @property
@@ -113,13 +114,13 @@ class FoldedConvolution(WindowImplementation):
     @property
     def inputs(self) -> tuple[StreamPort, ...]:
         """The image."""
-        size = self.geometry.height * self.geometry.width * self.channels_in
+        size = self.geometry.pixels * self.channels_in
         return (StreamPort.of(self.x, self.simd, size, self.channels_in),)
 
     @property
     def outputs(self) -> tuple[StreamPort, ...]:
         """The result's image."""
-        size = self.geometry.out_height * self.geometry.out_width * self.channels_out
+        size = self.geometry.out_pixels * self.channels_out
         return (StreamPort.of(self.unit.out, self.pe, size, self.channels_out),)
 
     @property
@@ -142,7 +143,7 @@ class FoldedConvolution(WindowImplementation):
             folds=self.folds,
             passes=self.passes,
             steps=self.steps,
-            rows=self.memory_rows,
+            lines=self.memory_lines,
             taps=self.taps,
         )
         return (
@@ -150,22 +151,22 @@ class FoldedConvolution(WindowImplementation):
         )
 
     def weight_image(self, weight: IntArray) -> str:
-        """Weights (O, kh, kw, I) in the order of the memory.
+        """Weights (O, *kernel, I) in the order of the memory.
 
-        Dense: one word for each (pass, ky, kx, fold), whose lanes are (output channel, tap, input
-        channel). Depthwise: one word for each (pass, ky, kx), whose lanes are (channel, tap). Here
-        ``ky`` and ``kx`` count blocks of taps.
+        Dense: one word for each (pass, block of taps, fold), whose lanes are (output channel, tap,
+        input channel). Depthwise: one word for each (pass, block of taps), whose lanes are
+        (channel, tap).
         """
-        outputs, kh, kw, inputs = weight.shape
-        extra = (self.passes * self.pe - outputs, 0, 0, 0)
-        if not self.depthwise:
-            extra = (*extra[:3], self.folds * self.simd - inputs)
-        full = np.pad(weight, [(0, count) for count in extra])
-        ty, tx = self.taps
-        blocks = (kh // ty, ty, kw // tx, tx)
+        outputs, *kernel, inputs = weight.shape
         deep = self._words_deep
-        split = full.reshape(self.passes, self.pe, *blocks, deep, full.shape[3] // deep)
-        words = split.transpose(0, 2, 4, 6, 1, 3, 5, 7).reshape(-1, self.weight_lanes)
+        extra = 0 if self.depthwise else self.folds * self.simd - inputs
+        more = [(0, self.passes * self.pe - outputs), *[(0, 0)] * len(kernel), (0, extra)]
+        full = np.pad(weight, more)
+        # Every axis in two: from word to word, and within a word.
+        blocks = [each for k, t in zip(kernel, self.taps, strict=True) for each in (k // t, t)]
+        split = full.reshape(self.passes, self.pe, *blocks, deep, full.shape[-1] // deep)
+        order = [*range(0, split.ndim, 2), *range(1, split.ndim, 2)]
+        words = split.transpose(order).reshape(-1, self.weight_lanes)
         return pack_image(words, self.weight.bits)
 
     @property

@@ -8,7 +8,7 @@ import math
 
 from ..timing.components import TREE_LEVELS
 from ..timing.cost import Cost, counter_cost
-from .geometry import Geometry, Pair
+from .geometry import Geometry, Sizes
 
 MAX_LANES = 1024
 """Most lanes among those that divide a number of elements, which may be that of a whole tensor."""
@@ -29,13 +29,16 @@ def lane_counts(channels: int) -> list[int]:
     return sorted(-(-channels // count) for count in beats)
 
 
-def tap_choices(geometry: Geometry) -> list[Pair]:
-    """Rows and columns of taps worth reading at a time, ascending: a part of a row of the kernel,
-    then whole rows. They divide the kernel.
+def tap_choices(geometry: Geometry) -> list[Sizes]:
+    """Taps worth reading at a time along each axis, ascending: a part of a line of the kernel, then
+    whole lines, then whole planes of them. They divide the kernel.
     """
-    kh, kw = geometry.kernel
-    columns = [(1, count) for count in lane_choices(kw)]
-    return columns + [(count, kw) for count in lane_choices(kh) if count > 1]
+    kernel = geometry.kernel
+    choices: list[Sizes] = [(1,) * geometry.rank]
+    for axis in reversed(range(geometry.rank)):
+        before, behind = (1,) * axis, kernel[axis + 1 :]
+        choices += [(*before, n, *behind) for n in lane_choices(kernel[axis]) if n > 1]
+    return choices
 
 
 def window_cost(
@@ -45,8 +48,8 @@ def window_cost(
     folds: int,
     passes: int,
     steps: int,
-    rows: int,
-    taps: Pair = (1, 1),
+    lines: int,
+    taps: Sizes = (),
 ) -> Cost:
     """A :class:`~midwire.hw.datapath.window.Window`: line buffer, counters, addresses.
 
@@ -56,23 +59,24 @@ def window_cost(
     folds : beats of a pixel
     passes : of an output pixel
     steps : of a pass
-    rows : of the image in memory
-    taps : rows and columns of taps of a step: each has a memory, an address and a comparison with
-        the image's borders
+    lines : of the image in memory
+    taps : of a step along each axis, 1 by default: each has a memory, an address and a comparison
+        with the image's borders
     """
-    size = rows * geometry.width * folds
+    size = lines * geometry.width * folds
+    taps = taps or (1,) * geometry.rank
     address = (size - 1).bit_length()
-    place = (geometry.height * geometry.width).bit_length()
+    place = geometry.pixels.bit_length()
     copies = math.prod(taps)
-    blocks = [count // size for count, size in zip(geometry.kernel, taps, strict=True)]
+    blocks = [count // part for count, part in zip(geometry.kernel, taps, strict=True)]
     counts = [*blocks, steps // math.prod(blocks), passes, folds]
     cost = sum((counter_cost(count) for count in counts), Cost())
     # Next pixel; what it needs, what may be overwritten, how far the writer is; three addresses.
     cost += Cost(adders=4 * place + 6 * address, registers=4 * place + 3 * address + 12)
     cost += Cost(adders=(copies - 1) * 2 * address)
     if geometry.padded:
-        # Two comparisons a row of taps and two a column.
-        cost += Cost(adders=(2 + sum(taps)) * place, registers=2 * place + copies)
+        # Two comparisons for each place of a tap along an axis.
+        cost += Cost(adders=(len(taps) + sum(taps)) * place, registers=2 * place + copies)
     return cost + Cost(memories=((width, size),) * copies, registers=width * copies)
 
 

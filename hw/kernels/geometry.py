@@ -1,19 +1,24 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Sliding windows over channels-last images: where they read."""
+"""Sliding windows over channels-last images of any number of axes: where they read."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..finish.base import OnnxWriter
+from ..numeric import IntArray
 
-Pair = tuple[int, int]
+Sizes = tuple[int, ...]
+"""A number for each spatial axis, the outermost first: (rows, columns), (planes, rows, columns)."""
 
 
 @dataclass(frozen=True)
@@ -22,100 +27,164 @@ class Geometry:
 
     Attributes
     ----------
-    height, width : int
-        Pixels of an image.
-    kernel, stride, dilation : (rows, columns)
-    pads : (top, left, bottom, right)
+    size : pixels of an image along each axis, of which there are at least two
+    kernel, stride, dilation : as many numbers; all 1 by default
+    pads : before each axis, then behind each; all 0 by default
 
-    Output pixel ``(oy, ox)`` reads the pixels ``(oy * stride + ky * dilation - top, ...)``; the
-    output size is that of ONNX with ``ceil_mode=0``.
+    Output pixel ``o`` reads the pixels ``o * stride + k * dilation - pads[:rank]``; the output size
+    is that of ONNX with ``ceil_mode=0``. Pixels that differ along the innermost axis only make a
+    *line*: hardware keeps whole lines, so a one-dimensional image is best one pixel wide.
     """
 
-    height: int
-    width: int
-    kernel: Pair = (1, 1)
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    size: Sizes
+    kernel: Sizes = ()
+    stride: Sizes = ()
+    dilation: Sizes = ()
+    pads: Sizes = ()
 
     def __post_init__(self) -> None:
-        for name in ("height", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
+        if len(self.size) < 2 or min(self.size) < 1:
+            raise ValueError(f"size must be two or more numbers of at least 1, not {self.size!r}")
         for name in ("kernel", "stride", "dilation"):
-            if len(getattr(self, name)) != 2 or min(getattr(self, name)) < 1:
-                raise ValueError(
-                    f"{name} must be two numbers of at least 1 (rows, columns), "
-                    f"not {getattr(self, name)!r}"
-                )
-        if min(self.pads) < 0:
-            raise ValueError(
-                "pads must be four numbers of at least 0 (top, left, bottom, right), "
-                f"not {self.pads!r}"
-            )
-        if self.out_height < 1 or self.out_width < 1:
+            self._fill(name, self.rank, 1)
+        self._fill("pads", 2 * self.rank, 0)
+        if min(self.out_size) < 1:
             raise ValueError(
                 f"kernel {self.kernel} with dilation {self.dilation} does not fit in an image of "
-                f"{self.height} x {self.width} with pads {self.pads}; pad more or shrink the kernel"
+                f"{' x '.join(map(str, self.size))} with pads {self.pads}; pad more or shrink the "
+                "kernel"
             )
 
-    @property
-    def reach(self) -> Pair:
-        """Distance from the first to the last tap, in rows and columns."""
-        return (
-            (self.kernel[0] - 1) * self.dilation[0],
-            (self.kernel[1] - 1) * self.dilation[1],
-        )
+    def _fill(self, name: str, count: int, least: int) -> None:
+        """Replace no numbers by the least ones, which is what they stand for; refuse others."""
+        values = getattr(self, name) or (least,) * count
+        if len(values) != count or min(values) < least:
+            raise ValueError(
+                f"{name} of {self.rank} axes must be {count} numbers of at least {least}, "
+                f"not {values!r}"
+            )
+        object.__setattr__(self, name, values)
 
     @property
-    def out_height(self) -> int:
-        """Rows of the result."""
-        top, _, bottom, _ = self.pads
-        return (self.height + top + bottom - self.reach[0] - 1) // self.stride[0] + 1
+    def rank(self) -> int:
+        """Number of axes."""
+        return len(self.size)
 
     @property
-    def out_width(self) -> int:
-        """Columns of the result."""
-        _, left, _, right = self.pads
-        return (self.width + left + right - self.reach[1] - 1) // self.stride[1] + 1
+    def begins(self) -> Sizes:
+        """Pads before each axis."""
+        return self.pads[: self.rank]
+
+    @property
+    def ends(self) -> Sizes:
+        """Pads behind each axis."""
+        return self.pads[self.rank :]
+
+    @property
+    def reach(self) -> Sizes:
+        """Distance from the first to the last tap along each axis."""
+        return tuple((k - 1) * d for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    @property
+    def out_size(self) -> Sizes:
+        """Pixels of the result along each axis."""
+        axes = zip(self.size, self.begins, self.ends, self.reach, self.stride, strict=True)
+        return tuple((n + begin + end - r - 1) // s + 1 for n, begin, end, r, s in axes)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of an image."""
+        return math.prod(self.size)
+
+    @property
+    def out_pixels(self) -> int:
+        """Pixels of the result."""
+        return math.prod(self.out_size)
+
+    @property
+    def width(self) -> int:
+        """Pixels of a line."""
+        return self.size[-1]
+
+    @property
+    def lines(self) -> int:
+        """Lines of an image."""
+        return math.prod(self.size[:-1])
+
+    @property
+    def steps(self) -> Sizes:
+        """Pixels, in raster order, from one to the next along each axis."""
+        return tuple(math.prod(self.size[axis + 1 :]) for axis in range(self.rank))
 
     @property
     def taps(self) -> int:
         """Pixels under the window."""
-        return self.kernel[0] * self.kernel[1]
+        return math.prod(self.kernel)
+
+    @property
+    def starts(self) -> tuple[IntArray, ...]:
+        """For each axis, where the windows of its output pixels begin."""
+        axes = zip(self.out_size, self.stride, self.begins, strict=True)
+        return tuple(np.arange(n) * s - begin for n, s, begin in axes)
 
     @property
     def padded(self) -> bool:
         """Whether any tap of any output pixel lies outside of the image."""
-        top, left, _, _ = self.pads
-        return bool(
-            top
-            or left
-            or (self.out_height - 1) * self.stride[0] + self.reach[0] >= self.height
-            or (self.out_width - 1) * self.stride[1] + self.reach[1] >= self.width
-        )
+        axes = zip(self.size, self.begins, self.reach, self.stride, self.out_size, strict=True)
+        return any(begin or (out - 1) * s + r >= n for n, begin, r, s, out in axes)
+
+    @property
+    def needed(self) -> IntArray:
+        """For each output pixel, in raster order, the last pixel that its window may read."""
+        axes = zip(self.starts, self.reach, self.size, self.steps, strict=True)
+        each = [(at + r).clip(0, n - 1) * step for at, r, n, step in axes]
+        return reduce(np.add.outer, each).ravel()
+
+    @property
+    def last_lines(self) -> IntArray:
+        """For each output line, in raster order, the last line that its windows may read."""
+        axes = zip(self.starts[:-1], self.reach, self.size, self.steps, strict=False)
+        each = [(at + r).clip(0, n - 1) * (step // self.width) for at, r, n, step in axes]
+        return reduce(np.add.outer, each).ravel()
+
+    @property
+    def kept(self) -> IntArray:
+        """For each output line, in raster order, the first line that it or a later one reads;
+        all of them if none is.
+        """
+        first, inside = np.zeros(1, np.int64), np.ones(1, np.int64)
+        for axis, at in enumerate(self.starts[:-1]):
+            here = at.clip(0, self.size[axis]) * (self.steps[axis] // self.width)
+            first = (first[:, None] + np.multiply.outer(inside, here)).ravel()
+            inside = np.multiply.outer(inside, self.passing(axis)).ravel()
+        return first
+
+    @property
+    def span(self) -> int:
+        """Fewest lines in memory with which no window waits for ever."""
+        return int((self.last_lines - self.kept).max()) + 1
+
+    def passing(self, axis: int) -> npt.NDArray[np.bool_]:
+        """For each output pixel along an axis, whether its windows give pixels up one by one.
+
+        Not if the next one along the axis also begins before the image, or on its first pixel: then
+        all are still read. Not if it begins behind the image: then none are.
+        """
+        at = self.starts[axis]
+        return (at > -self.stride[axis]) & (at < self.size[axis])
 
 
 def taps(x: npt.NDArray[Any], geometry: Geometry, pad_value: int) -> Iterator[npt.NDArray[Any]]:
-    """For each tap (ky, kx), the pixels that it reads: views of shape (N, OH, OW, C)."""
-    _check_images(x, geometry)
-    top, left, bottom, right = geometry.pads
-    padded = np.pad(
-        x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=x.dtype.type(pad_value)
-    )
-    (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
-    for ky in range(geometry.kernel[0]):
-        rows = slice(ky * dh, ky * dh + (geometry.out_height - 1) * sh + 1, sh)
-        for kx in range(geometry.kernel[1]):
-            columns = slice(kx * dw, kx * dw + (geometry.out_width - 1) * sw + 1, sw)
-            yield padded[:, rows, columns, :]
-
-
-def _check_images(x: npt.NDArray[Any], geometry: Geometry) -> None:
-    if x.ndim != 4 or x.shape[1:3] != (geometry.height, geometry.width):
-        raise ValueError(
-            f"x must have shape (N, {geometry.height}, {geometry.width}, C), not {x.shape}"
-        )
+    """For each tap, the pixels that it reads: views of shape (N, *out_size, C)."""
+    if x.shape[1:-1] != geometry.size:
+        sizes = ", ".join(map(str, geometry.size))
+        raise ValueError(f"x must have shape (N, {sizes}, C), not {x.shape}")
+    around = [(0, 0), *zip(geometry.begins, geometry.ends, strict=True), (0, 0)]
+    padded = np.pad(x, around, constant_values=x.dtype.type(pad_value))
+    for place in product(*map(range, geometry.kernel)):
+        axes = zip(place, geometry.dilation, geometry.out_size, geometry.stride, strict=True)
+        read = [slice(k * d, k * d + (n - 1) * s + 1, s) for k, d, n, s in axes]
+        yield padded[:, *read]
 
 
 def padded_image(
@@ -126,16 +195,17 @@ def padded_image(
     pad_value: int,
     dtype: Any = np.float32,
 ) -> str:
-    """ONNX nodes: a flat stream of one image, channels last, as a padded NCHW image."""
-    shaped = writer.reshape(stream, [1, geometry.height, geometry.width, channels])
-    image = writer.op("Transpose", shaped, perm=[0, 3, 1, 2])
-    top, left, bottom, right = geometry.pads
+    """ONNX nodes: a flat stream of one image, channels last, as a padded image, channels first."""
+    rank = geometry.rank
+    shaped = writer.reshape(stream, [1, *geometry.size, channels])
+    image = writer.op("Transpose", shaped, perm=[0, rank + 1, *range(1, rank + 1)])
     if not any(geometry.pads):
         return image
-    pads = writer.constant([0, 0, top, left, 0, 0, bottom, right], np.int64)
+    pads = writer.constant([0, 0, *geometry.begins, 0, 0, *geometry.ends], np.int64)
     return writer.op("Pad", image, pads, writer.constant(pad_value, dtype))
 
 
-def pixels_of(writer: OnnxWriter, image: str, channels: int) -> str:
-    """ONNX nodes: an NCHW image as pixels in stream order, (pixels, channels)."""
-    return writer.reshape(writer.op("Transpose", image, perm=[0, 2, 3, 1]), [-1, channels])
+def pixels_of(writer: OnnxWriter, image: str, geometry: Geometry, channels: int) -> str:
+    """ONNX nodes: a result, channels first, as pixels in stream order, (pixels, channels)."""
+    last = writer.op("Transpose", image, perm=[0, *range(2, geometry.rank + 2), 1])
+    return writer.reshape(last, [-1, channels])

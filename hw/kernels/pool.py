@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def pool_windows(
     *,
     pad_value: int = 0,
 ) -> IntArray:
-    """Largest value ("max") or sum under the window, for each channel: int64 (N, OH, OW, C).
+    """Largest value ("max") or sum under the window, for each channel: int64 (N, ..., C).
 
     Taps outside of the image read ``pad_value``, which takes part like any other value.
     """
@@ -52,14 +53,14 @@ class PoolKernel(Kernel):
 
     Attributes
     ----------
-    geometry : the window and the image's height and width
+    geometry : the window and the image's size
     channels : of the image
     x : type of its integers
     mode : "max" or "sum"
     pad_value : what taps outside of the image read, like any other value: the lowest ``x`` for
         "max" if they are not to count
     start : what sums start from
-    factors : what the sums of each output row, and of each column, are multiplied by; none for 1.
+    factors : for each axis, what the sums of its output pixels are multiplied by; none for 1.
         (Where an average leaves padding out, sums near the border are of fewer pixels.)
     """
 
@@ -76,12 +77,12 @@ class PoolKernel(Kernel):
     def __post_init__(self) -> None:
         if self.mode not in ("max", "sum"):
             raise ValueError(f"mode must be 'max' or 'sum', not {self.mode!r}")
-        size = (self.geometry.out_height, self.geometry.out_width)
+        size = self.geometry.out_size
         if self.mode == "max" and (self.start or self.factors):
             raise ValueError("a maximum has no start and no factors")
         if self.factors and tuple(map(len, self.factors)) != size:
             raise ValueError(
-                f"there must be factors for {size} output rows and columns, not for "
+                f"there must be factors for {size} output pixels along each axis, not for "
                 f"{tuple(map(len, self.factors))}"
             )
         check_width([self.sums, self.ranges[0][0][0]], self.geometry.taps)
@@ -92,14 +93,19 @@ class PoolKernel(Kernel):
         count = 1 if self.mode == "max" else self.geometry.taps
         return self.x.lo * count + self.start, self.x.hi * count + self.start
 
+    @property
+    def scale(self) -> IntArray:
+        """What the sum of each output pixel is multiplied by, if there are factors."""
+        return reduce(np.multiply.outer, [np.array(each, np.int64) for each in self.factors])
+
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """See :func:`pool_windows`."""
         (x,) = streams
         g = self.geometry
-        images = x.reshape(len(x), g.height, g.width, self.channels)
+        images = x.reshape(len(x), *g.size, self.channels)
         total = pool_windows(images, g, self.mode, pad_value=self.pad_value) + self.start
         if self.factors:
-            total = total * np.multiply.outer(*self.factors)[None, :, :, None]
+            total = total * self.scale[None, ..., None]
         return ((total,),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -114,9 +120,8 @@ class PoolKernel(Kernel):
             if self.start:
                 total = writer.op("Add", total, writer.constant(self.start, np.float64))
             if self.factors:
-                scale = np.multiply.outer(*self.factors)
-                total = writer.op("Mul", total, writer.constant(scale, np.float64))
-            return ((pixels_of(writer, total, self.channels),),)
+                total = writer.op("Mul", total, writer.constant(self.scale, np.float64))
+            return ((pixels_of(writer, total, g, self.channels),),)
         dtype = np.float32 if self.x.bits <= EXACT_FLOAT_BITS else np.float64
         image = padded_image(writer, stream, g, self.channels, self.pad_value, dtype)
         pooled = writer.op(
@@ -127,7 +132,7 @@ class PoolKernel(Kernel):
             dilations=list(g.dilation),
         )
         wide = writer.cast(pooled, np.float64)
-        return ((pixels_of(writer, wide, self.channels),),)
+        return ((pixels_of(writer, wide, g, self.channels),),)
 
     @property
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
@@ -163,14 +168,14 @@ class PoolKernel(Kernel):
 class FoldedPooling(WindowImplementation):
     """One tap of ``lanes`` channels each cycle.
 
-    For each output pixel there are ``channels / lanes`` passes of ``kh * kw`` cycles.
+    For each output pixel there are ``channels / lanes`` passes of a cycle a tap.
 
     Attributes
     ----------
     geometry, channels, x, mode, pad_value, sums, start, factors : as in :class:`PoolKernel`
     lanes : channels at a time, in and out
     unit : the finisher
-    rows : image rows in memory; None for :func:`~midwire.hw.timing.components.window_rows`
+    lines : of the image in memory; None for :func:`~midwire.hw.timing.components.window_lines`
     depth : of the output FIFO; None for just enough for full throughput
     """
 
@@ -184,7 +189,7 @@ class FoldedPooling(WindowImplementation):
     sums: Range
     start: int = 0
     factors: tuple[tuple[int, ...], ...] = ()
-    rows: int | None = None
+    lines: int | None = None
     depth: int | None = None
 
     @property
@@ -212,13 +217,13 @@ class FoldedPooling(WindowImplementation):
     @property
     def inputs(self) -> tuple[StreamPort, ...]:
         """The image."""
-        size = self.geometry.height * self.geometry.width * self.channels
+        size = self.geometry.pixels * self.channels
         return (StreamPort.of(self.x, self.lanes, size, self.channels),)
 
     @property
     def outputs(self) -> tuple[StreamPort, ...]:
         """The pooled image."""
-        size = self.geometry.out_height * self.geometry.out_width * self.channels
+        size = self.geometry.out_pixels * self.channels
         return (StreamPort.of(self.unit.out, self.lanes, size, self.channels),)
 
     @property
@@ -240,7 +245,7 @@ class FoldedPooling(WindowImplementation):
             folds=self.folds,
             passes=self.passes,
             steps=self.steps,
-            rows=self.memory_rows,
+            lines=self.memory_lines,
         )
         outlet = outlet_cost(self.lanes * self.unit.out.bits + 1, self.outlet_depth)
         return cost + self.unit.cost + outlet

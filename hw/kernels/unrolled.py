@@ -108,7 +108,7 @@ def unrolled(
 
     Parameters
     ----------
-    weight : integers (outputs, inputs), or (outputs, 1, 1, inputs) as a convolution has them
+    weight : integers (outputs, inputs), or (outputs, 1, ..., inputs) as a convolution has them
     x : type of the inputs
     ranges : for each output, the range of its accumulator
     finisher, out : what follows, one channel an output, and the type of its results
@@ -120,8 +120,8 @@ def unrolled(
     ValueError
         If the weights are those of a larger window.
     """
-    if weight.ndim == 4 and weight.shape[1:3] == (1, 1):
-        weight = weight[:, 0, 0]
+    if weight.size == len(weight) * weight.shape[-1]:
+        weight = weight.reshape(len(weight), -1)
     if weight.ndim != 2:
         raise ValueError(f"a matrix (outputs, inputs) can be unrolled, not {weight.shape}")
     if digit_count(weight) > most_digits:

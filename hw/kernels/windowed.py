@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from ..timing.components import Edge, Schedule, outlet_depth, window_rows
+from ..timing.components import Edge, Schedule, outlet_depth, window_lines
 from .base import Finished
 from .geometry import Geometry
 
@@ -17,13 +17,13 @@ class WindowImplementation(Finished):
 
     Attributes
     ----------
-    geometry : the window and the image's height and width
-    rows : image rows in memory; None for :func:`~midwire.hw.timing.components.window_rows`
+    geometry : the window and the image's size
+    lines : of the image in memory; None for :func:`~midwire.hw.timing.components.window_lines`
     depth : of the output FIFO; None for just enough for full throughput
     """
 
     geometry: Geometry
-    rows: int | None
+    lines: int | None
     depth: int | None
 
     @property
@@ -49,8 +49,7 @@ class WindowImplementation(Finished):
     @property
     def cycles(self) -> int:
         """Output pixels x passes x steps, or the input's beats if those are more."""
-        pixels = self.geometry.out_height * self.geometry.out_width
-        return max(self.inputs[0].beats, pixels * self.passes * self.steps)
+        return max(self.inputs[0].beats, self.geometry.out_pixels * self.passes * self.steps)
 
     @property
     def latency(self) -> int:
@@ -58,9 +57,9 @@ class WindowImplementation(Finished):
         return self.steps + self.pipeline + 1
 
     @property
-    def memory_rows(self) -> int:
-        """Image rows in memory."""
-        return window_rows(self.geometry) if self.rows is None else self.rows
+    def memory_lines(self) -> int:
+        """Image lines in memory."""
+        return window_lines(self.geometry) if self.lines is None else self.lines
 
     @property
     def outlet_depth(self) -> int:
@@ -80,6 +79,6 @@ class WindowImplementation(Finished):
             passes=self.passes,
             steps=self.steps,
             latency=self.pipeline,
-            rows=self.memory_rows,
+            lines=self.memory_lines,
             depth=self.outlet_depth,
         )

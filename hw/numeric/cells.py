@@ -113,9 +113,7 @@ class Grid:
         return real.then(function).times(Fraction(self.one))
 
     def _every(self, function: Unary) -> IntArray:
-        exact = self.scaled(function)
-        ends = range(-self.reach, self.reach)
-        return np.array([exact.exact([k], _WHOLE) for k in ends], np.int64)
+        return np.array(_entries(function, self), np.int64)
 
     def _mirrored(self, function: Unary, low: int) -> IntArray:
         upper = np.array(_upper_half(function, self), np.int64)
@@ -131,6 +129,13 @@ class Grid:
         rounded = writer.op("Max", shifted_onnx(writer, acc, drop), low)
         place = writer.op("Add", writer.op("Min", rounded, high), _number(writer, self.reach))
         return writer.cast(place, np.int64)
+
+
+@lru_cache(maxsize=16)
+def _entries(function: Unary, grid: Grid) -> tuple[int, ...]:
+    """From ``-reach`` to below ``reach``."""
+    exact = grid.scaled(function)
+    return tuple(exact.exact([k], _WHOLE) for k in range(-grid.reach, grid.reach))
 
 
 @lru_cache(maxsize=16)

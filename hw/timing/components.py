@@ -14,8 +14,8 @@ T3. A pass (one accumulation) of a windowed component needs its last pixel to be
     (taken before), a credit (``r[j - D] + 1``, D the depth of the output FIFO), and the pass before
     to have ended. It issues one step each cycle; its result is written ``latency`` cycles after
     the last step, and offered in the cycle after that.
-T4. A windowed component takes a beat of row ``r`` when row ``r - rows`` is no longer needed. Rows
-    are given up in the cycle after the last step of an output row.
+T4. A windowed component takes a beat of line ``r`` when line ``r - lines`` is no longer needed.
+    Lines are given up in the cycle after the last step of an output line.
 T5. A fork shows a beat to every branch until that branch took it, and the next one in the cycle
     after all did. A joining component takes from all inputs in one cycle.
 T6. A source always has a beat, a sink always takes one.
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import lcm
 
 import numpy as np
@@ -42,7 +43,7 @@ __all__ = [
     "ScheduleDeadlock",
     "outlet_depth",
     "tree_stages",
-    "window_rows",
+    "window_lines",
 ]
 
 TREE_LEVELS = 3
@@ -172,7 +173,7 @@ class Schedule(Network):
         passes: int,
         steps: int,
         latency: int,
-        rows: int | None = None,
+        lines: int | None = None,
         depth: int | None = None,
     ) -> None:
         """A windowed component: convolution, depthwise convolution or pooling (T3, T4).
@@ -183,32 +184,24 @@ class Schedule(Network):
         passes : passes (output beats) of an output pixel
         steps : steps of a pass
         latency : cycles from the last step to the written result
-        rows : image rows in memory, default :func:`window_rows`
+        lines : of the image in memory, default :func:`window_lines`
         depth : depth of the output FIFO, default :func:`outlet_depth`
         """
-        rows = window_rows(geometry) if rows is None else rows
+        lines = window_lines(geometry) if lines is None else lines
         depth = outlet_depth(steps, latency) if depth is None else depth
-        height, width = geometry.height, geometry.width
-        _beats(f"the input of {name!r}", i, height * width * folds)
-        _beats(f"the output of {name!r}", o, geometry.out_height * geometry.out_width * passes)
-        freed = self.times(height)
-        row_beats = width * folds
-        (reach_y, reach_x), (sh, sw) = geometry.reach, geometry.stride
-        top, left = geometry.pads[:2]
+        _beats(f"the input of {name!r}", i, geometry.pixels * folds)
+        _beats(f"the output of {name!r}", o, geometry.out_pixels * passes)
+        freed = self.times(geometry.lines)
+        line_beats = geometry.width * folds
         # The last beat that each window waits for.
-        last_y = np.arange(geometry.out_height) * sh - top + reach_y
-        last_x = np.arange(geometry.out_width) * sw - left + reach_x
-        need_y = np.clip(last_y, 0, height - 1) * row_beats
-        need_x = (np.clip(last_x, 0, width - 1) + 1) * folds - 1
-        need = (need_y[:, None] + need_x).ravel()
-        # Rows given up when an output row ends.
-        firsts = np.clip(np.arange(geometry.out_height) * sh - top, 0, height)
-        gone = np.diff(firsts, append=height)
-        row_ends = np.arange(1, geometry.out_height + 1) * geometry.out_width * passes - 1
+        need = (geometry.needed + 1) * folds - 1
+        # Lines given up when an output line ends.
+        gone = np.diff(geometry.kept, append=geometry.lines)
+        line_ends = np.arange(1, len(gone) + 1) * geometry.out_size[-1] * passes - 1
 
         def write(n: int) -> tuple[Cycles]:
             ready = i.offer.of(n).copy()
-            ready[::row_beats] = np.maximum(ready[::row_beats], freed.before(n, rows))
+            ready[::line_beats] = np.maximum(ready[::line_beats], freed.before(n, lines))
             return (spaced(ready, i.take.last(n) + 1),)
 
         def read(n: int) -> tuple[Cycles, Cycles]:
@@ -216,7 +209,7 @@ class Schedule(Network):
             pixels = ready[::passes]
             np.maximum(pixels, i.take.of(n)[need] + 1, out=pixels)
             start = spaced(ready, o.offer.last(n) - latency if n else 0, steps)
-            return start + (steps + latency), np.repeat(start[row_ends] + steps, gone)
+            return start + (steps + latency), np.repeat(start[line_ends] + steps, gone)
 
         self.add_batch(f"{name} (writer)", write, [i.offer, freed], [i.take])
         self.add_batch(f"{name} (reader)", read, [i.take, o.take], [o.offer, freed])
@@ -239,19 +232,25 @@ class Schedule(Network):
         self.add_batch(name, update, reads, [o.offer, *(i.take for i in inputs)])
 
 
-def window_rows(geometry: Geometry) -> int:
-    """Image rows in memory with which no window waits for rows that could not be written.
+@cache  # every implementation of a layer asks
+def window_lines(geometry: Geometry) -> int:
+    """Image lines in memory with which no window waits for lines that could not be written.
 
-    Within an image: the rows of a window and those that come new with the next output row. From
-    image to image: what is left from the last window on and what the next first window reads.
+    Within an image: the lines of a window and those that come new with the next output line. From
+    line to line, and from image to image: what is left from one window on and what the next reads.
+    (Where an image of planes is read faster than it comes, and strides leave planes out, the writer
+    may still wait: more lines would be needed for some cycles an image.)
     """
-    reach, height, top = geometry.reach[0], geometry.height, geometry.pads[0]
-    within = min(reach + 1, height) + min(geometry.stride[0], height)
-    end = (geometry.out_height - 1) * geometry.stride[0] - top
-    last = min(max(end, 0), height)
-    first = min(max(reach - top, 0), height - 1) + 1
-    # While windows lie above or below the image no row is given up, and the writer goes on.
-    return max(within, height - last + first) + (top > reach) + (end >= height)
+    g = geometry
+    read = g.last_lines + 1
+    across = np.append(read[1:], read[0] + g.lines) - g.kept
+    axes = zip(g.reach[:-1], g.size[:-1], g.steps[:-1], strict=True)
+    within = 1 + sum(min(r, n - 1) * step // g.width for r, n, step in axes)
+    within += min(g.stride[-2], g.size[-2])
+    # While windows lie before or behind the image no line is given up, and the writer goes on.
+    ends = zip(g.starts[:-1], g.reach[:-1], g.size[:-1], strict=True)
+    beside = sum(int(at[0] + r < 0) + int(at[-1] >= n) for at, r, n in ends)
+    return max(within, int(across.max())) + beside
 
 
 def outlet_depth(steps: int, latency: int) -> int:

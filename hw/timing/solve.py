@@ -210,8 +210,7 @@ class Solver:
         sweeps = _FIRST_LOOK if whole else _LOOK_NEARBY
         self._sweeps(n, dirty, sweeps, order, late)
         while not dirty.isdisjoint(order) and not late():
-            before = {} if self._live else self._made_by(order, n)
-            self._sweeps(n, dirty, sweeps, order, late)
+            before = self._changed(n, dirty, sweeps, order, late)
             still = not dirty.isdisjoint(order) and not late() and not self._live
             if still and self._grows(n, before, order, sweeps):
                 raise Stuck
@@ -237,11 +236,15 @@ class Solver:
                     found[reader].add(index)
         return found
 
-    def _made_by(self, order: Iterable[int], n: int) -> dict[Times, Cycles]:
-        """The events of tensor ``n`` that some processes make, as they are now."""
-        return {
-            times: times.of(n).copy() for index in order for times in self._processes[index].writes
-        }
+    def _changed(
+        self, n: int, dirty: set[int], most: int, order: Sequence[int], late: Callable[[], bool]
+    ) -> dict[Times, Cycles]:
+        """Sweep; gives what changed, as it was before."""
+        self.mark()
+        self._sweeps(n, dirty, most, order, late)
+        before = self._marks[-1]
+        self.commit()
+        return {times: cycles for (times, _), cycles in before.items()}
 
     def _grows(
         self, n: int, before: Mapping[Times, Cycles], order: Iterable[int], sweeps: int
@@ -315,17 +318,17 @@ class Solver:
 
     def own_interval(self) -> int:
         """Cycles from tensor to tensor of the slowest process, when it waits for nobody."""
-        kept = [times.cycles for times in self.times]
-        for times in self.times:
+        return max(self._paced_alone(process) for process in self._processes)
+
+    def _paced_alone(self, process: Process) -> int:
+        """Cycles from tensor to tensor of a process whose neighbours are always ready."""
+        kept = {times: times.cycles for times in (*process.reads, *process.writes)}
+        for times in kept:
             times.cycles = np.zeros(2 * (times.each or 0), np.int64)
-        longest = 0
-        for process in self._processes:
-            for n in range(2):
-                for times, cycles in zip(process.writes, process.update(n), strict=True):
-                    times.of(n)[:] = cycles
-            for times in process.writes:
-                longest = max(longest, int((times.of(1) - times.of(0)).max()))
-                times.cycles[:] = 0
-        for times, cycles in zip(self.times, kept, strict=True):
+        for n in range(2):
+            for times, cycles in zip(process.writes, process.update(n), strict=True):
+                times.of(n)[:] = cycles
+        steps = [int((times.of(1) - times.of(0)).max()) for times in process.writes]
+        for times, cycles in kept.items():
             times.cycles = cycles
-        return longest
+        return max(steps, default=0)

@@ -163,19 +163,17 @@ def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -
 def _reduce(steady: Steady, queue: Queue) -> None:
     """Give it the least good depth that is not 0, unless it is a wire already.
 
-    Bad depths take the longest to try, so steps from the old depth on get longer only while it is
-    good; then the last one is halved.
+    Bad depths take ten times as long to try as good ones, so each step doubles what was taken off
+    since the last bad one, and is small again behind that: halving would meet far more of them.
     """
-    good, step = queue.depth or 0, 1
-    while good - step > 0 and steady.reduce(queue, good - step):
-        good, step = good - step, 2 * step
-    bad = max(good - step, 0)
+    start = good = queue.depth or 0
+    bad = 0
     while good - bad > 1:
-        middle = (bad + good) // 2
-        if steady.reduce(queue, middle):
-            good = middle
+        depth = max(good - max(start - good, 1), bad + 1)
+        if steady.reduce(queue, depth):
+            good = depth
         else:
-            bad = middle
+            bad, start = depth, good
 
 
 def _shallow(queue: Queue) -> bool:

@@ -43,8 +43,16 @@ def test_a_few_hundred_models_have_no_defect(root: Path, tmp_path: Path) -> None
     out, _ = (run := started(root, tmp_path, "--inspect", "300", "--compile", "25")).communicate()
     print(out)
     assert run.returncode == 0
-    ends = json.loads((tmp_path / f"inspect-{SEED}.json").read_text("utf-8"))["ends"]
-    assert sum(ends.values()) == 300
+    (tmp_path / "inspect-1.json").write_text(
+        '{"ends": {"done": 1}, "defects": {"stuck": 1}, "next": {"0": 1}, "seconds": 1}'
+    )
+    out, _ = started(root, tmp_path, "--json").communicate()
+    totals = json.loads(out)
+    assert totals["inspect"]["seeds"] == [1, SEED] and totals["compile"]["cases"] == 25
+    assert totals["inspect"]["defects"] == {"stuck": 1} and totals["compile"]["defects"] == {}
+    assert totals["inspect"]["seconds"] > 1.1
+    ends = totals["inspect"]["ends"]
+    assert sum(ends.values()) == totals["inspect"]["cases"] == 301
     assert ends["done"] > 30 and ends["none"] > 10 and ends["ModelError"] > 30
 
 

@@ -86,15 +86,105 @@ def test_wrong_usage_is_status_2(
     assert err == f"error: {message}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "inspect none.onnx",
+            (
+                "none.onnx: no such file; expected an ONNX model, a file that ends in .onnx; found "
+                "nothing. Check the path."
+            ),
+        ),
+        (
+            "inspect .",
+            (
+                ".: this is a folder; expected an ONNX model, a file that ends in .onnx; found a "
+                "folder. Give the file inside it."
+            ),
+        ),
+        (
+            "compile none.onnx -o file",
+            (
+                "file: will not overwrite what is not a bundle; expected no such path, an empty "
+                "folder or an old bundle; found a file. Choose another output folder."
+            ),
+        ),
+        (
+            "verify none",
+            (
+                "none: not a bundle; expected a folder with manifest.json; found no such folder. "
+                "Make one with: midwire compile MODEL -o BUNDLE."
+            ),
+        ),
+        (
+            "verify BUNDLE --seed -1",
+            (
+                "Invalid value for '--seed': Input should be greater than or equal to 0. See: "
+                "midwire verify --help."
+            ),
+        ),
+        (
+            "edge BUNDLE --target :9 --random 1 --seed -1",
+            (
+                "Invalid value for '--seed': Input should be greater than or equal to 0. See: "
+                "midwire edge --help."
+            ),
+        ),
+        (
+            "evaluate BUNDLE --inputs none.npz",
+            (
+                "none.npz: the arrays cannot be read; expected an .npz file of plain arrays; found "
+                "no such file. Write it with numpy.savez(path, in0=samples)."
+            ),
+        ),
+        (
+            "run BUNDLE --inputs . -o out.npz",
+            (
+                ".: the arrays cannot be read; expected an .npz file of plain arrays; found a "
+                "folder. Write it with numpy.savez(path, in0=samples)."
+            ),
+        ),
+        (
+            "synth BUNDLE --family xc9",
+            (
+                "--family: unknown family; expected ecp5 or xc7 or xcup; found 'xc9'. Choose one "
+                "of them; counts of related parts differ little."
+            ),
+        ),
+        (
+            "up none.toml",
+            (
+                "none.toml: cannot be read; expected a TOML file; found No such file or directory. "
+                "`midwire up --help` shows one."
+            ),
+        ),
+    ],
+)
+def test_what_is_not_there_or_makes_no_sense_is_wrong_usage(
+    words: str,
+    message: str,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # C3
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    assert cli.main(words.replace("BUNDLE", str(bundle.root)).split()) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"error: {message}\n")
+
+
 def test_an_error_is_status_1_and_a_paragraph(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["cloud", str(tmp_path / "none")]) == 1
+    assert cli.main(["cloud", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        f"error: {tmp_path / 'none'}: not a bundle; expected a folder with manifest.json; found no "
-        "such folder. Make one with: midwire compile MODEL -o BUNDLE.\n"
+        f"error: {tmp_path}: not a bundle; expected a folder with manifest.json; found no such "
+        "file. Make one with: midwire compile MODEL -o BUNDLE.\n"
     )
 
 
@@ -102,7 +192,7 @@ def test_an_error_is_status_1_and_a_paragraph(
 def test_a_wrong_address_is_said(
     address: str, bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["cloud", str(bundle.root), "--listen", address, "--json"]) == 1
+    assert cli.main(["cloud", str(bundle.root), "--listen", address, "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["problem"] == "not a usable --listen"
     assert error["where"] == repr(address)
@@ -124,7 +214,7 @@ def test_an_occupied_port_is_said_alike_by_every_node(
 
 def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["nic", str(bundle.root), "--next", "127.0.0.1:5", "--listen", "0.0.0.0:0"]
-    assert cli.main(words) == 1
+    assert cli.main(words) == 2
     assert capsys.readouterr().err == (
         "error: --listen: the NIC needs one address, which goes into its frames; expected an "
         "address of one interface; found 0.0.0.0:0. Give the address of the interface that "
@@ -164,7 +254,7 @@ def test_a_mac_address_that_is_none_is_said(
 ) -> None:
     words = ["--transport", "interfaces", "--interface", "a", "--interface", "b", "--listen", ":5"]
     given = ["--next", "127.0.0.1:5", "--next-mac", "2:3"]
-    assert cli.main(["nic", str(bundle.root), *words, *given]) == 1
+    assert cli.main(["nic", str(bundle.root), *words, *given]) == 2
     assert capsys.readouterr().err == (
         "error: '2:3': not a usable --next-mac; expected six bytes, as in 02:00:7f:00:00:01; found "
         "another form. `ip neighbour` shows those of a machine's neighbours.\n"
@@ -260,7 +350,8 @@ def test_a_defect_of_ours_is_still_an_object(
 def test_a_first_hop_that_is_none_is_said(
     words: list[str], problem: str, bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([str(bundle.root) if word == "BUNDLE" else word for word in words]) == 1
+    status = cli.main([str(bundle.root) if word == "BUNDLE" else word for word in words])
+    assert status == (1 if "192.0.2.1" in problem else 2)
     assert problem in capsys.readouterr().err
 
 
@@ -331,14 +422,14 @@ def test_a_full_disk_is_no_defect() -> None:
     )
     with Path("/dev/full").open("wb") as full:
         status, said = run_with(full.fileno(), "cloud", "nowhere", "--json")
-    assert status == 1
+    assert status == 2
     assert said.startswith("error: nowhere: not a bundle;") and said.count("\n") == 1
 
 
 def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     name = str(tmp_path / "b\u00fcndel")
     status, said = run_with(subprocess.DEVNULL, "cloud", name, PYTHONIOENCODING="ascii")
-    assert status == 1
+    assert status == 2
     assert "b\\xfcndel: not a bundle" in said
 
 

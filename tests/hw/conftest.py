@@ -24,7 +24,7 @@ from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.kernels.base import StreamPort
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.numeric import QType
-from midwire.hw.timing.components import Edge, Schedule, window_rows
+from midwire.hw.timing.components import Edge, Schedule, window_lines
 from midwire.sim.build import build_model
 from midwire.sim.model import Model, RunResult
 
@@ -300,6 +300,27 @@ def run_onnx() -> Callable[..., IntArray]:
     return run_nodes
 
 
+@pytest.fixture
+def random_geometry() -> Callable[..., Geometry]:
+    """``random_geometry(rng, rank)``: a small window over so many axes, two by default."""
+
+    def make(rng: np.random.Generator, rank: int = 2) -> Geometry:
+        most = {2: 8, 3: 6, 4: 4}[rank]
+
+        def some(low: int, high: int, count: int = rank) -> tuple[int, ...]:
+            return tuple(int(n) for n in rng.integers(low, high, count))
+
+        while True:
+            try:
+                return Geometry(
+                    some(1, most), some(1, 4), some(1, 4), some(1, 3), some(0, 3, 2 * rank)
+                )
+            except ValueError:
+                continue
+
+    return make
+
+
 def pick(rng: np.random.Generator, options: Sequence[_T]) -> _T:
     return options[int(rng.integers(len(options)))]
 
@@ -366,10 +387,10 @@ class RandomNetwork:
         kernel = (int(rng.integers(1, min(height, 3) + 1)), int(rng.integers(1, min(width, 3) + 1)))
         stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
         pads = (kernel[0] // 2, 0, 0, kernel[1] // 2)
-        geometry = Geometry(height, width, kernel, stride, pads=pads)
+        geometry = Geometry((height, width), kernel, stride, pads=pads)
         passes = int(rng.integers(1, 4))
-        out = self._edge(geometry.out_height * geometry.out_width * passes)
-        rows = window_rows(geometry) - int(rng.integers(0, 2))
+        out = self._edge(geometry.out_pixels * passes)
+        lines = window_lines(geometry) - int(rng.integers(0, 2))
         self._schedule.window(
             out.name,
             edge,
@@ -379,7 +400,7 @@ class RandomNetwork:
             passes=passes,
             steps=int(rng.integers(1, 7)),
             latency=int(rng.integers(3, 9)),
-            rows=max(rows, 1),
+            lines=max(lines, 1),
             depth=pick(rng, [None, 1, 2]),
         )
         return out

@@ -178,6 +178,19 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     )
 
 
+def test_a_cache_in_a_folder_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system names the folder that it cannot make, which is not the cache's own."""
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(tmp_path / "home"))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ToolError, match="the build cache cannot be written"):
+        cache.check_writable(tmp_path / "home" / "cache")
+
+
 def test_a_disk_that_fills_up_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -42,7 +42,7 @@ FIFO, DEEPER, FORK = StreamFifo(PORT, 3), StreamFifo(PORT, 4), StreamFork(PORT, 
 def conv() -> Implementation:
     """A layer with a memory and modules inside."""
     weights = np.arange(1, 7).reshape(2, 1, 1, 3)
-    kernel = ConvKernel(Geometry(2, 2), 3, IntType(4, True), weights, False, 0)
+    kernel = ConvKernel(Geometry((2, 2)), 3, IntType(4, True), weights, False, 0)
     built = kernel.implementations([Direct(2, -120, 105)], [IntType(9, True)])
     return next(each for each in built if each.strategy == "folded")
 

@@ -88,7 +88,7 @@ def test_convolutions_of_any_width(weight_bits: int, bits: int, depthwise: bool)
     weight = rng.integers(-top, top, shape)
     weight[0], weight[1] = top - 1, -top
     x = QType(bits, bits % 2 == 0, 1.0, 1)
-    geometry = Geometry(5, 4, (3, 3), pads=(1, 1, 1, 1))
+    geometry = Geometry((5, 4), (3, 3), pads=(1, 1, 1, 1))
     kernel = ConvKernel(geometry, channels, x.integers, weight, depthwise, x.zero_point)
     image = (1, channels, 5, 4)
     graph = one_node(kernel, x, image, image)
@@ -101,7 +101,7 @@ def test_a_window_of_a_thousand_taps() -> None:
     weight = rng.choice([-127, 127], (3, 1400, 1, 1))
     weight[0] = 127
     x = QType(8, False, 1.0, 0)
-    geometry = Geometry(1500, 1, (1400, 1), (50, 1))
+    geometry = Geometry((1500, 1), (1400, 1), (50, 1))
     kernel = ConvKernel(geometry, 1, x.integers, weight, False, x.zero_point)
     graph = one_node(kernel, x, (1, 1, 1500, 1), (1, 3, 3, 1))
     check(graph, [extremes(graph.tensors["x"], rng)])
@@ -111,7 +111,7 @@ def test_a_window_of_a_thousand_taps() -> None:
 def test_the_mean_of_a_large_image(bits: int) -> None:
     rng = np.random.default_rng(SEED)
     x = QType(bits, True, 1.0, 3)
-    kernel = PoolKernel(Geometry(40, 32, (40, 32)), 2, x.integers, "sum", x.zero_point)
+    kernel = PoolKernel(Geometry((40, 32), (40, 32)), 2, x.integers, "sum", x.zero_point)
     graph = one_node(kernel, x, (1, 2, 40, 32), (1, 2, 1, 1), Fraction(1, 40 * 32))
     check(graph, [extremes(graph.tensors["x"], rng)])
 

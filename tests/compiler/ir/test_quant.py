@@ -61,8 +61,7 @@ def test_the_program_names_arrays_in_the_narrowest_type(lower: Callable[..., Any
     ]
     conv, pool, dense = (step.kernel.parameters for step in steps)
     geometry = {
-        "height": 4,
-        "width": 4,
+        "size": [4, 4],
         "kernel": [3, 3],
         "stride": [1, 1],
         "dilation": [1, 1],
@@ -71,7 +70,7 @@ def test_the_program_names_arrays_in_the_narrowest_type(lower: Callable[..., Any
     assert (conv["geometry"], conv["depthwise"], conv["pad_value"]) == (geometry, True, 0)
     geometry |= {"kernel": [4, 4], "pads": [0, 0, 0, 0]}
     assert (pool["geometry"], pool["mode"], pool["pad_value"]) == (geometry, "max", 0)
-    geometry |= {"height": 1, "width": 1, "kernel": [1, 1]}
+    geometry |= {"size": [1, 1], "kernel": [1, 1]}
     assert (dense["geometry"], dense["depthwise"], dense["pad_value"]) == (geometry, False, 0)
     assert [step["channels"] for step in (conv, pool, dense)] == [2, 2, 2]
     assert arrays["0.weight"].dtype == np.int8

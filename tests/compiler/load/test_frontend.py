@@ -516,7 +516,7 @@ def test_computed_constants_are_bounded_together(
     refuse(
         model_file(BLOCKS),
         "node 'ConstantOfShape_2' (ConstantOfShape): the constants that nodes compute are too "
-        "large; expected at most 100 elements in all of them together; found 120 or more. Store "
+        "large; expected at most 104 elements in all of them together; found 120 or more. Store "
         "the constants in the model, as onnxsim and onnxslim do.",
     )
 

@@ -55,8 +55,8 @@ def test_text(lower: Lower) -> None:
     assert print_qgraph(graph) == TEXT
     first, second = (node.kernel for node in graph.nodes)
     assert isinstance(first, ConvKernel) and isinstance(second, ConvKernel)
-    assert (first.geometry, first.channels) == (Geometry(4, 5, stride=(2, 1)), 2)
-    assert (second.geometry, second.channels) == (Geometry(1, 1), 20)
+    assert (first.geometry, first.channels) == (Geometry((4, 5), stride=(2, 1)), 2)
+    assert (second.geometry, second.channels) == (Geometry((1, 1)), 20)
     for kernel in (first, second):
         assert (kernel.depthwise, kernel.pad_value) == (False, 0)
 

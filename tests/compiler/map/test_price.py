@@ -57,7 +57,7 @@ def conv(kernel: int, pe: int, simd: int, size: int = 8, depthwise: bool = False
     """16 to 16 channels, 8 bits."""
     rng = np.random.default_rng(5)
     weight = rng.integers(-127, 128, (16, kernel, kernel, 1 if depthwise else 16))
-    geometry = Geometry(size, size, (kernel, kernel), pads=(kernel // 2,) * 4)
+    geometry = Geometry((size, size), (kernel, kernel), pads=(kernel // 2,) * 4)
     made = ConvKernel(geometry, 16, INT8, weight, depthwise, 0)
     ends = [span for (span,) in made.ranges[0]]
     span = min(lo for lo, _ in ends), max(hi for _, hi in ends)
@@ -96,7 +96,7 @@ def eltwise(terms: int, lanes: int) -> Made:
 
 def largest(lanes: int) -> Made:
     """A 2 x 2 MaxPool of 16 channels."""
-    made = PoolKernel(Geometry(8, 8, (2, 2), (2, 2)), 16, INT8, "max", 0)
+    made = PoolKernel(Geometry((8, 8), (2, 2), (2, 2)), 16, INT8, "max", 0)
     offered = made.implementations([Direct(16, -128, 127)], [INT8])
     return next(each for each in offered if each.outputs[0].lanes == lanes), {}
 

@@ -574,34 +574,63 @@ def _expand(attributes: Attributes, inputs: Inputs) -> Exact:
 
 
 def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
-    """Where the factors are whole or one over a whole number."""
+    """By scales, axis by axis."""
     x, scales = inputs[0], inputs[-1]
     assert x is not None and scales is not None
-    old = attributes["opset"] < 11
-    mode = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
+    mode = attributes.get("mode", b"nearest").decode()
+    place = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
+    if attributes["opset"] < 11:
+        place = "asymmetric"
     for axis, k in enumerate(scales.ints.ravel()):
-        factor = int(k) * scales.unit
-        if attributes.get("mode") == b"linear" and factor != 1:
-            # A third, say, is no float32.
-            factor = factor.limit_denominator(1000)
-            x = _interpolated(x, axis, factor, Fraction(int(not old and mode != "asymmetric"), 2))
-        elif factor >= 1:
-            x = Exact(x.ints.repeat(int(factor), axis), x.unit)
+        size = x.ints.shape[axis]
+        # A third, say, is no float32.
+        factor = (int(k) * scales.unit).limit_denominator(1000)
+        if factor == 1:
+            continue
+        places = [_place(place, i, size, factor) for i in range(int(size * factor))]
+        if mode == "nearest":
+            floors = "nearest_mode" in attributes or attributes["opset"] < 11
+            half = Fraction(0) if floors else Fraction(1, 2)
+            near = [math.floor(at) if floors else math.ceil(at - half) for at in places]
+            x = Exact(x.ints.take(np.clip(near, 0, size - 1), axis), x.unit)
         else:
-            x = Exact(x.ints.take(range(0, x.ints.shape[axis], int(1 / factor)), axis), x.unit)
+            x = _interpolated(x, axis, places, _linear if mode == "linear" else _cubic)
     return x
 
 
-def _interpolated(x: Exact, axis: int, factor: Fraction, half: Fraction) -> Exact:
-    """Each new element lies at a place between two old ones, or at one, and weighs them."""
+def _place(mode: str, k: int, size: int, factor: Fraction) -> Fraction:
+    """Where the elements of a resized axis lie in the old one."""
+    if mode == "align_corners":
+        return k * Fraction(size - 1, int(size * factor) - 1)
+    half = Fraction(int(mode != "asymmetric"), 2)
+    return (k + half) / factor - half
+
+
+def _linear(distance: Fraction) -> Fraction:
+    return max(1 - abs(distance), Fraction(0))
+
+
+def _cubic(distance: Fraction) -> Fraction:
+    x, a = abs(distance), Fraction(-3, 4)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else Fraction(0)
+
+
+def _interpolated(
+    x: Exact, axis: int, places: Sequence[Fraction], weight: Callable[[Fraction], Fraction]
+) -> Exact:
+    """Each new element weighs old ones by their distance; the outermost go on beyond the ends."""
     size = x.ints.shape[axis]
     parts = []
-    for k in range(int(size * factor)):
-        place = min(max((k + half) / factor - half, Fraction(0)), Fraction(size - 1))
-        low = math.floor(place)
-        share = place - low
-        near, far = (x.ints.take([at], axis) for at in (low, min(low + 1, size - 1)))
-        parts.append(Exact(near, x.unit).times(1 - share) + Exact(far, x.unit).times(share))
+    for place in places:
+        reach = range(math.floor(place) - 1, math.floor(place) + 3)
+        taps = [
+            Exact(x.ints.take([min(max(i, 0), size - 1)], axis), x.unit).times(weight(place - i))
+            for i in reach
+            if weight(place - i)
+        ]
+        parts.append(sum(taps[1:], start=taps[0]))
     unit = parts[0].unit
     for part in parts:
         unit = common(unit, part.unit)

@@ -31,8 +31,9 @@ from midwire.sim.verify import verify
 
 def random_attributes(rng: np.random.Generator) -> tuple[list[int], list[int], dict[str, Any]]:
     """Sizes, a kernel, and attributes that leave an output."""
-    rank = int(rng.integers(1, 3))
-    spatial, kernel = ([int(n) for n in rng.integers(1, 6, rank)] for _ in range(2))
+    rank = int(rng.integers(1, 4))
+    most = 6 if rank < 3 else 4
+    spatial, kernel = ([int(n) for n in rng.integers(1, most, rank)] for _ in range(2))
     strides = [int(n) for n in rng.integers(1, 5, rank)]
     dilations = [int(n) for n in rng.integers(1, 4, rank)]
     extra = [int(rng.integers(0, max(s, d))) for s, d in zip(strides, dilations, strict=True)]
@@ -66,8 +67,11 @@ def test_phases_are_the_definition(seed: int, arithmetic: Any) -> None:
         onnx_weight = split.reshape(channels, per, *kernel)
         axes = spreads(attributes, kernel, spatial)
         axes += spreads({}, [1], [1]) * (2 - rank)
-        scale, zero = np.ones((1,) * 4, np.float32), np.zeros((1,) * 4, np.int64)
-        op = ConvTranspose(Const(weight, scale, zero), None, (axes[0], axes[1]), group)
+        scale, zero = (
+            np.ones((1,) * weight.ndim, np.float32),
+            np.zeros((1,) * weight.ndim, np.int64),
+        )
+        op = ConvTranspose(Const(weight, scale, zero), None, tuple(axes), group)
         shape = (1, channels, *spatial)
         x = rng.integers(-8, 8, shape)
         qtype = QType(4, True, 1.0, 0)

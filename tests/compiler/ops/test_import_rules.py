@@ -397,7 +397,11 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         ),
         (
             one_node("Conv", [SHAPE], SHAPE, ones((2,))),
-            "expected weights of 3 or 4 axes, found the shape [2]",
+            "expected weights of 4 axes as the input has, found the shape [2]",
+        ),
+        (
+            one_node("Conv", [(1, 2, *[2] * 4)], (1, 2, *[2] * 4), ones((2, 2, *[1] * 4))),
+            "expected a tensor of 3 to 5 axes, found the shape [1, 2, 2, 2, 2, 2]",
         ),
         (
             one_node("Conv", [SHAPE], (1, 2, 2, 2), {1: ONES}, pads=[0]),
@@ -441,7 +445,7 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         ),
         (
             one_node("Conv", [()], SHAPE, {1: ONES}),
-            "expected a tensor of 3 or 4 axes, found the shape []",
+            "expected a tensor of 3 to 5 axes, found the shape []",
         ),
         (
             one_node("DepthToSpace", [SHAPE], SHAPE, blocksize=0),

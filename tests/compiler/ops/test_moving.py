@@ -18,7 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops._model import one_node
+from midwire.compiler.ops.gather import Gather
 from midwire.compiler.ops.resize import Resize
+from midwire.compiler.ops.slice import Slice
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.compiler.select.support import import_all
 from midwire.hw.formats.bundle import Bundle
@@ -296,6 +298,11 @@ def test_resize_is_what_onnx_runtime_does(coordinates: str, rounding: str, tmp_p
         if isinstance(op, Resize):
             walk = op.walks[1]
             got = got[walk.start :][:: walk.step][: walk.count].repeat(walk.repeat)
+        elif isinstance(op, Gather):
+            got = got[list(op.indices)]
+        elif isinstance(op, Slice):
+            first, step, count = op.ranges[1]
+            got = got[first::step][:count]
         np.testing.assert_array_equal(got, want[0])
         taken += 1
     assert taken == 0 if coordinates == "align_corners" else taken >= 3
@@ -307,7 +314,7 @@ def model_of(kind: str, *constants: Any, **attributes: Any) -> onnx.ModelProto:
     return one_node(kind, [(1, 4, 3, 5)], (1, 4, 3, 5), arrays, **attributes)
 
 
-CUBIC = model_of("Resize", np.zeros(0, np.float32), np.ones(4, np.float32), mode="cubic")
+AREA = model_of("Resize", np.zeros(0, np.float32), np.ones(4, np.float32), mode="area")
 CONSTANT = one_node(
     "Concat",
     [(1, 4, 3, 5), (1, 1, 3, 5)],
@@ -323,14 +330,42 @@ CONSTANT = one_node(
         (
             one_node(
                 "Resize",
-                [(1, 4, 3, 5)],
-                (1, 4, 4, 5),
-                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 1.5, 1], np.float32)},
+                [(1, 1, 300, 5)],
+                (1, 1, 301, 300),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 301 / 300, 60], np.float32)},
                 mode="linear",
+                coordinate_transformation_mode="align_corners",
             ),
             (
-                "expected a whole factor of axis 2, or one over a whole number, found 3 to 4 "
-                "elements (factor 1.5); the mode nearest takes other factors"
+                "expected a linear or cubic mode of at most 65536 pixels where each has weights of "
+                "its own, found 90000; a whole factor with half_pixel would work"
+            ),
+        ),
+        (
+            one_node(
+                "Resize",
+                [(1, 1, 4, 4)],
+                (1, 1, 2, 4),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 0.625, 1], np.float32)},
+                mode="linear",
+                coordinate_transformation_mode="align_corners",
+            ),
+            (
+                "expected a factor that makes 2 elements of 4 with align_corners, found 0.625; "
+                "sizes in place of scales would work"
+            ),
+        ),
+        (
+            one_node(
+                "Resize",
+                [(1, 1, 2, 2)],
+                (1, 1, 16, 16),
+                {1: np.zeros(0, np.float32), 2: np.array([1, 1, 8, 8], np.float32)},
+                mode="cubic",
+            ),
+            (
+                "expected weights of at most 24 bits, found 331203601 of 268435456 (16384 by rows, "
+                "16384 by columns); factors of smaller numbers would work"
             ),
         ),
         (
@@ -340,14 +375,14 @@ CONSTANT = one_node(
                 (1, 4, 6, 10),
                 {1: np.zeros(0, np.float32), 2: np.array([1, 1, 2, 2], np.float32)},
                 mode="linear",
-                coordinate_transformation_mode="align_corners",
+                coordinate_transformation_mode="tf_crop_and_resize",
             ),
             (
-                "expected the coordinates half_pixel or asymmetric, found align_corners; export "
-                "with align_corners off"
+                "expected the coordinates half_pixel, pytorch_half_pixel, asymmetric or "
+                "align_corners, found tf_crop_and_resize"
             ),
         ),
-        (CUBIC, "expected the mode nearest or linear, found cubic"),
+        (AREA, "expected the mode nearest, linear or cubic, found area"),
         (
             one_node(
                 "Resize",
@@ -368,7 +403,7 @@ CONSTANT = one_node(
         (
             one_node("Upsample", [(1, 1)], (1, 1 << 39), {1: np.array([1, 2**39], np.float32)}, 9),
             (
-                "expected tensors of at most 33554432 elements, found the shape [1, 549755813888] "
+                "expected tensors of at most 16777216 elements, found the shape [1, 549755813888] "
                 "for 'y'"
             ),
         ),

@@ -179,11 +179,12 @@ def test_between_layers(tmp_path: Path, no_nic: None) -> None:
 def test_hard_swish_and_leaky_relu_are_one_file_each() -> None:
     """The registry alone knows of them, what tests every operator included."""
     root = Path(__file__).parents[3]
-    # What all ONNX operators do to a batch, how exporters spell HardSwish out, what operators of
-    # integers mean, since when ONNX has each, and the bounds of ONNX's own tests, which must not
-    # come from what is tested.
+    # What all ONNX operators do to a batch, what ONNX Runtime fuses, how exporters spell HardSwish
+    # out, what operators of integers mean, since when ONNX has each, and the bounds of ONNX's own
+    # tests, which must not come from what is tested.
     aside = {
         "compiler/load/batch_rules.py",
+        "compiler/load/fused_operators.py",
         "compiler/load/qoperator.py",
         "compiler/rewrite/hard_swish.py",
         "tests/compiler/ops/onnx_backend/intervals.py",

@@ -202,11 +202,11 @@ def _text(attributes: dict[str, Any]) -> str:
 
 
 def _image(shape: Shape) -> bool:
-    return len(shape) in (3, 4)
+    return len(shape) in (3, 4, 5)
 
 
 def conv(net: Net, x: str, shape: Shape) -> bool:
-    """Dense, grouped or depthwise, on images and sequences."""
+    """Dense, grouped or depthwise, on sequences, images and volumes."""
     if not _image(shape):
         return False
     channels = shape[1]
@@ -306,22 +306,22 @@ def order(net: Net, x: str, shape: Shape) -> bool:
     if len(shape) == 3:
         net.node(f"Transpose <perm = [0, 2, 1]> ({x})", (1, shape[2], shape[1]), x)
         return True
-    if len(shape) != 4:
+    if not _image(shape):
         return False
-    _, c, h, w = shape
-    if h % 2 == w % 2 == 0 and net.chance():
+    _, c, *_, h, w = shape
+    if len(shape) == 4 and h % 2 == w % 2 == 0 and net.chance():
         net.node(f"SpaceToDepth <blocksize = 2> ({x})", (1, 4 * c, h // 2, w // 2), x)
-    elif c % 4 == 0 and net.chance():
+    elif len(shape) == 4 and c % 4 == 0 and net.chance():
         net.node(f"DepthToSpace <blocksize = 2> ({x})", (1, c // 4, 2 * h, 2 * w), x)
     else:
-        perm = net.draw(st.permutations([1, 2, 3]))
+        perm = net.draw(st.permutations(range(1, len(shape))))
         net.node(f"Transpose <perm = {[0, *perm]}> ({x})", (1, *(shape[axis] for axis in perm)), x)
     return True
 
 
 def dense(net: Net, x: str, shape: Shape) -> bool:
     """A product with a matrix: of a vector, after flattening if need be, or of the rows."""
-    if len(shape) == 4:
+    if len(shape) > 3:
         size = math.prod(shape)
         flat = net.new("f")
         net.nodes.append(f"{flat} = Flatten ({x})")
@@ -369,8 +369,9 @@ LARGEST = 400
 def recipes(draw: Draw, most: int = 6) -> Recipe:
     """Networks of one to ``most`` layers."""
     net = Net(draw, gridded=draw(st.booleans()))
-    rank = net.integer(1, 2)
-    shape = (1, net.integer(1, 6), *(net.integer(1, 6) for _ in range(rank)))
+    rank = net.integer(1, 3)
+    most_pixels = 6 if rank < 3 else 4
+    shape = (1, net.integer(1, 6), *(net.integer(1, most_pixels) for _ in range(rank)))
     inputs = [(net.new("x"), shape) for _ in range(1 + (net.integer(0, 3) == 3))]
     sources = [net.grown(name, shape)[0] for name, _ in inputs]
     if len(inputs) > 1:

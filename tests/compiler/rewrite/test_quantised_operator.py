@@ -407,7 +407,7 @@ REFUSED = {
     f"g (uint8[N, 4] x) => (int32[N, 1] y) <{W}> {{ y = MatMulInteger(x, w) }}": SUMS,
     "g (uint8[N, 4, 4, 2] x) => (uint8[N, 1, 1, 2] y) <float s = {0.5}, uint8 z = {3}>"
     "{ y = com.microsoft.QLinearGlobalAveragePool <channels_last = 1> (x, s, z, s, z) }": OPTIMISED,
-    "g (float[N, 4] x) => (float[N, 4] y) { y = com.microsoft.QuickGelu (x) }": FUSED,
+    "g (float[N, 4] x) => (float[N, 4] y) { y = com.microsoft.EmbedLayerNormalization (x) }": FUSED,
     "g (uint8[N, 4] x) => (uint8[N, 4] y) { y = com.microsoft.QGemm <transB = 1> (x, x) }": (
         f"{DEFINED}, found 2 inputs and transB = 1"
     ),

@@ -112,11 +112,11 @@ def test_conv_conv(
 ) -> None:
     rng = np.random.default_rng(7)
     first = conv(
-        "a", Geometry(6, 6, (3, 3), pads=(1, 1, 1, 1)), (2, 6), (3, 2), requantiser, rng, built
+        "a", Geometry((6, 6), (3, 3), pads=(1, 1, 1, 1)), (2, 6), (3, 2), requantiser, rng, built
     )
     second = conv(
         "b",
-        Geometry(6, 6, (3, 3), (2, 2), pads=(0, 0, 1, 1)),
+        Geometry((6, 6), (3, 3), (2, 2), pads=(0, 0, 1, 1)),
         (6, 4),
         (4, 2),
         requantiser,
@@ -154,8 +154,8 @@ def test_padded_chain(bench: Any, check: Any, requantiser: Any, built: Any) -> N
     compiler would take; what fills a beat up never gets into a result.
     """
     rng = np.random.default_rng(9)
-    first = conv("a", Geometry(3, 3), (4, 5), (3, 4), requantiser, rng, built)
-    second = conv("b", Geometry(3, 3, (2, 2)), (5, 2), (2, 2), requantiser, rng, built)
+    first = conv("a", Geometry((3, 3)), (4, 5), (3, 4), requantiser, rng, built)
+    second = conv("b", Geometry((3, 3), (2, 2)), (5, 2), (2, 2), requantiser, rng, built)
     chain = adapters(first.built.outputs[0], second.built.inputs[0])
     assert [type(each) for each in chain] == [RunTrim, RunFill]
     middle = [each.component("") for each in chain]
@@ -187,7 +187,7 @@ def residual(depth: int | None, requantiser: Any, built: Any) -> tuple[Schedule,
     rng = np.random.default_rng(8)
     one = functools.partial(built, pe=1)
     body = conv(
-        "body", Geometry(5, 5, (3, 3), pads=(1, 1, 1, 1)), (2, 2), (1, 1), requantiser, rng, built
+        "body", Geometry((5, 5), (3, 3), pads=(1, 1, 1, 1)), (2, 2), (1, 1), requantiser, rng, built
     )
     add = Part.of(
         "add",
@@ -199,14 +199,14 @@ def residual(depth: int | None, requantiser: Any, built: Any) -> tuple[Schedule,
     weights = rng.integers(-128, 128, (2, 2, 2, 1))
     dw = Part.of(
         "dw",
-        ConvKernel(Geometry(5, 5, (2, 2)), 2, INT8, weights, True, 0),
+        ConvKernel(Geometry((5, 5), (2, 2)), 2, INT8, weights, True, 0),
         requantiser(rng, 2, [(-30000, 30000)], (8, True)),
         INT8,
         one,
     )
     span = (-128 * 16, 127 * 16)
     sums = IntType.holding(*span)
-    kernel = PoolKernel(Geometry(4, 4, (4, 4)), 2, INT8, "sum", 0)
+    kernel = PoolKernel(Geometry((4, 4), (4, 4)), 2, INT8, "sum", 0)
     pool = Part.of("pool", kernel, Direct(2, *span), sums, one)
     schedule = Schedule()
     source = schedule.source("in", 50)
@@ -303,7 +303,13 @@ def test_a_heavy_stage_behind_a_join(bench: Any, check: Any, requantiser: Any, b
     cheap = alike("cheap", 1, 25, 1, requantiser, built)
     add = alike("add", 2, 25, 1, requantiser, built)
     heavy = conv(
-        "heavy", Geometry(5, 5, (3, 3), pads=(1, 1, 1, 1)), (1, 2), (1, 1), requantiser, rng, built
+        "heavy",
+        Geometry((5, 5), (3, 3), pads=(1, 1, 1, 1)),
+        (1, 2),
+        (1, 1),
+        requantiser,
+        rng,
+        built,
     )
     schedule = Schedule()
     source = schedule.source("in", 25)
@@ -349,13 +355,13 @@ def test_two_inputs_and_two_outputs(bench: Any, check: Any, requantiser: Any, bu
     """128 and 16 beats in, 32 and 2 beats out; the inputs meet, and their sum goes two ways."""
     rng = np.random.default_rng(10)
     one = functools.partial(built, pe=1)
-    largest = PoolKernel(Geometry(8, 8, (2, 2), (2, 2)), 2, INT8, "max", 0)
+    largest = PoolKernel(Geometry((8, 8), (2, 2), (2, 2)), 2, INT8, "max", 0)
     pool = Part.of("pool", largest, Direct(2, -128, 127), INT8, one)
     adapter = Adapter(shape_for(INT8), 2, 1)
     add = alike("add", 2, 32, 2, requantiser, built)
     span = (-128 * 16, 127 * 16)
     sums = IntType.holding(*span)
-    kernel = PoolKernel(Geometry(4, 4, (4, 4)), 2, INT8, "sum", 0)
+    kernel = PoolKernel(Geometry((4, 4), (4, 4)), 2, INT8, "sum", 0)
     total = Part.of("total", kernel, Direct(2, *span), sums, one)
     schedule = Schedule()
     big, small = schedule.source("big", 128), schedule.source("small", 16)

@@ -92,7 +92,7 @@ def _built(
 
 def _conv(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     rng = np.random.default_rng(SEED)
-    geometry = Geometry(5, 4, (3, 3), (2, 1), pads=(0, 1, 1, 1))
+    geometry = Geometry((5, 4), (3, 3), (2, 1), pads=(0, 1, 1, 1))
     requantiser = make(rng, 6, [(-40000, 40000)], (8, True))
     weights = rng.integers(-8, 8, (6, 3, 3, 4))
     kernel = ConvKernel(geometry, 4, I8, weights, False, 5)
@@ -103,7 +103,9 @@ def _padded_conv(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     """Pixels of 5 channels, 3 at a time: in the last lane of every other beat is noise (S1)."""
     rng = np.random.default_rng(SEED)
     requantiser = make(rng, 4, [(-20000, 20000)], (8, True))
-    kernel = ConvKernel(Geometry(3, 4, (2, 2)), 5, I8, rng.integers(-8, 8, (4, 2, 2, 5)), False, 0)
+    kernel = ConvKernel(
+        Geometry((3, 4), (2, 2)), 5, I8, rng.integers(-8, 8, (4, 2, 2, 5)), False, 0
+    )
     x = _random(I8, 3, 3, 4, 6)
     dut = _built(kernel, requantiser, I8, choose, 2, 3, x[..., :5])
     return replace(dut, inputs=[("i", I8, x)])
@@ -113,20 +115,20 @@ def _depthwise(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     rng = np.random.default_rng(SEED)
     requantiser = make(rng, 4, [(-20000, 20000)], (8, False))
     weights = rng.integers(-8, 8, (4, 3, 3, 1))
-    kernel = ConvKernel(Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)), 4, U8, weights, True, 128)
+    kernel = ConvKernel(Geometry((4, 5), (3, 3), pads=(1, 1, 1, 1)), 4, U8, weights, True, 128)
     return _built(kernel, requantiser, U8, choose, 2, 2, _random(U8, 3, 4, 5, 4))
 
 
 def _max_pool(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     del make
-    geometry = Geometry(5, 5, (3, 3), (2, 2), pads=(1, 1, 1, 1))
+    geometry = Geometry((5, 5), (3, 3), (2, 2), pads=(1, 1, 1, 1))
     kernel = PoolKernel(geometry, 4, I8, "max", -128)
     return _built(kernel, Direct(4, -128, 127), I8, choose, 2, 2, _random(I8, 3, 5, 5, 4))
 
 
 def _mean_pool(make: MakeRequantiser, choose: Callable[..., Any]) -> Dut:
     requantiser = make(np.random.default_rng(SEED), 4, [(-128 * 12, 127 * 12)], (8, True))
-    kernel = PoolKernel(Geometry(3, 4, (3, 4)), 4, I8, "sum", 0)
+    kernel = PoolKernel(Geometry((3, 4), (3, 4)), 4, I8, "sum", 0)
     return _built(kernel, requantiser, I8, choose, 1, 1, _random(I8, 4, 3, 4, 4))
 
 

@@ -30,93 +30,133 @@ class Case:
 
 
 DENSE = [
-    Case("gemm", Geometry(1, 1), (8, 6), (2, 4)),
-    Case("gemm_one_step", Geometry(1, 1), (4, 4), (4, 4), shared=True),
-    Case("gemm_passes_of_one_step", Geometry(1, 1), (4, 6), (1, 4)),
-    Case("pointwise_s2", Geometry(5, 6, stride=(2, 2)), (4, 2), (2, 2), (8, False), out=(8, False)),
-    Case("same", Geometry(5, 4, (3, 3), pads=(1, 1, 1, 1)), (2, 4), (2, 1), zero=-7),
+    Case("gemm", Geometry((1, 1)), (8, 6), (2, 4)),
+    Case("gemm_one_step", Geometry((1, 1)), (4, 4), (4, 4), shared=True),
+    Case("gemm_passes_of_one_step", Geometry((1, 1)), (4, 6), (1, 4)),
+    Case(
+        "pointwise_s2", Geometry((5, 6), stride=(2, 2)), (4, 2), (2, 2), (8, False), out=(8, False)
+    ),
+    Case("same", Geometry((5, 4), (3, 3), pads=(1, 1, 1, 1)), (2, 4), (2, 1), zero=-7),
     Case(
         "same_upper_s2",
-        Geometry(6, 6, (3, 3), (2, 2), pads=(0, 0, 1, 1)),
+        Geometry((6, 6), (3, 3), (2, 2), pads=(0, 0, 1, 1)),
         (4, 4),
         (1, 2),
         (8, False),
         zero=113,
     ),
-    Case("dilated", Geometry(7, 6, (3, 2), (1, 1), (2, 3)), (2, 2), (1, 2)),
+    Case("dilated", Geometry((7, 6), (3, 2), (1, 1), (2, 3)), (2, 2), (1, 2)),
     Case(
         "dilated_padded",
-        Geometry(4, 5, (3, 3), (1, 2), (2, 2), (2, 1, 2, 3)),
+        Geometry((4, 5), (3, 3), (1, 2), (2, 2), (2, 1, 2, 3)),
         (1, 3),
         (3, 1),
         zero=5,
     ),
-    Case("valid", Geometry(6, 5, (3, 3)), (1, 4), (4, 1), (4, False), 4, (4, False), shared=True),
+    Case("valid", Geometry((6, 5), (3, 3)), (1, 4), (4, 1), (4, False), 4, (4, False), shared=True),
     Case(
         "line",
-        Geometry(1, 11, (1, 4), (1, 2), pads=(0, 3, 0, 1)),
+        Geometry((1, 11), (1, 4), (1, 2), pads=(0, 3, 0, 1)),
         (3, 2),
         (2, 3),
         (4, True),
         3,
         zero=-2,
     ),
-    Case("column", Geometry(11, 1, (4, 1), (3, 1)), (2, 2), (1, 1), (16, True), 8, (16, True)),
-    Case("whole", Geometry(3, 3, (3, 3)), (2, 6), (3, 2)),
-    Case("skips", Geometry(7, 7, (2, 2), (3, 3)), (1, 1), (1, 1)),
-    Case("wide_pads", Geometry(2, 2, (2, 2), pads=(2, 3, 1, 2)), (1, 1), (1, 1), zero=3),
-    Case("below", Geometry(6, 3, stride=(2, 2), pads=(1, 1, 2, 2)), (3, 2), (1, 1), zero=9),
-    Case("tree", Geometry(2, 2, (2, 2), pads=(1, 0, 0, 1)), (18, 2), (1, 18), zero=1),
-    Case("row_of_taps", Geometry(5, 4, (3, 3), pads=(1, 1, 1, 1)), (2, 4), (2, 6), zero=-7),
+    Case("column", Geometry((11, 1), (4, 1), (3, 1)), (2, 2), (1, 1), (16, True), 8, (16, True)),
+    Case("whole", Geometry((3, 3), (3, 3)), (2, 6), (3, 2)),
+    Case("skips", Geometry((7, 7), (2, 2), (3, 3)), (1, 1), (1, 1)),
+    Case("wide_pads", Geometry((2, 2), (2, 2), pads=(2, 3, 1, 2)), (1, 1), (1, 1), zero=3),
+    Case("below", Geometry((6, 3), stride=(2, 2), pads=(1, 1, 2, 2)), (3, 2), (1, 1), zero=9),
+    Case("tree", Geometry((2, 2), (2, 2), pads=(1, 0, 0, 1)), (18, 2), (1, 18), zero=1),
+    Case("row_of_taps", Geometry((5, 4), (3, 3), pads=(1, 1, 1, 1)), (2, 4), (2, 6), zero=-7),
     Case(
-        "half_a_row", Geometry(4, 7, (2, 4), (1, 2), (2, 1), (1, 2, 1, 0)), (3, 2), (1, 6), zero=4
+        "half_a_row", Geometry((4, 7), (2, 4), (1, 2), (2, 1), (1, 2, 1, 0)), (3, 2), (1, 6), zero=4
     ),
     Case(
         "pixel_a_cycle",
-        Geometry(5, 6, (3, 3), pads=(1, 1, 1, 1)),
+        Geometry((5, 6), (3, 3), pads=(1, 1, 1, 1)),
         (2, 3),
         (3, 18),
         (8, False),
         zero=11,
     ),
-    Case("pixel_of_passes", Geometry(5, 5, (2, 2), (2, 1), (1, 3)), (1, 5), (2, 4)),
-    Case("line_of_taps", Geometry(9, 1, (4, 1), (2, 1), pads=(2, 0, 1, 0)), (2, 3), (3, 4), zero=1),
-    Case("small_fifo", Geometry(3, 3), (2, 4), (2, 2), options=(("depth", 1),)),
-    Case("many_rows", Geometry(4, 4, (3, 3)), (1, 2), (2, 1), options=(("rows", 6),)),
-    Case("few_rows", Geometry(4, 4, (3, 3)), (1, 2), (2, 1), options=(("rows", 3),)),
+    Case("pixel_of_passes", Geometry((5, 5), (2, 2), (2, 1), (1, 3)), (1, 5), (2, 4)),
+    Case(
+        "line_of_taps", Geometry((9, 1), (4, 1), (2, 1), pads=(2, 0, 1, 0)), (2, 3), (3, 4), zero=1
+    ),
+    Case("small_fifo", Geometry((3, 3)), (2, 4), (2, 2), options=(("depth", 1),)),
+    Case("many_rows", Geometry((4, 4), (3, 3)), (1, 2), (2, 1), options=(("lines", 6),)),
+    Case("few_rows", Geometry((4, 4), (3, 3)), (1, 2), (2, 1), options=(("lines", 3),)),
+    Case("volume", Geometry((4, 3, 4), (3, 3, 3), pads=(1,) * 6), (2, 4), (2, 1), zero=-7),
+    Case(
+        "volume_of_strides",
+        Geometry((5, 4, 5), (2, 3, 2), (2, 1, 2), (2, 1, 1), (1, 0, 1, 1, 1, 0)),
+        (2, 3),
+        (3, 2),
+        zero=4,
+    ),
+    Case(
+        "planes_of_taps",
+        Geometry((3, 4, 3), (2, 3, 3), (1, 2, 1), pads=(1, 1, 1, 0, 1, 1)),
+        (2, 4),
+        (2, 36),
+        zero=5,
+    ),
+    Case(
+        "few_lines_of_planes",
+        Geometry((4, 3, 3), (3, 2, 2)),
+        (1, 2),
+        (2, 1),
+        options=(("lines", 8),),
+    ),
+    Case(
+        "four_axes",
+        Geometry((2, 3, 2, 3), (2, 2, 2, 2), pads=(0, 1, 0, 1, 1, 0, 0, 1)),
+        (1, 2),
+        (1, 1),
+        zero=2,
+    ),
 ]
 
 DEPTHWISE = [
-    Case("same", Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)), (4, 4), (2, 2), zero=-9),
+    Case("same", Geometry((4, 5), (3, 3), pads=(1, 1, 1, 1)), (4, 4), (2, 2), zero=-9),
     Case(
         "s2",
-        Geometry(6, 6, (3, 3), (2, 2), pads=(0, 0, 1, 1)),
+        Geometry((6, 6), (3, 3), (2, 2), pads=(0, 0, 1, 1)),
         (3, 3),
         (1, 1),
         (8, False),
         zero=200,
     ),
-    Case("one_channel", Geometry(5, 3, (2, 3)), (1, 1), (1, 1), (4, False), 4, (4, False)),
-    Case("one_tap", Geometry(3, 3), (4, 4), (2, 2), shared=True),
-    Case("dilated", Geometry(6, 6, (2, 2), (1, 1), (3, 2)), (6, 6), (2, 2)),
-    Case("row_of_taps", Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)), (4, 4), (4, 12), zero=-9),
-    Case("pixel_a_cycle", Geometry(5, 5, (2, 3), (2, 1), (2, 2), (1, 2, 1, 2)), (3, 3), (3, 18)),
-    Case("16bit", Geometry(4, 4, (2, 2)), (2, 2), (2, 2), (16, True), 16, (16, True)),
+    Case("one_channel", Geometry((5, 3), (2, 3)), (1, 1), (1, 1), (4, False), 4, (4, False)),
+    Case("one_tap", Geometry((3, 3)), (4, 4), (2, 2), shared=True),
+    Case("dilated", Geometry((6, 6), (2, 2), (1, 1), (3, 2)), (6, 6), (2, 2)),
+    Case("row_of_taps", Geometry((4, 5), (3, 3), pads=(1, 1, 1, 1)), (4, 4), (4, 12), zero=-9),
+    Case("pixel_a_cycle", Geometry((5, 5), (2, 3), (2, 1), (2, 2), (1, 2, 1, 2)), (3, 3), (3, 18)),
+    Case("16bit", Geometry((4, 4), (2, 2)), (2, 2), (2, 2), (16, True), 16, (16, True)),
+    Case(
+        "volume",
+        Geometry((4, 3, 4), (3, 2, 2), (2, 1, 1), pads=(1, 0, 0, 1, 1, 1)),
+        (4, 4),
+        (2, 2),
+        zero=-9,
+    ),
 ]
 
 
 # The last beat of every pixel is not full, on one side or on both.
 PADDED = [
-    Case("gemm", Geometry(1, 1), (7, 5), (3, 4)),
-    Case("gemm_three_beats", Geometry(1, 1), (5, 7), (3, 2), shared=True),
-    Case("same", Geometry(4, 3, (3, 3), pads=(1, 1, 1, 1)), (3, 4), (2, 2), zero=-7),
-    Case("s2", Geometry(5, 5, (2, 2), (2, 2)), (2, 5), (2, 2), (4, False), 4, (8, False)),
-    Case("pointwise", Geometry(3, 4), (3, 3), (2, 2), (8, False), zero=200),
+    Case("gemm", Geometry((1, 1)), (7, 5), (3, 4)),
+    Case("gemm_three_beats", Geometry((1, 1)), (5, 7), (3, 2), shared=True),
+    Case("same", Geometry((4, 3), (3, 3), pads=(1, 1, 1, 1)), (3, 4), (2, 2), zero=-7),
+    Case("s2", Geometry((5, 5), (2, 2), (2, 2)), (2, 5), (2, 2), (4, False), 4, (8, False)),
+    Case("pointwise", Geometry((3, 4)), (3, 3), (2, 2), (8, False), zero=200),
 ]
 
 PADDED_DEPTHWISE = [
-    Case("same", Geometry(4, 5, (3, 3), pads=(1, 1, 1, 1)), (5, 5), (3, 3), zero=-9),
-    Case("s2", Geometry(5, 4, (2, 2), (2, 2)), (3, 3), (2, 2), (8, False), zero=200, shared=True),
+    Case("same", Geometry((4, 5), (3, 3), pads=(1, 1, 1, 1)), (5, 5), (3, 3), zero=-9),
+    Case("s2", Geometry((5, 4), (2, 2), (2, 2)), (3, 3), (2, 2), (8, False), zero=200, shared=True),
 ]
 
 
@@ -138,9 +178,7 @@ def run(case: Case, depthwise: bool, built: Any, exercise: Any, requantiser: Any
     options = dict(case.options)
     implementation = built(kernel, [finisher], [out], *case.folding, **options)
     assert implementation.unit.ranges == (accumulator,)
-    images = rng.integers(
-        x.lo, x.hi + 1, (5, case.geometry.height, case.geometry.width, channels_in)
-    )
+    images = rng.integers(x.lo, x.hi + 1, (5, *case.geometry.size, channels_in))
     wanted = finisher.apply(*kernel.run(images)[0])
     assert len(np.unique(wanted)) > 3
     exercise(kernel, implementation, [finisher], [images], at_rate=not options)

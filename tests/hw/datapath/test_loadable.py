@@ -42,12 +42,12 @@ class Case:
 
 
 CASES = {
-    "dense": Case(Geometry(1, 1), (7, 5), (4, 3)),
-    "one_word": Case(Geometry(2, 1), (3, 2), (3, 2), x=IntType(4, False)),
-    "conv": Case(Geometry(4, 3, (3, 3), pads=(1, 1, 1, 1)), (2, 4), (2, 2), zero=-7),
-    "depthwise": Case(Geometry(4, 3, (2, 2)), (4, 4), (2, 2), depthwise=True, x=NIBBLE, zero=3),
-    "thresholds": Case(Geometry(2, 2), (3, 4), (1, 2), out=NIBBLE),
-    "direct": Case(Geometry(2, 2), (3, 4), (3, 1), out=IntType(18, True)),
+    "dense": Case(Geometry((1, 1)), (7, 5), (4, 3)),
+    "one_word": Case(Geometry((2, 1)), (3, 2), (3, 2), x=IntType(4, False)),
+    "conv": Case(Geometry((4, 3), (3, 3), pads=(1, 1, 1, 1)), (2, 4), (2, 2), zero=-7),
+    "depthwise": Case(Geometry((4, 3), (2, 2)), (4, 4), (2, 2), depthwise=True, x=NIBBLE, zero=3),
+    "thresholds": Case(Geometry((2, 2)), (3, 4), (1, 2), out=NIBBLE),
+    "direct": Case(Geometry((2, 2)), (3, 4), (3, 1), out=IntType(18, True)),
 }
 
 

@@ -15,19 +15,19 @@ from midwire.hw.kernels.pool import PoolKernel
 from midwire.hw.numeric import IntType
 
 CASES = [
-    ("max", Geometry(4, 6, (2, 2), (2, 2)), 4, 2, (8, True), False, 0),
-    ("max", Geometry(5, 5, (3, 3), (2, 2), pads=(1, 1, 1, 1)), 2, 1, (8, True), False, -128),
-    ("max", Geometry(5, 4, (2, 3), pads=(0, 1, 1, 0)), 3, 3, (4, False), True, 0),
-    ("sum", Geometry(3, 4, (3, 4)), 6, 2, (8, False), True, 0),
-    ("sum", Geometry(6, 5, (2, 2), (1, 2), pads=(1, 0, 0, 1)), 2, 2, (8, True), False, 17),
-    ("sum", Geometry(1, 9, (1, 3), (1, 3)), 1, 1, (16, True), True, 0),
-    ("max", Geometry(3, 3), 2, 1, (8, True), False, 0),
+    ("max", Geometry((4, 6), (2, 2), (2, 2)), 4, 2, (8, True), False, 0),
+    ("max", Geometry((5, 5), (3, 3), (2, 2), pads=(1, 1, 1, 1)), 2, 1, (8, True), False, -128),
+    ("max", Geometry((5, 4), (2, 3), pads=(0, 1, 1, 0)), 3, 3, (4, False), True, 0),
+    ("sum", Geometry((3, 4), (3, 4)), 6, 2, (8, False), True, 0),
+    ("sum", Geometry((6, 5), (2, 2), (1, 2), pads=(1, 0, 0, 1)), 2, 2, (8, True), False, 17),
+    ("sum", Geometry((1, 9), (1, 3), (1, 3)), 1, 1, (16, True), True, 0),
+    ("max", Geometry((3, 3)), 2, 1, (8, True), False, 0),
 ]
 
 # The last beat of every pixel is not full.
 PADDED = [
-    ("max", Geometry(4, 5, (2, 2), (1, 2), pads=(0, 1, 0, 0)), 5, 3, (8, True), True, -128),
-    ("sum", Geometry(3, 3, (2, 2)), 7, 2, (4, False), False, 0),
+    ("max", Geometry((4, 5), (2, 2), (1, 2), pads=(0, 1, 0, 0)), 5, 3, (8, True), True, -128),
+    ("sum", Geometry((3, 3), (2, 2)), 7, 2, (4, False), False, 0),
 ]
 
 
@@ -58,13 +58,13 @@ def test_pool(
         finisher, out = Direct(channels, low, high), IntType.holding(low, high)
     implementation = built(kernel, [finisher], [out], lanes)
     assert implementation.outputs[0].padded == (channels % lanes != 0)
-    images = rng.integers(x.lo, x.hi + 1, (5, geometry.height, geometry.width, channels))
+    images = rng.integers(x.lo, x.hi + 1, (5, *geometry.size, channels))
     exercise(kernel, implementation, [finisher], [images])
 
 
 def test_no_result_type() -> None:
     """Without a finisher, the result is as wide as the sum."""
-    kernel = PoolKernel(Geometry(2, 2, (2, 2)), 1, IntType(8, False), "sum", 0)
+    kernel = PoolKernel(Geometry((2, 2), (2, 2)), 1, IntType(8, False), "sum", 0)
     assert IntType.holding(*kernel.ranges[0][0][0]) == IntType(10, False)
     with pytest.raises(
         ValueError, match=r"^accumulators from 0 to 1020 do not fit in IntType\(bits=8, signed=Fal"
@@ -76,8 +76,8 @@ def test_no_result_type() -> None:
 @pytest.mark.parametrize(
     ("geometry", "factors"),
     [
-        (Geometry(3, 4, (3, 3), pads=(1, 1, 1, 1)), ((3, 2, 3), (3, 2, 2, 3))),
-        (Geometry(1, 5, (1, 1)), ((1,), (5, 1, 1, 1, 2))),
+        (Geometry((3, 4), (3, 3), pads=(1, 1, 1, 1)), ((3, 2, 3), (3, 2, 2, 3))),
+        (Geometry((1, 5), (1, 1)), ((1,), (5, 1, 1, 1, 2))),
     ],
 )
 def test_factors_of_rows_and_columns(
@@ -93,5 +93,5 @@ def test_factors_of_rows_and_columns(
     kernel = PoolKernel(geometry, 4, IntType(8, True), "sum", 7, -40, factors)
     finisher = requantiser(rng, 4, [kernel.ranges[0][0][0]], (8, True))
     implementation = built(kernel, [finisher], [IntType(8, True)], lanes)
-    images = rng.integers(-128, 128, (5, geometry.height, geometry.width, 4))
+    images = rng.integers(-128, 128, (5, *geometry.size, 4))
     exercise(kernel, implementation, [finisher], [images])

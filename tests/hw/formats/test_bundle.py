@@ -184,22 +184,22 @@ def test_a_manifest_that_contradicts_itself_is_refused(
 ) -> None:
     edit(folder, change)
     assert re.fullmatch(
-        "FOLDER/manifest.json: the manifest cannot be read; expected a midwire manifest, format 2; "
+        "FOLDER/manifest.json: the manifest cannot be read; expected a midwire manifest, format 3; "
         f"found {re.escape(found)}.*\\. Compile the bundle again\\.",
         message(folder),
     )
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff", "[" * 100_000, '{"format": 2}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff", "[" * 100_000, '{"format": 3}'])
 def test_a_manifest_that_is_no_manifest_is_refused(folder: Path, text: str) -> None:
     (folder / MANIFEST).write_bytes(text.encode("latin-1"))
-    assert "the manifest cannot be read; expected a midwire manifest, format 2" in message(folder)
+    assert "the manifest cannot be read; expected a midwire manifest, format 3" in message(folder)
 
 
 def test_another_format_is_refused(folder: Path) -> None:
     edit(folder, lambda data: data.update(format=1))
     assert message(folder) == (
-        "FOLDER/manifest.json: bundle format of another version; expected format 2; found format "
+        "FOLDER/manifest.json: bundle format of another version; expected format 3; found format "
         "1. Compile the bundle again with this version of midwire."
     )
 
@@ -337,7 +337,7 @@ def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 def test_a_clock_that_the_nics_register_cannot_hold_is_refused(folder: Path, clock: float) -> None:
     edit(folder, lambda data: data.update({"clock_mhz": clock}))
     assert message(folder) == (
-        "FOLDER/manifest.json: the manifest cannot be read; expected a midwire manifest, format 2; "
+        "FOLDER/manifest.json: the manifest cannot be read; expected a midwire manifest, format 3; "
         f"found ValueError: clock_mhz must be above 0 and at most 65535, not {clock}. "
         "Compile the bundle again."
     )

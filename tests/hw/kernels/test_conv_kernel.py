@@ -48,18 +48,18 @@ def image(kernel: ConvKernel, pe: int, simd: int) -> list[list[int]]:
 
 def test_order_of_weights() -> None:
     weights = np.arange(4 * 2 * 1 * 6).reshape(4, 2, 1, 6)
-    words = image(ConvKernel(Geometry(2, 1, (2, 1)), 6, INT8, weights, False, 0), 2, 3)
+    words = image(ConvKernel(Geometry((2, 1), (2, 1)), 6, INT8, weights, False, 0), 2, 3)
     assert len(words) == 2 * 2 * 1 * 2
     # Pass 1 (outputs 2 and 3), ky 0, fold 1 (inputs 3 to 5).
     assert words[5] == [*weights[2, 0, 0, 3:], *weights[3, 0, 0, 3:]]
-    kernel = ConvKernel(Geometry(2, 1, (2, 1)), 4, INT8, weights[..., :1], True, 0)
+    kernel = ConvKernel(Geometry((2, 1), (2, 1)), 4, INT8, weights[..., :1], True, 0)
     assert image(kernel, 2, 2)[3] == [*weights[2:, 1, 0, 0]]
 
 
 def test_weights_of_zero_fill_beats_up() -> None:
     """5 inputs by 3, 4 outputs by 3: K3, and S1 for what comes in beside the channels."""
     weights = np.arange(1, 21).reshape(4, 1, 1, 5)
-    words = image(ConvKernel(Geometry(1, 1), 5, INT8, weights, False, 0), 2, 3)
+    words = image(ConvKernel(Geometry((1, 1)), 5, INT8, weights, False, 0), 2, 3)
     assert words == [
         [*weights[0, 0, 0, :3], *weights[1, 0, 0, :3]],
         [*weights[0, 0, 0, 3:], 0, *weights[1, 0, 0, 3:], 0],
@@ -67,7 +67,7 @@ def test_weights_of_zero_fill_beats_up() -> None:
         [*weights[2, 0, 0, 3:], 0, *weights[3, 0, 0, 3:], 0],
     ]
     depthwise = ConvKernel(
-        Geometry(1, 2, (1, 2)), 3, INT8, weights.reshape(-1, 1, 2, 1)[:3], True, 0
+        Geometry((1, 2), (1, 2)), 3, INT8, weights.reshape(-1, 1, 2, 1)[:3], True, 0
     )
     assert image(depthwise, 2, 2) == [[1, 3], [2, 4], [5, 0], [6, 0]]
 
@@ -79,18 +79,18 @@ def test_onnx_gives_the_same_accumulators(depthwise: bool, bits: int, agree: Any
     rng = np.random.default_rng(bits)
     x = IntType(bits, True)
     weights = rng.integers(x.lo, x.hi + 1, (4, 3, 2, 1 if depthwise else 4))
-    geometry = Geometry(4, 5, (3, 2), (1, 2), pads=(1, 0, 1, 1))
+    geometry = Geometry((4, 5), (3, 2), (1, 2), pads=(1, 0, 1, 1))
     kernel = ConvKernel(geometry, 4, x, weights, depthwise, -3)
     stream = rng.integers(x.lo, x.hi + 1, (3, 4 * 5 * 4))
     stream[0], stream[1] = x.lo, x.hi
     agree(kernel, [stream])
-    assert kernel.macs == geometry.out_height * geometry.out_width * weights.size
+    assert kernel.macs == geometry.out_pixels * weights.size
 
 
 def test_lanes_on_offer() -> None:
     """Any number of beats, each with the fewest lanes; those that divide and those that do not."""
     weights = np.ones((6, 1, 1, 5), np.int64)
-    dense = ConvKernel(Geometry(1, 1), 5, INT8, weights, False, 0)
+    dense = ConvKernel(Geometry((1, 1)), 5, INT8, weights, False, 0)
     direct, out = Direct(6, -640, 635), IntType(11, True)
     folded = [
         each.parallelism
@@ -98,7 +98,7 @@ def test_lanes_on_offer() -> None:
         if each.strategy == "folded"
     ]
     assert sorted(folded) == [(pe, simd) for pe in (1, 2, 3, 6) for simd in (1, 2, 3, 5)]
-    depthwise = ConvKernel(Geometry(1, 1), 5, INT8, weights[:5, ..., :1], True, 0)
+    depthwise = ConvKernel(Geometry((1, 1)), 5, INT8, weights[:5, ..., :1], True, 0)
     offered = depthwise.implementations([Direct(5, -128, 127)], [INT8])
     assert [each.parallelism for each in offered] == [(n, n) for n in (1, 2, 3, 5)]
 
@@ -116,14 +116,14 @@ def test_accumulators_that_are_too_wide_are_refused() -> None:
     wide = IntType(32, True)
     largest = np.full((1, 1, 1, 1024), 2**31 - 1)
     with pytest.raises(WidthError) as caught:
-        ConvKernel(Geometry(1, 1), 1024, wide, largest, False, 0)
+        ConvKernel(Geometry((1, 1)), 1024, wide, largest, False, 0)
     assert str(caught.value) == (
         f"sums of 1024 terms lie between {-(2**41) * (2**31 - 1)} and "
         f"{(2**31 - 1) ** 2 * 1024}, but must stay below 2**53; use fewer bits, or sum over less"
     )
     sparse = np.zeros((1, 1, 1, 1024), np.int64)
     sparse[..., 0], sparse[..., 1] = 2**20, -(2**20)
-    kernel = ConvKernel(Geometry(1, 1), 1024, wide, sparse, False, 0)
+    kernel = ConvKernel(Geometry((1, 1)), 1024, wide, sparse, False, 0)
     ends = (1 - 2**32) << 20, (2**32 - 1) << 20
     assert kernel.ranges == (((ends,),),)
     x = np.array([[-(2**31), 2**31 - 1, *[2**31 - 1] * 1022]])
@@ -132,10 +132,10 @@ def test_accumulators_that_are_too_wide_are_refused() -> None:
 
 def test_messages() -> None:
     with pytest.raises(ValueError) as caught:
-        ConvKernel(Geometry(3, 3, (2, 1)), 4, INT8, np.zeros((2, 1, 2, 4), int), False, 0)
+        ConvKernel(Geometry((3, 3), (2, 1)), 4, INT8, np.zeros((2, 1, 2, 4), int), False, 0)
     assert str(caught.value) == (
-        "weights must have shape (O, kh, kw, I) = (O, 2, 1, 4), not (2, 1, 2, 4)"
+        "weights must have shape (O, *kernel, I) = (O, 2, 1, 4), not (2, 1, 2, 4)"
     )
     with pytest.raises(ValueError) as caught:
-        ConvKernel(Geometry(1, 1), 4, INT8, np.zeros((3, 1, 1, 1), int), True, 0)
+        ConvKernel(Geometry((1, 1)), 4, INT8, np.zeros((3, 1, 1, 1), int), True, 0)
     assert str(caught.value) == ("depthwise weights of 4 channels need as many outputs, not 3")

@@ -38,12 +38,12 @@ def conv(geometry: Geometry, channels: int, outputs: int, depthwise: bool = Fals
 
 
 KERNELS: dict[str, Kernel] = {
-    "dense": conv(Geometry(1, 1), 7, 5),
-    "conv": conv(Geometry(4, 4, (2, 3), pads=(1, 1, 0, 1)), 3, 5),
-    "whole": conv(Geometry(3, 2, (3, 2)), 5, 4),
-    "depthwise": conv(Geometry(4, 3, (2, 2), (2, 1)), 5, 5, True),
-    "max": PoolKernel(Geometry(3, 3, (3, 3)), 5, INT8, "max", -128),
-    "sum": PoolKernel(Geometry(4, 4, (2, 2), (2, 2)), 3, UINT4, "sum", 0),
+    "dense": conv(Geometry((1, 1)), 7, 5),
+    "conv": conv(Geometry((4, 4), (2, 3), pads=(1, 1, 0, 1)), 3, 5),
+    "whole": conv(Geometry((3, 2), (3, 2)), 5, 4),
+    "depthwise": conv(Geometry((4, 3), (2, 2), (2, 1)), 5, 5, True),
+    "max": PoolKernel(Geometry((3, 3), (3, 3)), 5, INT8, "max", -128),
+    "sum": PoolKernel(Geometry((4, 4), (2, 2), (2, 2)), 3, UINT4, "sum", 0),
     "add": EltwiseKernel((INT8, UINT4), 20, 5, 5),
     "alike": EltwiseKernel((INT8, UINT4), 24, 6, 1),
     "channels": ReduceKernel(INT8, 2, 6, 6, "sum", 0, 6),
@@ -153,7 +153,7 @@ def test_streams_of_runs() -> None:
 
 def test_finishers_of_beats_that_are_not_full() -> None:
     """What computes for lanes beyond the channels is the last channel's, and never widens it."""
-    kernel = PoolKernel(Geometry(1, 1), 5, INT8, "max", 0)
+    kernel = PoolKernel(Geometry((1, 1)), 5, INT8, "max", 0)
     built = kernel.implementations([Direct(5, -128, 127)], [INT8])
     assert {each.lanes: each.folds for each in built} == {1: 5, 2: 3, 3: 2, 5: 1}
 
@@ -167,7 +167,7 @@ from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.program import canonical, described_by
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Schedule
-kernel = ConvKernel(Geometry(2, 2), 3, IntType(8, True), np.ones((2, 1, 1, 3), int), False, 0)
+kernel = ConvKernel(Geometry((2, 2)), 3, IntType(8, True), np.ones((2, 1, 1, 3), int), False, 0)
 direct = Direct(2, -384, 381)
 for built in kernel.implementations([direct], [IntType(10, True)]):
     schedule = Schedule()
@@ -190,7 +190,7 @@ def test_planning_loads_no_amaranth() -> None:
 def test_what_is_too_wide_to_be_built(requantiser: Any) -> None:
     """A word of weights of 2**16 bits, and beats of more than 2**13; less is as wide as it gets."""
     weights = np.random.default_rng(5).integers(-128, 128, (256, 1, 1, 256))
-    dense = offered(ConvKernel(Geometry(1, 1), 256, INT8, weights, False, 0), requantiser)
+    dense = offered(ConvKernel(Geometry((1, 1)), 256, INT8, weights, False, 0), requantiser)
     assert {built.buildable for built in dense} == {True, False}
     for built in dense:
         pe, simd = built.parallelism

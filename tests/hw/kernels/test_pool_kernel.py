@@ -18,10 +18,10 @@ from midwire.hw.numeric import IntType
 
 @pytest.mark.parametrize("mode", ["max", "sum"])
 def test_pool(mode: str) -> None:
-    geometry = Geometry(5, 4, (3, 2), (2, 1), (1, 2), (1, 1, 0, 2))
+    geometry = Geometry((5, 4), (3, 2), (2, 1), (1, 2), (1, 1, 0, 2))
     x = np.random.default_rng(0).integers(-128, 128, (2, 5, 4, 3)).astype(np.int8)
     padded = np.pad(x.astype(int), ((0, 0), (1, 0), (1, 2), (0, 0)), constant_values=-9)
-    wanted = np.zeros((2, geometry.out_height, geometry.out_width, 3), dtype=np.int64)
+    wanted = np.zeros((2, *geometry.out_size, 3), dtype=np.int64)
     for n, oy, ox, c in np.ndindex(*wanted.shape):
         window = padded[n, 2 * oy : 2 * oy + 3, ox : ox + 3 : 2, c]
         wanted[n, oy, ox, c] = window.max() if mode == "max" else window.sum()
@@ -32,7 +32,7 @@ def test_pool(mode: str) -> None:
 @pytest.mark.parametrize("mode", ["max", "sum"])
 def test_onnx_gives_the_same_accumulators(mode: str, agree: Any) -> None:
     """K1, K2; a padded maximum ignores the padding if that is the lowest integer."""
-    geometry = Geometry(5, 4, (3, 2), (2, 1), pads=(1, 1, 0, 1))
+    geometry = Geometry((5, 4), (3, 2), (2, 1), pads=(1, 1, 0, 1))
     kernel = PoolKernel(geometry, 3, IntType(8, True), mode, -128)
     x = np.random.default_rng(1).integers(-128, 128, (3, 5 * 4 * 3))
     x[0], x[1] = -128, 127
@@ -40,7 +40,7 @@ def test_onnx_gives_the_same_accumulators(mode: str, agree: Any) -> None:
 
 
 BORDER = PoolKernel(
-    Geometry(3, 4, (3, 3), pads=(1, 1, 1, 1)),
+    Geometry((3, 4), (3, 3), pads=(1, 1, 1, 1)),
     2,
     IntType(8, True),
     "sum",
@@ -74,25 +74,25 @@ def test_a_window_of_more_taps_than_float32_counts(
 ) -> None:
     """Integers that no digits make smaller; float32 is taken for less than it is, windows too."""
     monkeypatch.setattr(convolve, "_EXACT_FLOAT", 64)
-    geometry = Geometry(2 * kernel[0] + 1, kernel[1] + 5, kernel, (2, 3), (2, 1), pads=(1, 0, 2, 1))
-    values = np.random.default_rng(3).integers(
-        x.lo, x.hi + 1, (3, geometry.height * geometry.width * 2)
+    geometry = Geometry(
+        (2 * kernel[0] + 1, kernel[1] + 5), kernel, (2, 3), (2, 1), pads=(1, 0, 2, 1)
     )
+    values = np.random.default_rng(3).integers(x.lo, x.hi + 1, (3, geometry.pixels * 2))
     values[0], values[1] = x.lo, x.hi
     agree(PoolKernel(geometry, 2, x, "sum", x.hi), [values])
 
 
 def test_messages() -> None:
     with pytest.raises(ValueError, match=r"x must have shape \(N, 3, 3, C\), not \(1, 2, 3, 1\)"):
-        pool_windows(np.zeros((1, 2, 3, 1), dtype=int), Geometry(3, 3), "max")
+        pool_windows(np.zeros((1, 2, 3, 1), dtype=int), Geometry((3, 3)), "max")
     with pytest.raises(ValueError, match=r"^mode must be 'max' or 'sum', not 'mean'$"):
-        PoolKernel(Geometry(3, 3), 1, IntType(8, True), "mean", 0)
-    wide = Geometry(1, 1 << 22, (1, 1 << 22))
+        PoolKernel(Geometry((3, 3)), 1, IntType(8, True), "mean", 0)
+    wide = Geometry((1, 1 << 22), (1, 1 << 22))
     with pytest.raises(WidthError, match=r"^sums of 4194304 terms lie between 0 and \d+, but must"):
         PoolKernel(wide, 1, IntType(32, False), "sum", 0)
     with pytest.raises(ValueError, match=r"^a maximum has no start and no factors$"):
-        PoolKernel(Geometry(3, 3), 1, IntType(8, True), "max", 0, 1)
+        PoolKernel(Geometry((3, 3)), 1, IntType(8, True), "max", 0, 1)
     with pytest.raises(
-        ValueError, match=r"^there must be factors for \(3, 3\) output rows and col"
+        ValueError, match=r"^there must be factors for \(3, 3\) output pixels along"
     ):
-        PoolKernel(Geometry(3, 3), 1, IntType(8, True), "sum", 0, 0, ((1, 1), (1, 1, 1)))
+        PoolKernel(Geometry((3, 3)), 1, IntType(8, True), "sum", 0, 0, ((1, 1), (1, 1, 1)))

@@ -30,7 +30,7 @@ from midwire.hw.numeric import IntType
 
 INT8, UINT4 = IntType(8, True), IntType(4, False)
 WEIGHT = np.array([[[[1, -300]], [[2, 0]]]])
-CONV = ConvKernel(Geometry(3, 2, (2, 1), pads=(1, 0, 0, 0)), 2, INT8, WEIGHT, False, 7)
+CONV = ConvKernel(Geometry((3, 2), (2, 1), pads=(1, 0, 0, 0)), 2, INT8, WEIGHT, False, 7)
 
 
 def test_a_kernel_as_json_and_arrays() -> None:
@@ -42,8 +42,7 @@ def test_a_kernel_as_json_and_arrays() -> None:
     assert arrays["3.weight"].dtype == np.int16
     assert json.loads(json.dumps(described.parameters)) == {
         "geometry": {
-            "height": 3,
-            "width": 2,
+            "size": [3, 2],
             "kernel": [2, 1],
             "stride": [1, 1],
             "dilation": [1, 1],
@@ -65,7 +64,7 @@ def test_a_kernel_as_json_and_arrays() -> None:
     "kernel",
     [
         CONV,
-        PoolKernel(Geometry(2, 2, (2, 2)), 3, UINT4, "sum", 0),
+        PoolKernel(Geometry((2, 2), (2, 2)), 3, UINT4, "sum", 0),
         EltwiseKernel((INT8, UINT4), 12, 3, 1),
         ReduceKernel(INT8, 2, 6, 4, "squares", -3, 4),
     ],
@@ -108,18 +107,18 @@ def test_finishers_come_back(requantiser: Any) -> None:
         ({"channels": True}, TypeError, "expected int, not True"),
         ({"mode": 1}, TypeError, "expected str, not 1"),
         ({"x": {"bits": 8.0, "signed": True}}, TypeError, "expected int, not 8.0"),
-        ({"geometry": {"height": 2, "width": 2, "pads": 0}}, TypeError, "expected a list, not 0"),
+        ({"geometry": {"size": [2, 2], "pads": 0}}, TypeError, "expected a list, not 0"),
         ({"x": 8}, TypeError, "expected an object, not 8"),
         ({"x": {"bits": 0, "signed": True}}, ValueError, "bits of an integer must be 1 to 63"),
         ({"mode": "mean"}, ValueError, "mode must be 'max' or 'sum', not 'mean'"),
         ({"odd": 1}, KeyError, "odd"),
-        ({"geometry": {"height": 0, "width": 2}}, ValueError, "height must be at least 1, not 0"),
+        ({"geometry": {"size": [0, 2]}}, ValueError, "size must be two or more numbers"),
     ],
 )
 def test_damage_is_refused(parameters: Any, error: type[Exception], sentence: str) -> None:
     """A bundle's reader turns these into a teaching error."""
     arrays: dict[str, Any] = {}
-    described = describe(PoolKernel(Geometry(2, 2), 3, UINT4, "max", 0), "k", arrays)
+    described = describe(PoolKernel(Geometry((2, 2)), 3, UINT4, "max", 0), "k", arrays)
     damaged = type(described)("pool", {**described.parameters, **parameters}, {})
     with pytest.raises(error, match=sentence):
         kernel_of(damaged, arrays)
@@ -135,7 +134,7 @@ def test_arrays_of_fractions_are_refused() -> None:
 
 def test_canonical_text_is_equal_for_equal_descriptions_only() -> None:
     direct = Direct(1, 0, 15)
-    kernel = PoolKernel(Geometry(4, 4, (2, 2)), 3, UINT4, "max", 0)
+    kernel = PoolKernel(Geometry((4, 4), (2, 2)), 3, UINT4, "max", 0)
     for built in kernel.implementations([Direct(3, 0, 15)], [UINT4]):
         text = canonical(built)
         assert described_by(text) == built
@@ -144,7 +143,7 @@ def test_canonical_text_is_equal_for_equal_descriptions_only() -> None:
     assert canonical(direct.unit(2, [(0, 15)], UINT4)) != canonical(
         direct.unit(3, [(0, 15)], UINT4)
     )
-    assert canonical(Geometry(2, 2)) == canonical(Geometry(2, 2, (1, 1)))
+    assert canonical(Geometry((2, 2))) == canonical(Geometry((2, 2), (1, 1)))
 
 
 def test_what_has_no_text() -> None:

@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 
 INT8 = IntType(8, True)
-IMAGE = Geometry(3, 2, (2, 1), pads=(1, 0, 0, 0))
+IMAGE = Geometry((3, 2), (2, 1), pads=(1, 0, 0, 0))
 WEIGHT = np.array([[[[1, -1]], [[2, 0]]], [[[0, 3]], [[1, 1]]]])
 
 
@@ -176,8 +176,8 @@ def test_operations_come_back_from_json() -> None:
     kernel = again[0].kernel
     assert isinstance(kernel, ConvKernel)
     geometry = kernel.geometry
-    assert (geometry.height, geometry.width, geometry.kernel) == (3, 2, (2, 1))
-    assert (geometry.pads, geometry.out_height) == ((1, 0, 0, 0), 3)
+    assert (*geometry.size, geometry.kernel) == (3, 2, (2, 1))
+    assert (geometry.pads, geometry.out_size[0]) == ((1, 0, 0, 0), 3)
     (fit,) = again[2].finishers
     assert isinstance(fit, MultiplyShift)
     assert (fit.channels, fit.multiplier.shape, fit.shift) == (2, (2, 2), 0)

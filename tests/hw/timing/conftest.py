@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from midwire.hw.timing.components import (
     Schedule,
     ScheduleDeadlock,
     outlet_depth,
-    window_rows,
+    window_lines,
 )
 from midwire.hw.timing.solve import Solver
 from midwire.hw.timing.times import Blocked, Times
@@ -170,40 +171,48 @@ class Scalars(Schedule):
         passes: int,
         steps: int,
         latency: int,
-        rows: int | None = None,
+        lines: int | None = None,
         depth: int | None = None,
     ) -> None:
-        rows = window_rows(geometry) if rows is None else rows
+        lines = window_lines(geometry) if lines is None else lines
         depth = outlet_depth(steps, latency) if depth is None else depth
-        height, width = geometry.height, geometry.width
+        g = geometry
         offer, take, later, free = i.offer, i.take, o.offer, o.take
         freed = self.times()
-        row_beats = width * folds
-        (reach_y, reach_x), (sh, sw) = geometry.reach, geometry.stride
-        top, left = geometry.pads[:2]
-        # Beats of the image that the windows of an output row or column wait for.
-        need_y = [
-            min(max(oy * sh - top + reach_y, 0), height - 1) * row_beats
-            for oy in range(geometry.out_height)
-        ]
-        need_x = [
-            (min(max(ox * sw - left + reach_x, 0), width - 1) + 1) * folds - 1
-            for ox in range(geometry.out_width)
-        ]
-        # Rows given up when an output row ends.
-        firsts = [min(max(oy * sh - top, 0), height) for oy in range(geometry.out_height)]
-        firsts.append(height)
-        gone = [after - row for row, after in pairwise(firsts)]
+        line_beats = g.width * folds
+
+        def begin(out: tuple[int, ...], axis: int) -> int:
+            return out[axis] * g.stride[axis] - g.pads[axis]
+
+        # Beats of the image that the windows of each output line wait for.
+        needs: list[list[int]] = []
+        # The first line that each output line keeps.
+        firsts: list[int] = []
+        for out in np.ndindex(*g.out_size):
+            pixel = line = 0
+            for axis, n in enumerate(g.size):
+                pixel = pixel * n + min(max(begin(out, axis) + g.reach[axis], 0), n - 1)
+            for axis, n in enumerate(g.size[:-1]):
+                at = min(max(begin(out, axis), 0), n)
+                line += at * prod(g.size[axis + 1 : -1])
+                if not -g.stride[axis] < begin(out, axis) < n:
+                    break
+            if out[-1] == 0:
+                needs.append([])
+                firsts.append(line)
+            needs[-1].append((pixel + 1) * folds - 1)
+        # Lines given up when an output line ends.
+        gone = [after - line for line, after in pairwise([*firsts, g.lines])]
 
         def writer(inferences: int) -> Blocked:
             at = -1
-            for row in range(inferences * height):
-                if row >= rows:
-                    while len(freed) <= row - rows:
+            for line in range(inferences * g.lines):
+                if line >= lines:
+                    while len(freed) <= line - lines:
                         yield freed
-                    if freed[row - rows] > at:
-                        at = freed[row - rows] - 1
-                for n in range(row * row_beats, (row + 1) * row_beats):
+                    if freed[line - lines] > at:
+                        at = freed[line - lines] - 1
+                for n in range(line * line_beats, (line + 1) * line_beats):
                     while len(offer) <= n:
                         yield offer
                     ready = offer[n]
@@ -215,10 +224,10 @@ class Scalars(Schedule):
             j = -depth
             written = steps + latency
             for image in range(inferences):
-                base = image * height * row_beats
-                for need_row, count in zip(need_y, gone, strict=True):
-                    for need_column in need_x:
-                        need = base + need_row + need_column
+                base = image * g.lines * line_beats
+                for needed, count in zip(needs, gone, strict=True):
+                    for last in needed:
+                        need = base + last
                         while len(take) <= need:
                             yield take
                         if take[need] >= at:

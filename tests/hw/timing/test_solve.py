@@ -55,7 +55,7 @@ def test_so_are_deadlocks(depth: int, oracle: Make, mixed: Make) -> None:
         long, short, late, made, out = (schedule.edge(name, 16) for name in names)
         schedule.fork(source, [short, long])
         schedule.fifo(short, late, depth)
-        geometry = Geometry(4, 4, (3, 3), pads=(1, 1, 1, 1))
+        geometry = Geometry((4, 4), (3, 3), pads=(1, 1, 1, 1))
         schedule.window(
             "conv", long, made, geometry=geometry, folds=1, passes=1, steps=3, latency=8
         )

@@ -15,7 +15,7 @@ from midwire.hw.timing.components import Edge, Queue, Run, Schedule, ScheduleDea
 from midwire.hw.timing.solve import Stuck
 from midwire.hw.timing.steady import Steady, least_depths
 
-SQUARE = Geometry(8, 8, (3, 3), pads=(1, 1, 1, 1))
+SQUARE = Geometry((8, 8), (3, 3), pads=(1, 1, 1, 1))
 PIXELS = 64
 
 

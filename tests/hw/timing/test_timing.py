@@ -12,13 +12,13 @@ from midwire.hw.timing.components import (
     ScheduleDeadlock,
     outlet_depth,
     tree_stages,
-    window_rows,
+    window_lines,
 )
 
 
 def test_a_windowed_component_has_no_gaps() -> None:
     """W2, T3: with input in time, an inference takes exactly its steps."""
-    geometry = Geometry(6, 6, (3, 3), pads=(1, 1, 1, 1))
+    geometry = Geometry((6, 6), (3, 3), pads=(1, 1, 1, 1))
     schedule = Schedule()
     source, target = schedule.source("in", 36 * 2), schedule.edge("out", 36 * 4)
     schedule.window(
@@ -35,21 +35,25 @@ def test_a_windowed_component_has_no_gaps() -> None:
 @pytest.mark.parametrize(
     "geometry",
     [
-        Geometry(8, 8, (3, 3)),
-        Geometry(5, 6, (5, 6)),
-        Geometry(9, 4, (3, 2), (2, 1), (2, 1)),
-        Geometry(1, 1),
-        Geometry(6, 6, (2, 2), (3, 3)),
-        Geometry(7, 1, (4, 1), (2, 1), pads=(3, 0, 2, 0)),
+        Geometry((8, 8), (3, 3)),
+        Geometry((5, 6), (5, 6)),
+        Geometry((9, 4), (3, 2), (2, 1), (2, 1)),
+        Geometry((1, 1)),
+        Geometry((6, 6), (2, 2), (3, 3)),
+        Geometry((7, 1), (4, 1), (2, 1), pads=(3, 0, 2, 0)),
+        Geometry((4, 5, 3), (3, 3, 3), pads=(1,) * 6),
+        Geometry((4, 6, 4), (2, 2, 2), (2, 2, 2)),
+        Geometry((5, 4, 2), (3, 1, 2), (1, 2, 1), (2, 1, 1), (2, 0, 0, 2, 1, 0)),
+        Geometry((2, 3, 2, 3), (2, 1, 2, 2)),
     ],
 )
 def test_images_follow_without_gaps(geometry: Geometry) -> None:
     """W2 with the default number of rows, where the steps are not fewer than the input's beats."""
     passes = 4
     steps = geometry.taps * 2
-    pixels = geometry.out_height * geometry.out_width
+    pixels = geometry.out_pixels
     schedule = Schedule()
-    source = schedule.source("in", geometry.height * geometry.width * 2)
+    source = schedule.source("in", geometry.pixels * 2)
     target = schedule.edge("out", pixels * passes)
     schedule.window(
         "conv", source, target, geometry=geometry, folds=2, passes=passes, steps=steps, latency=8
@@ -69,7 +73,7 @@ def test_a_narrow_reader_costs_nothing(steps: int, latency: int) -> None:
         "conv",
         source,
         wide,
-        geometry=Geometry(1, 1, (1, 1)),
+        geometry=Geometry((1, 1), (1, 1)),
         folds=1,
         passes=50,
         steps=steps,
@@ -88,7 +92,7 @@ def test_first_input_limits() -> None:
         "pool",
         source,
         target,
-        geometry=Geometry(4, 4, stride=(2, 2)),
+        geometry=Geometry((4, 4), stride=(2, 2)),
         folds=1,
         passes=1,
         steps=1,
@@ -139,11 +143,13 @@ def test_a_schedule_runs_again() -> None:
 
 
 def test_defaults() -> None:
-    assert window_rows(Geometry(8, 8, (3, 3), pads=(1, 1, 1, 1))) == 4
-    assert window_rows(Geometry(8, 8, (3, 3))) == 6
-    assert window_rows(Geometry(8, 8, (8, 8))) == 16
-    assert window_rows(Geometry(1, 1)) == 2
-    assert window_rows(Geometry(8, 8, (3, 3), (2, 2), (2, 2))) == 11
+    assert window_lines(Geometry((8, 8), (3, 3), pads=(1, 1, 1, 1))) == 4
+    assert window_lines(Geometry((8, 8), (3, 3))) == 6
+    assert window_lines(Geometry((8, 8), (8, 8))) == 16
+    assert window_lines(Geometry((1, 1))) == 2
+    # Two planes, the rows of a window, and the one that comes next.
+    assert window_lines(Geometry((8, 8, 8), (3, 3, 3), pads=(1,) * 6)) == 2 * 8 + 4
+    assert window_lines(Geometry((8, 8), (3, 3), (2, 2), (2, 2))) == 11
     assert [tree_stages(n) for n in (1, 2, 8, 9, 64, 65)] == [0, 1, 1, 2, 2, 3]
     assert [outlet_depth(steps, 8) for steps in (1, 4, 9, 100)] == [10, 4, 3, 3]
 
@@ -167,7 +173,7 @@ def test_messages() -> None:
         schedule.widen(source, out, (2, 1, 2))
     with pytest.raises(ValueError, match="the output of 'p' is 4 beats, but edge 'out' has 3"):
         schedule.window(
-            "p", source, out, geometry=Geometry(2, 2), folds=1, passes=1, steps=1, latency=3
+            "p", source, out, geometry=Geometry((2, 2)), folds=1, passes=1, steps=1, latency=3
         )
     with pytest.raises(ValueError, match="a schedule needs at least one source and one sink"):
         schedule.run()

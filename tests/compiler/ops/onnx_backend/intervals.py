@@ -86,6 +86,21 @@ def _corners(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]
     return [Interval.at(*arrays) for arrays in zip(*found, strict=True)]
 
 
+def _resize(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """Cubic weights fall below zero: each element of the image does what it does alone."""
+    x, *others = inputs
+    if attributes.get("mode") != b"cubic" or x is None:
+        return _corners(run, attributes, inputs)
+    rest = [None if other is None else other.lo for other in others]
+    (middle,) = run([x.middle, *rest])
+    off = np.zeros_like(middle)
+    for place in np.ndindex(*x.lo.shape):
+        alone = np.zeros_like(x.lo)
+        alone[place] = x.radius[place]
+        off += np.abs(run([alone, *rest])[0])
+    return [Interval.at(middle - off, middle + off)]
+
+
 def _turning(*at: Callable[[Attributes], float]) -> Any:
     """Of a curve that turns at some points: they matter where they lie within."""
 
@@ -269,6 +284,7 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "Mish": _turning(lambda _: -1.1924312145154906),
     "RMSNormalization": _normalisation(_over_last, centred=False),
     "RNN": _recurrent(rnn),
+    "Resize": _resize,
     "ReduceL1": _of_sizes,
     "ReduceL2": _of_sizes,
     "ReduceSumSquare": _of_sizes,

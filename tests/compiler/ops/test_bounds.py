@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A few bytes of a model name any size: such models are refused by a sentence, at once. Each of
+these once took memory, time, or the whole process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from midwire.compiler.errors import ModelError
+from midwire.compiler.load.frontend import load_model
+from midwire.compiler.select.support import import_all
+
+ModelFile = Callable[..., Path]
+
+HUGE = "h = ConstantOfShape (n)"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            (
+                f"g (float[1, 4, 3] x) => (float[1, 4, 3] y) <int64[1] n = {{16000000}}> {{ {HUGE}"
+                "  y = Sub (x, h) }"
+            ),
+            (
+                "expected constants of at most 131072 elements beside a computed tensor, found the "
+                "shape [16000000]"
+            ),
+        ),
+        (
+            (
+                "g (float[1, 4, 9, 9] x) => (float[1, 4, M, M] y) { y = AveragePool <"
+                'kernel_shape = [3, 1099511627776], auto_pad = "SAME_UPPER"> (x) }'
+            ),
+            (
+                "expected at most 33554432 pixels with their pads, and taps, found [11, "
+                "1099511627784] and [3, 1099511627776]"
+            ),
+        ),
+        (
+            (
+                "g (float[1, 6, 8] x) => (float[M, K, L] y) <int64 a = {0}, int64 e = "
+                "{1099511627776}"
+                ", int64 s = {1}, int64[1] o = {1}> { r = Range (a, e, s)  y = Slice (x, r, o, o) }"
+            ),
+            "expected a constant 'r', found a computed one",
+        ),
+        (
+            "g (float[1, 4, 5] x) => (float[1, 4, 5] y) <float[2] s = {1, 2}> { y = PRelu (x, s) }",
+            (
+                "expected a constant that broadcasts to the output's shape [1, 4, 5], found the "
+                "shape [2]"
+            ),
+        ),
+        (
+            "g (float[1, 4, 5] x) => (float[1, 4, 5] y) { y = Transpose <perm = [0, 1]> (x) }",
+            "expected each of the 3 axes once in perm, found [0, 1]",
+        ),
+        (
+            (
+                "g (float[1, 4, 5] x) => (float[1, 4, 9] y) <int64[6] p = {0, 0, 2, 0, 0, 2}, "
+                "float[0] v = {}> { y = Pad (x, p, v) }"
+            ),
+            "expected one value to pad with, found none",
+        ),
+        (
+            (
+                "g (float[1, 4, 9] x) => (float[M] y) { y = ReduceSum <noop_with_empty_axes = 2> "
+                "(x) }"
+            ),
+            "expected noop_with_empty_axes of 0 or 1, found 2",
+        ),
+        (
+            "g (float[1, 4096, 4096] x) => (float[1, 8192, M] y) { y = Concat <axis = 1> (x, x) }",
+            (
+                "expected tensors of at most 16777216 elements, found the shape [1, 8192, 4096] "
+                "for 'y'"
+            ),
+        ),
+        (
+            "g (int32[1, 9] x) => (float[1, 9] y) <float[0] t = {}> { y = Gather (t, x) }",
+            "expected a table with rows, found the shape [0]",
+        ),
+    ],
+)
+def test_what_no_machine_computes_is_refused(text: str, reason: str, model_file: ModelFile) -> None:
+    assert import_all(load_model(model_file(text)))[-1].reason == reason
+
+
+def test_an_input_that_fits_into_no_memory(model_file: ModelFile) -> None:
+    with pytest.raises(ModelError) as caught:
+        load_model(model_file("g (float[1, 2147483648] x) => (float[1, M] y) { y = Neg (x) }"))
+    assert str(caught.value) == (
+        "input 'x': the model takes more than fits in memory; expected at most 134217728 "
+        "elements; found [1, 2147483648]. Export the model with the shapes that it is run with."
+    )
+
+
+def test_inputs_that_say_nothing_at_the_end_are_dropped(model_file: ModelFile) -> None:
+    """ONNX Runtime ends the process at such a LayerNormalization."""
+    text = """
+    g (float[1, 4] x) => (float[1, 4] y) <float[4] s = {1, 2, 3, 4}>
+    { y = LayerNormalization (x, s, ) }"""
+    source = load_model(model_file(text, opset=17))
+    assert list(source.nodes[0].input) == ["x", "s"]
