@@ -52,6 +52,10 @@ class Description(Protocol):
     def effort(self) -> float:
         """About how long it takes to elaborate, in any unit: to share out the work."""
 
+    @property
+    def in_slice(self) -> bool:
+        """Whether it is a part of a slice, whose resources are told: then its netlist is kept."""
+
 
 def renamed(verilog: str, name: str) -> str:
     """The Verilog of an instance: its modules and images carry the instance's name."""
@@ -146,7 +150,7 @@ def verilog_of(
 
 
 def netlists_of(descriptions: Sequence[Description]) -> list[str]:
-    """The flattened netlist of words of every description, in the JSON of Yosys
+    """The flattened netlist of words of every description that is in a slice, in the JSON of Yosys
     (:mod:`~.netlist.words`); elaborated with its Verilog.
     """
     return _contents(descriptions, "netlist", None, lambda: False)
@@ -180,6 +184,7 @@ def _contents(
             contents = {
                 keys[text] + suffix: zlib.compress(both[each_kind].encode(), 1)
                 for text, both in made.items()
+                if each_kind in both
             }
             cache.store(folder, contents)
         found |= {text: both[kind] for text, both in made.items()}
@@ -271,5 +276,6 @@ def _elaborated_in(
         made: dict[str, dict[str, str]] = {}
         for share, result in zip(shares, results, strict=True):
             for text, both in zip(share, json.loads(result.read_text("utf-8")), strict=True):
-                made[text] = dict(zip(_SUFFIX, both, strict=True))
+                pairs = zip(_SUFFIX, both, strict=True)
+                made[text] = {kind: content for kind, content in pairs if content is not None}
     return made

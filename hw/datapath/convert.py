@@ -15,12 +15,13 @@ from amaranth.back import rtlil
 
 
 class Converted(NamedTuple):
-    """A component for others: its Verilog, and its flattened netlist of words, without what a
-    synthesiser takes away first, in the JSON of Yosys (:mod:`midwire.hw.netlist.words`).
+    """A component for others: its Verilog, and, where it was asked for, its flattened netlist of
+    words, without what a synthesiser takes away first, in the JSON of Yosys
+    (:mod:`midwire.hw.netlist.words`).
     """
 
     verilog: str
-    netlist: str
+    netlist: str | None
 
 
 def to_part(top: Any, index: int) -> str:
@@ -29,8 +30,10 @@ def to_part(top: Any, index: int) -> str:
     return _MODULE_CELL.sub(lambda cell: _UNCONNECTED.sub("", cell[0]), _EMPTY.sub("", text))
 
 
-def to_batch(parts: Sequence[str], name: str) -> list[Converted]:
+def to_batch(parts: Sequence[str], name: str, netlists: Sequence[bool]) -> list[Converted]:
     """Several components, each with the top module ``name``, by one run of Yosys.
+
+    ``netlists`` says of which the netlist is made too, which takes longer than the Verilog.
 
     Yosys takes longer to start than to convert a small component, and Amaranth's public function
     starts it for each. ``parts`` are those of :func:`to_part`, from 0 up.
@@ -42,9 +45,13 @@ def to_batch(parts: Sequence[str], name: str) -> list[Converted]:
     RuntimeError
         If Yosys fails: what it says.
     """
-    script = ("read_rtlil <<rtlil", *parts, "rtlil", *_TO_VERILOG, *_TO_NETLIST)
-    text, begin, netlists = _yosys("\n".join(script)).rpartition(_JSON)
-    modules: Mapping[str, Any] = json.loads(begin + netlists)["modules"]
+    script = ["read_rtlil <<rtlil", *parts, "rtlil", *_TO_VERILOG]
+    script += [f"delete {_numbered(k)} {_numbered(k)}.*" for k, e in enumerate(netlists) if not e]
+    text = _yosys("\n".join([*script, *_TO_NETLIST] if any(netlists) else script))
+    modules: Mapping[str, Any] = {}
+    if any(netlists):
+        text, begin, content = text.rpartition(_JSON)
+        modules = json.loads(begin + content)["modules"]
     found: list[list[str]] = [[] for _ in parts]
     for module in _MODULE.findall(text):
         number = _NUMBER.search(module)
@@ -53,7 +60,7 @@ def to_batch(parts: Sequence[str], name: str) -> list[Converted]:
     return [
         Converted(
             _counted("".join(f"{module}\n" for module in own)).replace(_numbered(k), name),
-            _compact(modules[_numbered(k)]).replace(_numbered(k), name),
+            _compact(modules[_numbered(k)]).replace(_numbered(k), name) if netlists[k] else None,
         )
         for k, own in enumerate(found)
     ]
@@ -95,19 +102,23 @@ _TO_VERILOG = (
     "write_verilog -norename",
 )
 
-# What Yosys's own synthesis scripts begin with.
+# Of what Yosys's own synthesis scripts begin with, the passes that change what is there to count,
+# in an order in which once is mostly enough: the scripts go round until none finds more, which
+# takes several times as long.
 _TO_NETLIST = (
-    "proc",
+    "proc -noopt",
     "flatten",
     "delete MwBatch*x.*",
+    "opt_clean -purge",
     "opt_expr",
-    "opt_clean",
-    "opt",
+    "opt_merge",
+    "opt_dff",
     "wreduce",
+    "opt_expr",
+    "opt_muxtree",
     "opt_clean",
-    "opt",
+    "opt_expr",
     "memory_collect",
-    "opt_clean",
     "write_json",
 )
 

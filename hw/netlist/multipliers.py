@@ -126,6 +126,8 @@ _SIGNS = ("A_SIGNED", "B_SIGNED")
 
 def split(words: Words, most: Multiplier) -> Words:
     """The netlist with products that fit, added up."""
+    if not any(_is_wide(cell, most) for cell in words.cells):
+        return words
     nets = (bit for cell in words.cells for word in cell.ports.values() for bit in word)
     last = max((bit for bit in nets if isinstance(bit, int)), default=0)
     made = _Split(most, itertools.count(last + 1))
@@ -144,8 +146,6 @@ def split(words: Words, most: Multiplier) -> Words:
         narrow, wide = ((word + spare, signed or most.signed) for word in factors)
         y = cell.ports["Y"]
         instead.update(zip(y, made.product(wide, narrow, len(y)), strict=True))
-    if not instead:
-        return words
     outputs = [tuple(instead.get(bit, bit) for bit in word) for word in words.outputs]
     return Words([_with(cell, instead) for cell in (*kept, *made.cells)], outputs)
 
@@ -188,6 +188,8 @@ class Taken:
         self._holding: dict[Bit, int] = {}
         self._adding: dict[Bit, int] = {}
         self._readers: dict[Bit, list[int]] = {}
+        if not most:
+            return
         for index, cell in enumerate(words.cells):
             if cell.kind in REGISTERS:
                 self._holding |= dict.fromkeys(cell.ports["Q"], index)
@@ -200,8 +202,6 @@ class Taken:
         self._outputs = {bit for word in words.outputs for bit in word}
         self._products = products
         self._factors = {bit for cell in products.values() for p in "AB" for bit in cell.ports[p]}
-        if not most:
-            return
         for cell in products.values():
             self._behind(cell.ports["Y"])
         for port in "AB":
