@@ -84,9 +84,14 @@ def fuse(graph: Graph, target: Target = DEFAULT_TARGET) -> QGraph:
     refusal = _lower_all(state)
     if refusal is not None:
         node, error = refusal
+        expected, found = "exact sums and an exact finisher", f"that {error}"
+        if isinstance(error, Unsupported):
+            expected, found = error.halves()
         raise ModelError(
-            f"cannot be mapped to integer hardware: {error}",
+            "cannot be mapped to integer hardware",
             where=f"node {node.name!r} ({node.op!r})",
+            expected=expected,
+            found=found,
             remedy="Cut the slice before or after it with --from and --to",
         ) from error
     for name in graph.outputs:

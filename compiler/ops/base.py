@@ -39,7 +39,12 @@ if TYPE_CHECKING:
 
 
 class Unsupported(Exception):
-    """An import rule's refusal: one clause that says what was expected and what was found."""
+    """An import rule's refusal: one clause, ``expected ..., found ...``."""
+
+    def halves(self) -> tuple[str, str]:
+        """What was expected, and what was found; all is found in a clause of another form."""
+        expected, said, found = str(self).removeprefix("expected ").partition(", found ")
+        return (expected, found) if said else ("", str(self))
 
 
 class WrongTensor(Unsupported):

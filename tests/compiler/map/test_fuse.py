@@ -162,8 +162,8 @@ def test_an_unrounded_result_has_one_reader() -> None:
     with pytest.raises(ModelError) as caught:
         fuse(graph)
     assert str(caught.value) == (
-        "node 'first' (Add()): cannot be mapped to integer hardware: expected its unrounded result "
-        "to have one reader, found 2. Cut the slice before or after it with --from and --to."
+        "node 'first' (Add()): cannot be mapped to integer hardware; expected its unrounded result "
+        "to have one reader; found 2. Cut the slice before or after it with --from and --to."
     )
 
 
@@ -180,9 +180,9 @@ def test_sums_that_are_too_wide_are_refused() -> None:
     with pytest.raises(ModelError) as caught:
         fuse(replace(graph, qtypes={**graph.qtypes, "x": QType(32, True, 0.5)}))
     assert str(caught.value) == (
-        "node 'square' (Product()): cannot be mapped to integer hardware: sums of 1 terms lie "
-        "between -4611686016279904256 and 4611686018427387904, but must stay below 2**53; use "
-        "fewer bits, or sum over less. Cut the slice before or after it with --from and --to."
+        "node 'square' (Product()): cannot be mapped to integer hardware; expected exact sums and an "
+        "exact finisher; found that sums of 1 terms lie between -4611686016279904256 and "
+        "4611686018427387904, but must stay below 2**53; use fewer bits, or sum over less. Cut the slice before or after it with --from and --to."
     )
 
 
