@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Ten designs that no coefficient of the cost model was fitted to.
+"""Ten designs that the rules of the resource model were completed with.
 
 They differ in what takes most: multipliers or adders, memories or registers. All are small, so that
 Yosys ends within a minute. Weights and samples are random, from one seed: resources hardly depend
@@ -23,6 +23,10 @@ Array = np.ndarray[Any, Any]
 
 SEED = 20261126
 SAMPLES = 32
+INDICES = 64
+
+
+_HEADER = '<ir_version: 8, opset_import: ["" : 17, "qonnx.custom_op.general" : 1]>\n'
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class Design:
         model = self._model(rng) if isinstance(self.graph, str) else self.graph()
         (value,) = model.graph.input
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim][1:]
-        x = rng.normal(0, 1, (SAMPLES, 1, *shape)).astype(np.float32)
+        x: Array = rng.normal(0, 1, (SAMPLES, 1, *shape)).astype(np.float32)
+        if value.type.tensor_type.elem_type == TensorProto.INT64:
+            x = rng.integers(0, INDICES, (SAMPLES, 1, *shape))
         file, samples = folder / "model.onnx", folder / "samples.npz"
         onnx.save(model, file)
         np.savez(samples, in0=x)
@@ -57,7 +63,7 @@ class Design:
 
     def _model(self, rng: np.random.Generator) -> onnx.ModelProto:
         assert isinstance(self.graph, str)
-        text = '<ir_version: 8, opset_import: ["" : 17]>\n' + self.graph
+        text = _HEADER + self.graph
         model = parser.parse_model(text)
         for name, each in self.weights.items():
             if isinstance(each, tuple):
@@ -67,17 +73,16 @@ class Design:
         return model
 
 
-def _forest() -> onnx.ModelProto:
-    """Twelve complete trees of 15 nodes over 8 features, three targets."""
+def trees(depth: int, count: int, features: int, targets: int) -> onnx.ModelProto:
+    """Complete trees of comparisons, added up."""
     rng = np.random.default_rng(SEED)
-    depth, trees, features, targets = 4, 12, 8, 3
     inner = (1 << depth) - 1
     keys = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
     nodes: dict[str, list[Any]] = {f"nodes_{key}": [] for key in keys}
     leaves: dict[str, list[Any]] = {
         f"target_{key}": [] for key in ("treeids", "nodeids", "ids", "weights")
     }
-    for tree in range(trees):
+    for tree in range(count):
         for node in range(2 * inner + 1):
             leaf = node >= inner
             row = (
@@ -107,7 +112,7 @@ def _forest() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=imports, ir_version=8)
 
 
-def _dense(*sizes: int) -> str:
+def dense(*sizes: int) -> str:
     """A perceptron with Relu between layers."""
     lines, last = [], "x"
     for k in range(1, len(sizes)):
@@ -120,20 +125,22 @@ def _dense(*sizes: int) -> str:
     return f"g (float[N, {sizes[0]}] x) => (float[N, {sizes[-1]}] y) {{\n{body}\n}}"
 
 
-def _dense_weights(*sizes: int) -> dict[str, tuple[int, ...]]:
+def dense_weights(*sizes: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights of :func:`dense`."""
     pairs = list(enumerate(itertools.pairwise(sizes), 1))
     return {f"w{k}": pair for k, pair in pairs} | {f"b{k}": pair[1:] for k, pair in pairs}
 
 
-def _perceptron(about: str, sizes: tuple[int, ...], **options: Any) -> Design:
-    return Design(about, _dense(*sizes), _dense_weights(*sizes), options)
+def perceptron(about: str, sizes: tuple[int, ...], **options: Any) -> Design:
+    """A design that is :func:`dense`."""
+    return Design(about, dense(*sizes), dense_weights(*sizes), options)
 
 
 DESIGNS = {
-    "mlp_folded": _perceptron("dense layers, a beat every few cycles", (32, 48, 24, 10), rate=5e5),
-    "mlp_unrolled": _perceptron("dense layers as adder graphs", (12, 10, 4), strategy="unrolled"),
-    "mlp_4bit": _perceptron("dense layers of 4 bits", (24, 32, 8), bits=4, rate=2e6),
-    "autoencoder": _perceptron("a bottleneck, fast", (24, 12, 4, 12, 24), rate=2e6),
+    "mlp_folded": perceptron("dense layers, a beat every few cycles", (32, 40, 24, 10), rate=5e5),
+    "mlp_unrolled": perceptron("dense layers as adder graphs", (12, 10, 4), strategy="unrolled"),
+    "mlp_4bit": perceptron("dense layers of 4 bits", (24, 32, 8), bits=4, rate=2e6),
+    "autoencoder": perceptron("a bottleneck, fast", (24, 12, 4, 12, 24), rate=2e6),
     "conv_pool": Design(
         "3 x 3 convolutions, folded, and max pools",
         """g (float[N, 2, 12, 12] x) => (float[N, 6] y) {
@@ -206,6 +213,6 @@ DESIGNS = {
             "scale": np.array(8**-0.5, np.float32),
         },
     ),
-    "forest": Design("trees of comparisons", _forest),
+    "forest": Design("trees of comparisons", lambda: trees(4, 12, 8, 3)),
 }
 """By name, in the order of the table."""

@@ -5,7 +5,7 @@
 :mod:`.price` is known before anything is elaborated, and chooses; this is what is told of what was
 chosen. Every adder, multiplexer, register and memory of the netlist is put where Yosys's scripts
 put it (:mod:`midwire.hw.netlist`), fixed words by their contents. ``docs/estimates.md`` compares
-ten designs with synthesis.
+whole designs with synthesis.
 """
 
 from __future__ import annotations
