@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Verilog of descriptions: elaborated in parallel, once a user, cached by content.
+"""Verilog and netlists of descriptions: elaborated in parallel, once a user, cached by content.
 
 A *description* is a frozen dataclass whose ``component(name)`` makes an Amaranth component: an
 implementation of a kernel, or a NIC shell. Its text (:func:`~.kernels.program.canonical`) and the
@@ -22,6 +22,7 @@ import re
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache as cached
@@ -48,6 +49,10 @@ class Description(Protocol):
     @property
     def effort(self) -> float:
         """About how long it takes to elaborate, in any unit: to share out the work."""
+
+    @property
+    def in_slice(self) -> bool:
+        """Whether it is a part of a slice, whose resources are told: then its netlist is kept."""
 
 
 def renamed(verilog: str, name: str) -> str:
@@ -110,9 +115,17 @@ class Elaborator:
 
     def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
         """As :func:`verilog_of`, after all that was started."""
+        self._wait()
+        return verilog_of(descriptions)
+
+    def netlists_of(self, descriptions: Sequence[Description]) -> list[str]:
+        """As :func:`netlists_of`, after all that was started."""
+        self._wait()
+        return netlists_of(descriptions)
+
+    def _wait(self) -> None:
         for begun in self._started.values():
             begun.result()
-        return verilog_of(descriptions)
 
 
 def verilog_of(
@@ -131,6 +144,23 @@ def verilog_of(
         If a component cannot be elaborated, the cache cannot be written, or midwire's sources
         changed meanwhile.
     """
+    return _contents(descriptions, "verilog", progress, stopped)
+
+
+def netlists_of(descriptions: Sequence[Description]) -> list[str]:
+    """The flattened netlist of words of every description that is in a slice, in the JSON of Yosys
+    (:mod:`~.netlist.words`); elaborated with its Verilog.
+    """
+    return _contents(descriptions, "netlist", None, lambda: False)
+
+
+def _contents(
+    descriptions: Sequence[Description],
+    kind: str,
+    progress: Callable[[int, int], None] | None,
+    stopped: Callable[[], bool],
+) -> list[str]:
+    """What there is of every description, of one kind."""
     folder = _folder()
     texts = [canonical(each) for each in descriptions]
     keys = {text: _key(text) for text in texts}
@@ -139,18 +169,28 @@ def verilog_of(
     for text, each in zip(texts, descriptions, strict=True):
         if text in found or text in efforts:
             continue
-        content = cache.stored(folder, keys[text])
+        content = cache.stored(folder, keys[text] + _SUFFIX[kind])
         if content is None:
             efforts[text] = each.effort
         else:
-            found[text] = content.decode()
+            found[text] = zlib.decompress(content).decode()
     if efforts:
         cache.check_writable(folder)
         made = _elaborated(efforts, progress, stopped)
         _check_unchanged()
-        cache.store(folder, {keys[text]: verilog.encode() for text, verilog in made.items()})
-        found |= made
+        for each_kind, suffix in _SUFFIX.items():
+            contents = {
+                keys[text] + suffix: zlib.compress(both[each_kind].encode(), 1)
+                for text, both in made.items()
+                if each_kind in both
+            }
+            cache.store(folder, contents)
+        found |= {text: both[kind] for text, both in made.items()}
     return [found[text] for text in texts]
+
+
+_SUFFIX = {"verilog": "", "netlist": "-netlist"}
+"""Kinds of contents, and how their names end."""
 
 
 def _folder() -> Path:
@@ -195,8 +235,8 @@ def _elaborated(
     efforts: dict[str, float],
     progress: Callable[[int, int], None] | None,
     stopped: Callable[[], bool],
-) -> dict[str, str]:
-    """Elaborate canonical texts in as many processes as there are cores."""
+) -> dict[str, dict[str, str]]:
+    """Elaborate canonical texts in as many processes as there are cores; contents by kind."""
     shares: list[list[str]] = [[] for _ in range(len(os.sched_getaffinity(0)))]
     loads = [0.0] * len(shares)
     for text in sorted(efforts, key=lambda each: -efforts[each]):
@@ -210,7 +250,7 @@ def _elaborated_in(
     shares: Sequence[Sequence[str]],
     progress: Callable[[int, int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
-) -> dict[str, str]:
+) -> dict[str, dict[str, str]]:
     """Elaborate each share in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="midwire-", ignore_cleanup_errors=True) as scratch:
         jobs, results = [], []
@@ -227,7 +267,9 @@ def _elaborated_in(
             progress=None if progress is None else lambda done: progress(done, total),
             stopped=stopped,
         )
-        made: dict[str, str] = {}
+        made: dict[str, dict[str, str]] = {}
         for share, result in zip(shares, results, strict=True):
-            made.update(zip(share, json.loads(result.read_text("utf-8")), strict=True))
+            for text, both in zip(share, json.loads(result.read_text("utf-8")), strict=True):
+                pairs = zip(_SUFFIX, both, strict=True)
+                made[text] = {kind: content for kind, content in pairs if content is not None}
     return made

@@ -12,6 +12,7 @@ import pytest
 
 from midwire.compiler import pipeline
 from midwire.compiler.emit import rtl, write
+from midwire.compiler.map.price import estimate
 from midwire.hw.elaborate import Description, Elaborator
 from midwire.hw.kernels.adapt import StreamFifo
 from midwire.hw.kernels.base import StreamPort
@@ -59,4 +60,5 @@ def without_rtl() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "Elaborator", Idle)
         patch.setattr(write, "slice_files", empty)
+        patch.setattr(write, "_resources", lambda flow, target, _: estimate(flow, target))
         yield

@@ -26,7 +26,7 @@ from ..ir.dataflow import Dataflow
 from ..ir.quant import QGraph, program_of
 from ..load.source import Source
 from ..map.balance import Balanced
-from ..map.price import estimate
+from ..map.inventory import Instance, inventory
 from ..map.targets import Target
 from ..quantise.loss import Measured, worst
 from ..select.selection import Selection
@@ -107,7 +107,7 @@ def emit(
         clock_mhz=target.clock_mhz,
         cycles_per_inference=balanced.cycles_per_inference,
         latency_cycles=balanced.latency_cycles,
-        resources=estimate(flow, target),
+        resources=_resources(flow, target, elaborator),
         sqnr_db=None if least is None else least.sqnr.db,
         sqnr=NOT_MEASURED if least is None else least.sqnr.text,
         layers=layers(source, qgraph, balanced, measured.losses),
@@ -136,6 +136,18 @@ def emit(
 def elaborate_early(flow: Dataflow, elaborator: Elaborator) -> None:
     """Begin with all hardware of a dataflow that is known before it is balanced."""
     elaborator.start([_nic(flow), *(stage.built for stage in flow.stages)])
+
+
+def _resources(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[str, int]:
+    """What all instances of the slice take."""
+    instances = {stage.name: stage.built for stage in flow.stages} | fifos(flow)
+    images = {stage.name: stage.images for stage in flow.stages}
+    netlists = elaborator.netlists_of(list(instances.values()))
+    placed = [
+        Instance(name, netlist, images.get(name, {}))
+        for name, netlist in zip(instances, netlists, strict=True)
+    ]
+    return inventory(placed, target)
 
 
 def _nic(flow: Dataflow) -> NicShape:

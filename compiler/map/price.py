@@ -2,24 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one cost model: what a :class:`~midwire.hw.timing.cost.Cost` comes to on a target.
 
-Implementations say what they take; here that is priced, for the choice between them and for the
-estimate in the manifest. Memories go where Yosys's own rules put them; the coefficients of LUTs and
-flip-flops were fitted by hand to what Yosys 0.70 counts on xcup for some twenty components
+Implementations say what they take; here that is priced, for the choice between them, before any is
+elaborated. Of what was chosen :mod:`.inventory` says more, and that is what the manifest has.
+
+Memories go where Yosys's own rules put them; the coefficients of LUTs and flip-flops were fitted by
+hand to what Yosys 0.70 counts on xcup for some twenty components
 (``tests/compiler/map/test_price.py`` has them). On those, multipliers and all memories are exact,
-adder graphs within 9 %, LUTs otherwise within a third and flip-flops within 40 %. On whole designs,
-which nothing was fitted to:
-
-=============== ===== ========= ========== =========== =====
-design          LUTs  as memory flip-flops multipliers 18 k
-=============== ===== ========= ========== =========== =====
-digits          -9 %  exact     -1 %       exact       exact
-kws_dscnn_int8  -8 %  exact     -14 %      -3 %        exact
-=============== ===== ========= ========== =========== =====
-
-On xc7 the same components were compared: multipliers and all memories are exact there too, but LUTs
-come to half of the estimate, and flip-flops to a quarter, where its multipliers take in the adders
-and registers behind them. Nothing was compared on ecp5: its shapes are Yosys's, its coefficients
-those of xcup. ``midwire synth`` counts.
+adder graphs within 9 %, LUTs otherwise within a third and flip-flops within 40 %. On xc7, LUTs come
+to half of the price, and flip-flops to a quarter, where its multipliers take in the adders and
+registers behind them; the coefficients on ecp5 are those of xcup. For choices it is enough that
+all are wrong alike.
 """
 
 from __future__ import annotations
@@ -31,6 +23,7 @@ from functools import lru_cache
 
 from ...hw.kernels.adapt import StreamFifo
 from ...hw.kernels.base import Implementation
+from ...hw.netlist.memories import Memory
 from ...hw.timing.cost import Cost
 from ..ir.dataflow import Dataflow
 from .targets import RESOURCES, Target
@@ -59,24 +52,23 @@ class Price:
 def price(cost: Cost, target: Target) -> Price:
     """What a cost comes to on a target, as its synthesiser maps it."""
     lut, lutram, ff, dsp, bram = float(cost.adders), 0, cost.registers, 0, 0
+    hard, memories = target.fabric.multiplier, target.fabric.memories
     for (a, b), count in Counter(cost.products).items():
-        if min(a, b) < target.dsp_least[0] or a + b < target.dsp_least[1]:
+        if hard.makes(a, b, a + b):
+            dsp += count * hard.tiles(a, b)
+        else:
             lut += count * a * b
-        else:
-            dsp += count * _tiles((a, b), target.dsp_bits)
-    for shape, count in Counter(cost.memories).items():
-        blocks, units = _blocks(shape, target), _units(shape, target)
-        if units <= blocks * target.block_units:
-            lutram += count * units * target.unit_luts
-        else:
-            bram += count * blocks
+    for (width, depth), count in Counter(cost.memories).items():
+        placed = memories.place(Memory(width, depth))
+        lutram += count * placed.luts
+        bram += count * placed.blocks
     for (width, depth), count in Counter(cost.roms).items():
-        blocks = _blocks((width, depth), target)
-        if width * depth <= blocks * target.block_rom_bits:
-            lut += count * width * depth / target.rom_bits_per_lut
-            ff += count * width // 2  # the other half is constant, or moves into multipliers
+        fixed = memories.place_fixed((width, depth))
+        if fixed:
+            bram += count * fixed.blocks
         else:
-            bram += count * blocks
+            lut += count * width * depth / target.fabric.rom_bits
+            ff += count * width // 2  # the other half is constant, or moves into multipliers
     # Of what a budget allows none at all, one is worth all LUTs.
     rates = {name: max(1, getattr(target.device, name)) for name in RESOURCES}
     taken = {"lut": lut + lutram, "ff": ff, "dsp": dsp, "bram": bram}
@@ -90,25 +82,6 @@ def priced(built: Implementation, target: Target) -> Price:
     widths ask for the same ones again.
     """
     return price(built.cost, target)
-
-
-def _tiles(factors: tuple[int, int], bits: tuple[int, int]) -> int:
-    """Hard multipliers of a product, its wider factor at their wider port."""
-    pairs = zip(sorted(factors), sorted(bits), strict=True)
-    (narrow, least), (wide, most) = pairs
-    return -(-narrow // least) * -(-wide // most)
-
-
-def _blocks(shape: tuple[int, int], target: Target) -> int:
-    """Block memories of a memory, in the shape of words of which it takes fewest."""
-    width, depth = shape
-    return min(-(-width // w) * -(-depth // d) for w, d in target.block_shapes)
-
-
-def _units(shape: tuple[int, int], target: Target) -> int:
-    """Units of distributed memory of a memory."""
-    width, depth = shape
-    return min(-(-width // w) * -(-depth // d) for w, d in target.unit_shapes)
 
 
 def estimate(flow: Dataflow, target: Target) -> dict[str, int]:

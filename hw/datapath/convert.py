@@ -4,23 +4,36 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from amaranth.back import rtlil
 
 
+class Converted(NamedTuple):
+    """A component for others: its Verilog, and, where it was asked for, its flattened netlist of
+    words, without what a synthesiser takes away first, in the JSON of Yosys
+    (:mod:`midwire.hw.netlist.words`).
+    """
+
+    verilog: str
+    netlist: str | None
+
+
 def to_part(top: Any, index: int) -> str:
-    """A component elaborated as part ``index`` of a :func:`to_verilog_batch`."""
+    """A component elaborated as part ``index`` of a :func:`to_batch`."""
     text = str(rtlil.convert(top, name=_numbered(index), emit_src=False))
     return _MODULE_CELL.sub(lambda cell: _UNCONNECTED.sub("", cell[0]), _EMPTY.sub("", text))
 
 
-def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
-    """Verilog of several components, each with the top module ``name``, by one run of Yosys.
+def to_batch(parts: Sequence[str], name: str, netlists: Sequence[bool]) -> list[Converted]:
+    """Several components, each with the top module ``name``, by one run of Yosys.
+
+    ``netlists`` says of which the netlist is made too, which takes longer than the Verilog.
 
     Yosys takes longer to start than to convert a small component, and Amaranth's public function
     starts it for each. ``parts`` are those of :func:`to_part`, from 0 up.
@@ -32,16 +45,39 @@ def to_verilog_batch(parts: Sequence[str], name: str) -> list[str]:
     RuntimeError
         If Yosys fails: what it says.
     """
-    text = _yosys("\n".join(("read_rtlil <<rtlil", *parts, "rtlil", *_TO_VERILOG)))
+    script = ["read_rtlil <<rtlil", *parts, "rtlil", *_TO_VERILOG]
+    script += [f"delete {_numbered(k)} {_numbered(k)}.*" for k, e in enumerate(netlists) if not e]
+    text = _yosys("\n".join([*script, *_TO_NETLIST] if any(netlists) else script))
+    modules: Mapping[str, Any] = {}
+    if any(netlists):
+        text, begin, content = text.rpartition(_JSON)
+        modules = json.loads(begin + content)["modules"]
     found: list[list[str]] = [[] for _ in parts]
     for module in _MODULE.findall(text):
         number = _NUMBER.search(module)
         assert number is not None, module[:80]
         found[int(number[1])].append(_HEADER.sub(_sorted, module, count=1))
     return [
-        _counted("".join(f"{module}\n" for module in modules)).replace(_numbered(k), name)
-        for k, modules in enumerate(found)
+        Converted(
+            _counted("".join(f"{module}\n" for module in own)).replace(_numbered(k), name),
+            _compact(modules[_numbered(k)]).replace(_numbered(k), name) if netlists[k] else None,
+        )
+        for k, own in enumerate(found)
     ]
+
+
+_JSON = '\n{\n  "creator"'
+
+
+def _compact(module: Mapping[str, Any]) -> str:
+    """A module without names of cells and nets."""
+    kept = ("type", "parameters", "connections")
+    cells = {
+        str(k): {key: cell[key] for key in kept}
+        for k, cell in enumerate(module["cells"].values())
+        if cell["type"] != "$scopeinfo"
+    }
+    return json.dumps({"ports": module["ports"], "cells": cells}, separators=(",", ":"))
 
 
 # A signal of no bits, as an index into one thing is. What reads it reads a constant already, and
@@ -64,6 +100,26 @@ _TO_VERILOG = (
     f"attrmap {_REMOVED}",
     f"attrmap -modattr {_REMOVED}",
     "write_verilog -norename",
+)
+
+# Of what Yosys's own synthesis scripts begin with, the passes that change what is there to count,
+# in an order in which once is mostly enough: the scripts go round until none finds more, which
+# takes several times as long.
+_TO_NETLIST = (
+    "proc -noopt",
+    "flatten",
+    "delete MwBatch*x.*",
+    "opt_clean -purge",
+    "opt_expr",
+    "opt_merge",
+    "opt_dff",
+    "wreduce",
+    "opt_expr",
+    "opt_muxtree",
+    "opt_clean",
+    "opt_expr",
+    "memory_collect",
+    "write_json",
 )
 
 

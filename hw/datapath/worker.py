@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Elaborates descriptions in a process of its own: ``python -m ... REQUEST RESULT``.
 
-The request is a JSON list of canonical descriptions, the result one of Verilog texts.
+The request is a JSON list of canonical descriptions, the result one of pairs: the Verilog, and the
+netlist of words, null of what is not in a slice.
 """
 
 from __future__ import annotations
@@ -15,26 +16,27 @@ from pathlib import Path
 from .. import cache
 from ..elaborate import PLACEHOLDER, yosys_entry
 from ..kernels.program import described_by
-from .convert import to_part, to_verilog_batch
+from .convert import to_batch, to_part
 
 
 def main(request: str, result: str) -> None:
     """Read the request, write the result."""
     texts = json.loads(Path(request).read_text("utf-8"))
+    described = [described_by(text) for text in texts]
     parts = []
     # A component is many objects that all live until it is text: looking for garbage among them
     # takes a quarter of the time, and finds none.
     gc.disable()
-    for index, text in enumerate(texts):
+    for index, each in enumerate(described):
         try:
-            parts.append(to_part(described_by(text).component(PLACEHOLDER), index))
+            parts.append(to_part(each.component(PLACEHOLDER), index))
         except Exception as error:
-            error.add_note(f"while elaborating {text}")
+            error.add_note(f"while elaborating {texts[index]}")
             raise
         gc.collect()
     _compile_yosys()
-    texts = to_verilog_batch(parts, PLACEHOLDER)
-    Path(result).write_text(json.dumps(texts), "utf-8")
+    made = to_batch(parts, PLACEHOLDER, [each.in_slice for each in described])
+    Path(result).write_text(json.dumps(made), "utf-8")
 
 
 def _compile_yosys() -> None:
@@ -43,7 +45,7 @@ def _compile_yosys() -> None:
     """
 
     def fill(_: Path) -> None:
-        to_verilog_batch([], PLACEHOLDER)
+        to_batch([], PLACEHOLDER, [])
 
     there = yosys_entry()
     cache.entry(there.parent, there.name, fill)

@@ -183,6 +183,11 @@ class Implementation(ABC):
         return 1.0 + 0.02 * lanes + 0.05 * len(self.cost.products)
 
     @property
+    def in_slice(self) -> bool:
+        """Implementations are the parts that a slice has."""
+        return True
+
+    @property
     def parallelism(self) -> tuple[int, int]:
         """Lanes out (PE) and lanes in (SIMD), for reports."""
         return self.outputs[0].lanes, self.inputs[0].lanes

@@ -29,6 +29,11 @@ class NicShape:
         """As long as a slice of some thirty layers (see :mod:`midwire.hw.elaborate`)."""
         return 60.0
 
+    @property
+    def in_slice(self) -> bool:
+        """It is around one."""
+        return False
+
     def component(self, name: str) -> Any:
         """See :class:`~.top.NicShell`; it has no memory images."""
         del name

@@ -148,7 +148,7 @@ def test_the_text_does_not_depend_on_what_is_elaborated_beside_it(
     elaborated: Elaborated, empty: Path
 ) -> None:
     assert verilog_of([conv()]) == [elaborated.texts[conv()]]
-    assert len(list(empty.rglob("content"))) == 1
+    assert len(list(empty.rglob("content"))) == 2, "its Verilog and its netlist"
 
 
 def test_other_sources_make_other_verilog(
@@ -194,7 +194,7 @@ def test_sources_that_change_meanwhile_leave_nothing(
 
     def edit(jobs: Sequence[Job], **options: object) -> None:
         for job in jobs:
-            Path(job.command[-1]).write_text(json.dumps(["module MW_INSTANCE();"]))
+            Path(job.command[-1]).write_text(json.dumps([["module MW_INSTANCE();", "{}"]]))
         monkeypatch.setattr(elaborate, "_own_now", lambda: "edited")
 
     monkeypatch.setattr(elaborate, "run_jobs", edit)
@@ -392,7 +392,7 @@ from midwire.hw.numeric import IntType
 
 def pretend(jobs, **options):
     for job in jobs:
-        pathlib.Path(job.command[-1]).write_text(json.dumps(["module MW_INSTANCE();"]))
+        pathlib.Path(job.command[-1]).write_text(json.dumps([["module MW_INSTANCE();", "{}"]]))
 
 elaborate.run_jobs = pretend
 (text,) = elaborate.verilog_of([StreamFifo(StreamPort(IntType(3, False), 1, 5), 2)])
@@ -404,4 +404,4 @@ sys.exit("amaranth" in sys.modules)
 def test_amaranth_is_loaded_by_workers_only(empty: Path) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], check=False)
     assert done.returncode == 0
-    assert len(list(empty.rglob("content"))) == 1
+    assert len(list(empty.rglob("content"))) == 2, "its Verilog and its netlist"

@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where memories go: into block memories, into LUTs, or, of fixed words, into logic.
+
+Costs are those of Yosys's pass ``memory_libmap`` with its descriptions of the families
+(``brams_*.txt`` and ``lutrams_*.txt``): the cheapest way wins, multiplexers between parts included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Shape = tuple[int, int]
+"""Bits of a word, words."""
+
+_PER_MULTIPLEXER = 0.5
+"""Cost of a multiplexer of a bit, or of a write enable, where parts stand behind each other."""
+
+_PER_EMULATION = 2.0
+"""Cost of a point of what is emulated around a memory."""
+
+_OLD_WORDS, _NEW_WORDS = 6, 3
+"""Points for giving the old, or the new, word where one is read while it is written."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory that is written.
+
+    Attributes
+    ----------
+    width, depth : bits of a word, and words
+    clocked : whether the word that is read is in a register
+    through : whether a word that is read while it is written is the new one
+    """
+
+    width: int
+    depth: int
+    clocked: bool = True
+    through: bool = False
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a memory is.
+
+    Attributes
+    ----------
+    cost : of the synthesiser's choice
+    rows : parts behind each other, which multiplexers choose from
+    words : words of each part
+    blocks, luts : block memories of 18 kbit, and LUTs as memory
+    emulated : whether logic around a block memory gives the word where one is read while written
+    """
+
+    cost: float
+    rows: int
+    words: int
+    blocks: int = 0
+    luts: int = 0
+    emulated: bool = False
+
+
+@dataclass(frozen=True)
+class Memories:
+    """Memories of a family.
+
+    Attributes
+    ----------
+    blocks, block_cost : shapes that a block memory of 18 kbit can take, and its cost
+    units, unit_cost, unit_luts : the same of the smallest memory of LUTs, and how many these are
+    unit_used : share of a unit's cost that only the bits in use take
+    fixed_cost : of a bit of fixed words in logic
+    old_words : whether a block memory gives the old word where one is read while it is written
+    """
+
+    blocks: tuple[Shape, ...]
+    block_cost: float
+    units: tuple[Shape, ...]
+    unit_cost: float
+    unit_used: float
+    unit_luts: int
+    fixed_cost: float
+    old_words: bool
+
+    def place(self, memory: Memory) -> Placed:
+        """Where a memory that is written goes."""
+        shape = memory.width, memory.depth
+        in_luts = min(self._in_units(shape), key=_cost)
+        if not memory.clocked:
+            return in_luts
+        return min(in_luts, *self._in_blocks(shape, self._points(memory)), key=_cost)
+
+    def place_fixed(self, shape: Shape) -> Placed | None:
+        """Where fixed words go; None if that is logic."""
+        in_blocks = min(self._in_blocks(shape, 0), key=_cost)
+        return in_blocks if in_blocks.cost < shape[0] * shape[1] * self.fixed_cost else None
+
+    def _points(self, memory: Memory) -> int:
+        if memory.through:
+            return _NEW_WORDS
+        return 0 if self.old_words else _OLD_WORDS
+
+    def _in_blocks(self, shape: Shape, points: int) -> Iterator[Placed]:
+        for each in self.blocks:
+            rows, columns = _tiled(shape, each)
+            cost = rows * columns * self.block_cost + _multiplexed(shape[0], rows)
+            cost += (1 + points) * _PER_EMULATION
+            yield Placed(cost, rows, each[1], blocks=rows * columns, emulated=points > 0)
+
+    def _in_units(self, shape: Shape) -> Iterator[Placed]:
+        for each in self.units:
+            rows, columns = _tiled(shape, each)
+            used = shape[0] / each[0] * self.unit_used + columns * (1 - self.unit_used)
+            cost = rows * used * self.unit_cost + _multiplexed(shape[0], rows) + _PER_EMULATION
+            yield Placed(cost, rows, each[1], luts=rows * columns * self.unit_luts)
+
+
+def _cost(placed: Placed) -> float:
+    return placed.cost
+
+
+def _tiled(shape: Shape, tile: Shape) -> tuple[int, int]:
+    """Rows and columns of tiles."""
+    return -(-shape[1] // tile[1]), -(-shape[0] // tile[0])
+
+
+def _multiplexed(width: int, rows: int) -> float:
+    return 0.0 if rows == 1 else _PER_MULTIPLEXER * ((rows - 1) * width + rows)

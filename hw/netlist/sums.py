@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Sums: adders whose only reader is another adder are one sum of many words, as Yosys's pass
+``alumacc`` merges them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .words import Bit, Cell, Word, Words
+
+ADDERS = ("$add", "$sub", "$neg")
+
+
+@dataclass(frozen=True)
+class Term:
+    """A word of a sum; its integers are negative too if it is signed."""
+
+    word: Word
+    signed: bool
+    minus: bool
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of terms, cut off to the bits of ``y``."""
+
+    terms: tuple[Term, ...]
+    y: Word
+
+
+def sums_of(words: Words, cells: Sequence[Cell]) -> list[Sum]:
+    """Sums of adders, merged."""
+    made = {cell.ports["Y"]: Sum(_terms(cell), cell.ports["Y"]) for cell in cells}
+    merged: set[Word] = set()
+
+    def whole(each: Sum) -> Sum:
+        terms: list[Term] = []
+        for term in each.terms:
+            inner = made.get(term.word)
+            if inner is None or not _joins(words, inner, term, each.y):
+                terms.append(term)
+                continue
+            merged.add(inner.y)
+            for own in whole(inner).terms:
+                terms.append(Term(own.word, own.signed, own.minus != term.minus))
+        return Sum(tuple(terms), each.y)
+
+    found = [whole(each) for each in made.values()]
+    return [each for each in found if each.y not in merged]
+
+
+def _terms(cell: Cell) -> tuple[Term, ...]:
+    def term(port: str, minus: bool) -> Term:
+        return Term(cell.ports[port], bool(cell.numbers.get(f"{port}_SIGNED")), minus)
+
+    if cell.kind == "$neg":
+        return (term("A", True),)
+    return term("A", False), term("B", cell.kind == "$sub")
+
+
+def _joins(words: Words, inner: Sum, term: Term, y: Word) -> bool:
+    """Whether a sum is read by this term only, and does not wrap around before it does."""
+    if any(words.users[bit] > 1 for bit in inner.y):
+        return False
+    return len(inner.y) == len(y) or not _may_wrap(inner, term.signed)
+
+
+def _may_wrap(inner: Sum, signed: bool) -> bool:
+    """Whether bits of a sum may be lost at its width."""
+    low = high = 0
+    for term in inner.terms:
+        size = len(term.word)
+        ends = (-(1 << size - 1), (1 << size - 1) - 1) if term.signed else (0, (1 << size) - 1)
+        least, most = sorted((-ends[0], -ends[1])) if term.minus else ends
+        low, high = low + least, high + most
+    size = len(inner.y)
+    if signed:
+        return low < -(1 << size - 1) or high >= 1 << size - 1
+    return low < 0 or high >= 1 << size
+
+
+def trimmed(each: Sum) -> Sum:
+    """Without low bits that are those of one term, as where the others are shifted."""
+    start = 0
+    for position in range(len(each.y)):
+        present = [
+            term for term in each.terms if position < len(term.word) and term.word[position] != "0"
+        ]
+        if len(present) > 1 or any(term.minus for term in each.terms):
+            break
+        start = position + 1
+    if not start:
+        return each
+    terms = tuple(
+        Term(term.word[start:], term.signed, term.minus)
+        for term in each.terms
+        if len(term.word) > start
+    )
+    return Sum(terms, each.y[start:])
+
+
+def extended(term: Term, width: int) -> tuple[Bit, ...]:
+    """The bits of a term at a width."""
+    top: Bit = term.word[-1] if term.word and term.signed else "0"
+    return (term.word + (top,) * (width - len(term.word)))[:width]

@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A netlist of words: cells such as adders, multiplexers and registers, as Yosys's ``write_json``
+writes them once processes are cells and constants are gone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Bit = int | str
+"""A net, or a constant: "0", "1" or "x"."""
+
+Word = tuple[Bit, ...]
+"""Bits, the least significant one first."""
+
+OUTPUTS = ("Y", "Q", "RD_DATA", "data")
+"""Ports of cells that drive nets; ``data`` is that of ``mw_rom`` and ``mw_ram``."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell.
+
+    Attributes
+    ----------
+    kind : Yosys's type, such as "$add", or a module's name
+    ports : what is connected
+    numbers : parameters that are numbers
+    texts : parameters as they were written, such as a file's name, or many binary digits
+    """
+
+    kind: str
+    ports: Mapping[str, Word]
+    numbers: Mapping[str, int]
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def word(self, port: str, width: int) -> Word:
+        """An operand, extended to a width or cut off as the cell does."""
+        bits = self.ports[port]
+        top: Bit = bits[-1] if bits and self.numbers.get(f"{port}_SIGNED") else "0"
+        return (bits + (top,) * (width - len(bits)))[:width]
+
+    @property
+    def read(self) -> Iterator[Word]:
+        """What it reads."""
+        return (word for port, word in self.ports.items() if port not in OUTPUTS)
+
+
+class Words:
+    """The cells of a module.
+
+    Attributes
+    ----------
+    cells : in the order of the netlist
+    users : for each net, how many inputs of cells and of the module's outputs read it
+    """
+
+    def __init__(self, cells: Sequence[Cell], outputs: Sequence[Word]) -> None:
+        self.cells = cells
+        self.users: Counter[Bit] = Counter()
+        for cell in cells:
+            for word in cell.read:
+                self.users.update(word)
+        for word in outputs:
+            self.users.update(word)
+        self.outputs = outputs
+
+    @classmethod
+    def of(cls, module: Mapping[str, Any]) -> Words:
+        """Of one module of the JSON text."""
+        cells = [
+            Cell(
+                each["type"],
+                _ports(each["connections"]),
+                _numbers(each["parameters"]),
+                {name: str(value) for name, value in each["parameters"].items()},
+            )
+            for each in module["cells"].values()
+            if each["type"] != "$scopeinfo"
+        ]
+        ports = module["ports"].values()
+        return cls(cells, [tuple(port["bits"]) for port in ports if port["direction"] == "output"])
+
+
+def _ports(connections: Mapping[str, Sequence[Bit]]) -> dict[str, Word]:
+    return {port: tuple(bits) for port, bits in connections.items()}
+
+
+def _numbers(parameters: Mapping[str, Any]) -> dict[str, int]:
+    """Those that are integers: text of at most 32 binary digits."""
+    return {
+        name: value if isinstance(value, int) else int(value, 2)
+        for name, value in parameters.items()
+        if isinstance(value, int) or (0 < len(value) <= 32 and not set(value) - {"0", "1"})
+    }

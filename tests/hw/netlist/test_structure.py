@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Primitives of small netlists, counted by hand."""
+
+from __future__ import annotations
+
+from midwire.hw.netlist.fabrics import ECP5, XC7, XCUP
+from midwire.hw.netlist.structure import Structure, structure_of
+from midwire.hw.netlist.words import Cell, Word, Words
+
+
+def nets(first: int, size: int) -> Word:
+    return tuple(range(first, first + size))
+
+
+def memory(width: int, depth: int, *, clocked: bool) -> Words:
+    bits = (depth - 1).bit_length()
+    ports = {
+        "RD_ADDR": nets(2, bits),
+        "WR_ADDR": nets(20, bits),
+        "WR_EN": (40,) * width,
+        "WR_DATA": nets(50, width),
+        "RD_DATA": nets(100, width),
+    }
+    numbers = {"WIDTH": width, "SIZE": depth, "RD_CLK_ENABLE": int(clocked), "WR_PORTS": 1}
+    return Words([Cell("$mem_v2", ports, numbers)], [ports["RD_DATA"]])
+
+
+def test_parts_of_a_memory_have_multiplexers() -> None:
+    """Three parts of 16 words: two multiplexers a bit, and an enable each; one bit of address and
+    the enable in what chooses the third.
+    """
+    found = structure_of(memory(8, 48, clocked=True), ECP5, {})
+    assert found == Structure(tables=2 * 8 + 3, memory_tables=36, registers=8)
+
+
+def test_one_part_has_none() -> None:
+    assert structure_of(memory(6, 32, clocked=False), XC7, {}) == Structure(memory_tables=4)
+
+
+def test_a_comparison_shares_the_carries_of_a_difference() -> None:
+    """But for the last two bits of both and the carry into them, which are two tables."""
+    a, b, y = nets(2, 16), nets(20, 16), nets(40, 16)
+    difference = Cell("$sub", {"A": a, "B": b, "Y": y}, {})
+    compare = Cell("$ge", {"A": a, "B": b, "Y": (60,)}, {})
+    assert structure_of(Words([difference], [y]), ECP5, {}).tables == 16
+    assert structure_of(Words([compare], [(60,)]), ECP5, {}).tables == 14 + 2
+    both = Words([compare, difference], [y, (60,)])
+    assert structure_of(both, ECP5, {}).tables == 16 + 2
+
+
+def test_registers_that_hold_one_constant_are_one() -> None:
+    """A constant that differs from what reset gives says whether there was a first cycle."""
+    numbers = {"SRST_VALUE": 0}
+    ports = {"D": ("1", "1", "0", "1"), "Q": nets(2, 4), "SRST": (9,)}
+    words = Words([Cell("$sdff", ports, numbers)], [nets(2, 4)])
+    assert structure_of(words, XCUP, {}).registers == 1
+
+
+def test_products_wider_than_a_multiplier_are_added_up() -> None:
+    """25 by 19 bits: two multipliers, and an adder of all but 17 bits."""
+    ports = {"A": nets(2, 25), "B": nets(40, 19), "Y": nets(70, 44)}
+    words = Words([Cell("$mul", ports, {"A_SIGNED": 1, "B_SIGNED": 1})], [ports["Y"]])
+    assert structure_of(words, XCUP, {}) == Structure(tables=27, products=2)
