@@ -387,6 +387,15 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             ),
         ),
         (
+            one_node(
+                "MatMul", [(1, 3, 1, 2, 4)], (1, 3, 2, 2, 5), {1: np.ones((2, 4, 5), np.float32)}
+            ),
+            (
+                "expected a matrix of weights, or a stack of them and rows that it shares or that "
+                "are stacked alike, found the shapes [1, 3, 1, 2, 4] and [2, 4, 5]"
+            ),
+        ),
+        (
             one_node("Gemm", [(4, 1)], (3, 1), {0: np.ones((3, 4), np.float32)}),
             "expected a constant second operand, found it as the first",
         ),
