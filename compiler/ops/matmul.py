@@ -4,8 +4,8 @@
 
 The rows of the weight matrix follow the stream's order, so that a Flatten before costs nothing.
 Weights times columns are those columns, as rows, times the weights transposed; a vector of weights
-is a matrix of one column. MatMul of two computed tensors is
-:class:`~.matrix_product.MatrixProduct`.
+is a matrix of one column. A stack of matrices is :mod:`._stacked`; MatMul of two computed tensors
+is :class:`~.matrix_product.MatrixProduct`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..ir.graph import Value
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._model import one_node, weights
+from ._stacked import stacked
 from .base import Case, Const, ImportContext, Imported, Op, Unsupported, inner, one
 from .conv import WeightedOp, centred, channel_scales, convolution, shifted
 from .matrix_product import MatrixProduct
@@ -60,7 +61,10 @@ class MatMul(WeightedOp):
             return cls._of_columns(context, node, first)
         if node.op_type == "MatMul" and len(weight.shape) == 1:
             return cls._of_vector(context, node, weight)
-        weight = _matrix(weight)
+        if len(weight.shape) <= len(context.shape(node.input[0])):
+            weight = _matrix(weight)
+        if node.op_type == "MatMul" and len(weight.shape) > 2:
+            return stacked(context, node, weight)
         if len(weight.shape) != 2:
             raise Unsupported(f"expected a matrix of weights, found the shape {list(weight.shape)}")
         if not attributes.get("transB", 0):
@@ -156,7 +160,9 @@ class MatMul(WeightedOp):
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """Both spellings, rows of a matrix, and rows along several axes; columns, a vector."""
+        """Both spellings, rows of a matrix, and rows along several axes; columns, a vector;
+        stacks of matrices.
+        """
         yield Case("matmul", one_node("MatMul", [(1, 12)], (1, 7), {1: weights(1, 7, 12).T.copy()}))
         yield Case(
             "matmul_rows",
@@ -174,6 +180,10 @@ class MatMul(WeightedOp):
         )
         vector = one_node("MatMul", [(1, 4, 2, 8)], (1, 4, 2), {1: weights(9, 1, 8)[0]})
         yield Case("matmul_vector", vector)
+        stack = {1: weights(10, 2, 3, 5)}
+        own = one_node("MatMul", [(1, 2, 4, 3)], (1, 2, 4, 5), stack)
+        yield Case("matmul_stack", own)
+        yield Case("matmul_stack_shared", one_node("MatMul", [(1, 1, 4, 3)], (1, 2, 4, 5), stack))
         yield Case(
             "gemm",
             one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),

@@ -180,6 +180,15 @@ def grid_of_weights(
     if position is None or node.input[position] not in constants:
         return {}
     weights = constants[node.input[position]]
+    if node.op_type == "MatMul" and weights.ndim > 2:
+        # A scale for each column of each matrix.
+        turned = weights.swapaxes(-1, -2)
+        grid = arithmetic.weight_grid(turned.reshape(-1, turned.shape[-1]), bits, 0)
+        return {
+            node.input[position]: grid.change(
+                lambda ints: ints.reshape(turned.shape).swapaxes(-1, -2)
+            )
+        }
     if weights.ndim == 1:
         grid = arithmetic.weight_grid(weights[None], bits, 0)
         return {node.input[position]: grid.change(lambda ints: ints[0])}

@@ -386,6 +386,15 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             ),
         ),
         (
+            one_node(
+                "MatMul", [(1, 3, 1, 2, 4)], (1, 3, 2, 2, 5), {1: np.ones((2, 4, 5), np.float32)}
+            ),
+            (
+                "expected a matrix of weights, or a stack of them and rows that it shares or that "
+                "are stacked alike, found the shapes [1, 3, 1, 2, 4] and [2, 4, 5]"
+            ),
+        ),
+        (
             one_node("Conv", [SHAPE], (1, 2, 2, 2), ones((2, 2, 3, 3), (3,))),
             "expected a bias of shape [2], found the shape [3]",
         ),
