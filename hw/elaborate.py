@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import sys
@@ -189,6 +190,9 @@ def _contents(
     return [found[text] for text in texts]
 
 
+_PROCESS = 15.0
+"""The effort that takes about as long as it takes to start a process."""
+
 _SUFFIX = {"verilog": "", "netlist": "-netlist"}
 """Kinds of contents, and how their names end."""
 
@@ -236,8 +240,11 @@ def _elaborated(
     progress: Callable[[int, int], None] | None,
     stopped: Callable[[], bool],
 ) -> dict[str, dict[str, str]]:
-    """Elaborate canonical texts in as many processes as there are cores; contents by kind."""
-    shares: list[list[str]] = [[] for _ in range(len(os.sched_getaffinity(0)))]
+    """Elaborate canonical texts, in as many processes as there are cores if they are worth it;
+    contents by kind.
+    """
+    worth = math.ceil(sum(efforts.values()) / _PROCESS)
+    shares: list[list[str]] = [[] for _ in range(min(worth, len(os.sched_getaffinity(0))))]
     loads = [0.0] * len(shares)
     for text in sorted(efforts, key=lambda each: -efforts[each]):
         least = loads.index(min(loads))

@@ -120,7 +120,22 @@ def test_what_differs_is_elaborated_once_each(elaborated: Elaborated) -> None:
         assert modules(text)[0] == PLACEHOLDER
         assert "(* src" not in text and ".py" not in text
     assert sorted(elaborated.asked) == sorted(canonical(each) for each in texts)
-    assert elaborated.steps == [(1, 2), (2, 2)]
+    assert elaborated.steps == [(1, 1)]
+
+
+def test_processes_are_started_where_they_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few small components share one; more are shared out by effort."""
+    asked: list[list[list[str]]] = []
+
+    def note(shares: list[list[str]], *_: Any) -> dict[str, dict[str, str]]:
+        asked.append(shares)
+        return {}
+
+    monkeypatch.setattr(elaborate, "_elaborated_in", note)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    for efforts in ({"a": 5.0, "b": 4.0}, {"a": 28.0, "b": 9.0, "c": 9.0, "d": 11.0}):
+        elaborate._elaborated(efforts, None, lambda: False)
+    assert asked == [[["a", "b"]], [["a"], ["d", "b", "c"]]]
 
 
 def test_what_was_elaborated_needs_no_worker(
