@@ -39,7 +39,7 @@ class Fabric:
 _BLOCKS = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 
 XCUP = Fabric(
-    # CARRY4, as xilinx/arith_map.v and cmp2lcu.v use it.
+    # CARRY4, as Yosys's maps of sums and comparisons use it.
     inputs=6,
     carry_least=3,
     pair=False,
