@@ -164,7 +164,7 @@ def _picked(
             check_exact([shape[axis] + sum(amounts)])
             indices = np.pad(np.arange(shape[axis]), amounts, mode)  # type: ignore[call-overload]
             chosen[axis] = [int(index) for index in indices]
-    if math.prod(shape) < _LARGE:
+    if not chosen or math.prod(shape) < _LARGE:
         return picks(context, node, chosen)
     made = Imported((), ())
     for axis, indices in chosen.items():

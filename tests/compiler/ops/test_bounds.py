@@ -117,6 +117,13 @@ def test_an_input_that_fits_into_no_memory(model_file: ModelFile) -> None:
     )
 
 
+def test_pads_of_nothing_are_no_hardware(model_file: ModelFile) -> None:
+    """However large the tensor is."""
+    text = "g (float[1, 8, 12, 12] x) => (float[1, 8, 12, 12] y) <int64[8] p = {0,0,0,0,0,0,0,0}>"
+    (support,) = import_all(load_model(model_file(text + ' { y = Pad <mode = "edge"> (x, p) }')))
+    assert [node.op.is_view for node in support.nodes] == [True]
+
+
 def test_a_normalizer_of_a_scalar(model_file: ModelFile) -> None:
     text = "g (float x) => (float y) { y = ai.onnx.ml.Normalizer <NORM> (x) }"
     path = model_file(text.replace("NORM", 'norm = "MAX"'), imports=', "ai.onnx.ml" : 1')
