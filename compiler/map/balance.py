@@ -8,15 +8,22 @@ allows, and with which a lone inference takes no longer than with endless FIFOs 
 :mod:`midwire.hw.timing.steady`). Depths come from a schedule for any number of inferences, so none
 can deadlock and none grows with them. Cycles come from the schedule with those depths, without
 simulating RTL.
+
+A schedule does not depend on weights, so after a change of weights all that is known already.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from ...hw.formats.bundle import MEASURED_INFERENCES
+from ...hw.remembered import remembered
 from ...hw.timing.components import Edge, Queue, Schedule
+from ...hw.timing.describe import described
 from ...hw.timing.steady import least_depths
 from ..ir.dataflow import Channel, Dataflow
 
@@ -49,31 +56,63 @@ def balance(flow: Dataflow, interval: int = 1) -> Balanced:
     ScheduleDeadlock
         If the dataflow stops, whatever the open depths are.
     """
-    schedule, starts, ends, queues = _schedule(flow)
-    opened = {
-        queue: channel.port.payload_bits
-        for channel, queue in queues.items()
-        if channel.depth is None
-    }
-    if opened:
-        run = least_depths(schedule, opened, interval).run(MEASURED_INFERENCES)
-    else:
-        run = schedule.run(MEASURED_INFERENCES)
+    network = _schedule(flow)
+    question = json.dumps(
+        [
+            _SOURCE,
+            described(network.schedule),
+            [channel.port.payload_bits for channel in network.queues],
+            network.ports(flow),
+            interval,
+            MEASURED_INFERENCES,
+        ]
+    )
+    text = remembered(
+        question.encode(), lambda: json.dumps(_solved(flow, network, interval)).encode()
+    )
+    found = json.loads(text)
+    depths = dict(zip(network.queues, found["depths"], strict=True))
     channels = tuple(
-        replace(channel, depth=queues[channel].depth) if channel in queues else channel
+        replace(channel, depth=depths[channel]) if channel in depths else channel
         for channel in flow.channels
     )
     spans = {
-        stage.name: (
-            min(_taken(ends, stage.name, k, 0) for k in range(len(stage.built.inputs)))
+        stage.name: (first, last)
+        for stage, (first, last) in zip(flow.stages, found["spans"], strict=True)
+    }
+    balanced = replace(flow, channels=channels)
+    return Balanced(balanced, found["latency"], found["cycles_per_inference"], spans)
+
+
+_SOURCE = Path(__file__).read_text("utf-8")
+
+
+def _solved(flow: Dataflow, network: _Network, interval: int) -> dict[str, Any]:
+    """What a schedule says: depths of its FIFOs, cycles, and spans of its stages in order."""
+    opened = {
+        queue: channel.port.payload_bits
+        for channel, queue in network.queues.items()
+        if channel.depth is None
+    }
+    if opened:
+        run = least_depths(network.schedule, opened, interval).run(MEASURED_INFERENCES)
+    else:
+        run = network.schedule.run(MEASURED_INFERENCES)
+    spans = [
+        (
+            min(_taken(network.ends, stage.name, k, 0) for k in range(len(stage.built.inputs)))
             - run.first_in[0],
-            max(_taken(starts, stage.name, k, -1) for k in range(len(stage.built.outputs)))
+            max(_taken(network.starts, stage.name, k, -1) for k in range(len(stage.built.outputs)))
             - run.first_in[0],
         )
         for stage in flow.stages
+    ]
+    return {
+        "depths": [queue.depth for queue in network.queues.values()],
+        "latency": run.latency,
+        "cycles_per_inference": run.cycles_per_inference,
+        "spans": spans,
     }
-    balanced = replace(flow, channels=channels)
-    return Balanced(balanced, run.latency, run.cycles_per_inference, spans)
 
 
 Ports = dict[tuple[str, int], Edge]
@@ -85,10 +124,30 @@ def _taken(edges: Ports, stage: str, port: int, beat: int) -> int:
     return int(edges[stage, port].take.of(0)[beat])
 
 
-def _schedule(flow: Dataflow) -> tuple[Schedule, Ports, Ports, Mapping[Channel, Queue]]:
-    """The dataflow's network in the order of its streams, what is at outputs and inputs of stages,
+@dataclass(frozen=True)
+class _Network:
+    """A dataflow's schedule in the order of its streams, what is at outputs and inputs of stages,
     and the FIFOs.
     """
+
+    schedule: Schedule
+    starts: Ports
+    ends: Ports
+    queues: Mapping[Channel, Queue]
+
+    def ports(self, flow: Dataflow) -> list[list[int]]:
+        """For each stage the places of its edges among all: of its inputs, then of its outputs."""
+        places = {edge.name: k for k, edge in enumerate(self.schedule.edges)}
+        return [
+            [
+                *(places[self.ends[stage.name, k].name] for k in range(len(stage.built.inputs))),
+                *(places[self.starts[stage.name, k].name] for k in range(len(stage.built.outputs))),
+            ]
+            for stage in flow.stages
+        ]
+
+
+def _schedule(flow: Dataflow) -> _Network:
     schedule = Schedule()
     starts: Ports = {}
     ends: Ports = {}
@@ -121,4 +180,4 @@ def _schedule(flow: Dataflow) -> tuple[Schedule, Ports, Ports, Mapping[Channel, 
     enqueue("")
     for channel in inputs[""]:
         schedule.sink(ends[channel.sink])
-    return schedule, starts, ends, queues
+    return _Network(schedule, starts, ends, queues)

@@ -109,6 +109,26 @@ class Network:
         """All edges, in the order of creation."""
         return tuple(self._edges.values())
 
+    @property
+    def sources(self) -> tuple[Edge, ...]:
+        """Those of the inputs."""
+        return tuple(self._sources)
+
+    @property
+    def sinks(self) -> tuple[Edge, ...]:
+        """Those of the outputs."""
+        return tuple(self._sinks)
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """All processes, in the order in which they are solved."""
+        return tuple(self._processes)
+
+    @property
+    def all_times(self) -> tuple[Times, ...]:
+        """Those of edges, and those inside of components."""
+        return (*(t for edge in self.edges for t in (edge.offer, edge.take)), *self._extra)
+
     def edge(self, name: str, beats: int) -> Edge:
         """A new edge with ``beats`` beats for each tensor."""
         if name in self._edges:
@@ -223,8 +243,7 @@ class Network:
             if ends[0] != ends[1]:
                 verb = "offers" if ends[1] else "takes"
                 raise ValueError(f"nothing {verb} the beats of edge {edge.name!r}")
-        times = [t for edge in self.edges for t in (edge.offer, edge.take)]
-        self._latest = Solver(self._processes, [*times, *self._extra], period)
+        self._latest = Solver(self._processes, self.all_times, period)
         return self._latest
 
     def pace(self, solver: Solver, period: int, *, live: bool = False) -> None:

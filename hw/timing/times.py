@@ -173,6 +173,11 @@ class Process(Protocol):
         """The times of others that it waits for."""
         ...
 
+    @property
+    def rule(self) -> Callable[[int], object]:
+        """The function that it is, with all that it holds (:mod:`.describe`)."""
+        ...
+
     def watch(self, index: int) -> None:
         """Register as reader ``index`` of what it reads, as far as that is known."""
         ...
@@ -194,7 +199,7 @@ class BatchProcess:
     ) -> None:
         self.name = name
         self.writes = writes
-        self.update = update
+        self.update = self.rule = update
         self.reads = reads
 
     def watch(self, index: int) -> None:
@@ -213,7 +218,7 @@ class ScalarProcess:
     def __init__(self, name: str, make: Callable[[int], Blocked], writes: Sequence[Times]) -> None:
         self.name = name
         self.writes = writes
-        self._make = make
+        self.rule = make
         self.reads: list[Times] = []
         self._index = -1
 
@@ -225,7 +230,7 @@ class ScalarProcess:
 
     def update(self, n: int) -> Sequence[Cycles]:
         """Run it for the tensors up to ``n``."""
-        for times in self._make(n + 1):
+        for times in self.rule(n + 1):
             self._supply(times, n)
         for times in self.writes:
             if times.each is None:

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 
 from midwire.compiler.ir.dataflow import Dataflow, verify
+from midwire.compiler.map import balance as module
 from midwire.compiler.map.assemble import assemble
 from midwire.compiler.map.balance import balance
 from midwire.compiler.map.implement import implement
 from midwire.compiler.map.targets import TARGETS
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.timing.components import ScheduleDeadlock
+from midwire.hw.timing.steady import least_depths
 from midwire.sim.verify import verify as prove
 
 Lower = Callable[..., Any]
@@ -169,3 +171,28 @@ def test_cycles_and_results_are_those_of_the_rtl(
     assert found.latency_cycles == bundle.manifest.latency_cycles
     if rate is not None:
         assert found.cycles_per_inference <= bundle.manifest.clock_mhz * 1e6 / rate
+
+
+def test_a_schedule_is_solved_once_whatever_the_weights(
+    lower: Lower, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Other weights, the same cycles: nothing is searched for again. Another interval is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    solved: list[int] = []
+
+    def count(*arguments: Any) -> Any:
+        solved.append(1)
+        return least_depths(*arguments)
+
+    monkeypatch.setattr(module, "least_depths", count)
+    text = HEAVY.replace("{1, 0.5, -1, 2}", "{3, 0.75, -2, 0.1}")
+    first, again = (balance(folded(each, 1, lower)) for each in (HEAVY, text))
+    assert len(solved) == 1
+    assert first.flow.channels == again.flow.channels
+    assert (first.latency_cycles, first.cycles_per_inference, first.spans) == (
+        again.latency_cycles,
+        again.cycles_per_inference,
+        again.spans,
+    )
+    slow = balance(folded(HEAVY, 1, lower), 2 * first.cycles_per_inference)
+    assert len(solved) == 2 and slow.cycles_per_inference == first.cycles_per_inference
