@@ -188,7 +188,7 @@ def _around(
     source = made.inner[-1] if made.inner else None
     name = source.name if source else node.input[0]
     shape = source.shape if source else context.shape(name)
-    pieces, values, parts = list(made.pieces), list(made.inner), [name]
+    pieces, values, ends = list(made.pieces), list(made.inner), []
 
     def then(op: Op, read: Sequence[str], size: int, what: str) -> str:
         result = (*shape[:axis], size, *shape[axis + 1 :])
@@ -199,16 +199,16 @@ def _around(
 
     begin, end = amounts
     for what, taken in (("begin", indices[:begin]), ("end", indices[len(indices) - end :])):
+        part = []
         if taken:
             low, count = min(taken), max(taken) - min(taken) + 1
             near = (*shape[:axis], count, *shape[axis + 1 :])
-            cropped = then(
-                picking(shape, axis, range(low, low + count)), [name], count, f"{what}_near"
-            )
+            crop = picking(shape, axis, range(low, low + count))
+            cropped = then(crop, [name], count, f"{what}_near")
             turned = picking(near, axis, [index - low for index in taken])
-            parts.insert(
-                0 if what == "begin" else len(parts), then(turned, [cropped], len(taken), what)
-            )
+            part = [then(turned, [cropped], len(taken), what)]
+        ends.append(part)
+    parts = [*ends[0], name, *ends[1]]
     then(Concat(axis, len(parts), alike_parts=True), parts, len(indices), "around")
     return Imported(tuple(pieces), tuple(values))
 

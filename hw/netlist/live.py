@@ -15,15 +15,10 @@ _Used = Callable[[Bit], bool]
 def only_live(words: Words) -> Words:
     """The same without cells, and bits of cells, whose outputs nobody reads."""
     while True:
-        read = words.users
-
-        def used(bit: Bit, read: object = read) -> bool:
-            return bit in read  # type: ignore[operator]
-
+        used = words.users.__contains__
         cells = [kept for cell in words.cells if (kept := _kept(cell, used)) is not None]
-        if all(a is b for a, b in zip(cells, words.cells, strict=False)) and len(cells) == len(
-            words.cells
-        ):
+        same = len(cells) == len(words.cells)
+        if same and all(a is b for a, b in zip(cells, words.cells, strict=True)):
             return words
         words = Words(cells, words.outputs)
 

@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.load.functions import FUNCTIONS
+from midwire.compiler.load.source import Source
 from midwire.compiler.select.inspection import inspect_model
 
 ModelFile = Callable[..., Path]
@@ -78,6 +79,15 @@ GEMMS = {
 }
 
 
+def both(path: Path, source: Source, feed: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What ONNX Runtime computes of a model, and of what loading made of it."""
+    given, made = (
+        np.asarray(onnxruntime.InferenceSession(model).run(None, feed)[0])
+        for model in (path, source.model.SerializeToString())
+    )
+    return given, made
+
+
 @pytest.mark.parametrize("form", GEMMS)
 def test_gemms(form: str, model_file: ModelFile) -> None:
     path = model_file(
@@ -90,10 +100,7 @@ def test_gemms(form: str, model_file: ModelFile) -> None:
     source = load_model(path)
     assert ("Gemm" in source.operators) == (form == "a layer")
     feed = {"x": np.random.default_rng(SEED).normal(0, 1, (1, 6)).astype(np.float32)}
-    want, got = (
-        np.asarray(onnxruntime.InferenceSession(model).run(None, feed)[0])
-        for model in (path, source.model.SerializeToString())
-    )
+    want, got = both(path, source, feed)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
     assert all(node["supported"] for node in inspect_model(path)["nodes"])
 
@@ -124,10 +131,7 @@ def test_reductions_of_older_models(form: str, opset: int, model_file: ModelFile
     assert form.split()[0].rstrip(",") not in source.operators
     rng = np.random.default_rng(SEED)
     feed = {v.name: rng.normal(-300, 1, v.shape).astype(np.float32) for v in source.inputs}
-    want, got = (
-        np.asarray(onnxruntime.InferenceSession(model).run(None, feed)[0])
-        for model in (path, source.model.SerializeToString())
-    )
+    want, got = both(path, source, feed)
     np.testing.assert_allclose(got, want, rtol=1e-5)
     assert all(node["supported"] for node in inspect_model(path)["nodes"])
 
