@@ -33,7 +33,7 @@ HUGE = "h = ConstantOfShape (n)"
                 "  y = Sub (x, h) }"
             ),
             (
-                "expected constants of at most 131072 elements beside a computed tensor, found the "
+                "expected constants of at most 262144 elements beside a computed tensor, found the "
                 "shape [16000000]"
             ),
         ),
