@@ -188,7 +188,8 @@ def with_constants(
     shape, output = context.shape(name), context.shape(node.output[0])
     dtype = context.dtype(name)
     for numbers in op.numbers:
-        check_broadcast(numbers, output)
+        check_broadcast("a constant", numbers.shape, output)
+    check_broadcast("an operand", shape, output)
     pieces: list[Piece] = []
     values: list[Value] = []
     wide = (1,) * (len(output) - len(shape)) + shape
@@ -204,15 +205,15 @@ def with_constants(
     return Imported((*pieces, Piece(op, (name,))), tuple(values))
 
 
-def check_broadcast(numbers: Numbers, output: tuple[int, ...]) -> None:
-    """Raises Unsupported unless a constant broadcasts to an output's shape. ONNX infers that from
-    what has most axes, and does not look whether PRelu's slope, or a mask, is one of them.
+def check_broadcast(what: str, own: tuple[int, ...], output: tuple[int, ...]) -> None:
+    """Raises Unsupported unless a shape broadcasts to an output's. ONNX infers that from what has
+    most axes, and does not look whether PRelu's slope, or a mask, is one of them; before operator
+    version 8 from the first operand.
     """
-    own = numbers.shape
     pairs = zip(reversed(own), reversed(output), strict=False)
     if len(own) > len(output) or not all(size in (1, whole) for size, whole in pairs):
         raise Unsupported(
-            f"expected a constant that broadcasts to the output's shape {list(output)}, found the "
+            f"expected {what} that broadcasts to the output's shape {list(output)}, found the "
             f"shape {list(own)}"
         )
 
