@@ -92,10 +92,10 @@ def _multiples(rows: np.ndarray, unit: np.ndarray) -> np.ndarray:
 def _tap_means(window: Geometry, image: AnyArray) -> AnyArray:
     """What each tap reads on average over the output pixels: (channels, *kernel).
 
-    ``image`` is (1, channels, *size), or without the last axis where that is 1.
+    ``image`` is (images, channels, *spatial).
     """
     channels = image.shape[1]
-    last = np.moveaxis(image.reshape(1, channels, *window.size), 1, -1)
+    last = np.moveaxis(image, 1, -1).reshape(1, *window.size, channels)
     means = [read.reshape(-1, channels).mean(axis=0) for read in taps(last, window, 0)]
     return np.stack(means, axis=1).reshape(channels, *window.kernel)
 
@@ -207,9 +207,8 @@ class Conv(WeightedOp):
             weight, merged, group = dense(weight, group), group, 1
         kernel = list(weight.shape[2:])
         check_kernel_shape(attributes, kernel)
-        window = window_of(attributes, kernel, shape[2:])
-        more = [1] * (window.rank - len(kernel))
-        weight = weight.map(lambda array: array.reshape(*array.shape, *more))
+        window = window_of(attributes, kernel, shape)
+        weight = weight.map(lambda array: array.reshape(*array.shape[:2], *window.kernel))
         return one(cls(weight, bias, window, group, merged), [node.input[0]])
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
