@@ -145,7 +145,8 @@ def _resources(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[s
     netlists = elaborator.netlists_of(list(instances.values()))
     placed = [
         Instance(name, netlist, images.get(name, {}))
-        for name, netlist in zip(instances, netlists, strict=True)
+        for name, modules in zip(instances, netlists, strict=True)
+        for netlist in modules.values()
     ]
     return inventory(placed, target)
 
