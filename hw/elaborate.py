@@ -71,7 +71,8 @@ def prefixed(verilog: str, prefix: str) -> str:
     return _SHARED.sub(rf"{prefix}_\1", verilog)
 
 
-_SHARED = re.compile(r"\bmw_(rom|ram|slice|images)\b")
+# Not `\bmw_...`: what begins with letters is looked for many times faster.
+_SHARED = re.compile(r"mw_(?<!\wmw_)(rom|ram|slice|images)\b")
 
 
 def yosys_entry() -> Path:
