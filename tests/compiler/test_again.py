@@ -16,8 +16,8 @@ from onnx import numpy_helper
 from midwire.compiler.map import fuse
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw import elaborate
-from midwire.hw.elaborate import run_jobs
 from midwire.hw.finish import fit, steps
+from midwire.hw.jobs import run_jobs
 
 from ..small import without_shell
 
