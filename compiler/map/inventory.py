@@ -69,8 +69,8 @@ def _known(key: Sequence[str], fabric: Fabric, count: Callable[[], bytes]) -> Ma
     return found
 
 
-_REMEMBERED_CHARACTERS = 1 << 14
-"""Those of a netlist that takes some ten milliseconds."""
+_REMEMBERED_CHARACTERS = 1 << 15
+"""Those of a netlist that takes more than some ten milliseconds."""
 
 
 @cache
