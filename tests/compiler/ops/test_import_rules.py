@@ -304,11 +304,15 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
     ("model", "reason"),
     [
         (
-            one_node("Add", [(1, 129, 128)], (1, 129, 128), ones((129, 128))),
+            one_node("Add", [(1, 513, 512)], (1, 513, 512), ones((513, 512))),
             (
-                "expected a constant of one axis, or of at most 16384 elements, found the shape "
-                "[129, 128]"
+                "expected constants of at most 262144 elements beside a computed tensor, found the "
+                "shape [513, 512]"
             ),
+        ),
+        (
+            one_node("Gemm", [(1, 3)], (1, 2), ones((4, 2))),
+            "expected weights for 3 inputs, found them for 4",
         ),
         (
             one_node("PRelu", [SHAPE, (2, 1, 1)], SHAPE),

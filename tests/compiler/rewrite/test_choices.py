@@ -142,6 +142,12 @@ def test_levels(model_file: ModelFile, name: str, levels: tuple[int, ...]) -> No
             + "c = Greater(a7, zero) y = Where(c, a7, one)",
             id="too many breaks",
         ),
+        pytest.param(
+            "s0 = Sign(x) "
+            + "".join(f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(18))
+            + "y = Mul(s18, one)",
+            id="a power of 2^18",
+        ),
     ],
 )
 def test_what_is_none(model_file: ModelFile, body: str) -> None:
