@@ -41,7 +41,7 @@ class Lstm(Recurrent):
         """With the cell's first state."""
         shared = self.shared(x, grid, direction, (True,) * self.gates)
         cell = as_state(direction.first[1], grid)
-        return LstmKernel(last=last, cell=cell, **shared)
+        return LstmKernel(last=last, cell=cell, remembers=False, **shared)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
