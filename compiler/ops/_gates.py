@@ -70,7 +70,6 @@ def as_integers(
         "weight": np.stack(rows, axis=1),
         "bias": np.stack(biases),
         **{k: curve.table(grid) for k, curve in zip("fgh", direction.curves, strict=False)},
-        "given": (),
         "hidden": as_state(direction.first[0], grid),
     }
 

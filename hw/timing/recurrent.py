@@ -15,8 +15,7 @@ T11. A recurrent component takes a beat of a row when the row but one before is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -110,18 +109,22 @@ def recurrent(
 
     schedule.add_batch(f"{name} (writer)", writer, [i.offer, freed], [i.take])
     for k, state in enumerate(begins):
-        load = partial(_loaded, state, over, each)
-        schedule.add_batch(f"{name} (first states {k})", load, [state.offer, over], [state.take])
+        load, reads = _loader(state, over, each), [state.offer, over]
+        schedule.add_batch(f"{name} (first states {k})", load, reads, [state.take])
     reads = [edge.take for edge in (*inputs, *outputs)]
     writes = [freed, over, *(o.offer for o in outputs)]
     schedule.add_batch(f"{name} (reader)", reader, reads, writes)
 
 
-def _loaded(state: Edge, over: Times, size: int, n: int) -> tuple[Cycles]:
+def _loader(state: Edge, over: Times, size: int) -> Callable[[int], tuple[Cycles]]:
     """When rows of first states are taken."""
-    ready = state.offer.of(n).copy()
-    ready[::size] = np.maximum(ready[::size], over.before(n, 1))
-    return (spaced(ready, state.take.last(n) + 1),)
+
+    def load(n: int) -> tuple[Cycles]:
+        ready = state.offer.of(n).copy()
+        ready[::size] = np.maximum(ready[::size], over.before(n, 1))
+        return (spaced(ready, state.take.last(n) + 1),)
+
+    return load
 
 
 def _check(
