@@ -323,7 +323,8 @@ def test_a_translator(model_file: Callable[..., Path], tmp_path: Path, no_nic: N
     sizes = {"x": (1, 6, WIDTH), "t": (1, 4, 2), "h": (2, 1, UNITS)}
     samples = tmp_path / "samples.npz"
     drawn = {name: rng.uniform(-1, 1, (64, *shape)) for name, shape in sizes.items()}
-    np.savez(samples, **{name: array.astype(np.float32) for name, array in drawn.items()})
+    feeds: dict[str, Any] = {name: array.astype(np.float32) for name, array in drawn.items()}
+    np.savez(samples, **feeds)
     options = Options(calibrate=samples, bits=8, max_error=2.0)
     compiled = compile_model(model_file(model), tmp_path / "bundle", options)
     kinds = [step.kernel.kind for step in compiled.bundle.manifest.steps]
