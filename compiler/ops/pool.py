@@ -89,6 +89,15 @@ class Pool(Op):
         """The largest of values on a grid lies on it."""
         return self.mode == "max"
 
+    def levels_of(self, before: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """The largest is one of them."""
+        return tuple(before) if self.mode == "max" else ()
+
+    @property
+    def largest_along(self) -> int | None:
+        """Channels stay apart."""
+        return 1 if self.mode == "max" else None
+
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         (x,), (output,) = inputs, outputs

@@ -498,8 +498,8 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             recurrent({5: np.eye(2, 4, dtype=np.float32)[None]}, x=(3, 2, 2)),
             (
-                "expected first states that are the same for all sequences of a batch, found "
-                "others; one sequence at a time would work"
+                "expected constant first states that are the same for all sequences of a batch, "
+                "found others; one sequence at a time, or states that are inputs, would work"
             ),
         ),
         (
@@ -541,11 +541,12 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected sequence_lens from [1] to [3], all alike, found [4]",
         ),
         (
-            recurrent({5: np.ones((1, 1, 4), np.float32)}, fed=(5,)),
-            (
-                "expected constant first states, found computed ones; give them as initialisers, "
-                "or make one step at a time"
-            ),
+            recurrent({5: np.ones((1, 1, 3), np.float32)}, fed=(5,)),
+            "expected first states of shape [1, 1, 4], found [1, 1, 3]",
+        ),
+        (
+            recurrent({3: np.ones((1, 32), np.float32)}, fed=(3,)),
+            "expected constant biases, found computed ones; give them as initialisers",
         ),
         (
             recurrent({6: np.ones((1, 1, 3), np.float32)}),
@@ -561,8 +562,8 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
         (
             recurrent(outputs=("", "", "y")),
             (
-                "expected Y, Y_h or both to be read or to be outputs, found the cell's state, Y_c, "
-                "too; drop Y_c, end the slice before the layer, or make one step at a time"
+                "expected Y, Y_h or both to be read or to be outputs, found Y_c alone; make Y_h an "
+                "output too, or end the slice before the layer"
             ),
         ),
         (
