@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from .attention import ATTENTION
-from .choices import CHOICE
 from .clipped_quantiser import CLIPPED_QUANTISER
+from .formulas import FORMULA
 from .gelu import GELU, GELU_TANH
 from .group_normalization import GROUP_NORMALIZATION
 from .hard_swish import HARD_SWISH
@@ -43,7 +43,7 @@ PATTERNS: tuple[Pattern, ...] = (
     QUANTISER,
     BIPOLAR_QUANTISER,
     TRUNCATION,
-    CHOICE,
+    FORMULA,
     SOFTMAX,
     BARE_SOFTMAX,
     ATTENTION,
