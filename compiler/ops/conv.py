@@ -108,11 +108,18 @@ def shifted(bias: Const | None, shift: AnyArray) -> Const:
 
 def channel_scales(weight: Const, channels: int) -> list[Fraction]:
     """The weights' scale for each output channel (axis 0)."""
+    scales = _scales(weight, channels)
+    if scales is None:
+        raise Unsupported("expected one weight scale for each output channel, found more")
+    return [Fraction(float(s)) for s in scales]
+
+
+def _scales(weight: Const, channels: int) -> AnyArray | None:
+    """One scale for each output channel; None if some have several."""
     assert weight.scale is not None
     spread = np.broadcast_to(weight.scale, weight.shape).reshape(channels, -1)
-    if not np.array_equal(spread.min(axis=1), spread.max(axis=1)):
-        raise Unsupported("expected one weight scale for each output channel, found more")
-    return [Fraction(float(s)) for s in spread[:, 0]]
+    first: AnyArray = spread[:, 0]
+    return first if (spread == first[:, None]).all() else None
 
 
 def centred(weight: Const) -> IntArray:
@@ -162,10 +169,13 @@ class WeightedOp(Op):
         return True
 
     def quantise_weights(self, bits: int) -> Op:
-        """Symmetric, one scale an output channel."""
-        if self.weight.scale is not None:
+        """Symmetric, one scale an output channel. Weights with several (a scale for each block of
+        inputs, as models are stored in 4 bits) are the reals that they stand for.
+        """
+        given = self.weight
+        if given.scale is not None and _scales(given, len(given.values)) is not None:
             return self
-        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+        return replace(self, weight=per_channel_grid(given.real.astype(np.float32), bits))
 
 
 @dataclass(frozen=True, eq=False)
