@@ -19,8 +19,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+from flint import arb
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
+
+from midwire.compiler.ir.written import parsed
+from midwire.compiler.ops._formulas import substituted, unary_of
 
 from .cells import gru, lstm, rnn
 from .interval import Array, Interval
@@ -125,27 +129,25 @@ def _within(low: float, high: float) -> Any:
     return rule
 
 
-def _piecewise(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
-    """What the pattern of comparisons makes: each polynomial where it is the one, and breaks."""
+def _formula(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """What the pattern of formulas makes: each element cut into parts, of which balls tell all."""
     del run
-    (x,) = inputs
-    assert x is not None
-    texts = {key: [t.decode() for t in attributes.get(key, [])] for key in ("breaks", "at")}
-    breaks = [float(Fraction(text)) for text in texts["breaks"]]
-    ends = [-math.inf, *breaks, math.inf]
-    values = []
-    for (low, high), text in zip(itertools.pairwise(ends), attributes["pieces"], strict=True):
-        own = [float(Fraction(c)) for c in text.decode().split()]
-        turn = -own[1] / (2 * own[2]) if len(own) == 3 and own[2] else low
-        first, last = np.maximum(x.lo, low), np.minimum(x.hi, high)
-        for point in (first, last, np.clip(turn, first, last)):
-            value = sum((c * point**power for power, c in enumerate(own)), 0 * point)
-            values.append(np.where(first <= last, value, np.nan))
-    for point, text in zip(breaks, texts["at"], strict=False):
-        if text:
-            inside = (x.lo <= point) & (point <= x.hi)
-            values.append(np.where(inside, float(Fraction(text)), np.nan))
-    return [Interval.at(np.nanmin(values, axis=0), np.nanmax(values, axis=0))]
+    formula = parsed(attributes["of"].decode())
+    known = [each for each in inputs if each is not None]
+    ends = np.broadcast_arrays(*(end for each in known for end in (each.lo, each.hi)))
+    low, high = np.empty(ends[0].shape), np.empty(ends[0].shape)
+    for place in np.ndindex(*low.shape):
+        first, last, *numbers = (float(end[place]) for end in ends)
+        values = {f"c{k}": Fraction(value) for k, value in enumerate(numbers[::2], 1)}
+        function = unary_of(substituted(formula, values))
+        parts = np.linspace(first, last, _PARTS + 1)
+        found = [function.ball(arb(a).union(arb(b))) for a, b in itertools.pairwise(parts)]
+        low[place] = np.nextafter(min(float(ball.lower()) for ball in found), -math.inf)
+        high[place] = np.nextafter(max(float(ball.upper()) for ball in found), math.inf)
+    return [Interval.at(low, high)]
+
+
+_PARTS = 16
 
 
 def _gelu_turns(attributes: Attributes) -> float:
@@ -294,6 +296,7 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "ConvTranspose": _bilinear,
     "Cos": _turning(*(lambda _, k=k: k * math.pi for k in range(-9, 10))),
     "Cosh": _turning(lambda _: 0.0),
+    "Formula": _formula,
     "Gelu": _turning(_gelu_turns),
     "Gemm": _bilinear,
     "GRU": _recurrent(gru),
@@ -306,7 +309,6 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "LpNormalization": _over_norm,
     "MatMul": _bilinear,
     "Mish": _turning(lambda _: -1.1924312145154906),
-    "Piecewise": _piecewise,
     "RMSNormalization": _normalisation(_over_last, centred=False),
     "RNN": _recurrent(rnn),
     "Resize": _resize,
