@@ -123,7 +123,7 @@ class ConstantOp(Op):
     ) -> list[Function]:
         """Each channel with its own constants."""
         columns = [numbers.along(shape, axis) for numbers in self.numbers]
-        rows = zip(*columns, strict=True)
+        rows = zip(*columns, strict=True) if columns else [()] * len(functions)
         return [self.changed(f, values) for f, values in zip(functions, rows, strict=True)]
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:

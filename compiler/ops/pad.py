@@ -85,8 +85,8 @@ class Pad(Op):
         if not 3 <= len(shape) <= 2 + MOST_AXES or any(map(any, pads[:2])):
             return _filled(context, node, pads, value)
         begins, ends = zip(*pads[2:], strict=True)
-        window = Geometry(planar(shape[2:]), pads=(*planar(begins, 0), *planar(ends, 0)))
-        zeros = one(cls(window), [node.input[0]])
+        image = Geometry(planar(shape[2:]), pads=(*planar(begins, 0), *planar(ends, 0)))
+        zeros = one(cls(image.over(shape[0])), [node.input[0]])
         if not value:
             return zeros
         output = context.shape(node.output[0])

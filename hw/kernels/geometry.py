@@ -65,6 +65,18 @@ class Geometry:
             )
         object.__setattr__(self, name, values)
 
+    def over(self, images: int) -> Geometry:
+        """The same window over each of several images, one after another: layers of a volume."""
+        if images == 1:
+            return self
+        return Geometry(
+            (images, *self.size),
+            (1, *self.kernel),
+            (1, *self.stride),
+            (1, *self.dilation),
+            (0, *self.begins, 0, *self.ends),
+        )
+
     @property
     def rank(self) -> int:
         """Number of axes."""
