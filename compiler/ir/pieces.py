@@ -21,6 +21,9 @@ _MOST_BREAKS = 64
 _MOST_DEGREE = 2
 """Of the polynomials that :class:`~...hw.numeric.Piecewise` has."""
 
+_MOST_POWER = 4
+"""Of one atom in a product: signs and clips keep theirs however often they are squared."""
+
 _Polynomial = tuple[Fraction, ...]
 """Coefficients, the constant first; the last is not zero."""
 
@@ -121,7 +124,7 @@ def _polynomial(formula: Expression, inside: Fraction) -> _Polynomial:
     for product, factor in formula.terms:
         term: _Polynomial = (factor,)
         for atom, power in product:
-            if power < 0:
+            if not 0 <= power <= _MOST_POWER:
                 raise NotAFormulaError
             part = _part(atom, inside)
             for _ in range(power):

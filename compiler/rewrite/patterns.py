@@ -14,6 +14,7 @@ from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .lp_normalization import LP_NORMALIZATION
 from .match import Pattern
+from .not_a_number import GUARD
 from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
@@ -36,6 +37,7 @@ PATTERNS: tuple[Pattern, ...] = (
     CONV_INTEGER,
     MATMUL_INTEGER,
     ONE_HOT_PRODUCT,
+    GUARD,
     CLIPPED_QUANTISER,
     *QUANTISED_OPERATORS,
     QUANTISER,

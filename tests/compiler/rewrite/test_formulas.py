@@ -166,6 +166,12 @@ def test_levels(model_file: ModelFile, name: str, levels: tuple[int, ...]) -> No
         pytest.param("e = Exp(x) f = Add(e, one) y = Log(f)", id="a chain"),
         pytest.param("a = Mul(x, x) b = Mul(a, x) y = Sub(x, b)", id="a polynomial"),
         pytest.param("a = Mul(x, each) y = Sub(x, a)", id="a line a channel"),
+        pytest.param(
+            "s0 = Sign(x) "
+            + "".join(f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(18))
+            + "y = Mul(s18, one)",
+            id="a power of 2^18",
+        ),
     ],
 )
 def test_what_is_none(model_file: ModelFile, body: str) -> None:

@@ -313,6 +313,8 @@ Mul(Cast(MatMulInteger(x, w, x_zero, w_zero) + b), s)
 s), s_x)
 MatMul(Cast(Equal(x, [0, 1, 2, ...])), table), MatMul(OneHot(x), table)
   Embedding(x, table)
+Where(IsNaN(x), a, x), Where(IsInf(x), a, x)
+  x
 DequantizeLinear(Clip(QuantizeLinear(x, scale, zero), low, high), scale, zero)
   DequantizeLinear(QuantizeLinear([Clip](x), scale, zero), scale, zero), narrower
 QLinearConv(x, x_scale, x_zero, ..., y_scale, y_zero)
