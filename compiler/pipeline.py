@@ -38,6 +38,7 @@ from .map.targets import Target
 from .quantise import doubts
 from .quantise.calibrate import calibrate, load_labelled
 from .quantise.counted import counted
+from .quantise.divisors import check_divisors
 from .quantise.grids import Choice, Observed
 from .quantise.holdout import Data, hold_out, whole
 from .quantise.insert import missing_grids, weighed
@@ -429,7 +430,9 @@ def _observe(
     watched = list(dict.fromkeys([*seen.values(), *inputs]))
     found = calibrate(source, watched, data.seen, clock.step, counted(real), inputs)
     means = {name: mean for name in inputs if (mean := found[name].mean) is not None}
-    return {name: found[other] for name, other in seen.items()}, means
+    observed = {name: found[other] for name, other in seen.items()}
+    check_divisors(real, observed)
+    return observed, means
 
 
 def _seen_as(source: Source, real: graph.Graph, name: str) -> str:

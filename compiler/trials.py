@@ -25,6 +25,7 @@ from .map.implement import implement, target_interval
 from .map.price import priced
 from .map.targets import Target
 from .quantise.counted import counted
+from .quantise.divisors import widened
 from .quantise.grids import Choice, Observed, choose_qtype
 from .quantise.holdout import Data
 from .quantise.insert import quantise
@@ -81,6 +82,7 @@ class Trials:
 
         ``dyadic``: all scales are powers of two, not only those that have to.
         """
+        widths = widened(self.real, self.observed, self.layers, widths)
         bits = {layer.tensor: widths.of(layer) for layer in self.layers}
         powers = frozenset(bits) if dyadic else dyadic_layers(self.real, self.layers, widths)
         return quantise(

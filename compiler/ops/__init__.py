@@ -41,6 +41,7 @@ from .pow import Pow
 from .prelu import PRelu
 from .product import Product
 from .quantize import Dequantize, Quantize
+from .quotient import Quotient
 from .reduce import Reduce
 from .relu import Relu
 from .reshape import Reshape
@@ -104,6 +105,7 @@ OPERATORS: tuple[type[Op], ...] = (
     Pow,
     Product,
     Quantize,
+    Quotient,
     Reduce,
     Relu,
     Reshape,

@@ -75,11 +75,18 @@ def fraction_bits(output: OutputSpec, unit: Fraction = Fraction(1)) -> int:
     They are relative to the whole range of the result, and where a step is finer than that would
     make it, to the step. ``unit`` is what an accumulator of 1 stands for.
     """
+    whole = 0 if output.rounded is None else output.rounded.bits
+    return max(whole + GUARD_BITS, step_bits(output, unit))
+
+
+def step_bits(output: OutputSpec, unit: Fraction) -> int:
+    """Fractional bits with which accumulators are by :data:`GUARD_BITS` finer than a step of the
+    result, at least; ``unit`` is what an accumulator of 1 stands for.
+    """
     if output.rounded is None:
         return 8 + GUARD_BITS  # nothing rounds it: what follows says so
     finest = unit / output.rounded.step
-    steps = max(0, (math.ceil(finest) - 1).bit_length()) if finest > 1 else 0
-    return max(output.rounded.bits, steps) + GUARD_BITS
+    return ((math.ceil(finest) - 1).bit_length() if finest > 1 else 0) + GUARD_BITS
 
 
 def constant_factor(

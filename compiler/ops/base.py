@@ -394,6 +394,13 @@ class Op:
         return False
 
     @property
+    def divisors(self) -> tuple[int, ...]:
+        """Which inputs it divides by: none of their elements may be 0, and a grid that midwire
+        chooses is as fine as the smallest needs.
+        """
+        return ()
+
+    @property
     def integers(self) -> QType | None:
         """Where it reads integers that mean themselves (indices, token ids): a grid of step 1 that
         holds all that it tells apart. None where it reads reals.

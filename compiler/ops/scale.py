@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Add, Sub, Mul and Div with a constant, and BatchNormalization (ONNX operator versions 7 to 15).
 
-Of two computed tensors, Mul is :class:`~.product.Product`, Add and Sub are :class:`~.add.Add`. All
-of the others are ``factor * x + offset`` with constants, which go into the producer's finisher
-where they differ along one axis. A quotient is an exact rational number. BatchNormalization's
-``scale / sqrt(variance + epsilon)``, which need not be rational, is rounded to a double once; its
-offset follows from that factor exactly.
+Of two computed tensors, Mul is :class:`~.product.Product`, Div :class:`~.quotient.Quotient`, Add
+and Sub are :class:`~.add.Add`. All of the others are ``factor * x + offset`` with constants, which
+go into the producer's finisher where they differ along one axis. A quotient is an exact rational
+number. BatchNormalization's ``scale / sqrt(variance + epsilon)``, which need not be rational, is
+rounded to a double once; its offset follows from that factor exactly.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .add import Add
 from .base import Case, ImportContext, Imported, Piece, Unsupported, inner, one, vector
 from .pow import Pow
 from .product import Product
+from .quotient import Quotient
 
 _MOST_LEVELS = 64
 """Values of all channels together that are worth a grid of their own."""
@@ -59,13 +60,7 @@ class Scale(ConstantOp):
                     return cls._divided(context, node, Numbers.of(constant), other)
                 op = cls._beside(node.op_type, Numbers.of(constant), first=position == 1)
                 return with_constants(context, node, op, other)
-        if node.op_type == "Div":
-            raise Unsupported(
-                "expected a constant divisor, found two computed operands; Mul of the first by the "
-                "Reciprocal of the second would work"
-            )
-        meet = {"Add": Add(), "Sub": Add((1, -1)), "Mul": Product()}[node.op_type]
-        return meeting(context, node, meet)
+        return meeting(context, node, _MEETINGS[node.op_type])
 
     @classmethod
     def _divided(
@@ -163,5 +158,8 @@ def _batch_normalization(context: ImportContext, node: onnx.NodeProto) -> Scale:
     offset = [b - m * f for b, m, f in zip(bias.exact(), mean.exact(), factor, strict=True)]
     return Scale(tuple(factor), tuple(offset), (len(factor), *[1] * (len(shape) - 2)))
 
+
+_MEETINGS = {"Add": Add(), "Div": Quotient(), "Mul": Product(), "Sub": Add((1, -1))}
+"""What they are of two computed tensors."""
 
 _STATISTICS = ("scale", "bias", "mean", "variance")

@@ -11,7 +11,7 @@ nodes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -147,6 +147,17 @@ def check_names(widths: Widths, layers: Sequence[Layer]) -> None:
             )
 
 
+def gridded(graph: Graph, name: str, known: Collection[str]) -> str:
+    """The known tensor whose grid another one keeps; where there is none, the farthest back."""
+    producer = graph.producer(name)
+    while name not in known and producer is not None:
+        kept = producer.kept_from(name)
+        if kept is None:
+            break
+        name, producer = kept, graph.producer(kept)
+    return name
+
+
 def dyadic_layers(graph: Graph, layers: Sequence[Layer], widths: Widths) -> frozenset[str]:
     """The tensors that get scales that are powers of two: those of more than
     :data:`~.grids.DYADIC_ABOVE` bits, and those that meet one in a node.
@@ -157,17 +168,8 @@ def dyadic_layers(graph: Graph, layers: Sequence[Layer], widths: Widths) -> froz
     bits = {layer.tensor: widths.of(layer) for layer in layers}
     ends = {node: layer.tensor for layer in layers for node in layer.nodes}
 
-    def root(name: str) -> str:
-        producer = graph.producer(name)
-        while name not in bits and producer is not None:
-            kept = producer.kept_from(name)
-            if kept is None:
-                break
-            name, producer = kept, graph.producer(kept)
-        return name
-
     groups = [
-        {root(name) for name in node.inputs} | {ends.get(node.name, "")}
+        {gridded(graph, name, bits) for name in node.inputs} | {ends.get(node.name, "")}
         for node in graph.nodes
         if len(node.inputs) > 1
     ]

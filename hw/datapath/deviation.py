@@ -11,10 +11,9 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from ..kernels.deviation import FoldedDeviation
-from ..kernels.groups import quotient_stages
 from .arithmetic import delayed, larger, product_shape
 from .groups import Grouped, field
-from .quotients import quotients
+from .quotients import signed_quotients
 from .ranges import shape_of
 
 
@@ -102,10 +101,6 @@ class Deviation(Grouped[FoldedDeviation]):
                 sign.eq((difference < 0) ^ falls),
             ]
             numerators.append(Cat(Const(0, b.rule.bits + b.rule.root_bits), size))
-            signs.append(delayed(m, sign, quotient_stages(b.quotient_bits), f"sign_{k}"))
-        found: list[Value] = []
-        for k, quotient in enumerate(quotients(m, numerators, divisor, b.quotient_bits)):
-            result = Signal(shape_of(b.unit.ranges[0]), name=f"result_{k}")
-            m.d.sync += result.eq(Mux(signs[k], -quotient, quotient))
-            found.append(result)
-        return found
+            signs.append(sign)
+        ends = shape_of(b.unit.ranges[0])
+        return signed_quotients(m, numerators, signs, divisor, b.quotient_bits, ends)

@@ -37,6 +37,7 @@ from .gru import GruKernel
 from .lstm import LstmKernel
 from .pool import PoolKernel
 from .powers import PowersKernel
+from .quotient import QuotientKernel
 from .reduce import ReduceKernel
 from .reorder import ReorderKernel
 from .rnn import RnnKernel
@@ -58,6 +59,7 @@ KERNELS: Mapping[str, type[Kernel]] = {
         LstmKernel,
         PoolKernel,
         PowersKernel,
+        QuotientKernel,
         ReduceKernel,
         ReorderKernel,
         RnnKernel,

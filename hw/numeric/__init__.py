@@ -22,7 +22,7 @@ N6. A function that is not affine means its exact real value at the exact real n
     balls of growing precision; floats decide nothing. What no limit decides is refused.
 N7. Which finisher computes a function (none, multiply-shift, thresholds or a table) does not matter
     to any bit.
-N8 to N11 and N15 define normalisations: see :mod:`.norms`. N12 to N14 and N18 define recurrent
+N8 to N11, N15 and N19 define what divides: see :mod:`.norms`. N12 to N14 and N18 define recurrent
 layers: see :mod:`.cells`.
 N16. Integers that mean themselves (indices, token ids) have the scale 1 and the zero point 0; those
     beyond the ends of their :class:`QType` become its ends.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Normalisations: Softmax, and division by a deviation or a norm (rules N8 to N11, N15).
+"""Division: Softmax, by a deviation or a norm, by another tensor (rules N8 to N11, N15, N19).
 
 Each has one right answer, an integer of ``bits`` fractional bits for each element, found with
 integers only. What follows (scale, shift, rounding to the output's grid) is an exact function of it
@@ -20,7 +20,9 @@ N11. Division by the root of the mean square (RMSNormalization): the same with `
 N15. Division by a norm: ``c = q - zero_point``; ``r = max(1, sum |c|)`` and ``H = 0`` for L1, ``r =
     root(4**H * sum c**2 + E)`` with ``E = max(1, rne(4**H * epsilon / s**2))`` for L2; the result
     is ``quotient(2**(P + H) * c, r)``. By the largest (MAX of ``ai.onnx.ml``), ``m = max c``:
-    ``quotient(2**P * c * sign m, max(1, |m|))``, with a sign of 1 where ``m`` is 0.
+    ``ratio(c, m)``.
+N19. The quotient of two tensors: ``ratio(c, d) = quotient(2**P * c * sign d, max(1, |d|))`` of both
+    without their zero points, with a sign of 1 where ``d`` is 0.
 
 Why N9 is that close: each ``e`` is off by at most 1/2 and their sum, at least ``2**F``, by ``n /
 2``; so the quotient is off by at most ``(n + 1) / 2**(F + 1) <= 2**-(P + 2)``, and half a unit more
@@ -101,6 +103,19 @@ def root_onnx(writer: OnnxWriter, n: str) -> str:
     upper = writer.op("Add", lower, one)
     reached = writer.op("LessOrEqual", writer.op("Mul", upper, upper), n)
     return writer.op("Add", lower, writer.cast(reached, np.float64))
+
+
+def ratio(c: IntArray, d: IntArray, bits: int) -> IntArray:
+    """``c`` over ``d`` of either sign, in units of ``2**-bits`` (N19)."""
+    return quotient(np.where(d < 0, -c, c) << bits, abs(d).clip(1))
+
+
+def ratio_onnx(writer: OnnxWriter, c: str, d: str, bits: int) -> str:
+    """The same on doubles."""
+    zero, one, unit = (writer.constant(np.array(v), np.float64) for v in (0.0, 1.0, 2.0**bits))
+    scaled = writer.op("Mul", c, unit)
+    signed = writer.op("Where", writer.op("Less", d, zero), writer.op("Neg", scaled), scaled)
+    return quotient_onnx(writer, signed, writer.op("Max", writer.op("Abs", d), one))
 
 
 def powers(table: IntArray, q: IntArray) -> IntArray:
@@ -274,10 +289,9 @@ class DeviationRule:
         """Results for integers; the last axis is normalised."""
         p = q - self.origin
         if self.power == 0:
-            most = p.max(axis=-1, keepdims=True)
-            return quotient(np.where(most < 0, -p, p) << self.bits, abs(most).clip(1))
+            return ratio(p, p.max(axis=-1, keepdims=True), self.bits)
         if self.power == 1:
-            return quotient(p << self.bits, abs(p).sum(axis=-1, keepdims=True).clip(1))
+            return ratio(p, abs(p).sum(axis=-1, keepdims=True), self.bits)
         c = self.times * p
         w = self.times * (p * p).sum(axis=-1, keepdims=True)
         if self.centred:
@@ -295,15 +309,11 @@ class DeviationRule:
         last = writer.constant(np.array([-1]), np.int64)
         p = writer.op("Sub", q, number(self.origin))
         if not self.rooted:
-            unit = writer.op("Mul", p, number(2.0**self.bits))
             if self.power == 0:
-                most = writer.op("ReduceMax", p, axes=[-1], keepdims=1)
-                below = writer.op("Less", most, number(0))
-                unit = writer.op("Where", below, writer.op("Neg", unit), unit)
-                total = writer.op("Abs", most)
+                total = writer.op("ReduceMax", p, axes=[-1], keepdims=1)
             else:
                 total = writer.op("ReduceSum", writer.op("Abs", p), last, keepdims=1)
-            return quotient_onnx(writer, unit, writer.op("Max", total, number(1)))
+            return ratio_onnx(writer, p, total, self.bits)
         c = writer.op("Mul", p, number(self.times))
         squares = writer.op("ReduceSum", writer.op("Mul", p, p), last, keepdims=1)
         w = writer.op("Mul", squares, number(self.times))

@@ -186,14 +186,6 @@ def test_a_spelling_is_exact(name: str, model_file: ModelFile) -> None:
 
 
 REFUSALS: dict[str, tuple[str, int, str]] = {
-    "Div of two streams": (
-        "y = Div(x, x)",
-        13,
-        (
-            "expected a constant divisor, found two computed operands; Mul of the first by the "
-            "Reciprocal of the second would work"
-        ),
-    ),
     "Div by zero": ("y = Div(x, z)", 13, "expected divisors other than zero, found zero"),
     "training": (
         "y = BatchNormalization<training_mode = 1>(x, s, s, s, s)",

@@ -333,7 +333,8 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
         for name, array in gains.items()
     }
     # A product of two computed tensors grows by what rounding either does to the other.
-    product = node.op_type in FACTORS and not constants
+    ratio = node.op_type == "Div" and not constants
+    product = node.op_type in FACTORS and not constants and not ratio
     specs = bundle.manifest.inputs
     normal = node.op_type in NORMALISATIONS
     recurrent = node.op_type in RECURRENT
@@ -342,7 +343,7 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
         grids = on_grids(constants, layers, specs[0].qtype.scale)
     # Errors of inputs are no bound where some weights are below zero, as cubic ones are.
     cubic = any(attribute.s == b"cubic" for attribute in node.attribute)
-    curved = cubic or normal or recurrent or node.op_type in FOLDED
+    curved = cubic or normal or ratio or recurrent or node.op_type in FOLDED
     curved = curved or node.op_type not in arith.rules
     reference = Reference.of_bundle(bundle)
     for _ in range(4):
@@ -381,7 +382,7 @@ def check_bound(bundle: Bundle, case: Case, seed: int, arith: Any) -> None:
             if normal:
                 scale = max((np.abs(c).max() for c in constants.values()), default=1.0)
                 rounding += 2.0 ** -chosen_of(bundle)["bits"] * (1 + np.abs(real)) * (1 + scale)
-            if node.op_type == "LogSoftmax":  # what its share is off, where that is small
+            if ratio or node.op_type == "LogSoftmax":  # what a share is off, where that is small
                 rounding += out.qtype.scale * 2.0**-GUARD_BITS
             if recurrent:
                 steps = specs[0].shape[0]
@@ -407,13 +408,13 @@ def test_case(name: str, compiled: Compile, arithmetic: Any) -> None:
 def test_every_operator_has_cases_and_a_meaning(arithmetic: Any) -> None:
     """Quantisers are tested inside of whole models (``test_import_rules``, ``load/test_qonnx``)."""
     without = {op.__name__ for op in OPERATORS if not list(op.cases())}
-    assert without == {"BipolarQuant", "Dequantize", "PiecewisePolynomial", "Quantize"}
+    assert without == {"BipolarQuant", "Dequantize", "ElementFormula", "Quantize"}
     tried = {kind_of(node) for case in CASES.values() for node in case.model.graph.node}
     assert set(REGISTRY) - set(arithmetic.rules) - tried == {
         "BipolarQuant",
         "Cast",
         "Embedding",  # what patterns make: see tests/compiler/rewrite/test_one_hot.py
-        "Piecewise",  # and test_choices.py
+        "Formula",  # and test_formulas.py
         TREE_5,
     }
     assert len(CASES) == sum(len(list(operator.cases())) for operator in OPERATORS)

@@ -372,13 +372,6 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected at least one index, found none",
         ),
         (
-            one_node("Div", [SHAPE, SHAPE], SHAPE),
-            (
-                "expected a constant divisor, found two computed operands; Mul of the first "
-                "by the Reciprocal of the second would work"
-            ),
-        ),
-        (
             one_node("Conv", [SHAPE, (2, 2, 3, 3)], (1, 2, 2, 2)),
             "expected constant weights, found computed ones",
         ),
