@@ -57,8 +57,10 @@ class WrongTensor(Unsupported):
         self.tensors = tuple(tensors)
 
 
-MOST_EXACT = 1 << 17
-"""Elements of a constant that becomes parameters one by one: weights do not."""
+MOST_EXACT = 1 << 18
+"""Elements of a constant that becomes parameters one by one, each proven by itself and in a memory
+(a map, a position's embedding): weights do not.
+"""
 
 
 @dataclass(frozen=True, eq=False)

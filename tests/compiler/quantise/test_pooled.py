@@ -65,7 +65,7 @@ def test_channels_that_fall_are_negated_twice(lower: Lower) -> None:
     assert verify(low.real) == []
     lines = [line.split(" = ")[1] for line in print_graph(low.real).splitlines()[3:-1]]
     before, negated, pool, again = lines
-    assert before.startswith("PiecewisePolynomial(") and pool.endswith("(y:unpooled*)")
+    assert before.startswith("Formula(") and pool.endswith("(y:unpooled*)")
     assert negated == "Scale(shape=(2, 1, 1))(y:unpooled)"
     assert again == "Scale(shape=(2, 1, 1))(y:unpooled**)"
     sign = low.real.producer("y").op
