@@ -32,7 +32,7 @@ from ..quantise.loss import Measured, worst
 from ..select.selection import Selection
 from .figures import buffers, layers
 from .integration import FILE_LIST, WAIVERS, core_file, file_list, lint_waivers
-from .netlist import fifos
+from .netlist import fifos, streams
 from .parts import cloud_model, edge_model, middle_model
 from .readme import readme
 from .rtl import image_files, slice_files
@@ -147,7 +147,7 @@ def _resources(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[s
         Instance(name, netlist, images.get(name, {}))
         for name, netlist in zip(instances, netlists, strict=True)
     ]
-    return inventory(placed, target)
+    return inventory(placed, target, streams(flow))
 
 
 def _nic(flow: Dataflow) -> NicShape:

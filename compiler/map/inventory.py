@@ -4,20 +4,20 @@
 
 :mod:`.price` is known before anything is elaborated, and chooses; this is what is told of what was
 chosen. Every adder, multiplexer, register and memory of the netlist is put where Yosys's scripts
-put it (:mod:`midwire.hw.netlist`), fixed words by their contents. ``docs/estimates.md`` compares
-whole designs with synthesis.
+put it (:mod:`midwire.hw.netlist`), fixed words by their contents, and across the borders of
+instances, as these scripts flatten a slice. ``docs/estimates.md`` compares whole designs with
+synthesis.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...hw.elaborate import PLACEHOLDER
+from ...hw.netlist.join import Stream, joined
 from ...hw.netlist.structure import structure_of
-from ...hw.netlist.words import Words
 from .targets import Target
 
 
@@ -37,21 +37,18 @@ class Instance:
     images: Mapping[str, str]
 
 
-def inventory(instances: Sequence[Instance], target: Target) -> dict[str, int]:
-    """``lut``, ``lutram``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of all together."""
-    total = Counter(dict.fromkeys(("lut", "lutram", "ff", "dsp", "bram"), 0))
-    same: dict[tuple[str, tuple[str, ...]], Mapping[str, int]] = {}
-    for each in instances:
-        key = each.netlist, tuple(each.images.values())
-        if key not in same:
-            same[key] = _instance(each, target)
-        total.update(same[key])
-    return dict(total)
+def inventory(
+    instances: Sequence[Instance], target: Target, streams: Sequence[tuple[Stream, Stream]] = ()
+) -> dict[str, int]:
+    """``lut``, ``lutram``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of all together.
 
-
-def _instance(each: Instance, target: Target) -> dict[str, int]:
-    words = Words.of(json.loads(each.netlist.replace(PLACEHOLDER, each.name)))
-    found = structure_of(words, target.fabric, each.images)
+    ``streams`` are those that connect instances, each with its source and its sink.
+    """
+    modules = {
+        each.name: json.loads(each.netlist.replace(PLACEHOLDER, each.name)) for each in instances
+    }
+    images = {name: text for each in instances for name, text in each.images.items()}
+    found = structure_of(joined(modules, streams), target.fabric, images)
     return {
         "lut": found.tables,
         "lutram": found.memory_tables,

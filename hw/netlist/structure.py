@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .cover import Logic, Passing
+from .cover import Logic
 from .fabrics import Fabric
 from .fixed import REGISTERS, Table, columns, functions, without_copies
 from .live import only_live
@@ -15,6 +15,12 @@ from .memories import Memory
 from .multipliers import Taken, split
 from .sums import ADDERS, Sum, extended, sums_of, trimmed
 from .words import Bit, Cell, Word, Words
+
+FEW_CARRIES = 2
+"""Steps of a carry chain up to which Yosys's maps leave it to tables."""
+
+TURNED = {"$lt": "$gt", "$gt": "$lt", "$le": "$ge", "$ge": "$le"}
+"""Comparisons with their operands exchanged."""
 
 FEW_ROWS, FEW_BITS = 32, 8192
 """Fixed words up to which logic is what their functions need. Of more, ABC shares functions of
@@ -122,23 +128,17 @@ class _Mapping:
             self._add(rows, each.y)
 
     def _add(self, rows: list[list[object]], y: Word) -> None:
-        """The sum of rows of bits: full adders make two rows of three, a carry chain one of two.
-
-        Tables of six signals hold two full adders behind each other, so that the sum between them
-        is in none of its own.
-        """
-        passing = False
+        """The sum of rows of bits: full adders make two rows of three, a carry chain one of two."""
         while len(rows) > 2:
-            passing = not passing and self.fabric.inputs >= 6
             a, b, c, *rest = rows
-            total, carry = self._full_adders(a, b, c, passing)
+            total, carry = self._full_adders(a, b, c)
             rows = [total, *rest, ["0", *carry[:-1]]]
         if len(rows) == 1:
             rows.append(["0"] * len(y))
         self._chain(rows[0], rows[1], y)
 
     def _full_adders(
-        self, a: Sequence[object], b: Sequence[object], c: Sequence[object], passing: bool
+        self, a: Sequence[object], b: Sequence[object], c: Sequence[object]
     ) -> tuple[list[object], list[object]]:
         total, carry = [], []
         seen: dict[tuple[object, ...], tuple[object, object]] = {}
@@ -146,8 +146,7 @@ class _Mapping:
             if bits not in seen:
                 real = [bit for bit in bits if not isinstance(bit, str)]
                 if len(real) > 1:
-                    one = Passing(tuple(real)) if passing else self.logic.function(real)
-                    seen[bits] = one, self.logic.function(real)
+                    seen[bits] = self.logic.function(real), self.logic.function(real)
                 else:
                     seen[bits] = (real[0] if real else "0", "0")
             one, two = seen[bits]
@@ -222,30 +221,46 @@ class _Mapping:
         width = max(len(cell.ports["A"]), len(cell.ports["B"]))
         a, b = cell.word("A", width), cell.word("B", width)
         out = cell.ports["Y"][0]
-        read = {bit for bit in (*a, *b) if not isinstance(bit, str)}
-        constant = not any(isinstance(bit, int) for bit in a) or not any(
-            isinstance(bit, int) for bit in b
-        )
-        if constant and len(read) <= self.fabric.inputs:
-            self.logic.function(read, out)
-        elif width < self.fabric.carry_least:
+        kind = cell.kind
+        if not any(isinstance(bit, int) for bit in a):
+            a, b, kind = b, a, TURNED[kind]
+        fixed = not any(isinstance(bit, int) for bit in b)
+        if self.fabric.pair and width >= self.fabric.carry_least:
+            if fixed and len(set(a) - {"0", "1", "x"}) <= self.fabric.inputs:
+                self.logic.tree(a, out, kind=(kind, b))
+            else:
+                self._compared_in_pairs(*((a, b) if kind in ("$lt", "$ge") else (b, a)), out)
+        elif fixed:
+            self._compared_with(a, b, kind, bool(cell.numbers.get("A_SIGNED")), out)
+        elif width <= 2 * self.fabric.compared:
             carry: object = "0"
             for x, z in zip(a[:-1], b[:-1], strict=True):
                 carry = self.logic.function((x, z, carry))
             self.logic.function((a[-1], b[-1], carry), out)
-        elif self.fabric.pair:
-            less = (a, b) if cell.kind in ("$lt", "$ge") else (b, a)
-            self._compared_in_pairs(*less, out)
-        elif constant and width <= 2 * self.fabric.inputs - 1:
-            low = self.fabric.inputs
-            part = self.logic.tree((*a[:low], *b[:low]), key=("below", a[:low], b[:low]))
-            self.logic.tree((*a[low:], *b[low:], part), out)
         else:
-            step = self.fabric.inputs if constant else self.fabric.compared
-            for k in range(0, width, step):
-                part = (*a[k : k + step], *b[k : k + step])
+            for k in range(0, width, self.fabric.compared):
+                part = (*a[k : k + self.fabric.compared], *b[k : k + self.fabric.compared])
                 for what in ("equal", "below"):
-                    self.logic.end([self.logic.tree(part, key=(what, part))])
+                    self.logic.end([self.logic.tree(part, kind=what)])
+
+    def _compared_with(self, a: Word, b: Word, kind: str, signed: bool, out: Bit) -> None:
+        """A comparison with a constant ``b``. Its low bits may not matter: whether a number is
+        above 127 is told by the bits from the eighth on.
+        """
+        step = self.fabric.inputs
+        starts = range(len(a) % step - step if len(a) % step else 0, len(a), step)
+        if self.fabric.pair or len(starts) <= FEW_CARRIES:
+            low = free_bits(b, kind)
+            self.logic.tree(a[low:], out, kind=(kind, b[low:]))
+            return
+        never = "1" if kind in ("$gt", "$le") else "0"
+        for start in starts:
+            part, constant = (word[max(0, start) : start + step] for word in (a, b))
+            self.logic.end([self.logic.tree(part, kind=("equal", constant))])
+            if signed and start + step == len(a):
+                constant = (*constant[:-1], "10"[int(constant[-1])])
+            if set(constant) != {never}:
+                self.logic.end([self.logic.tree(part, kind=("beyond", constant))])
 
     def _compared_in_pairs(self, a: Word, b: Word, out: Bit) -> None:
         """A carry chain of which only the last carry is read. Chains of equal words have their
@@ -410,6 +425,12 @@ def is_hard(cell: Cell, fabric: Fabric) -> bool:
     if cell.kind != "$mul":
         return False
     return fabric.multiplier.makes(*(len(cell.ports[port]) for port in "ABY"))
+
+
+def free_bits(constant: Word, kind: str) -> int:
+    """How many low bits of a word do not matter where it is compared with a constant."""
+    last = "1" if kind in ("$gt", "$le") else "0"
+    return next((k for k, bit in enumerate(constant) if bit != last), len(constant))
 
 
 def _real(bits: Sequence[Bit]) -> int:
