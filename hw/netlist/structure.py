@@ -83,7 +83,7 @@ class _Mapping:
         self.words, self.fabric = words, fabric
         self.found = Structure()
         self.logic = Logic()
-        self._chains: set[tuple[Word, Word]] = set()
+        self._chains: set[frozenset[Word]] = set()
         products = {k: cell for k, cell in enumerate(words.cells) if is_hard(cell, fabric)}
         taken = Taken(
             words, products if fabric.multiplier.absorbs else {}, fabric.multiplier.absorbs
@@ -226,10 +226,7 @@ class _Mapping:
             a, b, kind = b, a, TURNED[kind]
         fixed = not any(isinstance(bit, int) for bit in b)
         if self.fabric.pair and width >= self.fabric.carry_least:
-            if fixed and len(set(a) - {"0", "1", "x"}) <= self.fabric.inputs:
-                self.logic.tree(a, out, kind=(kind, b))
-            else:
-                self._compared_in_pairs(*((a, b) if kind in ("$lt", "$ge") else (b, a)), out)
+            self._compared_in_pairs(a, b, kind, out)
         elif fixed:
             self._compared_with(a, b, kind, bool(cell.numbers.get("A_SIGNED")), out)
         elif width <= 2 * self.fabric.compared:
@@ -262,20 +259,29 @@ class _Mapping:
             if set(constant) != {never}:
                 self.logic.end([self.logic.tree(part, kind=("beyond", constant))])
 
-    def _compared_in_pairs(self, a: Word, b: Word, out: Bit) -> None:
-        """A carry chain of which only the last carry is read. Chains of equal words have their
-        beginning in common, as those that compare one word with many constants; and all of it is
-        there already where the words are subtracted too.
+    def _compared_in_pairs(self, a: Word, b: Word, kind: str, out: Bit) -> None:
+        """A carry chain of which only the last carry is read; it is there already where the words
+        are subtracted too. Low bits that are 0 in a constant ``b`` borrow nothing.
         """
+        fixed = not any(isinstance(bit, int) for bit in b)
+        low = next((k for k, bit in enumerate(b) if bit != "0"), len(b)) if fixed else 0
+        a, b = a[low:], b[low:]
+        if len(a) < self.fabric.carry_least or len(set(a) - {"0", "1"}) <= self.fabric.inputs:
+            self.logic.tree((*a, *b), out, kind=(kind, b) if fixed else None)
+            return
         self.logic.end((*a, *b))
         last = -(-len(a) // 2) - 1
-        begins = {(a[: 2 * k], b[: 2 * k]) for k in range(1, last + 1)}
-        if any((a[:k], b[:k]) in self._differences for k in range(len(a) // 2, len(a) + 1)):
-            begins = set()
-        self.found.tables += 2 * len(begins - self._chains)
-        self._chains |= begins
-        carry = ("carry", a[: 2 * last], b[: 2 * last])
-        self.logic.tree((*a[2 * last :], *b[2 * last :], carry), out)
+        halves = range(len(a) // 2, len(a) + 1)
+        if not any(ends in self._differences for k in halves for ends in _both(a[:k], b[:k])):
+            self.found.tables += 0 if _either(a, b) in self._chains else 2 * last
+            self._chains.add(_either(a, b))
+        top = *a[2 * last :], *b[2 * last :], ("carry", a[: 2 * last], b[: 2 * last])
+        if fixed and kind in ("$gt", "$le"):
+            # The difference of a constant and a word: its carries are not seen to be simple.
+            part = self.logic.tree(top)
+            self.logic.end([part])
+            top = *a[-1:], part
+        self.logic.tree(top, out)
 
     def multiplexer(self, cell: Cell) -> None:
         (which,) = cell.ports["S"]
@@ -425,6 +431,14 @@ def is_hard(cell: Cell, fabric: Fabric) -> bool:
     if cell.kind != "$mul":
         return False
     return fabric.multiplier.makes(*(len(cell.ports[port]) for port in "ABY"))
+
+
+def _both(a: Word, b: Word) -> tuple[tuple[Word, Word], tuple[Word, Word]]:
+    return (a, b), (b, a)
+
+
+def _either(a: Word, b: Word) -> frozenset[Word]:
+    return frozenset((a, b))
 
 
 def free_bits(constant: Word, kind: str) -> int:
