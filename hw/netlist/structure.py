@@ -24,7 +24,9 @@ TURNED = {"$lt": "$gt", "$gt": "$lt", "$le": "$ge", "$ge": "$le"}
 
 FEW_ROWS, FEW_BITS = 32, 8192
 """Fixed words up to which logic is what their functions need. Of more, ABC shares functions of
-three address bits between columns, each of which then needs more tables to choose among them.
+three address bits between columns, each of which then needs more tables to choose among them; of
+any number of bits where the address stands in registers, as that of weights does: then slower paths
+leave time for it.
 """
 
 
@@ -83,6 +85,9 @@ class _Mapping:
         self.words, self.fabric = words, fabric
         self.found = Structure()
         self.logic = Logic()
+        self._held = {
+            bit for cell in words.cells if cell.kind in REGISTERS for bit in cell.ports["Q"]
+        }
         self._chains: set[frozenset[Word]] = set()
         products = {k: cell for k, cell in enumerate(words.cells) if is_hard(cell, fabric)}
         taken = Taken(
@@ -127,11 +132,23 @@ class _Mapping:
         if rows:
             self._add(rows, each.y)
 
-    def _add(self, rows: list[list[object]], y: Word) -> None:
-        """The sum of rows of bits: full adders make two rows of three, a carry chain one of two."""
+    def _add(self, rows: list[list[object]], y: Word, *, held: bool = False) -> None:
+        """The sum of rows of bits: full adders make two rows of three, a carry chain one of two.
+
+        ABC could compute what is between full adders in every table that reads it, and does so by
+        far less than area alone asks for: not in a product (``held``), and of a sum not the carries
+        of every other level (components ``mul``, ``sum`` of ``tests/hw/netlist/test_structure.py``
+        are what this was fitted to).
+        """
+        odd = False
         while len(rows) > 2:
             a, b, c, *rest = rows
             total, carry = self._full_adders(a, b, c)
+            if held:
+                self.logic.end(total)
+            if held or odd:
+                self.logic.end(carry)
+            odd = not odd
             rows = [total, *rest, ["0", *carry[:-1]]]
         if len(rows) == 1:
             rows.append(["0"] * len(y))
@@ -192,7 +209,7 @@ class _Mapping:
             row: list[object] = ["0"] * k
             row += [self.logic.function((bit, each)) for each in wide]
             rows.append((row + [row[-1]] * len(y))[: len(y)])
-        self._add(rows, y)
+        self._add(rows, y, held=True)
 
     # Functions.
 
@@ -403,9 +420,11 @@ class _Mapping:
         if clocked:
             self.found.registers += len(varying)
         rows = len(found[0])
-        if rows > FEW_ROWS and len(varying) * rows > FEW_BITS:
+        many, idle = len(varying) * rows > FEW_BITS, self._held.issuperset(address)
+        if rows > FEW_ROWS and (many or idle):
             self.logic.end(address)
-            self.found.tables += round(len(varying) * rows / self.fabric.rom_bits)
+            per_table = self.fabric.rom_bits if many else self.fabric.idle_bits
+            self.found.tables += round(len(varying) * rows / per_table)
             return
         for column, net in varying:
             made = functions(self.logic, column, address, self.fabric.inputs, self.fabric.wide)
