@@ -88,6 +88,12 @@ class _Mapping:
         self._held = {
             bit for cell in words.cells if cell.kind in REGISTERS for bit in cell.ports["Q"]
         }
+        self._full = {cell.ports["Y"][0]: cell.ports["A"] for cell in words.cells if _is_full(cell)}
+        self._following = {
+            cell.ports["Y"]: cell.ports["A"]
+            for cell in words.cells
+            if cell.kind == "$add" and cell.word("B", len(cell.ports["Y"])) == _one(cell)
+        }
         self._chains: set[frozenset[Word]] = set()
         products = {k: cell for k, cell in enumerate(words.cells) if is_hard(cell, fabric)}
         taken = Taken(
@@ -217,7 +223,7 @@ class _Mapping:
         y = cell.ports["Y"]
         operands = [cell.word(port, len(y)) for port in "AB" if port in cell.ports]
         for out, *read in zip(y, *operands, strict=True):
-            self.logic.function(read, out)
+            self.logic.function(read, out, kind=cell.kind)
 
     def reduced(self, cell: Cell) -> None:
         self.logic.tree(cell.ports["A"], cell.ports["Y"][0])
@@ -302,8 +308,20 @@ class _Mapping:
 
     def multiplexer(self, cell: Cell) -> None:
         (which,) = cell.ports["S"]
+        if self._wraps(cell):
+            for x, out in zip(cell.ports["A"], cell.ports["Y"], strict=True):
+                self.logic.function((x,), out)
+            return
         for x, z, out in zip(*(cell.ports[port] for port in "ABY"), strict=True):
-            self.logic.function((which, x, z), out)
+            self.logic.function((which, x, z), out, kind="$mux")
+
+    def _wraps(self, cell: Cell) -> bool:
+        """Whether a multiplexer makes a counter begin anew that would do so by itself: ABC sees
+        through carry chains that 0 follows after the last number.
+        """
+        counted = self._following.get(cell.ports["A"])
+        full = self._full.get(cell.ports["S"][0])
+        return counted is not None and counted == full and set(cell.ports["B"]) == {"0"}
 
     def one_of_many(self, cell: Cell) -> None:
         a, b, s, y = (cell.ports[port] for port in "ABSY")
@@ -314,10 +332,10 @@ class _Mapping:
                 if bit == "1":
                     chosen.append(which)
                 elif not isinstance(bit, str):
-                    chosen.append(self.logic.function((which, bit)))
+                    chosen.append(self.logic.function((which, bit), kind="$and"))
             if not isinstance(a[k], str):
                 chosen.append(self.logic.function((a[k], self.logic.tree(s))))
-            self.logic.tree(chosen, out)
+            self.logic.tree(chosen, out, kind="$or")
 
     def shifted(self, cell: Cell) -> None:
         """A barrel of multiplexers, of which only what is read later is left."""
@@ -464,6 +482,15 @@ def free_bits(constant: Word, kind: str) -> int:
     """How many low bits of a word do not matter where it is compared with a constant."""
     last = "1" if kind in ("$gt", "$le") else "0"
     return next((k for k, bit in enumerate(constant) if bit != last), len(constant))
+
+
+def _is_full(cell: Cell) -> bool:
+    """Whether a cell tells that all bits of a word are set."""
+    return cell.kind == "$reduce_and" or (cell.kind == "$eq" and set(cell.ports["B"]) == {"1"})
+
+
+def _one(cell: Cell) -> Word:
+    return ("1", *("0" for _ in cell.ports["Y"][1:]))
 
 
 def _real(bits: Sequence[Bit]) -> int:
