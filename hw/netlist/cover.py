@@ -10,6 +10,7 @@ Minimization in LUT-Based FPGA Technology Mapping", IEEE TCAD, 2006), as ABC doe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 PASSES = 2
@@ -119,6 +120,7 @@ class _Cover:
     def __init__(self, read: Sequence[tuple[int, ...]], ends: Sequence[int], size: int) -> None:
         self._read, self._ends, self._size = read, ends, size
         self._cuts: dict[int, frozenset[int]] = {}
+        self._few = self._behind()
         readers = [0] * len(read)
         for sources in read:
             for each in sources:
@@ -146,23 +148,32 @@ class _Cover:
         """For each function the signals that its table reads, so that the table and its share of
         those behind it are the fewest.
         """
-        size, cuts = self._size, self._cuts
         flow = [0.0] * len(self._read)
-        deep: list[frozenset[int]] = [frozenset((k,)) for k in range(len(self._read))]
         for k, sources in enumerate(self._read):
             if not sources:
                 continue
             cut = self._grown(sources, flow)
             area = self._cost(cut) + sum(flow[each] for each in cut)
-            whole = frozenset().union(*(deep[each] for each in sources))
-            if len(whole) <= size:
-                # All that is behind it may be few signals, read in many places.
-                deep[k] = whole
-                other = 1 + sum(flow[each] for each in whole)
-                if (other, len(whole)) <= (area, len(cut)):
-                    cut, area = whole, other
-            cuts[k] = cut
+            few = self._few.get(k)
+            if few is not None:
+                other = 1 + sum(flow[each] for each in few)
+                if (other, len(few)) <= (area, len(cut)):
+                    cut, area = few, other
+            self._cuts[k] = cut
             flow[k] = area / max(1, readers[k])
+
+    def _behind(self) -> dict[int, frozenset[int]]:
+        """For functions of functions of few signals these signals, which may be read in many places
+        between.
+        """
+        found: dict[int, frozenset[int]] = {}
+        for k, sources in enumerate(self._read):
+            if sources:
+                parts = (found.get(each) or (each,) for each in sources)
+                few = frozenset(itertools.chain.from_iterable(parts))
+                if len(few) <= self._size:
+                    found[k] = few
+        return found
 
     def _grown(self, sources: tuple[int, ...], flow: Sequence[float]) -> frozenset[int]:
         """The signals, of which those are computed inside that fit and save tables."""
