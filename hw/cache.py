@@ -123,8 +123,9 @@ def store(folder: Path, contents: Mapping[str, bytes]) -> None:
         for key, content in contents.items():
             if stored(folder, key) is not None:
                 continue
-            with contextlib.suppress(FileNotFoundError):
-                _remove(folder / key)
+            if (folder / key).exists():
+                with contextlib.suppress(FileNotFoundError):
+                    _remove(folder / key)
             temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
             try:
                 (temporary / _SINGLE).write_bytes(hashlib.sha256(content).digest() + content)

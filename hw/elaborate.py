@@ -5,7 +5,8 @@
 A *description* is a frozen dataclass whose ``component(name)`` makes an Amaranth component: an
 implementation of a kernel, or a NIC shell. Its text (:func:`~.kernels.program.canonical`) and the
 sources of this package are the key, with the versions of Amaranth and of the Yosys that comes with
-it. Amaranth is loaded by the workers only.
+it. Amaranth is loaded by the workers only. Finishers are modules of their own
+(:mod:`~.finish.separate`).
 
 The Verilog has the top module :data:`PLACEHOLDER`, which is also the prefix of the names of its
 inner modules and of its memory images: :func:`renamed` gives each instance its own. The modules
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache as cached
 from importlib import metadata
@@ -33,7 +34,9 @@ from typing import Any, Protocol
 
 from . import cache
 from .errors import ToolError
+from .finish.separate import separated
 from .jobs import Job, run_jobs
+from .kernels.finishing import finish_file
 from .kernels.program import canonical
 from .remembered import HERE, sources, sources_now
 
@@ -68,7 +71,8 @@ def prefixed(verilog: str, prefix: str) -> str:
     return _SHARED.sub(rf"{prefix}_\1", verilog)
 
 
-_SHARED = re.compile(r"\bmw_(rom|ram|slice|images)\b")
+# Not `\bmw_...`: what begins with letters is looked for many times faster.
+_SHARED = re.compile(r"mw_(?<!\wmw_)(rom|ram|slice|images)\b")
 
 
 def yosys_entry() -> Path:
@@ -85,7 +89,7 @@ class Elaborator:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(thread_name_prefix="elaborate")
-        self._started: dict[str, Future[list[str]]] = {}
+        self._started: dict[str, Future[dict[str, str]]] = {}
         self._stop = threading.Event()
 
     def __enter__(self) -> Elaborator:
@@ -108,10 +112,10 @@ class Elaborator:
 
         What was started already is not started again.
         """
-        texts = {canonical(each): each for each in descriptions}
-        new = {text: each for text, each in texts.items() if text not in self._started}
+        parts = [part for each in descriptions for part in _modules(each).values()]
+        new = {text: part for part in parts if (text := canonical(part)) not in self._started}
         if new:
-            begun = self._pool.submit(verilog_of, list(new.values()), stopped=self._stop.is_set)
+            begun = self._pool.submit(_contents, new, "verilog", stopped=self._stop.is_set)
             self._started |= dict.fromkeys(new, begun)
 
     def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
@@ -119,7 +123,7 @@ class Elaborator:
         self._wait()
         return verilog_of(descriptions)
 
-    def netlists_of(self, descriptions: Sequence[Description]) -> list[str]:
+    def netlists_of(self, descriptions: Sequence[Description]) -> list[dict[str, str]]:
         """As :func:`netlists_of`, after all that was started."""
         self._wait()
         return netlists_of(descriptions)
@@ -145,34 +149,58 @@ def verilog_of(
         If a component cannot be elaborated, the cache cannot be written, or midwire's sources
         changed meanwhile.
     """
-    return _contents(descriptions, "verilog", progress, stopped)
+    found = _modules_of(descriptions, "verilog", progress, stopped)
+    return ["".join(modules.values()) for modules in found]
 
 
-def netlists_of(descriptions: Sequence[Description]) -> list[str]:
-    """The flattened netlist of words of every description that is in a slice, in the JSON of Yosys
-    (:mod:`~.netlist.words`); elaborated with its Verilog.
+def netlists_of(descriptions: Sequence[Description]) -> list[dict[str, str]]:
+    """For each description that is in a slice the flattened netlists of words of its modules, by
+    name, in the JSON of Yosys (:mod:`~.netlist.words`); elaborated with its Verilog.
     """
-    return _contents(descriptions, "netlist", None, lambda: False)
+    return _modules_of(descriptions, "netlist")
+
+
+def _modules(description: Description) -> dict[str, Description]:
+    """What is elaborated by itself: its own module, and those of its finishers; by name."""
+    own, finishers = separated(description)
+    files = {finish_file(PLACEHOLDER, output): each for output, each in finishers.items()}
+    return {PLACEHOLDER: own, **{file.removesuffix(".hex"): each for file, each in files.items()}}
+
+
+def _modules_of(
+    descriptions: Sequence[Description],
+    kind: str,
+    progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[dict[str, str]]:
+    """For each description the contents of a kind of its modules, by name."""
+    parted = [
+        {name: (canonical(part), part) for name, part in _modules(each).items()}
+        for each in descriptions
+    ]
+    wanted = {text: part for modules in parted for text, part in modules.values()}
+    found = _contents(wanted, kind, progress, stopped)
+    return [
+        {name: renamed(found[text], name) for name, (text, _) in modules.items()}
+        for modules in parted
+    ]
 
 
 def _contents(
-    descriptions: Sequence[Description],
+    wanted: Mapping[str, Description],
     kind: str,
-    progress: Callable[[int, int], None] | None,
-    stopped: Callable[[], bool],
-) -> list[str]:
-    """What there is of every description, of one kind."""
+    progress: Callable[[int, int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, str]:
+    """What there is of one kind of every part, by its text."""
     folder = _folder()
-    texts = [canonical(each) for each in descriptions]
-    keys = {text: _key(text) for text in texts}
+    keys = {text: _key(text) for text in wanted}
     found: dict[str, str] = {}
     efforts: dict[str, float] = {}
-    for text, each in zip(texts, descriptions, strict=True):
-        if text in found or text in efforts:
-            continue
+    for text, part in wanted.items():
         content = cache.stored(folder, keys[text] + _SUFFIX[kind])
         if content is None:
-            efforts[text] = each.effort
+            efforts[text] = part.effort
         else:
             found[text] = zlib.decompress(content).decode()
     if efforts:
@@ -187,7 +215,7 @@ def _contents(
             }
             cache.store(folder, contents)
         found |= {text: both[kind] for text, both in made.items()}
-    return [found[text] for text in texts]
+    return found
 
 
 _PROCESS = 15.0

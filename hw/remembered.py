@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache as cached
 from pathlib import Path
 
@@ -51,9 +51,14 @@ def sources() -> str:
 
 def sources_now() -> str:
     """The same as it is now."""
+    return digest_of(files())
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """Digest of some of these sources, names included."""
     lines = [
         f"{path.relative_to(HERE)} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        for path in files()
+        for path in paths
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -22,6 +22,11 @@ for _number in (signal.SIGTERM, signal.SIGINT):
     if signal.getsignal(_number) != signal.SIG_IGN:
         signal.signal(_number, _leave)
 
+# Threads of numpy's products wait for each other in loops: a compile's are too small to gain by
+# them, and the processes that elaborate beside it need the other cores.
+if sys.argv[1:2] == ["compile"]:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from .host.cli import main  # noqa: E402
 
 if __name__ == "__main__":

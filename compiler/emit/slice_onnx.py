@@ -67,7 +67,7 @@ class _Writer:
         body: Callable[[OnnxWriter, Sequence[str], Sequence[str]], Sequence[str]],
         states: Sequence[str],
         inputs: Sequence[str],
-    ) -> str:
+    ) -> tuple[str, Sequence[str]]:
         """A Scan; its body reads the model's own initialisers."""
         name = f"{self.prefix}/Scan_{len(self.nodes)}"
         inner = _Writer(initialisers=self.initialisers, prefix=f"{name}/step")
@@ -83,7 +83,7 @@ class _Writer:
             "Scan", [*states, *inputs], [*ends, name], name, body=graph, num_scan_inputs=len(inputs)
         )
         self.nodes.append(node)
-        return name
+        return name, ends
 
 
 def _matrices(names: Sequence[str]) -> list[onnx.ValueInfoProto]:

@@ -76,6 +76,7 @@ def emit(
         "cloud.onnx": _onnx(cloud_model(source, flow.outputs)),
         "original.onnx": _onnx(middle_model(source, selection)),
         "program.npz": _npz(arrays),
+        "golden.npz": _npz(_golden(flow, qgraph, measured)),
     }
     (nic,) = elaborator.verilog_of([_nic(flow)])
     origins = {node.name: node.sources for node in qgraph.nodes}
@@ -88,8 +89,6 @@ def emit(
         WAIVERS: lint_waivers(prefix).encode(),
         f"{prefix}.core": core_file(prefix, images).encode(),
     }
-    reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
-    contents["golden.npz"] = _npz(_golden(flow, reference, measured))
     least = worst(measured.losses, [tensor.name for tensor in qgraph.results])
     manifest = Manifest(
         name=source.name,
@@ -144,8 +143,9 @@ def _resources(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[s
     images = {stage.name: stage.images for stage in flow.stages}
     netlists = elaborator.netlists_of(list(instances.values()))
     placed = [
-        Instance(name, netlist, images.get(name, {}))
-        for name, netlist in zip(instances, netlists, strict=True)
+        Instance(name, netlist, images.get(name, {}), module)
+        for name, modules in zip(instances, netlists, strict=True)
+        for module, netlist in modules.items()
     ]
     return inventory(placed, target, streams(flow))
 
@@ -177,7 +177,7 @@ def _npz(arrays: Mapping[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _golden(flow: Dataflow, reference: Reference, measured: Measured) -> dict[str, AnyArray]:
+def _golden(flow: Dataflow, qgraph: QGraph, measured: Measured) -> dict[str, AnyArray]:
     """A few realistic vectors (if there are any), a few random ones, and the right answers."""
     rng = np.random.default_rng(_SEED)
     wires = measured.wires
@@ -189,7 +189,8 @@ def _golden(flow: Dataflow, reference: Reference, measured: Measured) -> dict[st
         parts = [wires[index][:real], noise] if wires else [noise]
         noises.append(noise)
         inputs.append(np.concatenate(parts).astype(spec.qtype.wire_dtype))
-    outputs = reference.run_wire(noises)
+    reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
+    outputs = reference.run_wire(noises, chunk=1)
     if wires:
         known = [answer[:real] for answer in measured.answers]
         outputs = [np.concatenate(parts) for parts in zip(known, outputs, strict=True)]

@@ -75,27 +75,10 @@ def several_samples(source: Source, node: onnx.NodeProto) -> str:
     first = next(iter(node.input), "")
     known = first not in source.constants and first in source.values
     shape = source.values[first].shape if known else ()
-    if shape[:1] in ((), (1,)) or kind_of(node) not in _ONE_SAMPLE:
+    if shape[:1] in ((), (1,)) or kind_of(node) not in TREES:
         return ""
     why = f": {source.batch_obstacle}" if source.batch_obstacle else ""
     return f"expected one sample at a time, found {shape[0]} along axis 0{why}"
-
-
-_ONE_SAMPLE = frozenset(
-    (
-        "AveragePool",
-        "Conv",
-        "ConvInteger",
-        "ConvTranspose",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-        "MaxPool",
-        "Pad",
-        "QLinearConv",
-        "ReduceMean",
-        *TREES,
-    )
-)
 
 
 def _fixed(graph: onnx.GraphProto) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 from onnx.shape_inference import infer_node_outputs
 
 from ...hw.formats.tensor import AnyArray
@@ -32,6 +33,18 @@ _RANDOM = frozenset(
         "RandomUniformLike",
     )
 )
+
+
+class GatherElements(OpRun):
+    """The evaluator's own one chooses among at most 32 elements of an axis (``numpy.choose``)."""
+
+    def _run(self, data: AnyArray, indices: AnyArray, axis: int = 0) -> tuple[AnyArray]:
+        size = data.shape[axis]
+        if ((indices < -size) | (indices >= size)).any():
+            raise IndexError(f"expected indices of {size} elements")
+        own = [slice(n) for n in indices.shape]
+        own[axis] = slice(size)
+        return (np.take_along_axis(data[tuple(own)], indices, axis),)
 
 
 def is_deterministic(node: onnx.NodeProto) -> bool:
@@ -58,7 +71,7 @@ def infer_node(
     if node.domain or has_subgraph(node) or any(name not in types for name in names):
         return {}
     small = {
-        name: numpy_helper.from_array(np.ascontiguousarray(data[name]), name)
+        name: numpy_helper.from_array(np.asarray(data[name], order="C"), name)
         for name in names
         if name in data and data[name].size <= MAX_SHAPE_DATA
     }
@@ -131,9 +144,13 @@ def evaluate(
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            results = ReferenceEvaluator(model).run(None, {name: inputs[name] for name in names})
+            results = _evaluator(model).run(None, {name: inputs[name] for name in names})
         # The evaluator runs arbitrary operators on arbitrary data and documents no error types: one
         # that it cannot do is one constant that we do not know, and import rules say so.
         except Exception:
             return None
     return {name: np.asarray(value) for name, value in zip(wanted, results, strict=True)}
+
+
+def _evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
+    return ReferenceEvaluator(model, new_ops=[GatherElements])

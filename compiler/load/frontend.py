@@ -37,6 +37,7 @@ from .linear_models import expand_linear_models
 from .log_sums import expand_log_sums
 from .normalise import check_opsets, normalise
 from .onnxfile import COMPLETE, load_external_data, parse, read, short
+from .packed_weights import expand_packed_weights
 from .qonnx import expand_quantisers
 from .recurrent_layers import expand_batch_first
 from .recurrent_steps import expand_steps
@@ -74,6 +75,7 @@ def load_model(
     expand_linear_models(expansion)
     expand_tree_models(expansion)
     expand_fused_operators(expansion)
+    expand_packed_weights(expansion)
     expand_group_normalization(expansion)
     expand_columns(expansion)
     expand_batch_first(expansion)

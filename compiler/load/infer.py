@@ -44,6 +44,9 @@ model stores: a few bytes of a model name any size.
 OFTEN = 4
 """How often a stored weight may be computed with: scaled, clipped, transposed, reshaped."""
 
+_MOST_COMPUTED = 8
+"""Elements of a computed real constant that is a size of something: one for each axis."""
+
 _SAME_SHAPE = frozenset(
     (
         "Binarizer",
@@ -118,7 +121,7 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
             facts.types.update((name, tensor_type(array)) for name, array in results.items())
         else:
             needed.update(reads(node))
-            small.update(_stored(facts, node, opset))
+            small.update(_stored(facts, node, small, opset))
         if results is not None or known:
             facts.constants.update(name for name in node.output if name)
     facts.folded = {name: array for name, array in facts.folded.items() if name in needed}
@@ -133,11 +136,16 @@ def _size(facts: Facts, node: onnx.NodeProto) -> int:
     return sum(size for size in sizes if size <= MAX_ELEMENTS)
 
 
-def _stored(facts: Facts, node: onnx.NodeProto, opset: int) -> dict[str, AnyArray]:
-    """The value of a Constant node that stays one, where inference may ask: scales of a Resize."""
-    if node.op_type != "Constant" or _size(facts, node) > MAX_SHAPE_DATA:
+def _stored(
+    facts: Facts, node: onnx.NodeProto, small: Mapping[str, AnyArray], opset: int
+) -> dict[str, AnyArray]:
+    """The value of a real constant that stays a node, where shape arithmetic may ask: scales of a
+    Resize, a size that is divided in float and rounded.
+    """
+    most = MAX_SHAPE_DATA if node.op_type == "Constant" else _MOST_COMPUTED
+    if not all(name in small for name in reads(node)) or not 0 < _size(facts, node) <= most:
         return {}
-    results = evaluate(node, {}, opset) or {}
+    results = evaluate(node, small, opset) or {}
     return {name: array for name, array in results.items() if array.dtype.kind == "f"}
 
 

@@ -5,8 +5,8 @@ has them (LSTM, GRU and RNN, ONNX operator versions 7 to 22): written out while 
 are known.
 
 A sequence of one step has nothing that returns to the layer, so it is two matrix products, their
-sum and what the gates do, each on a grid of its own. Constant states and longer sequences stay for
-the layer's own kernel.
+sum and what the gates do, each on a grid of its own, in half the logic of the layer's own kernel.
+Constant states, longer sequences and layers with options stay for that.
 """
 
 from __future__ import annotations
@@ -60,7 +60,23 @@ def _is_step(node: onnx.NodeProto, facts: Facts, used: set[str]) -> bool:
         return False
     states = [name for name in node.input[_FIRST : _FIRST + _STATES[node.op_type]] if name]
     cell = [name for name in node.output[2:] if name in used]
+    if not _is_plain(node):
+        return False
     return bool(cell) or any(name not in facts.constants for name in states)
+
+
+def _is_plain(node: onnx.NodeProto) -> bool:
+    """Whether nothing changes the arithmetic of a step."""
+    plain = {
+        "direction": "forward",
+        "activations": _CURVES[node.op_type],
+        "clip": 0,
+        "input_forget": 0,
+        "layout": 0,
+    }
+    options = attributes(node)
+    more = any(node.input[k] for k in (4, 7) if k < len(node.input))
+    return not more and all(options.get(name, value) == value for name, value in plain.items())
 
 
 def _shape(facts: Facts, name: str) -> tuple[int, ...] | None:
@@ -176,33 +192,8 @@ class _Step:
         return (own.add("hidden", "Tanh", own.add("sums", "Add", x, h)),)
 
 
-def _check(node: onnx.NodeProto, options: Mapping[str, Any]) -> None:
-    """Refuse what changes the arithmetic of a step."""
-    plain = {
-        "direction": "forward",
-        "activations": _CURVES[node.op_type],
-        "clip": 0,
-        "input_forget": 0,
-        "layout": 0,
-    }
-    for name, value in plain.items():
-        found = options.get(name, value)
-        if found != value:
-            raise OtherMeaningError(
-                f"expected {name} of {value} where states are computed or Y_c is read, found "
-                f"{found}; constant states, and no output Y_c, would work"
-            )
-    if any(node.input[k] for k in (4, 7) if k < len(node.input)):
-        raise OtherMeaningError(
-            "expected neither sequence_lens nor peephole weights where states are computed or Y_c "
-            "is read, found one; leave it out"
-        )
-
-
 def _written(node: onnx.NodeProto, facts: Facts, opset: int) -> Pieces:
     """The nodes of one step; the last one has the name of the layer."""
-    options = attributes(node)
-    _check(node, options)
     shape, matrix = _shape(facts, node.input[0]), _shape(facts, node.input[2])
     assert shape is not None, "of one step"
     if matrix is None or len(matrix) != 3:

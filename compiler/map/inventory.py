@@ -14,10 +14,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
 
 from ...hw.elaborate import PLACEHOLDER
-from ...hw.netlist.join import Stream, joined
-from ...hw.netlist.structure import structure_of
+from ...hw.netlist.fabrics import Fabric
+from ...hw.netlist.join import Part, Stream, joined
+from ...hw.netlist.structure import images_of, structure_of
+from ...hw.netlist.words import Words
+from ...hw.remembered import HERE, digest_of, remembered
 from .targets import Target
 
 
@@ -30,11 +35,13 @@ class Instance:
     name : of the instance, with which its memory images begin
     netlist : JSON text (:func:`midwire.hw.elaborate.netlists_of`)
     images : texts of memory images by file name
+    module : which of its modules the netlist is; without a name, the outer one
     """
 
     name: str
     netlist: str
     images: Mapping[str, str]
+    module: str = PLACEHOLDER
 
 
 def inventory(
@@ -44,15 +51,38 @@ def inventory(
 
     ``streams`` are those that connect instances, each with its source and its sink.
     """
-    modules = {
-        each.name: json.loads(each.netlist.replace(PLACEHOLDER, each.name)) for each in instances
-    }
+    texts = [each.netlist.replace(PLACEHOLDER, each.name) for each in instances]
+    parts = [
+        Part(each.name, each.module.replace(PLACEHOLDER, each.name), json.loads(text))
+        for each, text in zip(instances, texts, strict=True)
+    ]
+    words = joined(parts, streams)
     images = {name: text for each in instances for name, text in each.images.items()}
-    found = structure_of(joined(modules, streams), target.fabric, images)
-    return {
+    contents = [images.get(file, "") for file in images_of(words, target.fabric)]
+    question = json.dumps([_sources(), repr(target.fabric), texts, streams, contents]).encode()
+    count = partial(_counted, words, target.fabric, images)
+    worth = sum(map(len, texts)) >= _REMEMBERED_CHARACTERS
+    found: dict[str, int] = json.loads(remembered(question, count) if worth else count())
+    return found
+
+
+_REMEMBERED_CHARACTERS = 1 << 15
+"""Those of netlists that take more than some ten milliseconds: these are counted once a user."""
+
+
+@cache
+def _sources() -> str:
+    """Digest of the sources that count."""
+    return digest_of(sorted((HERE / "netlist").rglob("*.py"))) + Path(__file__).read_text("utf-8")
+
+
+def _counted(words: Words, fabric: Fabric, images: Mapping[str, str]) -> bytes:
+    found = structure_of(words, fabric, images)
+    counts = {
         "lut": found.tables,
         "lutram": found.memory_tables,
         "ff": found.registers,
         "dsp": found.products,
         "bram": found.blocks,
     }
+    return json.dumps(counts).encode()

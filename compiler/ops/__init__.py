@@ -19,6 +19,7 @@ from .erf import Erf
 from .exp import Exp
 from .expand import Expand
 from .extreme import Extreme
+from .formula import ElementFormula
 from .gather import Gather
 from .gelu import Gelu
 from .group_normalization import GroupNormalization
@@ -35,7 +36,6 @@ from .matrix_product import MatrixProduct
 from .mish import Mish
 from .neg import Neg
 from .pad import Pad
-from .piecewise import PiecewisePolynomial
 from .pool import Pool
 from .pow import Pow
 from .prelu import PRelu
@@ -76,6 +76,7 @@ OPERATORS: tuple[type[Op], ...] = (
     ConvTranspose,
     DepthToSpace,
     Dequantize,
+    ElementFormula,
     Elu,
     Embedding,
     Erf,
@@ -99,7 +100,6 @@ OPERATORS: tuple[type[Op], ...] = (
     Neg,
     PRelu,
     Pad,
-    PiecewisePolynomial,
     Pool,
     Pow,
     Product,

@@ -14,6 +14,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,19 @@ from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
 from ._elementwise import inner_axis
 from ._moving import value_of
-from .base import Const, ImportContext, Imported, Op, Piece, Unsupported, along_channels, inner
+from .base import (
+    MOST_EXACT,
+    Const,
+    ImportContext,
+    Imported,
+    Op,
+    Piece,
+    Unsupported,
+    along_channels,
+    inner,
+)
 from .expand import Expand
 from .reshape import Reshape
-
-MOST_NUMBERS = 1 << 14
-"""Most elements of a constant that differs along several axes: each is proven by itself, and has
-parameters of its own in a memory.
-"""
 
 BEYOND = Fraction(1 << 256)
 """What is summed in place of infinity (a mask's). No grid whose scale is a float32 reaches as far,
@@ -117,7 +123,7 @@ class ConstantOp(Op):
     ) -> list[Function]:
         """Each channel with its own constants."""
         columns = [numbers.along(shape, axis) for numbers in self.numbers]
-        rows = zip(*columns, strict=True)
+        rows = zip(*columns, strict=True) if columns else [()] * len(functions)
         return [self.changed(f, values) for f, values in zip(functions, rows, strict=True)]
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
@@ -139,10 +145,9 @@ class ConstantOp(Op):
         streams = [numbers.streamed(x) for numbers in self.numbers]
         period = period_of(x, depth, streams)
         own = value_of(x.qtype)
+        made = cache(lambda *values: self.changed(own, values))
         functions = [
-            self.changed(
-                own, [n.values[place] for n, place in zip(self.numbers, places, strict=True)]
-            )
+            made(*(n.values[place] for n, place in zip(self.numbers, places, strict=True)))
             for places in zip(*(stream[:period] for stream in streams), strict=True)
         ]
         kernel = EltwiseKernel((x.qtype.integers,), math.prod(x.shape), depth, period)
@@ -160,7 +165,7 @@ class ConstantOp(Op):
 def period_of(x: QTensor, depth: int, streams: Sequence[IntArray]) -> int:
     """The fewest elements, whole turns of the inner axes, after which all constants come again.
 
-    Raises Unsupported if they are more than :data:`MOST_NUMBERS`.
+    Raises Unsupported if they are more than :data:`MOST_EXACT`.
     """
     period = 1
     for size in (1, *reversed(x.layout.stream_shape)):
@@ -168,9 +173,9 @@ def period_of(x: QTensor, depth: int, streams: Sequence[IntArray]) -> int:
         turns = [stream.reshape(-1, period) for stream in streams]
         if period % depth == 0 and all((turn == turn[0]).all() for turn in turns):
             break
-    if period > MOST_NUMBERS:
+    if period > MOST_EXACT:
         raise Unsupported(
-            f"expected constants that come round again after at most {MOST_NUMBERS} elements of "
+            f"expected constants that come round again after at most {MOST_EXACT} elements of "
             f"the stream, found {period}"
         )
     return period
@@ -183,13 +188,8 @@ def with_constants(
     shape, output = context.shape(name), context.shape(node.output[0])
     dtype = context.dtype(name)
     for numbers in op.numbers:
-        check_broadcast(numbers, output)
-        axes = sum(size > 1 for size in numbers.shape) > 1
-        if axes and len(numbers.values) > MOST_NUMBERS:
-            raise Unsupported(
-                f"expected a constant of one axis, or of at most {MOST_NUMBERS} elements, found "
-                f"the shape {list(numbers.shape)}"
-            )
+        check_broadcast("a constant", numbers.shape, output)
+    check_broadcast("an operand", shape, output)
     pieces: list[Piece] = []
     values: list[Value] = []
     wide = (1,) * (len(output) - len(shape)) + shape
@@ -205,15 +205,15 @@ def with_constants(
     return Imported((*pieces, Piece(op, (name,))), tuple(values))
 
 
-def check_broadcast(numbers: Numbers, output: tuple[int, ...]) -> None:
-    """Raises Unsupported unless a constant broadcasts to an output's shape. ONNX infers that from
-    what has most axes, and does not look whether PRelu's slope, or a mask, is one of them.
+def check_broadcast(what: str, own: tuple[int, ...], output: tuple[int, ...]) -> None:
+    """Raises Unsupported unless a shape broadcasts to an output's. ONNX infers that from what has
+    most axes, and does not look whether PRelu's slope, or a mask, is one of them; before operator
+    version 8 from the first operand.
     """
-    own = numbers.shape
     pairs = zip(reversed(own), reversed(output), strict=False)
     if len(own) > len(output) or not all(size in (1, whole) for size, whole in pairs):
         raise Unsupported(
-            f"expected a constant that broadcasts to the output's shape {list(output)}, found the "
+            f"expected {what} that broadcasts to the output's shape {list(output)}, found the "
             f"shape {list(own)}"
         )
 

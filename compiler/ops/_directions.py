@@ -19,6 +19,9 @@ Reals = npt.NDArray[np.float64]
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 """For each direction of ONNX, whether its parts are reversed."""
 
+FIRST = 5
+"""The place of the first state among a node's inputs."""
+
 _FINER = 4
 """Bits that weights have beyond those of a grid of their own, which the layer's cannot be: what is
 rounded is then 1/32 of a step of theirs at most.
@@ -35,7 +38,7 @@ class Direction:
     weight : (gates, units, elements of x)
     recurrence : (gates, units, units)
     bias : (2, gates, units), what is added to the products with ``x`` and with ``h``
-    first : (states, units), before the first step
+    first : (states, units), before the first step; zeros where that is computed
     curves : activations f, g, h
     """
 
@@ -53,9 +56,10 @@ def directions_of(
     sizes: tuple[int, int, int, int],
     turns: Sequence[bool],
     curves: Sequence[tuple[Curve, ...]],
-) -> tuple[Direction, ...]:
+) -> tuple[tuple[Direction, ...], tuple[int, ...]]:
     """The directions of a node of these inputs, with so many gates, states, sequences and elements
-    of x; ``turns`` and ``curves`` say of each whether it is reversed, and its activations.
+    of x, and which of its first states are computed; ``turns`` and ``curves`` say of each direction
+    whether it is reversed, and its activations.
     """
     gates, states, batch, width = sizes
     count = len(turns)
@@ -68,26 +72,29 @@ def directions_of(
             f"found {list(recurrence.shape)}"
         )
 
-    def array(position: int, what: str, *shape: int, **more: str) -> Reals:
+    def array(position: int, what: str, *shape: int) -> Reals:
         if not given[position]:
             return np.zeros(shape)
-        found = reals_of(context, given[position], what, **more)
-        if found.shape != shape:
-            raise Unsupported(f"expected {what} of shape {list(shape)}, found {list(found.shape)}")
+        found = reals_of(context, given[position], what)
+        _check_shape(what, shape, found.shape)
         return found
 
     weight = array(1, "weights", count, rows, width)
     bias = array(3, "biases", count, 2 * rows)
-    remedy = "give them as initialisers, or make one step at a time"
-    first = [
-        array(5 + k, "first states", count, batch, units, remedy=remedy) for k in range(states)
-    ]
+    names = given[FIRST : FIRST + states]
+    computed = tuple(k for k, name in enumerate(names) if name and context.const(name) is None)
+    first = []
+    for k, name in enumerate(names):
+        if k in computed:
+            _check_shape("first states", (count, batch, units), context.shape(name))
+        shape = count, batch, units
+        first.append(np.zeros(shape) if k in computed else array(FIRST + k, "first states", *shape))
     if any((state != state[:, :1]).any() for state in first):
         raise Unsupported(
-            "expected first states that are the same for all sequences of a batch, found others; "
-            "one sequence at a time would work"
+            "expected constant first states that are the same for all sequences of a batch, found "
+            "others; one sequence at a time, or states that are inputs, would work"
         )
-    return tuple(
+    parts = tuple(
         Direction(
             reverse,
             weight[k].reshape(gates, units, width),
@@ -98,15 +105,21 @@ def directions_of(
         )
         for k, reverse in enumerate(turns)
     )
+    return parts, computed
 
 
-def reals_of(
-    context: ImportContext, name: str, what: str, remedy: str = "give them as initialisers"
-) -> Reals:
+def _check_shape(what: str, wanted: Sequence[int], found: Sequence[int]) -> None:
+    if tuple(found) != tuple(wanted):
+        raise Unsupported(f"expected {what} of shape {list(wanted)}, found {list(found)}")
+
+
+def reals_of(context: ImportContext, name: str, what: str) -> Reals:
     """A constant's values, also where they lie on a grid."""
     constant = context.const(name)
     if constant is None:
-        raise Unsupported(f"expected constant {what}, found computed ones; {remedy}")
+        raise Unsupported(
+            f"expected constant {what}, found computed ones; give them as initialisers"
+        )
     return constant.real
 
 

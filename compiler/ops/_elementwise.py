@@ -16,7 +16,7 @@ import onnx
 
 from ...hw.formats.tensor import Layout
 from ...hw.kernels.eltwise import EltwiseKernel
-from ...hw.numeric import Affine
+from ...hw.numeric import Affine, QType
 from ..ir.graph import Value
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
@@ -139,6 +139,15 @@ def elementwise(inputs: Sequence[QTensor], signs: Sequence[int] = ()) -> tuple[C
     )
     functions = [Affine(tuple(steps), offset)] * count
     return single(kernel, Meaning(functions, axis, first.layout), len(inputs))
+
+
+def rounded(x: QTensor, grid: QType, place: int) -> Call:
+    """A stream, which comes from ``place``, as integers of another grid."""
+    (call,) = elementwise([x])
+    (meaning,) = call.results
+    assert isinstance(meaning, Meaning)
+    own = Inner(x.shape, grid, x.layout, tuple(meaning.functions))
+    return replace(call, inputs=(place,), results=(own,))
 
 
 def inner_axis(x: QTensor) -> tuple[int, int]:

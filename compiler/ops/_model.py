@@ -75,10 +75,12 @@ def recurrent_layer(
     batch: int = 1,
     biased: bool = True,
     begins: bool = False,
+    fed: Sequence[int] = (),
     attributes: Mapping[str, Any] | None = None,
 ) -> onnx.ModelProto:
     """A model of one layer of seeded weights: steps, elements of x, units. Its outputs are ``all``
-    states and the ``last``.
+    states, the ``last``, and the last of the ``cell``; ``fed`` are the places of states before the
+    first step that are inputs.
     """
     own = attributes or {}
     steps, width, units = sizes
@@ -92,14 +94,16 @@ def recurrent_layer(
         constants |= {
             5 + k: weights(4 + k, turns, 1, units).repeat(batch, 1) / 2 for k in range(states)
         }
-    shapes = {"all": (steps, turns, batch, units), "last": (turns, batch, units)}
+    state = turns, batch, units
+    shapes = {"all": (steps, *state), "last": state, "cell": state}
     first, *further = (shapes[word] for word in wanted)
     given = dict(enumerate(constants.values(), start=1))
-    x = (steps, batch, width)
-    model = one_node(kind, [x], first, given, 14, further, hidden_size=units, **own)
+    inputs = [(steps, batch, width), *[state] * len(fed)]
+    model = one_node(kind, inputs, first, given, 14, further, hidden_size=units, **own)
     node = model.graph.node[0]
-    names = dict(zip(constants, node.input[1:], strict=True))
-    node.input[1:] = [names.get(k, "") for k in range(1, max(constants) + 1)]
-    if "all" not in wanted:
-        node.output.insert(0, "")
+    places = [*constants, *fed]
+    names = dict(zip(places, node.input[1:], strict=True))
+    node.input[1:] = [names.get(k, "") for k in range(1, max(places) + 1)]
+    made = dict(zip(wanted, node.output, strict=True))
+    node.output[:] = [made.get(word, "") for word in shapes if word in made or word != "cell"]
     return model

@@ -4,7 +4,8 @@
 
 Each direction has a kernel, and one copy of its weights. A reversed one reads its sequence from the
 end, out of a buffer, and its states are turned again. All states and the last ones may be outputs,
-both or either. The sequences of a batch follow each other.
+both or either, and those of an LSTM's cell beside them. The sequences of a batch follow each other.
+States before the first step are constants, or inputs.
 """
 
 from __future__ import annotations
@@ -18,16 +19,25 @@ from typing import Any, ClassVar
 import onnx
 
 from ...hw.formats.tensor import Layout
+from ...hw.kernels.folded_recurrent import Given
 from ...hw.kernels.recurrent import RecurrentKernel
 from ...hw.numeric import QType
 from ...hw.numeric.cells import MOST_TABLE_BITS, Grid
 from ..ir.lowered import Call, OutputSpec
 from ..ir.quant import QTensor
 from ._activations import curves_of
-from ._directions import DIRECTIONS, Direction, directions_of, kept_bits, length_of, reals_of
+from ._directions import (
+    DIRECTIONS,
+    FIRST,
+    Direction,
+    directions_of,
+    kept_bits,
+    length_of,
+    reals_of,
+)
 from ._gates import as_integers, finer
 from ._groups import GUARD_BITS, fraction_bits
-from ._sequences import Sequences, one_by_one
+from ._sequences import Sequences, in_order, one_by_one
 from .base import ImportContext, Imported, Op, Unsupported, one
 
 _MOST_SPAN = 10
@@ -41,18 +51,20 @@ class Recurrent(Op):
     Attributes
     ----------
     directions : one or two
-    wanted : whether all states, and whether the last ones are outputs
+    wanted : which outputs are read: all states, the last ones, the last ones of the cell
+    computed : the states, by number, that are inputs before the first step
     bits : of a weight, once they are chosen
     length : elements of the sequence that count, the first ones; 0 for all
     """
 
     directions: tuple[Direction, ...]
-    wanted: tuple[bool, bool]
+    wanted: tuple[bool, bool, bool]
+    computed: tuple[int, ...] = ()
     bits: int = 0
     length: int = 0
 
     gates: ClassVar[int]
-    states: ClassVar[int]
+    states: ClassVar[tuple[str, ...]]
     activations: ClassVar[tuple[str, ...]]
 
     def __repr__(self) -> str:
@@ -60,9 +72,14 @@ class Recurrent(Op):
         shape = f"inputs={width}, units={units}, gates={gates}"
         return f"{type(self).__name__}({shape}, directions={len(self.directions)})"
 
+    @property
+    def arity(self) -> int:
+        """The sequences, and states."""
+        return 1 + len(self.computed)
+
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
-        """Weights, biases and first states are constants; sequences of one fixed length."""
+        """Weights and biases are constants; sequences of one fixed length."""
         attributes = context.attributes(node)
         cls.check(attributes)
         shape = context.shape(node.input[0])
@@ -78,12 +95,12 @@ class Recurrent(Op):
                 "without them"
             )
         outputs = [*node.output, "", "", ""][:3]
-        read = [bool(name) and context.is_read(name) for name in outputs]
-        if read[2] or not any(read):
-            found = "the cell's state, Y_c, too" if read[2] else "none"
+        read = tuple(bool(name) and context.is_read(name) for name in outputs)
+        if not any(read[:2]):
+            found = "Y_c alone" if read[2] else "none"
             raise Unsupported(
-                f"expected Y, Y_h or both to be read or to be outputs, found {found}; drop Y_c, "
-                "end the slice before the layer, or make one step at a time"
+                f"expected Y, Y_h or both to be read or to be outputs, found {found}; make Y_h an "
+                "output too, or end the slice before the layer"
             )
         if read[0] and length:
             raise Unsupported(
@@ -92,12 +109,13 @@ class Recurrent(Op):
             )
         turns = DIRECTIONS[str(attributes.get("direction", "forward"))]
         curves = curves_of(attributes, cls.activations, len(turns))
-        sizes = cls.gates, cls.states, shape[1], shape[2]
-        parts = directions_of(context, given, sizes, turns, curves)
-        op = cls(parts, (read[0], read[1]), kept_bits(context, given[1:3]), length)
+        sizes = cls.gates, len(cls.states), shape[1], shape[2]
+        parts, computed = directions_of(context, given, sizes, turns, curves)
+        bits = kept_bits(context, given[1:3])
+        op = cls(parts, (read[0], read[1], read[2]), computed, bits, length)
         op = replace(op, **cls.options(attributes))
         names = [name for name, wanted in zip(outputs, read, strict=True) if wanted]
-        return one(op, [node.input[0]], names)
+        return one(op, [node.input[0], *(given[FIRST + k] for k in computed)], names)
 
     @classmethod
     def check(cls, attributes: Mapping[str, Any]) -> None:
@@ -136,12 +154,12 @@ class Recurrent(Op):
         return self if self.bits else replace(self, bits=finer(bits))
 
     def wanted_layout(self, shapes: Sequence[tuple[int, ...]], index: int) -> Layout | None:
-        """One sequence after the other."""
-        return one_by_one(shapes[index])
+        """One sequence after the other; of a direction's states, too."""
+        return one_by_one(shapes[index]) if index == 0 else in_order(shapes[index])
 
     @abstractmethod
-    def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> RecurrentKernel:
-        """The kernel of a direction, one channel a unit."""
+    def kernel(self, x: QTensor, grid: Grid, direction: Direction, **more: Any) -> RecurrentKernel:
+        """The kernel of a direction, one channel a unit; ``more`` are fields that all have."""
 
     def shared(
         self, x: QTensor, grid: Grid, direction: Direction, joined: Sequence[bool]
@@ -154,26 +172,45 @@ class Recurrent(Op):
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
         grid = self._grid(outputs)
-        every, last = self.wanted
-        made = Sequences(inputs[0], grid)
+        every, last, _ = self.wanted
+        made = Sequences(inputs, grid)
         whole = made.begun(0, self.length) if self.length else 0
         x = replace(inputs[0], shape=(self.length or inputs[0].shape[0], *inputs[0].shape[1:]))
-        states: list[int] = []
-        for each in self.directions:
-            kernel = self.kernel(x, grid, each, not every)
-            begin = made.turned(whole) if each.reverse else whole
-            if len(self.directions) == len(outputs) == 1 and not (each.reverse and every):
-                made.add(kernel, begin, made.meaning(outputs[0]))
+        firsts = list(zip(*(made.begins(1 + k) for k in range(len(self.computed))), strict=True))
+        found: list[list[int]] = []
+        for k, each in enumerate(self.directions):
+            begins = firsts[k] if firsts else ()
+            given = tuple(
+                Given(self.states[state], kind)
+                for state, (_, kind) in zip(self.computed, begins, strict=True)
+            )
+            kernel = self.kernel(x, grid, each, last=not every, given=given)
+            row = made.turned(whole) if each.reverse else whole
+            sources = [row, *(at for at, _ in begins)]
+            if len(self.directions) == 1 and not (every and (last or each.reverse)):
+                made.add(kernel, sources, *map(made.meaning, outputs))
                 return made.calls
-            states.append(made.add(kernel, begin, made.inner(kernel)))
+            inner = made.inner(kernel)
+            first = made.add(kernel, sources, *inner)
+            found.append([first + n for n in range(len(inner))])
+        self._leave(made, found, outputs)
+        return made.calls
+
+    def _leave(
+        self, made: Sequences, found: Sequence[Sequence[int]], outputs: Sequence[OutputSpec]
+    ) -> None:
+        """The outputs of all directions, each of which has its states."""
+        every, last, cell = self.wanted
+        ends = iter(outputs)
+        states = [own[0] for own in found]
         if every:
             both = zip(states, self.directions, strict=True)
             rows = [made.turned(at) if each.reverse else at for at, each in both]
-            made.join(rows, outputs[0])
-            states = [made.ended(at) for at in states] if last else []
+            made.join(rows, next(ends))
         if last:
-            made.join(states, outputs[-1])
-        return made.calls
+            made.join([made.ended(at) for at in states], next(ends))
+        if cell:
+            made.join([own[1] for own in found], next(ends))
 
     def _grid(self, outputs: Sequence[OutputSpec]) -> Grid:
         """As fine as the results want, as far as the tables' size allows."""

@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels of a recurrent layer, one after the other: sequences turned, ended and joined."""
+"""The kernels of a recurrent layer, one after the other: sequences turned, ended and joined, and
+states before the first step.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from ...hw.formats.tensor import Layout
@@ -19,20 +21,21 @@ from ...hw.numeric import MAX_BITS, Affine, IntType, QType
 from ...hw.numeric.cells import Grid
 from ..ir.lowered import Call, Inner, Meaning, OutputSpec
 from ..ir.quant import QTensor
+from ._elementwise import rounded
 from .base import Unsupported
 
 
 @dataclass
 class Sequences:
-    """Calls of kernels (rule L1); results are numbered, and 0 is the layer's input.
+    """Calls of kernels (rule L1); results are numbered behind the layer's inputs.
 
     Attributes
     ----------
-    x : the layer's input
+    inputs : of the layer, the sequences first
     grid : of its states
     """
 
-    x: QTensor
+    inputs: Sequence[QTensor]
     grid: Grid
     _calls: list[Call] = field(default_factory=list)
     _results: list[Inner | Meaning] = field(default_factory=list)
@@ -42,23 +45,40 @@ class Sequences:
         """All of them so far."""
         return tuple(self._calls)
 
-    def add(self, kernel: Kernel, source: int | Sequence[int], result: Meaning | Inner) -> int:
-        """A kernel that reads these; the number of its result."""
+    def add(self, kernel: Kernel, source: int | Sequence[int], *results: Meaning | Inner) -> int:
+        """A kernel that reads these; the number of its first result."""
         inputs = (source,) if isinstance(source, int) else tuple(source)
-        self._calls.append(Call(kernel, inputs, (result,)))
-        self._results.append(result)
-        return len(self._calls)
+        self._calls.append(Call(kernel, inputs, results))
+        self._results.extend(results)
+        return len(self.inputs) + len(self._results) - len(results)
 
-    def inner(self, kernel: RecurrentKernel) -> Inner:
-        """States, as integers."""
-        held = IntType.holding(*kernel.state)
-        if held.bits > MAX_BITS:
-            raise Unsupported(
-                f"expected states of at most {MAX_BITS} bits, found {held.bits}; a clip, or an "
-                "activation that is bounded, would keep them small"
-            )
-        shape = (kernel.results, kernel.sequences, kernel.units)
-        return _inner(shape, QType(held.bits, held.signed, 1.0))
+    def inner(self, kernel: RecurrentKernel) -> list[Inner]:
+        """States, as integers: the hidden ones, and of further ones those that are kept."""
+        counts = kernel.results, *[1] * len(kernel.kept)
+        return [
+            _inner((count, kernel.sequences, kernel.units), _held(*ends))
+            for count, ends in zip(counts, (kernel.state, *kernel.kept), strict=True)
+        ]
+
+    def begins(self, at: int) -> list[tuple[int, IntType]]:
+        """For each direction the states of an input before the first step, on the states' grid: the
+        numbers of the results, and the types of their integers.
+        """
+        x = self.inputs[at]
+        directions, *rest = x.shape
+        reals = [(end - x.qtype.zero_point) * x.qtype.step for end in (x.qtype.lo, x.qtype.hi)]
+        held = _held(*(round(real * self.grid.one) for real in reals))
+        grid = replace(held, scale=1 / self.grid.one)
+        call = rounded(x, grid, at)
+        whole = self.add(call.kernel, call.inputs, *call.results)
+        if directions == 1:
+            return [(whole, grid.integers)]
+        parts = tuple(range(directions))
+        sizes = (math.prod(rest),) * directions
+        kernel = SplitKernel(grid.integers, sizes, parts, 1, (1,) * directions)
+        own = Inner((1, *rest), grid, in_order((1, *rest)))
+        first = self.add(kernel, whole, *[own] * directions)
+        return [(first + k, grid.integers) for k in parts]
 
     def meaning(self, output: OutputSpec) -> Meaning:
         """What states stand for: multiples of ``2**-A``."""
@@ -100,7 +120,8 @@ class Sequences:
 
     def _known(self, at: int) -> tuple[Shape, QType]:
         """Elements of a sequence, sequences, numbers of an element; and their type."""
-        found = self._results[at - 1] if at else self.x
+        count = len(self.inputs)
+        found = self.inputs[at] if at < count else self._results[at - count]
         assert not isinstance(found, Meaning), "no call reads an output"
         rows, count, size = found.shape
         return (rows, count, size), found.qtype
@@ -114,6 +135,22 @@ def one_by_one(shape: Sequence[int]) -> Layout:
     batch = len(shape) - 2
     others = (axis for axis in range(len(shape)) if axis != batch)
     return Layout(tuple(shape), (batch, *others))
+
+
+def in_order(shape: Sequence[int]) -> Layout:
+    """Row-major."""
+    return Layout(tuple(shape), tuple(range(len(shape))))
+
+
+def _held(low: int, high: int) -> QType:
+    """A grid of steps of 1 that holds integers of a range."""
+    held = IntType.holding(low, high)
+    if held.bits > MAX_BITS:
+        raise Unsupported(
+            f"expected states of at most {MAX_BITS} bits, found {held.bits}; a clip, or an "
+            "activation that is bounded, would keep them small"
+        )
+    return QType(held.bits, held.signed, 1.0)
 
 
 def _inner(shape: Shape, kind: QType) -> Inner:

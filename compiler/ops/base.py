@@ -57,8 +57,10 @@ class WrongTensor(Unsupported):
         self.tensors = tuple(tensors)
 
 
-MOST_EXACT = 1 << 17
-"""Elements of a constant that becomes parameters one by one: weights do not."""
+MOST_EXACT = 1 << 18
+"""Elements of a constant that becomes parameters one by one, each proven by itself and in a memory
+(a map, a position's embedding): weights do not.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,6 +312,11 @@ class Op:
         """
         return ()
 
+    def levels_of(self, before: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """The same where its one input takes these values only."""
+        del before
+        return ()
+
     @property
     def clamps(self) -> bool:
         """Whether it bounds all elements alike: rounded to one grid before it and behind it, the
@@ -365,6 +372,14 @@ class Op:
         """The grid that an output lies on, whatever grid the input has; None if there is none."""
         del output
         return self.grid
+
+    @property
+    def largest_along(self) -> int | None:
+        """The axis whose indices stay apart, if each result is the largest of some elements of one
+        index: a function of each index that never falls may stand before it or behind it. Else
+        None.
+        """
+        return None
 
     @property
     def compares(self) -> bool:

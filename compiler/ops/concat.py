@@ -23,10 +23,21 @@ from ...hw.kernels.concat import ConcatKernel
 from ..ir.graph import Value
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from ._constants import MOST_NUMBERS, narrowed
+from ._constants import narrowed
 from ._model import one_node, weights
 from ._moving import axis_order, value_of
-from .base import Case, ImportContext, Imported, Op, Unsupported, axis_of, check_exact, inner, one
+from .base import (
+    MOST_EXACT,
+    Case,
+    ImportContext,
+    Imported,
+    Op,
+    Unsupported,
+    axis_of,
+    check_exact,
+    inner,
+    one,
+)
 from .gather import picking
 from .reshape import Reshape
 from .scale import Scale
@@ -143,9 +154,9 @@ def _with_constants(context: ImportContext, node: onnx.NodeProto) -> Imported:
     offset = narrowed(np.concatenate(values, axis))
     factor = inside.astype(int).reshape([-1 if i == axis else 1 for i in range(len(shape))])
     factor, offset = np.broadcast_arrays(factor, offset)
-    if offset.size > MOST_NUMBERS:
+    if offset.size > MOST_EXACT:
         raise Unsupported(
-            f"expected constants of at most {MOST_NUMBERS} elements, found {list(offset.shape)}"
+            f"expected constants of at most {MOST_EXACT} elements, found {list(offset.shape)}"
         )
     placed = Scale(
         tuple(Fraction(int(f)) for f in factor.ravel()), tuple(offset.ravel()), factor.shape

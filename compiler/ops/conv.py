@@ -92,10 +92,10 @@ def _multiples(rows: np.ndarray, unit: np.ndarray) -> np.ndarray:
 def _tap_means(window: Geometry, image: AnyArray) -> AnyArray:
     """What each tap reads on average over the output pixels: (channels, *kernel).
 
-    ``image`` is (1, channels, *size), or without the last axis where that is 1.
+    ``image`` is (images, channels, *spatial).
     """
     channels = image.shape[1]
-    last = np.moveaxis(image.reshape(1, channels, *window.size), 1, -1)
+    last = np.moveaxis(image, 1, -1).reshape(1, *window.size, channels)
     means = [read.reshape(-1, channels).mean(axis=0) for read in taps(last, window, 0)]
     return np.stack(means, axis=1).reshape(channels, *window.kernel)
 
@@ -108,11 +108,18 @@ def shifted(bias: Const | None, shift: AnyArray) -> Const:
 
 def channel_scales(weight: Const, channels: int) -> list[Fraction]:
     """The weights' scale for each output channel (axis 0)."""
+    scales = _scales(weight, channels)
+    if scales is None:
+        raise Unsupported("expected one weight scale for each output channel, found more")
+    return [Fraction(float(s)) for s in scales]
+
+
+def _scales(weight: Const, channels: int) -> AnyArray | None:
+    """One scale for each output channel; None if some have several."""
     assert weight.scale is not None
     spread = np.broadcast_to(weight.scale, weight.shape).reshape(channels, -1)
-    if not np.array_equal(spread.min(axis=1), spread.max(axis=1)):
-        raise Unsupported("expected one weight scale for each output channel, found more")
-    return [Fraction(float(s)) for s in spread[:, 0]]
+    first: AnyArray = spread[:, 0]
+    return first if (spread == first[:, None]).all() else None
 
 
 def centred(weight: Const) -> IntArray:
@@ -162,10 +169,13 @@ class WeightedOp(Op):
         return True
 
     def quantise_weights(self, bits: int) -> Op:
-        """Symmetric, one scale an output channel."""
-        if self.weight.scale is not None:
+        """Symmetric, one scale an output channel. Weights with several (a scale for each block of
+        inputs, as models are stored in 4 bits) are the reals that they stand for.
+        """
+        given = self.weight
+        if given.scale is not None and _scales(given, len(given.values)) is not None:
             return self
-        return replace(self, weight=per_channel_grid(self.weight.values, bits))
+        return replace(self, weight=per_channel_grid(given.real.astype(np.float32), bits))
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,9 +217,8 @@ class Conv(WeightedOp):
             weight, merged, group = dense(weight, group), group, 1
         kernel = list(weight.shape[2:])
         check_kernel_shape(attributes, kernel)
-        window = window_of(attributes, kernel, shape[2:])
-        more = [1] * (window.rank - len(kernel))
-        weight = weight.map(lambda array: array.reshape(*array.shape, *more))
+        window = window_of(attributes, kernel, shape)
+        weight = weight.map(lambda array: array.reshape(*array.shape[:2], *window.kernel))
         return one(cls(weight, bias, window, group, merged), [node.input[0]])
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:

@@ -133,6 +133,7 @@ class ConvTranspose(WeightedOp):
 
     axes: tuple[Spread, ...]
     group: int = 1
+    images: int = 1
 
     onnx_types = ("ConvTranspose",)
 
@@ -176,7 +177,8 @@ class ConvTranspose(WeightedOp):
             split = array.reshape(group, shape[1] // group, weight.shape[1], *planar(kernel))
             return split.swapaxes(1, 2).reshape(outputs, shape[1] // group, *planar(kernel))
 
-        return one(cls(weight.map(forward), bias, tuple(axes), group), [node.input[0]])
+        made = cls(weight.map(forward), bias, tuple(axes), group, shape[0])
+        return one(made, [node.input[0]])
 
     def macs(self, inputs: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> int:
         """Input elements times taps times output channels of a group."""
@@ -190,7 +192,8 @@ class ConvTranspose(WeightedOp):
     def corrected(self, real: Op, mean: AnyArray) -> Op:
         """By what each tap adds to the outputs on average, also those that it does not reach."""
         assert isinstance(real, ConvTranspose)
-        taps = mean.reshape(self.group, -1, *(axis.size for axis in self.axes))
+        image = mean.mean(axis=0)
+        taps = image.reshape(self.group, -1, *(axis.size for axis in self.axes))
         for axis in self.axes:  # the outermost one that is left; its taps go to the end
             taps = np.tensordot(taps, axis.shares, axes=(2, 1))
         error = self.weight.real - real.weight.real
@@ -206,7 +209,7 @@ class ConvTranspose(WeightedOp):
             tuple(axis.size for axis in self.axes),
             kernel=tuple(axis.taps for axis in self.axes),
             pads=(*before, *behind),
-        )
+        ).over(self.images)
 
     def _phases(self, weight: IntArray) -> IntArray:
         """Weights (O, *kernel, I) as those of every phase: (phases of all axes and O, *taps, I)."""
@@ -226,24 +229,27 @@ class ConvTranspose(WeightedOp):
         channels = weight.shape[0]
         phases = math.prod(axis.stride for axis in self.axes)
         bias = self.bias.exact() if self.bias else [Fraction(0)] * channels
+        window = self.window
+        phased = self._phases(np.moveaxis(centred(weight), 1, -1))
         kernel = ConvKernel(
-            self.window,
+            window,
             x.shape[1],
             x.qtype.integers,
-            self._phases(np.moveaxis(centred(weight), 1, -1)),
+            phased.reshape(len(phased), *window.kernel, -1),
             False,
             x.qtype.zero_point,
         )
         scales = channel_scales(self.weight, channels)
         functions = convolution(kernel, x.qtype, scales * phases, bias * phases)
-        dims = (1, channels, *(n for axis in self.axes for n in (axis.groups, axis.stride)))
+        parts = (n for axis in self.axes for n in (axis.groups, axis.stride))
+        dims = (self.images, channels, *parts)
         layout = Layout(dims, (0, *range(2, len(dims), 2), *range(3, len(dims), 2), 1))
         sizes = [axis.groups * axis.stride for axis in self.axes]
-        whole = (1, channels, *sizes[: len(output.shape) - 2])
+        whole = (self.images, channels, *sizes[: len(output.shape) - 2])
         crop = None
         if whole != output.shape:
             kept = [(axis.lead, 1, axis.output) for axis in self.axes]
-            crop = Slice(((0, 1, 1), (0, 1, channels), *kept[: len(whole) - 2]))
+            crop = Slice(((0, 1, self.images), (0, 1, channels), *kept[: len(whole) - 2]))
         return single(kernel, Meaning(functions, 1, layout, self.weight.chosen, whole, crop))
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from ...hw.numeric import Interval, Unary
+from ..ir.algebra import Expression, X, clip, function
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Unsupported, one
 from .unary import UnaryOp, number
@@ -84,6 +85,13 @@ class Elu(UnaryOp):
     def function(self) -> Unary:
         """See :class:`_Exponential`."""
         return _Exponential(self.alpha, self.gamma, self.width)
+
+    @property
+    def formula(self) -> Expression:
+        """The same, with bounds."""
+        zero = Fraction(0)
+        below = function("exp", clip(X, None, zero) / self.width) - 1
+        return (clip(X, zero, None) + below * self.alpha) * self.gamma
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

@@ -10,18 +10,18 @@ of rounded numbers is the largest number, rounded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import onnx
 
 from ...hw.kernels.eltwise import EltwiseKernel
-from ...hw.numeric import Function, QType
-from ..ir.lowered import Call, Inner, Meaning, OutputSpec
+from ...hw.numeric import Function
+from ..ir.lowered import Call, Meaning, OutputSpec
 from ..ir.quant import QTensor
 from ._constants import ConstantOp, Numbers, with_constants
-from ._elementwise import MeetingOp, elementwise, inner_axis, meeting, met
+from ._elementwise import MeetingOp, inner_axis, meeting, met, rounded
 from ._model import one_node, weights
 from ._moving import value_of
 from .base import Case, Const, ImportContext, Imported, Unsupported, one
@@ -105,7 +105,7 @@ class Extreme(MeetingOp):
         calls, places = list(meet.calls), list(meet.places)
         for index, x in enumerate(meet.streams):
             if x.qtype != grid:
-                call = _rounded(x, grid, places[index])
+                call = rounded(x, grid, places[index])
                 places[index] = len(inputs) + len(calls)
                 calls.append(call)
         first = meet.streams[0]
@@ -129,15 +129,6 @@ class Extreme(MeetingOp):
         one_bound = np.array(0.25, np.float32)
         yield Case("min_constant", one_node("Min", [shape], shape, {1: one_bound}))
         yield Case("min_map", one_node("Min", [(1, 4, 3)], (1, 4, 3), {1: weights(2, 4, 3)}))
-
-
-def _rounded(x: QTensor, grid: QType, place: int) -> Call:
-    """A stream on another grid."""
-    (call,) = elementwise([x])
-    (meaning,) = call.results
-    assert isinstance(meaning, Meaning)
-    own = Inner(x.shape, grid, x.layout, tuple(meaning.functions))
-    return replace(call, inputs=(place,), results=(own,))
 
 
 def _joined(mode: str, constants: Sequence[Const]) -> Numbers:

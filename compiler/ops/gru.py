@@ -33,7 +33,7 @@ class Gru(Recurrent):
     linear: bool = True
 
     gates = 3
-    states = 1
+    states = ("hidden",)
     activations = ("Sigmoid", "Tanh")
     onnx_types = ("GRU",)
 
@@ -42,10 +42,10 @@ class Gru(Recurrent):
         """Where the reset stands."""
         return {"linear": bool(attributes.get("linear_before_reset", 0))}
 
-    def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> GruKernel:
+    def kernel(self, x: QTensor, grid: Grid, direction: Direction, **more: Any) -> GruKernel:
         """The sums of the last gate stay apart where the reset is between them."""
         shared = self.shared(x, grid, direction, (True, True, not self.linear))
-        return GruKernel(last=last, **shared)
+        return GruKernel(**shared, **more)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -66,6 +66,9 @@ class Gru(Recurrent):
             "clip": 1.25,
             "linear_before_reset": 0,
         }
+        one = {**both, "linear_before_reset": 0}
+        states = recurrent_layer("GRU", (2, 2, 3), ("all", "last"), fed=(5,), attributes=one)
+        yield Case("gru_states", states)
         yield Case(
             "gru_hard", recurrent_layer("GRU", (3, 2, 4), ("last",), begins=True, attributes=hard)
         )

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ...hw.numeric import DomainError, Unary
+from ..ir.algebra import Expression, X, function
 from ._model import one_node
 from .base import Case
 from .unary import UnaryOp
@@ -49,6 +50,11 @@ class Log(UnaryOp):
     def function(self) -> Unary:
         """``log(x)``, of numbers that are not negative."""
         return _Logarithm()
+
+    @property
+    def formula(self) -> Expression:
+        """The same."""
+        return function("log", X)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

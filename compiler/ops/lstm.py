@@ -23,7 +23,7 @@ class Lstm(Recurrent):
     """Gates i, o, f, c; the second of the first states is the cell's."""
 
     gates = 4
-    states = 2
+    states = ("hidden", "cell")
     activations = ("Sigmoid", "Tanh", "Tanh")
     onnx_types = ("LSTM",)
 
@@ -37,11 +37,11 @@ class Lstm(Recurrent):
                 "weights would work"
             )
 
-    def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> LstmKernel:
-        """With the cell's first state."""
+    def kernel(self, x: QTensor, grid: Grid, direction: Direction, **more: Any) -> LstmKernel:
+        """With the cell's states."""
         shared = self.shared(x, grid, direction, (True,) * self.gates)
         cell = as_state(direction.first[1], grid)
-        return LstmKernel(last=last, cell=cell, **shared)
+        return LstmKernel(cell=cell, remembers=self.wanted[2], **shared, **more)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -69,3 +69,6 @@ class Lstm(Recurrent):
             "lstm_clip", recurrent_layer("LSTM", (4, 3, 2), attributes={"clip": 0.75}), -2.0, 2.0
         )
         yield Case("lstm_10_bit", recurrent_layer("LSTM", (5, 3, 4), ("last",)), bits=10)
+        outputs = ("all", "last", "cell")
+        yield Case("lstm_states", recurrent_layer("LSTM", (3, 2, 4), outputs, batch=2, fed=(5, 6)))
+        yield Case("lstm_cell", recurrent_layer("LSTM", (2, 3, 3), ("last", "cell"), fed=(6,)))

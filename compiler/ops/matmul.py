@@ -72,6 +72,10 @@ class MatMul(WeightedOp):
         shape = context.shape(node.input[0])
         if len(shape) < 2:
             raise Unsupported(f"expected an input of 2 axes or more, found {list(shape)}")
+        if weight.shape[1] != shape[-1]:
+            raise Unsupported(
+                f"expected weights for {shape[-1]} inputs, found them for {weight.shape[1]}"
+            )
         bias = None
         if len(node.input) > 2 and node.input[2]:
             bias = context.const(node.input[2])

@@ -24,9 +24,9 @@ from ...hw.kernels.geometry import Geometry
 from ..ir.graph import Value
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from ._constants import MOST_NUMBERS
 from ._model import one_node
 from .base import (
+    MOST_EXACT,
     Case,
     ImportContext,
     Imported,
@@ -85,8 +85,8 @@ class Pad(Op):
         if not 3 <= len(shape) <= 2 + MOST_AXES or any(map(any, pads[:2])):
             return _filled(context, node, pads, value)
         begins, ends = zip(*pads[2:], strict=True)
-        window = Geometry(planar(shape[2:]), pads=(*planar(begins, 0), *planar(ends, 0)))
-        zeros = one(cls(window), [node.input[0]])
+        image = Geometry(planar(shape[2:]), pads=(*planar(begins, 0), *planar(ends, 0)))
+        zeros = one(cls(image.over(shape[0])), [node.input[0]])
         if not value:
             return zeros
         output = context.shape(node.output[0])
@@ -239,9 +239,9 @@ def _border(
     own = [n - sum(pair) if any(pair) else 1 for n, pair in zip(output, pads, strict=True)]
     check_exact([n for n, pair in zip(output, pads, strict=True) if any(pair)])
     around = np.pad(np.zeros(own), list(pads), constant_values=1)
-    if around.size > MOST_NUMBERS:
+    if around.size > MOST_EXACT:
         raise Unsupported(
-            f"expected zeros around an image, or at most {MOST_NUMBERS} places inside and around, "
+            f"expected zeros around an image, or at most {MOST_EXACT} places inside and around, "
             f"found {float(value)} around {own}"
         )
     outside = [bool(each) for each in around.ravel()]

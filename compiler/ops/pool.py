@@ -60,14 +60,15 @@ class Pool(Op):
             raise Unsupported("expected one output, found the indices wanted too")
         if not attributes.get("kernel_shape"):  # the checker does not know com.microsoft's pools
             raise Unsupported("expected a kernel_shape, found none")
-        window = window_of(attributes, attributes["kernel_shape"], shape[2:])
+        window = window_of(attributes, attributes["kernel_shape"], shape)
         kernel = tuple(reach + 1 for reach in window.reach)
         if any(p >= k for p, k in zip(window.pads, kernel * 2, strict=True) if p):
             raise Unsupported(
                 f"expected pads smaller than the kernel {list(kernel)}, found {list(window.pads)}"
             )
         output = context.shape(node.output[0])
-        if window.out_size != planar(image_axes(output)):
+        sizes = planar(image_axes(output))
+        if window.out_size[-len(sizes) :] != sizes:
             # onnx's shape inference counts windows that start in the end padding, which
             # ONNX Runtime and the text of the specification leave out.
             raise Unsupported(
@@ -76,7 +77,7 @@ class Pool(Op):
             )
         if mode == "max":
             return one(cls(mode, window), [node.input[0]])
-        return one(cls(mode, window, _counted(attributes, window, shape[2:])), [node.input[0]])
+        return one(cls(mode, window, _counted(attributes, window, shape)), [node.input[0]])
 
     @property
     def is_core(self) -> bool:
@@ -87,6 +88,15 @@ class Pool(Op):
     def keeps_grid(self) -> bool:
         """The largest of values on a grid lies on it."""
         return self.mode == "max"
+
+    def levels_of(self, before: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """The largest is one of them."""
+        return tuple(before) if self.mode == "max" else ()
+
+    @property
+    def largest_along(self) -> int | None:
+        """Channels stay apart."""
+        return 1 if self.mode == "max" else None
 
     def lower(self, inputs: Sequence[QTensor], outputs: Sequence[OutputSpec]) -> tuple[Call, ...]:
         """See the module's docstring."""
@@ -192,13 +202,13 @@ def pooling(
 
 
 def _counted(
-    attributes: Mapping[str, Any], window: Geometry, spatial: Sequence[int]
+    attributes: Mapping[str, Any], window: Geometry, shape: Sequence[int]
 ) -> tuple[tuple[int, ...], ...]:
     """How many elements of each axis count in the windows along it.
 
     Padding counts where ``count_include_pad`` says so; what ``ceil_mode`` adds behind it does not.
     """
-    plain = window_of({**attributes, "ceil_mode": 0}, attributes["kernel_shape"], spatial)
+    plain = window_of({**attributes, "ceil_mode": 0}, attributes["kernel_shape"], shape)
     include = attributes.get("count_include_pad", 0)
     found = []
     for axis, (size, starts) in enumerate(zip(window.size, window.starts, strict=True)):

@@ -30,7 +30,7 @@ _MOST = 64
 
 
 @dataclass(frozen=True)
-class _Power(Unary):
+class Power(Unary):
     """``x**exponent``; the exponent is a whole number over a power of two, as floats are.
 
     ``x**(n / 2**k)`` with an odd ``n`` is rational only where ``x`` is the ``2**k``-th power of a
@@ -117,11 +117,11 @@ class Pow(ConstantOp):
         return True
 
     def changed(self, function: Function, values: Sequence[Fraction]) -> Function:
-        """Followed by :class:`_Power`, or by a line."""
+        """Followed by :class:`Power`, or by a line."""
         (exponent,) = values
         if exponent == 0:  # of 0 too
             return function.times(Fraction(0)).plus(Fraction(1))
-        return function if exponent == 1 else function.then(_Power(exponent))
+        return function if exponent == 1 else function.then(Power(exponent))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

@@ -21,8 +21,6 @@ from ...hw.numeric import Function, ends_of
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Op, Unsupported, WrongTensor, one
 
-_WIDE = ("float32", "float64")
-
 
 @dataclass(frozen=True)
 class Reshape(Op):
@@ -103,9 +101,9 @@ class Reshape(Op):
 
 def _holds(wide: str, narrow: str) -> bool:
     """Whether both are types of integers, and the first has all that the second has; or both of
-    reals, and the first has at least single precision.
+    reals, which hardware has of any precision: what is on a grid was rounded to that.
     """
-    if narrow.startswith("float") and wide in _WIDE:
+    if narrow.startswith("float") and wide.startswith("float"):
         return True
     outer, within = ends_of(wide), ends_of(narrow)
     if outer is None or within is None:

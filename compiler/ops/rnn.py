@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ...hw.kernels.rnn import RnnKernel
 from ...hw.numeric.cells import Grid
@@ -21,14 +22,14 @@ class Rnn(Recurrent):
     """One sum a unit."""
 
     gates = 1
-    states = 1
+    states = ("hidden",)
     activations = ("Tanh",)
     onnx_types = ("RNN",)
 
-    def kernel(self, x: QTensor, grid: Grid, direction: Direction, last: bool) -> RnnKernel:
+    def kernel(self, x: QTensor, grid: Grid, direction: Direction, **more: Any) -> RnnKernel:
         """What all have."""
         shared = self.shared(x, grid, direction, (True,))
-        return RnnKernel(last=last, **shared)
+        return RnnKernel(**shared, **more)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
@@ -38,6 +39,7 @@ class Rnn(Recurrent):
         yield Case("rnn_relu", recurrent_layer("RNN", (3, 2, 3), attributes=relu))
         batch = recurrent_layer("RNN", (3, 2, 3), ("all", "last"), batch=2, begins=True)
         yield Case("rnn_batch", batch)
+        yield Case("rnn_state", recurrent_layer("RNN", (3, 2, 3), ("last",), batch=2, fed=(5,)))
         both = {"direction": "bidirectional", "activations": ["Tanh", "Relu"]}
         yield Case(
             "rnn_both", recurrent_layer("RNN", (3, 2, 2), ("last",), begins=True, attributes=both)

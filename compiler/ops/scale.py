@@ -29,6 +29,9 @@ from .base import Case, ImportContext, Imported, Piece, Unsupported, inner, one,
 from .pow import Pow
 from .product import Product
 
+_MOST_LEVELS = 64
+"""Values of all channels together that are worth a grid of their own."""
+
 
 @dataclass(frozen=True)
 class Scale(ConstantOp):
@@ -99,6 +102,13 @@ class Scale(ConstantOp):
     def numbers(self) -> tuple[Numbers, ...]:
         """Factor and offset."""
         return Numbers(self.factor, self.shape), Numbers(self.offset, self.shape)
+
+    def levels_of(self, before: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """Of all pairs of factor and offset, if they are few."""
+        pairs = set(zip(self.factor, self.offset, strict=True))
+        if len(pairs) * len(before) > _MOST_LEVELS:
+            return ()
+        return tuple(sorted({factor * x + offset for factor, offset in pairs for x in before}))
 
     def changed(self, function: Function, values: Sequence[Fraction]) -> Function:
         """Times the factor, plus the offset."""

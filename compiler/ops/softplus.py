@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ...hw.numeric import Unary
+from ..ir.algebra import Expression, X, function
 from ._model import one_node
 from .base import Case
 from .unary import UnaryOp
@@ -42,6 +43,11 @@ class Softplus(UnaryOp):
     def function(self) -> Unary:
         """``log(1 + exp(x))``."""
         return _LogOnePlusExp()
+
+    @property
+    def formula(self) -> Expression:
+        """The same."""
+        return function("log", function("exp", X) + 1)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

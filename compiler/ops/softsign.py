@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ...hw.numeric import Unary
+from ..ir.algebra import Expression, X, function
 from ._model import one_node
 from .base import Case
 from .unary import UnaryOp
@@ -39,6 +40,11 @@ class Softsign(UnaryOp):
     def function(self) -> Unary:
         """``x / (1 + abs(x))``."""
         return _Quotient()
+
+    @property
+    def formula(self) -> Expression:
+        """The same."""
+        return X / (function("abs", X) + 1)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

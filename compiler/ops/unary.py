@@ -15,10 +15,12 @@ from typing import Any, Self
 
 import onnx
 
-from ...hw.numeric import Function, Unary
+from ...hw.numeric import Function, Piecewise, Unary
+from ..ir.algebra import Expression, NotAFormulaError
+from ..ir.pieces import as_formula
 from .base import ImportContext, Imported, Op, Unsupported, one
 
-_MOST_LEVELS = 16
+MOST_LEVELS = 16
 """Of a function that thresholds compute: each is a comparison of a whole accumulator in every lane.
 """
 
@@ -36,6 +38,18 @@ class UnaryOp(Op):
     @abstractmethod
     def function(self) -> Unary:
         """What it computes."""
+
+    @property
+    def formula(self) -> Expression:
+        """The same in terms of ``x``, for functions that are made of several operators.
+
+        Raises NotAFormulaError if there is none: polynomials between breaks have one, of a curve
+        its operator says it.
+        """
+        function = self.function
+        if not isinstance(function, Piecewise):
+            raise NotAFormulaError
+        return as_formula(function)
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
@@ -56,7 +70,7 @@ class UnaryOp(Op):
     def levels(self) -> tuple[Fraction, ...]:
         """The function's, if they are few."""
         levels = self.function.levels
-        return levels if len(levels) <= _MOST_LEVELS else ()
+        return levels if len(levels) <= MOST_LEVELS else ()
 
     def absorb(
         self, functions: Sequence[Function], shape: tuple[int, ...], axis: int

@@ -50,7 +50,7 @@ class Where(Scale):
         check_exact(mask.shape)
         if branches.count(None) == 2:
             own = Numbers(tuple(Fraction(int(v)) for v in mask.values.ravel()), mask.shape)
-            check_broadcast(own, context.shape(node.output[0]))
+            check_broadcast("a constant", own.shape, context.shape(node.output[0]))
             return meeting(context, node, Select(own), node.input[1:3])
         taken = branches.index(None)
         constant = branches[1 - taken]

@@ -27,12 +27,15 @@ MOST_STEP = 1 << 12
 
 
 def window_of(
-    attributes: Mapping[str, Any], kernel: Sequence[int], spatial: Sequence[int]
+    attributes: Mapping[str, Any], kernel: Sequence[int], shape: Sequence[int]
 ) -> Geometry:
-    """Read ``strides``, ``dilations``, ``pads``, ``auto_pad`` and ``ceil_mode``.
+    """Read ``strides``, ``dilations``, ``pads``, ``auto_pad`` and ``ceil_mode`` for a tensor
+    (images, channels, *spatial).
 
-    One-dimensional windows are windows over an image one pixel wide.
+    One-dimensional windows are windows over an image one pixel wide. Several images of one sample
+    (frames of a video, windows of a picture, signals of sensors) come one after another.
     """
+    images, spatial = shape[0], shape[2:]
     rank = len(kernel)
     if len(spatial) != rank:
         raise Unsupported(
@@ -63,7 +66,7 @@ def window_of(
             stride=planar(strides),
             dilation=planar(dilations),
             pads=(*planar(pads[:rank], 0), *planar(pads[rank:], 0)),
-        )
+        ).over(images)
     except ValueError as error:
         raise Unsupported(str(error)) from error
 
@@ -137,7 +140,7 @@ def _ceil(
 
 
 def image_axes(shape: Sequence[int]) -> tuple[int, ...]:
-    """Sizes of the spatial axes of an ONNX shape (1, C, ...), of which there are one to three."""
+    """Sizes of the spatial axes of an ONNX shape (N, C, ...), of which there are one to three."""
     if 3 <= len(shape) <= 2 + MOST_AXES:
         return tuple(shape[2:])
     raise Unsupported(

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -25,6 +27,8 @@ from ..ir.graph import Value
 from ..load.source import PACKED, Source, elem_type_of, kind_of
 from .counted import Counted
 from .grids import SAMPLE, FloatArray, Observed
+
+_T = TypeVar("_T")
 
 _REMEDY = "Save it with numpy.savez(path, in0=samples), the first axis counting samples"
 _ALONE = "Check that onnxruntime alone runs the model"
@@ -264,9 +268,9 @@ def run_model(
     ``loose`` ones, which get no grid and so may be infinite. Of those in ``counts`` only what
     counts.
 
-    On one thread: several may share a sum out in another way on another machine, and so give other
-    values, other grids and another bundle. ONNX Runtime's routines for other vector instructions
-    may still, so whoever needs one bundle on several machines copies it.
+    Each sample on one thread: several may share a sum out in another way on another machine, and so
+    give other values, other grids and another bundle. ONNX Runtime's routines for other vector
+    instructions may still, so whoever needs one bundle on several machines copies it.
 
     Raises
     ------
@@ -276,26 +280,49 @@ def run_model(
     strict = [name for name in dict.fromkeys(tensors) if name not in samples]
     watched = list(dict.fromkeys([*strict, *(name for name in loose if name not in samples)]))
     session = _session(source, watched)
-    for index in range(len(next(iter(samples.values())))):
+
+    def run(index: int) -> dict[str, AnyArray]:
         # A scalar's element is no array of its own accord.
         feed = {name: np.asarray(array[index]) for name, array in samples.items()}
-        if session is not None:
-            try:
-                results = session.run(None, feed)
-            # ONNX Runtime's exceptions have no common public base.
-            except Exception as error:
-                raise CalibrationError(
-                    "ONNX Runtime cannot run the model",
-                    where=str(source.path),
-                    expected="a result for every sample",
-                    found=words_of(error),
-                    remedy=_ALONE,
-                ) from error
-            found = dict(zip(watched, results, strict=True))
-            found |= {name: counts[name](found[name]) for name in counts.keys() & found.keys()}
-            _check_finite({name: found[name] for name in strict})
-            feed = {**feed, **found}
-        yield feed
+        if session is None:
+            return feed
+        try:
+            results = session.run(None, feed)
+        # ONNX Runtime's exceptions have no common public base.
+        except Exception as error:
+            raise CalibrationError(
+                "ONNX Runtime cannot run the model",
+                where=str(source.path),
+                expected="a result for every sample",
+                found=words_of(error),
+                remedy=_ALONE,
+            ) from error
+        found = dict(zip(watched, results, strict=True))
+        found |= {name: counts[name](found[name]) for name in counts.keys() & found.keys()}
+        _check_finite({name: found[name] for name in strict})
+        return {**feed, **found}
+
+    yield from _in_order(run, len(next(iter(samples.values()))))
+
+
+_AT_ONCE = 2
+"""Samples that run at once: each brings every tensor that is watched."""
+
+
+def _in_order(run: Callable[[int], _T], count: int) -> Iterator[_T]:
+    """Results of calls with 0, 1, ... below ``count``, of which some run side by side."""
+    running: deque[Future[_T]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sample") as pool:
+        try:
+            for index in range(count):
+                running.append(pool.submit(run, index))
+                if len(running) == _AT_ONCE:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for each in running:
+                each.cancel()
 
 
 def _check_finite(found: Mapping[str, AnyArray]) -> None:

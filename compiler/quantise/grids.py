@@ -139,6 +139,8 @@ def grid_of_levels(levels: Sequence[Fraction]) -> QType | None:
     """The narrowest grid with the zero point 0 that holds levels and 0 exactly; None if there are
     none, or they need too many bits or a scale that is no float32.
     """
+    if not levels:
+        return None
     numerators = [level.numerator for level in levels]
     unit = Fraction(math.gcd(*numerators), math.lcm(*(level.denominator for level in levels)))
     if unit == 0 or Fraction(float(np.float32(float(unit)))) != unit:

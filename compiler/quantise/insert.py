@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from ...hw.formats.tensor import AnyArray
 from ...hw.numeric import QType
@@ -160,9 +161,22 @@ def _grid(graph: Graph, name: str, chosen: QType) -> QType:
     """A value's grid: the one that holds its few levels exactly, if that needs no more bits than
     the chosen one has. It must be the slice's own, for what comes from outside is anything.
     """
-    producer = graph.producer(name)
-    known = None if producer is None else grid_of_levels(producer.op.levels)
+    known = grid_of_levels(_levels(graph, name))
     return chosen if known is None or known.bits > chosen.bits else known
+
+
+def _levels(graph: Graph, name: str) -> Sequence[Fraction]:
+    """The few reals that a value takes, also behind operators that make few of few."""
+    behind: list[Op] = []
+    while (node := graph.producer(name)) is not None and not node.op.levels:
+        if not node.op.levels_of((Fraction(1),)):
+            return ()
+        behind.append(node.op)
+        name = node.inputs[0]
+    levels = () if node is None else node.op.levels
+    for op in reversed(behind):
+        levels = op.levels_of(levels)
+    return levels
 
 
 def _weight_bits(graph: Graph, missing: Sequence[str], widths: Widths) -> dict[str, int]:

@@ -86,8 +86,10 @@ class Measured:
 Behind = Callable[[Sequence[AnyArray]], Mapping[str, AnyArray]]
 """The nodes behind the slice: its outputs' wire tensors (elements,) to the model's outputs."""
 
-_CHUNK, _CHUNK_ELEMENTS = 16, 1 << 20
-"""Samples that the reference takes at once: so many, and no more elements of one tensor."""
+_CHUNK, _CHUNK_ELEMENTS = 16, 1 << 19
+"""Samples that the reference takes at once: so many, and no more elements of one tensor, which are
+about what a processor's cache holds.
+"""
 
 
 def measure(

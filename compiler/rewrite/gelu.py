@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from .algebra import Expression, X, exactly, function, spellings
+from ..ir.algebra import Expression, X, exactly, function, spellings
 from .match import unary
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .algebra import X, clip, spellings
+from ..ir.algebra import X, clip, spellings
 from .match import unary
 
 HARD_SWISH = unary(

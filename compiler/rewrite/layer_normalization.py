@@ -19,10 +19,10 @@ from fractions import Fraction
 import numpy as np
 
 from ...hw.formats.tensor import AnyArray
+from ..ir.algebra import Atom, Expression, X, clip, exactly, function, of_atom, spellings
 from ..ir.graph import Value
 from ..load.constants import Context
 from ..ops.base import MOST_EXACT
-from .algebra import Atom, Expression, X, clip, exactly, function, of_atom, spellings
 from .match import Formula, Match, make_node
 from .reading import Found, known_array
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from ..ir.algebra import Atom, Expression, X, of_atom
 from ..load.constants import Context
-from .algebra import Atom, Expression, X, of_atom
 from .match import Formula, Match, make_node
 from .reading import Found
 

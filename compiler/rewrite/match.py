@@ -21,10 +21,10 @@ from typing import Protocol
 import onnx
 
 from ...hw.formats.tensor import AnyArray
+from ..ir.algebra import Expression, NotAFormulaError
 from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.source import Source
-from .algebra import Expression, NotAFormulaError
 from .reading import Found, behind, read
 
 
@@ -72,7 +72,8 @@ class Formula:
     Attributes
     ----------
     operator, before, after : as the protocol says
-    keys : operators, one of which every spelling has: where there is none, nothing is tried
+    keys : operators, one of which every spelling has: where there is none, nothing is tried; empty
+        if there are too many to name
     roots : operators that a spelling ends with
     replace : what stands in its place, for a formula that is the pattern; None for others
     most : nodes behind a root that are looked at. It takes time squared in a model that is all
@@ -92,10 +93,10 @@ class Formula:
         if root.domain or root.op_type not in self.roots:
             return None
         source = context.source
-        if self.keys.isdisjoint(source.operators):
+        if self.keys and self.keys.isdisjoint(source.operators):
             return None
         nodes = behind(source, root, self.most)
-        if not any(node.op_type in self.keys for node in nodes):
+        if self.keys and not any(node.op_type in self.keys for node in nodes):
             return None
         y = root.output[0]
         for x in dict.fromkeys(name for node in nodes for name in source.activations(node)):

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from .attention import ATTENTION
-from .choices import CHOICE
 from .clipped_quantiser import CLIPPED_QUANTISER
+from .formulas import FORMULA
 from .gelu import GELU, GELU_TANH
 from .group_normalization import GROUP_NORMALIZATION
 from .hard_swish import HARD_SWISH
@@ -14,6 +14,7 @@ from .integer_product import CONV_INTEGER, MATMUL_INTEGER
 from .layer_normalization import LAYER_NORMALIZATION
 from .lp_normalization import LP_NORMALIZATION
 from .match import Pattern
+from .not_a_number import GUARD
 from .one_hot import ONE_HOT_PRODUCT
 from .quantised_operator import QUANTISED_OPERATORS
 from .rms_normalization import RMS_NORMALIZATION
@@ -36,12 +37,13 @@ PATTERNS: tuple[Pattern, ...] = (
     CONV_INTEGER,
     MATMUL_INTEGER,
     ONE_HOT_PRODUCT,
+    GUARD,
     CLIPPED_QUANTISER,
     *QUANTISED_OPERATORS,
     QUANTISER,
     BIPOLAR_QUANTISER,
     TRUNCATION,
-    CHOICE,
+    FORMULA,
     SOFTMAX,
     BARE_SOFTMAX,
     ATTENTION,

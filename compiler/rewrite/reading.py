@@ -26,10 +26,7 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import AnyArray
-from ..load.constants import Context, attributes
-from ..load.source import Source
-from ..ops.base import Unsupported
-from .algebra import (
+from ..ir.algebra import (
     Atom,
     Expression,
     NotAFormulaError,
@@ -42,6 +39,11 @@ from .algebra import (
     of_atom,
     positive,
 )
+from ..load.constants import Context, attributes
+from ..load.source import Source
+from ..ops import REGISTRY
+from ..ops.base import Op, Unsupported
+from ..ops.unary import UnaryOp
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ def behind(source: Source, root: onnx.NodeProto, most: int) -> list[onnx.NodePro
     for node in (queue := [root]):
         for name in source.activations(node):
             maker = source.producers.get(name)
-            if maker is None or maker.name in found or maker.op_type not in _RULES:
+            if maker is None or maker.name in found or _rule(maker) is None:
                 continue
-            if not maker.domain and len(found) < most:
+            if len(found) < most:
                 found[maker.name] = maker
                 queue.append(maker)
     return list(found.values())
@@ -188,7 +190,7 @@ class _Reader:
 
     def _computed(self, name: str) -> _Reading:
         node = self.context.source.producers.get(name)
-        rule = None if node is None or node.domain else _RULES.get(node.op_type)
+        rule = None if node is None else _rule(node)
         if node is None or rule is None or node.output[0] != name:
             raise NotAFormulaError
         if len(self.nodes) >= self._most:
@@ -225,7 +227,7 @@ def _clipped(reader: _Reader, node: onnx.NodeProto) -> Expression:
 
 
 def _bounded(reader: _Reader, node: onnx.NodeProto) -> Expression:
-    """Min and Max with one constant; JAX writes one that is no bound."""
+    """Min and Max of two; JAX writes a constant that is no bound."""
     if len(node.input) != 2:
         raise NotAFormulaError
     a, b = _inputs(reader, node)
@@ -235,9 +237,11 @@ def _bounded(reader: _Reader, node: onnx.NodeProto) -> Expression:
         if constant is not None and (constant.real == no_bound).all():
             return other
     value, bound = (a, b.number) if a.number is None else (b, a.number)
-    if bound is None:
-        raise NotAFormulaError
-    return clip(value, bound, None) if node.op_type == "Max" else clip(value, None, bound)
+    if bound is None:  # one, and what the other has more, or less
+        value, bound = b - a, Fraction(0)
+    else:
+        a = as_expression(0)
+    return a + (clip(value, bound, None) if node.op_type == "Max" else clip(value, None, bound))
 
 
 def _hard_sigmoid(reader: _Reader, node: onnx.NodeProto) -> Expression:
@@ -245,6 +249,36 @@ def _hard_sigmoid(reader: _Reader, node: onnx.NodeProto) -> Expression:
     slope, offset = exactly(options.get("alpha", 0.2)), exactly(options.get("beta", 0.5))
     inside = reader.read(node.input[0]).formula * slope + offset
     return clip(inside, Fraction(0), Fraction(1))
+
+
+def _above(a: Expression) -> Expression:
+    return clip(a, Fraction(0), None)
+
+
+def _two_lines(a: Expression, slope: Expression) -> Expression:
+    return _above(a) + clip(a, None, Fraction(0)) * slope
+
+
+def _by_operator(reader: _Reader, node: onnx.NodeProto) -> Expression:
+    """What an operator of one element says of itself."""
+    try:
+        op = REGISTRY[node.op_type].import_node(reader.context, node).pieces[0].op
+    except Unsupported as error:
+        raise NotAFormulaError from error
+    if not isinstance(op, UnaryOp):
+        raise NotAFormulaError
+    (a,) = _inputs(reader, node)
+    return op.formula.with_leaves(lambda _: a)
+
+
+def _rule(node: onnx.NodeProto) -> _Rule | None:
+    """How a node makes a formula of its inputs' formulas."""
+    if node.domain:
+        return None
+    rule = _RULES.get(node.op_type)
+    if rule is None and issubclass(REGISTRY.get(node.op_type, Op), UnaryOp):
+        return _elementwise(_by_operator)
+    return rule
 
 
 def _axes(reader: _Reader, node: onnx.NodeProto) -> Sequence[int]:
@@ -383,12 +417,13 @@ _RULES: Mapping[str, _Rule] = {
     "Erf": _of(lambda a: odd("erf", a)),
     "Tanh": _of(lambda a: odd("tanh", a)),
     "Exp": _function("exp"),
+    "PRelu": _of(_two_lines),
     "Sigmoid": _function("sigmoid"),
     "HardSigmoid": _elementwise(_hard_sigmoid),
     "Clip": _elementwise(_clipped),
     "Min": _elementwise(_bounded),
     "Max": _elementwise(_bounded),
-    "Relu": _of(lambda a: clip(a, Fraction(0), None)),
+    "Relu": _of(_above),
     "Abs": _of(_size),
     "Sign": _of(lambda a: positive(a) - positive(-a)),
     "Greater": _of(lambda a, b: positive(a - b)),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from .algebra import Expression, X, as_expression, function, spellings
+from ..ir.algebra import Expression, X, as_expression, function, spellings
 from .layer_normalization import replacement
 from .match import Formula
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..ir.algebra import Expression, X, function, of_atom
 from ..load.constants import Context
-from .algebra import Expression, X, function, of_atom
 from .match import Formula, Match, make_node
 from .reading import Found
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .algebra import X, exactly, function
+from ..ir.algebra import X, exactly, function
 from .match import unary
 
 _FACTORS = (1.0, 1.702)

@@ -23,6 +23,7 @@ from ..ir.graph import Graph
 from ..load.source import Source
 from ..map.fuse import Obstacle, unmappable
 from ..quantise.insert import missing_grids, quantise
+from ..quantise.pooled import before_pools
 from .selection import Names, Selection, select
 from .support import NodeSupport, import_all
 
@@ -80,9 +81,10 @@ def plan(
 
 
 def settled(graph: Graph, calibrated: bool) -> tuple[Graph, Obstacle | None]:
-    """The graph with as many values ``apart`` as help, and the first nodes that cannot be mapped
-    even so. Any grid will do: no data is needed.
+    """The graph with functions before their pools, as many values ``apart`` as help, and the first
+    nodes that cannot be mapped even so. Any grid will do: no data is needed.
     """
+    graph = before_pools(graph)
     own = bool(graph.given) or any(node.op.grid is not None for node in graph.nodes)
     while True:
         if graph.given and not calibrated and (lacking := _without_grid(graph)) is not None:

@@ -95,6 +95,7 @@ def inspected(
         "sha256": source.sha256,
         "opset": source.opset,
         "batch": source.batch,
+        "batch_obstacle": source.batch_obstacle,
         "quantised": cuts.quantised,
         "inputs": [_tensor(source, value.name) for value in source.inputs],
         "outputs": [_tensor(source, name) for name in source.outputs],

@@ -84,9 +84,11 @@ def _summary(report: Mapping[str, Any], bad: int) -> Text:
     if report["batch"] > 1:
         kind = f"batch {report['batch']}, each sample an inference; {kind}"
     name = visible(report["model"])
+    whole = report["batch_obstacle"]
     return Text(
         f"{name}: {kind}, opset {report['opset']}, {len(report['nodes'])} nodes "
         f"({bad} not supported), {report['macs']:,} multiply-accumulates"
+        + (f"\nAn inference takes the whole batch: {visible(whole)}." if whole else "")
     )
 
 

@@ -20,7 +20,7 @@ class GruCell(RecurrentLayer[FoldedGru]):
 
     _reads_old = True
 
-    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> Value:
+    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> tuple[Value, ...]:
         b = self._built
         del serving
         z, r = (
@@ -48,7 +48,7 @@ class GruCell(RecurrentLayer[FoldedGru]):
             kept.eq(keep * before),
             state.eq(shifted(new + kept, b.grid.bits)),
         ]
-        return state
+        return (state,)
 
 
 class HalvedGruCell(RecurrentLayer[FoldedGru]):
@@ -58,7 +58,7 @@ class HalvedGruCell(RecurrentLayer[FoldedGru]):
 
     _reads_old = True
 
-    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> Value:
+    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> tuple[Value, ...]:
         b = self._built
         z, r, n = (
             self._looked_up(m, part, table, acc, drop)
@@ -77,7 +77,7 @@ class HalvedGruCell(RecurrentLayer[FoldedGru]):
             kept.eq(keep * before),
             state.eq(shifted(new + kept, b.grid.bits)),
         ]
-        return state
+        return (state,)
 
     def _kept(self, m: Any, z: Value, serving: Serving) -> Value:
         """The entry of z that the first half found, beside those of the second."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Mux, Signal, Value
+from amaranth.hdl import Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
 from ..kernels.lstm import FoldedLstm
@@ -18,7 +18,7 @@ from .recurrent import RecurrentLayer, Serving, shifted
 class LstmCell(RecurrentLayer[FoldedLstm]):
     """Hardware of :class:`~midwire.hw.kernels.lstm.FoldedLstm` (N13)."""
 
-    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> Value:
+    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> tuple[Value, ...]:
         b = self._built
         del old
         tables = ("f", "f", "f", "g")
@@ -40,7 +40,7 @@ class LstmCell(RecurrentLayer[FoldedLstm]):
             out.eq(delayed(m, o, 4, "o") * squashed),
             state.eq(shifted(out, b.grid.bits)),
         ]
-        return state
+        return (state, cell)[: len(b.finishers)]
 
     def _remembered(self, m: Any, cell: Value, serving: Serving) -> Value:
         """The cell's state before this step, beside the gates: 4 cycles after the unit is served.
@@ -56,7 +56,5 @@ class LstmCell(RecurrentLayer[FoldedLstm]):
             write.addr.eq(delayed(m, asked, 3, "cell_write")),
             write.data.eq(cell),
         ]
-        before: Value = Const(0)
-        if b.remembers:
-            before = self._memory(m, "first_cell", "cell", cell.shape(), b.units, asked)
+        before = self._first(m, "cells", "cell", cell.shape(), asked)
         return Mux(delayed(m, serving.first, 4, "cell_first"), before, read.data)

@@ -15,9 +15,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..kernels.finishing import finish_file
-from ..kernels.folded_recurrent import FoldedRecurrent, image
+from ..kernels.folded_recurrent import LATE, FoldedRecurrent, image
 from .arithmetic import delayed, product_shape
-from .counters import counter
+from .counters import counter, position
 from .finished import FinishedOutlet
 from .ranges import shape_for, shape_of
 from .rom import Rom
@@ -72,8 +72,22 @@ class Serving:
     last: Value
 
 
+@dataclass(frozen=True)
+class _Outlet:
+    """The end of an output.
+
+    Attributes
+    ----------
+    end : finisher and FIFO
+    last : whether the last state of a sequence alone leaves
+    """
+
+    end: Any
+    last: bool
+
+
 class RecurrentLayer(wiring.Component, Generic[_Built]):
-    """Rules Y1 to Y5 of :mod:`midwire.hw.kernels.recurrent`.
+    """Rules Y1 to Y6 of :mod:`midwire.hw.kernels.recurrent`.
 
     Parameters
     ----------
@@ -83,54 +97,84 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
     Members
     -------
     i : In(beats of one element ``x``)
+    i_hidden, i_cell : In(beats of one element of a first state), those that are given
     o : Out(beats of one element ``out``)
+    o1 : Out(beats of one element of the cell's state), if that is a result too
     """
 
     def __init__(self, built: _Built, name: str) -> None:
         self._built = built
         self._name = name
         self._state = shape_of(built.state)
-        out = beats(shape_for(built.unit.out), 1)
-        super().__init__({"i": In(beats(shape_for(built.x), 1)), "o": Out(out)})
+        types = [built.x, *(each.type for each in built.given)]
+        inputs = {
+            name: In(beats(shape_for(kind), 1))
+            for name, kind in zip(built.input_names, types, strict=True)
+        }
+        outputs = {
+            name: Out(beats(shape_for(unit.out), 1))
+            for name, unit in zip(built.output_names, built.finishers, strict=True)
+        }
+        super().__init__({**inputs, **outputs})
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         b = self._built
-        m.submodules.outlet = outlet = FinishedOutlet(b.unit, finish_file(self._name), b.outlet)
-        wiring.connect(m, outlet.o, wiring.flipped(self.o))
+        outlets = self._outlets(m)
         m.submodules.hidden = hidden = Memory(shape=self._state, depth=2 * b.units, init=[])
         m.submodules.rows = rows = Memory(shape=shape_for(b.x), depth=2 * b.width, init=[])
 
-        issue = self._issue(m, outlet, rows)
+        issue = self._issue(m, outlets, rows)
         operand, over_h = self._operand(m, hidden, rows, issue)
         sums = self._sums(m, operand, over_h, issue)
         load = delayed(m, issue.ends, 3, "load")
         serving = self._serving(m, load)
         held = self._held(m, sums, load, serving)
         old = self._old(m, hidden, serving)
-        state = self._cell(m, self._biased(m, held, serving), old, serving)
+        states = self._cell(m, self._biased(m, held, serving), old, serving)
 
         # Sums come out a cycle after a unit is served.
-        late = 1 + b.arithmetic
-        leaves = serving.done & serving.last if b.last else serving.done
-        ended = serving.valid & serving.ends & serving.done & serving.last
-        final = ended & counter(m, "sequence", b.sequences, ended)
-        made, unit, bank, leaves, final = (
-            delayed(m, value, late, f"made_{k}")
-            for k, value in enumerate((serving.valid, serving.unit, serving.bank, leaves, final))
+        made, unit, bank = (
+            delayed(m, value, 1 + b.arithmetic, f"made_{k}")
+            for k, value in enumerate((serving.valid, serving.unit, serving.bank))
         )
         port = hidden.write_port()
         m.d.comb += [
             port.en.eq(made),
             port.addr.eq(Mux(bank, 0, b.units) + unit),
-            port.data.eq(state),
-            outlet.acc0[0].eq(state),
-            outlet.valid.eq(made & leaves),
-            outlet.final.eq(final),
+            port.data.eq(states[0]),
         ]
+        self._leave(m, outlets, states, serving)
         return m
 
-    def _issue(self, m: Any, outlet: Any, rows: Memory) -> Issue:
+    def _outlets(self, m: Any) -> list[_Outlet]:
+        """One a state that is a result."""
+        b = self._built
+        found: list[_Outlet] = []
+        for k, (unit, depth) in enumerate(zip(b.finishers, b.outlets, strict=True)):
+            end = FinishedOutlet(unit, finish_file(self._name, k), depth)
+            m.submodules[f"outlet{k or ''}"] = end
+            wiring.connect(m, end.o, wiring.flipped(getattr(self, b.output_names[k])))
+            found.append(_Outlet(end, b.last or k > 0))
+        return found
+
+    def _leave(
+        self, m: Any, outlets: Sequence[_Outlet], states: Sequence[Value], serving: Serving
+    ) -> None:
+        """States go to the outlets, each when it is made."""
+        b = self._built
+        ended = serving.valid & serving.ends & serving.done & serving.last
+        final = ended & counter(m, "sequence", b.sequences, ended)
+        for k, (outlet, state, late) in enumerate(zip(outlets, states, b.made, strict=True)):
+            done = serving.valid & serving.done
+            leaves = done & serving.last if outlet.last else done
+            m.d.comb += [
+                outlet.end.acc0[0].eq(state),
+                outlet.end.valid.eq(delayed(m, leaves, 1 + late, f"leaves_{k}")),
+                outlet.end.final.eq(delayed(m, final, 1 + late, f"final_{k}")),
+            ]
+
+    def _issue(self, m: Any, outlets: Sequence[_Outlet], rows: Memory) -> Issue:
         """Begin products, pass by pass and step by step (T11)."""
         b = self._built
         go, ends, half_ends, step_ends = Signal(), Signal(), Signal(), Signal()
@@ -148,6 +192,7 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
         done = counter(m, "half", b.halves, half_ends)
         m.d.comb += step_ends.eq(half_ends & done)
         last = step == b.steps - 1
+        loaded = self._loaded(m, step_ends & (step == 0))
         with m.If(go):
             m.d.sync += [place.eq(Mux(ends, 0, place + 1)), begins.eq(step_ends)]
         with m.If(half_ends):
@@ -156,15 +201,48 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
             m.d.sync += rest.eq(rest - 1)
         with m.If(step_ends):
             m.d.sync += [step.eq(Mux(last, 0, step + 1)), row.eq(~row)]
-        credit = (place < b.parallel) & done & (last if b.last else Const(1))
-        there = full.bit_select(row, 1) | ~begins
-        m.d.comb += [
-            go.eq((rest == 0) & there & (outlet.free | ~credit)),
-            outlet.take.eq(go & credit),
-        ]
+        there = (full.bit_select(row, 1) & (loaded | (step != 0))) | ~begins
+        free: Value = Const(1)
+        for outlet in outlets:
+            credit = (place < b.parallel) & done & (last if outlet.last else Const(1))
+            free = free & (outlet.end.free | ~credit)
+            m.d.comb += outlet.end.take.eq(go & credit)
+        m.d.comb += go.eq((rest == 0) & there & free)
         # What the second half reads, the first one has written.
         first = (step == 0) & (~done if b.halves == 2 else Const(1))
         return Issue(go, place, ends, row, bank, first)
+
+    def _loaded(self, m: Any, over: Value) -> Value:
+        """Write first states that are streams (Y6); whether they are there. ``over`` says that a
+        first step ends.
+        """
+        b = self._built
+        there: Value = Const(1)
+        for each in b.given:
+            word = each.state
+            port = getattr(self, f"i_{word}")
+            m.submodules[f"first_{word}"] = memory = Memory(
+                shape=shape_for(each.type), depth=b.units, init=[]
+            )
+            full, rest = Signal(name=f"{word}_full"), Signal(range(LATE + 1), name=f"{word}_rest")
+            write = Signal(name=f"{word}_write")
+            at = position(m, f"{word}_at", b.units, write)
+            into = memory.write_port()
+            m.d.comb += [
+                port.ready.eq(~full & (rest == 0)),
+                write.eq(port.valid & port.ready),
+                into.en.eq(write),
+                into.addr.eq(at),
+                into.data.eq(port.payload.data[0]),
+            ]
+            with m.If(write & (at == b.units - 1)):
+                m.d.sync += full.eq(1)
+            with m.If(over):
+                m.d.sync += [full.eq(0), rest.eq(LATE)]
+            with m.Elif(rest != 0):
+                m.d.sync += rest.eq(rest - 1)
+            there = there & full
+        return there
 
     def _fill(self, m: Any, rows: Memory, full: Signal, row: Signal, step_ends: Signal) -> None:
         """Write the rows in turn (Y2)."""
@@ -197,18 +275,23 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
             old.addr.eq(Mux(issue.bank, b.units, 0) + unit),
         ]
         m.d.sync += over_h.eq(issue.place >= b.width)
-        before = self._before(m, "operand", unit)
+        before = self._first(m, "operand", "hidden", self._state, unit)
         state = Mux(delayed(m, issue.first, 1, "operand_first"), before, old.data)
         (low, high), x = b.state, b.x
         operand = Signal(shape_of((min(low, x.lo), max(high, x.hi))))
         m.d.comb += operand.eq(Mux(over_h, state, row.data))
         return operand, over_h
 
-    def _before(self, m: Any, part: str, unit: Value) -> Value:
-        """The state before the first step, a cycle after its unit."""
-        if not self._built.begins:
+    def _first(self, m: Any, part: str, word: str, shape: Shape, unit: Value) -> Value:
+        """A state before the first step, a cycle after its unit."""
+        b = self._built
+        if word in (each.state for each in b.given):
+            port = m.submodules[f"first_{word}"].read_port()
+            m.d.comb += port.addr.eq(unit)
+            return port.data
+        if word not in b.begins:
             return Const(0)
-        return self._memory(m, f"{part}_hidden", "hidden", self._state, self._built.units, unit)
+        return self._memory(m, f"{part}_{word}", word, shape, b.units, unit)
 
     def _memory(self, m: Any, part: str, word: str, shape: Shape, depth: int, addr: Value) -> Value:
         """A memory of numbers, a cycle after the address."""
@@ -302,7 +385,7 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
         port = hidden.read_port()
         bank = serving.bank if self._built.halves == 1 else Const(0)
         m.d.comb += port.addr.eq(Mux(bank, self._built.units, 0) + serving.unit)
-        before = self._before(m, "serving", serving.unit)
+        before = self._first(m, "serving", "hidden", self._state, serving.unit)
         return Mux(delayed(m, serving.first, 1, "serving_first"), before, port.data)
 
     def _biased(self, m: Any, held: Sequence[Value], serving: Serving) -> list[Value]:
@@ -321,8 +404,10 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
     _reads_old = False
     """Whether the cell reads its old hidden state."""
 
-    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> Value:
-        """The new state, ``arithmetic - 1`` cycles after sums with their biases."""
+    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> tuple[Value, ...]:
+        """The new states, the hidden one first: each ``made - 1`` cycles after sums with their
+        biases.
+        """
         raise NotImplementedError
 
     def _looked_up(self, m: Any, part: str, table: str, value: Value, drop: int) -> Value:

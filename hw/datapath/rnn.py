@@ -15,6 +15,6 @@ from .recurrent import RecurrentLayer, Serving
 class RnnCell(RecurrentLayer[FoldedRnn]):
     """Hardware of :class:`~midwire.hw.kernels.rnn.FoldedRnn` (N18)."""
 
-    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> Value:
+    def _cell(self, m: Any, sums: list[Value], old: Value, serving: Serving) -> tuple[Value, ...]:
         del old, serving
-        return self._looked_up(m, "state", "f", sums[0], self._built.drops[0])
+        return (self._looked_up(m, "state", "f", sums[0], self._built.drops[0]),)

@@ -78,6 +78,57 @@ class Rom(wiring.Component):
         return m
 
 
+class Buffer(wiring.Component):
+    """A ``mw_ram`` without an image: what a pipeline writes and reads again.
+
+    Amaranth writes out every bit that a memory of its own begins with, which takes longer than all
+    else where memories are large. Here the words begin as anything.
+
+    Parameters
+    ----------
+    width : bits of a word
+    depth : number of words
+
+    Members
+    -------
+    write, write_addr, write_data : In, a word to keep
+    en, addr : In; where ``en``, word ``addr`` of cycle ``t`` is on ``data`` from cycle ``t + 1``;
+        of one that is written in cycle ``t``, the old word
+    data : Out(width)
+    """
+
+    def __init__(self, width: int, depth: int) -> None:
+        self._width = width
+        self._depth = depth
+        address = max(1, (depth - 1).bit_length())
+        super().__init__(
+            {
+                "write": In(1),
+                "write_addr": In(address),
+                "write_data": In(width),
+                "en": In(1),
+                "addr": In(address),
+                "data": Out(width),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.ram = Instance(
+            "mw_ram",
+            p_WIDTH=self._width,
+            p_DEPTH=self._depth,
+            i_clk=ClockSignal(),
+            i_en=self.en,
+            i_addr=self.addr,
+            o_data=self.data,
+            i_write=self.write,
+            i_write_addr=self.write_addr,
+            i_write_data=self.write_data,
+        )
+        return m
+
+
 def words(width: int) -> stream.Signature:
     """Signature of a side port: ``data`` is a word of ``width`` bits, ``last`` is on the last."""
     return stream.Signature(data.StructLayout({"data": width, "last": 1}))

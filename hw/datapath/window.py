@@ -34,7 +34,6 @@ from typing import Any, Literal
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..kernels.geometry import Geometry, Sizes
@@ -42,6 +41,7 @@ from ..timing.components import window_lines
 from .counters import counter
 from .ranges import ends_of
 from .raster import advances, axis_name, end_name, kept_by, move, needed_by, next_pixel, wrapped
+from .rom import Buffer
 from .stream import beats
 
 Order = Literal["dense", "channelwise"]
@@ -252,19 +252,18 @@ class Window(wiring.Component):
         address = self._address(m, fold_end, taps_ends, pass_end, pixel_end, ends)
         words: list[Value] = []
         for tap, place in enumerate(self._places):
-            ring = Memory(shape=word, depth=size, init=[])
+            ring = Buffer(word, size)
             m.submodules[f"ring{tap or ''}"] = ring
-            write, read = ring.write_port(), ring.read_port()
             by = sum(n * pixels for n, pixels in zip(place, g.steps, strict=True))
             by = by * self._folds % size
             m.d.comb += [
-                write.addr.eq(write_at),
-                write.en.eq(put),
-                write.data.eq(self.i.payload.data.as_value()),
-                read.addr.eq(wrapped(address, by, size) if by else address),
-                read.en.eq(step),
+                ring.write.eq(put),
+                ring.write_addr.eq(write_at),
+                ring.write_data.eq(self.i.payload.data.as_value()),
+                ring.en.eq(step),
+                ring.addr.eq(wrapped(address, by, size) if by else address),
             ]
-            words.append(read.data)
+            words.append(ring.data)
 
         # Two registers: the memory's, and this one.
         flags = Signal(3)

@@ -57,9 +57,10 @@ class OnnxWriter(Protocol):
         body: Callable[[OnnxWriter, Sequence[str], Sequence[str]], Sequence[str]],
         states: Sequence[str],
         inputs: Sequence[str],
-    ) -> str:
+    ) -> tuple[str, Sequence[str]]:
         """Append a Scan over matrices of doubles: ``body`` appends the nodes that make new states
-        of states and one matrix of each input; gives the first state behind every one.
+        of states and one matrix of each input; gives the first state behind every one, and all
+        states behind the last.
         """
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ..numeric import Affine, IntArray, QType, rne
 from ..remembered import remembered
 from .base import MAX_EXACT_DOUBLE, FinishError
 from .multiply_shift import MAX_PRODUCT_BITS, MultiplyShift
+from .steps import line_starts
 
 _MOST_POINTS = 1 << 20
 """Functions of several terms are checked at every combination of their values, of one at every
@@ -36,6 +38,14 @@ class _Points:
     y: IntArray
     lo: int
     hi: int
+
+    @property
+    def parts(self) -> Iterator[_Points]:
+        """Some of them, from all over, then all; all at once if they are few."""
+        every = len(self.y) // _FEW_POINTS | 1  # odd, so not always the same of a term
+        if every > 1:
+            yield replace(self, acc=self.acc[::every], y=self.y[::every])
+        yield self
 
     def offsets(self, row: IntArray, shift: int, parity: int) -> _Offsets | None:
         """The offsets for which N5 gives ``y`` at every point; None if ``p`` grows too large."""
@@ -64,6 +74,8 @@ class _Points:
             reach=reach,
         )
 
+
+_FEW_POINTS = 512
 
 _FAR = (1 << 63) - 1
 """Farther than any offset: a bound that is none."""
@@ -152,36 +164,44 @@ def _sides(
     """
     (scale,) = function.scales
     sign = 1 if scale >= 0 else -1
-    starts = np.empty(0, dtype=np.int64)
-    if first < last:
-        # A function that falls rises with the negated accumulator, which comes to y where
-        # (|scale| * acc + offset) / step is y - zero_point - 1/2: an even one there, an odd one
-        # behind it.
-        slope, base = out.step / abs(scale) / 2, -function.offset / abs(scale)
-        common = math.lcm(slope.denominator, base.denominator)
-        y = np.arange(first + 1, last + 1).astype(object) - out.zero_point
-        edges = (2 * y - 1) * int(slope * common) + int(base * common)
-        starts = ((edges - (y + 1) % 2) // common + 1).astype(np.int64)
+    # A function that falls rises with the negated accumulator.
+    starts = line_starts(Affine((abs(scale),), function.offset), out, first, last)
     ends = np.array(acc, dtype=np.int64) * sign
     points = np.unique(np.concatenate([ends, starts - 1, starts]))
     return points[:, None] * sign, first + np.searchsorted(starts, points, side="right")
 
 
 def _exact_many(function: Affine, acc: IntArray, out: QType) -> IntArray:
-    """:meth:`Affine.exact` without bounds, for many points: integers over one denominator."""
+    """:meth:`Affine.exact` without bounds, for many points: in floats but where they leave open on
+    which side of a tie a value is, which is next to nowhere.
+    """
     ratios = [s / out.step for s in function.scales]
     offset = function.offset / out.step
-    common = int(np.lcm.reduce([r.denominator for r in [*ratios, offset]], dtype=object))
-    numerators = [int(r * common) for r in ratios]
+    slopes, base = np.array([float(r) for r in ratios]), float(offset)
+    values = acc @ slopes + base
+    reach = np.abs(acc) @ np.abs(slopes) + abs(base)
+    open_ = np.abs(values - np.floor(values) - 0.5) <= reach * _FLOAT_ERROR
+    ends = out.lo - 1 - out.zero_point, out.hi + 1 - out.zero_point
+    y = np.rint(np.clip(values, *ends)).astype(np.int64)
+    y[open_] = np.clip(_in_integers(ratios, offset, acc[open_]), *ends)
+    return y + out.zero_point
+
+
+_FLOAT_ERROR = 2.0**-48
+"""More than what rounding takes from a sum of a few products, as a share of their magnitudes."""
+
+
+def _in_integers(ratios: Sequence[Fraction], offset: Fraction, acc: IntArray) -> Any:
+    """Sums of products, rounded half to even: as integers over one denominator."""
+    common = math.lcm(*(ratio.denominator for ratio in (*ratios, offset)))
     total = np.full(len(acc), int(offset * common), dtype=object)
-    for term, numerator in enumerate(numerators):
-        total = total + acc[:, term].astype(object) * numerator
+    for term, ratio in enumerate(ratios):
+        total = total + acc[:, term].astype(object) * int(ratio * common)
     # rne(n / d) = floor((2n + d) / 2d), less one where that is an odd tie.
     doubled = 2 * total + common
     y = doubled // (2 * common)
     tie = (doubled % (2 * common) == 0) & (y % 2 == 1)
-    y = y - tie.astype(object) + out.zero_point
-    return np.clip(y, out.lo - 1, out.hi + 1).astype(np.int64)
+    return y - tie.astype(object)
 
 
 def fit_requantiser(
@@ -312,6 +332,7 @@ def _first_shift(
     Channels may have many points, so they are looked at one by one, each at a few shifts; at those
     that are too small one of the first channels is wrong already.
     """
+    lone = _points(*kinds[0], out, results[0]) if len(kinds) == 1 else None
     ratios = [_ratios(f, ends, out) for (f, _), ends in zip(kinds, results, strict=True)]
     largest = max(abs(ratio) for row in ratios for ratio in row)
     shifts = [shift for shift in range(_MOST_SHIFT + 1) if largest * (1 << shift) < limit]
@@ -320,9 +341,9 @@ def _first_shift(
             _Attempt(shift, out.zero_point & 1, most=(1 << shift) // 2)
             for shift in shifts[start : start + _TOGETHER]
         ]
-        for row, ends, (function, ranges) in zip(ratios, results, kinds, strict=True):
-            points = _points(function, ranges, out, ends)
-            attempts = [attempt for attempt in attempts if attempt.takes(row, points)]
+        for index, (function, ranges) in enumerate(kinds):
+            points = lone or _points(function, ranges, out, results[index])
+            attempts = [attempt for attempt in attempts if attempt.takes(ratios[index], points)]
             if not attempts:
                 break
         for attempt in attempts:
@@ -371,14 +392,20 @@ class _Attempt:
     def takes(self, ratios: Sequence[Fraction], points: _Points) -> bool:
         """Add a channel; whether it can be right together with those before."""
         row = [rne(ratio * (1 << self.shift)) for ratio in ratios]
-        offsets = points.offsets(np.array(row, dtype=np.int64), self.shift, self.parity)
-        if offsets is None:
-            return False
-        least, most = offsets.ties
-        self.tie, self.most = max(self.tie, least), min(self.most, most)
+        factors = np.array(row, dtype=np.int64)
+        # What is wrong is mostly so at some of few points already.
+        for some in points.parts:
+            offsets = some.offsets(factors, self.shift, self.parity)
+            if offsets is None:
+                return False
+            least, most = offsets.ties
+            self.tie, self.most = max(self.tie, least), min(self.most, most)
+            if self.tie > self.most:
+                return False
+        assert offsets is not None
         self.multiplier.append(row)
         self.offsets.append(offsets)
-        return self.tie <= self.most
+        return True
 
     def chosen(self) -> list[int] | None:
         """An offset for each channel, with the smallest tie; None if ``p`` grows too large."""

@@ -72,14 +72,18 @@ class MultiplyShift(Finisher):
 
     def apply(self, *accs: IntArray) -> IntArray:
         """Requantise accumulators whose last axis is the channel axis (or has length 1)."""
-        p: IntArray = self.offset
-        for term, acc in enumerate(accs):
-            p = p + acc * self.multiplier[:, term]
-        y = p >> self.shift
-        if self.tie:
-            fraction = p & ((1 << self.shift) - 1)
-            y = y - (((y & 1) ^ self.parity) & (fraction < self.tie))
-        return np.clip(y, self.lo, self.hi)
+        # In place: such arrays are as large as images, and new memory takes longer than sums.
+        first, *others = (acc * self.multiplier[:, term] for term, acc in enumerate(accs))
+        y: IntArray = first
+        y += self.offset
+        for other in others:
+            y = y + other
+        late = (y & ((1 << self.shift) - 1)) < self.tie if self.tie else None
+        y >>= self.shift
+        if late is not None:
+            y -= ((y & 1) ^ self.parity) & late
+        np.maximum(y, self.lo, out=y)
+        return np.minimum(y, self.hi, out=y)
 
     def onnx(self, writer: OnnxWriter, terms: Sequence[str]) -> str:
         """N5 in double: intermediates are integers, or such over a power of two, below 2**53."""

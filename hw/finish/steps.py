@@ -9,14 +9,15 @@ say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 
-from ..numeric import Affine, Composed, Function, IntArray, QType, UndecidedError
+from ..numeric import Affine, Composed, Function, IntArray, Piecewise, QType, UndecidedError
 from ..numeric.unary import Interval, ball_of
 from .base import Range
 
@@ -55,8 +56,8 @@ def steps(function: Function, acc: Range, out: QType, most: int) -> Steps | None
     """
     lo, hi = acc
     runs: list[tuple[int, int]] = []  # first accumulator and result
-    for piece in monotone(function, acc):
-        for start, value in _runs(lambda a: function.exact([a], out), piece, most + 1):
+    for piece in _runs_of_pieces(function, acc, out, most + 1):
+        for start, value in piece:
             if not runs or runs[-1][1] != value:
                 runs.append((start, value))
         if len(runs) > most + 1:
@@ -65,6 +66,100 @@ def steps(function: Function, acc: Range, out: QType, most: int) -> Steps | None
     for array in (starts, values):
         array.setflags(write=False)  # it is shared
     return Steps(lo, hi, starts[1:], values)
+
+
+def _runs_of_pieces(
+    function: Function, acc: Range, out: QType, most: int
+) -> Iterator[list[tuple[int, int]]]:
+    """For each monotone piece its runs, the first accumulator and the result of each; of one that
+    has more than ``most``, more than those.
+    """
+    lines = lines_of(function, acc)
+    if lines is not None:
+        yield from (_runs_of_line(line, piece, out) for piece, line in lines)
+        return
+    for piece in monotone(function, acc):
+        yield _runs(lambda a: function.exact([a], out), piece, most)
+
+
+def _runs_of_line(line: Affine, piece: Range, out: QType) -> list[tuple[int, int]]:
+    low, high = piece
+    first, last = line.exact([low], out), line.exact([high], out)
+    if first <= last:
+        later = line_starts(line, out, first, last).tolist()
+        found = dict(zip(later, range(first + 1, last + 1), strict=True))
+    else:
+        # What falls comes to y one behind the last accumulator at which it is y + 1 or more.
+        rising = Affine((-line.scales[0],), line.offset)
+        earlier = (1 - line_starts(rising, out, last, first)).tolist()
+        found = dict(zip(reversed(earlier), range(first - 1, last - 1, -1), strict=True))
+    # Of the results that one accumulator comes to at once, the last one is there.
+    return [(low, first), *found.items()]
+
+
+def line_starts(line: Affine, out: QType, first: int, last: int) -> IntArray:
+    """For each result behind ``first``, up to ``last``, the least accumulator of which a rising
+    function of one, without bounds, gives that or more; (last - first,) int64.
+    """
+    if first == last:
+        return np.empty(0, dtype=np.int64)
+    (scale,) = line.scales
+    # It comes to y where (scale * acc + offset) / step is y - zero_point - 1/2: an even one there,
+    # an odd one behind it.
+    slope, base = out.step / scale / 2, -line.offset / scale
+    common = math.lcm(slope.denominator, base.denominator)
+    y = np.arange(first + 1, last + 1).astype(object) - out.zero_point
+    edges = (2 * y - 1) * int(slope * common) + int(base * common)
+    found: IntArray = ((edges - (y + 1) % 2) // common + 1).astype(np.int64)
+    return found
+
+
+def lines_of(function: Function, acc: Range) -> list[tuple[Range, Affine]] | None:
+    """Closed ranges, one behind the other, and the line that a function of one accumulator is on
+    each; None if it is none of lines.
+    """
+    if isinstance(function, Affine):
+        function = Composed(function, ())
+    if not isinstance(function, Composed):
+        return None
+    inner, lines = function.inner, []
+    for step in (Piecewise.clamp(inner.floor, inner.ceil), *function.steps):
+        if not isinstance(step, Piecewise) or any(any(piece[2:]) for piece in step.pieces):
+            return None
+        lines.append(step)
+    pieces = [(acc, Affine(inner.scales, inner.offset))]
+    for step in lines:
+        pieces = [part for piece, line in pieces for part in _through(step, piece, line)]
+    return pieces
+
+
+def _through(step: Piecewise, piece: Range, line: Affine) -> list[tuple[Range, Affine]]:
+    """A line that goes through another function, of lines."""
+    (scale,), offset = line.scales, line.offset
+    low, high = piece
+    if scale < 0:
+        turned = _through(step, (-high, -low), Affine((-scale,), offset))
+        return [((-b, -a), Affine((-f.scales[0],), f.offset)) for (a, b), f in reversed(turned)]
+    if scale == 0:
+        return [(piece, Affine((scale,), step.rational(offset)))]
+    found: list[tuple[Range, Affine]] = []
+    begin = low
+    for index, coefficients in enumerate(step.pieces):
+        constant, slope = (*coefficients, Fraction(0))[:2]
+        here = Affine((slope * scale,), slope * offset + constant)
+        if index and step.at and (value := step.at[index - 1]) is not None:
+            at = (step.breaks[index - 1] - offset) / scale
+            if at == begin <= high:
+                found.append(((begin, begin), Affine((Fraction(0),), value)))
+                begin += 1
+        # The accumulator from which on the next piece is there.
+        behind = high + 1
+        if index < len(step.breaks):
+            behind = min(behind, math.ceil((step.breaks[index] - offset) / scale))
+        if begin < behind:
+            found.append(((begin, behind - 1), here))
+            begin = behind
+    return found
 
 
 def _runs(value: Callable[[int], int], piece: Range, most: int) -> list[tuple[int, int]]:

@@ -26,8 +26,11 @@ def filled(finisher: Finisher, lanes: int) -> Finisher:
 
 def spans(ranges: Sequence[Sequence[Range]]) -> tuple[Range, ...]:
     """For each term the range over all channels, of the ranges of every channel and term."""
+    # Elementwise kernels have as many channels as elements, all of one range.
+    different = dict.fromkeys(tuple(channel) for channel in ranges)
     return tuple(
-        (min(lo for lo, _ in term), max(hi for _, hi in term)) for term in zip(*ranges, strict=True)
+        (min(lo for lo, _ in term), max(hi for _, hi in term))
+        for term in zip(*different, strict=True)
     )
 
 

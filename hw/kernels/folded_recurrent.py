@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hardware of recurrent kernels, as data: multipliers, memories, and one pipeline behind them.
 
-Rules Y1 to Y5 of :mod:`.recurrent` hold.
+Rules Y1 to Y6 of :mod:`.recurrent` hold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from ..numeric.cells import Grid, Lane
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.recurrent import recurrent
-from .base import Finished, StreamPort
+from .base import Implementation, StreamPort
+
+LATE = 6
+"""Cycles behind a pass until its pipeline has read the first states of its first unit (Y6)."""
+
+
+_BEFORE = 4
+"""Cycles from the last product of a pass to the pipeline of its first unit: operands, product, sum,
+and what is held.
+"""
 
 
 def drops_of(lanes: Sequence[Lane], grid: Grid) -> tuple[int, ...]:
@@ -32,21 +41,35 @@ def image(name: str, word: str) -> str:
 
 
 @dataclass(frozen=True)
-class FoldedRecurrent(Finished):
+class Given:
+    """A state before the first step that is a stream, a row of all units for each sequence.
+
+    Attributes
+    ----------
+    state : its name
+    type : of the integers, which mean what the state's do
+    """
+
+    state: str
+    type: IntType
+
+
+@dataclass(frozen=True)
+class FoldedRecurrent(Implementation):
     """Multipliers for some units at a time, one pipeline behind them.
 
     Attributes
     ----------
-    x, steps, sequences, width, units, last, grid, lanes : as in
+    x, steps, sequences, width, units, last, grid, lanes, given : as in
         :class:`~.recurrent.RecurrentKernel`
     weight : type of the weights
     sums, totals : ranges of each sum without and with its bias
     state : range of the hidden state
-    begins : whether the state before the first step is not all zero
+    begins : states of which the constant before the first step is not all zero
     halves : of a step (Y5)
     peak : largest magnitude of a table's entry
     parallel : units at a time
-    unit : hardware of the finisher, of one lane
+    finishers : one an output, of one lane
     """
 
     x: IntType
@@ -61,16 +84,27 @@ class FoldedRecurrent(Finished):
     sums: tuple[Range, ...]
     totals: tuple[Range, ...]
     state: Range
-    begins: bool
+    given: tuple[Given, ...]
+    begins: tuple[str, ...]
     halves: int
     peak: int
     parallel: int
-    unit: FinisherUnit
+    finishers: tuple[FinisherUnit, ...]
 
     @property
     @abstractmethod
     def arithmetic(self) -> int:
         """Cycles from the sums of a unit to its new state."""
+
+    @property
+    def made(self) -> tuple[int, ...]:
+        """The same of every state that is a result, the hidden one first."""
+        return (self.arithmetic,)
+
+    @property
+    def finishing(self) -> tuple[FinisherUnit, ...]:
+        """One a state that is a result."""
+        return self.finishers
 
     @property
     @abstractmethod
@@ -105,6 +139,11 @@ class FoldedRecurrent(Finished):
         """Bits of an element of the hidden state."""
         return IntType.holding(*self.state).bits
 
+    def bits_of(self, word: str) -> int:
+        """Bits of an element of a state."""
+        assert word == "hidden", "cells that have more say so"
+        return self.state_bits
+
     @property
     def depth(self) -> int:
         """Products of a sum, one a cycle (Y1)."""
@@ -117,10 +156,8 @@ class FoldedRecurrent(Finished):
 
     @property
     def pipeline(self) -> int:
-        """Cycles from the last product of a pass to its first unit's state: operands, product, sum,
-        what is held for the pipeline, and that.
-        """
-        return 4 + self.arithmetic
+        """Cycles from the last product of a pass to its first unit's state."""
+        return _BEFORE + self.arithmetic
 
     @property
     def drain(self) -> int:
@@ -134,14 +171,28 @@ class FoldedRecurrent(Finished):
 
     @property
     def inputs(self) -> tuple[StreamPort, ...]:
-        """The sequences."""
-        return (StreamPort(self.x, 1, self.sequences * self.steps * self.width),)
+        """The sequences, and first states."""
+        x = StreamPort(self.x, 1, self.sequences * self.steps * self.width)
+        return (x, *(StreamPort(g.type, 1, self.sequences * self.units) for g in self.given))
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Of first states by their names."""
+        return ("i", *(f"i_{each.state}" for each in self.given))
 
     @property
     def outputs(self) -> tuple[StreamPort, ...]:
-        """States."""
-        results = self.sequences * (1 if self.last else self.steps)
-        return (StreamPort(self.unit.out, 1, results * self.units),)
+        """Hidden states; of further ones the last of each sequence."""
+        counts = (1 if self.last else self.steps, *[1] * (len(self.finishers) - 1))
+        return tuple(
+            StreamPort(unit.out, 1, self.sequences * count * self.units)
+            for unit, count in zip(self.finishers, counts, strict=True)
+        )
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Numbered behind the hidden states'."""
+        return ("o", *(f"o{k}" for k in range(1, len(self.finishers))))
 
     @property
     def parallelism(self) -> tuple[int, int]:
@@ -150,20 +201,29 @@ class FoldedRecurrent(Finished):
 
     @property
     def cycles(self) -> int:
-        """All passes of all steps; a row comes in meanwhile."""
-        halves = self.sequences * self.steps * self.halves
-        return halves * (self.passes * self.depth + self.drain)
+        """All passes of all steps. Rows come in meanwhile, and so do first states, unless steps are
+        few.
+        """
+        step = self.halves * (self.passes * self.depth + self.drain)
+        begins = step - self.drain + LATE + self.units if self.given else 0
+        return self.sequences * max(self.steps * step, begins)
 
     @property
     def latency(self) -> int:
         """The first pass of a step, in its last half, the pipeline, finisher and output FIFO."""
         before = (self.halves - 1) * (self.passes * self.depth + self.drain)
-        return before + self.depth + self.pipeline + self.unit.latency + 1
+        return before + self.depth + max(self.latencies) + 1
 
     @property
-    def outlet(self) -> int:
-        """Depth of the output FIFO."""
-        return self.parallel * outlet_depth(self.depth, self.pipeline + self.unit.latency)
+    def latencies(self) -> tuple[int, ...]:
+        """Cycles from the last product of a pass to the first result of each output."""
+        both = zip(self.made, self.finishers, strict=True)
+        return tuple(_BEFORE + cycles + unit.latency for cycles, unit in both)
+
+    @property
+    def outlets(self) -> tuple[int, ...]:
+        """Depth of each output FIFO."""
+        return tuple(self.parallel * outlet_depth(self.depth, late) for late in self.latencies)
 
     @property
     def _held_bits(self) -> tuple[int, int]:
@@ -195,11 +255,11 @@ class FoldedRecurrent(Finished):
             (len(self.sums) * self.bias_bits, self.units),
             *[(self.gate_bits, 2 * self.grid.reach)] * self.lookups,
         ]
-        if self.begins:
-            roms.append((self.state_bits, self.units))
+        roms += [(self.bits_of(word), self.units) for word in self.begins]
+        given = [(each.type.bits, self.units) for each in self.given]
         cost = Cost(
             products=((self.weight.bits, operand),) * count,
-            memories=((self.x.bits, 2 * self.width), (self.state_bits, 2 * self.units)),
+            memories=((self.x.bits, 2 * self.width), (self.state_bits, 2 * self.units), *given),
             roms=tuple(roms),
             # The choice of a place goes half into the adder's own logic.
             adders=self.parallel * (2 * held + chosen // 2) + 2 * totals,
@@ -209,10 +269,11 @@ class FoldedRecurrent(Finished):
             + along,
         )
         counted = (self.depth, self.passes, self.steps, self.sequences, self.units, 2 * self.width)
-        for values in counted:
+        for values in (*counted, *[self.units] * len(given)):
             cost += counter_cost(values)
-        outlet = outlet_cost(self.unit.out.bits + 1, self.outlet)
-        return cost + self.own_cost + outlet + self.unit.cost
+        for unit, depth in zip(self.finishers, self.outlets, strict=True):
+            cost += outlet_cost(unit.out.bits + 1, depth) + unit.cost
+        return cost + self.own_cost
 
     def timing(
         self, schedule: Schedule, name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]
@@ -221,8 +282,8 @@ class FoldedRecurrent(Finished):
         recurrent(
             schedule,
             name,
-            inputs[0],
-            outputs[0],
+            inputs,
+            outputs,
             steps=self.steps,
             sequences=self.sequences,
             halves=self.halves,
@@ -230,6 +291,7 @@ class FoldedRecurrent(Finished):
             parallel=self.parallel,
             depth=self.depth,
             drain=self.drain,
-            latency=self.pipeline + self.unit.latency,
-            outlet=self.outlet,
+            late=LATE,
+            latencies=self.latencies,
+            depths=self.outlets,
         )

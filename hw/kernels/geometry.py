@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import product
 from typing import Any
 
@@ -65,6 +65,18 @@ class Geometry:
             )
         object.__setattr__(self, name, values)
 
+    def over(self, images: int) -> Geometry:
+        """The same window over each of several images, one after another: layers of a volume."""
+        if images == 1:
+            return self
+        return Geometry(
+            (images, *self.size),
+            (1, *self.kernel),
+            (1, *self.stride),
+            (1, *self.dilation),
+            (0, *self.begins, 0, *self.ends),
+        )
+
     @property
     def rank(self) -> int:
         """Number of axes."""
@@ -80,23 +92,23 @@ class Geometry:
         """Pads behind each axis."""
         return self.pads[self.rank :]
 
-    @property
+    @cached_property
     def reach(self) -> Sizes:
         """Distance from the first to the last tap along each axis."""
         return tuple((k - 1) * d for k, d in zip(self.kernel, self.dilation, strict=True))
 
-    @property
+    @cached_property
     def out_size(self) -> Sizes:
         """Pixels of the result along each axis."""
         axes = zip(self.size, self.begins, self.ends, self.reach, self.stride, strict=True)
         return tuple((n + begin + end - r - 1) // s + 1 for n, begin, end, r, s in axes)
 
-    @property
+    @cached_property
     def pixels(self) -> int:
         """Pixels of an image."""
         return math.prod(self.size)
 
-    @property
+    @cached_property
     def out_pixels(self) -> int:
         """Pixels of the result."""
         return math.prod(self.out_size)
@@ -116,7 +128,7 @@ class Geometry:
         """Pixels, in raster order, from one to the next along each axis."""
         return tuple(math.prod(self.size[axis + 1 :]) for axis in range(self.rank))
 
-    @property
+    @cached_property
     def taps(self) -> int:
         """Pixels under the window."""
         return math.prod(self.kernel)

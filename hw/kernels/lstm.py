@@ -8,15 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ..finish.base import Finisher, OnnxWriter, Range
-from ..formats.images import pack_image
+from ..finish.base import OnnxWriter, Range
 from ..numeric import IntArray, IntType
 from ..numeric.cells import lstm, lstm_onnx
 from ..timing.cost import Cost
-from .base import Implementation
-from .folded_recurrent import FoldedRecurrent, image
+from .folded_recurrent import FoldedRecurrent
 from .recurrent import RecurrentKernel, check_gates, largest
 
 
@@ -28,11 +24,13 @@ class LstmKernel(RecurrentKernel):
     ----------
     g, h : further tables
     cell : (units,), the cell's state before the first step
+    remembers : whether the cell's state behind the last step is a result too
     """
 
     g: IntArray
     h: IntArray
     cell: IntArray
+    remembers: bool
 
     name = "lstm"
 
@@ -50,18 +48,24 @@ class LstmKernel(RecurrentKernel):
     @property
     def memory(self) -> Range:
         """Of the cell's state: it grows by a value of ``g`` a step at most."""
-        most = largest(self.cell) + self.steps * largest(self.g)
+        most = self.begun("cell") + self.steps * largest(self.g)
         return -most, most
+
+    @property
+    def firsts(self) -> Mapping[str, IntArray]:
+        """Both states."""
+        return {**super().firsts, "cell": self.cell}
+
+    @property
+    def kept(self) -> tuple[Range, ...]:
+        """The cell's state, if that is asked for."""
+        return (self.memory,) if self.remembers else ()
 
     @property
     def products(self) -> tuple[Range, ...]:
         """Sums, and the cell's state times a gate, next to a gate times a value of ``g``."""
         most = max(self.memory[1] + largest(self.g), largest(self.h)) * self.grid.one
         return (*self.totals, (-most, most))
-
-    def first(self, count: int) -> tuple[IntArray, ...]:
-        """Both states."""
-        return *super().first(count), np.broadcast_to(self.cell, (count, self.units))
 
     def step(self, x: IntArray, states: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
         """N13."""
@@ -80,18 +84,7 @@ class LstmKernel(RecurrentKernel):
 
     def built(self, **common: Any) -> FoldedLstm:
         """With the range of the cell's state."""
-        return FoldedLstm(**common, memory=self.memory, remembers=bool(self.cell.any()))
-
-    def images(
-        self, implementation: Implementation, finishers: Sequence[Finisher], name: str
-    ) -> Mapping[str, str]:
-        """And the cell's first state, unless it is all zero."""
-        found = super().images(implementation, finishers, name)
-        assert isinstance(implementation, FoldedLstm)
-        if not implementation.remembers:
-            return found
-        first = pack_image(self.cell, implementation.memory_bits)
-        return {**found, image(name, "cell"): first}
+        return FoldedLstm(**common, memory=self.memory)
 
 
 @dataclass(frozen=True)
@@ -101,16 +94,18 @@ class FoldedLstm(FoldedRecurrent):
     Attributes
     ----------
     memory : range of the cell's state
-    remembers : whether the first one is not all zero
     """
 
     memory: Range
-    remembers: bool
 
     @property
     def memory_bits(self) -> int:
         """Bits of an element of the cell's state."""
         return IntType.holding(*self.memory).bits
+
+    def bits_of(self, word: str) -> int:
+        """And of the cell's."""
+        return self.memory_bits if word == "cell" else super().bits_of(word)
 
     @property
     def arithmetic(self) -> int:
@@ -118,6 +113,11 @@ class FoldedLstm(FoldedRecurrent):
         hidden state.
         """
         return 9
+
+    @property
+    def made(self) -> tuple[int, ...]:
+        """The cell's state is there earlier."""
+        return (9, 5)[: len(self.finishers)]
 
     @property
     def lookups(self) -> int:
@@ -129,13 +129,11 @@ class FoldedLstm(FoldedRecurrent):
         """Three products, their sums and roundings, the cell's memory."""
         gate, cell = self.gate_bits, self.memory_bits
         wide = gate + cell
-        first = ((cell, self.units),) if self.remembers else ()
         return Cost(
             products=((gate, cell), (gate, gate), (gate, gate)),
             memories=((cell, self.units),),
             adders=3 * wide + 4 * gate,
             registers=2 * wide + 8 * gate + 3 * cell,
-            roms=first,
         )
 
     def component(self, name: str) -> Any:

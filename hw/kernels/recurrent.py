@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What recurrent kernels share: a sequence in, a state that every step reads and writes.
 
-There is one copy of the weights, in a memory. Rules, cited by tests as Y1 to Y5:
+There is one copy of the weights, in a memory. Rules, cited by tests as Y1 to Y6:
 
 Y1. A step sums, for some *units* of the state at a time, one product a cycle in each lane of each
     unit: first over ``x``, then over ``h``. Sums of several units leave one after the other, and
@@ -15,6 +15,9 @@ Y4. Of steps whose states are results, the first cycles of each pass need a cred
 Y5. A step may have two halves (a GRU whose reset is before the product). The first one writes in
     place of the new state what the second one reads in place of the old. Both read the same row and
     the same weights, in the same time.
+Y6. States before the first step are constants, or come as streams, a row of all units for each
+    sequence. A row is held once: a sequence begins when it is there, and the next one is written
+    ``LATE`` cycles behind the first step, when the pipeline has read the last of it.
 """
 
 from __future__ import annotations
@@ -33,9 +36,10 @@ from ..numeric import IntArray, IntType
 from ..numeric.cells import Grid, Lane
 from .base import Accumulators, Implementation, Kernel, check_width
 from .finishing import unit_for
-from .folded_recurrent import FoldedRecurrent, drops_of, image
+from .folded_recurrent import FoldedRecurrent, Given, drops_of, image
 from .folds import lane_choices
 
+_T = TypeVar("_T")
 _Kernel = TypeVar("_Kernel", bound="RecurrentKernel")
 
 
@@ -47,13 +51,15 @@ class RecurrentKernel(Kernel):
     ----------
     x : type of the integers
     steps : of a sequence
-    sequences : of a tensor, one behind the other; each begins with the same state
+    sequences : of a tensor, one behind the other; each begins with the same constant states
     last : whether the last state is the result, and not all of them
     channels : of the finisher: all elements of a state, or 1
     grid : of gates and states
     lanes : one for each product of a unit at a time
     weight : (units, lanes, elements of x, then of h)
     bias : (sums, units)
+    given : states before the first step that are streams, in order; constants of theirs are not
+        read
     hidden : (units,), the state before the first step
     f : table (N12); cells that have more add them
     """
@@ -67,6 +73,7 @@ class RecurrentKernel(Kernel):
     lanes: tuple[Lane, ...]
     weight: IntArray
     bias: IntArray
+    given: tuple[Given, ...]
     hidden: IntArray
     f: IntArray
 
@@ -83,6 +90,9 @@ class RecurrentKernel(Kernel):
                 f"expected a bias of {sums} sums and a state of {units} units, found "
                 f"{self.bias.shape} and {self.hidden.shape}"
             )
+        words = [each.state for each in self.given]
+        if words != [word for word in self.firsts if word in words]:
+            raise ValueError(f"expected states out of {list(self.firsts)}, found {words}")
         if self.channels not in (1, units):
             raise ValueError(f"expected 1 or {units} channels, found {self.channels}")
         if any(len(table) != 2 * self.grid.reach for table in self.curves.values()):
@@ -125,15 +135,36 @@ class RecurrentKernel(Kernel):
         return 1 if self.last else self.steps
 
     @property
+    def firsts(self) -> Mapping[str, IntArray]:
+        """All states before the first step by their names, the hidden one first."""
+        return {"hidden": self.hidden}
+
+    def begun(self, word: str) -> int:
+        """The largest magnitude of a state before the first step."""
+        types = [each.type for each in self.given if each.state == word]
+        return max((max(-t.lo, t.hi) for t in types), default=largest(self.firsts[word]))
+
+    @property
+    def _constant(self) -> tuple[str, ...]:
+        """States that begin with other constants than zeros."""
+        given = [each.state for each in self.given]
+        return tuple(w for w, first in self.firsts.items() if w not in given and first.any())
+
+    @property
     def state(self) -> Range:
         """Of all states, the first among them: what the last table gives, at most."""
-        most = max(largest(self.tables[-1]), largest(self.hidden))
+        most = max(largest(self.tables[-1]), self.begun("hidden"))
         return -most, most
 
     @property
+    def kept(self) -> tuple[Range, ...]:
+        """Of further states, those behind the last step of which are results of their own."""
+        return ()
+
+    @property
     def ranges(self) -> tuple[tuple[tuple[Range, ...], ...], ...]:
-        """What a state can be."""
-        return (((self.state,),) * self.channels,)
+        """What states can be."""
+        return tuple(((ends,),) * self.channels for ends in (self.state, *self.kept))
 
     @property
     def sums(self) -> tuple[Range, ...]:
@@ -172,15 +203,25 @@ class RecurrentKernel(Kernel):
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """N13, N14 or N18, a step at a time for all sequences."""
-        (x,) = streams
+        x, *begins = streams
         rows = x.astype(np.int64).reshape(-1, self.steps, self.width)
-        states = self.first(len(rows))
+        given = self._named([each.astype(np.int64).reshape(-1, self.units) for each in begins])
+        shape = len(rows), self.units
+        states = tuple(
+            given[word] if word in given else np.broadcast_to(first, shape)
+            for word, first in self.firsts.items()
+        )
         found: list[IntArray] = []
         for step in range(self.steps):
             states = self.step(rows[:, step], states)
             found.append(states[0])
-        kept = found[-self.results :]
-        return ((np.stack(kept, axis=1).reshape(len(x), -1, self.channels),),)
+        hidden = np.stack(found[-self.results :], axis=1)
+        every = (hidden, *states[1 : 1 + len(self.kept)])
+        return tuple((each.reshape(len(x), -1, self.channels),) for each in every)
+
+    def _named(self, begins: Sequence[_T]) -> dict[str, _T]:
+        """What each stream of a first state becomes, by the state's name."""
+        return {each.state: made for each, made in zip(self.given, begins, strict=True)}
 
     def summed(self, x: IntArray, h: IntArray) -> list[IntArray]:
         """All sums of a step, with their biases."""
@@ -192,17 +233,13 @@ class RecurrentKernel(Kernel):
             found += [over_x + over_h] if lane.joined else [over_x, over_h]
         return [acc + bias for acc, bias in zip(found, self.bias, strict=True)]
 
-    def first(self, count: int) -> tuple[IntArray, ...]:
-        """The states before the first step, of so many sequences."""
-        return (np.broadcast_to(self.hidden, (count, self.units)),)
-
     @abstractmethod
     def step(self, x: IntArray, states: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
         """The states that follow; the hidden one first."""
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """Sums over ``x`` of all steps at a time, then a Scan over them with all sequences."""
-        (x,) = streams
+        x, *begins = streams
         own = [self.sequences, self.steps, self.width]
         rows = writer.reshape(writer.cast(x, np.float64), own)
         rows = writer.op("Transpose", rows, perm=[1, 0, 2])
@@ -219,13 +256,16 @@ class RecurrentKernel(Kernel):
         def body(inner: OnnxWriter, states: Sequence[str], own: Sequence[str]) -> Sequence[str]:
             return self.step_onnx(inner, tables, own, states)
 
-        begins = [writer.constant(state, np.float64) for state in self.first(self.sequences)]
-        hidden = writer.scan(body, begins, over_x)
-        if self.last:
-            ends = [writer.constant([value], np.int64) for value in (self.steps - 1, self.steps)]
-            hidden = writer.op("Slice", hidden, *ends)
-        hidden = writer.op("Transpose", hidden, perm=[1, 0, 2])
-        return ((writer.reshape(hidden, [-1, self.channels]),),)
+        shape = [self.sequences, self.units]
+        given = self._named([writer.reshape(writer.cast(s, np.float64), shape) for s in begins])
+        firsts = [
+            given.get(word) or writer.constant(np.broadcast_to(first, shape), np.float64)
+            for word, first in self.firsts.items()
+        ]
+        hidden, ends = writer.scan(body, firsts, over_x)
+        hidden = ends[0] if self.last else writer.op("Transpose", hidden, perm=[1, 0, 2])
+        every = (hidden, *ends[1 : 1 + len(self.kept)])
+        return tuple((writer.reshape(each, [-1, self.channels]),) for each in every)
 
     def summed_onnx(self, writer: OnnxWriter, over_x: Sequence[str], h: str) -> list[str]:
         """The same as :meth:`summed` on doubles; what is over ``x`` has its bias."""
@@ -258,8 +298,10 @@ class RecurrentKernel(Kernel):
         self, finishers: Sequence[Finisher], outs: Sequence[IntType]
     ) -> Sequence[FoldedRecurrent]:
         """One for each number of units that divides the state."""
-        (finisher,), (out,), (ranges,) = finishers, outs, self.ranges
-        unit = unit_for(finisher, 1, ranges, out)
+        units = tuple(
+            unit_for(finisher, 1, ranges, out)
+            for finisher, ranges, out in zip(finishers, self.ranges, outs, strict=True)
+        )
         return [
             self.built(
                 x=self.x,
@@ -274,11 +316,12 @@ class RecurrentKernel(Kernel):
                 sums=self.sums,
                 totals=self.totals,
                 state=self.state,
-                begins=bool(self.hidden.any()),
+                given=self.given,
+                begins=self._constant,
                 halves=self.halves,
                 peak=max(largest(table) for table in self.tables),
                 parallel=parallel,
-                unit=unit,
+                finishers=units,
             )
             for parallel in lane_choices(self.units)
         ]
@@ -286,7 +329,7 @@ class RecurrentKernel(Kernel):
     def images(
         self, implementation: Implementation, finishers: Sequence[Finisher], name: str
     ) -> Mapping[str, str]:
-        """Weights, biases, tables, the first state, and the finisher's."""
+        """Weights, biases, tables, first states, and those of finishers."""
         b = implementation
         assert isinstance(b, FoldedRecurrent)
         # A word has what all lanes of some units multiply in a cycle.
@@ -298,8 +341,8 @@ class RecurrentKernel(Kernel):
         }
         for letter, table in self.curves.items():
             found[image(name, letter)] = pack_image(table, b.gate_bits)
-        if b.begins:
-            found[image(name, "hidden")] = pack_image(self.hidden, b.state_bits)
+        for word in b.begins:
+            found[image(name, word)] = pack_image(self.firsts[word], b.bits_of(word))
         return {**super().images(b, finishers, name), **found}
 
 

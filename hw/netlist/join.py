@@ -7,6 +7,7 @@ parts are one table where they fit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .words import Bit, Cell, Word, Words, driven, shifted
@@ -18,43 +19,68 @@ COMMON = ("clk", "rst")
 """Ports that are one net in all parts."""
 
 
-def joined(
-    modules: Mapping[str, Mapping[str, Any]], streams: Sequence[tuple[Stream, Stream]]
-) -> Words:
-    """The netlist of modules whose streams are connected.
+@dataclass(frozen=True)
+class Part:
+    """A module of a part of a slice.
 
-    Parameters
+    Attributes
     ----------
-    modules : by the names of the parts, as :meth:`.words.Words.of` takes them
-    streams : sources, each with its sink; those that are not here are ports of the whole
+    name : of the part, which its outer module has too
+    module : its own name; cells of the part's other modules that are of this kind stand for it
+    netlist : as :meth:`.words.Words.of` takes it
     """
-    cells: list[Cell] = []
-    ports: dict[Stream, Word] = {}
+
+    name: str
+    module: str
+    netlist: Mapping[str, Any]
+
+
+def joined(parts: Sequence[Part], streams: Sequence[tuple[Stream, Stream]]) -> Words:
+    """The netlist of parts whose streams are connected.
+
+    ``streams`` are sources, each with its sink; those that are not here are ports of the whole.
+    """
+    cells: list[tuple[str, Cell]] = []
+    ports: dict[tuple[str, str, str], Word] = {}
     driver: dict[Bit, Bit] = {}
-    outputs: dict[Stream, Word] = {}
+    outputs: set[tuple[str, str, str]] = set()
     first = len(COMMON)
-    for name, module in modules.items():
-        cells += Words.of(module, first).cells
-        own = {port: shifted(each["bits"], first) for port, each in module["ports"].items()}
-        ports |= {(name, port): word for port, word in own.items()}
-        driver |= {bit: k for k, port in enumerate(COMMON) for bit in own.get(port, ())}
-        outputs |= {
-            (name, port): own[port]
-            for port, each in module["ports"].items()
-            if each["direction"] == "output"
-        }
-        first += 1 + _last(module)
+    for part in parts:
+        cells += ((part.name, cell) for cell in Words.of(part.netlist, first).cells)
+        for port, each in part.netlist["ports"].items():
+            key = part.name, part.module, port
+            ports[key] = shifted(each["bits"], first)
+            if each["direction"] == "output":
+                outputs.add(key)
+            if port in COMMON:
+                driver |= dict.fromkeys(ports[key], COMMON.index(port))
+        first += 1 + _last(part.netlist)
+
+    def connect(source: Word, sink: Word) -> None:
+        driver.update(zip(sink, source, strict=False))
+
+    modules = {(part.name, part.module) for part in parts}
+    kept = []
+    for name, cell in cells:
+        if (name, cell.kind) not in modules:
+            kept.append(cell)
+            continue
+        for port, word in cell.ports.items():
+            key = name, cell.kind, port
+            if key in outputs:
+                connect(ports[key], word)
+                outputs.discard(key)
+            elif port not in COMMON:
+                connect(word, ports[key])
     for (source, out), (sink, into) in streams:
-        forth, back = (source, out), (sink, into)
-        for (part, port), (reader, read), kind in (
-            (forth, back, "payload"),
-            (forth, back, "valid"),
-            (back, forth, "ready"),
+        for begin, port, end, read in (
+            (source, f"{out}__payload", sink, f"{into}__payload"),
+            (source, f"{out}__valid", sink, f"{into}__valid"),
+            (sink, f"{into}__ready", source, f"{out}__ready"),
         ):
-            drives = part, f"{port}__{kind}"
-            driver.update(zip(ports[reader, f"{read}__{kind}"], ports[drives], strict=True))
-            del outputs[drives]
-    return driven(cells, list(outputs.values()), driver)
+            connect(ports[begin, begin, port], ports[end, end, read])
+            outputs.discard((begin, begin, port))
+    return driven(kept, [word for key, word in ports.items() if key in outputs], driver)
 
 
 def _last(module: Mapping[str, Any]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 Shape = tuple[int, int]
 """Bits of a word, words."""
@@ -86,18 +87,22 @@ class Memories:
 
     def place(self, memory: Memory) -> Placed:
         """Where a memory that is written goes."""
-        shape = memory.width, memory.depth
-        in_luts = min(self._in_units(shape), key=_cost)
-        if not memory.clocked:
-            return in_luts
-        return min(in_luts, *self._in_blocks(shape, self._points(memory)), key=_cost)
+        return _place(self, memory)
 
     def place_fixed(self, shape: Shape) -> Placed | None:
         """Where fixed words go; None if that is logic."""
-        in_blocks = min(self._in_blocks(shape, 0), key=_cost)
-        return in_blocks if in_blocks.cost < shape[0] * shape[1] * self.fixed_cost else None
+        return _place_fixed(self, shape)
 
-    def _points(self, memory: Memory) -> int:
+    def in_luts(self, shape: Shape) -> Placed:
+        """The cheapest way to make a memory of LUTs."""
+        return min(self._in_units(shape), key=_cost)
+
+    def in_blocks(self, shape: Shape, points: int) -> Placed:
+        """The same of block memories, with so many points of emulation."""
+        return min(self._in_blocks(shape, points), key=_cost)
+
+    def points(self, memory: Memory) -> int:
+        """Points of emulation that it costs in block memories."""
         if memory.through:
             return _NEW_WORDS
         return 0 if self.old_words else _OLD_WORDS
@@ -115,6 +120,22 @@ class Memories:
             used = shape[0] / each[0] * self.unit_used + columns * (1 - self.unit_used)
             cost = rows * used * self.unit_cost + _multiplexed(shape[0], rows) + _PER_EMULATION
             yield Placed(cost, rows, each[1], luts=rows * columns * self.unit_luts)
+
+
+@lru_cache(maxsize=1 << 12)
+def _place(memories: Memories, memory: Memory) -> Placed:
+    """:meth:`Memories.place`, kept: layers, and ways to build one, have memories in common."""
+    shape = memory.width, memory.depth
+    in_luts = memories.in_luts(shape)
+    if not memory.clocked:
+        return in_luts
+    return min(in_luts, memories.in_blocks(shape, memories.points(memory)), key=_cost)
+
+
+@lru_cache(maxsize=1 << 12)
+def _place_fixed(memories: Memories, shape: Shape) -> Placed | None:
+    in_blocks = memories.in_blocks(shape, 0)
+    return in_blocks if in_blocks.cost < shape[0] * shape[1] * memories.fixed_cost else None
 
 
 def _cost(placed: Placed) -> float:

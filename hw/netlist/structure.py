@@ -59,8 +59,7 @@ def structure_of(words: Words, fabric: Fabric, images: Mapping[str, str]) -> Str
     """
     tables = {}
     for index, cell in enumerate(words.cells):
-        found = columns(cell, images)
-        if found and not (cell.kind == "mw_rom" and _in_blocks(cell, fabric)):
+        if not _in_blocks(cell, fabric) and (found := columns(cell, images)):
             tables[index] = found
     kept = without_copies(words, tables)
     # Fixed words in logic are found by their outputs from here on.
@@ -68,7 +67,16 @@ def structure_of(words: Words, fabric: Fabric, images: Mapping[str, str]) -> Str
     return _Mapping(split(only_live(kept), fabric.multiplier), fabric, fixed).found
 
 
+def images_of(words: Words, fabric: Fabric) -> list[str]:
+    """The memory images that a structure depends on: of block memories only the size counts."""
+    roms = [cell for cell in words.cells if cell.kind == "mw_rom"]
+    return [cell.texts["FILE"].strip() for cell in roms if not _in_blocks(cell, fabric)]
+
+
 def _in_blocks(cell: Cell, fabric: Fabric) -> bool:
+    """Whether it is a memory of fixed words that goes into block memories."""
+    if cell.kind != "mw_rom":
+        return False
     shape = cell.numbers["WIDTH"], cell.numbers["DEPTH"]
     return fabric.memories.place_fixed(shape) is not None
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from .qtype import QType, rne
-from .unary import Piecewise, Unary
+from .unary import Piecewise, Unary, common_direction
 
 if TYPE_CHECKING:
     from flint import arb
@@ -45,6 +45,13 @@ class Function(ABC):
     @abstractmethod
     def then(self, unary: Unary) -> Function:
         """The function followed by another."""
+
+    @property
+    @abstractmethod
+    def direction(self) -> int | None:
+        """1 if it never falls with any accumulator, -1 if it never rises, 0 if it stays; None if it
+        does both, or that is not known.
+        """
 
     @abstractmethod
     def exact(self, accs: Sequence[int], out: QType) -> int:
@@ -115,6 +122,11 @@ class Affine(Function):
         """The function followed by another."""
         return Composed(self, (unary,))
 
+    @property
+    def direction(self) -> int | None:
+        """That of the scales; a clamp keeps it."""
+        return common_direction((s > 0) - (s < 0) for s in self.scales)
+
     def real(self, accs: Sequence[int]) -> Fraction:
         """The exact value (N2)."""
         real = self.offset + sum(
@@ -162,6 +174,15 @@ class Composed(Function):
     def then(self, unary: Unary) -> Composed:
         """The function followed by another."""
         return replace(self, steps=(*self.steps, unary))
+
+    @property
+    def direction(self) -> int | None:
+        """What falls of something that falls rises."""
+        found = self.inner.direction
+        for step in self.steps:
+            way = step.direction
+            found = None if found is None or way is None else found * way
+        return found
 
     def real(self, accs: Sequence[int], steps: int | None = None) -> Fraction | arb:
         """The value after the first ``steps``, after all by default: exact, or a ball at the

@@ -9,7 +9,7 @@ by enclosing balls, as narrow as one asks (python-flint's ``arb``). Floats decid
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -56,6 +56,13 @@ class Unary(ABC):
         return ()
 
     @property
+    def direction(self) -> int | None:
+        """1 if it never falls, -1 if it never rises, 0 if it stays; None if it does both, or that
+        is not known.
+        """
+        return None
+
+    @property
     def levels(self) -> tuple[Fraction, ...]:
         """All values in ascending order, if the function is constant but for steps; else none."""
         return ()
@@ -68,6 +75,12 @@ class Unary(ABC):
                 return value
             return self.ball(ball_of(x))
         return self.ball(x)
+
+
+def common_direction(ways: Iterable[int]) -> int | None:
+    """Of directions the one that none of them is against: 0 if all stay, None if they differ."""
+    found = set(ways) - {0}
+    return None if len(found) == 2 else sum(found)
 
 
 def ball_of(x: Fraction) -> arb:
@@ -193,6 +206,17 @@ class Piecewise(Unary):
             else:
                 before = after or before
         return tuple((point, point) for point in found)
+
+    @property
+    def direction(self) -> int | None:
+        """That of all pieces, and of all jumps."""
+        points = sorted({*self.breaks, *self._vertices()})
+        found = [self._direction(*ends) for ends in pairwise((None, *points, None))]
+        for index, point in enumerate(self.breaks):
+            below, above = (_polynomial(p, point) for p in self.pieces[index : index + 2])
+            value = self.rational(point)
+            found += [(value > below) - (value < below), (above > value) - (above < value)]
+        return common_direction(found)
 
     def _vertices(self) -> list[Fraction]:
         """Where a parabola turns, inside of its piece."""

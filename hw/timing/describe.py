@@ -76,5 +76,8 @@ class _Describer:
         raise TypeError(f"a timing process must not close over {type(value).__name__}")
 
     def _function(self, function: types.FunctionType) -> str:
+        # Two functions may have one name: branches that define it each, and every lambda.
+        name = f"{function.__module__}.{function.__qualname__}:{function.__code__.co_firstlineno}"
         held = [cell.cell_contents for cell in function.__closure__ or ()]
-        return f"{function.__module__}.{function.__qualname__}{self._text(held)}"
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        return f"{name}{self._text(held + defaults)}"

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A mw_rom that can also be written, a word a cycle. A word that is read while it is written is the
-// old one.
+// old one. Without a FILE it begins with anything.
 module mw_ram #(
     parameter WIDTH = 8,
     parameter DEPTH = 1,
@@ -24,15 +24,19 @@ module mw_ram #(
         if (FILE != "") initial $readmemh(FILE, words);
     endgenerate
 `else
-    localparam PATH_BYTES = 4096;  // PATH_MAX of Linux
-    reg [8 * PATH_BYTES - 1:0] folder;
-    initial
-        if ($value$plusargs("mw_images=%s", folder))
-            $readmemh({folder, "/", FILE}, words);
-        else if ($value$plusargs("midwire_images=%s", folder))
-            $readmemh({folder, "/", FILE}, words);
-        else
-            $readmemh(FILE, words);
+    generate
+        if (FILE != "") begin : image
+            localparam PATH_BYTES = 4096;  // PATH_MAX of Linux
+            reg [8 * PATH_BYTES - 1:0] folder;
+            initial
+                if ($value$plusargs("mw_images=%s", folder))
+                    $readmemh({folder, "/", FILE}, words);
+                else if ($value$plusargs("midwire_images=%s", folder))
+                    $readmemh({folder, "/", FILE}, words);
+                else
+                    $readmemh(FILE, words);
+        end
+    endgenerate
 `endif
 
     always @(posedge clk) begin

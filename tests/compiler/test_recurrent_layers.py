@@ -286,6 +286,54 @@ def test_what_quantisers_make_of_a_layer(
     assert verdict.passed, verdict
 
 
+TRANSLATOR = f"""
+g (float[1, 6, {WIDTH}] x, float[1, 4, 2] t, float[2, 1, {UNITS}] h)
+  => (float[1, 4, 2] y, float[2, 1, {UNITS}] hn)
+<int64 zero = {{0}}, int64 one = {{1}}, int64[1] axis = {{0}}, int64[1] second = {{1}}>
+{{ xs = Transpose <perm = [1, 0, 2]> (x)
+  ts = Transpose <perm = [1, 0, 2]> (t)
+  h0 = Gather <axis = 0> (h, zero)
+  h1 = Unsqueeze (h0, axis)
+  h2 = Gather <axis = 0> (h, one)
+  h3 = Unsqueeze (h2, axis)
+  a, ah = GRU <hidden_size = {UNITS}, linear_before_reset = 1> (xs, w1, r1, b1, , h1)
+  as = Squeeze (a, second)
+  e, eh, ec = LSTM <hidden_size = {UNITS}> (as, w2, r2, b2, , h3)
+  hn = Concat <axis = 0> (ah, eh)
+  d, dh, dc = LSTM <hidden_size = {UNITS}> (ts, w3, r3, b3, , eh, ec)
+  ds = Squeeze (d, second)
+  z = MatMul (ds, m)
+  y = Transpose <perm = [1, 0, 2]> (z) }}
+"""
+
+
+def test_a_translator(model_file: Callable[..., Path], tmp_path: Path, no_nic: None) -> None:
+    """Two layers that go on from the states of a call before, and a decoder that begins with what
+    the second one remembers, its cell too: states in and out, as torch writes them.
+    """
+    del no_nic
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
+    shapes: dict[str, tuple[int, ...]] = {"m": (UNITS, 2)}
+    for name, gates, width in (("1", 3, WIDTH), ("2", 4, UNITS), ("3", 4, 2)):
+        rows = gates * UNITS
+        shapes |= {f"w{name}": (1, rows, width), f"r{name}": (1, rows, UNITS)}
+        shapes[f"b{name}"] = (1, 2 * rows)
+    model = model_of(TRANSLATOR, random_weights(rng, shapes))
+    sizes = {"x": (1, 6, WIDTH), "t": (1, 4, 2), "h": (2, 1, UNITS)}
+    samples = tmp_path / "samples.npz"
+    drawn = {name: rng.uniform(-1, 1, (64, *shape)) for name, shape in sizes.items()}
+    feeds: dict[str, Any] = {name: array.astype(np.float32) for name, array in drawn.items()}
+    np.savez(samples, **feeds)
+    options = Options(calibrate=samples, bits=8, max_error=2.0)
+    compiled = compile_model(model_file(model), tmp_path / "bundle", options)
+    kinds = [step.kernel.kind for step in compiled.bundle.manifest.steps]
+    assert (kinds.count("gru"), kinds.count("lstm")) == (1, 2)
+    assert compiled.bundle.manifest.slice["macs_share"] == 1.0
+    found = verify(compiled.bundle, vectors=3, stall=0.3, seed=SEED)
+    assert found.passed, found
+
+
 BARE = """
 g (float[5, 1, 3] x) => (float[1, 1, 4] y)
 <float s = {0.031}, int32[1] length = {3}>

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from midwire.hw.kernels.folded_recurrent import Given
 from midwire.hw.kernels.gru import GruKernel
 from midwire.hw.kernels.lstm import LstmKernel
 from midwire.hw.kernels.recurrent import RecurrentKernel
@@ -17,6 +19,9 @@ from midwire.hw.numeric import IntArray, IntType
 from midwire.hw.numeric.cells import Grid, Lane
 
 INT8 = IntType(8, True)
+
+GIVEN = {"hidden": IntType(11, True), "cell": IntType(12, True)}
+"""Types of first states that are streams."""
 
 CELLS: dict[str, tuple[type[RecurrentKernel], list[Lane]]] = {
     "lstm": (LstmKernel, [Lane(k, 0, 14 + k) for k in range(4)]),
@@ -36,10 +41,14 @@ def random_cell(
     x: IntType = INT8,
     last: bool = False,
     begins: bool = False,
+    given: Sequence[str] = (),
+    remembers: bool = False,
     sequences: int = 1,
     channels: int = 1,
 ) -> RecurrentKernel:
-    """A cell whose gates take all values; with a first state other than zero, if it ``begins``."""
+    """A cell whose gates take all values; with a first state other than zero, if it ``begins``, or
+    states that are ``given`` by streams; whose last cell is a result, if it ``remembers``.
+    """
     rng = np.random.default_rng(units)
     grid = Grid(9, 5)
     at = np.arange(-grid.reach, grid.reach) / (1 << grid.steps)
@@ -52,6 +61,7 @@ def random_cell(
     }
     if kind == "lstm":
         own["cell"] = rng.integers(-900, 900, units) * begins
+        own["remembers"] = remembers
     return made(
         x=x,
         steps=steps,
@@ -62,20 +72,43 @@ def random_cell(
         lanes=tuple(lanes),
         weight=rng.integers(-127, 128, (units, len(lanes), width + units)),
         bias=rng.integers(-20000, 20000, (sum(2 - lane.joined for lane in lanes), units)),
+        given=tuple(Given(word, GIVEN[word]) for word in given),
         hidden=rng.integers(-700, 700, units) * begins,
         **own,
     )
 
 
-def by_definition(kernel: RecurrentKernel, tensor: IntArray) -> list[list[int]]:
-    """The states of one tensor by the text of rules N12 to N14, N18, in rational numbers."""
-    rows = tensor.reshape(kernel.sequences, -1)
-    return [state for row in rows for state in _of_sequence(kernel, row)]
+def random_tensors(kernel: RecurrentKernel, rng: np.random.Generator, count: int) -> list[IntArray]:
+    """One array a stream: at random, then all at either end."""
+    elements = kernel.sequences * kernel.steps * kernel.width
+    first = [(each.type, kernel.sequences * kernel.units) for each in kernel.given]
+    found = []
+    for kind, size in ((kernel.x, elements), *first):
+        found.append(rng.integers(kind.lo, kind.hi + 1, (count, size)))
+        found[-1][0], found[-1][1] = kind.hi, kind.lo
+    return found
 
 
-def _of_sequence(kernel: RecurrentKernel, sequence: IntArray) -> list[list[int]]:
-    hidden = kernel.hidden.tolist()
-    cell = kernel.cell.tolist() if isinstance(kernel, LstmKernel) else [0] * kernel.units
+def by_definition(kernel: RecurrentKernel, tensors: Sequence[IntArray]) -> list[list[list[int]]]:
+    """The results of one tensor, and of its first states, by the text of rules N12 to N14, N18, in
+    rational numbers: for each output its rows.
+    """
+    parts = [tensor.reshape(kernel.sequences, -1).tolist() for tensor in tensors]
+    hidden: list[list[int]] = []
+    cells: list[list[int]] = []
+    for row, *given in zip(*parts, strict=True):
+        firsts = {word: array.tolist() for word, array in kernel.firsts.items()}
+        firsts |= {each.state: first for each, first in zip(kernel.given, given, strict=True)}
+        states, cell = _of_sequence(kernel, np.array(row), firsts)
+        hidden += states
+        cells.append(cell)
+    return [hidden, cells][: len(kernel.ranges)]
+
+
+def _of_sequence(
+    kernel: RecurrentKernel, sequence: IntArray, firsts: Mapping[str, list[int]]
+) -> tuple[list[list[int]], list[int]]:
+    hidden, cell = firsts["hidden"], firsts.get("cell", [0] * kernel.units)
     found: list[list[int]] = []
     units = range(kernel.units)
     for x in sequence.reshape(kernel.steps, kernel.width).tolist():
@@ -89,7 +122,7 @@ def _of_sequence(kernel: RecurrentKernel, sequence: IntArray) -> list[list[int]]
         made = [_unit(kernel, unit, x, halves, cell[unit]) for unit in units]
         hidden, cell = [h for h, _ in made], [c for _, c in made]
         found.append(hidden)
-    return found[-kernel.results :]
+    return found[-kernel.results :], cell
 
 
 def _entry(kernel: RecurrentKernel, letter: str, value: Fraction) -> int:

@@ -241,7 +241,7 @@ class Writer:
         body: Callable[[Writer, Sequence[str], Sequence[str]], Sequence[str]],
         states: Sequence[str],
         inputs: Sequence[str],
-    ) -> str:
+    ) -> tuple[str, list[str]]:
         """A Scan in a graph of its own, but for the constants."""
         inner = Writer(f"{self.prefix}scan{len(self.nodes)}_")
         inner.initialisers = self.initialisers
@@ -262,7 +262,7 @@ class Writer:
             "Scan", [*states, *inputs], ends, body=graph, num_scan_inputs=len(inputs)
         )
         self.nodes.append(node)
-        return ends[-1]
+        return ends[-1], ends[:-1]
 
 
 def run_nodes(write: Callable[[Writer, list[str]], str], terms: Sequence[IntArray]) -> IntArray:

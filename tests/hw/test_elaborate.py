@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,10 @@ import pytest
 from midwire.hw import cache, elaborate
 from midwire.hw.elaborate import PLACEHOLDER, Elaborator, renamed, verilog_of
 from midwire.hw.errors import BuildError, ToolError
+from midwire.hw.finish.base import Finisher
 from midwire.hw.finish.direct import Direct
+from midwire.hw.finish.multiply_shift import MultiplyShift
+from midwire.hw.finish.separate import separated
 from midwire.hw.jobs import Job, run_jobs
 from midwire.hw.kernels.adapt import StreamFifo, StreamFork
 from midwire.hw.kernels.base import Implementation, StreamPort
@@ -40,12 +43,19 @@ PORT = StreamPort(IntType(8, True), 2, 6)
 FIFO, DEEPER, FORK = StreamFifo(PORT, 3), StreamFifo(PORT, 4), StreamFork(PORT, 2)
 
 
-def conv() -> Implementation:
+def conv(finisher: Finisher | None = None) -> Implementation:
     """A layer with a memory and modules inside."""
     weights = np.arange(1, 7).reshape(2, 1, 1, 3)
     kernel = ConvKernel(Geometry((2, 2)), 3, IntType(4, True), weights, False, 0)
-    built = kernel.implementations([Direct(2, -120, 105)], [IntType(9, True)])
+    built = kernel.implementations([finisher or Direct(2, -120, 105)], [IntType(9, True)])
     return next(each for each in built if each.strategy == "folded")
+
+
+def shifter(factor: int) -> MultiplyShift:
+    """Scales and offsets of two channels."""
+    multiplier, offset = np.array([[factor], [factor + 1]]), np.array([factor, 0])
+    ends = np.array([-120, -120]), np.array([105, 105])
+    return MultiplyShift(multiplier, offset, 3, 0, 0, *ends)
 
 
 class Watch:
@@ -157,6 +167,28 @@ def test_a_change_of_one_layer_elaborates_that_layer(
     assert watch.asked == [canonical(changed)]
     assert [texts[0], texts[2]] == [warm.texts[FORK], warm.texts[conv()]]
     assert texts[1] not in warm.texts.values()
+
+
+def test_a_change_of_scales_elaborates_the_finisher(
+    warm: Elaborated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a module of its own; the layer around it is the same, and that of equal shapes too."""
+    watch = Watch()
+    monkeypatch.setattr(elaborate, "run_jobs", watch)
+    before, *rescaled = (conv(shifter(scale)) for scale in (3, 4, 5))
+    own, finishers = separated(before)
+    verilog_of([before])
+    assert sorted(watch.asked) == sorted(map(canonical, [own, finishers[0]]))
+    del watch.asked[:]
+    texts = verilog_of(rescaled)
+    assert sorted(watch.asked) == sorted(canonical(separated(one)[1][0]) for one in rescaled)
+    for text in texts:
+        assert modules(text)[0] == PLACEHOLDER
+        assert modules(text).count(f"{PLACEHOLDER}_finish") == 1
+        assert f"{PLACEHOLDER}_finish unit (" in text
+        assert f'"{PLACEHOLDER}_finish.hex"' in text
+    names = [set(modules(renamed(text, f"n{k}_conv"))) for k, text in enumerate(texts)]
+    assert not names[0] & names[1]
 
 
 def test_the_text_does_not_depend_on_what_is_elaborated_beside_it(
@@ -332,19 +364,20 @@ def test_it_goes_on_beside_other_work(warm: Elaborated, monkeypatch: pytest.Monk
 
 def test_what_two_ask_for_is_begun_once(warm: Elaborated, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both would miss it in the cache, and elaborate it."""
-    begun: list[Any] = []
+    begun: list[str] = []
+    contents = elaborate._contents
 
-    def note(descriptions: Sequence[Any], **options: Any) -> list[str]:
-        begun.extend(descriptions)
-        return verilog_of(descriptions, **options)
+    def note(wanted: Mapping[str, Any], *args: Any, **options: Any) -> dict[str, str]:
+        begun.extend(wanted)
+        return contents(wanted, *args, **options)
 
-    monkeypatch.setattr(elaborate, "verilog_of", note)
+    monkeypatch.setattr(elaborate, "_contents", note)
     with Elaborator() as elaborator:
         elaborator.start([FIFO, FORK, FIFO])
         elaborator.start([FORK, DEEPER, FIFO])
         elaborator.start([FIFO])
         elaborator._pool.shutdown()
-    assert sorted(begun, key=canonical) == sorted([FIFO, FORK, DEEPER], key=canonical)
+    assert sorted(begun) == sorted(map(canonical, [FIFO, FORK, DEEPER]))
     assert warm.texts
 
 

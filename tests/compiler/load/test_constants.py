@@ -128,6 +128,21 @@ def test_expressions_are_evaluated(model_file: ModelFile) -> None:
     assert constant.values.tolist() == [1.5, 3.0, 4.0]
 
 
+def test_elements_of_a_long_axis_are_gathered(model_file: ModelFile) -> None:
+    """By indices of fewer elements along the other axes too, as position embeddings are."""
+    count = 40
+    numbers = ", ".join(map(str, range(2 * count)))
+    text = f"""
+    g (float[N, 3] x) => (float[N, 3] y)
+    <float[2, {count}] t = {{{numbers}}}, int64[1, 3] i = {{39, -1, 5}}>
+    {{ c = GatherElements<axis = 1>(t, i)
+       y = Add(x, c) }}
+    """
+    found = context(model_file(text)).const("c")
+    assert found is not None
+    assert found.values.tolist() == [[39, 39, 5]]
+
+
 def test_weights_quantised_by_nodes(model_file: ModelFile) -> None:
     text = """
     g (float[N, 3] x) => (float[N, 3] y)

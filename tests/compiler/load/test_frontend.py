@@ -505,6 +505,27 @@ def test_a_constant_node_says_the_factors_of_a_resize(model_file: ModelFile) -> 
     assert load_model(model_file(text)).values["y"].shape == (1, 2, 6, 6)
 
 
+def test_sizes_that_are_rounded_in_float(model_file: ModelFile) -> None:
+    """As PyTorch exports a resize to whole patches; and a Range of scalars, for a mask of sizes."""
+    text = """
+    g (float[N, 6, 2] x) => (float[N, M, K] y)
+    <float seven = {7}, float four = {4}, int64[1] axis = {0}, int64[1] minus = {-1},
+     int64[1] one = {1}, int64 begin = {0}, int64 step = {3}>
+    { patches = Div(seven, four)
+      most = Ceil(patches)
+      size = Cast<to = 7>(most)
+      rows = Unsqueeze(size, axis)
+      target = Concat<axis = 0>(one, minus, rows)
+      a = Reshape(x, target)
+      end = Mul(size, step)
+      places = Range(begin, end, size)
+      y = Gather<axis = 1>(a, places) }
+    """
+    source = load_model(model_file(text))
+    assert source.values["a"].shape == (1, 6, 2)
+    assert source.values["y"].shape == (1, 3, 2)
+
+
 def test_folded_constants_are_those_that_are_read(model_file: ModelFile) -> None:
     assert sorted(load_model(model_file(BLOCKS)).folded) == ["a"]
 

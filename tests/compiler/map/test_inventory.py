@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from midwire.compiler.map import inventory as module
 from midwire.compiler.map.inventory import Instance, inventory
 from midwire.compiler.map.targets import TARGETS
 from midwire.hw.elaborate import netlists_of
@@ -38,8 +41,8 @@ ECP5_COUNTED: dict[str, Counts] = {
 
 def found(name: str, target: str) -> dict[str, int]:
     built, images = COUNTED[name][0]()
-    (netlist,) = netlists_of([built])
-    return inventory([Instance("dut", netlist, images)], TARGETS[target])
+    (modules,) = netlists_of([built])
+    return inventory([Instance("dut", each, images) for each in modules.values()], TARGETS[target])
 
 
 def check(name: str, target: str, counts: Counts) -> None:
@@ -65,11 +68,45 @@ def test_on_xcup(name: str) -> None:
 
 def test_equal_instances_are_counted_each() -> None:
     built, images = COUNTED["fifo 4 x 100"][0]()
-    (netlist,) = netlists_of([built])
+    ((netlist,),) = (modules.values() for modules in netlists_of([built]))
     target = TARGETS["ecp5"]
     one = inventory([Instance("a", netlist, images)], target)
     two = inventory([Instance(name, netlist, images) for name in "ab"], target)
     assert two == {kind: 2 * count for kind, count in one.items()}
+
+
+def test_what_decides_a_count_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered is named by the netlist, the family and the contents that are in logic.
+    Those of block memories change nothing: weights are mostly there.
+    """
+    name = "conv 1 x 1 lanes"
+    built, images = COUNTED[name][0]()
+    (modules,) = netlists_of([built])
+    asked: list[bytes] = []
+
+    def note(question: bytes, answer: Callable[[], bytes]) -> bytes:
+        asked.append(question)
+        return answer()
+
+    monkeypatch.setattr(module, "remembered", note)
+    monkeypatch.setattr(module, "_REMEMBERED_CHARACTERS", 0)
+
+    def count(target: str, **changed: str) -> tuple[dict[str, int], set[bytes]]:
+        texts = {**images, **{f"dut_{part}.hex": text for part, text in changed.items()}}
+        parts = [Instance("dut", each, texts) for each in modules.values()]
+        del asked[:]
+        return inventory(parts, TARGETS[target]), set(asked)
+
+    def other(part: str) -> dict[str, str]:
+        return {part: "\n".join("0" * len(word) for word in images[f"dut_{part}.hex"].split())}
+
+    plain = count("xcup")
+    assert plain[0] == found(name, "xcup")
+    assert count("xcup", **other("weights")) == plain
+    flat = count("xcup", **other("finish"))
+    assert flat[0]["ff"] < plain[0]["ff"]
+    assert flat[1] != plain[1]
+    assert not count("ecp5")[1] & plain[1]
 
 
 def test_of_nothing() -> None:

@@ -790,8 +790,8 @@ class Cell:
 
 
 def _recurrent(attributes: Attributes, inputs: Inputs, step: Step) -> list[Exact]:
-    """Rules N12 to N14, N18 of the number contract, by their text: all states, and the last ones,
-    of every sequence of a batch.
+    """Rules N12 to N14, N18 of the number contract, by their text: all states, the last ones, and
+    the last ones of the cell, of every sequence of a batch.
     """
     x = inputs[0]
     assert x is not None
@@ -811,7 +811,7 @@ def _sequence(attributes: Attributes, inputs: Inputs, step: Step, number: int) -
     assert x is not None and w is not None and r is not None
     steps, directions, units = x.ints.shape[0], w.ints.shape[0], r.ints.shape[2]
     found = np.empty((steps, directions, 1, units), object)
-    last = np.empty((directions, 1, units), object)
+    last, cells = (np.empty((directions, 1, units), object) for _ in range(2))
     count = len(attributes["activations"]) // directions
     curves = _curves(attributes, count)
     one = 1
@@ -842,7 +842,8 @@ def _sequence(attributes: Attributes, inputs: Inputs, step: Step, number: int) -
         for t in reversed(range(steps)) if backwards else range(steps):
             h, c = step(cell, x.ints[t, number], h, c)
             found[t, at, 0] = last[at, 0] = h
-    return [Exact(array, Fraction(1, one)) for array in (found, last)]
+        cells[at, 0] = c
+    return [Exact(array, Fraction(1, one)) for array in (found, last, cells)]
 
 
 def _rounded(ints: Array, unit: Fraction) -> Array:

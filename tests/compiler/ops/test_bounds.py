@@ -33,7 +33,7 @@ HUGE = "h = ConstantOfShape (n)"
                 "  y = Sub (x, h) }"
             ),
             (
-                "expected constants of at most 131072 elements beside a computed tensor, found the "
+                "expected constants of at most 262144 elements beside a computed tensor, found the "
                 "shape [16000000]"
             ),
         ),
@@ -106,6 +106,15 @@ HUGE = "h = ConstantOfShape (n)"
 )
 def test_what_no_machine_computes_is_refused(text: str, reason: str, model_file: ModelFile) -> None:
     assert import_all(load_model(model_file(text)))[-1].reason == reason
+
+
+def test_an_operand_with_more_axes_than_the_output(model_file: ModelFile) -> None:
+    """Inference takes the first operand's shape before operator version 8."""
+    text = "g (float[1, 2, 3] x) => (float[1, 2, 3] y) <float[2, 1] c = {1, 2}> { y = Max (c, x) }"
+    assert import_all(load_model(model_file(text, 7)))[-1].reason == (
+        "expected an operand that broadcasts to the output's shape [2, 1], found the shape "
+        "[1, 2, 3]"
+    )
 
 
 def test_an_input_that_fits_into_no_memory(model_file: ModelFile) -> None:

@@ -151,8 +151,9 @@ NEAR_MISSES = {
 
 @pytest.mark.parametrize("name", NEAR_MISSES)
 def test_another_product_is_none(model_file: ModelFile, name: str) -> None:
-    source = load_model(model_file(NEAR_MISSES[name]))
-    assert print_rewritten(rewrite(source)) == ""
+    found = rewrite(load_model(model_file(NEAR_MISSES[name])))
+    # What compares reals with constants is a formula.
+    assert {unit.operator for unit in found.units} <= {"", "Formula"}
 
 
 def test_a_table_of_too_many_rows_is_none(model_file: ModelFile) -> None:

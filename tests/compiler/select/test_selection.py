@@ -83,13 +83,13 @@ def cuts_by_removal(source: Source) -> set[str]:
 
 
 def random_model(rng: random.Random) -> onnx.ModelProto:
-    """A graph of Add and Relu with one input, branches, dead ends and one or two outputs."""
+    """A graph of Add and Softmax with one input, branches, dead ends and one or two outputs."""
     names = ["x"]
     body = []
     for index in range(rng.randint(1, 14)):
         recent = names[-rng.randint(1, 4) :]
         reads = [rng.choice(recent) for _ in range(rng.randint(1, 2))]
-        kind = "Add" if len(reads) == 2 else "Relu"
+        kind = "Add" if len(reads) == 2 else "Softmax"
         body.append(f"n{index} = {kind}({', '.join(reads)})")
         names.append(f"n{index}")
     outputs = {names[-1]} | ({rng.choice(names[1:])} if rng.random() < 0.3 else set())
@@ -542,7 +542,7 @@ def test_a_large_model_is_chosen_from_quickly(model_file: ModelFile) -> None:
     """
     body, last = [], "x"
     for block in range(250):
-        kind = "Hardmax" if block % 10 == 9 and block != 109 else "Relu"
+        kind = "Hardmax" if block % 10 == 9 and block != 109 else "Softmax"
         body.append(
             f"a{block} = MatMul({last}, w) b{block} = {kind}(a{block}) "
             f"c{block} = MatMul(b{block}, w) d{block} = Add(c{block}, {last})"

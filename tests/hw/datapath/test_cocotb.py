@@ -37,7 +37,7 @@ from midwire.sim.runner import run_bench
 Tensor = npt.NDArray[np.int64]
 MakeRequantiser = Callable[..., Any]
 
-ROM = Path(midwire.hw.__file__).parent / "verilog" / "mw_rom.v"
+MEMORIES = sorted((Path(midwire.hw.__file__).parent / "verilog").glob("mw_*.v"))
 I8, U8, I4 = IntType(8, True), IntType(8, False), IntType(4, True)
 SEED = 42
 
@@ -181,7 +181,7 @@ def test_component_under_crossed_pauses(
     for file, text in dut.files.items():
         (tmp_path / file).write_text(text)
     run_bench(
-        [tmp_path / "dut.v", ROM],
+        [tmp_path / "dut.v", *MEMORIES],
         "dut",
         [_bytes(kind, x) for _, kind, x in dut.inputs],
         [_bytes(kind, x) for _, kind, x in dut.outputs],

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midwire.hw.finish.base import MAX_EXACT_DOUBLE, FinishError
-from midwire.hw.finish.fit import fit_requantiser
+from midwire.hw.finish.fit import _exact_many, fit_requantiser
 from midwire.hw.finish.multiply_shift import MultiplyShift
-from midwire.hw.numeric import Affine, IntArray, QType
+from midwire.hw.numeric import Affine, IntArray, QType, rne
 
 from ..exact import FRACTIONS, float32, qtypes
 
@@ -283,3 +283,12 @@ def test_refusals() -> None:
     )
     with pytest.raises(ValueError, match=r"^1 functions but 2 ranges$"):
         fit_requantiser([third], [((0, 1),), ((0, 1),)], out)
+
+
+def test_points_that_floats_cannot_tell_from_a_tie_are_rounded_exactly() -> None:
+    function = Affine((Fraction(1), Fraction(1, 2**60)), Fraction(1, 2))
+    out = QType(8, True, 1.0, 3)
+    points = np.array([[a, b] for a in (-500, -2, -1, 0, 1, 2, 500) for b in (-1, 0, 1)])
+    wanted = [rne(function.real(point)) + out.zero_point for point in points.tolist()]
+    assert wanted[9:12] == [3, 3, 4]
+    assert _exact_many(function, points, out).tolist() == np.clip(wanted, -129, 128).tolist()

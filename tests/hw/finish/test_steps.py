@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from flint import arb
 
-from midwire.hw.finish.steps import MAX_BESIDE_TURN, monotone, steps
+from midwire.hw.finish.steps import MAX_BESIDE_TURN, lines_of, monotone, steps
 from midwire.hw.numeric import (
     Affine,
     Exponential,
+    Function,
     Interval,
     Piecewise,
     QType,
@@ -100,6 +103,40 @@ def test_an_uncertain_turn_of_many_accumulators_is_refused() -> None:
         )
     with pytest.raises(UndecidedError, match=r"^at \d{18} accumulators, from -\d{17} to \d{17}, "):
         monotone(line(Fraction(1, 2**55)).then(Square()), (-(2**62), 2**62))
+
+
+def test_functions_of_lines_are_followed_line_by_line() -> None:
+    """Steep and flat, rising and falling, with jumps and values of their own at breaks."""
+    rng = random.Random(3)
+
+    def number(most: int) -> Fraction:
+        return Fraction(rng.randint(-60, 60), rng.choice([1, 2, 3, 7, 64, 1000])) * most
+
+    for _ in range(300):
+        function: Function = line(number(1), number(10))
+        if rng.random() < 0.4:
+            function = function.clamped(*sorted([number(5), number(5)]))
+        for _ in range(rng.randint(0, 2)):
+            breaks = tuple(sorted({number(rng.choice([1, 20])) for _ in range(rng.randint(0, 3))}))
+            pieces = [tuple(number(1) for _ in range(rng.randint(1, 2))) for _ in (0, *breaks)]
+            at = tuple(rng.choice([None, number(3)]) for _ in breaks)
+            function = function.then(Piecewise(breaks, tuple(pieces), at))
+        low = rng.randint(-80, 80)
+        high = low + rng.randint(0, 90)
+        out = replace(OUT, scale=rng.choice([1.0, 0.5, 2.0]), zero_point=rng.randint(-128, 127))
+        found, lines = steps(function, (low, high), out, 1 << 16), lines_of(function, (low, high))
+        assert found is not None and lines is not None
+        wanted = [function.exact([a], out) for a in range(low, high + 1)]
+        assert found.table.tolist() == wanted, (function, low, high, out)
+        assert (found.values[1:] != found.values[:-1]).all()
+        assert lines[0][0][0] == low and lines[-1][0][1] == high
+        assert all(a[0][1] + 1 == b[0][0] for a, b in pairwise(lines))
+
+
+def test_other_functions_are_no_lines() -> None:
+    assert lines_of(line(1).then(Exponential()), (0, 9)) is None
+    parabola = Piecewise((ZERO,), ((ZERO,), (ZERO, ZERO, ONE)))
+    assert lines_of(line(1).then(MAGNITUDE).then(parabola), (0, 9)) is None
 
 
 def test_too_many_steps_are_none() -> None:

@@ -12,21 +12,23 @@ import pytest
 
 from midwire.hw.finish.direct import Direct
 from midwire.hw.kernels.base import WidthError
+from midwire.hw.kernels.folded_recurrent import Given
 from midwire.hw.kernels.lstm import LstmKernel
 from midwire.hw.kernels.recurrent import RecurrentKernel
 from midwire.hw.numeric import IntType
 from midwire.hw.timing.components import Schedule
 
-from ..cells import CELLS, by_definition, random_cell
+from ..cells import CELLS, by_definition, random_cell, random_tensors
 
 
-def tensors(kernel: RecurrentKernel, count: int) -> Any:
-    """At random, then all at either end."""
-    rng = np.random.default_rng(11)
-    x = kernel.x
-    q = rng.integers(x.lo, x.hi + 1, (count, kernel.sequences * kernel.steps * kernel.width))
-    q[1], q[2] = x.lo, x.hi
-    return q
+def tensors(kernel: RecurrentKernel, count: int) -> list[Any]:
+    """One array a stream."""
+    return random_tensors(kernel, np.random.default_rng(11), count)
+
+
+def states(kind: str) -> list[str]:
+    """The states of a kind of cell."""
+    return ["hidden", "cell"] if kind == "lstm" else ["hidden"]
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -36,9 +38,33 @@ def test_run_is_the_definition(kind: str, last: bool) -> None:
     count = 2 if last else 1
     kernel = random_cell(kind, 5, 3, 4, last=last, begins=last, sequences=count, channels=4)
     q = tensors(kernel, 6)
-    ((found,),) = kernel.run(q)
+    ((found,),) = kernel.run(*q)
     assert found.shape == (6, 2 if last else 5, 4)
-    assert found.tolist() == [by_definition(kernel, row) for row in q]
+    assert found.tolist() == [by_definition(kernel, row)[0] for row in zip(*q, strict=True)]
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("last", [False, True])
+def test_first_states_may_be_streams(kind: str, last: bool, agree: Any) -> None:
+    """Y6: all of them, or one; what was held of an LSTM's cell may leave too."""
+    for given, count in ((states(kind), 2), (states(kind)[-1:], 1)):
+        kernel = random_cell(
+            kind,
+            3,
+            2,
+            4,
+            last=last,
+            begins=count == 1,
+            given=given,
+            remembers=True,
+            sequences=count,
+        )
+        q = tensors(kernel, 5)
+        agree(kernel, q)
+        wanted = [by_definition(kernel, row) for row in zip(*q, strict=True)]
+        found = [[each[n].reshape(-1, 4).tolist() for (each,) in kernel.run(*q)] for n in range(5)]
+        assert found == wanted
+        assert kernel.state[1] == 1024 or "hidden" not in given
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -48,7 +74,7 @@ def test_onnx(kind: str, agree: Any) -> None:
         kernel = random_cell(
             kind, 4, 5, 3, x=IntType(5, False), last=last, begins=begins, sequences=count
         )
-        agree(kernel, [tensors(kernel, 4)])
+        agree(kernel, tensors(kernel, 4))
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -88,6 +114,10 @@ def test_what_does_not_fit_is_refused() -> None:
         replace(kernel, bias=kernel.bias[:3])
     with pytest.raises(ValueError, match="expected a cell of 4 units"):
         replace(kernel, cell=kernel.cell[:3])
+    with pytest.raises(
+        ValueError, match=r"expected states out of \['hidden', 'cell'\], found \['c'\]"
+    ):
+        replace(kernel, given=(Given("c", IntType(8, True)),))
     with pytest.raises(ValueError, match="expected 1 or 4 channels, found 2"):
         replace(kernel, channels=2)
     with pytest.raises(ValueError, match="expected tables of 512 entries"):

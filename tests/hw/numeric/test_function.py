@@ -267,6 +267,23 @@ def test_turns_of_some() -> None:
     assert Piecewise.clamp(None, None).rational(Fraction(9)) == 9
 
 
+def test_directions() -> None:
+    """Of lines, steps, clamps and parabolas, and of one behind the other."""
+    zero, one = Fraction(0), Fraction(1)
+    step = Piecewise((zero,), ((-one,), (one,)), (zero,))
+    spike = Piecewise((zero,), ((zero,), (zero,)), (one,))
+    square = Piecewise((), ((zero, zero, one),))
+    half = Piecewise((zero,), ((zero,), (zero, zero, one)))
+    found = [f.direction for f in (step, spike, square, half, Piecewise.line(-one, zero))]
+    assert found == [1, None, None, 1, -1]
+    assert Piecewise((), ((one,),)).direction == 0 and Logistic().direction is None
+    falls = Affine((Fraction(-2),), one)
+    assert falls.direction == falls.clamped(zero, one).direction == -1
+    assert falls.then(step).direction == -1 and falls.then(step).times(-one).direction == 1
+    assert falls.then(square).direction is None and falls.times(zero).then(step).direction == 0
+    assert Affine((one, -one), zero).direction is None
+
+
 @pytest.mark.parametrize(
     ("breaks", "pieces", "at", "sentence"),
     [

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,22 @@ def test_a_run_does_not_change_it() -> None:
     before = described(schedule)
     schedule.run(3)
     assert described(schedule) == before
+
+
+def test_functions_of_one_name_and_what_they_take_by_default_are_told_apart() -> None:
+    def text(update: Callable[[int], tuple[np.ndarray]]) -> str:
+        schedule = network()
+        schedule.add_batch("odd", update, [], [schedule.edges[0].offer])
+        return described(schedule)
+
+    def waiting(by: int) -> Callable[[int], tuple[np.ndarray]]:
+        def late(n: int, by: int = by) -> tuple[np.ndarray]:
+            return (np.array([n + by]),)
+
+        return late if by else lambda n: (np.array([n]),)
+
+    assert text(waiting(1)) == text(waiting(1))
+    assert len({text(waiting(by)) for by in (0, 1, 2)}) == 3
 
 
 def test_what_has_no_text_is_refused() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ INFERENCES = 4
 def plain(
     schedule: Schedule,
     name: str,
-    i: Edge,
-    o: Edge,
+    inputs: Sequence[Edge],
+    outputs: Sequence[Edge],
     *,
     steps: int,
     sequences: int,
@@ -29,12 +30,15 @@ def plain(
     parallel: int,
     depth: int,
     drain: int,
-    latency: int,
-    outlet: int,
+    late: int,
+    latencies: Sequence[int],
+    depths: Sequence[int],
 ) -> None:
+    i, *begins = inputs
+    each = passes * parallel
     width = i.beats // (sequences * steps)
-    quiet = steps - o.beats // (sequences * passes * parallel)
-    freed = schedule.times()
+    quiet = [steps - o.beats // (sequences * each) for o in outputs]
+    freed, over = schedule.times(), schedule.times()
 
     def writer(inferences: int) -> Blocked:
         at = -1
@@ -49,27 +53,53 @@ def plain(
                 at = max(at + 1, i.offer[n])
                 i.take.append(at)
 
+    def loader(state: Edge) -> Any:
+        def load(inferences: int) -> Blocked:
+            at = -1
+            for n in range(inferences * state.beats):
+                row, place = divmod(n, each)
+                if row and not place:
+                    while len(over) < row:
+                        yield over
+                    at = max(at, over[row - 1] - 1)
+                while len(state.offer) <= n:
+                    yield state.offer
+                at = max(at + 1, state.offer[n])
+                state.take.append(at)
+
+        return load
+
     def reader(inferences: int) -> Blocked:
-        at, taken = -1, 0
+        at, taken = -1, [0] * len(outputs)
         for row in range(inferences * sequences * steps):
             while len(i.take) < (row + 1) * width:
                 yield i.take
             at = max(at + (drain if row else 0), i.take[(row + 1) * width - 1])
+            sequence, step = divmod(row, steps)
+            for state in begins if step == 0 else ():
+                while len(state.take) < (sequence + 1) * each:
+                    yield state.take
+                at = max(at, state.take[(sequence + 1) * each - 1])
             for place in range(halves * passes * depth):
                 at += 1 + (drain if place and place % (passes * depth) == 0 else 0)
-                leaves = row % steps >= quiet and place >= (halves - 1) * passes * depth
-                if place % depth < parallel and leaves:
-                    if taken >= outlet:
-                        while len(o.take) <= taken - outlet:
-                            yield o.take
-                        at = max(at, o.take[taken - outlet] + 1)
-                    taken += 1
-                if place % depth == depth - 1 and leaves:
-                    o.offer.extend(at + latency + 1 + k for k in range(parallel))
+                done = place >= (halves - 1) * passes * depth
+                leaving = [k for k in range(len(outputs)) if done and step >= quiet[k]]
+                for k in leaving if place % depth < parallel else ():
+                    if taken[k] >= depths[k]:
+                        while len(outputs[k].take) <= taken[k] - depths[k]:
+                            yield outputs[k].take
+                        at = max(at, outputs[k].take[taken[k] - depths[k]] + 1)
+                    taken[k] += 1
+                for k in leaving if place % depth == depth - 1 else ():
+                    outputs[k].offer.extend(at + latencies[k] + 1 + j for j in range(parallel))
             freed.append(at + 1)
+            if step == 0:
+                over.append(at + 1 + late)
 
     schedule.add(f"{name} (writer)", writer, i.take)
-    schedule.add(f"{name} (reader)", reader, o.offer, freed)
+    for state in begins:
+        schedule.add(f"{name} (loader of {state.name})", loader(state), state.take)
+    schedule.add(f"{name} (reader)", reader, *(o.offer for o in outputs), freed, over)
 
 
 def build(schedule: Schedule, seed: int, component: Any) -> None:
@@ -81,13 +111,19 @@ def build(schedule: Schedule, seed: int, component: Any) -> None:
     rows = sequences * steps
     results = each * (sequences if seed % 3 == 0 else rows)
     source = schedule.source("source", rows * width * slow_in)
-    i, o = schedule.edge("i", rows * width), schedule.edge("o", results)
-    schedule.widen(source, i)
+    inputs, outputs = [schedule.edge("i", rows * width)], [schedule.edge("o", results)]
+    schedule.widen(source, inputs[0])
+    for k in range(seed % 3):
+        begins = schedule.source(f"begins{k}", sequences * each * slow_out)
+        inputs.append(schedule.edge(f"state{k}", sequences * each))
+        schedule.widen(begins, inputs[-1])
+    if seed % 2:
+        outputs.append(schedule.edge("o1", sequences * each))
     component(
         schedule,
         "dut",
-        i,
-        o,
+        inputs,
+        outputs,
         steps=steps,
         sequences=sequences,
         halves=1 + seed % 2,
@@ -95,12 +131,14 @@ def build(schedule: Schedule, seed: int, component: Any) -> None:
         parallel=parallel,
         depth=width + each,
         drain=int(rng.integers(0, 4)),
-        latency=int(rng.integers(1, 6)),
-        outlet=parallel + int(rng.integers(0, 9)),
+        late=int(rng.integers(0, 7)),
+        latencies=rng.integers(1, 6, len(outputs)).tolist(),
+        depths=(parallel + rng.integers(0, 9, len(outputs))).tolist(),
     )
-    narrow = schedule.edge("narrow", results * slow_out)
-    schedule.narrow(o, narrow)
-    schedule.sink(narrow)
+    for k, o in enumerate(outputs):
+        narrow = schedule.edge(f"narrow{k}", o.beats * slow_out)
+        schedule.narrow(o, narrow)
+        schedule.sink(narrow)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -119,7 +157,7 @@ def test_edges_that_do_not_fit_are_refused() -> None:
     schedule = Schedule()
     i, o = schedule.source("i", 6), schedule.edge("o", 5)
     options = {"steps": 3, "sequences": 1, "halves": 1, "passes": 2, "parallel": 2, "depth": 6}
-    options |= {"drain": 0, "latency": 1}
-    said = "1 times 3 steps of 4 results, but edges of 6 and 5 beats"
+    options |= {"drain": 0, "late": 6}
+    said = r"1 times 3 steps of 4 results, but edges of \[6, 5\] beats"
     with pytest.raises(ValueError, match=said):
-        recurrent(schedule, "dut", i, o, outlet=4, **options)
+        recurrent(schedule, "dut", [i], [o], latencies=[1], depths=[4], **options)

@@ -84,7 +84,9 @@ def _rnn_step(by: _Rounding, over_x: Sums, over: Over, h: Interval, c: Interval)
 
 
 def _layer(step: Any, gates: int, attributes: Attributes, inputs: Inputs) -> list[Interval]:
-    """All states (steps, directions, batch, units), and the last ones without the steps."""
+    """All states (steps, directions, batch, units), and the last ones without the steps, also of
+    the cell.
+    """
     x = inputs[0]
     assert x is not None
     each = [_sequence(step, gates, attributes, inputs, k) for k in range(x.lo.shape[1])]
@@ -105,7 +107,7 @@ def _sequence(
     assert x is not None and w is not None and r is not None
     assert not {"activations", "clip", "input_forget"} & set(attributes)
     directions, _, units = r.lo.shape
-    every, last = [], []
+    every, last, cells = [], [], []
     for at in range(directions):
         grid = attributes["layers"][at]["grid"]
         by = _Rounding(0.5 ** (grid["bits"] + 1), 0.5 ** grid["steps"])
@@ -128,14 +130,16 @@ def _sequence(
             found[t] = h
         every.append(Interval.stacked([found[t] for t in order]))
         last.append(h)
+        cells.append(c)
     states = Interval.stacked(every)
     turned = Interval(states.lo.swapaxes(0, 1), states.hi.swapaxes(0, 1))
     whole = turned.reshaped((len(x.lo), directions, 1, units))
-    return [whole, Interval.stacked(last).reshaped((directions, 1, units))]
+    ends = (Interval.stacked(states).reshaped((directions, 1, units)) for states in (last, cells))
+    return [whole, *ends]
 
 
 def lstm(attributes: Attributes, inputs: Inputs) -> list[Interval]:
-    """Outputs Y and Y_h of an LSTM."""
+    """Outputs Y, Y_h and Y_c of an LSTM."""
     return _layer(_lstm_step, 4, attributes, inputs)
 
 

@@ -13,6 +13,7 @@ E3. A constant of one element is the rational number that its float32 value is. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -52,6 +53,12 @@ class Atom:
     def axes(self) -> tuple[int, ...]:
         """Those that a sum is over."""
         return tuple(axis for axis in self.detail if isinstance(axis, int))
+
+    @property
+    def bounds(self) -> tuple[Fraction | None, Fraction | None]:
+        """Those of a clip."""
+        low, high = (bound if isinstance(bound, Fraction) else None for bound in self.detail)
+        return low, high
 
 
 _Product = frozenset[tuple[Atom, int]]
@@ -138,6 +145,32 @@ class Expression:
             )
         )
 
+    def changed(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The formula with something else for each of its atoms, multiplied out.
+
+        A product with a factor of 0 is 0, whatever its other factors are.
+        """
+        total = as_expression(0)
+        for product, factor in self.terms:
+            factors = [(change(atom), power) for atom, power in product]
+            if any(new.number == 0 and power > 0 for new, power in factors):
+                continue
+            term = as_expression(factor)
+            for new, power in factors:
+                term = term * (new if power > 0 else new.inverse()).power(abs(power))
+            total = total + term
+        return total
+
+    def with_leaves(self, change: Callable[[Atom], Expression]) -> Expression:
+        """The formula with something else for the operand and the constants, wherever they are."""
+
+        def deep(atom: Atom) -> Expression:
+            if atom.of is None:
+                return change(atom)
+            return of_atom(Atom(atom.kind, atom.of.with_leaves(change), atom.detail))
+
+        return self.changed(deep)
+
     def atoms(self, kind: str) -> set[Atom]:
         """The atoms of a kind in its products, not inside other atoms."""
         return {atom for product, _ in self.terms for atom, _ in product if atom.kind == kind}
@@ -194,8 +227,7 @@ def clip(argument: Expression, low: Fraction | None, high: Fraction | None) -> E
     """``min(max(argument, low), high)``; a clip of a clip is one where their ranges meet."""
     inner = next(iter(argument.atoms("clip")), None)
     if inner is not None and argument == of_atom(inner) and inner.of is not None:
-        first, last = inner.detail
-        assert not isinstance(first, str) and not isinstance(last, str)
+        first, last = inner.bounds
         bottom = low if first is None else first if low is None else max(low, first)
         top = high if last is None else last if high is None else min(high, last)
         if bottom is None or top is None or bottom <= top:

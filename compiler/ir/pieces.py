@@ -13,13 +13,16 @@ from fractions import Fraction
 from itertools import pairwise
 
 from ...hw.numeric import Piecewise
-from .algebra import Atom, Expression, NotAFormulaError
+from .algebra import Atom, Expression, NotAFormulaError, X, as_expression, positive
 
 _MOST_BREAKS = 64
 """Each absolute value around another may double them."""
 
 _MOST_DEGREE = 2
 """Of the polynomials that :class:`~...hw.numeric.Piecewise` has."""
+
+_MOST_POWER = 4
+"""Of one atom in a product: signs and clips keep theirs however often they are squared."""
 
 _Polynomial = tuple[Fraction, ...]
 """Coefficients, the constant first; the last is not zero."""
@@ -49,6 +52,30 @@ def pieces(formula: Expression) -> Piecewise:
     return Piecewise(tuple(breaks), whole, tuple(at) if any(v is not None for v in at) else ())
 
 
+def as_formula(function: Piecewise) -> Expression:
+    """The inverse of :func:`pieces`: at each break, what the next piece has more is added."""
+    formulas = [_formula(piece) for piece in function.pieces]
+    total = formulas[0]
+    at = function.at or (None,) * len(function.breaks)
+    for point, value, below, above in zip(
+        function.breaks, at, formulas[:-1], formulas[1:], strict=True
+    ):
+        behind, reached = positive(X - point), 1 + -positive(point + -X)
+        if value is None:
+            total = total + reached * (above - below)
+        else:
+            here = reached - behind
+            total = total + behind * (above - below) + here * (as_expression(value) - below)
+    return total
+
+
+def _formula(piece: _Polynomial) -> Expression:
+    total = as_expression(piece[0])
+    for power, factor in enumerate(piece[1:], 1):
+        total = total + X.power(power) * factor
+    return total
+
+
 def _atoms(formula: Expression) -> Iterable[Atom]:
     return {atom for product, _ in formula.terms for atom, _ in product}
 
@@ -56,7 +83,7 @@ def _atoms(formula: Expression) -> Iterable[Atom]:
 def _levels(atom: Atom) -> list[Fraction]:
     """Numbers at which a function of an expression changes from one polynomial to another."""
     if atom.kind == "clip":
-        return [bound for bound in atom.detail if isinstance(bound, Fraction)]
+        return [bound for bound in atom.bounds if bound is not None]
     if atom.kind in ("positive", "abs"):
         return [Fraction(0)]
     raise NotAFormulaError
@@ -97,7 +124,7 @@ def _polynomial(formula: Expression, inside: Fraction) -> _Polynomial:
     for product, factor in formula.terms:
         term: _Polynomial = (factor,)
         for atom, power in product:
-            if power < 0:
+            if not 0 <= power <= _MOST_POWER:
                 raise NotAFormulaError
             part = _part(atom, inside)
             for _ in range(power):
@@ -130,10 +157,9 @@ def _answer(atom: Atom, value: Fraction) -> Fraction:
         return abs(value)
     if atom.kind != "clip":
         raise NotAFormulaError
-    low, high = atom.detail
-    if isinstance(low, Fraction):
-        value = max(value, low)
-    return min(value, high) if isinstance(high, Fraction) else value
+    low, high = atom.bounds
+    value = value if low is None else max(value, low)
+    return value if high is None else min(value, high)
 
 
 def _value(formula: Expression, x: Fraction) -> Fraction:

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Comparisons and choices: what function they are, what is none, and that hardware is exact."""
+"""Formulas of one element, of comparisons and choices among others: what function they are, what is
+none, and that hardware is exact.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,12 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from midwire.compiler.load.frontend import load_model
-from midwire.compiler.ops.piecewise import PiecewisePolynomial
+from midwire.compiler.ops.formula import ElementFormula
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.compiler.rewrite.rewriting import print_rewritten, rewrite
 from midwire.compiler.select.support import import_all
+from midwire.hw.formats.tensor import AnyArray
+from midwire.hw.numeric import Affine
 from midwire.sim.verify import verify
 
 ModelFile = Callable[..., Path]
@@ -28,6 +32,28 @@ CONSTANTS = (
     "float zero = {0}, float one = {1}, float two = {2}, float none = {-1}, float tenth = {0.1}, "
     "float half = {0.5}, float[1, 6] ones = {1, 1, 1, 1, 1, 1}, float[6] each = {1, 2, 3, 4, 5, 6}"
 )
+
+CURVES = {
+    "elu": "e = Exp(x) f = Sub(e, one) g = Mul(f, half) c = Greater(x, zero) y = Where(c, x, g)",
+    "softplus": "e = Exp(x) f = Add(e, one) g = Log(f) c = Greater(x, one) y = Where(c, x, g)",
+    "mish": "s = Softplus(x) t = Tanh(s) y = Mul(x, t)",
+    "swish of another width": "a = Mul(x, half) s = Sigmoid(a) y = Mul(s, x)",
+    "softsign": "a = Abs(x) b = Add(a, one) y = Div(x, b)",
+    "selu by its parts": "p = Relu(x) n = Min(x, zero) e = Exp(n) f = Sub(e, one) g = Mul(f, tenth)"
+    " y = Add(p, g)",
+    "a curve is compared": "e = Exp(x) c = Greater(e, two) y = Where(c, e, x)",
+    "not defined on the other side": "c = Greater(x, zero) e = Log(x) y = Where(c, e, x)",
+    "a pole on the other side": "c = Greater(x, zero) a = Div(one, x) y = Where(c, a, one)",
+    "irrational": "a = Mul(x, x) c = Greater(a, two) y = Where(c, x, a)",
+    "a cube": "a = Mul(x, x) b = Mul(a, x) c = Greater(x, zero) y = Where(c, b, x)",
+    "thresholds of channels": "c = Greater(x, each) y = Where(c, one, none)",
+    "slopes of channels": "a = Mul(x, each) c = Less(x, zero) y = Where(c, a, x)",
+    "bounds of channels": "c = Greater(x, each) y = Where(c, each, x)",
+    "curves of channels": "e = Exp(x) f = Sub(e, one) g = Mul(f, each) c = Greater(x, zero)"
+    " y = Where(c, x, g)",
+    "constants of channels": "z = Relu(x) c = Greater(x, z) y = Where(c, x, each)",
+    "leaky relu as a maximum": "a = Mul(x, tenth) y = Max(x, a)",
+}
 
 CHOICES = {
     "signs": "c = GreaterOrEqual(x, zero) y = Where(c, one, none)",
@@ -57,22 +83,33 @@ def model(body: str, width: int = 6) -> str:
     return f"g (float[N, {width}] x) => (float[N, {width}] y) <{CONSTANTS}> {{ {body} }}"
 
 
-def functions_of(path: Path) -> list[PiecewisePolynomial]:
+def functions_of(path: Path) -> list[ElementFormula]:
     """The operators that a model is, none if it has others too."""
     found = rewrite(load_model(path))
-    if {unit.operator for unit in found.units} != {"Piecewise"}:
+    if {unit.operator for unit in found.units} != {"Formula"}:
         return []
     ops = [node.op for support in import_all(found.source) for node in support.nodes]
-    return [op for op in ops if isinstance(op, PiecewisePolynomial)]
+    return [op for op in ops if isinstance(op, ElementFormula)]
 
 
-def function_of(path: Path) -> PiecewisePolynomial:
+def function_of(path: Path) -> ElementFormula:
     """The one operator that a model is."""
     (op,) = functions_of(path)
     return op
 
 
-@pytest.mark.parametrize("body", CHOICES.values(), ids=CHOICES)
+def evaluated(op: ElementFormula, tried: AnyArray) -> AnyArray:
+    """What an operator makes of the rows of an array."""
+    through = [Affine((Fraction(1),), Fraction(0))] * tried.shape[1]
+    functions = op.absorb(through, tried.shape, 1)
+    rows = [
+        [float(f.real([Fraction(float(v))])) for f, v in zip(functions, row, strict=True)]  # type: ignore[attr-defined]
+        for row in tried
+    ]
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("body", (CHOICES | CURVES).values(), ids=CHOICES | CURVES)
 def test_spellings(model_file: ModelFile, body: str) -> None:
     """One function of all nodes (two where one choice is made of another's result), with ONNX's own
     values, at breaks among them.
@@ -81,11 +118,11 @@ def test_spellings(model_file: ModelFile, body: str) -> None:
     ops = functions_of(path)
     assert 1 <= len(ops) <= 2
     tried = np.arange(-12, 12, dtype=np.float32).reshape(4, 6) / 8
-    (wanted,) = ReferenceEvaluator(load_model(path).model).run(None, {"x": tried})
-    values = [Fraction(float(v)) for v in tried.flat]
+    with np.errstate(all="ignore"):  # on the side that is not chosen
+        (wanted,) = ReferenceEvaluator(load_model(path).model).run(None, {"x": tried})
+    got = tried
     for op in ops:
-        values = [op.polynomials.rational(v) for v in values]
-    got = np.array([float(v) for v in values]).reshape(tried.shape)
+        got = evaluated(op, got)
     np.testing.assert_allclose(got, np.asarray(wanted), rtol=1e-6, atol=1e-7)
 
 
@@ -125,22 +162,15 @@ def test_levels(model_file: ModelFile, name: str, levels: tuple[int, ...]) -> No
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param("z = Relu(x) c = Greater(x, z) y = Where(c, x, each)", id="other constants"),
         pytest.param("m = Cast<to = 9>(each) y = Where(m, x, zero)", id="a mask"),
-        pytest.param("c = Greater(x, each) y = Where(c, one, none)", id="breaks of each element"),
-        pytest.param("c = Greater(x, zero) e = Exp(x) y = Where(c, x, e)", id="a curve"),
-        pytest.param("a = Mul(x, x) c = Greater(a, two) y = Where(c, x, a)", id="irrational"),
-        pytest.param("c = Greater(x, zero) a = Div(one, x) y = Where(c, a, one)", id="a pole"),
+        pytest.param("e = Exp(x) f = Add(e, one) y = Log(f)", id="a chain"),
+        pytest.param("a = Mul(x, x) b = Mul(a, x) y = Sub(x, b)", id="a polynomial"),
+        pytest.param("a = Mul(x, each) y = Sub(x, a)", id="a line a channel"),
         pytest.param(
-            "a = Mul(x, x) b = Mul(a, x) c = Greater(x, zero) y = Where(c, b, x)", id="a cube"
-        ),
-        pytest.param(
-            "".join(
-                f"d{i} = Sub({'x' if not i else f'a{i - 1}'}, each1) a{i} = Abs(d{i}) "
-                for i in range(8)
-            ).replace("each1", "tenth")
-            + "c = Greater(a7, zero) y = Where(c, a7, one)",
-            id="too many breaks",
+            "s0 = Sign(x) "
+            + "".join(f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(18))
+            + "y = Mul(s18, one)",
+            id="a power of 2^18",
         ),
     ],
 )
@@ -151,10 +181,11 @@ def test_what_is_none(model_file: ModelFile, body: str) -> None:
 def test_text_form(model_file: ModelFile) -> None:
     text = print_rewritten(rewrite(load_model(model_file(model(CHOICES["exactly one"]), 16))))
     assert text == (
-        "Piecewise, spelled out in 2 nodes\n"
+        "Formula, spelled out in 2 nodes\n"
         "  - c = Equal(x, 1)\n"
         "  - y = Where(c, 2, x)\n"
-        "  + y = Piecewise<at = ['2'], breaks = ['1'], pieces = ['0 1', '0 1']>(x)\n"
+        "  + y = Formula<of = -2*positive(-1 + x) + -2*positive(-1*x + 1) + 2 + "
+        "positive(-1 + x)*x + positive(-1*x + 1)*x>(x)\n"
     )
 
 
@@ -195,6 +226,47 @@ def test_in_rtl(model_file: ModelFile, tmp_path: Path) -> None:
     first, second, *_ = bundle.manifest.steps
     assert first.finishers[0].kind == "thresholds"
     assert second.kernel.parameters["x"] == {"bits": 2, "signed": True}
+    found = verify(bundle, vectors=6, stall=0.4, seed=SEED)
+    assert (found.rtl_mismatches, found.onnx_mismatches) == (0, 0)
+    assert found.cycles_per_inference == bundle.manifest.cycles_per_inference
+    assert found.latency_cycles == bundle.manifest.latency_cycles
+
+
+CURVED = """
+g (float[N, 4] x) => (float[N, 3] y)
+<float zero = {0}, float one = {1}>
+{ a = MatMul (x, w)
+  c = Greater (a, zero)
+  e = Exp (a)
+  f = Sub (e, one)
+  h = Mul (f, alpha)
+  i = Where (c, a, h)
+  j = MatMul (i, v)
+  p = Softplus (j)
+  t = Tanh (p)
+  m = Mul (j, t)
+  y = MatMul (m, u) }
+"""
+
+
+@pytest.mark.usefixtures("no_nic")
+def test_curves_in_rtl(model_file: ModelFile, tmp_path: Path) -> None:
+    """An ELU with an alpha a channel, and Mish, are a table each, and one rounding."""
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        "w": rng.normal(size=(4, 3)),
+        "alpha": rng.uniform(0.2, 2, size=3),
+        "v": rng.normal(size=(3, 4)),
+        "u": rng.normal(size=(4, 3)),
+    }
+    text = CURVED.replace(">\n{", _initialisers(arrays) + ">\n{")
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, x=rng.normal(size=(24, 1, 4)).astype(np.float32))
+    options = Options(calibrate=samples, min_sqnr=20.0)
+    bundle = compile_model(model_file(text, 16), tmp_path / "bundle", options).bundle
+    kinds = [finisher.kind for step in bundle.manifest.steps for finisher in step.finishers]
+    assert kinds.count("table") == 2
     found = verify(bundle, vectors=6, stall=0.4, seed=SEED)
     assert (found.rtl_mismatches, found.onnx_mismatches) == (0, 0)
     assert found.cycles_per_inference == bundle.manifest.cycles_per_inference

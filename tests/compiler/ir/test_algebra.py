@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from midwire.compiler.rewrite.algebra import (
+from midwire.compiler.ir.algebra import (
     Expression,
     NotAFormulaError,
     X,
