@@ -306,12 +306,13 @@ class _Mapping:
         if not any(ends in self._differences for k in halves for ends in _both(a[:k], b[:k])):
             self.found.tables += 0 if _either(a, b) in self._chains else 2 * last
             self._chains.add(_either(a, b))
-        top = *a[2 * last :], *b[2 * last :], ("carry", a[: 2 * last], b[: 2 * last])
+        carry = ("carry", a[: 2 * last], b[: 2 * last])
+        top: tuple[object, ...] = (*a[2 * last :], *b[2 * last :], carry)
         if fixed and kind in ("$gt", "$le"):
             # The difference of a constant and a word: its carries are not seen to be simple.
             part = self.logic.tree(top)
             self.logic.end([part])
-            top = *a[-1:], part
+            top = (*a[-1:], part)
         self.logic.tree(top, out)
 
     def multiplexer(self, cell: Cell) -> None:
