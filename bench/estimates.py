@@ -156,7 +156,8 @@ alone, and a third was what flattening takes away. By rule, with the design that
   377 LUTs on xc7, to 754 and 700 on xcup; `boosted` on ecp5 to 1518 and 1544. No estimate is nearer
   than that.
 - How much ABC9 spends on the slowest path of a design. On ecp5 a sum of eight words is 190 tables
-  by itself, on the slowest path, and 111 elsewhere, which is what is predicted.
+  by itself, where it is that path; 111 are predicted. `boosted` and `forest`, which are mostly such
+  sums, come out low.
 """
 
 

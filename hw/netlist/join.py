@@ -57,7 +57,7 @@ def joined(parts: Sequence[Part], streams: Sequence[tuple[Stream, Stream]]) -> W
         first += 1 + _last(part.netlist)
 
     def connect(source: Word, sink: Word) -> None:
-        driver.update(zip(sink, source, strict=False))
+        driver.update(zip(sink, source, strict=True))
 
     modules = {(part.name, part.module) for part in parts}
     kept = []
