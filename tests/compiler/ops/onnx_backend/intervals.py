@@ -14,13 +14,16 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
+
+from midwire.compiler.ir.algebra import Expression
+from midwire.compiler.ir.written import parsed
+from midwire.compiler.ops._groups import GUARD_BITS
 
 from .cells import gru, lstm, rnn
 from .interval import Array, Interval
@@ -67,12 +70,13 @@ def image(
 ) -> list[Interval]:
     """The outputs of a node that have names, for its inputs; None for an input that is left out.
     ``chosen`` is what the compiler chose for normalisations and recurrent layers (rules N9 to N14
-    and N18).
+    and N18); of the node's result, its grid's ``step`` (N19).
     """
     rule = _RULES.get(node.op_type, _corners)
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     attributes["wanted"] = [bool(name) for name in node.output]
     attributes |= {"unit": 2.0 ** -chosen["bits"], "layers": chosen["layers"]}
+    attributes["step"] = chosen.get("step", 0.0)
     return rule(runner(node, opset), attributes, inputs)
 
 
@@ -125,27 +129,54 @@ def _within(low: float, high: float) -> Any:
     return rule
 
 
-def _piecewise(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
-    """What the pattern of comparisons makes: each polynomial where it is the one, and breaks."""
+def _formula(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """What the pattern of functions of one element makes: at points all along, for it may turn or
+    jump anywhere.
+    """
     del run
-    (x,) = inputs
+    x, *constants = inputs
     assert x is not None
-    texts = {key: [t.decode() for t in attributes.get(key, [])] for key in ("breaks", "at")}
-    breaks = [float(Fraction(text)) for text in texts["breaks"]]
-    ends = [-math.inf, *breaks, math.inf]
-    values = []
-    for (low, high), text in zip(itertools.pairwise(ends), attributes["pieces"], strict=True):
-        own = [float(Fraction(c)) for c in text.decode().split()]
-        turn = -own[1] / (2 * own[2]) if len(own) == 3 and own[2] else low
-        first, last = np.maximum(x.lo, low), np.minimum(x.hi, high)
-        for point in (first, last, np.clip(turn, first, last)):
-            value = sum((c * point**power for power, c in enumerate(own)), 0 * point)
-            values.append(np.where(first <= last, value, np.nan))
-    for point, text in zip(breaks, texts["at"], strict=False):
-        if text:
-            inside = (x.lo <= point) & (point <= x.hi)
-            values.append(np.where(inside, float(Fraction(text)), np.nan))
-    return [Interval.at(np.nanmin(values, axis=0), np.nanmax(values, axis=0))]
+    known = {f"c{at}": c.lo for at, c in enumerate(constants, 1) if c is not None}
+    formula = parsed(attributes["of"].decode())
+    shares = np.linspace(0, 1, _POINTS)
+    values = [_evaluated(formula, {**known, "x": x.lo + (x.hi - x.lo) * s}) for s in shares]
+    return [Interval.at(*values)]
+
+
+_POINTS = 65
+
+_FUNCTIONS: Mapping[str, Callable[..., Array]] = {
+    "abs": np.abs,
+    "clip": lambda x, low, high: np.clip(
+        x, -np.inf if low is None else float(low), np.inf if high is None else float(high)
+    ),
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "exp": np.exp,
+    "inverse": np.reciprocal,
+    "log": np.log,
+    "positive": lambda x: (x > 0).astype(float),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "sqrt": np.sqrt,
+    "tanh": np.tanh,
+}
+
+
+def _evaluated(formula: Expression, known: Mapping[str, Array]) -> Array:
+    """A formula in double; what is multiplied by 0 need not be defined."""
+    total = np.zeros(known["x"].shape)
+    for product, factor in formula.terms:
+        term = np.full(total.shape, float(factor))
+        for atom, power in product:
+            if atom.of is None:
+                value = known[str(atom.detail[0]) if atom.detail else atom.kind]
+            else:
+                with np.errstate(all="ignore"):
+                    value = _FUNCTIONS[atom.kind](_evaluated(atom.of, known), *atom.detail)
+            with np.errstate(all="ignore"):
+                grown = term * value ** float(power)
+            term = np.where((term == 0) | ((value == 0) & (power > 0)), 0.0, grown)
+        total = total + term
+    return total
 
 
 def _gelu_turns(attributes: Attributes) -> float:
@@ -173,6 +204,13 @@ def _bilinear(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval
     if rest and rest[0] is not None:
         radius = radius + np.abs(run([0 * x.middle, 0 * y.middle, rest[0].radius])[0])
     return [Interval(middle - radius, middle + radius)]
+
+
+def _quotient(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """Of elements; N19 rounds that of two computed ones, by a small part of a step."""
+    (exact,) = _corners(run, attributes, inputs)
+    computed = all(x is not None and not x.is_point for x in inputs)
+    return [exact.widened(attributes["step"] / 2 ** (GUARD_BITS + 1)) if computed else exact]
 
 
 def _shares(attributes: Attributes, x: Interval) -> Interval:
@@ -294,6 +332,8 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "ConvTranspose": _bilinear,
     "Cos": _turning(*(lambda _, k=k: k * math.pi for k in range(-9, 10))),
     "Cosh": _turning(lambda _: 0.0),
+    "Div": _quotient,
+    "Formula": _formula,
     "Gelu": _turning(_gelu_turns),
     "Gemm": _bilinear,
     "GRU": _recurrent(gru),
@@ -306,7 +346,6 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "LpNormalization": _over_norm,
     "MatMul": _bilinear,
     "Mish": _turning(lambda _: -1.1924312145154906),
-    "Piecewise": _piecewise,
     "RMSNormalization": _normalisation(_over_last, centred=False),
     "RNN": _recurrent(rnn),
     "Resize": _resize,
