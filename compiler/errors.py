@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..hw.errors import MidwireError
 
 
@@ -22,9 +24,14 @@ class FitError(MidwireError):
 
 
 class CutError(MidwireError):
-    """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out."""
+    """``--from`` and ``--to`` do not name a usable cut, or there is nothing to cut out.
+
+    ``support`` are the verdicts on all nodes (:class:`~.select.support.NodeSupport`), with those
+    that no slice can be built with; none where that was not tried.
+    """
 
     usage = True
+    support: tuple[Any, ...] = ()
 
 
 class NoSliceError(CutError):

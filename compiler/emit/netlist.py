@@ -52,6 +52,29 @@ def fifos(flow: Dataflow) -> dict[str, Implementation]:
     }
 
 
+def port_name(member: str) -> str:
+    """What the ports of a member of a component begin with in its netlist."""
+    return member.replace(".", "__")
+
+
+def streams(flow: Dataflow) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """The streams between instances: source and sink, each an instance and how the names of its
+    ports begin.
+    """
+    found = []
+    for index, channel in enumerate(flow.channels):
+        (source, out), (sink, into) = channel.source, channel.sink
+        inner = [(fifo_name(index), end) for end in "io"] if channel.depth else []
+        ends = [
+            (source, port_name(flow.stage(source).built.output_names[out])) if source else None,
+            *inner,
+            (sink, port_name(flow.stage(sink).built.input_names[into])) if sink else None,
+        ]
+        pairs = zip(ends[::2], ends[1::2], strict=True)
+        found += [(begin, end) for begin, end in pairs if begin and end]
+    return found
+
+
 def slice_verilog(
     flow: Dataflow,
     elaborate: Elaborate = verilog_of,
@@ -127,7 +150,7 @@ def _instance(name: str, module: str, ends: list[tuple[str, str]]) -> str:
     known = {port.strip() for port in header[2].split(",")}
     joined = [f".{port}({port})" for port in ("clk", "rst") if port in known]
     for member, wires in ends:
-        port = member.replace(".", "__")
+        port = port_name(member)
         for signal in ("payload", "valid", "ready"):
             joined.append(f".{port}__{signal}({wires}_{signal})")
     return f"  {header[1]} {name}({', '.join(joined)});"

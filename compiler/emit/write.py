@@ -32,7 +32,7 @@ from ..quantise.loss import Measured, worst
 from ..select.selection import Selection
 from .figures import buffers, layers
 from .integration import FILE_LIST, WAIVERS, core_file, file_list, lint_waivers
-from .netlist import fifos
+from .netlist import fifos, streams
 from .parts import cloud_model, edge_model, middle_model
 from .readme import readme
 from .rtl import image_files, slice_files
@@ -143,11 +143,11 @@ def _resources(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[s
     images = {stage.name: stage.images for stage in flow.stages}
     netlists = elaborator.netlists_of(list(instances.values()))
     placed = [
-        Instance(name, netlist, images.get(name, {}))
+        Instance(name, netlist, images.get(name, {}), module)
         for name, modules in zip(instances, netlists, strict=True)
-        for netlist in modules.values()
+        for module, netlist in modules.items()
     ]
-    return inventory(placed, target)
+    return inventory(placed, target, streams(flow))
 
 
 def _nic(flow: Dataflow) -> NicShape:

@@ -4,21 +4,22 @@
 
 :mod:`.price` is known before anything is elaborated, and chooses; this is what is told of what was
 chosen. Every adder, multiplexer, register and memory of the netlist is put where Yosys's scripts
-put it (:mod:`midwire.hw.netlist`), fixed words by their contents. ``docs/estimates.md`` compares
-whole designs with synthesis.
+put it (:mod:`midwire.hw.netlist`), fixed words by their contents, and across the borders of
+instances, as these scripts flatten a slice. ``docs/estimates.md`` compares whole designs with
+synthesis.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 from ...hw.elaborate import PLACEHOLDER
 from ...hw.netlist.fabrics import Fabric
+from ...hw.netlist.join import Part, Stream, joined
 from ...hw.netlist.structure import images_of, structure_of
 from ...hw.netlist.words import Words
 from ...hw.remembered import HERE, digest_of, remembered
@@ -34,43 +35,39 @@ class Instance:
     name : of the instance, with which its memory images begin
     netlist : JSON text (:func:`midwire.hw.elaborate.netlists_of`)
     images : texts of memory images by file name
+    module : which of its modules the netlist is; without a name, the outer one
     """
 
     name: str
     netlist: str
     images: Mapping[str, str]
+    module: str = PLACEHOLDER
 
 
-def inventory(instances: Sequence[Instance], target: Target) -> dict[str, int]:
-    """``lut``, ``lutram``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of all together."""
-    total = Counter(dict.fromkeys(("lut", "lutram", "ff", "dsp", "bram"), 0))
-    read: dict[str, Words] = {}
-    same: dict[tuple[str, ...], Mapping[str, int]] = {}
-    for each in instances:
-        if each.netlist not in read:
-            read[each.netlist] = Words.of(json.loads(each.netlist))
-        words = read[each.netlist]
-        images = {
-            PLACEHOLDER + file.removeprefix(each.name): text for file, text in each.images.items()
-        }
-        key = each.netlist, *(images.get(file, "") for file in images_of(words, target.fabric))
-        if key not in same:
-            count = partial(_counted, words, target.fabric, images)
-            same[key] = _known(key, target.fabric, count)
-        total.update(same[key])
-    return dict(total)
+def inventory(
+    instances: Sequence[Instance], target: Target, streams: Sequence[tuple[Stream, Stream]] = ()
+) -> dict[str, int]:
+    """``lut``, ``lutram``, ``ff``, ``dsp`` and ``bram`` (18 kbit) of all together.
 
-
-def _known(key: Sequence[str], fabric: Fabric, count: Callable[[], bytes]) -> Mapping[str, int]:
-    """What ``count`` gives as JSON, from the user's cache where looking takes less time."""
-    worth = len(key[0]) >= _REMEMBERED_CHARACTERS
-    question = json.dumps([_sources(), repr(fabric), *key]).encode()
+    ``streams`` are those that connect instances, each with its source and its sink.
+    """
+    texts = [each.netlist.replace(PLACEHOLDER, each.name) for each in instances]
+    parts = [
+        Part(each.name, each.module.replace(PLACEHOLDER, each.name), json.loads(text))
+        for each, text in zip(instances, texts, strict=True)
+    ]
+    words = joined(parts, streams)
+    images = {name: text for each in instances for name, text in each.images.items()}
+    contents = [images.get(file, "") for file in images_of(words, target.fabric)]
+    question = json.dumps([_sources(), repr(target.fabric), texts, streams, contents]).encode()
+    count = partial(_counted, words, target.fabric, images)
+    worth = sum(map(len, texts)) >= _REMEMBERED_CHARACTERS
     found: dict[str, int] = json.loads(remembered(question, count) if worth else count())
     return found
 
 
 _REMEMBERED_CHARACTERS = 1 << 15
-"""Those of a netlist that takes more than some ten milliseconds."""
+"""Those of netlists that take more than some ten milliseconds: these are counted once a user."""
 
 
 @cache

@@ -97,13 +97,13 @@ def reading(
 
 
 def repeated(x: QTensor, shape: tuple[int, ...]) -> tuple[ReorderKernel, Layout]:
-    """The kernel that reads a tensor again and again, to broadcast it to a shape of as many axes;
-    and the order of what it reads.
+    """The kernel that reads a tensor again and again, each axis as often as that of a shape is a
+    multiple of it; and the order of what it reads.
     """
     layout = Layout(shape, x.layout.perm)
-    turns = [
-        Turn(shape[axis], axis if shape[axis] == x.shape[axis] else None) for axis in layout.perm
-    ]
+    turns: list[Turn] = []
+    for axis in layout.perm:
+        turns += [Turn(shape[axis] // x.shape[axis], None), Turn(x.shape[axis], axis)]
     return reading(x, turns), layout
 
 

@@ -149,6 +149,10 @@ class Recurrent(Op):
         """Where an activation has no bound, results say how far it reaches."""
         return not all(curve.bounded for each in self.directions for curve in each.curves)
 
+    def loses(self, bits: int) -> bool:
+        """Weights of gates are no multiples of one number."""
+        return self.quantise_weights(bits) is not self
+
     def quantise_weights(self, bits: int) -> Op:
         """Symmetric; in steps that are powers of two of the products', two for each gate."""
         return self if self.bits else replace(self, bits=finer(bits))

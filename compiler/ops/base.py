@@ -414,6 +414,13 @@ class Op:
         """
         return False
 
+    def loses(self, bits: int) -> bool:
+        """Whether :meth:`quantise_weights` changes weights, of which nobody sees what that costs
+        unless it is measured.
+        """
+        del bits
+        return False
+
     def quantise_weights(self, bits: int) -> Op:
         """The operator with its weights on a symmetric per-channel grid; itself if it has none."""
         del bits

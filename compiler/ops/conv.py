@@ -177,6 +177,13 @@ class WeightedOp(Op):
             return self
         return replace(self, weight=per_channel_grid(given.real.astype(np.float32), bits))
 
+    def loses(self, bits: int) -> bool:
+        """Unless they are few multiples of one number."""
+        made = self.quantise_weights(bits)
+        assert isinstance(made, WeightedOp)
+        own, rounded = (op.weight.real.astype(np.float32) for op in (self, made))
+        return made is not self and not np.array_equal(own, rounded)
+
 
 @dataclass(frozen=True, eq=False)
 class Conv(WeightedOp):

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Expand (ONNX operator versions 8 to 13) of a computed tensor to a constant shape."""
+"""Expand (ONNX operator versions 8 to 13) of a computed tensor to a constant shape, and Tile (6 to
+13) of one as often as constants say.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,11 @@ from .reshape import Reshape
 
 @dataclass(frozen=True)
 class Expand(MovingOp):
-    """Axes of one element become as long as the output's."""
+    """Axes come again until they are as long as the output's: those of one element, where it is an
+    Expand.
+    """
 
-    onnx_types = ("Expand",)
+    onnx_types = ("Expand", "Tile")
 
     @classmethod
     def import_node(cls, context: ImportContext, node: onnx.NodeProto) -> Imported:
@@ -44,10 +48,14 @@ class Expand(MovingOp):
 
     @classmethod
     def cases(cls) -> Iterator[Case]:
-        """A number a channel to an image, and a row to several."""
+        """A number a channel to an image, and a row to several; any axis, some of them twice."""
         for name, before, after in (
             ("expand_channels", (1, 4, 1, 1), (1, 4, 3, 2)),
             ("expand_rows", (1, 2, 1, 3), (1, 2, 4, 3)),
         ):
             shape = np.array(after, np.int64)
             yield Case(name, one_node("Expand", [before], after, {1: shape}))
+        repeats = np.array([1, 2, 1, 3], np.int64)
+        yield Case("tile", one_node("Tile", [(1, 3, 2, 2)], (1, 6, 2, 6), {1: repeats}))
+        steps = np.array([1, 4, 1], np.int64)
+        yield Case("tile_steps", one_node("Tile", [(1, 1, 3)], (1, 4, 3), {1: steps}))

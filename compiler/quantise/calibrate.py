@@ -203,14 +203,16 @@ class _Collector:
         self._samples = samples
 
     def add(self, array: AnyArray) -> None:
-        values = array.astype(np.float32).ravel()
+        values = array.astype(np.float32, copy=False).ravel()
         if not values.size:
             return
         self._low = min(self._low, float(values.min()))
         self._high = max(self._high, float(values.max()))
         self._count += values.size
         if self._averaged:
-            self._sum = array.astype(np.float64) + (0.0 if self._sum is None else self._sum)
+            if self._sum is None:
+                self._sum = np.zeros(array.shape)
+            self._sum += array
         if values.size > self._quota:
             values = values[self._random.integers(0, values.size, self._quota)]
         self._kept.append(values)

@@ -4,7 +4,7 @@
 
 Those are formulas of one operand. Starting at a node (its *root*), every tensor behind it is tried
 as the operand, and the nodes between the two are read (:mod:`.reading`) as an
-:class:`~.algebra.Expression`; if that is one that the pattern names, it matches.
+:class:`~..ir.algebra.Expression`; if that is one that the pattern names, it matches.
 
 Why not onnxscript's rewriter: a pattern for it fixes association and distribution (GELU alone has
 some thirty spellings), it does not say which nodes a replacement stands for, without which the

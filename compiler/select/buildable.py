@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...hw.numeric import QType
-from ..errors import CompilerBug
+from ..errors import CompilerBug, CutError
 from ..ir.graph import Graph
 from ..load.source import Source
 from ..map.fuse import Obstacle, unmappable
@@ -58,7 +58,11 @@ def plan(
     """
     verdicts = tuple(import_all(source) if support is None else support)
     while True:
-        selection = select(source, verdicts, from_, to, calibrated=calibrated)
+        try:
+            selection = select(source, verdicts, from_, to, calibrated=calibrated)
+        except CutError as error:
+            error.support = verdicts
+            raise
         # Between two ends that the user named, what lacks a grid is told with its tensors, later.
         both = from_ is not None and to is not None
         graph, found = settled(selection.graph, calibrated or both)
@@ -96,7 +100,9 @@ def settled(graph: Graph, calibrated: bool) -> tuple[Graph, Obstacle | None]:
 
 
 def _without_grid(graph: Graph) -> Obstacle | None:
-    """Who reads or makes the first tensor that only data gives a grid."""
+    """Who reads or makes the first tensor that only data gives a grid; or has weights that lose
+    something by one, which only data measures.
+    """
     for name in missing_grids(graph):
         readers = graph.consumers(name)
         node = readers[0] if readers else graph.producer(name)
@@ -105,5 +111,12 @@ def _without_grid(graph: Graph) -> Obstacle | None:
                 node.sources,
                 f"expected quantised tensors, found the float tensor {name!r}, which only "
                 "--calibrate gives a grid",
+            )
+    for node in graph.nodes:
+        if node.op.loses(_ANY_GRID.bits):
+            return Obstacle(
+                node.sources,
+                "expected quantised weights, found real ones, which only --calibrate gives a grid: "
+                "it measures what that loses",
             )
     return None

@@ -85,6 +85,7 @@ def inspected(
         if from_ is not None or to is not None:
             raise
         facts["reason"] = error.paragraph()
+        support = error.support
     nodes = _nodes(source, support, _parts(selection))
     calibrated = None
     if cuts.quantised and largest:

@@ -175,7 +175,7 @@ class RecurrentLayer(wiring.Component, Generic[_Built]):
             ]
 
     def _issue(self, m: Any, outlets: Sequence[_Outlet], rows: Memory) -> Issue:
-        """Begin products, pass by pass and step by step (T11)."""
+        """Begin products, pass by pass and step by step (T13)."""
         b = self._built
         go, ends, half_ends, step_ends = Signal(), Signal(), Signal(), Signal()
         row, bank = Signal(), Signal()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -287,7 +288,7 @@ class MultiplyShiftUnit(FinisherUnit):
         ends = [m * acc for m in (field.lo, field.hi) for acc in self.ranges[term]]
         return min(ends), max(ends)
 
-    @property
+    @cached_property
     def cost(self) -> Cost:
         """A product a term and lane, two comparators a lane, the memory.
 

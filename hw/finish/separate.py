@@ -3,8 +3,8 @@
 """Finishers as modules of their own.
 
 A layer's finisher depends on scales, and scales on all layers before it; the rest of its hardware
-on shapes and types. Where they are elaborated apart, a change of scales elaborates finishers only,
-and layers of equal shapes are elaborated once.
+on shapes and types, and on the zero point where it pads. Where they are elaborated apart, a change
+of scales elaborates finishers and little else, and layers of equal shapes are elaborated once.
 """
 
 from __future__ import annotations

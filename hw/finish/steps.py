@@ -76,15 +76,17 @@ def _runs_of_pieces(
     """
     lines = lines_of(function, acc)
     if lines is not None:
-        yield from (_runs_of_line(line, piece, out) for piece, line in lines)
+        yield from (_runs_of_line(line, piece, out, most) for piece, line in lines)
         return
     for piece in monotone(function, acc):
         yield _runs(lambda a: function.exact([a], out), piece, most)
 
 
-def _runs_of_line(line: Affine, piece: Range, out: QType) -> list[tuple[int, int]]:
+def _runs_of_line(line: Affine, piece: Range, out: QType, most: int) -> list[tuple[int, int]]:
     low, high = piece
     first, last = line.exact([low], out), line.exact([high], out)
+    if abs(last - first) > _MOST_RESULTS:
+        return _runs(lambda a: line.exact([a], out), piece, most)
     if first <= last:
         later = line_starts(line, out, first, last).tolist()
         found = dict(zip(later, range(first + 1, last + 1), strict=True))
@@ -95,6 +97,10 @@ def _runs_of_line(line: Affine, piece: Range, out: QType) -> list[tuple[int, int
         found = dict(zip(reversed(earlier), range(first - 1, last - 1, -1), strict=True))
     # Of the results that one accumulator comes to at once, the last one is there.
     return [(low, first), *found.items()]
+
+
+_MOST_RESULTS = 1 << 16
+"""Results that are looked at all at once; of more, only as many as there may be steps."""
 
 
 def line_starts(line: Affine, out: QType, first: int, last: int) -> IntArray:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from ..timing.components import TREE_LEVELS
 from ..timing.cost import Cost, counter_cost
@@ -41,6 +42,7 @@ def tap_choices(geometry: Geometry) -> list[Sizes]:
     return choices
 
 
+@lru_cache(maxsize=1 << 12)
 def window_cost(
     geometry: Geometry,
     width: int,
@@ -80,6 +82,7 @@ def window_cost(
     return cost + Cost(memories=((width, size),) * copies, registers=width * copies)
 
 
+@lru_cache(maxsize=1 << 12)
 def tree_cost(terms: int, bits: int) -> Cost:
     """A balanced sum of ``terms`` numbers of ``bits``, with a register after every few levels."""
     adders = registers = level = 0

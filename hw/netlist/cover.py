@@ -3,29 +3,18 @@
 """Look-up tables of a network of small functions.
 
 What a function computes does not matter here, only which signals it reads: any function of K
-signals is one table. A function that one other reads joins that one's table while it fits, as in
-the covers of Cong and Ding, "FlowMap" (IEEE TCAD, 1994), but for area and without looking back.
+signals is one table. Which functions are tables, and which are computed once more inside each that
+reads them, is chosen by area flow (Manohararajah, Brown, Vranesic, "Heuristics for Area
+Minimization in LUT-Based FPGA Technology Mapping", IEEE TCAD, 2006), as ABC does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import itertools
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-
-@dataclass(frozen=True)
-class Passing:
-    """A function that has no table of its own: whoever reads it reads its signals."""
-
-    inputs: tuple[object, ...]
-
-
-def _flat(signals: Iterable[object]) -> Iterator[object]:
-    for each in signals:
-        if isinstance(each, Passing):
-            yield from _flat(each.inputs)
-        elif not isinstance(each, str):
-            yield each
+PASSES = 2
+"""How often tables are chosen: from the second time on by how many tables really read a signal."""
 
 
 class Logic:
@@ -33,17 +22,25 @@ class Logic:
 
     def __init__(self) -> None:
         self._inputs: dict[object, tuple[object, ...]] = {}
+        self._kinds: dict[object, Hashable] = {}
         self._named = 0
         self._ends: list[object] = []
 
     def function(
-        self, inputs: Iterable[object], output: object = None, *, key: object = None
+        self,
+        inputs: Iterable[object],
+        output: object = None,
+        *,
+        key: object = None,
+        kind: Hashable = None,
     ) -> object:
         """A function of signals, of which constants are left out; returns its output.
 
-        Functions of one ``key`` are the same one.
+        Functions of one ``key`` are the same one, and so are those of one ``kind`` that read the
+        same.
         """
-        read = tuple(dict.fromkeys(_flat(inputs)))
+        given = tuple(inputs)
+        read = tuple(dict.fromkeys(each for each in given if not isinstance(each, str)))
         if key is not None:
             output = ("key", key)
         if output is None and len(read) < 2:
@@ -52,6 +49,9 @@ class Logic:
             self._named += 1
             output = (self._named,)
         self._inputs[output] = read
+        if kind is not None:
+            # Where constants stand makes another function of the same signals.
+            self._kinds[output] = kind, tuple(e if isinstance(e, str) else "" for e in given)
         return output
 
     def joined(self, parts: Iterable[object], *, key: object) -> object:
@@ -61,67 +61,139 @@ class Logic:
         return ("joined",)
 
     def tree(
-        self, inputs: Iterable[object], output: object = None, *, key: object = None
+        self, inputs: Iterable[object], output: object = None, *, kind: Hashable = None
     ) -> object:
-        """A function of any number of signals, two by two."""
-        level = list(dict.fromkeys(_flat(inputs)))
-        while len(level) > 2:
-            pairs = [level[k : k + 2] for k in range(0, len(level), 2)]
-            level = [pair[0] if len(pair) == 1 else self.function(pair) for pair in pairs]
-        if len(level) == 1 and output is None:
-            return level[0]
-        return self.function(level, output, key=key)
+        """A function of any number of signals, one after the other: a table then takes in as many
+        as it has inputs.
+        """
+        first, *rest = list(dict.fromkeys(e for e in inputs if not isinstance(e, str))) or ["0"]
+        for each in rest[:-1]:
+            first = self.function((first, each), kind=kind)
+        if output is None and not rest:
+            return first
+        return self.function((first, *rest[-1:]), output, kind=kind)
 
     def end(self, signals: Iterable[object]) -> None:
         """Signals that something other than a function reads."""
-        for each in signals:
-            if isinstance(each, Passing):
-                self._ends.append(self.function(each.inputs))
-            elif not isinstance(each, str):
-                self._ends.append(each)
+        self._ends += [each for each in signals if not isinstance(each, str)]
 
     def tables(self, inputs: int) -> int:
         """Tables of at most ``inputs`` signals. What inverts a signal joins what reads it."""
+        return _Cover(*self._network(), inputs).tables
 
-        def origin(signal: object) -> object:
-            while len(read := self._inputs.get(signal, ())) == 1:
-                (signal,) = read
-            return signal
-
-        ends = dict.fromkeys(map(origin, self._ends))
-        sources = {
-            signal: tuple(dict.fromkeys(map(origin, read)))
-            for signal, read in self._inputs.items()
-            if len(read) > 1
-        }
-        readers: dict[object, int] = {}
-        alive, order = set(), []
-        stack: list[tuple[object, bool]] = [(each, False) for each in ends]
-        for each in ends:
-            readers[each] = 2  # never joins
+    def _network(self) -> tuple[list[tuple[int, ...]], list[int]]:
+        """What each function reads, those that it reads before it, and which are ends; without
+        functions of one signal, and without the second of two that are the same. What is no
+        function reads nothing.
+        """
+        number: dict[object, int] = {}
+        same: dict[Hashable, int] = {}
+        read: list[tuple[int, ...]] = []
+        entered: set[object] = set()
+        stack = list(self._ends)
         while stack:
-            signal, done = stack.pop()
-            if done:
-                order.append(signal)
+            signal = stack[-1]
+            sources = self._inputs.get(signal, ())
+            if signal not in number and signal not in entered:
+                entered.add(signal)
+                stack += (each for each in sources if each not in number)
                 continue
-            if signal in alive or signal not in sources:
+            stack.pop()
+            if signal in number:
                 continue
-            alive.add(signal)
-            stack.append((signal, True))
-            for each in sources[signal]:
-                readers[each] = readers.get(each, 0) + 1
-                stack.append((each, False))
-        supports: dict[object, frozenset[object]] = {}
-        count = 0
-        for signal in order:
-            support = frozenset(sources[signal])
-            joined = [each for each in support if readers[each] == 1 and each in supports]
-            taken = 0
-            for each in sorted(joined, key=lambda one: len(supports[one])):
-                wider = (support - {each}) | supports[each]
-                if len(wider) <= inputs:
-                    support = wider
-                    taken += 1
-            supports[signal] = support
-            count += 1 - taken
-        return count
+            # A signal that has no number yet reads this one, which hardware without loops has not.
+            own = tuple(dict.fromkeys(number[each] for each in sources if each in number))
+            found = len(read)
+            if len(own) == 1:
+                (found,) = own
+            elif own and signal in self._kinds:
+                found = same.setdefault((self._kinds[signal], own), found)
+            number[signal] = found
+            if found == len(read):
+                read.append(own)
+        return read, list(dict.fromkeys(number[end] for end in self._ends))
+
+
+class _Cover:
+    """Tables of at most ``size`` signals that compute all ends."""
+
+    def __init__(self, read: Sequence[tuple[int, ...]], ends: Sequence[int], size: int) -> None:
+        self._read, self._ends, self._size = read, ends, size
+        self._cuts: dict[int, frozenset[int]] = {}
+        self._few = self._behind()
+        readers = [0] * len(read)
+        for sources in read:
+            for each in sources:
+                readers[each] += 1
+        for end in ends:
+            readers[end] += 1
+        self.tables = 0
+        for k in range(PASSES):
+            self._choose(readers)
+            used = self._used()
+            count = sum(self._cost(cut) for cut in used.values())
+            self.tables = count if k == 0 else min(self.tables, count)
+            readers = [0] * len(read)
+            for cut in used.values():
+                for each in cut:
+                    readers[each] += 1
+            for end in ends:
+                readers[end] += 1
+
+    def _cost(self, cut: frozenset[int]) -> int:
+        """Tables of a function: one, or a chain of them if it reads more than a table does."""
+        return max(1, -(-(len(cut) - 1) // (self._size - 1)))
+
+    def _choose(self, readers: Sequence[int]) -> None:
+        """For each function the signals that its table reads, so that the table and its share of
+        those behind it are the fewest.
+        """
+        flow = [0.0] * len(self._read)
+        for k, sources in enumerate(self._read):
+            if not sources:
+                continue
+            cut = self._grown(sources, flow)
+            area = self._cost(cut) + sum(flow[each] for each in cut)
+            few = self._few.get(k)
+            if few is not None:
+                other = 1 + sum(flow[each] for each in few)
+                if (other, len(few)) <= (area, len(cut)):
+                    cut, area = few, other
+            self._cuts[k] = cut
+            flow[k] = area / max(1, readers[k])
+
+    def _behind(self) -> dict[int, frozenset[int]]:
+        """For functions of functions of few signals these signals, which may be read in many places
+        between.
+        """
+        found: dict[int, frozenset[int]] = {}
+        for k, sources in enumerate(self._read):
+            if sources:
+                parts = (found.get(each) or (each,) for each in sources)
+                few = frozenset(itertools.chain.from_iterable(parts))
+                if len(few) <= self._size:
+                    found[k] = few
+        return found
+
+    def _grown(self, sources: tuple[int, ...], flow: Sequence[float]) -> frozenset[int]:
+        """The signals, of which those are computed inside that fit and save tables."""
+        cut = frozenset(sources)
+        inner = [each for each in sources if self._read[each]]
+        for each in sorted(inner, key=lambda one: (len(self._cuts[one]), -flow[one])):
+            own = self._cuts[each]
+            wider = (cut - {each}) | own
+            if len(wider) <= self._size and flow[each] > sum(flow[n] for n in own - cut):
+                cut = wider
+        return cut
+
+    def _used(self) -> Mapping[int, frozenset[int]]:
+        """The tables that ends need."""
+        used: dict[int, frozenset[int]] = {}
+        stack = list(self._ends)
+        while stack:
+            k = stack.pop()
+            if k in used or not self._read[k]:
+                continue
+            used[k] = self._cuts[k]
+            stack += self._cuts[k]
+        return used

@@ -23,6 +23,7 @@ class Fabric:
     compared : bits of two words that one step of a carry chain compares
     wide : signals up to which dedicated multiplexers join tables
     rom_bits : bits that a table stands for in logic of many fixed words
+    idle_bits : the same of fewer words, whose address stands in registers
     multiplier, memories : the hard ones
     """
 
@@ -32,6 +33,7 @@ class Fabric:
     compared: int
     wide: int
     rom_bits: float
+    idle_bits: float
     multiplier: Multiplier
     memories: Memories
 
@@ -46,6 +48,7 @@ XCUP = Fabric(
     compared=3,
     wide=8,
     rom_bits=13.0,
+    idle_bits=13.0,
     multiplier=Multiplier(wide=27, narrow=18, part=18, factor=2, product=9, signed=True),
     memories=Memories(
         blocks=_BLOCKS,
@@ -76,6 +79,7 @@ ECP5 = Fabric(
     compared=1,
     wide=7,
     rom_bits=6.0,
+    idle_bits=8.9,
     multiplier=Multiplier(wide=18, narrow=18, part=18, factor=2, product=0, signed=False),
     memories=Memories(
         blocks=_BLOCKS,

@@ -113,10 +113,22 @@ def functions(logic: Logic, table: Table, address: Word, inputs: int, wide: int)
     if all(a == b or "x" in (a, b) for a, b in zip(low, high, strict=False)):
         return functions(logic, low, address, inputs, wide)
     if bits <= inputs:
-        return logic.function(address[:bits], key=(address, table))
+        return logic.function(address[:bits], key=(address, _or_inverse(table)))
     parts = [functions(logic, part, address, inputs, wide) for part in (low, high)]
     # A half of fewer bits takes as many tables in there as a whole one would.
     whole = bits == inputs + 1 or len(high) > half // 2
+    key = address, _or_inverse(table)
     if bits <= wide and whole:
-        return logic.joined(parts, key=(address, table))
-    return logic.function((address[bits - 1], *parts), key=(address, table))
+        return logic.joined(parts, key=key)
+    return logic.function((address[bits - 1], *parts), key=key)
+
+
+def _or_inverse(table: Table) -> Table:
+    """The same for a column and its inverse: ABC makes one of the other, and an inverter is no
+    table.
+    """
+    first = next((bit for bit in table if bit != "x"), "0")
+    return table if first == "0" else tuple(_INVERSE[bit] for bit in table)
+
+
+_INVERSE = {"0": "1", "1": "0", "x": "x"}

@@ -187,12 +187,15 @@ class Taken:
         self.registers: set[Bit] = set()
         self._holding: dict[Bit, int] = {}
         self._adding: dict[Bit, int] = {}
+        self._choosing: dict[Bit, int] = {}
         self._readers: dict[Bit, list[int]] = {}
         if not most:
             return
         for index, cell in enumerate(words.cells):
             if cell.kind in REGISTERS:
                 self._holding |= dict.fromkeys(cell.ports["Q"], index)
+            elif cell.kind == "$mux":
+                self._choosing |= dict.fromkeys(cell.ports["Y"], index)
             elif cell.kind == "$add":
                 self._adding |= dict.fromkeys(cell.ports["Y"], index)
             for word in cell.read:
@@ -220,8 +223,21 @@ class Taken:
             fits = len(adder.ports.get("Y", ())) <= self._most
             if adder.kind in ("$add", "$sub") and fits and index not in self.cells:
                 self.cells.add(index)
-                self._register_of(adder.ports["Y"])
-                self._before(adder.ports["B" if adder.ports["A"] == word else "A"])
+                held = self._register_of(adder.ports["Y"], total=True)
+                other = adder.ports["B" if adder.ports["A"] == word else "A"]
+                if not (held and self._fed_back(held, other, index)):
+                    self._before(other)
+
+    def _fed_back(self, held: Word, other: Word, adder: int) -> bool:
+        """Takes in the multiplexer that begins a sum with something else than what is held."""
+        (chosen,) = {self._choosing.get(bit, -1) for bit in other[:1]} or {-1}
+        if chosen < 0 or self._only_reader(self.words.cells[chosen].ports["Y"]) != adder:
+            return False
+        multiplexer = self.words.cells[chosen]
+        if not any(multiplexer.ports[port][: len(held)] == held for port in "AB"):
+            return False
+        self.cells.add(chosen)
+        return True
 
     def _added_before(self, product: int, factor: Word) -> None:
         """An adder in front of the wider factor, with registers around it."""
@@ -244,9 +260,10 @@ class Taken:
             self._before(adder.ports["A"])
             self._before(adder.ports["B"])
 
-    def _register_of(self, word: Word) -> Word | None:
+    def _register_of(self, word: Word, *, total: bool = False) -> Word | None:
         """Takes in the register that alone reads a word, or what is read of it; returns what it
-        holds.
+        holds. What is a factor as well is taken in there, but for a total: Yosys comes to the
+        products of a layer before those of what finishes it.
         """
         word = tuple(bit for bit in word if bit in self._readers)
         index = self._only_reader(word)
@@ -254,8 +271,8 @@ class Taken:
             return None
         cell = self.words.cells[index]
         held = tuple(q for d, q in zip(cell.ports["D"], cell.ports["Q"], strict=True) if d in word)
-        # What is a factor as well is taken in there.
-        if len(held) != len(word) or self._factors & set(held) or self.registers & set(held):
+        factor = not total and self._factors & set(held)
+        if len(held) != len(word) or factor or self.registers & set(held):
             return None
         self.registers |= set(held)
         return held

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .cover import Logic, Passing
+from .cover import Logic
 from .fabrics import Fabric
 from .fixed import REGISTERS, Table, columns, functions, without_copies
 from .live import only_live
@@ -16,9 +16,17 @@ from .multipliers import Taken, split
 from .sums import ADDERS, Sum, extended, sums_of, trimmed
 from .words import Bit, Cell, Word, Words
 
+FEW_CARRIES = 2
+"""Steps of a carry chain up to which Yosys's maps leave it to tables."""
+
+TURNED = {"$lt": "$gt", "$gt": "$lt", "$le": "$ge", "$ge": "$le"}
+"""Comparisons with their operands exchanged."""
+
 FEW_ROWS, FEW_BITS = 32, 8192
 """Fixed words up to which logic is what their functions need. Of more, ABC shares functions of
-three address bits between columns, each of which then needs more tables to choose among them.
+three address bits between columns, each of which then needs more tables to choose among them; of
+any number of bits where the address stands in registers, as that of weights does: then slower paths
+leave time for it.
 """
 
 
@@ -85,7 +93,16 @@ class _Mapping:
         self.words, self.fabric = words, fabric
         self.found = Structure()
         self.logic = Logic()
-        self._chains: set[tuple[Word, Word]] = set()
+        self._held = {
+            bit for cell in words.cells if cell.kind in REGISTERS for bit in cell.ports["Q"]
+        }
+        self._full = {cell.ports["Y"][0]: cell.ports["A"] for cell in words.cells if _is_full(cell)}
+        self._following = {
+            cell.ports["Y"]: cell.ports["A"]
+            for cell in words.cells
+            if cell.kind == "$add" and cell.word("B", len(cell.ports["Y"])) == _one(cell)
+        }
+        self._chains: set[frozenset[Word]] = set()
         products = {k: cell for k, cell in enumerate(words.cells) if is_hard(cell, fabric)}
         taken = Taken(
             words, products if fabric.multiplier.absorbs else {}, fabric.multiplier.absorbs
@@ -129,24 +146,30 @@ class _Mapping:
         if rows:
             self._add(rows, each.y)
 
-    def _add(self, rows: list[list[object]], y: Word) -> None:
+    def _add(self, rows: list[list[object]], y: Word, *, held: bool = False) -> None:
         """The sum of rows of bits: full adders make two rows of three, a carry chain one of two.
 
-        Tables of six signals hold two full adders behind each other, so that the sum between them
-        is in none of its own.
+        ABC could compute what is between full adders in every table that reads it, and does so by
+        far less than area alone asks for: not in a product (``held``), and of a sum not the carries
+        of every other level (components ``mul``, ``sum`` of ``tests/hw/netlist/test_structure.py``
+        are what this was fitted to).
         """
-        passing = False
+        odd = False
         while len(rows) > 2:
-            passing = not passing and self.fabric.inputs >= 6
             a, b, c, *rest = rows
-            total, carry = self._full_adders(a, b, c, passing)
+            total, carry = self._full_adders(a, b, c)
+            if held:
+                self.logic.end(total)
+            if held or odd:
+                self.logic.end(carry)
+            odd = not odd
             rows = [total, *rest, ["0", *carry[:-1]]]
         if len(rows) == 1:
             rows.append(["0"] * len(y))
         self._chain(rows[0], rows[1], y)
 
     def _full_adders(
-        self, a: Sequence[object], b: Sequence[object], c: Sequence[object], passing: bool
+        self, a: Sequence[object], b: Sequence[object], c: Sequence[object]
     ) -> tuple[list[object], list[object]]:
         total, carry = [], []
         seen: dict[tuple[object, ...], tuple[object, object]] = {}
@@ -154,8 +177,7 @@ class _Mapping:
             if bits not in seen:
                 real = [bit for bit in bits if not isinstance(bit, str)]
                 if len(real) > 1:
-                    one = Passing(tuple(real)) if passing else self.logic.function(real)
-                    seen[bits] = one, self.logic.function(real)
+                    seen[bits] = self.logic.function(real), self.logic.function(real)
                 else:
                     seen[bits] = (real[0] if real else "0", "0")
             one, two = seen[bits]
@@ -201,7 +223,7 @@ class _Mapping:
             row: list[object] = ["0"] * k
             row += [self.logic.function((bit, each)) for each in wide]
             rows.append((row + [row[-1]] * len(y))[: len(y)])
-        self._add(rows, y)
+        self._add(rows, y, held=True)
 
     # Functions.
 
@@ -209,7 +231,7 @@ class _Mapping:
         y = cell.ports["Y"]
         operands = [cell.word(port, len(y)) for port in "AB" if port in cell.ports]
         for out, *read in zip(y, *operands, strict=True):
-            self.logic.function(read, out)
+            self.logic.function(read, out, kind=cell.kind)
 
     def reduced(self, cell: Cell) -> None:
         self.logic.tree(cell.ports["A"], cell.ports["Y"][0])
@@ -230,50 +252,85 @@ class _Mapping:
         width = max(len(cell.ports["A"]), len(cell.ports["B"]))
         a, b = cell.word("A", width), cell.word("B", width)
         out = cell.ports["Y"][0]
-        read = {bit for bit in (*a, *b) if not isinstance(bit, str)}
-        constant = not any(isinstance(bit, int) for bit in a) or not any(
-            isinstance(bit, int) for bit in b
-        )
-        if constant and len(read) <= self.fabric.inputs:
-            self.logic.function(read, out)
-        elif width < self.fabric.carry_least:
+        kind = cell.kind
+        if not any(isinstance(bit, int) for bit in a):
+            a, b, kind = b, a, TURNED[kind]
+        fixed = not any(isinstance(bit, int) for bit in b)
+        if self.fabric.pair and width >= self.fabric.carry_least:
+            self._compared_in_pairs(a, b, kind, out)
+        elif fixed:
+            self._compared_with(a, b, kind, bool(cell.numbers.get("A_SIGNED")), out)
+        elif width <= 2 * self.fabric.compared:
             carry: object = "0"
             for x, z in zip(a[:-1], b[:-1], strict=True):
                 carry = self.logic.function((x, z, carry))
             self.logic.function((a[-1], b[-1], carry), out)
-        elif self.fabric.pair:
-            less = (a, b) if cell.kind in ("$lt", "$ge") else (b, a)
-            self._compared_in_pairs(*less, out)
-        elif constant and width <= 2 * self.fabric.inputs - 1:
-            low = self.fabric.inputs
-            part = self.logic.tree((*a[:low], *b[:low]), key=("below", a[:low], b[:low]))
-            self.logic.tree((*a[low:], *b[low:], part), out)
         else:
-            step = self.fabric.inputs if constant else self.fabric.compared
-            for k in range(0, width, step):
-                part = (*a[k : k + step], *b[k : k + step])
+            for k in range(0, width, self.fabric.compared):
+                part = (*a[k : k + self.fabric.compared], *b[k : k + self.fabric.compared])
                 for what in ("equal", "below"):
-                    self.logic.end([self.logic.tree(part, key=(what, part))])
+                    self.logic.end([self.logic.tree(part, kind=what)])
 
-    def _compared_in_pairs(self, a: Word, b: Word, out: Bit) -> None:
-        """A carry chain of which only the last carry is read. Chains of equal words have their
-        beginning in common, as those that compare one word with many constants; and all of it is
-        there already where the words are subtracted too.
+    def _compared_with(self, a: Word, b: Word, kind: str, signed: bool, out: Bit) -> None:
+        """A comparison with a constant ``b``. Its low bits may not matter: whether a number is
+        above 127 is told by the bits from the eighth on.
         """
+        step = self.fabric.inputs
+        starts = range(len(a) % step - step if len(a) % step else 0, len(a), step)
+        if self.fabric.pair or len(starts) <= FEW_CARRIES:
+            low = free_bits(b, kind)
+            self.logic.tree(a[low:], out, kind=(kind, b[low:]))
+            return
+        never = "1" if kind in ("$gt", "$le") else "0"
+        for start in starts:
+            part, constant = (word[max(0, start) : start + step] for word in (a, b))
+            self.logic.end([self.logic.tree(part, kind=("equal", constant))])
+            if signed and start + step == len(a):
+                constant = (*constant[:-1], "10"[int(constant[-1])])
+            if set(constant) != {never}:
+                self.logic.end([self.logic.tree(part, kind=("beyond", constant))])
+
+    def _compared_in_pairs(self, a: Word, b: Word, kind: str, out: Bit) -> None:
+        """A carry chain of which only the last carry is read; it is there already where the words
+        are subtracted too. Low bits that are 0 in a constant ``b`` borrow nothing.
+        """
+        fixed = not any(isinstance(bit, int) for bit in b)
+        low = next((k for k, bit in enumerate(b) if bit != "0"), len(b)) if fixed else 0
+        a, b = a[low:], b[low:]
+        if len(a) < self.fabric.carry_least or len(set(a) - {"0", "1"}) <= self.fabric.inputs:
+            self.logic.tree((*a, *b), out, kind=(kind, b) if fixed else None)
+            return
         self.logic.end((*a, *b))
         last = -(-len(a) // 2) - 1
-        begins = {(a[: 2 * k], b[: 2 * k]) for k in range(1, last + 1)}
-        if any((a[:k], b[:k]) in self._differences for k in range(len(a) // 2, len(a) + 1)):
-            begins = set()
-        self.found.tables += 2 * len(begins - self._chains)
-        self._chains |= begins
+        halves = range(len(a) // 2, len(a) + 1)
+        if not any(ends in self._differences for k in halves for ends in _both(a[:k], b[:k])):
+            self.found.tables += 0 if _either(a, b) in self._chains else 2 * last
+            self._chains.add(_either(a, b))
         carry = ("carry", a[: 2 * last], b[: 2 * last])
-        self.logic.tree((*a[2 * last :], *b[2 * last :], carry), out)
+        top: tuple[object, ...] = (*a[2 * last :], *b[2 * last :], carry)
+        if fixed and kind in ("$gt", "$le"):
+            # The difference of a constant and a word: its carries are not seen to be simple.
+            part = self.logic.tree(top)
+            self.logic.end([part])
+            top = (*a[-1:], part)
+        self.logic.tree(top, out)
 
     def multiplexer(self, cell: Cell) -> None:
         (which,) = cell.ports["S"]
+        if self._wraps(cell):
+            for x, out in zip(cell.ports["A"], cell.ports["Y"], strict=True):
+                self.logic.function((x,), out)
+            return
         for x, z, out in zip(*(cell.ports[port] for port in "ABY"), strict=True):
-            self.logic.function((which, x, z), out)
+            self.logic.function((which, x, z), out, kind="$mux")
+
+    def _wraps(self, cell: Cell) -> bool:
+        """Whether a multiplexer makes a counter begin anew that would do so by itself: ABC sees
+        through carry chains that 0 follows after the last number.
+        """
+        counted = self._following.get(cell.ports["A"])
+        full = self._full.get(cell.ports["S"][0])
+        return counted is not None and counted == full and set(cell.ports["B"]) == {"0"}
 
     def one_of_many(self, cell: Cell) -> None:
         a, b, s, y = (cell.ports[port] for port in "ABSY")
@@ -284,10 +341,10 @@ class _Mapping:
                 if bit == "1":
                     chosen.append(which)
                 elif not isinstance(bit, str):
-                    chosen.append(self.logic.function((which, bit)))
+                    chosen.append(self.logic.function((which, bit), kind="$and"))
             if not isinstance(a[k], str):
                 chosen.append(self.logic.function((a[k], self.logic.tree(s))))
-            self.logic.tree(chosen, out)
+            self.logic.tree(chosen, out, kind="$or")
 
     def shifted(self, cell: Cell) -> None:
         """A barrel of multiplexers, of which only what is read later is left."""
@@ -390,9 +447,11 @@ class _Mapping:
         if clocked:
             self.found.registers += len(varying)
         rows = len(found[0])
-        if rows > FEW_ROWS and len(varying) * rows > FEW_BITS:
+        many, idle = len(varying) * rows > FEW_BITS, self._held.issuperset(address)
+        if rows > FEW_ROWS and (many or idle):
             self.logic.end(address)
-            self.found.tables += round(len(varying) * rows / self.fabric.rom_bits)
+            per_table = self.fabric.rom_bits if many else self.fabric.idle_bits
+            self.found.tables += round(len(varying) * rows / per_table)
             return
         for column, net in varying:
             made = functions(self.logic, column, address, self.fabric.inputs, self.fabric.wide)
@@ -418,6 +477,29 @@ def is_hard(cell: Cell, fabric: Fabric) -> bool:
     if cell.kind != "$mul":
         return False
     return fabric.multiplier.makes(*(len(cell.ports[port]) for port in "ABY"))
+
+
+def _both(a: Word, b: Word) -> tuple[tuple[Word, Word], tuple[Word, Word]]:
+    return (a, b), (b, a)
+
+
+def _either(a: Word, b: Word) -> frozenset[Word]:
+    return frozenset((a, b))
+
+
+def free_bits(constant: Word, kind: str) -> int:
+    """How many low bits of a word do not matter where it is compared with a constant."""
+    last = "1" if kind in ("$gt", "$le") else "0"
+    return next((k for k, bit in enumerate(constant) if bit != last), len(constant))
+
+
+def _is_full(cell: Cell) -> bool:
+    """Whether a cell tells that all bits of a word are set."""
+    return cell.kind == "$reduce_and" or (cell.kind == "$eq" and set(cell.ports["B"]) == {"1"})
+
+
+def _one(cell: Cell) -> Word:
+    return ("1", *("0" for _ in cell.ports["Y"][1:]))
 
 
 def _real(bits: Sequence[Bit]) -> int:

@@ -7,8 +7,8 @@ writes them once processes are cells and constants are gone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Bit = int | str
@@ -70,12 +70,12 @@ class Words:
         self.outputs = outputs
 
     @classmethod
-    def of(cls, module: Mapping[str, Any]) -> Words:
-        """Of one module of the JSON text."""
+    def of(cls, module: Mapping[str, Any], first: int = 0) -> Words:
+        """Of one module of the JSON text; its nets are numbered from ``first`` on."""
         cells = [
             Cell(
                 each["type"],
-                _ports(each["connections"]),
+                {port: shifted(bits, first) for port, bits in each["connections"].items()},
                 _numbers(each["parameters"]),
                 {name: str(value) for name, value in each["parameters"].items()},
             )
@@ -83,11 +83,33 @@ class Words:
             if each["type"] != "$scopeinfo"
         ]
         ports = module["ports"].values()
-        return cls(cells, [tuple(port["bits"]) for port in ports if port["direction"] == "output"])
+        outputs = [each["bits"] for each in ports if each["direction"] == "output"]
+        return cls(cells, [shifted(bits, first) for bits in outputs])
 
 
-def _ports(connections: Mapping[str, Sequence[Bit]]) -> dict[str, Word]:
-    return {port: tuple(bits) for port, bits in connections.items()}
+def shifted(bits: Sequence[Bit], first: int) -> Word:
+    """The same with nets numbered from ``first`` on."""
+    return tuple(bit if isinstance(bit, str) else bit + first for bit in bits)
+
+
+def driven(cells: Iterable[Cell], outputs: Sequence[Word], driver: Mapping[Bit, Bit]) -> Words:
+    """The netlist of cells in which some nets are others, and which has these outputs."""
+
+    def origin(bit: Bit) -> Bit:
+        while (other := driver.get(bit, bit)) != bit:
+            bit = other
+        return bit
+
+    same = {bit: origin(bit) for bit in driver}
+
+    def renamed(word: Word) -> Word:
+        return tuple(same.get(bit, bit) for bit in word)
+
+    connected = [
+        replace(cell, ports={port: renamed(word) for port, word in cell.ports.items()})
+        for cell in cells
+    ]
+    return Words(connected, [renamed(word) for word in outputs])
 
 
 def _numbers(parameters: Mapping[str, Any]) -> dict[str, int]:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import lcm
 
 import numpy as np
@@ -234,6 +234,7 @@ class Schedule(Network):
 
 
 @cache  # every implementation of a layer asks
+@lru_cache(maxsize=256)
 def window_lines(geometry: Geometry) -> int:
     """Image lines in memory with which no window waits for lines that could not be written.
 

@@ -1,10 +1,14 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What hardware takes, in units that every target description can price."""
+"""What hardware takes, in units that every target description can price.
+
+Implementations of a layer are many, and have parts in common: what those cost is kept.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def select_bits(width: int, ways: int) -> int:
     return width * -(-(ways - 1) // 3)
 
 
+@lru_cache(maxsize=1 << 12)
 def counter_cost(values: int) -> Cost:
     """A counter of ``values`` values that wraps around: increment, register, and a comparison where
     it does not wrap by itself.
@@ -74,6 +79,7 @@ def fifo_cost(width: int, depth: int) -> Cost:
     return level + pointers + Cost(memories=((width, depth),), adders=around, registers=around)
 
 
+@lru_cache(maxsize=1 << 12)
 def outlet_cost(width: int, depth: int) -> Cost:
     """A :class:`~midwire.hw.datapath.stream.Outlet`: a FIFO and its credits."""
     return fifo_cost(width, depth) + counter_cost(depth + 1)

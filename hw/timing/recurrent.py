@@ -4,7 +4,7 @@
 
 Rules T1 to T6 of :mod:`midwire.hw.timing.components` hold. In addition:
 
-T11. A recurrent component takes a beat of a row when the row but one before is no longer needed,
+T13. A recurrent component takes a beat of a row when the row but one before is no longer needed,
     which is in the cycle after the last product of its step. A step begins when its row is there
     (taken before), and ``drain`` cycles behind the one before; so does the second half of a step of
     two. The first cycles of a pass wait for a credit each of every output that its results leave
@@ -43,7 +43,7 @@ def recurrent(
     latencies: Sequence[int],
     depths: Sequence[int],
 ) -> None:
-    """A :class:`~midwire.hw.datapath.recurrent.RecurrentLayer` (T11).
+    """A :class:`~midwire.hw.datapath.recurrent.RecurrentLayer` (T13).
 
     Parameters
     ----------

@@ -577,6 +577,13 @@ def _expand(attributes: Attributes, inputs: Inputs) -> Exact:
     return x.change(lambda a: a * ones)
 
 
+def _tile(attributes: Attributes, inputs: Inputs) -> Exact:
+    del attributes
+    x, repeats = inputs
+    assert x is not None and repeats is not None
+    return x.change(lambda a: np.tile(a, [int(n) for n in repeats.ints]))
+
+
 def _resize(attributes: Attributes, inputs: Inputs) -> Exact:
     """By scales, axis by axis."""
     x, scales = inputs[0], inputs[-1]
@@ -978,6 +985,7 @@ _RULES: dict[str, Callable[[Attributes, Inputs], Exact]] = {
     "Split": _split,
     "Squeeze": _reshaped,
     "Sub": _sub,
+    "Tile": _tile,
     "TopK": _top_k,
     "Transpose": _transpose,
     "Unsqueeze": _reshaped,

@@ -55,6 +55,7 @@ KEPT = {
     "Slice",
     "Split",
     "Squeeze",
+    "Tile",
     "TopK",
     "Unsqueeze",
     "Upsample",

@@ -186,6 +186,27 @@ def test_no_slice_is_no_error(model_file: ModelFile) -> None:
     assert "No slice: " in text_of(report)
 
 
+def test_nodes_that_leave_nothing_to_build_say_why(model_file: ModelFile) -> None:
+    """They are right by themselves, and there is no slice without them."""
+    text = """
+    g (float[1, 4] x) => (float[1, 2] y)
+    <float a = {0.1}, uint8 z = {128}, int8[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8},
+     float[2, 2] b = {0.1, 0.2, 0.3, 0.4}>
+    { q = QuantizeLinear (x, a, z)  d = DequantizeLinear (q, a, z)
+      v = DequantizeLinear <axis = 0, block_size = 2> (w, b)
+      m = MatMul (d, v)
+      r = QuantizeLinear (m, a, z)  y = DequantizeLinear (r, a, z) }
+    """
+    report = inspect_model(model_file(text, 21, ir=10))
+    reasons = {node["op"]: node["reason"] for node in report["nodes"] if not node["supported"]}
+    assert report["slice"]["macs_share"] == 0.0
+    assert reasons == {
+        "MatMul": "expected quantised weights, found real ones, which only --calibrate gives a "
+        "grid: it measures what that loses"
+    }
+    assert report["calibrated"]["macs_share"] == 1.0
+
+
 def test_a_slice_between_names_is_not_called_the_largest(model_file: ModelFile) -> None:
     path = model_file(NET)
     assert "\nSlice\n" in text_of(inspect_model(path, "a", "b"))

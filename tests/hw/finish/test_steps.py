@@ -133,6 +133,16 @@ def test_functions_of_lines_are_followed_line_by_line() -> None:
         assert all(a[0][1] + 1 == b[0][0] for a, b in pairwise(lines))
 
 
+@pytest.mark.timeout(20)
+def test_of_many_results_only_as_many_as_allowed_are_looked_at() -> None:
+    wide = QType(32, True, 2.0**-20)
+    for scale in (1, -1, Fraction(1, 2**20)):
+        assert steps(line(scale).then(MAGNITUDE), (-(2**40), 2**40), wide, 255) is None
+    steep = steps(line(2**11), (-2, 2), wide, 255)
+    assert steep is not None
+    assert steep.values.tolist() == [-(2**31), 0, 2**31 - 1]
+
+
 def test_other_functions_are_no_lines() -> None:
     assert lines_of(line(1).then(Exponential()), (0, 9)) is None
     parabola = Piecewise((ZERO,), ((ZERO,), (ZERO, ZERO, ONE)))

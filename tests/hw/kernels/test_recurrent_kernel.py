@@ -86,7 +86,7 @@ def test_one_channel_for_all(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_cycles_and_latency_come_true(kind: str) -> None:
-    """K4, T11, for all numbers of units at a time; a row comes in while one is read."""
+    """K4, T13, for all numbers of units at a time; a row comes in while one is read."""
     kernel = random_cell(kind, 3, 3, 12, sequences=2)
     finisher, out = Direct(1, *kernel.state), IntType.holding(*kernel.state)
     every = kernel.implementations([finisher], [out])

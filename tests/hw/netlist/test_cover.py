@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from midwire.hw.netlist.cover import Logic, Passing
+from midwire.hw.netlist.cover import Logic
 
 
 def test_functions_that_one_other_reads_join_it() -> None:
@@ -15,11 +15,28 @@ def test_functions_that_one_other_reads_join_it() -> None:
     assert logic.tables(3) == 2
 
 
-def test_a_function_that_two_others_read_is_a_table_of_its_own() -> None:
+def test_a_function_that_two_others_read_is_computed_in_both_if_that_saves_its_table() -> None:
     logic = Logic()
     both = logic.function((1, 2))
     logic.end([logic.function((both, 3)), logic.function((both, 4))])
-    assert logic.tables(4) == 3
+    assert logic.tables(4) == 2
+    assert logic.tables(2) == 3
+
+
+def test_what_many_places_make_of_few_signals_is_a_table_each() -> None:
+    """Four decoded values of two signals, and ORs of three of them: no table decodes."""
+    logic = Logic()
+    values = [logic.function((1, 2), kind=k) for k in range(4)]
+    ends = [logic.tree(values[:k] + values[k + 1 :], kind="or") for k in range(4)]
+    logic.end(ends)
+    assert logic.tables(4) == 4
+
+
+def test_a_table_of_its_own_where_it_does_not_fit_in_what_reads_it() -> None:
+    logic = Logic()
+    wide = logic.function((1, 2, 3, 4))
+    logic.end(logic.function((wide, k, k + 1)) for k in (10, 20, 30))
+    assert logic.tables(4) == 4
 
 
 def test_constants_and_what_nobody_reads_cost_nothing() -> None:
@@ -36,21 +53,25 @@ def test_what_inverts_joins_what_reads_it() -> None:
     assert logic.tables(4) == 1
 
 
-def test_wide_functions_are_trees() -> None:
-    """An AND of 16 signals: four tables, and one of them."""
+def test_wide_functions_are_chains() -> None:
+    """An AND of 16 signals: each table but the first takes one less than its inputs."""
     logic = Logic()
     logic.end([logic.tree(range(16))])
     assert logic.tables(4) == 5
-    assert logic.tables(6) == 4  # each joins one of the two that it reads
-
-
-def test_what_passes_has_no_table() -> None:
-    logic = Logic()
-    logic.end([logic.function((Passing((1, 2, 3)), 4, 5)), logic.function((Passing((1, 2, 3)), 6))])
-    assert logic.tables(6) == 2
+    assert logic.tables(6) == 3
 
 
 def test_equal_keys_are_one_function() -> None:
     logic = Logic()
     logic.end([logic.function((1, 2), key="k"), logic.function((1, 2), key="k")])
     assert logic.tables(4) == 1
+
+
+def test_functions_of_one_kind_that_read_the_same_are_one() -> None:
+    """Also through what inverts; but not if a constant stands elsewhere."""
+    logic = Logic()
+    inverse = logic.function((2,), 20)
+    logic.end([logic.function((1, 2), kind="and"), logic.function((1, inverse), kind="and")])
+    assert logic.tables(4) == 1
+    logic.end([logic.function((1, "0", 2), kind="mux"), logic.function((1, 2, "0"), kind="mux")])
+    assert logic.tables(4) == 3

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""T11: a recurrent component, against a plain model that follows every cycle."""
+"""T13: a recurrent component, against a plain model that follows every cycle."""
 
 from __future__ import annotations
 

@@ -14,15 +14,17 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import onnx
+from flint import arb
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from midwire.compiler.ir.algebra import Expression
 from midwire.compiler.ir.written import parsed
+from midwire.compiler.ops._formulas import substituted, unary_of
 from midwire.compiler.ops._groups import GUARD_BITS
 
 from .cells import gru, lstm, rnn
@@ -130,53 +132,24 @@ def _within(low: float, high: float) -> Any:
 
 
 def _formula(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
-    """What the pattern of functions of one element makes: at points all along, for it may turn or
-    jump anywhere.
-    """
+    """What the pattern of formulas makes: each element cut into parts, of which balls tell all."""
     del run
-    x, *constants = inputs
-    assert x is not None
-    known = {f"c{at}": c.lo for at, c in enumerate(constants, 1) if c is not None}
     formula = parsed(attributes["of"].decode())
-    shares = np.linspace(0, 1, _POINTS)
-    values = [_evaluated(formula, {**known, "x": x.lo + (x.hi - x.lo) * s}) for s in shares]
-    return [Interval.at(*values)]
+    known = [each for each in inputs if each is not None]
+    ends = np.broadcast_arrays(*(end for each in known for end in (each.lo, each.hi)))
+    low, high = np.empty(ends[0].shape), np.empty(ends[0].shape)
+    for place in np.ndindex(*low.shape):
+        first, last, *numbers = (float(end[place]) for end in ends)
+        values = {f"c{k}": Fraction(value) for k, value in enumerate(numbers[::2], 1)}
+        function = unary_of(substituted(formula, values))
+        parts = np.linspace(first, last, _PARTS + 1)
+        found = [function.ball(arb(a).union(arb(b))) for a, b in itertools.pairwise(parts)]
+        low[place] = np.nextafter(min(float(ball.lower()) for ball in found), -math.inf)
+        high[place] = np.nextafter(max(float(ball.upper()) for ball in found), math.inf)
+    return [Interval.at(low, high)]
 
 
-_POINTS = 65
-
-_FUNCTIONS: Mapping[str, Callable[..., Array]] = {
-    "abs": np.abs,
-    "clip": lambda x, low, high: np.clip(
-        x, -np.inf if low is None else float(low), np.inf if high is None else float(high)
-    ),
-    "erf": np.vectorize(math.erf, otypes=[float]),
-    "exp": np.exp,
-    "inverse": np.reciprocal,
-    "log": np.log,
-    "positive": lambda x: (x > 0).astype(float),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "sqrt": np.sqrt,
-    "tanh": np.tanh,
-}
-
-
-def _evaluated(formula: Expression, known: Mapping[str, Array]) -> Array:
-    """A formula in double; what is multiplied by 0 need not be defined."""
-    total = np.zeros(known["x"].shape)
-    for product, factor in formula.terms:
-        term = np.full(total.shape, float(factor))
-        for atom, power in product:
-            if atom.of is None:
-                value = known[str(atom.detail[0]) if atom.detail else atom.kind]
-            else:
-                with np.errstate(all="ignore"):
-                    value = _FUNCTIONS[atom.kind](_evaluated(atom.of, known), *atom.detail)
-            with np.errstate(all="ignore"):
-                grown = term * value ** float(power)
-            term = np.where((term == 0) | ((value == 0) & (power > 0)), 0.0, grown)
-        total = total + term
-    return total
+_PARTS = 16
 
 
 def _gelu_turns(attributes: Attributes) -> float:

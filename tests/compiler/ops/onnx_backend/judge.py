@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 
 from midwire.compiler.errors import CalibrationError, LossError, ModelError
-from midwire.compiler.load.source import Source
+from midwire.compiler.load.source import Source, reads
 from midwire.compiler.pipeline import Options
 from midwire.compiler.rewrite.rewriting import Rewritten, rewrite
 from midwire.compiler.select.support import import_all
@@ -215,6 +215,10 @@ def _through(built: Built, model: Rewritten, given: Mapping[str, Interval]) -> d
         whole = tuple(node.name for node in part.sources) in taken
         opset = onnx.defs.onnx_opset_version() if whole and part.operator else source.opset
         for node in part.nodes if whole else part.sources:
+            if not source.constants.isdisjoint(node.output) and not values.keys() >= set(
+                reads(node)
+            ):
+                continue  # a shape of a tensor inside a pattern, which is folded
             inputs = [values[name] if name else None for name in node.input]
             inputs = _with_grids(built, node, inputs, constants)
             grid = tensors.get(node.output[0])

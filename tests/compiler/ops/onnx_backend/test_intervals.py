@@ -112,17 +112,6 @@ def test_softmax_reaches_its_ends() -> None:
         assert bound.hi[0, k] == pytest.approx(run([high])[0][0, k], rel=1e-12)
 
 
-def test_formulas_hold_what_turns_and_jumps() -> None:
-    """And what is not chosen need not be defined."""
-    x = Interval.at(np.array([-1.0, -3.0, 1.0]), np.array([2.0, -2.0, 3.0]))
-    slopes = Interval.at(np.array([-0.5, 0.5, 2.0]))
-    text = "positive(x)*log(x) + c1*clip(x, None, 0) + 1"
-    node = onnx.helper.make_node("Formula", ["x", "s"], ["y"], of=text)
-    (bound,) = image(node, [x, slopes], OPSET, EXACTLY)
-    np.testing.assert_allclose(bound.hi, [1 + np.log(2), 0, 1 + np.log(3)])
-    assert np.all(bound.lo <= [-1, -0.5, 1])
-
-
 def test_integers_are_points() -> None:
     found = Interval.at(np.array([1, 2]))
     assert found.is_point and found.lo.dtype == np.int64
