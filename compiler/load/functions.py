@@ -63,6 +63,22 @@ def expand_functions(found: Expansion, opset: int, initialisers: Mapping[str, An
         found.write_out(lambda node: rule if kind_of(node) in FUNCTIONS else None)
 
 
+def _complete(node: onnx.NodeProto, imports: list[onnx.OperatorSetIdProto]) -> onnx.NodeProto:
+    """A node with the defaults of its schema for the attributes that it leaves out: inlining would
+    leave them out of the body too, where they have other defaults.
+    """
+    found = onnx.NodeProto()
+    found.CopyFrom(node)
+    version = next((i.version for i in imports if i.domain == node.domain), 1)
+    known = {attribute.name for attribute in node.attribute}
+    for name, attribute in onnx.defs.get_schema(
+        node.op_type, version, node.domain
+    ).attributes.items():
+        if name not in known and attribute.default_value.name:
+            found.attribute.append(attribute.default_value)
+    return found
+
+
 def _written(node: onnx.NodeProto, types: Types, imports: list[onnx.OperatorSetIdProto]) -> Pieces:
     """The body of a node's function, its inner names made those of this node."""
     unknown = [name for name in node.input if name and name not in types]
@@ -71,7 +87,7 @@ def _written(node: onnx.NodeProto, types: Types, imports: list[onnx.OperatorSetI
     given = [helper.make_value_info(name, types[name]) for name in node.input if name]
     made = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
     alone = helper.make_model(
-        helper.make_graph([node], "alone", given, made), opset_imports=imports
+        helper.make_graph([_complete(node, imports)], "alone", given, made), opset_imports=imports
     )
     key = (node.domain, node.op_type)
     try:

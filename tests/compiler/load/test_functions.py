@@ -136,6 +136,15 @@ def test_reductions_of_older_models(form: str, opset: int, model_file: ModelFile
     assert all(node["supported"] for node in inspect_model(path)["nodes"])
 
 
+def test_what_a_node_leaves_out_has_the_default_of_its_schema(model_file: ModelFile) -> None:
+    """MeanVarianceNormalization is over all axes but channels, and not over those too."""
+    text = "g (float[1, 3, 4, 2] x) => (float[1, 3, 4, 2] y) { y = MeanVarianceNormalization (x) }"
+    source = load_model(model_file(text, 13))
+    means = [node for node in source.nodes if node.op_type == "ReduceMean"]
+    assert means
+    assert {source.values[node.output[0]].shape for node in means} == {(1, 3, 1, 1)}
+
+
 def test_each_has_a_function() -> None:
     for kind in FUNCTIONS:
         domain, _, name = kind.rpartition(".")

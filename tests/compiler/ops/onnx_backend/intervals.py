@@ -25,6 +25,7 @@ from onnx.reference import ReferenceEvaluator
 
 from midwire.compiler.ir.written import parsed
 from midwire.compiler.ops._formulas import substituted, unary_of
+from midwire.compiler.ops._groups import GUARD_BITS
 
 from .cells import gru, lstm, rnn
 from .interval import Array, Interval
@@ -71,12 +72,13 @@ def image(
 ) -> list[Interval]:
     """The outputs of a node that have names, for its inputs; None for an input that is left out.
     ``chosen`` is what the compiler chose for normalisations and recurrent layers (rules N9 to N14
-    and N18).
+    and N18); of the node's result, its grid's ``step`` (N19).
     """
     rule = _RULES.get(node.op_type, _corners)
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     attributes["wanted"] = [bool(name) for name in node.output]
     attributes |= {"unit": 2.0 ** -chosen["bits"], "layers": chosen["layers"]}
+    attributes["step"] = chosen.get("step", 0.0)
     return rule(runner(node, opset), attributes, inputs)
 
 
@@ -175,6 +177,13 @@ def _bilinear(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval
     if rest and rest[0] is not None:
         radius = radius + np.abs(run([0 * x.middle, 0 * y.middle, rest[0].radius])[0])
     return [Interval(middle - radius, middle + radius)]
+
+
+def _quotient(run: Run, attributes: Attributes, inputs: Inputs) -> list[Interval]:
+    """Of elements; N19 rounds that of two computed ones, by a small part of a step."""
+    (exact,) = _corners(run, attributes, inputs)
+    computed = all(x is not None and not x.is_point for x in inputs)
+    return [exact.widened(attributes["step"] / 2 ** (GUARD_BITS + 1)) if computed else exact]
 
 
 def _shares(attributes: Attributes, x: Interval) -> Interval:
@@ -296,6 +305,7 @@ _RULES: dict[str, Callable[[Run, Attributes, Inputs], list[Interval]]] = {
     "ConvTranspose": _bilinear,
     "Cos": _turning(*(lambda _, k=k: k * math.pi for k in range(-9, 10))),
     "Cosh": _turning(lambda _: 0.0),
+    "Div": _quotient,
     "Formula": _formula,
     "Gelu": _turning(_gelu_turns),
     "Gemm": _bilinear,

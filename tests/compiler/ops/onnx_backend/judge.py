@@ -221,7 +221,9 @@ def _through(built: Built, model: Rewritten, given: Mapping[str, Interval]) -> d
                 continue  # a shape of a tensor inside a pattern, which is folded
             inputs = [values[name] if name else None for name in node.input]
             inputs = _with_grids(built, node, inputs, constants)
-            found = image(node, inputs, opset, chosen)
+            grid = tensors.get(node.output[0])
+            step = {} if grid is None else {"step": float(grid.qtype.scale)}
+            found = image(node, inputs, opset, chosen | step)
             # Some rules know the first output only, others being for training.
             for name, made in zip(filter(None, node.output), found, strict=False):
                 if name in tensors and name not in built.task.wanted:
