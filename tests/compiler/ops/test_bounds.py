@@ -151,7 +151,7 @@ def test_a_split_that_says_more_outputs_than_it_has(model_file: ModelFile) -> No
 
 
 def test_states_that_grow_beyond_integers_of_tensors() -> None:
-    kernel: Any = SimpleNamespace(state=(-(2**40), 2**40), results=1, sequences=1, units=2)
+    kernel: Any = SimpleNamespace(state=(-(2**40), 2**40), kept=(), results=1, sequences=1, units=2)
     whatever: Any = None
     with pytest.raises(Unsupported) as caught:
         Sequences(whatever, whatever).inner(kernel)

@@ -39,7 +39,8 @@ def test_correction(kind: str, rank: int, group: int, arithmetic: Any) -> None:
     weight = rng.standard_normal((per * group, depth, *kernel)).astype(np.float32)
     op: Conv | ConvTranspose
     if kind == "Conv":
-        op = Conv(Const(weight), None, window_of(attributes, kernel, spatial), group)
+        window = window_of(attributes, kernel, (1, channels, *spatial))
+        op = Conv(Const(weight), None, window, group)
     else:
         op = ConvTranspose(Const(weight), None, tuple(spreads(attributes, kernel, spatial)), group)
     rounded = op.quantise_weights(3)

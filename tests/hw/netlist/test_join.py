@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from midwire.hw.netlist.fabrics import XCUP
-from midwire.hw.netlist.join import Part, joined
+from midwire.hw.netlist.join import PartModule, joined
 from midwire.hw.netlist.structure import structure_of
 
 
@@ -36,7 +36,7 @@ STREAM = [(("a", "o"), ("b", "i"))]
 
 
 def test_parts_apart_are_their_sum() -> None:
-    words = joined([Part("a", "a", part("$and")), Part("b", "b", part("$or"))], [])
+    words = joined([PartModule("a", "a", part("$and")), PartModule("b", "b", part("$or"))], [])
     assert len(words.outputs) == 6
     found = structure_of(words, XCUP, {})
     assert (found.tables, found.registers) == (2, 4)
@@ -44,7 +44,7 @@ def test_parts_apart_are_their_sum() -> None:
 
 def test_a_stream_joins_its_source_to_its_sink() -> None:
     """What the sink drives is what it does not read of the source: the way back."""
-    words = joined([Part("a", "a", part("$and")), Part("b", "b", part("$or"))], STREAM)
+    words = joined([PartModule("a", "a", part("$and")), PartModule("b", "b", part("$or"))], STREAM)
     first, second = (cell for cell in words.cells if cell.kind == "$dff")
     sink = next(cell for cell in words.cells if cell.kind == "$or")
     assert sink.ports["A"] + sink.ports["B"] == first.ports["Q"]
@@ -56,7 +56,7 @@ def test_what_the_sink_does_not_read_is_not_there() -> None:
     blind["cells"] = {0: blind["cells"][0] | {"connections": {"A": [3], "B": ["0"], "Y": [8]}}}
     blind["ports"]["o__payload"]["bits"] = [8, "0"]
     found = structure_of(
-        joined([Part("a", "a", part("$and")), Part("b", "b", blind)], STREAM), XCUP, {}
+        joined([PartModule("a", "a", part("$and")), PartModule("b", "b", blind)], STREAM), XCUP, {}
     )
     assert (found.tables, found.registers) == (1, 1)
 
@@ -77,7 +77,7 @@ def test_a_cell_stands_for_another_module_of_its_part() -> None:
             0: {"type": "$or", "parameters": {}, "connections": {"A": [2], "B": [3], "Y": [4]}}
         },
     }
-    words = joined([Part("a", "a", outer), Part("a", "a_finish", inner)], [])
+    words = joined([PartModule("a", "a", outer), PartModule("a", "a_finish", inner)], [])
     assert [cell.kind for cell in words.cells] == ["$and", "$dff", "$or"]
     found = structure_of(words, XCUP, {})
     assert (found.tables, found.registers) == (1, 1)
