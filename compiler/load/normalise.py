@@ -87,6 +87,7 @@ def normalise(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     inputs = [value for value in graph.input if value.name not in stored]
     nodes = _sorted(file, graph, stored | {value.name for value in inputs})
     _name(nodes)
+    _name_parts(nodes)
     del graph.input[:], graph.node[:], graph.value_info[:]
     graph.input.extend(inputs)
     graph.node.extend(nodes)
@@ -188,3 +189,11 @@ def _name(nodes: list[onnx.NodeProto]) -> None:
             unique = f"{name}#{counts[name]}"
         taken.add(unique)
         node.name = unique
+
+
+def _name_parts(nodes: list[onnx.NodeProto]) -> None:
+    """Give every part of a Split a name: ONNX Runtime ends with one that is left out."""
+    for node in nodes:
+        if node.op_type == "Split" and not node.domain:
+            for index, name in enumerate(node.output):
+                node.output[index] = name or f"{node.name}::{index}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
 
 from midwire.compiler.errors import ModelError
@@ -159,6 +160,16 @@ def test_states_that_grow_beyond_integers_of_tensors() -> None:
         "expected states of at most 32 bits, found 42; a clip, or an activation that is bounded, "
         "would keep them small"
     )
+
+
+def test_parts_that_are_left_out_are_named(model_file: ModelFile) -> None:
+    """ONNX Runtime ends the process at such a Split."""
+    text = "g (float[1, 4, 6] x) => (float[1, 4, 2] y) { y, a, b = Split <axis = 2> (x) }"
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 11]> {text}')
+    model.graph.node[0].output[1:] = ["", ""]
+    source = load_model(model_file(model))
+    assert list(source.nodes[0].output) == ["y", "Split_0::1", "Split_0::2"]
+    assert all(node.supported for node in import_all(source))
 
 
 def test_inputs_that_say_nothing_at_the_end_are_dropped(model_file: ModelFile) -> None:
