@@ -144,13 +144,10 @@ def evaluate(
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            results = _evaluator(model).run(None, {name: inputs[name] for name in names})
+            evaluator = ReferenceEvaluator(model, new_ops=[GatherElements])
+            results = evaluator.run(None, {name: inputs[name] for name in names})
         # The evaluator runs arbitrary operators on arbitrary data and documents no error types: one
         # that it cannot do is one constant that we do not know, and import rules say so.
         except Exception:
             return None
     return {name: np.asarray(value) for name, value in zip(wanted, results, strict=True)}
-
-
-def _evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
-    return ReferenceEvaluator(model, new_ops=[GatherElements])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from fractions import Fraction
 
 from ..errors import CalibrationError
 from ..ir.graph import Graph, Node
@@ -51,7 +52,9 @@ def widened(
             least, most = sorted(
                 map(abs, (observed[layer.tensor].low, observed[layer.tensor].high))
             )
-            more = max(0, math.ceil(math.log2(most / least)) - 1) if least else 0
+            # Powers of two that hold the largest: exact, so the same on every machine.
+            times = math.ceil(Fraction(most) / Fraction(least)) if least else 1
+            more = max(0, (times - 1).bit_length() - 1)
             wider[layer.tensor] = min(MOST, widths.of(layer) + more)
     return Widths(widths.default, wider)
 
