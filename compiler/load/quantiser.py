@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import onnx
 
-from ..ops.base import Const
+from ..ops.base import Const, Unsupported
 from .source import Source
 
 
@@ -138,7 +138,10 @@ class _Reader:
 
     def whole(self, name: str) -> int:
         """A constant that is one whole number."""
-        constant = self.constants.const(name)
+        try:
+            constant = self.constants.const(name)
+        except Unsupported:  # no finite number
+            raise _NoQuantiserError from None
         if constant is None or constant.values.size != 1:
             raise _NoQuantiserError
         value = float(constant.real.reshape(-1)[0])

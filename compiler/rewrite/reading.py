@@ -81,10 +81,12 @@ def behind(source: Source, root: onnx.NodeProto, most: int) -> list[onnx.NodePro
     return list(found.values())
 
 
-def known_array(context: Context, name: str) -> AnyArray | None:
-    """The real values of a constant; None if it cannot be evaluated or is not finite."""
+def known_array(context: Context, name: str, *, finite: bool = True) -> AnyArray | None:
+    """The real values of a constant; None if it cannot be evaluated, is no number, or is not finite
+    though it must be.
+    """
     try:
-        constant = context.const(name)
+        constant = context.const(name, finite=finite)
     except Unsupported:
         return None
     return None if constant is None else constant.real
@@ -233,8 +235,8 @@ def _bounded(reader: _Reader, node: onnx.NodeProto) -> Expression:
     a, b = _inputs(reader, node)
     no_bound = -math.inf if node.op_type == "Max" else math.inf
     for name, other in zip(node.input, (b, a), strict=True):
-        constant = reader.context.const(name, finite=False)
-        if constant is not None and (constant.real == no_bound).all():
+        array = known_array(reader.context, name, finite=False)
+        if array is not None and (array == no_bound).all():
             return other
     value, bound = (a, b.number) if a.number is None else (b, a.number)
     if bound is None:  # one, and what the other has more, or less

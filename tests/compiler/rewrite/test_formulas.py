@@ -172,6 +172,9 @@ def test_levels(model_file: ModelFile, name: str, levels: tuple[int, ...]) -> No
             + "y = Mul(s18, one)",
             id="a power of 2^18",
         ),
+        pytest.param("n = Log(none) y = Min(x, n)", id="a bound that is no number"),
+        pytest.param("n = Log(none) y = Max(n, x)", id="a first bound that is no number"),
+        pytest.param("i = Log(zero) y = Min(x, i)", id="a bound below all numbers"),
     ],
 )
 def test_what_is_none(model_file: ModelFile, body: str) -> None:

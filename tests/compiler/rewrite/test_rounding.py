@@ -145,6 +145,21 @@ def test_spelled_out_by_hand(model_file: ModelFile) -> None:
         assert print_rewritten(other) == ""
 
 
+@pytest.mark.parametrize("bounds", ["c, n, high", "c, low, n"])
+def test_bounds_that_are_no_numbers(model_file: ModelFile, bounds: str) -> None:
+    """Whether something is rounded, or a constant is."""
+    text = f"""
+    g (float[N, 4] x) => (float[N, 4] y)
+    <float s = {{0.5}}, float low = {{-8}}, float high = {{7}}, float[4] w = {{1, 2, 3, 4}}>
+    {{ n = Log (low)  a = Div (x, s)  c = Round (a)  d = Clip ({bounds})  e = Mul (d, s)
+       a1 = Div (w, s)  c1 = Round (a1)  d1 = Clip ({bounds.replace("c", "c1")})  w1 = Mul (d1, s)
+       y = Add (e, w1) }}
+    """
+    source = load_model(model_file(text))
+    assert print_rewritten(rewrite(source)) == ""
+    assert {verdict.op_type: verdict.supported for verdict in import_all(source)}["Add"] is False
+
+
 def test_operands_in_any_order(model_file: ModelFile) -> None:
     """Of what commutes."""
     text = """
