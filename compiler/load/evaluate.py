@@ -16,12 +16,23 @@ from onnx.reference.op_run import OpRun
 from onnx.shape_inference import infer_node_outputs
 
 from ...hw.formats.tensor import AnyArray
+from .ranks import check_node, check_types
 
 MAX_ELEMENTS = 1 << 24
 """Largest constant that is computed here, in elements (a model may ask for any size)."""
 
 MAX_SHAPE_DATA = 1 << 12
 """Constants of at most so many elements are shown to shape inference (targets of Reshape)."""
+
+INFERENCE_ERRORS = (
+    onnx.checker.ValidationError,
+    onnx.defs.SchemaError,
+    onnx.shape_inference.InferenceError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What ONNX's inference raises for a node or a graph that is wrong."""
 
 _RANDOM = frozenset(
     (
@@ -65,7 +76,7 @@ def infer_node(
     complain: Callable[[Exception], None] = lambda error: None,
 ) -> dict[str, onnx.TypeProto]:
     """Types of a node's outputs; empty where ONNX cannot say (unknown operator, missing types), or
-    says that the node is wrong: ``complain`` is told how.
+    the node is wrong, as ONNX or :mod:`.ranks` says: ``complain`` is told how.
     """
     names = [name for name in node.input if name]
     if node.domain or has_subgraph(node) or any(name not in types for name in names):
@@ -77,23 +88,17 @@ def infer_node(
     }
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
-        return dict(
-            infer_node_outputs(
-                schema,
-                node,
-                {name: types[name] for name in names},
-                small,
-                opset_imports=[helper.make_opsetid("", opset)],
-            )
+        check_node(node, types)
+        found = infer_node_outputs(
+            schema,
+            node,
+            {name: types[name] for name in names},
+            small,
+            opset_imports=[helper.make_opsetid("", opset)],
         )
-    except (
-        onnx.checker.ValidationError,
-        onnx.defs.SchemaError,
-        onnx.shape_inference.InferenceError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+        check_types(found)
+        return {name: kind for name, kind in found.items() if name}
+    except INFERENCE_ERRORS as error:
         complain(error)
         return {}
 

@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shapes and constants of a whole model whose inputs are bound: infer, fold shape arithmetic.
 
-ONNX's own inference goes first. Then one walk in topological order fills in what it left open, now
-with the values of small constants at hand, among them shapes of tensors: a Reshape whose target is
-computed with Shape, Gather and Concat is resolved once the batch is bound.
+One walk in topological order asks ONNX's own inference node by node, with the values of small
+constants at hand, among them shapes of tensors: a Reshape whose target is computed with Shape,
+Gather and Concat is resolved once the batch is bound. What inference says of a node is checked
+before the next one reads it (:mod:`.ranks`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +32,7 @@ from .evaluate import (
     static_shape,
     tensor_type,
 )
+from .inner_graphs import infer_inner
 from .onnxfile import short
 from .qoperator import infer_pieces, write_out
 from .source import kind_of, reads
@@ -96,8 +97,7 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
     ModelError
         If the constants that its nodes compute would not fit in memory together.
     """
-    types, sound = _inferred(model, initialisers)
-    facts = Facts(types, {}, set(initialisers))
+    facts = Facts({value.name: value.type for value in model.graph.input}, {}, set(initialisers))
     for name, array in initialisers.items():
         facts.types[name] = tensor_type(array)
     small = {n: a for n, a in initialisers.items() if a.size <= MAX_SHAPE_DATA}
@@ -106,9 +106,7 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
     computed, room = 0, MAX_ELEMENTS
     most = MAX_COMPUTED + OFTEN * sum(array.size for array in initialisers.values())
     for node in model.graph.node:
-        if not sound and not _keeps_shape(node):
-            infer_node(node, facts.types, small, opset, _blamed(facts, node))
-        _complete(facts, node, small, opset)
+        _infer(facts, node, small, model.opset_import, opset)
         known = all(name in facts.constants for name in reads(node)) and is_deterministic(node)
         if known:
             computed += _size(facts, node)
@@ -160,59 +158,6 @@ def _check_total(node: onnx.NodeProto, computed: int, most: int) -> None:
         )
 
 
-def _inferred(
-    model: onnx.ModelProto, initialisers: Mapping[str, AnyArray]
-) -> tuple[dict[str, onnx.TypeProto], bool]:
-    """ONNX's inference, on a copy without large weights; whether it finds nothing wrong."""
-    graph = model.graph
-    large = {n for n, a in initialisers.items() if a.size > MAX_SHAPE_DATA}
-    nodes = []
-    for node in graph.node:
-        if _keeps_shape(node):
-            node = helper.make_node("Identity", node.input[:1], node.output[:1], node.name)
-        nodes.append(node)
-    inputs = [
-        helper.make_value_info(n, tensor_type(initialisers[n])) for n in initialisers if n in large
-    ]
-    # A declared shape of an output may have the symbolic or another batch; leave it to inference.
-    outputs = [onnx.ValueInfoProto(name=value.name) for value in graph.output]
-    copy = helper.make_model(
-        helper.make_graph(
-            nodes,
-            graph.name or "graph",
-            [*graph.input, *inputs],
-            outputs,
-            [tensor for tensor in graph.initializer if tensor.name not in large],
-        ),
-        opset_imports=model.opset_import,
-        ir_version=model.ir_version,
-    )
-    inferred, sound = _of_all_nodes(copy)
-    found = [*graph.input, *inferred.value_info, *inferred.output]
-    return {v.name: v.type for v in found if v.type.HasField("tensor_type")}, sound
-
-
-def _of_all_nodes(model: onnx.ModelProto) -> tuple[onnx.GraphProto, bool]:
-    """The graph with what ONNX infers of it; whether it finds nothing wrong. Without values: it
-    would list those of a Range or a Tile, however many. The walk has them.
-
-    What fails for the model as a whole is tried again node by node, later.
-    """
-    for strict in (True, False):
-        with contextlib.suppress(*_INFERENCE_ERRORS):
-            inferred = onnx.shape_inference.infer_shapes(model, strict_mode=strict)
-            return inferred.graph, strict
-    return model.graph, False
-
-
-_INFERENCE_ERRORS = (
-    onnx.shape_inference.InferenceError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-
-
 def _blamed(facts: Facts, node: onnx.NodeProto) -> Callable[[Exception], None]:
     """Remembers what ONNX finds wrong with a node."""
 
@@ -231,31 +176,29 @@ _PREFIX = re.compile(r"\[\w+\]\s*|\(op_type:[^)]*\):\s*")
 """What stands before ONNX's own sentence: who says it, and the operator that we name anyway."""
 
 
-def _complete(
-    facts: Facts, node: onnx.NodeProto, small: Mapping[str, AnyArray], opset: int
+def _infer(
+    facts: Facts,
+    node: onnx.NodeProto,
+    small: Mapping[str, AnyArray],
+    imports: Iterable[onnx.OperatorSetIdProto],
+    opset: int,
 ) -> None:
-    """Infer a node's outputs again where their shapes are not known."""
-    open_names = [
-        n
-        for n in node.output
-        if n and (n not in facts.types or static_shape(facts.types[n]) is None)
-    ]
-    if not open_names:
+    """Types of a node's outputs, as far as somebody knows."""
+    types = facts.types
+    if _keeps_shape(node):
+        if node.input[0] in types:
+            types[node.output[0]] = types[node.input[0]]
         return
-    if _keeps_shape(node) and node.input[0] in facts.types:
-        facts.types[node.output[0]] = facts.types[node.input[0]]
-        return
-    if kind_of(node) in TREES and node.input and node.input[0] in facts.types:
-        facts.types.update(_trees(node, facts.types[node.input[0]]))
-        return
-    written = write_out(node, facts.types) if node.domain else None
-    if written is None:
-        found = infer_node(node, facts.types, small, opset, _blamed(facts, node))
+    written = write_out(node, types) if node.domain else None
+    if written is not None:
+        found = infer_pieces(written, types)
+        types.update((name, found[name]) for name in node.output if name in found)
+    elif node.domain or has_subgraph(node):
+        types.update(infer_inner(node, types, imports))
+        if kind_of(node) in TREES and node.input and node.input[0] in types:
+            types.update(_trees(node, types))
     else:
-        found = infer_pieces(written, facts.types)
-    for name in open_names:
-        if name in found and found[name].HasField("tensor_type"):
-            facts.types[name] = found[name]
+        types.update(infer_node(node, types, small, opset, _blamed(facts, node)))
 
 
 def _keeps_shape(node: onnx.NodeProto) -> bool:
@@ -263,11 +206,14 @@ def _keeps_shape(node: onnx.NodeProto) -> bool:
     return node.op_type in known and bool(node.input) and bool(node.output)
 
 
-def _trees(node: onnx.NodeProto, x: onnx.TypeProto) -> dict[str, onnx.TypeProto]:
-    """Decision trees: a row of sums for each sample (version 1 has no inference of its own)."""
-    shape = static_shape(x)
+def _trees(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    """Decision trees: a row of sums for each sample, where inference does not say so (that of
+    version 1 does not).
+    """
+    shape = static_shape(types[node.input[0]])
+    known = types.get(node.output[0])
     targets = next((int(a.i) for a in node.attribute if a.name == "n_targets"), 1)
-    if shape is None or len(shape) != 2:
+    if shape is None or len(shape) != 2 or (known is not None and static_shape(known) is not None):
         return {}
     kind = onnx.TensorProto.FLOAT
     return {node.output[0]: helper.make_tensor_type_proto(kind, [shape[0], targets])}
