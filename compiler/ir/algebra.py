@@ -27,10 +27,13 @@ _MOST_TERMS = 32
 _MOST_BITS = 1 << 12
 """Of a coefficient's numerator and denominator: each square of a sum doubles them."""
 
+_MOST_POWER = 64
+"""Of an atom in a product: each square doubles it, and what follows multiplies that often."""
+
 
 class NotAFormulaError(Exception):
-    """An expression that no pattern can be: too long, with a coefficient that is too long, divided
-    by zero, not finite in float32.
+    """An expression that no pattern can be: too long, with a coefficient that is too long or a
+    power that is too high, divided by zero, not finite in float32.
     """
 
 
@@ -180,6 +183,8 @@ def _times(a: _Product, b: _Product) -> _Product:
     powers = dict(a)
     for atom, power in b:
         powers[atom] = powers.get(atom, 0) + power
+        if abs(powers[atom]) > _MOST_POWER:
+            raise NotAFormulaError
     return frozenset((atom, power) for atom, power in powers.items() if power)
 
 

@@ -90,6 +90,17 @@ def test_coefficients_are_bounded() -> None:
             chain = chain * chain
 
 
+@pytest.mark.parametrize("x", [X, function("inverse", X + 1), X.inverse(), X + 1 - 1])
+def test_powers_are_bounded(x: Expression) -> None:
+    """Each square doubles them, and a formula is evaluated by multiplying that often."""
+    high = x.power(64)
+    with pytest.raises(NotAFormulaError):
+        high * x
+    with pytest.raises(NotAFormulaError):
+        high * high
+    assert high * x.inverse() == x.power(63)
+
+
 def test_spellings_of_a_factor() -> None:
     """As float32, or one over its inverse as float32; nothing in between."""
     found = spellings(math.sqrt(0.5))

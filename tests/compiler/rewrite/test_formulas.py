@@ -19,6 +19,7 @@ from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops.formula import ElementFormula
 from midwire.compiler.pipeline import Options, compile_model
 from midwire.compiler.rewrite.rewriting import print_rewritten, rewrite
+from midwire.compiler.select.inspection import inspect_model
 from midwire.compiler.select.support import import_all
 from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.numeric import Affine
@@ -179,6 +180,14 @@ def test_levels(model_file: ModelFile, name: str, levels: tuple[int, ...]) -> No
 )
 def test_what_is_none(model_file: ModelFile, body: str) -> None:
     assert not functions_of(model_file(model(body), 16))
+
+
+@pytest.mark.parametrize("first", ["ThresholdedRelu", "HardSigmoid", "Sign", "Relu"])
+def test_powers_of_powers(model_file: ModelFile, first: str) -> None:
+    """The first squares are one function, and the rest, whose power is too high, squares."""
+    body = f"s0 = {first}(x) " + " ".join(f"s{i + 1} = Mul(s{i}, s{i})" for i in range(24))
+    found = inspect_model(model_file(model(f"{body} y = Neg(s24)"), 16))
+    assert found["nodes"][-2]["op"] == "Mul" and found["supported"] == len(found["nodes"])
 
 
 def test_text_form(model_file: ModelFile) -> None:
