@@ -67,7 +67,13 @@ class Scale(ConstantOp):
         cls, context: ImportContext, node: onnx.NodeProto, constant: Numbers, name: str
     ) -> Imported:
         """A constant over what is computed is the inverse of that, times the constant."""
-        times = with_constants(context, node, cls._beside("Mul", constant, first=True), name)
+        by = cls._beside("Mul", constant, first=True)
+        if by.is_core:
+            raise Unsupported(
+                "expected a constant that differs along one axis over what is computed, found the "
+                f"shape {list(constant.shape)}; Reciprocal, and Mul by the constant, would work"
+            )
+        times = with_constants(context, node, by, name)
         (*before, last) = times.pieces
         shape, dtype = context.shape(node.output[0]), context.dtype(name)
         value = Value(inner(node, "inverse"), shape, dtype)

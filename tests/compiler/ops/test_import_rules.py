@@ -344,6 +344,13 @@ FALLING = {**ones((2,), (2,), (2,)), 4: np.array([1, -2], np.float32)}
             "expected pads of at least 0, found [(0, 0), (0, 0), (-1, 0), (0, 0)]; Slice crops",
         ),
         (
+            one_node("Div", [SHAPE], (2, 2, 4, 4), {0: np.ones((2, 2, 1, 1), np.float32)}),
+            (
+                "expected a constant that differs along one axis over what is computed, found the "
+                "shape [2, 2, 1, 1]; Reciprocal, and Mul by the constant, would work"
+            ),
+        ),
+        (
             one_node("Gather", [(8193,)], (4097,), {1: np.arange(0, 8193, 2)}),
             "expected a range, or at most 4096 indices, found 4097",
         ),
