@@ -86,6 +86,8 @@ class IntegerProduct:
         made = context.source.values.get(product.output[0])
         if value is None or made is None or len(value.shape) != len(made.shape):
             return None  # a factor, or a bias, of more axes than the sums
+        if any(_is_map(context.source, name) for name in (factor, bias)):
+            return None  # which differs along several axes: hardware that has no sums before it
         if w not in context.source.constants or value.dtype != "float32":
             return None
         grid = _grid_of(context, x)
@@ -122,6 +124,14 @@ class IntegerProduct:
             add("", "Div", [scaled, step], "")
         nodes[-1].name = root.name
         return nodes, new, values
+
+
+def _is_map(source: Source, name: str) -> bool:
+    """Whether a constant differs along several axes, or nobody knows."""
+    if not name:
+        return False
+    value = source.values.get(name)
+    return value is None or sum(size != 1 for size in value.shape) > 1
 
 
 def _added(source: Source, total: onnx.NodeProto | None) -> tuple[str | None, str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 
 from midwire.compiler.ir import graph
@@ -220,3 +222,27 @@ def test_a_factor_that_repeats(model_file: ModelFile) -> None:
     """
     values = rewrite(load_model(model_file(text))).source.values
     assert [values[name].shape for name in ("Mul_2::sum", "y")] == [(1, 2), (4, 2)]
+
+
+MAPS = {
+    "scale": CONV.replace("float t = {0.0375}", "float[4, 4] t"),
+    "scale of a batch": CONV.replace("float t = {0.0375}", "float[2, 1, 4, 4] t"),
+    "bias": CONV_BIASED.replace("int32[1, 2, 1, 1] b32 = {700, -3001}", "int32[2, 4, 1] b32"),
+    "sums": MATMUL.replace("[N, ", "[2, ").replace("float[2] t = {0.25, 0.0375}", "float[2, 2] t"),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_constants_that_differ_along_several_axes(model_file: ModelFile, name: str) -> None:
+    """Have hardware of their own, which reads no sums; so the nodes stay as they are, refused."""
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13]>\n{MAPS[name]}')
+    for value in list(model.graph.value_info):  # those without numbers
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        array = np.arange(1, np.prod(shape) + 1).reshape(shape).astype(dtype)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
+    del model.graph.value_info[:]
+    source = load_model(model_file(model))
+    assert print_rewritten(rewrite(source)) == ""
+    (verdict,) = [v for v in import_all(source) if v.op_type.endswith("Integer")]
+    assert verdict.reason.startswith("expected integer sums that are cast to float32")
