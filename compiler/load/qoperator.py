@@ -13,6 +13,7 @@ scale of w follows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,47 @@ def grid_inputs(node: onnx.NodeProto) -> list[str]:
     return [name for index, name in enumerate(node.input) if name and index not in data]
 
 
+def wrong_grid(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What is wrong with the shapes of an operator's scales and zero points, as a clause; empty if
+    nothing is, or some are not given.
+
+    Parameters
+    ----------
+    shapes : of tensors, as far as they are known
+    """
+    form = FORMS.get(kind_of(node))
+    if form is None or not _is_given(node, form):
+        return ""
+    given = [*_operands_of(node, form), (-1, *form.result)]
+    for index, (data, *grid) in enumerate(given):
+        own = shapes.get(node.input[data], ()) if 0 <= data < len(node.input) else ()
+        several = form.axis is not None and index == 1 and bool(own)
+        count = own[form.axis(attributes(node))] if several and form.axis is not None else 1
+        for name in (node.input[k] for k in grid if k < len(node.input)):
+            shape = shapes.get(name, ())
+            if math.prod(shape) == 1 or shape == (count,):
+                continue
+            if node.op_type == "QLinearMatMul" and shape == (*(1,) * (len(shape) - 1), count):
+                continue  # as many axes as the matrix
+            each = f", or one for each of {count} channels" if several else ""
+            return (
+                f"expected one scale and zero point for a tensor{each}, found the shape "
+                f"{list(shape)} for {name!r}"
+            )
+    return ""
+
+
+def _operands_of(node: onnx.NodeProto, form: Form) -> tuple[Operand, ...]:
+    """Those of the form, or as many as there are behind the result's grid."""
+    return form.operands or tuple((i, i + 1, i + 2) for i in range(2, len(node.input), 3))
+
+
+def _is_given(node: onnx.NodeProto, form: Form) -> bool:
+    """Whether all operands, of which there are some, have integers and a scale."""
+    operands, names = _operands_of(node, form), node.input
+    return bool(operands) and all(k < len(names) and names[k] for o in operands for k in o[:2])
+
+
 def infer_pieces(pieces: Pieces, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
     """Types of what the nodes of :func:`write_out` make, by name, as far as ONNX can say.
 
@@ -137,8 +179,7 @@ class _Writer:
         types: Mapping[str, onnx.TypeProto],
     ) -> None:
         self._node, self._form, self._options, self._types = node, form, options, types
-        own = ((i, i + 1, i + 2) for i in range(2, len(node.input), 3))
-        self._operands: tuple[Operand, ...] = form.operands or tuple(own)
+        self._operands = _operands_of(node, form)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, AnyArray] = {}
 
@@ -165,15 +206,16 @@ class _Writer:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all operands have integers and a scale, and a softmax has an axis of them: the
-        checker knows nothing of other domains.
+        """Whether all operands have integers and a scale, for a tensor or a channel, and a softmax
+        has an axis of them: the checker knows nothing of other domains.
         """
         rank = len(self._shape(self._input(0)) or ())
         if self._form.operator == "Softmax":
             if not -rank <= int(self._options.get("axis", -1)) < rank:
                 return False
-        given = (self._input(position) for operand in self._operands for position in operand[:2])
-        return bool(self._operands) and all(given)
+        known = {name: self._shape(name) for name in self._node.input}
+        shapes = {name: shape for name, shape in known.items() if shape is not None}
+        return _is_given(self._node, self._form) and not wrong_grid(self._node, shapes)
 
     def _shape(self, name: str) -> tuple[int, ...] | None:
         kind = self._types.get(name)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import onnx
 
 from ..load.constants import attributes
-from ..load.qoperator import FORMS
+from ..load.qoperator import FORMS, wrong_grid
 from ..load.source import MICROSOFT, kind_of
 
 _STATIC = (
@@ -77,9 +77,16 @@ _REMEDIES: Mapping[str, str] = {
 }
 
 
-def remedy_of(node: onnx.NodeProto) -> str:
-    """A clause that says why no rule takes a node, and what to do; empty if there is none."""
+def remedy_of(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """A clause that says why no rule takes a node, and what to do; empty if there is none.
+
+    Parameters
+    ----------
+    shapes : of tensors, as far as they are known
+    """
     kind, options = kind_of(node), attributes(node)
+    if wrong := wrong_grid(node, shapes):
+        return wrong
     if kind in FORMS and not options.get("channels_last", 0):
         given = ", ".join(f"{name} = {options[name]}" for name in sorted(options))
         return (

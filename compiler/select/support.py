@@ -203,7 +203,8 @@ def _by_rule(context: Context, node: onnx.NodeProto, registry: Mapping[str, type
     if node.name in context.source.refused:
         raise Unsupported(context.source.refused[node.name])
     if rule is None:
-        if remedy := remedy_of(node):
+        shapes = {n: v.shape for n in node.input if (v := context.source.values.get(n))}
+        if remedy := remedy_of(node, shapes):
             raise WrongTensor(context.source.activations(node), remedy)
         raise Unsupported(
             f"operator {kind} is not supported (supported: {', '.join(sorted(registry))})"

@@ -432,6 +432,59 @@ def test_refused_with_the_remedy(model_file: ModelFile, text: str) -> None:
     assert (verdict.supported, verdict.reason) == (False, REFUSED[text])
 
 
+@pytest.mark.parametrize(
+    ("kind", "input_", "shape", "channels"),
+    [
+        *(
+            (M + "QGemm", 4, shape, 5)
+            for shape in ((4,), (5, 1), (1, 5), (1, 1, 4, 1), (4, 4, 2, 1))
+        ),
+        (M + "QGemm", 5, (5, 1), 5),
+        (M + "QGemm", 1, (5,), None),
+        ("QLinearConv, a scale a channel, with a bias", 4, (3, 1), 3),
+        ("QLinearConv, a scale a channel, with a bias", 4, (4,), 3),
+        ("QLinearConv, one scale", 4, (2, 2), 3),
+        ("QLinearConv, one scale", 6, (3,), None),
+        ("QLinearMatMul", 4, (5, 1), 5),
+        ("QLinearMatMul", 4, (4,), 5),
+        ("QLinearMatMul", 1, (3,), None),
+        (M + "QLinearAdd", 4, (4,), None),
+        (M + "QLinearAdd, a constant", 4, (2, 2), None),
+        (M + "QLinearMul", 7, (2,), None),
+        (M + "QLinearSigmoid", 2, (3,), None),
+        (M + "QLinearConcat", 0, (2,), None),
+        (M + "QLinearConcat", 6, (2, 1), None),
+        (M + "QLinearAveragePool", 3, (0,), None),
+    ],
+)
+def test_grids_of_another_shape(
+    model_file: ModelFile, kind: str, input_: int, shape: tuple[int, ...], channels: int | None
+) -> None:
+    model = model_of(kind.partition(",")[0], CASES[kind])
+    name = model.graph.node[0].input[input_]
+    (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+    array = np.resize(numpy_helper.to_array(tensor), shape)
+    tensor.CopyFrom(numpy_helper.from_array(array, name))
+    (verdict,) = import_all(load_model(model_file(model)))
+    each = f", or one for each of {channels} channels" if channels else ""
+    assert verdict.reason == (
+        f"expected one scale and zero point for a tensor{each}, found the shape {list(shape)} "
+        f"for {name!r}"
+    )
+
+
+def test_scales_of_columns(model_file: ModelFile) -> None:
+    """With as many axes as the matrix, too."""
+    for shape in ((5,), (1, 5)):
+        model = model_of("QLinearMatMul", CASES["QLinearMatMul"])
+        for position, array in ((4, STEPS[:5]), (5, np.zeros(5, np.int8))):
+            name = model.graph.node[0].input[position]
+            (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+            tensor.CopyFrom(numpy_helper.from_array(array.reshape(shape), name))
+        (verdict,) = import_all(load_model(model_file(model)))
+        assert verdict.supported
+
+
 def test_a_fixed_batch(model_file: ModelFile) -> None:
     """Taken apart like that of any operator."""
     for text in (CONV, GEMM):
