@@ -70,7 +70,6 @@ class _Walk:
         outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
         graph = helper.make_graph([node], "node", known, outputs)
         model = helper.make_model(graph, opset_imports=self._imports)
-        found: dict[str, onnx.TypeProto] = {}
         with contextlib.suppress(*INFERENCE_ERRORS):
             inferred = onnx.shape_inference.infer_shapes(model).graph
             found = {v.name: v.type for v in inferred.output if v.type.WhichOneof("value")}
@@ -86,11 +85,9 @@ class _Walk:
         for tensor in graph.initializer:
             types[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
             if math.prod(tensor.dims) <= MAX_SHAPE_DATA:
-                values[tensor.name] = numpy_helper.to_array(tensor)
-        del graph.value_info[:]
-        for value in (*graph.input, *graph.output):
-            if value.type.HasField("tensor_type"):
-                value.type.tensor_type.ClearField("shape")
+                with contextlib.suppress(KeyError, TypeError, ValueError):  # no array of numpy's
+                    values[tensor.name] = numpy_helper.to_array(tensor)
+        _undeclare(graph)
         for value in graph.input:
             types.pop(value.name, None)
         for node in graph.node:
@@ -118,3 +115,21 @@ class _Walk:
         if wrong or (not found and not node.domain and node.op_type in _DOUBTFUL):
             node.op_type = "LeftOut"  # which ONNX does not know
         return found
+
+
+def _undeclare(graph: onnx.GraphProto) -> None:
+    """Forget the shapes that a graph declares, but for those of results that it does not read."""
+    read = {name for node in graph.node for name in reads(node)}
+    results = [value for value in graph.output if value.name not in read and _is_sound(value)]
+    del graph.value_info[:]
+    for value in (*graph.input, *graph.output):
+        if value not in results and value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+
+
+def _is_sound(value: onnx.ValueInfoProto) -> bool:
+    try:
+        check_types({value.name: value.type})
+    except ValueError:
+        return False
+    return True

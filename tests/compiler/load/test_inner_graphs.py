@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
+import onnx.parser
 import pytest
 
 from midwire.compiler.load.frontend import load_model
@@ -99,10 +101,48 @@ def test_a_scan_whose_rows_only_onnx_knows(model_file: ModelFile, body: str) -> 
     text = f"""
     g (float[5, 1, 2, 3, 4] x) => (float[A] y, float[5, 1, 2, 3, 4] z) {CONSTANTS}
     {{ y = Scan <num_scan_inputs = 1,
-                body = b (float[1, 2, 3, 4] s) => (float w) {{ {body} }}> (x)
+                body = b (float[1, 2, 3, 4] s) => (w) {{ {body} }}> (x)
        z = Relu (x) }}
     """
     assert load_model(model_file(text)).values["z"].shape == (5, 1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("declared", "more", "shape"),
+    [
+        ("[1, 2, 1, 4]", "", (1, 2, 1, 4)),
+        ("[1, 2, 1, 4]", "u = Relu (p)", None),
+        ("[1, 2, -5, 4]", "", None),
+        (str([1] * 65), "", None),
+    ],
+    ids=["sound", "read", "negative", "axes"],
+)
+def test_declared_results(
+    model_file: ModelFile, declared: str, more: str, shape: tuple[int, ...] | None
+) -> None:
+    """Are believed as ONNX does, unless a node of the graph would read them."""
+    text = branches(f"p = own.Some (x) {more}")
+    text = text.replace("a () => (p)", f"a () => (float{declared.replace('-5', '5')} p)")
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13, "own" : 1]>\n{text}')
+    for dim in model.graph.node[0].attribute[0].g.output[0].type.tensor_type.shape.dim:
+        dim.dim_value = -5 if dim.dim_value == 5 else dim.dim_value
+    found = load_model(model_file(model)).values.get("y")
+    assert (found and found.shape) == shape
+
+
+@pytest.mark.parametrize("dims", [[1] * 70, [0, 1 << 62]], ids=["axes", "elements"])
+def test_constants_that_numpy_has_not(model_file: ModelFile, dims: list[int]) -> None:
+    text = branches("p = Reshape (x, k)").replace(
+        "a () => (p) {", "a () => (p) <int64[1] k = {3}> {"
+    )
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13]>\n{text}')
+    constant = model.graph.node[0].attribute[0].g.initializer[0]
+    constant.dims[:] = dims
+    del constant.int64_data[:]
+    constant.int64_data.extend([3] * (0 not in dims))
+    source = load_model(model_file(model))
+    assert "y" not in source.values
+    assert source.values["z"].shape == (1, 2, 3, 4)
 
 
 def test_a_scan(model_file: ModelFile) -> None:
@@ -110,7 +150,8 @@ def test_a_scan(model_file: ModelFile) -> None:
     g (float[5, 3] x, float[3] s0) => (float[3] s1, float[5, 3] y)
     { s1, y = Scan <
         num_scan_inputs = 1,
-        body = b (float[3] s, float[3] r) => (float t, float u) { t = Add (s, r) u = Relu (t) }
+        body = b (float[3] s, float[3] r) => (float[3] t, float[3] u)
+        { t = Add (s, r) u = Relu (t) }
       > (s0, x) }
     """
     source = load_model(model_file(text))
