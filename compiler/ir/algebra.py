@@ -24,13 +24,16 @@ _LARGEST = float(np.finfo(np.float32).max)
 _MOST_TERMS = 32
 """Multiplying out stops here: no pattern is as long."""
 
-_MOST_BITS = 1 << 12
+MOST_BITS = 1 << 12
 """Of a coefficient's numerator and denominator: each square of a sum doubles them."""
+
+_MOST_POWER = 64
+"""Of an atom in a product: each square in a chain of them doubles it."""
 
 
 class NotAFormulaError(Exception):
-    """An expression that no pattern can be: too long, with a coefficient that is too long, divided
-    by zero, not finite in float32.
+    """An expression that no pattern can be: too long, with a coefficient that is too long or a
+    power that is too high, divided by zero, not finite in float32.
     """
 
 
@@ -180,6 +183,8 @@ def _times(a: _Product, b: _Product) -> _Product:
     powers = dict(a)
     for atom, power in b:
         powers[atom] = powers.get(atom, 0) + power
+        if abs(powers[atom]) > _MOST_POWER:
+            raise NotAFormulaError
     return frozenset((atom, power) for atom, power in powers.items() if power)
 
 
@@ -187,7 +192,7 @@ def _sum(terms: dict[_Product, Fraction]) -> Expression:
     if len(terms) > _MOST_TERMS:
         raise NotAFormulaError
     for factor in terms.values():
-        if max(factor.numerator.bit_length(), factor.denominator.bit_length()) > _MOST_BITS:
+        if max(factor.numerator.bit_length(), factor.denominator.bit_length()) > MOST_BITS:
             raise NotAFormulaError
     return Expression(frozenset((p, factor) for p, factor in terms.items() if factor))
 

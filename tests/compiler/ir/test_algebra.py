@@ -90,6 +90,16 @@ def test_coefficients_are_bounded() -> None:
             chain = chain * chain
 
 
+def test_powers_are_bounded() -> None:
+    """Each square doubles them: a chain of forty is a power of 2^40."""
+    chain = X
+    with pytest.raises(NotAFormulaError):
+        for _ in range(40):
+            chain = chain * chain
+    with pytest.raises(NotAFormulaError):
+        (X + 1).inverse().power(65)
+
+
 def test_spellings_of_a_factor() -> None:
     """As float32, or one over its inverse as float32; nothing in between."""
     found = spellings(math.sqrt(0.5))

@@ -172,10 +172,29 @@ def test_levels(model_file: ModelFile, name: str, levels: tuple[int, ...]) -> No
             + "y = Mul(s18, one)",
             id="a power of 2^18",
         ),
+        pytest.param(
+            "a = Add(x, each) s0 = Abs(a) "
+            + "".join(f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(14))
+            + "y = Where(m, s14, zero) m = Greater(x, zero)",
+            id="a power of 2^14 of what constants are added to",
+        ),
     ],
 )
 def test_what_is_none(model_file: ModelFile, body: str) -> None:
     assert not functions_of(model_file(model(body), 16))
+
+
+def test_constants_whose_powers_are_too_long(model_file: ModelFile) -> None:
+    """They are numbers in the formula only when channels are told apart, behind the pattern."""
+    squares = "".join(f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(5))
+    body = f"s0 = Mul(x, tiny) {squares} m = Greater(x, zero) y = Where(m, s5, zero)"
+    text = model(body).replace("float zero", "float[6] tiny = {1e-40, 1, 1, 1, 1, 1}, float zero")
+    (support,) = import_all(rewrite(load_model(model_file(text, 16))).source)
+    said = (
+        "expected constants whose products and powers in the formula have at most 4096 bits, "
+        "found longer ones; round the constants, or use lower powers"
+    )
+    assert said in str(support)
 
 
 def test_text_form(model_file: ModelFile) -> None:
