@@ -24,7 +24,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 _MOST_TERMS = 32
 """Multiplying out stops here: no pattern is as long."""
 
-_MOST_BITS = 1 << 12
+MOST_BITS = 1 << 12
 """Of a coefficient's numerator and denominator: each square of a sum doubles them."""
 
 _MOST_POWER = 64
@@ -192,7 +192,7 @@ def _sum(terms: dict[_Product, Fraction]) -> Expression:
     if len(terms) > _MOST_TERMS:
         raise NotAFormulaError
     for factor in terms.values():
-        if max(factor.numerator.bit_length(), factor.denominator.bit_length()) > _MOST_BITS:
+        if max(factor.numerator.bit_length(), factor.denominator.bit_length()) > MOST_BITS:
             raise NotAFormulaError
     return Expression(frozenset((p, factor) for p, factor in terms.items() if factor))
 

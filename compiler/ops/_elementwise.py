@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import Layout
+from ...hw.kernels.base import Kernel
 from ...hw.kernels.eltwise import EltwiseKernel
 from ...hw.numeric import Affine, QType
 from ..ir.graph import Value
@@ -111,6 +112,14 @@ def met(inputs: Sequence[QTensor], output: OutputSpec) -> Met:
         places.append(len(inputs) + len(calls))
         calls.append(Call(kernel, (index,), (Inner(output.shape, x.qtype, layout),)))
     return Met(tuple(calls), tuple(streams), tuple(places))
+
+
+def pairs(kernel: Kernel, meet: Met, unit: Fraction) -> tuple[Call, ...]:
+    """A kernel on tensors that met, whose accumulators count ``unit``."""
+    first = meet.streams[0]
+    axis, depth = inner_axis(first)
+    meaning = Meaning([Affine((unit,), Fraction(0))] * depth, axis, first.layout)
+    return (*meet.calls, Call(kernel, meet.places, (meaning,)))
 
 
 def elementwise(inputs: Sequence[QTensor], signs: Sequence[int] = ()) -> tuple[Call, ...]:

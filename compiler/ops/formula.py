@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import onnx
 
 from ...hw.numeric import Function, Piecewise, Unary
-from ..ir.algebra import Expression
+from ..ir.algebra import MOST_BITS, Expression, NotAFormulaError
 from ..ir.written import parsed
 from ._constants import ConstantOp, Numbers, with_constants
 from ._formulas import rows, substituted, unary_of
@@ -51,6 +52,13 @@ class ElementFormula(ConstantOp):
                 raise Unsupported("expected constants beside one computed tensor, found another")
             numbers.append(Numbers.of(constant))
         op = cls(parsed(context.attributes(node)["of"]), tuple(numbers))
+        try:
+            _ = op._functions
+        except NotAFormulaError as error:
+            raise Unsupported(
+                "expected constants whose products and powers in the formula have at most "
+                f"{MOST_BITS} bits, found longer ones; round the constants, or use lower powers"
+            ) from error
         return with_constants(context, node, op, node.input[0])
 
     @property
@@ -91,7 +99,7 @@ class ElementFormula(ConstantOp):
         names = (f"c{index}" for index in range(1, len(values) + 1))
         return unary_of(substituted(self.formula, dict(zip(names, values, strict=True))))
 
-    @property
+    @cached_property
     def _functions(self) -> list[Unary]:
         """One for each combination of constants."""
         return [

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...hw.kernels.dot import DotKernel
-from ...hw.numeric import Affine
-from ..ir.lowered import Call, Meaning, OutputSpec
+from ..ir.lowered import Call, OutputSpec
 from ..ir.quant import QTensor
-from ._elementwise import MeetingOp, inner_axis, met
+from ._elementwise import MeetingOp, inner_axis, met, pairs
 from ._model import one_node
 from .base import Case
 
@@ -29,8 +28,7 @@ class Product(MeetingOp):
         """A buffer that repeats what is broadcast, then products."""
         (output,) = outputs
         meet = met(inputs, output)
-        first = meet.streams[0]
-        axis, depth = inner_axis(first)
+        _, depth = inner_axis(meet.streams[0])
         a, b = (x.qtype for x in inputs)
         kernel = DotKernel(
             (a.integers, b.integers),
@@ -40,9 +38,7 @@ class Product(MeetingOp):
             depth,
             depth,
         )
-        functions = [Affine((a.step * b.step,), 0 * a.step)] * depth
-        meaning = Meaning(functions, axis, first.layout)
-        return (*meet.calls, Call(kernel, meet.places, (meaning,)))
+        return pairs(kernel, meet, a.step * b.step)
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

@@ -12,14 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from ...hw.kernels.base import WidthError
 from ...hw.kernels.quotient import QuotientKernel
-from ...hw.numeric import Affine
-from ..ir.lowered import Call, Meaning, OutputSpec
+from ..ir.lowered import Call, OutputSpec
 from ..ir.quant import QTensor
-from ._elementwise import MeetingOp, inner_axis, met
+from ._elementwise import MeetingOp, inner_axis, met, pairs
 from ._groups import step_bits
 from ._model import one_node
 from .base import Case, Unsupported
@@ -38,8 +36,7 @@ class Quotient(MeetingOp):
         """A buffer that repeats what is broadcast, then quotients."""
         (output,) = outputs
         meet = met(inputs, output)
-        first = meet.streams[0]
-        axis, depth = inner_axis(first)
+        _, depth = inner_axis(meet.streams[0])
         a, b = (x.qtype for x in inputs)
         unit = a.step / b.step
         bits = step_bits(output, unit)
@@ -54,9 +51,7 @@ class Quotient(MeetingOp):
             )
         except WidthError as error:
             raise Unsupported(str(error)) from error
-        functions = [Affine((unit / (1 << bits),), Fraction(0))] * depth
-        meaning = Meaning(functions, axis, first.layout)
-        return (*meet.calls, Call(kernel, meet.places, (meaning,)))
+        return pairs(kernel, meet, unit / (1 << bits))
 
     @classmethod
     def cases(cls) -> Iterator[Case]:

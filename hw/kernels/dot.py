@@ -25,19 +25,18 @@ from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth, tree_stages
 from ..timing.cost import Cost, counter_cost, outlet_cost
 from ..timing.moving import dot
-from .base import Accumulators, Finished, Kernel, StreamPort, check_width
+from .base import Accumulators, Finished, StreamPort, check_width
 from .finishing import unit_for
 from .folds import lane_choices
+from .pairs import PairKernel, check_channels
 
 
 @dataclass(frozen=True)
-class DotKernel(Kernel):
+class DotKernel(PairKernel):
     """Sums of products of two streams (P1).
 
     Attributes
     ----------
-    xs : types of the integers of both streams
-    zeros : what each stream's integers mean zero by: its zero point
     groups : accumulators of a tensor
     depth : products of each
     inner : length of the innermost axis of the result
@@ -49,8 +48,6 @@ class DotKernel(Kernel):
         If the axes do not fit, or (WidthError) an accumulator may be too wide.
     """
 
-    xs: tuple[IntType, IntType]
-    zeros: tuple[int, int]
     groups: int
     depth: int
     inner: int = 1
@@ -64,15 +61,8 @@ class DotKernel(Kernel):
                 f"groups and depth must be at least 1, and groups a multiple of inner, not "
                 f"{self.groups}, {self.depth} and {self.inner}"
             )
-        if self.channels not in (1, self.inner):
-            raise ValueError(f"channels must be 1 or {self.inner}, not {self.channels}")
+        check_channels(self.channels, self.inner)
         check_width([self.sums], self.depth)
-
-    @property
-    def factors(self) -> tuple[Range, Range]:
-        """Range of each factor, without its zero point."""
-        (a, b), (za, zb) = self.xs, self.zeros
-        return (a.lo - za, a.hi - za), (b.lo - zb, b.hi - zb)
 
     @property
     def sums(self) -> Range:
@@ -82,19 +72,16 @@ class DotKernel(Kernel):
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """Exact sums, (N, groups / channels, channels)."""
-        a, b = (
-            x.astype(np.int64).reshape(len(x), self.groups, self.depth) - zero
-            for x, zero in zip(streams, self.zeros, strict=True)
-        )
+        a, b = (x.reshape(len(x), self.groups, self.depth) for x in self.without_zeros(streams))
         total = np.einsum("ngk,ngk->ng", a, b)
         return ((total.reshape(len(total), -1, self.channels),),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """A Mul and a ReduceSum in double, which holds every partial sum."""
-        factors = []
-        for x, zero in zip(streams, self.zeros, strict=True):
-            wide = writer.reshape(writer.cast(x, np.float64), [self.groups, self.depth])
-            factors.append(writer.op("Sub", wide, writer.constant(zero, np.float64)))
+        factors = [
+            writer.reshape(x, [self.groups, self.depth])
+            for x in self.without_zeros_onnx(writer, streams)
+        ]
         total = writer.op("Mul", *factors)
         if self.depth > 1:
             total = writer.op("ReduceSum", total, writer.constant([1], np.int64), keepdims=0)

@@ -8,28 +8,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..finish.base import Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
 from ..numeric import IntType
 from ..numeric.norms import EXACT, ratio, ratio_onnx
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, outlet_cost
-from .base import Accumulators, Finished, Kernel, StreamPort, WidthError
+from .base import Accumulators, Finished, StreamPort, WidthError
 from .finishing import unit_for
 from .folds import lane_choices
 from .groups import quotient_cost, quotient_stages
+from .pairs import PairKernel, check_channels
 
 
 @dataclass(frozen=True)
-class QuotientKernel(Kernel):
+class QuotientKernel(PairKernel):
     """``ratio(a - za, b - zb)`` to ``bits`` fractional bits, for each element of both streams.
 
     Attributes
     ----------
-    xs : types of the integers of both streams
-    zeros : what each stream's integers mean zero by: its zero point
     elements : of a tensor
     inner : length of the innermost axis
     channels : of the finisher: ``inner`` where it differs along that axis, or 1
@@ -41,8 +38,6 @@ class QuotientKernel(Kernel):
         If the axes do not fit, or (WidthError) a result may be too wide.
     """
 
-    xs: tuple[IntType, IntType]
-    zeros: tuple[int, int]
     elements: int
     inner: int
     channels: int
@@ -56,19 +51,12 @@ class QuotientKernel(Kernel):
                 f"elements must be a multiple of inner, and bits at least 0, not {self.elements}, "
                 f"{self.inner} and {self.bits}"
             )
-        if self.channels not in (1, self.inner):
-            raise ValueError(f"channels must be 1 or {self.inner}, not {self.channels}")
+        check_channels(self.channels, self.inner)
         if 2 * self.largest > EXACT:
             raise WidthError(
                 f"quotients of integers of {self.xs[0].bits} bits to {self.bits} fractional bits "
                 "need more than 51 bits; use fewer bits"
             )
-
-    @property
-    def factors(self) -> tuple[Range, Range]:
-        """Range of the numerators and of the divisors, without their zero points."""
-        (a, b), (za, zb) = self.xs, self.zeros
-        return (a.lo - za, a.hi - za), (b.lo - zb, b.hi - zb)
 
     @property
     def largest(self) -> int:
@@ -77,15 +65,12 @@ class QuotientKernel(Kernel):
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """N19, (N, elements / channels, channels)."""
-        a, b = (x.astype(np.int64) - zero for x, zero in zip(streams, self.zeros, strict=True))
+        a, b = self.without_zeros(streams)
         return ((ratio(a, b, self.bits).reshape(len(a), -1, self.channels),),)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """A Div in double, which is mended."""
-        a, b = (
-            writer.op("Sub", writer.cast(x, np.float64), writer.constant(zero, np.float64))
-            for x, zero in zip(streams, self.zeros, strict=True)
-        )
+        a, b = self.without_zeros_onnx(writer, streams)
         return ((writer.reshape(ratio_onnx(writer, a, b, self.bits), [-1, self.channels]),),)
 
     @property

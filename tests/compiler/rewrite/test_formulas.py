@@ -176,6 +176,12 @@ def test_levels(model_file: ModelFile, name: str, levels: tuple[int, ...]) -> No
         pytest.param("n = Log(none) y = Min(x, n)", id="a bound that is no number"),
         pytest.param("n = Log(none) y = Max(n, x)", id="a first bound that is no number"),
         pytest.param("i = Log(zero) y = Min(x, i)", id="a bound below all numbers"),
+        pytest.param(
+            "a = Add(x, each) s0 = Abs(a) "
+            + "".join(f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(14))
+            + "y = Where(m, s14, zero) m = Greater(x, zero)",
+            id="a power of 2^14 of what constants are added to",
+        ),
     ],
 )
 def test_what_is_none(model_file: ModelFile, body: str) -> None:
@@ -188,6 +194,19 @@ def test_powers_of_powers(model_file: ModelFile, first: str) -> None:
     body = f"s0 = {first}(x) " + " ".join(f"s{i + 1} = Mul(s{i}, s{i})" for i in range(24))
     found = inspect_model(model_file(model(f"{body} y = Neg(s24)"), 16))
     assert found["nodes"][-2]["op"] == "Mul" and found["supported"] == len(found["nodes"])
+
+
+def test_constants_whose_powers_are_too_long(model_file: ModelFile) -> None:
+    """They are numbers in the formula only when channels are told apart, behind the pattern."""
+    squares = "".join(f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(5))
+    body = f"s0 = Mul(x, tiny) {squares} m = Greater(x, zero) y = Where(m, s5, zero)"
+    text = model(body).replace("float zero", "float[6] tiny = {1e-40, 1, 1, 1, 1, 1}, float zero")
+    (support,) = import_all(rewrite(load_model(model_file(text, 16))).source)
+    said = (
+        "expected constants whose products and powers in the formula have at most 4096 bits, "
+        "found longer ones; round the constants, or use lower powers"
+    )
+    assert said in str(support)
 
 
 def test_text_form(model_file: ModelFile) -> None:
