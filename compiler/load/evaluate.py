@@ -29,11 +29,15 @@ INFERENCE_ERRORS = (
     onnx.checker.ValidationError,
     onnx.defs.SchemaError,
     onnx.shape_inference.InferenceError,
+    IndexError,
+    OverflowError,
     RuntimeError,
     TypeError,
     ValueError,
 )
-"""What ONNX's inference raises for a node or a graph that is wrong."""
+"""What ONNX's inference raises for a node or a graph that is wrong: its own errors, and what those
+of the C++ library are in Python.
+"""
 
 _RANDOM = frozenset(
     (
