@@ -17,6 +17,7 @@ from onnx.shape_inference import infer_node_outputs
 
 from ...hw.formats.tensor import AnyArray
 from .ranks import check_node, check_types
+from .work import MAX_WORK, work_of
 
 MAX_ELEMENTS = 1 << 24
 """Largest constant that is computed here, in elements (a model may ask for any size)."""
@@ -28,11 +29,15 @@ INFERENCE_ERRORS = (
     onnx.checker.ValidationError,
     onnx.defs.SchemaError,
     onnx.shape_inference.InferenceError,
+    IndexError,
+    OverflowError,
     RuntimeError,
     TypeError,
     ValueError,
 )
-"""What ONNX's inference raises for a node or a graph that is wrong."""
+"""What ONNX's inference raises for a node or a graph that is wrong: its own errors, and what those
+of the C++ library are in Python.
+"""
 
 _RANDOM = frozenset(
     (
@@ -124,8 +129,8 @@ def evaluate(
 ) -> dict[str, AnyArray] | None:
     """Outputs of a node whose inputs are all known; None if it cannot or must not be computed.
 
-    Control flow, other domains, random numbers and results of more than ``MAX_ELEMENTS`` elements
-    (or of unknown size) are not computed.
+    Control flow, other domains, random numbers, results of more than ``MAX_ELEMENTS`` elements (or
+    of unknown size) and what takes more than :data:`~.work.MAX_WORK` are not computed.
     """
     names = [name for name in node.input if name]
     if node.domain or has_subgraph(node) or not is_deterministic(node):
@@ -139,6 +144,8 @@ def evaluate(
         shape = static_shape(outputs[name]) if name in outputs else None
         if shape is None or math.prod(shape) > MAX_ELEMENTS:
             return None
+    if work_of(node, [types[n] for n in names], [outputs[n] for n in wanted]) > MAX_WORK:
+        return None
     graph = helper.make_graph(
         [node],
         "constant",

@@ -36,6 +36,7 @@ from .inner_graphs import infer_inner
 from .onnxfile import short
 from .qoperator import infer_pieces, write_out
 from .source import kind_of, reads
+from .work import MAX_WORK, MAX_WORK_TOGETHER, work_of
 
 MAX_COMPUTED = 1 << 26
 """Elements of all constants that nodes compute, together, beyond :data:`OFTEN` times those that the
@@ -103,14 +104,16 @@ def analyse(model: onnx.ModelProto, opset: int, initialisers: Mapping[str, AnyAr
     small = {n: a for n, a in initialisers.items() if a.size <= MAX_SHAPE_DATA}
     needed = {value.name for value in model.graph.output}
     from_shapes: set[str] = set()
-    computed, room = 0, MAX_ELEMENTS
+    computed, room, work = 0, MAX_ELEMENTS, 0
     most = MAX_COMPUTED + OFTEN * sum(array.size for array in initialisers.values())
     for node in model.graph.node:
         _infer(facts, node, small, model.opset_import, opset)
         known = all(name in facts.constants for name in reads(node)) and is_deterministic(node)
         if known:
             computed += _size(facts, node)
+            work += _work(facts, node)
             _check_total(node, computed, most)
+            _check_work(node, work)
         results = _fold(facts, node, small, opset, from_shapes, room)
         if results is not None:
             room -= sum(array.size for array in results.values())
@@ -132,6 +135,18 @@ def _size(facts: Facts, node: onnx.NodeProto) -> int:
     shapes = (static_shape(kind) for kind in kinds if kind is not None)
     sizes = (math.prod(shape) for shape in shapes if shape is not None)
     return sum(size for size in sizes if size <= MAX_ELEMENTS)
+
+
+def _work(facts: Facts, node: onnx.NodeProto) -> int:
+    """What a node's outputs take to compute, but for those that are never computed."""
+    kinds = [[facts.types.get(n) for n in names if n] for names in (node.input, node.output)]
+    read, made = ([kind for kind in group if kind is not None] for group in kinds)
+    if node.domain or len(read) + len(made) < sum(map(len, kinds)):
+        return 0
+    if any(static_shape(kind) is None for kind in (*read, *made)):
+        return 0
+    work = work_of(node, read, made)
+    return work if work <= MAX_WORK else 0
 
 
 def _stored(
@@ -174,6 +189,18 @@ def _blamed(facts: Facts, node: onnx.NodeProto) -> Callable[[Exception], None]:
 
 _PREFIX = re.compile(r"\[\w+\]\s*|\(op_type:[^)]*\):\s*")
 """What stands before ONNX's own sentence: who says it, and the operator that we name anyway."""
+
+
+def _check_work(node: onnx.NodeProto, work: int) -> None:
+    most = MAX_WORK_TOGETHER / 1e9
+    if work > MAX_WORK_TOGETHER:
+        raise ModelError(
+            "the constants that nodes compute take too long",
+            where=f"node {node.name!r} ({node.op_type})",
+            expected=f"products, windows and loops of at most {most:.3g} s in all of them together",
+            found=f"{work / 1e9:.3g} s or more",
+            remedy="Store the constants in the model, as onnxsim and onnxslim do",
+        )
 
 
 def _infer(

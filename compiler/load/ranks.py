@@ -34,7 +34,7 @@ COUNTS: Mapping[str, int] = {
 def check_types(types: Mapping[str, onnx.TypeProto]) -> None:
     """Raise ValueError if a tensor has more than :data:`MAX_RANK` axes, or a length below 0."""
     for name, kind in types.items():
-        dims = _dims(kind)
+        dims = dims_of(kind)
         if len(dims) > MAX_RANK:
             raise ValueError(f"{name!r} has {len(dims)} axes; a tensor has at most {MAX_RANK}")
         if any(dim.dim_value < 0 for dim in dims):
@@ -52,7 +52,7 @@ def check_node(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> Non
     check_types({name: types[name] for name in node.input if name})
     position = COUNTS.get(node.op_type, len(node.input))
     if position < len(node.input) and node.input[position]:
-        length = next((dim.dim_value for dim in _dims(types[node.input[position]])), 0)
+        length = next((dim.dim_value for dim in dims_of(types[node.input[position]])), 0)
         if length > MAX_RANK:
             raise ValueError(f"{length} numbers for axes; a tensor has at most {MAX_RANK}")
     batch = next((a.i for a in node.attribute if a.name == "batch_dims"), 0)
@@ -60,9 +60,9 @@ def check_node(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> Non
         raise ValueError(f"expected batch_dims of 0 or more, found {batch}")
 
 
-def _dims(kind: onnx.TypeProto) -> list[onnx.TensorShapeProto.Dimension]:
+def dims_of(kind: onnx.TypeProto) -> list[onnx.TensorShapeProto.Dimension]:
     """Of a tensor, or of each in a sequence; empty where they are not known."""
     for holder in ("sequence_type", "optional_type"):
         if kind.HasField(holder):
-            return _dims(getattr(kind, holder).elem_type)
+            return dims_of(getattr(kind, holder).elem_type)
     return list(kind.tensor_type.shape.dim)

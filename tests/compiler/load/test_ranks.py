@@ -124,3 +124,13 @@ def test_fewer_batch_axes_than_none(model_file: ModelFile, batch: int) -> None:
     )
     assert "y" not in source.values
     assert f"expected batch_dims of 0 or more, found {batch}" in source.unsound["GatherND_0"]
+
+
+def test_a_list_that_inference_takes_for_a_number(model_file: ModelFile) -> None:
+    text = """
+    g (float[2, 3, 1] x) => (float[A] y)
+    <int64[0] step = {}, int64 length = {2}> { y = STFT (x, step, , length) }
+    """
+    source = load_model(model_file(text, 17))
+    assert "y" not in source.values
+    assert list(source.unsound) == ["STFT_0"]
