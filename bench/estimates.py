@@ -109,7 +109,7 @@ Yosys took too long for it, or ABC9 gave up.
 The model (`hw/netlist`) follows Yosys's rules for each cell of the netlist of all parts of a slice
 together, since Yosys flattens it: what no neighbour reads is not there, and functions of two parts
 are one table where they fit. What numbers in it were fitted, were so to single components
-(`tests/compiler/map/test_price.py`, `test_inventory.py`, `tests/hw/netlist/test_structure.py`), but
+(`tests/compiler/map/test_price.py`, `test_inventory.py`, `tests/hw/netlist/test_techmap.py`), but
 for `idle_bits` of `hw/netlist/fabrics.py`, which is of the tables of weights in the second group.
 Its rules were completed where the second group of designs showed that one was missing. The first
 group is what it was judged by afterwards, and not changed for.
