@@ -82,24 +82,15 @@ def _may_wrap(inner: Sum, signed: bool) -> bool:
     return low < 0 or high >= 1 << size
 
 
-def trimmed(each: Sum) -> Sum:
-    """Without low bits that are those of one term, as where the others are shifted."""
-    start = 0
-    for position in range(len(each.y)):
-        present = [
-            term for term in each.terms if position < len(term.word) and term.word[position] != "0"
-        ]
-        if len(present) > 1 or any(term.minus for term in each.terms):
-            break
-        start = position + 1
-    if not start:
-        return each
-    terms = tuple(
-        Term(term.word[start:], term.signed, term.minus)
-        for term in each.terms
-        if len(term.word) > start
-    )
-    return Sum(terms, each.y[start:])
+def alone(each: Sum) -> int:
+    """How many low bits are those of one term, as where the others are shifted: of these there is
+    no carry.
+    """
+    if any(term.minus for term in each.terms):
+        return 0
+    words = [extended(term, len(each.y)) for term in each.terms]
+    places = enumerate(zip(*words, strict=True))
+    return next((k for k, bits in places if sum(b != "0" for b in bits) > 1), len(each.y))
 
 
 def extended(term: Term, width: int) -> tuple[Bit, ...]:

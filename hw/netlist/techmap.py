@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from .cover import Logic
 from .fabrics import Fabric
-from .sums import ADDERS, Sum, extended, sums_of, trimmed
+from .sums import ADDERS, Sum, alone, extended, sums_of
 from .words import Bit, Cell, Word, Words
 
 FEW_CARRIES = 2
@@ -52,7 +52,7 @@ class Techmap:
             if cell.kind == "$sub"
         }
         for each in sums_of(self.words, adders):
-            self._sum(trimmed(each))
+            self._sum(each)
         for cell in cells:
             if cell.kind not in ADDERS:
                 _RULES[cell.kind](self, cell)
@@ -60,10 +60,13 @@ class Techmap:
     # Sums.
 
     def _sum(self, each: Sum) -> None:
-        width = len(each.y)
-        rows: list[list[object]] = [list(extended(term, width)) for term in each.terms]
+        low = alone(each)
+        words = [extended(term, len(each.y)) for term in each.terms]
+        for *bits, out in zip(*(word[:low] for word in (*words, each.y)), strict=True):
+            self.logic.function((next((bit for bit in bits if bit != "0"), "0"),), out)
+        rows: list[list[object]] = [list(word[low:]) for word in words if {*word[low:]} - {"0"}]
         if rows:
-            self._add(rows, each.y)
+            self._add(rows, each.y[low:])
 
     def _add(self, rows: list[list[object]], y: Word, *, held: bool = False) -> None:
         """The sum of rows of bits: full adders make two rows of three, a carry chain one of two.
@@ -234,6 +237,13 @@ class Techmap:
                 self.logic.function((x,), out)
             return
         for x, z, out in zip(*(cell.ports[port] for port in "ABY"), strict=True):
+            self._chosen(which, x, z, out)
+
+    def _chosen(self, which: object, x: object, z: object, out: object) -> None:
+        """A multiplexer of two bits, of which what is undefined is left out."""
+        if "x" in (x, z) or x == z:
+            self.logic.function((z if x == "x" else x,), out)
+        else:
             self.logic.function((which, x, z), out, kind="$mux")
 
     def _wraps(self, cell: Cell) -> bool:
@@ -245,8 +255,16 @@ class Techmap:
         return counted is not None and counted == full and set(cell.ports["B"]) == {"0"}
 
     def one_of_many(self, cell: Cell) -> None:
+        """Where what is given without a choice is undefined, it is the last one of the others
+        (Yosys's ``opt_expr -mux_undef``).
+        """
         a, b, s, y = (cell.ports[port] for port in "ABSY")
+        if set(a) == {"x"}:
+            a, b, s = b[-len(y) :], b[: -len(y)], s[:-1]
         for k, out in enumerate(y):
+            if len(s) == 1:
+                self._chosen(s[0], a[k], b[k], out)
+                continue
             chosen: list[object] = []
             for n, which in enumerate(s):
                 bit = b[n * len(y) + k]
@@ -254,9 +272,11 @@ class Techmap:
                     chosen.append(which)
                 elif not isinstance(bit, str):
                     chosen.append(self.logic.function((which, bit), kind="$and"))
-            if not isinstance(a[k], str):
-                chosen.append(self.logic.function((a[k], self.logic.tree(s))))
-            self.logic.tree(chosen, out, kind="$or")
+            if a[k] in ("0", "x"):
+                self.logic.tree(chosen, out, kind="$or")
+            else:
+                parts = self.logic.tree(s), a[k], self.logic.tree(chosen, kind="$or")
+                self.logic.function(parts, out, kind="$mux")
 
     def shifted(self, cell: Cell) -> None:
         """A barrel of multiplexers, of which only what is read later is left."""

@@ -107,3 +107,43 @@ def test_products_that_no_multiplier_makes() -> None:
         cell = Cell("$mul", ports, {"A_SIGNED": 1, "B_SIGNED": 1})
         found = structure_of(Words([cell], [ports["Y"]]), XCUP, {}).tables
         assert abs(found - tables) <= tables / 10, (a, b, found)
+
+
+def tables_of(*cells: Cell, output: Word) -> int:
+    return structure_of(Words(cells, [output]), XCUP, {}).tables
+
+
+def test_what_is_undefined_is_not_chosen() -> None:
+    """What is behind the choice is not there either."""
+    which = Cell("$eq", {"A": nets(2, 6), "B": constant(5, 6), "Y": (30,)}, {})
+    ports = {"A": ("x", 41), "B": nets(42, 2), "S": (30,), "Y": nets(50, 2)}
+    choice = Cell("$mux", ports, {})
+    assert tables_of(which, choice, output=(50,)) == 0
+    assert tables_of(which, choice, output=(51,)) == 2
+
+
+def one_of(count: int, otherwise: str) -> int:
+    """Tables of one of some bits."""
+    ports = {"A": (otherwise,), "B": nets(10, count), "S": nets(20, count), "Y": (50,)}
+    return tables_of(Cell("$pmux", ports, {}), output=(50,))
+
+
+def test_the_last_choice_is_what_is_left() -> None:
+    """Of four undefined otherwise, seven signals are read; of three, five."""
+    assert one_of(3, "x") == 1
+    assert one_of(4, "x") == one_of(4, "0") == 2
+    assert one_of(3, "0") == one_of(3, "1") == 1
+
+
+def joined_bits(signed: int) -> int:
+    """Tables of a conjunction of four bits, added to a word that is shifted by four."""
+    low = [Cell("$and", {"A": (k,), "B": (k + 10,), "Y": (k + 20,)}, {}) for k in range(2, 6)]
+    ports = {"A": nets(22, 4), "B": (*constant(0, 4), *nets(40, 8)), "Y": nets(60, 12)}
+    add = Cell("$add", ports, {"A_SIGNED": signed, "B_SIGNED": signed})
+    return tables_of(*low, add, output=nets(60, 12))
+
+
+def test_bits_of_one_word_are_not_added() -> None:
+    """Of words that do not overlap there is no sum, but a sign reaches into all higher bits."""
+    assert joined_bits(0) == 4
+    assert joined_bits(1) == 4 + 8
