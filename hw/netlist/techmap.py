@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from .cover import Logic
 from .fabrics import Fabric
-from .sums import ADDERS, Sum, alone, extended, sums_of
+from .sums import ADDERS, Sum, alone, extended, packed, sums_of
 from .words import Bit, Cell, Word, Words
 
 FEW_CARRIES = 2
@@ -38,6 +38,8 @@ class Techmap:
         }
         self._differences: set[tuple[Word, Word]] = set()
         self._chains: set[frozenset[Word]] = set()
+        self._made: set[Bit] = set()
+        self._fronts: dict[tuple[object, object], object] = {}
 
     def tables(self) -> int:
         """Tables of all functions and carry chains."""
@@ -51,6 +53,7 @@ class Techmap:
             for cell in adders
             if cell.kind == "$sub"
         }
+        self._made |= {bit for cell in cells if cell.kind not in ADDERS for bit in cell.ports["Y"]}
         for each in sums_of(self.words, adders):
             self._sum(each)
         for cell in cells:
@@ -60,55 +63,81 @@ class Techmap:
     # Sums.
 
     def _sum(self, each: Sum) -> None:
+        width = len(each.y)
+        words = [extended(term, width) for term in each.terms]
+        minus = [term.minus for term in each.terms]
+        if len(words) > 2:
+            ones = f"{sum(minus):b}"[::-1]
+            terms = [self._inverted(w) if m else w for w, m in zip(words, minus, strict=True)]
+            self._add([*terms, ones], each.y)
+            return
         low = alone(each)
-        words = [extended(term, len(each.y)) for term in each.terms]
         for *bits, out in zip(*(word[:low] for word in (*words, each.y)), strict=True):
             self.logic.function((next((bit for bit in bits if bit != "0"), "0"),), out)
-        rows: list[list[object]] = [list(word[low:]) for word in words if {*word[low:]} - {"0"}]
-        if rows:
-            self._add(rows, each.y[low:])
+        if low < width:
+            first, second = words if len(words) == 2 else (words[0], ("0",) * width)
+            if self._is_second(each):
+                first, second = second, first
+            self._chain(first[low:], second[low:], each.y[low:], minus=any(minus))
 
-    def _add(self, rows: list[list[object]], y: Word, *, held: bool = False) -> None:
-        """The sum of rows of bits: full adders make two rows of three, a carry chain one of two.
-
-        ABC could compute what is between full adders in every table that reads it, and does so by
-        far less than area alone asks for: not in a product (``held``), and of a sum not the carries
-        of every other level (components ``mul``, ``sum`` of ``tests/hw/netlist/test_techmap.py``
-        are what this was fitted to).
+    def _is_second(self, each: Sum) -> bool:
+        """Whether the first term of a sum of up to two is the second one of its adder: what is
+        subtracted is. Of what is added, ``alumacc`` of Yosys puts first what has the earlier name,
+        which registers mostly have before what is computed of them.
         """
-        odd = False
+        first, *others = each.terms
+        if any(term.minus for term in each.terms):
+            return first.minus
+        return not others or not self._made.isdisjoint(first.word)
+
+    def _inverted(self, word: Word) -> list[object]:
+        """The bits, inverted: no function, but other signals to full adders."""
+        return [
+            "10"[int(bit == "1")]
+            if isinstance(bit, str)
+            else self.logic.function((bit,), key=("not", bit))
+            for bit in word
+        ]
+
+    def _add(self, words: Sequence[Sequence[object]], y: Word) -> None:
+        """The sum of many words: full adders make two rows of three, level by level, a carry chain
+        one of two.
+        """
+        rows, carried = packed(words, len(y))
         while len(rows) > 2:
-            a, b, c, *rest = rows
-            total, carry = self._full_adders(a, b, c)
-            if held:
-                self.logic.end(total)
-            if held or odd:
-                self.logic.end(carry)
-            odd = not odd
-            rows = [total, *rest, ["0", *carry[:-1]]]
-        if len(rows) == 1:
-            rows.append(["0"] * len(y))
+            threes = len(rows) - len(rows) % 3
+            left = rows[threes:]
+            rows, done = [], rows
+            for k in range(0, threes, 3):
+                total, carry = self._full_adders(*done[k : k + 3])
+                rows += [total, [carried.pop() if carried else "0", *carry[:-1]]]
+            rows += left
+        rows += [["0"] * len(y)] * (2 - len(rows))
         self._chain(rows[0], rows[1], y)
 
-    def _full_adders(
-        self, a: Sequence[object], b: Sequence[object], c: Sequence[object]
-    ) -> tuple[list[object], list[object]]:
-        total, carry = [], []
-        seen: dict[tuple[object, ...], tuple[object, object]] = {}
-        for bits in zip(a, b, c, strict=True):
-            if bits not in seen:
-                real = [bit for bit in bits if not isinstance(bit, str)]
-                if len(real) > 1:
-                    seen[bits] = self.logic.function(real), self.logic.function(real)
-                else:
-                    seen[bits] = (real[0] if real else "0", "0")
-            one, two = seen[bits]
-            total.append(one)
-            carry.append(two)
-        return total, carry
+    def _full_adders(self, *rows: Sequence[object]) -> tuple[list[object], list[object]]:
+        """The sums and the carries of three rows."""
+        made = [
+            self._full_adder([bit for bit in bits if bit != "0"])
+            for bits in zip(*rows, strict=True)
+        ]
+        return [total for total, _ in made], [carry for _, carry in made]
 
-    def _chain(self, a: Sequence[object], b: Sequence[object], y: Word) -> None:
-        """The sum of two words."""
+    def _full_adder(self, bits: Sequence[object]) -> tuple[object, object]:
+        """The sum and the carry of up to three bits that are not 0: functions of all of them, since
+        ABC finds better gates for these than ``techmap.v`` of Yosys gives it.
+        """
+        real = [bit for bit in bits if bit != "1"]
+        ones = len(bits) - len(real)
+        if len(real) < 2:
+            only = real[0] if real else str(ones & 1)
+            return only, (only if ones == 1 and real else str(int(ones > 1)))
+        return self.logic.function(bits, kind="sum"), self.logic.function(bits, kind="carry")
+
+    def _chain(
+        self, a: Sequence[object], b: Sequence[object], y: Word, *, minus: bool = False
+    ) -> None:
+        """The sum or difference of two words, of which the first one goes into the chain too."""
         width = len(y)
         if width < self.fabric.carry_least:
             carry: object = "0"
@@ -124,21 +153,33 @@ class Techmap:
                 if isinstance(x, str) or isinstance(z, str):
                     self.logic.end([x, z])
                 else:
-                    # The table in front of the chain reads both; the chain itself one of them.
-                    self.logic.end([self.logic.function((x, z)), z])
+                    # The table in front of the chain reads both; the chain itself the first one.
+                    front = self.logic.function((x, z), kind="$xnor" if minus else "$xor")
+                    self._fronts[x, z] = self._fronts[z, x] = front
+                    self.logic.end([front, x])
 
     # Products.
 
     def product(self, cell: Cell) -> None:
-        """Partial products, added up."""
-        a, b, y = (cell.ports[port] for port in "ABY")
-        narrow, wide = sorted((a, b), key=len)
+        """Partial products, added up. The sign of the narrower factor counts negative: then the
+        other one is inverted, and one is added.
+        """
+        y = cell.ports["Y"]
+        wide, narrow = sorted(("A", "B"), key=lambda port: -len(cell.ports[port]))
+        whole, bits = cell.word(wide, len(y)), cell.ports[narrow]
+        signed = bool(cell.numbers.get(f"{narrow}_SIGNED"))
         rows: list[list[object]] = []
-        for k, bit in enumerate(narrow):
-            row: list[object] = ["0"] * k
-            row += [self.logic.function((bit, each)) for each in wide]
-            rows.append((row + [row[-1]] * len(y))[: len(y)])
-        self._add(rows, y, held=True)
+        for k, bit in enumerate(bits):
+            negative = signed and k == len(bits) - 1
+            factor = self._inverted(whole) if negative else whole
+            rows.append(["0"] * k + [self._both_of(bit, each) for each in factor])
+            if negative:
+                rows.append(["0"] * k + [bit])
+        self._add(rows, y)
+
+    def _both_of(self, x: object, z: object) -> object:
+        """A partial product."""
+        return "0" if z == "0" else self.logic.function((x, z), kind="$and")
 
     # Functions.
 
@@ -181,10 +222,21 @@ class Techmap:
                 carry = self.logic.function((x, z, carry))
             self.logic.function((a[-1], b[-1], carry), out)
         else:
-            for k in range(0, width, self.fabric.compared):
-                part = (*a[k : k + self.fabric.compared], *b[k : k + self.fabric.compared])
-                for what in ("equal", "below"):
-                    self.logic.end([self.logic.tree(part, kind=what)])
+            self._compared_in_steps(a, b)
+
+    def _compared_in_steps(self, a: Word, b: Word) -> None:
+        """A carry chain, of which each step is told whether some bits are equal, and whether they
+        are below. Where the words are subtracted too, ABC takes from there in which bits they
+        differ.
+        """
+        for k in range(0, len(a), self.fabric.compared):
+            x, z = a[k : k + self.fabric.compared], b[k : k + self.fabric.compared]
+            pairs = [each for each in zip(x, z, strict=True) if not {"0", "1"} & {*each}]
+            differ = [self._fronts[each] for each in pairs if each in self._fronts]
+            if pairs and len(differ) == len(pairs):
+                self.logic.end([self.logic.tree(differ), self.logic.tree((*differ, *z))])
+            else:
+                self.logic.end([self.logic.tree((*x, *z), kind=k) for k in ("equal", "below")])
 
     def _compared_with(self, a: Word, b: Word, kind: str, signed: bool, out: Bit) -> None:
         """A comparison with a constant ``b``. Its low bits may not matter: whether a number is

@@ -87,7 +87,7 @@ that no multiplier makes, by the bits of the factors.
 
 
 def test_sums_of_many_words() -> None:
-    """Within an eighth."""
+    """Within a fourteenth."""
     for count, tables in SUMS.items():
         terms = [nets(100 * k, 8) for k in range(1, count + 1)]
         total, cells = terms[0], []
@@ -97,16 +97,16 @@ def test_sums_of_many_words() -> None:
             cells.append(Cell("$add", {"A": total, "B": term, "Y": y}, signed))
             total = y
         found = structure_of(Words(cells, [total]), XCUP, {}).tables
-        assert abs(found - tables) <= tables / 8, (count, found)
+        assert abs(found - tables) <= tables / 14, (count, found)
 
 
 def test_products_that_no_multiplier_makes() -> None:
-    """Within a tenth."""
+    """Within a tenth, or three."""
     for (a, b), tables in PRODUCTS.items():
         ports = {"A": nets(2, a), "B": nets(20, b), "Y": nets(40, 8)}
         cell = Cell("$mul", ports, {"A_SIGNED": 1, "B_SIGNED": 1})
         found = structure_of(Words([cell], [ports["Y"]]), XCUP, {}).tables
-        assert abs(found - tables) <= tables / 10, (a, b, found)
+        assert abs(found - tables) <= max(3, tables / 10), (a, b, found)
 
 
 def tables_of(*cells: Cell, output: Word) -> int:
@@ -147,3 +147,36 @@ def test_bits_of_one_word_are_not_added() -> None:
     """Of words that do not overlap there is no sum, but a sign reaches into all higher bits."""
     assert joined_bits(0) == 4
     assert joined_bits(1) == 4 + 8
+
+
+def taken(kind: str, left: Word, right: Word) -> int:
+    """Tables of a sum or difference with a word of 8 bits that is chosen by another bit."""
+    choice = Cell("$mux", {"A": nets(2, 8), "B": nets(10, 8), "S": (1,), "Y": nets(20, 8)}, {})
+    sum_ = Cell(kind, {"A": left, "B": right, "Y": nets(40, 8)}, {})
+    return tables_of(choice, sum_, output=nets(40, 8))
+
+
+def test_of_what_is_added_a_register_goes_into_the_chain() -> None:
+    """The other word is computed in front of it. Of a difference, it is the first word: Yosys 0.70
+    counts 8, 8, 9 and 17 on xcup, with the carry that begins it.
+    """
+    chosen, held = nets(20, 8), nets(30, 8)
+    assert taken("$add", chosen, held) == taken("$add", held, chosen) == 8
+    assert taken("$sub", held, chosen) == 8
+    assert taken("$sub", chosen, held) == 16
+
+
+def rest(chosen: bool) -> int:
+    """Tables of a step of a division: whether 12 bits are at least others, and their difference."""
+    x = nets(60, 12)
+    choice = Cell("$mux", {"A": nets(2, 12), "B": nets(20, 12), "S": (1,), "Y": x}, {})
+    fits = Cell("$ge", {"A": x, "B": nets(80, 12), "Y": (120,)}, {})
+    less = Cell("$sub", {"A": x, "B": nets(80, 12), "Y": nets(100, 12)}, {})
+    cells = [choice, fits, less] if chosen else [fits, less]
+    return structure_of(Words(cells, [(120,), nets(100, 12)]), XCUP, {}).tables
+
+
+def test_a_comparison_takes_from_a_difference_which_bits_differ() -> None:
+    """As Yosys 0.70 counts it."""
+    assert rest(chosen=False) == 12 + 8
+    assert rest(chosen=True) == 12 + 12 + 8
