@@ -36,6 +36,12 @@ class Techmap:
             for cell in words.cells
             if cell.kind == "$add" and cell.word("B", len(cell.ports["Y"])) == _one(cell)
         }
+        self._conjoined = {
+            out: operands
+            for cell in words.cells
+            if cell.kind == "$and"
+            for out, *operands in zip(*(cell.ports[port] for port in "YAB"), strict=False)
+        }
         self._differences: set[tuple[Word, Word]] = set()
         self._chains: set[frozenset[Word]] = set()
         self._made: set[Bit] = set()
@@ -71,6 +77,12 @@ class Techmap:
             terms = [self._inverted(w) if m else w for w, m in zip(words, minus, strict=True)]
             self._add([*terms, ones], each.y)
             return
+        if self._borrows_nothing(each):
+            first, second = words
+            self.logic.function((first[0], second[0]), each.y[0])
+            for bit, out in zip(first[1:], each.y[1:], strict=True):
+                self.logic.function((bit,), out)
+            return
         low = alone(each)
         for *bits, out in zip(*(word[:low] for word in (*words, each.y)), strict=True):
             self.logic.function((next((bit for bit in bits if bit != "0"), "0"),), out)
@@ -79,6 +91,15 @@ class Techmap:
             if self._is_second(each):
                 first, second = second, first
             self._chain(first[low:], second[low:], each.y[low:], minus=any(minus))
+
+    def _borrows_nothing(self, each: Sum) -> bool:
+        """Whether a bit is subtracted that is set only if the lowest one is, as where ties become
+        even: ABC sees through the carry chain that the others stay.
+        """
+        if [term.minus for term in each.terms] != [False, True]:
+            return False
+        bits = extended(each.terms[1], len(each.y))
+        return set(bits[1:]) == {"0"} and each.terms[0].word[0] in self._conjoined.get(bits[0], ())
 
     def _is_second(self, each: Sum) -> bool:
         """Whether the first term of a sum of up to two is the second one of its adder: what is
@@ -179,7 +200,7 @@ class Techmap:
 
     def _both_of(self, x: object, z: object) -> object:
         """A partial product."""
-        return "0" if z == "0" else self.logic.function((x, z), kind="$and")
+        return "0" if "0" in (x, z) else self.logic.function((x, z), kind="$and")
 
     # Functions.
 

@@ -180,3 +180,16 @@ def test_a_comparison_takes_from_a_difference_which_bits_differ() -> None:
     """As Yosys 0.70 counts it."""
     assert rest(chosen=False) == 12 + 8
     assert rest(chosen=True) == 12 + 12 + 8
+
+
+def rounded(bit: int) -> int:
+    """Tables of 10 bits less one that is set if another one is, and a tie."""
+    x = nets(2, 10)
+    odd = Cell("$and", {"A": (bit,), "B": (30,), "Y": (31,)}, {})
+    less = Cell("$sub", {"A": x, "B": (31, "0"), "Y": nets(40, 10)}, {})
+    return structure_of(Words([odd, less], [nets(40, 10)]), ECP5, {}).tables
+
+
+def test_an_odd_number_less_one_borrows_nothing() -> None:
+    assert rounded(2) == 1
+    assert rounded(3) == 10 + 1
