@@ -103,8 +103,8 @@ def packed(
     words: Sequence[Sequence[object]], width: int
 ) -> tuple[list[list[object]], list[object]]:
     """Rows that a sum of many words has, which are its columns' bits: constants, signals without a
-    name, the latest first, and then nets. Bits that find room in the carries of its full adders
-    are none of a row; they come second.
+    name, the latest first, and then nets. Bits that find room in the carries of its full adders,
+    and in that of its chain, are none of a row; they come second.
 
     Twice the same bit is one in the next column. Source: ``maccmap`` of Yosys, and the order of its
     names.
@@ -123,7 +123,7 @@ def packed(
     carried: list[object] = []
     while any(left):
         rows.append([column.pop() if column else "0" for column in left])
-        free = max(len(rows) - 2, 0) - len(carried)
+        free = len(rows) - 1 - len(carried)
         for place, column in enumerate(left):
             while column and 1 << place <= free:
                 carried += [column.pop()] * (1 << place)

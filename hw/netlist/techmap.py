@@ -134,6 +134,7 @@ class Techmap:
                 rows += [total, [carried.pop() if carried else "0", *carry[:-1]]]
             rows += left
         rows += [["0"] * len(y)] * (2 - len(rows))
+        self.logic.end(carried)
         self._chain(rows[0], rows[1], y)
 
     def _full_adders(self, *rows: Sequence[object]) -> tuple[list[object], list[object]]:

@@ -193,3 +193,12 @@ def rounded(bit: int) -> int:
 def test_an_odd_number_less_one_borrows_nothing() -> None:
     assert rounded(2) == 1
     assert rounded(3) == 10 + 1
+
+
+def test_a_bit_more_is_what_a_chain_begins_with() -> None:
+    """A word, a constant, and a bit: no table in front of the chain of xcup reads two nets."""
+    signed = {"A_SIGNED": 1, "B_SIGNED": 1}
+    first = {"A": nets(2, 16), "B": (9, "0"), "Y": nets(40, 18)}
+    then = {"A": nets(40, 18), "B": constant(127, 18), "Y": nets(60, 18)}
+    cells = Cell("$add", first, signed), Cell("$add", then, signed)
+    assert tables_of(*cells, output=nets(60, 18)) == 0
