@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from .fabrics import Fabric
 from .fixed import REGISTERS, Table, columns, functions, without_copies
@@ -57,13 +58,20 @@ def structure_of(words: Words, fabric: Fabric, images: Mapping[str, str]) -> Str
     kept = without_copies(words, tables)
     # Fixed words in logic are found by their outputs from here on.
     fixed = {id_of(words.cells[index]): found for index, found in tables.items()}
-    return _Mapping(split(only_live(kept), fabric.multiplier), fabric, fixed).found
+    live = only_live(kept, partial(_part, fabric=fabric))
+    return _Mapping(split(live, fabric.multiplier), fabric, fixed).found
 
 
 def images_of(words: Words, fabric: Fabric) -> list[str]:
     """The memory images that a structure depends on: of block memories only the size counts."""
     roms = [cell for cell in words.cells if cell.kind == "mw_rom"]
     return [cell.texts["FILE"].strip() for cell in roms if not _in_blocks(cell, fabric)]
+
+
+def _part(cell: Cell, fabric: Fabric) -> int:
+    """Bits of a part of a memory that is written; 0 of other cells."""
+    memory = Memory.of(cell)
+    return fabric.memories.place(memory).bits if memory else 0
 
 
 def _in_blocks(cell: Cell, fabric: Fabric) -> bool:
@@ -125,20 +133,14 @@ class _Mapping:
 
     def memory(self, cell: Cell) -> None:
         self._box(cell)
-        memory = Memory(
-            cell.numbers["WIDTH"],
-            cell.numbers["SIZE"],
-            bool(cell.numbers.get("RD_CLK_ENABLE", 0)),
-            bool(cell.numbers.get("RD_TRANSPARENCY_MASK", 0)),
-        )
+        memory = Memory.of(cell)
+        if memory is None:
+            return
         ports = cell.ports
-        self._placed(memory, ports["RD_ADDR"], ports["RD_DATA"], ports["WR_ADDR"], ports["WR_EN"])
-
-    def ram(self, cell: Cell) -> None:
-        self._box(cell)
-        memory = Memory(cell.numbers["WIDTH"], cell.numbers["DEPTH"])
-        ports = cell.ports
-        self._placed(memory, ports["addr"], ports["data"], ports["write_addr"], ports["write"])
+        names = ("RD_ADDR", "RD_DATA", "WR_ADDR", "WR_EN")
+        if cell.kind == "mw_ram":
+            names = ("addr", "data", "write_addr", "write")
+        self._placed(memory, *(ports[name] for name in names))
 
     def _placed(
         self, memory: Memory, address: Word, data: Word, written: Word, enable: Word
@@ -165,7 +167,7 @@ class _Mapping:
             else:
                 self.logic.function(parts, net)
         if memory.clocked and not placed.blocks:
-            self.found.registers += memory.width
+            self.found.registers += sum(self.words.users[net] > 0 for net in data)
         elif placed.blocks:
             self.found.registers += len(address[low:])
         if placed.emulated:
@@ -226,5 +228,5 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(REGISTERS, _Mapping.register),
     "$mem_v2": _Mapping.memory,
     "mw_rom": _Mapping.rom,
-    "mw_ram": _Mapping.ram,
+    "mw_ram": _Mapping.memory,
 }

@@ -40,6 +40,18 @@ def test_one_part_has_none() -> None:
     assert structure_of(memory(6, 32, clocked=False), XC7, {}) == Structure(memory_tables=4)
 
 
+def test_a_part_that_nobody_reads_is_not_there() -> None:
+    """Nor what would be written into it: of 9 bits the highest one is the third part of ecp5."""
+    whole = memory(9, 8, clocked=True)
+    (cell,) = whole.cells
+    last = cell.ports["WR_DATA"][-1]
+    both = Cell("$and", {"A": (200,), "B": (201,), "Y": (last,)}, {})
+    found = structure_of(Words([both, cell], whole.outputs), ECP5, {})
+    assert found == Structure(tables=1, memory_tables=18, registers=9)
+    some = Words([both, cell], [cell.ports["RD_DATA"][:8]])
+    assert structure_of(some, ECP5, {}) == Structure(memory_tables=12, registers=8)
+
+
 def test_registers_that_hold_one_constant_are_one() -> None:
     """A constant that differs from what reset gives says whether there was a first cycle."""
     numbers = {"SRST_VALUE": 0}
