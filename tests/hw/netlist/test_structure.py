@@ -15,6 +15,14 @@ def nets(first: int, size: int) -> Word:
     return tuple(range(first, first + size))
 
 
+def constant(value: int, width: int) -> Word:
+    return tuple(str(value >> k & 1) for k in range(width))
+
+
+def tables_of(*cells: Cell, output: Word) -> int:
+    return structure_of(Words(cells, [output]), XCUP, {}).tables
+
+
 def memory(width: int, depth: int, *, clocked: bool) -> Words:
     bits = (depth - 1).bit_length()
     ports = {
