@@ -121,6 +121,7 @@ class _Cover:
         self._read, self._ends, self._size = read, ends, size
         self._cuts: dict[int, frozenset[int]] = {}
         self._few = self._behind()
+        self._ended = frozenset(ends)
         readers = [0] * len(read)
         for sources in read:
             for each in sources:
@@ -146,7 +147,8 @@ class _Cover:
 
     def _choose(self, readers: Sequence[int]) -> None:
         """For each function the signals that its table reads, so that the table and its share of
-        those behind it are the fewest.
+        those behind it are the fewest. What ends is there in any case: who reads it too, pays
+        nothing for it.
         """
         flow = [0.0] * len(self._read)
         for k, sources in enumerate(self._read):
@@ -160,7 +162,7 @@ class _Cover:
                 if (other, len(few)) <= (area, len(cut)):
                     cut, area = few, other
             self._cuts[k] = cut
-            flow[k] = area / max(1, readers[k])
+            flow[k] = 0.0 if k in self._ended else area / max(1, readers[k])
 
     def _behind(self) -> dict[int, frozenset[int]]:
         """For functions of functions of few signals these signals, which may be read in many places

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .words import Cell
+
 Shape = tuple[int, int]
 """Bits of a word, words."""
 
@@ -41,6 +43,18 @@ class Memory:
     clocked: bool = True
     through: bool = False
 
+    @classmethod
+    def of(cls, cell: Cell) -> Memory | None:
+        """That of a cell; None of others, and of fixed words."""
+        numbers = cell.numbers
+        if cell.kind == "mw_ram":
+            return cls(numbers["WIDTH"], numbers["DEPTH"])
+        if cell.kind != "$mem_v2" or not numbers["WR_PORTS"]:
+            return None
+        clocked, through = "RD_CLK_ENABLE", "RD_TRANSPARENCY_MASK"
+        flags = (bool(numbers.get(name, 0)) for name in (clocked, through))
+        return cls(numbers["WIDTH"], numbers["SIZE"], *flags)
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -50,7 +64,7 @@ class Placed:
     ----------
     cost : of the synthesiser's choice
     rows : parts behind each other, which multiplexers choose from
-    words : words of each part
+    words, bits : words of each part, and their bits
     blocks, luts : block memories of 18 kbit, and LUTs as memory
     emulated : whether logic around a block memory gives the word where one is read while written
     """
@@ -58,6 +72,7 @@ class Placed:
     cost: float
     rows: int
     words: int
+    bits: int
     blocks: int = 0
     luts: int = 0
     emulated: bool = False
@@ -112,14 +127,14 @@ class Memories:
             rows, columns = _tiled(shape, each)
             cost = rows * columns * self.block_cost + _multiplexed(shape[0], rows)
             cost += (1 + points) * _PER_EMULATION
-            yield Placed(cost, rows, each[1], blocks=rows * columns, emulated=points > 0)
+            yield Placed(cost, rows, each[1], each[0], blocks=rows * columns, emulated=points > 0)
 
     def _in_units(self, shape: Shape) -> Iterator[Placed]:
         for each in self.units:
             rows, columns = _tiled(shape, each)
             used = shape[0] / each[0] * self.unit_used + columns * (1 - self.unit_used)
             cost = rows * used * self.unit_cost + _multiplexed(shape[0], rows) + _PER_EMULATION
-            yield Placed(cost, rows, each[1], luts=rows * columns * self.unit_luts)
+            yield Placed(cost, rows, each[1], each[0], luts=rows * columns * self.unit_luts)
 
 
 @lru_cache(maxsize=1 << 12)

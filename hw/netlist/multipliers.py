@@ -70,6 +70,8 @@ class _Split:
 
     def product(self, a: tuple[Word, bool], b: tuple[Word, bool], size: int) -> Word:
         """The product of two words, each with its sign, cut off to a size."""
+        if {"0"} in (set(a[0]), set(b[0])):
+            return ("0",) * size
         most = self._most
         if most.makes(len(a[0]), len(b[0]), size):
             if len(a[0]) > most.wide:

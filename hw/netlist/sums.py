@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .words import Bit, Cell, Word, Words
@@ -82,27 +82,58 @@ def _may_wrap(inner: Sum, signed: bool) -> bool:
     return low < 0 or high >= 1 << size
 
 
-def trimmed(each: Sum) -> Sum:
-    """Without low bits that are those of one term, as where the others are shifted."""
-    start = 0
-    for position in range(len(each.y)):
-        present = [
-            term for term in each.terms if position < len(term.word) and term.word[position] != "0"
-        ]
-        if len(present) > 1 or any(term.minus for term in each.terms):
-            break
-        start = position + 1
-    if not start:
-        return each
-    terms = tuple(
-        Term(term.word[start:], term.signed, term.minus)
-        for term in each.terms
-        if len(term.word) > start
-    )
-    return Sum(terms, each.y[start:])
+def alone(each: Sum) -> int:
+    """How many low bits are those of one term, as where the others are shifted: of these there is
+    no carry.
+    """
+    if any(term.minus for term in each.terms):
+        return 0
+    words = [extended(term, len(each.y)) for term in each.terms]
+    places = enumerate(zip(*words, strict=True))
+    return next((k for k, bits in places if sum(b != "0" for b in bits) > 1), len(each.y))
 
 
 def extended(term: Term, width: int) -> tuple[Bit, ...]:
     """The bits of a term at a width."""
     top: Bit = term.word[-1] if term.word and term.signed else "0"
     return (term.word + (top,) * (width - len(term.word)))[:width]
+
+
+def packed(
+    words: Sequence[Sequence[object]], width: int
+) -> tuple[list[list[object]], list[object]]:
+    """Rows that a sum of many words has, which are its columns' bits: constants, signals without a
+    name, the latest first, and then nets. Bits that find room in the carries of its full adders,
+    and in that of its chain, are none of a row; they come second.
+
+    Twice the same bit is one in the next column. Source: ``maccmap`` of Yosys, and the order of its
+    names.
+    """
+    columns: list[dict[object, None]] = [{} for _ in range(width)]
+    for word in words:
+        for start, bit in enumerate(word):
+            place = start
+            while place < width and bit in columns[place]:
+                del columns[place][bit]
+                place += 1
+            if bit != "0" and place < width:
+                columns[place][bit] = None
+    left = [_order(column) for column in columns]
+    rows: list[list[object]] = []
+    carried: list[object] = []
+    while any(left):
+        rows.append([column.pop() if column else "0" for column in left])
+        free = len(rows) - 1 - len(carried)
+        for place, column in enumerate(left):
+            while column and 1 << place <= free:
+                carried += [column.pop()] * (1 << place)
+                free -= 1 << place
+    return rows, carried
+
+
+def _order(column: Iterable[object]) -> list[object]:
+    """The bits of a column, the first one last."""
+    bits = list(column)
+    nets = [bit for bit in bits if isinstance(bit, int)]
+    unnamed = [bit for bit in bits if not isinstance(bit, int | str)]
+    return [*reversed(nets), *unnamed, *(bit for bit in bits if isinstance(bit, str))]

@@ -75,3 +75,14 @@ def test_functions_of_one_kind_that_read_the_same_are_one() -> None:
     assert logic.tables(4) == 1
     logic.end([logic.function((1, "0", 2), kind="mux"), logic.function((1, 2, "0"), kind="mux")])
     assert logic.tables(4) == 3
+
+
+def test_who_reads_what_is_there_in_any_case_pays_nothing_for_it() -> None:
+    """Three functions of four signals that something else reads too, and one of these and of three
+    of those: it fits in a table if it computes none of them again.
+    """
+    logic = Logic()
+    ends = [logic.function((logic.function((1, 10 + k, 20 + k)), 30 + k)) for k in range(3)]
+    logic.end(ends)
+    logic.end([logic.tree((*ends, 30, 31, 32))])
+    assert logic.tables(6) == 4

@@ -100,3 +100,11 @@ def test_a_register_that_others_read_stays() -> None:
     read = Words(words.cells, [*words.outputs, words.cells[3].ports["Q"]])
     taken = Taken(read, {2: words.cells[2]}, XC7.multiplier.absorbs)
     assert not set(words.cells[5].ports["Q"]) & taken.registers
+
+
+def test_a_part_of_a_factor_that_is_zero_makes_no_product() -> None:
+    """As where constants are small: 30 bits of which the highest 13 are 0."""
+    ports = {"A": (*nets(2, 17), *("0",) * 13), "B": nets(40, 18), "Y": nets(60, 48)}
+    words = Words([Cell("$mul", ports, {"A_SIGNED": 1, "B_SIGNED": 1})], [ports["Y"]])
+    kinds = [cell.kind for cell in split(words, XCUP.multiplier).cells]
+    assert kinds == ["$mul", "$add"]
