@@ -36,9 +36,30 @@ class Operation:
         count = len(streams[0])
         found = self.kernel.run(*streams)
         return [
-            finisher.apply(*accs).reshape(count, -1)
+            _finished(finisher, accs).reshape(count, -1)
             for finisher, accs in zip(self.finishers, found, strict=True)
         ]
+
+
+_PART = 1 << 15
+"""Accumulators that are finished at a time: what a processor's cache holds."""
+
+
+def _finished(finisher: Finisher, accs: Sequence[IntArray]) -> IntArray:
+    """Results of accumulators, made in parts: rows of channels do not know of each other."""
+    first = accs[0]
+    if first.size <= _PART or any(acc.shape != first.shape for acc in accs):
+        return finisher.apply(*accs)
+    rows = [acc.reshape(-1, first.shape[-1]) for acc in accs]
+    step = max(1, _PART // first.shape[-1])
+    found: IntArray | None = None
+    for begin in range(0, len(rows[0]), step):
+        part = finisher.apply(*(each[begin : begin + step] for each in rows))
+        if found is None:
+            found = np.empty((len(rows[0]), part.shape[-1]), np.int64)
+        found[begin : begin + step] = part
+    assert found is not None
+    return found
 
 
 def operations_of(

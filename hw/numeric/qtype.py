@@ -170,7 +170,9 @@ class QType:
     def dequantise(self, q: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Real values of integers, rounded to float32 (ONNX DequantizeLinear)."""
         centred = np.asarray(q, dtype=np.int64) - self.zero_point
-        return np.asarray(centred.astype(np.float32) * np.float32(self.scale))
+        real = np.asarray(centred, dtype=np.float32)
+        real *= np.float32(self.scale)
+        return real
 
 
 def ends_of(dtype: str) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from midwire.hw.errors import BundleError, DataError
 from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.formats.bundle import Described, Manifest, Step, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
+from midwire.hw.kernels import reference as running
 from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.kernels.geometry import Geometry
@@ -91,6 +92,17 @@ def test_every_step_by_hand(reference: Reference) -> None:
         for name, want in zip("aby", by_hand(x[k].reshape(3, 2, 2)), strict=True):
             np.testing.assert_array_equal(found[name][k], want.ravel())
             assert found[name].dtype == np.int64
+
+
+@pytest.mark.parametrize("size", [1, 5, 7])
+def test_results_do_not_depend_on_what_is_finished_at_a_time(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    want = reference.run([images(5)], keep=True)
+    monkeypatch.setattr(running, "_PART", size)
+    found = reference.run([images(5)], keep=True)
+    for name, values in want.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_only_outputs_are_kept(reference: Reference) -> None:
