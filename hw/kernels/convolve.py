@@ -49,6 +49,24 @@ def convolve(
     -------
     int64 array (N, *out_size, O)
     """
+    outputs = len(weights)
+    total = np.empty((len(x), *geometry.out_size, outputs), np.int64)
+    rows, done = total.reshape(-1, outputs), 0
+    for part in convolve_parts(x, weights, geometry, pad_value=pad_value, groups=groups):
+        rows[done : done + len(part)] = part
+        done += len(part)
+    return total
+
+
+def convolve_parts(
+    x: npt.NDArray[Any],
+    weights: npt.NDArray[Any],
+    geometry: Geometry,
+    *,
+    pad_value: int = 0,
+    groups: int = 1,
+) -> Iterator[IntArray]:
+    """:func:`convolve` a part of the pixels at a time, in their order: int64 (pixels, O) each."""
     outputs, *kernel, depth = weights.shape
     if tuple(kernel) != geometry.kernel:
         raise ValueError(f"weights have a kernel {kernel}, the geometry has {geometry.kernel}")
@@ -63,10 +81,8 @@ def convolve(
     read = windows(x, geometry, pad_value, dtype)
     w = weights.astype(dtype).reshape(groups, outputs // groups, geometry.taps * depth)
     sums_of = _sums_by_channel if depth == 1 < groups else _sums
-    total = np.empty((len(x), *geometry.out_size, outputs), np.int64)
-    for part in _parts(total.shape[:-1], geometry.taps * depth * groups):
-        total[part] = sums_of(read[part], w).reshape(total[part].shape)
-    return total
+    for part in _parts((len(x), *geometry.out_size), geometry.taps * depth * groups):
+        yield sums_of(read[part], w).reshape(-1, outputs).astype(np.int64)
 
 
 _PART = 1 << 18

@@ -211,7 +211,8 @@ def taps(x: npt.NDArray[Any], geometry: Geometry, pad_value: int) -> Iterator[np
     """For each tap, the pixels that it reads: views of shape (N, *out_size, C)."""
     read = windows(x, geometry, pad_value, x.dtype)
     for place in product(*map(range, geometry.kernel)):
-        yield read[..., *place, :]
+        at: tuple[Any, ...] = (..., *place, slice(None))
+        yield read[at]
 
 
 def padded_image(

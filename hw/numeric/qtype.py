@@ -169,7 +169,9 @@ class QType:
 
     def dequantise(self, q: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Real values of integers, rounded to float32 (ONNX DequantizeLinear)."""
-        centred = np.asarray(q, dtype=np.int64) - self.zero_point
+        integers = np.asarray(q)
+        short = integers.dtype.itemsize <= 2 and self.bits <= 16
+        centred = integers.astype(np.int32 if short else np.int64) - self.zero_point
         real = np.asarray(centred, dtype=np.float32)
         real *= np.float32(self.scale)
         return real

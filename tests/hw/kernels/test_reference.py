@@ -15,7 +15,8 @@ from midwire.hw.errors import BundleError, DataError
 from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.formats.bundle import Described, Manifest, Step, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
-from midwire.hw.kernels import reference as running
+from midwire.hw.kernels import convolve, eltwise
+from midwire.hw.kernels import reference as reference_module
 from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.kernels.geometry import Geometry
@@ -95,13 +96,15 @@ def test_every_step_by_hand(reference: Reference) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5, 7])
-def test_results_do_not_depend_on_what_is_finished_at_a_time(
+def test_results_do_not_depend_on_the_parts_that_they_are_made_in(
     reference: Reference, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     want = reference.run([images(5)], keep=True)
-    monkeypatch.setattr(running, "_PART", size)
-    found = reference.run([images(5)], keep=True)
+    for module, name in ((reference_module, "PART"), (eltwise, "PART"), (convolve, "_PART")):
+        monkeypatch.setattr(module, name, size)
+    found = reference.run_narrow([images(5)], keep=True)
     for name, values in want.items():
+        assert found[name].dtype == np.int8
         np.testing.assert_array_equal(found[name], values)
 
 
