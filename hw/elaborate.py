@@ -30,7 +30,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache as cached
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from . import cache
 from .errors import ToolError
@@ -39,6 +39,8 @@ from .jobs import Job, run_jobs
 from .kernels.finishing import finish_file
 from .kernels.program import canonical
 from .remembered import HERE, sources, sources_now
+
+_T = TypeVar("_T")
 
 PLACEHOLDER = "MW_INSTANCE"
 """Name of the top module, to be replaced."""
@@ -99,13 +101,21 @@ class Elaborator:
         self._stop.set()
         self._pool.shutdown()
 
+    def stopped(self) -> bool:
+        """Whether nobody wants what is not done yet."""
+        return self._stop.is_set()
+
+    def beside(self, work: Callable[[], _T]) -> Future[_T]:
+        """Begin with other work beside; what takes long should ask :meth:`stopped`."""
+        return self._pool.submit(work)
+
     def prepare(self) -> None:
         """Begin to have Yosys compiled, which takes a machine's first run seconds.
 
         Workers wait for it, or try it again if it fails and say why.
         """
         if not yosys_entry().is_dir():
-            self._pool.submit(_elaborated_in, [[]], stopped=self._stop.is_set)
+            self._pool.submit(_elaborated_in, [[]], stopped=self.stopped)
 
     def start(self, descriptions: Sequence[Description]) -> None:
         """Begin to elaborate these, so that :meth:`verilog_of` need not wait for them as long.
@@ -115,7 +125,7 @@ class Elaborator:
         parts = [part for each in descriptions for part in _modules(each).values()]
         new = {text: part for part in parts if (text := canonical(part)) not in self._started}
         if new:
-            begun = self._pool.submit(_contents, new, "verilog", stopped=self._stop.is_set)
+            begun = self._pool.submit(_contents, new, "verilog", stopped=self.stopped)
             self._started |= dict.fromkeys(new, begun)
 
     def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
@@ -129,7 +139,7 @@ class Elaborator:
         return netlists_of(descriptions)
 
     def _wait(self) -> None:
-        for begun in self._started.values():
+        for begun in list(self._started.values()):
             begun.result()
 
 
@@ -218,8 +228,8 @@ def _contents(
     return found
 
 
-_PROCESS = 15.0
-"""The effort that takes about as long as it takes to start a process."""
+_PROCESS = 25.0
+"""The effort that is worth a process: several times what it takes to start one."""
 
 _SUFFIX = {"verilog": "", "netlist": "-netlist"}
 """Kinds of contents, and how their names end."""

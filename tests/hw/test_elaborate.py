@@ -453,3 +453,15 @@ def test_amaranth_is_loaded_by_workers_only(empty: Path) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], check=False)
     assert done.returncode == 0
     assert len(list(empty.rglob("content"))) == 2, "its Verilog and its netlist"
+
+
+def test_other_work_beside_is_asked_to_give_up() -> None:
+    def work() -> str:
+        while not elaborator.stopped():
+            time.sleep(0.01)
+        return "given up"
+
+    with Elaborator() as elaborator:
+        working = elaborator.beside(work)
+        assert not working.done()
+    assert working.result() == "given up"
