@@ -5,8 +5,8 @@
 A *description* is a frozen dataclass whose ``component(name)`` makes an Amaranth component: an
 implementation of a kernel, or a NIC shell. Its text (:func:`~.kernels.program.canonical`) and the
 sources of this package are the key, with the versions of Amaranth and of the Yosys that comes with
-it. Amaranth is loaded by the workers only. Finishers are modules of their own
-(:mod:`~.finish.separate`).
+it. Amaranth is loaded by the workers only. Finishers and pads are modules of their own
+(:mod:`~.finish.separate`, :mod:`~.kernels.pads`).
 
 The Verilog has the top module :data:`PLACEHOLDER`, which is also the prefix of the names of its
 inner modules and of its memory images: :func:`renamed` gives each instance its own. The modules
@@ -37,6 +37,7 @@ from .errors import ToolError
 from .finish.separate import separated
 from .jobs import Job, run_jobs
 from .kernels.finishing import finish_file
+from .kernels.pads import pad_name, without_pad
 from .kernels.program import canonical
 from .remembered import HERE, sources, sources_now
 
@@ -171,10 +172,15 @@ def netlists_of(descriptions: Sequence[Description]) -> list[dict[str, str]]:
 
 
 def _modules(description: Description) -> dict[str, Description]:
-    """What is elaborated by itself: its own module, and those of its finishers; by name."""
-    own, finishers = separated(description)
-    files = {finish_file(PLACEHOLDER, output): each for output, each in finishers.items()}
-    return {PLACEHOLDER: own, **{file.removesuffix(".hex"): each for file, each in files.items()}}
+    """What is elaborated by itself: its own module, and those of finishers and pad; by name."""
+    rest, pad = without_pad(description)
+    own, finishers = separated(rest)
+    found: dict[str, Description] = {PLACEHOLDER: own}
+    for output, each in finishers.items():
+        found[finish_file(PLACEHOLDER, output).removesuffix(".hex")] = each
+    if pad is not None:
+        found[pad_name(PLACEHOLDER)] = pad
+    return found
 
 
 def _modules_of(
