@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from ..hw.accuracy import Accuracy
@@ -22,14 +22,14 @@ from ..hw.formats.tensor import AnyArray
 from ..hw.sqnr import NOT_MEASURED
 from .emit.behind import behind
 from .emit.parts import check_names
-from .emit.write import elaborate_early, emit
+from .emit.write import elaborate_early, elaborate_fifos, emit, resources_of
 from .errors import CalibrationError, CompilerBug, OptionError
 from .ir import dataflow, graph, quant
 from .load.frontend import load_model
 from .load.shapes import Shapes
 from .load.source import Source
 from .map.assemble import assemble
-from .map.balance import balance
+from .map.balance import Balanced, balance
 from .map.budget import fit, limited, parse_budget
 from .map.catalogue import aimed_at
 from .map.front import Front
@@ -327,8 +327,17 @@ def _compiled(
         flow = balanced.flow
     flow = _checked(flow, dataflow.verify(flow))
 
-    # Elaborating takes longest and needs no depths, so it goes on beside all that follows.
+    # Elaborating takes longest and needs no depths, so it goes on beside all that follows. So does
+    # what needs no samples: depths, and then counting what all hardware takes.
     elaborate_early(flow, elaborator)
+
+    def with_depths(fitted: Balanced | None) -> Balanced:
+        done = fitted or balance(flow, interval, elaborator.stopped)
+        elaborate_fifos(_checked(done.flow, dataflow.verify(done.flow)), elaborator)
+        return done
+
+    balancing = elaborator.beside(partial(with_depths, balanced))
+    counting = elaborator.beside(lambda: resources_of(balancing.result().flow, target, elaborator))
 
     clock.start("measure loss")
     measured, origin = _measure(source, real, integers, data, clock)
@@ -340,8 +349,7 @@ def _compiled(
         doubted += doubts.of_accuracy(measured.accuracy, allowed)
 
     clock.start("balance")
-    balanced = balanced or balance(flow, interval)
-    _checked(balanced.flow, dataflow.verify(balanced.flow))
+    balanced = balancing.result()
 
     clock.start("compare rates")
     front = front or Front(integers, target, chosen.strategy)
@@ -357,6 +365,7 @@ def _compiled(
         measured,
         tuple(point.as_json() for point in front.points()),
         elaborator,
+        counting.result,
         chosen.name,
     )
     phases = clock.stop()

@@ -5,8 +5,8 @@
 A *description* is a frozen dataclass whose ``component(name)`` makes an Amaranth component: an
 implementation of a kernel, or a NIC shell. Its text (:func:`~.kernels.program.canonical`) and the
 sources of this package are the key, with the versions of Amaranth and of the Yosys that comes with
-it. Amaranth is loaded by the workers only. Finishers are modules of their own
-(:mod:`~.finish.separate`).
+it. Amaranth is loaded by the workers only. Finishers and pads are modules of their own
+(:mod:`~.finish.separate`, :mod:`~.kernels.pads`).
 
 The Verilog has the top module :data:`PLACEHOLDER`, which is also the prefix of the names of its
 inner modules and of its memory images: :func:`renamed` gives each instance its own. The modules
@@ -30,15 +30,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache as cached
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from . import cache
 from .errors import ToolError
 from .finish.separate import separated
 from .jobs import Job, run_jobs
 from .kernels.finishing import finish_file
+from .kernels.pads import pad_name, without_pad
 from .kernels.program import canonical
 from .remembered import HERE, sources, sources_now
+
+_T = TypeVar("_T")
 
 PLACEHOLDER = "MW_INSTANCE"
 """Name of the top module, to be replaced."""
@@ -99,13 +102,21 @@ class Elaborator:
         self._stop.set()
         self._pool.shutdown()
 
+    def stopped(self) -> bool:
+        """Whether nobody wants what is not done yet."""
+        return self._stop.is_set()
+
+    def beside(self, work: Callable[[], _T]) -> Future[_T]:
+        """Begin with other work beside; what takes long should ask :meth:`stopped`."""
+        return self._pool.submit(work)
+
     def prepare(self) -> None:
         """Begin to have Yosys compiled, which takes a machine's first run seconds.
 
         Workers wait for it, or try it again if it fails and say why.
         """
         if not yosys_entry().is_dir():
-            self._pool.submit(_elaborated_in, [[]], stopped=self._stop.is_set)
+            self._pool.submit(_elaborated_in, [[]], stopped=self.stopped)
 
     def start(self, descriptions: Sequence[Description]) -> None:
         """Begin to elaborate these, so that :meth:`verilog_of` need not wait for them as long.
@@ -115,7 +126,7 @@ class Elaborator:
         parts = [part for each in descriptions for part in _modules(each).values()]
         new = {text: part for part in parts if (text := canonical(part)) not in self._started}
         if new:
-            begun = self._pool.submit(_contents, new, "verilog", stopped=self._stop.is_set)
+            begun = self._pool.submit(_contents, new, "verilog", stopped=self.stopped)
             self._started |= dict.fromkeys(new, begun)
 
     def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
@@ -129,7 +140,7 @@ class Elaborator:
         return netlists_of(descriptions)
 
     def _wait(self) -> None:
-        for begun in self._started.values():
+        for begun in list(self._started.values()):
             begun.result()
 
 
@@ -161,10 +172,15 @@ def netlists_of(descriptions: Sequence[Description]) -> list[dict[str, str]]:
 
 
 def _modules(description: Description) -> dict[str, Description]:
-    """What is elaborated by itself: its own module, and those of its finishers; by name."""
-    own, finishers = separated(description)
-    files = {finish_file(PLACEHOLDER, output): each for output, each in finishers.items()}
-    return {PLACEHOLDER: own, **{file.removesuffix(".hex"): each for file, each in files.items()}}
+    """What is elaborated by itself: its own module, and those of finishers and pad; by name."""
+    rest, pad = without_pad(description)
+    own, finishers = separated(rest)
+    found: dict[str, Description] = {PLACEHOLDER: own}
+    for output, each in finishers.items():
+        found[finish_file(PLACEHOLDER, output).removesuffix(".hex")] = each
+    if pad is not None:
+        found[pad_name(PLACEHOLDER)] = pad
+    return found
 
 
 def _modules_of(
@@ -218,8 +234,8 @@ def _contents(
     return found
 
 
-_PROCESS = 15.0
-"""The effort that takes about as long as it takes to start a process."""
+_PROCESS = 25.0
+"""The effort that is worth a process: several times what it takes to start one."""
 
 _SUFFIX = {"verilog": "", "netlist": "-netlist"}
 """Kinds of contents, and how their names end."""

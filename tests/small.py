@@ -60,5 +60,5 @@ def without_rtl() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "Elaborator", Idle)
         patch.setattr(write, "slice_files", empty)
-        patch.setattr(write, "_resources", lambda flow, target, _: estimate(flow, target))
+        patch.setattr(pipeline, "resources_of", lambda flow, target, _: estimate(flow, target))
         yield

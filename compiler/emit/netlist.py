@@ -4,7 +4,8 @@
 
 V1. Every stage and FIFO is a module of its own, elaborated by itself (:mod:`midwire.hw.elaborate`);
     the top only connects them, so a change of one layer elaborates that layer. A finisher with
-    registers is a module inside of its layer's, ``_finish`` behind the layer's name.
+    registers is a module inside of its layer's, ``_finish`` behind the layer's name, and so is what
+    a convolution pads with, ``_pad``.
     All names begin with the prefix of the bundle.
 V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_tvalid``,
     ``_tready``, ``_tlast``, output ``k`` the same with ``m{k}``. Each lane has a container of 1, 2

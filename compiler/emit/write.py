@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
 from importlib.resources import files
@@ -54,6 +54,7 @@ def emit(
     measured: Measured,
     pareto: tuple[Mapping[str, Any], ...],
     elaborator: Elaborator,
+    resources: Callable[[], Mapping[str, int]],
     prefix: str = PREFIX,
 ) -> Bundle:
     """Write the bundle.
@@ -64,10 +65,10 @@ def emit(
         any, and their answers the reference's
     pareto : what other intervals would cost (:meth:`~..map.front.Point.as_json`)
     elaborator : what :func:`elaborate_early` began with
+    resources : what :func:`resources_of` gives, which is asked for last
     prefix : begins the names of modules and memory images
     """
     flow = balanced.flow
-    elaborator.start(list(fifos(flow).values()))
     steps, arrays = program_of(qgraph)
     contents: dict[str, bytes] = {
         "test_bundle.py": _packaged("templates/test_bundle.py"),
@@ -106,7 +107,7 @@ def emit(
         clock_mhz=target.clock_mhz,
         cycles_per_inference=balanced.cycles_per_inference,
         latency_cycles=balanced.latency_cycles,
-        resources=_resources(flow, target, elaborator),
+        resources=resources(),
         sqnr_db=None if least is None else least.sqnr.db,
         sqnr=NOT_MEASURED if least is None else least.sqnr.text,
         layers=layers(source, qgraph, balanced, measured.losses),
@@ -137,8 +138,13 @@ def elaborate_early(flow: Dataflow, elaborator: Elaborator) -> None:
     elaborator.start([_nic(flow), *(stage.built for stage in flow.stages)])
 
 
-def _resources(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[str, int]:
-    """What all instances of the slice take."""
+def elaborate_fifos(flow: Dataflow, elaborator: Elaborator) -> None:
+    """Begin with the rest of it, once FIFOs have their depths."""
+    elaborator.start(list(fifos(flow).values()))
+
+
+def resources_of(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[str, int]:
+    """What all instances of a balanced slice take."""
     instances = {stage.name: stage.built for stage in flow.stages} | fifos(flow)
     images = {stage.name: stage.images for stage in flow.stages}
     netlists = elaborator.netlists_of(list(instances.values()))
@@ -147,7 +153,7 @@ def _resources(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[s
         for name, modules in zip(instances, netlists, strict=True)
         for module, netlist in modules.items()
     ]
-    return inventory(placed, target, streams(flow))
+    return inventory(placed, target, streams(flow), elaborator.stopped)
 
 
 def _nic(flow: Dataflow) -> NicShape:

@@ -15,7 +15,7 @@ A schedule does not depend on weights, so after a change of weights all that is 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,15 +44,20 @@ class Balanced:
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def balance(flow: Dataflow, interval: int = 1) -> Balanced:
+def balance(
+    flow: Dataflow, interval: int = 1, stopped: Callable[[], bool] = lambda: False
+) -> Balanced:
     """Close every open depth (rule D3) and predict cycles.
 
     Parameters
     ----------
     interval : cycles between two inferences that are wanted; by default the best that there is
+    stopped : whether to give up
 
     Raises
     ------
+    StoppedError
+        If ``stopped`` said so.
     ScheduleDeadlock
         If the dataflow stops, whatever the open depths are.
     """
@@ -68,7 +73,7 @@ def balance(flow: Dataflow, interval: int = 1) -> Balanced:
         ]
     )
     text = remembered(
-        question.encode(), lambda: json.dumps(_solved(flow, network, interval)).encode()
+        question.encode(), lambda: json.dumps(_solved(flow, network, interval, stopped)).encode()
     )
     found = json.loads(text)
     depths = dict(zip(network.queues, found["depths"], strict=True))
@@ -87,7 +92,9 @@ def balance(flow: Dataflow, interval: int = 1) -> Balanced:
 _SOURCE = Path(__file__).read_text("utf-8")
 
 
-def _solved(flow: Dataflow, network: _Network, interval: int) -> dict[str, Any]:
+def _solved(
+    flow: Dataflow, network: _Network, interval: int, stopped: Callable[[], bool]
+) -> dict[str, Any]:
     """What a schedule says: depths of its FIFOs, cycles, and spans of its stages in order."""
     opened = {
         queue: channel.port.payload_bits
@@ -95,7 +102,7 @@ def _solved(flow: Dataflow, network: _Network, interval: int) -> dict[str, Any]:
         if channel.depth is None
     }
     if opened:
-        run = least_depths(network.schedule, opened, interval).run(MEASURED_INFERENCES)
+        run = least_depths(network.schedule, opened, interval, stopped).run(MEASURED_INFERENCES)
     else:
         run = network.schedule.run(MEASURED_INFERENCES)
     spans = [

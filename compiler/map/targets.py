@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...hw.netlist.fabrics import ECP5, XC7, XCUP, Fabric
+from ...hw.netlist.fabrics import FABRICS, Fabric
 from ..errors import OptionError
 
 RESOURCES = {"lut": "LUTs", "ff": "flip-flops", "dsp": "multipliers", "bram": "18 kbit memories"}
@@ -43,15 +43,19 @@ class Target:
 
     Attributes
     ----------
+    name : of the family, in :data:`~midwire.hw.netlist.fabrics.FABRICS`
     clock_mhz : the clock at which rates are quoted; a goal, not a measured frequency
     device : a typical part
-    fabric : what its logic, multipliers and memories are made of
     """
 
     name: str
     clock_mhz: float
     device: Device
-    fabric: Fabric
+
+    @property
+    def fabric(self) -> Fabric:
+        """What its logic, multipliers and memories are made of."""
+        return FABRICS[self.name]
 
 
 TARGETS = {
@@ -61,19 +65,16 @@ TARGETS = {
             name="xcup",
             clock_mhz=250.0,
             device=Device("xcu50", lut=872_000, ff=1_743_000, dsp=5_952, bram=2_688),
-            fabric=XCUP,
         ),
         Target(
             name="xc7",
             clock_mhz=150.0,
             device=Device("xc7a100t", lut=63_400, ff=126_800, dsp=240, bram=270),
-            fabric=XC7,
         ),
         Target(
             name="ecp5",
             clock_mhz=100.0,
             device=Device("LFE5U-85", lut=83_640, ff=83_640, dsp=156, bram=208),
-            fabric=ECP5,
         ),
     )
 }

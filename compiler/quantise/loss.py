@@ -22,7 +22,7 @@ from ...hw.accuracy import CLASSES, Accuracy, Scores, class_output
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.reference import Reference
 from ...hw.numeric import QType
-from ...hw.sqnr import SignalAndNoise, Sqnr
+from ...hw.sqnr import SignalAndNoise, Sqnr, pieces
 from ..ir.quant import QGraph, QTensor
 from ..load.source import Source
 from .calibrate import run_model
@@ -133,13 +133,13 @@ def measure(
         feeds = [_wire_of(qgraph.tensors[name], chunk, name) for name in qgraph.inputs]
         for kept, feed in zip(wires, feeds, strict=True):
             kept.append(feed)
-        values = reference.run(feeds, keep=True)
+        values = reference.run_narrow(feeds, keep=True)
         for kept, name in zip(answers, qgraph.outputs, strict=True):
             kept.append(values[name])
         for name, power in powers.items():
             tensor = results.get(name) or qgraph.tensors[name]
             for found, stream in zip(chunk, values[roots.get(name, name)], strict=True):
-                got = tensor.qtype.dequantise(tensor.layout.from_stream(stream, tensor.shape))
+                got = tensor.layout.from_stream(tensor.qtype.dequantise(stream), tensor.shape)
                 got = counts[name](got) if name in counts else got
                 raw = found[name]
                 power.add(tensor.qtype.dequantise(raw) if _integer(raw) else raw, got)
@@ -192,8 +192,9 @@ class _Clipped:
 
     def add(self, raw: AnyArray) -> None:
         if not _integer(raw):
-            wide = raw.astype(np.float64)  # a grid may reach farther than float16 does
-            self._beyond += int(np.count_nonzero((wide < self._low) | (wide > self._high)))
+            for (some,) in pieces(raw):
+                wide = some.astype(np.float64)  # a grid may reach farther than float16 does
+                self._beyond += int(np.count_nonzero((wide < self._low) | (wide > self._high)))
             self._all += raw.size
 
     @property

@@ -14,6 +14,7 @@ from amaranth.lib import data, wiring
 
 from ..kernels.finishing import finish_file
 from ..kernels.folded_convolution import FoldedConvolution
+from ..kernels.pads import pad_name
 from ..timing.components import tree_stages
 from .arithmetic import adder_tree, delayed, product_shape
 from .finished import FinishedOutlet
@@ -51,7 +52,7 @@ class FoldedConv(Windowed):
             passes=built.passes,
             order="channelwise" if built.depthwise else "dense",
             taps=built.taps,
-            pad_value=built.pad_value,
+            pad_value=pad_name(name) if built.pad_value is None else built.pad_value,
             lines=built.memory_lines,
         )
         outlet = FinishedOutlet(built.unit, finish_file(name), built.outlet_depth)

@@ -32,7 +32,7 @@ from itertools import product
 from operator import and_, or_
 from typing import Any, Literal
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Instance, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -61,7 +61,8 @@ class Window(wiring.Component):
         each fold, a pass reads all taps. Taps come as the kernel has them, the innermost axis first
     taps : how many taps along each axis a step reads, 1 by default; they divide the kernel, and
         then the taps of a pass are blocks of so many
-    pad_value : what taps outside of the image read
+    pad_value : what taps outside of the image read, or the name of a module that gives it
+        (:mod:`midwire.hw.kernels.pads`)
     lines : of the image in memory, default :func:`~midwire.hw.timing.components.window_lines`
 
     Members
@@ -90,7 +91,7 @@ class Window(wiring.Component):
         passes: int,
         order: Order,
         taps: Sizes = (),
-        pad_value: int = 0,
+        pad_value: int | str = 0,
         lines: int | None = None,
     ) -> None:
         if order not in ("dense", "channelwise"):
@@ -114,7 +115,8 @@ class Window(wiring.Component):
             )
         self._shape = Shape.cast(shape)
         low, high = ends_of(self._shape)
-        if geometry.padded and not low <= pad_value <= high:
+        inside = isinstance(pad_value, str) or low <= pad_value <= high
+        if geometry.padded and not inside:
             raise ValueError(f"pad_value must lie in [{low}, {high}], not {pad_value!r}")
         self._lanes = lanes
         self._geometry = geometry
@@ -279,13 +281,19 @@ class Window(wiring.Component):
             )
             late = Signal(len(outside))
             m.d.sync += late.eq(Cat(outside))
-            mask = (1 << self._shape.width) - 1
-            pad = sum(
-                (self._pad_value & mask) << (k * self._shape.width) for k in range(self._lanes)
-            )
-            words = [Mux(late[tap], pad, read) for tap, read in enumerate(words)]
+            pads = self._pad(m).replicate(self._lanes)
+            words = [Mux(late[tap], pads, read) for tap, read in enumerate(words)]
         m.d.sync += self.x.as_value().eq(Cat(each[:word] for each in words))
         return m
+
+    def _pad(self, m: Any) -> Value:
+        """An element outside of the image."""
+        width = self._shape.width
+        if not isinstance(self._pad_value, str):
+            return Const(self._pad_value, width)
+        pad = Signal(width)
+        m.submodules.pad = Instance(self._pad_value, o_value=pad)
+        return pad
 
     @property
     def _distances(self) -> list[int]:

@@ -18,6 +18,9 @@ from ..elaborate import PLACEHOLDER, yosys_entry
 from ..kernels.program import described_by
 from .convert import to_batch, to_part
 
+_MANY_OBJECTS = 1 << 20
+"""Objects that are looked through for garbage: those of some hundred megabytes."""
+
 
 def main(request: str, result: str) -> None:
     """Read the request, write the result."""
@@ -34,7 +37,8 @@ def main(request: str, result: str) -> None:
         except Exception as error:
             error.add_note(f"while elaborating {texts[index]}")
             raise
-        gc.collect()
+        if gc.get_count()[0] > _MANY_OBJECTS:
+            gc.collect()
     _compile_yosys()
     made = to_batch(parts, PLACEHOLDER, [each.in_slice for each in described])
     Path(result).write_text(json.dumps(made), "utf-8")

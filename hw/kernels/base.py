@@ -25,9 +25,11 @@ K5. Strategies are *folded* (a few multipliers, used in turn, weights fixed in m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import numpy as np
 
 from ..finish.base import MAX_EXACT_DOUBLE, Finisher, FinisherUnit, OnnxWriter, Range
 from ..formats.tensor import AnyArray
@@ -37,6 +39,7 @@ from ..timing.cost import Cost
 from .finishing import finish_images
 
 __all__ = [
+    "PART",
     "Accumulators",
     "Implementation",
     "Kernel",
@@ -45,6 +48,9 @@ __all__ = [
     "WidthError",
     "check_width",
 ]
+
+PART = 1 << 15
+"""Accumulators that are computed with at a time: what a processor's cache holds."""
 
 Accumulators = tuple[IntArray, ...]
 """Accumulators of one output: int64 (N, ..., channels), one array for each term of its finisher."""
@@ -284,6 +290,12 @@ class Kernel(ABC):
     @abstractmethod
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """Exact accumulators of every output, for streams (N, elements), one an input."""
+
+    def run_parts(self, *streams: AnyArray) -> Iterator[tuple[Accumulators, ...]]:
+        """The same a part of the accumulators at a time, in stream order, (..., channels) each, for
+        streams of any types of integers: those of images would fill memory. Here it is one part.
+        """
+        yield self.run(*(stream.astype(np.int64) for stream in streams))
 
     @abstractmethod
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:

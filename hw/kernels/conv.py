@@ -9,9 +9,10 @@ off), where taps outside of the image read ``pad_value``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,12 +21,14 @@ from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
 from .adder_solver import digit_count
 from .base import Accumulators, Implementation, Kernel, check_width
-from .convolve import convolve, exact_convolution
+from .convolve import convolve, convolve_parts, exact_convolution
 from .finishing import filled, unit_for
 from .folded_convolution import FoldedConvolution, LoadableConvolution
 from .folds import lane_counts, tap_choices
 from .geometry import Geometry, pixels_of
 from .unrolled import UnrolledDense, unrolled
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +81,17 @@ class ConvKernel(Kernel):
 
     def run(self, *streams: AnyArray) -> tuple[Accumulators, ...]:
         """See :func:`~.convolve.convolve`."""
-        (x,) = streams
-        g = self.geometry
-        images = x.reshape(len(x), *g.size, self.channels)
+        return ((self._convolved(convolve, *streams),),)
+
+    def run_parts(self, *streams: AnyArray) -> Iterator[tuple[Accumulators, ...]]:
+        """See :func:`~.convolve.convolve_parts`."""
+        for part in self._convolved(convolve_parts, *streams):
+            yield ((part,),)
+
+    def _convolved(self, how: Callable[..., _T], x: AnyArray) -> _T:
+        images = x.reshape(len(x), *self.geometry.size, self.channels)
         groups = self.channels if self.depthwise else 1
-        return ((convolve(images, self.weight, g, pad_value=self.pad_value, groups=groups),),)
+        return how(images, self.weight, self.geometry, pad_value=self.pad_value, groups=groups)
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """See :func:`~.convolve.exact_convolution`."""

@@ -9,6 +9,8 @@ holds.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ import numpy.typing as npt
 from ..finish.base import MAX_EXACT_DOUBLE, OnnxWriter
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray, IntType
-from .geometry import Geometry, padded_image, taps
+from .geometry import Geometry, padded_image, windows
 
 EXACT_FLOAT_BITS = 24
 """Integers of so many bits are exact in float32."""
@@ -47,6 +49,24 @@ def convolve(
     -------
     int64 array (N, *out_size, O)
     """
+    outputs = len(weights)
+    total = np.empty((len(x), *geometry.out_size, outputs), np.int64)
+    rows, done = total.reshape(-1, outputs), 0
+    for part in convolve_parts(x, weights, geometry, pad_value=pad_value, groups=groups):
+        rows[done : done + len(part)] = part
+        done += len(part)
+    return total
+
+
+def convolve_parts(
+    x: npt.NDArray[Any],
+    weights: npt.NDArray[Any],
+    geometry: Geometry,
+    *,
+    pad_value: int = 0,
+    groups: int = 1,
+) -> Iterator[IntArray]:
+    """:func:`convolve` a part of the pixels at a time, in their order: int64 (pixels, O) each."""
     outputs, *kernel, depth = weights.shape
     if tuple(kernel) != geometry.kernel:
         raise ValueError(f"weights have a kernel {kernel}, the geometry has {geometry.kernel}")
@@ -58,23 +78,50 @@ def convolve(
     # No sum of some of an output's products, in any order, is larger.
     sums = np.abs(weights.astype(np.int64)).reshape(outputs, -1).sum(axis=1)
     dtype = _exact_type(max(_peak(x), abs(pad_value)) * _peak(sums))
-    w = weights.astype(dtype).reshape(groups, outputs // groups, geometry.taps, depth)
-    total: npt.NDArray[Any] | None = None
-    for tap, pixels in enumerate(taps(x.astype(dtype), geometry, pad_value)):
-        if groups == 1:
-            # One product of matrices: numpy makes one for each row of an image that is a view.
-            flat = np.ascontiguousarray(pixels).reshape(-1, depth)
-            part = flat @ np.ascontiguousarray(w[0, :, tap, :].T)
+    read = windows(x, geometry, pad_value, dtype)
+    w = weights.astype(dtype).reshape(groups, outputs // groups, geometry.taps * depth)
+    sums_of = _sums_by_channel if depth == 1 < groups else _sums
+    for part in _parts((len(x), *geometry.out_size), geometry.taps * depth * groups):
+        yield sums_of(read[part], w).reshape(-1, outputs).astype(np.int64)
+
+
+_PART = 1 << 18
+"""Integers that windows read, of which sums are made at a time: what a processor's cache holds."""
+
+
+def _parts(shape: Sequence[int], each: int) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array, of about :data:`_PART` integers if every element is ``each`` of them."""
+    if not shape:
+        yield ()
+        return
+    inner = each * math.prod(shape[1:])
+    step = max(1, _PART // inner)
+    for begin in range(0, shape[0], step):
+        here = slice(begin, begin + step)
+        if inner <= _PART:
+            yield (here,)
         else:
-            split = pixels.reshape(*pixels.shape[:-1], groups, depth)
-            if depth == 1:
-                part = split * w[:, :, tap, 0]
-            else:
-                part = np.einsum("...gi,goi->...go", split, w[:, :, tap, :])
-        part = part.reshape(*pixels.shape[:-1], outputs)
-        total = part if total is None else np.add(total, part, out=total)
-    assert total is not None
-    return total.astype(np.int64)
+            yield from ((here, *rest) for rest in _parts(shape[1:], each))
+
+
+def _sums(read: npt.NDArray[Any], w: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Sums of windows (..., *kernel, C), as products of matrices (groups, outputs, inputs)."""
+    groups, outputs, inputs = w.shape
+    depth = read.shape[-1] // groups
+    split = np.moveaxis(read.reshape(*read.shape[:-1], groups, depth), -2, 0)
+    found = np.ascontiguousarray(split).reshape(groups, -1, inputs) @ w.transpose(0, 2, 1)
+    return found.transpose(1, 0, 2).reshape(-1, groups * outputs)
+
+
+def _sums_by_channel(read: npt.NDArray[Any], w: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same where each channel is a group: a matrix of one row is slower than sums of rows."""
+    kernel = read.shape[read.ndim // 2 : -1]
+    places = enumerate(np.ndindex(*kernel))
+    parts = (read[..., *place, :, None] * w[:, :, tap] for tap, place in places)
+    total = next(parts)
+    for part in parts:
+        total += part
+    return total
 
 
 def _peak(array: npt.NDArray[Any]) -> int:

@@ -8,7 +8,7 @@ the terms of the finisher are the streams. Or the largest or smallest of streams
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..formats.tensor import AnyArray
 from ..numeric import IntType
 from ..timing.components import Edge, Schedule, outlet_depth
 from ..timing.cost import Cost, outlet_cost
-from .base import Accumulators, Finished, Kernel, StreamPort
+from .base import PART, Accumulators, Finished, Kernel, StreamPort
 from .finishing import unit_for
 from .folds import lane_choices, lane_counts
 
@@ -65,6 +65,13 @@ class EltwiseKernel(Kernel):
         if self.mode == "terms":
             return (terms,)
         return (((np.maximum if self.mode == "max" else np.minimum).reduce(terms),),)
+
+    def run_parts(self, *streams: AnyArray) -> Iterator[tuple[Accumulators, ...]]:
+        """The same, some rows of channels at a time."""
+        rows = [x.reshape(-1, self.channels) for x in streams]
+        step = max(1, PART // self.channels)
+        for begin in range(0, len(rows[0]), step):
+            yield self.run(*(x[begin : begin + step] for x in rows))
 
     def onnx(self, writer: OnnxWriter, streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """The streams, or the extreme of them, in double."""

@@ -35,7 +35,8 @@ class FoldedConvolution(WindowImplementation):
 
     Attributes
     ----------
-    geometry, pad_value, depthwise : as in :class:`~.conv.ConvKernel`
+    geometry, pad_value, depthwise : as in :class:`~.conv.ConvKernel`; a pad is None where it is a
+        module of its own
     channels_in, channels_out : of the images
     pe, simd : output channels, input channels at a time
     x, weight : types of the factors
@@ -53,7 +54,7 @@ class FoldedConvolution(WindowImplementation):
     simd: int
     x: IntType
     weight: IntType
-    pad_value: int
+    pad_value: int | None
     unit: FinisherUnit
     taps: Sizes
     lines: int | None = None

@@ -186,17 +186,33 @@ class Geometry:
         return (at > -self.stride[axis]) & (at < self.size[axis])
 
 
-def taps(x: npt.NDArray[Any], geometry: Geometry, pad_value: int) -> Iterator[npt.NDArray[Any]]:
-    """For each tap, the pixels that it reads: views of shape (N, *out_size, C)."""
+def windows(
+    x: npt.NDArray[Any], geometry: Geometry, pad_value: int, dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """For each output pixel the pixels under its window: (N, *out_size, *kernel, C), a view of one
+    copy of the images.
+    """
     if x.shape[1:-1] != geometry.size:
         sizes = ", ".join(map(str, geometry.size))
         raise ValueError(f"x must have shape (N, {sizes}, C), not {x.shape}")
-    around = [(0, 0), *zip(geometry.begins, geometry.ends, strict=True), (0, 0)]
-    padded = np.pad(x, around, constant_values=x.dtype.type(pad_value))
+    axes = list(zip(geometry.begins, geometry.size, geometry.ends, strict=True))
+    whole = (len(x), *map(sum, axes), x.shape[-1])
+    padded = np.full(whole, pad_value, dtype)
+    padded[:, *(slice(begin, begin + size) for begin, size, _ in axes)] = x
+    reach = tuple(r + 1 for r in geometry.reach)
+    rank = geometry.rank
+    found = np.lib.stride_tricks.sliding_window_view(padded, reach, tuple(range(1, rank + 1)))
+    places = [slice(None, None, step) for step in geometry.stride]
+    read = [slice(None, None, step) for step in geometry.dilation]
+    return np.moveaxis(found[:, *places, :, *read], rank + 1, -1)
+
+
+def taps(x: npt.NDArray[Any], geometry: Geometry, pad_value: int) -> Iterator[npt.NDArray[Any]]:
+    """For each tap, the pixels that it reads: views of shape (N, *out_size, C)."""
+    read = windows(x, geometry, pad_value, x.dtype)
     for place in product(*map(range, geometry.kernel)):
-        axes = zip(place, geometry.dilation, geometry.out_size, geometry.stride, strict=True)
-        read = [slice(k * d, k * d + (n - 1) * s + 1, s) for k, d, n, s in axes]
-        yield padded[:, *read]
+        at: tuple[Any, ...] = (..., *place, slice(None))
+        yield read[at]
 
 
 def padded_image(

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..errors import BundleError, DataError
-from ..finish.base import Finisher
+from ..finish.base import Finisher, Range
 from ..formats.bundle import Bundle, Step
 from ..formats.tensor import AnyArray
 from ..numeric import IntArray
-from .base import Kernel
+from .base import PART, Kernel
 from .program import finisher_of, kernel_of
 
 
@@ -31,14 +32,40 @@ class Operation:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
-    def run(self, streams: Sequence[AnyArray]) -> list[IntArray]:
-        """Results for flat streams (N, elements), one array an output."""
-        count = len(streams[0])
-        found = self.kernel.run(*streams)
-        return [
-            finisher.apply(*accs).reshape(count, -1)
-            for finisher, accs in zip(self.finishers, found, strict=True)
-        ]
+    def run(self, streams: Sequence[AnyArray]) -> list[AnyArray]:
+        """Results for flat streams (N, elements) of integers, one array an output, each of the
+        narrowest type that holds what its finisher gives.
+        """
+        made: list[list[AnyArray]] = [[] for _ in self.finishers]
+        for found in self.kernel.run_parts(*streams):
+            for parts, finisher, accs in zip(made, self.finishers, found, strict=True):
+                part = _finished(finisher, accs).astype(_narrowest(finisher.span))
+                parts.append(part.reshape(-1))
+        return [np.concatenate(parts).reshape(len(streams[0]), -1) for parts in made]
+
+
+def _narrowest(span: Range) -> np.dtype[Any]:
+    """The smallest numpy type of integers of a range."""
+    low, high = span
+    kinds = map(np.dtype, ("int8", "uint8", "int16", "uint16", "int32", "int64"))
+    return next(k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
+
+
+def _finished(finisher: Finisher, accs: Sequence[IntArray]) -> IntArray:
+    """Results of accumulators, made in parts: rows of channels do not know of each other."""
+    first = accs[0]
+    if first.size <= PART or any(acc.shape != first.shape for acc in accs):
+        return finisher.apply(*accs)
+    rows = [acc.reshape(-1, first.shape[-1]) for acc in accs]
+    step = max(1, PART // first.shape[-1])
+    found: IntArray | None = None
+    for begin in range(0, len(rows[0]), step):
+        part = finisher.apply(*(each[begin : begin + step] for each in rows))
+        if found is None:
+            found = np.empty((len(rows[0]), part.shape[-1]), np.int64)
+        found[begin : begin + step] = part
+    assert found is not None
+    return found
 
 
 def operations_of(
@@ -133,6 +160,13 @@ class Reference:
 
         Returns every output by name, and with ``keep`` every intermediate tensor too.
         """
+        found = self.run_narrow(inputs, keep=keep)
+        return {name: values.astype(np.int64) for name, values in found.items()}
+
+    def run_narrow(self, inputs: Sequence[AnyArray], *, keep: bool = False) -> dict[str, AnyArray]:
+        """The same, each tensor of a type of integers that just holds it: an eighth of the memory
+        for most.
+        """
         if len(inputs) != len(self.inputs):
             raise DataError(
                 "wrong number of inputs",
@@ -140,9 +174,9 @@ class Reference:
                 expected=f"{len(self.inputs)} arrays",
                 found=f"{len(inputs)}",
             )
-        values: dict[str, IntArray] = {
-            name: np.asarray(x).astype(np.int64)
-            for name, x in zip(self.inputs, inputs, strict=True)
+        values: dict[str, AnyArray] = {
+            name: x if x.dtype.kind in "iu" else x.astype(np.int64)
+            for name, x in zip(self.inputs, map(np.asarray, inputs), strict=True)
         }
         for index, op in enumerate(self.operations):
             results = op.run([values[name] for name in op.inputs])
@@ -155,9 +189,9 @@ class Reference:
 
     def run_wire(self, inputs: Sequence[AnyArray], *, chunk: int = 64) -> list[IntArray]:
         """Run wire tensors (N, elements) in chunks, to bound memory; one array an output."""
-        parts: list[list[IntArray]] = [[] for _ in self.outputs]
+        parts: list[list[AnyArray]] = [[] for _ in self.outputs]
         for begin in range(0, len(inputs[0]), chunk):
-            result = self.run([x[begin : begin + chunk] for x in inputs])
+            result = self.run_narrow([x[begin : begin + chunk] for x in inputs])
             for part, name in zip(parts, self.outputs, strict=True):
                 part.append(result[name])
-        return [np.concatenate(part) for part in parts]
+        return [np.concatenate(part).astype(np.int64) for part in parts]

@@ -11,7 +11,8 @@ Minimization in LUT-Based FPGA Technology Mapping", IEEE TCAD, 2006), as ABC doe
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 PASSES = 2
 """How often tables are chosen: from the second time on by how many tables really read a signal."""
@@ -79,67 +80,128 @@ class Logic:
 
     def tables(self, inputs: int) -> int:
         """Tables of at most ``inputs`` signals. What inverts a signal joins what reads it."""
-        return _Cover(*self._network(), inputs).tables
+        counts = [0] * PASSES
+        for part, times in Counter(_parts(*self._network())).items():
+            for k, count in enumerate(_Cover(part, inputs).counts):
+                counts[k] += times * count
+        return min(counts)
 
-    def _network(self) -> tuple[list[tuple[int, ...]], list[int]]:
+    def _network(self) -> tuple[list[tuple[int, ...]], set[int]]:
         """What each function reads, those that it reads before it, and which are ends; without
         functions of one signal, and without the second of two that are the same. What is no
         function reads nothing.
         """
+        inputs, kinds = self._inputs, self._kinds
         number: dict[object, int] = {}
         same: dict[Hashable, int] = {}
         read: list[tuple[int, ...]] = []
         entered: set[object] = set()
-        stack = list(self._ends)
+        ends = [end for end in dict.fromkeys(self._ends) if end in inputs]
+        stack = ends[::-1]
         while stack:
             signal = stack[-1]
-            sources = self._inputs.get(signal, ())
-            if signal not in number and signal not in entered:
+            sources = inputs.get(signal, ())
+            if signal not in number and signal not in entered and sources:
                 entered.add(signal)
-                stack += (each for each in sources if each not in number)
-                continue
+                missing = [each for each in sources if each not in number]
+                if missing:
+                    stack += missing
+                    continue
             stack.pop()
             if signal in number:
                 continue
             # A signal that has no number yet reads this one, which hardware without loops has not.
-            own = tuple(dict.fromkeys(number[each] for each in sources if each in number))
+            own = tuple(dict.fromkeys([number[each] for each in sources if each in number]))
             found = len(read)
             if len(own) == 1:
                 (found,) = own
-            elif own and signal in self._kinds:
-                found = same.setdefault((self._kinds[signal], own), found)
+            elif own and signal in kinds:
+                found = same.setdefault((kinds[signal], own), found)
             number[signal] = found
             if found == len(read):
                 read.append(own)
-        return read, list(dict.fromkeys(number[end] for end in self._ends))
+        return read, {number[end] for end in ends}
+
+
+_Part = tuple[int, ...]
+"""Functions that read each other, as numbers that are the same wherever in a netlist they are: for
+each function the signals that it reads, counted as they come, then :data:`_INNER`, or :data:`_END`
+where it is an end. Its output is the next signal.
+"""
+
+_INNER, _END = -1, -2
+
+
+def _parts(read: Sequence[tuple[int, ...]], ends: Collection[int]) -> list[_Part]:
+    """The network, taken apart where no function reads another: hardware is made of few that are
+    different.
+    """
+    root = list(range(len(read)))
+    for k, sources in enumerate(read):
+        for each in sources:
+            if read[each]:
+                while (above := root[each]) != each:
+                    root[each] = root[above]
+                    each = above
+                root[each] = k
+    # Roots are behind what is theirs.
+    for k in reversed(range(len(read))):
+        root[k] = root[root[k]]
+    places: dict[int, dict[int, int]] = {}
+    parts: dict[int, list[int]] = {}
+    for k, sources in enumerate(read):
+        if sources:
+            own, part = places.setdefault(root[k], {}), parts.setdefault(root[k], [])
+            part += [own.setdefault(each, len(own)) for each in sources]
+            part.append(_END if k in ends else _INNER)
+            own[k] = len(own)
+    return list(map(tuple, parts.values()))
 
 
 class _Cover:
-    """Tables of at most ``size`` signals that compute all ends."""
+    """Tables of at most ``size`` signals that compute all ends of a part.
 
-    def __init__(self, read: Sequence[tuple[int, ...]], ends: Sequence[int], size: int) -> None:
-        self._read, self._ends, self._size = read, ends, size
+    Attributes
+    ----------
+    counts : how many, each time that they are chosen
+    """
+
+    def __init__(self, part: _Part, size: int) -> None:
+        self._size = size
+        self._read: list[tuple[int, ...]] = []
+        self._ends: list[int] = []
+        self._take_apart(part)
         self._cuts: dict[int, frozenset[int]] = {}
         self._few = self._behind()
-        self._ended = frozenset(ends)
-        readers = [0] * len(read)
-        for sources in read:
-            for each in sources:
-                readers[each] += 1
-        for end in ends:
-            readers[end] += 1
-        self.tables = 0
-        for k in range(PASSES):
+        self._ended = frozenset(self._ends)
+        self.counts: list[int] = []
+        readers = self._readers(self._read)
+        for _ in range(PASSES):
             self._choose(readers)
             used = self._used()
-            count = sum(self._cost(cut) for cut in used.values())
-            self.tables = count if k == 0 else min(self.tables, count)
-            readers = [0] * len(read)
-            for cut in used.values():
-                for each in cut:
-                    readers[each] += 1
-            for end in ends:
-                readers[end] += 1
+            self.counts.append(sum(self._cost(cut) for cut in used.values()))
+            readers = self._readers(used.values())
+
+    def _take_apart(self, part: _Part) -> None:
+        """What each signal reads, and which are ends."""
+        sources: list[int] = []
+        for each in part:
+            if each >= 0:
+                sources.append(each)
+                continue
+            new = max(0, max(sources) + 1 - len(self._read))
+            self._read += [()] * new
+            if each == _END:
+                self._ends.append(len(self._read))
+            self._read.append(tuple(sources))
+            sources = []
+
+    def _readers(self, read: Iterable[Iterable[int]]) -> list[int]:
+        """How many read each signal, of these and outside."""
+        found = [0] * len(self._read)
+        for each in itertools.chain(*read, self._ends):
+            found[each] += 1
+        return found
 
     def _cost(self, cut: frozenset[int]) -> int:
         """Tables of a function: one, or a chain of them if it reads more than a table does."""

@@ -92,3 +92,6 @@ ECP5 = Fabric(
         old_words=False,
     ),
 )
+
+FABRICS = {"xcup": XCUP, "xc7": XC7, "ecp5": ECP5}
+"""Fabrics by the names of their families."""

@@ -13,6 +13,7 @@ from .fixed import REGISTERS, Table, columns, functions, without_copies
 from .live import only_live
 from .memories import Memory
 from .multipliers import Taken, split
+from .resets import with_resets
 from .techmap import KINDS, Techmap
 from .words import Cell, Word, Words
 
@@ -51,6 +52,7 @@ def structure_of(words: Words, fabric: Fabric, images: Mapping[str, str]) -> Str
     ----------
     images : texts of memory images, by the names of files in the netlist
     """
+    words = with_resets(words)
     tables = {}
     for index, cell in enumerate(words.cells):
         if not _in_blocks(cell, fabric) and (found := columns(cell, images)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 Bit = int | str
@@ -56,18 +57,23 @@ class Words:
     Attributes
     ----------
     cells : in the order of the netlist
-    users : for each net, how many inputs of cells and of the module's outputs read it
+    outputs : words of the module's outputs
     """
 
     def __init__(self, cells: Sequence[Cell], outputs: Sequence[Word]) -> None:
         self.cells = cells
-        self.users: Counter[Bit] = Counter()
-        for cell in cells:
-            for word in cell.read:
-                self.users.update(word)
-        for word in outputs:
-            self.users.update(word)
         self.outputs = outputs
+
+    @cached_property
+    def users(self) -> Counter[Bit]:
+        """For each net, how many inputs of cells and of the module's outputs read it."""
+        found: Counter[Bit] = Counter()
+        for cell in self.cells:
+            for word in cell.read:
+                found.update(word)
+        for word in self.outputs:
+            found.update(word)
+        return found
 
     @classmethod
     def of(cls, module: Mapping[str, Any], first: int = 0) -> Words:

@@ -169,8 +169,12 @@ class QType:
 
     def dequantise(self, q: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Real values of integers, rounded to float32 (ONNX DequantizeLinear)."""
-        centred = np.asarray(q, dtype=np.int64) - self.zero_point
-        return np.asarray(centred.astype(np.float32) * np.float32(self.scale))
+        integers = np.asarray(q)
+        short = integers.dtype.itemsize <= 2 and self.bits <= 16
+        centred = integers.astype(np.int32 if short else np.int64) - self.zero_point
+        real = np.asarray(centred, dtype=np.float32)
+        real *= np.float32(self.scale)
+        return real
 
 
 def ends_of(dtype: str) -> tuple[int, int] | None:

@@ -19,8 +19,9 @@ B3. A depth is good if a lone tensor takes no longer than with endless FIFOs, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from ..jobs import StoppedError
 from .components import Queue, Run, Schedule
 from .solve import Stuck
 
@@ -38,6 +39,7 @@ class Steady:
     ----------
     schedule : the network, its open FIFOs endless
     interval : wanted cycles from one tensor to the next; 1 for the best that there is
+    stopped : asked before each try of depths whether to give up
 
     Attributes
     ----------
@@ -49,8 +51,11 @@ class Steady:
         If the network stops whatever the depths are.
     """
 
-    def __init__(self, schedule: Schedule, interval: int) -> None:
+    def __init__(
+        self, schedule: Schedule, interval: int, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
         self._schedule = schedule
+        self._stopped = stopped
         self._solver = schedule.solver()
         self._last_out = schedule.run(1, self._solver).last_out[0]
         self.interval = max(interval, self._solver.own_interval())
@@ -71,6 +76,7 @@ class Steady:
 
     def reduce(self, queue: Queue, depth: int) -> bool:
         """Give a FIFO that was deeper a depth of at least 1 if that is good (B3)."""
+        self._go_on()
         before, queue.depth = queue.depth, depth
         self._solver.mark()
         try:
@@ -88,6 +94,7 @@ class Steady:
 
     def remove(self, queues: Sequence[Queue]) -> bool:
         """Make FIFOs wires if that is good for all of them at once (B3)."""
+        self._go_on()
         before = [(queue, queue.depth) for queue in queues]
         for queue in queues:
             queue.depth = 0
@@ -127,7 +134,12 @@ class Steady:
                 low = middle
         self._keeps(high)
 
+    def _go_on(self) -> None:
+        if self._stopped():
+            raise StoppedError
+
     def _keeps(self, interval: int) -> bool:
+        self._go_on()
         self.interval = interval
         self._schedule.pace(self._solver, interval)
         try:
@@ -137,7 +149,12 @@ class Steady:
         return True
 
 
-def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -> Steady:
+def least_depths(
+    schedule: Schedule,
+    bits: Mapping[Queue, int],
+    interval: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Steady:
     """Give every open FIFO the least depth that is good while the others stay as they are (B3).
 
     Parameters
@@ -145,8 +162,14 @@ def least_depths(schedule: Schedule, bits: Mapping[Queue, int], interval: int) -
     schedule : the network; its open FIFOs are endless
     bits : the open FIFOs, and how many bits a slot of each has
     interval : wanted cycles from one tensor to the next; 1 for the best that there is
+    stopped : asked again and again whether to give up
+
+    Raises
+    ------
+    StoppedError
+        If ``stopped`` said so.
     """
-    steady = Steady(schedule, interval)
+    steady = Steady(schedule, interval, stopped)
     # From here on none gets any deeper, so what one FIFO saves is not stored in another.
     for queue in bits:
         queue.depth = steady.deepest(queue)

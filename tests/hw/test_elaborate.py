@@ -34,6 +34,7 @@ from midwire.hw.kernels.adapt import StreamFifo, StreamFork
 from midwire.hw.kernels.base import Implementation, StreamPort
 from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.kernels.pads import without_pad
 from midwire.hw.kernels.program import canonical
 from midwire.hw.nic.shape import NicShape
 from midwire.hw.numeric import IntType
@@ -129,7 +130,7 @@ def test_what_differs_is_elaborated_once_each(elaborated: Elaborated) -> None:
     for text in texts.values():
         assert modules(text)[0] == PLACEHOLDER
         assert "(* src" not in text and ".py" not in text
-    assert sorted(elaborated.asked) == sorted(canonical(each) for each in texts)
+    assert sorted(elaborated.asked) == sorted(canonical(without_pad(each)[0]) for each in texts)
     assert elaborated.steps == [(1, 1)]
 
 
@@ -176,7 +177,7 @@ def test_a_change_of_scales_elaborates_the_finisher(
     watch = Watch()
     monkeypatch.setattr(elaborate, "run_jobs", watch)
     before, *rescaled = (conv(shifter(scale)) for scale in (3, 4, 5))
-    own, finishers = separated(before)
+    own, finishers = separated(without_pad(before)[0])
     verilog_of([before])
     assert sorted(watch.asked) == sorted(map(canonical, [own, finishers[0]]))
     del watch.asked[:]
@@ -453,3 +454,15 @@ def test_amaranth_is_loaded_by_workers_only(empty: Path) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], check=False)
     assert done.returncode == 0
     assert len(list(empty.rglob("content"))) == 2, "its Verilog and its netlist"
+
+
+def test_other_work_beside_is_asked_to_give_up() -> None:
+    def work() -> str:
+        while not elaborator.stopped():
+            time.sleep(0.01)
+        return "given up"
+
+    with Elaborator() as elaborator:
+        working = elaborator.beside(work)
+        assert not working.done()
+    assert working.result() == "given up"

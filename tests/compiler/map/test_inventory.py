@@ -12,6 +12,7 @@ from midwire.compiler.map import inventory as module
 from midwire.compiler.map.inventory import Instance, inventory
 from midwire.compiler.map.targets import TARGETS
 from midwire.hw.elaborate import netlists_of
+from midwire.hw.netlist import counter
 
 from .test_price import COUNTED, Counts
 
@@ -88,8 +89,8 @@ def test_what_decides_a_count_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append(question)
         return answer()
 
-    monkeypatch.setattr(module, "remembered", note)
-    monkeypatch.setattr(module, "_REMEMBERED_CHARACTERS", 0)
+    monkeypatch.setattr(counter, "remembered", note)
+    monkeypatch.setattr(module, "counted", lambda netlists, _: counter.count_once(netlists))
 
     def count(target: str, **changed: str) -> tuple[dict[str, int], set[bytes]]:
         texts = {**images, **{f"dut_{part}.hex": text for part, text in changed.items()}}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from midwire.hw.kernels import convolve as convolving
 from midwire.hw.kernels.convolve import convolve
 from midwire.hw.kernels.geometry import Geometry
 
@@ -26,11 +27,12 @@ def slow(x: np.ndarray, w: np.ndarray, g: Geometry, zero: int, groups: int) -> n
     return y.astype(np.int64)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_convolve(seed: int) -> None:
-    """Random geometry, groups and widths: float32, float64 and int64 sums."""
+@pytest.mark.parametrize("seed", range(24))
+def test_convolve(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random geometry, groups and widths: float32, float64 and int64 sums, in parts of any size."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
+    monkeypatch.setattr(convolving, "_PART", int(2 ** rng.uniform(0, 12)))
     rank = int(rng.integers(2, 4))
 
     def each(low: int, high: int, count: int = rank) -> tuple[int, ...]:

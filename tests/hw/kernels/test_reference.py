@@ -15,6 +15,8 @@ from midwire.hw.errors import BundleError, DataError
 from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.formats.bundle import Described, Manifest, Step, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
+from midwire.hw.kernels import convolve, eltwise
+from midwire.hw.kernels import reference as reference_module
 from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.kernels.geometry import Geometry
@@ -91,6 +93,19 @@ def test_every_step_by_hand(reference: Reference) -> None:
         for name, want in zip("aby", by_hand(x[k].reshape(3, 2, 2)), strict=True):
             np.testing.assert_array_equal(found[name][k], want.ravel())
             assert found[name].dtype == np.int64
+
+
+@pytest.mark.parametrize("size", [1, 5, 7])
+def test_results_do_not_depend_on_the_parts_that_they_are_made_in(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    want = reference.run([images(5)], keep=True)
+    for module, name in ((reference_module, "PART"), (eltwise, "PART"), (convolve, "_PART")):
+        monkeypatch.setattr(module, name, size)
+    found = reference.run_narrow([images(5)], keep=True)
+    for name, values in want.items():
+        assert found[name].dtype == np.int8
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_only_outputs_are_kept(reference: Reference) -> None:

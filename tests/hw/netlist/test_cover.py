@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from midwire.hw.netlist.cover import Logic
 
 
@@ -86,3 +89,26 @@ def test_who_reads_what_is_there_in_any_case_pays_nothing_for_it() -> None:
     logic.end(ends)
     logic.end([logic.tree((*ends, 30, 31, 32))])
     assert logic.tables(6) == 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_equal_parts_take_as_many_tables_each(seed: int) -> None:
+    """Wherever they are among others, and however many signals the others have."""
+    print(f"seed {seed}")
+
+    def add(logic: Logic, own: object) -> None:
+        rng = np.random.default_rng(seed)
+        signals: list[object] = [(own, k) for k in range(8)]
+        for _ in range(40):
+            read = rng.choice(len(signals), rng.integers(1, 5), replace=False)
+            signals.append(logic.function([signals[k] for k in read]))
+        logic.end(signals[-3:])
+        logic.end([signals[k] for k in rng.choice(len(signals), 4)])
+
+    one = Logic()
+    add(one, "a")
+    several = Logic()
+    for k in range(5):
+        several.end([several.function([("other", k, n) for n in range(2 + k)])])
+        add(several, k)
+    assert several.tables(6) == 5 * one.tables(6) + 5

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.hw.jobs import StoppedError
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.timing.components import Edge, Queue, Run, Schedule, ScheduleDeadlock
 from midwire.hw.timing.solve import Stuck
@@ -205,6 +206,14 @@ def test_a_bad_depth_leaves_no_trace(name: str) -> None:
             assert not steady.reduce(queue, depth)
             for times, cycles in zip(steady._solver.times, before, strict=True):
                 assert np.array_equal(times.cycles, cycles)
+
+
+def test_a_search_that_nobody_wants_any_more_is_given_up() -> None:
+    asked = iter([False] * 5)
+    with pytest.raises(StoppedError):
+        schedule = Joined(branch=4)
+        least_depths(schedule, dict.fromkeys(schedule.queues, 8), 1, lambda: next(asked, True))
+    assert next(asked, None) is None
 
 
 def test_only_the_last_solver_may_be_used() -> None:
