@@ -30,7 +30,10 @@ LONGEST = 4000
 """Letters of a clause."""
 
 
-def _brief(clause: str) -> str:
+def brief(clause: str) -> str:
+    """A clause without its middle, if it is longer than :data:`LONGEST`: what was found may be a
+    tensor of millions of numbers.
+    """
     half = LONGEST // 2
     return clause if len(clause) <= LONGEST else f"{clause[:half]} ... {clause[-half:]}"
 
@@ -75,14 +78,14 @@ class MidwireError(Exception):
         """The whole error as one paragraph, the middle of a very long clause left out: a name in a
         file may have any length.
         """
-        where, expected, found = map(_brief, (self.where, self.expected, self.found))
-        parts = [f"{where}: {_brief(self.problem)}" if where else _brief(self.problem)]
+        where, expected, found = map(brief, (self.where, self.expected, self.found))
+        parts = [f"{where}: {brief(self.problem)}" if where else brief(self.problem)]
         if expected:
             parts.append(f"expected {expected}")
         if found:
             parts.append(f"found {found}")
         text = "; ".join(parts) + "."
-        return f"{text} {_brief(self.remedy)}." if self.remedy else text
+        return f"{text} {brief(self.remedy)}." if self.remedy else text
 
     def as_json(self) -> dict[str, Any]:
         """The error as a JSON object, for ``--json``."""

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from ...hw.errors import brief
 from ...hw.formats.tensor import AnyArray, Layout
 from ...hw.numeric import Function, IntArray, QType
 from ..ir.graph import Value
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 class Unsupported(Exception):
     """An import rule's refusal: one clause, ``expected ..., found ...``."""
+
+    def __init__(self, clause: str) -> None:
+        super().__init__(brief(clause))
 
     def halves(self) -> tuple[str, str]:
         """What was expected, and what was found; all is found in a clause of another form."""

@@ -19,8 +19,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops._model import one_node
+from midwire.compiler.ops.base import Unsupported
 from midwire.compiler.pipeline import compile_model
 from midwire.compiler.select.support import import_all
+from midwire.hw.errors import LONGEST
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.session import open_session
@@ -622,3 +624,11 @@ def test_padding_of_images_of_one_sample(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx.parser.parse_model(text).SerializeToString())
     assert all(node.supported for node in import_all(load_model(path)))
+
+
+def test_a_refusal_of_millions_of_numbers_is_brief() -> None:
+    """A listing would lay them out for hours."""
+    said = str(Unsupported(f"expected three numbers, found {list(range(1_000_000))}"))
+    assert len(said) <= LONGEST + len(" ... ")
+    assert said.startswith("expected three numbers, found [0, 1, 2, ")
+    assert said.endswith(", 999998, 999999]")
