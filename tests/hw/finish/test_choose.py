@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -171,7 +172,8 @@ def test_wide_accumulators_are_exact_on_both_sides_of_every_threshold(
     try:
         finisher = finish(functions, [[(low, high)]] * len(functions), out)
     except FinishError as error:
-        assert "steps, and they have more than 16 bits" in str(error)
+        # Too many results, or a function that is flat where the next one turns.
+        assert re.search(r"steps, and they have more than 16 bits|so near to a turn of", str(error))
         return
     assert isinstance(finisher, Thresholds)
     rng = np.random.default_rng(seed)
