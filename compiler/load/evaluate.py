@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import onnx
@@ -91,21 +92,40 @@ def infer_node(
         for name in names
         if name in data and data[name].size <= MAX_SHAPE_DATA
     }
+    read = {name: types[name] for name in names}
+    imports = [helper.make_opsetid("", opset)]
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
         check_node(node, types)
-        found = infer_node_outputs(
-            schema,
-            node,
-            {name: types[name] for name in names},
-            small,
-            opset_imports=[helper.make_opsetid("", opset)],
-        )
+        if not schema.has_type_and_shape_inference_function:
+            return infer_alone(node, read, imports)
+        found = infer_node_outputs(schema, node, read, small, opset_imports=imports)
         check_types(found)
         return {name: kind for name, kind in found.items() if name}
     except INFERENCE_ERRORS as error:
         complain(error)
         return {}
+
+
+def infer_alone(
+    node: onnx.NodeProto,
+    types: Mapping[str, onnx.TypeProto],
+    imports: Iterable[onnx.OperatorSetIdProto],
+) -> dict[str, onnx.TypeProto]:
+    """The same by way of a model of this node, for what ONNX infers no other way: an operator that
+    it defines by others (GreaterOrEqual before version 16), of another domain, with graphs inside.
+    ``types`` are those that it reads.
+    """
+    known = [onnx.ValueInfoProto(name=name, type=kind) for name, kind in types.items()]
+    outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
+    graph = helper.make_graph([node], "node", known, outputs)
+    with contextlib.suppress(*INFERENCE_ERRORS):
+        model = helper.make_model(graph, opset_imports=list(imports))
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        found = {v.name: v.type for v in inferred.output if v.type.WhichOneof("value")}
+        check_types(found)
+        return found
+    return {}
 
 
 def static_shape(kind: onnx.TypeProto) -> tuple[int, ...] | None:

@@ -65,8 +65,8 @@ _SAME_SHAPE = frozenset(
 with. The output has the type and shape of the input.
 """
 
-_NOT_INFERRED = frozenset(("GroupNormalization",))
-"""ONNX's own, of which it infers no shape: that of the input too."""
+_NOT_INFERRED = frozenset(("GroupNormalization", "MeanVarianceNormalization"))
+"""ONNX's own, of which it infers no shape, or not in every version: that of the input too."""
 
 _WHOLE = frozenset((onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL))
 """Element types of shape arithmetic; exporters compare sizes, too (Equal and Where)."""

@@ -18,7 +18,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ...hw.formats.tensor import AnyArray
-from .evaluate import INFERENCE_ERRORS, MAX_SHAPE_DATA, evaluate, has_subgraph, infer_node
+from .evaluate import MAX_SHAPE_DATA, evaluate, has_subgraph, infer_alone, infer_node
 from .ranks import COUNTS, check_types
 from .source import reads, subgraphs
 
@@ -54,28 +54,17 @@ def infer_inner(
     own.CopyFrom(node)
     for graph in subgraphs(own):
         walk.visit(graph, types)
-    return walk.infer(own, types)
+    return infer_alone(own, _read(own, types), walk.imports)
+
+
+def _read(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    return {name: types[name] for name in reads(node) if name in types}
 
 
 class _Walk:
     def __init__(self, imports: list[onnx.OperatorSetIdProto]) -> None:
-        self._imports = imports
+        self.imports = imports
         self._opset = next(entry.version for entry in imports if not entry.domain)
-
-    def infer(
-        self, node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]
-    ) -> dict[str, onnx.TypeProto]:
-        """Types of a node's outputs; its graphs are walked already."""
-        known = [onnx.ValueInfoProto(name=n, type=types[n]) for n in reads(node) if n in types]
-        outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
-        graph = helper.make_graph([node], "node", known, outputs)
-        model = helper.make_model(graph, opset_imports=self._imports)
-        with contextlib.suppress(*INFERENCE_ERRORS):
-            inferred = onnx.shape_inference.infer_shapes(model).graph
-            found = {v.name: v.type for v in inferred.output if v.type.WhichOneof("value")}
-            check_types(found)
-            return found
-        return {}
 
     def visit(self, graph: onnx.GraphProto, around: Mapping[str, onnx.TypeProto]) -> None:
         """Take out of a graph, in place, what ONNX should not infer: what it declares of tensors on
@@ -107,7 +96,7 @@ class _Walk:
         for inner in subgraphs(node):
             self.visit(inner, types)
         if node.domain or has_subgraph(node):
-            found = self.infer(node, types)
+            found = infer_alone(node, _read(node, types), self.imports)
         else:
             found = infer_node(node, types, values, self._opset, wrong.append)
         if node.op_type == "Constant":
