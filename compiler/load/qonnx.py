@@ -27,6 +27,7 @@ import onnx.version_converter
 from onnx import numpy_helper
 
 from ...hw.formats.tensor import AnyArray
+from .evaluate import INFERENCE_ERRORS
 from .expansion import Expansion, OtherMeaningError, Pieces, drop_unread
 from .qonnx_nodes import INPUTS, write_quantiser
 
@@ -74,7 +75,7 @@ def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     try:
         return onnx.version_converter.convert_version(model, _OPSET)
-    except (RuntimeError, TypeError, ValueError):
+    except INFERENCE_ERRORS:
         return model
 
 

@@ -105,8 +105,9 @@ def wrong_grid(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> s
     given = [*_operands_of(node, form), (-1, *form.result)]
     for index, (data, *grid) in enumerate(given):
         own = shapes.get(node.input[data], ()) if 0 <= data < len(node.input) else ()
-        several = form.axis is not None and index == 1 and bool(own)
-        count = own[form.axis(attributes(node))] if several and form.axis is not None else 1
+        axis = form.axis(attributes(node)) if form.axis is not None and index == 1 else len(own)
+        several = -len(own) <= axis < len(own)  # else it has one, or weights lack axes
+        count = own[axis] if several else 1
         for name in (node.input[k] for k in grid if k < len(node.input)):
             shape = shapes.get(name, ())
             if math.prod(shape) == 1 or shape == (count,):

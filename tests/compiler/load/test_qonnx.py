@@ -229,3 +229,17 @@ def test_weights_are_integers_on_a_grid(model_file: ModelFile) -> None:
         ("Transpose", True, True),
         ("MatMul", True, False),
     ]
+
+
+def test_a_model_whose_types_the_converter_finds_wrong(
+    model_file: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+        raise onnx.shape_inference.InferenceError("Inferred elem type differs from existing one")
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", refuses)
+    text = "g (float[N, 3] x) => (float[N, 3] y) <float s = {1}, float z = {0}, float b = {4}> "
+    text += "{ y = qonnx.custom_op.general.Quant(x, s, z, b) }"
+    source = load_model(model_file(text, 8, imports=', "qonnx.custom_op.general" : 1'))
+    (reason,) = source.refused.values()
+    assert "found opset 8" in reason

@@ -473,6 +473,21 @@ def test_grids_of_another_shape(
     )
 
 
+def test_a_scale_a_channel_of_weights_that_have_no_channels(model_file: ModelFile) -> None:
+    model = model_of(M + "QGemm", CASES[M + "QGemm"])
+    weights, scale = model.graph.node[0].input[3:5]
+    for tensor in model.graph.initializer:
+        if tensor.name in (weights, scale):
+            flat = np.resize(
+                numpy_helper.to_array(tensor), (6,) if tensor.name == weights else (2,)
+            )
+            tensor.CopyFrom(numpy_helper.from_array(flat, tensor.name))
+    (verdict,) = import_all(load_model(model_file(model)))
+    assert verdict.reason == (
+        f"expected one scale and zero point for a tensor, found the shape [2] for {scale!r}"
+    )
+
+
 def test_scales_of_columns(model_file: ModelFile) -> None:
     """With as many axes as the matrix, too."""
     for shape in ((5,), (1, 5)):
