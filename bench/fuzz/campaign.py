@@ -111,7 +111,8 @@ class Campaign:
         since = told = time.monotonic()
         done = self.tally.cases
         try:
-            while any(lane.alive() for lane in lanes):
+            going = list(lanes)
+            while going := [lane for lane in going if lane.alive()]:
                 time.sleep(0.05)
                 if (now := time.monotonic()) - told > _TELL:
                     told = now
@@ -200,12 +201,18 @@ class _Lane:
             self._seen = (number, used)
         elif used - self._seen[1] > _STUCK * SECONDS[self._campaign.plan.kind]:
             self._process.kill()
+        if not self._listen():
+            self._ended()
+        return self._process is not None
+
+    def _listen(self) -> bool:
+        """Take what there is; whether there may be more."""
         try:
             while self._pipe.poll():
                 self._take(self._pipe.recv())
         except EOFError:
-            self._ended()
-        return self._process is not None
+            return False
+        return True
 
     def _take(self, told: tuple[Any, ...]) -> None:
         tally = self._campaign.tally
@@ -242,6 +249,7 @@ class _Lane:
             self._process.terminate()
             self._process.join(5)
             self._process.kill()
+            self._listen()
             self._process = None
 
 

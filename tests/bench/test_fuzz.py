@@ -58,19 +58,22 @@ def test_a_few_hundred_models_have_no_defect(root: Path, tmp_path: Path) -> None
 
 def test_an_interrupted_campaign_goes_on(root: Path, tmp_path: Path) -> None:
     state = tmp_path / f"inspect-{SEED}.json"
-    run = started(root, tmp_path, "--inspect", "1000000")
+    run = started(root, tmp_path, "--jobs", "2", "--inspect", "1000000")
     for _ in range(600):
         time.sleep(0.1)
-        if state.exists() and json.loads(state.read_text("utf-8"))["next"]["0"]:
-            break
+        if state.exists() and min(json.loads(state.read_text("utf-8"))["next"].values()) > 1:
+            break  # both processes were heard
     run.send_signal(signal.SIGINT)
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 130, out
     assert out.endswith("interrupted; run it again to go on\n") and "Traceback" not in out
-    done = json.loads(state.read_text("utf-8"))["next"]["0"]
-    out, _ = (run := started(root, tmp_path, "--inspect", str(done + 20))).communicate()
+    kept = json.loads(state.read_text("utf-8"))
+    assert min(kept["next"].values()) > 1
+    whole = str(max(kept["next"].values()) + 20)
+    run = started(root, tmp_path, "--jobs", "2", "--inspect", whole)
+    out, _ = run.communicate()
     assert run.returncode == 0, out
-    assert f"inspect: {done + 20} cases" in out
+    assert f"inspect: {whole} cases" in out
 
 
 @pytest.fixture
