@@ -23,6 +23,8 @@ from .kept_grids import ARITHMETIC, CAST, MOVING, cast, moved
 from .quantiser import find_quantiser
 from .source import Source, standard
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class _PendingError(Exception):
     """A constant depends on another one, which is to be resolved first."""
@@ -68,7 +70,9 @@ class Context:
         return attributes(node)
 
     def const(self, name: str, *, finite: bool = True) -> Const | None:
-        """The constant behind a name, with its grid if it has one; None if there is none."""
+        """The constant behind a name, with its grid if it has one; None if there is none. All that
+        is computed with constants is so in float32, so this is where finite numbers end.
+        """
         constant = self._const(name)
         if constant is not None:
             for array in (constant.values, constant.scale):
@@ -78,6 +82,11 @@ class Context:
                     raise Unsupported(
                         f"expected finite constants, found NaN or infinity in {name!r}"
                     )
+            if finite and constant.peak > _LARGEST:
+                raise Unsupported(
+                    f"expected constants of up to {_LARGEST:.2g}, found {constant.peak:.2g} in "
+                    f"{name!r}"
+                )
         return constant
 
     def _const(self, name: str) -> Const | None:

@@ -23,6 +23,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -96,6 +97,11 @@ class Const:
             return self.values.astype(np.float64)
         centred = (self.values - self.zero_point).astype(np.float64)
         return centred * self.scale.astype(np.float64)
+
+    @cached_property
+    def peak(self) -> float:
+        """The largest magnitude of a real value; 0.0 if there is none."""
+        return float(np.abs(self.real).max(initial=0.0))
 
     def exact(self) -> list[Fraction]:
         """Every element as an exact rational number, in row-major order.
@@ -228,7 +234,8 @@ class ImportContext(Protocol):
 
     def const(self, name: str, *, finite: bool = True) -> Const | None:
         """The constant behind a name, through DequantizeLinear, Transpose, Reshape...; else
-        None. Raises Unsupported if it holds NaN or, unless not asked to be finite, infinity.
+        None. Raises Unsupported if it holds NaN or, unless not asked to be finite, infinity or
+        what float32 has no number for.
         """
 
     def shape(self, name: str) -> tuple[int, ...]:

@@ -61,8 +61,8 @@ class MatMul(WeightedOp):
             return cls._of_columns(context, node, first)
         if node.op_type == "MatMul" and len(weight.shape) == 1:
             return cls._of_vector(context, node, weight)
-        if len(weight.shape) <= len(context.shape(node.input[0])):
-            weight = _matrix(weight)
+        rank = len(weight.shape)
+        weight = _matrix(weight)
         if node.op_type == "MatMul" and len(weight.shape) > 2:
             return stacked(context, node, weight)
         if len(weight.shape) != 2:
@@ -90,12 +90,15 @@ class MatMul(WeightedOp):
             if bias.values.size == 1:
                 bias = bias.map(lambda a: np.broadcast_to(a.reshape(-1), (outputs,)))
         alpha, beta = (number(attributes, name, 1.0) for name in ("alpha", "beta"))
-        return one(cls(weight, bias, alpha, beta), [node.input[0]])
+        product = one(cls(weight, bias, alpha, beta), [node.input[0]])
+        made = (*shape[:-1], weight.shape[0])
+        return _of_rank(product, node, rank, made, context.dtype(node.input[0]))
 
     @classmethod
     def _of_columns(cls, context: ImportContext, node: onnx.NodeProto, weight: Const) -> Imported:
         """``weight`` (M, K) times (..., K, N)."""
         shape, dtype = context.shape(node.input[1]), context.dtype(node.input[1])
+        rank = len(weight.shape)
         weight = _matrix(weight)
         if len(weight.shape) != 2 or len(shape) < 2:
             raise Unsupported(
@@ -105,11 +108,12 @@ class MatMul(WeightedOp):
         turn = Transpose((*range(len(shape) - 2), len(shape) - 1, len(shape) - 2))
         columns = (*shape[:-2], shape[-1], shape[-2])
         made = (*columns[:-1], weight.shape[0])
-        return (
+        product = (
             one(turn, [node.input[1]])
             .then(Value(inner(node, "columns"), columns, dtype), cls(weight, None))
             .then(Value(inner(node, "rows"), made, dtype), turn)
         )
+        return _of_rank(product, node, rank, (*shape[:-2], weight.shape[0], shape[-1]), dtype)
 
     @classmethod
     def _of_vector(cls, context: ImportContext, node: onnx.NodeProto, weight: Const) -> Imported:
@@ -165,7 +169,7 @@ class MatMul(WeightedOp):
     @classmethod
     def cases(cls) -> Iterator[Case]:
         """Both spellings, rows of a matrix, and rows along several axes; columns, a vector;
-        stacks of matrices.
+        stacks of matrices, and matrices with more axes than what they multiply.
         """
         yield Case("matmul", one_node("MatMul", [(1, 12)], (1, 7), {1: weights(1, 7, 12).T.copy()}))
         yield Case(
@@ -188,6 +192,10 @@ class MatMul(WeightedOp):
         own = one_node("MatMul", [(1, 2, 4, 3)], (1, 2, 4, 5), stack)
         yield Case("matmul_stack", own)
         yield Case("matmul_stack_shared", one_node("MatMul", [(1, 1, 4, 3)], (1, 2, 4, 5), stack))
+        for name, at, shape in (("rows", 1, (1, 1, 3, 5)), ("columns", 0, (1, 1, 5, 4))):
+            made = (1, *((1, 4, 5) if at else (1, 5, 3)))
+            more = one_node("MatMul", [(1, 4, 3)], made, {at: weights(11, *shape)})
+            yield Case(f"matmul_{name}_of_more_axes", more)
         yield Case(
             "gemm",
             one_node("Gemm", [(1, 10)], (1, 6), {1: weights(3, 6, 10), 2: weights(4, 6)}, transB=1),
@@ -215,6 +223,15 @@ def _matrix(weight: Const) -> Const:
     shape = weight.shape
     spare = next((k for k, size in enumerate(shape[:-2]) if size != 1), max(len(shape) - 2, 0))
     return weight.map(lambda a: a.reshape(a.shape[spare:]))
+
+
+def _of_rank(
+    product: Imported, node: onnx.NodeProto, rank: int, shape: tuple[int, ...], dtype: str
+) -> Imported:
+    """The product, with the leading axes of length 1 that weights of more axes bring."""
+    if rank <= len(shape):
+        return product
+    return product.then(Value(inner(node, "product"), shape, dtype), Reshape())
 
 
 def _is_vector(shape: Sequence[int]) -> bool:

@@ -289,6 +289,21 @@ def test_weights_that_are_no_numbers_are_refused(
     assert verdict.reason == f"expected finite constants, found NaN or infinity in {tensor!r}"
 
 
+def test_weights_beyond_float32_are_refused(model_file: ModelFile) -> None:
+    """Each integer and each scale is a number, and DequantizeLinear makes infinity of them."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]>'
+        f"""g ({SHAPE} x) => (float[a, c, d, e] y)
+        <int8[4, 4, 1, 1] q, float[4] s = {{1, 1, 1, 3e38}}, int8[4] z = {{0, 0, 0, 0}}>
+        {{ w = DequantizeLinear <axis = 0> (q, s, z)
+           y = Conv(x, w) }}"""
+    )
+    integers = np.full((4, 4, 1, 1), 9, np.int8)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(integers, "q"))
+    reasons = [v.reason for v in import_all(load_model(model_file(model))) if v.reason]
+    assert reasons == ["expected constants of up to 3.4e+38, found 2.7e+39 in 'w'"]
+
+
 @pytest.mark.parametrize("body", ["Add(x, b)", "Add(b, x)", "Sub(b, x)"])
 def test_a_sum_with_infinity_is_an_end_of_the_grid(body: str, model_file: ModelFile) -> None:
     """As exporters write masks of attention."""
