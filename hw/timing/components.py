@@ -105,7 +105,8 @@ class Schedule(Network):
             for take in takes:
                 taken = np.maximum(taken, take.of(n))
             taken = spaced(taken, first)
-            offer = np.maximum(i.offer.of(n), np.concatenate([[first], taken[:-1] + 1]))
+            offer = np.append(np.full(1, first, taken.dtype), taken[:-1] + 1)
+            np.maximum(offer, i.offer.of(n), out=offer)
             return taken, *[offer] * len(takes)
 
         writes = [i.take, *(o.offer for o in outputs)]

@@ -20,6 +20,12 @@ V4. Tensors that repeat themselves, a period apart, are one tensor whose events 
 V5. From the guess that nothing ever happens, an event gets its cycle as soon as all that it waits
     for have theirs, and keeps it. What has none in the end is in the deadlock. This takes many
     sweeps, so it is done only to say where a network stops.
+V6. Cycles are held in 32 bits while none is beyond FAR, and from then on all of them in 64. A
+    process compares what it reads and adds to it, so what it makes is no more than its *reach*
+    behind the last of that: what it makes if it reads cycle 0 everywhere. While no reach, no period
+    and no cycle is beyond FAR, nothing that a process computes leaves 32 bits: it is at most 2 FAR,
+    and 2 FAR more on the way there. Nor does it where it comes from an event that nobody waits for,
+    4 FAR before cycle 0; that stays before all others.
 """
 
 from __future__ import annotations
@@ -29,8 +35,9 @@ from functools import cached_property
 
 import numpy as np
 
+from .alone import Alone, alone
 from .surroundings import surroundings
-from .times import ALWAYS, NEVER, Cycles, Process, Times
+from .times import FAR, NEVER, BatchProcess, Cycles, Process, Times
 
 _HOPE = 8
 """Sweeps from a guess that may be too late somewhere: where it is, a ring of events may hold on to
@@ -80,17 +87,21 @@ class Solver:
         self._processes = processes
         self._all = range(len(processes))
         self.times = times
-        self._period = period
         self.solved = 0
-        self._live = False
         self._marks: list[_Old] = []
         self._known: dict[int, list[int]] = {}
         for t in times:
-            t.cycles = t.cycles[:0]
-            t.period = period
+            t.cycles = np.zeros(0, np.int64)
+            t.period = 0
             t.readers.clear()
         for index, process in enumerate(processes):
             process.watch(index)
+        # What scalar processes read shows only when they run.
+        batch = all(isinstance(process, BatchProcess) for process in processes)
+        self._narrow = batch and all(each.reach <= FAR for each in self._alone)
+        for t in times:
+            t.cycles = np.zeros(0, np.int32 if self._narrow else np.int64)
+        self.restart(period)
 
     def restart(self, period: int, *, live: bool = False) -> None:
         """Forget all tensors but the lone first, which does not depend on the period.
@@ -103,6 +114,8 @@ class Solver:
         self._marks.clear()
         for times in self.times:
             times.period = period
+        if self._narrow and period > FAR:
+            self._widen()
 
     def extend(self) -> None:
         """Solve one more tensor.
@@ -118,8 +131,7 @@ class Solver:
         # Maybe this tensor follows the last one as that did the one before; but the first is alone.
         found = False
         if n > 2:
-            for times in self.times:
-                times.of(n)[:] = 2 * times.of(n - 1) - times.of(n - 2)
+            self._begin(n, lambda times: 2 * times.of(n - 1) - times.of(n - 2))
             found = self._hope(n, set(self._all))
         if not found:
             self.again(n)
@@ -127,8 +139,7 @@ class Solver:
 
     def again(self, n: int, late: Callable[[], bool] | None = None) -> bool:
         """Solve tensor ``n`` from the start; the rest is that of :meth:`revise`."""
-        for times in self.times:
-            self._write(times, n, self._first_guess(times, n))
+        self._begin(n, lambda times: self._first_guess(times, n))
         return self._solve(n, set(self._all), late or _never, self._all)
 
     def revise(self, n: int, process: int, late: Callable[[], bool] | None = None) -> bool:
@@ -170,6 +181,13 @@ class Solver:
             self.restore()
         return found
 
+    def _begin(self, n: int, guess: Callable[[Times], Cycles]) -> None:
+        """Write down guesses of all cycles."""
+        for times in self.times:
+            cycles = guess(times)
+            self._widened([cycles])
+            self._write(times, n, cycles)
+
     def _hope(self, n: int, dirty: set[int]) -> bool:
         """Sweep from any guess; says whether that ended."""
         self._sweeps(n, dirty, _HOPE, self._all)
@@ -197,8 +215,7 @@ class Solver:
     def stop(self) -> None:
         """After :class:`Stuck`: events that never happen get the cycle NEVER (V5)."""
         n = self.solved
-        for times in self.times:
-            self._write(times, n, np.full(times.each or 0, NEVER, np.int64))
+        self._begin(n, lambda times: np.full(times.each or 0, NEVER, np.int64))
         dirty = set(self._all)
         while dirty:
             self._sweeps(n, dirty, 2, self._all, change=lambda _, cycles: np.minimum(cycles, NEVER))
@@ -266,12 +283,16 @@ class Solver:
         }
         after = {times: times.of(n).copy() for times in touched}
         for times in touched:
-            times.of(n)[:] = (
-                np.where(grown[times], before[times], ALWAYS) if times in grown else ALWAYS
-            )
+            times.of(n)[:] = times.always
+            if times in grown:
+                np.copyto(times.of(n), before[times], where=grown[times])
 
         def change(times: Times, cycles: Cycles) -> Cycles:
-            return np.where(grown[times], cycles, ALWAYS) if times in grown else times.of(n)
+            found = np.full_like(times.of(n), times.always)
+            if times in grown:
+                # What came from ALWAYS stays there, or it would be a little later each sweep.
+                np.copyto(found, cycles, where=grown[times] & (cycles > times.always // 2))
+            return found
 
         def grew() -> bool:
             return all((t.of(n) > before[t])[later].all() for t, later in grown.items())
@@ -315,7 +336,10 @@ class Solver:
                 continue
             dirty.discard(index)
             process = self._processes[index]
-            for times, cycles in zip(process.writes, process.update(n), strict=True):
+            made = process.update(n)
+            if self._widened(made):
+                made = process.update(n)
+            for times, cycles in zip(process.writes, made, strict=True):
                 if change is not None:
                     cycles = change(times, cycles)
                 if (cycles != times.of(n)).any():
@@ -327,19 +351,22 @@ class Solver:
             self._marks[-1][times, n] = times.of(n).copy()
         times.of(n)[:] = cycles
 
+    def _widened(self, made: Iterable[Cycles]) -> bool:
+        """Whether these cycles are the first that are too late for 32 bits (V6)."""
+        far = self._narrow and any(cycles.max() > FAR for cycles in made)
+        if far:
+            self._widen()
+        return far
+
+    def _widen(self) -> None:
+        self._narrow = False
+        for times in self.times:
+            times.widen()
+
     def own_interval(self) -> int:
         """Cycles from tensor to tensor of the slowest process, when it waits for nobody."""
-        return max(self._paced_alone(process) for process in self._processes)
+        return max(each.interval for each in self._alone)
 
-    def _paced_alone(self, process: Process) -> int:
-        """Cycles from tensor to tensor of a process whose neighbours are always ready."""
-        kept = {times: times.cycles for times in (*process.reads, *process.writes)}
-        for times in kept:
-            times.cycles = np.zeros(2 * (times.each or 0), np.int64)
-        for n in range(2):
-            for times, cycles in zip(process.writes, process.update(n), strict=True):
-                times.of(n)[:] = cycles
-        steps = [int((times.of(1) - times.of(0)).max()) for times in process.writes]
-        for times, cycles in kept.items():
-            times.cycles = cycles
-        return max(steps, default=0)
+    @cached_property
+    def _alone(self) -> list[Alone]:
+        return [alone(process) for process in self._processes]

@@ -44,16 +44,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-Cycles = npt.NDArray[np.int64]
-"""Cycles of consecutive events, never falling."""
+Cycles = npt.NDArray[np.signedinteger[Any]]
+"""Cycles of consecutive events, never falling; int32 while none is beyond :data:`FAR`."""
+
+FAR = 1 << 28
+"""The last cycle that is held in 32 bits (V6)."""
 
 ALWAYS = -(1 << 60)
 """Cycle of an event that nobody has to wait for."""
+
+_NARROW_ALWAYS = -4 * FAR
+"""The same in 32 bits."""
 
 NEVER = 1 << 60
 """Cycle of an event that does not happen."""
@@ -86,24 +92,38 @@ class Times(list[int]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    @property
+    def always(self) -> int:
+        """Cycle of an event that nobody has to wait for, among these."""
+        return _NARROW_ALWAYS if self.cycles.dtype == np.int32 else ALWAYS
+
+    def widen(self) -> None:
+        """Hold cycles in 64 bits."""
+        wide = self.cycles.astype(np.int64)
+        wide[self.cycles == self.always] = ALWAYS
+        self.cycles = wide
+
     def of(self, n: int) -> Cycles:
         """The events of tensor ``n``, a view."""
         each = self.each or 0
         return self.cycles[n * each : (n + 1) * each]
 
     def before(self, n: int, lag: int) -> Cycles:
-        """For each event of tensor ``n``, the one ``lag`` events earlier, or :data:`ALWAYS`."""
+        """For each event of tensor ``n``, the one ``lag`` events earlier, or :attr:`always`."""
         each = self.each or 0
         if n and self.period:
             tensors, events = divmod(lag, each)
-            here, found = self.of(n), np.empty(each, np.int64)
+            here = self.of(n)
+            if (tensors + 1) * self.period > FAR:
+                here = here.astype(np.int64)
+            found = np.empty_like(here)
             np.subtract(here[each - events :], (tensors + 1) * self.period, out=found[:events])
             np.subtract(here[: each - events], tensors * self.period, out=found[events:])
             return found
         start = n * each - lag
         if start >= 0:
             return self.cycles[start : start + each]
-        found = np.full(each, ALWAYS, np.int64)
+        found = np.full(each, self.always, self.cycles.dtype)
         if start + each > 0:
             found[-start:] = self.cycles[: start + each]
         return found
@@ -117,17 +137,18 @@ class Times(list[int]):
 
     def allot(self, inferences: int) -> None:
         """Make room for tensors; new events are in cycle 0."""
-        missing = inferences * (self.each or 0) - len(self.cycles)
-        if missing > 0:
-            # Half as much again, so that tensors can be added one by one.
-            self.cycles = np.concatenate(
-                [self.cycles, np.zeros(missing + len(self.cycles) // 2, np.int64)]
-            )
+        known, wanted = len(self.cycles), inferences * (self.each or 0)
+        if wanted > known:
+            # Half as much again, so that tensors can be added one by one; what is not written yet
+            # takes no memory.
+            cycles = np.zeros(wanted + known // 2, self.cycles.dtype)
+            cycles[:known] = self.cycles
+            self.cycles = cycles
 
 
 @lru_cache(maxsize=256)
-def _ramp(count: int, step: int) -> Cycles:
-    ramp = np.arange(count, dtype=np.int64) * step
+def _ramp(count: int, step: int, dtype: np.dtype[Any]) -> Cycles:
+    ramp: Cycles = np.arange(count, dtype=dtype) * step
     ramp.setflags(write=False)
     return ramp
 
@@ -138,7 +159,7 @@ def spaced(ready: Cycles, first: int, step: int = 1) -> Cycles:
     ``first`` is the earliest cycle of the first. This is ``at[n] = max(ready[n], at[n - 1] +
     step)``, a cumulative maximum once the slope is taken out.
     """
-    ramp = _ramp(len(ready), step)
+    ramp = _ramp(len(ready), step, ready.dtype)
     at = ready - ramp
     if (at[1:] < at[:-1]).any():  # accumulating takes ten times as long as this look
         np.maximum.accumulate(at, out=at)

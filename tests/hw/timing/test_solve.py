@@ -7,10 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.timing import solve
 from midwire.hw.timing.components import Schedule, ScheduleDeadlock
+from midwire.hw.timing.times import FAR
 
 Make = type[Schedule]
 INFERENCES = 6
@@ -84,6 +87,59 @@ def test_a_slow_ring_is_solved(oracle: Make) -> None:
     found = cycles(Schedule, build, lists=False)
     assert found == cycles(oracle, build, lists=True)
     assert found[0].cycles_per_inference == 300 * 12 // 2
+
+
+def late_network(latency: int, depth: int | None) -> Callable[[Schedule], None]:
+    """A fork of two branches, of which one takes ``latency`` cycles, twice."""
+
+    def build(schedule: Schedule) -> None:
+        source = schedule.source("in", 6)
+        names = ("a", "b", "once", "twice", "queued", "out")
+        a, b, once, twice, queued, out = (schedule.edge(name, 6) for name in names)
+        schedule.fork(source, [a, b])
+        schedule.stream("first", [a], once, latency=latency)
+        schedule.stream("second", [once], twice, latency=latency)
+        schedule.fifo(b, queued, depth)
+        schedule.stream("add", [twice, queued], out, latency=3)
+        schedule.sink(out)
+
+    return build
+
+
+@pytest.mark.parametrize("depth", [None, 3, 6])
+@pytest.mark.parametrize(
+    "latency",
+    [
+        *(FAR // 2 - INFERENCES * 6 + k for k in range(0, INFERENCES * 6, 5)),
+        *(FAR + k for k in (-14, -13, -1, 0, 1)),
+        *(base + k for base in (1 << 30, 1 << 31, 1 << 40) for k in (-9, 0)),
+    ],
+)
+def test_cycles_beyond_what_32_bits_hold(latency: int, depth: int | None, oracle: Make) -> None:
+    """V6: whether the first cycle beyond FAR is one of the first tensor or of a later one."""
+    build = late_network(latency, depth)
+    assert cycles(Schedule, build, lists=False) == cycles(oracle, build, lists=True)
+
+
+@pytest.mark.parametrize(
+    ("latency", "held"), [(100, np.int32), (FAR // 2 - 1, np.int64), (FAR, np.int64)]
+)
+def test_cycles_are_held_in_32_bits_while_they_fit(latency: int, held: type) -> None:
+    schedule = Schedule()
+    late_network(latency, None)(schedule)
+    schedule.run(2)
+    assert {times.cycles.dtype for times in schedule.all_times} == {np.dtype(held)}
+
+
+@pytest.mark.parametrize("far", [-1, 100, 500])
+@pytest.mark.parametrize("seed", range(6))
+def test_it_makes_no_difference_when_cycles_get_64_bits(
+    seed: int, far: int, random_network: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """V6, from the start or at any time, deadlocks included."""
+    wanted = cycles(Schedule, random_network(seed), lists=False)
+    monkeypatch.setattr(solve, "FAR", far)
+    assert cycles(Schedule, random_network(seed), lists=False) == wanted
 
 
 def test_a_single_slot_is_solved_at_once(oracle: Make) -> None:

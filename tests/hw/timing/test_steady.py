@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from midwire.hw.jobs import StoppedError
 from midwire.hw.kernels.geometry import Geometry
+from midwire.hw.timing import solve
 from midwire.hw.timing.components import Edge, Queue, Run, Schedule, ScheduleDeadlock
 from midwire.hw.timing.solve import Stuck
 from midwire.hw.timing.steady import Steady, least_depths
@@ -194,6 +196,62 @@ def test_a_schedule_repeats_itself(seed: int, random_network: Any) -> None:
         shorter.extend()
         with pytest.raises(Stuck):
             shorter.extend()
+
+
+@pytest.mark.parametrize("far", [-1, 100, 500])
+@pytest.mark.parametrize("seed", range(6))
+def test_depths_do_not_depend_on_the_bits_of_cycles(
+    seed: int, far: int, random_network: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """V6, in a search, which goes back and forth: 64 bits from the start, or from some time on."""
+
+    def found() -> Any:
+        schedule = Open()
+        random_network(seed)(schedule)
+        steady, depths = choose(schedule)
+        return depths, steady.interval, steady.run(4)
+
+    wanted = found()
+    monkeypatch.setattr(solve, "FAR", far)
+    assert found() == wanted
+
+
+@pytest.mark.parametrize("slow", [(1 << 22) - 70, 1 << 22, (1 << 25) - 1, 1 << 25, 1 << 26])
+def test_the_least_depth_of_slow_tensors(slow: int) -> None:
+    """Of 2 ** 28 cycles and more: those that follow, or a period, no longer fit into 32 bits."""
+    quick, depths = choose(Joined(branch=9, after=1000))
+    steady, found = choose(Joined(branch=9, after=slow))
+    assert (steady.interval, found) == (PIXELS * slow, depths)
+    assert steady.interval // slow == quick.interval // 1000
+
+
+def test_the_search_keeps_few_bytes_of_an_event() -> None:
+    """Two tensors of 4 bytes an event, as much again of what a try may have to go back to, and what
+    one process computes; then some tensors back to back.
+    """
+    height = width = 160
+    geometry = Geometry((height, width), (3, 3), pads=(1, 1, 1, 1))
+    schedule = Schedule()
+    beats = geometry.pixels
+    edge, queues = schedule.source("in", beats), []
+    for k in range(6):
+        names = ("long", "short", "made", "late", "sum")
+        long, short, made, late, out = (schedule.edge(f"{name}{k}", beats) for name in names)
+        schedule.fork(edge, [long, short])
+        sizes = {"folds": 1, "passes": 1, "steps": 2, "latency": 8}
+        schedule.window(f"conv{k}", long, made, geometry=geometry, **sizes)
+        queues.append(schedule.fifo(short, late, None))
+        schedule.stream(f"add{k}", [made, late], out, latency=3)
+        edge = out
+    schedule.sink(edge)
+    tracemalloc.start()
+    try:
+        least_depths(schedule, dict.fromkeys(queues, 8), 1).run(4)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    events = sum(times.each or 0 for times in schedule.all_times)
+    assert peak < 24 * events, f"{peak / events:.1f} bytes an event"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
