@@ -154,6 +154,7 @@ def synthesise(
     family: str,
     *,
     images: Sequence[Path] = (),
+    naming: int = 0,
     timeout: float = TIMEOUT_SECONDS,
     progress: Progress | None = None,
 ) -> Counts:
@@ -169,6 +170,8 @@ def synthesise(
         A key of :data:`FAMILIES`.
     images : sequence of Path, optional
         Files that ``$readmemh`` loads by bare name.
+    naming : int, optional
+        0 for the design's own names; else see :func:`renaming`.
     timeout : float, optional
         Seconds after which Yosys is stopped.
     progress : callable, optional
@@ -200,6 +203,7 @@ def synthesise(
         script.write_text(
             # Deferred: a memory's default parameters name no file that could be read.
             f"read_verilog -defer {' '.join(sources)}\n"
+            f"{renaming(top, naming)}"
             f"{FAMILIES[family].command} -top {top}\n"
             "tee -q -o stat.json stat -json\n",
             encoding="ascii",
@@ -207,6 +211,22 @@ def synthesise(
         _run([*program, "-s", script.name], folder, timeout, progress)
         statistics = json.loads((folder / "stat.json").read_text(encoding="utf-8"))
     return count(statistics, family, time.monotonic() - started)
+
+
+def renaming(top: str, naming: int) -> str:
+    """Yosys's commands that give the flattened design other names, which mean nothing.
+
+    What is counted depends on names, since Yosys and ABC9 come to cells in their order. Ports keep
+    their names. ``naming`` is the seed; 0 for no command.
+    """
+    if not naming:
+        return ""
+    # Names change only where there is no process and no memory beside the cells. Sorted, since
+    # for ECP5 nothing else brings the cells into the order of their names.
+    return (
+        f"hierarchy -top {top}\nproc\nflatten\nmemory_collect\n"
+        f"rename -scramble-name -seed {naming}\nsort\nmemory_unpack\n"
+    )
 
 
 def count(statistics: Mapping[str, Any], family: str, seconds: float = 0.0) -> Counts:

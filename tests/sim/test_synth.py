@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,27 @@ def test_ecp5_counts_and_progress(design: tuple[Path, Path]) -> None:
     assert counts.tool.startswith("Yosys 0.")
     assert len(steps) > 20
     assert steps[1].startswith("2 SYNTH_LATTICE")
+
+
+def test_other_names(design: tuple[Path, Path]) -> None:
+    """Cells of the design get them, those with memories too, whatever its own were."""
+    script = f"read_verilog -defer {design[0].name}\n{synth.renaming('mac', 3)}"
+    written = design[0].parent / "renamed.v"
+    script += f"write_verilog -noattr {written.name}\n"
+    (design[0].parent / "rename.ys").write_text(script, encoding="ascii")
+    command = [*synth.find_yosys(), "-q", "-s", "rename.ys"]
+    subprocess.run(command, cwd=design[0].parent, check=True, timeout=120)
+    text = written.read_text(encoding="utf-8")
+    assert "module mac(clk, addr, x, y);" in text and "wire [7:0] w;" not in text
+    assert text.count("weights") == text.count("weights.words"), "the memory's own name"
+    assert not synth.renaming("mac", 0)
+
+
+def test_counts_under_other_names(design: tuple[Path, Path]) -> None:
+    verilog, image = design
+    found = synth.synthesise([verilog], "mac", "ecp5", images=[image], naming=1)
+    own = synth.synthesise([verilog], "mac", "ecp5", images=[image])
+    assert found.cells == own.cells
 
 
 def test_xcup_counts(design: tuple[Path, Path]) -> None:
