@@ -37,6 +37,10 @@ from .quantise.widths import AUTO, Layer, Widths, dyadic_layers, layers_of
 _QUICK = 16
 """Samples that are enough to compare layers by."""
 
+_ANOTHER_CUT = "leave more layers to the edge with --from, or to the cloud with --to"
+"""What helps where no widths do: features of all sizes on one scale, before the model scales them.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Trials:
@@ -185,7 +189,7 @@ class Trials:
             raise refusal(
                 over,
                 next(iter(noisiest(measured.losses)), outputs[0]),
-                ["Give more and more typical samples with --calibrate", "another cut with --to"],
+                ["Give more and more typical samples with --calibrate", _ANOTHER_CUT],
             )
         return widths
 
@@ -206,4 +210,4 @@ class Trials:
             )
             remedies[1] = remedies[1].replace("Let", "let")
         blamed = found.layer if found is not None else next(iter(suspects), over.where)
-        return refusal(over, blamed, remedies)
+        return refusal(over, blamed, [*remedies, _ANOTHER_CUT])

@@ -224,6 +224,8 @@ def _infer(
         types.update(infer_inner(node, types, imports))
         if kind_of(node) in TREES and node.input and node.input[0] in types:
             types.update(_trees(node, types))
+        if kind_of(node) == "ai.onnx.ml.ArrayFeatureExtractor":
+            types.update(_labels(node, types))
     else:
         types.update(infer_node(node, types, small, opset, _blamed(facts, node)))
 
@@ -244,6 +246,19 @@ def _trees(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> dict[st
         return {}
     kind = onnx.TensorProto.FLOAT
     return {node.output[0]: helper.make_tensor_type_proto(kind, [shape[0], targets])}
+
+
+def _labels(node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    """Labels out of a list of classes: a row of one for each index, where inference knows matrices
+    only. What scikit-learn's classifiers answer would be no tensor that a loss is measured on.
+    """
+    if len(node.input) != 2 or not types.keys() >= set(node.input):
+        return {}
+    classes, indices = (static_shape(types[name]) for name in node.input)
+    if classes is None or len(classes) != 1 or indices is None:
+        return {}
+    kind = types[node.input[0]].tensor_type.elem_type
+    return {node.output[0]: helper.make_tensor_type_proto(kind, [1, math.prod(indices)])}
 
 
 def _fold(

@@ -21,13 +21,13 @@ Counted = Mapping[str, _Change]
 
 def counted(graph: Graph) -> Counted:
     """The tensors that are read by one operator, at once or behind views, which does not tell all
-    values apart.
+    values apart. Integers before a DequantizeLinear are none of them: they mean other reals.
     """
     found = {}
     for name in (*graph.inputs, *(made for node in graph.nodes for made in node.outputs)):
         reader = _only_reader(graph, name)
         views = []
-        while reader is not None and reader.op.is_view:
+        while reader is not None and reader.op.is_view and reader.op.grid is None:
             views.append(reader)
             reader = _only_reader(graph, reader.output)
         if reader is not None and not reader.op.tells_all:

@@ -27,7 +27,7 @@ from ..quantise.pooled import before_pools
 from .selection import Names, Selection, select
 from .support import NodeSupport, import_all
 
-_ANY_GRID = QType(8, True, 1.0)
+_ANY_BITS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +86,33 @@ def plan(
 
 def settled(graph: Graph, calibrated: bool) -> tuple[Graph, Obstacle | None]:
     """The graph with functions before their pools, as many values ``apart`` as help, and the first
-    nodes that cannot be mapped even so. Any grid will do: no data is needed.
+    nodes that cannot be mapped even so. Any grids will do: no data is needed.
     """
     graph = before_pools(graph)
     own = bool(graph.given) or any(node.op.grid is not None for node in graph.nodes)
     while True:
         if graph.given and not calibrated and (lacking := _without_grid(graph)) is not None:
             return graph, lacking
-        found = unmappable(quantise(graph, lambda name: _ANY_GRID, _ANY_GRID.bits))
+        found = _obstacle(graph)
         if found is None or found.apart in {"", *graph.apart} or (own and not calibrated):
             return graph, found
         graph = replace(graph, apart=graph.apart | {found.apart})
+
+
+def _obstacle(graph: Graph) -> Obstacle | None:
+    """The first node that cannot be mapped with one grid for all values, or with one for each.
+
+    Data may give both: scales that are powers of two are often the same. Tensors of one grid meet
+    in any order (Concat), those of several have an axis innermost, and what follows fits either.
+    """
+    places = {name: place for place, name in enumerate(graph.values)}
+    same = QType(_ANY_BITS, True, 1.0)
+
+    def own(name: str) -> QType:
+        return QType(_ANY_BITS, True, 1 + places[name] / (1 << 16))
+
+    found = unmappable(quantise(graph, lambda name: same, _ANY_BITS))
+    return found or unmappable(quantise(graph, own, _ANY_BITS))
 
 
 def _without_grid(graph: Graph) -> Obstacle | None:
@@ -113,7 +129,7 @@ def _without_grid(graph: Graph) -> Obstacle | None:
                 "--calibrate gives a grid",
             )
     for node in graph.nodes:
-        if node.op.loses(_ANY_GRID.bits):
+        if node.op.loses(_ANY_BITS):
             return Obstacle(
                 node.sources,
                 "expected quantised weights, found real ones, which only --calibrate gives a grid: "

@@ -384,6 +384,7 @@ _MACS: Mapping[str, _Estimate] = {
     "QLinearConv": _conv(3),
     "ConvTranspose": _conv_transpose,
     "DeformConv": _conv(1),
+    "DynamicQuantizeLSTM": _recurrent,
     "DynamicQuantizeMatMul": _matmul,
     "FusedConv": _conv(1),
     "FusedGemm": _gemm,

@@ -143,7 +143,8 @@ def test_a_loss_that_is_too_high(model: Path, data: Path, tmp_path: Path, refuse
     )
     assert re.search(
         r" dB; most is lost at '([bpxy])'\. Widen that layer with --bits 8,\1=12 \(relative error "
-        r"\S+ %\), or let midwire choose the widths with --bits auto; --min-sqnr allows more\.$",
+        r"\S+ %\), or let midwire choose the widths with --bits auto, or leave more layers to the "
+        r"edge with --from, or to the cloud with --to; --min-sqnr allows more\.$",
         found,
     )
 
@@ -172,12 +173,37 @@ def test_a_loss_that_nobody_asked_about(
         r"output 'y': the quantised slice loses more than was allowed; expected a signal to noise "
         r"ratio of at least 15 dB \(the default for 8 bits\); found \d\.\d dB; most is lost at "
         r"'a'\. Widen that layer with --bits 8,a=12 \(relative error \d\.\d+ %\), or let midwire "
-        r"choose the widths with --bits auto; --min-sqnr allows more\.",
+        r"choose the widths with --bits auto, or leave more layers to the edge with --from, or to "
+        r"the cloud with --to; --min-sqnr allows more\.",
         refused(*words),
     )
     assert cli.main([*map(str, words), "--bits=8,a=12"]) == 0
     assert cli.main([*map(str, words), "--min-sqnr=-20"]) == 0
     assert cli.main([*map(str, words), "--bits=16"]) == 0
+
+
+# Features as they are on the wire, scaled by the model: the first leaves no bits to the others.
+UNSCALED = """
+g (float[N, 4] x) => (float[N, 1] y)
+<float[4] s = {0.0001, 1, 1, 1}, float[4, 1] v = {1, 1, -1, 1}>
+{ a = Mul (x, s)
+  y = MatMul (a, v) }
+"""
+
+
+def test_a_loss_that_no_width_mends_ends_with_a_later_start(
+    model_file: ModelFile, tmp_path: Path, refused: Refused, no_rtl: None
+) -> None:
+    """No width does, and the edge has floats."""
+    del no_rtl
+    net = model_file(UNSCALED)
+    x = np.random.default_rng(5).uniform(-1, 1, (50, 1, 4)) * [30000, 1, 1, 1]
+    np.savez(tmp_path / "in.npz", in0=x.astype(np.float32))
+    words = ("compile", net, "-o", tmp_path / "b", "--calibrate", tmp_path / "in.npz")
+    advice = ", or leave more layers to the edge with --from, or to the cloud with --to; "
+    assert refused(*words).endswith(advice + "--min-sqnr allows more.")
+    assert refused(*words, "--bits=auto").endswith(advice + "--max-error allows more.")
+    assert cli.main([*map(str, words), "--from=a"]) == 0
 
 
 def change(array: Array, index: tuple[int, ...], value: float) -> Array:

@@ -63,5 +63,9 @@ def test_labels_are_left_alone(model_file: ModelFile) -> None:
     ]
     model = ml_model(nodes, 3, ["label"])
     model.graph.initializer.append(numpy_helper.from_array(np.array([7, 8, 9]), "classes"))
-    kinds = [node.op_type for node in load_model(model_file(model)).nodes]
-    assert kinds == ["ArgMax", "ArrayFeatureExtractor"]
+    source = load_model(model_file(model))
+    assert [node.op_type for node in source.nodes] == ["ArgMax", "ArrayFeatureExtractor"]
+    x = np.arange(3, dtype=np.float32).reshape(1, 3)
+    (label,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"X": x})
+    # Without a shape, the label is no output that right answers are counted in.
+    assert (source.values["label"].shape, source.values["label"].dtype) == (label.shape, "int64")

@@ -53,6 +53,26 @@ def test_a_mask_leaves_the_others_their_steps(
     assert (shares[..., [2, 5]] == 0).all() and (shares.sum(-1) > 0.9).all()
 
 
+@pytest.mark.usefixtures("no_rtl")
+def test_integers_of_the_model_are_measured_as_they_are(
+    model_file: ModelFile, tmp_path: Path
+) -> None:
+    """A model with grids of 16 bits, whose Softmax reads integers that are thousands apart."""
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
+    w = ", ".join(f"{value:.3f}" for value in rng.normal(size=36))
+    text = f"""g (float[1, 5, 6] x) => (float[1, 5, 6] y)
+        <float[6, 6] w = {{{w}}}, float s = {{0.001}}, uint16 z = {{30000}}> {{
+        q = QuantizeLinear (x, s, z) r = DequantizeLinear (q, s, z)
+        h = MatMul (r, w) i = QuantizeLinear (h, s, z) j = DequantizeLinear (i, s, z)
+        p = Softmax <axis = -1> (j)
+        o = QuantizeLinear (p, s, z) y = DequantizeLinear (o, s, z) }}"""
+    np.savez(tmp_path / "in.npz", in0=rng.normal(size=(16, 1, 5, 6)).astype(np.float32))
+    options = Options(calibrate=tmp_path / "in.npz")
+    done = compile_model(model_file(text, opset=21), tmp_path / "bundle", options)
+    assert min(loss.sqnr.level for loss in done.losses) > 40
+
+
 @pytest.mark.parametrize(
     "views",
     [

@@ -11,11 +11,12 @@ import pytest
 from midwire.compiler.errors import CompilerBug, CutError
 from midwire.compiler.ir.graph import Graph
 from midwire.compiler.load.frontend import load_model
-from midwire.compiler.map.fuse import Obstacle
-from midwire.compiler.quantise.insert import missing_grids
+from midwire.compiler.map.fuse import Obstacle, fuse
+from midwire.compiler.quantise.insert import missing_grids, quantise
 from midwire.compiler.select import buildable
 from midwire.compiler.select.buildable import plan
 from midwire.compiler.select.inspection import inspect_model
+from midwire.hw.numeric import QType
 
 # Channels lie innermost in the stream, so a sum that nothing has rounded cannot be multiplied by a
 # factor a row: each is supported, but not after each other without a grid between them.
@@ -52,6 +53,37 @@ def test_a_grid_makes_two_nodes_fit(calibrated: bool, model_file: Callable[[str]
     assert chosen.graph.apart == {"c"}
     assert missing_grids(chosen.graph) == ["x", "a", "c", "d", "y"]
     assert plan(load_model(model_file(QUANTISED)), calibrated=True).selection.graph.apart == {"c"}
+
+
+# Parts of one grid meet in the order that they come in, with rows innermost; those of several have
+# channels innermost, where a factor a row does not fit behind them.
+JOINED = """agraph (float[1, 2, 4, 4] x) => (float[1, 8, 4] y) <
+    float[1, 2, 1, 1] w = {0.5, 0.25},
+    int64[3] s = {1, 4, 4},
+    FACTORS v = {1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0}
+> {
+    a = Conv(x, w)
+    b = Reshape(a, s)
+    c = Relu(b)
+    d = Sigmoid(b)
+    e = Concat <axis = 1> (c, d)
+    y = Mul(e, v)
+}"""
+
+
+@pytest.mark.parametrize("factors", ["float[4]", "float[8, 1]"])
+@pytest.mark.parametrize("scales", [(0.5, 0.25), (0.5, 0.5)])
+def test_nodes_fit_whatever_grids_data_gives(
+    factors: str, scales: tuple[float, float], model_file: Callable[[str], Path]
+) -> None:
+    text = JOINED.replace("FACTORS", factors)
+    if factors == "float[4]":
+        text = text.replace(", 5.0, 6.0, 7.0, 8.0", "")
+    chosen = plan(load_model(model_file(text)), calibrated=True).selection
+    assert (chosen.inputs, chosen.outputs) == (("x",), ("y",))
+    assert chosen.graph.apart == {"e"}
+    grids = dict(zip(("c", "d"), scales, strict=True))
+    fuse(quantise(chosen.graph, lambda name: QType(8, True, grids.get(name, 1.0)), 8))
 
 
 def test_a_node_that_does_not_fit_its_neighbours_is_left_out(

@@ -206,6 +206,20 @@ def test_recurrent_layers_count_where_they_are_not_supported(
     assert estimate_macs(source, source.nodes[1]) == 5 * directions * rows * (6 + 7)
 
 
+def test_a_layer_that_is_quantised_dynamically_counts(model_file: ModelFile) -> None:
+    """Its weights are turned: 5 steps of 6 inputs and 7 elements of the state, for 4 gates."""
+    names = "w, r, , , , , , ws, wz, rs, rz"
+    text = f"""
+        g (float[N, 5, 6] x) => (float[5, 1, N, 7] y)
+        <int8[1, 6, 28] w = {{{", ".join(["1"] * (6 * 28))}}},
+         int8[1, 7, 28] r = {{{", ".join(["1"] * (7 * 28))}}},
+         float[1] ws = {{1}}, int8[1] wz = {{0}}, float[1] rs = {{1}}, int8[1] rz = {{0}}>
+        {{ t = Transpose <perm = [1, 0, 2]> (x)
+           y = com.microsoft.DynamicQuantizeLSTM <hidden_size = 7> (t, {names}) }}"""
+    source = load_model(model_file(text, imports=', "com.microsoft" : 1'))
+    assert estimate_macs(source, source.nodes[1]) == 5 * 28 * (6 + 7)
+
+
 def test_attention_counts_both_products(model_file: ModelFile) -> None:
     """2 heads of 3 queries: with 5 keys of 4 elements, and their shares of values of 6."""
     text = """
