@@ -48,13 +48,18 @@ class Where(Scale):
             )
         branches = [context.const(name, finite=False) for name in node.input[1:3]]
         check_exact(mask.shape)
+        for name, branch in zip(node.input[1:3], branches, strict=True):
+            if branch is None:
+                context.shape(name)  # a branch without one is why the output has none
+        made = context.shape(node.output[0])
+        check_broadcast("a mask", mask.shape, made)
         if branches.count(None) == 2:
             own = Numbers(tuple(Fraction(int(v)) for v in mask.values.ravel()), mask.shape)
-            check_broadcast("a constant", own.shape, context.shape(node.output[0]))
             return meeting(context, node, Select(own), node.input[1:3])
         taken = branches.index(None)
         constant = branches[1 - taken]
         assert constant is not None
+        check_broadcast("a constant", constant.shape, made)
         shape = np.broadcast_shapes(mask.shape, constant.shape)
         check_exact(shape)
         chosen = np.broadcast_to(mask.values.astype(bool) == (taken == 0), shape).ravel()

@@ -84,8 +84,8 @@ class IntegerProduct:
             return None
         value = context.source.values.get(root.output[0])
         made = context.source.values.get(product.output[0])
-        if value is None or made is None or len(value.shape) != len(made.shape):
-            return None  # a factor, or a bias, of more axes than the sums
+        if value is None or made is None or value.shape != made.shape:
+            return None  # a factor, or a bias, of more elements along an axis than the sums
         if any(_is_map(context.source, name) for name in (factor, bias)):
             return None  # which differs along several axes: hardware that has no sums before it
         if w not in context.source.constants or value.dtype != "float32":

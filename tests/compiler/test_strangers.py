@@ -289,6 +289,18 @@ def test_weights_that_are_no_numbers_are_refused(
     assert verdict.reason == f"expected finite constants, found NaN or infinity in {tensor!r}"
 
 
+def test_a_choice_of_what_has_no_shape(model_file: ModelFile) -> None:
+    """ONNX does not look at a mask and a constant that do not fit each other then."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]>'
+        """g (float[1, 4, 3, 5] x) => (float[1, 4, 3, 5] y)
+        <bool[3, 5] m = {1,0,0,0,0,1,1,0,0,0,1,1,1,0,0}, int64[3] n = {1, 2, 3}>
+        { t = Tile (x, n)  y = Where (m, t, n) }"""
+    )
+    reasons = {v.op_type: v.reason for v in import_all(load_model(model_file(model)))}
+    assert reasons["Where"] == "expected a known shape, found none for 't'"
+
+
 def test_weights_beyond_float32_are_refused(model_file: ModelFile) -> None:
     """Each integer and each scale is a number, and DequantizeLinear makes infinity of them."""
     model = onnx.parser.parse_model(

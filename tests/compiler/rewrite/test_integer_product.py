@@ -213,15 +213,27 @@ def test_a_real_model(models: Path) -> None:
     assert noise(path, {name: array[:20] for name, array in samples.items()}) == [None]
 
 
-def test_a_factor_that_repeats(model_file: ModelFile) -> None:
-    """The sum keeps its own shape."""
-    text = """
+REPEATED = {
+    "MatMul": """
     g (int8[N, 3] x) => (float[4, 2] y)
     <float[4, 1] t = {1, 2, 3, 4}, int8[3, 2] k = {1, 2, -128, 127, 5, 6}>
     { a = MatMulInteger (x, k)  b = Cast <to = 1> (a)  y = Mul (b, t) }
-    """
-    values = rewrite(load_model(model_file(text))).source.values
-    assert [values[name].shape for name in ("Mul_2::sum", "y")] == [(1, 2), (4, 2)]
+    """,
+    "Conv": """
+    g (float[1, 2, 3, 3] x) => (float[2, 2, 3, 3] y)
+    <float s = {0.05}, uint8 z = {113}, float[2, 1, 1, 1] t = {1, 2},
+     uint8[2, 2, 1, 1] k = {1, 2, 128, 127}>
+    { q = QuantizeLinear (x, s, z)  a = ConvInteger (q, k, z)  b = Cast <to = 1> (a)
+      y = Mul (b, t) }
+    """,
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_a_factor_that_repeats(model_file: ModelFile, name: str) -> None:
+    """The sums: no layer does that, so the nodes stay as they are, refused."""
+    reasons = {v.op_type: v.reason for v in import_all(load_model(model_file(REPEATED[name])))}
+    assert reasons[f"{name}Integer"].startswith("expected integer sums that are cast to float32")
 
 
 MAPS = {
