@@ -104,7 +104,7 @@ _OUTCOME_DOCS = {
     FrameOutcome.PASSED_BAD_VERSION: "to our address, header of another version: passed through",
     FrameOutcome.PASSED_BAD_CRC: "to our address, header damaged: passed through",
     FrameOutcome.PASSED_OTHER_TYPE: "to our address, good header, but not a tensor: passed through",
-    FrameOutcome.DROPPED_BAD_FRAME: "came with the bad-frame bit: dropped",
+    FrameOutcome.DROPPED_BAD_FRAME: "to our address, but with the bad-frame bit: dropped",
     FrameOutcome.DROPPED_BAD_CHECKSUM: "ours, but the UDP checksum is wrong: dropped",
     FrameOutcome.DROPPED_BAD_LENGTH: "ours, but its lengths contradict each other: dropped",
     FrameOutcome.DROPPED_HOP_LIMIT: "ours, but the hop limit was 0: dropped",

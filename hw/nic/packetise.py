@@ -30,7 +30,8 @@ from .bus import (
     sum_lanes,
     swap16,
 )
-from .parser import ETHERTYPE_IPV4, PAYLOAD_AT, PROTOCOL_UDP, UDP_AT
+from .classify import ETHERTYPE_IPV4, PROTOCOL_UDP, UDP_AT
+from .parser import PAYLOAD_AT
 
 _WORDS = hdr.HEADER_BITS // WORD_BITS
 _DO_NOT_FRAGMENT = 0x4000

@@ -51,10 +51,11 @@ def number(text: str) -> int:
 
 
 class Out(NamedTuple):
-    """A frame that came out."""
+    """A frame that came out, and the cycles of its first and its last beat."""
 
     data: bytes
     bad: bool
+    first: int
     cycle: int
 
 
@@ -67,6 +68,7 @@ class Nic:
             [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._out: list[Out] = []
+        self._entered: list[int] = []
         for address, value in csr.settings(
             model_hash=int.from_bytes(MODEL_HASH, "big"),
             tenant=TENANT,
@@ -97,9 +99,13 @@ class Nic:
         for answer in self._process.stdout:
             words = answer.split()
             assert words[0] not in {"broken", "stuck"}, answer
-            if words[0] != "f":
+            if words[0] == "i":
+                self._entered.append(int(words[1]))
+            elif words[0] == "f":
+                data, bad, first, last = words[1:]
+                self._out.append(Out(bytes.fromhex(data), bad == "1", int(first), int(last)))
+            else:
                 return words
-            self._out.append(Out(bytes.fromhex(words[1]), words[2] == "1", int(words[3])))
         raise AssertionError("the simulation ended")
 
     def write_at(self, address: int, value: int) -> int:
@@ -138,6 +144,11 @@ class Nic:
         self._ask(f"drain {cycles}")
         out, self._out = self._out, []
         return out
+
+    def entered(self) -> list[int]:
+        """Cycles in which the first beats of frames were taken, since the last call."""
+        entered, self._entered = self._entered, []
+        return entered
 
     def send(self, *frames: bytes) -> list[bytes]:
         """Frames in, frames out."""

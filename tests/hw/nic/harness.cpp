@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Drives a Verilated midwire_nic from commands on standard input, one a line; checks the rules of
-// AXI4-Stream on its output; frames that come out go to standard output as "f HEX BAD CYCLE".
+// AXI4-Stream on its output; frames that come out go to standard output as "f HEX BAD FIRST LAST", the
+// cycles of their first and last beat, and the cycle in which a frame's first beat is taken as "i CYCLE".
 //
 //   pause IN OUT SEED   probabilities, in percent, of a pause on each side
 //   frame HEX BAD       queue a frame
@@ -52,6 +53,7 @@ public:
         top_.eval();
         const bool took = top_.s_axis_tvalid && top_.s_axis_tready;
         check();
+        if (took && !at_) std::cout << "i " << cycle_ << "\n";
         edge();
         if (!took) return;
         top_.s_axis_tvalid = 0;
@@ -147,6 +149,7 @@ private:
         data_ = top_.m_axis_tdata, keep_ = top_.m_axis_tkeep, last_ = top_.m_axis_tlast;
         if (!top_.m_axis_tvalid || !top_.m_axis_tready) return;
         moved_ = cycle_;
+        if (out_.empty()) first_ = cycle_;
         if ((keep_ & (keep_ + 1)) || !keep_ || (!last_ && keep_ != 255)) fail("tkeep is not contiguous");
         for (unsigned i = 0; i < 8; ++i)
             if (keep_ >> i & 1) out_.push_back(static_cast<uint8_t>(data_ >> 8 * i));
@@ -154,7 +157,7 @@ private:
         std::string text;
         char pair[3];
         for (uint8_t byte : out_) std::snprintf(pair, sizeof pair, "%02x", byte), text += pair;
-        std::cout << "f " << text << " " << int(top_.m_axis_tuser) << " " << cycle_ << "\n";
+        std::cout << "f " << text << " " << int(top_.m_axis_tuser) << " " << first_ << " " << cycle_ << "\n";
         out_.clear();
     }
 
@@ -168,7 +171,7 @@ private:
     std::deque<Frame> in_;
     std::vector<uint8_t> out_;
     size_t at_ = 0;
-    uint64_t cycle_ = 0, moved_ = 0, data_ = 0;
+    uint64_t cycle_ = 0, moved_ = 0, first_ = 0, data_ = 0;
     unsigned keep_ = 0;
     bool offered_ = false, last_ = false;
     int pause_in_ = 0, pause_out_ = 0;
