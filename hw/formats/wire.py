@@ -16,7 +16,8 @@ W3. A hop that executes puts the result in place of the tensor: flag ``result``,
     one; the last fragment has ``cycles`` and the flag ``telemetry``, the others need not;
     ``declined`` and its reason go.
 W4. A hop that is asked to execute and cannot sets ``declined`` and ``reason``, and sends the tensor
-    on.
+    on. One that is not asked leaves both alone: an earlier hop's result is for whoever has the
+    slice at its cursor.
 W5. A hop that changes a header takes 1 from ``hop_limit`` and the microseconds that it used from
     ``deadline_us`` (not below 0). Bits that it does not know are sent on as they came.
 W6. A request is ``source_count`` tensors: one for each input of the slice at ``cursor``, numbered

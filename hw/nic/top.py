@@ -176,6 +176,7 @@ class NicShell(wiring.Component):
         m.d.comb += [
             decider.origin.eq(frames.o.payload.origin),
             decider.size.eq(frames.o.payload.bytes),
+            dispatcher.forward.eq(decider.forward),
             dispatcher.reason.eq(decider.reason),
             decider.accept.eq(dispatcher.accept),
             decider.stored.eq(dispatcher.stored),

@@ -287,13 +287,19 @@ class Tools:
 
     def check_declined(self, sent: bytes, got: bytes, reason: wire.DeclineReason) -> None:
         """The frame ``sent``, declined (W4, W5)."""
+        self.check_sent_on(sent, got, declined=True, reason=reason)
+
+    def check_sent_on(
+        self, sent: bytes, got: bytes, declined: bool, reason: wire.DeclineReason
+    ) -> None:
+        """The frame ``sent``, with this said in its header, and its hops and time reduced (W5)."""
         before = bytes(Ether(sent)[UDP].payload)
         header, payload = unwrap(got)
         old = wire.decode(before)
         assert 0 <= old.deadline_us - header.deadline_us <= 1000
         assert header == replace(
             old,
-            declined=True,
+            declined=declined,
             reason=reason,
             hop_limit=old.hop_limit - 1,
             deadline_us=header.deadline_us,
