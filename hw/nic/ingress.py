@@ -19,12 +19,14 @@ from .classify import Classifier
 WAITING_BEATS = 2048
 """Room for others' frames while the longest of ours is on its way out."""
 
-_WAITING_FRAMES = WAITING_BEATS // 4
-"""As many of 60 bytes, and some, as there is room for."""
-
 
 class Ingress(wiring.Component):
     """Frames in, two ways out.
+
+    Parameters
+    ----------
+    waiting_beats : room, at least 8; a quarter as many frames, which is more than there is of 60
+        bytes each
 
     Members
     -------
@@ -37,7 +39,10 @@ class Ingress(wiring.Component):
     busy : Out(1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, waiting_beats: int = WAITING_BEATS) -> None:
+        if waiting_beats < 8:
+            raise ValueError(f"there must be room for at least 8 beats, not {waiting_beats!r}")
+        self._beats = waiting_beats
         super().__init__(
             {
                 "i": In(stream.Signature(BEAT)),
@@ -53,12 +58,12 @@ class Ingress(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         m.submodules.classifier = classifier = Classifier()
-        m.submodules.beats = beats = Fifo(BEAT, WAITING_BEATS)
-        m.submodules.verdicts = verdicts = Fifo(1, _WAITING_FRAMES)
+        m.submodules.beats = beats = Fifo(BEAT, self._beats)
+        m.submodules.verdicts = verdicts = Fifo(1, self._beats // 4)
         taken = Signal()
         m.d.comb += [
             # One verdict may be on its way.
-            self.i.ready.eq(beats.i.ready & (verdicts.level <= _WAITING_FRAMES - 2)),
+            self.i.ready.eq(beats.i.ready & (verdicts.level <= verdicts.depth - 2)),
             taken.eq(self.i.valid & self.i.ready),
             beats.i.payload.eq(self.i.payload),
             beats.i.valid.eq(taken),
