@@ -1,14 +1,15 @@
 -- SPDX-FileCopyrightText: 2026 midwire contributors
 -- SPDX-License-Identifier: Apache-2.0
 --
--- What the dissector does. What it knows of the header are the tables FORMAT, VALUES and FIELDS, which
--- `midwire dissector` writes in front of this (host/wire/lua_dissector.py); the rules W1, W2 and W5 are
--- those of hw/formats/wire.py.
+-- What the dissector does. What it knows of the header are the tables FORMAT, VALUES and FIELDS,
+-- which `midwire dissector` writes in front of this (host/wire/lua_dissector.py); rules W1 and W2
+-- are those of hw/formats/wire.py.
 --
 -- For Wireshark 3.6 and newer. Its Lua is 5.1 to 5.4, so there is no operator here that one of them
--- lacks: bits are taken out by TvbRange:bitfield, and the library `bit` is in every Wireshark. Numbers
--- become text by %.0f, because they may be floats in Lua 5.4, and %d takes 32 bits only, signed, in Lua
--- 5.2 on Windows. Nothing is read but what was captured: a range that goes further is a Lua error.
+-- lacks: bits are taken out by TvbRange:bitfield, and the library `bit` is in every Wireshark.
+-- Numbers become text by %.0f, because they may be floats in Lua 5.4, and %d takes 32 bits only,
+-- signed, in Lua 5.2 on Windows. Nothing is read but what was captured: a range that goes further
+-- is a Lua error.
 
 local midwire = Proto("midwire", "midwire tensor datagram")
 
@@ -47,7 +48,7 @@ local experts = {
   version = expert_of(
     "version", "Another version", expert.group.UNDECODED, expert.severity.WARN),
   value = expert_of(
-    "value", "A value that this version does not know", expert.group.PROTOCOL, expert.severity.WARN),
+    "value", "A value that is not this version's", expert.group.PROTOCOL, expert.severity.WARN),
   length = expert_of(
     "length", "Lengths contradict each other (W2)", expert.group.MALFORMED, expert.severity.ERROR),
   declined = expert_of(
@@ -227,13 +228,16 @@ end
 -- A datagram that ends inside the header, or that was recorded only so far.
 local function show_start(tvb, pinfo, top)
   local whole = tvb:reported_len()
-  local text = string.format("%.0f of a header's %.0f bytes", tvb:len(), FORMAT.header_bytes)
+  local function of_header(bytes)
+    return string.format("%.0f of a header's %.0f bytes", bytes, FORMAT.header_bytes)
+  end
   if whole < FORMAT.header_bytes then
-    top:add_proto_expert_info(experts.short, "Shorter than a header: " .. text)
-    pinfo.cols.info = "[too short] " .. text
+    top:add_proto_expert_info(experts.short, "Shorter than a header: " .. of_header(whole))
+    pinfo.cols.info = "[too short] " .. of_header(whole)
   else
-    top:add_proto_expert_info(experts.cut, "The recording ends inside the header: " .. text)
-    pinfo.cols.info = "[cut off] " .. text
+    top:add_proto_expert_info(
+      experts.cut, "The recording ends inside the header: " .. of_header(tvb:len()))
+    pinfo.cols.info = "[cut off] " .. of_header(tvb:len())
   end
 end
 
@@ -267,8 +271,8 @@ function midwire.dissector(tvb, pinfo, tree)
   return dissect(tvb, pinfo, tree)
 end
 
--- On any port: what has a sound header is ours, and so is what follows between the same two sockets,
--- damaged or not.
+-- On any port: what has a sound header is ours, and so is what follows between the same two
+-- sockets, damaged or not.
 local function recognise(tvb, pinfo, tree)
   if tvb:len() < FORMAT.header_bytes then return false end
   local header = read(tvb)
