@@ -3,7 +3,8 @@
 """Splits the frames that come in: others' go straight on, those to our address aside.
 
 A frame waits until :mod:`.classify` has decided, not until it is whole: what passes is under way
-while its end is still to come, and goes with its bad-frame bit, if it has one.
+while its end is still to come, and goes with its bad-frame bit, if it has one. Neither way may keep
+frames of the other waiting, so both have room for them behind this.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from ..datapath.stream import Fifo
 from .bus import BEAT, CONFIG
 from .classify import Classifier
 
-WAITING_BEATS = 2048
-"""Room for others' frames while the longest of ours is on its way out."""
+WAITING_BEATS = 16
+"""More than are needed to decide."""
 
 
 class Ingress(wiring.Component):
@@ -25,8 +26,7 @@ class Ingress(wiring.Component):
 
     Parameters
     ----------
-    waiting_beats : room, at least 8; a quarter as many frames, which is more than there is of 60
-        bytes each
+    waiting_beats : room, at least 8, for a quarter as many frames
 
     Members
     -------

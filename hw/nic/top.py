@@ -4,7 +4,7 @@
 
 ::
 
-    s_axis --> ingress -- others' ----------------------------------> arbiter --> m_axis
+    s_axis --> ingress -- others' ----------> passing --------------> arbiter --> m_axis
                   |                                                    ^   ^
                   | to us  parser ---- frames ----+                    |   |
                   v          |                    v      pass          |   |
@@ -17,7 +17,8 @@
 
 Frames that are not to our address go straight through (:mod:`.ingress`), before all else. The
 others are stored whole, judged (:mod:`.parser`), and leave in order: passed, dropped, declined or
-collected. Results wait for everything: they leave when no frame does.
+collected. Results wait for everything: they leave when no frame does, and not while a quarter of
+either room is taken, so that what is added to full links never keeps a frame out.
 
 What this version does not do, and where it will go: 64-bit streams only (:class:`NicShell` says
 why), one slot with fragments in order (:mod:`.decide`). The shell of a slice with several inputs or
@@ -55,7 +56,9 @@ from .result import MAX_RESULT_BYTES, Results
 from .tensor_buffer import CONTEXT, TensorBuffer
 
 STORE_BEATS = 2048
-_WAITING_FRAMES = 4
+"""Room for others' frames while the longest of ours leaves, and as much for ours."""
+
+_WAITING_FRAMES = 32
 _TENSORS_IN_SLICE = 4
 
 
@@ -139,6 +142,7 @@ class NicShell(wiring.Component):
             }
         )
         m.submodules.ingress = ingress = Ingress()
+        m.submodules.passing = passing = Fifo(BEAT, STORE_BEATS)
         m.submodules.parser = parser = Parser()
         m.submodules.frames = frames = Fifo(FRAME, _WAITING_FRAMES)
         m.submodules.store = store = Fifo(BEAT, STORE_BEATS)
@@ -194,13 +198,17 @@ class NicShell(wiring.Component):
             wiring.connect(m, contexts.o, results.context)
             self._slice(m, tensor, results)
 
-        # Frames out.
+        # Frames out. Results are more than what comes in, and wait while much of that does.
+        wiring.connect(m, ingress.passed, passing.i)
+        m.d.comb += packetiser.crowded.eq(
+            (passing.level > STORE_BEATS // 4) | (store.level > STORE_BEATS // 4)
+        )
         wiring.connect(m, dispatcher.declined, packetiser.declined)
         wiring.connect(m, dispatcher.declined_words, packetiser.declined_words)
         if self._executes:
             wiring.connect(m, results.job, packetiser.results)
             wiring.connect(m, results.words, packetiser.results_words)
-        for source, frames_out in enumerate((ingress.passed, dispatcher.passed, packetiser.o)):
+        for source, frames_out in enumerate((passing.o, dispatcher.passed, packetiser.o)):
             wiring.connect(m, frames_out, arbiter.i[source])
         m.d.comb += [
             self.m_axis_tdata.eq(arbiter.o.payload.data),
@@ -235,6 +243,7 @@ class NicShell(wiring.Component):
         computing = contexts.o.valid if self._executes else Const(0)
         moving = [
             ingress.busy,
+            passing.o.valid,
             store.o.valid,
             frames.o.valid,
             parser.frame_valid,

@@ -133,6 +133,14 @@ class Nic:
         """Pauses from here on; probabilities in percent."""
         self._send(f"pause {source} {sink} {seed}")
 
+    def wire(self) -> None:
+        """From here on frames take their time on links of 8 bytes a cycle, in and out."""
+        self._send("wire 1")
+
+    def stalls(self) -> int:
+        """Cycles in which a beat was kept waiting at the input, since the last call."""
+        return int(self._ask("stalls")[1])
+
     def queue(self, frame: bytes, bad: bool = False) -> None:
         self._send(f"frame {frame.hex()} {int(bad)}")
 

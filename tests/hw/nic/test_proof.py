@@ -21,8 +21,8 @@ from midwire.hw.nic.bus import BEAT, BEAT_BYTES, CONFIG
 from midwire.hw.nic.ingress import Ingress
 from midwire.sim.synth import find_yosys
 
-STEPS = 14
-"""Cycles after reset, over all inputs: frames of one to eleven beats, and pauses anywhere."""
+STEPS = 13
+"""Cycles after reset, over all inputs: frames of one to ten beats, and pauses anywhere."""
 
 ROOM = 8
 """Beats that wait inside, at most."""
