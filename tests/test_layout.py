@@ -209,7 +209,7 @@ def test_inspecting_and_planning_load_no_amaranth(name: str) -> None:
 
 
 def test_every_source_file_has_the_licence_header() -> None:
-    comments = {".py", ".v", ".sv", ".cpp", ".h", ".sh", ".toml"}
+    comments = {".py", ".v", ".sv", ".cpp", ".h", ".lua", ".sh", ".toml"}
     sources = [
         *files(*CODE, suffixes=tuple(comments)),
         ROOT / "pyproject.toml",
@@ -218,7 +218,7 @@ def test_every_source_file_has_the_licence_header() -> None:
     bare = []
     for path in sources:
         head = path.read_text("utf-8").splitlines()[:4]
-        lines = [line.lstrip("#/* ").rstrip(" */") for line in head]
+        lines = [line.lstrip("#/*- ").rstrip(" */") for line in head]
         if not any(lines[i : i + 2] == list(SPDX) for i in range(3)):
             bare.append(str(path.relative_to(ROOT)))
     assert not bare, f"no SPDX header in {bare}"
@@ -227,7 +227,8 @@ def test_every_source_file_has_the_licence_header() -> None:
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
     # Built from parts so that this file does not hold what it looks for.
     pattern = re.compile("|".join(("/" + "work/", "/" + "home/", "/" + "root/", "/" + "Users/")))
-    suffixes = (".py", ".v", ".cpp", ".h", ".md", ".toml", ".json", ".txt", ".expect", ".svg")
+    code = (".py", ".v", ".cpp", ".h", ".lua")
+    suffixes = (*code, ".md", ".toml", ".json", ".txt", ".expect", ".svg")
     texts = [*files(*CODE, suffixes=suffixes), *ROOT.glob("*.md"), ROOT / "pyproject.toml"]
     found = [
         where(path, number)

@@ -94,9 +94,8 @@ private:
         ++frames_in_, ++registers_[reg::frames_in];
         uint64_t fate = classify(frame);
         if (fate == kOurs) {
-            const uint64_t why = decide(frame);
-            fate = why == reason::NONE ? uint64_t{outcome::COLLECTED} : outcome::DECLINED_BUSY + why - 1;
-            if (why != reason::NONE) decline(frame, why);
+            fate = asked(frame) ? decide(frame) : uint64_t{outcome::FORWARDED};
+            if (fate != outcome::COLLECTED) send_on(frame, fate - outcome::FORWARDED);
         } else if (fate < outcome::DROPPED_BAD_FRAME) {
             emit(frame.data, frame.size);
         }
@@ -142,18 +141,37 @@ private:
                (last || !((payload - tail) % mw::kFragmentStep));
     }
 
-    // Rules D1 to D5 of hw/nic/decide.py, in their order.
-    uint64_t decide(const Frame& frame) {
-        const uint8_t* header = frame.data + kHeaderAt;
-        const auto is = [&](mw::Field f, size_t r) { return get_field(header, f) == registers_[r]; };
+    bool is(const uint8_t* header, mw::Field name, size_t number) const {
+        return get_field(header, name) == registers_[number];
+    }
+    bool is_model(const uint8_t* header) const {
         const uint64_t high = registers_[reg::model_hash_high];
-        const uint64_t model = high << 32 | registers_[reg::model_hash_low];
+        return get_field(header, field::model_hash) == (high << 32 | registers_[reg::model_hash_low]);
+    }
+    bool is_cursor(const uint8_t* header) const {
+        return is(header, field::cursor, reg::cursor) && is(header, field::slice_count, reg::slice_count);
+    }
+
+    // Rule D0 of hw/nic/decide.py.
+    bool asked(const Frame& frame) const {
+        const uint8_t* header = frame.data + kHeaderAt;
+        return !get_field(header, field::result) ||
+               (is(header, field::tenant, reg::tenant) && is_model(header) && is_cursor(header));
+    }
+
+    // Rules D1 to D5, in their order: the outcome.
+    uint64_t decide(const Frame& frame) {
+        const uint64_t why = refuse(frame);
+        return why == reason::NONE ? uint64_t{outcome::COLLECTED} : outcome::FORWARDED + why;
+    }
+
+    uint64_t refuse(const Frame& frame) {
+        const uint8_t* header = frame.data + kHeaderAt;
         if (get_field(header, field::encrypted)) return reason::ENCRYPTED;
-        if (!is(field::tenant, reg::tenant)) return reason::WRONG_TENANT;
-        if (get_field(header, field::model_hash) != model) return reason::WRONG_MODEL;
-        if (!is(field::cursor, reg::cursor) || !is(field::slice_count, reg::slice_count))
-            return reason::WRONG_CURSOR;
-        if (!is(field::epoch, reg::epoch)) return reason::WRONG_EPOCH;
+        if (!is(header, field::tenant, reg::tenant)) return reason::WRONG_TENANT;
+        if (!is_model(header)) return reason::WRONG_MODEL;
+        if (!is_cursor(header)) return reason::WRONG_CURSOR;
+        if (!is(header, field::epoch, reg::epoch)) return reason::WRONG_EPOCH;
         if (get_field(header, field::tensor_index) || get_field(header, field::source_count) != 1 || !executes_)
             return reason::WRONG_TENSOR;
         if (!get_field(header, field::may_execute)) return reason::POLICY;
@@ -168,10 +186,13 @@ private:
         return why;
     }
 
-    void decline(Frame& frame, uint64_t why) {
+    // Declined, or just forwarded, without a reason.
+    void send_on(Frame& frame, uint64_t why) {
         uint8_t* header = frame.data + kHeaderAt;
-        put_field(header, field::declined, 1);
-        put_field(header, field::reason, why);
+        if (why != reason::NONE) {
+            put_field(header, field::declined, 1);
+            put_field(header, field::reason, why);
+        }
         put_field(header, field::hop_limit, get_field(header, field::hop_limit) - 1);
         const Endpoint sender{get32(frame.data + 26), static_cast<uint16_t>(get16(frame.data + 34))};
         address(frame, payload_of(frame), sender, frame.data[15], frame.data[22]);

@@ -30,7 +30,7 @@ Access = Literal["constant", "status", "config", "counter"]
 TYPE = 0x4D57_0001
 """Vendor ("MW") and kind (NIC shell) of this register block."""
 
-BLOCK_VERSION = 0x0001_0000
+BLOCK_VERSION = 0x0001_0001
 """Version of this register block: major 16, minor 16."""
 
 ADDRESS_BITS = 12
@@ -51,21 +51,23 @@ class FrameOutcome(IntEnum):
     DROPPED_BAD_LENGTH = 8
     DROPPED_HOP_LIMIT = 9
     COLLECTED = 10
-    DECLINED_BUSY = 11
-    DECLINED_WRONG_MODEL = 12
-    DECLINED_WRONG_CURSOR = 13
-    DECLINED_WRONG_TENANT = 14
-    DECLINED_WRONG_EPOCH = 15
-    DECLINED_POLICY = 16
-    DECLINED_DEADLINE = 17
-    DECLINED_BAD_LENGTH = 18
-    DECLINED_OUT_OF_ORDER = 19
-    DECLINED_WRONG_TENSOR = 20
-    DECLINED_ENCRYPTED = 21
+    FORWARDED = 11
+    DECLINED_BUSY = 12
+    DECLINED_WRONG_MODEL = 13
+    DECLINED_WRONG_CURSOR = 14
+    DECLINED_WRONG_TENANT = 15
+    DECLINED_WRONG_EPOCH = 16
+    DECLINED_POLICY = 17
+    DECLINED_DEADLINE = 18
+    DECLINED_BAD_LENGTH = 19
+    DECLINED_OUT_OF_ORDER = 20
+    DECLINED_WRONG_TENSOR = 21
+    DECLINED_ENCRYPTED = 22
 
 
 FIRST_DECLINED = FrameOutcome.DECLINED_BUSY
-"""A declined frame counts under ``FIRST_DECLINED + reason - 1``."""
+"""A declined frame counts under ``FIRST_DECLINED + reason - 1``, and so does one that is forwarded,
+which has no reason."""
 
 
 class Register(NamedTuple):
@@ -104,11 +106,12 @@ _OUTCOME_DOCS = {
     FrameOutcome.PASSED_BAD_VERSION: "to our address, header of another version: passed through",
     FrameOutcome.PASSED_BAD_CRC: "to our address, header damaged: passed through",
     FrameOutcome.PASSED_OTHER_TYPE: "to our address, good header, but not a tensor: passed through",
-    FrameOutcome.DROPPED_BAD_FRAME: "came with the bad-frame bit: dropped",
+    FrameOutcome.DROPPED_BAD_FRAME: "to our address, but with the bad-frame bit: dropped",
     FrameOutcome.DROPPED_BAD_CHECKSUM: "ours, but the UDP checksum is wrong: dropped",
     FrameOutcome.DROPPED_BAD_LENGTH: "ours, but its lengths contradict each other: dropped",
     FrameOutcome.DROPPED_HOP_LIMIT: "ours, but the hop limit was 0: dropped",
     FrameOutcome.COLLECTED: "a fragment taken for execution",
+    FrameOutcome.FORWARDED: "an earlier hop's result that is not for our slice: sent on as it is",
 }
 
 _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wire format, version 1: the header in front of tensor bytes in a UDP datagram.
 
-:data:`FIELDS` is the only definition. The codec here, the RTL parser (:mod:`midwire.hw.nic.header`)
-and the tables in ``docs/wire-format.md`` come from it. :mod:`.fragments` cuts tensors (rule W2),
-and ``host/wire/message.py`` says what replies and errors are made of.
+:data:`FIELDS` is the only definition. The codec here, the RTL parser
+(:mod:`midwire.hw.nic.header`), the Wireshark dissector and the tables in ``docs/wire-format.md``
+come from it. :mod:`.fragments` cuts tensors (rule W2), and ``host/wire/message.py`` says what
+replies and errors are made of.
 
 Rules, cited by tests as W1 to W7:
 
@@ -16,7 +17,8 @@ W3. A hop that executes puts the result in place of the tensor: flag ``result``,
     one; the last fragment has ``cycles`` and the flag ``telemetry``, the others need not;
     ``declined`` and its reason go.
 W4. A hop that is asked to execute and cannot sets ``declined`` and ``reason``, and sends the tensor
-    on.
+    on. One that is not asked leaves both alone: an earlier hop's result is for whoever has the
+    slice at its cursor.
 W5. A hop that changes a header takes 1 from ``hop_limit`` and the microseconds that it used from
     ``deadline_us`` (not below 0). Bits that it does not know are sent on as they came.
 W6. A request is ``source_count`` tensors: one for each input of the slice at ``cursor``, numbered
@@ -241,11 +243,13 @@ class Header:
     cycles: int = 0
 
 
-_TYPES: dict[str, type[Any]] = {
+ENUMS: dict[str, type[IntEnum]] = {
     "message_type": MessageType,
     "reason": DeclineReason,
     "element_type": ElementType,
 }
+"""What the values of a field are called, of those that have names."""
+
 _CODES = {8: "B", 16: "H", 32: "I", 64: "Q"}
 
 
@@ -341,7 +345,7 @@ def decode(data: bytes | bytearray | memoryview) -> Header:
     _expect(BadVersion, "the header is of another version", "version", VERSION, values["version"])
     crc = google_crc32c.value(head[:60] + bytes(4))
     _expect(BadCrc, "the header was damaged", "crc", crc, values["crc"])
-    for name, kind in _TYPES.items():
+    for name, kind in ENUMS.items():
         try:
             values[name] = kind(values[name])
         except ValueError:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One output for two streams of frames."""
+"""One output for several streams of frames."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,21 +13,27 @@ from .bus import BEAT
 
 
 class Arbiter(wiring.Component):
-    """Frames of ``first``, strictly before those of ``second``, whole frames only.
+    """Frames of each source strictly before those of the sources behind it, whole frames only.
 
     A frame is chosen with its first beat. The output is registered in both directions.
 
+    Parameters
+    ----------
+    sources : how many streams, at least 1
+
     Members
     -------
-    first, second : In(stream of BEAT)
+    i : In(stream of BEAT), ``sources`` of them
     o : Out(stream of BEAT)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sources: int) -> None:
+        if sources < 1:
+            raise ValueError(f"an arbiter needs at least 1 source, not {sources!r}")
+        self._sources = sources
         super().__init__(
             {
-                "first": In(stream.Signature(BEAT)),
-                "second": In(stream.Signature(BEAT)),
+                "i": In(stream.Signature(BEAT)).array(sources),
                 "o": Out(stream.Signature(BEAT)),
             }
         )
@@ -36,14 +42,19 @@ class Arbiter(wiring.Component):
         m = Module()
         m.submodules.skid = skid = Fifo(BEAT, 2)
         wiring.connect(m, skid.o, wiring.flipped(self.o))
-        inside, held, second = Signal(), Signal(), Signal()
+        inside = Signal()
+        held, chosen = Signal(range(self._sources)), Signal(range(self._sources))
+        for source in reversed(range(self._sources)):
+            with m.If(self.i[source].valid):
+                m.d.comb += chosen.eq(source)
+        with m.If(inside):
+            m.d.comb += chosen.eq(held)
         m.d.comb += [
-            second.eq(Mux(inside, held, ~self.first.valid)),
-            skid.i.payload.eq(Mux(second, self.second.payload, self.first.payload)),
-            skid.i.valid.eq(Mux(second, self.second.valid, self.first.valid)),
-            self.first.ready.eq(skid.i.ready & ~second),
-            self.second.ready.eq(skid.i.ready & second),
+            skid.i.payload.eq(Array(port.payload.as_value() for port in self.i)[chosen]),
+            skid.i.valid.eq(Array(port.valid for port in self.i)[chosen]),
         ]
+        for source, port in enumerate(self.i):
+            m.d.comb += port.ready.eq(skid.i.ready & (chosen == source))
         with m.If(skid.i.valid & skid.i.ready):
-            m.d.sync += [inside.eq(~skid.i.payload.last), held.eq(second)]
+            m.d.sync += [inside.eq(~skid.i.payload.last), held.eq(chosen)]
         return m

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Execute or decline: the answer to one fragment that is ours, and the request slot behind it.
 
-Rules, cited by tests as D1 to D5:
+Rules, cited by tests as D0 to D5:
 
+D0. A result of an earlier hop that is not for our tenant, model and cursor (or number of slices) is
+    nothing that we were asked for: it is forwarded. Its header tells what was executed, and keeps
+    telling it.
 D1. A fragment is declined for the first of these that applies: encrypted, wrong tenant, model,
     cursor (or number of slices), weight epoch, tensor (only tensor 0 of 1; none at all for a slice
     of several tensors), policy bit ``may_execute`` not set, no time left, total not the bytes of
@@ -32,7 +35,7 @@ from .bus import CONFIG, LENGTH_BITS, ORIGIN
 
 
 class Decider(wiring.Component):
-    """Rules D1 to D5.
+    """Rules D0 to D5.
 
     Parameters
     ----------
@@ -43,6 +46,7 @@ class Decider(wiring.Component):
     -------
     origin : In(ORIGIN), size : In(LENGTH_BITS), the fragment asked about
     config : In(CONFIG)
+    forward : Out(1), we are not asked; reason is 0 then
     reason : Out(8), 0 to take it
     accept : In(1), the fragment is taken or declined now; the slot changes with that
     offset : Out(32), where in the tensor the fragment belongs
@@ -61,6 +65,7 @@ class Decider(wiring.Component):
                 "origin": In(ORIGIN),
                 "size": In(LENGTH_BITS),
                 "config": In(CONFIG),
+                "forward": Out(1),
                 "reason": Out(8),
                 "accept": In(1),
                 "offset": Out(32),
@@ -101,7 +106,7 @@ class Decider(wiring.Component):
         ]
         slot_reason = Signal(8)
         taken = Signal()
-        m.d.comb += taken.eq(self.accept & (self.reason == DeclineReason.NONE))
+        m.d.comb += taken.eq(self.accept & ~self.forward & (self.reason == DeclineReason.NONE))
         with m.If(taken):
             m.d.sync += [
                 wanted_index.eq(index + 1),
@@ -150,14 +155,16 @@ class Decider(wiring.Component):
         wrong_tensor = (field("tensor_index") != 0) | (field("source_count") != 1)
         if self._tensor_bytes is None:
             wrong_tensor = Const(1)
+        wrong_tenant = field("tenant") != config.tenant
+        wrong_model = field("model_hash") != model_hash
+        wrong_cursor = (field("cursor") != config.cursor) | (
+            field("slice_count") != config.slice_count
+        )
         rules = (
             (field("encrypted"), DeclineReason.ENCRYPTED),
-            (field("tenant") != config.tenant, DeclineReason.WRONG_TENANT),
-            (field("model_hash") != model_hash, DeclineReason.WRONG_MODEL),
-            (
-                (field("cursor") != config.cursor) | (field("slice_count") != config.slice_count),
-                DeclineReason.WRONG_CURSOR,
-            ),
+            (wrong_tenant, DeclineReason.WRONG_TENANT),
+            (wrong_model, DeclineReason.WRONG_MODEL),
+            (wrong_cursor, DeclineReason.WRONG_CURSOR),
             (field("epoch") != config.epoch, DeclineReason.WRONG_EPOCH),
             (wrong_tensor, DeclineReason.WRONG_TENSOR),
             (~field("may_execute"), DeclineReason.POLICY),
@@ -168,4 +175,6 @@ class Decider(wiring.Component):
         for condition, reason in reversed(rules):
             with m.If(condition):
                 m.d.comb += self.reason.eq(reason)
+        with m.If(field("result") & (wrong_tenant | wrong_model | wrong_cursor)):
+            m.d.comb += [self.forward.eq(1), self.reason.eq(DeclineReason.NONE)]
         return m

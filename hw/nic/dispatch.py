@@ -21,16 +21,17 @@ from .realign import Realigner
 
 
 class Dispatcher(wiring.Component):
-    """Pass, drop, collect or decline.
+    """Pass, drop, forward, collect or decline.
 
     Members
     -------
     frame : In(stream of FRAME), one for each frame in the store, in order
     beats : In(stream of BEAT), the store
     passed : Out(stream of BEAT)
-    reason : In(8), the decider's answer to the frame at the head; accept : Out(1), it is acted on
+    forward : In(1), reason : In(8), the decider's answer to the frame at the head
+    accept : Out(1), it is acted on
     collected : Out(stream of words), always taken; stored : Out(1), all of a fragment
-    declined : Out(stream of JOB); declined_words : Out(stream of words)
+    declined : Out(stream of JOB), or forwarded; declined_words : Out(stream of words)
     now : In(32), microseconds
     outcome, outcome_valid : what became of a frame; busy : Out(1)
     """
@@ -41,6 +42,7 @@ class Dispatcher(wiring.Component):
                 "frame": In(stream.Signature(FRAME)),
                 "beats": In(stream.Signature(BEAT)),
                 "passed": Out(stream.Signature(BEAT)),
+                "forward": In(1),
                 "reason": In(8),
                 "accept": Out(1),
                 "collected": Out(stream.Signature(WORD_BITS, always_ready=True)),
@@ -83,8 +85,8 @@ class Dispatcher(wiring.Component):
             self.declined.payload.origin.header.eq(
                 hdr.put(
                     header,
-                    declined=1,
-                    reason=reason,
+                    declined=Mux(reason == DeclineReason.NONE, hdr.get(header, "declined"), 1),
+                    reason=Mux(reason == DeclineReason.NONE, hdr.get(header, "reason"), reason),
                     hop_limit=hdr.get(header, "hop_limit") - 1,
                     deadline_us=Mux(deadline > used, deadline - used, 0),
                 )
@@ -107,10 +109,10 @@ class Dispatcher(wiring.Component):
                 with m.If(self.frame.valid & (frame.verdict == VERDICT_OURS)):
                     m.d.comb += self.accept.eq(1)
                     m.d.sync += reason.eq(self.reason)
-                    with m.If(self.reason == DeclineReason.NONE):
-                        m.next = "collect"
-                    with m.Else():
+                    with m.If(self.forward | (self.reason != DeclineReason.NONE)):
                         m.next = "decline"
+                    with m.Else():
+                        m.next = "collect"
             with m.State("collect"):
                 m.d.comb += [
                     realigner.i.valid.eq(self.beats.valid),

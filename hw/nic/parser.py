@@ -1,13 +1,12 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reads frames as they go into the store, and says what each one is.
+"""Reads frames to our address as they go into the store, and says what each one is.
 
 Rules, cited by tests as P1 to P5. The first that applies decides;
 :class:`midwire.hw.formats.csr.FrameOutcome` names the counters.
 
-P1. A frame with the bad-frame bit is dropped. A frame longer than ``MAX_FRAME_BYTES`` passes.
-P2. *To our address* is: Ethernet II, IPv4 without options and not a fragment, UDP, our port, our
-    IPv4 address (or any, if that is 0), while we are enabled. Everything else passes, bit for bit.
+P1. A frame longer than ``MAX_FRAME_BYTES`` passes. One with the bad-frame bit is dropped.
+P2. What is not to our address (:mod:`.classify`) passes, bit for bit, and never comes here.
 P3. To our address, but not provably midwire's (IPv4 checksum, lengths of frame, IP and UDP, magic,
     version, CRC, or not a tensor): passes, bit for bit, under a counter of its own.
 P4. The CRC is right, so the frame is ours: it is dropped if the UDP checksum is wrong (0 is none),
@@ -27,7 +26,6 @@ from . import header as hdr
 from .bus import (
     BEAT,
     BEAT_BYTES,
-    CONFIG,
     FRAME,
     LENGTH_BITS,
     MAX_FRAME_BYTES,
@@ -39,10 +37,8 @@ from .bus import (
     sum_lanes,
     swap16,
 )
+from .classify import HEADER_AT, IP_AT, PROTOCOL_UDP, UDP_AT
 
-ETHERTYPE_IPV4 = 0x0800
-PROTOCOL_UDP = 17
-IP_AT, UDP_AT, HEADER_AT = 14, 34, 42
 PAYLOAD_AT = HEADER_AT + HEADER_BYTES
 
 _MAX_BEATS = MAX_FRAME_BYTES // BEAT_BYTES
@@ -54,10 +50,8 @@ class Parser(wiring.Component):
     Members
     -------
     beat : In(BEAT); beat_valid : In(1), the beat goes into the store in this cycle
-    config : In(CONFIG)
     now : In(32), microseconds
     frame : Out(FRAME); frame_valid : Out(1), set for one cycle, the cycle after the last beat
-    ended : Out(1), a frame came in whole
     """
 
     def __init__(self) -> None:
@@ -65,11 +59,9 @@ class Parser(wiring.Component):
             {
                 "beat": In(BEAT),
                 "beat_valid": In(1),
-                "config": In(CONFIG),
                 "now": In(32),
                 "frame": Out(FRAME),
                 "frame_valid": Out(1),
-                "ended": Out(1),
             }
         )
 
@@ -83,10 +75,10 @@ class Parser(wiring.Component):
         cut_short = Signal()  # the verdict on an overlong frame was given before its end
         overlong = Signal()
         m.d.comb += overlong.eq(self.beat_valid & ~self.beat.last & (at == _MAX_BEATS - 1))
-        m.d.sync += [ended.eq(0), self.ended.eq(0)]
+        m.d.sync += ended.eq(0)
         with m.If(self.beat_valid):
             with m.If(self.beat.last):
-                m.d.sync += [at.eq(0), self.ended.eq(1), ended.eq(at != _MAX_BEATS)]
+                m.d.sync += [at.eq(0), ended.eq(at != _MAX_BEATS)]
             with m.Elif(at != _MAX_BEATS):
                 m.d.sync += at.eq(at + 1)
             m.d.sync += [
@@ -97,31 +89,24 @@ class Parser(wiring.Component):
             with m.If(overlong):
                 m.d.sync += ended.eq(1)
 
-        # Fields of Ethernet, IPv4 and UDP: (beat, first lane, lane behind, where to).
-        ethertype, fragment, total, udp_length, port = (Signal(16, name=n) for n in _NUMBERS)
-        version_ihl, tos, ttl, protocol = (Signal(8, name=n) for n in _BYTES)
-        source, destination = Signal(32), Signal(32)  # as lanes
+        # Fields of IPv4 and UDP: (beat, first lane, lane behind, where to).
+        total, udp_length = Signal(16), Signal(16)
+        tos, ttl = Signal(8), Signal(8)
+        source = Signal(32)  # as lanes
         source_port, udp_check = Signal(16), Signal(16)  # as lanes
         stamp = Signal(32)
         captures = (
-            (1, 4, 6, ethertype),
-            (1, 6, 7, version_ihl),
             (1, 7, 8, tos),
             (2, 0, 2, total),
-            (2, 4, 6, fragment),
             (2, 6, 7, ttl),
-            (2, 7, 8, protocol),
             (3, 2, 6, source),
-            (3, 6, 8, destination[:16]),
-            (4, 0, 2, destination[16:]),
             (4, 2, 4, source_port),
-            (4, 4, 6, port),
             (4, 6, 8, udp_length),
             (5, 0, 2, udp_check),
         )
         for index, start, stop, target in captures:
             part = self.beat.data[8 * start : 8 * stop]
-            is_number = isinstance(target, Signal) and target.name in _NUMBERS
+            is_number = target is total or target is udp_length
             with m.If(self.beat_valid & (at == index)):
                 m.d.sync += target.eq(lanes(part) if is_number else part)
         with m.If(self.beat_valid & (at == 0)):
@@ -195,16 +180,6 @@ class Parser(wiring.Component):
         pseudo = Signal(32)
         m.d.comb += pseudo.eq(udp_total + swap16(PROTOCOL_UDP) + lanes(udp_length))
         udp_sum = folded(m, pseudo, "udp_sum")
-        to_us = (
-            self.config.control
-            & (frame_bytes >= HEADER_AT)
-            & (ethertype == ETHERTYPE_IPV4)
-            & (version_ihl == 0x45)
-            & (protocol == PROTOCOL_UDP)
-            & ~fragment[:14].any()
-            & (port == self.config.own_port)
-            & ((self.config.own_ip == 0) | (lanes(destination) == self.config.own_ip))
-        )
         whole = (
             (ip_sum == 0xFFFF)
             & (total == udp_length + 20)
@@ -214,7 +189,6 @@ class Parser(wiring.Component):
         rules = (
             (cut_short, VERDICT_PASS, FrameOutcome.PASSED),
             (bad, VERDICT_DROP, FrameOutcome.DROPPED_BAD_FRAME),
-            (~to_us, VERDICT_PASS, FrameOutcome.PASSED),
             (~whole, VERDICT_PASS, FrameOutcome.PASSED_MALFORMED),
             (hdr.get(header, "magic") != MAGIC, VERDICT_PASS, FrameOutcome.PASSED_BAD_MAGIC),
             (hdr.get(header, "version") != VERSION, VERDICT_PASS, FrameOutcome.PASSED_BAD_VERSION),
@@ -240,10 +214,6 @@ class Parser(wiring.Component):
             with m.If(condition):
                 m.d.comb += [self.frame.verdict.eq(verdict), self.frame.outcome.eq(outcome)]
         return m
-
-
-_NUMBERS = ("ethertype", "fragment", "total", "udp_length", "port")
-_BYTES = ("version_ihl", "tos", "ttl", "protocol")
 
 
 def _sound(header: Value, payload: Value, tail: Value) -> Value:

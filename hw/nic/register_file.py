@@ -28,7 +28,7 @@ class RegisterFile(wiring.Component):
     bus : In(AxiLite())
     config : Out(CONFIG)
     status : In(3)
-    outcome, outcome_valid : the fate of one frame in this cycle
+    outcome, outcome_valid : the fate of one frame in this cycle; went : In(1), another passed
     {event} : In(1) for each of csr.EVENTS
     """
 
@@ -42,6 +42,7 @@ class RegisterFile(wiring.Component):
                 "status": In(3),
                 "outcome": In(OUTCOME),
                 "outcome_valid": In(1),
+                "went": In(1),
                 **{name: In(1) for name in EVENTS},
             }
         )
@@ -110,9 +111,10 @@ class RegisterFile(wiring.Component):
             return self.config[name]
         count = Signal(32, name=name)
         if name in EVENTS:
-            hit = getattr(self, name)
+            hits = getattr(self, name)
         else:
-            hit = self.outcome_valid & (self.outcome == FrameOutcome[name.upper()])
-        with m.If(hit):
-            m.d.sync += count.eq(count + 1)
+            hits = self.outcome_valid & (self.outcome == FrameOutcome[name.upper()])
+        if name == FrameOutcome.PASSED.name.lower():
+            hits = hits + self.went
+        m.d.sync += count.eq(count + hits)
         return count

@@ -4,25 +4,29 @@
 
 ::
 
-            parser ---- frames ----+
-              |                    v             pass
-    s_axis --+--> store ------> dispatcher ------------------------> arbiter --> m_axis
-                                 |      |  decline                     ^
-                                 |      +-----------> packetiser ------+
-                                 | collect              ^ results
-                                 v                      |
-                      decider, tensor buffer ---> slice ---> results
+    s_axis --> ingress -- others' ----------> passing --------------> arbiter --> m_axis
+                  |                                                    ^   ^
+                  | to us  parser ---- frames ----+                    |   |
+                  v          |                    v      pass          |   |
+                  +----------+---> store ---> dispatcher --------------+   |
+                                                |      |  decline          |
+                                                |      +--> packetiser ----+
+                                                | collect       ^ results
+                                                v               |
+                              decider, tensor buffer ---> slice ---> results
 
-Frames are stored whole, judged (:mod:`.parser`), and leave in order: passed, dropped, declined or
-collected. Only results overtake nothing and wait for everything: they leave when no frame does.
+Frames that are not to our address go straight through (:mod:`.ingress`), before all else. The
+others are stored whole, judged (:mod:`.parser`), and leave in order: passed, dropped, declined or
+collected. Results wait for everything: they leave when no frame does, and not while a quarter of
+either room is taken, so that what is added to full links never keeps a frame out.
 
 What this version does not do, and where it will go: 64-bit streams only (:class:`NicShell` says
 why), one slot with fragments in order (:mod:`.decide`). The shell of a slice with several inputs or
 outputs has no slice in it, and declines every tensor as ``wrong_tensor``: a request's tensors come
 one by one, and would have to be joined. The next hops execute it.
 
-When frames come faster than they leave, the store fills and ``s_axis_tready`` goes low: nothing is
-dropped here for want of room.
+When frames come faster than they leave, ``s_axis_tready`` goes low: nothing is dropped here for
+want of room.
 """
 
 from __future__ import annotations
@@ -44,6 +48,7 @@ from .arbiter import Arbiter
 from .bus import BEAT, BEAT_BYTES, FRAME, AxiLite
 from .decide import Decider
 from .dispatch import Dispatcher
+from .ingress import Ingress
 from .packetise import Packetiser
 from .parser import Parser
 from .register_file import RegisterFile
@@ -51,7 +56,9 @@ from .result import MAX_RESULT_BYTES, Results
 from .tensor_buffer import CONTEXT, TensorBuffer
 
 STORE_BEATS = 2048
-_WAITING_FRAMES = 4
+"""Room for others' frames while the longest of ours leaves, and as much for ours."""
+
+_WAITING_FRAMES = 32
 _TENSORS_IN_SLICE = 4
 
 
@@ -134,6 +141,8 @@ class NicShell(wiring.Component):
                 "output_bytes": self._out[0] if self._executes else 0,
             }
         )
+        m.submodules.ingress = ingress = Ingress()
+        m.submodules.passing = passing = Fifo(BEAT, STORE_BEATS)
         m.submodules.parser = parser = Parser()
         m.submodules.frames = frames = Fifo(FRAME, _WAITING_FRAMES)
         m.submodules.store = store = Fifo(BEAT, STORE_BEATS)
@@ -144,17 +153,21 @@ class NicShell(wiring.Component):
             m.submodules.contexts = contexts = Fifo(CONTEXT, _TENSORS_IN_SLICE)
             m.submodules.results = results = Results(*self._out)
         m.submodules.packetiser = packetiser = Packetiser()
-        m.submodules.arbiter = arbiter = Arbiter()
+        m.submodules.arbiter = arbiter = Arbiter(3)
         config = registers.config
 
-        # Frames in. A verdict may come in the cycle after any beat, and one may be on its way.
+        # Frames in, and aside. A verdict may come in the cycle after any beat, and one may be on
+        # its way.
         m.d.comb += [
-            store.i.payload.data.eq(self.s_axis_tdata),
-            store.i.payload.keep.eq(self.s_axis_tkeep),
-            store.i.payload.last.eq(self.s_axis_tlast),
-            store.i.payload.bad.eq(self.s_axis_tuser),
-            self.s_axis_tready.eq(store.i.ready & (frames.level <= _WAITING_FRAMES - 2)),
-            store.i.valid.eq(self.s_axis_tvalid & self.s_axis_tready),
+            ingress.i.payload.data.eq(self.s_axis_tdata),
+            ingress.i.payload.keep.eq(self.s_axis_tkeep),
+            ingress.i.payload.last.eq(self.s_axis_tlast),
+            ingress.i.payload.bad.eq(self.s_axis_tuser),
+            ingress.i.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(ingress.i.ready),
+            ingress.ours.ready.eq(store.i.ready & (frames.level <= _WAITING_FRAMES - 2)),
+            store.i.payload.eq(ingress.ours.payload),
+            store.i.valid.eq(ingress.ours.valid & ingress.ours.ready),
             parser.beat.eq(store.i.payload),
             parser.beat_valid.eq(store.i.valid),
             frames.i.payload.eq(parser.frame),
@@ -167,6 +180,7 @@ class NicShell(wiring.Component):
         m.d.comb += [
             decider.origin.eq(frames.o.payload.origin),
             decider.size.eq(frames.o.payload.bytes),
+            dispatcher.forward.eq(decider.forward),
             dispatcher.reason.eq(decider.reason),
             decider.accept.eq(dispatcher.accept),
             decider.stored.eq(dispatcher.stored),
@@ -184,14 +198,18 @@ class NicShell(wiring.Component):
             wiring.connect(m, contexts.o, results.context)
             self._slice(m, tensor, results)
 
-        # Frames out.
+        # Frames out. Results are more than what comes in, and wait while much of that does.
+        wiring.connect(m, ingress.passed, passing.i)
+        m.d.comb += packetiser.crowded.eq(
+            (passing.level > STORE_BEATS // 4) | (store.level > STORE_BEATS // 4)
+        )
         wiring.connect(m, dispatcher.declined, packetiser.declined)
         wiring.connect(m, dispatcher.declined_words, packetiser.declined_words)
         if self._executes:
             wiring.connect(m, results.job, packetiser.results)
             wiring.connect(m, results.words, packetiser.results_words)
-        wiring.connect(m, dispatcher.passed, arbiter.first)
-        wiring.connect(m, packetiser.o, arbiter.second)
+        for source, frames_out in enumerate((passing.o, dispatcher.passed, packetiser.o)):
+            wiring.connect(m, frames_out, arbiter.i[source])
         m.d.comb += [
             self.m_axis_tdata.eq(arbiter.o.payload.data),
             self.m_axis_tkeep.eq(arbiter.o.payload.keep),
@@ -209,7 +227,7 @@ class NicShell(wiring.Component):
         if self._executes:
             m.d.comb += [tensor.cycle.eq(cycle), results.cycle.eq(cycle)]
         timed: list[Any] = [parser, dispatcher]
-        configured: list[Any] = [parser, decider]
+        configured: list[Any] = [ingress, decider]
         if self._executes:
             timed.append(results)
             configured.append(results)
@@ -224,6 +242,8 @@ class NicShell(wiring.Component):
             m.d.comb += its.eq(mine) if member.flow == Out else mine.eq(its)
         computing = contexts.o.valid if self._executes else Const(0)
         moving = [
+            ingress.busy,
+            passing.o.valid,
             store.o.valid,
             frames.o.valid,
             parser.frame_valid,
@@ -238,7 +258,8 @@ class NicShell(wiring.Component):
             registers.status.eq(Mux(busy, 1, 0) | decider.collecting << 1 | computing << 2),
             registers.outcome.eq(dispatcher.outcome),
             registers.outcome_valid.eq(dispatcher.outcome_valid),
-            registers.frames_in.eq(parser.ended),
+            registers.frames_in.eq(ingress.arrived),
+            registers.went.eq(ingress.went),
         ]
         if self._executes:
             m.d.comb += [

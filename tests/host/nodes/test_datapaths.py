@@ -34,7 +34,14 @@ from midwire.hw.console import Console
 from midwire.hw.formats import csr, fragments
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray, Layout, TensorSpec
-from midwire.hw.formats.wire import Header, MessageType, WireError, decode, encode
+from midwire.hw.formats.wire import (
+    DeclineReason,
+    Header,
+    MessageType,
+    WireError,
+    decode,
+    encode,
+)
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
 
@@ -94,7 +101,7 @@ def strangers(header: Header, tensor: bytes) -> list[bytes]:
 
 
 def declined(header: Header, tensor: bytes) -> list[bytes]:
-    """Frames that nobody executes, each for a reason of its own."""
+    """Frames that nobody executes, each for a reason of its own, or that nobody is asked for."""
     sound = encode(replace(header, last=True, total_bytes=len(tensor))) + tensor
     changes: list[dict[str, Any]] = [
         {"tenant": 9},
@@ -105,6 +112,9 @@ def declined(header: Header, tensor: bytes) -> list[bytes]:
         {"tensor_index": 1, "source_count": 2},
         {"may_execute": False},
         {"deadline_us": 0},
+        {"cursor": 1, "result": True, "cycles": 5},
+        {"tenant": 9, "result": True, "declined": True, "reason": DeclineReason.BUSY},
+        {"epoch": 3, "result": True},
     ]
     found = [changed(sound, **change) for change in changes]
     found.append(changed(sound, tensor + bytes(16), encrypted=True))
@@ -157,7 +167,7 @@ def test_checksums_of_the_reference_are_right(
     header = Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**6)
     one = [frame(d, CLIENT, NIC) for d in fragments.datagrams(header, tensor, SMALL_MTU)]
     sent, _ = replay(digits, "reference", [*declined(header, tensor), *one], tmp_path)
-    assert len(sent) == 11
+    assert len(sent) == 14
     for data in sent:
         read, again = Ether(data), Ether(data)
         del again[IP].chksum, again[UDP].chksum

@@ -86,6 +86,25 @@ def test_a_declined_request_gives_the_same_bits(
         assert far.outputs[name].tobytes() == array.tobytes()
 
 
+def test_a_second_nic_leaves_results_alone(
+    digits: Bundle, nic: NicProcess, samples: AnyArray
+) -> None:
+    """What the first one executed is no business of the second, and is told as it was."""
+    hop = nic.address
+    with (
+        start_nic(digits, UdpWire(HERE, [hop]), hop) as first,
+        EdgeClient(digits, straight(first.address), mtu=SMALL_MTU) as client,
+    ):
+        for outcome in client.stream(Request([x], tag=x) for x in samples[:6]):
+            assert outcome.error is None
+            assert (outcome.executed_by, outcome.declined) == ("nic", "")
+            assert outcome.cycles == digits.manifest.latency_cycles
+            assert outcome.slice_sha256 == correct(digits, client, outcome.request.tag)
+        assert first.statistics()["pipeline"]["results"] == 6
+    counted = nic.statistics()["pipeline"]
+    assert (counted["results"], counted["forwarded"]) == (0, 6)
+
+
 def test_bad_datagrams_are_counted_and_the_next_request_succeeds(
     digits: Bundle, nic: NicProcess, far: Cloud, samples: AnyArray
 ) -> None:

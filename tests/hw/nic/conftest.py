@@ -51,10 +51,11 @@ def number(text: str) -> int:
 
 
 class Out(NamedTuple):
-    """A frame that came out."""
+    """A frame that came out, and the cycles of its first and its last beat."""
 
     data: bytes
     bad: bool
+    first: int
     cycle: int
 
 
@@ -67,6 +68,7 @@ class Nic:
             [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._out: list[Out] = []
+        self._entered: list[int] = []
         for address, value in csr.settings(
             model_hash=int.from_bytes(MODEL_HASH, "big"),
             tenant=TENANT,
@@ -97,9 +99,13 @@ class Nic:
         for answer in self._process.stdout:
             words = answer.split()
             assert words[0] not in {"broken", "stuck"}, answer
-            if words[0] != "f":
+            if words[0] == "i":
+                self._entered.append(int(words[1]))
+            elif words[0] == "f":
+                data, bad, first, last = words[1:]
+                self._out.append(Out(bytes.fromhex(data), bad == "1", int(first), int(last)))
+            else:
                 return words
-            self._out.append(Out(bytes.fromhex(words[1]), words[2] == "1", int(words[3])))
         raise AssertionError("the simulation ended")
 
     def write_at(self, address: int, value: int) -> int:
@@ -127,6 +133,14 @@ class Nic:
         """Pauses from here on; probabilities in percent."""
         self._send(f"pause {source} {sink} {seed}")
 
+    def wire(self) -> None:
+        """From here on frames take their time on links of 8 bytes a cycle, in and out."""
+        self._send("wire 1")
+
+    def stalls(self) -> int:
+        """Cycles in which a beat was kept waiting at the input, since the last call."""
+        return int(self._ask("stalls")[1])
+
     def queue(self, frame: bytes, bad: bool = False) -> None:
         self._send(f"frame {frame.hex()} {int(bad)}")
 
@@ -138,6 +152,11 @@ class Nic:
         self._ask(f"drain {cycles}")
         out, self._out = self._out, []
         return out
+
+    def entered(self) -> list[int]:
+        """Cycles in which the first beats of frames were taken, since the last call."""
+        entered, self._entered = self._entered, []
+        return entered
 
     def send(self, *frames: bytes) -> list[bytes]:
         """Frames in, frames out."""
@@ -276,13 +295,19 @@ class Tools:
 
     def check_declined(self, sent: bytes, got: bytes, reason: wire.DeclineReason) -> None:
         """The frame ``sent``, declined (W4, W5)."""
+        self.check_sent_on(sent, got, declined=True, reason=reason)
+
+    def check_sent_on(
+        self, sent: bytes, got: bytes, declined: bool, reason: wire.DeclineReason
+    ) -> None:
+        """The frame ``sent``, with this said in its header, and its hops and time reduced (W5)."""
         before = bytes(Ether(sent)[UDP].payload)
         header, payload = unwrap(got)
         old = wire.decode(before)
         assert 0 <= old.deadline_us - header.deadline_us <= 1000
         assert header == replace(
             old,
-            declined=True,
+            declined=declined,
             reason=reason,
             hop_limit=old.hop_limit - 1,
             deadline_us=header.deadline_us,

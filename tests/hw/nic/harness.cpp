@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Drives a Verilated midwire_nic from commands on standard input, one a line; checks the rules of
-// AXI4-Stream on its output; frames that come out go to standard output as "f HEX BAD CYCLE".
+// AXI4-Stream on its output; frames that come out go to standard output as "f HEX BAD FIRST LAST", the
+// cycles of their first and last beat, and the cycle in which a frame's first beat is taken as "i CYCLE".
 //
 //   pause IN OUT SEED   probabilities, in percent, of a pause on each side
 //   frame HEX BAD       queue a frame
@@ -11,6 +12,9 @@
 //   drain CYCLES        run until all frames are in and nothing came out for 64 cycles and the status
 //                       register is idle -> "d CYCLES", or "stuck"
 //   cycles N            just run
+//   wire ON             frames take their time on a link of 8 bytes a cycle, in and out: with preamble,
+//                       check sequence and gap, 24 bytes more than they have
+//   stalls              -> "s CYCLES" in which a beat was kept waiting since the last time
 
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +23,7 @@
 #include <random>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "Vnic.h"
@@ -51,7 +56,9 @@ public:
         top_.clk = 0;
         top_.eval();
         const bool took = top_.s_axis_tvalid && top_.s_axis_tready;
+        stalls_ += top_.s_axis_tvalid && !took;
         check();
+        if (took && !at_) std::cout << "i " << cycle_ << "\n";
         edge();
         if (!took) return;
         top_.s_axis_tvalid = 0;
@@ -107,6 +114,8 @@ public:
     }
 
     void queue(Frame frame) { in_.push_back(std::move(frame)); }
+    void wire(bool on) { wire_ = on; }
+    uint64_t stalls() { return std::exchange(stalls_, 0); }
     void pause(int in, int out, unsigned seed) { pause_in_ = in, pause_out_ = out, random_.seed(seed); }
 
 private:
@@ -118,12 +127,25 @@ private:
         ++cycle_;
     }
 
+    // Whether a link carries another frame until later than this cycle; its time is in bytes.
+    bool busy(uint64_t until) const { return wire_ && 8 * cycle_ < until; }
+    // A frame that begins with the next cycle after another one's end is right behind it: gaps are
+    // shorter or longer by some bytes, and right on average.
+    static void occupy(uint64_t& until, uint64_t since, size_t size) {
+        if (8 * since >= until + 8) until = 8 * since;
+        until += size + kBetweenFrames;
+    }
+
     bool chance(int percent) { return percent && int(random_() % 100) < percent; }
 
     void drive() {
-        top_.m_axis_tready = !chance(pause_out_);
+        top_.m_axis_tready = !chance(pause_out_) && !(out_.empty() && busy(out_until_));
         if (top_.s_axis_tvalid || in_.empty() || chance(pause_in_)) return;
         const Frame& frame = in_.front();
+        if (!at_) {
+            if (busy(in_until_)) return;
+            occupy(in_until_, cycle_, frame.data.size());
+        }
         uint64_t data = 0;
         unsigned keep = 0;
         for (size_t i = 0; i < 8; ++i) {
@@ -147,6 +169,7 @@ private:
         data_ = top_.m_axis_tdata, keep_ = top_.m_axis_tkeep, last_ = top_.m_axis_tlast;
         if (!top_.m_axis_tvalid || !top_.m_axis_tready) return;
         moved_ = cycle_;
+        if (out_.empty()) first_ = cycle_;
         if ((keep_ & (keep_ + 1)) || !keep_ || (!last_ && keep_ != 255)) fail("tkeep is not contiguous");
         for (unsigned i = 0; i < 8; ++i)
             if (keep_ >> i & 1) out_.push_back(static_cast<uint8_t>(data_ >> 8 * i));
@@ -154,7 +177,8 @@ private:
         std::string text;
         char pair[3];
         for (uint8_t byte : out_) std::snprintf(pair, sizeof pair, "%02x", byte), text += pair;
-        std::cout << "f " << text << " " << int(top_.m_axis_tuser) << " " << cycle_ << "\n";
+        occupy(out_until_, first_, out_.size());
+        std::cout << "f " << text << " " << int(top_.m_axis_tuser) << " " << first_ << " " << cycle_ << "\n";
         out_.clear();
     }
 
@@ -164,13 +188,16 @@ private:
         std::exit(1);
     }
 
+    static constexpr size_t kBetweenFrames = 24;
+
     Vnic top_;
     std::deque<Frame> in_;
     std::vector<uint8_t> out_;
     size_t at_ = 0;
-    uint64_t cycle_ = 0, moved_ = 0, data_ = 0;
+    uint64_t cycle_ = 0, moved_ = 0, first_ = 0, data_ = 0;
+    uint64_t in_until_ = 0, out_until_ = 0, stalls_ = 0;
     unsigned keep_ = 0;
-    bool offered_ = false, last_ = false;
+    bool offered_ = false, last_ = false, wire_ = false;
     int pause_in_ = 0, pause_out_ = 0;
     std::mt19937 random_;
 };
@@ -199,6 +226,8 @@ int main() {
             std::cout << "r " << response << " " << value << "\n";
         }
         if (command == "drain") bench.drain(a);
+        if (command == "wire") bench.wire(a != 0);
+        if (command == "stalls") std::cout << "s " << bench.stalls() << "\n";
         if (command == "cycles")
             while (a--) bench.tick();
         std::cout.flush();

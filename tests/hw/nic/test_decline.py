@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that the NIC declines: rules D1 to D5 and W4."""
+"""Requests that the NIC declines, and those that it is not asked for: rules D0 to D5 and W4."""
 
 from __future__ import annotations
 
@@ -58,6 +58,34 @@ def test_declined_before(small: Any, tools: Any) -> None:
     )
     (sent,) = request.frames()
     tools.check_declined(sent, small.send(sent)[0], DeclineReason.WRONG_EPOCH)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"tenant": 1}, {"model_hash": bytes(8)}, {"cursor": 2}, {"cursor": 3}, {"slice_count": 4}],
+)
+@pytest.mark.parametrize("declined", [False, True])
+def test_d0_a_result_of_an_earlier_hop(
+    small: Any, tools: Any, change: dict[str, object], declined: bool
+) -> None:
+    """It keeps its cycles and what an earlier hop said; hop limit and deadline are reduced (W5)."""
+    reason = DeclineReason.BUSY if declined else DeclineReason.NONE
+    request = tools.request(
+        small.sizes, result=True, declined=declined, reason=reason, telemetry=True, cycles=77
+    ).with_header(**change)
+    (sent,) = request.frames()
+    (got,) = small.send(sent)
+    tools.check_sent_on(sent, got, declined=declined, reason=reason)
+    assert small.check_counters()["forwarded"] == 1
+
+
+def test_d0_a_result_for_our_cursor(small: Any, tools: Any) -> None:
+    """It is the next slice's input; what is wrong with it is told as ever."""
+    request = tools.request(small.sizes, result=True, telemetry=True, cycles=77)
+    tools.check_result(request, small.send(*request.frames()))
+    (sent,) = request.with_header(epoch=1).frames()
+    tools.check_declined(sent, small.send(sent)[0], DeclineReason.WRONG_EPOCH)
+    small.check_counters()
 
 
 def test_declined_without_udp_checksum_gets_one(small: Any, tools: Any) -> None:

@@ -103,6 +103,10 @@ def golden(frame: bytes, tools: Any, sizes: Any) -> Fate:
         return Fate(FrameOutcome.DROPPED_BAD_LENGTH, False)
     if header.hop_limit == 0:
         return Fate(FrameOutcome.DROPPED_HOP_LIMIT, False)
+    ours = (sealed.tenant, sealed.model_hash, sealed.cursor, sealed.slice_count)
+    asked = (header.tenant, header.model_hash, header.cursor, header.slice_count)
+    if header.result and asked != ours:
+        return Fate(FrameOutcome.FORWARDED, False)
     checks = (
         (header.encrypted, DeclineReason.ENCRYPTED),
         (header.tenant != sealed.tenant, DeclineReason.WRONG_TENANT),
@@ -141,12 +145,13 @@ def check_fate(nic: Any, tools: Any, frame: bytes, before: dict[str, int]) -> di
     assert changed == {fate.outcome}, frame.hex()
     if fate.passes:
         assert out == [frame]
-    elif fate.outcome >= FIRST_DECLINED:
+    elif fate.outcome >= FrameOutcome.FORWARDED:
         assert len(out) == 1
         datagram = frame[HEADER_AT : UDP_AT + int.from_bytes(frame[38:40], "big")]
         got = out[0][HEADER_AT:]
         assert got[64:] == datagram[64:]
-        assert got[7] == fate.outcome - FIRST_DECLINED + 1
+        forwarded = fate.outcome is FrameOutcome.FORWARDED
+        assert got[7] == (datagram[7] if forwarded else fate.outcome - FIRST_DECLINED + 1)
         assert google_crc32c.value(got[:60] + bytes(4)) == int.from_bytes(got[60:64], "big")
     elif fate.outcome != FrameOutcome.COLLECTED:
         assert out == []

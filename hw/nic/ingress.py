@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Splits the frames that come in: others' go straight on, those to our address aside.
+
+A frame waits until :mod:`.classify` has decided, not until it is whole: what passes is under way
+while its end is still to come, and goes with its bad-frame bit, if it has one. Neither way may keep
+frames of the other waiting, so both have room for them behind this.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..datapath.stream import Fifo
+from .bus import BEAT, CONFIG
+from .classify import Classifier
+
+WAITING_BEATS = 16
+"""More than are needed to decide."""
+
+
+class Ingress(wiring.Component):
+    """Frames in, two ways out.
+
+    Parameters
+    ----------
+    waiting_beats : room, at least 8, for a quarter as many frames
+
+    Members
+    -------
+    i : In(stream of BEAT), from the network
+    config : In(CONFIG)
+    passed : Out(stream of BEAT), not to our address, unchanged
+    ours : Out(stream of BEAT), to our address
+    arrived : Out(1), the last beat of a frame is taken in this cycle
+    went : Out(1), the last beat of a frame that passed leaves in this cycle
+    busy : Out(1)
+    """
+
+    def __init__(self, waiting_beats: int = WAITING_BEATS) -> None:
+        if waiting_beats < 8:
+            raise ValueError(f"there must be room for at least 8 beats, not {waiting_beats!r}")
+        self._beats = waiting_beats
+        super().__init__(
+            {
+                "i": In(stream.Signature(BEAT)),
+                "config": In(CONFIG),
+                "passed": Out(stream.Signature(BEAT)),
+                "ours": Out(stream.Signature(BEAT)),
+                "arrived": Out(1),
+                "went": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.classifier = classifier = Classifier()
+        m.submodules.beats = beats = Fifo(BEAT, self._beats)
+        m.submodules.verdicts = verdicts = Fifo(1, self._beats // 4)
+        taken = Signal()
+        m.d.comb += [
+            # One verdict may be on its way.
+            self.i.ready.eq(beats.i.ready & (verdicts.level <= verdicts.depth - 2)),
+            taken.eq(self.i.valid & self.i.ready),
+            beats.i.payload.eq(self.i.payload),
+            beats.i.valid.eq(taken),
+            classifier.beat.eq(self.i.payload),
+            classifier.beat_valid.eq(taken),
+            classifier.config.eq(self.config),
+            verdicts.i.payload.eq(classifier.to_us),
+            verdicts.i.valid.eq(classifier.decided),
+            self.arrived.eq(taken & self.i.payload.last),
+            self.busy.eq(beats.o.valid),
+        ]
+        for way, mine in ((self.passed, ~verdicts.o.payload), (self.ours, verdicts.o.payload)):
+            chosen = verdicts.o.valid & mine
+            m.d.comb += [
+                way.payload.eq(beats.o.payload),
+                way.valid.eq(beats.o.valid & chosen),
+            ]
+            with m.If(chosen):
+                m.d.comb += beats.o.ready.eq(way.ready)
+        gone = beats.o.valid & beats.o.ready & beats.o.payload.last
+        m.d.comb += [
+            verdicts.o.ready.eq(gone),
+            self.went.eq(gone & ~verdicts.o.payload),
+        ]
+        return m

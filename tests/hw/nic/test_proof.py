@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs by Yosys's SAT solver: whatever comes, others' frames leave unchanged, and in order."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In
+
+from midwire.hw.nic import classify
+from midwire.hw.nic.bus import BEAT, BEAT_BYTES, CONFIG
+from midwire.hw.nic.ingress import Ingress
+from midwire.sim.synth import find_yosys
+
+STEPS = 13
+"""Cycles after reset, over all inputs: frames of one to ten beats, and pauses anywhere."""
+
+ROOM = 8
+"""Beats that wait inside, at most."""
+
+
+class Environment(wiring.Component):
+    """Ingress between free neighbours, and what must hold of any beat of any frame.
+
+    Which beat it is, and the configuration, are told by inputs that keep their first values: the
+    solver tries all of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(stream.Signature(BEAT)),
+                "config": In(CONFIG),
+                "passed_ready": In(1),
+                "ours_ready": In(1),
+                "frame": In(4),
+                "beat": In(4),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.dut = dut = Ingress(ROOM)
+        began = Signal()
+        m.d.sync += began.eq(1)
+        wiring.connect(m, wiring.flipped(self.i), dut.i)
+        m.d.comb += [
+            dut.config.eq(self.config),
+            dut.passed.ready.eq(self.passed_ready),
+            dut.ours.ready.eq(self.ours_ready),
+        ]
+        for name in ("config", "frame", "beat"):
+            _constant(m, began, getattr(self, name), name)
+
+        full = (1 << BEAT_BYTES) - 1
+        keep = self.i.payload.keep
+        some = reduce(or_, (keep == full >> lane for lane in range(BEAT_BYTES)))
+        m.d.comb += Assume(Mux(self.i.payload.last, some, keep == full))
+        _steady(m, began, dut.i, "source", Assume)
+        _steady(m, began, dut.passed, "passed", Assert)
+        _steady(m, began, dut.ours, "ours", Assert)
+
+        comes = dut.i.valid & dut.i.ready
+        frame_in, beat_in = _place(m, comes, dut.i.payload.last, "in")
+        payload, seen = Signal(len(Value.cast(dut.i.payload))), Signal()
+        with m.If(comes & (frame_in == self.frame) & (beat_in == self.beat)):
+            m.d.sync += [payload.eq(dut.i.payload), seen.eq(1)]
+        goes = (dut.passed.valid & dut.passed.ready) | (dut.ours.valid & dut.ours.ready)
+        beat = Mux(dut.passed.valid, dut.passed.payload, dut.ours.payload)
+        last = Mux(dut.passed.valid, dut.passed.payload.last, dut.ours.payload.last)
+        frame_out, beat_out = _place(m, goes, last, "out")
+        gone = goes & (frame_out == self.frame) & (beat_out == self.beat)
+        m.d.comb += [
+            Assert(~(dut.passed.valid & dut.ours.valid)),
+            Assert(~gone | (seen & (beat == payload))),
+        ]
+
+        # The way it goes is the right one, whichever is known first.
+        to_us, known = self._to_us(m, comes & (frame_in == self.frame), beat_in)
+        way, went = Signal(), Signal()
+        with m.If(gone):
+            m.d.sync += [way.eq(dut.ours.valid), went.eq(1)]
+        m.d.comb += Assert(~(went & known) | (way == to_us))
+
+        # And it goes: once the frame is whole, a beat leaves in each cycle that lets it.
+        asked = Signal(range(ROOM + 3))
+        with m.If(seen & known & ~went & self.passed_ready & self.ours_ready):
+            m.d.sync += asked.eq(asked + 1)
+        m.d.comb += Assert(asked <= ROOM + 1)
+        return m
+
+    def _to_us(self, m: Module, comes: Value, at: Value) -> tuple[Signal, Signal]:
+        """Rule A1 on the first 42 bytes of the frame, and whether the frame has ended."""
+        beats = -(-classify.HEADER_AT // BEAT_BYTES)
+        head = Signal(8 * BEAT_BYTES * beats)
+        size, known = Signal(range(beats * BEAT_BYTES + 1)), Signal()
+        payload, config = self.i.payload, self.config
+        for index in range(beats):
+            with m.If(comes & (at == index)):
+                m.d.sync += [
+                    head.word_select(index, 8 * BEAT_BYTES).eq(payload.data),
+                    size.eq(index * BEAT_BYTES + sum(payload.keep)),
+                ]
+        with m.If(comes & payload.last):
+            m.d.sync += known.eq(1)
+
+        def number(at: int, size: int) -> Value:
+            return Cat(head[8 * k : 8 * k + 8] for k in reversed(range(at, at + size)))
+
+        to_us = Signal()
+        m.d.comb += to_us.eq(
+            config.control
+            & (size >= 42)
+            & (number(12, 2) == 0x0800)
+            & (number(14, 1) == 0x45)
+            & ~number(20, 2)[:14].any()
+            & (number(23, 1) == 17)
+            & ((config.own_ip == 0) | (number(30, 4) == config.own_ip))
+            & (number(36, 2) == config.own_port)
+        )
+        return to_us, known
+
+
+def _constant(m: Module, began: Signal, port: Any, name: str) -> None:
+    now = Value.cast(port)
+    before = Signal(len(now), name=f"{name}_before")
+    m.d.sync += before.eq(now)
+    m.d.comb += Assume(~began | (now == before))
+
+
+def _steady(m: Module, began: Signal, port: Any, name: str, claim: Callable[[Value], Any]) -> None:
+    """What is offered stays until it is taken."""
+    now = Value.cast(port.payload)
+    waits, offered = Signal(name=f"{name}_waits"), Signal(len(now), name=f"{name}_offered")
+    m.d.sync += [waits.eq(port.valid & ~port.ready), offered.eq(now)]
+    m.d.comb += claim(~waits | (port.valid & (now == offered)))
+
+
+def _place(m: Module, moves: Value, last: Value, name: str) -> tuple[Signal, Signal]:
+    """Number of the frame whose beat moves, and of the beat in it."""
+    frame, beat = Signal(5, name=f"{name}_frame"), Signal(5, name=f"{name}_beat")
+    with m.If(moves):
+        m.d.sync += beat.eq(beat + 1)
+        with m.If(last):
+            m.d.sync += [beat.eq(0), frame.eq(frame + 1)]
+    return frame, beat
+
+
+def prove(folder: Path, design: wiring.Component, steps: int) -> subprocess.CompletedProcess[str]:
+    """Yosys's verdict on all assertions of a design, for so many cycles after reset."""
+    (folder / "design.il").write_text(rtlil.convert(design, name="design"))
+    resets = " ".join(f"-set-at {step} rst {int(step == 1)}" for step in range(1, steps + 2))
+    script = (
+        "read_rtlil design.il; hierarchy -top design; proc; flatten; chformal -lower; "
+        "memory -nomap; memory_map; async2sync; opt -full; "
+        f"sat -seq {steps + 1} -prove-asserts -set-assumes -prove-skip 1 {resets} -verify"
+    )
+    return subprocess.run(
+        [*find_yosys(), "-q", "-p", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_others_frames_leave_unchanged_and_in_order(tmp_path: Path) -> None:
+    done = prove(tmp_path, Environment(), STEPS)
+    assert done.returncode == 0, done.stdout + done.stderr
