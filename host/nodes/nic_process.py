@@ -20,7 +20,7 @@ from ...hw.console import Console
 from ...hw.formats import csr
 from ...hw.formats.bundle import Bundle
 from ..control.register_bus import RegisterBus
-from ..control.registers import WORKING, registers_for
+from ..control.registers import registers_for
 from ..errors import RegisterError
 from ..wire.udp import Address, format_address, parse_address
 from .nic_program import build_reference, build_rtl
@@ -28,10 +28,6 @@ from .process import STOP_SECONDS, Child
 from .reference_helper import ReferenceHelper
 
 READY_SECONDS = 30.0
-
-PATIENCE_SECONDS = 1.0
-"""Without a new fragment, in real time, until the reference datapath gives a request up."""
-
 
 @dataclass(frozen=True)
 class UdpWire:
@@ -216,23 +212,19 @@ def start_nic(
     """
     manifest = bundle.manifest
     words = wire.words()
-    helper, patience = None, None
+    helper = None
     if datapath == "reference":
         program = build_reference()
         for key, specs in (("--input", manifest.inputs), ("--output", manifest.outputs)):
             words += [word for spec in specs for word in (key, str(spec.wire_bytes))]
         helper = ReferenceHelper(bundle, console.say if console is not None else lambda _: None)
-        patience = PATIENCE_SECONDS
     else:
         program = build_rtl(bundle.nic_verilog, bundle.nic_top, console)
         words += [f"+midwire_images={bundle.images_dir.resolve()}"]
-        for masks in WORKING:
-            bits = (f"{csr.ADDRESS[name]}={mask}" for name, mask in masks.items())
-            words += ["--busy", ",".join(bits)]
     running = NicProcess(program, words, helper=helper, control=control, console=console)
     try:
         at = listen or running.address
-        values = registers_for(bundle, at, hop, tenant=tenant, next_mac=next_mac, patience=patience)
+        values = registers_for(bundle, at, hop, tenant=tenant, next_mac=next_mac)
         running.bus.configure(**values)
         running.start()
     except BaseException:
