@@ -9,6 +9,7 @@ registers over the bus before the first frame moves, and relays statistics.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import queue
 import socket
 from collections.abc import Iterator, Sequence
@@ -21,25 +22,69 @@ from ...hw.formats import csr
 from ...hw.formats.bundle import Bundle
 from ..control.register_bus import RegisterBus
 from ..control.registers import registers_for
-from ..errors import RegisterError
-from ..wire.udp import Address, format_address, parse_address
+from ..errors import RegisterError, StartError
+from ..wire.peers import Peer, peers_of
+from ..wire.udp import Address, UdpPort, format_address, parse_address
 from .nic_program import build_reference, build_rtl
 from .process import STOP_SECONDS, Child
 from .reference_helper import ReferenceHelper
 
 READY_SECONDS = 30.0
 
+
 @dataclass(frozen=True)
 class UdpWire:
-    """Plain UDP sockets. Answers are taken from ``hops`` only; the first is the default."""
+    """Plain UDP sockets. Answers are taken from ``hops`` only; the first is the default.
+
+    Requests are taken from ``peers``; where there are none, as :func:`~..wire.peers.peers_of`.
+    """
 
     listen: Address
     hops: Sequence[Address]
+    peers: Sequence[Peer] = ()
 
     def words(self) -> list[str]:
-        """Arguments of the packet loop."""
-        hops = [word for hop in self.hops for word in ("--next", format_address(hop))]
-        return ["--transport", "udp", "--listen", format_address(self.listen), *hops]
+        """Arguments of the packet loop.
+
+        Raises
+        ------
+        StartError
+            If peers have to be named, and are not.
+        """
+        peers = peers_of(self.listen, self.peers)
+        words = ["--transport", "udp", "--listen", format_address(self.listen)]
+        words += [word for hop in self.hops for word in ("--next", format_address(hop))]
+        return words + [word for peer in peers for word in ("--peer", str(peer))]
+
+    def check(self) -> None:
+        """See whether it can be had, before a long build.
+
+        Raises
+        ------
+        StartError
+            If the address is not this machine's or not free, or a hop is the NIC itself, no one
+            machine, or not reached from there.
+        """
+        for hop in self.hops:
+            if not _one_machine(hop):
+                raise _no_hop("the next hop is no one machine", format_address(hop))
+            with UdpPort(self.listen, hop):
+                pass
+            if hop == self.listen:
+                raise _no_hop(
+                    "the NIC would send to itself, and again and again",
+                    f"that of --listen, {format_address(self.listen)}",
+                )
+
+
+def _one_machine(address: Address) -> bool:
+    ip = ipaddress.IPv4Address(address[0])
+    return not (ip.is_unspecified or ip.is_multicast or int(ip) == 0xFFFF_FFFF)
+
+
+def _no_hop(problem: str, found: str) -> StartError:
+    expected = "the address of the cloud, or of another NIC"
+    return StartError(problem, where="--next", expected=expected, found=found, usage=True)
 
 
 @dataclass(frozen=True)
@@ -212,6 +257,8 @@ def start_nic(
     """
     manifest = bundle.manifest
     words = wire.words()
+    if isinstance(wire, UdpWire):
+        wire.check()
     helper = None
     if datapath == "reference":
         program = build_reference()
