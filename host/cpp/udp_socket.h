@@ -30,6 +30,17 @@ inline Endpoint endpoint_of(const sockaddr_in& in) {
     return {ntohl(in.sin_addr.s_addr), ntohs(in.sin_port)};
 }
 
+inline msghdr message_of(sockaddr_in& end, iovec& part, uint8_t* control, size_t size) {
+    msghdr out{};
+    out.msg_name = &end;
+    out.msg_namelen = sizeof end;
+    out.msg_iov = &part;
+    out.msg_iovlen = 1;
+    out.msg_control = control;
+    out.msg_controllen = size;
+    return out;
+}
+
 struct Datagram {
     Endpoint from;
     uint32_t size = 0;
@@ -48,7 +59,7 @@ public:
         to_[count_] = address_of(to);
         parts_[count_] = {data, size};
         msghdr& header = messages_[count_].msg_hdr;
-        header = {&to_[count_], sizeof *to_, &parts_[count_], 1, control_[count_], sizeof *control_, 0};
+        header = message_of(to_[count_], parts_[count_], control_[count_], sizeof *control_);
         cmsghdr* item = CMSG_FIRSTHDR(&header);
         item->cmsg_level = IPPROTO_IP;
         item->cmsg_type = IP_TTL;
@@ -110,7 +121,7 @@ public:
         const size_t room = std::min({most, to.room(), kBatch});
         for (size_t i = 0; i < room; ++i) {
             parts[i] = {to.back(i).data + kHeadroom, kMaxPayload};
-            messages[i].msg_hdr = {&from[i], sizeof *from, &parts[i], 1, control[i], sizeof *control, 0};
+            messages[i].msg_hdr = message_of(from[i], parts[i], control[i], sizeof *control);
         }
         const int got = recvmmsg(fd_, messages, static_cast<unsigned>(room), MSG_DONTWAIT, nullptr);
         for (int i = 0; i < got; ++i) {

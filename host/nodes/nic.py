@@ -130,7 +130,8 @@ def nic(
 ) -> None:
     """Run the NIC node: the slice inside a packet pipeline, RTL in Verilator by default.
 
-    Listens on loopback unless told otherwise: datagrams are neither encrypted nor authenticated.
+    Listens on loopback unless told otherwise: datagrams are neither encrypted nor authenticated, so
+    an address that other machines reach needs --peer.
     """
     console = Console(as_json)
     loaded = Bundle.load(bundle)

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from midwire.host.errors import StartError
-from midwire.host.nodes.nic_process import NicProcess, UdpWire
+from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.wire.peers import Peer
 from midwire.host.wire.udp import Address, UdpPort
+from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.csr import Register
-from midwire.hw.formats.wire import MessageType
+from midwire.hw.formats.wire import MessageType, decode
 
 from ..conftest import HELLO, changed, send
 from .loop import HERE, Forger, greet, loop_words, take
@@ -158,6 +159,22 @@ def test_two_that_point_at_each_other_end_by_ttl(passthrough: Path) -> None:
     assert sum(nic["tx_expired"] for nic in counted) == 1
     assert sum(nic["rx_datagrams"] for nic in counted) == 64
     assert sum(nic["tx_datagrams"] for nic in counted) == 63
+
+
+def test_two_that_decline_to_each_other_end_by_hop_limit(digits: Bundle) -> None:
+    ports = [("127.0.0.1", free_port()), ("127.0.0.1", free_port())]
+
+    def nic(number: int) -> NicProcess:
+        hop = ports[1 - number]
+        return start_nic(digits, UdpWire(ports[number], [hop]), hop, datapath="reference")
+
+    with nic(0) as first, nic(1) as second:
+        with UdpPort() as client:
+            send(client, HELLO, len(HELLO), ports[0])
+            assert nothing_comes(client)
+        counted = [running.statistics()["pipeline"] for running in (first, second)]
+    assert sum(pipeline["declined_wrong_model"] for pipeline in counted) == decode(HELLO).hop_limit
+    assert sum(pipeline["dropped_hop_limit"] for pipeline in counted) == 1
 
 
 def test_a_source_cannot_push_out_another_one(nic: NicProcess, hop: UdpPort) -> None:

@@ -26,7 +26,7 @@ from midwire.host.wire.udp import Address
 from midwire.hw.formats import csr, fragments
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
-from midwire.hw.formats.wire import Header, MessageType, encode
+from midwire.hw.formats.wire import DeclineReason, Header, MessageType, encode
 from midwire.hw.kernels.reference import Reference
 
 from ..conftest import HELLO, Cloud, changed, straight
@@ -148,6 +148,17 @@ def garbage_of(scene: Scene) -> list[bytes]:
     ]
 
 
+def reflected(scene: Scene) -> list[Shot]:
+    """What the NIC itself would send on, back to it, from whom it came and from anybody."""
+    result = changed(scene.sound, result=True, cursor=1, hop_limit=7)
+    declined = changed(scene.sound, declined=True, reason=DeclineReason.BUSY, hop_limit=1)
+    sources = [STRANGER, scene.hop, *(client.address for client in scene.clients)]
+    places = [scene.nic.address, *scene.flows]
+    return [
+        (data, source, to) for data in (result, declined) for source in sources for to in places
+    ]
+
+
 def garbage(scene: Scene) -> list[Shot]:
     """Noise, cut headers, wrong CRCs, contradictions: from one source, and to flows."""
     places = [scene.nic.address, *scene.flows]
@@ -161,7 +172,9 @@ def many_sources(scene: Scene) -> list[Shot]:
     return [(HELLO, source, scene.nic.address) for source in sources]
 
 
-@pytest.mark.parametrize("attack", [next_hop, own_addresses, other_client, garbage, many_sources])
+@pytest.mark.parametrize(
+    "attack", [next_hop, own_addresses, other_client, reflected, garbage, many_sources]
+)
 def test_the_next_good_request_of_every_client_succeeds(
     attack: Callable[[Scene], list[Shot]], scene: Scene, samples: AnyArray
 ) -> None:
