@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,12 @@ def greet(client: UdpPort, nic: Address, hop: UdpPort) -> Address:
     [(data, flow)] = take(hop, 1)
     assert data == HELLO
     return flow
+
+
+def free_descriptor(pid: int) -> int:
+    """The number that a process's next descriptor would have."""
+    used = {int(item.name) for item in Path(f"/proc/{pid}/fd").iterdir()}
+    return min(set(range(len(used) + 1)) - used)
 
 
 class Forger:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from midwire.hw.formats.csr import Register
 from midwire.hw.formats.wire import MessageType, decode
 
 from ..conftest import HELLO, changed, send
-from .loop import HERE, Forger, greet, loop_words, take
+from .loop import HERE, Forger, free_descriptor, greet, loop_words, take
 
 REGISTERS = [Register("frames", 0, 32, "counter", 0, "frames")]
 OF_SOURCE = 256
@@ -206,6 +207,20 @@ def test_flows_of_many_sources_are_bounded(nic: NicProcess, hop: UdpPort) -> Non
         send(hop, b"still there", 100, greet(regular, nic.address, hop))
         assert [data for data, _ in take(regular, 1)] == [b"still there"]
     assert (counted["flows"], counted["flows_replaced"]) == (4096, 101)
+
+
+def test_without_a_descriptor_for_one_more_a_flow_gives_way(nic: NicProcess, hop: UdpPort) -> None:
+    pid = nic.about["pid"]
+    limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    with UdpPort(("127.0.0.2", 0)) as other, UdpPort() as first, UdpPort() as second:
+        flow = greet(other, nic.address, hop)
+        greet(first, nic.address, hop)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free_descriptor(pid), limit[1]))
+        greet(second, nic.address, hop)  # in place of the first one's: of the same source
+        send(hop, b"still there", 100, flow)
+        assert [data for data, _ in take(other, 1)] == [b"still there"]
+        counted = nic.statistics()
+    assert (counted["flows"], counted["flows_replaced"], counted["flows_failed"]) == (2, 1, 0)
 
 
 def test_what_the_kernel_drops_is_counted(nic: NicProcess, hop: UdpPort) -> None:

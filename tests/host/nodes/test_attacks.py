@@ -160,9 +160,11 @@ def reflected(scene: Scene) -> list[Shot]:
 
 
 def garbage(scene: Scene) -> list[Shot]:
-    """Noise, cut headers, wrong CRCs, contradictions: from one source, and to flows."""
+    """Noise, cut headers, wrong CRCs, contradictions, to all addresses; a request from port 0."""
     places = [scene.nic.address, *scene.flows]
-    return [(data, STRANGER, to) for data in garbage_of(scene) for to in places]
+    nowhere = (STRANGER[0], 0)  # no answer can be sent there
+    shots = [(data, STRANGER, to) for data in garbage_of(scene) for to in places]
+    return [*shots, (scene.sound, nowhere, scene.nic.address)]
 
 
 def many_sources(scene: Scene) -> list[Shot]:

@@ -23,7 +23,7 @@ from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats.csr import Register
 
 from ..conftest import HELLO, cpu_ticks, send
-from .loop import greet, loop_words, take
+from .loop import free_descriptor, greet, loop_words, take
 
 REGISTERS = [Register("frames", 0, 32, "counter", 0, "frames; bit 31 is what was written there")]
 
@@ -34,12 +34,6 @@ def nic(passthrough: Path, hop: UdpPort) -> Iterator[NicProcess]:
         running.bus.write("frames", 1 << 31)
         running.start()
         yield running
-
-
-def free_descriptor(pid: int) -> int:
-    """The number that a process's next descriptor would have."""
-    used = {int(item.name) for item in Path(f"/proc/{pid}/fd").iterdir()}
-    return min(set(range(len(used) + 1)) - used)
 
 
 def test_datagrams_of_all_sizes_pass_unchanged_and_in_order(nic: NicProcess, hop: UdpPort) -> None:
