@@ -91,7 +91,7 @@ class BuildTarget:
     compile_flags: tuple[str, ...] = ()
     link_flags: tuple[str, ...] = ()
     runtime: tuple[str, ...] = ("verilated.cpp", "verilated_threads.cpp")
-    generated: tuple[tuple[str, str], ...] = ()
+    generated: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
 
 
 MODEL = BuildTarget(
@@ -213,6 +213,7 @@ def build(
         str(len(texts)),
         *texts,
         *(_read(path) for path in own),
+        *(part for header in target.generated for part in header),
     )
 
     def fill(temporary: Path) -> None:
