@@ -10,7 +10,7 @@ from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import ElementType
 from ..wire.udp import Address
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.5
 """Without a new fragment, until a request is given up. It is kept in real time, whoever executes:
 neither numpy nor a simulation runs at the clock that ``timeout`` counts."""
 

@@ -279,8 +279,8 @@ def test_a_fragment_keeps_its_time_whatever_else_comes(digits: Bundle, tensor: b
             send(client, pieces[0], len(pieces[0]), nic.address)
             started = time.monotonic()
             while time.monotonic() < started + 30 and not nic.bus.read("evicted"):
-                busy = changed(pieces[0], request_id=8)
-                send(other, busy, len(busy), nic.address)
+                late = changed(pieces[1], request_id=8)  # declined, whether the slot is free or not
+                send(other, late, len(late), nic.address)
                 assert [decode(bytes(data)).declined for data, _ in hop.receive(5.0)] == [True]
             assert 0.9 < time.monotonic() - started < 30
 

@@ -134,6 +134,7 @@ def test_half_a_request_does_not_block_the_next_one(
 ) -> None:
     header = Header(model_hash=digits.model_hash, request_id=5, deadline_us=10**6)
     first = next(fragments.datagrams(header, bytes(512), SMALL_MTU))
+    nic.bus.write("timeout", 5_000_000 * nic.bus.read("clock_mhz"))  # 5 s
     with UdpPort() as client:
         send(client, first, len(first), nic.address)
     with EdgeClient(digits, straight(nic.address)) as edge:
