@@ -16,7 +16,7 @@ import json
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,8 @@ class BuildTarget:
         Added to the common ones.
     runtime : tuple of str
         Sources of Verilator's runtime that it needs.
+    generated : tuple of (str, str)
+        Names and texts of further headers that the sources include.
     """
 
     prefix: str
@@ -89,6 +91,7 @@ class BuildTarget:
     compile_flags: tuple[str, ...] = ()
     link_flags: tuple[str, ...] = ()
     runtime: tuple[str, ...] = ("verilated.cpp", "verilated_threads.cpp")
+    generated: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
 
 
 MODEL = BuildTarget(
@@ -149,6 +152,7 @@ def build_executable(
     sources: Sequence[Path],
     prefix: str = "Vnic",
     *,
+    generated: Mapping[str, str] | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -165,6 +169,8 @@ def build_executable(
         cache key (``*.h`` and ``*.hpp`` in the sources' folders).
     prefix : str, optional
         Class name of the Verilated top.
+    generated : mapping of str to str, optional
+        Texts of further headers that the sources include, by file name.
     cache_dir, progress
         As for :func:`build_model`.
 
@@ -173,7 +179,8 @@ def build_executable(
     Path
         The executable, in the cache.
     """
-    target = BuildTarget(prefix=prefix, output=top, sources=tuple(sources))
+    headers = tuple((generated or {}).items())
+    target = BuildTarget(prefix=prefix, output=top, sources=tuple(sources), generated=headers)
     return build(verilog, top, target, cache_dir=cache_dir, progress=progress)
 
 
@@ -206,6 +213,7 @@ def build(
         str(len(texts)),
         *texts,
         *(_read(path) for path in own),
+        *(part for header in target.generated for part in header),
     )
 
     def fill(temporary: Path) -> None:
@@ -215,6 +223,8 @@ def build(
         work = temporary / "work"
         out = work / "cpp"
         out.mkdir(parents=True)
+        for name, header in target.generated:
+            (out / name).write_text(header)
         files = []
         for index, text in enumerate(texts):  # as they were hashed, whatever happens to them now
             files.append(work / f"{index}_{verilog[index].name}")
@@ -226,8 +236,8 @@ def build(
         command += ["--prefix", target.prefix, "--top-module", top, "--Mdir", str(out)]
         run_jobs([Job(f"Verilator on {top}", [*command, *map(str, files)], verilator.environment)])
         if target.library:
-            header = (out / f"{target.prefix}.h").read_text()
-            (out / "midwire_ports.h").write_text(port_header(top, read_ports(header)))
+            ports = read_ports((out / f"{target.prefix}.h").read_text())
+            (out / "midwire_ports.h").write_text(port_header(top, ports))
         jobs, objects = _compile_jobs(verilator, compiler, out, target)
         link = [*compiler.command, *machine_flags(compiler), "-o", str(temporary / target.output)]
         link += [*map(str, objects), *map(str, runtime), *target.link_flags, "-pthread"]

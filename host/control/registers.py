@@ -6,20 +6,13 @@ from __future__ import annotations
 
 import ipaddress
 
-from ...hw.formats import csr
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import ElementType
 from ..wire.udp import Address
 
-# Time also has to pass while a request lacks fragments, or it would never be given up; unless it
-# never is, and would keep the simulation at work for nothing.
-WORKING: tuple[dict[str, int], ...] = (
-    {"status": csr.STATUS_BUSY | csr.STATUS_COMPUTING},
-    {"status": csr.STATUS_COLLECTING, "timeout": (1 << csr.WIDTH["timeout"]) - 1},
-)
-"""Masks by register: the pipeline needs clock cycles while, in one of these, each of the registers
-has a masked bit set.
-"""
+PATIENCE_SECONDS = 0.5
+"""Without a new fragment, until a request is given up. It is kept in real time, whoever executes:
+neither numpy nor a simulation runs at the clock that ``timeout`` counts."""
 
 
 def made_up_mac(ip: str) -> int:
@@ -34,7 +27,6 @@ def registers_for(
     *,
     tenant: int = 0,
     next_mac: int | None = None,
-    patience: float | None = None,
 ) -> dict[str, int]:
     """Values of registers by name, for :meth:`.register_bus.RegisterBus.configure`.
 
@@ -45,16 +37,15 @@ def registers_for(
     hop : where results and declined tensors go
     tenant : that may execute
     next_mac : of the next hop; made up, as everywhere behind UDP sockets, by default
-    patience : seconds without a new fragment after which a request is given up; what the hardware
-        has after reset by default
     """
     manifest = bundle.manifest
     clock_mhz = max(1, round(manifest.clock_mhz))
-    values = {
+    return {
         "model_hash": int.from_bytes(bundle.model_hash, "big"),
         "tenant": tenant,
         "element_type": int(ElementType.of(manifest.outputs[0].qtype.wire_dtype)),
         "clock_mhz": clock_mhz,
+        "timeout": min(0xFFFF_FFFF, round(PATIENCE_SECONDS * clock_mhz * 1e6)),
         "own_mac": made_up_mac(listen[0]),
         "own_ip": int(ipaddress.IPv4Address(listen[0])),
         "own_port": listen[1],
@@ -63,6 +54,3 @@ def registers_for(
         "next_port": hop[1],
         "control": 1,
     }
-    if patience is not None:
-        values["timeout"] = min(0xFFFF_FFFF, round(patience * clock_mhz * 1e6))
-    return values

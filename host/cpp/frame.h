@@ -55,8 +55,10 @@ inline uint32_t udp_sum(const Frame& frame, uint32_t length) {
     return fold(sum16(frame.data + 34, length, sum16(frame.data + 26, 8, 17 + length)));
 }
 
+constexpr uint8_t kTtl = 64;  // time to live of what we send ourselves: hops that IP allows it
+
 // Writes the headers in front of a payload that already lies at `data + kHeadroom`.
-inline void wrap(Frame& frame, size_t payload, Endpoint from, Endpoint to, uint16_t id) {
+inline void wrap(Frame& frame, size_t payload, Endpoint from, Endpoint to, uint16_t id, uint8_t ttl = kTtl) {
     uint8_t* eth = frame.data;
     uint8_t* ip = eth + 14;
     uint8_t* udp = ip + 20;
@@ -66,7 +68,7 @@ inline void wrap(Frame& frame, size_t payload, Endpoint from, Endpoint to, uint1
     put16(eth + 12, 0x0800);
     put16(ip, 0x4500), put16(ip + 2, 20 + length);
     put16(ip + 4, id), put16(ip + 6, 0x4000);  // do not fragment
-    put16(ip + 8, 64 << 8 | 17), put16(ip + 10, 0);
+    put16(ip + 8, static_cast<uint32_t>(ttl) << 8 | 17), put16(ip + 10, 0);
     put32(ip + 12, from.ip), put32(ip + 16, to.ip);
     put16(ip + 10, ~fold(sum16(ip, 20)) & 0xffff);
     put16(udp, from.port), put16(udp + 2, to.port);
@@ -79,6 +81,7 @@ inline void wrap(Frame& frame, size_t payload, Endpoint from, Endpoint to, uint1
 struct Unwrapped {
     Endpoint from, to;
     uint32_t payload = 0;  // bytes at data + kHeadroom
+    uint8_t ttl = 0;
 };
 
 // Reads the headers of a frame that the pipeline gave; false if anything in them is wrong. A UDP
@@ -94,5 +97,6 @@ inline bool unwrap(const Frame& frame, Unwrapped& out) {
     out.from = {get32(ip + 12), static_cast<uint16_t>(get16(udp))};
     out.to = {get32(ip + 16), static_cast<uint16_t>(get16(udp + 2))};
     out.payload = length - 8;
+    out.ttl = ip[8];
     return true;
 }

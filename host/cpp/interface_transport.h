@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "kernel_drops.h"
 #include "stations.h"
 #include "transport.h"
 
@@ -87,6 +88,7 @@ public:
 
     void count(Statistics& out) const override {
         out.add("rx_frames", rx_frames_);
+        out.add("rx_kernel_dropped", drops_[0].total(fds_[0]) + drops_[1].total(fds_[1]));
         out.add("rx_merged", rx_merged_);
         out.add("rx_too_long", rx_too_long_);
         out.add("rx_too_short", rx_too_short_);
@@ -118,6 +120,7 @@ private:
         address.sll_protocol = htons(ETH_P_ALL);
         address.sll_ifindex = index;
         merge_nothing(fd, name);
+        KernelDrops::ask_for(fd);
         if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) < 0 ||
             setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) < 0 ||
             setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) < 0 ||
@@ -147,7 +150,7 @@ private:
         Frame& frame = to.back();
         Offload about{};
         iovec parts[2] = {{&about, sizeof about}, {frame.data, kMaxFrame}};
-        alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(tpacket_auxdata))];
+        alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(tpacket_auxdata)) + KernelDrops::kControl];
         msghdr message{};
         message.msg_iov = parts;
         message.msg_iovlen = 2;
@@ -159,6 +162,8 @@ private:
             return false;
         }
         ++rx_frames_;
+        for (cmsghdr* item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item))
+            drops_[side].hear(*item);
         if (about.gso_type) return ++rx_merged_, true;
         if (message.msg_flags & MSG_TRUNC) return ++rx_too_long_, true;
         if (static_cast<size_t>(got) < sizeof about + kHeader) return ++rx_too_short_, true;
@@ -206,6 +211,7 @@ private:
     std::string place_;
     int fds_[2] = {-1, -1};
     int blocked_ = -1;  // had no room for the next frame
+    KernelDrops drops_[2];
     Stations stations_{kStations};
     uint64_t rx_frames_ = 0, rx_merged_ = 0, rx_too_long_ = 0, rx_too_short_ = 0, rx_failed_ = 0;
     uint64_t tx_frames_ = 0, tx_failed_ = 0;

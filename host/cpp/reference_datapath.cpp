@@ -111,13 +111,16 @@ private:
                            (!registers_[reg::own_ip] || get32(ip + 16) == registers_[reg::own_ip]);
         if (!to_us) return outcome::PASSED;
         const uint32_t total = get16(ip + 2), length = get16(udp + 4);
-        if (fold(sum16(ip, 20)) != 0xffff || total != length + 20 || length < 8 + mw::kHeaderBytes ||
-            frame.size < 14 + total)
+        if (fold(sum16(ip, 20)) != 0xffff || total != length + 20 || length < 8 || frame.size < 14 + total)
             return outcome::PASSED_MALFORMED;
-        if (get_field(header, field::magic) != mw::kMagic) return outcome::PASSED_BAD_MAGIC;
-        if (get_field(header, field::version) != mw::kVersion) return outcome::PASSED_BAD_VERSION;
-        if (get_field(header, field::crc) != header_crc(header)) return outcome::PASSED_BAD_CRC;
-        if (get_field(header, field::message_type) != mw::kTensor) return outcome::PASSED_OTHER_TYPE;
+        switch (fault_of(header, length - 8)) {
+            case Fault::none: break;
+            case Fault::no_header: return outcome::PASSED_MALFORMED;
+            case Fault::bad_magic: return outcome::PASSED_BAD_MAGIC;
+            case Fault::bad_version: return outcome::PASSED_BAD_VERSION;
+            case Fault::bad_crc: return outcome::PASSED_BAD_CRC;
+            case Fault::other_type: return outcome::PASSED_OTHER_TYPE;
+        }
         if (get16(udp + 6) && udp_sum(frame, length) != 0xffff) return outcome::DROPPED_BAD_CHECKSUM;
         if (!sound(header, payload_of(frame))) return outcome::DROPPED_BAD_LENGTH;
         if (!get_field(header, field::hop_limit)) return outcome::DROPPED_HOP_LIMIT;

@@ -12,7 +12,7 @@
 #include <deque>
 #include <vector>
 
-#include "reference_header.h"
+#include "header.h"
 
 using Clock = std::chrono::steady_clock;
 

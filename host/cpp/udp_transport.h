@@ -5,96 +5,56 @@
 //
 // A client's datagram comes in at the listening socket and gets its Ethernet/IPv4/UDP headers back; what
 // the datapath emits goes to the address that stands in it. Each client has a socket of its own towards
-// the next hop (a flow), so that the answer finds its way back through the datapath to the client.
+// the next hop (a flow, flows.h), so that the answer finds its way back through the datapath to the client.
 //
 //   client -> listen -> frame(client, listen) -> datapath -> frame(client, hop) -> flow's socket -> hop
 //   hop -> flow's socket -> frame(hop, client) -> datapath -> frame(hop, client) -> listen -> client
 //
-// A frame that was passed through unchanged, still addressed to `listen`, goes to the first next hop.
+// A frame that was passed through unchanged, still addressed to `listen`, goes to the first next hop. What
+// is taken in, and from whom, is admission.h. A frame leaves with a TTL one less than it came with.
 //
 // Arguments: --listen IP:PORT (port 0: any free one), --next IP:PORT (the first is the default; answers
-// are taken from these only).
+// are taken from these only), --peer (peers.h).
 
 #pragma once
 
-#include <algorithm>
-#include <cerrno>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
+#include "admission.h"
 #include "transport.h"
 
 class UdpTransport : public Transport {
 public:
-    explicit UdpTransport(const Arguments& arguments) {
-        for (const std::string& hop : arguments.all("--next")) hops_.push_back(endpoint(hop));
-        if (hops_.empty()) fail("--next is missing");
-        const Endpoint at = endpoint(arguments.must("--listen"));
-        listen_ = open_socket(at);
-        if (listen_ < 0) fail_errno("cannot bind " + text_of(at));
-        sockaddr_in address{};
-        socklen_t size = sizeof address;
-        getsockname(listen_, reinterpret_cast<sockaddr*>(&address), &size);
-        at_ = endpoint_of(address);
-    }
-    ~UdpTransport() override {
-        for (const Flow& flow : flows_) close(flow.fd);
-        close(listen_);
-    }
+    explicit UdpTransport(const Arguments& arguments)
+        : listen_(endpoint(arguments.must("--listen"))),
+          flows_(opened(listen_, arguments).at().ip),
+          admission_(arguments, listen_.at(), flows_) {}
 
-    std::string place() const override { return text_of(at_); }
+    std::string place() const override { return text_of(listen_.at()); }
 
+    // Two descriptors to read, however many flows there are, and perhaps one to write.
     void watch(std::vector<pollfd>& fds, bool room, bool pending) const override {
-        const auto add = [&](int fd) {
-            const bool out = pending && (blocked_ < 0 || blocked_ == fd);  // the others could be written to
-            fds.push_back({fd, static_cast<short>((room ? POLLIN : 0) | (out ? POLLOUT : 0)), 0});
-        };
-        add(listen_);
-        for (const Flow& flow : flows_) add(flow.fd);
+        const short in = room ? POLLIN : 0;
+        fds.push_back({listen_.fd(), in, 0});
+        fds.push_back({flows_.fd(), in, 0});
+        if (pending) fds.push_back({blocked_ < 0 ? listen_.fd() : blocked_, POLLOUT, 0});
     }
 
-    void receive(const pollfd* fds, size_t count, FrameQueue& to) override {
-        if (fds[0].revents & (POLLIN | POLLERR)) drain(listen_, nullptr, to);
-        // A flow that was replaced meanwhile has another descriptor: it is asked in the next turn.
-        for (size_t i = 0; i < flows_.size() && i + 1 < count; ++i)
-            if (fds[i + 1].revents & (POLLIN | POLLERR) && fds[i + 1].fd == flows_[i].fd)
-                drain(flows_[i].fd, &flows_[i], to);
+    // A turn of each socket is bounded, and requests and answers go first in turn: no crowd at one keeps
+    // out what comes at others.
+    void receive(const pollfd* fds, size_t, FrameQueue& to) override {
+        const bool requests = fds[0].revents, answers = fds[1].revents;
+        answers_first_ = !answers_first_;
+        if (answers && answers_first_) take_answers(to, requests ? (to.room() + 1) / 2 : to.room());
+        if (requests) take_requests(to, answers && !answers_first_ ? (to.room() + 1) / 2 : to.room());
+        if (answers && !answers_first_) take_answers(to, to.room());
     }
 
     void send(FrameQueue& from) override {
         blocked_ = -1;
         while (!from.empty()) {
-            mmsghdr messages[kBatch];
-            iovec parts[kBatch];
-            sockaddr_in to[kBatch];
-            int fd = -1;
-            size_t count = 0;
-            while (count < kBatch && count < from.size()) {
-                Frame& frame = from.at(count);
-                Unwrapped headers;
-                Endpoint target;
-                int way = -1;
-                const bool good = unwrap(frame, headers);
-                if (!good || !route(headers, way, target)) {
-                    if (count) break;  // what is in front of it goes first
-                    ++(good ? tx_unroutable_ : tx_malformed_);
-                    from.pop();
-                    continue;
-                }
-                if (count && way != fd) break;
-                fd = way;
-                to[count] = address_of(target);
-                parts[count] = {frame.data + kHeadroom, headers.payload};
-                messages[count] = {};
-                messages[count].msg_hdr.msg_iov = &parts[count];
-                messages[count].msg_hdr.msg_iovlen = 1;
-                messages[count].msg_hdr.msg_name = &to[count];
-                messages[count].msg_hdr.msg_namelen = sizeof to[count];
-                ++count;
-            }
-            if (!count) return;
-            const int sent = sendmmsg(fd, messages, static_cast<unsigned>(count), MSG_DONTWAIT);
+            Outgoing batch;
+            const int fd = fill(batch, from);
+            if (fd < 0) continue;  // the first one goes nowhere, and was dropped
+            const int sent = batch.send(fd);
             if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
                 blocked_ = fd;
                 return;
@@ -102,11 +62,10 @@ public:
             if (sent <= 0) {
                 ++tx_failed_;  // the first one cannot be sent: the next may
                 from.pop();
-                continue;
             }
             for (int i = 0; i < sent; ++i) {
                 ++tx_datagrams_;
-                tx_bytes_ += parts[i].iov_len;
+                tx_bytes_ += batch.bytes(static_cast<size_t>(i));
                 from.pop();
             }
         }
@@ -115,152 +74,107 @@ public:
     void count(Statistics& out) const override {
         out.add("rx_datagrams", rx_datagrams_);
         out.add("rx_bytes", rx_bytes_);
+        out.add("rx_kernel_dropped", listen_.dropped() + flows_.dropped());
         out.add("rx_too_long", rx_too_long_);
-        out.add("rx_stranger", rx_stranger_);
+        admission_.count(out);
         out.add("tx_datagrams", tx_datagrams_);
         out.add("tx_bytes", tx_bytes_);
         out.add("tx_failed", tx_failed_);
         out.add("tx_malformed", tx_malformed_);
         out.add("tx_unroutable", tx_unroutable_);
+        out.add("tx_own_address", tx_own_address_);
+        out.add("tx_expired", tx_expired_);
         out.add("flows", flows_.size());
-        out.add("flows_replaced", flows_replaced_);
-        out.add("flows_failed", flows_failed_);
+        out.add("flows_replaced", flows_.replaced());
     }
 
 private:
-    static constexpr size_t kBatch = 32, kFlows = 64;
-    static constexpr int kSocketBytes = 4 << 20;
+    static constexpr size_t kTurn = 8 * kBatch;  // datagrams of requests that are taken at once
 
-    struct Flow {
-        Endpoint client;
-        int fd = -1;
-        uint64_t used = 0;
-    };
-
-    static sockaddr_in address_of(Endpoint end) {
-        sockaddr_in out{};
-        out.sin_family = AF_INET;
-        out.sin_addr.s_addr = htonl(end.ip);
-        out.sin_port = htons(end.port);
-        return out;
-    }
-    static Endpoint endpoint_of(const sockaddr_in& in) {
-        return {ntohl(in.sin_addr.s_addr), ntohs(in.sin_port)};
+    static const UdpSocket& opened(const UdpSocket& socket, const Arguments& arguments) {
+        const std::string where = arguments.must("--listen");
+        if (!socket.open()) fail_errno("cannot bind " + where);
+        if (!socket.at().ip) fail("--listen " + where + " is no address of its own, which frames need");
+        return socket;
     }
 
-    // Negative, and errno says why, where there is none.
-    static int open_socket(Endpoint at) {
-        const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0) return fd;
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kSocketBytes, sizeof kSocketBytes);
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSocketBytes, sizeof kSocketBytes);
-        const sockaddr_in address = address_of(at);
-        if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
-        const int why = errno;
-        close(fd);
-        errno = why;
-        return -1;
+    void take_requests(FrameQueue& to, size_t most) {
+        most = std::min(most, kTurn);
+        for (size_t got = kBatch, taken = 0; got == kBatch && taken < most; taken += got)
+            got = take(listen_, nullptr, most - taken, to);
     }
 
-    // Takes what a socket has, or as much as there is room for.
-    void drain(int fd, Flow* flow, FrameQueue& to) {
-        while (to.room() && take(fd, flow, to) == kBatch) {
+    void take_answers(FrameQueue& to, size_t most) {
+        for (Flow* flow : flows_.ready()) {
+            if (!most) return;
+            most -= take(flow->socket, flow, most, to);
         }
     }
 
-    size_t take(int fd, Flow* flow, FrameQueue& to) {
-        mmsghdr messages[kBatch];
-        iovec parts[kBatch];
-        sockaddr_in from[kBatch];
-        const size_t room = to.room() < kBatch ? to.room() : kBatch;
-        for (size_t i = 0; i < room; ++i) {
-            parts[i] = {to.back(i).data + kHeadroom, kMaxPayload};
-            messages[i] = {};
-            messages[i].msg_hdr.msg_iov = &parts[i];
-            messages[i].msg_hdr.msg_iovlen = 1;
-            messages[i].msg_hdr.msg_name = &from[i];
-            messages[i].msg_hdr.msg_namelen = sizeof from[i];
-        }
-        const int got = recvmmsg(fd, messages, static_cast<unsigned>(room), MSG_DONTWAIT, nullptr);
+    // One batch of a socket; how many datagrams it had.
+    size_t take(UdpSocket& socket, const Flow* flow, size_t most, FrameQueue& to) {
+        Datagram datagrams[kBatch];
+        const size_t got = socket.receive(to, most, datagrams);
         size_t kept = 0;
-        for (int i = 0; i < got; ++i) {
-            const size_t ahead = static_cast<size_t>(i) - kept;  // slots left empty in front of it
-            if (keep(messages[i], endpoint_of(from[i]), ahead, flow, to)) ++kept;
-        }
-        return got < 0 ? 0 : static_cast<size_t>(got);
+        for (size_t i = 0; i < got; ++i)
+            if (keep(datagrams[i], i - kept, flow, to)) ++kept;  // slots before it have become free again
+        return got;
     }
 
-    bool keep(const mmsghdr& message, Endpoint from, size_t ahead, Flow* flow, FrameQueue& to) {
+    // Whether it goes on; it lies `ahead` slots behind the next free one.
+    bool keep(const Datagram& datagram, size_t ahead, const Flow* flow, FrameQueue& to) {
         ++rx_datagrams_;
-        rx_bytes_ += message.msg_len;
-        if (message.msg_hdr.msg_flags & MSG_TRUNC) return ++rx_too_long_, false;
-        // Answers come from a hop, and by the way of the request only: a hop that could make itself a
-        // client would be sent the results of others as answers.
-        if ((flow != nullptr) != is_hop(from)) return ++rx_stranger_, false;
+        rx_bytes_ += datagram.size;
+        const uint8_t* payload = to.back(ahead).data + kHeadroom;
+        if (datagram.cut) return ++rx_too_long_, false;
+        if (!(flow ? admission_.take_answer(datagram.from)
+                   : admission_.take_request(datagram.from, payload, datagram.size)))
+            return false;
         Frame& slot = to.back();
-        if (ahead) std::memcpy(slot.data + kHeadroom, to.back(ahead).data + kHeadroom, message.msg_len);
-        wrap(slot, message.msg_len, from, flow ? flow->client : at_, id_++);
-        if (!flow && !touch(from)) return ++flows_failed_, false;
+        if (ahead) std::memcpy(slot.data + kHeadroom, payload, datagram.size);
+        wrap(slot, datagram.size, datagram.from, flow ? flow->client : listen_.at(), id_++, datagram.ttl);
         to.push();
         return true;
     }
 
-    bool is_hop(Endpoint end) const {
-        for (const Endpoint& hop : hops_)
-            if (hop == end) return true;
-        return false;
-    }
-
-    Flow* find(Endpoint client) {
-        for (Flow& flow : flows_)
-            if (flow.client == client) return &flow;
-        return nullptr;
-    }
-
-    // Opens or renews the flow of a client; the least recently used one gives way. False if the machine
-    // has no socket left for it.
-    bool touch(Endpoint client) {
-        Flow* flow = find(client);
-        if (!flow) {
-            if (flows_.size() == kFlows) drop_oldest();
-            const int fd = open_socket({at_.ip, 0});
-            if (fd < 0) return false;
-            flows_.push_back({client, fd});
-            flow = &flows_.back();
+    // Puts frames that leave by one socket into a batch; says which. Negative where the first one goes
+    // nowhere: it is dropped.
+    int fill(Outgoing& batch, FrameQueue& from) {
+        int fd = -1;
+        while (!batch.full() && batch.size() < from.size()) {
+            Frame& frame = from.at(batch.size());
+            Unwrapped headers;
+            Endpoint target;
+            int way = -1;
+            uint64_t* lost = nullptr;
+            if (!unwrap(frame, headers)) lost = &tx_malformed_;
+            else lost = route(headers, way, target);
+            if (lost && !batch.size()) return ++*lost, from.pop(), -1;
+            if (lost || (batch.size() && way != fd)) break;  // what is in front of it goes first
+            fd = way;
+            batch.add(frame.data + kHeadroom, headers.payload, target, headers.ttl - 1);
         }
-        flow->used = rx_datagrams_;
-        return true;
+        return fd;
     }
 
-    void drop_oldest() {
-        const auto oldest = std::min_element(flows_.begin(), flows_.end(),
-                                             [](const Flow& a, const Flow& b) { return a.used < b.used; });
-        if (oldest->fd == blocked_) blocked_ = -1;
-        close(oldest->fd);
-        *oldest = flows_.back();
-        flows_.pop_back();
-        ++flows_replaced_;
+    // Where an emitted frame goes: the socket and the address. If nowhere: the counter of what is lost so.
+    uint64_t* route(const Unwrapped& frame, int& fd, Endpoint& to) {
+        const bool onward = frame.to == listen_.at();
+        to = onward ? admission_.first_hop() : frame.to;
+        if (admission_.is_own(to)) return &tx_own_address_;
+        if (frame.ttl <= 1) return &tx_expired_;
+        if (!onward && flows_.find(to)) return fd = listen_.fd(), nullptr;
+        const Flow* flow = flows_.find(frame.from);
+        if (!flow || !admission_.is_hop(to)) return &tx_unroutable_;
+        return fd = flow->socket.fd(), nullptr;
     }
 
-    // Where an emitted frame goes: the socket and the address; false if nowhere.
-    bool route(const Unwrapped& frame, int& fd, Endpoint& to) {
-        if (find(frame.to)) {
-            fd = listen_, to = frame.to;
-            return true;
-        }
-        const Flow* flow = find(frame.from);
-        to = frame.to == at_ ? hops_[0] : frame.to;
-        if (!flow || !is_hop(to)) return false;
-        fd = flow->fd;
-        return true;
-    }
-
-    std::vector<Endpoint> hops_;
-    std::vector<Flow> flows_;
-    Endpoint at_;
-    int listen_ = -1, blocked_ = -1;  // `blocked_` had no room for the next frame
+    UdpSocket listen_;
+    Flows flows_;
+    Admission admission_;
+    bool answers_first_ = false;
+    int blocked_ = -1;  // had no room for the next frame
     uint16_t id_ = 0;
-    uint64_t rx_datagrams_ = 0, rx_bytes_ = 0, rx_too_long_ = 0, rx_stranger_ = 0, tx_datagrams_ = 0;
-    uint64_t tx_bytes_ = 0, tx_failed_ = 0, tx_malformed_ = 0, tx_unroutable_ = 0, flows_replaced_ = 0;
-    uint64_t flows_failed_ = 0;
+    uint64_t rx_datagrams_ = 0, rx_bytes_ = 0, rx_too_long_ = 0, tx_datagrams_ = 0, tx_bytes_ = 0;
+    uint64_t tx_failed_ = 0, tx_malformed_ = 0, tx_unroutable_ = 0, tx_own_address_ = 0, tx_expired_ = 0;
 };

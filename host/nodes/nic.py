@@ -15,7 +15,8 @@ import typer
 from ...hw.console import Console, JsonFlag, counters_text, seconds
 from ...hw.formats.bundle import Bundle
 from ..errors import StartError
-from ..wire.udp import Address, UdpPort, format_address, parse_address, parse_peer
+from ..wire.peers import Peer, parse_network
+from ..wire.udp import Address, format_address, parse_address, parse_peer
 from .nic_process import FileWire, InterfaceWire, UdpWire, Wire, start_nic
 
 
@@ -67,19 +68,12 @@ def _wire(
     hop: Address,
     interfaces: list[str],
     files: tuple[Path | None, Path | None],
+    peers: list[Peer],
 ) -> Wire:
     if kind == TransportKind.UDP:
-        with UdpPort(at, hop):
-            pass  # an address that cannot be had is said before a long build, as by the other nodes
-        if hop == at:
-            raise StartError(
-                "the NIC would send to itself, and again and again",
-                where="--next",
-                expected="the address of the cloud, or of another NIC",
-                found=f"that of --listen, {format_address(at)}",
-                usage=True,
-            )
-        return UdpWire(at, [hop])
+        return UdpWire(at, [hop], peers)
+    if peers:
+        raise typer.BadParameter("belongs to --transport udp", param_hint="--peer")
     if at[1] == 0:
         raise typer.BadParameter("requests need one port to be sent to", param_hint="--listen")
     if kind == TransportKind.FILE:
@@ -115,6 +109,13 @@ def nic(
     ] = None,
     read: Annotated[Path | None, typer.Option(help="For file: recorded frames, pcap.")] = None,
     write: Annotated[Path | None, typer.Option(help="For file: where frames go, pcap.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For udp: who may send, NETWORK or NETWORK:PORT; several times. On loopback "
+            "anybody may; other addresses need it.",
+        ),
+    ] = None,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant that may execute.")] = 0,
     stats: Annotated[
         float,
@@ -129,16 +130,18 @@ def nic(
 ) -> None:
     """Run the NIC node: the slice inside a packet pipeline, RTL in Verilator by default.
 
-    Listens on loopback unless told otherwise: datagrams are neither encrypted nor authenticated.
+    Listens on loopback unless told otherwise: datagrams are neither encrypted nor authenticated, so
+    an address that other machines reach needs --peer.
     """
     console = Console(as_json)
     loaded = Bundle.load(bundle)
     at, hop = _own_address(listen), parse_peer(next_hop, "--next")
+    peers = [parse_network(text) for text in peer or ()]
     if (transport == TransportKind.INTERFACES) != (next_mac is not None):
         raise typer.BadParameter("belongs to --transport interfaces", param_hint="--next-mac")
     running = start_nic(
         loaded,
-        _wire(transport, at, hop, interface or [], (read, write)),
+        _wire(transport, at, hop, interface or [], (read, write), peers),
         hop,
         datapath=datapath,
         listen=None if transport == TransportKind.UDP else at,

@@ -9,6 +9,7 @@ registers over the bus before the first frame moves, and relays statistics.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import queue
 import socket
 from collections.abc import Iterator, Sequence
@@ -20,30 +21,70 @@ from ...hw.console import Console
 from ...hw.formats import csr
 from ...hw.formats.bundle import Bundle
 from ..control.register_bus import RegisterBus
-from ..control.registers import WORKING, registers_for
-from ..errors import RegisterError
-from ..wire.udp import Address, format_address, parse_address
+from ..control.registers import registers_for
+from ..errors import RegisterError, StartError
+from ..wire.peers import Peer, peers_of
+from ..wire.udp import Address, UdpPort, format_address, parse_address
 from .nic_program import build_reference, build_rtl
 from .process import STOP_SECONDS, Child
 from .reference_helper import ReferenceHelper
 
 READY_SECONDS = 30.0
 
-PATIENCE_SECONDS = 1.0
-"""Without a new fragment, in real time, until the reference datapath gives a request up."""
-
 
 @dataclass(frozen=True)
 class UdpWire:
-    """Plain UDP sockets. Answers are taken from ``hops`` only; the first is the default."""
+    """Plain UDP sockets. Answers are taken from ``hops`` only; the first is the default.
+
+    Requests are taken from ``peers``; where there are none, as :func:`~..wire.peers.peers_of`.
+    """
 
     listen: Address
     hops: Sequence[Address]
+    peers: Sequence[Peer] = ()
 
     def words(self) -> list[str]:
-        """Arguments of the packet loop."""
-        hops = [word for hop in self.hops for word in ("--next", format_address(hop))]
-        return ["--transport", "udp", "--listen", format_address(self.listen), *hops]
+        """Arguments of the packet loop.
+
+        Raises
+        ------
+        StartError
+            If peers have to be named, and are not.
+        """
+        peers = peers_of(self.listen, self.peers)
+        words = ["--transport", "udp", "--listen", format_address(self.listen)]
+        words += [word for hop in self.hops for word in ("--next", format_address(hop))]
+        return words + [word for peer in peers for word in ("--peer", str(peer))]
+
+    def check(self) -> None:
+        """See whether it can be had, before a long build.
+
+        Raises
+        ------
+        StartError
+            If the address is not this machine's or not free, or a hop is the NIC itself, no one
+            machine, or not reached from there.
+        """
+        for hop in self.hops:
+            if not _one_machine(hop):
+                raise _no_hop("the next hop is no one machine", format_address(hop))
+            with UdpPort(self.listen, hop):
+                pass
+            if hop == self.listen:
+                raise _no_hop(
+                    "the NIC would send to itself, and again and again",
+                    f"that of --listen, {format_address(self.listen)}",
+                )
+
+
+def _one_machine(address: Address) -> bool:
+    ip = ipaddress.IPv4Address(address[0])
+    return not (ip.is_unspecified or ip.is_multicast or int(ip) == 0xFFFF_FFFF)
+
+
+def _no_hop(problem: str, found: str) -> StartError:
+    expected = "the address of the cloud, or of another NIC"
+    return StartError(problem, where="--next", expected=expected, found=found, usage=True)
 
 
 @dataclass(frozen=True)
@@ -216,23 +257,21 @@ def start_nic(
     """
     manifest = bundle.manifest
     words = wire.words()
-    helper, patience = None, None
+    if isinstance(wire, UdpWire):
+        wire.check()
+    helper = None
     if datapath == "reference":
         program = build_reference()
         for key, specs in (("--input", manifest.inputs), ("--output", manifest.outputs)):
             words += [word for spec in specs for word in (key, str(spec.wire_bytes))]
         helper = ReferenceHelper(bundle, console.say if console is not None else lambda _: None)
-        patience = PATIENCE_SECONDS
     else:
         program = build_rtl(bundle.nic_verilog, bundle.nic_top, console)
         words += [f"+midwire_images={bundle.images_dir.resolve()}"]
-        for masks in WORKING:
-            bits = (f"{csr.ADDRESS[name]}={mask}" for name, mask in masks.items())
-            words += ["--busy", ",".join(bits)]
     running = NicProcess(program, words, helper=helper, control=control, console=console)
     try:
         at = listen or running.address
-        values = registers_for(bundle, at, hop, tenant=tenant, next_mac=next_mac, patience=patience)
+        values = registers_for(bundle, at, hop, tenant=tenant, next_mac=next_mac)
         running.bus.configure(**values)
         running.start()
     except BaseException:

@@ -14,6 +14,7 @@ from ...sim.toolchain import find_compiler
 from ..wire import cpp_header
 
 FOLDER = Path(__file__).resolve().parent.parent / "cpp"
+GENERATED = {cpp_header.NAME: cpp_header.text()}
 PREFIX = "Vnic"
 
 
@@ -41,7 +42,7 @@ def build_rtl(verilog: Sequence[Path], top: str, console: Console | None = None)
         said = quarter
 
     sources = [FOLDER / "nic.cpp", FOLDER / "rtl_datapath.cpp"]
-    return build_executable(verilog, top, sources, PREFIX, progress=progress)
+    return build_executable(verilog, top, sources, PREFIX, generated=GENERATED, progress=progress)
 
 
 def build_reference() -> Path:
@@ -53,4 +54,4 @@ def build_reference() -> Path:
         As :func:`midwire.sim.program.build_program`.
     """
     sources = [FOLDER / "nic.cpp", FOLDER / "reference_datapath.cpp"]
-    return build_program("reference_nic", sources, {cpp_header.NAME: cpp_header.text()})
+    return build_program("reference_nic", sources, GENERATED)

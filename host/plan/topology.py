@@ -8,11 +8,19 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...hw.errors import DataError
 
-OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+
+class ListOf(NamedTuple):
+    """A list of values; the option is given once for each."""
+
+    of: type
+    name: str
+
+
+OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...] | ListOf]] = {
     "cloud": {"listen": str, "slots": int, "timeout": (int, float), "threads": int},
     "nic": {
         "listen": str,
@@ -20,6 +28,7 @@ OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         "stats": (int, float),
         "datapath": str,
         "control": Path,
+        "peer": ListOf(str, "texts"),
     },
     "edge": {
         "inputs": Path,
@@ -27,7 +36,7 @@ OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         "random": int,
         "seed": int,
         "count": int,
-        "decline": list,
+        "decline": ListOf(int, "numbers"),
         "deadline": (int, float),
         "retries": int,
         "window": int,
@@ -103,7 +112,7 @@ def read_topology(path: Path) -> Topology:
 def _options(
     name: str,
     table: Mapping[str, Any],
-    known: Mapping[str, type | tuple[type, ...]],
+    known: Mapping[str, type | tuple[type, ...] | ListOf],
     folder: Path,
     problems: list[str],
 ) -> list[str]:
@@ -112,11 +121,11 @@ def _options(
         kind = known.get(key)
         if kind is None:
             problems.append(f"[{name}] {key} is none of {', '.join(known)}")
-        elif kind is list:
-            if isinstance(value, list) and all(type(item) is int for item in value):
+        elif isinstance(kind, ListOf):
+            if isinstance(value, list) and all(type(item) is kind.of for item in value):
                 words += [word for item in value for word in (f"--{key}", str(item))]
             else:
-                problems.append(f"[{name}] {key} = {value!r} is not a list of numbers")
+                problems.append(f"[{name}] {key} = {value!r} is not a list of {kind.name}")
         elif isinstance(value, bool) or not isinstance(value, str if kind is Path else kind):
             problems.append(f"[{name}] {key} = {value!r} is of the wrong type")
         else:

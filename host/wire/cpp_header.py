@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``formats.h``: wire format and registers for C++, written from their only descriptions.
 
-The NIC's reference datapath (``cpp/reference_datapath.cpp``) is compiled with it, so that no
-offset, number of a reason or address of a register stands in C++ by hand.
+The NIC's packet loop is compiled with it, whichever its datapath, so that no offset, number of a
+reason or address of a register stands in C++ by hand.
 """
 
 from __future__ import annotations

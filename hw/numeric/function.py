@@ -168,8 +168,9 @@ class Composed(Function):
         return self.then(Piecewise.line(factor, Fraction(0)))
 
     def clamped(self, floor: Fraction | None, ceil: Fraction | None) -> Composed:
-        """The function followed by ``clamp(., floor, ceil)``."""
-        return self.then(Piecewise.clamp(floor, ceil))
+        """The function followed by ``clamp(., floor, ceil)``, which does nothing a second time."""
+        clamp = Piecewise.clamp(floor, ceil)
+        return self if self.steps[-1:] == (clamp,) else self.then(clamp)
 
     def then(self, unary: Unary) -> Composed:
         """The function followed by another."""

@@ -26,11 +26,14 @@ from midwire.host.wire.udp import Address, UdpPort, trains
 from midwire.hw.formats import wire
 from midwire.hw.formats.bundle import Bundle, Manifest, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
-from midwire.hw.formats.wire import encode
+from midwire.hw.formats.wire import Header, encode
 from midwire.hw.numeric import QType
 
 ELEMENTS = 4
 SCALE = 0.5
+
+HELLO = encode(Header(last=True, total_bytes=4, deadline_us=10**6)) + b"open"
+"""A datagram that opens a flow: a tensor of a model that nobody has."""
 
 
 def _constants() -> list[onnx.TensorProto]:

@@ -198,12 +198,13 @@ def test_ports_are_read_from_the_header() -> None:
 MAIN = """
 #include "Vnic.h"
 #include "answer.h"
+#include "question.h"
 #include <cstdio>
 int main(int argc, char** argv) {
     VerilatedContext context;
     Vnic top{&context};
     top.clk = 0; top.eval();
-    std::printf("%d %d\\n", ANSWER, top.s0_axis_tready);
+    std::printf("%d %d %d\\n", QUESTION, ANSWER, top.s0_axis_tready);
 }
 """
 
@@ -212,13 +213,14 @@ def test_executables(source: Source, fresh: Path, tmp_path: Path) -> None:
     path, main = source(PASS), tmp_path / "main.cpp"
     main.write_text(MAIN)
     seen = set()
-    for answer in (41, 42):
+    for question, answer in ((6, 41), (6, 42), (7, 42)):
         (tmp_path / "answer.h").write_text(f"#define ANSWER {answer}\n")
-        program = build_executable([path], "dut", [main], cache_dir=fresh)
+        text = {"question.h": f"#define QUESTION {question}\n"}
+        program = build_executable([path], "dut", [main], generated=text, cache_dir=fresh)
         seen.add(program)
         done = subprocess.run([program], capture_output=True, text=True, check=True)
-        assert done.stdout == f"{answer} 1\n"
-    assert len(seen) == 2, "a header beside a source is part of the key"
+        assert done.stdout == f"{question} {answer} 1\n"
+    assert len(seen) == 3, "headers beside a source, and generated ones, are part of the key"
 
 
 @pytest.mark.sweep

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from midwire.host import demo
 from midwire.host.client.samples import read_samples
 from midwire.host.model_parts import load_part
 from midwire.host.nodes.nic_program import build_rtl
+from midwire.host.wire.udp import UdpPort
 from midwire.hw.console import Console
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
+
+from .loop import Forger
 
 PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
 
@@ -23,6 +27,21 @@ PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
 def passthrough() -> Path:
     """The packet loop around a pipeline that passes every frame on."""
     return build_rtl([PIPELINE], "midwire_nic")
+
+
+@pytest.fixture
+def hop() -> Iterator[UdpPort]:
+    """The next hop of a NIC."""
+    with UdpPort() as port:
+        yield port
+
+
+@pytest.fixture
+def forger() -> Iterator[Forger]:
+    """An attacker on the same network."""
+    found = Forger()
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -252,6 +252,50 @@ def test_a_request_that_is_never_given_up_costs_nothing(
 
 
 @pytest.mark.parametrize("datapath", ["rtl", "reference"])
+def test_a_request_that_lacks_fragments_is_waited_for_asleep(
+    digits: Bundle, tensor: bytes, datapath: str
+) -> None:
+    """For as long as the registers say, in real time, and without a loop that spins."""
+    header = Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**6)
+    stray = next(fragments.datagrams(header, tensor, SMALL_MTU))
+    with UdpPort() as hop, UdpPort() as client:
+        wire = UdpWire(HERE, [hop.address])
+        with start_nic(digits, wire, hop.address, datapath=datapath) as nic:
+            nic.bus.write("timeout", 2_000_000 * nic.bus.read("clock_mhz"))  # 2 s
+            send(client, stray, len(stray), nic.address)
+            assert list(hop.receive(0.5)) == []
+            ticks, before = cpu_ticks(nic.about["pid"]), nic.statistics()
+            assert list(hop.receive(1.0)) == []
+            after = nic.statistics()
+            assert cpu_ticks(nic.about["pid"]) - ticks < 50
+            if datapath == "rtl":
+                assert after["cycles"] - before["cycles"] < 10_000
+            assert nic.bus.read("status") == csr.STATUS_COLLECTING
+            assert after["pipeline"]["evicted"] == 0
+            until = time.monotonic() + 10
+            while nic.bus.read("status") and time.monotonic() < until:
+                time.sleep(0.05)
+            assert nic.bus.read("evicted") == 1
+
+
+def test_a_fragment_keeps_its_time_whatever_else_comes(digits: Bundle, tensor: bytes) -> None:
+    """Cycles pass with every frame, and none of them shortens what is left to a request."""
+    header = Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**6)
+    pieces = list(fragments.datagrams(header, tensor, SMALL_MTU))
+    with UdpPort() as hop, UdpPort() as client, UdpPort() as other:
+        wire = UdpWire(HERE, [hop.address])
+        with start_nic(digits, wire, hop.address) as nic:
+            nic.bus.write("timeout", 1_000_000 * nic.bus.read("clock_mhz"))  # 1 s
+            send(client, pieces[0], len(pieces[0]), nic.address)
+            started = time.monotonic()
+            while time.monotonic() < started + 30 and not nic.bus.read("evicted"):
+                late = changed(pieces[1], request_id=8)  # declined, whether the slot is free or not
+                send(other, late, len(late), nic.address)
+                assert [decode(bytes(data)).declined for data, _ in hop.receive(5.0)] == [True]
+            assert 0.9 < time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("datapath", ["rtl", "reference"])
 def test_a_recording_of_half_a_request_ends_though_it_is_never_given_up(
     digits: Bundle, tensor: bytes, datapath: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.host.nodes.nic_process import UdpWire
 from midwire.host.nodes.process import Child
+from midwire.host.wire.peers import ANYBODY
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
 
-from ..conftest import cpu_ticks
+from ..conftest import HELLO, cpu_ticks
 
 NEAR, FAR = "10.111.0.1", "10.111.0.2"
 FAR_MAC = "02:00:00:00:02:02"
@@ -286,6 +288,7 @@ def test_frames_that_come_merged_are_counted_as_such(
 FLOOD = """
 import socket, sys, time
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+    out.sendto(bytes.fromhex(sys.argv[3]), (sys.argv[1], int(sys.argv[2])))
     for i in range(8000):
         out.sendto(bytes(1400), (sys.argv[1], int(sys.argv[2])))
         if i % 200 == 0:
@@ -305,11 +308,12 @@ def test_a_way_out_that_is_full_is_waited_for(network: Namespaces, passthrough: 
     slow = ["root", "tbf", "rate", "8kbit", "burst", "10000", "limit", "100000000"]
     network.run("near", "ip", "neighbour", "add", FAR, "lladdr", FAR_MAC, "dev", "eth0")
     network.run("near", "tc", "qdisc", "add", "dev", "eth0", *slow)
-    words = ["--listen", f"{NEAR}:0", "--next", f"{FAR}:9", "--quiet", "100"]
-    with Child("pipeline", network.inside("near", str(passthrough), *words)) as nic:
+    wire = UdpWire((NEAR, 0), [(FAR, 9)], [ANYBODY])
+    words = [str(passthrough), *wire.words(), "--quiet", "100"]
+    with Child("pipeline", network.inside("near", *words)) as nic:
         host, _, port = nic.ready(30)["listen"].partition(":")
         nic.tell("start")
-        network.run("near", sys.executable, "-c", FLOOD, host, port)
+        network.run("near", sys.executable, "-c", FLOOD, host, port, HELLO.hex())
         first, second = statistics(nic), statistics(nic)
         while second["tx_datagrams"] - first["tx_datagrams"] > 1:  # it is still at the flood
             time.sleep(0.2)
@@ -319,5 +323,23 @@ def test_a_way_out_that_is_full_is_waited_for(network: Namespaces, passthrough: 
         assert cpu_ticks(nic.pid) - before <= 5
         second = statistics(nic)
     # It was full indeed: there is no room for more in the loop, and next to nothing leaves.
-    assert first["rx_datagrams"] > first["tx_datagrams"]
+    assert first["rx_datagrams"] > first["tx_datagrams"] > 0
     assert second["tx_datagrams"] - first["tx_datagrams"] < 100
+
+
+def test_what_the_kernel_drops_between_interfaces_is_counted(
+    network: Namespaces, passthrough: Path
+) -> None:
+    network.run("near", "ip", "neighbour", "add", FAR, "lladdr", FAR_MAC, "dev", "eth0")
+    between = ["--transport", "interfaces", "--interface", "left", "--interface", "right"]
+    words = [str(passthrough), *between, "--listen", f"{FAR}:5220", "--quiet", "100"]
+    with Child("pipeline", network.inside("middle", *words)) as nic:
+        nic.ready(30)
+        network.run("near", sys.executable, "-c", FLOOD, FAR, "9", "00")
+        full = statistics(nic)
+        assert full["rx_kernel_dropped"] > 0 and full["rx_frames"] == 0  # it has not been started
+        nic.tell("start")
+        until = time.monotonic() + 30
+        while (after := statistics(nic))["rx_frames"] + after["rx_kernel_dropped"] < 8001:
+            assert time.monotonic() < until, after
+            time.sleep(0.1)

@@ -31,7 +31,7 @@ from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import Header, encode
 from midwire.hw.kernels.reference import Reference
 
-from ..conftest import Cloud, alive, send, straight, wait_for_the_end_of
+from ..conftest import Cloud, alive, changed, send, straight, wait_for_the_end_of
 
 HERE = ("127.0.0.1", 0)
 SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
@@ -111,6 +111,7 @@ def test_bad_datagrams_are_counted_and_the_next_request_succeeds(
     data = bytes(512)
     header = Header(model_hash=digits.model_hash, request_id=1, total_bytes=512, deadline_us=10**6)
     sound = encode(replace(header, last=True)) + data
+    foreign = changed(sound, model_hash=bytes(8))
     broken = bytearray(sound)
     broken[20] ^= 1
     bad = [
@@ -127,6 +128,7 @@ def test_bad_datagrams_are_counted_and_the_next_request_succeeds(
         encode(replace(header, last=True, hop_limit=0)) + data,
     ]
     with UdpPort() as client:
+        send(client, foreign, len(foreign), nic.address)  # opens its flow, and the cloud refuses it
         for datagram in bad:
             send(client, datagram, len(datagram), nic.address)
     with EdgeClient(digits, straight(nic.address)) as edge:
@@ -151,6 +153,7 @@ def test_half_a_request_does_not_block_the_next_one(
 ) -> None:
     header = Header(model_hash=digits.model_hash, request_id=5, deadline_us=10**6)
     first = next(fragments.datagrams(header, bytes(512), SMALL_MTU))
+    nic.bus.write("timeout", 5_000_000 * nic.bus.read("clock_mhz"))  # 5 s
     with UdpPort() as client:
         send(client, first, len(first), nic.address)
     with EdgeClient(digits, straight(nic.address)) as edge:
@@ -158,7 +161,7 @@ def test_half_a_request_does_not_block_the_next_one(
         assert outcome.error is None
         assert (outcome.executed_by, outcome.declined) == ("cloud", "busy")
         assert outcome.slice_sha256 == correct(digits, edge, samples[0])
-        until = time.monotonic() + 60  # simulated time passes until it is given up
+        until = time.monotonic() + 60  # real time passes until it is given up
         while nic.statistics()["pipeline"]["evicted"] == 0 and time.monotonic() < until:
             time.sleep(0.1)
         assert edge.infer(Request([samples[0]])).executed_by == "nic"

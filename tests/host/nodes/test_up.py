@@ -208,16 +208,17 @@ def test_a_child_that_does_not_start_says_why(tmp_path: Path) -> None:
 def test_a_topology_file_is_checked_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(
-        "[clowd]\n[cloud]\nlisten = 5\nport = 1\n[edge]\nwindow = true\ndecline = 3\n[nic]\n"
+        "[clowd]\n[cloud]\nlisten = 5\nport = 1\n[edge]\nwindow = true\ndecline = 3\n"
+        "[nic]\npeer = [5]\n"
     )
     with pytest.raises(DataError) as caught:
         read_topology(path)
     assert str(caught.value) == (
-        f"{path}: 6 problem(s); expected a bundle, and the tables cloud, nic and edge; found "
+        f"{path}: 7 problem(s); expected a bundle, and the tables cloud, nic and edge; found "
         'bundle = "FOLDER" is missing; [clowd] is none of cloud, nic, edge; [cloud] listen = 5 is '
-        "of the wrong type; [cloud] port is none of listen, slots, timeout, threads; [edge] window "
-        "= True is of the wrong type; [edge] decline = 3 is not a list of numbers. Correct the "
-        "file."
+        "of the wrong type; [cloud] port is none of listen, slots, timeout, threads; [nic] peer = "
+        "[5] is not a list of texts; [edge] window = True is of the wrong type; [edge] decline = 3 "
+        "is not a list of numbers. Correct the file."
     )
 
 

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading and writing midwire's header, by the fields that formats.h has from hw/formats/wire.py.
+// Reading and writing midwire's header, by the fields that formats.h has from hw/formats/wire.py; and
+// whether a datagram begins with one.
 
 #pragma once
 
@@ -50,3 +51,16 @@ inline uint32_t header_crc(const uint8_t* header) {
 }
 
 inline void stamp_crc(uint8_t* header) { put32(header + mw::kHeaderBytes - 4, header_crc(header)); }
+
+// What is wrong with a datagram that should begin with the header of a tensor: the first that applies, in
+// the order of hw/formats/wire.py.
+enum class Fault { none, no_header, bad_magic, bad_version, bad_crc, other_type };
+
+inline Fault fault_of(const uint8_t* datagram, size_t size) {
+    if (size < mw::kHeaderBytes) return Fault::no_header;
+    if (get_field(datagram, mw::field::magic) != mw::kMagic) return Fault::bad_magic;
+    if (get_field(datagram, mw::field::version) != mw::kVersion) return Fault::bad_version;
+    if (get_field(datagram, mw::field::crc) != header_crc(datagram)) return Fault::bad_crc;
+    if (get_field(datagram, mw::field::message_type) != mw::kTensor) return Fault::other_type;
+    return Fault::none;
+}

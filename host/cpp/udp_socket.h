@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: 2026 midwire contributors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A bound UDP socket, datagrams in batches, and what goes beside each: its time to live (TTL), which goes
+// through the NIC as through a router, so that IP ends what would go round for ever; and the kernel's drops.
+
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "frame.h"
+#include "frame_queue.h"
+#include "kernel_drops.h"
+
+constexpr size_t kBatch = 32;
+
+inline sockaddr_in address_of(Endpoint end) {
+    sockaddr_in out{};
+    out.sin_family = AF_INET;
+    out.sin_addr.s_addr = htonl(end.ip);
+    out.sin_port = htons(end.port);
+    return out;
+}
+
+inline Endpoint endpoint_of(const sockaddr_in& in) {
+    return {ntohl(in.sin_addr.s_addr), ntohs(in.sin_port)};
+}
+
+inline msghdr message_of(sockaddr_in& end, iovec& part, uint8_t* control, size_t size) {
+    msghdr out{};
+    out.msg_name = &end;
+    out.msg_namelen = sizeof end;
+    out.msg_iov = &part;
+    out.msg_iovlen = 1;
+    out.msg_control = control;
+    out.msg_controllen = size;
+    return out;
+}
+
+struct Datagram {
+    Endpoint from;
+    uint32_t size = 0;
+    uint8_t ttl = kTtl;
+    bool cut = false;  // longer than its slot
+};
+
+// Datagrams that leave by one socket in one call.
+class Outgoing {
+public:
+    size_t size() const { return count_; }
+    bool full() const { return count_ == kBatch; }
+    size_t bytes(size_t index) const { return parts_[index].iov_len; }
+
+    void add(uint8_t* data, size_t size, Endpoint to, int ttl) {
+        to_[count_] = address_of(to);
+        parts_[count_] = {data, size};
+        msghdr& header = messages_[count_].msg_hdr;
+        header = message_of(to_[count_], parts_[count_], control_[count_], sizeof *control_);
+        cmsghdr* item = CMSG_FIRSTHDR(&header);
+        item->cmsg_level = IPPROTO_IP;
+        item->cmsg_type = IP_TTL;
+        item->cmsg_len = CMSG_LEN(sizeof ttl);
+        std::memcpy(CMSG_DATA(item), &ttl, sizeof ttl);
+        ++count_;
+    }
+
+    // How many have left; negative, and errno says why, where the first one cannot.
+    int send(int fd) { return sendmmsg(fd, messages_, static_cast<unsigned>(count_), MSG_DONTWAIT); }
+
+private:
+    mmsghdr messages_[kBatch];
+    iovec parts_[kBatch];
+    sockaddr_in to_[kBatch];
+    alignas(cmsghdr) uint8_t control_[kBatch][CMSG_SPACE(sizeof(int))];
+    size_t count_ = 0;
+};
+
+class UdpSocket {
+public:
+    // Not open() where it cannot be had: errno says why.
+    explicit UdpSocket(Endpoint at) : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+        if (fd_ < 0) return;
+        const int on = 1;
+        setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &kBytes, sizeof kBytes);
+        setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &kBytes, sizeof kBytes);
+        setsockopt(fd_, IPPROTO_IP, IP_RECVTTL, &on, sizeof on);
+        KernelDrops::ask_for(fd_);
+        sockaddr_in address = address_of(at);
+        socklen_t size = sizeof address;
+        if (bind(fd_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+            getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
+            at_ = endpoint_of(address);
+            return;
+        }
+        const int why = errno;
+        close(fd_);
+        fd_ = -1;
+        errno = why;
+    }
+    ~UdpSocket() {
+        if (fd_ >= 0) close(fd_);
+    }
+    UdpSocket(const UdpSocket&) = delete;
+
+    bool open() const { return fd_ >= 0; }
+    int fd() const { return fd_; }
+    Endpoint at() const { return at_; }
+    uint64_t dropped() const { return drops_.total(fd_); }
+
+    // Takes up to `most` datagrams, each into the payload of one of the next free slots of `to`, which
+    // stay free; says how many, and of each what `about` has room for.
+    size_t receive(FrameQueue& to, size_t most, Datagram (&about)[kBatch]) {
+        mmsghdr messages[kBatch];
+        iovec parts[kBatch];
+        sockaddr_in from[kBatch];
+        alignas(cmsghdr) uint8_t control[kBatch][CMSG_SPACE(sizeof(int)) + KernelDrops::kControl];
+        const size_t room = std::min({most, to.room(), kBatch});
+        for (size_t i = 0; i < room; ++i) {
+            parts[i] = {to.back(i).data + kHeadroom, kMaxPayload};
+            messages[i].msg_hdr = message_of(from[i], parts[i], control[i], sizeof *control);
+        }
+        const int got = recvmmsg(fd_, messages, static_cast<unsigned>(room), MSG_DONTWAIT, nullptr);
+        for (int i = 0; i < got; ++i) {
+            about[i] = {endpoint_of(from[i]), messages[i].msg_len};
+            about[i].cut = messages[i].msg_hdr.msg_flags & MSG_TRUNC;
+            read_beside(messages[i].msg_hdr, about[i]);
+        }
+        return got < 0 ? 0 : static_cast<size_t>(got);
+    }
+
+private:
+    static constexpr int kBytes = 4 << 20;
+
+    void read_beside(msghdr& message, Datagram& about) {
+        for (cmsghdr* item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item)) {
+            drops_.hear(*item);
+            if (item->cmsg_level != IPPROTO_IP || item->cmsg_type != IP_TTL) continue;
+            int ttl = 0;
+            std::memcpy(&ttl, CMSG_DATA(item), sizeof ttl);
+            about.ttl = static_cast<uint8_t>(ttl);
+        }
+    }
+
+    int fd_;
+    Endpoint at_;
+    KernelDrops drops_;
+};
