@@ -170,6 +170,9 @@ def test_constant_pieces_are_exact_around_a_ball() -> None:
     function = Affine((Fraction(1),), Fraction(0)).then(Logistic())
     clipped = function.clamped(None, Fraction(3, 4)).times(Fraction(2, 3)).plus(Fraction(1))
     assert clipped.exact([9], QType(8, True, 1.0)) == 2
+    # Hundreds of ReLUs in a row are one.
+    once = clipped.clamped(Fraction(0), None)
+    assert once.clamped(Fraction(0), None) == once != once.clamped(Fraction(1), None)
     sign = Piecewise((Fraction(0),), ((Fraction(-1),), (Fraction(1),)), (Fraction(0),))
     assert [function.then(sign).exact([acc], QType(8, True, 1.0)) for acc in (-9, 9)] == [1, 1]
 
