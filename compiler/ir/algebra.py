@@ -19,7 +19,7 @@ from fractions import Fraction
 
 import numpy as np
 
-_LARGEST = float(np.finfo(np.float32).max)
+from ...hw.numeric import LARGEST_REAL
 
 _MOST_TERMS = 32
 """Multiplying out stops here: no pattern is as long."""
@@ -246,7 +246,7 @@ X = of_atom(Atom("x"))
 
 def exactly(value: float) -> Fraction:
     """The rational number that a value is as float32 (rule E3)."""
-    if not abs(value) <= _LARGEST:
+    if not abs(value) <= LARGEST_REAL:
         raise NotAFormulaError
     return Fraction(float(np.float32(value)))
 

@@ -17,13 +17,12 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ...hw.formats.tensor import AnyArray
+from ...hw.numeric import LARGEST_REAL
 from ..ops.base import Const, Unsupported, WrongTensor
 from .evaluate import evaluate
 from .kept_grids import ARITHMETIC, CAST, MOVING, cast, moved
 from .quantiser import find_quantiser
 from .source import Source, standard
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 class _PendingError(Exception):
@@ -82,9 +81,9 @@ class Context:
                     raise Unsupported(
                         f"expected finite constants, found NaN or infinity in {name!r}"
                     )
-            if finite and constant.peak > _LARGEST:
+            if finite and constant.peak > LARGEST_REAL:
                 raise Unsupported(
-                    f"expected constants of up to {_LARGEST:.2g}, found {constant.peak:.2g} in "
+                    f"expected constants of up to {LARGEST_REAL:.2g}, found {constant.peak:.2g} in "
                     f"{name!r}"
                 )
         return constant

@@ -27,6 +27,7 @@ import numpy as np
 import onnx
 
 from ...hw.formats.tensor import AnyArray
+from ...hw.numeric import LARGEST_REAL
 from .constants import attributes
 from .expansion import Expansion, OtherMeaningError, Pieces, inner_name, inner_node, named_node
 from .source import kind_of, reads
@@ -139,6 +140,12 @@ def _gemm(
 ) -> tuple[onnx.NodeProto, dict[str, AnyArray]]:
     """``x @ weights.T + bias``; its result is called by the word."""
     names = inner_name(node, "weights"), inner_name(node, "bias")
+    peak = float(np.abs(weights).max(initial=0.0))
+    if peak > LARGEST_REAL:
+        raise OtherMeaningError(
+            f"expected weights of up to {LARGEST_REAL:.2g}, found {peak:.2g}, of coefficients "
+            "times support vectors"
+        )
     arrays = dict(zip(names, (weights.astype(np.float32), bias.astype(np.float32)), strict=True))
     return inner_node(node, word, "Gemm", x, *names, transB=1), arrays
 

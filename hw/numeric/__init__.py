@@ -37,10 +37,11 @@ lands on (or, for a truncated multiplier, just above) a fraction of zero, and is
 from __future__ import annotations
 
 from .function import Affine, Composed, Function, UndecidedError
-from .qtype import MAX_BITS, IntArray, IntType, QType, bits_for, ends_of, rne
+from .qtype import LARGEST_REAL, MAX_BITS, IntArray, IntType, QType, bits_for, ends_of, rne
 from .unary import DomainError, Exponential, Interval, Listed, Piecewise, Unary
 
 __all__ = [
+    "LARGEST_REAL",
     "MAX_BITS",
     "Affine",
     "Composed",

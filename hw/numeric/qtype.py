@@ -19,6 +19,9 @@ MAX_BITS = 32
 MAX_INTEGER_BITS = 63
 """Widest integer of hardware, in bits: int64 holds it, signed or not."""
 
+LARGEST_REAL = float(np.finfo(np.float32).max)
+"""Where the real numbers of models end, which are float32."""
+
 _DIGIT = 1 << 16
 """A quotient is taken apart here, so that each part times a float32 is exact in double."""
 

@@ -200,6 +200,11 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
         "expected a LINEAR kernel, found RBF",
     ),
     (
+        "SVMRegressor",
+        {"coefficients": [2.0], "support_vectors": [3e38] * 4, "rho": [0.0], "n_supports": 1},
+        ("expected weights of up to 3.4e+38, found 6e+38, of coefficients times support vectors"),
+    ),
+    (
         "SVMClassifier",
         {"prob_a": [1.0]},
         "expected no prob_a and prob_b, found probabilities, which are fitted by iteration",
