@@ -226,10 +226,10 @@ below as well. Of `svm` on ecp5 all that was missing was in the table of its Sig
 - A column of more signals than multiplexers join has a last function that chooses by two bits of
   the address, which makes the path shorter. On ecp5 that is four tables (`svm`: 110 for its
   Sigmoid). ABC9 spends yet more: eight random columns of eight signals are 203, 160 predicted.
-- Low bits of what is subtracted that are 0 make no carry chain (`opt_expr -fine`). That is true of
-  what Yosys makes (`residual_1d` on ecp5: 1123 counted, 1248 predicted, 1209 by this rule;
-  `conv_unrolled`: 209 carry cells counted, 243 predicted, 213 by this rule), but is not in the
-  model yet: it would take `conv_unrolled` on ecp5 to -10.4 %, whose sums lack tables (see below).
+- Low bits of what is subtracted that are 0 make no carry chain (`opt_expr -fine`;
+  `residual_1d` on ecp5: 1123 counted, 1209 predicted, 1248 without; `conv_unrolled`: 209 carry
+  cells counted, 213 predicted, 243 without, which had made up for tables that its sums lack, see
+  below).
 
 ## What is not modelled
 
