@@ -346,5 +346,29 @@ DESIGNS = {
         },
         {"strategy": "unrolled", "bits": 5},
     ),
+    "svm": Design(
+        "scores of a linear support vector machine, as probabilities",
+        """g (float[N, 30] x) => (float[N, 5] y) {
+        a = Gemm (x, w, b)
+        y = Sigmoid (a)
+        }""",
+        {"w": (30, 5), "b": (5,)},
+        {"rate": 1e6},
+    ),
+    "residual_1d": Design(
+        "a residual block on a time series, and a dense layer",
+        """g (float[N, 3, 16] x) => (float[N, 2] y) {
+        a = Conv <pads = [1, 1]> (x, w1)
+        b = Relu (a)
+        c = Conv <pads = [1, 1]> (b, w2)
+        d = Add (x, c)
+        e = Relu (d)
+        p = MaxPool <kernel_shape = [2], strides = [2]> (e)
+        h = Flatten (p)
+        y = MatMul (h, w3)
+        }""",
+        {"w1": (3, 3, 3), "w2": (3, 3, 3), "w3": (24, 2)},
+        {"rate": 1e5},
+    ),
 }
 """By name, in the order of the table."""

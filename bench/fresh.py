@@ -53,29 +53,43 @@ FRESH = {
         }""",
         {"wq": (6, 4), "wk": (6, 4), "wv": (6, 4), "scale": np.array(0.5, np.float32)},
     ),
-    "svm": Design(
-        "scores of a linear support vector machine, as probabilities",
-        """g (float[N, 30] x) => (float[N, 5] y) {
-        a = Gemm (x, w, b)
-        y = Sigmoid (a)
+    "norm_autoencoder": Design(
+        "a LayerNormalization, and an autoencoder with Tanh",
+        """g (float[N, 10] x) => (float[N, 10] y) {
+        a = LayerNormalization <axis = -1> (x, gain, shift)
+        b = Gemm (a, w1, b1)
+        c = Tanh (b)
+        y = Gemm (c, w2, b2)
         }""",
-        {"w": (30, 5), "b": (5,)},
+        {
+            "gain": np.ones(10, np.float32),
+            "shift": np.zeros(10, np.float32),
+            "w1": (10, 4),
+            "b1": (4,),
+            "w2": (4, 10),
+            "b2": (10,),
+        },
         {"rate": 1e6},
     ),
-    "residual_1d": Design(
-        "a residual block on a time series, and a dense layer",
-        """g (float[N, 3, 16] x) => (float[N, 2] y) {
-        a = Conv <pads = [1, 1]> (x, w1)
+    "upsampler_1d": Design(
+        "a time series of twice the rate, and convolutions behind",
+        """g (float[N, 3, 12] x) => (float[N, 2, 24] y) {
+        a = Conv <pads = [1, 1]> (x, w1, b1)
         b = Relu (a)
-        c = Conv <pads = [1, 1]> (b, w2)
-        d = Add (x, c)
-        e = Relu (d)
-        p = MaxPool <kernel_shape = [2], strides = [2]> (e)
-        h = Flatten (p)
-        y = MatMul (h, w3)
+        c = Resize <mode = "nearest"> (b, , scales)
+        d = Conv <pads = [1, 1]> (c, w2)
+        e = LeakyRelu (d)
+        y = Conv (e, w3, b3)
         }""",
-        {"w1": (3, 3, 3), "w2": (3, 3, 3), "w3": (24, 2)},
-        {"rate": 1e5},
+        {
+            "w1": (5, 3, 3),
+            "b1": (5,),
+            "scales": np.array([1, 1, 2], np.float32),
+            "w2": (4, 5, 3),
+            "w3": (2, 4, 1),
+            "b3": (2,),
+        },
+        {"rate": 2e5},
     ),
 }
 """By name, in the order of the table."""

@@ -58,8 +58,7 @@ class Logic:
     def joined(self, parts: Iterable[object], *, key: object) -> object:
         """A dedicated multiplexer of tables, which joins none and takes none."""
         self.end(parts)
-        del key
-        return ("joined",)
+        return ("joined", key)
 
     def tree(
         self, inputs: Iterable[object], output: object = None, *, kind: Hashable = None

@@ -97,13 +97,18 @@ def _renamed(cell: Cell, same: Mapping[Bit, Bit]) -> Cell:
     return replace(cell, ports=ports)
 
 
-def functions(logic: Logic, table: Table, address: Word, inputs: int, wide: int) -> object:
+def functions(
+    logic: Logic, table: Table, address: Word, inputs: int, wide: int, *, within: object = None
+) -> object:
     """A column as functions of its address.
 
     Parameters
     ----------
     inputs : signals of a look-up table
     wide : signals up to which multiplexers of tables take none themselves
+    within : which of such tables this is, if it is one. ABC knows a function of that many signals
+        as one cell, and Yosys makes tables of it after everything that could merge them: each has
+        tables of its own, even where two hold the same.
     """
     if len(set(table) - {"x"}) < 2:
         return next(iter(set(table) - {"x"}), "0")
@@ -111,16 +116,41 @@ def functions(logic: Logic, table: Table, address: Word, inputs: int, wide: int)
     half = 1 << bits - 1
     low, high = table[:half], table[half:]
     if all(a == b or "x" in (a, b) for a, b in zip(low, high, strict=False)):
-        return functions(logic, low, address, inputs, wide)
+        return functions(logic, low, address, inputs, wide, within=within)
+    key = (address, _or_inverse(table)) if within is None else within
     if bits <= inputs:
-        return logic.function(address[:bits], key=(address, _or_inverse(table)))
-    parts = [functions(logic, part, address, inputs, wide) for part in (low, high)]
+        return logic.function(address[:bits], key=key)
+    if bits > wide:
+        return _quarters(logic, table, address, inputs, wide)
     # A half of fewer bits takes as many tables in there as a whole one would.
     whole = bits == inputs + 1 or len(high) > half // 2
-    key = address, _or_inverse(table)
-    if bits <= wide and whole:
+    parts = [
+        functions(logic, part, address, inputs, wide, within=(key, k) if whole else None)
+        for k, part in enumerate((low, high))
+    ]
+    if whole:
         return logic.joined(parts, key=key)
     return logic.function((address[bits - 1], *parts), key=key)
+
+
+def _quarters(logic: Logic, table: Table, address: Word, inputs: int, wide: int) -> object:
+    """A column of more signals than multiplexers join. ABC shortens the path by a last function
+    that chooses by two bits of the address.
+    """
+    bits = (len(table) - 1).bit_length()
+    quarter = 1 << bits - 2
+    parts = [
+        functions(logic, table[k : k + quarter], address, inputs, wide)
+        for k in range(0, len(table), quarter)
+    ]
+    read = list(dict.fromkeys((*address[bits - 2 : bits], *parts)))
+    read = [each for each in read if not isinstance(each, str)]
+    key = address, _or_inverse(table)
+    if len(read) <= inputs:
+        return logic.function(read, key=key)
+    tables = range(1 << len(read) - inputs)
+    made = [logic.function(read[-inputs:], key=(key, "last", k)) for k in tables]
+    return logic.joined(made, key=key)
 
 
 def _or_inverse(table: Table) -> Table:

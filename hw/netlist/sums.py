@@ -84,11 +84,15 @@ def _may_wrap(inner: Sum, signed: bool) -> bool:
 
 def alone(each: Sum) -> int:
     """How many low bits are those of one term, as where the others are shifted: of these there is
-    no carry.
+    no carry. Of a difference they are the first one's, where nothing is taken from it (Yosys's
+    ``opt_expr -fine``).
     """
-    if any(term.minus for term in each.terms):
-        return 0
+    minus = [term.minus for term in each.terms]
     words = [extended(term, len(each.y)) for term in each.terms]
+    if minus == [False, True]:
+        return next((k for k, bit in enumerate(words[1]) if bit != "0"), len(each.y))
+    if any(minus):
+        return 0
     places = enumerate(zip(*words, strict=True))
     return next((k for k, bits in places if sum(b != "0" for b in bits) > 1), len(each.y))
 

@@ -40,12 +40,11 @@ def test_fresh_designs_stand_apart(estimates: Any) -> None:
     """And how many rows are near is said of each group."""
     near = counts(300, 0, 300, 0, 0)
     row, far = estimates.Row, counts(400, 0, 300, 0, 0)
-    rows = [row("forest", "xc7", near, (near,)), row("svm", "xc7", far, (near,))]
+    rows = [row("forest", "xc7", near, (near,)), row("packet_mlp", "xc7", far, (near,))]
     first, second = estimates.page(rows).split("## Designs that ")[1:]
     assert (
         "of 1 rows: LUTs 0; " in first
-        and "| svm | scores of a linear support vector machine, as probabilities | 400 / 300"
-        in first
+        and "| packet_mlp | 20 features of a flow, three classes | 400 / 300" in first
     )
     assert "of 1 rows: LUTs 1; " in second and "| forest |" in second
 
@@ -63,21 +62,24 @@ def test_a_row_says_how_far_the_estimate_is_off(estimates: Any) -> None:
 def test_a_row_is_judged_by_the_median_over_names(estimates: Any) -> None:
     """And says how far names alone move the count, and what the design's own names give."""
     namings = tuple(counts(lut, 0, 400, 0, 0) for lut in (1000, 1060, 1070))
-    row = estimates.Row("svm", "xc7", counts(1150, 0, 400, 0, 0), namings)
+    row = estimates.Row("packet_mlp", "xc7", counts(1150, 0, 400, 0, 0), namings)
     text = estimates.page([row])
     assert "| 1150 / 1060 (1000 to 1070), +8.5 % | 0, exact | 400, exact |" in text
     assert "of 1 rows: LUTs 1; " in text and "LUTs on average: +8.5 %." in text
     assert (
-        "own names alone, LUTs are within 10 % in 0 rows (beyond: svm on xc7 +15.0 %), "
+        "own names alone, LUTs are within 10 % in 0 rows (beyond: packet_mlp on xc7 +15.0 %), "
         "on average +15.0 %." in text
     )
 
 
 def test_a_row_beyond_a_tenth_is_named(estimates: Any) -> None:
     namings = tuple(counts(lut, 0, 400, 0, 0) for lut in (1000, 900, 950))
-    row = estimates.Row("svm", "xc7", counts(1100, 0, 400, 0, 0), namings)
+    row = estimates.Row("packet_mlp", "xc7", counts(1100, 0, 400, 0, 0), namings)
     text = estimates.page([row])
-    assert "LUTs beyond: svm on xc7 +15.8 %." in text and "LUTs are within 10 % in 1 rows," in text
+    assert (
+        "LUTs beyond: packet_mlp on xc7 +15.8 %." in text
+        and "LUTs are within 10 % in 1 rows," in text
+    )
 
 
 def test_only_fresh_designs_are_counted_under_other_names(
@@ -91,13 +93,13 @@ def test_only_fresh_designs_are_counted_under_other_names(
         return counts(300 + naming, 0, 300, 0, 0) if naming < 4 or not kept else None
 
     monkeypatch.setattr(estimates, "counts", count)
-    row = estimates.measure("svm", "xc7", kept=True)
+    row = estimates.measure("packet_mlp", "xc7", kept=True)
     assert [each["lut"] for each in row.namings] == [300, 301, 302]
-    assert "sets of names than 5: svm on xc7: 3.\n" in estimates.page([row])
-    row = estimates.measure("svm", "xc7")
+    assert "sets of names than 5: packet_mlp on xc7: 3.\n" in estimates.page([row])
+    row = estimates.measure("packet_mlp", "xc7")
     assert "sets of names than" not in estimates.page([row])
     assert asked == [0, 1, 2, 3, 4] * 2 and row.counted["lut"] == 302
-    monkeypatch.setitem(estimates.EVERY, "gemm", estimates.FRESH["svm"])
+    monkeypatch.setitem(estimates.EVERY, "gemm", estimates.FRESH["packet_mlp"])
     row = estimates.measure("gemm", "xc7")
     assert asked[10:] == [0] and row.spread("lut") == (300, 300)
 
@@ -118,4 +120,4 @@ def test_a_design_that_was_never_counted_is_not_synthesised_for_a_page_of_kept_c
 ) -> None:
     monkeypatch.setattr(estimates.cache, "stored", lambda folder, key: None)
     monkeypatch.setattr(estimates, "synthesise", None)
-    assert estimates.measure("svm", "xc7", kept=True) is None
+    assert estimates.measure("packet_mlp", "xc7", kept=True) is None

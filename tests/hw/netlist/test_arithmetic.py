@@ -58,6 +58,13 @@ def test_a_chain_of_pairs_has_no_part_for_low_zeros_of_a_constant() -> None:
     assert on_pairs("$le", 37) == on_pairs("$gt", 39) == 2 * 3 + 2
 
 
+def test_low_zeros_of_what_is_subtracted_make_no_carries() -> None:
+    """Yosys 0.70 counts four carry cells on ecp5 for a word of 12 bits from which 96 is taken."""
+    ports = {"A": nets(2, 12), "B": constant(96, 12), "Y": nets(40, 12)}
+    words = Words([Cell("$sub", ports, {})], [ports["Y"]])
+    assert structure_of(words, ECP5, {}).tables == 2 * 4
+
+
 SUMS = {3: 16, 4: 26, 5: 44, 8: 85}
 PRODUCTS = {(4, 4): 26, (5, 4): 31, (5, 3): 21}
 """Tables that Yosys 0.70 counts on xcup: of sums of words of 8 bits, by how many; and of products
