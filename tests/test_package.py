@@ -26,6 +26,7 @@ EXPORTS = {
     "midwire": ["Bundle", "Options", "__version__", "compile_model", "inspect_model", "verify"],
     "midwire.compiler.ops": ["OPERATORS", "REGISTRY"],
     "midwire.hw.numeric": [
+        "LARGEST_REAL",
         "MAX_BITS",
         "Affine",
         "Composed",

@@ -12,6 +12,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from midwire.hw.formats.wire import FIELDS
+
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("compiler", "host", "hw", "sim")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -22,6 +24,10 @@ PATH = re.compile(r"(?<![\w./<-])(?:[\w-]+/)+[\w-]+\.(?:py|cpp|h|v|md|svg|toml)\
 
 ELSEWHERE = {
     "midwire.commands": "the group of entry points",
+    "midwire.lua": "what midwire dissector writes",
+    "midwire.crc.status": "one of its filters",
+    "midwire.expert.length": "one of its filters",
+    **{f"midwire.{field.name}": "one of its filters" for field in FIELDS},
 }
 """Dotted names that are no modules."""
 
