@@ -11,8 +11,11 @@ from ...hw.formats.wire import ElementType
 from ..wire.udp import Address
 
 PATIENCE_SECONDS = 0.5
-"""Without a new fragment, until a request is given up. It is kept in real time, whoever executes:
-neither numpy nor a simulation runs at the clock that ``timeout`` counts."""
+"""Without a new fragment, until a request is given up."""
+
+ASK_SECONDS = 0.005
+"""Without a new fragment, until its sender is asked for what is missing: more than a sender in
+Python pauses between two."""
 
 
 def made_up_mac(ip: str) -> int:
@@ -39,13 +42,13 @@ def registers_for(
     next_mac : of the next hop; made up, as everywhere behind UDP sockets, by default
     """
     manifest = bundle.manifest
-    clock_mhz = max(1, round(manifest.clock_mhz))
     return {
         "model_hash": int.from_bytes(bundle.model_hash, "big"),
         "tenant": tenant,
         "element_type": int(ElementType.of(manifest.outputs[0].qtype.wire_dtype)),
-        "clock_mhz": clock_mhz,
-        "timeout": min(0xFFFF_FFFF, round(PATIENCE_SECONDS * clock_mhz * 1e6)),
+        "clock_mhz": 0,  # time is real, and no cycles tell it: the process writes `time_us`
+        "timeout_us": round(PATIENCE_SECONDS * 1e6),
+        "ask_us": round(ASK_SECONDS * 1e6),
         "own_mac": made_up_mac(listen[0]),
         "own_ip": int(ipaddress.IPv4Address(listen[0])),
         "own_port": listen[1],

@@ -30,7 +30,7 @@ Access = Literal["constant", "status", "config", "counter"]
 TYPE = 0x4D57_0001
 """Vendor ("MW") and kind (NIC shell) of this register block."""
 
-BLOCK_VERSION = 0x0001_0001
+BLOCK_VERSION = 0x0001_0002
 """Version of this register block: major 16, minor 16."""
 
 ADDRESS_BITS = 12
@@ -50,19 +50,20 @@ class FrameOutcome(IntEnum):
     DROPPED_BAD_CHECKSUM = 7
     DROPPED_BAD_LENGTH = 8
     DROPPED_HOP_LIMIT = 9
-    COLLECTED = 10
-    FORWARDED = 11
-    DECLINED_BUSY = 12
-    DECLINED_WRONG_MODEL = 13
-    DECLINED_WRONG_CURSOR = 14
-    DECLINED_WRONG_TENANT = 15
-    DECLINED_WRONG_EPOCH = 16
-    DECLINED_POLICY = 17
-    DECLINED_DEADLINE = 18
-    DECLINED_BAD_LENGTH = 19
-    DECLINED_OUT_OF_ORDER = 20
-    DECLINED_WRONG_TENSOR = 21
-    DECLINED_ENCRYPTED = 22
+    DROPPED_DUPLICATE = 10
+    COLLECTED = 11
+    FORWARDED = 12
+    DECLINED_BUSY = 13
+    DECLINED_WRONG_MODEL = 14
+    DECLINED_WRONG_CURSOR = 15
+    DECLINED_WRONG_TENANT = 16
+    DECLINED_WRONG_EPOCH = 17
+    DECLINED_POLICY = 18
+    DECLINED_DEADLINE = 19
+    DECLINED_BAD_LENGTH = 20
+    DECLINED_INCOMPLETE = 21
+    DECLINED_WRONG_TENSOR = 22
+    DECLINED_ENCRYPTED = 23
 
 
 FIRST_DECLINED = FrameOutcome.DECLINED_BUSY
@@ -110,6 +111,7 @@ _OUTCOME_DOCS = {
     FrameOutcome.DROPPED_BAD_CHECKSUM: "ours, but the UDP checksum is wrong: dropped",
     FrameOutcome.DROPPED_BAD_LENGTH: "ours, but its lengths contradict each other: dropped",
     FrameOutcome.DROPPED_HOP_LIMIT: "ours, but the hop limit was 0: dropped",
+    FrameOutcome.DROPPED_DUPLICATE: "a fragment that is here already, or was executed: dropped",
     FrameOutcome.COLLECTED: "a fragment taken for execution",
     FrameOutcome.FORWARDED: "an earlier hop's result that is not for our slice: sent on as it is",
 }
@@ -145,7 +147,14 @@ _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
     ("slice_count", 8, "config", 1, "slices of the model"),
     ("epoch", 16, "config", 0, "version of the weights that are loaded"),
     ("element_type", 8, "config", 0, "element type of results, as in ONNX's TensorProto"),
-    ("clock_mhz", 16, "config", 250, "clock cycles per microsecond, for deadlines"),
+    (
+        "clock_mhz",
+        16,
+        "config",
+        250,
+        "clock cycles per microsecond; 0: time is what is written to `time_us`",
+    ),
+    ("time_us", 32, "config", 0, "the time in microseconds, while `clock_mhz` is 0; it wraps"),
     (
         "fragment_bytes",
         16,
@@ -154,11 +163,21 @@ _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
         "tensor bytes in a result's fragment; a multiple of 64 from 64 to 8832 is made of it",
     ),
     (
-        "timeout",
+        "timeout_us",
         32,
         "config",
-        2_500_000,
-        "cycles without a new fragment after which an unfinished request is given up; 0 is never",
+        10_000,
+        "microseconds without a new fragment after which a request is given up; 0 is never",
+    ),
+    (
+        "ask_us",
+        16,
+        "config",
+        1000,
+        (
+            "microseconds without a new fragment after which the sender is asked for what is "
+            "missing, at first; twice as many each time; 0 is never"
+        ),
     ),
     ("own_mac_high", 16, "config", 0x0200, "source MAC address of what we send, first 2 bytes"),
     ("own_mac_low", 32, "config", 0x0000_0001, "last 4 bytes"),
@@ -173,7 +192,9 @@ _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
 _EVENTS = (
     ("frames_in", "frames that came in"),
     ("requests", "requests that were collected whole"),
-    ("evicted", "unfinished requests given up: timeout, a gap, or sent again from the start"),
+    ("asked", "frames sent back to ask for missing fragments"),
+    ("evicted", "unfinished requests given up, their fragments sent on as declined"),
+    ("evicted_fragments", "fragments of given-up requests sent on"),
     ("results", "results sent whole"),
     ("result_frames", "frames of results sent"),
 )

@@ -7,12 +7,13 @@
 come from it. :mod:`.fragments` cuts tensors (rule W2), and ``host/wire/message.py`` says what
 replies and errors are made of.
 
-Rules, cited by tests as W1 to W7:
+Rules, cited by tests as W1 to W8:
 
 W1. The header is 64 bytes in network order. Its CRC is CRC-32C (Castagnoli) over the 64 bytes with
     the CRC field zero, as in SCTP.
 W2. A tensor is cut into fragments ``0 .. count - 1``, in order, edge to edge. Every fragment but
-    the last carries a multiple of 64 bytes; the last one, and only it, has the flag ``last``.
+    the last carries the same number of bytes, a multiple of 64; the last one carries the rest, and
+    it alone has the flag ``last``.
 W3. A hop that executes puts the result in place of the tensor: flag ``result``, ``cursor`` plus
     one; the last fragment has ``cycles`` and the flag ``telemetry``, the others need not;
     ``declined`` and its reason go.
@@ -32,6 +33,13 @@ W7. A hop executes a request whole or not at all. Once it has sent on a fragment
     declines each as ``wrong_tensor``. So a next hop, and in the end the receiver, gets all the
     tensors of one cursor: it puts together what agrees in sender, model, request and cursor, and
     drops a ``source_count`` or a size that is not the manifest's.
+W8. Whoever puts a tensor together may ask its sender for what has not come: a message ``MISSING``
+    back to the address that the fragments came from, with their header, but that
+    ``fragment_index`` is a multiple of 64, ``offset`` is 0, ``last`` is set, and the payload is a
+    bitmap of 8 bytes, first bit first: bit k asks for fragment ``fragment_index + k``. The sender
+    sends those again, as they were; what has come meanwhile is dropped as a duplicate. The header
+    has the cursor at which the tensor is missed: if that is not the sender's own, a result was lost
+    behind the hop that executed, and the sender sends the request again, flagged ``resend``.
 
 Errors::
 
@@ -104,6 +112,8 @@ class MessageType(IntEnum):
     """Fragment of the answer to a request: all outputs of the model, and who executed what."""
     ERROR = 3
     """Fragment of the answer to a request that ended in an error: a JSON object."""
+    MISSING = 4
+    """Asks the sender of a tensor for fragments that have not come (W8)."""
 
 
 class DeclineReason(IntEnum):
@@ -118,7 +128,7 @@ class DeclineReason(IntEnum):
     POLICY = 6
     DEADLINE = 7
     BAD_LENGTH = 8
-    OUT_OF_ORDER = 9
+    INCOMPLETE = 9
     WRONG_TENSOR = 10
     ENCRYPTED = 11
 
@@ -170,7 +180,7 @@ class Field(NamedTuple):
 FIELDS = (
     Field("magic", 0, 16, "`MW`, 0x4D57", True),
     Field("version", 16, 8, "1", True),
-    Field("message_type", 24, 8, "1 tensor, 2 reply, 3 error"),
+    Field("message_type", 24, 8, "1 tensor, 2 reply, 3 error, 4 missing"),
     Field("last", 32, 1, "last fragment of the tensor"),
     Field("result", 33, 1, "the tensor was computed by a slice on the way"),
     Field("declined", 34, 1, "a hop was asked to execute and did not; see `reason`"),

@@ -40,10 +40,19 @@ CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "c
 OUTCOME = range(len(FrameOutcome))
 
 ORIGIN = data.StructLayout(
-    {"src_ip": 32, "src_port": 16, "tos": 8, "ttl": 8, "stamp": 32, "header": 512}
+    {
+        "src_mac": 48,
+        "src_ip": 32,
+        "dst_ip": 32,
+        "src_port": 16,
+        "tos": 8,
+        "ttl": 8,
+        "stamp": 32,
+        "header": 512,
+    }
 )
-"""What an answer takes over from a frame: ``src_ip``, ``src_port`` and the midwire ``header`` as
-lanes, ``stamp`` the time of arrival in microseconds."""
+"""What is kept of a frame: addresses, ``src_port`` and the midwire ``header`` as lanes, ``stamp``
+the time of arrival in microseconds."""
 
 VERDICT_PASS, VERDICT_DROP, VERDICT_OURS = range(3)
 
@@ -52,8 +61,9 @@ FRAME = data.StructLayout(
 )
 """What the parser says of a frame: ``bytes`` and ``sum`` are those of the tensor fragment."""
 
-JOB = data.StructLayout({"bytes": LENGTH_BITS, "sum": 16, "origin": ORIGIN})
-"""A frame to be made: its payload's bytes and sum, and what goes in front."""
+JOB = data.StructLayout({"back": 1, "bytes": LENGTH_BITS, "sum": 16, "origin": ORIGIN})
+"""A frame to be made: its payload's bytes and sum, and what goes in front. It goes to the next hop,
+or ``back`` to where the frame of ``origin`` came from."""
 
 
 class AxiLite(wiring.Signature):

@@ -23,7 +23,7 @@ from .bus import BEAT, BEAT_BYTES, CONFIG, lanes
 ETHERTYPE_IPV4 = 0x0800
 PROTOCOL_UDP = 17
 IP_AT, UDP_AT, HEADER_AT = 14, 34, 42
-_IPV4_WITHOUT_OPTIONS = 0x45
+IPV4_WITHOUT_OPTIONS = 0x45
 _TYPE_AT, _FRAGMENT_AT, _PROTOCOL_AT, _DESTINATION_AT, _PORT_AT = 12, 20, 23, 30, 36
 _FRAGMENT_BITS = 0x3FFF
 """More fragments, and where this one belongs; not "do not fragment"."""
@@ -82,7 +82,7 @@ class Classifier(wiring.Component):
         """Byte of the frame, and whether what is there agrees with A1. None reaches two beats."""
         config = self.config
         yield _TYPE_AT, self._number(_TYPE_AT) == ETHERTYPE_IPV4
-        yield IP_AT, self._number(IP_AT, 1) == _IPV4_WITHOUT_OPTIONS
+        yield IP_AT, self._number(IP_AT, 1) == IPV4_WITHOUT_OPTIONS
         yield _FRAGMENT_AT, ~(self._number(_FRAGMENT_AT) & Const(_FRAGMENT_BITS, 16)).any()
         yield _PROTOCOL_AT, self._number(_PROTOCOL_AT, 1) == PROTOCOL_UDP
         for offset, half in ((0, config.own_ip[16:]), (2, config.own_ip[:16])):

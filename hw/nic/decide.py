@@ -120,7 +120,7 @@ class Decider(wiring.Component):
         with m.FSM(name="slot"):
             with m.State("free"):
                 m.d.comb += slot_reason.eq(
-                    Mux(index == 0, DeclineReason.NONE, DeclineReason.OUT_OF_ORDER)
+                    Mux(index == 0, DeclineReason.NONE, DeclineReason.INCOMPLETE)
                 )
                 with m.If(taken):
                     m.next = "storing"
@@ -135,13 +135,13 @@ class Decider(wiring.Component):
                 with m.If(~same):
                     m.d.comb += slot_reason.eq(DeclineReason.BUSY)
                 with m.Elif((index != 0) & ~next_one):
-                    m.d.comb += slot_reason.eq(DeclineReason.OUT_OF_ORDER)
+                    m.d.comb += slot_reason.eq(DeclineReason.INCOMPLETE)
                 with m.If(taken):
                     m.d.comb += self.evicted.eq(index == 0)
                     m.next = "storing"
                 with m.Elif(
                     (self.accept & same & (index > wanted_index))
-                    | ((config.timeout != 0) & (age >= config.timeout))
+                    | ((config.timeout_us != 0) & (age >= config.timeout_us))
                     | ~config.control
                 ):
                     m.d.comb += self.evicted.eq(1)

@@ -93,13 +93,18 @@ class Parser(wiring.Component):
         total, udp_length = Signal(16), Signal(16)
         tos, ttl = Signal(8), Signal(8)
         source = Signal(32)  # as lanes
+        source_mac, destination = Signal(48), Signal(32)  # as lanes
         source_port, udp_check = Signal(16), Signal(16)  # as lanes
         stamp = Signal(32)
         captures = (
+            (0, 6, 8, source_mac[:16]),
+            (1, 0, 4, source_mac[16:]),
             (1, 7, 8, tos),
             (2, 0, 2, total),
             (2, 6, 7, ttl),
             (3, 2, 6, source),
+            (3, 6, 8, destination[:16]),
+            (4, 0, 2, destination[16:]),
             (4, 2, 4, source_port),
             (4, 6, 8, udp_length),
             (5, 0, 2, udp_check),
@@ -159,7 +164,9 @@ class Parser(wiring.Component):
         m.d.comb += [
             header.eq(Cat(raw)[shift : shift + hdr.HEADER_BITS]),
             self.frame.origin.header.eq(header),
+            self.frame.origin.src_mac.eq(source_mac),
             self.frame.origin.src_ip.eq(source),
+            self.frame.origin.dst_ip.eq(destination),
             self.frame.origin.src_port.eq(source_port),
             self.frame.origin.tos.eq(tos),
             self.frame.origin.ttl.eq(ttl),

@@ -5,8 +5,10 @@
 Rules, cited by tests as F1 to F3:
 
 F1. The source address and port are those of the request, so that the next hop can answer its
-    sender; type of service and time to live too. The destination is the next hop's. IPv4
-    identification is 0 with "do not fragment" set (RFC 6864).
+    sender; type of service and time to live too. The destination is the next hop's. A frame that
+    goes back has the destination of what it answers as its source, and its source as destination,
+    down to the MAC address, and a time to live of 64. IPv4 identification is 0 with "do not
+    fragment" set (RFC 6864).
 F2. The IPv4 checksum, the UDP checksum (never 0) and the header's CRC are right.
 F3. The job's header is sent as it is but for the CRC.
 """
@@ -19,7 +21,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import header as hdr
 from .bus import CONFIG, JOB, LENGTH_BITS, WORD_BITS, folded, lanes, sum_lanes, swap16
-from .classify import ETHERTYPE_IPV4, PROTOCOL_UDP, UDP_AT
+from .classify import ETHERTYPE_IPV4, IP_AT, IPV4_WITHOUT_OPTIONS, PROTOCOL_UDP, UDP_AT
 from .parser import PAYLOAD_AT
 
 PREFIX = data.StructLayout({"prefix": 8 * PAYLOAD_AT, "bytes": LENGTH_BITS})
@@ -27,6 +29,7 @@ PREFIX = data.StructLayout({"prefix": 8 * PAYLOAD_AT, "bytes": LENGTH_BITS})
 
 _WORDS = hdr.HEADER_BITS // WORD_BITS
 _DO_NOT_FRAGMENT = 0x4000
+TTL = 64  # of what we send ourselves
 
 
 class Preparer(wiring.Component):
@@ -104,7 +107,7 @@ class Preparer(wiring.Component):
             with m.State("checksums"):
                 ip_sum = folded(m, ip_total, "ip_sum")
                 udp_sum = folded(m, udp_total, "udp_sum")
-                ip_at, udp_at = 8 * (14 + 10), 8 * (UDP_AT + 6)
+                ip_at, udp_at = 8 * (IP_AT + 10), 8 * (UDP_AT + 6)
                 m.d.sync += [
                     prefix[ip_at : ip_at + 16].eq(~ip_sum),
                     # A sum of 0 would say that there is none.
@@ -120,25 +123,30 @@ class Preparer(wiring.Component):
 
     def _headers(self, job: data.View, udp_bytes: Value) -> tuple[Value, Value, Value]:
         """Ethernet, IPv4 and UDP headers as lanes, without checksums."""
-        config = self.config
+        config, origin, back = self.config, job.origin, job.back
+        next_mac = Cat(lanes(config.next_mac_high), lanes(config.next_mac_low))
         ethernet = Cat(
-            lanes(config.next_mac_high),
-            lanes(config.next_mac_low),
+            Mux(back, origin.src_mac, next_mac),
             lanes(config.own_mac_high),
             lanes(config.own_mac_low),
             Const(swap16(ETHERTYPE_IPV4), 16),
         )
         ip = Cat(
-            Const(0x45, 8),
-            job.origin.tos,
-            lanes((udp_bytes + (UDP_AT - 14))[:16]),
+            Const(IPV4_WITHOUT_OPTIONS, 8),
+            origin.tos,
+            lanes((udp_bytes + (UDP_AT - IP_AT))[:16]),
             Const(0, 16),
             Const(swap16(_DO_NOT_FRAGMENT), 16),
-            job.origin.ttl,
+            Mux(back, TTL, origin.ttl),
             Const(PROTOCOL_UDP, 8),
             Const(0, 16),
-            job.origin.src_ip,
-            lanes(config.next_ip),
+            Mux(back, origin.dst_ip, origin.src_ip),
+            Mux(back, origin.src_ip, lanes(config.next_ip)),
         )
-        udp = Cat(job.origin.src_port, lanes(config.next_port), lanes(udp_bytes), Const(0, 16))
+        udp = Cat(
+            Mux(back, lanes(config.own_port), origin.src_port),
+            Mux(back, origin.src_port, lanes(config.next_port)),
+            lanes(udp_bytes),
+            Const(0, 16),
+        )
         return ethernet, ip, udp

@@ -224,6 +224,7 @@ class NicShell(wiring.Component):
         m.d.sync += [cycle.eq(cycle + 1), part.eq(part + 1)]
         with m.If(part + 1 >= config.clock_mhz):
             m.d.sync += [part.eq(0), microsecond.eq(microsecond + 1)]
+        now = Mux(config.clock_mhz == 0, config.time_us, microsecond)
         if self._executes:
             m.d.comb += [tensor.cycle.eq(cycle), results.cycle.eq(cycle)]
         timed: list[Any] = [parser, dispatcher]
@@ -232,7 +233,7 @@ class NicShell(wiring.Component):
             timed.append(results)
             configured.append(results)
         for component in timed:
-            m.d.comb += component.now.eq(microsecond)
+            m.d.comb += component.now.eq(now)
 
         # Registers.
         for component in (*configured, packetiser):
