@@ -1,0 +1,466 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The NIC as a model in Python: what becomes of each frame, byte for byte (docs/nic.md).
+
+It has no cycles. Time is what :meth:`Golden.wait` says, and a request that is whole is executed
+when :meth:`Golden.settle` is called, as the pipeline's is at the latest when nothing moves any
+more. Where what happens between two such moments depends on cycles, the test must not ask.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import google_crc32c
+
+from midwire.hw.formats import fragments, wire
+from midwire.hw.formats.csr import FIRST_DECLINED, FrameOutcome
+from midwire.hw.formats.slots import DECISIONS, MAX_ASKS, request_fingerprint, slots_of
+from midwire.hw.formats.wire import DeclineReason, MessageType
+from midwire.hw.nic.bus import MAX_FRAME_BYTES
+
+UDP_AT, HEADER_AT, PAYLOAD_AT = 34, 42, 106
+GROUP = 64  # fragments that one message asks for
+Fields = dict[str, int]
+
+
+def fields_of(header: bytes) -> Fields:
+    """All fields of a header as numbers, reserved ones too."""
+    whole = int.from_bytes(header[: wire.HEADER_BYTES], "big")
+    size = 8 * wire.HEADER_BYTES
+    return {f.name: whole >> (size - f.offset - f.bits) & ((1 << f.bits) - 1) for f in wire.FIELDS}
+
+
+def header_of(values: Fields) -> bytes:
+    """The header of these fields, its CRC made anew."""
+    whole = 0
+    for f in wire.FIELDS:
+        whole = whole << f.bits | (0 if f.name == "crc" else values[f.name])
+    head = whole.to_bytes(wire.HEADER_BYTES, "big")
+    return head[:-4] + google_crc32c.value(head).to_bytes(4, "big")
+
+
+def sum16(data: bytes) -> int:
+    """RFC 1071, folded; an odd last byte is padded."""
+    total = sum(struct.unpack(f">{len(data) // 2}H", data[: len(data) & ~1]))
+    total += data[-1] << 8 if len(data) & 1 else 0
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is kept of a frame."""
+
+    src_mac: bytes
+    src_ip: bytes
+    dst_ip: bytes
+    src_port: int
+    tos: int
+    ttl: int
+    came: int
+    header: Fields
+
+    @property
+    def key(self) -> tuple[int, bytes, int]:
+        """What names the request."""
+        return self.header["request_id"], self.src_ip, self.src_port
+
+    @property
+    def fingerprint(self) -> int:
+        request_id, src_ip, src_port = self.key
+        return request_fingerprint(request_id, int.from_bytes(src_ip), src_port)
+
+
+@dataclass
+class Slot:
+    """A request whose fragments are collected, or that is whole."""
+
+    origin: Origin
+    count: int
+    latest: int
+    step: int = 0
+    last_offset: int | None = None
+    asks: int = 0
+    here: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        return len(self.here) == self.count
+
+    def contradicts(self, header: Fields, size: int) -> bool:
+        """Whether a fragment does not fit what came before."""
+        if header["fragment_count"] != self.count:
+            return True
+        if header["last"]:
+            return bool(self.step) and header["offset"] != (self.count - 1) * self.step
+        if header["offset"] != header["fragment_index"] * size:
+            return True
+        if self.last_offset is not None and self.last_offset != (self.count - 1) * size:
+            return True
+        return self.step not in (0, size)
+
+    def take(self, header: Fields, payload: bytes) -> None:
+        if header["last"]:
+            self.last_offset = header["offset"]
+        else:
+            self.step = len(payload)
+        self.here[header["fragment_index"]] = payload
+
+
+class Golden:
+    """A NIC around a slice that is a function of bytes.
+
+    Parameters
+    ----------
+    registers : values of configuration registers, those of 48 and 64 bits whole
+    in_bytes : of the slice's input; out_bytes : of its output
+    execute : the slice
+
+    Attributes
+    ----------
+    others : frames that are not to our address, with their bad-frame bit
+    passed : frames to our address that passed
+    sent_on : frames that were declined or forwarded, in order
+    results : for each request that was executed, its frames, with ``cycles`` 0
+    given_up : frames of requests that were given up, for each request
+    asked : frames that ask senders
+    outcomes, events : counted
+    """
+
+    def __init__(
+        self,
+        registers: Fields,
+        in_bytes: int,
+        out_bytes: int,
+        execute: Callable[[bytes], bytes],
+    ) -> None:
+        self.registers = dict(registers)
+        self._in, self._out, self._execute = in_bytes, out_bytes, execute
+        self.slot_count = slots_of(in_bytes)
+        self.slots: dict[tuple[int, bytes, int], Slot] = {}
+        self.decisions: dict[int, tuple[int, DeclineReason]] = {}
+        self.written: Counter[int] = Counter()
+        """How often each place of ``decisions`` was written since the last :meth:`settle`."""
+        self.others: list[tuple[bytes, bool]] = []
+        self.passed: list[bytes] = []
+        self.sent_on: list[bytes] = []
+        self.results: list[list[bytes]] = []
+        self.given_up: list[list[bytes]] = []
+        self.asked: list[bytes] = []
+        self.outcomes: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+
+    @property
+    def now(self) -> int:
+        return self.registers["time_us"]
+
+    def frame(self, frame: bytes, bad: bool = False) -> FrameOutcome:
+        """One frame comes in."""
+        if self._to_us(frame):
+            outcome = self._judge(frame, bad)
+            if outcome <= FrameOutcome.PASSED_OTHER_TYPE:
+                self.passed.append(frame)
+        else:
+            outcome = FrameOutcome.PASSED
+            self.others.append((frame, bad))
+        self.outcomes[outcome.name.lower()] += 1
+        self.outcomes["frames_in"] += 1
+        return outcome
+
+    def settle(self) -> None:
+        """Requests that are whole are executed, and their results leave."""
+        for key, slot in list(self.slots.items()):
+            if slot.whole:
+                del self.slots[key]
+                self._decide(slot.origin, DeclineReason.NONE)
+                self.events["requests"] += 1
+                self._result(slot)
+        self.written.clear()
+
+    def wait(self, microseconds: int) -> None:
+        """Time passes, and nothing else; then everything that is due happens."""
+        self.registers["time_us"] = (self.now + microseconds) % (1 << 32)
+        for key, slot in list(self.slots.items()):
+            age = (self.now - slot.latest) % (1 << 32)
+            timeout, ask = self.registers["timeout_us"], self.registers["ask_us"]
+            if timeout and age >= timeout:
+                self._give_up(key, slot)
+                continue
+            while not slot.whole and ask and slot.asks < MAX_ASKS and age >= ask << slot.asks:
+                self._ask(slot)
+
+    def disable(self) -> None:
+        """``control`` becomes 0: everything passes, and what is unfinished is given up."""
+        self.registers["control"] = 0
+        for key, slot in list(self.slots.items()):
+            self._give_up(key, slot)
+
+    def _judge(self, frame: bytes, bad: bool) -> FrameOutcome:
+        """Rules P1 to P5."""
+        if len(frame) > MAX_FRAME_BYTES:
+            return FrameOutcome.PASSED
+        if bad:
+            return FrameOutcome.DROPPED_BAD_FRAME
+        udp_bytes = int.from_bytes(frame[38:40])
+        datagram = frame[HEADER_AT : UDP_AT + udp_bytes]
+        if (
+            sum16(frame[14:34]) != 0xFFFF
+            or int.from_bytes(frame[16:18]) != udp_bytes + 20
+            or udp_bytes < 8 + wire.HEADER_BYTES
+            or UDP_AT + udp_bytes > len(frame)
+        ):
+            return FrameOutcome.PASSED_MALFORMED
+        header = fields_of(datagram)
+        crc = google_crc32c.value(datagram[: wire.HEADER_BYTES - 4] + bytes(4))
+        for wrong, outcome in (
+            (header["magic"] != wire.MAGIC, FrameOutcome.PASSED_BAD_MAGIC),
+            (header["version"] != wire.VERSION, FrameOutcome.PASSED_BAD_VERSION),
+            (header["crc"] != crc, FrameOutcome.PASSED_BAD_CRC),
+            (header["message_type"] != MessageType.TENSOR, FrameOutcome.PASSED_OTHER_TYPE),
+            (self._udp_wrong(frame, udp_bytes), FrameOutcome.DROPPED_BAD_CHECKSUM),
+            (not self._sound(header, datagram), FrameOutcome.DROPPED_BAD_LENGTH),
+            (header["hop_limit"] == 0, FrameOutcome.DROPPED_HOP_LIMIT),
+        ):
+            if wrong:
+                return outcome
+        origin = Origin(
+            frame[6:12],
+            frame[26:30],
+            frame[30:34],
+            int.from_bytes(frame[34:36]),
+            frame[15],
+            frame[22],
+            self.now,
+            header,
+        )
+        return self._ours(origin, datagram[wire.HEADER_BYTES :])
+
+    def _to_us(self, frame: bytes) -> bool:
+        """Rule A1."""
+        own_ip = self.registers["own_ip"]
+        return (
+            bool(self.registers["control"])
+            and len(frame) >= HEADER_AT
+            and frame[12:15] == b"\x08\x00\x45"
+            and frame[23] == 17
+            and not int.from_bytes(frame[20:22]) & 0x3FFF
+            and own_ip in (0, int.from_bytes(frame[30:34]))
+            and int.from_bytes(frame[36:38]) == self.registers["own_port"]
+        )
+
+    def _udp_wrong(self, frame: bytes, udp_bytes: int) -> bool:
+        pseudo = frame[26:34] + bytes([0, 17]) + frame[38:40]
+        total = sum16(pseudo + frame[UDP_AT : UDP_AT + udp_bytes])
+        return frame[40:42] != b"\0\0" and total != 0xFFFF
+
+    def _sound(self, header: Fields, datagram: bytes) -> bool:
+        """Rule W2."""
+        tail = wire.TAG_BYTES if header["encrypted"] else 0
+        checked = wire.Header(
+            last=bool(header["last"]),
+            fragment_index=header["fragment_index"],
+            fragment_count=header["fragment_count"],
+            offset=header["offset"],
+            total_bytes=header["total_bytes"],
+        )
+        try:
+            fragments.check_fragment(checked, len(datagram) - wire.HEADER_BYTES - tail)
+        except wire.BadLength:
+            return False
+        return True
+
+    def _ours(self, origin: Origin, payload: bytes) -> FrameOutcome:
+        """Rules D0 to D6."""
+        header = origin.header
+        if header["result"] and self._another(header):
+            self._send_on(origin, payload)
+            return FrameOutcome.FORWARDED
+        reason = self._static(header)
+        if reason is DeclineReason.NONE:
+            fate = self._collect(origin, payload)
+            if isinstance(fate, FrameOutcome):
+                return fate
+            reason = fate
+        self._send_on(origin, payload, declined=1, reason=int(reason))
+        return FrameOutcome(FIRST_DECLINED - 1 + reason)
+
+    def _another(self, header: Fields) -> bool:
+        names = ("tenant", "model_hash", "cursor", "slice_count")
+        return any(header[name] != self.registers[name] for name in names)
+
+    def _static(self, header: Fields) -> DeclineReason:
+        """Rule D1."""
+        mine = self.registers
+        cursor = (header["cursor"], header["slice_count"]) != (mine["cursor"], mine["slice_count"])
+        tensor = (header["tensor_index"], header["source_count"]) != (0, 1)
+        for wrong, reason in (
+            (header["encrypted"], DeclineReason.ENCRYPTED),
+            (header["tenant"] != mine["tenant"], DeclineReason.WRONG_TENANT),
+            (header["model_hash"] != mine["model_hash"], DeclineReason.WRONG_MODEL),
+            (cursor, DeclineReason.WRONG_CURSOR),
+            (header["epoch"] != mine["epoch"], DeclineReason.WRONG_EPOCH),
+            (tensor, DeclineReason.WRONG_TENSOR),
+            (not header["may_execute"], DeclineReason.POLICY),
+            (header["deadline_us"] == 0, DeclineReason.DEADLINE),
+            (header["total_bytes"] != self._in, DeclineReason.BAD_LENGTH),
+        ):
+            if wrong:
+                return reason
+        return DeclineReason.NONE
+
+    def _collect(self, origin: Origin, payload: bytes) -> FrameOutcome | DeclineReason:
+        """Rules D2, D3 and D6."""
+        header = origin.header
+        slot = self.slots.get(origin.key)
+        if slot is None:
+            known = self.decisions.get(origin.fingerprint % DECISIONS)
+            if known is not None and known[0] == origin.fingerprint:
+                if known[1] is not DeclineReason.NONE:
+                    return known[1]
+                if not header["resend"]:
+                    return FrameOutcome.DROPPED_DUPLICATE
+            slot = Slot(origin, header["fragment_count"], self.now)
+            if slot.count > max(1, -(-self._in // fragments.FRAGMENT_STEP)) or slot.contradicts(
+                header, len(payload)
+            ):
+                return FrameOutcome.DROPPED_BAD_LENGTH
+            if not self._may_open(origin):
+                self._decide(origin, DeclineReason.BUSY)
+                return DeclineReason.BUSY
+            self.slots[origin.key] = slot
+        elif slot.whole:
+            return FrameOutcome.DROPPED_DUPLICATE
+        elif slot.contradicts(header, len(payload)):
+            return FrameOutcome.DROPPED_BAD_LENGTH
+        elif header["fragment_index"] in slot.here:
+            return FrameOutcome.DROPPED_DUPLICATE
+        slot.take(header, payload)
+        slot.latest, slot.asks = self.now, 0
+        return FrameOutcome.COLLECTED
+
+    def _may_open(self, origin: Origin) -> bool:
+        free = self.slot_count - len(self.slots)
+        held = sum(key[1:] == origin.key[1:] for key in self.slots)
+        return free > 0 and (held == 0 or held < 4 * (free - 1))
+
+    def _decide(self, origin: Origin, reason: DeclineReason) -> None:
+        place = origin.fingerprint % DECISIONS
+        self.decisions[place] = (origin.fingerprint, reason)
+        self.written[place] += 1
+
+    def _give_up(self, key: tuple[int, bytes, int], slot: Slot) -> None:
+        """Rule D4."""
+        if slot.whole:
+            return
+        del self.slots[key]
+        self._decide(slot.origin, DeclineReason.INCOMPLETE)
+        self.events["evicted"] += 1
+        self.events["evicted_fragments"] += len(slot.here)
+        frames = []
+        for index, payload in sorted(slot.here.items()):
+            last = index == slot.count - 1
+            frames.append(
+                self._onward(
+                    slot.origin,
+                    payload,
+                    fragment_index=index,
+                    offset=self._in - len(payload) if last else index * len(payload),
+                    last=int(last),
+                    declined=1,
+                    reason=int(DeclineReason.INCOMPLETE),
+                )
+            )
+        self.given_up.append(frames)
+
+    def _ask(self, slot: Slot) -> None:
+        """Rules D4 and W8."""
+        slot.asks += 1
+        self.events["asked"] += 1
+        missing = [index for index in range(slot.count) if index not in slot.here]
+        first = missing[0] // GROUP * GROUP
+        bitmap = sum(1 << 63 - (index - first) for index in missing if index < first + GROUP)
+        changes = {
+            "message_type": int(MessageType.MISSING),
+            "fragment_index": first,
+            "offset": 0,
+            "last": 1,
+        }
+        head = header_of({**slot.origin.header, **changes})
+        self.asked.append(self._packet(slot.origin, head + bitmap.to_bytes(8), back=True))
+
+    def _send_on(self, origin: Origin, payload: bytes, **changes: int) -> None:
+        self.sent_on.append(self._onward(origin, payload, **changes))
+
+    def _onward(self, origin: Origin, payload: bytes, **changes: int) -> bytes:
+        """A frame to the next hop (W4, W5)."""
+        header = origin.header
+        used = (self.now - origin.came) % (1 << 32)
+        left = {
+            "hop_limit": header["hop_limit"] - 1,
+            "deadline_us": max(0, header["deadline_us"] - used),
+        }
+        return self._packet(origin, header_of({**header, **left, **changes}) + payload)
+
+    def _result(self, slot: Slot) -> None:
+        """Rule W3."""
+        tensor = self._execute(b"".join(slot.here[index] for index in range(slot.count)))
+        step = self.registers["fragment_bytes"]
+        starts = range(0, self._out, step)
+        frames = []
+        for index, start in enumerate(starts):
+            last = int(index + 1 == len(starts))
+            changes = {
+                "last": last,
+                "result": 1,
+                "declined": 0,
+                "reason": 0,
+                "telemetry": last,
+                "cycles": 0,
+                "cursor": slot.origin.header["cursor"] + 1,
+                "fragment_index": index,
+                "fragment_count": len(starts),
+                "offset": start,
+                "total_bytes": self._out,
+                "element_type": self.registers["element_type"],
+            }
+            frames.append(self._onward(slot.origin, tensor[start : start + step], **changes))
+        self.events["results"] += 1
+        self.events["result_frames"] += len(frames)
+        self.results.append(frames)
+
+    def _packet(self, origin: Origin, datagram: bytes, back: bool = False) -> bytes:
+        """Rules F1 and F2."""
+        mine = self.registers
+        own_mac = mine["own_mac"].to_bytes(6)
+        if back:
+            macs = origin.src_mac + own_mac
+            addresses = origin.dst_ip + origin.src_ip
+            ports = mine["own_port"], origin.src_port
+        else:
+            macs = mine["next_mac"].to_bytes(6) + own_mac
+            addresses = origin.src_ip + mine["next_ip"].to_bytes(4)
+            ports = origin.src_port, mine["next_port"]
+        return frame_of(datagram, macs, addresses, ports, origin.tos, 64 if back else origin.ttl)
+
+
+def frame_of(
+    datagram: bytes,
+    macs: bytes,
+    addresses: bytes,
+    ports: tuple[int, int],
+    tos: int = 0,
+    ttl: int = 64,
+) -> bytes:
+    """Ethernet (destination, source), IPv4 (source, destination) and UDP around a datagram."""
+    size = 8 + len(datagram)
+    ip = struct.pack(">BBHHHBBH", 0x45, tos, 20 + size, 0, 0x4000, ttl, 17, 0)
+    ip = ip[:10] + (0xFFFF ^ sum16(ip + addresses)).to_bytes(2) + addresses
+    udp = struct.pack(">HHH", *ports, size)
+    total = sum16(addresses + bytes([0, 17]) + udp[4:] + udp + datagram)
+    check = ((0xFFFF ^ total) or 0xFFFF).to_bytes(2)
+    return macs + b"\x08\x00" + ip + udp + check + datagram
