@@ -83,7 +83,7 @@ class Nic:
             next_mac=number(NEXT_MAC),
             next_ip=number(NEXT_IP),
             next_port=NEXT_PORT,
-            timeout=20_000,
+            timeout_us=20,
             control=1,
         ):
             assert self.write_at(address, value) == 0
@@ -122,12 +122,22 @@ class Nic:
             assert self.write_at(address, value) == 0
 
     def read(self, name: str) -> int:
+        """A register; of counters, as they are now."""
+        if name in csr.COUNTERS:
+            return self.counters()[name]
         response, value = self.read_at(csr.ADDRESS[name])
         assert response == 0
         return value
 
     def counters(self) -> dict[str, int]:
-        return {r.name: self.read(r.name) for r in csr.REGISTERS if r.access == "counter"}
+        """All counters, by one snapshot."""
+        assert self.write_at(csr.ADDRESS["snapshot"], 1) == 0
+        found = {}
+        for register in csr.REGISTERS:
+            if register.access == "counter":
+                (_, high), (_, low) = map(self.read_at, register.addresses)
+                found[register.name] = high << 32 | low
+        return found
 
     def pauses(self, source: int, sink: int, seed: int) -> None:
         """Pauses from here on; probabilities in percent."""
