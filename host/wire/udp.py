@@ -42,6 +42,11 @@ class Train(NamedTuple):
     size: int
     datagrams: list[Datagram]
 
+    @classmethod
+    def of(cls, datagram: bytes) -> Train:
+        """The train of one datagram."""
+        return cls(len(datagram), [[datagram]])
+
 
 def trains(datagrams: Iterable[Datagram]) -> Iterator[Train]:
     """Put datagrams into trains, in their order, without looking at or copying their bytes."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from midwire.hw.formats.bundle import Bundle, Manifest, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.formats.wire import Header, encode
 from midwire.hw.numeric import QType
+
+from .hop import Fate, Hop, unharmed
 
 ELEMENTS = 4
 SCALE = 0.5
@@ -175,30 +177,12 @@ def send(port: UdpPort, data: bytes | memoryview, size: int, to: Address) -> Non
 
 
 @contextlib.contextmanager
-def relay(hop: Callable[[bytes], list[bytes]], cloud: Address) -> Iterator[Address]:
-    """A hop between edge and cloud: ``hop`` turns each datagram of the edge into what goes on."""
-    front, back = UdpPort(), UdpPort()
-    running = True
-    edge: list[Address] = []
-
-    def loop() -> None:
-        while running:
-            for datagram, source in front.receive(0.02):
-                edge[:] = [source]
-                for onward in hop(bytes(datagram)):
-                    send(back, onward, len(onward), cloud)
-            for datagram, _ in back.receive(0.0):
-                send(front, datagram, max(1, len(datagram)), edge[0])
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield front.address
-    finally:
-        running = False
-        thread.join()
-        front.close()
-        back.close()
+def relay(onward: Fate, cloud: Address, back: Fate = unharmed) -> Iterator[Address]:
+    """A hop between edge and cloud: ``onward`` turns each datagram of the edge into what goes on,
+    ``back`` each one for it.
+    """
+    with Hop(cloud, lambda: onward, lambda: back) as hop:
+        yield hop.address
 
 
 def changed(datagram: bytes, payload: bytes | None = None, **fields: Any) -> bytes:
