@@ -40,7 +40,7 @@ def pack(header: Header, indices: Iterable[int]) -> bytes:
         If they are none, of several groups, or not all of that tensor.
     """
     wanted = sorted(set(indices))
-    first = wanted[0] // GROUP * GROUP if wanted else 0
+    first = max(0, wanted[0] // GROUP * GROUP) if wanted else 0
     end = min(first + GROUP, header.fragment_count)
     if not wanted or wanted[0] < 0 or wanted[-1] >= end:
         raise BadMissing(

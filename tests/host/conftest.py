@@ -71,23 +71,26 @@ def _manifest(
     )
 
 
-def _model(nodes: list[onnx.NodeProto], before: tuple[str, int], after: tuple[str, int]) -> bytes:
-    ends = [helper.make_tensor_value_info(name, kind, [ELEMENTS]) for name, kind in (before, after)]
+def _model(
+    nodes: list[onnx.NodeProto], before: tuple[str, int], after: tuple[str, int], elements: int
+) -> bytes:
+    ends = [helper.make_tensor_value_info(name, kind, [elements]) for name, kind in (before, after)]
     graph = helper.make_graph(nodes, "part", ends[:1], ends[1:], _constants())
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
 
 
-def make_bundle(folder: Path, name: str = "double") -> Bundle:
+def make_bundle(folder: Path, name: str = "double", elements: int = ELEMENTS) -> Bundle:
     """Write the bundle; another name gives another model hash."""
     qtype = QType(8, True, SCALE)
-    spec = TensorSpec("x", (ELEMENTS,), "float32", qtype, Layout.raster((ELEMENTS,)), 4)
+    spec = TensorSpec("x", (elements,), "float32", qtype, Layout.raster((elements,)), 4)
     node, flt, i8 = helper.make_node, TensorProto.FLOAT, TensorProto.INT8
     files = {
         "edge.onnx": _model(
             [node("QuantizeLinear", ["x", "scale", "zero"], ["wire_in0"])],
             ("x", flt),
             ("wire_in0", i8),
+            elements,
         ),
         "slice.onnx": _model(
             [
@@ -98,11 +101,13 @@ def make_bundle(folder: Path, name: str = "double") -> Bundle:
             ],
             ("wire_in0", i8),
             ("wire_out0", i8),
+            elements,
         ),
         "cloud.onnx": _model(
             [node("DequantizeLinear", ["wire_out0", "scale", "zero"], ["y"])],
             ("wire_out0", i8),
             ("y", flt),
+            elements,
         ),
     }
     manifest = _manifest(name, (spec,), (spec,))

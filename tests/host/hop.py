@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from midwire.host.wire.udp import LOOPBACK, Address, UdpPort, trains
+from midwire.host.wire.udp import Address, UdpPort, trains
 
 Fate = Callable[[bytes], list[bytes]]
 """What goes on, and in which order, when a datagram has come."""
