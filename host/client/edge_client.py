@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge's side of a request: first layers, fragments out, one outcome back.
 
-Rules, cited by tests as R1 to R7:
+Rules, cited by tests as R1 to R8:
 
 R1. Every request ends in exactly one outcome, a reply or a typed error, before its deadline.
 R2. A request is sent again, flagged as such, when no answer has come for as long as one takes by
@@ -24,6 +24,9 @@ R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the
     request again, flagged, a round trip after the latest attempt at the earliest, and as one of the
     ``retries``: only a hop behind this one has its bytes, and executes again. Where a reply lacks
     fragments, the client asks for them (A6 of ``wire/reassembly.py``).
+R8. Where nothing has come for ``PATIENCE`` round trips, long before R2 repeats anything, the client
+    asks for the first fragment of the answer, again after twice as long and so on. If the cloud has
+    answered, that brings the answer, and no hop executes twice; else it is not answered.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ from ..errors import RefusedError, RequestError, StartError
 from ..model_parts import load_part
 from ..steer.paths import MAX_PATHS, NetworkPath
 from ..steer.steering import InOrder, Steering
-from ..wire import message
+from ..wire import message, missing
 from ..wire.reassembly import Reassembler
 from ..wire.sent import SentMessage
 from ..wire.tensors import to_buffers
@@ -226,6 +229,7 @@ class EdgeClient:
         pending.attempts_here += 1
         last = pending.attempts > self._retries
         pending.resend = pending.give_up if last else now + pending.wait
+        pending.inquire = now + self._ways[pending.path].patience()
         self._let_go(pending, sent.whole() if whole else sent.first(), now)
 
     def _send_again(self, pending: Pending) -> None:
@@ -272,19 +276,23 @@ class EdgeClient:
         timers += [self._reassembler.due, *(way.outbox.due for way in self._ways)]
         first = min(due for due in timers if due is not None)
         ready = self._selector.select(max(0.0, first - time.monotonic()))
+        came_by = time.monotonic()
         done: list[RequestOutcome] = []
         for key, _ in ready:
             done += self._receive(key.data)
+            came_by = min(came_by, self._ways[key.data].port.arrived)
         yield from done
         now = time.monotonic()
         self._reassembler.expire(now)
-        self._ask(now, idle=not ready)
+        self._ask(came_by)
         for index, way in enumerate(self._ways):
             for request_id, error in way.outbox.pump(now):
                 self._failed_to_send(request_id, index, error)
         for pending in list(self._pending.values()):
-            if now >= pending.due:
+            if now >= pending.overdue:
                 yield from self._overdue(pending, now)
+            elif now >= pending.inquire:
+                self._inquire(pending, now)
 
     def _overdue(self, pending: Pending, now: float) -> Iterator[RequestOutcome]:
         """No answer in time: try again or give up."""
@@ -297,16 +305,27 @@ class EdgeClient:
         else:
             self._send_again(pending)
 
-    def _ask(self, now: float, *, idle: bool) -> None:
-        """Ask for fragments of replies that have not come (R7)."""
-        for ask in self._reassembler.ask(now, idle=idle):
+    def _ask(self, came_by: float) -> None:
+        """Ask for fragments of replies that had not come by then (R7)."""
+        for ask in self._reassembler.ask(came_by):
             path = self._pending[ask.request_id].path
-            ways = (self._ways[path], *self._ways)
-            way = next(way for way in ways if way.path.first == ask.to)
-            try:
-                way.port.send(Train.of(ask.datagram), ask.to)
-            except OSError as error:
-                self._failed_to_send(ask.request_id, path, error)
+            paths = (path, *range(len(self._ways)))
+            path = next(path for path in paths if self.paths[path].first == ask.to)
+            self._send_ask(ask.request_id, path, ask.datagram)
+
+    def _inquire(self, pending: Pending, now: float) -> None:
+        """Ask for the first fragment of an answer that may have been lost whole (R8)."""
+        pending.inquire = now + 2 * (pending.inquire - pending.sent.sent)
+        self._counters["answers_asked"] += 1
+        ask = missing.pack(pending.sent.header, [0])
+        self._send_ask(pending.request_id, pending.path, ask)
+
+    def _send_ask(self, request_id: int, path: int, ask: bytes) -> None:
+        way = self._ways[path]
+        try:
+            way.port.send(Train.of(ask), way.path.first)
+        except OSError as error:
+            self._failed_to_send(request_id, path, error)
 
     def _asked(self, header: Header, bitmap: memoryview, path: int) -> None:
         """Somebody lacks fragments of a request, or of its result (R7)."""
@@ -374,7 +393,8 @@ class EdgeClient:
         if pending is None or header.model_hash != self._bundle.model_hash:
             self._counters["late_reply"] += 1  # R4
             return None
-        whole = self._reassembler.add(header, payload, source, time.monotonic())
+        arrived = self._ways[path].port.arrived
+        whole = self._reassembler.add(header, payload, source, arrived)
         if whole is None:
             return None
         header = whole.header

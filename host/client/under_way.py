@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ..errors import DeadlineError, RequestError, UnreachableError
@@ -27,6 +28,12 @@ FLOOR_SHARE = 1 / 4
 UNMEASURED_SHARE = 1 / 8
 """Of the request's time: the first wait by a path that has not answered yet."""
 
+PATIENCE = 2
+"""Smoothed round trips until an answer may have been lost, as in RFC 8985's probe for the tail."""
+
+PATIENCE_SECONDS = 0.01
+"""At least: what is asked for comes within that, where nothing else is slow."""
+
 RESEND_PAUSE_SECONDS = 0.01
 """From one attempt to the next at least, however short the deadline: nodes take milliseconds."""
 
@@ -39,7 +46,7 @@ class Pending:
     ----------
     sent : its fragments: the bytes of each slice input lie where ``edge.onnx`` put them
     path : that it takes, by its place in the client's sequence
-    started, give_up, deadline, resend : seconds on the monotonic clock
+    started, give_up, deadline, resend, inquire : seconds on the monotonic clock
     wait : from the latest attempt to ``resend``
     attempts, attempts_here : in all, and by this path
     refused : how often the machine of this path's first hop said that nobody listens
@@ -54,6 +61,7 @@ class Pending:
     deadline: float
     resend: float
     wait: float = 0.0
+    inquire: float = math.inf
     attempts: int = 0
     attempts_here: int = 0
     refused: int = 0
@@ -65,9 +73,14 @@ class Pending:
         return self.sent.header.request_id
 
     @property
-    def due(self) -> float:
+    def overdue(self) -> float:
         """When it is to be sent again or given up."""
         return min(self.resend, self.give_up)
+
+    @property
+    def due(self) -> float:
+        """When there is something to do about it."""
+        return min(self.overdue, self.inquire)
 
     def left_us(self, now: float) -> int:
         """Microseconds to its deadline, as its header says them."""
@@ -88,6 +101,11 @@ class Way:
         time = pending.give_up - pending.started
         floor = max(RESEND_PAUSE_SECONDS, min(FLOOR_SECONDS, FLOOR_SHARE * time))
         return max(floor, self.round_trip.wait(UNMEASURED_SHARE * time))
+
+    def patience(self) -> float:
+        """How long an answer may take until somebody asks whether it was lost."""
+        took = self.round_trip.smoothed
+        return math.inf if took is None else max(PATIENCE_SECONDS, PATIENCE * took)
 
 
 def given_up(pending: Pending, path: NetworkPath, deadline: float) -> RequestError:

@@ -19,8 +19,9 @@ C2. The latest answers are kept (rule M3 of ``wire/sent.py``), and fragments of 
     to whom they were sent, if he asks.
 C3. A request has one answer, by its sender, model and id, at whichever cursor it came: the slice
     gives the same bits wherever it runs. Once it is answered, what else comes of it is not put
-    together again: a fragment that is flagged as sent again brings the whole answer again, once in
-    ``ASK_SECONDS``; others are copies that the network made, dropped and counted as duplicates.
+    together again: a fragment that is flagged as sent again, and came ``ASK_SECONDS`` after the
+    answer left, brings the whole answer again; others are copies that the network made, or parts of
+    one repeat, dropped and counted as duplicates.
 """
 
 from __future__ import annotations
@@ -158,19 +159,25 @@ class CloudNode:
         """Wait for datagrams or the next deadline, and work on what there is."""
         timers = [due for due in (self._reassembler.due, self._outbox.due) if due is not None]
         wait = max(0.0, min(timers) - time.monotonic()) if timers else None
-        idle = all(key.fileobj is not self._port for key, _ in self._selector.select(wait))
-        if not idle:
+        ready = self._selector.select(wait)
+        came_by = time.monotonic()
+        if any(key.fileobj is self._port for key, _ in ready):
             try:
                 for datagram, source in self._port.take():
                     self.take(datagram, source)
             except OSError:
                 self._counters["receive_failed"] += 1
+            came_by = self._port.arrived
         now = time.monotonic()
         self._reassembler.expire(now)
-        for ask in self._reassembler.ask(now, idle=idle):
+        self._ask(came_by)
+        self._counters["reply_failed"] += len(self._outbox.pump(now))
+
+    def _ask(self, came_by: float) -> None:
+        """Ask for what had not come by then (C1)."""
+        for ask in self._reassembler.ask(came_by):
             with contextlib.suppress(OSError):  # the next ask may get there
                 self._port.send(Train.of(ask.datagram), ask.to)
-        self._counters["reply_failed"] += len(self._outbox.pump(now))
 
     def take(self, datagram: memoryview, source: Address) -> None:
         """Work on one datagram; whatever is wrong with it ends in a counter."""
@@ -191,23 +198,23 @@ class CloudNode:
             if header.fragment_index == 0 and header.tensor_index == 0:
                 self._refuse(header, source, self._not_served(header.model_hash))
             return
-        now = time.monotonic()
-        if self._was_answered(header, source, now):
+        arrived = self._port.arrived
+        if self._was_answered(header, source, arrived):
             return
-        whole = self._reassembler.add(header, payload, source, now)
+        whole = self._reassembler.add(header, payload, source, arrived)
         if whole is not None:
             self._answer(whole)
 
-    def _was_answered(self, header: Header, source: Address, now: float) -> bool:
+    def _was_answered(self, header: Header, source: Address, arrived: float) -> bool:
         """Whether the request has its answer; sends that again where it did not arrive (C3)."""
         key = (source, header.model_hash, header.request_id)
         answer = self._answers.get(key)
         if answer is None:
             return False
-        if header.resend and key not in self._outbox and now - answer.sent >= ASK_SECONDS:
+        if header.resend and key not in self._outbox and arrived - answer.sent >= ASK_SECONDS:
             answer.refill()
             self._counters["answered_again"] += 1
-            self._send(key, answer, now)
+            self._send(key, answer, time.monotonic())
         else:
             self._counters["duplicate"] += 1
         return True

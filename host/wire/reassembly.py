@@ -45,9 +45,6 @@ MOST_ASKS = 7
 MOST_GROUPS = 8
 """Asked for at once: what a sender's socket takes, and a receiver's holds."""
 
-BUSY_SECONDS = 0.1
-"""Longer than what a socket holds takes to be read."""
-
 Sizes = Callable[[Header], Sequence[int] | None]
 """Bytes of each tensor that a header's model, cursor and type allow; None if nothing does."""
 
@@ -225,14 +222,14 @@ class Reassembler:
             times.append(self._alarms.due)
         return min(times, default=None)
 
-    def ask(self, now: float, *, idle: bool) -> list[Ask]:
-        """What is to be sent now, so that what is missing comes (A6).
+    def ask(self, now: float) -> list[Ask]:
+        """What is to be sent, so that what is missing comes (A6).
 
-        ``idle`` says that nothing has come that was not added yet: else what seems to be missing
-        may only wait to be read, and is asked for ``BUSY_SECONDS`` later.
+        All that had come by ``now`` must have been added: else what seems to be missing may only
+        wait to be read.
         """
         found: list[Ask] = []
-        for key in self._alarms.rung(now if idle else now - BUSY_SECONDS):
+        for key in self._alarms.rung(now):
             slot = self._under_way[key]
             gaps = itertools.islice(slot.gaps(), MOST_GROUPS)
             found += [Ask(to=key[0], request_id=key[3], datagram=gap) for gap in gaps]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Lost, doubled and swapped fragments between edge and cloud: R2 and R7 of the client, C1 to C3.
+"""Lost, doubled and swapped fragments between edge and cloud: R2, R7, R8 of the client, C1 to C3.
 
 Nothing is timed: what is counted are attempts, asks and outcomes. The first wait for an answer is
 more than a second where it is not to end, so that a request of one attempt was mended by asks.
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from midwire.host.client import under_way
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.errors import DeadlineError
@@ -43,6 +44,12 @@ ELEMENTS = 64 * FRAGMENTS
 REPLY_FRAGMENTS = 5
 QUICK, PATIENT = 1.6, 10.0
 """Deadlines: an eighth of them is the first wait."""
+
+
+@pytest.fixture
+def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent again because of a timer, however slow the machine is for a moment."""
+    monkeypatch.setattr(under_way, "FLOOR_SECONDS", PATIENT)
 
 
 @pytest.fixture
@@ -73,14 +80,14 @@ class Losing:
     """Loses the first ``times`` datagrams of a kind; remembers all headers."""
 
     def __init__(self, chosen: Callable[[Header], bool], times: int = 1) -> None:
-        self._chosen, self._left = chosen, times
+        self._chosen, self.left = chosen, times
         self.seen: list[Header] = []
 
     def __call__(self, datagram: bytes) -> list[bytes]:
         header = decode(datagram)
         self.seen.append(header)
-        if self._left and self._chosen(header):
-            self._left -= 1
+        if self.left and self._chosen(header):
+            self.left -= 1
             return []
         return [datagram]
 
@@ -200,6 +207,7 @@ class Executing:
         return sent
 
 
+@pytest.mark.usefixtures("no_timer")
 def test_a_result_that_is_lost_behind_who_executed_is_computed_again(
     bundle: Bundle, cloud: Cloud
 ) -> None:
@@ -215,6 +223,23 @@ def test_a_result_that_is_lost_behind_who_executed_is_computed_again(
     assert (outcome.executed_by, outcome.attempts, nic.executed) == ("nic", 2, 3)
     assert client.counters["results_asked"] == client.counters["resent"] == 1
     assert nic.resends == [False] * FRAGMENTS + [True] * FRAGMENTS
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_an_answer_that_is_lost_whole_is_asked_for(bundle: Bundle, cloud: Cloud) -> None:  # R8
+    """Where it is known how long one takes; and no hop executes again."""
+    nic, back = Executing(), Losing(lambda header: header.message_type == MessageType.REPLY, 0)
+    with (
+        relay(nic, cloud.port.address, back) as at,
+        EdgeClient(bundle, straight(at), mtu=SMALL_MTU, deadline=PATIENT) as client,
+    ):
+        check(client.infer(Request([sample(1)])), sample(1))
+        back.left = REPLY_FRAGMENTS
+        outcome = client.infer(Request([sample(2)]))
+    check(outcome, sample(2))
+    assert (outcome.attempts, nic.executed) == (1, 2)
+    assert client.counters["answers_asked"] >= 1
+    assert cloud.node.counters["by_nic"] == 2
 
 
 def test_a_request_that_moves_is_sent_as_a_whole(bundle: Bundle, cloud: Cloud) -> None:  # R6
