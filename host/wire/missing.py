@@ -70,20 +70,21 @@ def wanted(header: Header, payload: Buffer) -> list[int]:
         Says what is not as in W8.
     """
     first, count = header.fragment_index, header.fragment_count
-    problems = []
-    if len(payload) != BITMAP_BYTES:
-        problems.append(f"a bitmap of {len(payload)} bytes, not {BITMAP_BYTES}")
+    problems, indices = [], []
     if first % GROUP or header.offset or not header.last:
         problems.append(
             f"fragment_index {first}, offset {header.offset}, last {int(header.last)}; not a "
             f"multiple of {GROUP}, 0, 1"
         )
-    bitmap = int.from_bytes(payload[:BITMAP_BYTES], "big")
-    indices = [first + k for k in range(GROUP) if bitmap >> GROUP - 1 - k & 1]
-    if not indices:
-        problems.append("no fragment is asked for")
-    elif indices[-1] >= count:
-        problems.append(f"fragment {indices[-1]} of {count}")
+    if len(payload) != BITMAP_BYTES:
+        problems.append(f"a bitmap of {len(payload)} bytes, not {BITMAP_BYTES}")
+    else:
+        bitmap = int.from_bytes(payload, "big")
+        indices = [first + k for k in range(GROUP) if bitmap >> GROUP - 1 - k & 1]
+        if not indices:
+            problems.append("no fragment is asked for")
+        elif indices[-1] >= count:
+            problems.append(f"fragment {indices[-1]} of {count}")
     if problems:
         raise BadMissing(
             "a message that asks for fragments contradicts itself",

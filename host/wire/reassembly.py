@@ -15,8 +15,10 @@ A4. At most ``slots`` messages are under way; the oldest gives way to a new one 
 A5. A message that is not whole after ``timeout`` seconds is dropped and counted.
 A6. The sender of a message without a new fragment for ``ask`` seconds is asked for what is missing
     (rule W8 of the wire format), again after twice and four times as long and so on,
-    ``MOST_ASKS`` times in a row. A new fragment begins that anew, and so does one that has come
-    before but is flagged as sent again: its sender is there, and waits.
+    ``MOST_ASKS`` times in a row. Once the last fragment of each tensor has come, and the sender
+    has no more to send, there are ``QUICK_ASKS`` before those, after a half, a quarter and so on. A
+    new fragment begins all that anew, and so does one that has come before but is flagged as sent
+    again: its sender is there, and waits.
 A7. Each time ``MOST_GROUPS`` groups of 64 fragments are asked for at most, one message a group, the
     first that lack something. Of a tensor of which nothing has come, that is its first fragment:
     nobody has said how many it has.
@@ -41,6 +43,9 @@ Python pauses between two trains (:data:`.outbox.PACE_SECONDS`)."""
 
 MOST_ASKS = 7
 """In a row without an answer; the last one comes 64 pauses after the last fragment."""
+
+QUICK_ASKS = 2
+"""The first after a quarter of the pause: far more than one fragment takes to overtake another."""
 
 MOST_GROUPS = 8
 """Asked for at once: what a sender's socket takes, and a receiver's holds."""
@@ -88,6 +93,9 @@ class _Tensor:
     def whole(self) -> bool:
         return len(self.pieces) == self.header.fragment_count
 
+    def ended(self) -> bool:
+        return self.header.fragment_count - 1 in self.pieces
+
     def gaps(self) -> Iterator[bytes]:
         """Messages that ask for what is missing, a group each."""
         lacking = (i for i in range(self.header.fragment_count) if i not in self.pieces)
@@ -111,7 +119,11 @@ class _Slot:
     tensors: list[_Tensor | None]
     telling: Header | None = None
     newest: float = 0.0
-    asks: int = 0  # in a row
+    asks: int = 0  # in a row; the quick ones count from below 0
+
+    def ended(self) -> bool:
+        """Whether the last fragment of each tensor has come."""
+        return all(tensor is not None and tensor.ended() for tensor in self.tensors)
 
     def gaps(self) -> Iterator[bytes]:
         """Messages that ask for what is missing (A7)."""
@@ -236,7 +248,7 @@ class Reassembler:
             slot.asks += 1
             if slot.asks < MOST_ASKS:
                 # If this one was late, the next one is not to follow at once.
-                at = max(slot.newest + self._ask * (1 << slot.asks), now + self._ask)
+                at = max(slot.newest + self._ask * 2**slot.asks, now + self._ask * 2**-QUICK_ASKS)
                 self._alarms.set(key, at)
         self.counters["asked"] += len(found)
         return found
@@ -252,9 +264,9 @@ class Reassembler:
 
     def _progress(self, key: _Key, slot: _Slot, now: float) -> None:
         """Its sender is there: ask it if nothing follows (A6)."""
-        slot.newest, slot.asks = now, 0
+        slot.newest, slot.asks = now, -QUICK_ASKS if slot.ended() else 0
         if self._ask:
-            self._alarms.set(key, now + self._ask)
+            self._alarms.set(key, now + self._ask * 2**slot.asks)
 
     def _drop(self, key: _Key) -> None:
         del self._under_way[key]

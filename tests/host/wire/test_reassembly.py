@@ -13,6 +13,7 @@ from midwire.host.wire.reassembly import (
     ASK_SECONDS,
     MOST_ASKS,
     MOST_GROUPS,
+    QUICK_ASKS,
     Ask,
     Message,
     Reassembler,
@@ -163,7 +164,7 @@ def asked(asks: Sequence[Ask]) -> dict[int, list[int]]:
 def test_what_is_missing_is_asked_for_of_its_sender() -> None:  # A6
     target = Reassembler(lambda _: [500], ask=1.0)
     parts = cut([bytes(500)], request_id=9)
-    for index in (0, 2, 5, 7):
+    for index in (0, 2, 5, 6):
         give(target, parts[index], now=10.0)
     assert target.due == 11.0
     assert target.ask(10.9) == []
@@ -171,7 +172,7 @@ def test_what_is_missing_is_asked_for_of_its_sender() -> None:  # A6
     header = wire.decode(ask.datagram)
     assert (ask.to, ask.request_id, header.request_id) == (HERE, 9, 9)
     assert (header.message_type, header.total_bytes) == (MessageType.MISSING, 500)
-    assert asked([ask]) == {0: [1, 3, 4, 6]}
+    assert asked([ask]) == {0: [1, 3, 4, 7]}
     assert target.counters == {"asked": 1}
 
 
@@ -194,6 +195,19 @@ def test_pauses_double_and_end() -> None:  # A6
     assert len(target) == 0
 
 
+def test_a_sender_that_has_no_more_to_send_is_asked_sooner() -> None:  # A6
+    target = Reassembler(lambda _: [100, 200], ask=1.0, timeout=1000.0)
+    datagrams = cut([bytes(100), bytes(200)])
+    give(target, datagrams[5], now=0.0)
+    assert target.due == 1.0  # nothing is known of the first tensor's end
+    give(target, datagrams[1], now=0.0)
+    times = []
+    while target.due is not None and target.due < 1000.0:
+        times.append(target.due)
+        assert len(target.ask(target.due)) == 2
+    assert times == [2.0**k for k in range(-QUICK_ASKS, MOST_ASKS)]
+
+
 def test_a_new_fragment_begins_the_pauses_anew() -> None:  # A6
     target = Reassembler(lambda _: [200], ask=1.0)
     parts = cut([bytes(200)])
@@ -208,8 +222,8 @@ def test_an_ask_that_is_late_is_not_followed_at_once() -> None:  # A6
     target = Reassembler(lambda _: [100], ask=1.0)
     give(target, cut([bytes(100)])[0], now=0.0)
     assert len(target.ask(3.5)) == 1
-    assert target.ask(4.4) == []
-    assert len(target.ask(4.5)) == 1
+    assert target.ask(3.7) == []
+    assert len(target.ask(3.75)) == 1
 
 
 def test_a_tensor_that_has_not_begun_is_asked_for_its_first_fragment() -> None:  # A7
