@@ -200,7 +200,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--datapath", choices=["none", "reference", "rtl"], default="none")
     parser.add_argument("--window", type=int, default=8, help="requests under way at most")
-    parser.add_argument("--requests", type=int, default=200, help="of a round")
+    parser.add_argument("--requests", type=int, default=400, help="of a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--lose", type=float, default=1.0, help="percent, each hop and way")
     parser.add_argument("--swap", type=float, default=5.0, help="percent, each hop and way")

@@ -307,7 +307,7 @@ class EdgeClient:
 
     def _ask(self, came_by: float) -> None:
         """Ask for fragments of replies that had not come by then (R7)."""
-        for ask in self._reassembler.ask(came_by):
+        for ask in self._reassembler.ask(came_by, time.monotonic()):
             path = self._pending[ask.request_id].path
             paths = (path, *range(len(self._ways)))
             path = next(path for path in paths if self.paths[path].first == ask.to)

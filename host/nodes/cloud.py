@@ -175,7 +175,7 @@ class CloudNode:
 
     def _ask(self, came_by: float) -> None:
         """Ask for what had not come by then (C1)."""
-        for ask in self._reassembler.ask(came_by):
+        for ask in self._reassembler.ask(came_by, time.monotonic()):
             with contextlib.suppress(OSError):  # the next ask may get there
                 self._port.send(Train.of(ask.datagram), ask.to)
 

@@ -234,22 +234,22 @@ class Reassembler:
             times.append(self._alarms.due)
         return min(times, default=None)
 
-    def ask(self, now: float) -> list[Ask]:
-        """What is to be sent, so that what is missing comes (A6).
+    def ask(self, came_by: float, now: float) -> list[Ask]:
+        """What is to be sent now, so that what is missing comes (A6).
 
-        All that had come by ``now`` must have been added: else what seems to be missing may only
-        wait to be read.
+        All that had come by ``came_by`` must have been added: else what seems to be missing may
+        only wait to be read.
         """
         found: list[Ask] = []
-        for key in self._alarms.rung(now):
+        for key in self._alarms.rung(came_by):
             slot = self._under_way[key]
             gaps = itertools.islice(slot.gaps(), MOST_GROUPS)
             found += [Ask(to=key[0], request_id=key[3], datagram=gap) for gap in gaps]
+            pause = self._ask * 2**slot.asks
             slot.asks += 1
             if slot.asks < MOST_ASKS:
-                # If this one was late, the next one is not to follow at once.
-                at = max(slot.newest + self._ask * 2**slot.asks, now + self._ask * 2**-QUICK_ASKS)
-                self._alarms.set(key, at)
+                # The answer comes after now, however long ago the last fragment came.
+                self._alarms.set(key, max(slot.newest + 2 * pause, now + pause))
         self.counters["asked"] += len(found)
         return found
 
