@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,21 @@ def test_the_reference_executes_as_numpy_does(digits: Bundle, samples: AnyArray)
             assert outcome.slice_sha256 == expected
         counted = nic.statistics()["pipeline"]
     assert (counted["requests"], counted["results"], counted["evicted"]) == (64, 64, 0)
+
+
+def test_many_clients_at_once_are_executed(digits: Bundle, samples: AnyArray) -> None:
+    """Eight with eight requests each: there is a slot for everybody."""
+    with Cloud(digits) as far, ThreadPoolExecutor(8) as threads:
+        hop = far.port.address
+        with start_nic(digits, UdpWire(HERE, [hop]), hop, datapath="reference") as nic:
+
+            def all_of_one(_: int) -> list[str]:
+                paths = straight(nic.address)
+                with EdgeClient(digits, paths, window=8, mtu=SMALL_MTU) as client:
+                    outcomes = client.stream(Request([x]) for x in samples[:40])
+                    return [outcome.executed_by for outcome in outcomes]
+
+            executed = [name for names in threads.map(all_of_one, range(8)) for name in names]
+            counted = nic.bus.counters()
+    assert executed == ["nic"] * 320
+    assert (counted["declined_busy"], counted["evicted"]) == (0, 0)

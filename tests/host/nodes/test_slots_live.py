@@ -8,13 +8,14 @@ import time
 
 import pytest
 
+from midwire.host.nodes.nic_process import UdpWire, start_nic
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats import csr, fragments
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode
 
-from ..conftest import changed, cpu_ticks
-from .loop import SLOTTED, SMALL_MTU, Live, take
+from ..conftest import HELLO, changed, cpu_ticks, send
+from .loop import HERE, SLOTTED, SMALL_MTU, Forger, Live, take
 
 slotted = pytest.mark.parametrize("live", SLOTTED, indirect=True)
 
@@ -50,6 +51,47 @@ def test_the_sender_is_asked_and_answers(live: Live, pieces: list[bytes]) -> Non
     assert counted["pipeline"]["asked"] >= 1
     assert counted["tx_datagrams"] == 1 + counted["pipeline"]["asked"]
     assert counted["tx_own_address"] == counted["tx_unroutable"] == 0
+
+
+@slotted
+def test_an_ask_finds_its_way_through_another_nic(
+    live: Live, digits: Bundle, pieces: list[bytes]
+) -> None:  # W8
+    """The first one declines; what the second one asks for goes by the first one to the client."""
+    wire = UdpWire(HERE, [live.nic.address])
+    with start_nic(digits, wire, live.nic.address, datapath="reference", tenant=9) as first:
+        for piece in pieces[1:]:
+            send(live.client, piece, len(piece), first.address)
+        [(asking, source)] = take(live.client, 1)
+        assert source == first.address
+        assert decode(asking).message_type == MessageType.MISSING
+        assert asking[64:] == bytes([0b1000_0000, *bytes(7)])
+        send(live.client, pieces[0], len(pieces[0]), first.address)
+        [result] = live.comes(1)
+        assert decode(result).result
+        counted = first.bus.counters()
+        assert (counted["declined_wrong_tenant"], counted["collected"]) == (4, 0)
+        assert counted["passed"] >= 1
+
+
+@slotted
+def test_a_liar_who_knows_the_request_cannot_keep_it_from_its_answer(
+    live: Live, pieces: list[bytes], forger: Forger
+) -> None:
+    """What came first is right; the client's fragments contradict it, and are sent on at last."""
+    live.nic.bus.write("timeout_us", 300_000)
+    live.send(HELLO)  # the client's flow
+    assert len(live.comes(1)) == 1
+    lie = changed(pieces[3], pieces[3][64:128], offset=448)
+    forger.send(lie, live.client.address, live.nic.address)
+    assert live.wait("collected", 1)
+    live.send(*pieces[:3])
+    assert reasons(live.comes(1)) == [DeclineReason.INCOMPLETE]
+    assert live.nic.bus.read("dropped_bad_length") == 3
+    live.send(*(changed(piece, resend=True) for piece in pieces))
+    sent = live.comes(4)
+    assert reasons(sent) == [DeclineReason.INCOMPLETE] * 4
+    assert [data[64:] for data in sent] == [data[64:] for data in pieces]
 
 
 @slotted
