@@ -23,6 +23,7 @@ namespace reason = mw::reason;
 namespace outcome = mw::outcome;
 
 constexpr size_t kTurnFrames = 1024;
+constexpr size_t kPutOff = 8;    // turns in which frames came, until time is looked at all the same
 constexpr size_t kOwnRoom = 64;  // of the queue out, for frames that are not one for one that came in
 
 std::vector<size_t> sizes(const Arguments& arguments, const std::string& key) {
@@ -52,9 +53,13 @@ public:
 
     void work() override {
         now_ = micros();
-        for (size_t i = 0; i < kTurnFrames && can_judge(); ++i, in_.pop()) judge(in_.front());
+        size_t judged = 0;
+        for (; judged < kTurnFrames && can_judge(); ++judged, in_.pop()) judge(in_.front());
         helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });
         while (results_.ready() && out_.room()) send_result();
+        // What lacks may be among frames that wait: after a pause of the process they are many.
+        if (judged && ++put_off_ < kPutOff) return;
+        put_off_ = 0;
         keep_time();
     }
     int due() override {
@@ -251,6 +256,7 @@ private:
     Helper helper_;
     Slot* leaving_ = nullptr;  // was given up, and its fragments are being sent on
     Micros now_ = 0;
+    size_t put_off_ = 0;
     bool pressed_ = false;  // somebody was declined for want of a slot since the last one became free
     uint64_t frames_in_ = 0, frames_out_ = 0;
 };

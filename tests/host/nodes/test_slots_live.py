@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
@@ -235,6 +237,19 @@ def test_a_request_that_lacks_fragments_is_waited_for_asleep(
     assert after.get("cycles", 0) - before.get("cycles", 0) < 50_000
     assert live.nic.bus.read("status") == csr.STATUS_COLLECTING
     assert after["pipeline"]["evicted"] == 0
+
+
+def test_a_pause_of_the_process_is_not_taken_for_a_loss(live: Live, pieces: list[bytes]) -> None:
+    """What lacks is among the frames that wait, behind more than are taken at once."""
+    live.nic.bus.write("ask_us", 50_000)
+    live.send(pieces[0])
+    assert live.wait("collected", 1)
+    os.kill(live.nic.about["pid"], signal.SIGSTOP)
+    live.send(*[b"not midwire"] * 600, *pieces[1:])
+    time.sleep(0.2)
+    os.kill(live.nic.about["pid"], signal.SIGCONT)
+    assert decode(live.comes(601)[-1]).result
+    assert live.nic.bus.read("asked") == 0
 
 
 def test_an_idle_datapath_sleeps(live: Live) -> None:
