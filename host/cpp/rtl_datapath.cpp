@@ -8,6 +8,9 @@
 // next moment at which its sender could be asked or it could be given up (`ask_us`, `timeout_us`): it tells
 // the time, and lets as many cycles pass as the pipeline needs to look at all its slots.
 //
+// While frames wait in front of the pipeline, which is slow, what lacks may be among them: nobody is asked
+// meanwhile, and the pipeline has 0 in its register `ask_us`. Whoever reads it is told what was written.
+//
 // Arguments: --quiet CYCLES (the pipeline has not the registers of formats.h: what to run on for after the
 // last beat).
 
@@ -32,7 +35,10 @@ constexpr Micros kLeastPause = 1000;                    // between two looks at 
 class RtlDatapath : public Datapath {
 public:
     RtlDatapath(const Arguments& arguments, FrameQueue& in, FrameQueue& out)
-        : quiet_(number(arguments.one("--quiet", "0"))), out_(out), pipeline_(begin(context_, arguments), in, out) {}
+        : quiet_(number(arguments.one("--quiet", "0"))),
+          in_(in),
+          out_(out),
+          pipeline_(begin(context_, arguments), in, out) {}
 
     void work() override {
         if (micros() >= look_at_) let_it_look();
@@ -49,10 +55,16 @@ public:
     }
     // A request that is never given up is not waited for.
     bool idle() override { return !working() && !(collecting_ && timeout_); }
-    bool read(uint32_t address, uint32_t& value) override { return pipeline_.read(address, value); }
+    bool read(uint32_t address, uint32_t& value) override {
+        if (!is_ask(address)) return pipeline_.read(address, value);
+        value = ask_;
+        return true;
+    }
     bool write(uint32_t address, uint32_t value) override {
         let_it_look();  // it may have work again
-        return pipeline_.write(address, value);
+        if (!is_ask(address)) return pipeline_.write(address, value);
+        ask_ = value & ((1u << kAsk.width) - 1);
+        return pipeline_.write(address, crowded_ ? 0 : ask_);
     }
 
     void count(Statistics& out) const override {
@@ -65,6 +77,9 @@ public:
 
 private:
     static constexpr uint64_t kNone = ~uint64_t{0};
+    static constexpr mw::Register kAsk = mw::kRegisters[reg::ask_us];
+
+    bool is_ask(uint32_t address) const { return !quiet_ && address == kAsk.offset; }
 
     // Before the model is made: it opens its memory images by these arguments.
     static VerilatedContext& begin(VerilatedContext& context, const Arguments& arguments) {
@@ -91,7 +106,7 @@ private:
         look_at_ = kNever;
         if (!collecting_) return status;
         timeout_ = value_of(reg::timeout_us);
-        const Micros ask = value_of(reg::ask_us), now = micros();
+        const Micros ask = ask_, now = micros();
         if (pipeline_.counters().beats_in != beats_in_) beats_in_ = pipeline_.counters().beats_in, came_ = now;
         if (!ask && !timeout_) return status;
         // Each ask takes twice as long as the one before: what has waited for long may wait a little longer.
@@ -109,8 +124,13 @@ private:
     }
 
     void tell_time() {
+        if (quiet_) return;
+        if (crowded_ == in_.empty()) {
+            crowded_ = !crowded_;
+            pipeline_.write(kAsk.offset, crowded_ ? 0 : ask_);
+        }
         const Micros now = micros();
-        if (quiet_ || now < told_ + kTick) return;
+        if (now < told_ + kTick) return;
         pipeline_.write(mw::kRegisters[reg::time_us].offset, static_cast<uint32_t>(now));
         told_ = now;
     }
@@ -122,11 +142,12 @@ private:
     }
 
     const uint64_t quiet_;
-    FrameQueue& out_;
+    FrameQueue &in_, &out_;
     VerilatedContext context_;
     Pipeline pipeline_;
     Micros told_ = 0, look_at_ = kNever, timeout_ = 0;
-    bool collecting_ = false;
+    uint32_t ask_ = kAsk.reset;
+    bool collecting_ = false, crowded_ = false;
     uint64_t looks_until_ = 0;              // cycles that must have passed
     uint64_t asked_at_ = 0;                 // beats that had come in when it last had no work
     uint64_t beats_in_ = 0;                 // when it last was looked at what lacks fragments
