@@ -117,9 +117,7 @@ class Classifier(wiring.Component):
             now, _ = kept(1, f"tag_{k}")
             here, number = self._fixed(at, TYPE_AT + 4 * k)
             with m.If(here):
-                m.d.comb += now.eq(
-                    (number == ETHERTYPE_VLAN) | (number == ETHERTYPE_SERVICE_VLAN)
-                )
+                m.d.comb += now.eq((number == ETHERTYPE_VLAN) | (number == ETHERTYPE_SERVICE_VLAN))
             m.d.comb += is_tagged.eq(now & (tagged[k - 1] if k else 1))
         tags = Signal(range(MAX_TAGS + 1))
         m.d.comb += tags.eq(sum(tagged))
@@ -271,6 +269,4 @@ def _kind(number: Value, first: bool) -> Value:
 def _halves(offset: int, address: Value) -> list[tuple[int, Value]]:
     """Bytes of the IP header, and the 16 bits of an address that should be there."""
     bits = len(address)
-    return [
-        (offset + k // 8, address[bits - k - 16 : bits - k]) for k in range(0, bits, 16)
-    ]
+    return [(offset + k // 8, address[bits - k - 16 : bits - k]) for k in range(0, bits, 16)]

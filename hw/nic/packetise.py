@@ -141,7 +141,9 @@ class Packetiser(wiring.Component):
                     word_ready.eq(self.o.ready & ~in_header),
                 ]
                 with m.If(fits):
-                    m.d.comb += beat.keep.eq(Cat(left + carried > lane for lane in range(BEAT_BYTES)))
+                    m.d.comb += beat.keep.eq(
+                        Cat(left + carried > lane for lane in range(BEAT_BYTES))
+                    )
                 with m.If(self.o.valid & self.o.ready):
                     m.d.sync += [before.eq(here), left.eq(left - BEAT_BYTES)]
                     with m.If(in_header):

@@ -134,9 +134,7 @@ class Parser(wiring.Component):
             traffic_class = Cat(word[12:16], word[:4])
             m.d.sync += [
                 seen.tos.eq(Mux(ipv6, traffic_class, word[8:16])),
-                ip_bytes.eq(
-                    Mux(ipv6, lanes(word[32:48]) + IPV6_BYTES, lanes(word[16:32]))
-                ),
+                ip_bytes.eq(Mux(ipv6, lanes(word[32:48]) + IPV6_BYTES, lanes(word[16:32]))),
             ]
             with m.If(ipv6):
                 m.d.sync += seen.ttl.eq(word[56:])

@@ -83,7 +83,10 @@ class Realigner(wiring.Component):
                         with m.Else():
                             m.d.comb += self.done.eq(1)
             with m.State("rest"):
-                m.d.comb += [word.eq(word_from(carry, Const(0, WORD_BITS), byte)), self.o.valid.eq(1)]
+                m.d.comb += [
+                    word.eq(word_from(carry, Const(0, WORD_BITS), byte)),
+                    self.o.valid.eq(1),
+                ]
                 with m.If(self.o.ready):
                     m.d.comb += self.done.eq(1)
                     m.next = "beats"

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from scapy.layers.ipsec import AH, ESP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
+from midwire.hw.formats.headers import HEADERS_WITHIN
 from midwire.hw.formats.wire import DeclineReason
 
 from .conftest import Nic, Request, Tools
@@ -279,7 +279,8 @@ def test_p3_lying_headers_pass(small: Nic, tools: Tools) -> None:
         repair_ip(both, where)
         lies.append(bytes(both))
         if not where.ipv6:
-            lies += [good[:k] + bytes([good[k] ^ 4]) + good[k + 1 :] for k in (25, where.udp_at - 1)]
+            for at in (where.ip_at + 4, where.ip_at + 10):  # identification, checksum
+                lies.append(good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])
         assert not any(well_formed(lie, where) for lie in lies)
         if where.ip_at != 14:
             lies = lies[::3]
@@ -411,8 +412,7 @@ def test_a1_many_random_headers(small: Nic, tools: Tools) -> None:
 def test_a2_long_headers_keep_nobody_waiting(small: Nic, tools: Tools) -> None:
     """What can be decided late only, one behind the other and between the shortest frames.
 
-    Latency is that of any frame, and a cycle for each beat that has to be read; no beat waits at
-    the input, and there is no bubble between frames.
+    No beat waits at the input. A frame leaves 4 cycles after its last beat that had to be read.
     """
     (datagram,) = tools.request(small.sizes).datagrams()
     frames = [stack.frame(datagram, dport=1) for stack in STACKS]
@@ -425,5 +425,4 @@ def test_a2_long_headers_keep_nobody_waiting(small: Nic, tools: Tools) -> None:
     assert small.stalls() == 0
     waited = [frame.first - entered for frame, entered in zip(out, small.entered(), strict=True)]
     print("cycles waited:", waited)
-    assert max(waited) <= 20
-    assert all(after.first - before.cycle <= 2 for before, after in pairwise(out))
+    assert max(waited) == (HEADERS_WITHIN - 1) // 8 + 4
