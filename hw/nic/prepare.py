@@ -59,8 +59,8 @@ PREFIX = data.StructLayout(
         "bytes": LENGTH_BITS,
     }
 )
-"""What goes in front of a payload, as lanes: ``front``, as far as to the ``place`` (B4) at which the
-midwire ``header`` begins. ``bytes`` are the payload's."""
+"""What goes in front of a payload, as lanes: ``front``, as far as to the ``place`` (B4) at which
+the midwire ``header`` begins. ``bytes`` are the payload's."""
 
 _WORDS = hdr.HEADER_BITS // WORD_BITS
 _MAC_BITS = 96  # of both addresses
