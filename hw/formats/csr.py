@@ -13,8 +13,8 @@ C2. An access to an address without a register, or a write to a read-only one, a
     changes nothing.
 C3. Every frame that came in adds one to ``frames_in`` and, when its fate is decided, to exactly one
     counter of :class:`FrameOutcome`.
-C4. Values of more than 32 bits are two registers, ``*_high`` first; the bytes of a MAC address or a
-    hash are read as a number in network order.
+C4. Values of more than 32 bits are two registers, ``*_high`` first, or four, ``*_0`` to ``*_3``,
+    highest first; the bytes of an address or a hash are read as a number in network order.
 C5. A counter has 64 bits, the high word at its address and the low word behind it. It reads as it
     was when ``snapshot`` was last written, whatever was written; all of them as of one cycle before
     that write was answered.
@@ -26,6 +26,7 @@ from enum import IntEnum
 from typing import Literal, NamedTuple
 
 from .fragments import fragment_bytes
+from .headers import HEADERS_WITHIN
 from .wire import UDP_PORT, DeclineReason
 
 Access = Literal["constant", "status", "config", "command", "counter"]
@@ -125,7 +126,16 @@ _OUTCOME_DOCS = {
     FrameOutcome.FORWARDED: "an earlier hop's result that is not for our slice: sent on as it is",
 }
 
-_FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
+_Fixed = tuple[str, int, Access, int, str]
+
+
+def _ipv6(name: str, doc: str) -> list[_Fixed]:
+    """The four registers of an IPv6 address (C4)."""
+    docs = (f"{doc}; first 4 bytes", "next 4 bytes", "next 4 bytes", "last 4 bytes")
+    return [(f"{name}_{part}", 32, "config", 0, text) for part, text in enumerate(docs)]
+
+
+_FIXED: tuple[_Fixed, ...] = (
     ("type", 32, "constant", TYPE, "vendor and kind of this block"),
     ("version", 32, "constant", BLOCK_VERSION, "version of this block: major 16, minor 16"),
     ("next_block", 32, "constant", 0, "address of the next block; 0 is none"),
@@ -197,10 +207,16 @@ _FIXED: tuple[tuple[str, int, Access, int, str], ...] = (
     ("next_mac_low", 32, "config", 0x0000_0002, "last 4 bytes"),
     ("next_ip", 32, "config", 0, "IPv4 address of the next hop"),
     ("next_port", 16, "config", UDP_PORT, "UDP port of the next hop"),
+    *_ipv6("own_ip6", "IPv6 destination of frames for us; 0, or `next_ip6` of 0: IPv6 passes"),
+    *_ipv6("next_ip6", "IPv6 address of the next hop"),
 )
 
 _EVENTS = (
     ("frames_in", "frames that came in"),
+    (
+        "unread",
+        f"passed: IPv6 whose headers do not end in the frame's first {HEADERS_WITHIN} bytes",
+    ),
     ("requests", "requests that were collected whole"),
     ("asked", "frames sent back to ask for missing fragments"),
     ("evicted", "unfinished requests given up, their fragments sent on as declined"),
@@ -246,14 +262,23 @@ COUNTERS = tuple(register.name for register in REGISTERS if register.access == "
 STATUS_BUSY, STATUS_COLLECTING, STATUS_COMPUTING = 1, 2, 4
 
 
+def parts_of(name: str) -> list[str]:
+    """Names of the registers that hold a value, its highest bits first (C4)."""
+    for suffixes in (("high", "low"), ("0", "1", "2", "3")):
+        parts = [f"{name}_{suffix}" for suffix in suffixes]
+        if parts[0] in ADDRESS:
+            return parts
+    return [name]
+
+
 def settings(**values: int) -> list[tuple[int, int]]:
     """Writes (address, value) that configure the NIC, ``control`` last.
 
     Parameters
     ----------
     values
-        By register name; ``model_hash`` (64 bits), ``own_mac`` and ``next_mac`` (48 bits) may be
-        given whole.
+        By register name; ``model_hash`` (64 bits), ``own_mac`` and ``next_mac`` (48 bits),
+        ``own_ip6`` and ``next_ip6`` (128 bits) may be given whole.
 
     Raises
     ------
@@ -263,10 +288,11 @@ def settings(**values: int) -> list[tuple[int, int]]:
     known = {r.name: r for r in REGISTERS if r.access == "config"}
     split: dict[str, int] = {}
     for name, value in values.items():
-        if f"{name}_high" in known:
-            split[f"{name}_high"], split[f"{name}_low"] = value >> 32, value & 0xFFFF_FFFF
-        else:
-            split[name] = value
+        first, *others = parts_of(name)
+        for part in reversed(others):
+            split[part] = value & 0xFFFF_FFFF
+            value >>= 32
+        split[first] = value
     for name, value in split.items():
         if name not in known:
             raise ValueError(f"{name!r} is not a configuration register; there are {list(known)}")

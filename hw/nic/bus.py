@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What flows between the components of the NIC shell.
 
-Rules, cited by tests as B1 to B3:
+Rules, cited by tests as B1 to B4:
 
 B1. Frames come as beats of 8 bytes, the first byte on the wire in the lowest lane; ``keep`` is all
     ones but on the last beat, where it is contiguous from bit 0; ``bad`` counts on the last beat
@@ -12,13 +12,16 @@ B2. Inside, tensor bytes come as *words* of 8 bytes, byte 0 of the tensor in the
     zero.
 B3. 16-bit sums (RFC 1071) are taken over little-endian lanes and are written as they are: the sum
     does not depend on byte order.
+B4. Ethernet's header has 14 bytes, and every header behind it whole 4: each begins at byte
+    ``4 * place + 2``. A *place* is that number, and the only thing that differs from frame to
+    frame: no 16-bit field reaches over a beat, and sums of lanes begin wherever they have to.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,6 +33,14 @@ MAX_FRAME_BYTES = 9472
 """Longer frames pass through unlooked at, before their end is known."""
 
 LENGTH_BITS = 14  # of a frame that is looked at
+LANE_BITS = (BEAT_BYTES - 1).bit_length()
+PLACE_BITS = 6  # of every place at which a payload may begin
+
+LANES = range(2, BEAT_BYTES, 4)
+"""At which headers and payloads begin (B4)."""
+
+ETHERNET_PLACE = 3
+"""Of what follows an Ethernet header without tags."""
 
 BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad": 1})
 """One beat of a frame (B1)."""
@@ -39,11 +50,17 @@ CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "c
 
 OUTCOME = range(len(FrameOutcome))
 
+WHERE = data.StructLayout({"tags": 2, "ipv6": 1, "l4": PLACE_BITS})
+"""Where a frame's headers are: how many VLAN tags there are, and the place of UDP (B4)."""
+
 ORIGIN = data.StructLayout(
     {
         "src_mac": 48,
-        "src_ip": 32,
-        "dst_ip": 32,
+        "tag_count": 2,
+        "tags": 64,
+        "ipv6": 1,
+        "src_ip": 128,
+        "dst_ip": 128,
         "src_port": 16,
         "tos": 8,
         "ttl": 8,
@@ -51,15 +68,25 @@ ORIGIN = data.StructLayout(
         "header": 512,
     }
 )
-"""What is kept of a frame: addresses, ``src_port`` and the midwire ``header`` as lanes, ``stamp``
-the time of arrival in microseconds."""
+"""What is kept of a frame: addresses, VLAN ``tags`` (type and TCI, the outer one first),
+``src_port`` and the midwire ``header`` as lanes, ``stamp`` the time of arrival in microseconds. An
+IPv4 address has the low 32 bits; ``tos`` and ``ttl`` are IPv6's traffic class and hop limit, too.
+"""
 
 VERDICT_PASS, VERDICT_DROP, VERDICT_OURS = range(3)
 
 FRAME = data.StructLayout(
-    {"verdict": 2, "outcome": OUTCOME, "bytes": LENGTH_BITS, "sum": 16, "origin": ORIGIN}
+    {
+        "verdict": 2,
+        "outcome": OUTCOME,
+        "place": PLACE_BITS,
+        "bytes": LENGTH_BITS,
+        "sum": 16,
+        "origin": ORIGIN,
+    }
 )
-"""What the parser says of a frame: ``bytes`` and ``sum`` are those of the tensor fragment."""
+"""What the parser says of a frame: ``place`` (B4), ``bytes`` and ``sum`` are those of the tensor
+fragment."""
 
 JOB = data.StructLayout({"back": 1, "bytes": LENGTH_BITS, "sum": 16, "origin": ORIGIN})
 """A frame to be made: its payload's bytes and sum, and what goes in front. It goes to the next hop,
@@ -103,6 +130,11 @@ def lanes(value: Value) -> Value:
     return Cat(value[at : at + 8] for at in reversed(range(0, len(value), 8)))
 
 
+def ipv6_lanes(config: data.View, whose: str) -> Value:
+    """An IPv6 address of the configuration, ``own`` or ``next``, as lanes."""
+    return Cat(lanes(config[f"{whose}_ip6_{part}"]) for part in range(4))
+
+
 def sum_lanes(value: Value) -> Value:
     """Sum of the 16-bit lanes of a value, unfolded (B3)."""
     total: Any = Const(0, 16)
@@ -122,6 +154,28 @@ def masked(value: Value, count: ValueLike) -> Value:
     return Cat(
         value[8 * lane : 8 * lane + 8] & (count > lane).replicate(8) for lane in range(BEAT_BYTES)
     )
+
+
+def byte_of(place: ValueLike) -> Value:
+    """The byte of the frame at a place (B4)."""
+    return Cat(Const(2, 2), place)
+
+
+def beat_of(byte: Value) -> Value:
+    """The beat that has a byte of the frame."""
+    return byte[LANE_BITS:]
+
+
+def word_from(before: Value, after: Value, byte: Value) -> Value:
+    """The word that begins in beat ``before`` at the lane of a place's byte, and ends in ``after``.
+
+    Also a carry of less than a beat and what comes behind it, if the carry ends with ``before``.
+    """
+    both = Cat(before, after)
+    found = both[8 * LANES[0] :][:WORD_BITS]
+    for lane in LANES[1:]:
+        found = Mux(byte[:LANE_BITS] == lane, both[8 * lane :][:WORD_BITS], found)
+    return found
 
 
 def folded(m: Any, value: Value, name: str) -> Signal:

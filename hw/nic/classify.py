@@ -1,45 +1,87 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Says of each frame, as early as its bytes allow, whether it is to our address.
+"""Says of each frame, as early as its bytes allow, whether it is to our address, and where UDP is.
 
-Rules, cited by tests as A1 and A2:
+Rules, cited by tests as A1 to A3:
 
-A1. *To our address* is: Ethernet II, IPv4 without options and not a fragment, UDP, our port, our
-    IPv4 address (or any, if that is 0), with all of the UDP header there, while we are enabled.
+A1. *To our address* is, while we are enabled: Ethernet II with no more than two VLAN tags (IEEE
+    802.1Q or 802.1ad), in it
+
+    - IPv4, with options or without, that is not a fragment, to our IPv4 address (or any, if that is
+      0), or
+    - IPv6 to our IPv6 address, if we have one and the next hop has one. Extension headers may be:
+      hop-by-hop options (first, if at all), destination options, and routing headers with no
+      segments left,
+
+    and directly in that UDP, to our port, with all of its header there, in the first
+    ``HEADERS_WITHIN`` bytes of the frame (:mod:`midwire.hw.formats.headers`).
 A2. A frame is decided in the cycle after the first beat that contradicts A1, or after the one with
     the end of the UDP header, or after its last beat: whichever comes first.
+A3. ``unread`` counts what would have to be read further than that to know: an IPv6 header, or an
+    extension header, agrees with A1, but what follows it would end too late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
-from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .bus import BEAT, BEAT_BYTES, CONFIG, lanes
+from ..formats.headers import (
+    DESTINATION_OPTIONS,
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    ETHERTYPE_SERVICE_VLAN,
+    ETHERTYPE_VLAN,
+    HOP_BY_HOP,
+    IPV6_BYTES,
+    MAX_TAGS,
+    MIN_IPV4_BYTES,
+    PROTOCOL_UDP,
+    ROUTING,
+)
+from .bus import (
+    BEAT,
+    BEAT_BYTES,
+    CONFIG,
+    ETHERNET_PLACE,
+    LANE_BITS,
+    PLACE_BITS,
+    WHERE,
+    beat_of,
+    byte_of,
+    ipv6_lanes,
+    lanes,
+)
 
-ETHERTYPE_IPV4 = 0x0800
-PROTOCOL_UDP = 17
-IP_AT, UDP_AT, HEADER_AT = 14, 34, 42
-IPV4_WITHOUT_OPTIONS = 0x45
-_TYPE_AT, _FRAGMENT_AT, _PROTOCOL_AT, _DESTINATION_AT, _PORT_AT = 12, 20, 23, 30, 36
+TYPE_AT = 12
+UDP_BYTES = 8
 _FRAGMENT_BITS = 0x3FFF
 """More fragments, and where this one belongs; not "do not fragment"."""
 
+_UNKNOWN, _UDP, _OPTIONS, _ROUTING = range(4)  # what the next header is
+
 
 class Classifier(wiring.Component):
-    """Rules A1 and A2. Takes a beat each cycle, and never stalls.
+    """Rules A1 to A3. Takes a beat each cycle, and never stalls.
+
+    Parameters
+    ----------
+    beats : of a frame that it may look at; all is decided by then
 
     Members
     -------
     beat : In(BEAT); beat_valid : In(1), the beat is taken in this cycle
     config : In(CONFIG)
     decided : Out(1), for one cycle of each frame; to_us : Out(1), what was decided
+    where : Out(WHERE), of a frame to us, with ``decided``
+    unread : Out(1), with ``decided``
     """
 
-    def __init__(self) -> None:
+    def __init__(self, beats: int) -> None:
+        self._beats = beats
         super().__init__(
             {
                 "beat": In(BEAT),
@@ -47,50 +89,184 @@ class Classifier(wiring.Component):
                 "config": In(CONFIG),
                 "decided": Out(1),
                 "to_us": Out(1),
+                "where": Out(WHERE),
+                "unread": Out(1),
             }
         )
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        last_beat, last_lane = divmod(HEADER_AT - 1, BEAT_BYTES)
-        at = Signal(range(last_beat + 1))  # all beats behind the headers have the last number
+        at = Signal(range(self._beats))  # all beats behind those have the last number
         known = Signal()  # this frame was decided
-        wrong, right, decides = Signal(), Signal(), Signal()
-        with m.Switch(at):
-            for beat in range(last_beat + 1):
-                with m.Case(beat):
-                    for offset, agrees in self._agreements():
-                        if offset // BEAT_BYTES == beat:
-                            with m.If(~agrees):
-                                m.d.comb += wrong.eq(1)
-        with m.If(~self.config.control):
-            m.d.comb += wrong.eq(1)
+        wrong, too_deep, misrouted = Signal(), Signal(), Signal()
+        right, decides = Signal(), Signal()
+        state: list[Signal] = []  # of this frame; zero at its first beat
+
+        def kept(shape: Any, name: str) -> tuple[Signal, Signal]:
+            """A value as it is known by this beat, and as it was known before it."""
+            now, before = Signal(shape, name=name), Signal(shape, name=f"{name}_before")
+            m.d.comb += now.eq(before)
+            with m.If(self.beat_valid):
+                m.d.sync += before.eq(now)
+            state.append(before)
+            return now, before
+
+        # Ethernet: tags, and what is in it.
+        tagged = [Signal(name=f"tagged_{k}") for k in range(MAX_TAGS)]
+        for k, is_tagged in enumerate(tagged):
+            now, _ = kept(1, f"tag_{k}")
+            here, number = self._fixed(at, TYPE_AT + 4 * k)
+            with m.If(here):
+                m.d.comb += now.eq((number == ETHERTYPE_VLAN) | (number == ETHERTYPE_SERVICE_VLAN))
+            m.d.comb += is_tagged.eq(now & (tagged[k - 1] if k else 1))
+        tags = Signal(range(MAX_TAGS + 1))
+        m.d.comb += tags.eq(sum(tagged))
+
+        def field(offset: int) -> tuple[Signal, Signal]:
+            """The 16 bits at a byte of the IP header: whether they are here, and their number."""
+            byte = TYPE_AT + 2 + offset
+            here, number = Signal(name=f"has_{byte}"), Signal(16, name=f"number_{byte}")
+            with m.Switch(tags):
+                for k in range(MAX_TAGS + 1):
+                    with m.Case(k):
+                        its_here, its_number = self._fixed(at, byte + 4 * k)
+                        m.d.comb += [here.eq(its_here), number.eq(its_number)]
+            return here, number
+
+        def agree(here: Value, agrees: Value) -> None:
+            with m.If(here & ~agrees):
+                m.d.comb += wrong.eq(1)
+
+        ipv4, _ = kept(1, "ipv4")
+        ipv6, _ = kept(1, "ipv6")
+        here, number = field(-2)
+        own_ip6 = lanes(ipv6_lanes(self.config, "own"))
+        has_ipv6 = own_ip6.any() & ipv6_lanes(self.config, "next").any()
+        with m.If(here):
+            m.d.comb += [
+                ipv4.eq(number == ETHERTYPE_IPV4),
+                ipv6.eq((number == ETHERTYPE_IPV6) & has_ipv6),
+            ]
+        agree(here, ipv4 | ipv6)
+
+        # IP: what follows it, and where.
+        kind, kind_before = kept(range(4), "kind")
+        place, place_before = kept(PLACE_BITS, "place")
+        behind = Signal(PLACE_BITS + 4)  # of the header that begins here
+        begins = Signal()
+        m.d.comb += place.eq(Mux(begins, behind, place_before))
+        with m.If(begins & (behind > self._last_place())):
+            m.d.comb += too_deep.eq(1)
+        version_here, number = field(0)
+        words, version = number[8:12], number[12:]
+        with m.If(version_here):
+            m.d.comb += [
+                begins.eq(1),
+                behind.eq(ETHERNET_PLACE + tags + Mux(ipv6, IPV6_BYTES // 4, words)),
+            ]
+        ipv4_agrees = (version == 4) & (words >= MIN_IPV4_BYTES // 4)
+        agree(version_here, Mux(ipv6, version == 6, ipv4_agrees))
+
+        here, number = field(6)
+        agree(here & ipv4, ~(number & Const(_FRAGMENT_BITS, 16)).any())
+        with m.If(here & ipv6):
+            m.d.comb += kind.eq(_kind(number[8:], first=True))
+            agree(Const(1), kind != _UNKNOWN)
+        here, number = field(8)
+        with m.If(here & ipv4):
+            m.d.comb += kind.eq(_UDP)
+            agree(Const(1), number[:8] == PROTOCOL_UDP)
+        any_ipv4 = self.config.own_ip == 0
+        for offset, wanted in _halves(16, self.config.own_ip):
+            here, number = field(offset)
+            agree(here & ipv4, any_ipv4 | (number == wanted))
+        for offset, wanted in _halves(24, own_ip6):
+            here, number = field(offset)
+            agree(here & ipv6, number == wanted)
+
+        # Extension headers. Each has 8 bytes or more, so no beat has the beginnings of two.
+        assert BEAT_BYTES <= 8
+        here, number = self._at(at, byte_of(place_before))
+        extension = here & ((kind_before == _OPTIONS) | (kind_before == _ROUTING))
+        with m.If(extension):
+            m.d.comb += [
+                begins.eq(self._kept(byte_of(place_before) + 1)),
+                behind.eq(place_before + 2 + 2 * number[:8]),
+                kind.eq(_kind(number[8:], first=False)),
+            ]
+            agree(Const(1), kind != _UNKNOWN)
+        # Segments left are 2 bytes behind that, perhaps in the next beat.
+        segments_later, was_later = kept(1, "segments_later")
+        routing = extension & (kind_before == _ROUTING)
+        same_beat, number = self._at(at, byte_of(place_before) + 2)
         m.d.comb += [
-            right.eq((at == last_beat) & self.beat.keep[last_lane] & ~wrong),
-            decides.eq(self.beat_valid & ~known & (wrong | right | self.beat.last)),
+            segments_later.eq(routing & ~same_beat),
+            misrouted.eq(routing & same_beat & number[:8].any()),
         ]
-        m.d.sync += [self.decided.eq(decides), self.to_us.eq(right)]
+        agree(was_later, ~self._number(0)[:8].any())
+
+        # UDP.
+        udp = kind_before == _UDP
+        here, number = self._at(at, byte_of(place_before) + 2)
+        agree(udp & here, number == self.config.own_port)
+        end = byte_of(place_before) + (UDP_BYTES - 2)
+        ends, _ = self._at(at, end)
+        agree(self.config.control == 0, Const(0))
+
+        contradicts = Signal()
+        m.d.comb += [
+            contradicts.eq(wrong | too_deep | misrouted),
+            right.eq(udp & ends & self._kept(end + 1) & ~contradicts),
+            decides.eq(self.beat_valid & ~known & (contradicts | right | self.beat.last)),
+        ]
+        m.d.sync += [
+            self.decided.eq(decides),
+            self.to_us.eq(right),
+            self.unread.eq(decides & too_deep & ~wrong),
+            self.where.tags.eq(tags),
+            self.where.ipv6.eq(ipv6),
+            self.where.l4.eq(place_before),
+        ]
         with m.If(self.beat_valid):
-            m.d.sync += known.eq(~self.beat.last & (known | decides))
-            with m.If(self.beat.last):
-                m.d.sync += at.eq(0)
-            with m.Elif(at != last_beat):
+            m.d.sync += known.eq(known | decides)
+            with m.If(at != self._beats - 1):
                 m.d.sync += at.eq(at + 1)
+            with m.If(self.beat.last):
+                m.d.sync += [known.eq(0), at.eq(0)]
+                m.d.sync += [before.eq(0) for before in state]
         return m
 
-    def _agreements(self) -> Iterator[tuple[int, Value]]:
-        """Byte of the frame, and whether what is there agrees with A1. None reaches two beats."""
-        config = self.config
-        yield _TYPE_AT, self._number(_TYPE_AT) == ETHERTYPE_IPV4
-        yield IP_AT, self._number(IP_AT, 1) == IPV4_WITHOUT_OPTIONS
-        yield _FRAGMENT_AT, ~(self._number(_FRAGMENT_AT) & Const(_FRAGMENT_BITS, 16)).any()
-        yield _PROTOCOL_AT, self._number(_PROTOCOL_AT, 1) == PROTOCOL_UDP
-        for offset, half in ((0, config.own_ip[16:]), (2, config.own_ip[:16])):
-            at = _DESTINATION_AT + offset
-            yield at, (config.own_ip == 0) | (self._number(at) == half)
-        yield _PORT_AT, self._number(_PORT_AT) == config.own_port
+    def _last_place(self) -> int:
+        """Of a UDP header that ends in the beats that are looked at."""
+        return (self._beats * BEAT_BYTES - UDP_BYTES - 2) // 4
 
-    def _number(self, offset: int, size: int = 2) -> Value:
-        """The number of ``size`` bytes at a byte of the frame, while its beat is here."""
-        lane = offset % BEAT_BYTES
-        return lanes(self.beat.data[8 * lane : 8 * (lane + size)])
+    def _number(self, lane: int) -> Value:
+        """The 16 bits at a lane of this beat, in network order."""
+        return lanes(self.beat.data[8 * lane : 8 * lane + 16])
+
+    def _fixed(self, at: Value, byte: int) -> tuple[Value, Value]:
+        """Whether a byte of the frame, with the next one, is in this beat, and their number."""
+        beat, lane = divmod(byte, BEAT_BYTES)
+        return at == beat, self._number(lane)
+
+    def _at(self, at: Value, byte: Value) -> tuple[Value, Value]:
+        """As :meth:`_fixed`, for an even byte that is known only now."""
+        here = at == beat_of(byte)
+        return here, lanes(self.beat.data.word_select(byte[1:LANE_BITS], 16))
+
+    def _kept(self, byte: Value) -> Value:
+        """Whether the frame has a byte of this beat."""
+        return self.beat.keep.bit_select(byte[:LANE_BITS], 1)
+
+
+def _kind(number: Value, first: bool) -> Value:
+    """What a next-header number means; hop-by-hop options only follow the IPv6 header itself."""
+    options = (number == DESTINATION_OPTIONS) | (number == HOP_BY_HOP if first else 0)
+    other = Mux(number == ROUTING, _ROUTING, Mux(options, _OPTIONS, _UNKNOWN))
+    return Mux(number == PROTOCOL_UDP, _UDP, other)
+
+
+def _halves(offset: int, address: Value) -> list[tuple[int, Value]]:
+    """Bytes of the IP header, and the 16 bits of an address that should be there."""
+    bits = len(address)
+    return [(offset + k // 8, address[bits - k - 16 : bits - k]) for k in range(0, bits, 16)]

@@ -65,6 +65,7 @@ class Dispatcher(wiring.Component):
         m.d.comb += [
             self.passed.payload.eq(self.beats.payload),
             realigner.i.payload.eq(self.beats.payload),
+            realigner.place.eq(frame.place),
             realigner.size.eq(frame.bytes),
             self.collected.payload.eq(realigner.o.payload),
             self.declined_words.payload.eq(realigner.o.payload),

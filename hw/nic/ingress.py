@@ -10,15 +10,21 @@ frames of the other waiting, so both have room for them behind this.
 from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
-from .bus import BEAT, CONFIG
+from ..formats.headers import HEADERS_WITHIN
+from .bus import BEAT, BEAT_BYTES, CONFIG, WHERE
 from .classify import Classifier
 
-WAITING_BEATS = 16
-"""More than are needed to decide."""
+_DECISION_CYCLES = 2
+"""From the beat that decides to the cycle in which the first one leaves."""
+
+WAITING_BEATS = -(-HEADERS_WITHIN // BEAT_BYTES) + _DECISION_CYCLES
+"""However late a frame is decided on, no beat is kept waiting for that."""
+
+_VERDICT = data.StructLayout({"to_us": 1, "where": WHERE})
 
 
 class Ingress(wiring.Component):
@@ -26,16 +32,17 @@ class Ingress(wiring.Component):
 
     Parameters
     ----------
-    waiting_beats : room, at least 8, for a quarter as many frames
+    waiting_beats : room, at least 8, for half as many frames; frames are decided on by 2 fewer
 
     Members
     -------
     i : In(stream of BEAT), from the network
     config : In(CONFIG)
     passed : Out(stream of BEAT), not to our address, unchanged
-    ours : Out(stream of BEAT), to our address
+    ours : Out(stream of BEAT), to our address; where : Out(WHERE), holds for all of a frame
     arrived : Out(1), the last beat of a frame is taken in this cycle
     went : Out(1), the last beat of a frame that passed leaves in this cycle
+    unread : Out(1), for one cycle of a frame that passes because its headers are too long (A3)
     busy : Out(1)
     """
 
@@ -49,17 +56,19 @@ class Ingress(wiring.Component):
                 "config": In(CONFIG),
                 "passed": Out(stream.Signature(BEAT)),
                 "ours": Out(stream.Signature(BEAT)),
+                "where": Out(WHERE),
                 "arrived": Out(1),
                 "went": Out(1),
+                "unread": Out(1),
                 "busy": Out(1),
             }
         )
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        m.submodules.classifier = classifier = Classifier()
+        m.submodules.classifier = classifier = Classifier(self._beats - _DECISION_CYCLES)
         m.submodules.beats = beats = Fifo(BEAT, self._beats)
-        m.submodules.verdicts = verdicts = Fifo(1, self._beats // 4)
+        m.submodules.verdicts = verdicts = Fifo(_VERDICT, self._beats // 2)
         taken = Signal()
         m.d.comb += [
             # One verdict may be on its way.
@@ -70,12 +79,16 @@ class Ingress(wiring.Component):
             classifier.beat.eq(self.i.payload),
             classifier.beat_valid.eq(taken),
             classifier.config.eq(self.config),
-            verdicts.i.payload.eq(classifier.to_us),
+            verdicts.i.payload.to_us.eq(classifier.to_us),
+            verdicts.i.payload.where.eq(classifier.where),
             verdicts.i.valid.eq(classifier.decided),
+            self.where.eq(verdicts.o.payload.where),
+            self.unread.eq(classifier.unread),
             self.arrived.eq(taken & self.i.payload.last),
             self.busy.eq(beats.o.valid),
         ]
-        for way, mine in ((self.passed, ~verdicts.o.payload), (self.ours, verdicts.o.payload)):
+        to_us = verdicts.o.payload.to_us
+        for way, mine in ((self.passed, ~to_us), (self.ours, to_us)):
             chosen = verdicts.o.valid & mine
             m.d.comb += [
                 way.payload.eq(beats.o.payload),
@@ -86,6 +99,6 @@ class Ingress(wiring.Component):
         gone = beats.o.valid & beats.o.ready & beats.o.payload.last
         m.d.comb += [
             verdicts.o.ready.eq(gone),
-            self.went.eq(gone & ~verdicts.o.payload),
+            self.went.eq(gone & ~to_us),
         ]
         return m

@@ -4,16 +4,30 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
-from .bus import BEAT, BEAT_BYTES, CONFIG, JOB, LENGTH_BITS, WORD_BITS
-from .parser import PAYLOAD_AT
-from .prepare import Preparer
+from ..formats.wire import HEADER_BYTES
+from . import header as hdr
+from .bus import (
+    BEAT,
+    BEAT_BYTES,
+    CONFIG,
+    JOB,
+    LANE_BITS,
+    LENGTH_BITS,
+    PLACE_BITS,
+    WORD_BITS,
+    beat_of,
+    byte_of,
+    word_from,
+)
+from .prepare import FRONT_BYTES, Preparer
 
 _WAITING_WORDS = 256
+_HEADER_WORDS = HEADER_BYTES // BEAT_BYTES
 
 
 class Packetiser(wiring.Component):
@@ -77,10 +91,13 @@ class Packetiser(wiring.Component):
                     source.ready.eq(word_ready),
                 ]
 
-        prefix = Signal(8 * PAYLOAD_AT)  # shifts by a beat; its last 2 bytes become the carry
-        beats = Signal(range(PAYLOAD_AT // BEAT_BYTES))
-        carried = PAYLOAD_AT % BEAT_BYTES
+        front, header = Signal(8 * FRONT_BYTES), Signal(hdr.HEADER_BITS)  # shift by a beat
+        place = Signal(PLACE_BITS)  # at which the midwire header begins
+        before = Signal(WORD_BITS)  # the bytes that wait for the next word's are its last
+        beats, words = Signal(range(FRONT_BYTES // BEAT_BYTES)), Signal(range(_HEADER_WORDS + 1))
         left = Signal(LENGTH_BITS)
+        carried = byte_of(place)[:LANE_BITS]  # of the bytes in front of each word
+        room = byte_of(~place)[:LANE_BITS]  # in its beat
         # `bad` stays 0. Driven by itself it would be an `always @*` without a signal, which no
         # simulator ever runs.
         beat = Signal(data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1}))
@@ -89,44 +106,57 @@ class Packetiser(wiring.Component):
             with m.State("idle"):
                 m.d.comb += preparer.o.ready.eq(1)
                 m.d.sync += [
-                    prefix.eq(preparer.o.payload.prefix),
-                    left.eq(preparer.o.payload.bytes),
+                    front.eq(preparer.o.payload.front),
+                    header.eq(preparer.o.payload.header),
+                    place.eq(preparer.o.payload.place),
+                    left.eq(preparer.o.payload.bytes + HEADER_BYTES),
                     is_result.eq(results_next),
                     beats.eq(0),
+                    words.eq(0),
                 ]
                 with m.If(preparer.o.valid):
-                    m.next = "prefix"
-            with m.State("prefix"):
-                m.d.comb += [beat.data.eq(prefix), self.o.valid.eq(1)]
+                    m.next = "front"
+            with m.State("front"):
+                rest = front[WORD_BITS:]
+                m.d.comb += [beat.data.eq(front), self.o.valid.eq(1)]
                 with m.If(self.o.ready):
-                    m.d.sync += [prefix.eq(prefix >> WORD_BITS), beats.eq(beats + 1)]
-                    with m.If(beats == PAYLOAD_AT // BEAT_BYTES - 1):
-                        m.next = "payload"
-            with m.State("payload"):
+                    m.d.sync += [
+                        front.eq(rest),
+                        before.eq(word_from(Const(0, WORD_BITS), rest, byte_of(place))),
+                        beats.eq(beats + 1),
+                    ]
+                    with m.If(beats == beat_of(byte_of(place)) - 1):
+                        m.next = "words"
+            with m.State("words"):
+                in_header = Signal()
+                here = Signal(WORD_BITS)
                 fits = Signal()  # the rest goes with this beat
                 m.d.comb += [
-                    fits.eq(left <= BEAT_BYTES - carried),
-                    beat.data.eq(Cat(prefix[: 8 * carried], word)),
+                    in_header.eq(words != _HEADER_WORDS),
+                    here.eq(Mux(in_header, header[:WORD_BITS], word)),
+                    fits.eq(left <= room),
+                    beat.data.eq(word_from(before, here, byte_of(~place))),
                     beat.last.eq(fits),
-                    self.o.valid.eq(word_valid),
-                    word_ready.eq(self.o.ready),
+                    self.o.valid.eq(in_header | word_valid),
+                    word_ready.eq(self.o.ready & ~in_header),
                 ]
                 with m.If(fits):
-                    m.d.comb += beat.keep.eq(Cat(left + carried > lane for lane in range(8)))
-                with m.If(word_valid & self.o.ready):
-                    m.d.sync += [
-                        prefix.eq(word >> WORD_BITS - 8 * carried),
-                        left.eq(left - BEAT_BYTES),
-                    ]
+                    m.d.comb += beat.keep.eq(
+                        Cat(left + carried > lane for lane in range(BEAT_BYTES))
+                    )
+                with m.If(self.o.valid & self.o.ready):
+                    m.d.sync += [before.eq(here), left.eq(left - BEAT_BYTES)]
+                    with m.If(in_header):
+                        m.d.sync += [header.eq(header >> WORD_BITS), words.eq(words + 1)]
                     with m.If(fits):
                         m.next = "idle"
                     with m.Elif(left <= BEAT_BYTES):
-                        m.d.sync += left.eq(left - (BEAT_BYTES - carried))
+                        m.d.sync += left.eq(left - room)
                         m.next = "carry"
             with m.State("carry"):
                 m.d.comb += [
-                    beat.data.eq(prefix[: 8 * carried]),
-                    beat.keep.eq(Cat(left > lane for lane in range(8))),
+                    beat.data.eq(word_from(before, Const(0, WORD_BITS), byte_of(~place))),
+                    beat.keep.eq(Cat(left > lane for lane in range(BEAT_BYTES))),
                     beat.last.eq(1),
                     self.o.valid.eq(1),
                 ]

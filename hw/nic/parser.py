@@ -9,37 +9,48 @@ P1. A frame longer than ``MAX_FRAME_BYTES`` passes. One with the bad-frame bit i
 P2. What is not to our address (:mod:`.classify`) passes, bit for bit, and never comes here.
 P3. To our address, but not provably midwire's (IPv4 checksum, lengths of frame, IP and UDP, magic,
     version, CRC, or not a tensor): passes, bit for bit, under a counter of its own.
-P4. The CRC is right, so the frame is ours: it is dropped if the UDP checksum is wrong (0 is none),
-    if its lengths contradict each other (W2), or if its hop limit is 0.
+P4. The CRC is right, so the frame is ours: it is dropped if the UDP checksum is wrong (0 is none in
+    IPv4, and wrong in IPv6), if its lengths contradict each other (W2), or if its hop limit is 0.
 P5. What is left is a good tensor fragment for us.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..formats.csr import FrameOutcome
+from ..formats.headers import IPV6_BYTES, PROTOCOL_UDP
 from ..formats.wire import HEADER_BYTES, MAGIC, TAG_BYTES, VERSION, MessageType
 from . import header as hdr
 from .bus import (
     BEAT,
     BEAT_BYTES,
+    ETHERNET_PLACE,
     FRAME,
+    LANE_BITS,
     LENGTH_BITS,
     MAX_FRAME_BYTES,
+    ORIGIN,
+    PLACE_BITS,
     VERDICT_DROP,
     VERDICT_OURS,
     VERDICT_PASS,
+    WHERE,
+    WORD_BITS,
+    beat_of,
+    byte_of,
     folded,
     lanes,
     sum_lanes,
     swap16,
+    word_from,
 )
-from .classify import HEADER_AT, IP_AT, PROTOCOL_UDP, UDP_AT
-
-PAYLOAD_AT = HEADER_AT + HEADER_BYTES
+from .classify import TYPE_AT, UDP_BYTES
 
 _MAX_BEATS = MAX_FRAME_BYTES // BEAT_BYTES
 
@@ -50,6 +61,7 @@ class Parser(wiring.Component):
     Members
     -------
     beat : In(BEAT); beat_valid : In(1), the beat goes into the store in this cycle
+    where : In(WHERE), where this frame's headers are
     now : In(32), microseconds
     frame : Out(FRAME); frame_valid : Out(1), set for one cycle, the cycle after the last beat
     """
@@ -59,6 +71,7 @@ class Parser(wiring.Component):
             {
                 "beat": In(BEAT),
                 "beat_valid": In(1),
+                "where": In(WHERE),
                 "now": In(32),
                 "frame": Out(FRAME),
                 "frame_valid": Out(1),
@@ -74,6 +87,8 @@ class Parser(wiring.Component):
         ended = Signal()
         cut_short = Signal()  # the verdict on an overlong frame was given before its end
         overlong = Signal()
+        where = Signal(WHERE)  # of the frame whose verdict is given
+        before = Signal(WORD_BITS)
         m.d.comb += overlong.eq(self.beat_valid & ~self.beat.last & (at == _MAX_BEATS - 1))
         m.d.sync += ended.eq(0)
         with m.If(self.beat_valid):
@@ -82,116 +97,140 @@ class Parser(wiring.Component):
             with m.Elif(at != _MAX_BEATS):
                 m.d.sync += at.eq(at + 1)
             m.d.sync += [
-                frame_bytes.eq((at << 3) + sum(self.beat.keep)),
+                frame_bytes.eq((at << LANE_BITS) + sum(self.beat.keep)),
                 bad.eq(self.beat.last & self.beat.bad),
                 cut_short.eq(overlong),
+                where.eq(self.where),
+                before.eq(self.beat.data),
             ]
             with m.If(overlong):
                 m.d.sync += ended.eq(1)
 
-        # Fields of IPv4 and UDP: (beat, first lane, lane behind, where to).
-        total, udp_length = Signal(16), Signal(16)
-        tos, ttl = Signal(8), Signal(8)
-        source = Signal(32)  # as lanes
-        source_mac, destination = Signal(48), Signal(32)  # as lanes
-        source_port, udp_check = Signal(16), Signal(16)  # as lanes
-        stamp = Signal(32)
-        captures = (
-            (0, 6, 8, source_mac[:16]),
-            (1, 0, 4, source_mac[16:]),
-            (1, 7, 8, tos),
-            (2, 0, 2, total),
-            (2, 6, 7, ttl),
-            (3, 2, 6, source),
-            (3, 6, 8, destination[:16]),
-            (4, 0, 2, destination[16:]),
-            (4, 2, 4, source_port),
-            (4, 6, 8, udp_length),
-            (5, 0, 2, udp_check),
-        )
-        for index, start, stop, target in captures:
-            part = self.beat.data[8 * start : 8 * stop]
-            is_number = target is total or target is udp_length
-            with m.If(self.beat_valid & (at == index)):
-                m.d.sync += target.eq(lanes(part) if is_number else part)
-        with m.If(self.beat_valid & (at == 0)):
-            m.d.sync += stamp.eq(self.now)
+        l3, l4 = Signal(PLACE_BITS), self.where.l4
+        m.d.comb += l3.eq(ETHERNET_PLACE + self.where.tags)
+        ipv6 = self.where.ipv6
+        seen = Signal(ORIGIN)  # but for where it is
+        self._ethernet(m, at, seen)
 
-        # Which bytes of this beat belong to the datagram; `end` is known from beat 3 on.
-        end = Signal(17)
-        m.d.comb += end.eq(total + IP_AT)
-        inside = Signal(BEAT_BYTES)
-        with m.If(at < end[3:]):
-            m.d.comb += inside.eq(-1)
-        with m.Elif(at == end[3:]):
-            m.d.comb += inside.eq(Cat(end[:3] > lane for lane in range(BEAT_BYTES)))
-
-        def total_of(name: str, first: int, stop: int | None = None) -> Signal:
-            """Sum over bytes ``first`` to ``stop`` of the frame, or to the datagram's end."""
-            kept, sum_so_far = Signal(64, name=f"{name}_bytes"), Signal(32, name=name)
-            for lane in range(BEAT_BYTES):
-                since = at >= -(-(first - lane) // BEAT_BYTES)
-                until = inside[lane] if stop is None else at < -(-(stop - lane) // BEAT_BYTES)
-                m.d.comb += kept[8 * lane : 8 * lane + 8].eq(
-                    self.beat.data[8 * lane : 8 * lane + 8] & (since & until).replicate(8)
-                )
+        def words(name: str, place: Value, count: int) -> tuple[Signal, list[Value]]:
+            """Words of a header: the one that this beat completes, and which of them it is."""
+            word, index = Signal(WORD_BITS, name=f"{name}_word"), Signal(range(count + 1))
+            began = Signal(name=f"{name}_began")
+            m.d.comb += word.eq(word_from(before, self.beat.data, byte_of(place)))
             with m.If(self.beat_valid):
-                m.d.sync += sum_so_far.eq(Mux(at == 0, 0, sum_so_far) + sum_lanes(kept))
-            return sum_so_far
+                with m.If(self.beat.last):
+                    m.d.sync += [began.eq(0), index.eq(0)]
+                with m.Elif(at == beat_of(byte_of(place))):
+                    m.d.sync += began.eq(1)
+                with m.Elif(began & (index != count)):
+                    m.d.sync += index.eq(index + 1)
+            return word, [self.beat_valid & began & (index == k) for k in range(count)]
 
-        ip_total = total_of("ip_total", IP_AT, UDP_AT)
-        udp_total = total_of("udp_total", UDP_AT - 8)  # from the IPv4 addresses on: pseudo header
-        payload_total = total_of("payload_total", PAYLOAD_AT)
+        # IP. An IPv4 address is the low 32 of 128 bits, so words are taken as they lie in IPv6.
+        word, is_word = words("l3", l3, IPV6_BYTES // BEAT_BYTES)
+        ip_bytes = Signal(17)
+        source, destination = seen.src_ip, seen.dst_ip
+        with m.If(is_word[0]):
+            traffic_class = Cat(word[12:16], word[:4])
+            m.d.sync += [
+                seen.tos.eq(Mux(ipv6, traffic_class, word[8:16])),
+                ip_bytes.eq(Mux(ipv6, lanes(word[32:48]) + IPV6_BYTES, lanes(word[16:32]))),
+            ]
+            with m.If(ipv6):
+                m.d.sync += seen.ttl.eq(word[56:])
+        with m.If(is_word[1]):
+            m.d.sync += source[:64].eq(Mux(ipv6, word, word[32:]))
+            with m.If(~ipv6):
+                m.d.sync += seen.ttl.eq(word[:8])
+        with m.If(is_word[2]):
+            m.d.sync += [source[64:].eq(word), destination.eq(word[:32])]
+        with m.If(is_word[3] & ipv6):
+            m.d.sync += destination[:64].eq(word)
+        with m.If(is_word[4] & ipv6):
+            m.d.sync += destination[64:].eq(word)
 
-        # The midwire header: stored as it comes, its CRC taken a word behind.
-        first, last = HEADER_AT // BEAT_BYTES, (PAYLOAD_AT - 1) // BEAT_BYTES
-        raw = [Signal(64, name=f"raw{index}") for index in range(last - first + 1)]
-        shift = 8 * (HEADER_AT % BEAT_BYTES)
+        # UDP, and the midwire header behind it.
+        header_words = HEADER_BYTES // BEAT_BYTES
+        word, is_word = words("l4", l4, 1 + header_words)
+        udp_length, udp_check = Signal(16), Signal(16)
+        header = seen.header
         m.submodules.crc = crc = hdr.HeaderCrc()
-        with m.If(self.beat_valid):
-            for index, register in enumerate(raw):
-                with m.If(at == first + index):
-                    m.d.sync += register.eq(self.beat.data)
-                    if index:
-                        word = Cat(raw[index - 1], self.beat.data)[shift : shift + 64]
-                        is_last = index == len(raw) - 1
-                        m.d.comb += [
-                            crc.start.eq(index == 1),
-                            crc.valid.eq(1),
-                            crc.data.eq(Cat(word[:32], Const(0, 32)) if is_last else word),
-                        ]
-        header = Signal(hdr.HEADER_BITS)
+        with m.If(is_word[0]):
+            m.d.sync += [
+                seen.src_port.eq(word[:16]),
+                udp_length.eq(lanes(word[32:48])),
+                udp_check.eq(word[48:]),
+            ]
+        of_header = Signal()
         m.d.comb += [
-            header.eq(Cat(raw)[shift : shift + hdr.HEADER_BITS]),
-            self.frame.origin.header.eq(header),
-            self.frame.origin.src_mac.eq(source_mac),
-            self.frame.origin.src_ip.eq(source),
-            self.frame.origin.dst_ip.eq(destination),
-            self.frame.origin.src_port.eq(source_port),
-            self.frame.origin.tos.eq(tos),
-            self.frame.origin.ttl.eq(ttl),
-            self.frame.origin.stamp.eq(stamp),
+            of_header.eq(reduce(or_, is_word[1:])),
+            crc.start.eq(is_word[1]),
+            crc.valid.eq(of_header),
+            crc.data.eq(Cat(word[:32], word[32:] & ~is_word[-1].replicate(32))),
         ]
+        with m.If(of_header):
+            m.d.sync += header.eq(Cat(header[WORD_BITS:], word))
+
+        # Sums. Where the datagram ends is known before its UDP header comes.
+        def since(name: str, byte: Value) -> Signal:
+            """The lanes of this beat at or behind a byte of the frame."""
+            mask, first = Signal(BEAT_BYTES, name=f"since_{name}"), Signal(18, name=f"{name}_at")
+            m.d.comb += first.eq(byte)
+            with m.If(at > beat_of(first)):
+                m.d.comb += mask.eq(-1)
+            with m.Elif(at == beat_of(first)):
+                m.d.comb += mask.eq(Cat(first[:LANE_BITS] <= k for k in range(BEAT_BYTES)))
+            return mask
+
+        def total_of(name: str, inside: Value) -> Signal:
+            """Sum over some lanes of each beat of the frame."""
+            total, kept = Signal(32, name=name), Signal(WORD_BITS, name=f"{name}_bytes")
+            m.d.comb += kept.eq(self.beat.data & Cat(bit.replicate(8) for bit in inside))
+            with m.If(self.beat_valid):
+                m.d.sync += total.eq(Mux(at == 0, 0, total) + sum_lanes(kept))
+            return total
+
+        in_ip = since("ip", byte_of(l3))
+        in_addresses = since("source", byte_of(l3 + Mux(ipv6, 2, 3)))
+        behind_addresses = since("addresses_end", byte_of(l3 + Mux(ipv6, 10, 5)))
+        in_udp = since("udp", byte_of(l4))
+        in_payload = since("payload", byte_of(l4 + (UDP_BYTES + HEADER_BYTES) // 4))
+        behind = since("end", byte_of(l3) + ip_bytes)
+        ip_total = total_of("ip_total", in_ip & ~in_udp)
+        udp_total = total_of("udp_total", in_addresses & ~behind_addresses | in_udp & ~behind)
+        payload_total = total_of("payload_total", in_payload & ~behind)
 
         # The verdict, in the cycle after the last beat.
+        origin = self.frame.origin
         payload = Signal(17)
         tail = Signal(range(TAG_BYTES + 1))
+        ip_end = Signal(18)
+        ip_header = Signal(PLACE_BITS)
+        high = where.ipv6.replicate(96)
         m.d.comb += [
+            origin.eq(seen),
+            origin.tag_count.eq(where.tags),
+            origin.ipv6.eq(where.ipv6),
+            origin.src_ip[32:].eq(source[32:] & high),
+            origin.dst_ip[32:].eq(destination[32:] & high),
             tail.eq(Mux(hdr.get(header, "encrypted"), TAG_BYTES, 0)),
-            payload.eq(udp_length - (8 + HEADER_BYTES)),
+            payload.eq(udp_length - (UDP_BYTES + HEADER_BYTES)),
+            self.frame.place.eq(where.l4 + (UDP_BYTES + HEADER_BYTES) // 4),
             self.frame.bytes.eq(payload),
             self.frame.sum.eq(folded(m, payload_total, "payload_sum")),
             self.frame_valid.eq(ended),
+            ip_header.eq(where.l4 - where.tags - ETHERNET_PLACE),
+            ip_end.eq(byte_of(ETHERNET_PLACE + where.tags) + ip_bytes),
         ]
         ip_sum = folded(m, ip_total, "ip_sum")
         pseudo = Signal(32)
         m.d.comb += pseudo.eq(udp_total + swap16(PROTOCOL_UDP) + lanes(udp_length))
         udp_sum = folded(m, pseudo, "udp_sum")
         whole = (
-            (ip_sum == 0xFFFF)
-            & (total == udp_length + 20)
-            & (udp_length >= 8 + HEADER_BYTES)
-            & (frame_bytes >= end)
+            (where.ipv6 | (ip_sum == 0xFFFF))
+            & (ip_bytes == udp_length + 4 * ip_header)
+            & (udp_length >= UDP_BYTES + HEADER_BYTES)
+            & (frame_bytes >= ip_end)
         )
         rules = (
             (cut_short, VERDICT_PASS, FrameOutcome.PASSED),
@@ -206,7 +245,7 @@ class Parser(wiring.Component):
                 FrameOutcome.PASSED_OTHER_TYPE,
             ),
             (
-                (udp_check != 0) & (udp_sum != 0xFFFF),
+                Mux(udp_check == 0, where.ipv6, udp_sum != 0xFFFF),
                 VERDICT_DROP,
                 FrameOutcome.DROPPED_BAD_CHECKSUM,
             ),
@@ -221,6 +260,16 @@ class Parser(wiring.Component):
             with m.If(condition):
                 m.d.comb += [self.frame.verdict.eq(verdict), self.frame.outcome.eq(outcome)]
         return m
+
+    def _ethernet(self, m: Module, at: Value, seen: data.View) -> None:
+        """Keep the time, the source address, and the bytes in which tags are, if there are any."""
+        with m.If(self.beat_valid & (at == 0)):
+            m.d.sync += seen.stamp.eq(self.now)
+        for first, target in ((6, seen.src_mac), (TYPE_AT, seen.tags)):
+            for k in range(0, len(target) // 8, 2):
+                beat, lane = divmod(first + k, BEAT_BYTES)
+                with m.If(self.beat_valid & (at == beat)):
+                    m.d.sync += target[8 * k : 8 * k + 16].eq(self.beat.data[8 * lane :])
 
 
 def _sound(header: Value, payload: Value, tail: Value) -> Value:

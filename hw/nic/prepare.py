@@ -1,39 +1,87 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what goes in front of a payload: Ethernet, IPv4, UDP and midwire headers, to the next hop.
+"""Writes what goes in front of a payload: Ethernet, IP, UDP and midwire headers, to the next hop.
 
 Rules, cited by tests as F1 to F3:
 
 F1. The source address and port are those of the request, so that the next hop can answer its
-    sender; type of service and time to live too. The destination is the next hop's. A frame that
-    goes back has the destination of what it answers as its source, and its source as destination,
-    down to the MAC address, and a time to live of 64. IPv4 identification is 0 with "do not
-    fragment" set (RFC 6864).
+    sender; VLAN tags, IP version, type of service (IPv6: traffic class) and time to live (hop
+    limit) too. The destination is the next hop's. A frame that goes back has the destination of
+    what it answers as its source, and its source as destination, down to the MAC address, and a
+    time to live of 64. IPv4 has no options, identification 0 and "do not fragment" set (RFC 6864);
+    IPv6 has no extension headers, and flow label 0: the label is the sender's name for packets to
+    *its* destination (RFC 6437), and ours go elsewhere.
 F2. The IPv4 checksum, the UDP checksum (never 0) and the header's CRC are right.
 F3. The job's header is sent as it is but for the CRC.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..formats.headers import (
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    IPV6_BYTES,
+    MAX_TAGS,
+    MIN_IPV4_BYTES,
+    PROTOCOL_UDP,
+)
+from ..formats.wire import HEADER_BYTES
 from . import header as hdr
-from .bus import CONFIG, JOB, LENGTH_BITS, WORD_BITS, folded, lanes, sum_lanes, swap16
-from .classify import ETHERTYPE_IPV4, IP_AT, IPV4_WITHOUT_OPTIONS, PROTOCOL_UDP, UDP_AT
-from .parser import PAYLOAD_AT
+from .bus import (
+    CONFIG,
+    ETHERNET_PLACE,
+    JOB,
+    LENGTH_BITS,
+    PLACE_BITS,
+    WORD_BITS,
+    folded,
+    ipv6_lanes,
+    lanes,
+    sum_lanes,
+    swap16,
+)
+from .classify import UDP_BYTES
 
-PREFIX = data.StructLayout({"prefix": 8 * PAYLOAD_AT, "bytes": LENGTH_BITS})
-"""All that goes in front of a payload, as lanes, and the payload's bytes."""
+FRONT_BYTES = 14 + 4 * MAX_TAGS + IPV6_BYTES + UDP_BYTES
+"""Most that goes in front of a midwire header."""
+
+PREFIX = data.StructLayout(
+    {
+        "front": 8 * FRONT_BYTES,
+        "place": PLACE_BITS,
+        "header": hdr.HEADER_BITS,
+        "bytes": LENGTH_BITS,
+    }
+)
+"""What goes in front of a payload, as lanes: ``front``, as far as to the ``place`` (B4) at which
+the midwire ``header`` begins. ``bytes`` are the payload's."""
 
 _WORDS = hdr.HEADER_BITS // WORD_BITS
+_MAC_BITS = 96  # of both addresses
 _DO_NOT_FRAGMENT = 0x4000
 TTL = 64  # of what we send ourselves
 
 
+class _Headers(NamedTuple):
+    """Headers as lanes, without checksums; those of IP without addresses."""
+
+    macs: Value
+    ipv4: Value
+    ipv6: Value
+    source: Value
+    destination: Value
+    udp: Value
+
+
 class Preparer(wiring.Component):
-    """Headers of one job after the other, in 11 cycles each, while the frame before leaves.
+    """Headers of one job after the other, in 12 cycles each and one more for each tag, while the
+    frame before leaves.
 
     Members
     -------
@@ -58,10 +106,24 @@ class Preparer(wiring.Component):
         job = Signal(JOB)
         words = Signal(range(_WORDS))
         header = Signal(hdr.HEADER_BITS)  # rotates by a word
-        header_total, ip_total, udp_total = Signal(32), Signal(32), Signal(32)
-        prefix = Signal(8 * PAYLOAD_AT)
+        header_total, addresses_total = Signal(32), Signal(32)
+        ip_total, udp_total = Signal(32), Signal(32)
+        front = Signal(8 * FRONT_BYTES)
+        crc_lanes = Signal(32)
+        tags_left = Signal(range(MAX_TAGS + 1))
+        udp_bytes = Signal(16)
         m.submodules.crc = crc = hdr.HeaderCrc()
-        m.d.comb += [self.o.payload.prefix.eq(prefix), self.o.payload.bytes.eq(job.bytes)]
+        of_ip = Mux(job.origin.ipv6, IPV6_BYTES, MIN_IPV4_BYTES)
+        m.d.comb += [
+            udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES)),
+            self.o.payload.front.eq(front),
+            self.o.payload.place.eq(
+                ETHERNET_PLACE + job.origin.tag_count + (of_ip >> 2) + UDP_BYTES // 4
+            ),
+            self.o.payload.header.eq(Cat(header[: hdr.HEADER_BITS - 32], crc_lanes)),
+            self.o.payload.bytes.eq(job.bytes),
+        ]
+        parts = self._headers(job, udp_bytes)
         with m.FSM(name="job") as fsm:
             with m.State("idle"):
                 m.d.comb += self.i.ready.eq(1)
@@ -87,33 +149,67 @@ class Preparer(wiring.Component):
                     m.next = "totals"
                 m.d.sync += [
                     header_total.eq(header_total + sum_lanes(now)),
+                    addresses_total.eq(sum_lanes(Cat(parts.source, parts.destination))),
                     header.eq(header.rotate_right(WORD_BITS)),
                     words.eq(words + 1),
                 ]
             with m.State("totals"):
-                udp_bytes = Signal(16)
-                m.d.comb += udp_bytes.eq(job.bytes + (PAYLOAD_AT - UDP_AT))
-                ethernet, ip, udp = self._headers(job, udp_bytes)
-                crc_lanes = lanes(crc.crc)
-                pseudo = Cat(ip[8 * 12 :], udp[8 * 4 : 8 * 6], Const(swap16(PROTOCOL_UDP), 16))
+                found = lanes(crc.crc)
+                # What IPv4 and IPv6 put in front of UDP's sum comes to the same.
+                pseudo = Cat(lanes(udp_bytes), Const(swap16(PROTOCOL_UDP), 16))
                 m.d.sync += [
-                    ip_total.eq(sum_lanes(ip)),
+                    crc_lanes.eq(found),
+                    ip_total.eq(addresses_total + sum_lanes(parts.ipv4)),
                     udp_total.eq(
-                        header_total + sum_lanes(Cat(crc_lanes, job.sum, udp)) + sum_lanes(pseudo)
+                        header_total
+                        + addresses_total
+                        + sum_lanes(Cat(found, job.sum, parts.udp, pseudo))
                     ),
-                    prefix.eq(Cat(ethernet, ip, udp, header[: hdr.HEADER_BITS - 32], crc_lanes)),
                 ]
-                m.next = "checksums"
-            with m.State("checksums"):
+                m.next = "front"
+            with m.State("front"):
                 ip_sum = folded(m, ip_total, "ip_sum")
                 udp_sum = folded(m, udp_total, "udp_sum")
-                ip_at, udp_at = 8 * (IP_AT + 10), 8 * (UDP_AT + 6)
+                # A sum of 0 would say that there is none.
+                udp = Cat(parts.udp[:48], Mux(udp_sum == 0xFFFF, 0xFFFF, ~udp_sum)[:16])
+                addresses4 = Cat(parts.source[:32], parts.destination[:32])
                 m.d.sync += [
-                    prefix[ip_at : ip_at + 16].eq(~ip_sum),
-                    # A sum of 0 would say that there is none.
-                    prefix[udp_at : udp_at + 16].eq(Mux(udp_sum == 0xFFFF, 0xFFFF, ~udp_sum)),
+                    tags_left.eq(job.origin.tag_count),
+                    front.eq(
+                        Cat(
+                            parts.macs,
+                            Mux(
+                                job.origin.ipv6,
+                                Cat(
+                                    Const(swap16(ETHERTYPE_IPV6), 16),
+                                    parts.ipv6,
+                                    parts.source,
+                                    parts.destination,
+                                    udp,
+                                ),
+                                Cat(
+                                    Const(swap16(ETHERTYPE_IPV4), 16),
+                                    parts.ipv4[:80],
+                                    ~ip_sum,
+                                    addresses4,
+                                    udp,
+                                ),
+                            ),
+                        )
+                    ),
                 ]
-                m.next = "ready"
+                m.next = "tags"
+                with m.If(job.origin.tag_count == 0):
+                    m.next = "ready"
+            with m.State("tags"):
+                # One goes in behind the MAC addresses, the inner one first.
+                tag = Mux(tags_left == 1, job.origin.tags[:32], job.origin.tags[32:])
+                m.d.sync += [
+                    front.eq(Cat(front[:_MAC_BITS], tag, front[_MAC_BITS:])),
+                    tags_left.eq(tags_left - 1),
+                ]
+                with m.If(tags_left == 1):
+                    m.next = "ready"
             with m.State("ready"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
@@ -121,32 +217,44 @@ class Preparer(wiring.Component):
         m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
         return m
 
-    def _headers(self, job: data.View, udp_bytes: Value) -> tuple[Value, Value, Value]:
-        """Ethernet, IPv4 and UDP headers as lanes, without checksums."""
+    def _headers(self, job: data.View, udp_bytes: Value) -> _Headers:
         config, origin, back = self.config, job.origin, job.back
         next_mac = Cat(lanes(config.next_mac_high), lanes(config.next_mac_low))
-        ethernet = Cat(
+        macs = Cat(
             Mux(back, origin.src_mac, next_mac),
             lanes(config.own_mac_high),
             lanes(config.own_mac_low),
-            Const(swap16(ETHERTYPE_IPV4), 16),
         )
-        ip = Cat(
-            Const(IPV4_WITHOUT_OPTIONS, 8),
+        ttl = Mux(back, TTL, origin.ttl)[:8]
+        ipv4 = Cat(
+            Const(0x45, 8),
             origin.tos,
-            lanes((udp_bytes + (UDP_AT - IP_AT))[:16]),
+            lanes((udp_bytes + MIN_IPV4_BYTES)[:16]),
             Const(0, 16),
             Const(swap16(_DO_NOT_FRAGMENT), 16),
-            Mux(back, TTL, origin.ttl),
+            ttl,
             Const(PROTOCOL_UDP, 8),
             Const(0, 16),
-            Mux(back, origin.dst_ip, origin.src_ip),
-            Mux(back, origin.src_ip, lanes(config.next_ip)),
         )
+        ipv6 = Cat(
+            # Version, traffic class, flow label.
+            lanes(Cat(Const(0, 20), origin.tos, Const(6, 4))),
+            lanes(udp_bytes),
+            Const(PROTOCOL_UDP, 8),
+            ttl,
+        )
+        next_ip = Mux(origin.ipv6, ipv6_lanes(config, "next"), lanes(config.next_ip))
         udp = Cat(
             Mux(back, lanes(config.own_port), origin.src_port),
             Mux(back, origin.src_port, lanes(config.next_port)),
             lanes(udp_bytes),
             Const(0, 16),
         )
-        return ethernet, ip, udp
+        return _Headers(
+            macs,
+            ipv4,
+            ipv6,
+            source=Mux(back, origin.dst_ip, origin.src_ip),
+            destination=Mux(back, origin.src_ip, next_ip),
+            udp=udp,
+        )

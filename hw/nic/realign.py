@@ -4,12 +4,21 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .bus import BEAT, BEAT_BYTES, LENGTH_BITS, WORD_BITS, masked
-from .parser import PAYLOAD_AT
+from .bus import (
+    BEAT,
+    BEAT_BYTES,
+    LENGTH_BITS,
+    PLACE_BITS,
+    WORD_BITS,
+    beat_of,
+    byte_of,
+    masked,
+    word_from,
+)
 
 
 class Realigner(wiring.Component):
@@ -21,7 +30,8 @@ class Realigner(wiring.Component):
     Members
     -------
     i : In(stream of BEAT), from the first to the last beat of the frame
-    size : In(LENGTH_BITS), payload bytes; must hold from the first beat to ``done``
+    place : In(PLACE_BITS), where the payload begins (B4); size : In(LENGTH_BITS), its bytes; both
+        must hold from the first beat to ``done``
     o : Out(stream of words), ``ceil(size / 8)`` of them
     done : Out(1), the last word leaves, or the last beat without one, in this cycle
     """
@@ -30,6 +40,7 @@ class Realigner(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(BEAT)),
+                "place": In(PLACE_BITS),
                 "size": In(LENGTH_BITS),
                 "o": Out(stream.Signature(WORD_BITS)),
                 "done": Out(1),
@@ -38,10 +49,10 @@ class Realigner(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        first, lane = divmod(PAYLOAD_AT, BEAT_BYTES)
-        carried = 8 * (BEAT_BYTES - lane)  # bits of a beat that belong to the next word
-        at = Signal(range(first + 2))
-        carry = Signal(carried)
+        byte = byte_of(self.place)
+        at = Signal(len(beat_of(byte)))
+        began = Signal()  # the payload, in a beat before this one
+        carry = Signal(WORD_BITS)  # the beat before
         sent = Signal(LENGTH_BITS)
         left = Signal(LENGTH_BITS)
         word = Signal(WORD_BITS)
@@ -55,15 +66,15 @@ class Realigner(wiring.Component):
             with m.State("beats"):
                 wanted = Signal()
                 m.d.comb += [
-                    word.eq(Cat(carry, self.i.payload.data)),
-                    wanted.eq((at == first + 1) & (left != 0)),
+                    word.eq(word_from(carry, self.i.payload.data, byte)),
+                    wanted.eq(began & (left != 0)),
                     self.o.valid.eq(wanted & self.i.valid),
                     self.i.ready.eq(~wanted | self.o.ready),
                 ]
                 with m.If(self.i.valid & self.i.ready):
-                    m.d.sync += carry.eq(self.i.payload.data[8 * lane :])
-                    with m.If(at != first + 1):
-                        m.d.sync += at.eq(at + 1)
+                    m.d.sync += [carry.eq(self.i.payload.data), at.eq(at + 1)]
+                    with m.If(at == beat_of(byte)):
+                        m.d.sync += began.eq(1)
                     with m.If(wanted):
                         m.d.sync += sent.eq(sent + count)
                     with m.If(self.i.payload.last):
@@ -72,10 +83,13 @@ class Realigner(wiring.Component):
                         with m.Else():
                             m.d.comb += self.done.eq(1)
             with m.State("rest"):
-                m.d.comb += [word.eq(carry), self.o.valid.eq(1)]
+                m.d.comb += [
+                    word.eq(word_from(carry, Const(0, WORD_BITS), byte)),
+                    self.o.valid.eq(1),
+                ]
                 with m.If(self.o.ready):
                     m.d.comb += self.done.eq(1)
                     m.next = "beats"
         with m.If(self.done):
-            m.d.sync += [at.eq(0), sent.eq(0)]
+            m.d.sync += [at.eq(0), began.eq(0), sent.eq(0)]
         return m

@@ -170,6 +170,7 @@ class NicShell(wiring.Component):
             store.i.valid.eq(ingress.ours.valid & ingress.ours.ready),
             parser.beat.eq(store.i.payload),
             parser.beat_valid.eq(store.i.valid),
+            parser.where.eq(ingress.where),
             frames.i.payload.eq(parser.frame),
             frames.i.valid.eq(parser.frame_valid),
         ]
@@ -261,6 +262,7 @@ class NicShell(wiring.Component):
             registers.outcome_valid.eq(dispatcher.outcome_valid),
             registers.frames_in.eq(ingress.arrived),
             registers.went.eq(ingress.went),
+            registers.unread.eq(ingress.unread),
         ]
         if self._executes:
             m.d.comb += [

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
@@ -23,11 +25,24 @@ from midwire.hw.formats.wire import Header
 from midwire.hw.nic.shape import NicShape
 from midwire.sim.build import build_executable
 
+from .stacks import (
+    CLIENT_IP,
+    CLIENT_MAC,
+    CLIENT_PORT,
+    NEXT_IP,
+    NEXT_IP6,
+    NEXT_MAC,
+    NEXT_PORT,
+    OWN_IP,
+    OWN_IP6,
+    OWN_MAC,
+    OWN_PORT,
+    Stack,
+    ip_of,
+)
+
 HERE = Path(__file__).resolve().parent
 MODEL_HASH = bytes.fromhex("0123456789abcdef")
-CLIENT_IP, OWN_IP, NEXT_IP = "10.0.0.1", "10.0.0.2", "10.0.0.3"
-CLIENT_PORT, OWN_PORT, NEXT_PORT = 40001, 5210, 5211
-CLIENT_MAC, OWN_MAC, NEXT_MAC = "02:00:0a:00:00:01", "02:00:0a:00:00:02", "02:00:0a:00:00:03"
 EPOCH, TENANT, CURSOR, SLICES = 7, 0x1234, 1, 3
 DRAIN_CYCLES = 1_000_000
 
@@ -44,10 +59,10 @@ class Sizes(NamedTuple):
 
 
 def number(text: str) -> int:
-    """An IPv4 or MAC address as a number."""
-    if "." in text:
-        return int.from_bytes(bytes(map(int, text.split("."))), "big")
-    return int(text.replace(":", ""), 16)
+    """An IP or MAC address as a number."""
+    if len(text) == 17:
+        return int(text.replace(":", ""), 16)
+    return int(ipaddress.ip_address(text))
 
 
 class Out(NamedTuple):
@@ -82,6 +97,8 @@ class Nic:
             own_port=OWN_PORT,
             next_mac=number(NEXT_MAC),
             next_ip=number(NEXT_IP),
+            own_ip6=number(OWN_IP6),
+            next_ip6=number(NEXT_IP6),
             next_port=NEXT_PORT,
             timeout_us=20,
             control=1,
@@ -196,11 +213,15 @@ class Request:
     sizes: Sizes
     mtu: int = 1500
     client: tuple[str, int] = (CLIENT_IP, CLIENT_PORT)
+    stack: Stack | None = None
+    """The headers in front of it, ``client`` among them, where they are not the simplest."""
 
     def datagrams(self) -> list[bytes]:
         return list(fragments.datagrams(self.header, self.tensor, self.mtu))
 
     def frames(self) -> list[bytes]:
+        if self.stack is not None:
+            return [self.stack.frame(data) for data in self.datagrams()]
         return [frame(data, *self.client) for data in self.datagrams()]
 
     def result(self) -> bytes:
@@ -226,15 +247,19 @@ def frame(payload: bytes, ip: str = CLIENT_IP, port: int = CLIENT_PORT, to: str 
 
 def unwrap(data: bytes) -> tuple[Header, bytes]:
     """Take one of our frames apart, with every checksum checked by scapy (F1, F2)."""
-    packet = Ether(data)
-    again = Ether(data)
-    del again[IP].chksum, again[UDP].chksum, again[IP].len, again[UDP].len
+    packet, again = Ether(data), Ether(data)
+    ip, ip_again = ip_of(packet), ip_of(again)
+    del again[UDP].chksum, again[UDP].len
+    if isinstance(ip, IPv6):
+        del ip_again.plen
+        assert (ip.tc, ip.hlim, ip.fl, ip.nh, ip.dst) == (0x28, 61, 0, 17, NEXT_IP6)
+    else:
+        del ip_again.chksum, ip_again.len
+        assert (ip.tos, ip.ttl, ip.id, int(ip.flags), ip.ihl) == (0x28, 61, 0, 2, 5)
+        assert ip.dst == NEXT_IP
     assert bytes(again) == data, "checksums or lengths"
     assert packet[UDP].chksum != 0
-    assert (packet.src, packet.dst) == (OWN_MAC, NEXT_MAC)
-    ip = packet[IP]
-    assert (ip.dst, packet[UDP].dport) == (NEXT_IP, NEXT_PORT)
-    assert (ip.tos, ip.ttl, ip.id, int(ip.flags)) == (0x28, 61, 0, 2)
+    assert (packet.src, packet.dst, packet[UDP].dport) == (OWN_MAC, NEXT_MAC, NEXT_PORT)
     payload = bytes(packet[UDP].payload)
     return wire.decode(payload), payload[wire.HEADER_BYTES :]
 
@@ -300,7 +325,7 @@ class Tools:
             cycles = header.cycles
         for data in frames:
             packet = Ether(data)
-            assert (packet[IP].src, packet[UDP].sport) == request.client
+            assert (ip_of(packet).src, packet[UDP].sport) == request.client
         return cycles
 
     def check_declined(self, sent: bytes, got: bytes, reason: wire.DeclineReason) -> None:
@@ -323,7 +348,7 @@ class Tools:
             deadline_us=header.deadline_us,
         )
         assert payload == before[wire.HEADER_BYTES :]
-        assert Ether(got)[IP].src == Ether(sent)[IP].src
+        assert ip_of(Ether(got)).src == ip_of(Ether(sent)).src
         assert Ether(got)[UDP].sport == Ether(sent)[UDP].sport
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any, NamedTuple
 
 import google_crc32c
@@ -14,20 +13,16 @@ from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.csr import FIRST_DECLINED, FrameOutcome
 from midwire.hw.formats.wire import DeclineReason, MessageType
 
+from .reading import Address, Elsewhere, read, sum16, udp_is_right, well_formed
+from .stacks import NEXT_IP6, OWN_IP, OWN_IP6, OWN_PORT, tags_of
+
 UDP_AT, HEADER_AT, PAYLOAD_AT = 34, 42, 106
+US = Address.of(OWN_IP, OWN_PORT, OWN_IP6, NEXT_IP6)
 
 
 def good_again(nic: Any, tools: Any) -> None:
     request = tools.request(nic.sizes)
     tools.check_result(request, nic.send(*request.frames()))
-
-
-def sum16(data: bytes | bytearray) -> int:
-    total = sum(struct.unpack(f">{len(data) // 2}H", data[: len(data) & ~1]))
-    total += data[-1] << 8 if len(data) & 1 else 0
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
 
 
 def repaired(frame: bytearray, crc: bool = True, ip: bool = True, udp: bool = True) -> bytes:
@@ -57,28 +52,13 @@ class Fate(NamedTuple):
 def golden(frame: bytes, tools: Any, sizes: Any) -> Fate:
     """Rules P2 to P5 and D1 in Python, for a NIC whose slot is free."""
 
-    def at(start: int, size: int) -> int:
-        return int.from_bytes(frame[start : start + size], "big")
-
-    if (
-        len(frame) < HEADER_AT
-        or at(12, 2) != 0x0800
-        or frame[14] != 0x45
-        or at(20, 2) & 0x3FFF
-        or frame[23] != 17
-        or at(30, 4) != 0x0A000002
-        or at(36, 2) != 5210
-    ):
+    try:
+        where = read(frame, US)
+    except Elsewhere:
         return Fate(FrameOutcome.PASSED, True)
-    length = at(38, 2)
-    if (
-        sum16(frame[14:34]) != 0xFFFF
-        or at(16, 2) != length + 20
-        or length < 72
-        or UDP_AT + length > len(frame)
-    ):
+    if not well_formed(frame, where):
         return Fate(FrameOutcome.PASSED_MALFORMED, True)
-    datagram = frame[HEADER_AT : UDP_AT + length]
+    datagram = where.datagram(frame)
     sealed = wire.decode(wire.encode(tools.request(sizes).header))  # enums are not looked at there
     try:
         header = wire.decode(datagram)
@@ -94,8 +74,7 @@ def golden(frame: bytes, tools: Any, sizes: Any) -> Fate:
         header = wire.decode(neutral(datagram))
     if header.message_type is not MessageType.TENSOR:
         return Fate(FrameOutcome.PASSED_OTHER_TYPE, True)
-    pseudo = frame[26:34] + bytes([0, 17]) + frame[38:40]
-    if at(40, 2) and sum16(pseudo + frame[UDP_AT : UDP_AT + length]) != 0xFFFF:
+    if not udp_is_right(frame, where):
         return Fate(FrameOutcome.DROPPED_BAD_CHECKSUM, False)
     try:
         fragments.check_fragment(header, len(datagram) - 64 - (16 if header.encrypted else 0))
@@ -147,8 +126,9 @@ def check_fate(nic: Any, tools: Any, frame: bytes, before: dict[str, int]) -> di
         assert out == [frame]
     elif fate.outcome >= FrameOutcome.FORWARDED:
         assert len(out) == 1
-        datagram = frame[HEADER_AT : UDP_AT + int.from_bytes(frame[38:40], "big")]
-        got = out[0][HEADER_AT:]
+        where = read(frame, US)
+        datagram = where.datagram(frame)
+        got = out[0][HEADER_AT + len(tags_of(frame)) + 20 * where.ipv6 :]
         assert got[64:] == datagram[64:]
         forwarded = fate.outcome is FrameOutcome.FORWARDED
         assert got[7] == (datagram[7] if forwarded else fate.outcome - FIRST_DECLINED + 1)

@@ -9,9 +9,14 @@ than it has. What comes in is as much as can go out, and results go between.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from midwire.hw.formats.wire import DeclineReason
+
+from .stacks import OWN_PORT, stacks
 
 LENGTHS = (range(60, 200), range(200, 1515, 7), (1514, 4000, 9014, 9018))
 IMIX = 7 * [60] + 4 * [590] + [1514]
@@ -68,3 +73,40 @@ def test_requests_of_several_fragments(large: Any, tools: Any) -> None:
 def test_frames_of_one_length_for_long(small: Any, tools: Any) -> None:
     for length in (60, 64, 65, 1514):
         check(small, tools, [length] * 500, 50)
+
+
+def test_smallest_declined_frames(small: Any, tools: Any) -> None:
+    """Behind headers of every kind: they are made as fast as frames come, in whole cycles."""
+    small.wire()
+    for stack in stacks():
+        request = tools.request(small.sizes, tenant=0)
+        tensor = tools.random.randbytes(tools.random.randrange(1, 20))
+        frames = 50 * replace(request, tensor=tensor, stack=stack).frames()
+        for frame in frames:
+            small.queue(frame)
+        out = small.drain()
+        assert len(out) == len(frames)
+        on_link = -(-(len(frames[0]) + 24) // 8)
+        assert out[-1].first - out[0].first <= (len(out) - 1) * on_link, (stack, len(tensor))
+        tools.check_declined(frames[-1], out[-1].data, DeclineReason.WRONG_TENANT)
+    assert small.stalls() == 0
+
+
+def test_long_headers_of_others(small: Any, tools: Any) -> None:
+    """What is decided late keeps nothing waiting at the input, nor do results between them."""
+    small.wire()
+    (datagram,) = tools.request(small.sizes).datagrams()
+    kinds = [stack.frame(datagram, dport=OWN_PORT + 1) for stack in stacks()]
+    others = [tools.random.choice((*kinds, tools.random.randbytes(60))) for _ in range(600)]
+    requests = []
+    for index, other in enumerate(others):
+        small.queue(other)
+        if index % 10 == 0:
+            requests.append(tools.request(small.sizes))
+            small.queue(requests[-1].frames()[0])
+    out = [frame.data for frame in small.drain()]
+    assert small.stalls() == 0
+    known = set(others)
+    assert [frame for frame in out if frame in known] == others
+    assert len(out) == len(others) + len(requests)
+    assert small.check_counters()["results"] > 0

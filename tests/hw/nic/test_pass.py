@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_Router_Alert
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
@@ -20,20 +20,22 @@ US = "10.0.0.2"
 
 
 def strangers(datagram: bytes) -> dict[str, bytes]:
-    """Frames that are not to our address, though they carry a good datagram of ours."""
+    """Frames that are not to our address, though they carry a good datagram of ours.
+
+    More of those, with all kinds of headers, are in test_headers.py.
+    """
     udp, raw = UDP(sport=40001, dport=5210), Raw(datagram)
-    ip6 = IPv6(dst="2001:db8::1")
+    ip6 = IPv6(dst="2001:db8::1")  # not ours
     frames = {
         "arp": Ether() / ARP(pdst="10.0.0.2"),
         "ipv6": Ether() / ip6 / udp / raw,
-        "vlan": Ether() / Dot1Q(vlan=5) / IP(dst=US) / udp / raw,
-        "double vlan": Ether() / Dot1Q(vlan=5) / Dot1Q(vlan=6) / IP(dst=US) / udp / raw,
+        "vlan": Ether() / Dot1Q(vlan=5) / IP(dst="10.0.0.4") / udp / raw,
+        "double vlan": Ether() / Dot1Q(vlan=5) / Dot1Q(vlan=6) / IP(dst="10.0.0.4") / udp / raw,
         "tcp": Ether() / IP(dst=US) / TCP(sport=40001, dport=5210) / raw,
         "icmp": Ether() / IP(dst=US) / ICMP() / raw,
         "other port": Ether() / IP(dst=US) / UDP(sport=5210, dport=5211) / raw,
         "other address": Ether() / IP(dst="10.0.0.4") / udp / raw,
         "version": Ether() / IP(dst=US, version=6) / udp / raw,
-        "options": Ether() / IP(dst=US, options=[IPOption_Router_Alert()]) / udp / raw,
         "first fragment": Ether() / IP(dst=US, flags="MF") / udp / raw,
         "later fragment": Ether() / IP(dst=US, frag=100) / udp / raw,
         "802.3": Ether(type=len(datagram)) / raw,

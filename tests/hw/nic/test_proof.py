@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
-from midwire.hw.nic import classify
 from midwire.hw.nic.bus import BEAT, BEAT_BYTES, CONFIG
 from midwire.hw.nic.ingress import Ingress
 from midwire.sim.synth import find_yosys
@@ -24,8 +23,12 @@ from midwire.sim.synth import find_yosys
 STEPS = 13
 """Cycles after reset, over all inputs: frames of one to ten beats, and pauses anywhere."""
 
-ROOM = 8
+ROOM = 10
 """Beats that wait inside, at most."""
+
+HEAD_BYTES = (ROOM - 2) * BEAT_BYTES
+"""Of a frame, that are looked at: room for each header that may be there, but not for all at once.
+"""
 
 
 class Environment(wiring.Component):
@@ -99,12 +102,11 @@ class Environment(wiring.Component):
         return m
 
     def _to_us(self, m: Module, comes: Value, at: Value) -> tuple[Signal, Signal]:
-        """Rule A1 on the first 42 bytes of the frame, and whether the frame has ended."""
-        beats = -(-classify.HEADER_AT // BEAT_BYTES)
-        head = Signal(8 * BEAT_BYTES * beats)
-        size, known = Signal(range(beats * BEAT_BYTES + 1)), Signal()
+        """Rule A1 on the first bytes of the frame, and whether the frame has ended."""
+        head = Signal(8 * HEAD_BYTES)
+        size, known = Signal(range(HEAD_BYTES + 1)), Signal()
         payload, config = self.i.payload, self.config
-        for index in range(beats):
+        for index in range(HEAD_BYTES // BEAT_BYTES):
             with m.If(comes & (at == index)):
                 m.d.sync += [
                     head.word_select(index, 8 * BEAT_BYTES).eq(payload.data),
@@ -116,17 +118,57 @@ class Environment(wiring.Component):
         def number(at: int, size: int) -> Value:
             return Cat(head[8 * k : 8 * k + 8] for k in reversed(range(at, at + size)))
 
+        def udp_at(at: int) -> Value:
+            """Whether that is a UDP header for us."""
+            if at + 8 > HEAD_BYTES:
+                return Const(0)
+            return (size >= at + 8) & (number(at + 2, 2) == config.own_port)
+
+        def ipv4_at(at: int) -> Value:
+            return (
+                ~number(at + 6, 2)[:14].any()
+                & (number(at + 9, 1) == 17)
+                & ((config.own_ip == 0) | (number(at + 16, 4) == config.own_ip))
+                & reduce(
+                    or_,
+                    ((number(at, 1) == 0x40 + n) & udp_at(at + 4 * n) for n in range(5, 16)),
+                )
+            )
+
+        own = Cat(config[f"own_ip6_{part}"] for part in reversed(range(4)))
+        following = Cat(config[f"next_ip6_{part}"] for part in range(4))
+
+        def behind_ipv6(at: int, kind: Value, first: bool) -> Value:
+            """Whether UDP for us comes in the end, after a header that says ``kind`` of this."""
+            found = (kind == 17) & udp_at(at)
+            options = (kind == 60) | ((kind == 0) if first else Const(0))
+            for length in range((HEAD_BYTES - 8 - at) // 8):
+                rest = behind_ipv6(at + 8 + 8 * length, number(at, 1), False)
+                agrees = options | ((kind == 43) & (number(at + 3, 1) == 0))
+                found = found | (agrees & (number(at + 1, 1) == length) & rest)
+            return found
+
+        def ipv6_at(at: int) -> Value:
+            if at + 40 > HEAD_BYTES:
+                return Const(0)
+            return (
+                (number(at, 1)[4:] == 6)
+                & own.any()
+                & following.any()
+                & (number(at + 24, 16) == own)
+                & behind_ipv6(at + 40, number(at + 6, 1), True)
+            )
+
+        def type_at(at: int) -> Value:
+            """Whether IP for us comes in the end, after tags or none."""
+            kind = number(at, 2)
+            found = (kind == 0x0800) & ipv4_at(at + 2) | (kind == 0x86DD) & ipv6_at(at + 2)
+            if at == 20:
+                return found
+            return found | ((kind == 0x8100) | (kind == 0x88A8)) & type_at(at + 4)
+
         to_us = Signal()
-        m.d.comb += to_us.eq(
-            config.control
-            & (size >= 42)
-            & (number(12, 2) == 0x0800)
-            & (number(14, 1) == 0x45)
-            & ~number(20, 2)[:14].any()
-            & (number(23, 1) == 17)
-            & ((config.own_ip == 0) | (number(30, 4) == config.own_ip))
-            & (number(36, 2) == config.own_port)
-        )
+        m.d.comb += to_us.eq(config.control & type_at(12))
         return to_us, known
 
 

@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Headers in front of a datagram, of every kind that the NIC reads, built by scapy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from scapy.layers.inet import IP, UDP, IPOption
+from scapy.layers.inet6 import (
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+    PadN,
+)
+from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
+from scapy.packet import Packet, Raw
+
+CLIENT_IP, OWN_IP, NEXT_IP = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+CLIENT_IP6, OWN_IP6, NEXT_IP6 = "2001:db8:1::a1", "2001:db8:2::b2:2", "2001:db8:3:4:5:6:7:c3"
+CLIENT_PORT, OWN_PORT, NEXT_PORT = 40001, 5210, 5211
+CLIENT_MAC, OWN_MAC, NEXT_MAC = "02:00:0a:00:00:01", "02:00:0a:00:00:02", "02:00:0a:00:00:03"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Ethernet with tags, and the IP header with what belongs to it."""
+
+    tags: tuple[Packet, ...]
+    ip: Packet
+
+    def frame(self, datagram: bytes, sport: int = CLIENT_PORT, dport: int = OWN_PORT) -> bytes:
+        """A whole frame, its lengths and checksums filled in."""
+        packet = Ether(src=CLIENT_MAC, dst=OWN_MAC)
+        for tag in self.tags:
+            packet /= tag
+        return bytes(packet / self.ip / UDP(sport=sport, dport=dport) / Raw(datagram))
+
+    @property
+    def client(self) -> tuple[str, int]:
+        """Who sends it."""
+        return self.ip.src, CLIENT_PORT
+
+    @property
+    def udp_at(self) -> int:
+        """Byte of the frame at which UDP begins."""
+        return 14 + 4 * len(self.tags) + len(bytes(self.ip))
+
+    def __str__(self) -> str:
+        kinds = [type(layer).__name__ for layer in (*self.tags, *_layers(self.ip))]
+        return f"{'/'.join(kinds)} of {self.udp_at} bytes"
+
+
+def ip_of(packet: Packet) -> Any:
+    """The IP header of a frame."""
+    return packet[IPv6] if IPv6 in packet else packet[IP]
+
+
+def tags_of(frame: bytes) -> bytes:
+    """The VLAN tags of a frame as they are in it."""
+    end = 12
+    while frame[end : end + 2] in (b"\x81\x00", b"\x88\xa8"):
+        end += 4
+    return frame[12:end]
+
+
+def ipv4(options: int = 0, **fields: Any) -> Packet:
+    """An IPv4 header with so many bytes of options: no operation, but for a last end of list."""
+    values = {"src": CLIENT_IP, "dst": OWN_IP, "tos": 0x28, "ttl": 61, "id": 99} | fields
+    return IP(**values, options=[IPOption(bytes([1] * (options - 1) + [0]))] if options else [])
+
+
+def ipv6(*extensions: Packet, **fields: Any) -> Packet:
+    """An IPv6 header with extension headers."""
+    values = {"src": CLIENT_IP6, "dst": OWN_IP6, "tc": 0x28, "hlim": 61, "fl": 0xABCDE} | fields
+    packet = IPv6(**values)
+    for extension in extensions:
+        packet /= extension
+    return packet
+
+
+def hop_by_hop(size: int = 8) -> Packet:
+    return IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(size - 4))])
+
+
+def destination(size: int = 8) -> Packet:
+    return IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(size - 4))])
+
+
+def routing(addresses: int = 0, left: int = 0) -> Packet:
+    """So many addresses, and segments left."""
+    return IPv6ExtHdrRouting(addresses=["2001:db8::1"] * addresses, segleft=left)
+
+
+EXTENSIONS = (
+    (),
+    (hop_by_hop(),),
+    (destination(16),),
+    (routing(),),
+    (routing(1),),
+    (hop_by_hop(16), routing()),
+    (hop_by_hop(), destination(24)),
+    (destination(), routing(), destination(24)),
+    (hop_by_hop(), routing(1), destination()),
+)
+"""Of 0 to 40 bytes."""
+
+
+def tags(count: int, seed: int = 1) -> tuple[Packet, ...]:
+    """So many tags with any values, the outer one of two a service tag."""
+    chosen = random.Random(seed + count)
+    kinds = (Dot1Q,) if count == 1 else (Dot1AD, Dot1Q)[:count]
+    return tuple(
+        kind(vlan=chosen.randrange(4096), prio=chosen.randrange(8), dei=chosen.randrange(2))
+        for kind in kinds
+    )
+
+
+def stacks() -> Iterator[Stack]:
+    """Tags by IPv4 options or IPv6 extension headers: all that are read."""
+    inner = [ipv4(options) for options in range(0, 41, 4)]
+    inner += [ipv6(*extensions) for extensions in EXTENSIONS]
+    for count, ip in product(range(3), inner):
+        yield Stack(tags(count), ip)
+    yield Stack((Dot1AD(vlan=7),), ipv4())
+    yield Stack((Dot1Q(vlan=7), Dot1Q(vlan=8)), ipv6())
+    yield Stack((Dot1Q(vlan=7), Dot1AD(vlan=8)), ipv4(8))
+
+
+def _layers(packet: Packet) -> Iterator[Packet]:
+    while packet and not isinstance(packet, Raw):
+        yield packet
+        packet = packet.payload
