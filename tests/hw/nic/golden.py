@@ -22,7 +22,8 @@ from midwire.hw.formats.slots import DECISIONS, MAX_ASKS, request_fingerprint, s
 from midwire.hw.formats.wire import DeclineReason, MessageType
 from midwire.hw.nic.bus import MAX_FRAME_BYTES
 
-UDP_AT, HEADER_AT, PAYLOAD_AT = 34, 42, 106
+from .reading import Address, Elsewhere, Unread, Where, read, sum16, udp_is_right, well_formed
+
 GROUP = 64  # fragments that one message asks for
 Fields = dict[str, int]
 
@@ -43,20 +44,13 @@ def header_of(values: Fields) -> bytes:
     return head[:-4] + google_crc32c.value(head).to_bytes(4, "big")
 
 
-def sum16(data: bytes) -> int:
-    """RFC 1071, folded; an odd last byte is padded."""
-    total = sum(struct.unpack(f">{len(data) // 2}H", data[: len(data) & ~1]))
-    total += data[-1] << 8 if len(data) & 1 else 0
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
-
-
 @dataclass(frozen=True)
 class Origin:
     """What is kept of a frame."""
 
     src_mac: bytes
+    tags: bytes
+    ipv6: bool
     src_ip: bytes
     dst_ip: bytes
     src_port: int
@@ -161,13 +155,16 @@ class Golden:
 
     def frame(self, frame: bytes, bad: bool = False) -> FrameOutcome:
         """One frame comes in."""
-        if self._to_us(frame):
-            outcome = self._judge(frame, bad)
+        try:
+            where = self._to_us(frame)
+        except Elsewhere as why:
+            outcome = FrameOutcome.PASSED
+            self.events["unread"] += isinstance(why, Unread)
+            self.others.append((frame, bad))
+        else:
+            outcome = self._judge(frame, where, bad)
             if outcome <= FrameOutcome.PASSED_OTHER_TYPE:
                 self.passed.append(frame)
-        else:
-            outcome = FrameOutcome.PASSED
-            self.others.append((frame, bad))
         self.outcomes[outcome.name.lower()] += 1
         self.outcomes["frames_in"] += 1
         return outcome
@@ -200,21 +197,24 @@ class Golden:
         for key, slot in list(self.slots.items()):
             self._give_up(key, slot)
 
-    def _judge(self, frame: bytes, bad: bool) -> FrameOutcome:
+    def _to_us(self, frame: bytes) -> Where:
+        """Rule A1."""
+        mine = self.registers
+        if not mine["control"]:
+            raise Elsewhere
+        return read(
+            frame, Address(mine["own_ip"], mine["own_port"], mine["own_ip6"], mine["next_ip6"])
+        )
+
+    def _judge(self, frame: bytes, where: Where, bad: bool) -> FrameOutcome:
         """Rules P1 to P5."""
         if len(frame) > MAX_FRAME_BYTES:
             return FrameOutcome.PASSED
         if bad:
             return FrameOutcome.DROPPED_BAD_FRAME
-        udp_bytes = int.from_bytes(frame[38:40])
-        datagram = frame[HEADER_AT : UDP_AT + udp_bytes]
-        if (
-            sum16(frame[14:34]) != 0xFFFF
-            or int.from_bytes(frame[16:18]) != udp_bytes + 20
-            or udp_bytes < 8 + wire.HEADER_BYTES
-            or UDP_AT + udp_bytes > len(frame)
-        ):
+        if not well_formed(frame, where):
             return FrameOutcome.PASSED_MALFORMED
+        datagram = where.datagram(frame)
         header = fields_of(datagram)
         crc = google_crc32c.value(datagram[: wire.HEADER_BYTES - 4] + bytes(4))
         for wrong, outcome in (
@@ -222,41 +222,34 @@ class Golden:
             (header["version"] != wire.VERSION, FrameOutcome.PASSED_BAD_VERSION),
             (header["crc"] != crc, FrameOutcome.PASSED_BAD_CRC),
             (header["message_type"] != MessageType.TENSOR, FrameOutcome.PASSED_OTHER_TYPE),
-            (self._udp_wrong(frame, udp_bytes), FrameOutcome.DROPPED_BAD_CHECKSUM),
+            (not udp_is_right(frame, where), FrameOutcome.DROPPED_BAD_CHECKSUM),
             (not self._sound(header, datagram), FrameOutcome.DROPPED_BAD_LENGTH),
             (header["hop_limit"] == 0, FrameOutcome.DROPPED_HOP_LIMIT),
         ):
             if wrong:
                 return outcome
-        origin = Origin(
-            frame[6:12],
-            frame[26:30],
-            frame[30:34],
-            int.from_bytes(frame[34:36]),
-            frame[15],
-            frame[22],
-            self.now,
-            header,
-        )
-        return self._ours(origin, datagram[wire.HEADER_BYTES :])
+        return self._ours(self._origin(frame, where, header), datagram[wire.HEADER_BYTES :])
 
-    def _to_us(self, frame: bytes) -> bool:
-        """Rule A1."""
-        own_ip = self.registers["own_ip"]
-        return (
-            bool(self.registers["control"])
-            and len(frame) >= HEADER_AT
-            and frame[12:15] == b"\x08\x00\x45"
-            and frame[23] == 17
-            and not int.from_bytes(frame[20:22]) & 0x3FFF
-            and own_ip in (0, int.from_bytes(frame[30:34]))
-            and int.from_bytes(frame[36:38]) == self.registers["own_port"]
+    def _origin(self, frame: bytes, where: Where, header: Fields) -> Origin:
+        at = where.ip_at
+        if where.ipv6:
+            tos, ttl = int.from_bytes(frame[at : at + 2]) >> 4 & 0xFF, frame[at + 7]
+        else:
+            tos, ttl = frame[at + 1], frame[at + 8]
+        addresses = frame[where.addresses]
+        half = len(addresses) // 2
+        return Origin(
+            src_mac=frame[6:12],
+            tags=frame[12 : at - 2],
+            ipv6=where.ipv6,
+            src_ip=addresses[:half],
+            dst_ip=addresses[half:],
+            src_port=int.from_bytes(frame[where.udp_at : where.udp_at + 2]),
+            tos=tos,
+            ttl=ttl,
+            came=self.now,
+            header=header,
         )
-
-    def _udp_wrong(self, frame: bytes, udp_bytes: int) -> bool:
-        pseudo = frame[26:34] + bytes([0, 17]) + frame[38:40]
-        total = sum16(pseudo + frame[UDP_AT : UDP_AT + udp_bytes])
-        return frame[40:42] != b"\0\0" and total != 0xFFFF
 
     def _sound(self, header: Fields, datagram: bytes) -> bool:
         """Rule W2."""
@@ -442,25 +435,31 @@ class Golden:
             addresses = origin.dst_ip + origin.src_ip
             ports = mine["own_port"], origin.src_port
         else:
-            macs = mine["next_mac"].to_bytes(6) + own_mac
-            addresses = origin.src_ip + mine["next_ip"].to_bytes(4)
+            hop = mine["next_ip6"].to_bytes(16) if origin.ipv6 else mine["next_ip"].to_bytes(4)
+            macs, addresses = mine["next_mac"].to_bytes(6) + own_mac, origin.src_ip + hop
             ports = origin.src_port, mine["next_port"]
-        return frame_of(datagram, macs, addresses, ports, origin.tos, 64 if back else origin.ttl)
+        ttl = 64 if back else origin.ttl
+        return frame_of(datagram, macs + origin.tags, addresses, ports, origin.tos, ttl)
 
 
 def frame_of(
     datagram: bytes,
-    macs: bytes,
+    ethernet: bytes,
     addresses: bytes,
     ports: tuple[int, int],
     tos: int = 0,
     ttl: int = 64,
 ) -> bytes:
-    """Ethernet (destination, source), IPv4 (source, destination) and UDP around a datagram."""
+    """Ethernet (destination, source, tags), IPv4 or IPv6 (source, destination; the version is that
+    of addresses so long) and UDP around a datagram.
+    """
     size = 8 + len(datagram)
-    ip = struct.pack(">BBHHHBBH", 0x45, tos, 20 + size, 0, 0x4000, ttl, 17, 0)
-    ip = ip[:10] + (0xFFFF ^ sum16(ip + addresses)).to_bytes(2) + addresses
+    if len(addresses) == 32:
+        ip = b"\x86\xdd" + struct.pack(">IHBB", 6 << 28 | tos << 20, size, 17, ttl) + addresses
+    else:
+        ip = struct.pack(">BBHHHBBH", 0x45, tos, 20 + size, 0, 0x4000, ttl, 17, 0)
+        check = (0xFFFF ^ sum16(ip + addresses)).to_bytes(2)
+        ip = b"\x08\x00" + ip[:10] + check + addresses
     udp = struct.pack(">HHH", *ports, size)
     total = sum16(addresses + bytes([0, 17]) + udp[4:] + udp + datagram)
-    check = ((0xFFFF ^ total) or 0xFFFF).to_bytes(2)
-    return macs + b"\x08\x00" + ip + udp + check + datagram
+    return ethernet + ip + udp + ((0xFFFF ^ total) or 0xFFFF).to_bytes(2) + datagram

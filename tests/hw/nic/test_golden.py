@@ -6,6 +6,7 @@ and every counter.
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -17,33 +18,60 @@ import pytest
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.slots import DECISIONS, request_fingerprint
 
-from . import conftest as nic_tests
-from .golden import HEADER_AT, PAYLOAD_AT, Golden, fields_of, frame_of, header_of, sum16
+from .conftest import CURSOR, EPOCH, MODEL_HASH, SLICES, TENANT, number
+from .golden import Golden, fields_of, frame_of, header_of
+from .reading import Address, Elsewhere, read, sum16
+from .stacks import (
+    NEXT_IP,
+    NEXT_IP6,
+    NEXT_MAC,
+    NEXT_PORT,
+    OWN_IP,
+    OWN_IP6,
+    OWN_MAC,
+    OWN_PORT,
+    stacks,
+)
 
-CLIENTS = tuple((f"10.0.1.{host}", 40_000 + port) for host in range(3) for port in range(2))
+CLIENTS = tuple(
+    (ip, port) for ip in ("10.0.1.1", "10.0.1.2", "2001:db8::1:1") for port in (40_000, 40_001)
+)
 MACS = bytes.fromhex("02000a000002 02000a000001")
-CYCLES_AT = HEADER_AT + 52
+TAGS = (b"", b"", bytes.fromhex("81000123"), bytes.fromhex("88a80456 81002001"))
+STACKS = tuple(stacks())
+OURS = Address.of(OWN_IP, OWN_PORT, OWN_IP6, NEXT_IP6)
+NEXT = Address.of(NEXT_IP, NEXT_PORT, NEXT_IP6, NEXT_IP6)
+MAC_OF_NEXT = number(NEXT_MAC).to_bytes(6)
+CYCLES_AT = 52  # of the midwire header
 ASK_US = 100
 
 
 def packed(ip: str) -> bytes:
-    return nic_tests.number(ip).to_bytes(4)
+    return ipaddress.ip_address(ip).packed
 
 
-def sealed(frame: bytearray) -> bytes:
-    """The frame with its CRC and its checksums made right, as far as it has those fields."""
-    if len(frame) < PAYLOAD_AT:
-        return bytes(frame)
-    crc = google_crc32c.value(bytes(frame[HEADER_AT : PAYLOAD_AT - 4]) + bytes(4))
-    frame[PAYLOAD_AT - 4 : PAYLOAD_AT] = crc.to_bytes(4)
-    frame[24:26] = bytes(2)
-    frame[24:26] = (0xFFFF ^ sum16(bytes(frame[14:34]))).to_bytes(2)
-    length = int.from_bytes(frame[38:40])
-    frame[40:42] = bytes(2)
-    pseudo = bytes(frame[26:34]) + bytes([0, 17]) + bytes(frame[38:40])
-    total = sum16(pseudo + bytes(frame[34 : 34 + length]))
-    frame[40:42] = ((0xFFFF ^ total) or 0xFFFF).to_bytes(2)
-    return bytes(frame)
+def sealed(frame: bytes, address: Address) -> bytes:
+    """The frame with its CRC and its checksums made right, if it is to that address and has them."""
+    try:
+        where = read(frame, address)
+    except Elsewhere:
+        return frame
+    out, at, udp = bytearray(frame), where.ip_at, where.udp_at
+    end = where.header_at + wire.HEADER_BYTES
+    if end > len(frame):
+        return frame
+    out[end - 4 : end] = google_crc32c.value(frame[where.header_at : end - 4] + bytes(4)).to_bytes(
+        4
+    )
+    if not where.ipv6:
+        out[at + 10 : at + 12] = bytes(2)
+        out[at + 10 : at + 12] = (0xFFFF ^ sum16(out[at:udp])).to_bytes(2)
+    length = bytes(out[udp + 4 : udp + 6])
+    out[udp + 6 : udp + 8] = bytes(2)
+    pseudo = bytes(out[where.addresses]) + bytes([0, 17]) + length
+    total = sum16(pseudo + bytes(out[udp : udp + int.from_bytes(length)]))
+    out[udp + 6 : udp + 8] = ((0xFFFF ^ total) or 0xFFFF).to_bytes(2)
+    return bytes(out)
 
 
 class Live:
@@ -53,17 +81,18 @@ class Live:
         self.client = rng.choice(CLIENTS)
         self.tensor = rng.randbytes(in_bytes)
         self.header = wire.Header(
-            tenant=nic_tests.TENANT,
-            model_hash=nic_tests.MODEL_HASH,
-            cursor=nic_tests.CURSOR,
-            slice_count=nic_tests.SLICES,
-            epoch=nic_tests.EPOCH,
+            tenant=TENANT,
+            model_hash=MODEL_HASH,
+            cursor=CURSOR,
+            slice_count=SLICES,
+            epoch=EPOCH,
             request_id=rng.getrandbits(64),
             hop_limit=rng.randrange(1, 9),
             deadline_us=rng.randrange(1, 1 << 32),
             resend=resend,
         )
         self.mtu = rng.choice((300, 700, 1500))
+        self.tags = rng.choice(TAGS)
         self.frames = [self.frame(d) for d in self.datagrams()]
         self.unsent = list(self.frames)
         rng.shuffle(self.unsent)
@@ -73,13 +102,15 @@ class Live:
 
     def frame(self, datagram: bytes) -> bytes:
         ip, port = self.client
-        addresses = packed(ip) + packed(nic_tests.OWN_IP)
-        return frame_of(datagram, MACS, addresses, (port, nic_tests.OWN_PORT), 0x28, 61)
+        own = OWN_IP6 if ":" in ip else OWN_IP
+        ports = port, OWN_PORT
+        return frame_of(datagram, MACS + self.tags, packed(ip) + packed(own), ports, 0x28, 61)
 
     @property
     def place(self) -> int:
         ip, port = self.client
-        return request_fingerprint(self.header.request_id, nic_tests.number(ip), port) % DECISIONS
+        source = int.from_bytes(packed(ip))
+        return request_fingerprint(self.header.request_id, source, port) % DECISIONS
 
 
 class Campaign:
@@ -89,18 +120,20 @@ class Campaign:
         self.nic, self.rng = nic, random.Random(seed)
         sizes = nic.sizes
         registers = {
-            "model_hash": int.from_bytes(nic_tests.MODEL_HASH),
-            "tenant": nic_tests.TENANT,
-            "cursor": nic_tests.CURSOR,
-            "slice_count": nic_tests.SLICES,
-            "epoch": nic_tests.EPOCH,
+            "model_hash": int.from_bytes(MODEL_HASH),
+            "tenant": TENANT,
+            "cursor": CURSOR,
+            "slice_count": SLICES,
+            "epoch": EPOCH,
             "element_type": wire.ElementType.INT8,
-            "own_mac": nic_tests.number(nic_tests.OWN_MAC),
-            "own_ip": nic_tests.number(nic_tests.OWN_IP),
-            "own_port": nic_tests.OWN_PORT,
-            "next_mac": nic_tests.number(nic_tests.NEXT_MAC),
-            "next_ip": nic_tests.number(nic_tests.NEXT_IP),
-            "next_port": nic_tests.NEXT_PORT,
+            "own_mac": number(OWN_MAC),
+            "own_ip": number(OWN_IP),
+            "own_port": OWN_PORT,
+            "next_mac": number(NEXT_MAC),
+            "next_ip": number(NEXT_IP),
+            "own_ip6": number(OWN_IP6),
+            "next_ip6": number(NEXT_IP6),
+            "next_port": NEXT_PORT,
             "fragment_bytes": fragments.fragment_bytes(),
             "clock_mhz": 0,
             "time_us": self.rng.getrandbits(32),
@@ -166,10 +199,16 @@ class Campaign:
         rng = self.rng
         if rng.random() < 0.5:
             return rng.randbytes(rng.randrange(1, 300))
-        frame = bytearray(Live(rng, self.nic.sizes.in_bytes).frames[0])
-        at = rng.choice((12, 13, 14, 20, 21, 23, 30, 33, 36, 37))
-        frame[at] ^= 1 << rng.randrange(8)
+        frame = bytearray(self.headed(Live(rng, self.nic.sizes.in_bytes)))
+        frame[rng.randrange(12, 100)] ^= 1 << rng.randrange(8)
         return bytes(frame[: rng.randrange(14, len(frame) + 1)])
+
+    def headed(self, live: Live) -> bytes:
+        """A fragment of a request, behind options or extension headers now and then."""
+        datagram = self.rng.choice(list(live.datagrams()))
+        if self.rng.random() < 0.7:
+            return live.frame(datagram)
+        return self.rng.choice(STACKS).frame(datagram)
 
     def wrong(self) -> bytes:
         """A good fragment of what we do not execute."""
@@ -190,15 +229,14 @@ class Campaign:
     def mutated(self) -> bytes:
         """Bits turned, bytes lost or added; perhaps with checksums that hide it."""
         rng = self.rng
-        live = Live(rng, self.nic.sizes.in_bytes)
-        frame = bytearray(rng.choice(live.frames))
+        frame = bytearray(self.headed(Live(rng, self.nic.sizes.in_bytes)))
         for _ in range(rng.choice((0, 1, 1, 2))):
-            frame[rng.randrange(14, min(len(frame), 120))] ^= 1 << rng.randrange(8)
+            frame[rng.randrange(14, min(len(frame), 200))] ^= 1 << rng.randrange(8)
         if rng.random() < 0.3:
             del frame[rng.randrange(14, len(frame)) :]
         if rng.random() < 0.2:
             frame += rng.randbytes(rng.randrange(1, 40))
-        return sealed(frame) if rng.random() < 0.7 else bytes(frame)
+        return sealed(bytes(frame), OURS) if rng.random() < 0.7 else bytes(frame)
 
     def pause(self) -> None:
         """Between two batches: time passes, or what is unfinished is given up."""
@@ -246,21 +284,20 @@ class Campaign:
 
 def without_cycles(frame: bytes) -> bytes:
     """The frame as the model says it: what a result says of cycles is 0, its checksums with it."""
-    if len(frame) < PAYLOAD_AT or frame[HEADER_AT : HEADER_AT + 2] != b"MW":
+    try:
+        at = read(frame, NEXT).header_at
+    except Elsewhere:
         return frame
-    header = fields_of(frame[HEADER_AT:])
-    if not (header["result"] and header["telemetry"] and frame[:6] == packed_mac()):
+    if len(frame) < at + wire.HEADER_BYTES or frame[:6] != MAC_OF_NEXT:
         return frame
-    assert sealed(bytearray(frame)) == frame, "CRC or checksums"
-    if header["cycles"]:
-        changed = bytearray(frame)
-        changed[CYCLES_AT : CYCLES_AT + 4] = bytes(4)
-        return sealed(changed)
-    return frame
-
-
-def packed_mac() -> bytes:
-    return nic_tests.number(nic_tests.NEXT_MAC).to_bytes(6)
+    header = fields_of(frame[at:])
+    if not (header["magic"] == wire.MAGIC and header["result"] and header["telemetry"]):
+        return frame
+    assert sealed(frame, NEXT) == frame, "CRC or checksums"
+    if not header["cycles"]:
+        return frame
+    cycles = slice(at + CYCLES_AT, at + CYCLES_AT + 4)
+    return sealed(frame[: cycles.start] + bytes(4) + frame[cycles.stop :], NEXT)
 
 
 @pytest.mark.parametrize("frames", [1500, pytest.param(100_000, marks=pytest.mark.sweep)])
