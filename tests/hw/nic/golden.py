@@ -338,6 +338,8 @@ class Golden:
 
     def _may_open(self, origin: Origin) -> bool:
         free = self.slot_count - len(self.slots)
+        if any(slot.origin.fingerprint == origin.fingerprint for slot in self.slots.values()):
+            return False
         held = sum(key[1:] == origin.key[1:] for key in self.slots)
         return free > 0 and (held == 0 or held < 4 * (free - 1))
 

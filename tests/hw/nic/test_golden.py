@@ -51,7 +51,7 @@ def packed(ip: str) -> bytes:
 
 
 def sealed(frame: bytes, address: Address) -> bytes:
-    """The frame with its CRC and its checksums made right, if it is to that address and has them."""
+    """The frame with its CRC and its checksums made right, if it is to that address."""
     try:
         where = read(frame, address)
     except Elsewhere:
