@@ -24,9 +24,10 @@ R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the
     request again, flagged, a round trip after the latest attempt at the earliest, and as one of the
     ``retries``: only a hop behind this one has its bytes, and executes again. Where a reply lacks
     fragments, the client asks for them (A6 of ``wire/reassembly.py``).
-R8. Where nothing has come for ``PATIENCE`` round trips, long before R2 repeats anything, the client
-    asks for the first fragment of the answer, again after twice as long and so on. If the cloud has
-    answered, that brings the answer, and no hop executes twice; else it is not answered.
+R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
+    of R2, the client asks for the first fragment of the answer, again after twice as long and so
+    on. If the cloud has answered, that brings the answer, and no hop executes twice; if it has
+    nothing of the request, it asks for the result (R7).
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ class EdgeClient:
         pending.attempts_here += 1
         last = pending.attempts > self._retries
         pending.resend = pending.give_up if last else now + pending.wait
-        pending.inquire = now + self._ways[pending.path].patience()
+        pending.inquire = now + self._ways[pending.path].patience(pending)
         self._let_go(pending, sent.whole() if whole else sent.first(), now)
 
     def _send_again(self, pending: Pending) -> None:
@@ -343,6 +344,7 @@ class EdgeClient:
             datagrams = pending.sent.asked(header, bitmap)
         elif self._may_repeat(pending, way, now):
             self._counters["results_asked"] += 1
+            way.round_trip.timed_out(now - pending.sent.sent)
             self._send(pending, whole=True)
             return
         if not datagrams:
