@@ -51,8 +51,8 @@ DESIGN = Design(
 )
 
 RESULTS = {"small": "b", "wide": "a"}
-"""Where the slice ends: a result is one fragment, or 25. A NIC keeps no results, so one that is lost
-behind it is computed again, and of 25 fragments one is lost in every fifth result.
+"""Where the slice ends: a result is one fragment, or 25. A NIC keeps no results, so one that is
+lost behind it is computed again, and of 25 fragments one is lost in every fifth result.
 """
 
 READY_SECONDS = 60.0
