@@ -31,6 +31,10 @@ UNMEASURED_SHARE = 1 / 8
 PATIENCE_SECONDS = 0.01
 """Least time until an answer may have been lost; fragments that are asked for come within that."""
 
+UNHEARD_SECONDS = 0.05
+"""Least time until a result of which nothing has come counts as lost: who executes may be busy for
+a moment, and is not to be given the same again for that."""
+
 RESEND_PAUSE_SECONDS = 0.01
 """From one attempt to the next at least, however short the deadline: nodes take milliseconds."""
 
