@@ -23,8 +23,8 @@ R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the
     ``wire/sent.py``); the wait for an answer begins anew. Who lacks a *result* gets the whole
     request again, flagged, a round trip after the latest attempt at the earliest (where nothing of
     it has come, ``UNHEARD_SECONDS``), and as one of the ``retries``: only who executed had its
-    bytes, and executes again. Where a reply lacks
-    fragments, the client asks for them (A6 of ``wire/reassembly.py``).
+    bytes, and executes again. Where a reply lacks fragments, the client asks for them (A6 of
+    ``wire/reassembly.py``).
 R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
     of R2, the client asks for the first fragment of the answer, again after twice as long and so
     on. If the cloud has answered, that brings the answer, and no hop executes twice; if it has
