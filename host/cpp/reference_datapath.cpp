@@ -110,10 +110,13 @@ private:
         const uint64_t why = classifier_.refuse(frame.data + kHeaderAt);
         if (why != reason::NONE) return outcome::FORWARDED + why;
         const Fragment fragment(frame);
-        Slot* slot = slots_.find(fragment);
+        const uint32_t fingerprint = request_fingerprint(fragment.request, slots_.named_by(fragment.sender));
+        Slot* slot = slots_.find(fingerprint);
+        if (slot && !slots_.is_of(*slot, fragment)) return decline_busy(fingerprint);
         uint64_t fate = outcome::COLLECTED;
-        if (!slot) slot = open(fragment, fate);
+        if (!slot) slot = open(fragment, fingerprint, fate);
         if (!slot) return fate;
+        if (slot->state == Slot::leaving) return outcome::DECLINED_INCOMPLETE;
         const Part& part = slot->parts[fragment.tensor];
         if (part.begun() && !(part.first.sender == fragment.sender))
             return outcome::FORWARDED + reason::WRONG_TENSOR;
@@ -126,8 +129,7 @@ private:
     }
 
     // A slot for a request that has none (D2), or nullptr and what becomes of its fragment.
-    Slot* open(const Fragment& fragment, uint64_t& fate) {
-        const uint32_t fingerprint = request_fingerprint(fragment.request, slots_.named_by(fragment.sender));
+    Slot* open(const Fragment& fragment, uint32_t fingerprint, uint64_t& fate) {
         switch (decisions_.find(fingerprint, now_, registers_[reg::timeout_us])) {
             case Decisions::none: break;
             case Decisions::busy: return fate = outcome::DECLINED_BUSY, nullptr;
@@ -137,10 +139,15 @@ private:
         }
         if (!slots_.fits(fragment)) return fate = outcome::DROPPED_BAD_LENGTH, nullptr;
         Slot* slot = slots_.open(fragment, fingerprint);
-        if (slot) return slot;
+        if (!slot) fate = decline_busy(fingerprint);
+        return slot;
+    }
+
+    // For want of a slot, or as another request has its name in the slots.
+    uint64_t decline_busy(uint32_t fingerprint) {
         pressed_ = true;
         decisions_.put(fingerprint, Decisions::busy, now_);
-        return fate = outcome::DECLINED_BUSY, nullptr;
+        return outcome::DECLINED_BUSY;
     }
 
     void release(Slot& slot, Decisions::Decision decision) {

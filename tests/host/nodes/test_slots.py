@@ -18,7 +18,7 @@ from scapy.layers.l2 import Ether
 from midwire.host.wire.udp import Address
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
-from midwire.hw.formats.slots import MAX_SLOTS, SHARE, slots_of
+from midwire.hw.formats.slots import MAX_SLOTS, SHARE, request_fingerprint, slots_of
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode, encode
 
 from .loop import DATAPATHS, SLOTTED, SMALL_MTU
@@ -117,7 +117,23 @@ def crowd(header: Header, tensor: bytes) -> Scene:
     return [*first, *second], {**counts, "declined_busy": 210 - taken}
 
 
-SCENES: list[Callable[[Header, bytes], Scene]] = [any_order, liars, last_first, crowd]
+def same_fingerprint(header: Header, tensor: bytes) -> Scene:
+    """Of two requests that cannot be told apart when they are remembered, one is executed."""
+    one, other = 1 << 24 | 5, 5 << 24 | 1
+    assert request_fingerprint(one) == request_fingerprint(other)
+    first, second = (pieces(header, tensor, request_id=number) for number in (one, other))
+    frames = [first[0], *second, *first[1:]]
+    results = {"requests": 1, "results": 1, "result_frames": 1}
+    return frames, {**results, "collected": 4, "declined_busy": 4}
+
+
+SCENES: list[Callable[[Header, bytes], Scene]] = [
+    any_order,
+    liars,
+    last_first,
+    crowd,
+    same_fingerprint,
+]
 
 
 @pytest.fixture
