@@ -54,7 +54,7 @@ public:
     void work() override {
         now_ = micros();
         size_t judged = 0;
-        for (; judged < kTurnFrames && can_judge(); ++judged, in_.pop()) judge(in_.front());
+        for (; judged < kTurnFrames && can_judge(); ++judged) judge(in_.front());
         helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });
         while (results_.ready() && out_.room()) send_result();
         // What lacks may be among frames that wait: after a pause of the process they are many.
@@ -93,16 +93,20 @@ public:
 private:
     bool can_judge() const { return !in_.empty() && out_.room() > kOwnRoom; }
 
+    // Takes the first frame that came in.
     void judge(Frame& frame) {
         ++frames_in_, ++registers_[reg::frames_in];
         uint64_t fate = classifier_.classify(frame);
+        bool leaves = fate < outcome::DROPPED_BAD_FRAME;
         if (fate == Classifier::kOurs) {
             fate = classifier_.asked(frame.data + kHeaderAt) ? decide(frame) : uint64_t{outcome::FORWARDED};
-            if (fate >= outcome::FORWARDED) send_on(frame, fate - outcome::FORWARDED);
-        } else if (fate < outcome::DROPPED_BAD_FRAME) {
-            emit(frame);
+            leaves = fate >= outcome::FORWARDED;
+            if (leaves) address_anew(frame, fate - outcome::FORWARDED);
         }
         ++registers_[reg::passed + fate];
+        if (!leaves) return in_.pop();
+        out_.move_from(in_);
+        ++frames_out_;
     }
 
     // The outcome of a fragment that we were asked to execute: D1, then D2 to D7.
@@ -223,14 +227,13 @@ private:
         ++registers_[reg::evicted_fragments];
     }
 
-    // A fragment that is declined, or just forwarded, without a reason.
-    void send_on(Frame& frame, uint64_t why) {
+    // Of a fragment that is declined, or just forwarded, without a reason.
+    void address_anew(Frame& frame, uint64_t why) const {
         uint8_t* header = frame.data + kHeaderAt;
         if (why != reason::NONE) decline(header, why);
-        pass_on(header, 0);
+        pass_on(header, micros() - now_);
         const size_t payload = get16(frame.data + 38) - 8 - mw::kHeaderBytes;
         maker_.onward(frame, payload, sender_of(frame), frame.data[15], frame.data[22]);
-        emit(frame);
     }
 
     void send_result() {
@@ -244,12 +247,6 @@ private:
         registers_[reg::results] += ended;
     }
 
-    void emit(const Frame& from) {
-        Frame& frame = out_.back();
-        std::memcpy(frame.data, from.data, from.size);
-        frame.size = from.size;
-        sent();
-    }
     void sent() { out_.push(), ++frames_out_; }
 
     const std::vector<size_t> inputs_, outputs_;
