@@ -136,11 +136,6 @@ SCENES: list[Callable[[Header, bytes], Scene]] = [
 ]
 
 
-@pytest.fixture
-def header(digits: Bundle) -> Header:
-    return Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**7)
-
-
 @pytest.mark.parametrize("datapath", SLOTTED)
 @pytest.mark.parametrize("scene", SCENES)
 def test_fates_of_recorded_frames(
