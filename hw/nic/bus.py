@@ -34,6 +34,9 @@ LENGTH_BITS = 14  # of a frame that is looked at
 BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad": 1})
 """One beat of a frame (B1)."""
 
+SENT = data.StructLayout({"beat": BEAT, "back": 1})
+"""One beat of a frame that leaves: to where the next hop is, or ``back`` to where frames come from."""
+
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""
 
@@ -54,7 +57,12 @@ ORIGIN = data.StructLayout(
 """What is kept of a frame: addresses, ``src_port`` and the midwire ``header`` as lanes, ``stamp``
 the time of arrival in microseconds."""
 
-VERDICT_PASS, VERDICT_DROP, VERDICT_OURS = range(3)
+CONTEXT = data.StructLayout({"origin": ORIGIN, "start": 32})
+"""A tensor in the slice: where it came from, and the cycle in which its first beat was offered."""
+
+VERDICT_PASS, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND = range(4)
+"""Of the parser the first three; of the decider ``VERDICT_OURS`` to collect, ``VERDICT_SEND`` to
+decline or to forward."""
 
 FRAME = data.StructLayout(
     {"verdict": 2, "outcome": OUTCOME, "bytes": LENGTH_BITS, "sum": 16, "origin": ORIGIN}
@@ -91,6 +99,20 @@ class AxiLite(wiring.Signature):
                 "rready": Out(1),
             }
         )
+
+
+def sender_of(origin: Value | data.View[Any]) -> Value:
+    """Address and port that a frame came from, as one number: the port is its low 16 bits."""
+    origin = data.View(ORIGIN, origin) if isinstance(origin, Value) else origin
+    return Cat(lanes(origin.src_port), lanes(origin.src_ip))
+
+
+def xor_folded(value: Value, bits: int) -> Value:
+    """Digits of so many bits, from the lowest on, XORed (``formats.slots.request_fingerprint``)."""
+    found: Any = Const(0, bits)
+    for at in range(0, len(value), bits):
+        found = found ^ value[at : at + bits]
+    return found
 
 
 def swap16(value: int) -> int:
