@@ -1,13 +1,14 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is taken where clients send, by the first rule that applies; all else is counted and goes nowhere.
+// What is taken where clients send, by the first of these rules that applies; all else is counted and goes
+// nowhere. Tests cite them as G1 to G5.
 //
-// A1. Nothing from an address of the NIC itself: it would be answered to itself, and go round.
-// A2. Nothing from the next hop: its answers come where requests left.
-// A3. Nothing from whom --peer does not name.
-// A4. Everything from a client that has a flow: the datapath judges it, and passes what is not midwire's.
-// A5. From any other client, what begins with the good header of a tensor. That opens its flow.
+// G1. Nothing from an address of the NIC itself: it would be answered to itself, and go round.
+// G2. Nothing from the next hop: its answers come where requests left.
+// G3. Nothing from whom --peer does not name.
+// G4. Everything from a client that has a flow: the datapath judges it, and passes what is not midwire's.
+// G5. From any other client, what begins with the good header of a tensor. That opens its flow.
 
 #pragma once
 

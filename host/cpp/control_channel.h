@@ -17,7 +17,6 @@
 #pragma once
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,6 +28,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "clock.h"
 #include "datapath.h"
 
 class ControlChannel {
@@ -78,8 +78,6 @@ public:
     }
 
 private:
-    using Clock = std::chrono::steady_clock;
-
     static constexpr size_t kPeers = 8, kRecord = 12, kRecords = 256;
     static constexpr auto kPause = std::chrono::milliseconds(100);
 

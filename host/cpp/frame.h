@@ -38,6 +38,7 @@ inline void put32(uint8_t* at, uint32_t value) {
 }
 inline uint32_t get16(const uint8_t* at) { return static_cast<uint32_t>(at[0]) << 8 | at[1]; }
 inline uint32_t get32(const uint8_t* at) { return get16(at) << 16 | get16(at + 2); }
+inline uint64_t mac_at(const uint8_t* at) { return static_cast<uint64_t>(get16(at)) << 32 | get32(at + 2); }
 
 // Sum of big-endian 16-bit words (RFC 1071), an odd last byte padded with zero.
 inline uint32_t sum16(const uint8_t* at, size_t size, uint32_t sum = 0) {

@@ -199,8 +199,6 @@ private:
         return true;
     }
 
-    static uint64_t mac_at(const uint8_t* at) { return static_cast<uint64_t>(get16(at)) << 32 | get32(at + 2); }
-
     size_t side_of(const Frame& frame) const {
         const int sender = stations_.side(mac_at(frame.data + 6));
         if (sender >= 0) return static_cast<size_t>(1 - sender);

@@ -1,13 +1,14 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The way to the process that has the numpy reference (host/nodes/reference_helper.py): a stream socket.
+// The slice: the way to the process that has the numpy reference (host/nodes/reference_helper.py), a stream
+// socket.
 //
-//   there  slot (32 bits), zero (32), the bytes of the slice's input
-//   back   slot (32 bits), zero (32), the bytes of the slice's output
+//   there  number of the request (32 bits), zero (32), the bytes of the slice's inputs, one behind the other
+//   back   the same number, zero, the bytes of the slice's outputs
 //
-// in network order. Whole tensors go, many at once where many wait. Neither side waits for the other
-// here; when the helper has gone, the process ends and says so.
+// in network order. Answers come in the order of requests; many go at once where many wait. Neither side
+// waits for the other here; when the helper has gone, the process ends and says so.
 
 #pragma once
 
@@ -16,65 +17,82 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <vector>
 
 #include "arguments.h"
+#include "reference_results.h"
 #include "reference_slots.h"
 
 class Helper {
 public:
-    Helper(int fd, Slots& slots) : fd_(fd), slots_(slots), back_(kHead + slots[0].output.size()) {}
+    Helper(int fd, Results& results) : fd_(fd), results_(results) {}
 
-    void ask(size_t slot) { waiting_.push_back(slot); }
+    // A whole request, which waits for the slice.
+    void ask(Slot& slot) { waiting_.push_back(&slot); }
     void watch(std::vector<pollfd>& fds) const {
-        fds.push_back({fd_, static_cast<short>(POLLIN | (waiting_.empty() ? 0 : POLLOUT)), 0});
+        fds.push_back({fd_, static_cast<short>(POLLIN | (can_send() ? POLLOUT : 0)), 0});
     }
 
-    // Moves what can be moved now; gives the slots whose output has come.
-    void turn(std::deque<size_t>& done) {
-        while (!waiting_.empty() && send_some()) {
+    // Moves what can be moved now. Slots whose tensors have gone into the slice are given to `left`.
+    template <typename Left>
+    void turn(Left left) {
+        while (can_send() && send_some(left)) {
         }
-        while (receive_some(done)) {
+        while (receive_some()) {
         }
     }
 
 private:
     static constexpr size_t kHead = 8;
 
-    bool send_some() {
-        Slot& slot = slots_[waiting_.front()];
+    bool can_send() const { return !waiting_.empty() && (results_.room() || sent_); }
+
+    template <typename Left>
+    bool send_some(Left left) {
+        Slot& slot = *waiting_.front();
         uint8_t head[kHead] = {};
-        put32(head, static_cast<uint32_t>(waiting_.front()));
-        iovec parts[2] = {{head, kHead}, {slot.input.data(), slot.input.size()}};
-        msghdr message{};
-        message.msg_iov = parts;
-        message.msg_iovlen = 2;
-        for (size_t skip = sent_, i = 0; i < 2; ++i) {
-            const size_t part = std::min(skip, parts[i].iov_len);
-            parts[i] = {static_cast<uint8_t*>(parts[i].iov_base) + part, parts[i].iov_len - part};
-            skip -= part;
-        }
-        const ssize_t moved = sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        put32(head, asked_);
+        iovec parts[2] = {{head, kHead}, {slot.memory.data(), slot.memory.size()}};
+        const ssize_t moved = move(parts, sent_, true);
         if (moved < 0) return again();
+        if (!sent_) results_.enter(slot.parts[0].first);
         sent_ += static_cast<size_t>(moved);
-        if (sent_ < kHead + slot.input.size()) return true;
+        if (sent_ < kHead + slot.memory.size()) return true;
         sent_ = 0;
+        ++asked_;
         waiting_.pop_front();
+        left(slot);
         return true;
     }
 
-    bool receive_some(std::deque<size_t>& done) {
-        const ssize_t moved = recv(fd_, back_.data() + got_, back_.size() - got_, MSG_DONTWAIT);
+    bool receive_some() {
+        Result* result = results_.next();
+        uint8_t nobodys[1];
+        iovec parts[2] = {{head_, kHead}, {nobodys, 0}};
+        if (result) parts[1] = {result->bytes.data(), result->bytes.size()};
+        const ssize_t moved = move(parts, got_, false);
         if (moved == 0) fail("the numpy reference has gone");
         if (moved < 0) return again();
         got_ += static_cast<size_t>(moved);
-        if (got_ < back_.size()) return true;
+        if (got_ < kHead) return true;
+        if (!result || get32(head_) != answered_) fail("the numpy reference answered what was not asked");
+        result->filled = got_ - kHead;
+        if (result->filled < result->bytes.size()) return true;
         got_ = 0;
-        const size_t index = get32(back_.data());
-        if (index >= slots_.size()) fail("the numpy reference answered what was not asked");
-        std::memcpy(slots_[index].output.data(), back_.data() + kHead, slots_[index].output.size());
-        done.push_back(index);
+        ++answered_;
         return true;
+    }
+
+    // Sends or receives what lies behind the first `skip` bytes of two parts.
+    ssize_t move(iovec (&parts)[2], size_t skip, bool sends) const {
+        for (iovec& part : parts) {
+            const size_t done = std::min(skip, part.iov_len);
+            part = {static_cast<uint8_t*>(part.iov_base) + done, part.iov_len - done};
+            skip -= done;
+        }
+        msghdr message{};
+        message.msg_iov = parts;
+        message.msg_iovlen = 2;
+        return sends ? sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL) : recvmsg(fd_, &message, MSG_DONTWAIT);
     }
 
     static bool again() {
@@ -84,8 +102,9 @@ private:
     }
 
     const int fd_;
-    Slots& slots_;
-    std::deque<size_t> waiting_;
-    std::vector<uint8_t> back_;
-    size_t sent_ = 0, got_ = 0;
+    Results& results_;
+    std::deque<Slot*> waiting_;
+    uint8_t head_[kHead] = {};
+    uint32_t asked_ = 0, answered_ = 0;
+    size_t sent_ = 0, got_ = 0;  // of the request and of the answer under way
 };

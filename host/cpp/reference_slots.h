@@ -1,116 +1,150 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Requests that wait for fragments, for the reference or for their frames: a fixed number, fragments in
-// any order. A request is named by its id and its sender's address and port.
+// Requests that wait for fragments, which come in any order (rules D2, D3 and D5 of hw/nic/decide.py).
+//
+// A request of one tensor is named by its id and its sender's address and port; one of several by its id
+// alone, as its tensors may come from different senders (D7). Each tensor belongs to whoever sent the
+// fragment of it that came first.
 
 #pragma once
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
-#include <deque>
 #include <vector>
 
-#include "header.h"
+#include "origin.h"
 
-using Clock = std::chrono::steady_clock;
+// One tensor of a request.
+struct Part {
+    Part(size_t begin, size_t bytes) : begin(begin), bytes(bytes), here(pieces()) {}
+
+    // More fragments than that are a lie: all but the last have at least so many bytes.
+    size_t pieces() const { return (bytes + mw::kFragmentStep - 1) / mw::kFragmentStep; }
+    bool begun() const { return arrived > 0; }
+    bool whole() const { return begun() && arrived == count; }
+
+    // Whether a fragment of a sound header may be one of this tensor at all: all but the last have the same bytes.
+    bool fits(const Fragment& f) const {
+        return f.count <= pieces() && (f.last || f.offset == f.index * f.bytes);
+    }
+    // Whether it agrees with those before it, which are right. The last lies where the others end.
+    bool agrees(const Fragment& f) const {
+        if (!fits(f) || (begun() && f.count != count) || (!f.last && step && f.bytes != step)) return false;
+        const size_t its_step = f.last ? step : f.bytes, its_tail = f.last ? f.offset : tail;
+        return !its_step || !its_tail || its_tail == (f.count - 1) * its_step;
+    }
+    void take(const Fragment& f) {
+        count = f.count;
+        (f.last ? tail : step) = f.last ? f.offset : f.bytes;
+        here[f.index] = true;
+        ++arrived;
+    }
+    // Where a fragment that is here lies, and how long it is.
+    size_t offset_of(size_t index) const { return index + 1 == count ? tail : index * step; }
+    size_t bytes_of(size_t index) const { return index + 1 == count ? bytes - tail : step; }
+
+    void clear() {
+        first = {};
+        count = arrived = step = tail = 0;
+        std::fill(here.begin(), here.end(), false);
+    }
+
+    const size_t begin, bytes;  // in the slot's memory
+    Origin first;               // of the fragment that came first
+    size_t count = 0, arrived = 0;
+    size_t step = 0, tail = 0;  // bytes of a fragment, and in front of the last one; 0 while not known
+    std::vector<bool> here;
+};
 
 struct Slot {
-    enum State { free, collecting, whole } state = free;
+    enum State { free, collecting, whole, leaving };
+
+    explicit Slot(const std::vector<size_t>& sizes) {
+        size_t end = 0;
+        for (size_t bytes : sizes) parts.emplace_back(end, bytes), end += bytes;
+        memory.resize(end);
+    }
+    // Its bytes are nobody else's.
+    void clear() {
+        state = free;
+        leaves_part = leaves_fragment = 0;
+        for (Part& part : parts) part.clear();
+        std::fill(memory.begin(), memory.end(), 0);
+    }
+    bool complete() const {
+        return std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.whole(); });
+    }
+
+    State state = free;
     uint64_t request = 0;
-    Endpoint sender;
-    uint8_t tos = 0, ttl = 0;
-    uint8_t header[mw::kHeaderBytes] = {};
-    uint64_t count = 0;
-    size_t missing = 0;           // bytes
-    std::vector<uint8_t> input, output;
-    std::vector<bool> here;       // pieces of 64 bytes
-    Clock::time_point came, last;  // first and latest fragment
-    size_t sent = 0;              // bytes of the output
+    Endpoint sender;  // of the fragment that opened it
+    uint32_t fingerprint = 0;
+    unsigned asks = 0;  // since the last new fragment
+    Micros latest = 0;  // when that came
+    size_t leaves_part = 0, leaves_fragment = 0;  // the next to be sent on, of a request that was given up
+    std::vector<Part> parts;
+    std::vector<uint8_t> memory;
 };
 
 class Slots {
 public:
-    Slots(size_t slots, size_t input_bytes, size_t output_bytes) : slots_(slots) {
-        for (Slot& slot : slots_) {
-            slot.input.resize(input_bytes);
-            slot.output.resize(output_bytes);
-            slot.here.resize((input_bytes + mw::kFragmentStep - 1) / mw::kFragmentStep);
-        }
-    }
+    Slots(size_t count, const std::vector<size_t>& sizes) : by_id_(sizes.size() > 1), slots_(count, Slot(sizes)) {}
+
     size_t size() const { return slots_.size(); }
     Slot& operator[](size_t index) { return slots_[index]; }
+    auto begin() { return slots_.begin(); }
+    auto end() { return slots_.end(); }
+
+    // Whether a request may begin with this fragment.
+    bool fits(const Fragment& f) const { return slots_[0].parts[f.tensor].fits(f); }
 
     bool any(Slot::State state) const {
-        return std::any_of(slots_.begin(), slots_.end(), [=](const Slot& s) { return s.state == state; });
+        return std::any_of(slots_.begin(), slots_.end(), [=](const Slot& slot) { return slot.state == state; });
     }
 
-    // Takes a fragment of a good header: the reason why not, or mw::reason::NONE. `index` becomes the
-    // slot that it completed, or size().
-    uint64_t take(const Frame& frame, size_t payload, Clock::time_point now, size_t& index) {
-        const uint8_t* header = frame.data + kHeaderAt;
-        const uint64_t request = get_field(header, mw::field::request_id);
-        const Endpoint sender{get32(frame.data + 26), static_cast<uint16_t>(get16(frame.data + 34))};
-        const size_t offset = get_field(header, mw::field::offset);
-        size_t at = 0;
-        index = size();
-        while (at < size() && !(slots_[at].state != Slot::free && slots_[at].request == request &&
-                                slots_[at].sender == sender))
-            ++at;
-        if (at == size()) {
-            at = 0;
-            while (at < size() && slots_[at].state != Slot::free) ++at;
-            if (at == size()) return mw::reason::BUSY;
-            open(slots_[at], frame, request, sender, now);
-        }
-        Slot& slot = slots_[at];
-        if (slot.state != Slot::collecting) return mw::reason::BUSY;
-        if (slot.count != get_field(header, mw::field::fragment_count) || offset % mw::kFragmentStep)
-            return mw::reason::OUT_OF_ORDER;
-        slot.last = now;
-        for (size_t part = offset; part < offset + payload; part += mw::kFragmentStep) {
-            if (slot.here[part / mw::kFragmentStep]) continue;  // it came before
-            const size_t bytes = std::min<size_t>(mw::kFragmentStep, offset + payload - part);
-            std::memcpy(slot.input.data() + part, frame.data + kPayloadAt + part - offset, bytes);
-            slot.here[part / mw::kFragmentStep] = true;
-            slot.missing -= bytes;
-        }
-        if (!slot.missing) {
-            slot.state = Slot::whole;
-            index = at;
-        }
-        return mw::reason::NONE;
-    }
+    // Who sends what a request is named by; nobody where its id is enough.
+    Endpoint named_by(Endpoint sender) const { return by_id_ ? Endpoint{} : sender; }
 
-    // Gives up what has had no new fragment for so long; returns how many.
-    uint32_t expire(Clock::time_point now, Clock::duration timeout) {
-        uint32_t gone = 0;
+    Slot* find(const Fragment& f) {
         for (Slot& slot : slots_)
-            if (slot.state == Slot::collecting && now - slot.last >= timeout) slot.state = Slot::free, ++gone;
-        return gone;
+            if (slot.state != Slot::free && slot.request == f.request && (by_id_ || slot.sender == f.sender))
+                return &slot;
+        return nullptr;
     }
 
-    // When expire() has something to do; time_point::max() if never.
-    Clock::time_point oldest() const {
-        Clock::time_point found = Clock::time_point::max();
-        for (const Slot& slot : slots_)
-            if (slot.state == Slot::collecting) found = std::min(found, slot.last);
+    // A slot for a request that has none; nullptr where its sender may not have one more (D2).
+    Slot* open(const Fragment& f, uint32_t fingerprint) {
+        Slot* found = nullptr;
+        size_t free = 0, held = 0;
+        for (Slot& slot : slots_) {
+            if (slot.state == Slot::free) found = found ? found : &slot, ++free;
+            else held += slot.sender == f.sender;
+        }
+        if (!free || (held && held >= mw::kShare * (free - 1))) return nullptr;
+        found->state = Slot::collecting;
+        found->request = f.request;
+        found->sender = f.sender;
+        found->fingerprint = fingerprint;
         return found;
     }
 
 private:
-    static void open(Slot& slot, const Frame& frame, uint64_t request, Endpoint sender, Clock::time_point now) {
-        slot.state = Slot::collecting;
-        slot.request = request;
-        slot.sender = sender;
-        slot.tos = frame.data[15], slot.ttl = frame.data[22];
-        std::memcpy(slot.header, frame.data + kHeaderAt, mw::kHeaderBytes);
-        slot.count = get_field(slot.header, mw::field::fragment_count);
-        slot.missing = slot.input.size();
-        std::fill(slot.here.begin(), slot.here.end(), false);
-        slot.came = slot.last = now;
-        slot.sent = 0;
-    }
+    const bool by_id_;
     std::vector<Slot> slots_;
 };
+
+// What becomes of a fragment of a request whose slot is open (D3): outcome COLLECTED or one of DROPPED.
+inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
+    namespace outcome = mw::outcome;
+    if (slot.state != Slot::collecting) return outcome::DROPPED_DUPLICATE;
+    Part& part = slot.parts[f.tensor];
+    if (!part.agrees(f)) return outcome::DROPPED_BAD_LENGTH;
+    if (part.here[f.index]) return outcome::DROPPED_DUPLICATE;
+    if (!part.begun()) part.first = origin_of(f.frame, now);
+    part.take(f);
+    std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
+    slot.latest = now;
+    slot.asks = 0;
+    if (slot.complete()) slot.state = Slot::whole;
+    return outcome::COLLECTED;
+}

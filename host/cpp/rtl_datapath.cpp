@@ -1,23 +1,25 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The Verilated pipeline as a datapath. Cycles pass only while something moves inside.
+// The Verilated pipeline as a datapath. Cycles pass only while something moves inside, so they tell no time:
+// `clock_mhz` is 0, and the register `time_us` is told the real time before cycles pass, every 100 us of it.
 //
-// A request that lacks fragments moves nothing: the loop sleeps meanwhile. The register `timeout` counts
-// cycles of hardware, that is `timeout` / `clock_mhz` microseconds, and that time is kept in real time: a few
-// times in it the pipeline is told to give up what has had no fragment since (keep_time()). This is the only
-// place where real time enters it.
+// A request that lacks fragments moves nothing. The loop sleeps meanwhile, and wakes a few times before the
+// next moment at which its sender could be asked or it could be given up (`ask_us`, `timeout_us`): it tells
+// the time, and lets as many cycles pass as the pipeline needs to look at all its slots.
+//
+// While frames wait in front of the pipeline, which is slow, what lacks may be among them: nobody is asked
+// meanwhile, and the pipeline has 0 in its register `ask_us`. Whoever reads it is told what was written.
 //
 // Arguments: --quiet CYCLES (the pipeline has not the registers of formats.h: what to run on for after the
 // last beat).
 
 #include <algorithm>
-#include <chrono>
 
+#include "clock.h"
 #include "datapath.h"
 #include "formats.h"
 #include "pipeline.h"
-#include "simulated_time.h"
 
 namespace {
 
@@ -25,33 +27,44 @@ namespace reg = mw::reg;
 
 constexpr uint64_t kLookEvery = 64;                     // cycles between two looks at the clock
 constexpr uint64_t kSettle = 16;                        // cycles until registers know of a beat
+constexpr uint64_t kScan = 1024;                        // cycles in which it has looked at all its slots
 constexpr auto kTurn = std::chrono::microseconds(500);  // between two looks at the sockets
-constexpr int kLooks = 4;                               // at unfinished requests, in the time that they have
+constexpr Micros kTick = 100;                           // between two times that it is told
+constexpr Micros kLeastPause = 1000;                    // between two looks at what lacks fragments
 
 class RtlDatapath : public Datapath {
 public:
     RtlDatapath(const Arguments& arguments, FrameQueue& in, FrameQueue& out)
-        : quiet_(number(arguments.one("--quiet", "0"))), out_(out), pipeline_(begin(context_, arguments), in, out) {}
+        : quiet_(number(arguments.one("--quiet", "0"))),
+          in_(in),
+          out_(out),
+          pipeline_(begin(context_, arguments), in, out) {}
 
     void work() override {
-        const auto now = Clock::now();
-        if (!quiet_ && (pipeline_.moving() || collecting_)) keep_time(now);
-        while (out_.room() && working() && Clock::now() < now + kTurn)
+        if (micros() >= look_at_) let_it_look();
+        const auto end = Clock::now() + kTurn;
+        while (out_.room() && working() && Clock::now() < end) {
+            tell_time();
             for (uint64_t i = 0; i < kLookEvery; ++i) pipeline_.tick();
+        }
     }
     // With no room for what comes out, the transport's descriptors are what to wait for.
     int due() override {
         if (!out_.room()) return -1;
-        if (working()) return 0;
-        if (!waiting()) return -1;
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(time_.latest() + pause() - Clock::now());
-        return static_cast<int>(std::max<int64_t>(left.count(), 0));
+        return working() ? 0 : until(look_at_);
     }
-    bool idle() override { return !working() && !waiting(); }
-    bool read(uint32_t address, uint32_t& value) override { return pipeline_.read(address, value); }
+    // A request that is never given up is not waited for.
+    bool idle() override { return !working() && !(collecting_ && timeout_); }
+    bool read(uint32_t address, uint32_t& value) override {
+        if (!is_ask(address)) return pipeline_.read(address, value);
+        value = ask_;
+        return true;
+    }
     bool write(uint32_t address, uint32_t value) override {
-        asked_at_ = kNever;  // it may have work again
-        return pipeline_.write(address, value);
+        let_it_look();  // it may have work again
+        if (!is_ask(address)) return pipeline_.write(address, value);
+        ask_ = value & ((1u << kAsk.width) - 1);
+        return pipeline_.write(address, crowded_ ? 0 : ask_);
     }
 
     void count(Statistics& out) const override {
@@ -63,7 +76,10 @@ public:
     }
 
 private:
-    static constexpr uint64_t kNever = ~uint64_t{0};
+    static constexpr uint64_t kNone = ~uint64_t{0};
+    static constexpr mw::Register kAsk = mw::kRegisters[reg::ask_us];
+
+    bool is_ask(uint32_t address) const { return !quiet_ && address == kAsk.offset; }
 
     // Before the model is made: it opens its memory images by these arguments.
     static VerilatedContext& begin(VerilatedContext& context, const Arguments& arguments) {
@@ -76,44 +92,47 @@ private:
         const PipelineCounters& counted = pipeline_.counters();
         if (pipeline_.moving()) return true;
         if (quiet_) return counted.beats_in && pipeline_.quiet() < quiet_;
-        if (pipeline_.quiet() < kSettle && counted.beats_in) return true;
+        if (counted.cycles < looks_until_ || (counted.beats_in && pipeline_.quiet() < kSettle)) return true;
         if (counted.beats_in == asked_at_) return false;
         if (look() & (mw::kStatusBusy | mw::kStatusComputing)) return true;
         if (!pipeline_.moving()) asked_at_ = counted.beats_in;
         return pipeline_.moving();
     }
 
-    // Whether a request lacks fragments, and time is all that it needs.
-    bool waiting() const { return collecting_ && patience_.count(); }
-
-    // The status register; where a request lacks fragments, also how long it may.
+    // The status register; where a request lacks fragments, also when to look again.
     uint32_t look() {
         const uint32_t status = value_of(reg::status);
         collecting_ = status & mw::kStatusCollecting;
+        look_at_ = kNever;
         if (!collecting_) return status;
-        const uint64_t mhz = std::max(1u, value_of(reg::clock_mhz));
-        patience_ = std::chrono::microseconds((value_of(reg::timeout) + mhz - 1) / mhz);  // only 0 is never
+        timeout_ = value_of(reg::timeout_us);
+        const Micros ask = ask_, now = micros();
+        if (pipeline_.counters().beats_in != beats_in_) beats_in_ = pipeline_.counters().beats_in, came_ = now;
+        if (!ask && !timeout_) return status;
+        // Each ask takes twice as long as the one before: what has waited for long may wait a little longer.
+        Micros pause = std::max(ask / 2, (now - came_) / 8);
+        if (timeout_ && (!ask || pause > timeout_ / 4)) pause = timeout_ / 4;
+        look_at_ = now + std::max(pause, kLeastPause);
         return status;
     }
 
-    // Between two looks at what is unfinished.
-    Clock::duration pause() const {
-        return std::max<Clock::duration>(patience_ / kLooks, std::chrono::milliseconds(1));
+    // Gives it the cycles to look at all its slots.
+    void let_it_look() {
+        looks_until_ = pipeline_.counters().cycles + kScan;
+        look_at_ = kNever;
+        asked_at_ = kNone;
     }
 
-    // Gives up what has had no fragment for `patience_`: since more cycles than passed in that time.
-    void keep_time(Clock::time_point now) {
-        if (now < time_.latest() + pause()) return;
-        time_.mark(now, pipeline_.counters().cycles, patience_);
-        look();
-        uint64_t then = 0;
-        if (!waiting() || !time_.cycles_at(now - patience_, then)) return;
-        const uint32_t timeout = value_of(reg::timeout);
-        const uint64_t passed = std::max<uint64_t>(1, pipeline_.counters().cycles - then);
-        pipeline_.write(mw::kRegisters[reg::timeout].offset, static_cast<uint32_t>(std::min<uint64_t>(passed, timeout)));
-        for (uint64_t i = 0; i < kSettle; ++i) pipeline_.tick();
-        pipeline_.write(mw::kRegisters[reg::timeout].offset, timeout);
-        asked_at_ = kNever;
+    void tell_time() {
+        if (quiet_) return;
+        if (crowded_ == in_.empty()) {
+            crowded_ = !crowded_;
+            pipeline_.write(kAsk.offset, crowded_ ? 0 : ask_);
+        }
+        const Micros now = micros();
+        if (now < told_ + kTick) return;
+        pipeline_.write(mw::kRegisters[reg::time_us].offset, static_cast<uint32_t>(now));
+        told_ = now;
     }
 
     uint32_t value_of(size_t index) {
@@ -123,13 +142,16 @@ private:
     }
 
     const uint64_t quiet_;
-    FrameQueue& out_;
+    FrameQueue &in_, &out_;
     VerilatedContext context_;
     Pipeline pipeline_;
-    SimulatedTime time_;
-    Clock::duration patience_{};
-    bool collecting_ = false;
-    uint64_t asked_at_ = 0;  // beats that had come in when it last had no work
+    Micros told_ = 0, look_at_ = kNever, timeout_ = 0;
+    uint32_t ask_ = kAsk.reset;
+    bool collecting_ = false, crowded_ = false;
+    uint64_t looks_until_ = 0;              // cycles that must have passed
+    uint64_t asked_at_ = 0;                 // beats that had come in when it last had no work
+    uint64_t beats_in_ = 0;                 // when it last was looked at what lacks fragments
+    Micros came_ = 0;                       // when there were more of them
 };
 
 }  // namespace

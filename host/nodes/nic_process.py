@@ -20,6 +20,7 @@ from typing import Any
 from ...hw.console import Console
 from ...hw.formats import csr
 from ...hw.formats.bundle import Bundle
+from ...hw.formats.slots import slots_of
 from ..control.register_bus import RegisterBus
 from ..control.registers import registers_for
 from ..errors import RegisterError, StartError
@@ -264,6 +265,7 @@ def start_nic(
         program = build_reference()
         for key, specs in (("--input", manifest.inputs), ("--output", manifest.outputs)):
             words += [word for spec in specs for word in (key, str(spec.wire_bytes))]
+        words += ["--slots", str(slots_of(sum(spec.wire_bytes for spec in manifest.inputs)))]
         helper = ReferenceHelper(bundle, console.say if console is not None else lambda _: None)
     else:
         program = build_rtl(bundle.nic_verilog, bundle.nic_top, console)

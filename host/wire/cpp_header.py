@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
-from ...hw.formats import csr, wire
+from ...hw.formats import csr, slots, wire
 from ...hw.formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
 
 NAME = "formats.h"
@@ -46,9 +46,15 @@ def text() -> str:
             kHeaderBytes=wire.HEADER_BYTES,
             kTagBytes=wire.TAG_BYTES,
             kTensor=wire.MessageType.TENSOR,
+            kMissing=wire.MessageType.MISSING,
             kFragmentStep=FRAGMENT_STEP,
             kMaxFragments=MAX_FRAGMENTS,
             kMaxFragmentBytes=fragment_bytes(MAX_MTU),
+            kShare=slots.SHARE,
+            kDecisions=slots.DECISIONS,
+            kFingerprintBits=slots.FINGERPRINT_BITS,
+            kMaxAsks=slots.MAX_ASKS,
+            kPressedAsks=slots.PRESSED_ASKS,
             kStatusBusy=csr.STATUS_BUSY,
             kStatusCollecting=csr.STATUS_COLLECTING,
             kStatusComputing=csr.STATUS_COMPUTING,

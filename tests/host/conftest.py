@@ -8,6 +8,7 @@ Model: y = 2 * x, four floats in, four out. Slice: doubles int8 with saturation,
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,11 +24,15 @@ from onnx import TensorProto, helper, numpy_helper
 from midwire.host.nodes.cloud import CloudNode
 from midwire.host.steer.paths import NetworkPath
 from midwire.host.wire.udp import Address, UdpPort, trains
+from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.formats import wire
-from midwire.hw.formats.bundle import Bundle, Manifest, write_bundle
+from midwire.hw.formats.bundle import Bundle, Manifest, Step, write_bundle
 from midwire.hw.formats.tensor import Layout, TensorSpec
 from midwire.hw.formats.wire import Header, encode
-from midwire.hw.numeric import QType
+from midwire.hw.kernels.concat import ConcatKernel
+from midwire.hw.kernels.eltwise import EltwiseKernel
+from midwire.hw.kernels.program import describe
+from midwire.hw.numeric import IntType, QType
 
 ELEMENTS = 4
 SCALE = 0.5
@@ -164,8 +169,36 @@ def make_wide_bundle(folder: Path, name: str = "wide") -> Bundle:
             ends("y", flt, outputs),
         ),
     }
-    manifest = _manifest(name, specs("x", inputs), specs("y", outputs))
+    manifest, files["program.npz"] = _wide_manifest(name, specs("x", inputs), specs("y", outputs))
     return write_bundle(folder, manifest, files)
+
+
+def _wide_manifest(
+    name: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> tuple[Manifest, bytes]:
+    """With the program of the same slice, and its arrays."""
+    kind = IntType(8, True)
+
+    def scaled(factor: int) -> MultiplyShift:
+        ones = np.ones((1, 1), np.int64)
+        ends = np.array([-128], np.int64), np.array([127], np.int64)
+        return MultiplyShift(factor * ones, np.zeros(1, np.int64), 0, 0, 0, *ends)
+
+    short, long = WIDE_SIZES[0]
+    operations = (
+        ("double", EltwiseKernel((kind,), short, short, 1), scaled(2), ("x0",), ("y0",)),
+        ("join", ConcatKernel((kind, kind), (short, long), 1), scaled(1), ("x0", "x1"), ("y1",)),
+    )
+    arrays: dict[str, Any] = {}
+    steps = tuple(
+        Step(step, describe(kernel, step, arrays), (describe(finisher, step, arrays),), read, made)
+        for step, kernel, finisher, read, made in operations
+    )
+    held = io.BytesIO()
+    np.savez(held, **arrays)
+    program = {"roots_in": ["x0", "x1"], "roots_out": ["y0", "y1"]}
+    manifest = replace(_manifest(name, inputs, outputs), steps=steps, slice=program)
+    return manifest, held.getvalue()
 
 
 def send(port: UdpPort, data: bytes | memoryview, size: int, to: Address) -> None:

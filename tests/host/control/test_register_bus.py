@@ -181,7 +181,7 @@ def test_values_for_a_bundle(tmp_path: Path) -> None:
     bundle = make_wide_bundle(tmp_path / "bundle")
     values = registers_for(bundle, ("10.0.0.2", 5210), ("10.0.0.3", 5220))
     assert values["own_ip"] == 0x0A000002 and values["next_mac"] == 0x02000A000003
-    assert values["timeout"] == 125_000_000
+    assert (values["clock_mhz"], values["timeout_us"], values["ask_us"]) == (0, 500_000, 5000)
     assert csr.settings(**values)[-1] == (csr.ADDRESS["control"], 1)
     other = registers_for(bundle, ("10.0.0.2", 1), ("10.0.0.3", 2), next_mac=0x1234)
     assert other["next_mac"] == 0x1234

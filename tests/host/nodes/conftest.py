@@ -12,13 +12,15 @@ import pytest
 from midwire.host import demo
 from midwire.host.client.samples import read_samples
 from midwire.host.model_parts import load_part
+from midwire.host.nodes.nic_process import UdpWire, start_nic
 from midwire.host.nodes.nic_program import build_rtl
+from midwire.host.wire.tensors import to_buffers
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.console import Console
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
 
-from .loop import Forger
+from .loop import DATAPATHS, HERE, Forger, Live
 
 PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
 
@@ -34,6 +36,17 @@ def hop() -> Iterator[UdpPort]:
     """The next hop of a NIC."""
     with UdpPort() as port:
         yield port
+
+
+@pytest.fixture(params=DATAPATHS)
+def live(request: pytest.FixtureRequest, digits: Bundle, hop: UdpPort) -> Iterator[Live]:
+    """A NIC of the shipped model, by both datapaths."""
+    wire = UdpWire(HERE, [hop.address])
+    with (
+        start_nic(digits, wire, hop.address, datapath=request.param) as nic,
+        UdpPort() as client,
+    ):
+        yield Live(nic, hop, client)
 
 
 @pytest.fixture
@@ -54,3 +67,10 @@ def digits() -> Bundle:
 def samples(digits: Bundle) -> AnyArray:
     with demo.shipped_example() as example:
         return read_samples(example.heldout, load_part(digits, "edge"))[0]
+
+
+@pytest.fixture(scope="session")
+def tensor(digits: Bundle, samples: AnyArray) -> bytes:
+    """The input of the shipped model's slice, for one sample."""
+    wires = load_part(digits, "edge").run([samples[0]])
+    return b"".join(to_buffers(digits.manifest.inputs, wires))

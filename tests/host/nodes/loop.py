@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from midwire.host.nodes.nic_process import UdpWire
+from midwire.host.nodes.nic_process import NicProcess, UdpWire
 from midwire.host.wire.peers import Peer
 from midwire.host.wire.udp import Address, UdpPort
 
 from ..conftest import HELLO, send
 
 HERE = ("127.0.0.1", 0)
+SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
+DATAPATHS = ["rtl", "reference"]
+SLOTTED = ["reference"]  # those that have several slots
 
 
 def loop_words(hop: Address, listen: Address = HERE, peers: Sequence[Peer] = ()) -> list[str]:
@@ -69,3 +74,35 @@ class Forger:
 
     def close(self) -> None:
         self._socket.close()
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running NIC between a client and the next hop."""
+
+    nic: NicProcess
+    hop: UdpPort
+    client: UdpPort
+
+    def send(self, *datagrams: bytes, client: UdpPort | None = None) -> None:
+        for data in datagrams:
+            send(client or self.client, data, len(data), self.nic.address)
+
+    def comes(self, count: int, seconds: float = 10.0) -> list[bytes]:
+        """Datagrams that the next hop gets."""
+        return [data for data, _ in take(self.hop, count, seconds)]
+
+    def nothing_comes(self, seconds: float = 0.2) -> bool:
+        return self.comes(1, seconds) == []
+
+    def wait(self, name: str, value: int) -> bool:
+        """Whether a register has a value within some seconds."""
+        return self.wait_for(lambda: self.nic.bus.read(name) == value)
+
+    def wait_for(self, found: Callable[[], bool]) -> bool:
+        until = time.monotonic() + 20
+        while not found():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.002)
+        return True

@@ -5,17 +5,27 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
+from midwire.host.control.registers import registers_for
+from midwire.host.nodes import nic_process
+from midwire.host.nodes.nic_process import FileWire, start_nic
 from midwire.host.wire.udp import Address
+from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.wire import Header, WireError, decode
+
+from ..conftest import changed
 
 LITTLE = "<"
 BIG = ">"
+
+CLIENT, NIC, HOP = ("10.0.0.1", 4000), ("10.0.0.2", 5210), ("10.0.0.3", 5220)
 
 
 def write_pcap(path: Path, frames: Iterable[bytes], order: str = LITTLE) -> None:
@@ -45,3 +55,40 @@ def ethernet(**fields: Any) -> Any:
 def frame(payload: bytes, source: Address, target: Address, **ip: Any) -> bytes:
     layers = IP(src=source[0], dst=target[0], **ip) / UDP(sport=source[1], dport=target[1])
     return bytes(ethernet() / layers / payload)
+
+
+def replay(
+    bundle: Bundle, datapath: str, frames: Sequence[bytes], folder: Path, **registers: int
+) -> tuple[list[bytes], dict[str, Any]]:
+    """What a NIC made of recorded frames, and its counters; with other values of registers."""
+    wire = FileWire(folder / "in.pcap", folder / f"{datapath}.pcap")
+    write_pcap(wire.read, frames)
+
+    def values(*args: Any, **kwargs: Any) -> dict[str, int]:
+        return {**registers_for(*args, **kwargs), **registers}
+
+    with (
+        patch.object(nic_process, "registers_for", values),
+        start_nic(bundle, wire, HOP, datapath=datapath, listen=NIC) as running,
+    ):
+        [last] = running.events()
+    return read_pcap(wire.write), last["pipeline"]
+
+
+def header_of(data: bytes) -> Header | None:
+    """The midwire header of a frame; None if it has no good one."""
+    try:
+        return decode(data[42:])
+    except WireError:
+        return None
+
+
+def timeless(frames: Sequence[bytes]) -> list[bytes]:
+    """Frames without what time makes of them: deadline, cycles, and the checksum over these."""
+    found = []
+    for data in frames:
+        if header_of(data) is not None:
+            datagram = changed(data[42:], deadline_us=0, cycles=0, telemetry=False)
+            data = data[:40] + b"\0\0" + datagram
+        found.append(data)
+    return sorted(found)

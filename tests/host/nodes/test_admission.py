@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the packet loop takes in over UDP, and from whom (rules A1 to A5 of cpp/admission.h)."""
+"""What the packet loop takes in over UDP, and from whom (rules G1 to G5 of cpp/admission.h)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("counter", BAD)
-def test_garbage_opens_no_flow(counter: str, nic: NicProcess, hop: UdpPort) -> None:  # A5
+def test_garbage_opens_no_flow(counter: str, nic: NicProcess, hop: UdpPort) -> None:  # G5
     with UdpPort() as client:
         send(client, BAD[counter], len(BAD[counter]), nic.address)
         assert nothing_comes(hop)
@@ -76,7 +76,7 @@ def test_garbage_opens_no_flow(counter: str, nic: NicProcess, hop: UdpPort) -> N
     assert nic.statistics()[counter] == 1
 
 
-def test_a_client_that_is_no_peer(passthrough: Path, hop: UdpPort) -> None:  # A3
+def test_a_client_that_is_no_peer(passthrough: Path, hop: UdpPort) -> None:  # G3
     peers = [
         Peer(ipaddress.IPv4Network("127.0.0.8/30")),
         Peer(ipaddress.IPv4Network("127.1.0.1"), free_port()),
@@ -125,7 +125,7 @@ def test_a_loop_that_would_send_to_itself_says_so(passthrough: Path) -> None:
     )
 
 
-def test_its_own_addresses_are_nobodys(nic: NicProcess, hop: UdpPort, forger: Forger) -> None:  # A1
+def test_its_own_addresses_are_nobodys(nic: NicProcess, hop: UdpPort, forger: Forger) -> None:  # G1
     with UdpPort() as client:
         flow = greet(client, nic.address, hop)
         for source in (nic.address, flow):
@@ -140,7 +140,7 @@ def test_its_own_addresses_are_nobodys(nic: NicProcess, hop: UdpPort, forger: Fo
 
 def test_a_forged_next_hop_is_no_client(
     nic: NicProcess, hop: UdpPort, forger: Forger
-) -> None:  # A2
+) -> None:  # G2
     forger.send(HELLO, hop.address, nic.address)
     with UdpPort() as client:
         flow = greet(client, nic.address, hop)

@@ -3,8 +3,8 @@
 """After any input whatever, the next good request of every client succeeds, with its first attempt.
 
 The attacker shares the network with everybody, sends from any address, and sees all ports. Requests
-are executed by the NIC after every attack but one: the RTL has one request slot, so while a stray
-fragment is in it, it declines as busy what others ask, and the cloud executes, to the same bits.
+are executed by the NIC; while others hold all its request slots it declines them as busy, and the
+cloud executes, to the same bits.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from midwire.hw.formats.wire import DeclineReason, Header, MessageType, encode
 from midwire.hw.kernels.reference import Reference
 
 from ..conftest import HELLO, Cloud, changed, straight
-from .loop import HERE, Forger
+from .loop import DATAPATHS, HERE, SLOTTED, SMALL_MTU, Forger
 
-SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
 STRANGER = ("127.9.9.9", 4000)
 Shot = tuple[bytes, Address, Address]
 """A datagram, where it says that it comes from, and where it goes to."""
@@ -89,7 +88,7 @@ def udp_sockets(pid: int) -> list[Address]:
     return found
 
 
-@pytest.fixture(params=["rtl", "reference"])
+@pytest.fixture(params=DATAPATHS)
 def scene(
     request: pytest.FixtureRequest, digits: Bundle, forger: Forger, samples: AnyArray
 ) -> Iterator[Scene]:
@@ -193,13 +192,65 @@ def test_the_next_good_request_of_every_client_succeeds(
 
 def test_a_stray_fragment(scene: Scene, samples: AnyArray) -> None:
     """Nobody waits for it, though it waits for the rest of its request."""
-    scene.nic.bus.write("timeout", 0)  # for ever
+    scene.nic.bus.write("timeout_us", 0)  # for ever
+    scene.nic.bus.write("ask_us", 0)
     parts = list(fragments.datagrams(scene.header, bytes(scene.header.total_bytes), SMALL_MTU))
     scene.forger.send(parts[0], STRANGER, scene.nic.address)
     executed = scene.all_ask(samples[0])
     one_slot = scene.nic.bus.read("capability") >> 8 & 0xFF == 1
     assert executed == ({"cloud"} if one_slot else {"nic"})
     assert scene.nic.bus.read("status") == csr.STATUS_COLLECTING
+
+
+def strays(scene: Scene) -> list[Shot]:
+    """First fragments from more sources than there are slots, and many from one."""
+    sources = [(f"127.4.{n // 256}.{n % 256}", 4000) for n in range(100)]
+    sources += [(STRANGER[0], 5000 + n // 4) for n in range(100)]
+    return [
+        (parts_of(scene, n)[n % 4], source, scene.nic.address) for n, source in enumerate(sources)
+    ]
+
+
+def liars(scene: Scene) -> list[Shot]:
+    """In clients' names and others', what contradicts itself or what came before."""
+    sources = [STRANGER, *(client.address for client in scene.clients)]
+    data = []
+    for number in range(20):
+        first, second, _, last = parts_of(scene, 1000 + number)
+        data += [
+            first,
+            changed(second, fragment_count=5),
+            changed(second, second[64:128], offset=64),
+            changed(last, last[64:128], offset=448),
+            changed(second, offset=64),
+            changed(last, fragment_index=99, fragment_count=100),
+        ]
+    return [(what, source, scene.nic.address) for source in sources for what in data]
+
+
+def parts_of(scene: Scene, request: int) -> list[bytes]:
+    """A request's fragments."""
+    header = replace(scene.header, request_id=request)
+    return list(fragments.datagrams(header, bytes(header.total_bytes), SMALL_MTU))
+
+
+@pytest.mark.parametrize("scene", SLOTTED, indirect=True)
+@pytest.mark.parametrize("attack", [strays, liars])
+def test_requests_that_are_never_whole(
+    attack: Callable[[Scene], list[Shot]], scene: Scene, samples: AnyArray
+) -> None:
+    """They hold slots for as long as the registers say; everybody is answered meanwhile."""
+    for number, (data, source, to) in enumerate(attack(scene)):
+        scene.forger.send(data, source, to)
+        if number % 30 == 0:
+            assert scene.all_ask(samples[1 + number % 50]) <= {"nic", "cloud"}
+    assert scene.all_ask(samples[2]) <= {"nic", "cloud"}
+    until = time.monotonic() + 20
+    while scene.nic.bus.read("status") & csr.STATUS_COLLECTING and time.monotonic() < until:
+        time.sleep(0.05)
+    assert scene.all_ask(samples[3]) == {"nic"}
+    counted = scene.nic.bus.counters()
+    assert counted["evicted_fragments"] >= counted["evicted"] > 0
 
 
 def test_registers_that_send_results_to_itself(scene: Scene, samples: AnyArray) -> None:

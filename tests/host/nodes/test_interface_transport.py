@@ -23,7 +23,9 @@ from midwire.host.nodes.nic_process import UdpWire
 from midwire.host.nodes.process import Child
 from midwire.host.wire.peers import ANYBODY
 from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.fragments import datagrams
 from midwire.hw.formats.tensor import AnyArray
+from midwire.hw.formats.wire import Header, MessageType, decode
 
 from ..conftest import HELLO, cpu_ticks
 
@@ -154,6 +156,38 @@ def test_two_machines_and_a_nic_between_them(
             last = [event for event in nic.stop() if event.get("event") == "stopped"][-1]
     assert last["pipeline"]["results"] == 6
     assert last["rx_frames"] == last["tx_frames"] == last["frames_in"]
+    assert all(last[name] == 0 for name in LOST)
+
+
+SENDER = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+    port.settimeout(20)
+    port.sendto(bytes.fromhex(sys.argv[2]), (sys.argv[1], 5220))
+    data, (host, number) = port.recvfrom(2000)
+    print(data.hex(), host, number)
+"""
+
+
+def test_a_sender_is_asked_on_its_own_side(network: Namespaces, digits: Bundle) -> None:  # W8
+    """What the NIC asks for leaves where its sender is, in the name of whom it was sent to."""
+    model, total = digits.model_hash, digits.manifest.inputs[0].wire_bytes
+    header = Header(model_hash=model, request_id=7, deadline_us=10**6)
+    first = next(datagrams(header, bytes(total), 236))
+    between = ["--transport", "interfaces", "--interface", "left", "--interface", "right"]
+    hop = ["--listen", f"{FAR}:5220", "--next", f"{FAR}:5220", "--next-mac", FAR_MAC]
+    options = [*between, *hop, "--datapath", "reference"]
+    with midwire(network, "middle", "nic", str(digits.root), *options) as nic:
+        nic.ready(120)
+        words = network.inside("near", sys.executable, "-c", SENDER, FAR, first.hex())
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        last = [event for event in nic.stop() if event.get("event") == "stopped"][-1]
+    data, *source = done.stdout.split()
+    asking = decode(bytes.fromhex(data))
+    assert source == [FAR, "5220"]
+    assert (asking.message_type, asking.request_id) == (MessageType.MISSING, 7)
+    assert bytes.fromhex(data)[64:] == bytes([0b0111_0000, *bytes(7)])
+    assert last["pipeline"]["asked"] >= 1
     assert all(last[name] == 0 for name in LOST)
 
 

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,9 +31,7 @@ from midwire.hw.formats.wire import Header, encode
 from midwire.hw.kernels.reference import Reference
 
 from ..conftest import Cloud, alive, changed, send, straight, wait_for_the_end_of
-
-HERE = ("127.0.0.1", 0)
-SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
+from .loop import HERE, SMALL_MTU
 
 
 @pytest.fixture
@@ -153,21 +150,18 @@ def test_half_a_request_does_not_block_the_next_one(
 ) -> None:
     header = Header(model_hash=digits.model_hash, request_id=5, deadline_us=10**6)
     first = next(fragments.datagrams(header, bytes(512), SMALL_MTU))
-    nic.bus.write("timeout", 5_000_000 * nic.bus.read("clock_mhz"))  # 5 s
+    nic.bus.write("timeout_us", 0)  # it is never given up
     with UdpPort() as client:
         send(client, first, len(first), nic.address)
+    one_slot = nic.bus.read("capability") >> 8 & 0xFF == 1
     with EdgeClient(digits, straight(nic.address)) as edge:
         outcome = edge.infer(Request([samples[0]]))
         assert outcome.error is None
-        assert (outcome.executed_by, outcome.declined) == ("cloud", "busy")
+        assert outcome.executed_by == ("cloud" if one_slot else "nic")
         assert outcome.slice_sha256 == correct(digits, edge, samples[0])
-        until = time.monotonic() + 60  # real time passes until it is given up
-        while nic.statistics()["pipeline"]["evicted"] == 0 and time.monotonic() < until:
-            time.sleep(0.1)
-        assert edge.infer(Request([samples[0]])).executed_by == "nic"
 
 
-def test_a_busy_slot_declines_and_nothing_is_lost(
+def test_more_requests_than_slots_lose_nothing(
     digits: Bundle, nic: NicProcess, samples: AnyArray
 ) -> None:
     with EdgeClient(digits, straight(nic.address), window=8) as client:
@@ -177,7 +171,7 @@ def test_a_busy_slot_declines_and_nothing_is_lost(
     for outcome in outcomes:
         assert outcome.error is None and outcome.slice_sha256 == expected[outcome.request.tag]
         assert outcome.declined in ("", "busy")
-    assert {outcome.executed_by for outcome in outcomes} == {"nic", "cloud"}
+    assert "nic" in {outcome.executed_by for outcome in outcomes}
 
 
 def test_kill_9_of_the_nic_is_a_typed_error(

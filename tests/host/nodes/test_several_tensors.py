@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scapy.layers.inet import IP, UDP
 
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request, RequestOutcome
@@ -20,12 +21,13 @@ from midwire.host.wire import message
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.slots import slots_of
 from midwire.hw.formats.tensor import AnyArray
-from midwire.hw.formats.wire import DeclineReason, Header, decode
+from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode
 
 from ..conftest import WIDE_SIZES, Cloud, changed, make_wide_bundle, relay, send, straight
-
-HERE = ("127.0.0.1", 0)
+from .loop import HERE
+from .recordings import HOP, NIC, frame, replay
 
 
 @pytest.fixture
@@ -109,17 +111,91 @@ def test_a_hop_that_executes_sends_every_output(wide: Bundle, far: Cloud) -> Non
     assert far.node.counters["by_nic"] == 1
 
 
-def test_a_nic_hands_every_tensor_on_as_declined(wide: Bundle, far: Cloud) -> None:
+def test_a_nic_joins_the_tensors_of_a_request(wide: Bundle, far: Cloud) -> None:  # D7
     hop = far.port.address
     with start_nic(wide, UdpWire(HERE, [hop]), hop, datapath="reference") as nic:
         with EdgeClient(wide, straight(nic.address), window=4) as client:
             for outcome in client.stream(Request(sample(i), tag=i) for i in range(8)):
                 check(outcome, sample(outcome.request.tag))
-                assert (outcome.executed_by, outcome.declined) == ("cloud", "wrong_tensor")
-        assert nic.bus.read("capability") == 8 | 2 << 16 | 2 << 24  # no slots: never executes
+                assert (outcome.executed_by, outcome.declined) == ("nic", "")
+            last = client.infer(Request(sample(9)))
+        with EdgeClient(wide, straight(hop)) as client:
+            assert client.infer(Request(sample(9))).slice_sha256 == last.slice_sha256
+        assert nic.bus.read("capability") == 8 | slots_of(3004) << 8 | 2 << 16 | 2 << 24
         assert nic.bus.read("input_bytes") == nic.bus.read("output_bytes") == 0
-        assert nic.bus.read("declined_wrong_tensor") == 8 * 4
-        assert nic.bus.read("requests") == 0
+        counted = nic.bus.counters()
+        assert (counted["requests"], counted["results"], counted["result_frames"]) == (9, 9, 36)
+
+
+def tensors_of(wide: Bundle) -> list[list[bytes]]:
+    """The datagrams of each tensor of a request."""
+    header = Header(model_hash=wide.model_hash, request_id=5, source_count=2, deadline_us=10**7)
+    tensors = [array.astype(np.int8).tobytes() for array in sample(1)]
+    return [
+        list(fragments.datagrams(replace(header, tensor_index=index), data))
+        for index, data in enumerate(tensors)
+    ]
+
+
+ONE, TWO = ("10.0.0.1", 4000), ("10.0.0.9", 4009)
+
+
+def test_tensors_of_several_senders_are_joined_by_the_request(
+    wide: Bundle, tmp_path: Path
+) -> None:  # D7
+    """The result goes out in the name of whoever sent tensor 0; nobody else adds to a tensor."""
+    [small], [first, second, third] = tensors_of(wide)
+    frames = [
+        frame(first, TWO, NIC),
+        frame(second, ONE, NIC),  # not the sender of this tensor
+        frame(third, TWO, NIC),
+        frame(small, ONE, NIC),
+        frame(second, TWO, NIC),
+    ]
+    sent, counted = replay(wide, "reference", frames, tmp_path)
+    assert (counted["collected"], counted["declined_wrong_tensor"]) == (4, 1)
+    assert (counted["requests"], counted["results"], counted["result_frames"]) == (1, 1, 4)
+    declined, *results = sent
+    assert decode(declined[42:]).reason == DeclineReason.WRONG_TENSOR
+    assert {IP(data[14:]).src for data in results} == {ONE[0]}
+    headers = [decode(data[42:]) for data in results]
+    assert [h.tensor_index for h in headers] == [0, 1, 1, 1]
+    assert [h.total_bytes for h in headers] == [4, 3004, 3004, 3004]
+    assert {(h.source_count, h.result, h.cursor) for h in headers} == {(2, True, 1)}
+    joined = b"".join(data[42 + 64 :] for data in results)
+    given = [array.astype(np.int8) for array in sample(1)]
+    doubled = np.clip(given[0].astype(int) * 2, -128, 127).astype(np.int8)
+    assert joined == doubled.tobytes() + given[0].tobytes() + given[1].tobytes()
+
+
+def test_whoever_sends_the_tensor_that_lacks_is_asked(wide: Bundle, tmp_path: Path) -> None:  # D4
+    [small], [first, _, third] = tensors_of(wide)
+    frames = [frame(small, ONE, NIC), frame(third, TWO, NIC), frame(first, TWO, NIC)]
+    sent, counted = replay(wide, "reference", frames, tmp_path, ask_us=4000, timeout_us=400_000)
+    assert (counted["asked"], counted["evicted"], counted["evicted_fragments"]) == (7, 1, 3)
+    asking, declined = sent[:7], sent[7:]
+    for data in asking:
+        assert (IP(data[14:]).dst, UDP(data[34:]).dport) == TWO
+        header = decode(data[42:])
+        assert (header.message_type, header.tensor_index) == (MessageType.MISSING, 1)
+        assert data[42 + 64 :] == bytes([0b0100_0000, *bytes(7)])
+    for data, given, source in zip(declined, (small, first, third), (ONE, TWO, TWO), strict=True):
+        header, before = decode(data[42:]), decode(given)
+        assert header.reason == DeclineReason.INCOMPLETE and data[42 + 64 :] == given[64:]
+        places = [(h.tensor_index, h.fragment_index, h.offset, h.last) for h in (header, before)]
+        assert places[0] == places[1]
+        assert (IP(data[14:]).src, IP(data[14:]).dst) == (source[0], HOP[0])
+
+
+def test_a_tensor_of_which_nothing_came_cannot_be_asked_for(
+    wide: Bundle, tmp_path: Path
+) -> None:  # D4
+    [[small], _] = tensors_of(wide)
+    sent, counted = replay(
+        wide, "reference", [frame(small, ONE, NIC)], tmp_path, ask_us=4000, timeout_us=400_000
+    )
+    assert (counted["asked"], counted["evicted"]) == (0, 1)
+    assert [decode(data[42:]).reason for data in sent] == [DeclineReason.INCOMPLETE]
 
 
 def test_half_of_a_request_is_not_an_answer(wide: Bundle, far: Cloud) -> None:

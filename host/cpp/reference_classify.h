@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: 2026 midwire contributors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What becomes of a frame by its own bytes and the registers alone: rules P1 to P4 of hw/nic/parser.py, and
+// D0 and D1 of hw/nic/decide.py.
+
+#pragma once
+
+#include <vector>
+
+#include "header.h"
+#include "reference_registers.h"
+
+class Classifier {
+public:
+    static constexpr uint64_t kOurs = ~uint64_t{0};
+
+    // `sizes`: bytes of the slice's input tensors.
+    Classifier(const Registers& registers, const std::vector<size_t>& sizes) : registers_(registers), sizes_(sizes) {}
+
+    // P1 to P4: the outcome, or kOurs.
+    uint64_t classify(const Frame& frame) const {
+        namespace outcome = mw::outcome;
+        const uint8_t *ip = frame.data + 14, *udp = ip + 20, *header = frame.data + kHeaderAt;
+        const bool to_us = registers_[mw::reg::control] & 1 && frame.size >= kHeaderAt &&
+                           get16(frame.data + 12) == 0x0800 && ip[0] == 0x45 && ip[9] == 17 &&
+                           !(get16(ip + 6) & 0x3fff) && get16(udp + 2) == registers_[mw::reg::own_port] &&
+                           (!registers_[mw::reg::own_ip] || get32(ip + 16) == registers_[mw::reg::own_ip]);
+        if (!to_us) return outcome::PASSED;
+        const uint32_t total = get16(ip + 2), length = get16(udp + 4);
+        if (fold(sum16(ip, 20)) != 0xffff || total != length + 20 || length < 8 || frame.size < 14 + total)
+            return outcome::PASSED_MALFORMED;
+        switch (fault_of(header, length - 8)) {
+            case Fault::none: break;
+            case Fault::no_header: return outcome::PASSED_MALFORMED;
+            case Fault::bad_magic: return outcome::PASSED_BAD_MAGIC;
+            case Fault::bad_version: return outcome::PASSED_BAD_VERSION;
+            case Fault::bad_crc: return outcome::PASSED_BAD_CRC;
+            case Fault::other_type: return outcome::PASSED_OTHER_TYPE;
+        }
+        if (get16(udp + 6) && udp_sum(frame, length) != 0xffff) return outcome::DROPPED_BAD_CHECKSUM;
+        if (!sound(header, length - 8 - mw::kHeaderBytes)) return outcome::DROPPED_BAD_LENGTH;
+        if (!get_field(header, mw::field::hop_limit)) return outcome::DROPPED_HOP_LIMIT;
+        return kOurs;
+    }
+
+    // D0: not an earlier hop's result that is for others.
+    bool asked(const uint8_t* header) const {
+        return !get_field(header, mw::field::result) ||
+               (is(header, mw::field::tenant, mw::reg::tenant) && is_model(header) && is_cursor(header));
+    }
+
+    // D1: why it is declined whatever is in the slots, or NONE.
+    uint64_t refuse(const uint8_t* header) const {
+        namespace field = mw::field;
+        namespace reason = mw::reason;
+        if (get_field(header, field::encrypted)) return reason::ENCRYPTED;
+        if (!is(header, field::tenant, mw::reg::tenant)) return reason::WRONG_TENANT;
+        if (!is_model(header)) return reason::WRONG_MODEL;
+        if (!is_cursor(header)) return reason::WRONG_CURSOR;
+        if (!is(header, field::epoch, mw::reg::epoch)) return reason::WRONG_EPOCH;
+        const uint64_t tensor = get_field(header, field::tensor_index);
+        if (tensor >= sizes_.size() || get_field(header, field::source_count) != sizes_.size())
+            return reason::WRONG_TENSOR;
+        if (!get_field(header, field::may_execute)) return reason::POLICY;
+        if (!get_field(header, field::deadline_us)) return reason::DEADLINE;
+        if (get_field(header, field::total_bytes) != sizes_[tensor]) return reason::BAD_LENGTH;
+        return reason::NONE;
+    }
+
+private:
+    // Whether a fragment's lengths agree with each other (W2).
+    static bool sound(const uint8_t* header, size_t payload) {
+        namespace field = mw::field;
+        const size_t tail = get_field(header, field::encrypted) ? mw::kTagBytes : 0;
+        if (payload <= tail) return false;
+        const uint64_t index = get_field(header, field::fragment_index);
+        const uint64_t count = get_field(header, field::fragment_count);
+        const uint64_t offset = get_field(header, field::offset);
+        const uint64_t total = get_field(header, field::total_bytes);
+        const uint64_t end = offset + payload - tail;
+        const bool last = get_field(header, field::last);
+        return index < count && last == (index + 1 == count) && (index == 0) == (offset == 0) && end <= total &&
+               last == (end == total) && (last || !((payload - tail) % mw::kFragmentStep));
+    }
+
+    bool is(const uint8_t* header, mw::Field name, size_t number) const {
+        return get_field(header, name) == registers_[number];
+    }
+    bool is_model(const uint8_t* header) const {
+        const uint64_t high = registers_[mw::reg::model_hash_high];
+        return get_field(header, mw::field::model_hash) == (high << 32 | registers_[mw::reg::model_hash_low]);
+    }
+    bool is_cursor(const uint8_t* header) const {
+        return is(header, mw::field::cursor, mw::reg::cursor) && is(header, mw::field::slice_count, mw::reg::slice_count);
+    }
+
+    const Registers& registers_;
+    const std::vector<size_t> sizes_;
+};

@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: 2026 midwire contributors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How long a request may lack fragments: when its sender is asked, and for what; when it is given up
+// (rule D4 of hw/nic/decide.py).
+
+#pragma once
+
+#include "reference_registers.h"
+#include "reference_slots.h"
+
+class Patience {
+public:
+    // `pressed`: somebody was declined for want of a slot since the last one became free.
+    Patience(const Registers& registers, bool pressed)
+        : enabled_(registers[mw::reg::control] & 1),
+          pressed_(pressed),
+          ask_(registers[mw::reg::ask_us]),
+          timeout_(registers[mw::reg::timeout_us]) {}
+
+    // When it is given up without a new fragment; kNever.
+    Micros ends(const Slot& slot) const {
+        if (!enabled_) return 0;
+        const Micros by_timeout = timeout_ ? slot.latest + timeout_ : kNever;
+        return pressed_ && ask_ ? std::min(by_timeout, slot.latest + (ask_ << mw::kPressedAsks)) : by_timeout;
+    }
+    // When its sender is asked next; kNever.
+    Micros asks(const Slot& slot) const {
+        return ask_ && slot.asks < mw::kMaxAsks ? slot.latest + (ask_ << slot.asks) : kNever;
+    }
+    Micros due(const Slot& slot) const { return std::min(ends(slot), asks(slot)); }
+
+private:
+    const bool enabled_, pressed_;
+    const Micros ask_, timeout_;
+};
+
+// Fragments to ask for: those of one tensor that are not here, of the first 64 (a group) of which any is not.
+struct Missing {
+    const Part* part = nullptr;  // none where nothing can be asked for: nobody has sent of what lacks
+    size_t first = 0;
+    uint8_t bitmap[8] = {};  // the first one's bit is the first on the wire
+};
+
+inline Missing missing_of(const Slot& slot) {
+    Missing out;
+    for (const Part& part : slot.parts) {
+        if (!part.begun() || part.whole()) continue;
+        out.part = &part;
+        size_t at = 0;
+        while (part.here[at]) ++at;
+        out.first = at - at % 64;
+        for (; at < std::min(out.first + 64, part.count); ++at)
+            if (!part.here[at]) out.bitmap[at % 64 / 8] |= static_cast<uint8_t>(0x80 >> at % 8);
+        break;
+    }
+    return out;
+}

@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Request slots of a NIC: how many there are, and what a request is remembered by.
+
+One definition for the RTL (:mod:`midwire.hw.nic`), for the C++ reference (by ``formats.h``) and for
+the docs. No Amaranth here.
+"""
+
+from __future__ import annotations
+
+from .fragments import FRAGMENT_STEP
+
+SLOT_MEMORY_BYTES = 256 * 1024
+"""Of all slots together, as far as there are neither too few nor too many of them."""
+
+MIN_SLOTS, MAX_SLOTS = 4, 64
+
+SHARE = 4
+"""A sender holds less than so many times the slots that are free but for one: the dynamic threshold
+of shared buffers (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998)."""
+
+DECISIONS = 256
+"""Places for what was decided on requests, by the low bits of their fingerprints."""
+
+FINGERPRINT_BITS = 24
+
+MAX_ASKS = 7
+"""A sender is asked so often for what is missing since the last new fragment of a request."""
+
+PRESSED_ASKS = 3
+"""While others want slots, a request is given up after ``ask_us << PRESSED_ASKS``."""
+
+
+def slots_of(input_bytes: int) -> int:
+    """Request slots of a NIC whose slice takes so many bytes, all input tensors together."""
+    room = -(-input_bytes // FRAGMENT_STEP) * FRAGMENT_STEP
+    return min(max(SLOT_MEMORY_BYTES // room, MIN_SLOTS), MAX_SLOTS)
+
+
+def request_fingerprint(request_id: int, src_ip: int = 0, src_port: int = 0) -> int:
+    """What a request is remembered by: 24 bits.
+
+    The 112 bits of id (64), source address (32) and port (16), in this order, as one number whose
+    24-bit digits are XORed. A request of several tensors is named by its id alone.
+    """
+    number = request_id << 48 | src_ip << 16 | src_port
+    found = 0
+    while number:
+        found ^= number & ((1 << FINGERPRINT_BITS) - 1)
+        number >>= FINGERPRINT_BITS
+    return found

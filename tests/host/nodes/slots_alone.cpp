@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: 2026 midwire contributors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Parts of the reference datapath by themselves, for test_slots_alone.py. Lines of standard input:
+//
+//   fingerprint REQUEST IP PORT        -> the fingerprint
+//   lacks BYTES STEP INDEX INDEX ...   -> of a tensor of which those fragments have come: first fragment and
+//                                         bitmap to ask for (hexadecimal), when it is asked for after 3 asks
+//                                         of 10 us, and how many bytes of its slot are not 0 when it is free
+
+#include <cinttypes>
+#include <cstdio>
+#include <iostream>
+#include <sstream>
+
+#include "reference_decisions.h"
+#include "reference_patience.h"
+
+namespace {
+
+Frame fragment(size_t bytes, size_t step, size_t index) {
+    Frame frame{};
+    const size_t count = (bytes + step - 1) / step, begin = index * step, size = std::min(step, bytes - begin);
+    uint8_t* header = frame.data + kHeaderAt;
+    put_field(header, mw::field::fragment_index, index);
+    put_field(header, mw::field::fragment_count, count);
+    put_field(header, mw::field::offset, begin);
+    put_field(header, mw::field::last, index + 1 == count);
+    std::memset(frame.data + kPayloadAt, 0xff, size);
+    wrap(frame, mw::kHeaderBytes + size, {1, 2}, {3, 4}, 0);
+    return frame;
+}
+
+void lacks(std::istream& words) {
+    size_t bytes = 0, step = 0;
+    words >> bytes >> step;
+    Slots slots(4, {bytes});
+    Slot* slot = nullptr;
+    for (size_t index = 0; words >> index;) {
+        const Frame frame = fragment(bytes, step, index);
+        const Fragment its(frame);
+        if (!slot) slot = slots.open(its, 0);
+        if (take(*slot, its, 500) != mw::outcome::COLLECTED) std::puts("not collected");
+    }
+    const Missing missing = missing_of(*slot);
+    std::printf("%zu ", missing.first);
+    for (uint8_t byte : missing.bitmap) std::printf("%02x", byte);
+    Registers registers;
+    registers[mw::reg::ask_us] = 10;
+    slot->asks = 3;
+    std::printf(" %" PRIu64, Patience(registers, false).asks(*slot));
+    slot->clear();
+    std::printf(" %zu\n", slot->memory.size() - static_cast<size_t>(std::count(slot->memory.begin(), slot->memory.end(), 0)));
+}
+
+}  // namespace
+
+int main() {
+    for (std::string line; std::getline(std::cin, line);) {
+        std::istringstream words(line);
+        std::string what;
+        words >> what;
+        if (what == "lacks") {
+            lacks(words);
+            continue;
+        }
+        uint64_t request = 0;
+        Endpoint sender;
+        words >> request >> sender.ip >> sender.port;
+        std::printf("%u\n", request_fingerprint(request, sender));
+    }
+}

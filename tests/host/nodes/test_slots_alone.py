@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of the reference datapath in C++, without a NIC around them."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from midwire.host.nodes.nic_program import FOLDER, GENERATED
+from midwire.hw.formats.slots import FINGERPRINT_BITS, request_fingerprint
+from midwire.sim.program import build_program
+
+Ask = Callable[[Sequence[str]], list[str]]
+
+
+@pytest.fixture(scope="module")
+def ask() -> Ask:
+    """Lines for the program beside this file, and its answers."""
+    headers = {path.name: path.read_text() for path in FOLDER.glob("*.h")}
+    source = Path(__file__).with_name("slots_alone.cpp")
+    program = build_program("slots_alone", [source], {**headers, **GENERATED})
+
+    def answers(lines: Sequence[str]) -> list[str]:
+        done = subprocess.run(
+            [str(program)], input="\n".join(lines), capture_output=True, text=True, check=True
+        )
+        return done.stdout.splitlines()
+
+    return answers
+
+
+def test_fingerprints_are_those_of_the_formats(ask: Ask) -> None:  # D6
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    bits = (64, 32, 16)
+    requests = [(1 << at, 0, 0) for at in range(64)] + [(0, 1 << at, 0) for at in range(32)]
+    requests += [(0, 0, 1 << at) for at in range(16)]
+    requests += [tuple(rng.getrandbits(n) for n in bits) for _ in range(200)]  # type: ignore[misc]
+    found = ask([f"fingerprint {request} {ip} {port}" for request, ip, port in requests])
+    assert [int(line) for line in found] == [request_fingerprint(*request) for request in requests]
+    assert max(map(int, found)) < 1 << FINGERPRINT_BITS
+
+
+@pytest.mark.parametrize(
+    ("lost", "first", "bitmap"),
+    [
+        ([0], 0, 1 << 63),
+        ([63, 64], 0, 1),
+        ([64], 64, 1 << 63),
+        ([130, 131, 199], 128, 1 << 61 | 1 << 60),
+        ([199], 192, 1 << 56),
+        (range(1, 200), 0, (1 << 63) - 1),
+        (range(190, 200), 128, 3),
+    ],
+)
+def test_the_first_64_of_which_one_lacks_are_asked_for(
+    ask: Ask, lost: Sequence[int], first: int, bitmap: int
+) -> None:  # D4, D5
+    here = [index for index in range(200) if index not in lost]
+    random.shuffle(here)
+    [found] = ask([f"lacks {64 * 199 + 9} 64 {' '.join(map(str, here))}"])
+    assert found == f"{first} {bitmap:016x} 580 0"
