@@ -95,10 +95,13 @@ private:
 
     void judge(Frame& frame) {
         ++frames_in_, ++registers_[reg::frames_in];
-        uint64_t fate = classifier_.classify(frame);
+        Headers headers;
+        uint64_t fate = classifier_.classify(frame, headers);
+        registers_[reg::unread] += headers.unread;
         if (fate == Classifier::kOurs) {
-            fate = classifier_.asked(frame.data + kHeaderAt) ? decide(frame) : uint64_t{outcome::FORWARDED};
-            if (fate >= outcome::FORWARDED) send_on(frame, fate - outcome::FORWARDED);
+            const bool asked = classifier_.asked(frame.data + headers.header_at());
+            fate = asked ? decide(frame, headers) : uint64_t{outcome::FORWARDED};
+            if (fate >= outcome::FORWARDED) send_on(frame, headers, fate - outcome::FORWARDED);
         } else if (fate < outcome::DROPPED_BAD_FRAME) {
             emit(frame);
         }
@@ -106,10 +109,10 @@ private:
     }
 
     // The outcome of a fragment that we were asked to execute: D1, then D2 to D7.
-    uint64_t decide(const Frame& frame) {
-        const uint64_t why = classifier_.refuse(frame.data + kHeaderAt);
+    uint64_t decide(const Frame& frame, const Headers& headers) {
+        const uint64_t why = classifier_.refuse(frame.data + headers.header_at());
         if (why != reason::NONE) return outcome::FORWARDED + why;
-        const Fragment fragment(frame);
+        const Fragment fragment(frame, headers);
         Slot* slot = slots_.find(fragment);
         uint64_t fate = outcome::COLLECTED;
         if (!slot) slot = open(fragment, fate);
@@ -211,18 +214,18 @@ private:
                         {mw::field::last, index + 1 == part.count}});
         decline(header, reason::INCOMPLETE);
         pass_on(header, micros() - part.first.stamp);
-        maker_.onward(frame, bytes, part.first.sender, part.first.tos, part.first.ttl);
+        maker_.onward(frame, bytes, part.first);
         sent();
         ++registers_[reg::evicted_fragments];
     }
 
     // A fragment that is declined, or just forwarded, without a reason.
-    void send_on(Frame& frame, uint64_t why) {
-        uint8_t* header = frame.data + kHeaderAt;
+    void send_on(Frame& frame, const Headers& headers, uint64_t why) {
+        uint8_t* header = frame.data + headers.header_at();
         if (why != reason::NONE) decline(header, why);
         pass_on(header, 0);
-        const size_t payload = get16(frame.data + 38) - 8 - mw::kHeaderBytes;
-        maker_.onward(frame, payload, sender_of(frame), frame.data[15], frame.data[22]);
+        const size_t payload = udp_length(frame, headers) - 8 - mw::kHeaderBytes;
+        maker_.onward(frame, payload, origin_of(frame, headers, now_), headers.header_at());
         emit(frame);
     }
 
@@ -231,7 +234,7 @@ private:
         Origin origin;
         bool ended = false;
         const size_t bytes = results_.take(frame, origin, ended);
-        maker_.onward(frame, bytes, origin.sender, origin.tos, origin.ttl);
+        maker_.onward(frame, bytes, origin);
         sent();
         ++registers_[reg::result_frames];
         registers_[reg::results] += ended;
