@@ -74,13 +74,15 @@ def tags_of(frame: bytes) -> bytes:
 
 def ipv4(options: int = 0, **fields: Any) -> Packet:
     """An IPv4 header with so many bytes of options: no operation, but for a last end of list."""
-    values = {"src": CLIENT_IP, "dst": OWN_IP, "tos": 0x28, "ttl": 61, "id": 99} | fields
+    values: dict[str, Any] = {"src": CLIENT_IP, "dst": OWN_IP, "tos": 0x28, "ttl": 61, "id": 99}
+    values |= fields
     return IP(**values, options=[IPOption(bytes([1] * (options - 1) + [0]))] if options else [])
 
 
 def ipv6(*extensions: Packet, **fields: Any) -> Packet:
     """An IPv6 header with extension headers."""
-    values = {"src": CLIENT_IP6, "dst": OWN_IP6, "tc": 0x28, "hlim": 61, "fl": 0xABCDE} | fields
+    values: dict[str, Any] = {"src": CLIENT_IP6, "dst": OWN_IP6, "tc": 0x28, "hlim": 61}
+    values |= {"fl": 0xABCDE} | fields
     packet = IPv6(**values)
     for extension in extensions:
         packet /= extension
@@ -140,7 +142,7 @@ def strange(datagram: bytes) -> dict[str, bytes]:
     udp = UDP(sport=40001, dport=OWN_PORT) / Raw(datagram)
     ether = Ether(dst="02:00:00:00:00:01")
     plain = bytes(ether / ipv6() / udp)
-    frames = {
+    frames: dict[str, Any] = {
         "three tags": ether / Dot1Q(vlan=1) / Dot1Q(vlan=2) / Dot1Q(vlan=3) / ipv4() / udp,
         "unknown tag": ether / Dot1Q(vlan=1, type=0x9100) / ipv4() / udp,
         "first fragment": ether / Dot1Q(vlan=1) / ipv4(8, flags="MF") / udp,
