@@ -96,12 +96,15 @@ private:
     // Takes the first frame that came in.
     void judge(Frame& frame) {
         ++frames_in_, ++registers_[reg::frames_in];
-        uint64_t fate = classifier_.classify(frame);
+        Headers headers;
+        uint64_t fate = classifier_.classify(frame, headers);
+        registers_[reg::unread] += headers.unread;
         bool leaves = fate < outcome::DROPPED_BAD_FRAME;
         if (fate == Classifier::kOurs) {
-            fate = classifier_.asked(frame.data + kHeaderAt) ? decide(frame) : uint64_t{outcome::FORWARDED};
+            const bool asked = classifier_.asked(frame.data + headers.header_at());
+            fate = asked ? decide(frame, headers) : uint64_t{outcome::FORWARDED};
             leaves = fate >= outcome::FORWARDED;
-            if (leaves) address_anew(frame, fate - outcome::FORWARDED);
+            if (leaves) address_anew(frame, headers, fate - outcome::FORWARDED);
         }
         ++registers_[reg::passed + fate];
         if (!leaves) return in_.pop();
@@ -110,10 +113,10 @@ private:
     }
 
     // The outcome of a fragment that we were asked to execute: D1, then D2 to D7.
-    uint64_t decide(const Frame& frame) {
-        const uint64_t why = classifier_.refuse(frame.data + kHeaderAt);
+    uint64_t decide(const Frame& frame, const Headers& headers) {
+        const uint64_t why = classifier_.refuse(frame.data + headers.header_at());
         if (why != reason::NONE) return outcome::FORWARDED + why;
-        const Fragment fragment(frame);
+        const Fragment fragment(frame, headers);
         const uint32_t fingerprint = request_fingerprint(fragment.request, slots_.named_by(fragment.sender));
         Slot* slot = slots_.find(fingerprint);
         if (slot && !slots_.is_of(*slot, fragment)) return decline_busy(fingerprint);
@@ -222,18 +225,18 @@ private:
                         {mw::field::last, index + 1 == part.count}});
         decline(header, reason::INCOMPLETE);
         pass_on(header, micros() - part.first.stamp);
-        maker_.onward(frame, bytes, part.first.sender, part.first.tos, part.first.ttl);
+        maker_.onward(frame, bytes, part.first);
         sent();
         ++registers_[reg::evicted_fragments];
     }
 
     // Of a fragment that is declined, or just forwarded, without a reason.
-    void address_anew(Frame& frame, uint64_t why) const {
-        uint8_t* header = frame.data + kHeaderAt;
+    void address_anew(Frame& frame, const Headers& headers, uint64_t why) const {
+        uint8_t* header = frame.data + headers.header_at();
         if (why != reason::NONE) decline(header, why);
         pass_on(header, micros() - now_);
-        const size_t payload = get16(frame.data + 38) - 8 - mw::kHeaderBytes;
-        maker_.onward(frame, payload, sender_of(frame), frame.data[15], frame.data[22]);
+        const size_t payload = udp_length(frame, headers) - 8 - mw::kHeaderBytes;
+        maker_.onward(frame, payload, origin_of(frame, headers, now_), headers.header_at());
     }
 
     void send_result() {
@@ -241,7 +244,7 @@ private:
         Origin origin;
         bool ended = false;
         const size_t bytes = results_.take(frame, origin, ended);
-        maker_.onward(frame, bytes, origin.sender, origin.tos, origin.ttl);
+        maker_.onward(frame, bytes, origin);
         sent();
         ++registers_[reg::result_frames];
         registers_[reg::results] += ended;

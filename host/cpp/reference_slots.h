@@ -77,7 +77,7 @@ struct Slot {
 
     State state = free;
     uint64_t request = 0;
-    Endpoint sender;  // of the fragment that opened it
+    Sender sender;  // of the fragment that opened it
     uint32_t fingerprint = 0;
     unsigned asks = 0;  // since the last new fragment
     Micros latest = 0;  // when that came
@@ -103,7 +103,7 @@ public:
     }
 
     // Who sends what a request is named by; nobody where its id is enough.
-    Endpoint named_by(Endpoint sender) const { return by_id_ ? Endpoint{} : sender; }
+    Sender named_by(const Sender& sender) const { return by_id_ ? Sender{} : sender; }
 
     // The slot of a request with that fingerprint; two never share one.
     Slot* find(uint32_t fingerprint) {
@@ -144,7 +144,7 @@ inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
     Part& part = slot.parts[f.tensor];
     if (!part.agrees(f)) return outcome::DROPPED_BAD_LENGTH;
     if (part.here[f.index]) return outcome::DROPPED_DUPLICATE;
-    if (!part.begun()) part.first = origin_of(f.frame, now);
+    if (!part.begun()) part.first = origin_of(f.frame, f.headers, now);
     part.take(f);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
     slot.latest = now;

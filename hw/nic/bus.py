@@ -46,7 +46,7 @@ BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad
 """One beat of a frame (B1)."""
 
 SENT = data.StructLayout({"beat": BEAT, "back": 1})
-"""One beat of a frame that leaves: to where the next hop is, or ``back`` to where frames come from."""
+"""One beat of a frame that leaves: to the next hop's side, or ``back`` to where frames come from."""
 
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""
@@ -132,6 +132,15 @@ def sender_of(origin: Value | data.View[Any]) -> Value:
     """Address and port that a frame came from, as one number: the port is its low 16 bits."""
     origin = data.View(ORIGIN, origin) if isinstance(origin, Value) else origin
     return Cat(lanes(origin.src_port), lanes(origin.src_ip))
+
+
+def short_sender_of(origin: Value | data.View[Any]) -> Value:
+    """The same in 48 bits, for fingerprints: the four words of an IPv6 address are XORed."""
+    origin = data.View(ORIGIN, origin) if isinstance(origin, Value) else origin
+    folded_ip: Any = Const(0, 32)
+    for word in range(4):
+        folded_ip = folded_ip ^ lanes(origin.src_ip[32 * word : 32 * word + 32])
+    return Cat(lanes(origin.src_port), folded_ip)
 
 
 def xor_folded(value: Value, bits: int) -> Value:

@@ -45,7 +45,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -69,6 +69,7 @@ from .bus import (
     VERDICT_OURS,
     VERDICT_SEND,
     sender_of,
+    short_sender_of,
     xor_folded,
 )
 from .refuse import refused
@@ -237,8 +238,9 @@ class _Slots:
         self.index = hdr.get(header, "fragment_index")
         self.count = hdr.get(header, "fragment_count")
         self.offset, self.bytes = hdr.get(header, "offset"), frame.bytes
-        sender = sender_of(frame.origin)
-        key = Cat(sender, hdr.get(header, "request_id"))
+        request_id = hdr.get(header, "request_id")
+        key = Cat(sender_of(frame.origin), request_id)
+        sender = short_sender_of(frame.origin)
         self.key = Signal(len(key))
         self.fingerprint, self.sender = Signal(FINGERPRINT_BITS), Signal(_SENDER_BITS)
         # Where a fragment of this number and size begins; then, where the last one does.
@@ -246,7 +248,7 @@ class _Slots:
         self.product = Signal(32)
         m.d.sync += [
             self.key.eq(key),
-            self.fingerprint.eq(xor_folded(key, FINGERPRINT_BITS)),
+            self.fingerprint.eq(xor_folded(Cat(sender, request_id), FINGERPRINT_BITS)),
             self.sender.eq(xor_folded(sender, _SENDER_BITS)),
             self.product.eq(short_index * self.bytes),
         ]
