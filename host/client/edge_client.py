@@ -21,12 +21,14 @@ R6. A request is given one path, by the steering; all its fragments and resends 
 R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the wire format) and
     gets those, by the path that the request takes now, within bounds (rule M2 of
     ``wire/sent.py``); the wait for an answer begins anew. Who lacks a *result* gets the whole
-    request again, flagged, a round trip after the latest attempt at the earliest, and as one of the
-    ``retries``: only a hop behind this one has its bytes, and executes again. Where a reply lacks
-    fragments, the client asks for them (A6 of ``wire/reassembly.py``).
-R8. Where nothing has come for ``PATIENCE`` round trips, long before R2 repeats anything, the client
-    asks for the first fragment of the answer, again after twice as long and so on. If the cloud has
-    answered, that brings the answer, and no hop executes twice; else it is not answered.
+    request again, flagged, a round trip after the latest attempt at the earliest (where nothing of
+    it has come, ``UNHEARD_SECONDS``), and as one of the ``retries``: only who executed had its
+    bytes, and executes again. Where a reply lacks fragments, the client asks for them (A6 of
+    ``wire/reassembly.py``).
+R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
+    of R2, the client asks for the first fragment of the answer, again after twice as long and so
+    on. If the cloud has answered, that brings the answer, and no hop executes twice; if it has
+    nothing of the request, it asks for the result (R7).
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ from ..wire.sent import SentMessage
 from ..wire.tensors import to_buffers
 from ..wire.udp import LOOPBACK, Address, Datagram, Train
 from .requests import Request, RequestOutcome
-from .under_way import Pending, Way, given_up
+from .under_way import UNHEARD_SECONDS, Pending, Way, given_up
 
 GUARD = 0.05
 """Share of the deadline that is kept for saying that it will not be met (R1)."""
@@ -229,7 +231,7 @@ class EdgeClient:
         pending.attempts_here += 1
         last = pending.attempts > self._retries
         pending.resend = pending.give_up if last else now + pending.wait
-        pending.inquire = now + self._ways[pending.path].patience()
+        pending.inquire = now + self._ways[pending.path].patience(pending)
         self._let_go(pending, sent.whole() if whole else sent.first(), now)
 
     def _send_again(self, pending: Pending) -> None:
@@ -341,8 +343,9 @@ class EdgeClient:
         elif header.cursor == pending.sent.header.cursor:
             pending.sent.header = replace(pending.sent.header, deadline_us=pending.left_us(now))
             datagrams = pending.sent.asked(header, bitmap)
-        elif self._may_repeat(pending, way, now):
+        elif self._is_lost(header, pending, way, now):
             self._counters["results_asked"] += 1
+            way.round_trip.timed_out(now - pending.sent.sent)
             self._send(pending, whole=True)
             return
         if not datagrams:
@@ -353,10 +356,12 @@ class EdgeClient:
         pending.resend = max(pending.resend, now + pending.wait)
         self._let_go(pending, datagrams, now)
 
-    def _may_repeat(self, pending: Pending, way: Way, now: float) -> bool:
-        """Whether a result that somebody lacks can still not be on its way."""
+    def _is_lost(self, result: Header, pending: Pending, way: Way, now: float) -> bool:
+        """Whether a result that somebody lacks can no longer be on its way (R7)."""
         took = way.round_trip.smoothed
         pause = pending.wait if took is None else took
+        if not result.total_bytes:  # nobody knows of it: nothing of it has come
+            pause = max(pause, UNHEARD_SECONDS)
         return pending.attempts <= self._retries and now - pending.sent.sent >= pause
 
     def _receive(self, path: int) -> list[RequestOutcome]:

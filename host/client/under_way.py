@@ -28,11 +28,12 @@ FLOOR_SHARE = 1 / 4
 UNMEASURED_SHARE = 1 / 8
 """Of the request's time: the first wait by a path that has not answered yet."""
 
-PATIENCE = 2
-"""Smoothed round trips until an answer may have been lost, as in RFC 8985's probe for the tail."""
-
 PATIENCE_SECONDS = 0.01
-"""At least: what is asked for comes within that, where nothing else is slow."""
+"""Least time until an answer may have been lost; fragments that are asked for come within that."""
+
+UNHEARD_SECONDS = 0.05
+"""Least time until a result of which nothing has come counts as lost: who executes may be busy for
+a moment, and is not to be given the same again for that."""
 
 RESEND_PAUSE_SECONDS = 0.01
 """From one attempt to the next at least, however short the deadline: nodes take milliseconds."""
@@ -73,6 +74,11 @@ class Pending:
         return self.sent.header.request_id
 
     @property
+    def time(self) -> float:
+        """Seconds that it has in all."""
+        return self.give_up - self.started
+
+    @property
     def overdue(self) -> float:
         """When it is to be sent again or given up."""
         return min(self.resend, self.give_up)
@@ -98,14 +104,14 @@ class Way:
 
     def first_wait(self, pending: Pending) -> float:
         """How long to wait for an answer to a request that has just been sent by this path."""
-        time = pending.give_up - pending.started
-        floor = max(RESEND_PAUSE_SECONDS, min(FLOOR_SECONDS, FLOOR_SHARE * time))
-        return max(floor, self.round_trip.wait(UNMEASURED_SHARE * time))
+        floor = max(RESEND_PAUSE_SECONDS, min(FLOOR_SECONDS, FLOOR_SHARE * pending.time))
+        return max(floor, self.round_trip.wait(UNMEASURED_SHARE * pending.time))
 
-    def patience(self) -> float:
-        """How long an answer may take until somebody asks whether it was lost."""
-        took = self.round_trip.smoothed
-        return math.inf if took is None else max(PATIENCE_SECONDS, PATIENCE * took)
+    def patience(self, pending: Pending) -> float:
+        """How long an answer may take until it is asked for; endless by a path without any yet."""
+        if self.round_trip.smoothed is None:
+            return math.inf
+        return max(PATIENCE_SECONDS, self.round_trip.wait(UNMEASURED_SHARE * pending.time))
 
 
 def given_up(pending: Pending, path: NetworkPath, deadline: float) -> RequestError:

@@ -85,7 +85,8 @@ class RegisterBus:
         return cls(channel)
 
     def read(self, name: str) -> int:
-        """The value of a register; of both halves where the name has ``_high`` and ``_low``.
+        """The value of a register; of all parts where the name has ``_high`` and ``_low``, or
+        ``_0`` to ``_3``.
 
         A counter is read as it is now: by a snapshot of all.
 
@@ -120,7 +121,7 @@ class RegisterBus:
         return self.read_all(r.name for r in self._registers.values() if r.access == "counter")
 
     def write(self, name: str, value: int) -> None:
-        """Write a register, or both halves of one.
+        """Write a register, or all parts of one.
 
         Raises
         ------
@@ -129,7 +130,7 @@ class RegisterBus:
             the NIC has gone.
         """
         parts = [self._register(part) for part in self._parts(name)]
-        width = parts[-1].width if len(parts) == 1 else 32 + parts[0].width
+        width = parts[0].width + 32 * (len(parts) - 1)
         if not 0 <= value < 1 << width:
             raise RegisterError(
                 "the value does not fit the register",
@@ -137,9 +138,9 @@ class RegisterBus:
                 expected=f"0 to {(1 << width) - 1:#x}",
                 found=f"{value:#x}",
             )
-        halves = [value] if len(parts) == 1 else [value >> 32, value & 0xFFFF_FFFF]
+        words = [value >> 32 * k & 0xFFFF_FFFF for k in reversed(range(len(parts)))]
         self._transfer(
-            [_Record(_WRITE, r, r.offset, half) for r, half in zip(parts, halves, strict=True)]
+            [_Record(_WRITE, r, r.offset, word) for r, word in zip(parts, words, strict=True)]
         )
 
     def configure(self, **values: int) -> None:
@@ -159,8 +160,8 @@ class RegisterBus:
         self.close()
 
     def _parts(self, name: str) -> list[str]:
-        halves = [f"{name}_high", f"{name}_low"]
-        return halves if set(halves) <= self._registers.keys() else [name]
+        parts = csr.parts_of(name)
+        return parts if set(parts) <= self._registers.keys() else [name]
 
     def _register(self, name: str) -> csr.Register:
         found = self._registers.get(name)

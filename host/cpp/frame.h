@@ -14,7 +14,7 @@
 
 constexpr size_t kHeadroom = 14 + 20 + 8;
 constexpr size_t kMaxPayload = 9000 - 20 - 8;  // a jumbo frame's UDP payload
-constexpr size_t kMaxFrame = kHeadroom + kMaxPayload;
+constexpr size_t kMaxFrame = 14 + 2 * 4 + 9000;  // with two VLAN tags
 
 // An IPv4 address and a UDP port, both in host order.
 struct Endpoint {
@@ -51,12 +51,23 @@ inline uint32_t fold(uint32_t sum) {
     return sum;
 }
 
-// Sum over the UDP pseudo header, header and payload; 0xffff where the checksum inside is right.
-inline uint32_t udp_sum(const Frame& frame, uint32_t length) {
+// Sum over the UDP pseudo header, header and payload, behind the simplest headers; 0xffff where the checksum
+// inside is right.
+inline uint32_t plain_udp_sum(const Frame& frame, uint32_t length) {
     return fold(sum16(frame.data + 34, length, sum16(frame.data + 26, 8, 17 + length)));
 }
 
 constexpr uint8_t kTtl = 64;  // time to live of what we send ourselves: hops that IP allows it
+
+// Writes an IPv4 header without options, which may not be cut into fragments, for so many bytes of UDP.
+inline void put_ipv4(uint8_t* ip, uint32_t udp_length, uint32_t from, uint32_t to, uint16_t id, uint8_t tos,
+                     uint8_t ttl) {
+    put16(ip, 0x4500u | tos), put16(ip + 2, 20 + udp_length);
+    put16(ip + 4, id), put16(ip + 6, 0x4000);
+    put16(ip + 8, static_cast<uint32_t>(ttl) << 8 | 17), put16(ip + 10, 0);
+    put32(ip + 12, from), put32(ip + 16, to);
+    put16(ip + 10, ~fold(sum16(ip, 20)) & 0xffff);
+}
 
 // Writes the headers in front of a payload that already lies at `data + kHeadroom`.
 inline void wrap(Frame& frame, size_t payload, Endpoint from, Endpoint to, uint16_t id, uint8_t ttl = kTtl) {
@@ -67,14 +78,10 @@ inline void wrap(Frame& frame, size_t payload, Endpoint from, Endpoint to, uint1
     put16(eth, 0x0200), put32(eth + 2, to.ip);
     put16(eth + 6, 0x0200), put32(eth + 8, from.ip);
     put16(eth + 12, 0x0800);
-    put16(ip, 0x4500), put16(ip + 2, 20 + length);
-    put16(ip + 4, id), put16(ip + 6, 0x4000);  // do not fragment
-    put16(ip + 8, static_cast<uint32_t>(ttl) << 8 | 17), put16(ip + 10, 0);
-    put32(ip + 12, from.ip), put32(ip + 16, to.ip);
-    put16(ip + 10, ~fold(sum16(ip, 20)) & 0xffff);
+    put_ipv4(ip, length, from.ip, to.ip, id, 0, ttl);
     put16(udp, from.port), put16(udp + 2, to.port);
     put16(udp + 4, length), put16(udp + 6, 0);
-    const uint32_t sum = ~udp_sum(frame, length) & 0xffff;
+    const uint32_t sum = ~plain_udp_sum(frame, length) & 0xffff;
     put16(udp + 6, sum ? sum : 0xffff);
     frame.size = static_cast<uint32_t>(kHeadroom + payload);
 }
@@ -94,7 +101,7 @@ inline bool unwrap(const Frame& frame, Unwrapped& out) {
     if (ip[0] != 0x45 || ip[9] != 17 || fold(sum16(ip, 20)) != 0xffff) return false;
     const uint32_t length = get16(udp + 4);
     if (length < 8 || get16(ip + 2) != 20 + length || 34 + length > frame.size) return false;
-    if (get16(udp + 6) && udp_sum(frame, length) != 0xffff) return false;
+    if (get16(udp + 6) && plain_udp_sum(frame, length) != 0xffff) return false;
     out.from = {get32(ip + 12), static_cast<uint16_t>(get16(udp))};
     out.to = {get32(ip + 16), static_cast<uint16_t>(get16(udp + 2))};
     out.payload = length - 8;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "header.h"
+#include "headers.h"
 #include "reference_registers.h"
 
 class Classifier {
@@ -18,18 +19,14 @@ public:
     // `sizes`: bytes of the slice's input tensors.
     Classifier(const Registers& registers, const std::vector<size_t>& sizes) : registers_(registers), sizes_(sizes) {}
 
-    // P1 to P4: the outcome, or kOurs.
-    uint64_t classify(const Frame& frame) const {
+    // P1 to P4: the outcome, or kOurs; and where the headers are of a frame that is to our address.
+    uint64_t classify(const Frame& frame, Headers& headers) const {
         namespace outcome = mw::outcome;
-        const uint8_t *ip = frame.data + 14, *udp = ip + 20, *header = frame.data + kHeaderAt;
-        const bool to_us = registers_[mw::reg::control] & 1 && frame.size >= kHeaderAt &&
-                           get16(frame.data + 12) == 0x0800 && ip[0] == 0x45 && ip[9] == 17 &&
-                           !(get16(ip + 6) & 0x3fff) && get16(udp + 2) == registers_[mw::reg::own_port] &&
-                           (!registers_[mw::reg::own_ip] || get32(ip + 16) == registers_[mw::reg::own_ip]);
-        if (!to_us) return outcome::PASSED;
-        const uint32_t total = get16(ip + 2), length = get16(udp + 4);
-        if (fold(sum16(ip, 20)) != 0xffff || total != length + 20 || length < 8 || frame.size < 14 + total)
-            return outcome::PASSED_MALFORMED;
+        if (!(registers_[mw::reg::control] & 1) || !HeaderReader(frame, our_address()).read(headers))
+            return outcome::PASSED;
+        if (!well_formed(frame, headers)) return outcome::PASSED_MALFORMED;
+        const uint8_t* header = frame.data + headers.header_at();
+        const uint32_t length = udp_length(frame, headers);
         switch (fault_of(header, length - 8)) {
             case Fault::none: break;
             case Fault::no_header: return outcome::PASSED_MALFORMED;
@@ -38,7 +35,7 @@ public:
             case Fault::bad_crc: return outcome::PASSED_BAD_CRC;
             case Fault::other_type: return outcome::PASSED_OTHER_TYPE;
         }
-        if (get16(udp + 6) && udp_sum(frame, length) != 0xffff) return outcome::DROPPED_BAD_CHECKSUM;
+        if (!udp_right(frame, headers)) return outcome::DROPPED_BAD_CHECKSUM;
         if (!sound(header, length - 8 - mw::kHeaderBytes)) return outcome::DROPPED_BAD_LENGTH;
         if (!get_field(header, mw::field::hop_limit)) return outcome::DROPPED_HOP_LIMIT;
         return kOurs;
@@ -69,6 +66,12 @@ public:
     }
 
 private:
+    OurAddress our_address() const {
+        const IpAddress none, own = registers_.ip6(mw::reg::own_ip6_0);
+        return {registers_[mw::reg::own_ip], static_cast<uint16_t>(registers_[mw::reg::own_port]),
+                registers_.ip6(mw::reg::next_ip6_0).any() ? own : none};
+    }
+
     // Whether a fragment's lengths agree with each other (W2).
     static bool sound(const uint8_t* header, size_t payload) {
         namespace field = mw::field;

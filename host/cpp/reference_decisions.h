@@ -13,13 +13,13 @@
 
 #include "clock.h"
 #include "formats.h"
-#include "frame.h"
+#include "headers.h"
 
-// Of request id, source address and port: their 112 bits, as digits of 24 that are XORed.
-inline uint32_t request_fingerprint(uint64_t request, Endpoint sender) {
+// Of request id, source address (folded to 32 bits) and port: their 112 bits, as digits of 24 that are XORed.
+inline uint32_t request_fingerprint(uint64_t request, const Sender& sender) {
     constexpr unsigned bits = mw::kFingerprintBits;
     const unsigned __int128 number =
-        static_cast<unsigned __int128>(request) << 48 | static_cast<uint64_t>(sender.ip) << 16 | sender.port;
+        static_cast<unsigned __int128>(request) << 48 | static_cast<uint64_t>(sender.ip.folded()) << 16 | sender.port;
     uint32_t out = 0;
     for (unsigned at = 0; at < 112; at += bits) out ^= static_cast<uint32_t>(number >> at) & ((1u << bits) - 1);
     return out;

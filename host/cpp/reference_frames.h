@@ -33,30 +33,55 @@ class FrameMaker {
 public:
     explicit FrameMaker(const Registers& registers) : registers_(registers) {}
 
-    // The header is in place, and `payload` bytes lie behind it.
-    void onward(Frame& frame, size_t payload, Endpoint sender, uint8_t tos, uint8_t ttl) const {
-        const Endpoint hop{registers_[mw::reg::next_ip], static_cast<uint16_t>(registers_[mw::reg::next_port])};
+    // To the next hop, in the name of who sent the frame of `origin`. The midwire header lies at byte `at` of
+    // the frame, with `payload` bytes behind it; both are moved to where they belong.
+    void onward(Frame& frame, size_t payload, const Origin& origin, size_t at = kHeaderAt) const {
+        const uint16_t port = static_cast<uint16_t>(registers_[mw::reg::next_port]);
         const uint64_t mac = static_cast<uint64_t>(registers_[mw::reg::next_mac_high]) << 32;
-        finish(frame, payload, sender, hop, mac | registers_[mw::reg::next_mac_low], tos, ttl);
+        const IpAddress hop = origin.ipv6 ? registers_.ip6(mw::reg::next_ip6_0) : IpAddress::of(registers_[mw::reg::next_ip]);
+        finish(frame, payload, at, origin, origin.sender, {hop, port}, mac | registers_[mw::reg::next_mac_low], origin.ttl);
     }
     // To where the frame of `origin` came from.
     void back(Frame& frame, size_t payload, const Origin& origin) const {
-        const Endpoint own{origin.dst_ip, static_cast<uint16_t>(registers_[mw::reg::own_port])};
-        finish(frame, payload, own, origin.sender, origin.src_mac, origin.tos, kTtl);
+        const Sender own{origin.dst_ip, static_cast<uint16_t>(registers_[mw::reg::own_port])};
+        finish(frame, payload, kHeaderAt, origin, own, origin.sender, origin.src_mac, kTtl);
     }
 
 private:
-    void finish(Frame& frame, size_t payload, Endpoint from, Endpoint to, uint64_t mac, uint8_t tos,
-                uint8_t ttl) const {
-        stamp_crc(frame.data + kHeaderAt);
-        wrap(frame, mw::kHeaderBytes + payload, from, to, 0, ttl);
-        put16(frame.data, static_cast<uint32_t>(mac >> 32)), put32(frame.data + 2, static_cast<uint32_t>(mac));
-        put16(frame.data + 6, registers_[mw::reg::own_mac_high]);
-        put32(frame.data + 8, registers_[mw::reg::own_mac_low]);
-        uint8_t* ip = frame.data + 14;
-        ip[1] = tos;
-        put16(ip + 10, 0);
-        put16(ip + 10, ~fold(sum16(ip, 20)) & 0xffff);
+    void finish(Frame& frame, size_t payload, size_t at, const Origin& origin, const Sender& from, const Sender& to,
+                uint64_t mac, uint8_t ttl) const {
+        Headers headers;
+        headers.tags = origin.tags;
+        headers.ipv6 = origin.ipv6;
+        headers.udp_at = headers.ip_at() + (origin.ipv6 ? mw::kIpv6Bytes : mw::kMinIpv4Bytes);
+        uint8_t* data = frame.data;
+        const size_t bytes = mw::kHeaderBytes + payload;
+        std::memmove(data + headers.header_at(), data + at, bytes);
+        stamp_crc(data + headers.header_at());
+        frame.size = static_cast<uint32_t>(headers.header_at() + bytes);
+
+        put16(data, static_cast<uint32_t>(mac >> 32)), put32(data + 2, static_cast<uint32_t>(mac));
+        put16(data + 6, registers_[mw::reg::own_mac_high]), put32(data + 8, registers_[mw::reg::own_mac_low]);
+        std::memcpy(data + 12, origin.tag_bytes, 4 * origin.tags);
+        put16(data + headers.ip_at() - 2, origin.ipv6 ? mw::kEthertypeIpv6 : mw::kEthertypeIpv4);
+        const uint32_t length = static_cast<uint32_t>(8 + bytes);
+        uint8_t* ip = data + headers.ip_at();
+        if (origin.ipv6) put_ipv6(ip, length, from.ip, to.ip, origin.tos, ttl);
+        else put_ipv4(ip, length, from.ip.ipv4(), to.ip.ipv4(), 0, origin.tos, ttl);
+        uint8_t* udp = data + headers.udp_at;
+        put16(udp, from.port), put16(udp + 2, to.port);
+        put16(udp + 4, length), put16(udp + 6, 0);
+        const uint32_t sum = ~udp_sum(frame, headers) & 0xffff;
+        put16(udp + 6, sum ? sum : 0xffff);
+    }
+
+    // Without extension headers, and with flow label 0.
+    static void put_ipv6(uint8_t* ip, uint32_t udp_length, const IpAddress& from, const IpAddress& to,
+                         uint8_t traffic_class, uint8_t hop_limit) {
+        put16(ip, 0x6000u | static_cast<uint32_t>(traffic_class) << 4), put16(ip + 2, 0);
+        put16(ip + 4, udp_length);
+        ip[6] = mw::kProtocolUdp, ip[7] = hop_limit;
+        std::memcpy(ip + 8, from.bytes.data(), 16), std::memcpy(ip + 24, to.bytes.data(), 16);
     }
 
     const Registers& registers_;

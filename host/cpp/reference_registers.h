@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "formats.h"
+#include "headers.h"
 
 class Registers {
 public:
@@ -19,6 +20,13 @@ public:
     // By number (mw::reg), for the datapath itself.
     uint64_t& operator[](size_t index) { return values_[index]; }
     uint64_t operator[](size_t index) const { return values_[index]; }
+
+    // An address in four of them.
+    IpAddress ip6(size_t first) const {
+        IpAddress out;
+        for (size_t i = 0; i < 4; ++i) put32(out.bytes.data() + 4 * i, values_[first + i]);
+        return out;
+    }
 
     bool read(uint32_t address, uint32_t& value) const {
         const size_t index = find(address);

@@ -77,7 +77,7 @@ struct Slot {
 
     State state = free;
     uint64_t request = 0;
-    Endpoint sender;  // of the fragment that opened it
+    Sender sender;  // of the fragment that opened it
     uint32_t fingerprint = 0;
     unsigned asks = 0;  // since the last new fragment
     Micros latest = 0;  // when that came
@@ -103,13 +103,17 @@ public:
     }
 
     // Who sends what a request is named by; nobody where its id is enough.
-    Endpoint named_by(Endpoint sender) const { return by_id_ ? Endpoint{} : sender; }
+    Sender named_by(const Sender& sender) const { return by_id_ ? Sender{} : sender; }
 
-    Slot* find(const Fragment& f) {
+    // The slot of a request with that fingerprint; two never share one.
+    Slot* find(uint32_t fingerprint) {
         for (Slot& slot : slots_)
-            if (slot.state != Slot::free && slot.request == f.request && (by_id_ || slot.sender == f.sender))
-                return &slot;
+            if (slot.state != Slot::free && slot.fingerprint == fingerprint) return &slot;
         return nullptr;
+    }
+    // Whether it is the slot of this fragment's request.
+    bool is_of(const Slot& slot, const Fragment& f) const {
+        return slot.request == f.request && (by_id_ || slot.sender == f.sender);
     }
 
     // A slot for a request that has none; nullptr where its sender may not have one more (D2).
@@ -140,7 +144,7 @@ inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
     Part& part = slot.parts[f.tensor];
     if (!part.agrees(f)) return outcome::DROPPED_BAD_LENGTH;
     if (part.here[f.index]) return outcome::DROPPED_DUPLICATE;
-    if (!part.begun()) part.first = origin_of(f.frame, now);
+    if (!part.begun()) part.first = origin_of(f.frame, f.headers, now);
     part.take(f);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
     slot.latest = now;

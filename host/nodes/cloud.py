@@ -11,7 +11,7 @@ list of edges.
 A bad datagram is counted and forgotten. A good request that cannot be served gets a typed error.
 Nothing here stops the process but its own end.
 
-Rules of what is lost, cited by tests as C1 to C3:
+Rules of what is lost, cited by tests as C1 to C4:
 
 C1. Whoever sent a request or a result is asked for the fragments that do not come (rules A6 and A7
     of ``wire/reassembly.py``).
@@ -22,6 +22,8 @@ C3. A request has one answer, by its sender, model and id, at whichever cursor i
     together again: a fragment that is flagged as sent again, and came ``ASK_SECONDS`` after the
     answer left, brings the whole answer again; others are copies that the network made, or parts of
     one repeat, dropped and counted as duplicates.
+C4. Who asks for an answer to a request of which nothing has come is asked for the result of it: it
+    was lost with all its fragments, or the request was.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +46,7 @@ from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import Header, MessageType, WireError
 from ..errors import StartError
 from ..model_parts import load_part
-from ..wire import message
+from ..wire import message, missing
 from ..wire.outbox import Outbox
 from ..wire.reassembly import ASK_SECONDS, Message, Reassembler
 from ..wire.sent import KeptMessages, MessageKey, SentMessage
@@ -224,7 +227,7 @@ class CloudNode:
         key = (source, header.model_hash, header.request_id)
         answer = self._answers.get(key)
         if answer is None:
-            self._counters["asks_late"] += 1
+            self._has_no_answer(key, header)
             return
         # What leaves just now need not be sent twice.
         datagrams = [] if key in self._outbox else answer.asked(header, bitmap)
@@ -234,6 +237,17 @@ class CloudNode:
         self._counters["asks_answered"] += 1
         self._counters["fragments_resent"] += len(datagrams)
         self._let_go(key, datagrams, time.monotonic())
+
+    def _has_no_answer(self, key: MessageKey, ask: Header) -> None:
+        """Ask for the result, if nothing of that or of the request has come (C4)."""
+        known = key[1] in self._models and ask.cursor < ask.slice_count
+        if not known or self._reassembler.has(*key):
+            self._counters["asks_late"] += 1
+            return
+        self._counters["results_asked"] += 1
+        result = replace(ask, cursor=ask.slice_count, fragment_count=1)
+        with contextlib.suppress(OSError):  # he asks again
+            self._port.send(Train.of(missing.pack(result, [0])), key[0])
 
     def _not_served(self, model_hash: bytes) -> str:
         names = ", ".join(key.hex() for key in self._models)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
-from ...hw.formats import csr, slots, wire
+from ...hw.formats import csr, headers, slots, wire
 from ...hw.formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
 
 NAME = "formats.h"
@@ -59,6 +59,18 @@ def text() -> str:
             kFingerprintBits=slots.FINGERPRINT_BITS,
             kMaxAsks=slots.MAX_ASKS,
             kPressedAsks=slots.PRESSED_ASKS,
+            kEthertypeIpv4=headers.ETHERTYPE_IPV4,
+            kEthertypeIpv6=headers.ETHERTYPE_IPV6,
+            kEthertypeVlan=headers.ETHERTYPE_VLAN,
+            kEthertypeServiceVlan=headers.ETHERTYPE_SERVICE_VLAN,
+            kMaxTags=headers.MAX_TAGS,
+            kMinIpv4Bytes=headers.MIN_IPV4_BYTES,
+            kIpv6Bytes=headers.IPV6_BYTES,
+            kProtocolUdp=headers.PROTOCOL_UDP,
+            kHopByHop=headers.HOP_BY_HOP,
+            kRouting=headers.ROUTING,
+            kDestinationOptions=headers.DESTINATION_OPTIONS,
+            kHeadersWithin=headers.HEADERS_WITHIN,
             kStatusBusy=csr.STATUS_BUSY,
             kStatusCollecting=csr.STATUS_COLLECTING,
             kStatusComputing=csr.STATUS_COMPUTING,

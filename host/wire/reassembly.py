@@ -54,7 +54,8 @@ Sizes = Callable[[Header], Sequence[int] | None]
 """Bytes of each tensor that a header's model, cursor and type allow; None if nothing does."""
 
 
-_Key = tuple[Address, MessageType, bytes, int, int, tuple[int, ...]]
+_Request = tuple[Address, bytes, int]
+_Key = tuple[_Request, MessageType, int, tuple[int, ...]]
 
 
 @dataclass
@@ -157,6 +158,7 @@ class Reassembler:
         self._timeout = timeout
         self._ask = ask
         self._under_way: dict[_Key, _Slot] = {}
+        self._of_request: dict[_Request, list[_Key]] = {}
         self._alarms: Alarms[_Key] = Alarms()
         self.counters: Counter[str] = Counter()
 
@@ -185,13 +187,14 @@ class Reassembler:
             self.counters["wrong_length"] += 1  # A2
             return None
         kind, model = header.message_type, header.model_hash
-        key = (source, kind, model, header.request_id, header.cursor, tuple(sizes))
+        key = ((source, model, header.request_id), kind, header.cursor, tuple(sizes))
         slot = self._under_way.get(key)
         if slot is None:
             if len(self._under_way) >= self._slots:  # A4: insertion order is age
                 self._drop(next(iter(self._under_way)))
                 self.counters["evicted"] += 1
             slot = self._under_way[key] = _Slot(now, sizes, [None] * len(sizes))
+            self._of_request.setdefault(key[0], []).append(key)
         tensor = slot.tensors[header.tensor_index]
         if tensor is None:
             tensor = _Tensor(header, bytearray(header.total_bytes))
@@ -221,9 +224,12 @@ class Reassembler:
 
     def discard(self, source: Address, model_hash: bytes, request_id: int) -> None:
         """Forget what has come of a request, at whichever cursor."""
-        request = (source, model_hash, request_id)
-        for key in [key for key in self._under_way if (key[0], key[2], key[3]) == request]:
+        for key in list(self._of_request.get((source, model_hash, request_id), ())):
             self._drop(key)
+
+    def has(self, source: Address, model_hash: bytes, request_id: int) -> bool:
+        """Whether something has come of a request that is not whole."""
+        return (source, model_hash, request_id) in self._of_request
 
     @property
     def due(self) -> float | None:
@@ -244,7 +250,8 @@ class Reassembler:
         for key in self._alarms.rung(came_by):
             slot = self._under_way[key]
             gaps = itertools.islice(slot.gaps(), MOST_GROUPS)
-            found += [Ask(to=key[0], request_id=key[3], datagram=gap) for gap in gaps]
+            source, _, request_id = key[0]
+            found += [Ask(to=source, request_id=request_id, datagram=gap) for gap in gaps]
             pause = self._ask * 2**slot.asks
             slot.asks += 1
             if slot.asks < MOST_ASKS:
@@ -271,3 +278,7 @@ class Reassembler:
     def _drop(self, key: _Key) -> None:
         del self._under_way[key]
         self._alarms.discard(key)
+        siblings = self._of_request[key[0]]
+        siblings.remove(key)
+        if not siblings:
+            del self._of_request[key[0]]

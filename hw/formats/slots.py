@@ -41,9 +41,14 @@ def request_fingerprint(request_id: int, src_ip: int = 0, src_port: int = 0) -> 
     """What a request is remembered by: 24 bits.
 
     The 112 bits of id (64), source address (32) and port (16), in this order, as one number whose
-    24-bit digits are XORed. A request of several tensors is named by its id alone.
+    24-bit digits are XORed. Of an IPv6 address, the four 32-bit words are XORed before. A request
+    of several tensors is named by its id alone.
     """
-    number = request_id << 48 | src_ip << 16 | src_port
+    address = 0
+    while src_ip:
+        address ^= src_ip & 0xFFFF_FFFF
+        src_ip >>= 32
+    number = request_id << 48 | address << 16 | src_port
     found = 0
     while number:
         found ^= number & ((1 << FINGERPRINT_BITS) - 1)

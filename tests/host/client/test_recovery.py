@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Lost, doubled and swapped fragments between edge and cloud: R2, R7, R8 of the client, C1 to C3.
+"""Lost, doubled and swapped fragments between edge and cloud: R2, R7, R8 of the client, C1 to C4.
 
 Nothing is timed: what is counted are attempts, asks and outcomes. The first wait for an answer is
 more than a second where it is not to end, so that a request of one attempt was mended by asks.
@@ -240,6 +240,28 @@ def test_an_answer_that_is_lost_whole_is_asked_for(bundle: Bundle, cloud: Cloud)
     assert (outcome.attempts, nic.executed) == (1, 2)
     assert client.counters["answers_asked"] >= 1
     assert cloud.node.counters["by_nic"] == 2
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_a_result_that_is_lost_whole_is_asked_for(bundle: Bundle, cloud: Cloud) -> None:  # C4
+    """Only the client misses anything then; and the cloud knows that it has nothing."""
+    nic = Executing()
+    lost = Losing(lambda header: header.message_type == MessageType.TENSOR, 0)
+
+    def onward(datagram: bytes) -> list[bytes]:
+        return [kept for sent in nic(datagram) for kept in lost(sent)]
+
+    with (
+        relay(onward, cloud.port.address) as at,
+        EdgeClient(bundle, straight(at), mtu=SMALL_MTU, deadline=PATIENT) as client,
+    ):
+        check(client.infer(Request([sample(1)])), sample(1))
+        lost.left = FRAGMENTS
+        outcome = client.infer(Request([sample(2)]))
+    check(outcome, sample(2))
+    assert (outcome.attempts, nic.executed) == (2, 3)
+    assert cloud.node.counters["results_asked"] >= 1
+    assert client.counters["results_asked"] == 1
 
 
 def test_a_request_that_moves_is_sent_as_a_whole(bundle: Bundle, cloud: Cloud) -> None:  # R6

@@ -61,6 +61,11 @@ def test_values_of_any_width_come_back(nic: NicProcess, hop: UdpPort) -> None:  
     assert bus.read("model_hash") == 0x0123456789ABCDEF
     bus.write("own_mac", 0xFEDCBA987654)
     assert bus.read("own_mac") == 0xFEDCBA987654
+    address = 0x20010DB8_00000001_00000002_F0000003
+    bus.write("own_ip6", address)
+    assert bus.read("own_ip6") == address and bus.read("own_ip6_3") == 0xF0000003
+    with pytest.raises(RegisterError, match="the value does not fit the register"):
+        bus.write("own_ip6", 1 << 128)
 
 
 def test_registers_while_frames_move(nic: NicProcess, hop: UdpPort) -> None:  # B1

@@ -75,20 +75,30 @@ def replay(
     return read_pcap(wire.write), last["pipeline"]
 
 
+def header_at(data: bytes) -> int | None:
+    """Where the midwire header of a frame of ours begins; None if it has no good one."""
+    for place in (42, 46, 50, 62, 66, 70):  # IPv4 or IPv6, behind up to two tags
+        try:
+            decode(data[place:])
+        except WireError:
+            continue
+        return place
+    return None
+
+
 def header_of(data: bytes) -> Header | None:
     """The midwire header of a frame; None if it has no good one."""
-    try:
-        return decode(data[42:])
-    except WireError:
-        return None
+    place = header_at(data)
+    return None if place is None else decode(data[place:])
 
 
 def timeless(frames: Sequence[bytes]) -> list[bytes]:
     """Frames without what time makes of them: deadline, cycles, and the checksum over these."""
     found = []
     for data in frames:
-        if header_of(data) is not None:
-            datagram = changed(data[42:], deadline_us=0, cycles=0, telemetry=False)
-            data = data[:40] + b"\0\0" + datagram
+        place = header_at(data)
+        if place is not None:
+            datagram = changed(data[place:], deadline_us=0, cycles=0, telemetry=False)
+            data = data[: place - 2] + b"\0\0" + datagram
         found.append(data)
     return sorted(found)

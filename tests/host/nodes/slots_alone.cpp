@@ -38,7 +38,9 @@ void lacks(std::istream& words) {
     Slot* slot = nullptr;
     for (size_t index = 0; words >> index;) {
         const Frame frame = fragment(bytes, step, index);
-        const Fragment its(frame);
+        Headers headers;
+        HeaderReader(frame, {0, 4, {}}).read(headers);
+        const Fragment its(frame, headers);
         if (!slot) slot = slots.open(its, 0);
         if (take(*slot, its, 500) != mw::outcome::COLLECTED) std::puts("not collected");
     }
@@ -65,8 +67,10 @@ int main() {
             continue;
         }
         uint64_t request = 0;
-        Endpoint sender;
-        words >> request >> sender.ip >> sender.port;
+        uint32_t ip = 0;
+        Sender sender;
+        words >> request >> ip >> sender.port;
+        sender.ip = IpAddress::of(ip);
         std::printf("%u\n", request_fingerprint(request, sender));
     }
 }

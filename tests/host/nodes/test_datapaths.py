@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, encode
 from midwire.hw.kernels.reference import Reference
 
+from ...hw.nic.stacks import NEXT_IP6, OWN_IP6, mutated, stacks, strange
 from ..conftest import Cloud, changed, straight
 from .loop import HERE, SMALL_MTU
 from .recordings import CLIENT, HOP, NIC, ethernet, frame, replay, timeless
@@ -98,9 +101,47 @@ def test_both_datapaths_give_the_same_frames_and_counters(
     assert counted == counted_rtl
     assert counted["results"] == 2 and counted["frames_in"] == len(frames)
     assert {name for name, count in counted.items() if not count} == {
-        "asked", "evicted", "evicted_fragments", "dropped_bad_frame", "dropped_duplicate",
-        "declined_busy", "declined_incomplete",
+        "unread", "asked", "evicted", "evicted_fragments", "dropped_bad_frame",
+        "dropped_duplicate", "declined_busy", "declined_incomplete",
     }  # fmt: skip
+
+
+def behind_all_headers(header: Header, tensor: bytes, seed: int) -> list[bytes]:
+    """Frames that nobody executes: ours and others' behind headers of every kind, and damaged."""
+    source = random.Random(seed)
+    datagram = encode(replace(header, last=True, total_bytes=len(tensor), tenant=9)) + tensor
+    frames = [*strange(datagram).values()]
+    for stack in stacks():
+        good = stack.frame(datagram)
+        frames += [good, stack.frame(datagram, dport=1), stack.frame(datagram[:-1])]
+        frames += [stack.frame(datagram[:40]), good[: source.randrange(len(good))]]
+        at = source.randrange(stack.udp_at, len(good))
+        frames.append(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        frames += [mutated(good, source) for _ in range(10)]
+    source.shuffle(frames)
+    return frames
+
+
+def test_both_datapaths_read_the_same_headers(
+    digits: Bundle, tensor: bytes, tmp_path: Path
+) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print("seed", seed)
+    header = Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**6)
+    frames = behind_all_headers(header, tensor, seed)
+    gap = [frame(bytes(1000), CLIENT, ELSEWHERE)] * 60
+    for number, stack in enumerate([*stacks()][::7]):
+        mine = replace(header, request_id=number)
+        frames += [stack.frame(data) for data in fragments.datagrams(mine, tensor)] + gap
+    own, following = (int(ipaddress.IPv6Address(ip)) for ip in (OWN_IP6, NEXT_IP6))
+    addresses = {"own_ip6": own, "next_ip6": following}
+    rtl, counted_rtl = replay(digits, "rtl", frames, tmp_path, **addresses)
+    reference, counted = replay(digits, "reference", frames, tmp_path, **addresses)
+    assert counted == counted_rtl
+    assert timeless(rtl) == timeless(reference)
+    assert counted["results"] == 9
+    for name in ("passed", "passed_malformed", "passed_bad_crc", "dropped_bad_checksum", "unread"):
+        assert counted[name], name
 
 
 def test_checksums_of_the_reference_are_right(

@@ -273,8 +273,9 @@ def test_a_request_that_is_over_is_forgotten_at_every_cursor() -> None:
         give(target, cut([bytes(100)], cursor=cursor, request_id=request)[0])
     target.discard(("127.0.0.1", 2), bytes(8), 1)
     assert len(target) == 3
+    assert target.has(HERE, bytes(8), 1) and not target.has(HERE, bytes(8), 3)
     target.discard(HERE, bytes(8), 1)
-    assert len(target) == 1
+    assert len(target) == 1 and not target.has(HERE, bytes(8), 1)
     assert [ask.request_id for ask in target.ask(1.0, 1.0)] == [2]
 
 

@@ -43,6 +43,18 @@ def test_settings_split_wide_values_and_enable_last() -> None:
     ]
 
 
+def test_c4_settings_of_128_bits_are_four_registers() -> None:
+    address = 0x20010DB8_00000001_00000002_F0000003
+    writes = csr.settings(own_ip6=address, next_ip6=1)
+    words = [address >> shift & 0xFFFF_FFFF for shift in (96, 64, 32, 0)]
+    expected = [(csr.ADDRESS[f"own_ip6_{part}"], word) for part, word in enumerate(words)]
+    expected += [(csr.ADDRESS[f"next_ip6_{part}"], int(part == 3)) for part in range(4)]
+    assert writes == expected
+    assert csr.parts_of("tenant") == ["tenant"]
+    with pytest.raises(ValueError, match="register own_ip6_0 has too few bits for 0x100000000"):
+        csr.settings(own_ip6=1 << 128)
+
+
 def test_settings_that_are_wrong() -> None:
     with pytest.raises(ValueError, match="'status' is not a configuration register; there are"):
         csr.settings(status=1)

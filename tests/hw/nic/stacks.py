@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from scapy.layers.inet import IP, UDP, IPOption
+from scapy.layers.inet import IP, TCP, UDP, IPOption
 from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
     IPv6,
     IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
     PadN,
 )
+from scapy.layers.ipsec import AH, ESP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
@@ -71,13 +74,15 @@ def tags_of(frame: bytes) -> bytes:
 
 def ipv4(options: int = 0, **fields: Any) -> Packet:
     """An IPv4 header with so many bytes of options: no operation, but for a last end of list."""
-    values = {"src": CLIENT_IP, "dst": OWN_IP, "tos": 0x28, "ttl": 61, "id": 99} | fields
+    values: dict[str, Any] = {"src": CLIENT_IP, "dst": OWN_IP, "tos": 0x28, "ttl": 61, "id": 99}
+    values |= fields
     return IP(**values, options=[IPOption(bytes([1] * (options - 1) + [0]))] if options else [])
 
 
 def ipv6(*extensions: Packet, **fields: Any) -> Packet:
     """An IPv6 header with extension headers."""
-    values = {"src": CLIENT_IP6, "dst": OWN_IP6, "tc": 0x28, "hlim": 61, "fl": 0xABCDE} | fields
+    values: dict[str, Any] = {"src": CLIENT_IP6, "dst": OWN_IP6, "tc": 0x28, "hlim": 61}
+    values |= {"fl": 0xABCDE} | fields
     packet = IPv6(**values)
     for extension in extensions:
         packet /= extension
@@ -130,6 +135,56 @@ def stacks() -> Iterator[Stack]:
     yield Stack((Dot1AD(vlan=7),), ipv4())
     yield Stack((Dot1Q(vlan=7), Dot1Q(vlan=8)), ipv6())
     yield Stack((Dot1Q(vlan=7), Dot1AD(vlan=8)), ipv4(8))
+
+
+def strange(datagram: bytes) -> dict[str, bytes]:
+    """Frames that are not to our address, though they carry a good datagram of ours."""
+    udp = UDP(sport=40001, dport=OWN_PORT) / Raw(datagram)
+    ether = Ether(dst="02:00:00:00:00:01")
+    plain = bytes(ether / ipv6() / udp)
+    frames: dict[str, Any] = {
+        "three tags": ether / Dot1Q(vlan=1) / Dot1Q(vlan=2) / Dot1Q(vlan=3) / ipv4() / udp,
+        "unknown tag": ether / Dot1Q(vlan=1, type=0x9100) / ipv4() / udp,
+        "first fragment": ether / Dot1Q(vlan=1) / ipv4(8, flags="MF") / udp,
+        "later fragment": ether / ipv4(40, frag=8) / udp,
+        "version 6 in IPv4": ether / ipv4(version=6) / udp,
+        "version 4 in IPv6": ether / ipv6(version=4) / udp,
+        "tcp": ether / Dot1Q(vlan=1) / ipv6(hop_by_hop()) / TCP(dport=OWN_PORT) / Raw(datagram),
+        "icmp": ether / ipv6() / ICMPv6EchoRequest() / Raw(datagram),
+        "fragment header": ether / ipv6(IPv6ExtHdrFragment(m=1)) / udp,
+        "atomic fragment": ether / ipv6(hop_by_hop(), IPv6ExtHdrFragment()) / udp,
+        "esp": ether / ipv6(destination()) / ESP(spi=1, seq=1, data=bytes(udp)),
+        "ah": ether / ipv6(AH(spi=1, icv=bytes(12))) / udp,
+        "unknown header": plain[:20] + b"\xfd" + plain[21:],
+        "no next header": plain[:20] + b"\x3b" + plain[21:],
+        "hop-by-hop behind another": ether / ipv6(destination(), hop_by_hop()) / udp,
+        "segments left": ether / ipv6(routing(1, left=1)) / udp,
+        "segments left, later": ether / Dot1Q(vlan=1) / ipv6(destination(), routing(1, 1)) / udp,
+    }
+    return {name: bytes(packet) for name, packet in frames.items()}
+
+
+def mutated(good: bytes, source: random.Random) -> bytes:
+    """A frame with some bytes of its headers changed, cut short or lengthened."""
+    likely = (0, 1, 4, 5, 6, 17, 43, 44, 45, 60, 0x46, 0x4F, 0x60, 0x81, 0x88, 0xA8, 0xDD, 255)
+    frame = bytearray(good)
+    for _ in range(source.choice((0, 1, 1, 1, 2, 3, 6))):
+        place = source.randrange(12, min(len(frame), 112))
+        choice = source.choice
+        frame[place] = choice((choice(likely), source.randrange(256), frame[place] ^ 1))
+    kind = source.random()
+    if kind < 0.1:
+        del frame[source.randrange(1, len(frame)) :]
+    elif kind < 0.2:
+        frame += source.randbytes(source.randrange(1, 60))
+    elif kind < 0.3:  # something taken out or put in, in whole words of 4 bytes
+        at = source.randrange(12, min(len(frame), 60), 4)
+        words = 4 * source.randrange(1, 4)
+        frame[at:at] = frame[at : at + words]
+    elif kind < 0.4:
+        at = source.randrange(12, min(len(frame), 60), 4)
+        del frame[at : at + 4 * source.randrange(1, 4)]
+    return bytes(frame)
 
 
 def _layers(packet: Packet) -> Iterator[Packet]:

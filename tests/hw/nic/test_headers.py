@@ -7,16 +7,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from scapy.layers.inet import TCP, UDP
 from scapy.layers.inet6 import (
-    ICMPv6EchoRequest,
-    IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
     Jumbo,
 )
-from scapy.layers.ipsec import AH, ESP
-from scapy.layers.l2 import Dot1Q, Ether
-from scapy.packet import Raw
 
 from midwire.hw.formats.headers import HEADERS_WITHIN
 from midwire.hw.formats.wire import DeclineReason
@@ -33,8 +27,10 @@ from .stacks import (
     hop_by_hop,
     ipv4,
     ipv6,
+    mutated,
     routing,
     stacks,
+    strange,
     tags,
     tags_of,
 )
@@ -168,33 +164,6 @@ def test_p4_no_udp_checksum(small: Nic, tools: Tools) -> None:
             tools.check_result(request, out)
     good_again(small, tools, CORNERS[-1])
     small.check_counters()
-
-
-def strange(datagram: bytes) -> dict[str, bytes]:
-    """Frames that are not to our address, though they carry a good datagram of ours."""
-    udp = UDP(sport=40001, dport=OWN_PORT) / Raw(datagram)
-    ether = Ether(dst="02:00:00:00:00:01")
-    plain = bytes(ether / ipv6() / udp)
-    frames = {
-        "three tags": ether / Dot1Q(vlan=1) / Dot1Q(vlan=2) / Dot1Q(vlan=3) / ipv4() / udp,
-        "unknown tag": ether / Dot1Q(vlan=1, type=0x9100) / ipv4() / udp,
-        "first fragment": ether / Dot1Q(vlan=1) / ipv4(8, flags="MF") / udp,
-        "later fragment": ether / ipv4(40, frag=8) / udp,
-        "version 6 in IPv4": ether / ipv4(version=6) / udp,
-        "version 4 in IPv6": ether / ipv6(version=4) / udp,
-        "tcp": ether / Dot1Q(vlan=1) / ipv6(hop_by_hop()) / TCP(dport=OWN_PORT) / Raw(datagram),
-        "icmp": ether / ipv6() / ICMPv6EchoRequest() / Raw(datagram),
-        "fragment header": ether / ipv6(IPv6ExtHdrFragment(m=1)) / udp,
-        "atomic fragment": ether / ipv6(hop_by_hop(), IPv6ExtHdrFragment()) / udp,
-        "esp": ether / ipv6(destination()) / ESP(spi=1, seq=1, data=bytes(udp)),
-        "ah": ether / ipv6(AH(spi=1, icv=bytes(12))) / udp,
-        "unknown header": plain[:20] + b"\xfd" + plain[21:],
-        "no next header": plain[:20] + b"\x3b" + plain[21:],
-        "hop-by-hop behind another": ether / ipv6(destination(), hop_by_hop()) / udp,
-        "segments left": ether / ipv6(routing(1, left=1)) / udp,
-        "segments left, later": ether / Dot1Q(vlan=1) / ipv6(destination(), routing(1, 1)) / udp,
-    }
-    return {name: bytes(packet) for name, packet in frames.items()}
 
 
 def test_a1_what_looks_like_ours(small: Nic, tools: Tools) -> None:
@@ -355,29 +324,6 @@ def check_reading(nic: Nic, frame: bytes, address: Address = US) -> str:
     return "ours"
 
 
-def mutated(good: bytes, tools: Tools) -> bytes:
-    """A frame with some bytes of its headers changed, cut short or lengthened."""
-    interesting = (0, 1, 4, 5, 6, 17, 43, 44, 45, 60, 0x46, 0x4F, 0x60, 0x81, 0x88, 0xA8, 0xDD, 255)
-    frame = bytearray(good)
-    for _ in range(tools.random.choice((0, 1, 1, 1, 2, 3, 6))):
-        place = tools.random.randrange(12, min(len(frame), 112))
-        choice = tools.random.choice
-        frame[place] = choice((choice(interesting), tools.random.randrange(256), frame[place] ^ 1))
-    kind = tools.random.random()
-    if kind < 0.1:
-        del frame[tools.random.randrange(1, len(frame)) :]
-    elif kind < 0.2:
-        frame += tools.random.randbytes(tools.random.randrange(1, 60))
-    elif kind < 0.3:  # something taken out or put in, in whole words of 4 bytes
-        at = tools.random.randrange(12, min(len(frame), 60), 4)
-        words = 4 * tools.random.randrange(1, 4)
-        frame[at:at] = frame[at : at + words]
-    elif kind < 0.4:
-        at = tools.random.randrange(12, min(len(frame), 60), 4)
-        del frame[at : at + 4 * tools.random.randrange(1, 4)]
-    return bytes(frame)
-
-
 def check_random_frames(nic: Nic, tools: Tools, count: int) -> None:
     address = US
     seen = set()
@@ -391,7 +337,7 @@ def check_random_frames(nic: Nic, tools: Tools, count: int) -> None:
             nic.write(own_ip=address.ip, next_ip6=address.next_ip6)
         stack = tools.random.choice(STACKS)
         (good,) = request_in(tools, nic, stack).frames()
-        seen.add(check_reading(nic, mutated(good, tools), address))
+        seen.add(check_reading(nic, mutated(good, tools.random), address))
     nic.write(own_ip=US.ip, next_ip6=US.next_ip6)
     good_again(nic, tools, STACKS[-1])
     assert seen == {"unread", "elsewhere", "malformed", "bad checksum", "ours"}

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Proofs by Yosys's SAT solver: whatever comes, others' frames leave unchanged, and in order."""
+"""Proofs by Yosys's SAT solver: whatever comes, it goes the way that rule A1 says, and others'
+frames leave unchanged, and in order."""
 
 from __future__ import annotations
 
@@ -16,19 +17,18 @@ from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
+from midwire.hw.formats.headers import HEADERS_WITHIN
 from midwire.hw.nic.bus import BEAT, BEAT_BYTES, CONFIG
+from midwire.hw.nic.classify import Classifier
 from midwire.hw.nic.ingress import Ingress
 from midwire.sim.synth import find_yosys
 
 STEPS = 13
 """Cycles after reset, over all inputs: frames of one to ten beats, and pauses anywhere."""
 
-ROOM = 10
-"""Beats that wait inside, at most."""
-
-HEAD_BYTES = (ROOM - 2) * BEAT_BYTES
-"""Of a frame, that are looked at: room for each header that may be there, but not for all at once.
-"""
+ROOM = 8
+"""Beats that wait inside, at most. The first 6 of a frame are looked at: IPv4 with a tag or an
+option fits. The classifier by itself is proven for all that it reads."""
 
 
 class Environment(wiring.Component):
@@ -64,10 +64,7 @@ class Environment(wiring.Component):
         for name in ("config", "frame", "beat"):
             _constant(m, began, getattr(self, name), name)
 
-        full = (1 << BEAT_BYTES) - 1
-        keep = self.i.payload.keep
-        some = reduce(or_, (keep == full >> lane for lane in range(BEAT_BYTES)))
-        m.d.comb += Assume(Mux(self.i.payload.last, some, keep == full))
+        _whole(m, self.i.payload)
         _steady(m, began, dut.i, "source", Assume)
         _steady(m, began, dut.passed, "passed", Assert)
         _steady(m, began, dut.ours, "ours", Assert)
@@ -88,11 +85,11 @@ class Environment(wiring.Component):
         ]
 
         # The way it goes is the right one, whichever is known first.
-        to_us, known = self._to_us(m, comes & (frame_in == self.frame), beat_in)
+        right, known = self._to_us(m, comes & (frame_in == self.frame), beat_in)
         way, went = Signal(), Signal()
         with m.If(gone):
             m.d.sync += [way.eq(dut.ours.valid), went.eq(1)]
-        m.d.comb += Assert(~(went & known) | (way == to_us))
+        m.d.comb += Assert(~(went & known) | (way == right))
 
         # And it goes: once the frame is whole, a beat leaves in each cycle that lets it.
         asked = Signal(range(ROOM + 3))
@@ -103,73 +100,150 @@ class Environment(wiring.Component):
 
     def _to_us(self, m: Module, comes: Value, at: Value) -> tuple[Signal, Signal]:
         """Rule A1 on the first bytes of the frame, and whether the frame has ended."""
-        head = Signal(8 * HEAD_BYTES)
-        size, known = Signal(range(HEAD_BYTES + 1)), Signal()
-        payload, config = self.i.payload, self.config
-        for index in range(HEAD_BYTES // BEAT_BYTES):
-            with m.If(comes & (at == index)):
-                m.d.sync += [
-                    head.word_select(index, 8 * BEAT_BYTES).eq(payload.data),
-                    size.eq(index * BEAT_BYTES + sum(payload.keep)),
-                ]
-        with m.If(comes & payload.last):
-            m.d.sync += known.eq(1)
+        beats = ROOM - 2
+        head, size, known = head_of(m, self.i.payload, comes, at, beats)
+        return to_us(m, head, size, self.config), known
 
-        def number(at: int, size: int) -> Value:
-            return Cat(head[8 * k : 8 * k + 8] for k in reversed(range(at, at + size)))
 
-        def udp_at(at: int) -> Value:
-            """Whether that is a UDP header for us."""
-            if at + 8 > HEAD_BYTES:
-                return Const(0)
-            return (size >= at + 8) & (number(at + 2, 2) == config.own_port)
+class Alone(wiring.Component):
+    """The classifier by itself, over one frame of any length that comes without a pause."""
 
-        def ipv4_at(at: int) -> Value:
-            return (
-                ~number(at + 6, 2)[:14].any()
-                & (number(at + 9, 1) == 17)
-                & ((config.own_ip == 0) | (number(at + 16, 4) == config.own_ip))
-                & reduce(
-                    or_,
-                    ((number(at, 1) == 0x40 + n) & udp_at(at + 4 * n) for n in range(5, 16)),
-                )
-            )
+    def __init__(self, beats: int) -> None:
+        self._beats = beats
+        super().__init__({"beat": In(BEAT), "config": In(CONFIG)})
 
-        own = Cat(config[f"own_ip6_{part}"] for part in reversed(range(4)))
-        following = Cat(config[f"next_ip6_{part}"] for part in range(4))
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.dut = dut = Classifier(self._beats)
+        began, ended = Signal(), Signal()
+        m.d.sync += began.eq(1)
+        _constant(m, began, self.config, "config")
+        _whole(m, self.beat)
+        comes = ~ended
+        with m.If(self.beat.last):
+            m.d.sync += ended.eq(1)
+        m.d.comb += [
+            dut.beat.eq(self.beat),
+            dut.beat_valid.eq(comes),
+            dut.config.eq(self.config),
+        ]
+        at = Signal(range(self._beats + 2))
+        with m.If(comes & (at != self._beats)):
+            m.d.sync += at.eq(at + 1)
+        head, size, known = head_of(m, self.beat, comes, at, self._beats)
+        right = to_us(m, head, size, self.config)
 
-        def behind_ipv6(at: int, kind: Value, first: bool) -> Value:
-            """Whether UDP for us comes in the end, after a header that says ``kind`` of this."""
-            found = (kind == 17) & udp_at(at)
-            options = (kind == 60) | ((kind == 0) if first else Const(0))
-            for length in range((HEAD_BYTES - 8 - at) // 8):
-                rest = behind_ipv6(at + 8 + 8 * length, number(at, 1), False)
-                agrees = options | ((kind == 43) & (number(at + 3, 1) == 0))
-                found = found | (agrees & (number(at + 1, 1) == length) & rest)
+        # Decided once, by the end of what is looked at or of the frame; what it is, is known then.
+        decided, said = Signal(), Signal()
+        m.d.comb += Assert(~(decided & dut.decided))
+        with m.If(dut.decided):
+            m.d.sync += [decided.eq(1), said.eq(dut.to_us)]
+        over = known | (at == self._beats)
+        late = Signal()
+        m.d.sync += late.eq(over)
+        m.d.comb += [
+            Assert(~late | decided),
+            Assert(~(late & decided) | (said == right)),
+        ]
+        return m
+
+
+def _whole(m: Module, beat: Any) -> None:
+    """Only the last beat of a frame is not full (B1)."""
+    full = (1 << BEAT_BYTES) - 1
+    some = reduce(or_, (beat.keep == full >> lane for lane in range(BEAT_BYTES)))
+    m.d.comb += Assume(Mux(beat.last, some, beat.keep == full))
+
+
+def head_of(
+    m: Module, payload: Any, comes: Value, at: Value, beats: int
+) -> tuple[Signal, Signal, Signal]:
+    """The first beats of the frame, how many bytes they are, and whether the frame has ended."""
+    head = Signal(8 * BEAT_BYTES * beats)
+    size, known = Signal(range(beats * BEAT_BYTES + 1)), Signal()
+    for index in range(beats):
+        with m.If(comes & (at == index)):
+            m.d.sync += [
+                head.word_select(index, 8 * BEAT_BYTES).eq(payload.data),
+                size.eq(index * BEAT_BYTES + sum(payload.keep)),
+            ]
+    with m.If(comes & payload.last):
+        m.d.sync += known.eq(1)
+    return head, size, known
+
+
+def to_us(m: Module, head: Value, size: Value, config: Any) -> Signal:
+    """Rule A1 on so many bytes of a frame."""
+    room = len(head) // 8
+
+    def number(at: int, size: int) -> Value:
+        return Cat(head[8 * k : 8 * k + 8] for k in reversed(range(at, at + size)))
+
+    def udp_at(at: int) -> Value:
+        """Whether that is a UDP header for us."""
+        if at + 8 > room:
+            return Const(0)
+        return (size >= at + 8) & (number(at + 2, 2) == config.own_port)
+
+    def ipv4_at(at: int) -> Value:
+        if at + 20 > room:
+            return Const(0)
+        lengths = ((number(at, 1) == 0x40 + n) & udp_at(at + 4 * n) for n in range(5, 16))
+        return (
+            ~number(at + 6, 2)[:14].any()
+            & (number(at + 9, 1) == 17)
+            & ((config.own_ip == 0) | (number(at + 16, 4) == config.own_ip))
+            & reduce(or_, lengths)
+        )
+
+    own = Cat(config[f"own_ip6_{part}"] for part in reversed(range(4)))
+    following = Cat(config[f"next_ip6_{part}"] for part in range(4))
+    behind: dict[int, Signal] = {}
+
+    def behind_ipv6(at: int) -> Signal:
+        """Whether UDP for us comes in the end, behind an extension header at this byte."""
+        if at not in behind:
+            behind[at] = Signal(name=f"behind_{at}")
+            lengths = range((room - 8 - at) // 8)
+            ways = [
+                (number(at + 1, 1) == length) & follows(number(at, 1), at + 8 + 8 * length)
+                for length in lengths
+            ]
+            m.d.comb += behind[at].eq(reduce(or_, ways, Const(0)))
+        return behind[at]
+
+    def follows(kind: Value, at: int) -> Value:
+        """Whether UDP for us comes in the end, if a header at this byte is said to be of a kind."""
+        if at + 8 > room:
+            return Const(0)
+        last = number(at + 3, 1) == 0
+        return ((kind == 17) & udp_at(at)) | (
+            ((kind == 60) | ((kind == 43) & last)) & behind_ipv6(at)
+        )
+
+    def ipv6_at(at: int) -> Value:
+        if at + 48 > room:
+            return Const(0)
+        kind = number(at + 6, 1)
+        return (
+            (number(at, 1)[4:] == 6)
+            & own.any()
+            & following.any()
+            & (number(at + 24, 16) == own)
+            & (follows(kind, at + 40) | ((kind == 0) & behind_ipv6(at + 40)))
+        )
+
+    def type_at(at: int) -> Value:
+        """Whether IP for us comes in the end, after tags or none."""
+        kind = number(at, 2)
+        found = ((kind == 0x0800) & ipv4_at(at + 2)) | ((kind == 0x86DD) & ipv6_at(at + 2))
+        if at == 20:
             return found
+        return found | (((kind == 0x8100) | (kind == 0x88A8)) & type_at(at + 4))
 
-        def ipv6_at(at: int) -> Value:
-            if at + 40 > HEAD_BYTES:
-                return Const(0)
-            return (
-                (number(at, 1)[4:] == 6)
-                & own.any()
-                & following.any()
-                & (number(at + 24, 16) == own)
-                & behind_ipv6(at + 40, number(at + 6, 1), True)
-            )
-
-        def type_at(at: int) -> Value:
-            """Whether IP for us comes in the end, after tags or none."""
-            kind = number(at, 2)
-            found = (kind == 0x0800) & ipv4_at(at + 2) | (kind == 0x86DD) & ipv6_at(at + 2)
-            if at == 20:
-                return found
-            return found | ((kind == 0x8100) | (kind == 0x88A8)) & type_at(at + 4)
-
-        to_us = Signal()
-        m.d.comb += to_us.eq(config.control & type_at(12))
-        return to_us, known
+    found = Signal()
+    m.d.comb += found.eq(config.control & type_at(12))
+    return found
 
 
 def _constant(m: Module, began: Signal, port: Any, name: str) -> None:
@@ -213,4 +287,10 @@ def prove(folder: Path, design: wiring.Component, steps: int) -> subprocess.Comp
 
 def test_others_frames_leave_unchanged_and_in_order(tmp_path: Path) -> None:
     done = prove(tmp_path, Environment(), STEPS)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a1_the_classifier_says_what_the_rule_says(tmp_path: Path) -> None:
+    beats = HEADERS_WITHIN // BEAT_BYTES
+    done = prove(tmp_path, Alone(beats), beats + 3)
     assert done.returncode == 0, done.stdout + done.stderr

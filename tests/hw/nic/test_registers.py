@@ -18,7 +18,7 @@ OKAY, SLVERR = 0, 2
 def test_identification(small: Any) -> None:
     assert small.read("type") == csr.TYPE
     assert small.read("version") == csr.BLOCK_VERSION
-    assert small.read("capability") == 0x01010108
+    assert small.read("capability") == 0x01014008
     assert small.read("input_bytes") == 48
     assert small.read("output_bytes") == 10
 
