@@ -134,13 +134,10 @@ def sender_of(origin: Value | data.View[Any]) -> Value:
     return Cat(lanes(origin.src_port), lanes(origin.src_ip))
 
 
-def short_sender_of(origin: Value | data.View[Any]) -> Value:
-    """The same in 48 bits, for fingerprints: the four words of an IPv6 address are XORed."""
-    origin = data.View(ORIGIN, origin) if isinstance(origin, Value) else origin
-    folded_ip: Any = Const(0, 32)
-    for word in range(4):
-        folded_ip = folded_ip ^ lanes(origin.src_ip[32 * word : 32 * word + 32])
-    return Cat(lanes(origin.src_port), folded_ip)
+def short_sender(sender: Value) -> Value:
+    """A sender (:func:`sender_of`) in 48 bits, for fingerprints: an address's words are XORed."""
+    port, address = sender[:16], sender[16:]
+    return Cat(port, xor_folded(address, 32))
 
 
 def xor_folded(value: Value, bits: int) -> Value:

@@ -69,7 +69,7 @@ from .bus import (
     VERDICT_OURS,
     VERDICT_SEND,
     sender_of,
-    short_sender_of,
+    short_sender,
     xor_folded,
 )
 from .refuse import refused
@@ -238,9 +238,9 @@ class _Slots:
         self.index = hdr.get(header, "fragment_index")
         self.count = hdr.get(header, "fragment_count")
         self.offset, self.bytes = hdr.get(header, "offset"), frame.bytes
-        request_id = hdr.get(header, "request_id")
-        key = Cat(sender_of(frame.origin), request_id)
-        sender = short_sender_of(frame.origin)
+        sender = sender_of(frame.origin)
+        key = Cat(sender, hdr.get(header, "request_id"))
+        self.sender_bits = len(sender)
         self.key = Signal(len(key))
         self.fingerprint, self.sender = Signal(FINGERPRINT_BITS), Signal(_SENDER_BITS)
         # Where a fragment of this number and size begins; then, where the last one does.
@@ -248,8 +248,8 @@ class _Slots:
         self.product = Signal(32)
         m.d.sync += [
             self.key.eq(key),
-            self.fingerprint.eq(xor_folded(Cat(sender, request_id), FINGERPRINT_BITS)),
-            self.sender.eq(xor_folded(sender, _SENDER_BITS)),
+            self.fingerprint.eq(self._fingerprint(key)),
+            self.sender.eq(xor_folded(short_sender(sender), _SENDER_BITS)),
             self.product.eq(short_index * self.bytes),
         ]
         self._tags(m)
@@ -339,6 +339,10 @@ class _Slots:
             self.expired.eq((timeout != 0) & (age >= timeout)),
             self.place_write.data.at.eq(self.owner.now),
         ]
+
+    def _fingerprint(self, key: Value) -> Value:
+        sender, request_id = key[: self.sender_bits], key[self.sender_bits :]
+        return xor_folded(Cat(short_sender(sender), request_id), FINGERPRINT_BITS)
 
     def remember(self, fingerprint: Value, decision: Any) -> None:
         self.m.d.comb += [
@@ -589,7 +593,7 @@ class _Slots:
         ]
         self._write_tag(release.payload.slot, 0)
         self.remember(
-            xor_folded(self.record.key, FINGERPRINT_BITS),
+            self._fingerprint(self.record.key),
             Mux(release.payload.executed, _EXECUTED, _INCOMPLETE),
         )
         m.d.sync += [self.free.eq(self.free + 1), self.pressed.eq(0)]

@@ -44,6 +44,8 @@ NEXT = Address.of(NEXT_IP, NEXT_PORT, NEXT_IP6, NEXT_IP6)
 MAC_OF_NEXT = number(NEXT_MAC).to_bytes(6)
 CYCLES_AT = 52  # of the midwire header
 ASK_US = 100
+LOOKING_CYCLES = 8 * 1024
+"""More than it takes to look at each slot as often as something can be due of it at once."""
 
 
 def packed(ip: str) -> bytes:
@@ -175,9 +177,15 @@ class Campaign:
             return self.wrong(), False
         if kind < 0.35:
             return self.mutated(), self.rng.random() < 0.05
-        if kind < 0.45 and self.ended:
-            return self.rng.choice(self.rng.choice(self.ended).frames), False
+        if kind < 0.45 and (again := self.remembered()):
+            return self.rng.choice(self.rng.choice(again).frames), False
         return self.fragment(), False
+
+    def remembered(self) -> list[Live]:
+        """Requests that were executed, and are known to be, whatever is executed meanwhile."""
+        taken = {live.place for live in self.live + self.done}
+        taken |= {slot.origin.fingerprint % DECISIONS for slot in self.golden.slots.values()}
+        return [live for live in self.ended if live.place not in taken]
 
     def fragment(self) -> bytes:
         """One of a request under way, or the first of a new one; or one that was sent before."""
@@ -244,6 +252,7 @@ class Campaign:
         if len(golden.slots) > golden.slot_count // 3:
             golden.disable()
             self.nic.write(control=0)
+            self.nic.cycles(LOOKING_CYCLES)
             self.compare()
             golden.registers["control"] = 1
             self.nic.write(control=1)
@@ -251,14 +260,16 @@ class Campaign:
         elif rng.random() < 0.3:
             golden.wait(rng.choice((1, ASK_US - 1, ASK_US, 3 * ASK_US, 1 << 20)))
             self.nic.write(time_us=golden.now)
+            self.nic.cycles(LOOKING_CYCLES)
             self.compare()
 
     def compare(self) -> None:
         """What came out is what the model says, and so are all counters."""
         out = self.nic.drain()
         golden = self.golden
-        ambiguous = {place for place, times in golden.written.items() if times > 1}
         golden.settle()
+        ambiguous = {place for place, times in golden.written.items() if times > 1}
+        golden.written.clear()
         groups = [
             deque(golden.others),
             deque((frame, False) for frame in golden.passed),
