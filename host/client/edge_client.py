@@ -21,10 +21,10 @@ R6. A request is given one path, by the steering; all its fragments and resends 
 R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the wire format) and
     gets those, by the path that the request takes now, within bounds (rule M2 of
     ``wire/sent.py``); the wait for an answer begins anew. Who lacks a *result* gets the whole
-    request again, flagged, a round trip after the latest attempt at the earliest (where nothing of
-    it has come, ``UNHEARD_SECONDS``), and as one of the ``retries``: only who executed had its
-    bytes, and executes again. Where a reply lacks fragments, the client asks for them (A6 of
-    ``wire/reassembly.py``).
+    request again, flagged, as one of the ``retries``, and at the earliest when an answer to the
+    latest attempt should have come (where nothing of the result has, ``UNHEARD_SECONDS`` after it):
+    only who executed had its bytes, and executes again. Where a reply lacks fragments, the client
+    asks for them (A6 of ``wire/reassembly.py``).
 R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
     of R2, the client asks for the first fragment of the answer, again after twice as long and so
     on. If the cloud has answered, that brings the answer, and no hop executes twice; if it has
@@ -358,8 +358,7 @@ class EdgeClient:
 
     def _is_lost(self, result: Header, pending: Pending, way: Way, now: float) -> bool:
         """Whether a result that somebody lacks can no longer be on its way (R7)."""
-        took = way.round_trip.smoothed
-        pause = pending.wait if took is None else took
+        pause = min(pending.wait, way.patience(pending))
         if not result.total_bytes:  # nobody knows of it: nothing of it has come
             pause = max(pause, UNHEARD_SECONDS)
         return pending.attempts <= self._retries and now - pending.sent.sent >= pause
