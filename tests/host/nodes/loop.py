@@ -22,7 +22,6 @@ from ..conftest import HELLO, send
 HERE = ("127.0.0.1", 0)
 SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
 DATAPATHS = ["rtl", "reference"]
-SLOTTED = ["reference"]  # those that have several slots
 
 
 def loop_words(hop: Address, listen: Address = HERE, peers: Sequence[Peer] = ()) -> list[str]:

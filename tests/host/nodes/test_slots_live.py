@@ -17,9 +17,7 @@ from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode
 
 from ..conftest import HELLO, changed, cpu_ticks, send
-from .loop import HERE, SLOTTED, SMALL_MTU, Forger, Live, take
-
-slotted = pytest.mark.parametrize("live", SLOTTED, indirect=True)
+from .loop import HERE, SMALL_MTU, Forger, Live, take
 
 
 @pytest.fixture
@@ -32,7 +30,6 @@ def reasons(datagrams: list[bytes]) -> list[DeclineReason]:
     return [decode(data).reason for data in datagrams]
 
 
-@slotted
 def test_the_sender_is_asked_and_answers(live: Live, pieces: list[bytes]) -> None:  # D4, W8
     live.send(pieces[3], pieces[1])
     [(asking, source)] = take(live.client, 1)
@@ -50,7 +47,6 @@ def test_the_sender_is_asked_and_answers(live: Live, pieces: list[bytes]) -> Non
     assert counted["tx_own_address"] == counted["tx_unroutable"] == 0
 
 
-@slotted
 def test_an_ask_finds_its_way_through_another_nic(
     live: Live, digits: Bundle, pieces: list[bytes]
 ) -> None:  # W8
@@ -71,7 +67,6 @@ def test_an_ask_finds_its_way_through_another_nic(
         assert counted["passed"] >= 1
 
 
-@slotted
 def test_a_liar_who_knows_the_request_cannot_keep_it_from_its_answer(
     live: Live, pieces: list[bytes], forger: Forger
 ) -> None:
@@ -91,7 +86,6 @@ def test_a_liar_who_knows_the_request_cannot_keep_it_from_its_answer(
     assert [data[64:] for data in sent] == [data[64:] for data in pieces]
 
 
-@slotted
 def test_a_disabled_nic_gives_up_at_once(live: Live, pieces: list[bytes]) -> None:  # D4
     live.nic.bus.write("ask_us", 0)
     live.nic.bus.write("timeout_us", 0)
@@ -104,7 +98,6 @@ def test_a_disabled_nic_gives_up_at_once(live: Live, pieces: list[bytes]) -> Non
     assert live.nic.bus.read("evicted") == 1
 
 
-@slotted
 def test_what_comes_later_shares_the_fate(live: Live, pieces: list[bytes]) -> None:  # D6
     live.nic.bus.write("timeout_us", 300_000)
     live.send(pieces[0])
@@ -119,7 +112,6 @@ def test_what_comes_later_shares_the_fate(live: Live, pieces: list[bytes]) -> No
     assert (counted["declined_incomplete"], counted["evicted_fragments"]) == (2, 1)
 
 
-@slotted
 def test_an_executed_request_is_executed_again_only_if_asked(
     live: Live, pieces: list[bytes]
 ) -> None:  # D6
@@ -133,7 +125,6 @@ def test_an_executed_request_is_executed_again_only_if_asked(
     assert decode(again).resend and first[64:] == again[64:]
 
 
-@slotted
 def test_who_wants_a_slot_need_not_wait_for_the_timeout(
     live: Live, header: Header, tensor: bytes, pieces: list[bytes]
 ) -> None:  # D2, D4
@@ -176,7 +167,6 @@ def test_time_in_the_nic_is_taken_from_the_deadline(
         assert 50_000 <= deadline - left <= waited + 200_000
 
 
-@slotted
 def test_a_request_is_given_up_in_real_time(live: Live, pieces: list[bytes]) -> None:
     live.nic.bus.write("ask_us", 0)
     live.nic.bus.write("timeout_us", 300_000)
@@ -187,7 +177,6 @@ def test_a_request_is_given_up_in_real_time(live: Live, pieces: list[bytes]) -> 
     assert live.nic.bus.read("status") == 0
 
 
-@slotted
 def test_a_fragment_keeps_its_time_whatever_else_comes(live: Live, pieces: list[bytes]) -> None:
     """Cycles pass with every frame, and none of them shortens what is left to a request."""
     live.nic.bus.write("ask_us", 0)
