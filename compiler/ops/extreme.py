@@ -20,7 +20,7 @@ from ...hw.kernels.eltwise import EltwiseKernel
 from ...hw.numeric import Function
 from ..ir.lowered import Call, Meaning, OutputSpec
 from ..ir.quant import QTensor
-from ._constants import ConstantOp, Numbers, with_constants
+from ._constants import ConstantOp, Numbers, check_broadcast, with_constants
 from ._elementwise import MeetingOp, inner_axis, meeting, met, rounded
 from ._model import one_node, weights
 from ._moving import value_of
@@ -84,6 +84,9 @@ class Extreme(MeetingOp):
             return one(Reshape(True), computed)
         if not bounds:
             return meeting(context, node, cls(mode, len(computed)), computed)
+        made = context.shape(node.output[0])
+        for constant in bounds:
+            check_broadcast("a constant", constant.shape, made)
         bound = Bound(mode, _joined(mode, bounds))
         if len(computed) == 1:
             return with_constants(context, node, bound, computed[0])

@@ -2,18 +2,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge's side of a request: first layers, fragments out, one outcome back.
 
-Rules, cited by tests as R1 to R6:
+Rules, cited by tests as R1 to R8:
 
 R1. Every request ends in exactly one outcome, a reply or a typed error, before its deadline.
-R2. A request is sent again, flagged as such, when nothing has come for a share of its time; at most
-    ``retries`` times, ``RESEND_PAUSE_SECONDS`` apart at least. Inference has no side effects, so
-    being executed twice does no harm.
+R2. A request is sent again, flagged as such, when no answer has come for as long as one takes by
+    its path (``round_trip.py``), then after twice as long each time, at most ``retries`` times. The
+    last wait is what is left of its time, so short waits end no request early. By the same path it
+    is a *probe*, the first fragment of each tensor: who has nothing of the request asks for the
+    rest, who has sent the answer sends it again. Inference has no side effects, so being executed
+    twice does no harm.
 R3. At most ``window`` requests are under way; the next one starts when one ends.
 R4. Request ids have a random high half and count up: a reply to an earlier run, or a second reply,
     is counted and forgotten.
 R5. A bad datagram is counted and changes nothing.
 R6. A request is given one path, by the steering; all its fragments and resends take it, until the
-    steering says that it is dead. An answer that comes by an earlier path counts.
+    steering says that it is dead. A request that moves is sent as a whole. An answer that comes by
+    an earlier path counts.
+R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the wire format) and
+    gets those, by the path that the request takes now, within bounds (rule M2 of
+    ``wire/sent.py``); the wait for an answer begins anew. Who lacks a *result* gets the whole
+    request again, flagged, a round trip after the latest attempt at the earliest (where nothing of
+    it has come, ``UNHEARD_SECONDS``), and as one of the ``retries``: only who executed had its
+    bytes, and executes again. Where a reply lacks fragments, the client asks for them (A6 of
+    ``wire/reassembly.py``).
+R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
+    of R2, the client asks for the first fragment of the answer, again after twice as long and so
+    on. If the cloud has answered, that brings the answer, and no hop executes twice; if it has
+    nothing of the request, it asks for the result (R7).
 """
 
 from __future__ import annotations
@@ -34,24 +49,22 @@ from ..errors import RefusedError, RequestError, StartError
 from ..model_parts import load_part
 from ..steer.paths import MAX_PATHS, NetworkPath
 from ..steer.steering import InOrder, Steering
-from ..wire import message
+from ..wire import message, missing
 from ..wire.reassembly import Reassembler
+from ..wire.sent import SentMessage
 from ..wire.tensors import to_buffers
-from ..wire.udp import LOOPBACK, Address
+from ..wire.udp import LOOPBACK, Address, Datagram, Train
 from .requests import Request, RequestOutcome
-from .under_way import Pending, Way, given_up
+from .under_way import UNHEARD_SECONDS, Pending, Way, given_up
 
 GUARD = 0.05
 """Share of the deadline that is kept for saying that it will not be met (R1)."""
 
-MAX_DEADLINE_US = (1 << 32) - 1
-"""The header has 32 bits for it."""
+DEFAULT_RETRIES = 8
+"""With the default deadline all that there is time for: waits double, and a repeat is a probe."""
 
 MAX_RETRIES = 100
 """More would be a flood and no help."""
-
-RESEND_PAUSE_SECONDS = 0.01
-"""From one attempt to the next at least, however short the deadline: nodes take milliseconds."""
 
 REFUSED_PAUSE_SECONDS = 0.1
 """Pause before the next try where nobody listens; long enough for a node to be started again."""
@@ -88,7 +101,7 @@ class EdgeClient:
         steering: Steering | None = None,
         bind: Address = (LOOPBACK, 0),
         deadline: float = 10.0,
-        retries: int = 2,
+        retries: int = DEFAULT_RETRIES,
         window: int = 1,
         tenant: int = 0,
         mtu: int = DEFAULT_MTU,
@@ -107,7 +120,7 @@ class EdgeClient:
                 where="the edge",
                 expected=f"0 to {MAX_RETRIES}",
                 found=str(retries),
-                remedy="Raise the deadline instead: retries are spread over it",
+                remedy="Raise the deadline instead: each wait is twice as long as the one before",
             )
         self._bundle = bundle
         self._deadline = deadline
@@ -122,6 +135,8 @@ class EdgeClient:
         self._pending: dict[int, Pending] = {}
         self._next_id = secrets.randbits(32) << 32
         self._counters: Counter[str] = Counter()
+        specs = bundle.manifest.inputs
+        self._types = [ElementType.of(spec.qtype.wire_dtype) for spec in specs]
         self._reassembler = Reassembler(self._expected, slots=4 * window, timeout=deadline)
         self._selector = selectors.DefaultSelector()
         self._ways: list[Way] = []
@@ -193,41 +208,50 @@ class EdgeClient:
             model_hash=self._bundle.model_hash, request_id=self._next_id, tenant=self._tenant
         )
         header = request.permission.stamp(header)
+        sent = SentMessage(header, [[view] for view in tensors], self._mtu, self._types)
         path = self._steering.choose(self.paths, started)
-        pending = Pending(request, header, tensors, path, started, give_up, deadline, started)
+        pending = Pending(request, sent, path, started, give_up, deadline, started)
         self._pending[self._next_id] = pending
         self._counters["requests"] += 1
-        self._send(pending)
+        self._send(pending, whole=True)
 
-    def _send(self, pending: Pending) -> None:
-        """Send all fragments; plan when to send them again (R2)."""
+    def _send(self, pending: Pending, *, whole: bool) -> None:
+        """Send all fragments or a probe; plan when to send again (R2)."""
         now = time.monotonic()
-        request_id = pending.header.request_id
-        if pending.attempts:
-            self._counters["resent"] += 1
-            self._move(pending, self._steering.keep(pending.path, self.paths, now))
-        left_us = max(1, int((pending.deadline - now) * 1e6))
-        header = replace(
-            pending.header, resend=pending.attempts > 0, deadline_us=min(left_us, MAX_DEADLINE_US)
+        sent = pending.sent
+        sent.header = replace(
+            sent.header, resend=pending.attempts > 0, deadline_us=pending.left_us(now)
         )
+        sent.sent = now
+        sent.refill()
+        self._counters["resent"] += pending.attempts > 0
+        if not pending.attempts_here:
+            pending.wait = self._ways[pending.path].first_wait(pending)
         pending.attempts += 1
         pending.attempts_here += 1
-        left = self._retries + 2 - pending.attempts
-        pending.resend = now + max(RESEND_PAUSE_SECONDS, (pending.give_up - now) / left)
-        specs = self._bundle.manifest.inputs
-        types = [ElementType.of(spec.qtype.wire_dtype) for spec in specs]
-        tensors = [[view] for view in pending.tensors]
+        last = pending.attempts > self._retries
+        pending.resend = pending.give_up if last else now + pending.wait
+        pending.inquire = now + self._ways[pending.path].patience(pending)
+        self._let_go(pending, sent.whole() if whole else sent.first(), now)
+
+    def _send_again(self, pending: Pending) -> None:
+        """Nothing has come in time: by the same path a probe, by another one all of it."""
+        now = time.monotonic()
+        pending.wait *= 2
+        self._move(pending, self._steering.keep(pending.path, self.paths, now))
+        self._send(pending, whole=not pending.attempts_here)
+
+    def _let_go(self, pending: Pending, datagrams: Iterable[Datagram], now: float) -> None:
         way = self._ways[pending.path]
         try:
-            datagrams = message.datagrams(header, tensors, self._mtu, types)
-            way.outbox.send(request_id, datagrams, way.path.first, now)
+            way.outbox.send(pending.request_id, datagrams, way.path.first, now)
         except OSError as error:
-            self._failed_to_send(request_id, pending.path, error)
+            self._failed_to_send(pending.request_id, pending.path, error)
 
     def _move(self, pending: Pending, path: int) -> None:
         if path != pending.path:
             self._counters["moved"] += 1
-            self._ways[pending.path].outbox.discard(pending.header.request_id)
+            self._ways[pending.path].outbox.discard(pending.request_id)
             pending.path, pending.attempts_here, pending.refused = path, 0, 0
 
     def _failed_to_send(self, request_id: int, path: int, error: OSError) -> None:
@@ -250,29 +274,95 @@ class EdgeClient:
 
     def _turn(self) -> Iterator[RequestOutcome]:
         """Wait for replies or for the next timer."""
-        timers = [min(p.resend, p.give_up) for p in self._pending.values()]
-        timers += [way.outbox.due for way in self._ways if way.outbox.due is not None]
-        ready = self._selector.select(max(0.0, min(timers) - time.monotonic()))
+        timers: list[float | None] = [pending.due for pending in self._pending.values()]
+        timers += [self._reassembler.due, *(way.outbox.due for way in self._ways)]
+        first = min(due for due in timers if due is not None)
+        ready = self._selector.select(max(0.0, first - time.monotonic()))
+        came_by = time.monotonic()
         done: list[RequestOutcome] = []
         for key, _ in ready:
             done += self._receive(key.data)
+            came_by = min(came_by, self._ways[key.data].port.arrived)
         yield from done
         now = time.monotonic()
         self._reassembler.expire(now)
+        self._ask(came_by)
         for index, way in enumerate(self._ways):
             for request_id, error in way.outbox.pump(now):
                 self._failed_to_send(request_id, index, error)
-        for request_id, pending in list(self._pending.items()):
-            if now < min(pending.resend, pending.give_up):
-                continue
-            if not pending.refused:
-                self._steering.unanswered(pending.path, now, refused=False)
-            if now >= pending.give_up or pending.attempts > self._retries:
-                yield self._end(
-                    request_id, error=given_up(pending, self.paths[pending.path], self._deadline)
-                )
-            else:
-                self._send(pending)
+        for pending in list(self._pending.values()):
+            if now >= pending.overdue:
+                yield from self._overdue(pending, now)
+            elif now >= pending.inquire:
+                self._inquire(pending, now)
+
+    def _overdue(self, pending: Pending, now: float) -> Iterator[RequestOutcome]:
+        """No answer in time: try again or give up."""
+        if not pending.refused:
+            self._steering.unanswered(pending.path, now, refused=False)
+            self._ways[pending.path].round_trip.timed_out(pending.wait)
+        if now >= pending.give_up or pending.attempts > self._retries:
+            error = given_up(pending, self.paths[pending.path], self._deadline)
+            yield self._end(pending.request_id, error=error)
+        else:
+            self._send_again(pending)
+
+    def _ask(self, came_by: float) -> None:
+        """Ask for fragments of replies that had not come by then (R7)."""
+        for ask in self._reassembler.ask(came_by, time.monotonic()):
+            path = self._pending[ask.request_id].path
+            paths = (path, *range(len(self._ways)))
+            path = next(path for path in paths if self.paths[path].first == ask.to)
+            self._send_ask(ask.request_id, path, ask.datagram)
+
+    def _inquire(self, pending: Pending, now: float) -> None:
+        """Ask for the first fragment of an answer that may have been lost whole (R8)."""
+        pending.inquire = now + 2 * (pending.inquire - pending.sent.sent)
+        self._counters["answers_asked"] += 1
+        ask = missing.pack(pending.sent.header, [0])
+        self._send_ask(pending.request_id, pending.path, ask)
+
+    def _send_ask(self, request_id: int, path: int, ask: bytes) -> None:
+        way = self._ways[path]
+        try:
+            way.port.send(Train.of(ask), way.path.first)
+        except OSError as error:
+            self._failed_to_send(request_id, path, error)
+
+    def _asked(self, header: Header, bitmap: memoryview, path: int) -> None:
+        """Somebody lacks fragments of a request, or of its result (R7)."""
+        pending = self._pending.get(header.request_id)
+        if pending is None or header.model_hash != self._bundle.model_hash:
+            self._counters["asks_late"] += 1
+            return
+        now = time.monotonic()
+        way = self._ways[path]
+        datagrams: list[Datagram] = []
+        if path != pending.path or pending.request_id in way.outbox:
+            pass  # what is asked for leaves just now, or by another path
+        elif header.cursor == pending.sent.header.cursor:
+            pending.sent.header = replace(pending.sent.header, deadline_us=pending.left_us(now))
+            datagrams = pending.sent.asked(header, bitmap)
+        elif self._is_lost(header, pending, way, now):
+            self._counters["results_asked"] += 1
+            way.round_trip.timed_out(now - pending.sent.sent)
+            self._send(pending, whole=True)
+            return
+        if not datagrams:
+            self._counters["asks_ignored"] += 1
+            return
+        self._counters["asks_answered"] += 1
+        self._counters["fragments_resent"] += len(datagrams)
+        pending.resend = max(pending.resend, now + pending.wait)
+        self._let_go(pending, datagrams, now)
+
+    def _is_lost(self, result: Header, pending: Pending, way: Way, now: float) -> bool:
+        """Whether a result that somebody lacks can no longer be on its way (R7)."""
+        took = way.round_trip.smoothed
+        pause = pending.wait if took is None else took
+        if not result.total_bytes:  # nobody knows of it: nothing of it has come
+            pause = max(pause, UNHEARD_SECONDS)
+        return pending.attempts <= self._retries and now - pending.sent.sent >= pause
 
     def _receive(self, path: int) -> list[RequestOutcome]:
         done = []
@@ -298,6 +388,9 @@ class EdgeClient:
         except WireError as error:
             self._counters[message.reason_of(error)] += 1  # R5
             return None
+        if header.message_type == MessageType.MISSING:
+            self._asked(header, payload, path)
+            return None
         if header.message_type not in (MessageType.REPLY, MessageType.ERROR):
             self._counters["not_for_the_edge"] += 1
             return None
@@ -305,7 +398,8 @@ class EdgeClient:
         if pending is None or header.model_hash != self._bundle.model_hash:
             self._counters["late_reply"] += 1  # R4
             return None
-        whole = self._reassembler.add(header, payload, source, time.monotonic())
+        arrived = self._ways[path].port.arrived
+        whole = self._reassembler.add(header, payload, source, arrived)
         if whole is None:
             return None
         header = whole.header
@@ -317,7 +411,10 @@ class EdgeClient:
         except WireError as error:
             self._counters[message.reason_of(error)] += 1
             return None
-        self._steering.answered(path, time.monotonic() - pending.started)
+        now = time.monotonic()
+        self._steering.answered(path, now - pending.started)
+        if pending.attempts == 1:
+            self._ways[path].round_trip.measured(now - pending.sent.sent)  # T3
         if header.message_type == MessageType.REPLY:
             return self._end(header.request_id, header=header, outputs=outputs, about=about)
         refusal = RefusedError(
@@ -332,6 +429,7 @@ class EdgeClient:
     def _forget(self, request_id: int) -> Pending:
         for way in self._ways:
             way.outbox.discard(request_id)
+            self._reassembler.discard(way.path.first, self._bundle.model_hash, request_id)
         return self._pending.pop(request_id)
 
     def _end(
@@ -355,7 +453,7 @@ class EdgeClient:
             declined=header.reason.name.lower() if header is not None and header.declined else "",
             cycles=header.cycles if header is not None and header.telemetry else 0,
             slice_sha256=(about or {}).get("slice_sha256", ""),
-            wire_bytes=sum(map(len, pending.tensors)),
+            wire_bytes=pending.sent.bytes,
             attempts=pending.attempts,
             path=self.paths[pending.path],
             seconds=time.monotonic() - pending.started,

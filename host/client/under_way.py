@@ -4,14 +4,39 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
-from ...hw.formats.wire import Header
 from ..errors import DeadlineError, RequestError, UnreachableError
 from ..steer.paths import NetworkPath
 from ..wire.outbox import Outbox
+from ..wire.sent import SentMessage
 from ..wire.udp import Address, UdpPort
 from .requests import Request
+from .round_trip import RoundTrip
+
+MAX_DEADLINE_US = (1 << 32) - 1
+"""The header has 32 bits for it."""
+
+FLOOR_SECONDS = 0.2
+"""Least wait for an answer: whoever lacks fragments asks for them much sooner, and what is slow for
+a moment is not to be asked twice."""
+
+FLOOR_SHARE = 1 / 4
+"""Of the request's time, where that is so short that the floor would leave no time to repeat."""
+
+UNMEASURED_SHARE = 1 / 8
+"""Of the request's time: the first wait by a path that has not answered yet."""
+
+PATIENCE_SECONDS = 0.01
+"""Least time until an answer may have been lost; fragments that are asked for come within that."""
+
+UNHEARD_SECONDS = 0.05
+"""Least time until a result of which nothing has come counts as lost: who executes may be busy for
+a moment, and is not to be given the same again for that."""
+
+RESEND_PAUSE_SECONDS = 0.01
+"""From one attempt to the next at least, however short the deadline: nodes take milliseconds."""
 
 
 @dataclass
@@ -20,27 +45,52 @@ class Pending:
 
     Attributes
     ----------
-    header : what all its fragments share
-    tensors : bytes of each slice input, where ``edge.onnx`` put them
+    sent : its fragments: the bytes of each slice input lie where ``edge.onnx`` put them
     path : that it takes, by its place in the client's sequence
-    started, give_up, deadline, resend : seconds on the monotonic clock
+    started, give_up, deadline, resend, inquire : seconds on the monotonic clock
+    wait : from the latest attempt to ``resend``
     attempts, attempts_here : in all, and by this path
     refused : how often the machine of this path's first hop said that nobody listens
     errors : of sending
     """
 
     request: Request
-    header: Header
-    tensors: list[memoryview]
+    sent: SentMessage
     path: int
     started: float
     give_up: float
     deadline: float
     resend: float
+    wait: float = 0.0
+    inquire: float = math.inf
     attempts: int = 0
     attempts_here: int = 0
     refused: int = 0
     errors: list[str] = field(default_factory=list)
+
+    @property
+    def request_id(self) -> int:
+        """As in its header."""
+        return self.sent.header.request_id
+
+    @property
+    def time(self) -> float:
+        """Seconds that it has in all."""
+        return self.give_up - self.started
+
+    @property
+    def overdue(self) -> float:
+        """When it is to be sent again or given up."""
+        return min(self.resend, self.give_up)
+
+    @property
+    def due(self) -> float:
+        """When there is something to do about it."""
+        return min(self.overdue, self.inquire)
+
+    def left_us(self, now: float) -> int:
+        """Microseconds to its deadline, as its header says them."""
+        return min(max(1, int((self.deadline - now) * 1e6)), MAX_DEADLINE_US)
 
 
 class Way:
@@ -50,11 +100,23 @@ class Way:
         self.path = path
         self.port = UdpPort(bind, path.first)
         self.outbox: Outbox[int] = Outbox(self.port, limit=window)
+        self.round_trip = RoundTrip()
+
+    def first_wait(self, pending: Pending) -> float:
+        """How long to wait for an answer to a request that has just been sent by this path."""
+        floor = max(RESEND_PAUSE_SECONDS, min(FLOOR_SECONDS, FLOOR_SHARE * pending.time))
+        return max(floor, self.round_trip.wait(UNMEASURED_SHARE * pending.time))
+
+    def patience(self, pending: Pending) -> float:
+        """How long an answer may take until it is asked for; endless by a path without any yet."""
+        if self.round_trip.smoothed is None:
+            return math.inf
+        return max(PATIENCE_SECONDS, self.round_trip.wait(UNMEASURED_SHARE * pending.time))
 
 
 def given_up(pending: Pending, path: NetworkPath, deadline: float) -> RequestError:
     """The error for a request that nobody answered."""
-    where = f"request {pending.header.request_id:016x}"
+    where = f"request {pending.request_id:016x}"
     tries = f"{pending.attempts} attempt(s)"
     if pending.refused >= pending.attempts_here:
         return UnreachableError(

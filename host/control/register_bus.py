@@ -19,6 +19,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ...hw.formats import csr
 from ..errors import RegisterError
@@ -32,6 +33,15 @@ MAX_RECORDS = 256
 _RECORD = struct.Struct(">B3xII")
 _READ, _WRITE = 0, 1
 _DONE = 0
+
+
+class _Record(NamedTuple):
+    """One word that is read or written."""
+
+    operation: int
+    register: csr.Register
+    address: int
+    value: int = 0
 
 
 class RegisterBus:
@@ -78,6 +88,8 @@ class RegisterBus:
         """The value of a register; of all parts where the name has ``_high`` and ``_low``, or
         ``_0`` to ``_3``.
 
+        A counter is read as it is now: by a snapshot of all.
+
         Raises
         ------
         RegisterError
@@ -89,10 +101,20 @@ class RegisterBus:
         return value
 
     def read_all(self, names: Iterable[str]) -> dict[str, int]:
-        """Values of registers by name (B3)."""
+        """Values of registers by name (B3); of counters, those of one snapshot (C5)."""
         wanted = [self._register(name) for name in names]
-        values = self._transfer([(_READ, register, 0) for register in wanted])
-        return dict(zip((register.name for register in wanted), values, strict=True))
+        snapshot = self._registers.get("snapshot")
+        asked = [_Record(_READ, register, at) for register in wanted for at in register.addresses]
+        if snapshot is not None and any(register.access == "counter" for register in wanted):
+            asked.insert(0, _Record(_WRITE, snapshot, snapshot.offset, 1))
+        found: dict[str, int] = {}
+        for record, word in zip(asked, self._transfer(asked), strict=True):
+            if record.operation == _READ:
+                high = (
+                    0 if record.address == record.register.offset else found[record.register.name]
+                )
+                found[record.register.name] = high << 32 | word
+        return found
 
     def counters(self) -> dict[str, int]:
         """Values of all counters by name."""
@@ -117,12 +139,15 @@ class RegisterBus:
                 found=f"{value:#x}",
             )
         words = [value >> 32 * k & 0xFFFF_FFFF for k in reversed(range(len(parts)))]
-        self._transfer([(_WRITE, r, word) for r, word in zip(parts, words, strict=True)])
+        self._transfer(
+            [_Record(_WRITE, r, r.offset, word) for r, word in zip(parts, words, strict=True)]
+        )
 
     def configure(self, **values: int) -> None:
         """Write many by name, ``control`` last, as :func:`midwire.hw.formats.csr.settings` says."""
         at = {register.offset: register for register in self._registers.values()}
-        self._transfer([(_WRITE, at[address], v) for address, v in csr.settings(**values)])
+        writes = csr.settings(**values)
+        self._transfer([_Record(_WRITE, at[address], address, value) for address, value in writes])
 
     def close(self) -> None:
         """Hang up."""
@@ -149,17 +174,15 @@ class RegisterBus:
             )
         return found
 
-    def _transfer(self, records: Sequence[tuple[int, csr.Register, int]]) -> list[int]:
+    def _transfer(self, records: Sequence[_Record]) -> list[int]:
         values: list[int] = []
         for start in range(0, len(records), MAX_RECORDS):
             batch = records[start : start + MAX_RECORDS]
-            packet = b"".join(_RECORD.pack(op, r.offset, value) for op, r, value in batch)
+            packet = b"".join(_RECORD.pack(r.operation, r.address, r.value) for r in batch)
             answers = list(_RECORD.iter_unpack(self._exchange(packet)))
-            for (operation, register, value), (status, _, found) in zip(
-                batch, answers, strict=True
-            ):
+            for record, (status, _, found) in zip(batch, answers, strict=True):
                 if status != _DONE:
-                    raise self._refused(operation, register, value)
+                    raise self._refused(record)
                 values.append(found)
         return values
 
@@ -184,11 +207,12 @@ class RegisterBus:
             )
         return answer
 
-    def _refused(self, operation: int, register: csr.Register, value: int) -> RegisterError:
+    def _refused(self, record: _Record) -> RegisterError:
+        register, writes = record.register, record.operation == _WRITE
         return RegisterError(
-            f"the register cannot be {'written' if operation == _WRITE else 'read'}",
+            f"the register cannot be {'written' if writes else 'read'}",
             where=f"{register.name} (address {register.offset:#05x}, {register.access})",
             expected="a register that takes it",
-            found="SLVERR" + (f" on {value:#x}" if operation == _WRITE else ""),
+            found="SLVERR" + (f" on {record.value:#x}" if writes else ""),
             remedy="docs/nic.md says which registers can be written",
         )

@@ -8,14 +8,11 @@ import ipaddress
 
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import ElementType
+from ..wire.reassembly import ASK_SECONDS
 from ..wire.udp import Address
 
 PATIENCE_SECONDS = 0.5
 """Without a new fragment, until a request is given up."""
-
-ASK_SECONDS = 0.005
-"""Without a new fragment, until its sender is asked for what is missing: more than a sender in
-Python pauses between two."""
 
 
 def made_up_mac(ip: str) -> int:

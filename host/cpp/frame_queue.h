@@ -6,23 +6,36 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "frame.h"
 
 class FrameQueue {
 public:
-    explicit FrameQueue(size_t slots) : slots_(slots) {}
+    explicit FrameQueue(size_t slots) : slots_(slots) {
+        for (auto& slot : slots_) slot = std::make_unique<Frame>();
+    }
     bool empty() const { return count_ == 0; }
     size_t size() const { return count_; }
     size_t room() const { return slots_.size() - count_; }
-    Frame& front() { return slots_[head_]; }
-    Frame& at(size_t index) { return slots_[(head_ + index) % slots_.size()]; }
-    Frame& back(size_t ahead = 0) { return slots_[(head_ + count_ + ahead) % slots_.size()]; }
+    Frame& front() { return *slots_[head_]; }
+    Frame& at(size_t index) { return *slot(index); }
+    Frame& back(size_t ahead = 0) { return *slot(count_ + ahead); }
     void push() { ++count_; }
     void pop() { head_ = (head_ + 1) % slots_.size(), --count_; }
 
+    // The first frame of another queue, which gets a free one for it, without a copy.
+    void move_from(FrameQueue& other) {
+        std::swap(slot(count_), other.slot(0));
+        push();
+        other.pop();
+    }
+
 private:
-    std::vector<Frame> slots_;
+    std::unique_ptr<Frame>& slot(size_t index) { return slots_[(head_ + index) % slots_.size()]; }
+
+    std::vector<std::unique_ptr<Frame>> slots_;
     size_t head_ = 0, count_ = 0;
 };

@@ -54,7 +54,7 @@ public:
     void work() override {
         now_ = micros();
         size_t judged = 0;
-        for (; judged < kTurnFrames && can_judge(); ++judged, in_.pop()) judge(in_.front());
+        for (; judged < kTurnFrames && can_judge(); ++judged) judge(in_.front());
         helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });
         while (results_.ready() && out_.room()) send_result();
         // What lacks may be among frames that wait: after a pause of the process they are many.
@@ -93,19 +93,23 @@ public:
 private:
     bool can_judge() const { return !in_.empty() && out_.room() > kOwnRoom; }
 
+    // Takes the first frame that came in.
     void judge(Frame& frame) {
         ++frames_in_, ++registers_[reg::frames_in];
         Headers headers;
         uint64_t fate = classifier_.classify(frame, headers);
         registers_[reg::unread] += headers.unread;
+        bool leaves = fate < outcome::DROPPED_BAD_FRAME;
         if (fate == Classifier::kOurs) {
             const bool asked = classifier_.asked(frame.data + headers.header_at());
             fate = asked ? decide(frame, headers) : uint64_t{outcome::FORWARDED};
-            if (fate >= outcome::FORWARDED) send_on(frame, headers, fate - outcome::FORWARDED);
-        } else if (fate < outcome::DROPPED_BAD_FRAME) {
-            emit(frame);
+            leaves = fate >= outcome::FORWARDED;
+            if (leaves) address_anew(frame, headers, fate - outcome::FORWARDED);
         }
         ++registers_[reg::passed + fate];
+        if (!leaves) return in_.pop();
+        out_.move_from(in_);
+        ++frames_out_;
     }
 
     // The outcome of a fragment that we were asked to execute: D1, then D2 to D7.
@@ -113,10 +117,13 @@ private:
         const uint64_t why = classifier_.refuse(frame.data + headers.header_at());
         if (why != reason::NONE) return outcome::FORWARDED + why;
         const Fragment fragment(frame, headers);
-        Slot* slot = slots_.find(fragment);
+        const uint32_t fingerprint = request_fingerprint(fragment.request, slots_.named_by(fragment.sender));
+        Slot* slot = slots_.find(fingerprint);
+        if (slot && !slots_.is_of(*slot, fragment)) return decline_busy(fingerprint);
         uint64_t fate = outcome::COLLECTED;
-        if (!slot) slot = open(fragment, fate);
+        if (!slot) slot = open(fragment, fingerprint, fate);
         if (!slot) return fate;
+        if (slot->state == Slot::leaving) return outcome::DECLINED_INCOMPLETE;
         const Part& part = slot->parts[fragment.tensor];
         if (part.begun() && !(part.first.sender == fragment.sender))
             return outcome::FORWARDED + reason::WRONG_TENSOR;
@@ -129,8 +136,7 @@ private:
     }
 
     // A slot for a request that has none (D2), or nullptr and what becomes of its fragment.
-    Slot* open(const Fragment& fragment, uint64_t& fate) {
-        const uint32_t fingerprint = request_fingerprint(fragment.request, slots_.named_by(fragment.sender));
+    Slot* open(const Fragment& fragment, uint32_t fingerprint, uint64_t& fate) {
         switch (decisions_.find(fingerprint, now_, registers_[reg::timeout_us])) {
             case Decisions::none: break;
             case Decisions::busy: return fate = outcome::DECLINED_BUSY, nullptr;
@@ -140,10 +146,15 @@ private:
         }
         if (!slots_.fits(fragment)) return fate = outcome::DROPPED_BAD_LENGTH, nullptr;
         Slot* slot = slots_.open(fragment, fingerprint);
-        if (slot) return slot;
+        if (!slot) fate = decline_busy(fingerprint);
+        return slot;
+    }
+
+    // For want of a slot, or as another request has its name in the slots.
+    uint64_t decline_busy(uint32_t fingerprint) {
         pressed_ = true;
         decisions_.put(fingerprint, Decisions::busy, now_);
-        return fate = outcome::DECLINED_BUSY, nullptr;
+        return outcome::DECLINED_BUSY;
     }
 
     void release(Slot& slot, Decisions::Decision decision) {
@@ -219,14 +230,13 @@ private:
         ++registers_[reg::evicted_fragments];
     }
 
-    // A fragment that is declined, or just forwarded, without a reason.
-    void send_on(Frame& frame, const Headers& headers, uint64_t why) {
+    // Of a fragment that is declined, or just forwarded, without a reason.
+    void address_anew(Frame& frame, const Headers& headers, uint64_t why) const {
         uint8_t* header = frame.data + headers.header_at();
         if (why != reason::NONE) decline(header, why);
-        pass_on(header, 0);
+        pass_on(header, micros() - now_);
         const size_t payload = udp_length(frame, headers) - 8 - mw::kHeaderBytes;
         maker_.onward(frame, payload, origin_of(frame, headers, now_), headers.header_at());
-        emit(frame);
     }
 
     void send_result() {
@@ -240,12 +250,6 @@ private:
         registers_[reg::results] += ended;
     }
 
-    void emit(const Frame& from) {
-        Frame& frame = out_.back();
-        std::memcpy(frame.data, from.data, from.size);
-        frame.size = from.size;
-        sent();
-    }
     void sent() { out_.push(), ++frames_out_; }
 
     const std::vector<size_t> inputs_, outputs_;

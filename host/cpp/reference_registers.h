@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The registers of the NIC in memory: hw/formats/csr.py, rules C1 and C2.
+// The registers of the NIC in memory: hw/formats/csr.py, rules C1, C2 and C5.
 
 #pragma once
 
@@ -18,8 +18,8 @@ public:
         for (size_t i = 0; i < mw::kRegisterCount; ++i) values_[i] = mw::kRegisters[i].reset;
     }
     // By number (mw::reg), for the datapath itself.
-    uint32_t& operator[](size_t index) { return values_[index]; }
-    uint32_t operator[](size_t index) const { return values_[index]; }
+    uint64_t& operator[](size_t index) { return values_[index]; }
+    uint64_t operator[](size_t index) const { return values_[index]; }
 
     // An address in four of them.
     IpAddress ip6(size_t first) const {
@@ -31,12 +31,16 @@ public:
     bool read(uint32_t address, uint32_t& value) const {
         const size_t index = find(address);
         if (index == mw::kRegisterCount) return false;
-        value = values_[index];
+        const bool high = is_counter(index) && address == mw::kRegisters[index].offset;
+        const uint64_t whole = is_counter(index) ? seen_[index] : values_[index];
+        value = static_cast<uint32_t>(high ? whole >> 32 : whole);
         return true;
     }
     bool write(uint32_t address, uint32_t value) {
         const size_t index = find(address);
-        if (index == mw::kRegisterCount || !mw::kRegisters[index].writable) return false;
+        if (index == mw::kRegisterCount) return false;
+        if (mw::kRegisters[index].command) return seen_ = values_, true;
+        if (!mw::kRegisters[index].writable) return false;
         const unsigned width = mw::kRegisters[index].width;
         values_[index] = width == 32 ? value : value & ((1u << width) - 1);
         return true;
@@ -45,8 +49,11 @@ public:
 private:
     static size_t find(uint32_t address) {
         for (size_t i = 0; i < mw::kRegisterCount; ++i)
-            if (mw::kRegisters[i].offset == address) return i;
+            if (mw::kRegisters[i].offset == address || (is_counter(i) && mw::kRegisters[i].offset + 4 == address))
+                return i;
         return mw::kRegisterCount;
     }
-    std::array<uint32_t, mw::kRegisterCount> values_{};
+    static bool is_counter(size_t index) { return mw::kRegisters[index].width > 32; }
+
+    std::array<uint64_t, mw::kRegisterCount> values_{}, seen_{};  // seen: at the last snapshot
 };

@@ -105,11 +105,15 @@ public:
     // Who sends what a request is named by; nobody where its id is enough.
     Sender named_by(const Sender& sender) const { return by_id_ ? Sender{} : sender; }
 
-    Slot* find(const Fragment& f) {
+    // The slot of a request with that fingerprint; two never share one.
+    Slot* find(uint32_t fingerprint) {
         for (Slot& slot : slots_)
-            if (slot.state != Slot::free && slot.request == f.request && (by_id_ || slot.sender == f.sender))
-                return &slot;
+            if (slot.state != Slot::free && slot.fingerprint == fingerprint) return &slot;
         return nullptr;
+    }
+    // Whether it is the slot of this fragment's request.
+    bool is_of(const Slot& slot, const Fragment& f) const {
+        return slot.request == f.request && (by_id_ || slot.sender == f.sender);
     }
 
     // A slot for a request that has none; nullptr where its sender may not have one more (D2).

@@ -27,7 +27,7 @@ namespace reg = mw::reg;
 
 constexpr uint64_t kLookEvery = 64;                     // cycles between two looks at the clock
 constexpr uint64_t kSettle = 16;                        // cycles until registers know of a beat
-constexpr uint64_t kScan = 1024;                        // cycles in which it has looked at all its slots
+constexpr uint64_t kScan = 512;                         // cycles in which it has looked at all its slots
 constexpr auto kTurn = std::chrono::microseconds(500);  // between two looks at the sockets
 constexpr Micros kTick = 100;                           // between two times that it is told
 constexpr Micros kLeastPause = 1000;                    // between two looks at what lacks fragments

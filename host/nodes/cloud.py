@@ -10,6 +10,20 @@ list of edges.
 
 A bad datagram is counted and forgotten. A good request that cannot be served gets a typed error.
 Nothing here stops the process but its own end.
+
+Rules of what is lost, cited by tests as C1 to C4:
+
+C1. Whoever sent a request or a result is asked for the fragments that do not come (rules A6 and A7
+    of ``wire/reassembly.py``).
+C2. The latest answers are kept (rule M3 of ``wire/sent.py``), and fragments of them are sent again
+    to whom they were sent, if he asks.
+C3. A request has one answer, by its sender, model and id, at whichever cursor it came: the slice
+    gives the same bits wherever it runs. Once it is answered, what else comes of it is not put
+    together again: a fragment that is flagged as sent again, and came ``ASK_SECONDS`` after the
+    answer left, brings the whole answer again; others are copies that the network made, or parts of
+    one repeat, dropped and counted as duplicates.
+C4. Who asks for an answer to a request of which nothing has come is asked for the result of it: it
+    was lost with all its fragments, or the request was.
 """
 
 from __future__ import annotations
@@ -20,7 +34,8 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,11 +46,12 @@ from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import Header, MessageType, WireError
 from ..errors import StartError
 from ..model_parts import load_part
-from ..wire import message
+from ..wire import message, missing
 from ..wire.outbox import Outbox
-from ..wire.reassembly import Message, Reassembler
+from ..wire.reassembly import ASK_SECONDS, Message, Reassembler
+from ..wire.sent import KeptMessages, MessageKey, SentMessage
 from ..wire.tensors import Buffer, fingerprint_of, from_buffers
-from ..wire.udp import Address, UdpPort, format_address, parse_address
+from ..wire.udp import Address, Datagram, Train, UdpPort, format_address, parse_address
 
 MAX_BUNDLES = 64
 """Of one node: each keeps two ONNX Runtime sessions."""
@@ -102,7 +118,8 @@ class CloudNode:
             )
         self._models = {bundle.model_hash: ServedModel(bundle, threads) for bundle in bundles}
         self._port = port
-        self._outbox: Outbox[tuple[Address, bytes, int]] = Outbox(port, limit=slots)
+        self._outbox: Outbox[MessageKey] = Outbox(port, limit=slots)
+        self._answers = KeptMessages()
         self._reassembler = Reassembler(self._expected, slots=slots, timeout=timeout)
         self._counters: Counter[str] = Counter()
         self._served: Counter[bytes] = Counter()
@@ -145,15 +162,25 @@ class CloudNode:
         """Wait for datagrams or the next deadline, and work on what there is."""
         timers = [due for due in (self._reassembler.due, self._outbox.due) if due is not None]
         wait = max(0.0, min(timers) - time.monotonic()) if timers else None
-        if any(key.fileobj is self._port for key, _ in self._selector.select(wait)):
+        ready = self._selector.select(wait)
+        came_by = time.monotonic()
+        if any(key.fileobj is self._port for key, _ in ready):
             try:
                 for datagram, source in self._port.take():
                     self.take(datagram, source)
             except OSError:
                 self._counters["receive_failed"] += 1
+            came_by = self._port.arrived
         now = time.monotonic()
         self._reassembler.expire(now)
+        self._ask(came_by)
         self._counters["reply_failed"] += len(self._outbox.pump(now))
+
+    def _ask(self, came_by: float) -> None:
+        """Ask for what had not come by then (C1)."""
+        for ask in self._reassembler.ask(came_by, time.monotonic()):
+            with contextlib.suppress(OSError):  # the next ask may get there
+                self._port.send(Train.of(ask.datagram), ask.to)
 
     def take(self, datagram: memoryview, source: Address) -> None:
         """Work on one datagram; whatever is wrong with it ends in a counter."""
@@ -163,6 +190,9 @@ class CloudNode:
         except WireError as error:
             self._counters[message.reason_of(error)] += 1
             return
+        if header.message_type == MessageType.MISSING:
+            self._asked(header, payload, source)
+            return
         if header.message_type != MessageType.TENSOR:
             self._counters["not_for_the_cloud"] += 1
             return
@@ -171,9 +201,53 @@ class CloudNode:
             if header.fragment_index == 0 and header.tensor_index == 0:
                 self._refuse(header, source, self._not_served(header.model_hash))
             return
-        whole = self._reassembler.add(header, payload, source, time.monotonic())
+        arrived = self._port.arrived
+        if self._was_answered(header, source, arrived):
+            return
+        whole = self._reassembler.add(header, payload, source, arrived)
         if whole is not None:
             self._answer(whole)
+
+    def _was_answered(self, header: Header, source: Address, arrived: float) -> bool:
+        """Whether the request has its answer; sends that again where it did not arrive (C3)."""
+        key = (source, header.model_hash, header.request_id)
+        answer = self._answers.get(key)
+        if answer is None:
+            return False
+        if header.resend and key not in self._outbox and arrived - answer.sent >= ASK_SECONDS:
+            answer.refill()
+            self._counters["answered_again"] += 1
+            self._send(key, answer, time.monotonic())
+        else:
+            self._counters["duplicate"] += 1
+        return True
+
+    def _asked(self, header: Header, bitmap: memoryview, source: Address) -> None:
+        """Somebody lacks fragments of an answer (C2)."""
+        key = (source, header.model_hash, header.request_id)
+        answer = self._answers.get(key)
+        if answer is None:
+            self._has_no_answer(key, header)
+            return
+        # What leaves just now need not be sent twice.
+        datagrams = [] if key in self._outbox else answer.asked(header, bitmap)
+        if not datagrams:
+            self._counters["asks_ignored"] += 1
+            return
+        self._counters["asks_answered"] += 1
+        self._counters["fragments_resent"] += len(datagrams)
+        self._let_go(key, datagrams, time.monotonic())
+
+    def _has_no_answer(self, key: MessageKey, ask: Header) -> None:
+        """Ask for the result, if nothing of that or of the request has come (C4)."""
+        known = key[1] in self._models and ask.cursor < ask.slice_count
+        if not known or self._reassembler.has(*key):
+            self._counters["asks_late"] += 1
+            return
+        self._counters["results_asked"] += 1
+        result = replace(ask, cursor=ask.slice_count, fragment_count=1)
+        with contextlib.suppress(OSError):  # he asks again
+            self._port.send(Train.of(missing.pack(result, [0])), key[0])
 
     def _not_served(self, model_hash: bytes) -> str:
         names = ", ".join(key.hex() for key in self._models)
@@ -205,10 +279,20 @@ class CloudNode:
     def _reply(
         self, request: Header, kind: MessageType, payload: Sequence[Buffer], to: Address
     ) -> None:
-        datagrams = message.datagrams(message.answer_header(request, kind), [payload])
         key = (to, request.model_hash, request.request_id)
+        answer = SentMessage(message.answer_header(request, kind), [payload])
+        if request.model_hash in self._models:
+            self._answers.keep(key, answer)
+            self._reassembler.discard(*key)  # what came of it at another cursor
+        self._send(key, answer, time.monotonic())
+
+    def _send(self, key: MessageKey, answer: SentMessage, now: float) -> None:
+        answer.sent = now
+        self._let_go(key, answer.whole(), now)
+
+    def _let_go(self, key: MessageKey, datagrams: Iterable[Datagram], now: float) -> None:
         try:
-            sent = self._outbox.send(key, datagrams, to, time.monotonic())
+            sent = self._outbox.send(key, datagrams, key[0], now)
         except OSError:
             sent = False
         self._counters["reply_failed"] += not sent  # the edge asks again

@@ -18,7 +18,7 @@ from ...hw.formats.fragments import DEFAULT_MTU, MAX_MTU, MIN_MTU
 from ...hw.formats.npz import ARRAYS
 from ...hw.formats.tensor import AnyArray
 from ..client.answers import Answers
-from ..client.edge_client import MAX_RETRIES, EdgeClient
+from ..client.edge_client import DEFAULT_RETRIES, MAX_RETRIES, EdgeClient
 from ..client.requests import Request, RequestOutcome
 from ..client.samples import describe, random_samples, read_samples
 from ..client.tally import Tally, summary_text
@@ -85,8 +85,8 @@ def edge(
         float, typer.Option(parser=seconds(0.01), help="Seconds until a request ends.")
     ] = 10.0,
     retries: Annotated[
-        int, typer.Option(min=0, max=MAX_RETRIES, help="How often a request is sent again.")
-    ] = 2,
+        int, typer.Option(min=0, max=MAX_RETRIES, help="How often a request is sent again at most.")
+    ] = DEFAULT_RETRIES,
     window: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at most.")] = 1,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant number.")] = 0,
     bind: Annotated[str, typer.Option(help="Local address.")] = "127.0.0.1:0",

@@ -32,6 +32,10 @@ def _members(kind: type[IntEnum]) -> Iterator[str]:
     yield from _numbers(**{member.name: member.value for member in kind})
 
 
+def _bool(value: bool) -> str:
+    return str(value).lower()
+
+
 def text() -> str:
     """The header: namespace ``mw`` with fields, reasons, outcomes and registers."""
     registers = csr.REGISTERS
@@ -77,14 +81,17 @@ def text() -> str:
         ),
         *_namespace("reason", _members(wire.DeclineReason)),
         *_namespace("outcome", _members(csr.FrameOutcome)),
-        "struct Register { uint32_t offset; unsigned width; uint32_t reset; bool writable; };",
+        "struct Register {",
+        "    uint32_t offset; unsigned width; uint32_t reset; bool writable, command;",
+        "};",
         *_namespace(
             "reg", (f"constexpr size_t {r.name} = {index};" for index, r in enumerate(registers))
         ),
         f"constexpr size_t kRegisterCount = {len(registers)};",
         "constexpr Register kRegisters[] = {",
         *(
-            f"{{{r.offset:#x}, {r.width}, {r.reset:#x}, {str(r.access == 'config').lower()}}},"
+            f"{{{r.offset:#x}, {r.width}, {r.reset:#x}, {_bool(r.access == 'config')}, "
+            f"{_bool(r.access == 'command')}}},"
             for r in registers
         ),
         "};",

@@ -30,7 +30,8 @@ protofields.crc_status = field_of(
   "uint8", "crc.status", "CRC status", base.DEC, { [0] = "bad", [1] = "good" }, nil,
   "whether the CRC-32C is that of the header")
 protofields.payload = field_of(
-  "bytes", "payload", "Payload", base.NONE, nil, nil, "bytes of a tensor, reply or error")
+  "bytes", "payload", "Payload", base.NONE, nil, nil,
+  "bytes of a tensor, reply or error; a bit for each fragment that is asked for")
 protofields.tag = field_of(
   "bytes", "tag", "Authentication tag", base.NONE, nil, nil, "tag behind an encrypted fragment")
 midwire.fields = protofields
@@ -51,6 +52,9 @@ local experts = {
     "value", "A value that is not this version's", expert.group.PROTOCOL, expert.severity.WARN),
   length = expert_of(
     "length", "Lengths contradict each other (W2)", expert.group.MALFORMED, expert.severity.ERROR),
+  missing = expert_of(
+    "missing", "Asks for fragments that there are not (W8)", expert.group.MALFORMED,
+    expert.severity.ERROR),
   declined = expert_of(
     "declined", "A hop did not execute", expert.group.RESPONSE_CODE, expert.severity.NOTE),
 }
@@ -125,6 +129,37 @@ local function contradictions(header, payload_bytes)
   return problems
 end
 
+-- Rule W8 in the words of host/wire/missing.py: what is wrong with a message that asks for
+-- fragments, and for which it asks, where all of its bitmap was captured.
+local function asked_for(tvb, header)
+  local first, count = header.fragment_index, header.fragment_count
+  local group, bytes = FORMAT.missing_group, FORMAT.missing_group / 8
+  local behind = tvb:reported_len() - FORMAT.header_bytes
+  local problems, wanted = {}, {}
+  local function problem(...) problems[#problems + 1] = string.format(...) end
+  if first % group ~= 0 or header.offset ~= 0 or header.last ~= 1 then
+    problem("fragment_index %.0f, offset %.0f, last %.0f; not a multiple of %.0f, 0, 1",
+      first, header.offset, header.last, group)
+  end
+  if behind ~= bytes then
+    problem("a bitmap of %.0f bytes, not %.0f", behind, bytes)
+  end
+  if behind ~= bytes or tvb:len() < FORMAT.header_bytes + bytes then return problems end
+  local bitmap, highest = tvb:range(FORMAT.header_bytes, bytes), 0
+  for k = 0, group - 1 do
+    if bitmap:bitfield(k, 1) == 1 then
+      highest = first + k
+      wanted[#wanted + 1] = string.format("%.0f", highest)
+    end
+  end
+  if #wanted == 0 then
+    problem("no fragment is asked for")
+  elseif highest >= count then
+    problem("fragment %.0f of %.0f", highest, count)
+  end
+  return problems, wanted
+end
+
 -- The line in the packet list, of a header that was captured whole.
 local function summary(header)
   local words = {
@@ -174,6 +209,20 @@ local function show_crc(tvb, header, item)
     item:add_proto_expert_info(experts.crc, text)
   end
   return good
+end
+
+-- Which fragments are asked for, and what is wrong with that. Gives whether nothing is.
+local function show_missing(tvb, top, header)
+  local problems, wanted = asked_for(tvb, header)
+  local captured = tvb:len() - FORMAT.header_bytes
+  if captured > 0 then
+    local item = top:add(protofields.payload, tvb:range(FORMAT.header_bytes, captured))
+    if wanted then item:set_text("Fragments asked for: " .. table.concat(wanted, ", ")) end
+  end
+  for _, text in ipairs(problems) do
+    top:add_proto_expert_info(experts.missing, "W8: " .. text)
+  end
+  return #problems == 0
 end
 
 -- What lies behind the header, where it was captured, and what is wrong with how long it is. Gives
@@ -258,7 +307,8 @@ local function dissect(tvb, pinfo, tree)
     show_start(tvb, pinfo, top)
   elseif show_crc(tvb, header, items.crc) then
     local known = show_remarks(header, items)
-    local fits = show_payload(tvb, top, header)
+    local asks = header.message_type == FORMAT.missing
+    local fits = (asks and show_missing or show_payload)(tvb, top, header)
     local trouble = not known and "[bad field] " or not fits and "[bad length] " or ""
     pinfo.cols.info = trouble .. summary(header)
   else

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ...hw.formats import wire
 from ...hw.formats.fragments import FRAGMENT_STEP
 from ...hw.formats.wire import FIELDS, Field
+from .missing import GROUP
 
 OLDEST_WIRESHARK = "3.6"
 """Nothing newer than its Lua functions is used."""
@@ -59,6 +60,8 @@ def text() -> str:
         "crc_at": crc.offset // 8,
         "tag_bytes": wire.TAG_BYTES,
         "fragment_step": FRAGMENT_STEP,
+        "missing": wire.MessageType.MISSING.value,
+        "missing_group": GROUP,
         "udp_port": wire.UDP_PORT,
     }
     lines = [

@@ -32,6 +32,7 @@ from ...hw.formats import fragments, wire
 from ...hw.formats.fragments import DEFAULT_MTU
 from ...hw.formats.tensor import AnyArray
 from ...hw.formats.wire import HEADER_BYTES, ElementType, Header, MessageType, WireError
+from . import missing
 from .tensors import Buffer, view_of
 from .udp import Datagram
 
@@ -49,16 +50,19 @@ class BadReply(WireError):
 
 
 def parse(datagram: memoryview) -> tuple[Header, memoryview]:
-    """Header and tensor bytes of a datagram.
+    """Header of a datagram and what is behind it: tensor bytes, or which fragments are missing.
 
     Raises
     ------
     WireError
-        If the datagram is not a sound fragment.
+        If the datagram is neither a sound fragment (W2) nor asks soundly for some (W8).
     """
     header = wire.decode(datagram)
     payload = datagram[HEADER_BYTES:]
-    fragments.check_fragment(header, len(payload))
+    if header.message_type == MessageType.MISSING:
+        missing.wanted(header, payload)
+    else:
+        fragments.check_fragment(header, len(payload))
     return header, payload
 
 
@@ -72,6 +76,7 @@ def datagrams(
     tensors: Sequence[Sequence[Buffer]],
     mtu: int = DEFAULT_MTU,
     types: Sequence[ElementType] = (),
+    only: Mapping[int, Sequence[int]] | None = None,
 ) -> Iterator[Datagram]:
     """Datagrams of a message: a header each, and views of the tensors' bytes.
 
@@ -81,15 +86,19 @@ def datagrams(
     tensors : the bytes of each, in one piece or in several that lie anywhere
     mtu : of IP on the way
     types : of the tensors' elements; without them the header's stays
+    only : fragments by the index of their tensor, if it is not to be all of all
     """
     kinds = types or [header.element_type] * len(tensors)
     for index, (pieces, kind) in enumerate(zip(tensors, kinds, strict=True)):
+        if only is not None and index not in only:
+            continue
         of_tensor = replace(
             header, tensor_index=index, source_count=len(tensors), element_type=kind
         )
         views = [memoryview(piece) for piece in pieces]
         ends = list(itertools.accumulate(map(len, views)))
-        for head, start, stop in fragments.headers(of_tensor, ends[-1] if ends else 0, mtu):
+        total, chosen = ends[-1] if ends else 0, None if only is None else only[index]
+        for head, start, stop in fragments.headers(of_tensor, total, mtu, chosen):
             yield [head, *_between(views, ends, start, stop)]
 
 

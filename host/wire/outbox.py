@@ -48,6 +48,10 @@ class Outbox(Generic[Key]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether a message has not left whole."""
+        return key in self._waiting
+
     @property
     def due(self) -> float | None:
         """When the next train is to leave, on the caller's clock; None if none waits."""

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Puts fragments together, in any order, in bounded space.
+"""Puts fragments together, in any order, in bounded space, and asks for those that do not come.
 
-Rules, cited by tests as A1 to A5:
+Rules, cited by tests as A1 to A7:
 
 A1. A message is all tensors of one request at one slice cursor from one sender, of one message type
     and of the sizes that its headers announce; it comes out once, when every byte of every tensor
@@ -13,22 +13,49 @@ A2. A fragment that contradicts itself, what is already there, or the size that 
 A3. A fragment that has come before is dropped and counted as a duplicate, and does no harm.
 A4. At most ``slots`` messages are under way; the oldest gives way to a new one and is counted.
 A5. A message that is not whole after ``timeout`` seconds is dropped and counted.
+A6. The sender of a message without a new fragment for ``ask`` seconds is asked for what is missing
+    (rule W8 of the wire format), again after twice and four times as long and so on,
+    ``MOST_ASKS`` times in a row. Once the last fragment of each tensor has come, and the sender
+    has no more to send, there are ``QUICK_ASKS`` before those, after a half, a quarter and so on. A
+    new fragment begins all that anew, and so does one that has come before but is flagged as sent
+    again: its sender is there, and waits.
+A7. Each time ``MOST_GROUPS`` groups of 64 fragments are asked for at most, one message a group, the
+    first that lack something. Of a tensor of which nothing has come, that is its first fragment:
+    nobody has said how many it has.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ...hw.formats.wire import Header, MessageType
+from . import missing
+from .alarms import Alarms
 from .udp import Address
+
+ASK_SECONDS = 0.005
+"""Without a new fragment, until its sender is asked for what is missing: more than a sender in
+Python pauses between two trains (:data:`.outbox.PACE_SECONDS`)."""
+
+MOST_ASKS = 7
+"""In a row without an answer; the last one comes 64 pauses after the last fragment."""
+
+QUICK_ASKS = 2
+"""The first after a quarter of the pause: far more than one fragment takes to overtake another."""
+
+MOST_GROUPS = 8
+"""Asked for at once: what a sender's socket takes, and a receiver's holds."""
 
 Sizes = Callable[[Header], Sequence[int] | None]
 """Bytes of each tensor that a header's model, cursor and type allow; None if nothing does."""
 
 
-_Key = tuple[Address, MessageType, bytes, int, int, tuple[int, ...]]
+_Request = tuple[Address, bytes, int]
+_Key = tuple[_Request, MessageType, int, tuple[int, ...]]
 
 
 @dataclass
@@ -50,14 +77,31 @@ class Message:
     started: float
 
 
+class Ask(NamedTuple):
+    """A message ``MISSING``, and to whom it is to be sent."""
+
+    to: Address
+    request_id: int
+    datagram: bytes
+
+
 @dataclass
 class _Tensor:
+    header: Header  # of the fragment that came first
     data: bytearray
-    count: int
     pieces: dict[int, tuple[int, int]] = field(default_factory=dict)  # index: (offset, end)
 
     def whole(self) -> bool:
-        return len(self.pieces) == self.count
+        return len(self.pieces) == self.header.fragment_count
+
+    def ended(self) -> bool:
+        return self.header.fragment_count - 1 in self.pieces
+
+    def gaps(self) -> Iterator[bytes]:
+        """Messages that ask for what is missing, a group each."""
+        lacking = (i for i in range(self.header.fragment_count) if i not in self.pieces)
+        for _, group in itertools.groupby(lacking, key=lambda index: index // missing.GROUP):
+            yield missing.pack(self.header, group)
 
     def sound(self) -> bool:
         """Whether the pieces lie edge to edge over the whole tensor."""
@@ -72,8 +116,27 @@ class _Tensor:
 @dataclass
 class _Slot:
     started: float
-    telling: Header | None
+    sizes: Sequence[int]
     tensors: list[_Tensor | None]
+    telling: Header | None = None
+    newest: float = 0.0
+    asks: int = 0  # in a row; the quick ones count from below 0
+
+    def ended(self) -> bool:
+        """Whether the last fragment of each tensor has come."""
+        return all(tensor is not None and tensor.ended() for tensor in self.tensors)
+
+    def gaps(self) -> Iterator[bytes]:
+        """Messages that ask for what is missing (A7)."""
+        known = next(tensor.header for tensor in self.tensors if tensor is not None)
+        for index, tensor in enumerate(self.tensors):
+            if tensor is not None:
+                yield from tensor.gaps()
+            else:
+                unseen = replace(
+                    known, tensor_index=index, total_bytes=self.sizes[index], fragment_count=1
+                )
+                yield missing.pack(unseen, [0])
 
 
 class Reassembler:
@@ -84,13 +147,19 @@ class Reassembler:
     sizes : says what a header may announce
     slots : messages under way at most
     timeout : seconds that a message may take
+    ask : seconds without a new fragment until its sender is asked; 0: never
     """
 
-    def __init__(self, sizes: Sizes, *, slots: int = 64, timeout: float = 5.0) -> None:
+    def __init__(
+        self, sizes: Sizes, *, slots: int = 64, timeout: float = 5.0, ask: float = ASK_SECONDS
+    ) -> None:
         self._sizes = sizes
         self._slots = slots
         self._timeout = timeout
+        self._ask = ask
         self._under_way: dict[_Key, _Slot] = {}
+        self._of_request: dict[_Request, list[_Key]] = {}
+        self._alarms: Alarms[_Key] = Alarms()
         self.counters: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -118,30 +187,34 @@ class Reassembler:
             self.counters["wrong_length"] += 1  # A2
             return None
         kind, model = header.message_type, header.model_hash
-        key = (source, kind, model, header.request_id, header.cursor, tuple(sizes))
+        key = ((source, model, header.request_id), kind, header.cursor, tuple(sizes))
         slot = self._under_way.get(key)
         if slot is None:
             if len(self._under_way) >= self._slots:  # A4: insertion order is age
-                del self._under_way[next(iter(self._under_way))]
+                self._drop(next(iter(self._under_way)))
                 self.counters["evicted"] += 1
-            slot = self._under_way[key] = _Slot(now, None, [None] * len(sizes))
+            slot = self._under_way[key] = _Slot(now, sizes, [None] * len(sizes))
+            self._of_request.setdefault(key[0], []).append(key)
         tensor = slot.tensors[header.tensor_index]
         if tensor is None:
-            tensor = _Tensor(bytearray(header.total_bytes), count)
+            tensor = _Tensor(header, bytearray(header.total_bytes))
             slot.tensors[header.tensor_index] = tensor
-        if tensor.count != count:
+        if tensor.header.fragment_count != count:
             self.counters["contradiction"] += 1
             return None
         if index in tensor.pieces:
             self.counters["duplicate"] += 1  # A3
+            if header.resend:
+                self._progress(key, slot, now)
             return None
         tensor.data[start:end] = payload  # the only copy on the way in
         if header.declined or header.telemetry:
             slot.telling = header
         tensor.pieces[index] = (start, end)
         if not all(part is not None and part.whole() for part in slot.tensors):
+            self._progress(key, slot, now)
             return None
-        del self._under_way[key]
+        self._drop(key)
         parts = [part for part in slot.tensors if part is not None]
         if not all(part.sound() for part in parts):
             self.counters["contradiction"] += 1
@@ -149,16 +222,63 @@ class Reassembler:
         header = slot.telling or header
         return Message(header, source, [part.data for part in parts], slot.started)
 
+    def discard(self, source: Address, model_hash: bytes, request_id: int) -> None:
+        """Forget what has come of a request, at whichever cursor."""
+        for key in list(self._of_request.get((source, model_hash, request_id), ())):
+            self._drop(key)
+
+    def has(self, source: Address, model_hash: bytes, request_id: int) -> bool:
+        """Whether something has come of a request that is not whole."""
+        return (source, model_hash, request_id) in self._of_request
+
     @property
     def due(self) -> float | None:
-        """When :meth:`expire` has something to do; None if nothing is under way."""
+        """When there is something to do (:meth:`ask`, :meth:`expire`); None if nothing waits."""
         oldest = next(iter(self._under_way.values()), None)  # insertion order is age
-        return None if oldest is None else oldest.started + self._timeout
+        times = [] if oldest is None else [oldest.started + self._timeout]
+        if self._alarms.due is not None:
+            times.append(self._alarms.due)
+        return min(times, default=None)
+
+    def ask(self, came_by: float, now: float) -> list[Ask]:
+        """What is to be sent now, so that what is missing comes (A6).
+
+        All that had come by ``came_by`` must have been added: else what seems to be missing may
+        only wait to be read.
+        """
+        found: list[Ask] = []
+        for key in self._alarms.rung(came_by):
+            slot = self._under_way[key]
+            gaps = itertools.islice(slot.gaps(), MOST_GROUPS)
+            source, _, request_id = key[0]
+            found += [Ask(to=source, request_id=request_id, datagram=gap) for gap in gaps]
+            pause = self._ask * 2**slot.asks
+            slot.asks += 1
+            if slot.asks < MOST_ASKS:
+                # The answer comes after now, however long ago the last fragment came.
+                self._alarms.set(key, max(slot.newest + 2 * pause, now + pause))
+        self.counters["asked"] += len(found)
+        return found
 
     def expire(self, now: float) -> None:
         """Drop what has taken too long (A5)."""
-        for key, slot in list(self._under_way.items()):
+        while self._under_way:
+            key, slot = next(iter(self._under_way.items()))  # insertion order is age
             if now - slot.started < self._timeout:
-                break
-            del self._under_way[key]
+                return
+            self._drop(key)
             self.counters["timed_out"] += 1
+
+    def _progress(self, key: _Key, slot: _Slot, now: float) -> None:
+        """Its sender is there: ask it if nothing follows (A6)."""
+        slot.newest, slot.asks = now, -QUICK_ASKS if slot.ended() else 0
+        if self._ask:
+            self._alarms.set(key, now + self._ask * 2**slot.asks)
+
+    def _drop(self, key: _Key) -> None:
+        del self._under_way[key]
+        self._alarms.discard(key)
+        siblings = self._of_request[key[0]]
+        siblings.remove(key)
+        if not siblings:
+            del self._of_request[key[0]]

@@ -15,6 +15,8 @@ import errno
 import select
 import socket
 import struct
+import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple
@@ -41,6 +43,11 @@ class Train(NamedTuple):
 
     size: int
     datagrams: list[Datagram]
+
+    @classmethod
+    def of(cls, datagram: bytes) -> Train:
+        """The train of one datagram."""
+        return cls(len(datagram), [[datagram]])
 
 
 def trains(datagrams: Iterable[Datagram]) -> Iterator[Train]:
@@ -69,6 +76,9 @@ def trains(datagrams: Iterable[Datagram]) -> Iterator[Train]:
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
 _UDP_GRO = 104
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@ll")
+_MOST_AGE_NS = 1_000_000_000
 _BUFFER_BYTES = 4 << 20
 _NO_TRAINS = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE}
 
@@ -127,8 +137,24 @@ def format_address(address: Address) -> str:
     return f"{address[0]}:{address[1]}"
 
 
+_CONTROL_BYTES = socket.CMSG_SPACE(4) + socket.CMSG_SPACE(_TIMESPEC.size)
+
+
+def _age(timespec: bytes) -> float:
+    """Seconds since a time of the system's clock, which may have been set meanwhile."""
+    whole, rest = _TIMESPEC.unpack_from(timespec)
+    age = time.time_ns() - (whole * 1_000_000_000 + rest)
+    return min(max(0, age), _MOST_AGE_NS) / 1e9
+
+
 class UdpPort:
     """A bound UDP socket.
+
+    Attributes
+    ----------
+    address : where it is bound
+    arrived : when what was taken last had come in, on the monotonic clock: all that had come by
+        then was taken, whatever still waits. Where the kernel does not say, when it was taken
 
     Parameters
     ----------
@@ -160,10 +186,14 @@ class UdpPort:
             self._socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
         with contextlib.suppress(OSError):  # where it is unknown, datagrams come one by one
             self._socket.setsockopt(_SOL_UDP, _UDP_GRO, 1)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._peer = peer
         self._trains = True
         self._buffer = bytearray(1 << 16)
         self.address: Address = self._socket.getsockname()
+        self.arrived = time.monotonic()
 
     def _connect(self, peer: Address) -> None:
         try:
@@ -231,14 +261,17 @@ class UdpPort:
         """
         try:
             count, control, _, source = self._socket.recvmsg_into(
-                [self._buffer], socket.CMSG_SPACE(4), socket.MSG_DONTWAIT
+                [self._buffer], _CONTROL_BYTES, socket.MSG_DONTWAIT
             )
         except BlockingIOError:  # the kernel dropped it: its UDP checksum was wrong
             return
         size = count
+        self.arrived = time.monotonic()
         for level, kind, value in control:
             if (level, kind) == (_SOL_UDP, _UDP_GRO):
                 size = struct.unpack_from("=i", value)[0]  # sent as 16 bits, told as an int
+            elif (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+                self.arrived -= _age(value)
         view = memoryview(self._buffer)[:count]
         for at in range(0, max(count, 1), max(size, 1)):
             yield view[at : at + size], source

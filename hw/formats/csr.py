@@ -6,15 +6,18 @@
 (:mod:`midwire.hw.nic.register_file`), the addresses that the NIC process writes and reads, and the
 table in ``docs/nic.md`` come from it. No Amaranth here, so that a running node may import it.
 
-Rules, cited by tests as C1 to C4:
+Rules, cited by tests as C1 to C5:
 
 C1. Registers are 32 bits apart, 32-bit accesses only. Bits above a register's width read as zero.
 C2. An access to an address without a register, or a write to a read-only one, answers SLVERR and
     changes nothing.
 C3. Every frame that came in adds one to ``frames_in`` and, when its fate is decided, to exactly one
-    counter of :class:`FrameOutcome`. Counters are 32 bits and wrap.
+    counter of :class:`FrameOutcome`.
 C4. Values of more than 32 bits are two registers, ``*_high`` first, or four, ``*_0`` to ``*_3``,
     highest first; the bytes of an address or a hash are read as a number in network order.
+C5. A counter has 64 bits, the high word at its address and the low word behind it. It reads as it
+    was when ``snapshot`` was last written, whatever was written; all of them as of one cycle before
+    that write was answered.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from .fragments import fragment_bytes
 from .headers import HEADERS_WITHIN
 from .wire import UDP_PORT, DeclineReason
 
-Access = Literal["constant", "status", "config", "counter"]
+Access = Literal["constant", "status", "config", "command", "counter"]
 
 TYPE = 0x4D57_0001
 """Vendor ("MW") and kind (NIC shell) of this register block."""
@@ -36,6 +39,7 @@ BLOCK_VERSION = 0x0001_0002
 
 ADDRESS_BITS = 12
 COUNTERS_AT = 0x100
+COUNTER_BITS = 64
 
 
 class FrameOutcome(IntEnum):
@@ -81,10 +85,10 @@ class Register(NamedTuple):
     offset : int
         Byte address.
     width : int
-        Bits, at most 32.
+        Bits, at most 32; 64 of a counter.
     access : str
         ``"constant"`` (fixed in the hardware), ``"status"`` (read only), ``"config"`` (read and
-        write) or ``"counter"`` (read only).
+        write), ``"command"`` (reads as 0, acts when written) or ``"counter"`` (read only).
     reset : int
         Value after reset. Constants that depend on the slice have 0 here.
     doc : str
@@ -96,6 +100,11 @@ class Register(NamedTuple):
     access: Access
     reset: int
     doc: str
+
+    @property
+    def addresses(self) -> range:
+        """Byte addresses of its words, highest first."""
+        return range(self.offset, self.offset + -(-self.width // 32) * 4, 4)
 
 
 _OUTCOME_DOCS = {
@@ -149,6 +158,7 @@ _FIXED: tuple[_Fixed, ...] = (
         0,
         "bit 0 something moves inside; bit 1 a request lacks fragments; bit 2 the slice has work",
     ),
+    ("snapshot", 1, "command", 0, "writing it makes counters read as they are now, all at once"),
     ("control", 1, "config", 0, "bit 0 enable; at 0 every frame passes through"),
     ("model_hash_high", 32, "config", 0, "first 4 bytes of the model hash"),
     ("model_hash_low", 32, "config", 0, "last 4 bytes of the model hash"),
@@ -230,7 +240,7 @@ def _registers() -> tuple[Register, ...]:
             doc = f"declined, reason {reason.value} ({reason.name.lower().replace('_', ' ')})"
         counters.append((outcome.name.lower(), doc))
     for index, (name, doc) in enumerate(counters):
-        found.append(Register(name, COUNTERS_AT + 4 * index, 32, "counter", 0, doc))
+        found.append(Register(name, COUNTERS_AT + 8 * index, COUNTER_BITS, "counter", 0, doc))
     return tuple(found)
 
 
@@ -245,6 +255,9 @@ WIDTH = {register.name: register.width for register in REGISTERS}
 
 EVENTS = tuple(name for name, _ in _EVENTS)
 """Counters that are not outcomes."""
+
+COUNTERS = tuple(register.name for register in REGISTERS if register.access == "counter")
+"""All counters, in the order of their addresses: :data:`EVENTS`, then outcomes."""
 
 STATUS_BUSY, STATUS_COLLECTING, STATUS_COMPUTING = 1, 2, 4
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from .wire import HEADER_BYTES, TAG_BYTES, BadLength, Header, encode
@@ -76,8 +76,13 @@ def fragment_bytes(mtu: int = DEFAULT_MTU) -> int:
     return (mtu - _OVERHEAD) // FRAGMENT_STEP * FRAGMENT_STEP
 
 
+def fragment_count(total_bytes: int, mtu: int = DEFAULT_MTU) -> int:
+    """Into how many fragments a tensor is cut at an MTU."""
+    return -(-total_bytes // fragment_bytes(mtu))
+
+
 def headers(
-    header: Header, total_bytes: int, mtu: int = DEFAULT_MTU
+    header: Header, total_bytes: int, mtu: int = DEFAULT_MTU, only: Iterable[int] | None = None
 ) -> Iterator[tuple[bytes, int, int]]:
     """Header of each fragment of a tensor, and where its bytes begin and end.
 
@@ -89,6 +94,8 @@ def headers(
     total_bytes : int
         Of the tensor.
     mtu : int
+    only : Iterable[int], optional
+        Which fragments; all of them by default.
 
     Raises
     ------
@@ -96,14 +103,14 @@ def headers(
         If the tensor is empty, or too long for 65535 fragments.
     """
     step = fragment_bytes(mtu)
-    count = -(-total_bytes // step)
+    count = fragment_count(total_bytes, mtu)
     if not 1 <= count <= MAX_FRAGMENTS:
         raise BadLength(
             "the tensor cannot be sent in fragments",
             expected=f"1 to {step * MAX_FRAGMENTS} bytes at an MTU of {mtu}",
             found=f"{total_bytes} bytes",
         )
-    for index in range(count):
+    for index in range(count) if only is None else only:
         start = index * step
         of_fragment = replace(
             header,

@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
-from .bus import BEAT
+from .bus import SENT
 
 
 class Arbiter(wiring.Component):
@@ -23,8 +23,8 @@ class Arbiter(wiring.Component):
 
     Members
     -------
-    i : In(stream of BEAT), ``sources`` of them
-    o : Out(stream of BEAT)
+    i : In(stream of SENT), ``sources`` of them
+    o : Out(stream of SENT)
     """
 
     def __init__(self, sources: int) -> None:
@@ -33,14 +33,14 @@ class Arbiter(wiring.Component):
         self._sources = sources
         super().__init__(
             {
-                "i": In(stream.Signature(BEAT)).array(sources),
-                "o": Out(stream.Signature(BEAT)),
+                "i": In(stream.Signature(SENT)).array(sources),
+                "o": Out(stream.Signature(SENT)),
             }
         )
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        m.submodules.skid = skid = Fifo(BEAT, 2)
+        m.submodules.skid = skid = Fifo(SENT, 2)
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         inside = Signal()
         held, chosen = Signal(range(self._sources)), Signal(range(self._sources))
@@ -56,5 +56,5 @@ class Arbiter(wiring.Component):
         for source, port in enumerate(self.i):
             m.d.comb += port.ready.eq(skid.i.ready & (chosen == source))
         with m.If(skid.i.valid & skid.i.ready):
-            m.d.sync += [inside.eq(~skid.i.payload.last), held.eq(chosen)]
+            m.d.sync += [inside.eq(~skid.i.payload.beat.last), held.eq(chosen)]
         return m

@@ -45,6 +45,9 @@ ETHERNET_PLACE = 3
 BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad": 1})
 """One beat of a frame (B1)."""
 
+SENT = data.StructLayout({"beat": BEAT, "back": 1})
+"""One beat of a frame that leaves: to the next hop's side, or ``back`` to where frames come from."""
+
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""
 
@@ -73,7 +76,12 @@ ORIGIN = data.StructLayout(
 IPv4 address has the low 32 bits; ``tos`` and ``ttl`` are IPv6's traffic class and hop limit, too.
 """
 
-VERDICT_PASS, VERDICT_DROP, VERDICT_OURS = range(3)
+CONTEXT = data.StructLayout({"origin": ORIGIN, "start": 32})
+"""A tensor in the slice: where it came from, and the cycle in which its first beat was offered."""
+
+VERDICT_PASS, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND = range(4)
+"""Of the parser the first three; of the decider ``VERDICT_OURS`` to collect, ``VERDICT_SEND`` to
+decline or to forward."""
 
 FRAME = data.StructLayout(
     {
@@ -118,6 +126,29 @@ class AxiLite(wiring.Signature):
                 "rready": Out(1),
             }
         )
+
+
+def sender_of(origin: Value | data.View[Any]) -> Value:
+    """Address and port that a frame came from, as one number: the port is its low 16 bits."""
+    origin = data.View(ORIGIN, origin) if isinstance(origin, Value) else origin
+    return Cat(lanes(origin.src_port), lanes(origin.src_ip))
+
+
+def short_sender_of(origin: Value | data.View[Any]) -> Value:
+    """The same in 48 bits, for fingerprints: the four words of an IPv6 address are XORed."""
+    origin = data.View(ORIGIN, origin) if isinstance(origin, Value) else origin
+    folded_ip: Any = Const(0, 32)
+    for word in range(4):
+        folded_ip = folded_ip ^ lanes(origin.src_ip[32 * word : 32 * word + 32])
+    return Cat(lanes(origin.src_port), folded_ip)
+
+
+def xor_folded(value: Value, bits: int) -> Value:
+    """Digits of so many bits, from the lowest on, XORed (``formats.slots.request_fingerprint``)."""
+    found: Any = Const(0, bits)
+    for at in range(0, len(value), bits):
+        found = found ^ value[at : at + bits]
+    return found
 
 
 def swap16(value: int) -> int:

@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Takes frames out of the store, one after the other, to where their verdict sends them.
+"""Takes frames out of the store, one after the other, to where the decider sends them.
 
 Frames that pass go on in the cycle in which they are at the head, without a bubble between them.
-Nothing here waits for the slice: a fragment is collected only into a slot that is open, and
-declined otherwise.
+Nothing here waits for the slice: a fragment is collected only into a slot that is open.
 """
 
 from __future__ import annotations
@@ -16,35 +15,46 @@ from amaranth.lib.wiring import In, Out
 from ..formats.csr import FIRST_DECLINED
 from ..formats.wire import DeclineReason
 from . import header as hdr
-from .bus import BEAT, FRAME, JOB, OUTCOME, VERDICT_DROP, VERDICT_OURS, VERDICT_PASS, WORD_BITS
+from .bus import (
+    BEAT,
+    JOB,
+    OUTCOME,
+    VERDICT_DROP,
+    VERDICT_OURS,
+    VERDICT_PASS,
+    VERDICT_SEND,
+    WORD_BITS,
+)
+from .decide import decided
 from .realign import Realigner
+from .slot_memory import Room
 
 
 class Dispatcher(wiring.Component):
     """Pass, drop, forward, collect or decline.
 
+    Parameters
+    ----------
+    room : of the slots, if there are any
+
     Members
     -------
-    frame : In(stream of FRAME), one for each frame in the store, in order
+    frame : In(stream of :func:`.decide.decided`), one for each frame in the store, in order; taken
+        when the frame is gone
     beats : In(stream of BEAT), the store
     passed : Out(stream of BEAT)
-    forward : In(1), reason : In(8), the decider's answer to the frame at the head
-    accept : Out(1), it is acted on
     collected : Out(stream of words), always taken; stored : Out(1), all of a fragment
     declined : Out(stream of JOB), or forwarded; declined_words : Out(stream of words)
     now : In(32), microseconds
     outcome, outcome_valid : what became of a frame; busy : Out(1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None) -> None:
         super().__init__(
             {
-                "frame": In(stream.Signature(FRAME)),
+                "frame": In(stream.Signature(decided(room))),
                 "beats": In(stream.Signature(BEAT)),
                 "passed": Out(stream.Signature(BEAT)),
-                "forward": In(1),
-                "reason": In(8),
-                "accept": Out(1),
                 "collected": Out(stream.Signature(WORD_BITS, always_ready=True)),
                 "stored": Out(1),
                 "declined": Out(stream.Signature(JOB)),
@@ -59,8 +69,7 @@ class Dispatcher(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         m.submodules.realigner = realigner = Realigner()
-        frame = self.frame.payload
-        reason = Signal(8)
+        frame, reason = self.frame.payload.frame, self.frame.payload.reason
         ends = Signal()
         m.d.comb += [
             self.passed.payload.eq(self.beats.payload),
@@ -75,21 +84,17 @@ class Dispatcher(wiring.Component):
             self.busy.eq(self.frame.valid | self.beats.valid),
         ]
 
-        used = Signal(32)
         header = frame.origin.header
-        deadline = hdr.get(header, "deadline_us")
         m.d.comb += [
-            used.eq(self.now - frame.origin.stamp),
             self.declined.payload.bytes.eq(frame.bytes),
             self.declined.payload.sum.eq(frame.sum),
             self.declined.payload.origin.eq(frame.origin),
             self.declined.payload.origin.header.eq(
-                hdr.put(
+                hdr.passed_on(
                     header,
+                    self.now - frame.origin.stamp,
                     declined=Mux(reason == DeclineReason.NONE, hdr.get(header, "declined"), 1),
                     reason=Mux(reason == DeclineReason.NONE, hdr.get(header, "reason"), reason),
-                    hop_limit=hdr.get(header, "hop_limit") - 1,
-                    deadline_us=Mux(deadline > used, deadline - used, 0),
                 )
             ),
         ]
@@ -108,12 +113,9 @@ class Dispatcher(wiring.Component):
                         ends.eq(self.beats.valid & self.beats.payload.last),
                     ]
                 with m.If(self.frame.valid & (frame.verdict == VERDICT_OURS)):
-                    m.d.comb += self.accept.eq(1)
-                    m.d.sync += reason.eq(self.reason)
-                    with m.If(self.forward | (self.reason != DeclineReason.NONE)):
-                        m.next = "decline"
-                    with m.Else():
-                        m.next = "collect"
+                    m.next = "collect"
+                with m.If(self.frame.valid & (frame.verdict == VERDICT_SEND)):
+                    m.next = "decline"
             with m.State("collect"):
                 m.d.comb += [
                     realigner.i.valid.eq(self.beats.valid),

@@ -58,6 +58,18 @@ def put(header: Value, **changes: ValueLike) -> Value:
     return Cat(*parts, header[kept:])
 
 
+def passed_on(header: Value, used: Value, **changes: ValueLike) -> Value:
+    """The header with a hop and the microseconds ``used`` taken off (W5), and other changes."""
+    deadline = get(header, "deadline_us")
+    spent = used[: len(deadline)]
+    return put(
+        header,
+        hop_limit=get(header, "hop_limit") - 1,
+        deadline_us=Mux(deadline > spent, deadline - spent, 0),
+        **changes,
+    )
+
+
 class HeaderCrc(wiring.Component):
     """CRC-32C over 8 bytes each cycle.
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,13 +12,13 @@ from ..datapath.stream import Fifo
 from ..formats.wire import HEADER_BYTES
 from . import header as hdr
 from .bus import (
-    BEAT,
     BEAT_BYTES,
     CONFIG,
     JOB,
     LANE_BITS,
     LENGTH_BITS,
     PLACE_BITS,
+    SENT,
     WORD_BITS,
     beat_of,
     byte_of,
@@ -33,30 +33,33 @@ _HEADER_WORDS = HEADER_BYTES // BEAT_BYTES
 class Packetiser(wiring.Component):
     """One frame after the other, a beat each cycle and one between two frames.
 
-    Of two jobs that wait, ``declined`` goes first, and alone while ``crowded``. Headers of a job
-    are made while the frame before leaves, and words of a declined fragment are taken before it is
-    their turn: as fast as frames come in, they go out.
+    Of jobs that wait, the first source's goes first, and alone while ``crowded``: those are frames
+    that came in and go on. Headers of a job are made while the frame before leaves, and words of
+    the first source are taken before it is their turn: as fast as frames come in, they go out.
+
+    Parameters
+    ----------
+    sources : how many, at least 1
 
     Members
     -------
     config : In(CONFIG)
-    crowded : In(1), frames come in faster than they leave: no results
-    declined, results : In(stream of JOB)
-    declined_words, results_words : In(stream of words), ``ceil(bytes / 8)`` for each job taken
-    o : Out(stream of BEAT)
+    crowded : In(1), frames come in faster than they leave: nothing but those
+    jobs : In(stream of JOB), ``sources`` of them
+    words : In(stream of words), one for each source: ``ceil(bytes / 8)`` for each job taken
+    o : Out(stream of SENT)
     busy : Out(1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sources: int) -> None:
+        self._sources = sources
         super().__init__(
             {
                 "config": In(CONFIG),
                 "crowded": In(1),
-                "declined": In(stream.Signature(JOB)),
-                "declined_words": In(stream.Signature(WORD_BITS)),
-                "results": In(stream.Signature(JOB)),
-                "results_words": In(stream.Signature(WORD_BITS)),
-                "o": Out(stream.Signature(BEAT)),
+                "jobs": In(stream.Signature(JOB)).array(sources),
+                "words": In(stream.Signature(WORD_BITS)).array(sources),
+                "o": Out(stream.Signature(SENT)),
                 "busy": Out(1),
             }
         )
@@ -65,30 +68,33 @@ class Packetiser(wiring.Component):
         m = Module()
         m.submodules.preparer = preparer = Preparer()
         m.submodules.waiting = waiting = Fifo(WORD_BITS, _WAITING_WORDS)
-        wiring.connect(m, wiring.flipped(self.declined_words), waiting.i)
-        results_next = Signal()  # whose job the preparer has
-        results_wait = self.declined.valid | self.crowded
-        m.d.comb += [
-            preparer.config.eq(self.config),
-            preparer.i.payload.eq(
-                Mux(self.declined.valid, self.declined.payload, self.results.payload)
-            ),
-            preparer.i.valid.eq(self.declined.valid | (self.results.valid & ~results_wait)),
-            self.declined.ready.eq(preparer.i.ready),
-            self.results.ready.eq(preparer.i.ready & ~results_wait),
-        ]
+        wiring.connect(m, wiring.flipped(self.words[0]), waiting.i)
+        m.d.comb += preparer.config.eq(self.config)
+        ahead: Value = Const(0)  # a source before this one has a job
+        chosen, prepared = Signal(range(self._sources)), Signal(range(self._sources))
+        back_next = Signal()
+        for source, job in enumerate(self.jobs):
+            waits = ahead | self.crowded if source else ahead
+            with m.If(job.valid & ~waits):
+                m.d.comb += [
+                    chosen.eq(source),
+                    preparer.i.payload.eq(job.payload),
+                    preparer.i.valid.eq(1),
+                ]
+            m.d.comb += job.ready.eq(preparer.i.ready & ~waits)
+            ahead = ahead | job.valid
         with m.If(preparer.i.valid & preparer.i.ready):
-            m.d.sync += results_next.eq(~self.declined.valid)
+            m.d.sync += [prepared.eq(chosen), back_next.eq(preparer.i.payload.back)]
 
-        is_result = Signal()
+        sending, back = Signal(range(self._sources)), Signal()
         word = Signal(WORD_BITS)
         word_valid, word_ready = Signal(), Signal()
-        for source, chosen in ((self.results_words, is_result), (waiting.o, ~is_result)):
-            with m.If(chosen):
+        for source, words in enumerate((waiting.o, *list(self.words)[1:])):
+            with m.If(sending == source):
                 m.d.comb += [
-                    word.eq(source.payload),
-                    word_valid.eq(source.valid),
-                    source.ready.eq(word_ready),
+                    word.eq(words.payload),
+                    word_valid.eq(words.valid),
+                    words.ready.eq(word_ready),
                 ]
 
         front, header = Signal(8 * FRONT_BYTES), Signal(hdr.HEADER_BITS)  # shift by a beat
@@ -101,7 +107,10 @@ class Packetiser(wiring.Component):
         # `bad` stays 0. Driven by itself it would be an `always @*` without a signal, which no
         # simulator ever runs.
         beat = Signal(data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1}))
-        m.d.comb += [self.o.payload.eq(beat.as_value()), beat.keep.eq(-1)]
+        m.d.comb += [
+            self.o.payload.eq(Cat(beat.as_value(), Const(0, 1), back)),
+            beat.keep.eq(-1),
+        ]
         with m.FSM(name="frame") as fsm:
             with m.State("idle"):
                 m.d.comb += preparer.o.ready.eq(1)
@@ -110,7 +119,8 @@ class Packetiser(wiring.Component):
                     header.eq(preparer.o.payload.header),
                     place.eq(preparer.o.payload.place),
                     left.eq(preparer.o.payload.bytes + HEADER_BYTES),
-                    is_result.eq(results_next),
+                    sending.eq(prepared),
+                    back.eq(back_next),
                     beats.eq(0),
                     words.eq(0),
                 ]

@@ -1,19 +1,21 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C3 there)."""
+"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C5 there)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Module, Signal, ValueLike
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..formats.csr import EVENTS, REGISTERS, FrameOutcome
+from ..formats.csr import ADDRESS, COUNTERS, COUNTERS_AT, EVENTS, REGISTERS, FrameOutcome, Register
 from .bus import CONFIG, OUTCOME, AxiLite
+from .counters import Counters
 
 _OKAY, _SLVERR = 0, 2
+_COUNTERS_BEHIND = COUNTERS_AT + 8 * len(COUNTERS)
 
 
 class RegisterFile(wiring.Component):
@@ -56,6 +58,7 @@ class RegisterFile(wiring.Component):
         strobes = Signal.like(bus.wstrb)
         write = Signal()
         known = Signal()
+        m.submodules.counters = counters = Counters(len(COUNTERS))
         with m.FSM(name="write"):
             with m.State("idle"):
                 # Address and data are taken together, so neither has to be kept waiting.
@@ -72,17 +75,33 @@ class RegisterFile(wiring.Component):
                     m.d.sync += bus.bresp.eq(_SLVERR)
                 with m.Else():
                     m.d.sync += bus.bresp.eq(_OKAY)
+                with m.If(address == ADDRESS["snapshot"]):
+                    m.d.comb += [known.eq(1), counters.snapshot.eq(1)]
+                    m.next = "snapshot"
+                with m.Else():
+                    m.d.sync += bus.bvalid.eq(1)
+                    m.next = "answer"
+            with m.State("snapshot"), m.If(counters.taken):
                 m.d.sync += bus.bvalid.eq(1)
                 m.next = "answer"
             with m.State("answer"), m.If(bus.bready):
                 m.d.sync += bus.bvalid.eq(0)
                 m.next = "idle"
 
+        # A counter's word comes out of the memory in the cycle in which `rvalid` is set.
+        is_counter, high = Signal(), Signal()
+        word, value = Signal(32), Signal(32)
+        m.d.comb += [
+            counters.address.eq((bus.araddr - COUNTERS_AT) >> 3),
+            counters.read.eq(bus.arvalid & bus.arready),
+            word.eq(Mux(high, counters.word[32:], counters.word[:32])),
+            bus.rdata.eq(Mux(is_counter, word, value)),
+        ]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
         m.d.comb += bus.arready.eq(~bus.rvalid)
         with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(_SLVERR), bus.rdata.eq(0)]
+            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(_SLVERR), value.eq(0), is_counter.eq(0)]
 
         mask = Cat(strobe.replicate(8) for strobe in strobes)
         with m.Switch(address):
@@ -93,28 +112,30 @@ class RegisterFile(wiring.Component):
                     with m.If(write):
                         m.d.sync += held.eq(held & ~mask | wanted & mask)
 
-        values = {register.offset: self._value(m, register.name) for register in REGISTERS}
-        with m.Switch(bus.araddr):
-            for offset, value in values.items():
-                with m.Case(offset), m.If(bus.arvalid & bus.arready):
-                    m.d.sync += [bus.rresp.eq(_OKAY), bus.rdata.eq(value)]
+        with m.If(bus.arvalid & bus.arready):
+            with m.Switch(bus.araddr):
+                for register in (r for r in REGISTERS if r.access != "counter"):
+                    with m.Case(register.offset):
+                        m.d.sync += [bus.rresp.eq(_OKAY), value.eq(self._value(register))]
+            in_words = (bus.araddr >= COUNTERS_AT) & (bus.araddr < _COUNTERS_BEHIND)
+            with m.If(in_words & ~bus.araddr[:2].any()):
+                m.d.sync += [bus.rresp.eq(_OKAY), is_counter.eq(1), high.eq(~bus.araddr[2])]
+        for name, raised in zip(COUNTERS, counters.raised, strict=True):
+            m.d.comb += raised.eq(self._raised(name))
         return m
 
-    def _value(self, m: Module, name: str) -> ValueLike:
-        """What a register reads as; adds the counter if it is one."""
-        register = next(r for r in REGISTERS if r.name == name)
+    def _value(self, register: Register) -> ValueLike:
+        """What a register reads as that is no counter."""
         if register.access == "constant":
-            return self._constants.get(name, register.reset)
+            return self._constants.get(register.name, register.reset)
         if register.access == "status":
             return self.status
-        if register.access == "config":
-            return self.config[name]
-        count = Signal(32, name=name)
+        return self.config[register.name] if register.access == "config" else 0
+
+    def _raised(self, name: str) -> Value:
+        """By how much a counter is raised in this cycle."""
         if name in EVENTS:
-            hits = getattr(self, name)
-        else:
-            hits = self.outcome_valid & (self.outcome == FrameOutcome[name.upper()])
-        if name == FrameOutcome.PASSED.name.lower():
-            hits = hits + self.went
-        m.d.sync += count.eq(count + hits)
-        return count
+            hits: Value = getattr(self, name)
+            return hits
+        hits = self.outcome_valid & (self.outcome == FrameOutcome[name.upper()])
+        return hits + self.went if name == FrameOutcome.PASSED.name.lower() else hits

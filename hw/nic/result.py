@@ -21,9 +21,8 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.stream import Fifo
 from ..formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
 from . import header as hdr
-from .bus import BEAT_BYTES, CONFIG, JOB, LENGTH_BITS, WORD_BITS, folded, sum_lanes
+from .bus import BEAT_BYTES, CONFIG, CONTEXT, JOB, LENGTH_BITS, WORD_BITS, folded, sum_lanes
 from .gearbox import Gearbox
-from .tensor_buffer import CONTEXT
 
 MAX_FRAGMENT_BYTES = fragment_bytes(MAX_MTU)
 MAX_RESULT_BYTES = MAX_FRAGMENTS * MAX_FRAGMENT_BYTES
@@ -201,18 +200,15 @@ class Results(wiring.Component):
         # The job: the request's header, changed.
         ready = pieces.o.payload
         origin = self.context.payload.origin
-        used, left = Signal(32), Signal(32)
-        deadline = hdr.get(origin.header, "deadline_us")
         m.d.comb += [
-            used.eq(self.now - origin.stamp),
-            left.eq(Mux(deadline > used, deadline - used, 0)),
             self.job.valid.eq(pieces.o.valid),
             self.job.payload.bytes.eq(ready.bytes),
             self.job.payload.sum.eq(ready.sum),
             self.job.payload.origin.eq(origin),
             self.job.payload.origin.header.eq(
-                hdr.put(
+                hdr.passed_on(
                     origin.header,
+                    self.now - origin.stamp,
                     last=ready.last,
                     result=1,
                     declined=0,
@@ -227,8 +223,6 @@ class Results(wiring.Component):
                     tensor_index=0,
                     source_count=1,
                     element_type=self.config.element_type,
-                    hop_limit=hdr.get(origin.header, "hop_limit") - 1,
-                    deadline_us=left,
                 )
             ),
             pieces.o.ready.eq(self.job.ready),

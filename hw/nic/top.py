@@ -6,24 +6,25 @@
 
     s_axis --> ingress -- others' ----------> passing --------------> arbiter --> m_axis
                   |                                                    ^   ^
-                  | to us  parser ---- frames ----+                    |   |
-                  v          |                    v      pass          |   |
-                  +----------+---> store ---> dispatcher --------------+   |
+                  | to us  parser ---- frames --> decider              |   |
+                  v          |                       v      pass       |   |
+                  +----------+---> store ------> dispatcher -----------+   |
                                                 |      |  decline          |
                                                 |      +--> packetiser ----+
-                                                | collect       ^ results
-                                                v               |
-                              decider, tensor buffer ---> slice ---> results
+                                                | collect       ^
+                                                v               | results, what is given up,
+                                             executor ----------+ questions
 
 Frames that are not to our address go straight through (:mod:`.ingress`), before all else. The
-others are stored whole, judged (:mod:`.parser`), and leave in order: passed, dropped, declined or
-collected. Results wait for everything: they leave when no frame does, and not while a quarter of
-either room is taken, so that what is added to full links never keeps a frame out.
+others are stored whole, judged (:mod:`.parser`), decided on (:mod:`.decide`), and leave in order:
+passed, dropped, declined or collected. What is made here (:mod:`.execute`) waits for everything: it
+leaves when no frame does, and not while a quarter of either room is taken, so that what is added to
+full links never keeps a frame out.
 
-What this version does not do, and where it will go: 64-bit streams only (:class:`NicShell` says
-why), one slot with fragments in order (:mod:`.decide`). The shell of a slice with several inputs or
-outputs has no slice in it, and declines every tensor as ``wrong_tensor``: a request's tensors come
-one by one, and would have to be joined. The next hops execute it.
+What this version does not do: 64-bit streams only (:class:`NicShell` says why). The shell of a
+slice with several inputs or outputs has no slice in it, and declines every tensor as
+``wrong_tensor``: a request's tensors come one by one, and would have to be joined. The next hops
+execute it.
 
 When frames come faster than they leave, ``s_axis_tready`` goes low: nothing is dropped here for
 want of room.
@@ -36,7 +37,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Const, Instance, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -48,18 +49,18 @@ from .arbiter import Arbiter
 from .bus import BEAT, BEAT_BYTES, FRAME, AxiLite
 from .decide import Decider
 from .dispatch import Dispatcher
+from .execute import SOURCES, Executor
 from .ingress import Ingress
 from .packetise import Packetiser
 from .parser import Parser
 from .register_file import RegisterFile
-from .result import MAX_RESULT_BYTES, Results
-from .tensor_buffer import CONTEXT, TensorBuffer
+from .result import MAX_RESULT_BYTES
+from .slot_memory import Room
 
 STORE_BEATS = 2048
 """Room for others' frames while the longest of ours leaves, and as much for ours."""
 
 _WAITING_FRAMES = 32
-_TENSORS_IN_SLICE = 4
 
 
 class NicShell(wiring.Component):
@@ -80,6 +81,8 @@ class NicShell(wiring.Component):
     -------
     clk, aresetn : as :mod:`midwire.hw.datapath.axi`
     s_axis_*, m_axis_* : AXI4-Stream with tkeep and tuser (bit 0: bad frame)
+    m_axis_tdest : Out(1), the frame goes back to where frames come from, not to the next hop; for
+        a shell with a port each way
     s_axil_* : AXI4-Lite, the registers of :mod:`midwire.hw.formats.csr`
 
     Raises
@@ -126,6 +129,7 @@ class NicShell(wiring.Component):
                 "s_axis_tready": Out(1),
                 **{f"m_axis_{name}": Out(bits) for name, bits in _AXIS.items()},
                 "m_axis_tready": In(1),
+                "m_axis_tdest": Out(1),
                 **{f"s_axil_{name}": member for name, member in axil.items()},
             }
         )
@@ -134,11 +138,13 @@ class NicShell(wiring.Component):
         m = Module()
         add_domain(m, self)
         inputs, outputs = self._tensors
+        room = Room(self._in[0]) if self._executes else None
+        slots = room.slots if room else 0
         m.submodules.registers = registers = RegisterFile(
             {
-                "capability": BEAT_BYTES | int(self._executes) << 8 | inputs << 16 | outputs << 24,
-                "input_bytes": self._in[0] if self._executes else 0,
-                "output_bytes": self._out[0] if self._executes else 0,
+                "capability": BEAT_BYTES | slots << 8 | inputs << 16 | outputs << 24,
+                "input_bytes": self._in[0] if room else 0,
+                "output_bytes": self._out[0] if room else 0,
             }
         )
         m.submodules.ingress = ingress = Ingress()
@@ -146,13 +152,9 @@ class NicShell(wiring.Component):
         m.submodules.parser = parser = Parser()
         m.submodules.frames = frames = Fifo(FRAME, _WAITING_FRAMES)
         m.submodules.store = store = Fifo(BEAT, STORE_BEATS)
-        m.submodules.dispatcher = dispatcher = Dispatcher()
-        m.submodules.decider = decider = Decider(self._in[0] if self._executes else None)
-        if self._executes:
-            m.submodules.tensor = tensor = TensorBuffer(*self._in)
-            m.submodules.contexts = contexts = Fifo(CONTEXT, _TENSORS_IN_SLICE)
-            m.submodules.results = results = Results(*self._out)
-        m.submodules.packetiser = packetiser = Packetiser()
+        m.submodules.decider = decider = Decider(room)
+        m.submodules.dispatcher = dispatcher = Dispatcher(room)
+        m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES if room else 1)
         m.submodules.arbiter = arbiter = Arbiter(3)
         config = registers.config
 
@@ -174,125 +176,109 @@ class NicShell(wiring.Component):
             frames.i.payload.eq(parser.frame),
             frames.i.valid.eq(parser.frame_valid),
         ]
-        wiring.connect(m, frames.o, dispatcher.frame)
+        wiring.connect(m, frames.o, decider.i)
+        wiring.connect(m, decider.o, dispatcher.frame)
         wiring.connect(m, store.o, dispatcher.beats)
 
-        # Collect or decline.
-        m.d.comb += [
-            decider.origin.eq(frames.o.payload.origin),
-            decider.size.eq(frames.o.payload.bytes),
-            dispatcher.forward.eq(decider.forward),
-            dispatcher.reason.eq(decider.reason),
-            decider.accept.eq(dispatcher.accept),
-            decider.stored.eq(dispatcher.stored),
-        ]
-        if self._executes:
-            m.d.comb += [
-                decider.release.eq(tensor.release),
-                tensor.offset.eq(decider.offset),
-                tensor.stored.eq(dispatcher.stored),
-                tensor.full.eq(decider.full),
-                tensor.request.eq(decider.request),
-            ]
-            wiring.connect(m, dispatcher.collected, tensor.i)
-            wiring.connect(m, tensor.context, contexts.i)
-            wiring.connect(m, contexts.o, results.context)
-            self._slice(m, tensor, results)
-
-        # Frames out. Results are more than what comes in, and wait while much of that does.
+        # Frames out. What is made here is more than what comes in, and waits while much does.
         wiring.connect(m, ingress.passed, passing.i)
         m.d.comb += packetiser.crowded.eq(
             (passing.level > STORE_BEATS // 4) | (store.level > STORE_BEATS // 4)
         )
-        wiring.connect(m, dispatcher.declined, packetiser.declined)
-        wiring.connect(m, dispatcher.declined_words, packetiser.declined_words)
-        if self._executes:
-            wiring.connect(m, results.job, packetiser.results)
-            wiring.connect(m, results.words, packetiser.results_words)
-        for source, frames_out in enumerate((passing.o, dispatcher.passed, packetiser.o)):
-            wiring.connect(m, frames_out, arbiter.i[source])
+        wiring.connect(m, dispatcher.declined, packetiser.jobs[0])
+        wiring.connect(m, dispatcher.declined_words, packetiser.words[0])
+        for source, passed in enumerate((passing.o, dispatcher.passed)):
+            m.d.comb += [
+                arbiter.i[source].payload.beat.eq(passed.payload),
+                arbiter.i[source].valid.eq(passed.valid),
+                passed.ready.eq(arbiter.i[source].ready),
+            ]
+        wiring.connect(m, packetiser.o, arbiter.i[2])
         m.d.comb += [
-            self.m_axis_tdata.eq(arbiter.o.payload.data),
-            self.m_axis_tkeep.eq(arbiter.o.payload.keep),
-            self.m_axis_tlast.eq(arbiter.o.payload.last),
-            self.m_axis_tuser.eq(arbiter.o.payload.bad),
+            self.m_axis_tdata.eq(arbiter.o.payload.beat.data),
+            self.m_axis_tkeep.eq(arbiter.o.payload.beat.keep),
+            self.m_axis_tlast.eq(arbiter.o.payload.beat.last),
+            self.m_axis_tuser.eq(arbiter.o.payload.beat.bad),
+            self.m_axis_tdest.eq(arbiter.o.payload.back),
             self.m_axis_tvalid.eq(arbiter.o.valid),
             arbiter.o.ready.eq(self.m_axis_tready),
         ]
 
         # Time.
-        cycle, microsecond, part = Signal(32), Signal(32), Signal(16)
-        m.d.sync += [cycle.eq(cycle + 1), part.eq(part + 1)]
+        microsecond, part = Signal(32), Signal(16)
+        m.d.sync += part.eq(part + 1)
         with m.If(part + 1 >= config.clock_mhz):
             m.d.sync += [part.eq(0), microsecond.eq(microsecond + 1)]
         now = Mux(config.clock_mhz == 0, config.time_us, microsecond)
-        if self._executes:
-            m.d.comb += [tensor.cycle.eq(cycle), results.cycle.eq(cycle)]
-        timed: list[Any] = [parser, dispatcher]
-        configured: list[Any] = [ingress, decider]
-        if self._executes:
-            timed.append(results)
-            configured.append(results)
-        for component in timed:
-            m.d.comb += component.now.eq(now)
+        for timed in (parser, decider, dispatcher):
+            m.d.comb += timed.now.eq(now)
 
         # Registers.
-        for component in (*configured, packetiser):
-            m.d.comb += component.config.eq(config)
+        for configured in (ingress, decider, packetiser):
+            m.d.comb += configured.config.eq(config)
         for name, member in AxiLite(ADDRESS_BITS).members.items():
             mine, its = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             m.d.comb += its.eq(mine) if member.flow == Out else mine.eq(its)
-        computing = contexts.o.valid if self._executes else Const(0)
-        moving = [
+        moving: list[Any] = [
             ingress.busy,
             passing.o.valid,
             store.o.valid,
             frames.o.valid,
             parser.frame_valid,
-            decider.full,
-            *([contexts.o.valid, results.busy] if self._executes else []),
+            decider.busy,
             packetiser.busy,
             arbiter.o.valid,
         ]
+        collecting, computing = Signal(), Signal()
+        if room:
+            m.submodules.executor = executor = Executor(
+                room, self._in[1], self._out[1], self._out[0], self._sides
+            )
+            moving.append(executor.busy)
+            m.d.comb += [collecting.eq(decider.collecting), computing.eq(executor.computing)]
+            m.d.comb += [executor.config.eq(config), executor.now.eq(now)]
+            self._execute(m, decider, dispatcher, executor, registers)
+            for source in range(SOURCES):
+                wiring.connect(m, executor.jobs[source], packetiser.jobs[1 + source])
+                wiring.connect(m, executor.words[source], packetiser.words[1 + source])
         busy = Signal()
-        m.d.comb += busy.eq(reduce(or_, moving))
         m.d.comb += [
-            registers.status.eq(Mux(busy, 1, 0) | decider.collecting << 1 | computing << 2),
+            busy.eq(reduce(or_, moving)),
+            registers.status.eq(Cat(busy, collecting, computing)),
             registers.outcome.eq(dispatcher.outcome),
             registers.outcome_valid.eq(dispatcher.outcome_valid),
             registers.frames_in.eq(ingress.arrived),
             registers.went.eq(ingress.went),
             registers.unread.eq(ingress.unread),
         ]
-        if self._executes:
-            m.d.comb += [
-                registers.requests.eq(tensor.release),
-                registers.evicted.eq(decider.evicted),
-                registers.results.eq(results.sent),
-                registers.result_frames.eq(results.job.valid & results.job.ready),
-            ]
         return m
 
-    def _slice(self, m: Module, tensor: TensorBuffer, results: Results) -> None:
-        idle: dict[str, Any] = {}
-        for k, bits in enumerate(self._sides):
-            idle |= {f"i_w{k}_axis_{name}": Const(0) for name in ("tvalid", "tlast")}
-            idle[f"i_w{k}_axis_tdata"] = Const(0, bits)
-            idle[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
-        m.submodules.slice = Instance(
-            "mw_slice",
-            i_clk=self.clk,
-            i_aresetn=self.aresetn,
-            i_s0_axis_tdata=tensor.o.payload.data,
-            i_s0_axis_tvalid=tensor.o.valid,
-            i_s0_axis_tlast=tensor.o.payload.last,
-            o_s0_axis_tready=tensor.o.ready,
-            o_m0_axis_tdata=results.i.payload,
-            o_m0_axis_tvalid=results.i.valid,
-            o_m0_axis_tlast=Signal(name="slice_last"),  # beats are counted
-            i_m0_axis_tready=results.i.ready,
-            **idle,
-        )
+    def _execute(
+        self,
+        m: Module,
+        decider: Decider,
+        dispatcher: Dispatcher,
+        executor: Executor,
+        registers: RegisterFile,
+    ) -> None:
+        """Collect, and say what became of requests."""
+        fate = dispatcher.frame.payload
+        wiring.connect(m, dispatcher.collected, executor.collected)
+        wiring.connect(m, decider.chore, executor.chore)
+        wiring.connect(m, executor.release, decider.release)
+        for name in ("opens", "opened", "origin", "here", "cleared"):
+            m.d.comb += getattr(executor, name).eq(getattr(decider, name))
+        for name in ("here_address", "clear", "may_ask"):
+            m.d.comb += getattr(decider, name).eq(getattr(executor, name))
+        m.d.comb += [
+            executor.address.eq(fate.address),
+            executor.slot.eq(fate.slot),
+            executor.whole.eq(fate.whole),
+            executor.stored.eq(dispatcher.stored),
+            registers.evicted.eq(decider.evicted),
+        ]
+        for name in ("requests", "asked", "evicted_fragments", "results", "result_frames"):
+            m.d.comb += getattr(registers, name).eq(getattr(executor, name))
 
 
 _AXIS = {"tdata": 64, "tkeep": 8, "tvalid": 1, "tlast": 1, "tuser": 1}

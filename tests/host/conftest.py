@@ -11,7 +11,7 @@ import contextlib
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from midwire.hw.kernels.concat import ConcatKernel
 from midwire.hw.kernels.eltwise import EltwiseKernel
 from midwire.hw.kernels.program import describe
 from midwire.hw.numeric import IntType, QType
+
+from .hop import Fate, Hop, unharmed
 
 ELEMENTS = 4
 SCALE = 0.5
@@ -74,23 +76,26 @@ def _manifest(
     )
 
 
-def _model(nodes: list[onnx.NodeProto], before: tuple[str, int], after: tuple[str, int]) -> bytes:
-    ends = [helper.make_tensor_value_info(name, kind, [ELEMENTS]) for name, kind in (before, after)]
+def _model(
+    nodes: list[onnx.NodeProto], before: tuple[str, int], after: tuple[str, int], elements: int
+) -> bytes:
+    ends = [helper.make_tensor_value_info(name, kind, [elements]) for name, kind in (before, after)]
     graph = helper.make_graph(nodes, "part", ends[:1], ends[1:], _constants())
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
 
 
-def make_bundle(folder: Path, name: str = "double") -> Bundle:
+def make_bundle(folder: Path, name: str = "double", elements: int = ELEMENTS) -> Bundle:
     """Write the bundle; another name gives another model hash."""
     qtype = QType(8, True, SCALE)
-    spec = TensorSpec("x", (ELEMENTS,), "float32", qtype, Layout.raster((ELEMENTS,)), 4)
+    spec = TensorSpec("x", (elements,), "float32", qtype, Layout.raster((elements,)), 4)
     node, flt, i8 = helper.make_node, TensorProto.FLOAT, TensorProto.INT8
     files = {
         "edge.onnx": _model(
             [node("QuantizeLinear", ["x", "scale", "zero"], ["wire_in0"])],
             ("x", flt),
             ("wire_in0", i8),
+            elements,
         ),
         "slice.onnx": _model(
             [
@@ -101,11 +106,13 @@ def make_bundle(folder: Path, name: str = "double") -> Bundle:
             ],
             ("wire_in0", i8),
             ("wire_out0", i8),
+            elements,
         ),
         "cloud.onnx": _model(
             [node("DequantizeLinear", ["wire_out0", "scale", "zero"], ["y"])],
             ("wire_out0", i8),
             ("y", flt),
+            elements,
         ),
     }
     manifest = _manifest(name, (spec,), (spec,))
@@ -208,30 +215,12 @@ def send(port: UdpPort, data: bytes | memoryview, size: int, to: Address) -> Non
 
 
 @contextlib.contextmanager
-def relay(hop: Callable[[bytes], list[bytes]], cloud: Address) -> Iterator[Address]:
-    """A hop between edge and cloud: ``hop`` turns each datagram of the edge into what goes on."""
-    front, back = UdpPort(), UdpPort()
-    running = True
-    edge: list[Address] = []
-
-    def loop() -> None:
-        while running:
-            for datagram, source in front.receive(0.02):
-                edge[:] = [source]
-                for onward in hop(bytes(datagram)):
-                    send(back, onward, len(onward), cloud)
-            for datagram, _ in back.receive(0.0):
-                send(front, datagram, max(1, len(datagram)), edge[0])
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield front.address
-    finally:
-        running = False
-        thread.join()
-        front.close()
-        back.close()
+def relay(onward: Fate, cloud: Address, back: Fate = unharmed) -> Iterator[Address]:
+    """A hop between edge and cloud: ``onward`` turns each datagram of the edge into what goes on,
+    ``back`` each one for it.
+    """
+    with Hop(cloud, lambda: onward, lambda: back) as hop:
+        yield hop.address
 
 
 def changed(datagram: bytes, payload: bytes | None = None, **fields: Any) -> bytes:

@@ -57,6 +57,13 @@ HUGE = "h = ConstantOfShape (n)"
             "expected a constant 'r', found a computed one",
         ),
         (
+            (
+                "g (float[1, 4] x) => (float[1, 4] y) <float[4] c = {1, 2, 3, 4}, float[3] d = "
+                "{1, 2, 3}> { s = SpaceToDepth <blocksize = 2> (x)  y = Min (s, c, d) }"
+            ),
+            "expected a known shape, found none for 'y'",
+        ),
+        (
             "g (float[1, 4, 5] x) => (float[1, 4, 5] y) <float[2] s = {1, 2}> { y = PRelu (x, s) }",
             (
                 "expected a constant that broadcasts to the output's shape [1, 4, 5], found the "

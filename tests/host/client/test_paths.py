@@ -66,7 +66,12 @@ def test_all_fragments_and_resends_take_one_path(tmp_path: Path) -> None:  # R6
     for side in (0, 1):
         mine = {outcome.request_id for outcome in outcomes[side::2]}
         assert {request for request, _, _ in seen[side]} == mine
-    assert [resend for _, resend, _ in seen[0]] == [False] * 4 + [True] * 4 + [False] * 4
+    lost, kept = (
+        [resend for request, resend, _ in seen[0] if request == outcome.request_id]
+        for outcome in outcomes[::2]
+    )
+    assert lost[:4] == kept[:4] == [False] * 4
+    assert len(lost) >= 8 and all(lost[4:])  # a probe, and what was asked for then
 
 
 def test_a_refused_path_is_left_at_once(bundle: Bundle, cloud: Any) -> None:  # R6, S2
@@ -82,11 +87,11 @@ def test_a_refused_path_is_left_at_once(bundle: Bundle, cloud: Any) -> None:  # 
 def test_a_silent_path_is_left_before_the_deadline(bundle: Bundle, cloud: Any) -> None:  # R1, S2
     with UdpPort() as deaf:
         paths = [NetworkPath(deaf.address), NetworkPath(cloud.port.address)]
-        with EdgeClient(bundle, paths, deadline=3.0, retries=2) as client:
+        with EdgeClient(bundle, paths, deadline=1.5, retries=2) as client:
             outcomes = list(client.stream(Request([SAMPLE]) for _ in range(3)))
     assert all(o.error is None and o.path == paths[1] for o in outcomes)
     assert [o.attempts for o in outcomes] == [SILENT_ATTEMPTS + 1, 1, 1]
-    assert outcomes[0].seconds < 3.0
+    assert outcomes[0].seconds < 1.5
 
 
 def test_with_nothing_alive_every_request_still_ends(bundle: Bundle) -> None:  # R1, S4

@@ -19,6 +19,7 @@ from midwire.host.wire.udp import UdpPort
 from midwire.hw.console import Console
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
+from midwire.hw.formats.wire import Header
 
 from .loop import DATAPATHS, HERE, Forger, Live
 
@@ -74,3 +75,9 @@ def tensor(digits: Bundle, samples: AnyArray) -> bytes:
     """The input of the shipped model's slice, for one sample."""
     wires = load_part(digits, "edge").run([samples[0]])
     return b"".join(to_buffers(digits.manifest.inputs, wires))
+
+
+@pytest.fixture(scope="session")
+def header(digits: Bundle) -> Header:
+    """Of a request for the shipped model's slice."""
+    return Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**7)

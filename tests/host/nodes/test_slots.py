@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,15 @@ from scapy.layers.l2 import Ether
 from midwire.host.wire.udp import Address
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
-from midwire.hw.formats.slots import MAX_SLOTS, SHARE, slots_of
-from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode, encode
+from midwire.hw.formats.slots import MAX_SLOTS, SHARE, request_fingerprint, slots_of
+from midwire.hw.formats.wire import (
+    BadLength,
+    DeclineReason,
+    Header,
+    MessageType,
+    decode,
+    encode,
+)
 
 from .loop import DATAPATHS, SLOTTED, SMALL_MTU
 from .recordings import CLIENT, HOP, NIC, frame, header_of, replay, timeless
@@ -51,7 +58,15 @@ def any_order(header: Header, tensor: bytes) -> Scene:
     return frames, {**results, "collected": 12, "dropped_duplicate": 17}
 
 
-def cut(header: Header, tensor: bytes, index: int, count: int, start: int, end: int) -> bytes:
+def cut(
+    header: Header,
+    tensor: bytes,
+    index: int,
+    count: int,
+    start: int,
+    end: int,
+    source: Address = CLIENT,
+) -> bytes:
     """A fragment of any bytes, as a frame."""
     part = replace(
         header,
@@ -61,7 +76,7 @@ def cut(header: Header, tensor: bytes, index: int, count: int, start: int, end: 
         last=index + 1 == count,
         total_bytes=len(tensor),
     )
-    return frame(encode(part) + tensor[start:end], CLIENT, NIC)
+    return frame(encode(part) + tensor[start:end], source, NIC)
 
 
 def liars(header: Header, tensor: bytes) -> Scene:
@@ -96,6 +111,80 @@ def last_first(header: Header, tensor: bytes) -> Scene:
     return [*uneven, whole], {**results, "collected": 4}
 
 
+@dataclass
+class Collected:
+    """What D3 knows of a request of one tensor."""
+
+    total: int
+    count: int = 0
+    step: int = 0
+    tail: int = 0
+    here: set[int] = field(default_factory=set)
+
+    @property
+    def whole(self) -> bool:
+        return 0 < self.count == len(self.here)
+
+    def fate(self, header: Header, size: int) -> str:
+        """What becomes of a fragment of so many bytes; it is taken where it can be."""
+        index, count, offset, last = (
+            header.fragment_index, header.fragment_count, header.offset, header.last,
+        )  # fmt: skip
+        try:
+            fragments.check_fragment(header, size)
+        except BadLength:
+            return "dropped_bad_length"
+        if self.whole:
+            return "dropped_duplicate"
+        possible = count <= -(-self.total // 64) and (last or offset == index * size)
+        same = not self.here or count == self.count
+        as_long = last or self.step in (0, size)
+        step, tail = (self.step, offset) if last else (size, self.tail)
+        if not (
+            possible and same and as_long and (not step or not tail or tail == (count - 1) * step)
+        ):
+            return "dropped_bad_length"
+        if index in self.here:
+            return "dropped_duplicate"
+        self.count = count
+        self.here.add(index)
+        if last:
+            self.tail = offset
+        else:
+            self.step = size
+        return "collected"
+
+
+def chaos(header: Header, tensor: bytes) -> Scene:
+    """Fragments as they should be and as they should not, of too few requests to fill the slots."""
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    held: dict[tuple[Address, int], Collected] = {}
+    counts: Counter[str] = Counter()
+    frames = []
+    for _ in range(600):
+        source, request = rng.choice([CLIENT, OTHER]), rng.randrange(18)
+        step = 128 if rng.random() < 0.7 else rng.choice([64, 192, 256, 320])
+        count = -(-512 // step) if rng.random() < 0.9 else rng.randrange(1, 12)
+        index = rng.randrange(count)
+        start = index * step if rng.random() < 0.9 else 64 * rng.randrange(8)
+        end = 512 if index + 1 == count else min(start + step, 512)
+        if start < end:
+            its = replace(header, request_id=request)
+            frames.append(cut(its, tensor, index, count, start, end, source))
+            known = held.setdefault((source, request), Collected(512))
+            sent = header_of(frames[-1])
+            assert sent is not None
+            counts[known.fate(sent, end - start)] += 1
+    whole = sum(known.whole for known in held.values())
+    counts.update({"requests": whole, "results": whole, "result_frames": whole})
+    for known in held.values():
+        counts["evicted"] += bool(known.here) and not known.whole
+        counts["evicted_fragments"] += 0 if known.whole else len(known.here)
+    return frames, {name: count for name, count in counts.items() if count}
+
+
 def crowd(header: Header, tensor: bytes) -> Scene:
     """More requests than slots, of several senders, and none ever whole."""
     assert slots_of(len(tensor)) == MAX_SLOTS
@@ -117,12 +206,24 @@ def crowd(header: Header, tensor: bytes) -> Scene:
     return [*first, *second], {**counts, "declined_busy": 210 - taken}
 
 
-SCENES: list[Callable[[Header, bytes], Scene]] = [any_order, liars, last_first, crowd]
+def same_fingerprint(header: Header, tensor: bytes) -> Scene:
+    """Of two requests that cannot be told apart when they are remembered, one is executed."""
+    one, other = 1 << 24 | 5, 5 << 24 | 1
+    assert request_fingerprint(one) == request_fingerprint(other)
+    first, second = (pieces(header, tensor, request_id=number) for number in (one, other))
+    frames = [first[0], *second, *first[1:]]
+    results = {"requests": 1, "results": 1, "result_frames": 1}
+    return frames, {**results, "collected": 4, "declined_busy": 4}
 
 
-@pytest.fixture
-def header(digits: Bundle) -> Header:
-    return Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**7)
+SCENES: list[Callable[[Header, bytes], Scene]] = [
+    any_order,
+    liars,
+    last_first,
+    chaos,
+    crowd,
+    same_fingerprint,
+]
 
 
 @pytest.mark.parametrize("datapath", SLOTTED)

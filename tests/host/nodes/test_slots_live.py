@@ -23,11 +23,6 @@ slotted = pytest.mark.parametrize("live", SLOTTED, indirect=True)
 
 
 @pytest.fixture
-def header(digits: Bundle) -> Header:
-    return Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**7)
-
-
-@pytest.fixture
 def pieces(header: Header, tensor: bytes) -> list[bytes]:
     """A request's four fragments."""
     return list(fragments.datagrams(header, tensor, SMALL_MTU))

@@ -130,7 +130,7 @@ def test_several_bundles_and_a_reference_nic(bundle: Bundle, tmp_path: Path) -> 
         events = list(lines(process))
     assert process.returncode == 0
     replies = [event for event in events if event["event"] == "reply"]
-    assert [(e["executed_by"], e["declined"]) for e in replies] == [("cloud", "wrong_tensor")] * 5
+    assert [(e["executed_by"], e["declined"]) for e in replies] == [("nic", "")] * 5
     done = next(event for event in events if event["event"] == "done")
     assert done["counters"] == {"requests": 5, "replied": 5}
     nodes = events[-1]["nodes"]
@@ -138,7 +138,7 @@ def test_several_bundles_and_a_reference_nic(bundle: Bundle, tmp_path: Path) -> 
         (wide.model_hash.hex(), 5),
         (bundle.model_hash.hex(), 0),
     ]
-    assert nodes["nic"]["pipeline"]["declined_wrong_tensor"] == 5 * 4
+    assert nodes["nic"]["pipeline"]["results"] == 5
 
 
 def test_a_second_interrupt_lets_the_first_one_finish(bundle: Bundle, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import google_crc32c
 import pytest
 
-from midwire.host.wire import lua_dissector
+from midwire.host.wire import lua_dissector, missing
 from midwire.hw.formats import wire
 from midwire.hw.formats.fragments import check_fragment, datagrams
 from midwire.hw.formats.wire import DeclineReason, ElementType, Header, MessageType
@@ -215,6 +215,44 @@ def test_w2_lengths_that_contradict_each_other(wireshark: Wireshark) -> None:
         "W2: bytes",
         "multiple",
     ):
+        assert any(words in problem for problem in seen), f"no case of {words}"
+
+
+def test_w8_which_fragments_are_asked_for(wireshark: Wireshark) -> None:
+    header = replace(ONE, cursor=1, fragment_count=200, total_bytes=200 * 64)
+    ask = missing.pack(header, [64, 70, 127])
+    packet = wireshark.dissect(ask)
+    assert packet.info == "MISSING 64/200 cursor 1/1 request 0x0000000000000007"
+    assert packet.text_of("payload") == "Fragments asked for: 64, 70, 127"
+    assert packet.remarks == []
+    cut = wireshark.dissect(ask[:-1], len(ask))
+    assert cut.remarks == [] and cut.values["payload"] == ask[64:-1]
+    assert wireshark.dissect(ask[:64], len(ask)).remarks == []
+
+
+def test_w8_asks_that_contradict_themselves(wireshark: Wireshark) -> None:
+    seen: list[str] = []
+    for rng in randoms(200):
+        header = replace(
+            ONE,
+            message_type=MessageType.MISSING,
+            last=rng.random() < 0.8,
+            fragment_index=rng.choice([0, 0, 64, 65]),
+            fragment_count=rng.choice([1, 60, 64, 128, 65535]),
+            offset=rng.choice([0, 0, 0, 64]),
+        )
+        bitmap = rng.choice([bytes(8), rng.randbytes(8), b"\x80" + bytes(7), rng.randbytes(7), b""])
+        packet = wireshark.dissect(wire.encode(header) + bitmap)
+        expected = ""
+        try:
+            missing.wanted(header, bitmap)
+        except missing.BadMissing as error:
+            expected = error.found
+        found = of_kind(packet, "missing")
+        assert "; ".join(text.removeprefix("W8: ") for text in found) == expected, header
+        assert packet.info.startswith("[bad length] ") == bool(expected)
+        seen.append(expected or "none")
+    for words in ("none", "a bitmap of", "not a multiple", "no fragment", "fragment 127 of"):
         assert any(words in problem for problem in seen), f"no case of {words}"
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rules A1 to A5 of midwire.host.wire.reassembly."""
+"""Rules A1 to A7 of midwire.host.wire.reassembly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from midwire.host.wire.reassembly import Message, Reassembler
+from midwire.host.wire import missing
+from midwire.host.wire.reassembly import (
+    ASK_SECONDS,
+    MOST_ASKS,
+    MOST_GROUPS,
+    QUICK_ASKS,
+    Ask,
+    Message,
+    Reassembler,
+)
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.wire import Header, MessageType
 
@@ -139,3 +148,141 @@ def test_answers_to_two_attempts_do_not_mix() -> None:  # A1
     message = give(target, one[1])
     assert message is not None and message.tensors == [b"a" * 100]
     assert not target.counters
+
+
+def asked(asks: Sequence[Ask]) -> dict[int, list[int]]:
+    """Fragments that are asked for, by tensor."""
+    found: dict[int, list[int]] = {}
+    for ask in asks:
+        header = wire.decode(ask.datagram)
+        found.setdefault(header.tensor_index, []).extend(
+            missing.wanted(header, ask.datagram[wire.HEADER_BYTES :])
+        )
+    return found
+
+
+def ask_times(target: Reassembler, end: float) -> list[float]:
+    """When it asks, as long as nothing comes."""
+    times: list[float] = []
+    while (due := target.due) is not None and due < end:
+        times.append(due)
+        assert target.ask(due, due)
+    return times
+
+
+def test_what_is_missing_is_asked_for_of_its_sender() -> None:  # A6
+    target = Reassembler(lambda _: [500], ask=1.0)
+    parts = cut([bytes(500)], request_id=9)
+    for index in (0, 2, 5, 6):
+        give(target, parts[index], now=10.0)
+    assert target.due == 11.0
+    assert target.ask(10.9, 10.9) == []
+    [ask] = target.ask(11.0, 11.0)
+    header = wire.decode(ask.datagram)
+    assert (ask.to, ask.request_id, header.request_id) == (HERE, 9, 9)
+    assert (header.message_type, header.total_bytes) == (MessageType.MISSING, 500)
+    assert asked([ask]) == {0: [1, 3, 4, 7]}
+    assert target.counters == {"asked": 1}
+
+
+def test_pauses_double_and_end() -> None:  # A6
+    target = Reassembler(lambda _: [100], ask=1.0, timeout=1000.0)
+    first, second = cut([bytes(100)])
+    give(target, first, now=0.0)
+    assert ask_times(target, 1000.0) == [2.0**k for k in range(MOST_ASKS)]
+    assert target.due == 1000.0
+    give(target, first, now=100.0)  # a copy that the network made says nothing
+    assert target.due == 1000.0
+    give(target, cut([bytes(100)], resend=True)[0], now=200.0)  # its sender waits
+    assert target.due == 201.0
+    assert give(target, second, now=200.5) is not None
+    assert len(target) == 0 and target.ask(300.0, 300.0) == []
+
+
+def test_a_sender_that_has_no_more_to_send_is_asked_sooner() -> None:  # A6
+    target = Reassembler(lambda _: [100, 200], ask=1.0, timeout=1000.0)
+    datagrams = cut([bytes(100), bytes(200)])
+    give(target, datagrams[5], now=0.0)
+    assert target.due == 1.0  # nothing is known of the first tensor's end
+    give(target, datagrams[1], now=0.0)
+    assert ask_times(target, 1000.0) == [2.0**k for k in range(-QUICK_ASKS, MOST_ASKS)]
+
+
+def test_a_new_fragment_begins_the_pauses_anew() -> None:  # A6
+    target = Reassembler(lambda _: [200], ask=1.0)
+    parts = cut([bytes(200)])
+    give(target, parts[0], now=0.0)
+    for now in (1.0, 2.0):
+        assert asked(target.ask(now, now)) == {0: [1, 2, 3]}
+    give(target, parts[2], now=2.5)
+    assert asked(target.ask(3.5, 3.5)) == {0: [1, 3]}
+
+
+def test_an_ask_that_is_late_is_not_followed_at_once() -> None:  # A6
+    target = Reassembler(lambda _: [100], ask=1.0)
+    give(target, cut([bytes(100)])[0], now=0.0)
+    assert len(target.ask(1.5, 3.5)) == 1  # what has come since then waits to be read
+    assert target.ask(4.4, 4.4) == []
+    assert len(target.ask(4.5, 4.5)) == 1
+
+
+def test_a_tensor_that_has_not_begun_is_asked_for_its_first_fragment() -> None:  # A7
+    sizes = [100, 300, 64]
+    target = Reassembler(lambda _: sizes)
+    datagrams = cut([bytes(size) for size in sizes])
+    give(target, datagrams[1])
+    asks = target.ask(ASK_SECONDS, ASK_SECONDS)
+    assert asked(asks) == {0: [0], 1: [0], 2: [0]}
+    heads = [wire.decode(ask.datagram) for ask in asks]
+    assert [(head.total_bytes, head.fragment_count) for head in heads] == [
+        (100, 2),
+        (300, 1),
+        (64, 1),
+    ]
+    give(target, datagrams[2])
+    assert asked(target.ask(2 * ASK_SECONDS, 2 * ASK_SECONDS)) == {0: [0], 1: [1, 2, 3, 4], 2: [0]}
+
+
+def test_asks_are_by_groups_and_not_too_many() -> None:  # A7
+    count = 64 * (MOST_GROUPS + 2)
+    target = Reassembler(lambda _: [64 * count])
+    datagrams = cut([bytes(64 * count)])
+    for index, datagram in enumerate(datagrams):
+        if index not in (5, 63, 64, 200) and index < count - 70:
+            give(target, datagram)
+    found = target.ask(ASK_SECONDS, ASK_SECONDS)
+    assert asked(found) == {0: [5, 63, 64, 200, *range(count - 70, count)]}
+    assert len(found) == 5
+    target = Reassembler(lambda _: [64 * count])
+    give(target, datagrams[0])
+    found = target.ask(ASK_SECONDS, ASK_SECONDS)
+    assert asked(found) == {0: list(range(1, 64 * MOST_GROUPS))}
+    assert len(found) == target.counters["asked"] == MOST_GROUPS
+
+
+def test_nobody_is_asked_where_that_is_switched_off() -> None:
+    target = Reassembler(lambda _: [100], ask=0.0, timeout=9.0)
+    give(target, cut([bytes(100)])[0])
+    assert target.due == 9.0
+    assert target.ask(8.0, 8.0) == []
+
+
+def test_a_request_that_is_over_is_forgotten_at_every_cursor() -> None:
+    target = Reassembler(lambda _: [100])
+    for cursor, request in ((0, 1), (1, 1), (0, 2)):
+        give(target, cut([bytes(100)], cursor=cursor, request_id=request)[0])
+    target.discard(("127.0.0.1", 2), bytes(8), 1)
+    assert len(target) == 3
+    assert target.has(HERE, bytes(8), 1) and not target.has(HERE, bytes(8), 3)
+    target.discard(HERE, bytes(8), 1)
+    assert len(target) == 1 and not target.has(HERE, bytes(8), 1)
+    assert [ask.request_id for ask in target.ask(1.0, 1.0)] == [2]
+
+
+def test_what_gives_way_is_not_asked_for() -> None:  # A4, A5
+    target = Reassembler(lambda _: [100], slots=1, timeout=1.0)
+    for request in (1, 2):
+        give(target, cut([bytes(100)], request_id=request)[0])
+    assert [ask.request_id for ask in target.ask(0.5, 0.5)] == [2]
+    target.expire(1.0)
+    assert target.ask(9.0, 9.0) == [] and target.due is None

@@ -14,12 +14,12 @@ from midwire.hw.formats.wire import DeclineReason
 
 
 def test_c1_addresses() -> None:
-    offsets = [register.offset for register in csr.REGISTERS]
+    offsets = [address for register in csr.REGISTERS for address in register.addresses]
     assert offsets == sorted(set(offsets))
     assert all(offset % 4 == 0 and offset < 1 << csr.ADDRESS_BITS for offset in offsets)
     assert max(r.offset for r in csr.REGISTERS if r.access != "counter") < csr.COUNTERS_AT
     for register in csr.REGISTERS:
-        assert 1 <= register.width <= 32
+        assert 1 <= register.width <= (64 if register.access == "counter" else 32)
         assert 0 <= register.reset < 1 << register.width
 
 

@@ -118,7 +118,7 @@ def test_unknown_enum_values_are_named() -> None:
         wire.decode(sealed(data))
     assert str(caught.value) == (
         "message_type: the header has a value that this version does not know; "
-        "expected 1 (tensor), 2 (reply), 3 (error); found 9."
+        "expected 1 (tensor), 2 (reply), 3 (error), 4 (missing); found 9."
     )
 
 

@@ -19,6 +19,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
+import midwire.hw
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.wire import Header
@@ -70,6 +71,7 @@ class Out(NamedTuple):
 
     data: bytes
     bad: bool
+    back: bool
     first: int
     cycle: int
 
@@ -84,6 +86,7 @@ class Nic:
         )
         self._out: list[Out] = []
         self._entered: list[int] = []
+        self._filled: dict[str, bool] = {}
         for address, value in csr.settings(
             model_hash=int.from_bytes(MODEL_HASH, "big"),
             tenant=TENANT,
@@ -100,7 +103,8 @@ class Nic:
             own_ip6=number(OWN_IP6),
             next_ip6=number(NEXT_IP6),
             next_port=NEXT_PORT,
-            timeout_us=20_000,
+            timeout_us=20,
+            ask_us=0,
             control=1,
         ):
             assert self.write_at(address, value) == 0
@@ -116,11 +120,15 @@ class Nic:
         for answer in self._process.stdout:
             words = answer.split()
             assert words[0] not in {"broken", "stuck"}, answer
-            if words[0] == "i":
+            if words[0] == "z":
+                self._filled[words[1]] = words[2] == "1"
+            elif words[0] == "i":
                 self._entered.append(int(words[1]))
             elif words[0] == "f":
-                data, bad, first, last = words[1:]
-                self._out.append(Out(bytes.fromhex(data), bad == "1", int(first), int(last)))
+                data, bad, back, first, last = words[1:]
+                self._out.append(
+                    Out(bytes.fromhex(data), bad == "1", back == "1", int(first), int(last))
+                )
             else:
                 return words
         raise AssertionError("the simulation ended")
@@ -139,12 +147,22 @@ class Nic:
             assert self.write_at(address, value) == 0
 
     def read(self, name: str) -> int:
+        """A register; of counters, as they are now."""
+        if name in csr.COUNTERS:
+            return self.counters()[name]
         response, value = self.read_at(csr.ADDRESS[name])
         assert response == 0
         return value
 
     def counters(self) -> dict[str, int]:
-        return {r.name: self.read(r.name) for r in csr.REGISTERS if r.access == "counter"}
+        """All counters, by one snapshot."""
+        assert self.write_at(csr.ADDRESS["snapshot"], 1) == 0
+        found = {}
+        for register in csr.REGISTERS:
+            if register.access == "counter":
+                (_, high), (_, low) = map(self.read_at, register.addresses)
+                found[register.name] = high << 32 | low
+        return found
 
     def pauses(self, source: int, sink: int, seed: int) -> None:
         """Pauses from here on; probabilities in percent."""
@@ -180,8 +198,12 @@ class Nic:
         for frame in frames:
             self.queue(frame)
         out = self.drain()
-        assert not any(frame.bad for frame in out)
+        assert not any(frame.bad or frame.back for frame in out)
         return [frame.data for frame in out]
+
+    def filled(self) -> set[str]:
+        """Memories of slots in which a word is not zero, as of the last answer."""
+        return {name for name, filled in self._filled.items() if filled}
 
     def check_counters(self) -> dict[str, int]:
         """Every frame in is exactly one outcome (C3)."""
@@ -213,6 +235,10 @@ class Request:
         if self.stack is not None:
             return [self.stack.frame(data) for data in self.datagrams()]
         return [frame(data, *self.client) for data in self.datagrams()]
+
+    def one_frame(self, payload: bytes) -> bytes:
+        """A frame with the header as it stands."""
+        return frame(wire.encode(self.header) + payload, *self.client)
 
     def result(self) -> bytes:
         """The tensor that the stand-in slice makes of it."""
@@ -322,6 +348,31 @@ class Tools:
         """The frame ``sent``, declined (W4, W5)."""
         self.check_sent_on(sent, got, declined=True, reason=reason)
 
+    def check_question(self, request: Request, got: Out, missing: set[int]) -> None:
+        """The sender of a request is asked for these fragments, all of a group of 64 (W8, F1)."""
+        assert got.back and not got.bad
+        packet, again = Ether(got.data), Ether(got.data)
+        del again[IP].chksum, again[UDP].chksum, again[IP].len, again[UDP].len
+        assert bytes(again) == got.data, "checksums or lengths"
+        assert (packet.src, packet.dst) == (OWN_MAC, CLIENT_MAC)
+        assert (packet[IP].src, packet[UDP].sport) == (OWN_IP, OWN_PORT)
+        assert (packet[IP].dst, packet[UDP].dport) == request.client
+        payload = bytes(packet[UDP].payload)
+        header, bitmap = wire.decode(payload), payload[wire.HEADER_BYTES :]
+        first = min(missing) // 64 * 64
+        assert header == replace(
+            request.header,
+            message_type=wire.MessageType.MISSING,
+            last=True,
+            fragment_index=first,
+            fragment_count=len(request.frames()),
+            offset=0,
+            total_bytes=len(request.tensor),
+        )
+        assert len(bitmap) == 8
+        asked = {first + k for k in range(64) if bitmap[k // 8] >> (7 - k % 8) & 1}
+        assert asked == missing
+
     def check_sent_on(
         self, sent: bytes, got: bytes, declined: bool, reason: wire.DeclineReason
     ) -> None:
@@ -349,6 +400,18 @@ SEVERAL = Sizes(16, 48, 1, 10, inputs=2, outputs=3)
 """A slice of several tensors, which the NIC does not execute; the sizes are those of the first."""
 
 
+WATCH = """
+    integer filled = 0;
+    reg filled_before = 0;
+    always @(posedge clk) begin
+        if (write) filled <= filled - 32'(words[write_addr] != 0) + 32'(write_data != 0);
+        filled_before <= filled != 0;
+        if (filled_before != (filled != 0)) $display("z %m %0d", filled != 0);
+    end
+endmodule"""
+"""A memory that says when its first word is not zero, and when all are again."""
+
+
 def _program(sizes: Sizes, folder: Path) -> Path:
     text = (HERE / "stand_in.v").read_text()
     for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
@@ -357,7 +420,10 @@ def _program(sizes: Sizes, folder: Path) -> Path:
     (verilog,) = verilog_of([NicShape(*sizes)])
     verilog = prefixed(renamed(verilog, "midwire_nic"), "midwire")
     (folder / "midwire_nic.v").write_text(verilog)
-    files = [folder / "midwire_nic.v", folder / "midwire_slice.v"]
+    # See whether words are zero, without looking at all of them all the time.
+    ram = (Path(midwire.hw.__path__[0]) / "verilog" / "mw_ram.v").read_text()
+    (folder / "midwire_ram.v").write_text(prefixed(ram.replace("endmodule", WATCH), "midwire"))
+    files = [folder / f"midwire_{part}.v" for part in ("nic", "slice", "ram")]
     return build_executable(files, "midwire_nic", [HERE / "harness.cpp"], "Vnic")
 
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Drives a Verilated midwire_nic from commands on standard input, one a line; checks the rules of
-// AXI4-Stream on its output; frames that come out go to standard output as "f HEX BAD FIRST LAST", the
-// cycles of their first and last beat, and the cycle in which a frame's first beat is taken as "i CYCLE".
+// AXI4-Stream on its output; frames that come out go to standard output as "f HEX BAD BACK FIRST LAST",
+// the last two the cycles of their first and last beat, and the cycle in which a frame's first beat is taken as "i CYCLE".
 //
 //   pause IN OUT SEED   probabilities, in percent, of a pause on each side
 //   frame HEX BAD       queue a frame
@@ -163,10 +163,12 @@ private:
 
     void check() {
         if (offered_ && (!top_.m_axis_tvalid || top_.m_axis_tdata != data_ || top_.m_axis_tkeep != keep_ ||
-                         top_.m_axis_tlast != last_))
+                         top_.m_axis_tlast != last_ || top_.m_axis_tdest != back_))
             fail("the output changed before it was taken");
         offered_ = top_.m_axis_tvalid && !top_.m_axis_tready;
         data_ = top_.m_axis_tdata, keep_ = top_.m_axis_tkeep, last_ = top_.m_axis_tlast;
+        if (top_.m_axis_tvalid && !out_.empty() && top_.m_axis_tdest != back_) fail("tdest changed in a frame");
+        back_ = top_.m_axis_tdest;
         if (!top_.m_axis_tvalid || !top_.m_axis_tready) return;
         moved_ = cycle_;
         if (out_.empty()) first_ = cycle_;
@@ -178,7 +180,7 @@ private:
         char pair[3];
         for (uint8_t byte : out_) std::snprintf(pair, sizeof pair, "%02x", byte), text += pair;
         occupy(out_until_, first_, out_.size());
-        std::cout << "f " << text << " " << int(top_.m_axis_tuser) << " " << first_ << " " << cycle_ << "\n";
+        std::cout << "f " << text << " " << int(top_.m_axis_tuser) << " " << int(back_) << " " << first_ << " " << cycle_ << "\n";
         out_.clear();
     }
 
@@ -197,7 +199,7 @@ private:
     uint64_t cycle_ = 0, moved_ = 0, first_ = 0, data_ = 0;
     uint64_t in_until_ = 0, out_until_ = 0, stalls_ = 0;
     unsigned keep_ = 0;
-    bool offered_ = false, last_ = false, wire_ = false;
+    bool offered_ = false, last_ = false, back_ = false, wire_ = false;
     int pause_in_ = 0, pause_out_ = 0;
     std::mt19937 random_;
 };

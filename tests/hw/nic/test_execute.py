@@ -82,7 +82,7 @@ def test_w5_deadline(small: Any, tools: Any) -> None:
     (out,) = small.send(*request.frames())
     cycles = tools.check_result(request, [out])
     header, _ = tools.unwrap(out)
-    assert cycles < request.header.deadline_us - header.deadline_us < cycles + 60
+    assert cycles < request.header.deadline_us - header.deadline_us < cycles + 80
     request = tools.request(small.sizes, deadline_us=5)
     (out,) = small.send(*request.frames())
     assert tools.unwrap(out)[0].deadline_us == 0
@@ -118,9 +118,12 @@ def test_padding_behind_part_of_a_word(padding: int, large: Any, tools: Any) -> 
     request = tools.request(large.sizes)
     first, last = request.frames()
     padded = last + tools.random.randbytes(padding)
-    (declined,) = large.send(padded)
-    tools.check_declined(last, declined, DeclineReason.OUT_OF_ORDER)
-    tools.check_result(request, large.send(first, padded))
+    assert large.send(padded) == []
+    tools.check_result(request, large.send(first))
+    (declined,) = large.send(request.with_header(tenant=0).frames()[1] + padded[len(last) :])
+    tools.check_declined(
+        request.with_header(tenant=0).frames()[1], declined, DeclineReason.WRONG_TENANT
+    )
 
 
 def test_any_address(small: Any, tools: Any) -> None:
@@ -131,8 +134,9 @@ def test_any_address(small: Any, tools: Any) -> None:
 
 
 def test_back_to_back(small: Any, tools: Any) -> None:
-    """The slot is open again while the slice works; what comes too early is declined as busy."""
-    requests = [tools.request(small.sizes) for _ in range(60)]
+    """More than there are slots, as fast as they come: those for which there is room are executed,
+    others declined as busy."""
+    requests = [tools.request(small.sizes) for _ in range(150)]
     frames = [request.frames()[0] for request in requests]
     for frame in frames:
         small.queue(frame)
@@ -148,9 +152,9 @@ def test_back_to_back(small: Any, tools: Any) -> None:
         else:
             tools.check_declined(frame, data, DeclineReason.BUSY)
     counts = small.check_counters()
-    assert counts["results"] == counts["collected"] == results
+    assert counts["results"] == counts["collected"] == counts["requests"] == results
     assert counts["declined_busy"] == len(requests) - results
-    assert results >= 10
+    assert results >= 51
 
 
 def test_status(large: Any, tools: Any) -> None:

@@ -18,7 +18,7 @@ OKAY, SLVERR = 0, 2
 def test_identification(small: Any) -> None:
     assert small.read("type") == csr.TYPE
     assert small.read("version") == csr.BLOCK_VERSION
-    assert small.read("capability") == 0x01010108
+    assert small.read("capability") == 0x01014008
     assert small.read("input_bytes") == 48
     assert small.read("output_bytes") == 10
 
@@ -34,18 +34,34 @@ def test_config_keeps_what_is_written_up_to_its_width(small: Any) -> None:
 
 def test_c2_read_only(small: Any) -> None:
     for register in csr.REGISTERS:
-        if register.access != "config":
-            before = small.read_at(register.offset)
-            assert small.write_at(register.offset, 0xFFFFFFFF) == SLVERR
-            assert small.read_at(register.offset) == before
+        if register.access in {"config", "command"}:
+            continue
+        for address in register.addresses:
+            before = small.read_at(address)
+            assert small.write_at(address, 0xFFFFFFFF) == SLVERR
+            assert small.read_at(address) == before
+
+
+def test_c5_counters_read_as_of_the_last_snapshot(small: Any, tools: Any) -> None:
+    at, frames = csr.ADDRESS, tools.request(small.sizes).frames()
+    before = small.counters()
+    small.send(*frames)
+    for address in (at["frames_in"], at["frames_in"] + 4):
+        assert small.read_at(address) == (OKAY, 0)  # nobody took one
+    assert small.read_at(at["snapshot"]) == (OKAY, 0)
+    after = small.counters()
+    rose = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    assert rose == dict.fromkeys(
+        ["frames_in", "requests", "results", "result_frames", "collected"], 1
+    )
 
 
 def test_c2_unmapped(small: Any) -> None:
-    mapped = {register.offset for register in csr.REGISTERS}
+    mapped = {address for register in csr.REGISTERS for address in register.addresses}
     for address in range(0, 1 << csr.ADDRESS_BITS, 4):
         if address not in mapped:
             assert small.read_at(address) == (SLVERR, 0)
-    for address in (0x1, 0x1D, 0xFC, 0xFFC):
+    for address in (0x1, 0x1D, csr.COUNTERS_AT - 4, csr.COUNTERS_AT + 1, 0xFFC):
         assert small.write_at(address, 1) == SLVERR
         assert small.read_at(address) == (SLVERR, 0)
 

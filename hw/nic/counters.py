@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""64-bit counters in memory, and a snapshot of all of them (rule C5 of formats/csr.py).
+
+What is counted is added up in a few flip-flops for each counter. Pass after pass, these are taken
+over all at once, and then added to the totals one after the other. So after each pass the totals
+are those of one cycle; a snapshot is a pass that writes a second memory, too.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..formats.csr import COUNTER_BITS
+
+MOST_AT_ONCE = 2
+"""That one counter may be raised by in a cycle."""
+
+
+class Counters(wiring.Component):
+    """Counters, each raised by 0 to ``MOST_AT_ONCE`` in each cycle.
+
+    Parameters
+    ----------
+    count : how many, at least 2
+
+    Members
+    -------
+    raised : In(2), ``count`` of them
+    snapshot : In(1), for one cycle, not again before ``taken``
+    taken : Out(1), for one cycle: the snapshot has what was raised up to the cycle of ``snapshot``,
+        and perhaps some cycles behind it
+    address : In(range(count)), of the counter that is read; read : In(1); word : Out(64), as it was
+        in the last snapshot, from the next cycle on. Not to be read between ``snapshot`` and
+        ``taken``.
+
+    Attributes
+    ----------
+    totals : memory of what was counted up to the last pass
+    """
+
+    def __init__(self, count: int) -> None:
+        if count < 2:
+            raise ValueError(f"there must be at least 2 counters, not {count!r}")
+        self._count = count
+        self.totals = Memory(shape=COUNTER_BITS, depth=count, init=[])
+        super().__init__(
+            {
+                "raised": In(2).array(count),
+                "snapshot": In(1),
+                "taken": Out(1),
+                "address": In(range(count)),
+                "read": In(1),
+                "word": Out(COUNTER_BITS),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.totals = totals = self.totals
+        m.submodules.seen = seen = Memory(shape=COUNTER_BITS, depth=self._count, init=[])
+        old, new = totals.read_port(), totals.write_port()
+        copy, reader = seen.write_port(), seen.read_port()
+        m.d.comb += [
+            reader.addr.eq(self.address),
+            reader.en.eq(self.read),
+            self.word.eq(reader.data),
+        ]
+
+        # A pass takes as many cycles as there are counters, and two: so much may be raised in it.
+        bits = ((self._count + 2) * MOST_AT_ONCE).bit_length()
+        deltas = [Signal(bits, name=f"delta_{k}") for k in range(self._count)]
+        held = Signal(bits * self._count)  # shifts by a counter
+        starts = Signal()
+        for delta, raised in zip(deltas, self.raised, strict=True):
+            m.d.sync += delta.eq(Mux(starts, 0, delta) + raised)
+        with m.If(starts):
+            m.d.sync += held.eq(Cat(deltas))
+
+        at = Signal(range(self._count + 1))  # of the total that is read; the one before is written
+        wanted, copies = Signal(), Signal()
+        cleared = Signal()  # after the first pass: memories keep what was in them before a reset
+        total = Signal(COUNTER_BITS)
+        adding = Signal()
+        m.d.comb += [
+            old.addr.eq(at),
+            total.eq(Mux(cleared, old.data, 0) + held[:bits]),
+            new.addr.eq(at - 1),
+            new.data.eq(total),
+            new.en.eq(adding),
+            copy.addr.eq(at - 1),
+            copy.data.eq(total),
+            copy.en.eq(adding & (copies | ~cleared)),
+        ]
+        with m.If(self.snapshot):
+            m.d.sync += wanted.eq(1)
+        with m.FSM(name="pass"):
+            with m.State("start"):
+                m.d.comb += starts.eq(1)
+                m.d.sync += [at.eq(0), copies.eq(wanted), wanted.eq(self.snapshot)]
+                m.next = "first"
+            with m.State("first"):
+                m.d.sync += at.eq(1)
+                m.next = "add"
+            with m.State("add"):
+                m.d.comb += adding.eq(1)
+                m.d.sync += [at.eq(at + 1), held.eq(held >> bits)]
+                with m.If(at == self._count):
+                    m.d.comb += self.taken.eq(copies)
+                    m.d.sync += cleared.eq(1)
+                    m.next = "start"
+        return m

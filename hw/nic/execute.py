@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""All that collects and executes: from words of fragments to jobs for the packetiser.
+
+::
+
+    decider -- chores --> reader <-- whole requests, in their order
+                            |
+    words --> slot memory --+--> slice --> results
+                            +--> evicted fragments
+                            +--> questions
+
+The decider says what is collected, the reader what becomes of it. Each slot belongs to one of them:
+to the reader from when its request is whole or given up until it is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..datapath.stream import Fifo
+from .ask import Asker
+from .bus import CONFIG, CONTEXT, JOB, ORIGIN, WORD_BITS
+from .decide import chore, released
+from .reader import Reader
+from .result import Results
+from .slot_memory import Room, SlotMemory
+
+_TENSORS_IN_SLICE = 4
+
+SOURCES = 3
+"""Of jobs, the most urgent first: evicted fragments, results, questions."""
+
+
+class Executor(wiring.Component):
+    """The slots' memory, the slice ``mw_slice``, and what goes between and behind them.
+
+    Parameters
+    ----------
+    room : of the slots
+    in_beat_bytes, out_beat_bytes, out_tensor_bytes : of the slice
+    sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
+
+    Members
+    -------
+    config : In(CONFIG); now : In(32), microseconds
+    collected : In(stream of words), always taken; address, slot, whole : In, of the fragment that
+        is collected (:func:`.decide.decided`); stored : In(1), it is whole
+    opens, opened, origin, release, chore, may_ask, here_address, here, clear, cleared : of
+        :class:`.decide.Decider`
+    jobs : Out(stream of JOB), words : Out(stream of words), ``SOURCES`` of them
+    requests, asked, evicted_fragments, results, result_frames : Out(1), events of the registers
+    busy : Out(1); computing : Out(1), the slice has work
+    """
+
+    def __init__(
+        self,
+        room: Room,
+        in_beat_bytes: int,
+        out_beat_bytes: int,
+        out_tensor_bytes: int,
+        sides: Sequence[int] = (),
+    ) -> None:
+        self._room = room
+        self._in_beat_bytes = in_beat_bytes
+        self._out = (out_tensor_bytes, out_beat_bytes)
+        self._sides = tuple(sides)
+        events = ("requests", "asked", "evicted_fragments", "results", "result_frames")
+        super().__init__(
+            {
+                "config": In(CONFIG),
+                "now": In(32),
+                "collected": In(stream.Signature(WORD_BITS, always_ready=True)),
+                "address": In(room.address),
+                "slot": In(room.slot),
+                "whole": In(1),
+                "stored": In(1),
+                "opens": In(1),
+                "opened": In(room.slot),
+                "origin": In(ORIGIN),
+                "release": Out(stream.Signature(released(room))),
+                "chore": In(stream.Signature(chore(room))),
+                "may_ask": Out(1),
+                "here_address": Out(room.here),
+                "here": In(room.here_bits),
+                "clear": Out(1),
+                "cleared": In(1),
+                "jobs": Out(stream.Signature(JOB)).array(SOURCES),
+                "words": Out(stream.Signature(WORD_BITS)).array(SOURCES),
+                **{name: Out(1) for name in events},
+                "busy": Out(1),
+                "computing": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        m.submodules.memory = memory = SlotMemory(self._room)
+        m.submodules.order = order = Fifo(self._room.slot, self._room.slots)
+        m.submodules.reader = reader = Reader(self._room, self._in_beat_bytes)
+        m.submodules.contexts = contexts = Fifo(CONTEXT, _TENSORS_IN_SLICE)
+        m.submodules.results = results = Results(*self._out)
+        m.submodules.asker = asker = Asker()
+
+        wiring.connect(m, wiring.flipped(self.collected), memory.i)
+        m.d.comb += [
+            memory.address.eq(self.address),
+            memory.stored.eq(self.stored),
+            order.i.payload.eq(self.slot),
+            order.i.valid.eq(self.stored & self.whole),
+        ]
+        wiring.connect(m, order.o, reader.whole)
+        wiring.connect(m, wiring.flipped(self.chore), reader.chore)
+        wiring.connect(m, reader.release, wiring.flipped(self.release))
+        for name in ("opens", "opened", "origin", "here", "cleared"):
+            m.d.comb += getattr(reader, name).eq(getattr(self, name))
+        m.d.comb += [
+            self.here_address.eq(reader.here_address),
+            self.clear.eq(reader.clear),
+            memory.read.eq(reader.read),
+            memory.read_address.eq(reader.read_address),
+            reader.read_word.eq(memory.read_word),
+        ]
+        wiring.connect(m, reader.zero, memory.zero)
+        wiring.connect(m, reader.context, contexts.i)
+        wiring.connect(m, contexts.o, results.context)
+        wiring.connect(m, reader.question, asker.i)
+        self._slice(m, reader, results)
+
+        jobs = (reader.evicted, results.job, asker.job)
+        words = (reader.evicted_words, results.words, asker.words)
+        for source in range(SOURCES):
+            wiring.connect(m, jobs[source], wiring.flipped(self.jobs[source]))
+            wiring.connect(m, words[source], wiring.flipped(self.words[source]))
+
+        cycle = Signal(32)
+        m.d.sync += cycle.eq(cycle + 1)
+        m.d.comb += [
+            reader.cycle.eq(cycle),
+            results.cycle.eq(cycle),
+            reader.now.eq(self.now),
+            results.now.eq(self.now),
+            results.config.eq(self.config),
+            self.may_ask.eq(~(asker.busy | reader.asking)),
+            self.requests.eq(order.i.valid),
+            self.asked.eq(asker.asked),
+            self.evicted_fragments.eq(reader.evicted.valid & reader.evicted.ready),
+            self.results.eq(results.sent),
+            self.result_frames.eq(results.job.valid & results.job.ready),
+            self.computing.eq(contexts.o.valid),
+            self.busy.eq(
+                order.o.valid | reader.busy | contexts.o.valid | results.busy | asker.busy
+            ),
+        ]
+        return m
+
+    def _slice(self, m: Module, reader: Reader, results: Results) -> None:
+        idle: dict[str, Any] = {}
+        for k, bits in enumerate(self._sides):
+            idle |= {f"i_w{k}_axis_{name}": Const(0) for name in ("tvalid", "tlast")}
+            idle[f"i_w{k}_axis_tdata"] = Const(0, bits)
+            idle[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
+        m.submodules.slice = Instance(
+            "mw_slice",
+            i_clk=ClockSignal(),
+            i_aresetn=~ResetSignal(),
+            i_s0_axis_tdata=reader.o.payload.data,
+            i_s0_axis_tvalid=reader.o.valid,
+            i_s0_axis_tlast=reader.o.payload.last,
+            o_s0_axis_tready=reader.o.ready,
+            o_m0_axis_tdata=results.i.payload,
+            o_m0_axis_tvalid=results.i.valid,
+            o_m0_axis_tlast=Signal(name="slice_last"),  # beats are counted
+            i_m0_axis_tready=results.i.ready,
+            **idle,
+        )

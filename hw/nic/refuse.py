@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the header of a fragment alone says: rules D0 and D1 of :mod:`.decide`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal
+
+from ..formats.wire import DeclineReason
+from . import header as hdr
+
+
+def refused(m: Module, header: Any, config: Any, tensor_bytes: int | None) -> tuple[Signal, Signal]:
+    """Whether we are not asked (D0), and why we would decline (D1): 0 if we would not.
+
+    ``tensor_bytes`` are the slice's; None for a slice of several tensors, which is never executed.
+    """
+
+    def field(name: str) -> Any:
+        return hdr.get(header, name)
+
+    model_hash = Cat(config.model_hash_low, config.model_hash_high)
+    wrong_tensor = (field("tensor_index") != 0) | (field("source_count") != 1)
+    if tensor_bytes is None:
+        wrong_tensor = Const(1)
+    wrong_tenant = field("tenant") != config.tenant
+    wrong_model = field("model_hash") != model_hash
+    wrong_cursor = (field("cursor") != config.cursor) | (field("slice_count") != config.slice_count)
+    rules = (
+        (field("encrypted"), DeclineReason.ENCRYPTED),
+        (wrong_tenant, DeclineReason.WRONG_TENANT),
+        (wrong_model, DeclineReason.WRONG_MODEL),
+        (wrong_cursor, DeclineReason.WRONG_CURSOR),
+        (field("epoch") != config.epoch, DeclineReason.WRONG_EPOCH),
+        (wrong_tensor, DeclineReason.WRONG_TENSOR),
+        (~field("may_execute"), DeclineReason.POLICY),
+        (field("deadline_us") == 0, DeclineReason.DEADLINE),
+        (field("total_bytes") != (tensor_bytes or 0), DeclineReason.BAD_LENGTH),
+    )
+    forward, reason = Signal(), Signal(8)
+    for condition, why in reversed(rules):
+        with m.If(condition):
+            m.d.comb += reason.eq(why)
+    with m.If(field("result") & (wrong_tenant | wrong_model | wrong_cursor)):
+        m.d.comb += [forward.eq(1), reason.eq(DeclineReason.NONE)]
+    return forward, reason
