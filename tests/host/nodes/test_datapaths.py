@@ -126,18 +126,21 @@ def test_both_datapaths_read_the_same_headers(
     seed = random.SystemRandom().randrange(1 << 32)
     print("seed", seed)
     header = Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**6)
-    frames = behind_all_headers(header, tensor, seed)
+    # Where there is one slot only: time for a request to leave it, while results wait for a gap.
     gap = [frame(bytes(1000), CLIENT, ELSEWHERE)] * 60
-    for number, stack in enumerate([*stacks()][::7]):
+    frames = []
+    chosen = random.Random(seed).sample([*stacks()], 4)
+    for number, stack in enumerate(chosen):
         mine = replace(header, request_id=number)
         frames += [stack.frame(data) for data in fragments.datagrams(mine, tensor)] + gap
+    frames += behind_all_headers(header, tensor, seed)
     own, following = (int(ipaddress.IPv6Address(ip)) for ip in (OWN_IP6, NEXT_IP6))
     addresses = {"own_ip6": own, "next_ip6": following}
     rtl, counted_rtl = replay(digits, "rtl", frames, tmp_path, **addresses)
     reference, counted = replay(digits, "reference", frames, tmp_path, **addresses)
     assert counted == counted_rtl
     assert timeless(rtl) == timeless(reference)
-    assert counted["results"] == 9
+    assert counted["results"] == 4
     for name in ("passed", "passed_malformed", "passed_bad_crc", "dropped_bad_checksum", "unread"):
         assert counted[name], name
 

@@ -28,7 +28,7 @@ STEPS = 13
 
 ROOM = 8
 """Beats that wait inside, at most. The first 6 of a frame are looked at: IPv4 with a tag or an
-option fits. The classifier by itself is proven for all that it reads."""
+option fits. What the classifier says is proven by itself, for all that it reads."""
 
 
 class Environment(wiring.Component):
@@ -84,25 +84,34 @@ class Environment(wiring.Component):
             Assert(~gone | (seen & (beat == payload))),
         ]
 
-        # The way it goes is the right one, whichever is known first.
-        right, known = self._to_us(m, comes & (frame_in == self.frame), beat_in)
+        # It goes the way that a classifier says, whichever is known first.
+        to_us, known = self._to_us(m, comes)
         way, went = Signal(), Signal()
         with m.If(gone):
             m.d.sync += [way.eq(dut.ours.valid), went.eq(1)]
-        m.d.comb += Assert(~(went & known) | (way == right))
+        m.d.comb += Assert(~(went & known) | (way == to_us))
 
-        # And it goes: once the frame is whole, a beat leaves in each cycle that lets it.
+        # And it goes: once that is known, a beat leaves in each cycle that lets it.
         asked = Signal(range(ROOM + 3))
         with m.If(seen & known & ~went & self.passed_ready & self.ours_ready):
             m.d.sync += asked.eq(asked + 1)
         m.d.comb += Assert(asked <= ROOM + 1)
         return m
 
-    def _to_us(self, m: Module, comes: Value, at: Value) -> tuple[Signal, Signal]:
-        """Rule A1 on the first bytes of the frame, and whether the frame has ended."""
-        beats = ROOM - 2
-        head, size, known = head_of(m, self.i.payload, comes, at, beats)
-        return to_us(m, head, size, self.config), known
+    def _to_us(self, m: Module, comes: Value) -> tuple[Signal, Signal]:
+        """What is decided on the frame, and whether it is. Decisions come in the frames' order."""
+        m.submodules.classifier = classifier = Classifier(ROOM - 2)
+        m.d.comb += [
+            classifier.beat.eq(self.i.payload),
+            classifier.beat_valid.eq(comes),
+            classifier.config.eq(self.config),
+        ]
+        to_us, known, decided = Signal(), Signal(), Signal(5)
+        with m.If(classifier.decided):
+            m.d.sync += decided.eq(decided + 1)
+            with m.If(decided == self.frame):
+                m.d.sync += [to_us.eq(classifier.to_us), known.eq(1)]
+        return to_us, known
 
 
 class Alone(wiring.Component):
