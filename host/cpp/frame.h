@@ -14,7 +14,8 @@
 
 constexpr size_t kHeadroom = 14 + 20 + 8;
 constexpr size_t kMaxPayload = 9000 - 20 - 8;  // a jumbo frame's UDP payload
-constexpr size_t kMaxFrame = kHeadroom + kMaxPayload;
+constexpr size_t kMaxTags = 2 * 4;                // VLAN tags, which an interface's MTU does not count
+constexpr size_t kMaxFrame = kHeadroom + kMaxPayload + kMaxTags;
 
 // An IPv4 address and a UDP port, both in host order.
 struct Endpoint {

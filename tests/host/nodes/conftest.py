@@ -19,6 +19,7 @@ from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
 
 from .loop import Forger
+from .namespaces import Namespaces, connected
 
 PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
 
@@ -42,6 +43,16 @@ def forger() -> Iterator[Forger]:
     found = Forger()
     yield found
     found.close()
+
+
+@pytest.fixture
+def network() -> Iterator[Namespaces]:
+    """Two machines, and a third between them; gone at the end, whatever happens."""
+    found = connected()
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 @pytest.fixture(scope="session")
