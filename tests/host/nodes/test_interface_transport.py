@@ -384,13 +384,13 @@ import socket, sys, time
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
     out.bind(("eth0", 0))
     for number in range(int(sys.argv[1])):
-        out.send(bytes.fromhex(sys.argv[2]) + number.to_bytes(4, "big") + bytes(1382))
+        out.send(bytes.fromhex(sys.argv[2]) + number.to_bytes(4, "big") + bytes(int(sys.argv[3])))
 """
 GROUP = bytes.fromhex("3333000000fb02000000010188b5")  # multicast, from the near machine
 
 
 def probe(network: Namespaces, count: int) -> None:
-    network.python("near", PROBES, str(count), GROUP.hex())
+    network.python("near", PROBES, str(count), GROUP.hex(), "1382")
 
 
 def test_an_interface_that_goes_down_is_waited_for(network: Namespaces, passthrough: Path) -> None:
@@ -512,7 +512,9 @@ def test_a_crowd_on_one_side_keeps_out_nothing_of_the_other(
     network: Namespaces, passthrough: Path
 ) -> None:
     """More comes on one side than the pipeline can take; what comes on the other gets through."""
-    crowd_words = network.inside("near", sys.executable, "-c", PROBES, "10000000", GROUP.hex())
+    crowd_words = network.inside(
+        "near", sys.executable, "-c", PROBES, "10000000", GROUP.hex(), "1382"
+    )
     words = network.inside("near", sys.executable, "-c", CROWDED)
     with (
         Child("pipeline", network.inside("middle", str(passthrough), *LOOP)) as nic,
@@ -525,7 +527,7 @@ def test_a_crowd_on_one_side_keeps_out_nothing_of_the_other(
             assert listening.stdout is not None and listening.stdout.readline() == "ready\n"
             while statistics(nic)["rx_kernel_dropped"] == 0:
                 time.sleep(0.1)
-            network.python("far", PROBES, "200", FROM_FAR.hex())
+            network.python("far", PROBES, "200", FROM_FAR.hex(), "42")
             found = listening.communicate(timeout=30)[0]
             assert crowd.poll() is None
         finally:
