@@ -59,14 +59,6 @@ class Run:
         return f"| {load} | {share:.1%} | {rate_found:,.0f} | {spent} |"
 
 
-def bridged(network: Namespaces) -> None:
-    """Let the kernel connect the machines."""
-    network.run("middle", "ip", "link", "add", "bridge", "type", "bridge")
-    network.run("middle", "ip", "link", "set", "bridge", "up")
-    for side in SIDES:
-        network.run("middle", "ip", "link", "set", side, "master", "bridge")
-
-
 def wired(network: Namespaces, program: Path, run: Run, load: str) -> list[str]:
     """The loop between two interfaces, and the kernel's bridge in its place."""
     words = InterfaceWire(SIDES, (FAR, PORT)).words()
@@ -74,14 +66,14 @@ def wired(network: Namespaces, program: Path, run: Run, load: str) -> list[str]:
         relay.ready(30)
         relay.tell("start")
         ours = run.measure(network, load, (FAR, PORT), relay.pid)
-    bridged(network)
+    network.bridge()
     rival = run.measure(network, load, (FAR, PORT), None)
     return [f"| --wire {ours}", f"| kernel's bridge {rival}"]
 
 
 def by_sockets(network: Namespaces, program: Path, run: Run, load: str) -> list[str]:
     """The loop over UDP sockets on the sender's machine, and socat in its place."""
-    bridged(network)
+    network.bridge()
     words = UdpWire((NEAR, PORT), [(FAR, PORT)], [ANYBODY]).words()
     with Child("relay", network.inside("near", str(program), *words)) as relay:
         relay.ready(30)

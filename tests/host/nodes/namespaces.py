@@ -80,6 +80,13 @@ class Namespaces:
         for name, interface in (("near", "eth0"), ("far", "eth0"), *(("middle", s) for s in SIDES)):
             self.run(name, "ip", "link", "set", interface, "mtu", str(size))
 
+    def bridge(self) -> None:
+        """Let the kernel of the middle connect the machines, without a NIC."""
+        self.run("middle", "ip", "link", "add", "bridge", "type", "bridge")
+        self.run("middle", "ip", "link", "set", "bridge", "up")
+        for side in SIDES:
+            self.run("middle", "ip", "link", "set", side, "master", "bridge")
+
     def know_each_other(self) -> None:
         """Tell the near machine the other's MAC address: it need not ask."""
         self.run("near", "ip", "neighbour", "add", FAR, "lladdr", FAR_MAC, "dev", "eth0")

@@ -362,6 +362,48 @@ def test_a_way_out_that_is_full_is_waited_for(network: Namespaces, passthrough: 
     assert second["tx_datagrams"] - first["tx_datagrams"] < 100
 
 
+BURST = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+    for size in (0, *[3000] * 9, 500, 500):
+        data = bytes.fromhex(sys.argv[3]) if not size else bytes(size)
+        out.sendto(data, (sys.argv[1], int(sys.argv[2])))
+"""
+SIZES = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+    port.bind((sys.argv[1], 7000))
+    port.settimeout(10)
+    print("ready", flush=True)
+    print(*(len(port.recv(9000)) for _ in range(12)))
+"""
+
+
+def test_datagrams_longer_than_the_mtu_leave_one_by_one(
+    network: Namespaces, passthrough: Path
+) -> None:
+    """The kernel cuts no train into what it would have to make fragments of."""
+    network.bridge()
+    wire = UdpWire((NEAR, 0), [(FAR, 7000)], [ANYBODY])
+    words = network.inside("far", sys.executable, "-c", SIZES, FAR)
+    near = network.inside("near", str(passthrough), *wire.words(), "--quiet", "100")
+    with (
+        Child("pipeline", near) as nic,
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listening,
+    ):
+        try:
+            host, _, port = nic.ready(30)["listen"].partition(":")
+            assert listening.stdout is not None and listening.stdout.readline() == "ready\n"
+            network.python("near", BURST, host, port, HELLO.hex())
+            nic.tell("start")  # all of them are there when it looks
+            found = listening.communicate(timeout=20)[0].split()
+            counted = statistics(nic)
+        finally:
+            listening.kill()
+    assert found == [str(size) for size in (len(HELLO), *[3000] * 9, 500, 500)]
+    assert (counted["tx_datagrams"], counted["tx_failed"]) == (12, 0)
+
+
 def test_what_the_kernel_drops_between_interfaces_is_counted(
     network: Namespaces, passthrough: Path
 ) -> None:
