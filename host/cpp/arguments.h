@@ -14,16 +14,15 @@
 #include <cstring>
 #include <map>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "frame.h"
 
-[[noreturn]] inline void fail(const std::string& text) {
-    std::fprintf(stderr, "nic: %s\n", text.c_str());
-    std::exit(1);
-}
+// Thrown, so that whatever was changed outside of the process is undone on the way to main().
+[[noreturn]] inline void fail(const std::string& text) { throw std::runtime_error(text); }
 
 [[noreturn]] inline void fail_errno(const std::string& text) { fail(text + ": " + std::strerror(errno)); }
 

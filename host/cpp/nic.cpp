@@ -155,7 +155,8 @@ int main(int argc, char** argv) {
         Nic nic(arguments);
         nic.run();
     } catch (const std::exception& error) {
-        fail(error.what());
+        std::fprintf(stderr, "nic: %s\n", error.what());
+        return 1;
     }
     return 0;
 }

@@ -15,16 +15,9 @@
 #include "frame.h"
 #include "frame_queue.h"
 #include "kernel_drops.h"
+#include "outgoing.h"
 
 constexpr size_t kBatch = 32;
-
-inline sockaddr_in address_of(Endpoint end) {
-    sockaddr_in out{};
-    out.sin_family = AF_INET;
-    out.sin_addr.s_addr = htonl(end.ip);
-    out.sin_port = htons(end.port);
-    return out;
-}
 
 inline Endpoint endpoint_of(const sockaddr_in& in) {
     return {ntohl(in.sin_addr.s_addr), ntohs(in.sin_port)};
@@ -46,37 +39,6 @@ struct Datagram {
     uint32_t size = 0;
     uint8_t ttl = kTtl;
     bool cut = false;  // longer than its slot
-};
-
-// Datagrams that leave by one socket in one call.
-class Outgoing {
-public:
-    size_t size() const { return count_; }
-    bool full() const { return count_ == kBatch; }
-    size_t bytes(size_t index) const { return parts_[index].iov_len; }
-
-    void add(uint8_t* data, size_t size, Endpoint to, int ttl) {
-        to_[count_] = address_of(to);
-        parts_[count_] = {data, size};
-        msghdr& header = messages_[count_].msg_hdr;
-        header = message_of(to_[count_], parts_[count_], control_[count_], sizeof *control_);
-        cmsghdr* item = CMSG_FIRSTHDR(&header);
-        item->cmsg_level = IPPROTO_IP;
-        item->cmsg_type = IP_TTL;
-        item->cmsg_len = CMSG_LEN(sizeof ttl);
-        std::memcpy(CMSG_DATA(item), &ttl, sizeof ttl);
-        ++count_;
-    }
-
-    // How many have left; negative, and errno says why, where the first one cannot.
-    int send(int fd) { return sendmmsg(fd, messages_, static_cast<unsigned>(count_), MSG_DONTWAIT); }
-
-private:
-    mmsghdr messages_[kBatch];
-    iovec parts_[kBatch];
-    sockaddr_in to_[kBatch];
-    alignas(cmsghdr) uint8_t control_[kBatch][CMSG_SPACE(sizeof(int))];
-    size_t count_ = 0;
 };
 
 class UdpSocket {

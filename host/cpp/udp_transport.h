@@ -50,8 +50,8 @@ public:
 
     void send(FrameQueue& from) override {
         blocked_ = -1;
-        while (!from.empty()) {
-            Outgoing batch;
+        for (bool trains = true; !from.empty();) {
+            Outgoing batch(trains);
             const int fd = fill(batch, from);
             if (fd < 0) continue;  // the first one goes nowhere, and was dropped
             const int sent = batch.send(fd);
@@ -59,6 +59,8 @@ public:
                 blocked_ = fd;
                 return;
             }
+            trains = !(sent < 0 && batch.refused_train(errno));
+            if (!trains) continue;  // once more, one by one
             if (sent <= 0) {
                 ++tx_failed_;  // the first one cannot be sent: the next may
                 from.pop();
@@ -152,7 +154,7 @@ private:
             if (lost && !batch.size()) return ++*lost, from.pop(), -1;
             if (lost || (batch.size() && way != fd)) break;  // what is in front of it goes first
             fd = way;
-            batch.add(frame.data + kHeadroom, headers.payload, target, headers.ttl - 1);
+            batch.add(frame.data + kHeadroom, headers.payload, target, static_cast<uint8_t>(headers.ttl - 1));
         }
         return fd;
     }

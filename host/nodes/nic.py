@@ -20,14 +20,6 @@ from ..wire.udp import Address, format_address, parse_address, parse_peer
 from .nic_process import FileWire, InterfaceWire, UdpWire, Wire, start_nic
 
 
-class TransportKind(StrEnum):
-    """Where frames come from and where they go."""
-
-    UDP = "udp"
-    INTERFACES = "interfaces"
-    FILE = "file"
-
-
 class DatapathKind(StrEnum):
     """Who executes the slice."""
 
@@ -63,57 +55,68 @@ def _mac(text: str) -> int:
 
 
 def _wire(
-    kind: TransportKind,
     at: Address,
     hop: Address,
-    interfaces: list[str],
+    interfaces: tuple[str, str] | None,
     files: tuple[Path | None, Path | None],
     peers: list[Peer],
 ) -> Wire:
-    if kind == TransportKind.UDP:
+    """Where frames come from: two interfaces or a recording if they are given, else UDP sockets."""
+    read, write = files
+    recorded = read is not None or write is not None
+    if interfaces is None and not recorded:
         return UdpWire(at, [hop], peers)
     if peers:
-        raise typer.BadParameter("belongs to --transport udp", param_hint="--peer")
+        raise typer.BadParameter("belongs to UDP sockets", param_hint="--peer")
     if at[1] == 0:
         raise typer.BadParameter("requests need one port to be sent to", param_hint="--listen")
-    if kind == TransportKind.FILE:
-        read, write = files
-        if read is None or write is None:
-            raise typer.BadParameter("give both for --transport file", param_hint="--read, --write")
-        if write.exists() and read.exists() and write.samefile(read):
-            raise typer.BadParameter("is the file that --read names", param_hint="--write")
-        return FileWire(read, write)
-    if len(set(interfaces)) != 2:
-        raise typer.BadParameter("give two of them", param_hint="--interface")
-    return InterfaceWire((interfaces[0], interfaces[1]), at)
+    if interfaces is not None:
+        if recorded:
+            raise typer.BadParameter("cannot be with --read, --write", param_hint="--wire")
+        if interfaces[0] == interfaces[1]:
+            raise typer.BadParameter("give two interfaces", param_hint="--wire")
+        return InterfaceWire(interfaces, at)
+    if read is None or write is None:
+        raise typer.BadParameter("give both", param_hint="--read, --write")
+    if write.exists() and read.exists() and write.samefile(read):
+        raise typer.BadParameter("is the file that --read names", param_hint="--write")
+    return FileWire(read, write)
 
 
 def nic(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.", metavar="BUNDLE")],
     next_hop: Annotated[str, typer.Option("--next", help="Next hop: the cloud, or another NIC.")],
     listen: Annotated[
-        str, typer.Option(help="Address that requests are sent to; port 0 takes any free one.")
-    ] = "127.0.0.1:0",
+        str | None,
+        typer.Option(
+            help="Address that requests are sent to; port 0 takes any free one. Default: "
+            "127.0.0.1:0; with --wire or --read, that of --next.",
+            show_default=False,
+        ),
+    ] = None,
     datapath: Annotated[
         DatapathKind, typer.Option(help="Who executes: RTL in Verilator, or numpy (same bits).")
     ] = DatapathKind.RTL,
-    transport: Annotated[
-        TransportKind, typer.Option(help="Where frames come from and go to.")
-    ] = TransportKind.UDP,
-    interface: Annotated[
-        list[str] | None,
-        typer.Option(help="For interfaces: give two; the second is towards the next hop."),
+    wire: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="IF0 IF1",
+            help="Bridge two interfaces, the second towards the next hop (root, or CAP_NET_RAW and "
+            "CAP_NET_ADMIN). Without it, and without --read: UDP sockets, no privilege.",
+        ),
     ] = None,
     next_mac: Annotated[
-        str | None, typer.Option(help="For interfaces: MAC address of the next hop.")
+        str | None, typer.Option(help="With --wire: MAC address of the next hop.")
     ] = None,
-    read: Annotated[Path | None, typer.Option(help="For file: recorded frames, pcap.")] = None,
-    write: Annotated[Path | None, typer.Option(help="For file: where frames go, pcap.")] = None,
+    read: Annotated[
+        Path | None, typer.Option(help="Take frames out of a recording, pcap; needs --write.")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="With --read: where frames go, pcap.")] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="For udp: who may send, NETWORK or NETWORK:PORT; several times. On loopback "
-            "anybody may; other addresses need it.",
+            help="For UDP sockets: who may send, NETWORK or NETWORK:PORT; several times. On "
+            "loopback anybody may; other addresses need it.",
         ),
     ] = None,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant that may execute.")] = 0,
@@ -135,16 +138,19 @@ def nic(
     """
     console = Console(as_json)
     loaded = Bundle.load(bundle)
-    at, hop = _own_address(listen), parse_peer(next_hop, "--next")
+    hop = parse_peer(next_hop, "--next")
+    sockets = wire is None and read is None and write is None
+    at = _own_address(listen or ("127.0.0.1:0" if sockets else format_address(hop)))
     peers = [parse_network(text) for text in peer or ()]
-    if (transport == TransportKind.INTERFACES) != (next_mac is not None):
-        raise typer.BadParameter("belongs to --transport interfaces", param_hint="--next-mac")
+    if (wire is not None) != (next_mac is not None):
+        raise typer.BadParameter("belongs to --wire", param_hint="--next-mac")
+    between = _wire(at, hop, wire, (read, write), peers)
     running = start_nic(
         loaded,
-        _wire(transport, at, hop, interface or [], (read, write), peers),
+        between,
         hop,
         datapath=datapath,
-        listen=None if transport == TransportKind.UDP else at,
+        listen=None if sockets else at,
         tenant=tenant,
         next_mac=None if next_mac is None else _mac(next_mac),
         control=control,
@@ -153,8 +159,8 @@ def nic(
     try:
         where = running.about["listen"]
         console.event(
-            {**running.about, "node": "nic", "datapath": datapath, "transport": transport},
-            f"nic: listening at {where}, next hop {format_address(hop)}; Ctrl-C stops it",
+            {**running.about, "node": "nic", "datapath": datapath, "transport": between.KIND},
+            f"nic: {between.text(where)}, next hop {format_address(hop)}; Ctrl-C stops it",
         )
         for event in running.events(stats or None):
             console.event(event, _line(event))

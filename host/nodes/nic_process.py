@@ -15,7 +15,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ...hw.console import Console
 from ...hw.formats import csr
@@ -44,6 +44,12 @@ class UdpWire:
     hops: Sequence[Address]
     peers: Sequence[Peer] = ()
 
+    KIND: ClassVar[str] = "udp"
+
+    def text(self, at: str) -> str:
+        """What it does, for people; ``at`` is where it listens."""
+        return f"listening at {at}"
+
     def words(self) -> list[str]:
         """Arguments of the packet loop.
 
@@ -53,7 +59,7 @@ class UdpWire:
             If peers have to be named, and are not.
         """
         peers = peers_of(self.listen, self.peers)
-        words = ["--transport", "udp", "--listen", format_address(self.listen)]
+        words = ["--transport", self.KIND, "--listen", format_address(self.listen)]
         words += [word for hop in self.hops for word in ("--next", format_address(hop))]
         return words + [word for peer in peers for word in ("--peer", str(peer))]
 
@@ -95,10 +101,16 @@ class InterfaceWire:
     names: tuple[str, str]
     listen: Address
 
+    KIND: ClassVar[str] = "interfaces"
+
+    def text(self, at: str) -> str:
+        """What it does, for people; ``at`` is what requests are sent to."""
+        return f"between {self.names[0]} and {self.names[1]}, takes requests to {at}"
+
     def words(self) -> list[str]:
         """Arguments of the packet loop."""
         names = [word for name in self.names for word in ("--interface", name)]
-        return ["--transport", "interfaces", "--listen", format_address(self.listen), *names]
+        return ["--transport", self.KIND, "--listen", format_address(self.listen), *names]
 
 
 @dataclass(frozen=True)
@@ -108,9 +120,15 @@ class FileWire:
     read: Path
     write: Path
 
+    KIND: ClassVar[str] = "file"
+
+    def text(self, at: str) -> str:
+        """What it does, for people; ``at`` is the recording."""
+        return f"reading {at}"
+
     def words(self) -> list[str]:
         """Arguments of the packet loop."""
-        return ["--transport", "file", "--read", str(self.read), "--write", str(self.write)]
+        return ["--transport", self.KIND, "--read", str(self.read), "--write", str(self.write)]
 
 
 Wire = UdpWire | InterfaceWire | FileWire

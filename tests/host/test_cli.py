@@ -222,22 +222,21 @@ def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[s
     )
 
 
+BETWEEN = ["--next-mac", "02:00:00:00:00:01", "--wire"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--transport", "file"], "Invalid value for --listen: requests need one port"),
         (
-            ["--transport", "file", "--listen", ":5"],
-            "Invalid value for --read, --write: give both for --transport file",
+            ["--read", "in.pcap", "--listen", ":0"],
+            "Invalid value for --listen: requests need one port",
         ),
-        (
-            ["--transport", "interfaces", "--listen", ":5"],
-            "Invalid value for --next-mac: belongs to --transport interfaces",
-        ),
-        (
-            ["--transport", "interfaces", "--listen", ":5", "--next-mac", "2:3"],
-            "Invalid value for --interface: give two of them",
-        ),
+        (["--read", "in.pcap"], "Invalid value for --read, --write: give both"),
+        (["--wire", "a", "b"], "Invalid value for --next-mac: belongs to --wire"),
+        ([*BETWEEN, "a", "a"], "Invalid value for --wire: give two interfaces"),
+        ([*BETWEEN, "a", "b", "--peer", "10.0.0.1"], "Invalid value for --peer: belongs to UDP"),
+        ([*BETWEEN, "a", "b", "--read", "c"], "Invalid value for --wire: cannot be with --read"),
         (["--next-mac", "02:00:00:00:00:01"], "Invalid value for --next-mac: belongs to"),
         (["--datapath", "nonsense"], "Invalid value for '--datapath': "),
     ],
@@ -252,7 +251,7 @@ def test_options_of_a_nic_that_do_not_go_together(
 def test_a_mac_address_that_is_none_is_said(
     bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--transport", "interfaces", "--interface", "a", "--interface", "b", "--listen", ":5"]
+    words = ["--wire", "a", "b", "--listen", ":5"]
     given = ["--next", "127.0.0.1:5", "--next-mac", "2:3"]
     assert cli.main(["nic", str(bundle.root), *words, *given]) == 2
     assert capsys.readouterr().err == (
@@ -360,7 +359,7 @@ def test_a_recording_is_not_written_over_itself(
 ) -> None:
     path = tmp_path / "in.pcap"
     path.write_bytes(b"recorded")
-    words = ["nic", str(bundle.root), "--next", ":9", "--listen", ":8", "--transport", "file"]
+    words = ["nic", str(bundle.root), "--next", ":9", "--listen", ":8"]
     assert cli.main([*words, "--read", str(path), "--write", str(path)]) == 2
     assert "is the file that --read names" in capsys.readouterr().err
     assert path.read_bytes() == b"recorded"

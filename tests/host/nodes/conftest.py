@@ -22,6 +22,7 @@ from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import Header
 
 from .loop import DATAPATHS, HERE, Forger, Live
+from .namespaces import Namespaces, connected
 
 PIPELINE = Path(__file__).resolve().parent / "passthrough_nic.v"
 
@@ -56,6 +57,16 @@ def forger() -> Iterator[Forger]:
     found = Forger()
     yield found
     found.close()
+
+
+@pytest.fixture
+def network() -> Iterator[Namespaces]:
+    """Two machines, and a third between them; gone at the end, whatever happens."""
+    found = connected()
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 @pytest.fixture(scope="session")

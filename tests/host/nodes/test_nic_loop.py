@@ -57,6 +57,23 @@ def test_a_train_passes_in_order(nic: NicProcess, hop: UdpPort) -> None:
         assert b"".join(part for part, _ in take(hop, 52)) == data
 
 
+def test_what_leaves_in_trains_arrives_as_it_came(nic: NicProcess, hop: UdpPort) -> None:
+    """Trains are cut where the size, the client or the room in one changes."""
+    sizes = [100] * 5 + [50, 100, 100, 0, 0, 7, 200, 100] + [8972] * 9 + [64] * 130
+    datagrams = [(b"%4d" % n + bytes(size))[:size] for n, size in enumerate(sizes)]
+    with UdpPort() as one, UdpPort() as two:
+        flows = [greet(client, nic.address, hop) for client in (one, two)]
+        os.kill(nic.about["pid"], signal.SIGSTOP)  # all of them are there when it looks
+        for number, data in enumerate(datagrams):
+            send(two if number % 50 == 49 else one, data or b"empty", 9000, nic.address)
+        os.kill(nic.about["pid"], signal.SIGCONT)
+        found = take(hop, len(datagrams))
+    assert [data for data, _ in found] == [data or b"empty" for data in datagrams]
+    assert [flows.index(source) for _, source in found] == [
+        int(number % 50 == 49) for number in range(len(datagrams))
+    ]
+
+
 def test_answers_find_their_client(nic: NicProcess, hop: UdpPort) -> None:
     with UdpPort() as one, UdpPort() as two:
         greet(one, nic.address, hop)
