@@ -80,7 +80,11 @@ def test_d2_few_slots(huge: Nic, tools: Tools) -> None:
     greedy = tools.request(huge.sizes)
     modest = replace(tools.request(huge.sizes), client=("10.0.0.7", 40001))
     late = replace(tools.request(huge.sizes), client=("10.0.0.8", 40001))
-    for request, reason in ((greedy, DeclineReason.BUSY), (modest, None), (late, DeclineReason.BUSY)):
+    for request, reason in (
+        (greedy, DeclineReason.BUSY),
+        (modest, None),
+        (late, DeclineReason.BUSY),
+    ):
         out = huge.send(request.frames()[0])
         if reason:
             tools.check_declined(request.frames()[0], out[0], reason)
