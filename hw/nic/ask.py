@@ -12,7 +12,7 @@ from ..datapath.stream import Fifo
 from ..formats.wire import MessageType
 from . import header as hdr
 from .bus import BEAT_BYTES, JOB, ORIGIN, WORD_BITS, folded, sum_lanes
-from .slot_memory import HERE_BITS
+from .room import HERE_BITS
 
 QUESTION = data.StructLayout({"origin": ORIGIN, "group": 10, "missing": HERE_BITS})
 """What of a tensor is missing: bit k is for fragment ``64 * group + k``."""

@@ -42,11 +42,14 @@ LANES = range(2, BEAT_BYTES, 4)
 ETHERNET_PLACE = 3
 """Of what follows an Ethernet header without tags."""
 
+AHEAD = 2
+"""Frames that are decided on, and have not left."""
+
 BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad": 1})
 """One beat of a frame (B1)."""
 
 SENT = data.StructLayout({"beat": BEAT, "back": 1})
-"""One beat of a frame that leaves: to the next hop's side, or ``back`` to where frames come from."""
+"""One beat of a frame that leaves: to the next hop, or ``back`` to where frames come from."""
 
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""
@@ -132,6 +135,9 @@ def sender_of(origin: Value | data.View[Any]) -> Value:
     """Address and port that a frame came from, as one number: the port is its low 16 bits."""
     origin = data.View(ORIGIN, origin) if isinstance(origin, Value) else origin
     return Cat(lanes(origin.src_port), lanes(origin.src_ip))
+
+
+WHOLE_SENDER_BITS = 16 + 128  # of sender_of
 
 
 def short_sender(sender: Value) -> Value:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Requests collected from fragments in any order, and what is remembered of them: D2, D3, D5, D6."""
+"""Requests collected from fragments in any order, and what is remembered: D2, D3, D5, D6."""
 
 from __future__ import annotations
 
@@ -217,10 +217,9 @@ def test_d6_incomplete(large: Nic, tools: Tools, timeout_us: int) -> None:
     request = cut(tools, large)
     frames = request.frames()
     assert large.send(frames[0]) == []
-    large.write(control=0)
-    large.cycles(1024)
-    large.write(control=1)
+    large.write(time_us=10, control=0)
     (got,) = later(large, 10)
+    large.write(control=1)
     tools.check_declined(frames[0], got, DeclineReason.INCOMPLETE)
     for sent in (frames[1], request.with_header(resend=True).frames()[0]):
         tools.check_declined(sent, large.send(sent)[0], DeclineReason.INCOMPLETE)
