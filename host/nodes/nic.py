@@ -101,8 +101,8 @@ def nic(
         tuple[str, str] | None,
         typer.Option(
             metavar="IF0 IF1",
-            help="Bridge two interfaces, the second towards the next hop (root, or CAP_NET_RAW and "
-            "CAP_NET_ADMIN). Without it, and without --read: UDP sockets, no privilege.",
+            help="Bridge two interfaces, the second towards the next hop (root or CAP_NET_RAW). "
+            "Without it, and without --read: UDP sockets, no privilege.",
         ),
     ] = None,
     next_mac: Annotated[

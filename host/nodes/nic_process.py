@@ -107,6 +107,37 @@ class InterfaceWire:
         """What it does, for people; ``at`` is what requests are sent to."""
         return f"between {self.names[0]} and {self.names[1]}, takes requests to {at}"
 
+    def check(self) -> None:
+        """See whether they can be had, before a long build.
+
+        Raises
+        ------
+        StartError
+            If one is not there, or this user may not.
+        """
+        for name in self.names:
+            with contextlib.suppress(OSError):
+                socket.if_nametoindex(name)
+                continue
+            raise StartError(
+                "no such network interface",
+                where=f"--wire {' '.join(self.names)}",
+                expected=f"one of {', '.join(sorted(name for _, name in socket.if_nameindex()))}",
+                found=name,
+                remedy="`ip link` shows those of this machine",
+                usage=True,
+            )
+        try:
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close()
+        except (OSError, AttributeError) as error:
+            raise StartError(
+                "cannot take frames of network interfaces",
+                where=f"--wire {' '.join(self.names)}",
+                expected="Linux, and root or the capability CAP_NET_RAW",
+                found=str(error),
+                remedy="Run it as root, or leave --wire out: UDP sockets need no privilege",
+            ) from error
+
     def words(self) -> list[str]:
         """Arguments of the packet loop."""
         names = [word for name in self.names for word in ("--interface", name)]
@@ -276,7 +307,7 @@ def start_nic(
     """
     manifest = bundle.manifest
     words = wire.words()
-    if isinstance(wire, UdpWire):
+    if not isinstance(wire, FileWire):
         wire.check()
     helper = None
     if datapath == "reference":

@@ -260,6 +260,33 @@ def test_a_mac_address_that_is_none_is_said(
     )
 
 
+def test_an_interface_that_is_not_there_is_said_before_a_build(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["nic", str(bundle.root), "--next", "127.0.0.1:5", *BETWEEN, "lo", "nosuch0"]
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: --wire lo nosuch0: no such network interface; expected one of ")
+    assert said.endswith("found nosuch0. `ip link` shows those of this machine.\n")
+
+
+def test_a_privilege_that_is_lacking_is_said_before_a_build(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("socket.socket", refused)
+    monkeypatch.setattr("socket.if_nametoindex", lambda _: 1)
+    words = ["nic", str(bundle.root), "--next", "127.0.0.1:5", *BETWEEN, "a", "b"]
+    assert cli.main(words) == 1
+    assert capsys.readouterr().err == (
+        "error: --wire a b: cannot take frames of network interfaces; expected Linux, and root or "
+        "the capability CAP_NET_RAW; found [Errno 1] Operation not permitted. Run it as root, or "
+        "leave --wire out: UDP sockets need no privilege.\n"
+    )
+
+
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_an_interrupt_is_status_130_and_a_line(
     flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
