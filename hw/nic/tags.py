@@ -22,8 +22,9 @@ _LANES = 8  # slots that are looked at in a cycle
 
 
 class Tags(wiring.Component):
-    """Fingerprints of the requests in the slots, and their senders: a row of slots is looked at each
-    cycle, so that 64 slots need 8 comparators.
+    """Fingerprints of the requests in the slots, and their senders.
+
+    A row of slots is looked at each cycle, so that 64 slots need 8 comparators.
 
     Parameters
     ----------
