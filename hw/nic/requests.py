@@ -11,10 +11,10 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 
 from ..formats.csr import FrameOutcome
-from ..formats.slots import FINGERPRINT_BITS, MAX_ASKS, PRESSED_ASKS, SHARE
+from ..formats.slots import DECISIONS, FINGERPRINT_BITS, MAX_ASKS, PRESSED_ASKS, SHARE
 from ..formats.wire import DeclineReason
 from . import header as hdr
-from .bus import AHEAD, WHOLE_SENDER_BITS, sender_of, short_sender, xor_folded
+from .bus import AHEAD, sender_of, short_sender, xor_folded
 from .decisions import Decision, Decisions
 from .room import HERE_BITS, Room, chore
 from .tags import SENDER_BITS, Tags
@@ -28,8 +28,9 @@ _FREE, _COLLECTING, _WHOLE, _LEAVING = range(4)  # states of a slot
 class Requests:
     """Memories of the decider, and the states of its one state machine that use them.
 
-    A frame goes from ``find`` over ``look`` either to ``record``, ``compare`` and ``join``, if its
-    request has a slot, or to ``known`` and ``open``. Between frames ``release`` frees a slot, and
+    Memories keep their words through a reset, so all are wiped first (``wipe``), in some 256 cycles.
+    A frame goes from ``find`` over ``look`` to ``record``, ``compare`` and ``join`` if its request
+    has a slot, or else to ``known`` and ``open``. Between frames ``release`` frees a slot, and
     ``visit`` and ``due`` do what time asks of one.
     """
 
@@ -48,16 +49,14 @@ class Requests:
         self.product = Signal(32)  # where a fragment of this number and size begins
         m.submodules.tags = self.tags = Tags(room)
         m.submodules.decisions = self.decisions = Decisions()
-        sender_tag = Signal(SENDER_BITS)
         m.d.sync += [
             self.key.eq(key),
             self.fingerprint.eq(_fingerprint(key)),
-            sender_tag.eq(xor_folded(short_sender(sender), SENDER_BITS)),
             self.product.eq(self.index[: len(Signal(room.count))] * self.bytes),
         ]
         m.d.comb += [
             self.tags.fingerprint.eq(self.fingerprint),
-            self.tags.sender.eq(sender_tag),
+            self.tags.sender.eq(self.key[: len(sender)]),
             self.decisions.fingerprint.eq(self.fingerprint),
             self.decisions.now.eq(owner.now),
             self.decisions.timeout.eq(owner.config.timeout_us),
@@ -133,6 +132,25 @@ class Requests:
             m.d.sync += self.chore_waits.eq(0)
         with m.If(self.chore_waits | (self.restless != 0)):
             m.d.comb += owner.busy.eq(1)
+
+    def wipe(self) -> None:
+        """The state after a reset: nothing is known of any request."""
+        m = self.m
+        last = max(DECISIONS, len(self.room.here)) - 1
+        at = Signal(range(last + 1))
+        m.d.sync += at.eq(at + 1)
+        self._remember(Cat(at, Const(0, FINGERPRINT_BITS)), Decision.NONE)
+        m.d.comb += [
+            self.tags.wipe.eq(1),
+            self.tags.put_slot.eq(at),
+            self.record_write.addr.eq(at),
+            self.record_write.en.eq(1),
+            self.new.eq(0),
+            self.here_write.addr.eq(at),
+            self.here_write.en.eq(1),
+        ]
+        with m.If(at == last):
+            m.next = "idle"
 
     def idle(self, begins: Value) -> None:
         """What is next: a frame or, by turns, a slot that becomes free; or else a visit."""
@@ -370,5 +388,5 @@ class Requests:
 
 def _fingerprint(key: Value) -> Value:
     """Of a request's key: its sender, and behind that its id."""
-    request_id = key[WHOLE_SENDER_BITS:]
-    return xor_folded(Cat(short_sender(key[:WHOLE_SENDER_BITS]), request_id), FINGERPRINT_BITS)
+    request_id = key[SENDER_BITS:]
+    return xor_folded(Cat(short_sender(key[:SENDER_BITS]), request_id), FINGERPRINT_BITS)

@@ -12,17 +12,19 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..formats.slots import FINGERPRINT_BITS
+from .bus import ORIGIN, sender_of
 from .room import Room
 
-SENDER_BITS = 16
-"""Of a sender's fingerprint: enough to share slots fairly."""
+SENDER_BITS = len(sender_of(Signal(ORIGIN)))
+"""Of a sender's address and port."""
 
 _LANES = 8  # slots that are looked at in a cycle
 
 
 class Tags(wiring.Component):
-    """Fingerprints of the requests in the slots and of their senders: a row of slots is looked at
-    each cycle, so that 64 slots need 8 comparators.
+    """Fingerprints of the requests in the slots, and their senders.
+
+    A row of slots is looked at each cycle, so that 64 slots need 8 comparators.
 
     Parameters
     ----------
@@ -37,6 +39,7 @@ class Tags(wiring.Component):
     held : Out, slots of the sender; has_free : Out(1); both if it has none
     free : Out, number of free slots
     put : In(1), ``used`` : In(1), ``put_slot`` : In, the slot has or loses this request
+    wipe : In(1), ``put_slot`` has no request, whatever it had; does not count
     """
 
     def __init__(self, room: Room) -> None:
@@ -56,6 +59,7 @@ class Tags(wiring.Component):
                 "put": In(1),
                 "used": In(1),
                 "put_slot": In(room.slot),
+                "wipe": In(1),
             }
         )
 
@@ -107,8 +111,9 @@ class Tags(wiring.Component):
                 written.sender.eq(self.sender),
             ]
         m.d.comb += write.addr.eq(self.put_slot[lane_bits:])
-        with m.If(self.put):
+        with m.If(self.put | self.wipe):
             m.d.comb += write.en.eq(Const(1) << self.put_slot[:lane_bits])
+        with m.If(self.put):
             with m.If(self.used):
                 m.d.sync += self.free.eq(self.free - 1)
             with m.Else():
