@@ -12,7 +12,7 @@ from ..datapath.stream import Fifo
 from ..formats.wire import MessageType
 from . import header as hdr
 from .bus import BEAT_BYTES, JOB, ORIGIN, WORD_BITS, folded, sum_lanes
-from .slot_memory import HERE_BITS
+from .room import HERE_BITS
 
 QUESTION = data.StructLayout({"origin": ORIGIN, "group": 10, "missing": HERE_BITS})
 """What of a tensor is missing: bit k is for fragment ``64 * group + k``."""
@@ -46,9 +46,7 @@ class Asker(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), waiting.i)
         question = waiting.o.payload
         # The first bit on the wire is the highest of the first byte.
-        bitmap = Cat(
-            question.missing[8 * (bit // 8) + 7 - bit % 8] for bit in range(HERE_BITS)
-        )
+        bitmap = Cat(question.missing[8 * (bit // 8) + 7 - bit % 8] for bit in range(HERE_BITS))
         m.d.comb += [
             self.words.payload.eq(bitmap),
             self.job.payload.back.eq(1),

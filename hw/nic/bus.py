@@ -31,11 +31,14 @@ MAX_FRAME_BYTES = 9472
 
 LENGTH_BITS = 14  # of a frame that is looked at
 
+AHEAD = 2
+"""Frames that are decided on, and have not left."""
+
 BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad": 1})
 """One beat of a frame (B1)."""
 
 SENT = data.StructLayout({"beat": BEAT, "back": 1})
-"""One beat of a frame that leaves: to where the next hop is, or ``back`` to where frames come from."""
+"""One beat of a frame that leaves: to the next hop, or ``back`` to where frames come from."""
 
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""

@@ -25,9 +25,8 @@ from .bus import (
     VERDICT_SEND,
     WORD_BITS,
 )
-from .decide import decided
 from .realign import Realigner
-from .slot_memory import Room
+from .room import Room, decided
 
 
 class Dispatcher(wiring.Component):
@@ -39,7 +38,7 @@ class Dispatcher(wiring.Component):
 
     Members
     -------
-    frame : In(stream of :func:`.decide.decided`), one for each frame in the store, in order; taken
+    frame : In(stream of :func:`.room.decided`), one for each frame in the store, in order; taken
         when the frame is gone
     beats : In(stream of BEAT), the store
     passed : Out(stream of BEAT)

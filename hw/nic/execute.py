@@ -26,10 +26,10 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.stream import Fifo
 from .ask import Asker
 from .bus import CONFIG, CONTEXT, JOB, ORIGIN, WORD_BITS
-from .decide import chore, released
 from .reader import Reader
 from .result import Results
-from .slot_memory import Room, SlotMemory
+from .room import Room, chore, released
+from .slot_memory import SlotMemory
 
 _TENSORS_IN_SLICE = 4
 
@@ -50,7 +50,7 @@ class Executor(wiring.Component):
     -------
     config : In(CONFIG); now : In(32), microseconds
     collected : In(stream of words), always taken; address, slot, whole : In, of the fragment that
-        is collected (:func:`.decide.decided`); stored : In(1), it is whole
+        is collected (:func:`.room.decided`); stored : In(1), it is whole
     opens, opened, origin, release, chore, may_ask, here_address, here, clear, cleared : of
         :class:`.decide.Decider`
     jobs : Out(stream of JOB), words : Out(stream of words), ``SOURCES`` of them

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is done with collected requests: into the slice, on to the next hop, or asked for the rest."""
+"""What is done with a collected request: into the slice, or on, or its sender is asked for more."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from ..formats.wire import DeclineReason
 from . import header as hdr
 from .ask import QUESTION
 from .bus import BEAT_BYTES, CONTEXT, JOB, LENGTH_BITS, ORIGIN, WORD_BITS, folded, sum_lanes
-from .decide import chore, released
 from .gearbox import Gearbox
-from .slot_memory import HERE_BITS, Room
+from .room import HERE_BITS, Room, chore, released
 
 
 class Reader(wiring.Component):
@@ -33,14 +32,14 @@ class Reader(wiring.Component):
     now : In(32), microseconds; cycle : In(32)
     opens : In(1), a request begins in slot ``opened`` with a frame from ``origin``
     whole : In(stream of slots), in the order of execution
-    chore : In(stream of :func:`.decide.chore`)
+    chore : In(stream of :func:`.room.chore`)
     read, read_address, read_word, zero : of :class:`.slot_memory.SlotMemory`
     here_address, here, clear, cleared : of :class:`.decide.Decider`
     context : Out(stream of CONTEXT), one for each tensor, ahead of its first beat
     o : Out(stream of {"data", "last"}), into the slice
     evicted : Out(stream of JOB); evicted_words : Out(stream of words)
     question : Out(stream of QUESTION), is taken at once; asking : Out(1), there may be one
-    release : Out(stream of :func:`.decide.released`)
+    release : Out(stream of :func:`.room.released`)
     busy : Out(1)
     """
 
@@ -286,5 +285,3 @@ class Reader(wiring.Component):
         m.d.comb += self.asking.eq(fsm.ongoing("ask") | fsm.ongoing("missing"))
         m.d.comb += self.busy.eq(~fsm.ongoing("idle") | ~gearbox.empty)
         return m
-
-

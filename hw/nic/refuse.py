@@ -27,9 +27,7 @@ def refused(m: Module, header: Any, config: Any, tensor_bytes: int | None) -> tu
         wrong_tensor = Const(1)
     wrong_tenant = field("tenant") != config.tenant
     wrong_model = field("model_hash") != model_hash
-    wrong_cursor = (field("cursor") != config.cursor) | (
-        field("slice_count") != config.slice_count
-    )
+    wrong_cursor = (field("cursor") != config.cursor) | (field("slice_count") != config.slice_count)
     rules = (
         (field("encrypted"), DeclineReason.ENCRYPTED),
         (wrong_tenant, DeclineReason.WRONG_TENANT),

@@ -26,8 +26,8 @@ class NicShape:
 
     @property
     def effort(self) -> float:
-        """As long as some thirteen layers, whose netlists are made too."""
-        return 28.0
+        """As long as some sixteen layers, whose netlists are made too."""
+        return 34.0
 
     @property
     def in_slice(self) -> bool:

@@ -4,86 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.rom import Buffer
-from ..formats.fragments import FRAGMENT_STEP
-from ..formats.slots import slots_of
-from .bus import BEAT_BYTES, LENGTH_BITS, WORD_BITS
-
-HERE_BITS = 64
-"""Fragments that are asked for at once (W8), and bits of what is here in a word."""
-
-
-@dataclass(frozen=True)
-class Room:
-    """What the slots of a slice's requests need, by the bytes of its input tensor."""
-
-    tensor_bytes: int
-
-    @property
-    def slots(self) -> int:
-        return slots_of(self.tensor_bytes)
-
-    @property
-    def pieces(self) -> int:
-        """Most fragments that a tensor has: all but the last have at least 64 bytes (W2)."""
-        return -(-self.tensor_bytes // FRAGMENT_STEP)
-
-    @property
-    def words(self) -> int:
-        """Words of a tensor."""
-        return -(-self.tensor_bytes // BEAT_BYTES)
-
-    @property
-    def stride(self) -> int:
-        """Words from one slot to the next; even."""
-        return self.pieces * (FRAGMENT_STEP // BEAT_BYTES)
-
-    @property
-    def depth(self) -> int:
-        """Words of all slots."""
-        return self.slots * self.stride
-
-    @property
-    def groups(self) -> int:
-        """Words of a slot that say which fragments are here."""
-        return -(-self.pieces // HERE_BITS)
-
-    @property
-    def here_bits(self) -> int:
-        """Bits of such a word."""
-        return min(HERE_BITS, self.pieces)
-
-    @property
-    def slot(self) -> range:
-        """Numbers of slots."""
-        return range(self.slots)
-
-    @property
-    def address(self) -> range:
-        """Addresses of words."""
-        return range(self.depth)
-
-    @property
-    def here(self) -> range:
-        """Addresses of words that say which fragments are here."""
-        return range(self.slots * self.groups)
-
-    @property
-    def count(self) -> range:
-        """Numbers of fragments."""
-        return range(self.pieces + 1)
-
-    @property
-    def cut(self) -> data.StructLayout:
-        """How a tensor is cut: how many fragments, bytes of one, and of all in front of the last
-        one; 0 while not known."""
-        return data.StructLayout({"count": self.count, "step": LENGTH_BITS, "tail": 32})
+from .bus import WORD_BITS
+from .room import Room
 
 
 class SlotMemory(wiring.Component):

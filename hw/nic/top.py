@@ -55,7 +55,7 @@ from .packetise import Packetiser
 from .parser import Parser
 from .register_file import RegisterFile
 from .result import MAX_RESULT_BYTES
-from .slot_memory import Room
+from .room import Room
 
 STORE_BEATS = 2048
 """Room for others' frames while the longest of ours leaves, and as much for ours."""

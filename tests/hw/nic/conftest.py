@@ -361,6 +361,8 @@ class Tools:
 SMALL = Sizes(16, 48, 1, 10)
 LARGE = Sizes(3, 1500, 5, 1985)
 """Sizes that are no multiples of 8, two fragments in and out, beats that do not divide 8."""
+HUGE = Sizes(16, 50_000, 8, 64)
+"""A tensor of many fragments, in few slots."""
 SEVERAL = Sizes(16, 48, 1, 10, inputs=2, outputs=3)
 """A slice of several tensors, which the NIC does not execute; the sizes are those of the first."""
 
@@ -418,6 +420,13 @@ def small(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
 def large(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
     """A NIC with two fragments in (1500 bytes) and out (1985 bytes)."""
     with contextlib.closing(Nic(programs(LARGE), LARGE)) as nic:
+        yield nic
+
+
+@pytest.fixture
+def huge(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+    """A NIC with 38 fragments in (50000 bytes) and one out (64 bytes)."""
+    with contextlib.closing(Nic(programs(HUGE), HUGE)) as nic:
         yield nic
 
 

@@ -105,9 +105,9 @@ def test_p2_flags_of_no_fragment(small: Any, tools: Any, flags: int) -> None:
 
 
 def test_padding_is_not_payload(small: Any, tools: Any) -> None:
-    request = tools.request(small.sizes)
-    (frame,) = request.frames()
     for padding in range(1, 20):
+        request = tools.request(small.sizes)
+        (frame,) = request.frames()
         padded = frame + tools.random.randbytes(padding)
         tools.check_result(request, small.send(padded))
 

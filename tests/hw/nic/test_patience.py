@@ -94,18 +94,18 @@ def test_time_wraps(large: Nic, tools: Tools) -> None:
 
 
 def test_d4_timeout(large: Nic, tools: Tools) -> None:
-    """All that is here is sent on, in order, the last one first of those that came."""
+    """All that is here is sent on, in order."""
     still(large, timeout_us=300)
     request = cut(tools, large, 172)
     frames = request.frames()
-    here = sorted(tools.random.sample(range(24), 9) + [23])
+    here = sorted({*tools.random.sample(range(24), 9), 23})
     for index in tools.random.sample(here, len(here)):
         assert large.send(frames[index]) == []
     assert later(large, 299) == []
-    for index, got in zip(sorted(set(here)), later(large, 300), strict=True):
+    for index, got in zip(here, later(large, 300), strict=True):
         tools.check_declined(frames[index], got, DeclineReason.INCOMPLETE)
     counts = large.check_counters()
-    assert (counts["evicted"], counts["evicted_fragments"]) == (1, len(set(here)))
+    assert (counts["evicted"], counts["evicted_fragments"]) == (1, len(here))
     assert large.filled() == set()
     assert large.read("status") == 0
     good = cut(tools, large)
@@ -209,5 +209,6 @@ def test_d4_by_the_clock(large: Nic, tools: Tools) -> None:
         tools.check_question(request, each, {0, 2, 3})
     tools.check_declined(frames[1], got.data, DeclineReason.INCOMPLETE)
     assert 5000 <= question.first - large.entered()[0] < 5600
-    assert 5000 <= again.first - question.first < 5400
-    assert 5000 <= got.first - again.first < 5400
+    # All slots are looked at in some 200 cycles.
+    assert 4700 <= again.first - question.first < 5300
+    assert 4700 <= got.first - again.first < 5300

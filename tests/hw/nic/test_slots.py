@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Requests collected from fragments in any order, and what is remembered of them: D2, D3, D5, D6."""
+"""Requests collected from fragments in any order, and what is remembered: D2, D3, D5, D6."""
 
 from __future__ import annotations
 
@@ -115,9 +115,7 @@ def test_d3_requests_are_executed_in_the_order_in_which_they_become_whole(
         tools.check_result(request, out[2 * index : 2 * index + 2])
 
 
-def piece(
-    request: Request, index: int, count: int, offset: int, size: int | None = None
-) -> bytes:
+def piece(request: Request, index: int, count: int, offset: int, size: int | None = None) -> bytes:
     """A fragment as somebody might cut it; the last one to the end."""
     total = len(request.tensor)
     last = index + 1 == count
@@ -191,9 +189,7 @@ def test_d2_same_id_of_another_sender_is_another_request(large: Nic, tools: Tool
         tools.check_result(each, large.send(each.frames()[3]))
 
 
-def test_the_fragment_that_opens_says_what_the_result_takes_over(
-    large: Nic, tools: Tools
-) -> None:
+def test_the_fragment_that_opens_says_what_the_result_takes_over(large: Nic, tools: Tools) -> None:
     request = tools.request(large.sizes)
     first, last = request.with_header(hop_limit=200).frames()[0], request.frames()[1]
     tools.check_result(request, large.send(last, first))
@@ -221,10 +217,9 @@ def test_d6_incomplete(large: Nic, tools: Tools, timeout_us: int) -> None:
     request = cut(tools, large)
     frames = request.frames()
     assert large.send(frames[0]) == []
-    large.write(control=0)
-    large.cycles(1024)
-    large.write(control=1)
+    large.write(time_us=10, control=0)
     (got,) = later(large, 10)
+    large.write(control=1)
     tools.check_declined(frames[0], got, DeclineReason.INCOMPLETE)
     for sent in (frames[1], request.with_header(resend=True).frames()[0]):
         tools.check_declined(sent, large.send(sent)[0], DeclineReason.INCOMPLETE)

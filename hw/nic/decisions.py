@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What was decided on requests that have no slot: rule D6 of :mod:`.decide`."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..formats.slots import DECISIONS, FINGERPRINT_BITS
+
+
+class Decision(IntEnum):
+    """What was decided."""
+
+    NONE = 0
+    BUSY = 1
+    INCOMPLETE = 2
+    EXECUTED = 3
+
+
+class Decisions(wiring.Component):
+    """A place for each of the low bits of a fingerprint; the latest decision has it.
+
+    Decisions that are too old are swept out, lest they seem young when time wraps.
+
+    Members
+    -------
+    now : In(32), microseconds; timeout : In(32), how long a decision counts; 0 is for ever
+    look, fingerprint : In; found : Out, what was decided, from the second cycle after ``look`` on
+    put, put_fingerprint, put_decision : In
+    sweep : In(1), look at the next place; swept : In(1), the second cycle after it: make it empty
+        if it is too old, but not in a cycle with ``put``
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "now": In(32),
+                "timeout": In(32),
+                "look": In(1),
+                "fingerprint": In(FINGERPRINT_BITS),
+                "found": Out(Decision),
+                "put": In(1),
+                "put_fingerprint": In(FINGERPRINT_BITS),
+                "put_decision": In(Decision),
+                "sweep": In(1),
+                "swept": In(1),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        low = (DECISIONS - 1).bit_length()
+        place = data.StructLayout({"rest": FINGERPRINT_BITS - low, "decision": 2, "at": 32})
+        m.submodules.places = places = Memory(shape=place, depth=DECISIONS, init=[])
+        read, write = places.read_port(), places.write_port()
+        sweeper = Signal(low)
+        age, same, expired = Signal(32), Signal(), Signal()
+        m.d.sync += [
+            age.eq(self.now - read.data.at),
+            same.eq(read.data.rest == self.fingerprint[low:]),
+        ]
+        m.d.comb += [
+            read.en.eq(self.look | self.sweep),
+            read.addr.eq(Mux(self.look, self.fingerprint[:low], sweeper)),
+            expired.eq((self.timeout != 0) & (age >= self.timeout)),
+            self.found.eq(Mux(same & ~expired, read.data.decision, 0)),
+        ]
+        with m.If(self.put):
+            m.d.comb += [
+                write.en.eq(1),
+                write.addr.eq(self.put_fingerprint[:low]),
+                write.data.rest.eq(self.put_fingerprint[low:]),
+                write.data.decision.eq(self.put_decision),
+                write.data.at.eq(self.now),
+            ]
+        with m.Elif(self.swept):
+            m.d.comb += [write.en.eq(expired), write.addr.eq(sweeper)]
+            m.d.sync += sweeper.eq(sweeper + 1)
+        return m

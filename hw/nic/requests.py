@@ -1,0 +1,368 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What :mod:`.decide` knows of requests, and its states that use it: rules D2 to D4 and D6."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.memory import Memory
+
+from ..formats.csr import FrameOutcome
+from ..formats.slots import FINGERPRINT_BITS, MAX_ASKS, PRESSED_ASKS, SHARE
+from ..formats.wire import DeclineReason
+from . import header as hdr
+from .bus import AHEAD, sender_of, xor_folded
+from .decisions import Decision, Decisions
+from .room import HERE_BITS, Room, chore
+from .tags import SENDER_BITS, Tags
+
+if TYPE_CHECKING:
+    from .decide import Decider
+
+_FREE, _COLLECTING, _WHOLE, _LEAVING = range(4)  # states of a slot
+
+
+class Requests:
+    """Memories of the decider, and the states of its one state machine that use them.
+
+    A frame goes from ``find`` over ``look`` either to ``record``, ``compare`` and ``join``, if its
+    request has a slot, or to ``known`` and ``open``. Between frames ``release`` frees a slot, and
+    ``visit`` and ``due`` do what time asks of one.
+    """
+
+    def __init__(self, m: Module, owner: Decider, room: Room) -> None:
+        self.m, self.owner, self.room = m, owner, room
+        frame = owner.i.payload
+        header = frame.origin.header
+        self.last, self.resend = hdr.get(header, "last"), hdr.get(header, "resend")
+        self.index = hdr.get(header, "fragment_index")
+        self.count = hdr.get(header, "fragment_count")
+        self.offset, self.bytes = hdr.get(header, "offset"), frame.bytes
+        sender = sender_of(frame.origin)
+        key = Cat(sender, hdr.get(header, "request_id"))
+        self.key = Signal(len(key))
+        self.fingerprint = Signal(FINGERPRINT_BITS)
+        self.product = Signal(32)  # where a fragment of this number and size begins
+        m.submodules.tags = self.tags = Tags(room)
+        m.submodules.decisions = self.decisions = Decisions()
+        sender_tag = Signal(SENDER_BITS)
+        m.d.sync += [
+            self.key.eq(key),
+            self.fingerprint.eq(xor_folded(key, FINGERPRINT_BITS)),
+            sender_tag.eq(xor_folded(sender, SENDER_BITS)),
+            self.product.eq(self.index[: len(Signal(room.count))] * self.bytes),
+        ]
+        m.d.comb += [
+            self.tags.fingerprint.eq(self.fingerprint),
+            self.tags.sender.eq(sender_tag),
+            self.decisions.fingerprint.eq(self.fingerprint),
+            self.decisions.now.eq(owner.now),
+            self.decisions.timeout.eq(owner.config.timeout_us),
+        ]
+        self.slot = self.tags.slot
+        self.address = Signal(room.address)  # of the slot's first word
+        self.sound = Signal()  # there can be such a fragment
+        m.d.comb += [owner.opened.eq(self.slot), owner.origin.eq(frame.origin)]
+        self._records(m)
+        self._here(m)
+        self._chores(m)
+
+    def _records(self, m: Module) -> None:
+        record = data.StructLayout(
+            {
+                "state": 2,
+                "key": len(self.key),
+                "cut": self.room.cut,
+                "lacks": self.room.count,
+                "latest": 32,
+                "asks": range(MAX_ASKS + 1),
+            }
+        )
+        m.submodules.records = records = Memory(shape=record, depth=self.room.slots, init=[])
+        self.record_read, self.record_write = records.read_port(), records.write_port()
+        self.record, self.new = self.record_read.data, self.record_write.data
+        m.d.comb += [self.record_read.en.eq(0), self.new.eq(self.record)]
+        self.age, self.same = Signal(32), Signal()
+        m.d.sync += [
+            self.age.eq(self.owner.now - self.record.latest),
+            self.same.eq(self.record.key == self.key),
+        ]
+
+    def _read_record(self, slot: Value) -> None:
+        self.m.d.comb += [self.record_read.addr.eq(slot), self.record_read.en.eq(1)]
+
+    def _here(self, m: Module) -> None:
+        owner, room = self.owner, self.room
+        m.submodules.here = here = Memory(
+            shape=len(owner.here), depth=room.slots * room.groups, init=[]
+        )
+        self.here_write, self.here_read = here.write_port(), here.read_port()
+        theirs = here.read_port()
+        self.group = Signal(room.here)
+        m.d.comb += [
+            theirs.addr.eq(owner.here_address),
+            owner.here.eq(theirs.data),
+            self.here_read.en.eq(0),
+            self.here_read.addr.eq(self.group),
+            self.here_write.addr.eq(owner.here_address),
+            self.here_write.en.eq(owner.clear),
+            owner.cleared.eq(owner.clear),
+        ]
+
+    def _chores(self, m: Module) -> None:
+        owner, room = self.owner, self.room
+        self.walk = Signal(room.slot)  # the slot that is visited next
+        self.pressed = Signal()  # somebody wants a slot
+        self.evicting = Signal()  # one is on its way out: room for those
+        self.owed = Signal()  # a release has its turn before the next frame
+        self.lacking = Signal(range(room.slots + 1))  # requests that lack fragments
+        self.restless = Signal(range(room.slots + 1))  # visits until all is quiet
+        self.chore, self.chore_waits = Signal(chore(room)), Signal()
+        self.fence = Signal(range(AHEAD + 1))  # frames that must leave before the chore
+        m.d.comb += [
+            owner.collecting.eq(self.lacking != 0),
+            owner.chore.payload.eq(self.chore),
+            owner.chore.valid.eq(self.chore_waits & (self.fence == 0)),
+        ]
+        with m.If((self.fence != 0) & owner.o.valid & owner.o.ready):
+            m.d.sync += self.fence.eq(self.fence - 1)
+        with m.If(owner.chore.valid & owner.chore.ready):
+            m.d.sync += self.chore_waits.eq(0)
+        with m.If(self.chore_waits | (self.restless != 0)):
+            m.d.comb += owner.busy.eq(1)
+
+    def idle(self, begins: Value) -> None:
+        """What is next: a frame or, by turns, a slot that becomes free; or else a visit."""
+        m, release = self.m, self.owner.release
+        with m.If(release.valid & (self.owed | ~begins)):
+            m.d.sync += self.owed.eq(0)
+            self._read_record(release.payload.slot)
+            m.next = "release"
+        with m.Elif(begins):
+            m.d.sync += self.owed.eq(1)
+            m.next = "header"
+        with m.Else():
+            self._read_record(self.walk)
+            m.d.comb += self.decisions.sweep.eq(1)
+            m.next = "visit"
+
+    def states(self) -> None:
+        """All other states, inside the state machine."""
+        m = self.m
+        with m.State("find"):
+            m.d.comb += [self.decisions.look.eq(1), self.tags.start.eq(1)]
+            m.next = "look"
+        with m.State("look"):
+            with m.If(self.tags.found):
+                m.next = "record"
+            with m.Elif(self.tags.ends):
+                m.next = "known"
+        with m.State("record"):
+            self._read_record(self.slot)
+            self._place()
+            m.next = "compare"
+        with m.State("compare"):
+            self._compare()
+        with m.State("join"):
+            self._join()
+        with m.State("known"):
+            self._known()
+        with m.State("open"):
+            self._open()
+        with m.State("release"):
+            self._release()
+        with m.State("visit"):
+            m.next = "due"
+        with m.State("due"):
+            self._due()
+
+    def _place(self) -> None:
+        """Where the slot has its words, and says that the fragment is here."""
+        self.m.d.sync += [
+            self.address.eq(self.slot * self.room.stride),
+            self.group.eq(self.slot * self.room.groups + (self.index >> 6)),
+        ]
+
+    def _possible(self) -> Value:
+        """Whether there can be such a fragment; ``product`` is its number times its bytes."""
+        return (self.count <= self.room.pieces) & (self.last | (self.offset == self.product))
+
+    def _compare(self) -> None:
+        m, cut = self.m, self.record.cut
+        m.d.sync += [
+            self.sound.eq(
+                self._possible()
+                & (self.count == cut.count)
+                & (self.last | (cut.step == 0) | (self.bytes == cut.step))
+            ),
+            # From here on: where the last fragment begins.
+            self.product.eq(
+                (self.count - 1)[: len(cut.count)] * Mux(self.last, cut.step, self.bytes)
+            ),
+        ]
+        m.d.comb += self.here_read.en.eq(1)
+        m.next = "join"
+
+    def _join(self) -> None:
+        m, owner, record = self.m, self.owner, self.record
+        step = Mux(self.last, record.cut.step, self.bytes)
+        tail = Mux(self.last, self.offset, record.cut.tail)
+        agrees = self.sound & ((step == 0) | (tail == 0) | (tail == self.product))
+        is_here = (self.here_read.data >> self.index[:6])[0]
+        with m.If(~self.same):
+            self._decline_busy()
+        with m.Elif(record.state == _LEAVING):
+            owner.send_on(m, DeclineReason.INCOMPLETE)
+        with m.Elif(record.state == _WHOLE):
+            owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
+        with m.Elif(~agrees):
+            owner.drop(m, FrameOutcome.DROPPED_BAD_LENGTH)
+        with m.Elif(is_here):
+            owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
+        with m.Else():
+            whole = Signal()
+            m.d.comb += whole.eq(record.lacks == 1)
+            self._collect(record.lacks - 1, whole, self.here_read.data)
+            with m.If(whole):
+                m.d.sync += self.lacking.eq(self.lacking - 1)
+
+    def _collect(self, lacks: Value, whole: Value, here: Value | int) -> None:
+        """Keep what this fragment says, and have it collected."""
+        m, cut = self.m, self.new.cut
+        bit = (Const(1, HERE_BITS) << self.index[:6])[: len(self.owner.here)]
+        with m.If(self.last):
+            m.d.comb += cut.tail.eq(self.offset)
+        with m.Else():
+            m.d.comb += cut.step.eq(self.bytes)
+        m.d.comb += [
+            self.record_write.addr.eq(self.slot),
+            self.record_write.en.eq(1),
+            self.new.state.eq(Mux(whole, _WHOLE, _COLLECTING)),
+            self.new.lacks.eq(lacks),
+            self.new.latest.eq(self.owner.now),
+            self.new.asks.eq(0),
+            self.here_write.addr.eq(self.group),
+            self.here_write.data.eq(here | bit),
+            self.here_write.en.eq(1),
+            self.owner.cleared.eq(0),
+        ]
+        self.owner.collect(m, self.slot, self.address + (self.offset >> 3), whole)
+
+    def _known(self) -> None:
+        """No slot: what was decided before, and whether the sender may have one."""
+        tags = self.tags
+        self.decision, self.may_open = Signal(Decision), Signal()
+        share = (tags.held == 0) | (tags.held < SHARE * (tags.free - 1))
+        self.m.d.sync += [
+            self.decision.eq(self.decisions.found),
+            self.may_open.eq(tags.has_free & share),
+            self.sound.eq(self._possible()),
+        ]
+        self._place()
+        self.m.next = "open"
+
+    def _open(self) -> None:
+        m, owner = self.m, self.owner
+        with m.If(self.decision == Decision.BUSY):
+            owner.send_on(m, DeclineReason.BUSY)
+        with m.Elif(self.decision == Decision.INCOMPLETE):
+            owner.send_on(m, DeclineReason.INCOMPLETE)
+        with m.Elif((self.decision == Decision.EXECUTED) & ~self.resend):
+            owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
+        with m.Elif(~self.sound):
+            owner.drop(m, FrameOutcome.DROPPED_BAD_LENGTH)
+        with m.Elif(~self.may_open):
+            self._decline_busy()
+        with m.Else():
+            whole = Signal()
+            m.d.comb += [
+                owner.opens.eq(1),
+                whole.eq(self.count == 1),
+                self.new.key.eq(self.key),
+                self.new.cut.eq(0),
+                self.new.cut.count.eq(self.count),
+                self.tags.put.eq(1),
+                self.tags.used.eq(1),
+                self.tags.put_slot.eq(self.slot),
+            ]
+            self._collect(self.count - 1, whole, 0)
+            with m.If(~whole):
+                m.d.sync += self.lacking.eq(self.lacking + 1)
+
+    def _remember(self, fingerprint: Value, decision: Any) -> None:
+        self.m.d.comb += [
+            self.decisions.put.eq(1),
+            self.decisions.put_fingerprint.eq(fingerprint),
+            self.decisions.put_decision.eq(decision),
+        ]
+
+    def _decline_busy(self) -> None:
+        self._remember(self.fingerprint, Decision.BUSY)
+        self.m.d.sync += self.pressed.eq(1)
+        self.owner.send_on(self.m, DeclineReason.BUSY)
+
+    def _release(self) -> None:
+        m, release = self.m, self.owner.release
+        executed = release.payload.executed
+        m.d.comb += [
+            self.record_write.addr.eq(release.payload.slot),
+            self.record_write.en.eq(1),
+            self.new.eq(0),
+            self.new.state.eq(_FREE),
+            self.tags.put.eq(1),
+            self.tags.put_slot.eq(release.payload.slot),
+            release.ready.eq(1),
+        ]
+        self._remember(
+            xor_folded(self.record.key, FINGERPRINT_BITS),
+            Mux(executed, Decision.EXECUTED, Decision.INCOMPLETE),
+        )
+        m.d.sync += self.pressed.eq(0)
+        with m.If(~executed):
+            m.d.sync += self.evicting.eq(0)
+        m.next = "idle"
+
+    def _due(self) -> None:
+        """D4 for one slot; and one decision is forgotten if it is too old."""
+        m, owner, record, config = self.m, self.owner, self.record, self.owner.config
+        ask = config.ask_us
+        wanted = self.pressed & ~self.evicting & (ask != 0)
+        gives_up = (
+            ~config.control
+            | ((config.timeout_us != 0) & (self.age >= config.timeout_us))
+            | (wanted & (self.age >= ask << PRESSED_ASKS))
+        )
+        asks = (ask != 0) & (record.asks != MAX_ASKS) & (self.age >= ask << record.asks)
+        evict, due, acts = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.decisions.swept.eq(1),
+            evict.eq(gives_up),
+            due.eq((record.state == _COLLECTING) & (gives_up | asks)),
+            acts.eq(due & ~self.chore_waits & (evict | owner.may_ask)),
+            self.record_write.addr.eq(self.walk),
+            self.record_write.en.eq(acts),
+            owner.evicted.eq(acts & evict),
+        ]
+        with m.If(evict):
+            m.d.comb += self.new.state.eq(_LEAVING)
+        with m.Else():
+            m.d.comb += self.new.asks.eq(record.asks + 1)
+        with m.If(due):
+            m.d.sync += self.restless.eq(self.room.slots)
+        with m.Elif(self.restless != 0):
+            m.d.sync += self.restless.eq(self.restless - 1)
+        with m.If(acts):
+            m.d.sync += [
+                self.chore.evict.eq(evict),
+                self.chore.slot.eq(self.walk),
+                self.chore.cut.eq(record.cut),
+                self.chore_waits.eq(1),
+                self.fence.eq(owner.under_way()),
+            ]
+        with m.If(owner.evicted):
+            m.d.sync += [self.lacking.eq(self.lacking - 1), self.evicting.eq(1)]
+        m.d.sync += self.walk.eq(Mux(self.walk == self.room.slots - 1, 0, self.walk + 1))
+        m.next = "idle"
