@@ -104,9 +104,8 @@ class AxiLite(wiring.Signature):
         )
 
 
-def sender_of(origin: Value | data.View[Any]) -> Value:
+def sender_of(origin: data.View[Any]) -> Value:
     """Address and port that a frame came from, as one number: the port is its low 16 bits."""
-    origin = data.View(ORIGIN, origin) if isinstance(origin, Value) else origin
     return Cat(lanes(origin.src_port), lanes(origin.src_ip))
 
 

@@ -17,7 +17,7 @@ from . import header as hdr
 from .bus import AHEAD, sender_of, xor_folded
 from .decisions import Decision, Decisions
 from .room import HERE_BITS, Room, chore
-from .tags import SENDER_BITS, Tags
+from .tags import Tags
 
 if TYPE_CHECKING:
     from .decide import Decider
@@ -48,16 +48,14 @@ class Requests:
         self.product = Signal(32)  # where a fragment of this number and size begins
         m.submodules.tags = self.tags = Tags(room)
         m.submodules.decisions = self.decisions = Decisions()
-        sender_tag = Signal(SENDER_BITS)
         m.d.sync += [
             self.key.eq(key),
             self.fingerprint.eq(xor_folded(key, FINGERPRINT_BITS)),
-            sender_tag.eq(xor_folded(sender, SENDER_BITS)),
             self.product.eq(self.index[: len(Signal(room.count))] * self.bytes),
         ]
         m.d.comb += [
             self.tags.fingerprint.eq(self.fingerprint),
-            self.tags.sender.eq(sender_tag),
+            self.tags.sender.eq(self.key[: len(sender)]),
             self.decisions.fingerprint.eq(self.fingerprint),
             self.decisions.now.eq(owner.now),
             self.decisions.timeout.eq(owner.config.timeout_us),

@@ -12,17 +12,19 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..formats.slots import FINGERPRINT_BITS
+from .bus import ORIGIN, sender_of
 from .room import Room
 
-SENDER_BITS = 16
-"""Of a sender's fingerprint: enough to share slots fairly."""
+SENDER_BITS = len(sender_of(Signal(ORIGIN)))
+"""Of a sender's address and port."""
 
 _LANES = 8  # slots that are looked at in a cycle
 
 
 class Tags(wiring.Component):
-    """Fingerprints of the requests in the slots and of their senders: a row of slots is looked at
-    each cycle, so that 64 slots need 8 comparators.
+    """Fingerprints of the requests in the slots, and their senders.
+
+    A row of slots is looked at each cycle, so that 64 slots need 8 comparators.
 
     Parameters
     ----------

@@ -309,9 +309,11 @@ class Tools:
             assert (packet[IP].src, packet[UDP].sport) == request.client
         return cycles
 
-    def check_declined(self, sent: bytes, got: bytes, reason: wire.DeclineReason) -> None:
+    def check_declined(
+        self, sent: bytes, got: bytes, reason: wire.DeclineReason, within: int = 1000
+    ) -> None:
         """The frame ``sent``, declined (W4, W5)."""
-        self.check_sent_on(sent, got, declined=True, reason=reason)
+        self.check_sent_on(sent, got, declined=True, reason=reason, within=within)
 
     def check_question(self, request: Request, got: Out, missing: set[int]) -> None:
         """The sender of a request is asked for these fragments, all of a group of 64 (W8, F1)."""
@@ -339,13 +341,19 @@ class Tools:
         assert asked == missing
 
     def check_sent_on(
-        self, sent: bytes, got: bytes, declined: bool, reason: wire.DeclineReason
+        self,
+        sent: bytes,
+        got: bytes,
+        declined: bool,
+        reason: wire.DeclineReason,
+        within: int = 1000,
     ) -> None:
-        """The frame ``sent``, with this said in its header, and its hops and time reduced (W5)."""
+        """The frame ``sent``, with this said in its header, and its hops and time (of microseconds
+        ``within``) reduced (W5)."""
         before = bytes(Ether(sent)[UDP].payload)
         header, payload = unwrap(got)
         old = wire.decode(before)
-        assert 0 <= old.deadline_us - header.deadline_us <= 1000
+        assert 0 <= old.deadline_us - header.deadline_us <= within
         assert header == replace(
             old,
             declined=declined,

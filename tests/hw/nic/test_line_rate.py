@@ -9,6 +9,7 @@ than it has. What comes in is as much as can go out, and results go between.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,3 +69,52 @@ def test_requests_of_several_fragments(large: Any, tools: Any) -> None:
 def test_frames_of_one_length_for_long(small: Any, tools: Any) -> None:
     for length in (60, 64, 65, 1514):
         check(small, tools, [length] * 500, 50)
+
+
+def test_lost_and_doubled(large: Any, tools: Any) -> None:
+    """Nobody is kept waiting by what is given up, asked for, or twice there."""
+    large.write(timeout_us=20, ask_us=5)
+    large.wire()
+    others, requests = [], []
+    came: dict[int, set[int]] = {}
+    for index, length in enumerate(tools.random.choices(IMIX, k=1500)):
+        others.append(tools.random.randbytes(length))
+        large.queue(others[-1])
+        if index % 6:
+            continue
+        request = replace(tools.request(large.sizes), mtu=600)
+        frames = request.frames()
+        lost = tools.random.sample(range(len(frames)), tools.random.choice((0, 0, 1, 2)))
+        here = [k for k in range(len(frames)) if k not in lost]
+        requests.append(request)
+        came[request.header.request_id] = set(here)
+        order = [k for k in here for _ in range(tools.random.choice((1, 1, 2)))]
+        for k in tools.random.sample(order, len(order)):
+            large.queue(frames[k])
+    out = large.drain(20_000_000)
+    large.cycles(25_000)
+    out += large.drain()
+    assert large.stalls() == 0
+    known = set(others)
+    assert [frame.data for frame in out if frame.data in known] == others
+    results: dict[int, list[bytes]] = {}
+    sent_on: dict[int, set[int]] = {}
+    for frame in out:
+        if frame.data in known or frame.back:
+            continue
+        header, _ = tools.unwrap(frame.data)
+        if header.result:
+            results.setdefault(header.request_id, []).append(frame.data)
+        else:
+            sent_on.setdefault(header.request_id, set()).add(header.fragment_index)
+    for request in requests:
+        number = request.header.request_id
+        if number in results:
+            tools.check_result(request, results.pop(number))
+        else:
+            assert sent_on.pop(number) == came[number]
+    assert not results and not sent_on
+    counts = large.check_counters()
+    assert min(counts[name] for name in ("results", "asked", "evicted", "dropped_duplicate")) > 5
+    assert large.read("status") == 0
+    assert large.filled() == set()
