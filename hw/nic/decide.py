@@ -131,7 +131,7 @@ class Decider(wiring.Component):
         ours = self.i.valid & (frame.verdict == VERDICT_OURS)
         if room:
             requests = Requests(m, self, room)
-        with m.FSM(name="decision"):
+        with m.FSM(name="decision", init="wipe" if room else "idle"):
             with m.State("idle"):
                 with m.If(self.i.valid & ~ours):
                     m.d.comb += [fate.valid.eq(1), self.i.ready.eq(fate.ready)]
@@ -148,6 +148,8 @@ class Decider(wiring.Component):
                     with m.Else():
                         m.next = "find"
             if room:
+                with m.State("wipe"):
+                    requests.wipe()
                 requests.states()
         return m
 

@@ -170,7 +170,9 @@ class Reader(wiring.Component):
             with m.State("idle"):
                 m.d.comb += [
                     self.chore.ready.eq(1),
-                    self.whole.ready.eq(~self.chore.valid),
+                    # The gearbox may still hold the tensor before; this one's time in the slice
+                    # starts when its first beat can be offered. Chores need not wait for that.
+                    self.whole.ready.eq(~self.chore.valid & gearbox.empty & self.context.ready),
                     origin.addr.eq(chosen),
                     origin.en.eq(self.chore.valid | self.whole.valid),
                 ]
@@ -191,17 +193,18 @@ class Reader(wiring.Component):
                         m.next = "evict"
                     with m.Else():
                         m.next = "ask"
-                with m.Elif(self.whole.valid):
+                with m.Elif(self.whole.valid & self.whole.ready):
                     m.next = "start"
 
             # A tensor into the slice.
             with m.State("start"):
-                # The gearbox may still hold the tensor before; this one's time in the slice starts
-                # when its first beat can be offered.
-                m.d.comb += self.context.valid.eq(gearbox.empty)
-                with m.If(self.context.valid & self.context.ready):
-                    m.d.comb += [go.eq(1), first.eq(base), count.eq(room.words)]
-                    m.next = "read"
+                m.d.comb += [
+                    self.context.valid.eq(1),
+                    go.eq(1),
+                    first.eq(base),
+                    count.eq(room.words),
+                ]
+                m.next = "read"
             with m.State("read"):
                 m.d.comb += [
                     gearbox.i.valid.eq(loaded),

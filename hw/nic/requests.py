@@ -11,7 +11,7 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 
 from ..formats.csr import FrameOutcome
-from ..formats.slots import FINGERPRINT_BITS, MAX_ASKS, PRESSED_ASKS, SHARE
+from ..formats.slots import DECISIONS, FINGERPRINT_BITS, MAX_ASKS, PRESSED_ASKS, SHARE
 from ..formats.wire import DeclineReason
 from . import header as hdr
 from .bus import AHEAD, sender_of, xor_folded
@@ -28,8 +28,9 @@ _FREE, _COLLECTING, _WHOLE, _LEAVING = range(4)  # states of a slot
 class Requests:
     """Memories of the decider, and the states of its one state machine that use them.
 
-    A frame goes from ``find`` over ``look`` either to ``record``, ``compare`` and ``join``, if its
-    request has a slot, or to ``known`` and ``open``. Between frames ``release`` frees a slot, and
+    Memories keep their words through a reset, so all are wiped first (``wipe``), in some 256 cycles.
+    A frame goes from ``find`` over ``look`` to ``record``, ``compare`` and ``join`` if its request
+    has a slot, or else to ``known`` and ``open``. Between frames ``release`` frees a slot, and
     ``visit`` and ``due`` do what time asks of one.
     """
 
@@ -131,6 +132,25 @@ class Requests:
             m.d.sync += self.chore_waits.eq(0)
         with m.If(self.chore_waits | (self.restless != 0)):
             m.d.comb += owner.busy.eq(1)
+
+    def wipe(self) -> None:
+        """The state after a reset: nothing is known of any request."""
+        m = self.m
+        last = max(DECISIONS, len(self.room.here)) - 1
+        at = Signal(range(last + 1))
+        m.d.sync += at.eq(at + 1)
+        self._remember(Cat(at, Const(0, FINGERPRINT_BITS)), Decision.NONE)
+        m.d.comb += [
+            self.tags.wipe.eq(1),
+            self.tags.put_slot.eq(at),
+            self.record_write.addr.eq(at),
+            self.record_write.en.eq(1),
+            self.new.eq(0),
+            self.here_write.addr.eq(at),
+            self.here_write.en.eq(1),
+        ]
+        with m.If(at == last):
+            m.next = "idle"
 
     def idle(self, begins: Value) -> None:
         """What is next: a frame or, by turns, a slot that becomes free; or else a visit."""

@@ -39,6 +39,7 @@ class Tags(wiring.Component):
     held : Out, slots of the sender; has_free : Out(1); both if it has none
     free : Out, number of free slots
     put : In(1), ``used`` : In(1), ``put_slot`` : In, the slot has or loses this request
+    wipe : In(1), ``put_slot`` has no request, whatever it had; does not count
     """
 
     def __init__(self, room: Room) -> None:
@@ -58,6 +59,7 @@ class Tags(wiring.Component):
                 "put": In(1),
                 "used": In(1),
                 "put_slot": In(room.slot),
+                "wipe": In(1),
             }
         )
 
@@ -109,8 +111,9 @@ class Tags(wiring.Component):
                 written.sender.eq(self.sender),
             ]
         m.d.comb += write.addr.eq(self.put_slot[lane_bits:])
-        with m.If(self.put):
+        with m.If(self.put | self.wipe):
             m.d.comb += write.en.eq(Const(1) << self.put_slot[:lane_bits])
+        with m.If(self.put):
             with m.If(self.used):
                 m.d.sync += self.free.eq(self.free - 1)
             with m.Else():

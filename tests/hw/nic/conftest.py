@@ -72,6 +72,10 @@ class Nic:
         self._out: list[Out] = []
         self._entered: list[int] = []
         self._filled: dict[str, bool] = {}
+        self.configure()
+
+    def configure(self) -> None:
+        """All that is told by registers after a reset."""
         for address, value in csr.settings(
             model_hash=int.from_bytes(MODEL_HASH, "big"),
             tenant=TENANT,
@@ -148,6 +152,11 @@ class Nic:
     def stalls(self) -> int:
         """Cycles in which a beat was kept waiting at the input, since the last call."""
         return int(self._ask("stalls")[1])
+
+    def reset(self) -> None:
+        """A reset in the midst of it all, and the registers written anew."""
+        self._send("reset")
+        self.configure()
 
     def queue(self, frame: bytes, bad: bool = False) -> None:
         self._send(f"frame {frame.hex()} {int(bad)}")

@@ -12,6 +12,7 @@
 //   drain CYCLES        run until all frames are in and nothing came out for 64 cycles and the status
 //                       register is idle -> "d CYCLES", or "stuck"
 //   cycles N            just run
+//   reset               for some cycles
 //   wire ON             frames take their time on a link of 8 bytes a cycle, in and out: with preamble,
 //                       check sequence and gap, 24 bytes more than they have
 //   stalls              -> "s CYCLES" in which a beat was kept waiting since the last time
@@ -46,9 +47,16 @@ std::vector<uint8_t> unhex(const std::string& text) {
 class Bench {
 public:
     explicit Bench(VerilatedContext* context) : top_(context) {
+        reset();
+    }
+
+    // While nothing comes in. What is on its way out is cut off.
+    void reset() {
         top_.aresetn = 0;
         for (int i = 0; i < 4; ++i) edge();
         top_.aresetn = 1;
+        out_.clear();
+        offered_ = false;
     }
 
     void tick() {
@@ -228,6 +236,7 @@ int main() {
             std::cout << "r " << response << " " << value << "\n";
         }
         if (command == "drain") bench.drain(a);
+        if (command == "reset") bench.reset();
         if (command == "wire") bench.wire(a != 0);
         if (command == "stalls") std::cout << "s " << bench.stalls() << "\n";
         if (command == "cycles")

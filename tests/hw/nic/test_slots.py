@@ -311,3 +311,19 @@ def test_d5_words_of_a_request_stay_until_it_is_released(large: Nic, tools: Tool
     assert len(large.filled()) == 2  # banks
     tools.check_result(request, large.send(request.frames()[1]))
     assert large.filled() == set()
+
+
+def test_nothing_is_known_after_a_reset(large: Nic, tools: Tools) -> None:
+    """Of requests in slots, nor of what was decided."""
+    still(large, timeout_us=0)
+    done = cut(tools, large)
+    tools.check_result(done, large.send(*done.frames()))
+    mine = fill(large, tools)
+    large.reset()
+    still(large, timeout_us=0)
+    assert large.read("status") == 0
+    tools.check_result(done, large.send(*done.frames()))
+    first, second = mine[0].frames()
+    assert large.send(second) == []
+    tools.check_result(mine[0], large.send(first))
+    assert len(fill(large, tools)) == len(mine)
