@@ -126,14 +126,14 @@ def test_an_executed_request_is_executed_again_only_if_asked(
 
 
 def test_who_wants_a_slot_need_not_wait_for_the_timeout(
-    live: Live, header: Header, tensor: bytes, pieces: list[bytes]
+    live: Live, pieces: list[bytes]
 ) -> None:  # D2, D4
     live.nic.bus.write("timeout_us", 0)
     live.nic.bus.write("ask_us", 0)
     slots = live.nic.bus.read("capability") >> 8 & 0xFF
-    for number in range(slots):
-        with UdpPort() as stray:
-            live.send(changed(pieces[0], request_id=100 + number), client=stray)
+    for number in range(slots):  # each of a sender, and a fingerprint, of its own
+        with UdpPort((f"127.5.0.{number}", 0)) as stray:
+            live.send(pieces[0], client=stray)
     assert live.wait("collected", slots)
     live.send(*pieces)
     assert reasons(live.comes(4)) == [DeclineReason.BUSY] * 4
