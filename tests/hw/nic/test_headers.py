@@ -287,6 +287,7 @@ def test_a1_extension_headers_that_run_out_of_the_frame(
     stack: Stack, small: Nic, tools: Tools
 ) -> None:
     """Any header may say any length, in whole frames and in such that end behind it."""
+    counts = small.counters()
     (good,) = request_in(tools, small, stack).frames()
     begins = 14 + 4 * len(stack.tags) + (40 if stack.ip.version == 6 else 20)
     for at in range(begins, stack.udp_at, 8):
@@ -294,16 +295,19 @@ def test_a1_extension_headers_that_run_out_of_the_frame(
             for end in (at + 1, at + 2, at + 8, at + 8 + 8 * size, len(good)):
                 frame = bytearray(good[:end])
                 frame[at + 1 : at + 2] = bytes([size])[: max(0, end - at - 1)]
-                check_reading(small, bytes(frame))
+                check_reading(small, bytes(frame), counts)
     good_again(small, tools, stack)
 
 
-def check_reading(nic: Nic, frame: bytes, address: Address = US) -> str:
-    """Send one frame; whether it is to our address, as the golden model says. Returns which."""
-    before = nic.counters()
+def check_reading(nic: Nic, frame: bytes, counts: dict[str, int], address: Address = US) -> str:
+    """Send one frame; whether it is to our address, as the golden model says. Returns which.
+
+    ``counts`` are those before it, and then those behind it.
+    """
     out = nic.send(frame)
     after = nic.check_counters()
-    rose = {name for name in after if after[name] != before[name]} - {"frames_in"}
+    rose = {name for name in after if after[name] != counts[name]} - {"frames_in"}
+    counts.update(after)
     try:
         where = read(frame, address)
     except Unread:
@@ -325,7 +329,7 @@ def check_reading(nic: Nic, frame: bytes, address: Address = US) -> str:
 
 
 def check_random_frames(nic: Nic, tools: Tools, count: int) -> None:
-    address = US
+    address, counts = US, nic.counters()
     seen = set()
     for number in range(count):
         if number % 500 == 499:  # other registers: any IPv4 address, one IPv6 address less
@@ -337,7 +341,7 @@ def check_random_frames(nic: Nic, tools: Tools, count: int) -> None:
             nic.write(own_ip=address.ip, next_ip6=address.next_ip6)
         stack = tools.random.choice(STACKS)
         (good,) = request_in(tools, nic, stack).frames()
-        seen.add(check_reading(nic, mutated(good, tools.random), address))
+        seen.add(check_reading(nic, mutated(good, tools.random), counts, address))
     nic.write(own_ip=US.ip, next_ip6=US.next_ip6)
     good_again(nic, tools, STACKS[-1])
     assert seen == {"unread", "elsewhere", "malformed", "bad checksum", "ours"}
@@ -350,7 +354,7 @@ def test_a1_random_headers(small: Nic, tools: Tools) -> None:
 
 @pytest.mark.sweep
 def test_a1_many_random_headers(small: Nic, tools: Tools) -> None:
-    check_random_frames(small, tools, 200_000)
+    check_random_frames(small, tools, 50_000)
 
 
 def test_a2_long_headers_keep_nobody_waiting(small: Nic, tools: Tools) -> None:

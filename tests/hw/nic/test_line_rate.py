@@ -76,7 +76,10 @@ def test_frames_of_one_length_for_long(small: Any, tools: Any) -> None:
 
 
 def test_smallest_declined_frames(small: Any, tools: Any) -> None:
-    """Behind headers of every kind: they are made as fast as frames come, in whole cycles."""
+    """Behind headers of every kind: they are made as fast as frames come, in whole cycles.
+
+    The first one leaves by itself, so all of them together may take the time of one more.
+    """
     small.wire()
     for stack in stacks():
         request = tools.request(small.sizes, tenant=0)
@@ -87,7 +90,7 @@ def test_smallest_declined_frames(small: Any, tools: Any) -> None:
         out = small.drain()
         assert len(out) == len(frames)
         on_link = -(-(len(frames[0]) + 24) // 8)
-        assert out[-1].first - out[0].first <= (len(out) - 1) * on_link, (stack, len(tensor))
+        assert out[-1].first - out[0].first <= len(out) * on_link, (stack, len(tensor))
         tools.check_declined(frames[-1], out[-1].data, DeclineReason.WRONG_TENANT)
     assert small.stalls() == 0
 
