@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _FREE, _COLLECTING, _WHOLE, _LEAVING = range(4)  # states of a slot
 
 
-class Requests:
+class KnownRequests:
     """Memories of the decider, and the states of its one state machine that use them.
 
-    Memories keep their words through a reset, so all are wiped first (``wipe``), in some 256 cycles.
+    Memories keep their words through a reset, so all are wiped first (``wipe``): some 256 cycles.
     A frame goes from ``find`` over ``look`` to ``record``, ``compare`` and ``join`` if its request
     has a slot, or else to ``known`` and ``open``. Between frames ``release`` frees a slot, and
     ``visit`` and ``due`` do what time asks of one.
