@@ -14,10 +14,10 @@ from ..formats.csr import FrameOutcome
 from ..formats.slots import DECISIONS, FINGERPRINT_BITS, MAX_ASKS, PRESSED_ASKS, SHARE
 from ..formats.wire import DeclineReason
 from . import header as hdr
-from .bus import AHEAD, sender_of, xor_folded
+from .bus import AHEAD, fingerprint_of, key_of
 from .decisions import Decision, Decisions
 from .room import HERE_BITS, Room, chore
-from .tags import Tags
+from .tags import SENDER_BITS, Tags
 
 if TYPE_CHECKING:
     from .decide import Decider
@@ -42,8 +42,7 @@ class KnownRequests:
         self.index = hdr.get(header, "fragment_index")
         self.count = hdr.get(header, "fragment_count")
         self.offset, self.bytes = hdr.get(header, "offset"), frame.bytes
-        sender = sender_of(frame.origin)
-        key = Cat(sender, hdr.get(header, "request_id"))
+        key = key_of(frame.origin, hdr.get(header, "request_id"))
         self.key = Signal(len(key))
         self.fingerprint = Signal(FINGERPRINT_BITS)
         self.product = Signal(32)  # where a fragment of this number and size begins
@@ -51,12 +50,12 @@ class KnownRequests:
         m.submodules.decisions = self.decisions = Decisions()
         m.d.sync += [
             self.key.eq(key),
-            self.fingerprint.eq(xor_folded(key, FINGERPRINT_BITS)),
+            self.fingerprint.eq(fingerprint_of(key)),
             self.product.eq(self.index[: len(Signal(room.count))] * self.bytes),
         ]
         m.d.comb += [
             self.tags.fingerprint.eq(self.fingerprint),
-            self.tags.sender.eq(self.key[: len(sender)]),
+            self.tags.sender.eq(self.key[:SENDER_BITS]),
             self.decisions.fingerprint.eq(self.fingerprint),
             self.decisions.now.eq(owner.now),
             self.decisions.timeout.eq(owner.config.timeout_us),
@@ -335,7 +334,7 @@ class KnownRequests:
             release.ready.eq(1),
         ]
         self._remember(
-            xor_folded(self.record.key, FINGERPRINT_BITS),
+            fingerprint_of(self.record.key),
             Mux(executed, Decision.EXECUTED, Decision.INCOMPLETE),
         )
         m.d.sync += self.pressed.eq(0)
