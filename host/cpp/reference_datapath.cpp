@@ -4,8 +4,9 @@
 // The numpy reference as a datapath: hw/nic's shell in C++, and the slice in a helper process.
 //
 // Frames, registers and counters are as docs/nic.md says of the pipeline, by the same descriptions
-// (formats.h is generated from hw/formats) and the same rules (D0 to D7 of hw/nic/decide.py). What
-// differs, because there is no clock: results carry no cycles, and `clock_mhz` and `time_us` mean nothing.
+// (formats.h is generated from hw/formats) and the same rules (D0 to D6 of hw/nic/decide.py), and by D7 of
+// reference_slots.h for slices of several tensors. What differs, because there is no clock: results carry no
+// cycles, and `clock_mhz` and `time_us` mean nothing.
 //
 // Arguments: --helper-fd NUMBER (socket to the helper), --slots NUMBER, --input BYTES and --output BYTES,
 // once for each tensor of the slice.

@@ -3,9 +3,12 @@
 //
 // Requests that wait for fragments, which come in any order (rules D2, D3 and D5 of hw/nic/decide.py).
 //
-// A request of one tensor is named by its id and its sender's address and port; one of several by its id
-// alone, as its tensors may come from different senders (D7). Each tensor belongs to whoever sent the
-// fragment of it that came first.
+// A request of one tensor is named by its id and its sender's address and port.
+//
+// D7. A request of several tensors is named by its id alone, as they may come from different senders. Each
+//     tensor belongs to whoever sent the fragment of it that came first: what others send of it is declined as
+//     wrong tensor, and whoever sends the tensor that lacks something is asked. The request is whole when all
+//     its tensors are. The result goes out in the name of whoever sent tensor 0, one output after the other.
 
 #pragma once
 

@@ -26,6 +26,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..formats.csr import ADDRESS_BITS, REGISTERS, FrameOutcome
+from ..formats.slots import FINGERPRINT_BITS
 
 BEAT_BYTES = 8
 WORD_BITS = 64
@@ -136,14 +137,22 @@ def sender_of(origin: data.View[Any]) -> Value:
     return Cat(lanes(origin.src_port), lanes(origin.src_ip))
 
 
-def short_sender(sender: Value) -> Value:
-    """A sender (:func:`sender_of`) in 48 bits, for fingerprints: an address's words are XORed."""
-    port, address = sender[:16], sender[16:]
-    return Cat(port, xor_folded(address, 32))
+def key_of(origin: data.View[Any], request_id: Value) -> Value:
+    """What a request is named by: its sender, then its id."""
+    return Cat(sender_of(origin), request_id)
 
 
-def xor_folded(value: Value, bits: int) -> Value:
-    """Digits of so many bits, from the lowest on, XORed (``formats.slots.request_fingerprint``)."""
+def fingerprint_of(key: Value) -> Value:
+    """:func:`midwire.hw.formats.slots.request_fingerprint` of a key.
+
+    An address of more than 32 bits is taken as its 32-bit words, XORed.
+    """
+    port, address, request_id = key[:16], key[16:-64], key[-64:]
+    return _xor_folded(Cat(port, _xor_folded(address, 32), request_id), FINGERPRINT_BITS)
+
+
+def _xor_folded(value: Value, bits: int) -> Value:
+    """Digits of so many bits, from the lowest on, XORed."""
     found: Any = Const(0, bits)
     for at in range(0, len(value), bits):
         found = found ^ value[at : at + bits]

@@ -53,8 +53,8 @@ from ..datapath.stream import Fifo
 from ..formats.csr import FrameOutcome
 from ..formats.wire import DeclineReason
 from .bus import AHEAD, CONFIG, FRAME, ORIGIN, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND
+from .known_requests import KnownRequests
 from .refuse import refused
-from .requests import Requests
 from .room import Room, chore, decided, released
 
 
@@ -130,7 +130,7 @@ class Decider(wiring.Component):
         m.d.comb += [fate.payload.frame.eq(frame), self.busy.eq(self.i.valid | ahead.o.valid)]
         ours = self.i.valid & (frame.verdict == VERDICT_OURS)
         if room:
-            requests = Requests(m, self, room)
+            requests = KnownRequests(m, self, room)
         with m.FSM(name="decision", init="wipe" if room else "idle"):
             with m.State("idle"):
                 with m.If(self.i.valid & ~ours):

@@ -17,9 +17,9 @@
 
 Frames that are not to our address go straight through (:mod:`.ingress`), before all else. The
 others are stored whole, judged (:mod:`.parser`), decided on (:mod:`.decide`), and leave in order:
-passed, dropped, declined or collected. What is made here (:mod:`.execute`) waits for everything: it
-leaves when no frame does, and not while a quarter of either room is taken, so that what is added to
-full links never keeps a frame out.
+passed, dropped, declined or collected. What is made here (:mod:`.executor`) waits for everything:
+it leaves when no frame does, and not while a quarter of either room is taken, so that what is added
+to full links never keeps a frame out.
 
 What this version does not do: 64-bit streams only (:class:`NicShell` says why). The shell of a
 slice with several inputs or outputs has no slice in it, and declines every tensor as
@@ -49,7 +49,7 @@ from .arbiter import Arbiter
 from .bus import BEAT, BEAT_BYTES, FRAME, AxiLite
 from .decide import Decider
 from .dispatch import Dispatcher
-from .execute import SOURCES, Executor
+from .executor import SOURCES, Executor
 from .ingress import Ingress
 from .packetise import Packetiser
 from .parser import Parser

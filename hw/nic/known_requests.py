@@ -14,7 +14,7 @@ from ..formats.csr import FrameOutcome
 from ..formats.slots import DECISIONS, FINGERPRINT_BITS, MAX_ASKS, PRESSED_ASKS, SHARE
 from ..formats.wire import DeclineReason
 from . import header as hdr
-from .bus import AHEAD, sender_of, short_sender, xor_folded
+from .bus import AHEAD, fingerprint_of, key_of
 from .decisions import Decision, Decisions
 from .room import HERE_BITS, Room, chore
 from .tags import SENDER_BITS, Tags
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _FREE, _COLLECTING, _WHOLE, _LEAVING = range(4)  # states of a slot
 
 
-class Requests:
+class KnownRequests:
     """Memories of the decider, and the states of its one state machine that use them.
 
-    Memories keep their words through a reset: all are wiped first (``wipe``), in some 256 cycles.
+    Memories keep their words through a reset, so all are wiped first (``wipe``): some 256 cycles.
     A frame goes from ``find`` over ``look`` to ``record``, ``compare`` and ``join`` if its request
     has a slot, or else to ``known`` and ``open``. Between frames ``release`` frees a slot, and
     ``visit`` and ``due`` do what time asks of one.
@@ -42,8 +42,7 @@ class Requests:
         self.index = hdr.get(header, "fragment_index")
         self.count = hdr.get(header, "fragment_count")
         self.offset, self.bytes = hdr.get(header, "offset"), frame.bytes
-        sender = sender_of(frame.origin)
-        key = Cat(sender, hdr.get(header, "request_id"))
+        key = key_of(frame.origin, hdr.get(header, "request_id"))
         self.key = Signal(len(key))
         self.fingerprint = Signal(FINGERPRINT_BITS)
         self.product = Signal(32)  # where a fragment of this number and size begins
@@ -51,12 +50,12 @@ class Requests:
         m.submodules.decisions = self.decisions = Decisions()
         m.d.sync += [
             self.key.eq(key),
-            self.fingerprint.eq(_fingerprint(key)),
+            self.fingerprint.eq(fingerprint_of(key)),
             self.product.eq(self.index[: len(Signal(room.count))] * self.bytes),
         ]
         m.d.comb += [
             self.tags.fingerprint.eq(self.fingerprint),
-            self.tags.sender.eq(self.key[: len(sender)]),
+            self.tags.sender.eq(self.key[:SENDER_BITS]),
             self.decisions.fingerprint.eq(self.fingerprint),
             self.decisions.now.eq(owner.now),
             self.decisions.timeout.eq(owner.config.timeout_us),
@@ -335,7 +334,7 @@ class Requests:
             release.ready.eq(1),
         ]
         self._remember(
-            _fingerprint(self.record.key),
+            fingerprint_of(self.record.key),
             Mux(executed, Decision.EXECUTED, Decision.INCOMPLETE),
         )
         m.d.sync += self.pressed.eq(0)
@@ -384,9 +383,3 @@ class Requests:
             m.d.sync += [self.lacking.eq(self.lacking - 1), self.evicting.eq(1)]
         m.d.sync += self.walk.eq(Mux(self.walk == self.room.slots - 1, 0, self.walk + 1))
         m.next = "idle"
-
-
-def _fingerprint(key: Value) -> Value:
-    """Of a request's key: its sender, and behind that its id."""
-    request_id = key[SENDER_BITS:]
-    return xor_folded(Cat(short_sender(key[:SENDER_BITS]), request_id), FINGERPRINT_BITS)
