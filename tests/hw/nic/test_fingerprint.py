@@ -17,18 +17,21 @@ from midwire.hw.nic.bus import ORIGIN, fingerprint_of, key_of
 FIELDS = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0xFEDCBA9876543210, 0x0A000001, 40001)]
 
 
-@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(1 << 32)])
-def test_same_as_in_software(seed: int) -> None:
+@pytest.mark.parametrize("address_bytes", [4, 16])
+def test_same_as_in_software(address_bytes: int) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
     values = random.Random(seed)
+    sizes = (64, 8 * address_bytes, 16)
     origin, request_id, found = Signal(ORIGIN), Signal(64), Signal(24)
     m = Module()
     m.d.comb += found.eq(fingerprint_of(key_of(origin, request_id)))
 
     async def bench(ctx: Any) -> None:
-        more = [tuple(map(values.getrandbits, (64, 32, 16))) for _ in range(200)]
+        more = [tuple(map(values.getrandbits, sizes)) for _ in range(200)]
         for number, address, port in (*FIELDS, *more):
             ctx.set(request_id, number)
-            ctx.set(origin.src_ip, int.from_bytes(address.to_bytes(4, "big"), "little"))
+            ctx.set(origin.src_ip, int.from_bytes(address.to_bytes(address_bytes, "big"), "little"))
             ctx.set(origin.src_port, int.from_bytes(port.to_bytes(2, "big"), "little"))
             assert ctx.get(found) == request_fingerprint(number, address, port)
 
