@@ -81,7 +81,10 @@ public:
             const size_t behind_datapath = fds.size();
             const bool moving = started_ && !finished_;
             if (moving) transport_->watch(fds, rx_.room() > 0, !tx_.empty());
-            if (poll(fds.data(), fds.size(), timeout()) < 0 && errno != EINTR) fail_errno("poll failed");
+            if (poll(fds.data(), fds.size(), timeout()) < 0) {
+                if (errno != EINTR) fail_errno("poll failed");
+                continue;  // it has not looked at the sockets
+            }
             if (fds[0].revents) stop = true;
             if (fds[1].revents) stop |= !command();
             control_.serve(fds.data() + 2, behind_control - 2, *datapath_);

@@ -41,6 +41,7 @@ public:
           pipeline_(begin(context_, arguments), in, out) {}
 
     void work() override {
+        hold_asks(!in_.empty());
         if (micros() >= look_at_) let_it_look();
         const auto end = Clock::now() + kTurn;
         while (out_.room() && working() && Clock::now() < end) {
@@ -123,12 +124,16 @@ private:
         asked_at_ = kNone;
     }
 
+    // Told at the begin of a turn only: behind frames that this turn takes, others may wait in a socket, and
+    // the next turn begins with those.
+    void hold_asks(bool crowded) {
+        if (quiet_ || crowded_ == crowded) return;
+        crowded_ = crowded;
+        pipeline_.write(kAsk.offset, crowded_ ? 0 : ask_);
+    }
+
     void tell_time() {
         if (quiet_) return;
-        if (crowded_ == in_.empty()) {
-            crowded_ = !crowded_;
-            pipeline_.write(kAsk.offset, crowded_ ? 0 : ask_);
-        }
         const Micros now = micros();
         if (now < told_ + kTick) return;
         pipeline_.write(mw::kRegisters[reg::time_us].offset, static_cast<uint32_t>(now));

@@ -69,8 +69,8 @@ class Tags(wiring.Component):
         rows = -(-self._slots // lanes)
         lane_bits = (lanes - 1).bit_length()
         tag = data.StructLayout({"used": 1, "fingerprint": FINGERPRINT_BITS, "sender": SENDER_BITS})
-        m.submodules.tags = tags = Memory(shape=data.ArrayLayout(tag, lanes), depth=rows, init=[])
-        read, write = tags.read_port(), tags.write_port(granularity=1)
+        m.submodules.rows = memory = Memory(shape=data.ArrayLayout(tag, lanes), depth=rows, init=[])
+        read, write = memory.read_port(), memory.write_port(granularity=1)
 
         row, looks = Signal(range(rows)), Signal()
         hits, mine, free = Signal(lanes), Signal(lanes), Signal(lanes)

@@ -64,11 +64,11 @@ class Scene:
         return Header(model_hash=model, request_id=5, deadline_us=10**6, total_bytes=total)
 
     def all_ask(self, sample: AnyArray) -> set[str]:
-        """Who executed a request of each client; its bits must be right, at the first attempt."""
+        """Who executed a request of each client, which sends it once; its bits must be right."""
         executed = set()
         for client in self.clients:
             outcome = client.infer(Request([sample]))
-            assert outcome.error is None and outcome.attempts == 1
+            assert outcome.error is None
             wires = [array.ravel()[None] for array in client.part.run([sample])]
             right = [result[0] for result in Reference.of_bundle(self.digits).run_wire(wires)]
             assert outcome.slice_sha256 == fingerprint_of(self.digits.manifest.outputs, right)
@@ -98,7 +98,7 @@ def scene(
         wire = UdpWire(HERE, [hop])
         nic = stack.enter_context(start_nic(digits, wire, hop, datapath=request.param))
         clients = [
-            stack.enter_context(EdgeClient(digits, straight(nic.address), bind=(ip, 0)))
+            stack.enter_context(EdgeClient(digits, straight(nic.address), bind=(ip, 0), retries=0))
             for ip in ("127.0.0.1", "127.0.0.2")
         ]
         found = Scene(nic, hop, clients, digits, forger)

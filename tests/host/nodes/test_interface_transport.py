@@ -117,9 +117,8 @@ def test_a_sender_is_asked_on_its_own_side(network: Namespaces, digits: Bundle) 
     model, total = digits.model_hash, digits.manifest.inputs[0].wire_bytes
     header = Header(model_hash=model, request_id=7, deadline_us=10**6)
     first = next(datagrams(header, bytes(total), 236))
-    between = ["--transport", "interfaces", "--interface", "left", "--interface", "right"]
     hop = ["--listen", f"{FAR}:5220", "--next", f"{FAR}:5220", "--next-mac", FAR_MAC]
-    options = [*between, *hop, "--datapath", "reference"]
+    options = ["--wire", *SIDES, *hop, "--datapath", "reference"]
     with midwire(network, "middle", "nic", str(digits.root), *options) as nic:
         nic.ready(120)
         words = network.inside("near", sys.executable, "-c", SENDER, FAR, first.hex())

@@ -174,7 +174,7 @@ def test_a_request_is_given_up_in_real_time(live: Live, pieces: list[bytes]) -> 
     live.send(pieces[0])
     assert reasons(live.comes(1)) == [DeclineReason.INCOMPLETE]
     assert 0.3 <= time.monotonic() - started < 3
-    assert live.nic.bus.read("status") == 0
+    assert live.wait("status", 0)
 
 
 def test_a_fragment_keeps_its_time_whatever_else_comes(live: Live, pieces: list[bytes]) -> None:
