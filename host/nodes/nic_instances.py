@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several instances of a pipeline behind one UDP address, each a process.
 
-Rules, cited by tests as N1 to N4:
+Rules, cited by tests as N1 to N5:
 
 N1. All that a client sends goes to one instance, so that fragments of a request meet: the kernel
     chooses by a hash of both addresses and ports among the sockets that share the address
@@ -12,6 +12,9 @@ N2. An address has one NIC: the first socket takes it for itself, and shares it 
 N3. Where one instance ends by itself, the others end with it. The kernel would give other
     instances to clients of those that are left, and nobody would learn that one has gone.
 N4. What they count is added up; beside it stands what each has counted.
+N5. Each knows its own flows only: whoever forges the source of another one's is taken for a client.
+    Nothing goes round for that: what such a client is sent comes from the NIC's address, which the
+    flow's socket takes nothing from (G1 of ``cpp/admission.h``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rules N1 to N4 of midwire.host.nodes.nic_instances, and the command."""
+"""Rules N1 to N5 of midwire.host.nodes.nic_instances, and the command."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
 
 from ..conftest import HELLO, Cloud, alive, make_wide_bundle, send, straight, wait_for_the_end_of
-from .loop import HERE, SMALL_MTU, take
+from .loop import HERE, SMALL_MTU, Forger, greet, take
 
 INSTANCES = 3
 
@@ -152,6 +152,32 @@ def test_what_came_between_two_bindings_is_thrown_away() -> None:  # N1
         throw_away(made)
         with pytest.raises(BlockingIOError):
             made.recv(1, socket.MSG_DONTWAIT)
+
+
+def test_a_forged_source_of_another_instance_goes_nowhere(
+    wide: Bundle, hop: UdpPort, forger: Forger
+) -> None:  # N5
+    wire = UdpWire(HERE, [hop.address])
+    with (
+        start_instances(wide, wire, hop.address, INSTANCES, datapath="reference") as nic,
+        contextlib.ExitStack() as stack,
+    ):
+        nic.bus.write("control", 0)  # everything passes
+        clients = [stack.enter_context(UdpPort()) for _ in range(CLIENTS)]
+        for flow in [greet(client, nic.address, hop) for client in clients]:
+            forger.send(HELLO, flow, nic.address)
+        taken = take(hop, len(clients), 1.0)  # as clients', by those who do not know the address
+        assert 0 < len(taken) < len(clients)
+        for data, source in taken:
+            send(hop, data, len(data), source)
+        until = time.monotonic() + 20
+        while nic.statistics()["rx_own_address"] < len(clients) and time.monotonic() < until:
+            time.sleep(0.01)
+        counted = nic.statistics()
+        assert counted["rx_own_address"] == len(clients)
+        assert counted["flows"] == len(clients) + len(taken)
+        assert counted["tx_datagrams"] == len(clients) + 2 * len(taken)
+        assert take(hop, 1, 0.2) == []
 
 
 def test_one_that_is_killed_is_named_and_ends_the_others(nic: NicInstances) -> None:  # N3
