@@ -76,12 +76,12 @@ CLIENTS = 64
 
 
 def greetings(nic: NicInstances) -> None:
-    """Of many clients; returns when all have arrived."""
+    """Of many clients; returns when all have come, and the answers: the cloud has no such model."""
     with contextlib.ExitStack() as stack:
         for _ in range(CLIENTS):
             send(stack.enter_context(UdpPort()), HELLO, len(HELLO), nic.address)
         until = time.monotonic() + 20
-        while nic.bus.read("frames_in") < CLIENTS and time.monotonic() < until:
+        while nic.bus.read("frames_in") < 2 * CLIENTS and time.monotonic() < until:
             time.sleep(0.01)
 
 
@@ -104,7 +104,7 @@ def test_each_client_is_executed_by_one_instance(
     for each in counted["instances"]:
         fates = each["pipeline"]
         assert fates["requests"] == fates["results"] == 4 * each["flows"]
-        assert fates["evicted"] == fates["asked"] == 0
+        assert fates["evicted"] == fates["declined_busy"] == 0
     assert counted["pipeline"]["results"] == 32
     assert len(counted["instances"]) == INSTANCES
     assert far.node.counters["by_nic"] == 32
@@ -205,7 +205,7 @@ def test_statistics_every_so_often(nic: NicInstances) -> None:  # N4
     events = nic.events(0.05)
     assert [next(events)["event"] for _ in range(3)] == ["stats"] * 3
     last = nic.stop()
-    assert last["event"] == "stopped" and last["rx_datagrams"] >= CLIENTS
+    assert last["event"] == "stopped" and last["rx_datagrams"] == 2 * CLIENTS
     for name in ("frames_in", "rx_datagrams", "flows"):
         assert last[name] == sum(each[name] for each in last["instances"]) > 0
     for name, count in last["pipeline"].items():
@@ -234,7 +234,7 @@ def test_registers_of_all_and_of_one(nic: NicInstances, tmp_path: Path) -> None:
         assert everyone.read("own_ip6") == one.read("own_ip6") == address
         assert everyone.read("capability") == one.read("capability")
         counted = everyone.read("frames_in")
-        assert counted == everyone.read_all(["tenant", "frames_in"])["frames_in"] >= CLIENTS
+        assert counted == everyone.read_all(["tenant", "frames_in"])["frames_in"] == 2 * CLIENTS
         assert everyone.counters()["frames_in"] == counted
         assert same.read("frames_in") == one.read("frames_in") < counted
         one.write("tenant", 5)
