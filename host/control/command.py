@@ -11,7 +11,7 @@ import typer
 
 from ...hw.console import Console, JsonFlag
 from ...hw.formats import csr
-from .register_bus import RegisterBus
+from .register_buses import RegisterBuses
 
 
 def _number(text: str) -> int:
@@ -33,10 +33,14 @@ def register(
     value: Annotated[str | None, typer.Argument(help="Write this first; 0x... is taken.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Read the registers of a running NIC, or write one, while frames move."""
+    """Read the registers of a running NIC, or write one, while frames move.
+
+    Of a NIC with several instances, SOCKET is all of them: counters are added up, what is written
+    is written to all. SOCKET.0, SOCKET.1 and so on are each of them alone.
+    """
     console = Console(as_json)
     wanted = None if value is None else _number(value)
-    with RegisterBus.connect(control) as bus:
+    with RegisterBuses.connect(control) as bus:
         if name is None:
             found = bus.read_all(r.name for r in csr.REGISTERS)
         else:

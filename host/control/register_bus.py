@@ -116,6 +116,11 @@ class RegisterBus:
                 found[record.register.name] = high << 32 | word
         return found
 
+    def counts(self, name: str) -> bool:
+        """Whether a register is a counter."""
+        found = self._registers.get(name)
+        return found is not None and found.access == "counter"
+
     def counters(self) -> dict[str, int]:
         """Values of all counters by name."""
         return self.read_all(r.name for r in self._registers.values() if r.access == "counter")

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -46,22 +47,16 @@ public:
     // Not open() where it cannot be had: errno says why.
     explicit UdpSocket(Endpoint at) : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
         if (fd_ < 0) return;
-        const int on = 1;
-        setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &kBytes, sizeof kBytes);
-        setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &kBytes, sizeof kBytes);
-        setsockopt(fd_, IPPROTO_IP, IP_RECVTTL, &on, sizeof on);
-        KernelDrops::ask_for(fd_);
-        sockaddr_in address = address_of(at);
-        socklen_t size = sizeof address;
-        if (bind(fd_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-            getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-            at_ = endpoint_of(address);
-            return;
-        }
-        const int why = errno;
-        close(fd_);
-        fd_ = -1;
-        errno = why;
+        set_options();
+        const sockaddr_in address = address_of(at);
+        if (bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 || !read_address()) give_up();
+    }
+    // One that is bound already, and perhaps shares its address; closed with this.
+    explicit UdpSocket(int bound) : fd_(bound) {
+        fcntl(fd_, F_SETFD, FD_CLOEXEC);
+        fcntl(fd_, F_SETFL, O_NONBLOCK);
+        set_options();
+        if (!read_address()) give_up();
     }
     ~UdpSocket() {
         if (fd_ >= 0) close(fd_);
@@ -96,6 +91,29 @@ public:
 
 private:
     static constexpr int kBytes = 4 << 20;
+
+    void set_options() {
+        const int on = 1;
+        setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &kBytes, sizeof kBytes);
+        setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &kBytes, sizeof kBytes);
+        setsockopt(fd_, IPPROTO_IP, IP_RECVTTL, &on, sizeof on);
+        KernelDrops::ask_for(fd_);
+    }
+
+    bool read_address() {
+        sockaddr_in address{};
+        socklen_t size = sizeof address;
+        if (getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) < 0) return false;
+        at_ = endpoint_of(address);
+        return true;
+    }
+
+    void give_up() {
+        const int why = errno;
+        close(fd_);
+        fd_ = -1;
+        errno = why;
+    }
 
     void read_beside(msghdr& message, Datagram& about) {
         for (cmsghdr* item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item)) {

@@ -13,8 +13,9 @@
 // A frame that was passed through unchanged, still addressed to `listen`, goes to the first next hop. What
 // is taken in, and from whom, is admission.h. A frame leaves with a TTL one less than it came with.
 //
-// Arguments: --listen IP:PORT (port 0: any free one), --next IP:PORT (the first is the default; answers
-// are taken from these only), --peer (peers.h).
+// Arguments: --listen IP:PORT (port 0: any free one), --listen-fd NUMBER (a socket that is bound there, one
+// of several that share the address; each is another process's), --next IP:PORT (the first is the default;
+// answers are taken from these only), --peer (peers.h).
 
 #pragma once
 
@@ -24,7 +25,7 @@
 class UdpTransport : public Transport {
 public:
     explicit UdpTransport(const Arguments& arguments)
-        : listen_(endpoint(arguments.must("--listen"))),
+        : listen_(listening(arguments)),
           flows_(opened(listen_, arguments).at().ip),
           admission_(arguments, listen_.at(), flows_) {}
 
@@ -92,6 +93,12 @@ public:
 
 private:
     static constexpr size_t kTurn = 8 * kBatch;  // datagrams of requests that are taken at once
+
+    static UdpSocket listening(const Arguments& arguments) {
+        const std::string bound = arguments.one("--listen-fd");
+        if (!bound.empty()) return UdpSocket(static_cast<int>(number(bound)));
+        return UdpSocket(endpoint(arguments.must("--listen")));
+    }
 
     static const UdpSocket& opened(const UdpSocket& socket, const Arguments& arguments) {
         const std::string where = arguments.must("--listen");

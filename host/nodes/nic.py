@@ -17,7 +17,11 @@ from ...hw.formats.bundle import Bundle
 from ..errors import StartError
 from ..wire.peers import Peer, parse_network
 from ..wire.udp import Address, format_address, parse_address, parse_peer
-from .nic_process import FileWire, InterfaceWire, UdpWire, Wire, start_nic
+from .nic_instances import NicInstances, start_instances
+from .nic_process import FileWire, InterfaceWire, NicProcess, UdpWire, Wire, start_nic
+
+MOST_INSTANCES = 64
+"""More make no sense, and each holds some descriptors of the process that started it."""
 
 
 class DatapathKind(StrEnum):
@@ -60,12 +64,18 @@ def _wire(
     interfaces: tuple[str, str] | None,
     files: tuple[Path | None, Path | None],
     peers: list[Peer],
+    instances: int,
 ) -> Wire:
     """Where frames come from: two interfaces or a recording if they are given, else UDP sockets."""
     read, write = files
     recorded = read is not None or write is not None
     if interfaces is None and not recorded:
         return UdpWire(at, [hop], peers)
+    if instances > 1:
+        raise typer.BadParameter(
+            "only UDP sockets can share an address: with --wire or --read there is one",
+            param_hint="--instances",
+        )
     if peers:
         raise typer.BadParameter("belongs to UDP sockets", param_hint="--peer")
     if at[1] == 0:
@@ -97,6 +107,15 @@ def nic(
     datapath: Annotated[
         DatapathKind, typer.Option(help="Who executes: RTL in Verilator, or numpy (same bits).")
     ] = DatapathKind.RTL,
+    instances: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MOST_INSTANCES,
+            help="For UDP sockets: pipelines that share the address, each a process, for a core "
+            "each. A client stays with one of them.",
+        ),
+    ] = 1,
     wire: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -127,7 +146,11 @@ def nic(
         ),
     ] = 0.0,
     control: Annotated[
-        Path | None, typer.Option(help="Unix socket for `midwire register`; this user only.")
+        Path | None,
+        typer.Option(
+            help="Unix socket for `midwire register`; this user only. Of several "
+            "instances, PATH.0, PATH.1 and so on."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -144,23 +167,37 @@ def nic(
     peers = [parse_network(text) for text in peer or ()]
     if (wire is not None) != (next_mac is not None):
         raise typer.BadParameter("belongs to --wire", param_hint="--next-mac")
-    between = _wire(at, hop, wire, (read, write), peers)
-    running = start_nic(
-        loaded,
-        between,
-        hop,
-        datapath=datapath,
-        listen=None if sockets else at,
-        tenant=tenant,
-        next_mac=None if next_mac is None else _mac(next_mac),
-        control=control,
-        console=console,
-    )
+    between = _wire(at, hop, wire, (read, write), peers, instances)
+    running: NicProcess | NicInstances
+    if instances > 1 and isinstance(between, UdpWire):
+        running = start_instances(
+            loaded,
+            between,
+            hop,
+            instances,
+            datapath=datapath,
+            tenant=tenant,
+            control=control,
+            console=console,
+        )
+    else:
+        running = start_nic(
+            loaded,
+            between,
+            hop,
+            datapath=datapath,
+            listen=None if sockets else at,
+            tenant=tenant,
+            next_mac=None if next_mac is None else _mac(next_mac),
+            control=control,
+            console=console,
+        )
     try:
-        where = running.about["listen"]
+        where = between.text(running.about["listen"])
+        shared = f" with {instances} instances" if instances > 1 else ""
         console.event(
             {**running.about, "node": "nic", "datapath": datapath, "transport": between.KIND},
-            f"nic: {between.text(where)}, next hop {format_address(hop)}; Ctrl-C stops it",
+            f"nic: {where}{shared}, next hop {format_address(hop)}; Ctrl-C stops it",
         )
         for event in running.events(stats or None):
             console.event(event, _line(event))

@@ -12,14 +12,14 @@ import contextlib
 import ipaddress
 import queue
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ...hw.console import Console
 from ...hw.formats import csr
-from ...hw.formats.bundle import Bundle
+from ...hw.formats.bundle import Bundle, Manifest
 from ...hw.formats.slots import slots_of
 from ..control.register_bus import RegisterBus
 from ..control.registers import registers_for
@@ -177,6 +177,10 @@ class NicProcess:
     control : path at which others may reach the registers too
     registers : that the datapath has
     console : takes the lines of its standard error
+    name : in its log lines and errors
+    listener : bound socket to listen with, where several share an address; closing it is the
+        caller's
+    news : as :class:`.process.Child`
 
     Attributes
     ----------
@@ -193,6 +197,9 @@ class NicProcess:
         control: Path | None = None,
         registers: Sequence[csr.Register] = csr.REGISTERS,
         console: Console | None = None,
+        name: str = "pipeline",
+        listener: socket.socket | None = None,
+        news: Callable[[], None] | None = None,
     ) -> None:
         self._stack = contextlib.ExitStack()
         self._ended = False
@@ -203,13 +210,17 @@ class NicProcess:
             command = [str(program), *words, "--control-fd", str(passed[0])]
             if control is not None:
                 command += ["--control", str(control)]
+            if listener is not None:
+                passed.append(listener.fileno())
+                command += ["--listen-fd", str(listener.fileno())]
             if helper is not None:
                 undo.enter_context(helper)
                 passed.append(helper.fd)
                 command += ["--helper-fd", str(helper.fd)]
             log = console.say if console is not None else None
             with theirs:
-                self._child = undo.enter_context(Child("pipeline", command, log, pass_fds=passed))
+                child = Child(name, command, log, pass_fds=passed, news=news)
+                self._child = undo.enter_context(child)
             if helper is not None:
                 helper.passed_on()
             self.about = self._child.ready(READY_SECONDS)
@@ -250,11 +261,28 @@ class NicProcess:
         self._child.tell("stats")
         return next(self.events())
 
+    def expect_running(self) -> None:
+        """See whether it still runs, where nobody waits for its events.
+
+        Raises
+        ------
+        NodeLostError
+            If it has ended by itself.
+        """
+        with contextlib.suppress(queue.Empty):
+            while self._child.events.get_nowait() is not None:
+                pass
+            raise self._child.lost()
+
+    def finish(self) -> None:
+        """Let no frame move any more; registers still answer."""
+        self._child.tell("finish")
+
     def stop(self) -> dict[str, Any]:
         """End it; returns its last statistics, if it had not given them before."""
         last: dict[str, Any] = {}
         if self._child.status is None and not self._ended:
-            self._child.tell("finish")  # no frame moves any more; registers still answer
+            self.finish()
             with contextlib.suppress(queue.Empty):
                 while (event := self._child.events.get(timeout=STOP_SECONDS)) is not None:
                     if event.get("event") == "stopped":
@@ -273,6 +301,71 @@ class NicProcess:
         with contextlib.suppress(RegisterError):  # it has just ended: the next event says how
             return {**event, "pipeline": self.bus.counters()}
         return event
+
+
+class NicLauncher:
+    """Starts packet loops of one bundle on one wire, which it has checked and built.
+
+    Parameters
+    ----------
+    bundle, wire, datapath, console : as :func:`start_nic`
+
+    Raises
+    ------
+    StartError
+        If the wire cannot be had.
+    ToolchainError, BuildError
+        If the program cannot be built.
+    """
+
+    def __init__(
+        self, bundle: Bundle, wire: Wire, datapath: str, console: Console | None = None
+    ) -> None:
+        self._bundle, self._console = bundle, console
+        self._words = wire.words()
+        if not isinstance(wire, FileWire):
+            wire.check()
+        self._reference = datapath == "reference"
+        if self._reference:
+            self._program = build_reference()
+            self._words += _reference_words(bundle.manifest)
+        else:
+            self._program = build_rtl(bundle.nic_verilog, bundle.nic_top, console)
+            self._words.append(f"+midwire_images={bundle.images_dir.resolve()}")
+
+    def launch(
+        self,
+        *,
+        name: str = "pipeline",
+        listener: socket.socket | None = None,
+        control: Path | None = None,
+        news: Callable[[], None] | None = None,
+    ) -> NicProcess:
+        """Start one, with parameters as of :class:`NicProcess`.
+
+        Raises
+        ------
+        StartError
+            If it does not start; says why.
+        """
+        say = self._console.say if self._console is not None else lambda _: None
+        return NicProcess(
+            self._program,
+            self._words,
+            helper=ReferenceHelper(self._bundle, say) if self._reference else None,
+            control=control,
+            console=self._console,
+            name=name,
+            listener=listener,
+            news=news,
+        )
+
+
+def _reference_words(manifest: Manifest) -> list[str]:
+    specs = (("--input", manifest.inputs), ("--output", manifest.outputs))
+    words = [word for key, of in specs for spec in of for word in (key, str(spec.wire_bytes))]
+    slots = slots_of(sum(spec.wire_bytes for spec in manifest.inputs))
+    return [*words, "--slots", str(slots)]
 
 
 def start_nic(
@@ -305,21 +398,7 @@ def start_nic(
     StartError
         If it does not start; says why.
     """
-    manifest = bundle.manifest
-    words = wire.words()
-    if not isinstance(wire, FileWire):
-        wire.check()
-    helper = None
-    if datapath == "reference":
-        program = build_reference()
-        for key, specs in (("--input", manifest.inputs), ("--output", manifest.outputs)):
-            words += [word for spec in specs for word in (key, str(spec.wire_bytes))]
-        words += ["--slots", str(slots_of(sum(spec.wire_bytes for spec in manifest.inputs)))]
-        helper = ReferenceHelper(bundle, console.say if console is not None else lambda _: None)
-    else:
-        program = build_rtl(bundle.nic_verilog, bundle.nic_top, console)
-        words += [f"+midwire_images={bundle.images_dir.resolve()}"]
-    running = NicProcess(program, words, helper=helper, control=control, console=console)
+    running = NicLauncher(bundle, wire, datapath, console).launch(control=control)
     try:
         at = listen or running.address
         values = registers_for(bundle, at, hop, tenant=tenant, next_mac=next_mac)

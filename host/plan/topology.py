@@ -27,6 +27,7 @@ OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...] | ListOf]] = {
         "tenant": int,
         "stats": (int, float),
         "datapath": str,
+        "instances": int,
         "control": Path,
         "peer": ListOf(str, "texts"),
     },

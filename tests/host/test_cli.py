@@ -223,6 +223,7 @@ def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[s
 
 
 BETWEEN = ["--next-mac", "02:00:00:00:00:01", "--wire"]
+UNSHARED = "only UDP sockets can share an address: with --wire or --read there is one. "
 
 
 @pytest.mark.parametrize(
@@ -239,6 +240,22 @@ BETWEEN = ["--next-mac", "02:00:00:00:00:01", "--wire"]
         ([*BETWEEN, "a", "b", "--read", "c"], "Invalid value for --wire: cannot be with --read"),
         (["--next-mac", "02:00:00:00:00:01"], "Invalid value for --next-mac: belongs to"),
         (["--datapath", "nonsense"], "Invalid value for '--datapath': "),
+        (
+            [*BETWEEN, "a", "b", "--instances", "2"],
+            f"Invalid value for --instances: {UNSHARED}",
+        ),
+        (
+            ["--read", "in.pcap", "--write", "out.pcap", "--instances", "2"],
+            f"Invalid value for --instances: {UNSHARED}",
+        ),
+        (
+            ["--instances", "0"],
+            "Invalid value for '--instances': Input should be greater than or equal to 1. ",
+        ),
+        (
+            ["--instances", "65"],
+            "Invalid value for '--instances': Input should be less than or equal to 64. ",
+        ),
     ],
 )
 def test_options_of_a_nic_that_do_not_go_together(
