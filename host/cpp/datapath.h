@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "clock.h"
 #include "frame_queue.h"
 #include "statistics.h"
 
@@ -23,8 +24,9 @@ class Datapath {
 public:
     virtual ~Datapath() = default;
 
-    // Works for a bounded turn.
-    virtual void work() = 0;
+    // Works for a bounded turn, in which it is `now`: what had come by then was looked for. A process may be
+    // stopped anywhere, and what comes meanwhile must not be taken for lost.
+    virtual void work(Micros now) = 0;
 
     // Milliseconds until work() has something to do although nothing has come: 0 at once, -1 never.
     virtual int due() = 0;

@@ -81,16 +81,16 @@ public:
             const size_t behind_datapath = fds.size();
             const bool moving = started_ && !finished_;
             if (moving) transport_->watch(fds, rx_.room() > 0, !tx_.empty());
-            if (poll(fds.data(), fds.size(), timeout()) < 0) {
-                if (errno != EINTR) fail_errno("poll failed");
-                continue;  // it has not looked at the sockets
-            }
+            // Once to wait, and once more for all that had come at a moment that is known.
+            if (!look(fds, timeout())) continue;
+            const Micros now = micros();
+            if (!look(fds, 0)) continue;
             if (fds[0].revents) stop = true;
             if (fds[1].revents) stop |= !command();
             control_.serve(fds.data() + 2, behind_control - 2, *datapath_);
             if (stop || finished_ || !moving) continue;
             transport_->receive(fds.data() + behind_datapath, fds.size() - behind_datapath, rx_);
-            datapath_->work();
+            datapath_->work(now);
             transport_->send(tx_);
             if (transport_->ended() && rx_.empty() && tx_.empty() && datapath_->idle()) finish();
         }
@@ -98,6 +98,13 @@ public:
     }
 
 private:
+    // False if it was interrupted.
+    static bool look(std::vector<pollfd>& fds, int milliseconds) {
+        if (poll(fds.data(), fds.size(), milliseconds) >= 0) return true;
+        if (errno != EINTR) fail_errno("poll failed");
+        return false;
+    }
+
     int timeout() {
         int due = -1;
         if (started_ && !finished_) due = transport_->ready() && rx_.room() ? 0 : datapath_->due();

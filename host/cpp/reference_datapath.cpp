@@ -52,8 +52,8 @@ public:
         registers_[reg::output_bytes] = static_cast<uint32_t>(outputs_.size() == 1 ? outputs_[0] : 0);
     }
 
-    void work() override {
-        now_ = micros();
+    void work(Micros now) override {
+        now_ = now;
         size_t judged = 0;
         for (; judged < kTurnFrames && can_judge(); ++judged) judge(in_.front());
         helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });

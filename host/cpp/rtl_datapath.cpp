@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The Verilated pipeline as a datapath. Cycles pass only while something moves inside, so they tell no time:
-// `clock_mhz` is 0, and the register `time_us` is told the real time before cycles pass, every 100 us of it.
+// `clock_mhz` is 0, and the register `time_us` is told the real time before cycles pass, once a turn.
 //
 // A request that lacks fragments moves nothing. The loop sleeps meanwhile, and wakes a few times before the
 // next moment at which its sender could be asked or it could be given up (`ask_us`, `timeout_us`): it tells
@@ -40,14 +40,13 @@ public:
           out_(out),
           pipeline_(begin(context_, arguments), in, out) {}
 
-    void work() override {
+    void work(Micros now) override {
         hold_asks(!in_.empty());
-        if (micros() >= look_at_) let_it_look();
+        if (now >= look_at_) let_it_look();
+        tell_time(now);
         const auto end = Clock::now() + kTurn;
-        while (out_.room() && working() && Clock::now() < end) {
-            tell_time();
+        while (out_.room() && working() && Clock::now() < end)
             for (uint64_t i = 0; i < kLookEvery; ++i) pipeline_.tick();
-        }
     }
     // With no room for what comes out, the transport's descriptors are what to wait for.
     int due() override {
@@ -132,10 +131,8 @@ private:
         pipeline_.write(kAsk.offset, crowded_ ? 0 : ask_);
     }
 
-    void tell_time() {
-        if (quiet_) return;
-        const Micros now = micros();
-        if (now < told_ + kTick) return;
+    void tell_time(Micros now) {
+        if (quiet_ || now < told_ + kTick) return;
         pipeline_.write(mw::kRegisters[reg::time_us].offset, static_cast<uint32_t>(now));
         told_ = now;
     }
