@@ -192,8 +192,9 @@ class Campaign:
         if not self.live or (len(self.live) < 12 and self.rng.random() < 0.2):
             self.live.append(Live(self.rng, self.nic.sizes.in_bytes))
         live = self.rng.choice(self.live)
-        if self.rng.random() < 0.1:
-            return self.rng.choice(live.frames)
+        sent = [frame for frame in live.frames if frame not in live.unsent]
+        if sent and self.rng.random() < 0.1:
+            return self.rng.choice(sent)
         if self.rng.random() < 0.01:
             live.unsent.pop()  # lost on the way
         frame = live.unsent.pop() if live.unsent else live.frames[0]
