@@ -191,10 +191,10 @@ class Beside:
                 header, _ = self.tools.unwrap(got.data)
                 gone.setdefault(header.request_id, []).append(got.data)
         must, may = self.model.must_go(self.now), self.model.may_go(self.now)
-        expected = {key for key in self.model.held if key[0] in gone}
-        assert len(expected) == len(gone)
-        assert must <= expected <= must | may
-        assert len(expected - must) <= 1
+        of = {key[0]: key for key in self.model.held}
+        expected = [of[request_id] for request_id in gone]  # the last to leave is remembered last
+        assert must <= set(expected) <= must | may
+        assert len(set(expected) - must) <= 1
         assert must or not may or len(expected) == 1
         for key in expected:
             slot = self.model.held[key]
