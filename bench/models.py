@@ -23,8 +23,9 @@ from importlib import metadata
 from pathlib import Path
 
 from midwire import Options, compile_model
-from midwire.compiler.errors import CalibrationError, LossError, ModelError
+from midwire.compiler.errors import CalibrationError, ModelError
 from midwire.compiler.pipeline import Compiled
+from midwire.compiler.quantise.widths import Widths
 from midwire.hw.accuracy import Accuracy
 from midwire.sim import Verification, verify
 from midwire.sim.evaluation import evaluate
@@ -109,11 +110,9 @@ def compiled_model(model: Path, samples: Path, output: Path) -> tuple[Compiled, 
             return own, "the model's own"
     except (CalibrationError, ModelError):
         pass
-    try:
-        return compile_model(model, output, Options(calibrate=samples)), "8"
-    except LossError:
-        chosen = Options(calibrate=samples, bits="auto")
-        return compile_model(model, output, chosen), "chosen by layer"
+    chosen = compile_model(model, output, Options(calibrate=samples))
+    usual = chosen.widths == Widths()
+    return chosen, chosen.widths.text if usual else "chosen by layer"
 
 
 PAGE = """# Measured

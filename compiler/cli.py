@@ -93,12 +93,13 @@ def compile_(
         typer.Option(help=".npz of samples of the model's inputs; needed for float models."),
     ] = None,
     bits: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Bits of what midwire quantises, 2 to 16; 8,LAYER=12 for a layer that differs; "
-            "auto for the cheapest widths that keep the limit."
+            "auto for the cheapest widths that keep the limit. By default 8, and auto where those "
+            "lose more."
         ),
-    ] = "8",
+    ] = None,
     rate: Annotated[
         float | None,
         typer.Option(
@@ -118,8 +119,8 @@ def compile_(
         float | None,
         typer.Option(
             help="Least signal to noise ratio of the slice's outputs, in dB. Where midwire "
-            "quantises, the default limit is half a point of top-1 with labels; else an error of 1 "
-            "% with --bits auto, and 15 dB with other bits, 5 less for each below 7."
+            "quantises, the default limit is half a point of top-1 with labels, else an error of 1 "
+            "%."
         ),
     ] = None,
     shape: ShapeOption = None,

@@ -44,7 +44,7 @@ from .quantise.holdout import Data, hold_out, whole
 from .quantise.insert import missing_grids, weighed
 from .quantise.limits import Limits, excess, limits
 from .quantise.loss import Loss, Measured, classifies, measure, random_samples, worst
-from .quantise.widths import AUTO, DEFAULT_BITS, Widths, parse
+from .quantise.widths import AUTO, Widths, parse
 from .quantise.widths import check_names as check_layers
 from .rewrite.rewriting import rewrite
 from .select.buildable import plan
@@ -65,7 +65,8 @@ class Options:
         midwire
     calibrate : ``.npz`` of samples of the model's inputs; needed for float models
     bits : width of weights and activations that midwire quantises, 2 to 16; or text as ``--bits``
-        takes it: "8,LAYER=12" for a layer that differs, "auto" for the cheapest that keep the limit
+        takes it: "8,LAYER=12" for a layer that differs, "auto" for the cheapest that keep the
+        limit; None for 8, and "auto" where those lose more
     rate : inferences per second at the target's clock; None for the default interval
     strategy : "folded", "unrolled", "loadable" (weights can be written later), or "auto" for
         whichever of the first two is cheaper, layer by layer
@@ -94,7 +95,7 @@ class Options:
     from_: Names | None = None
     to: Names | None = None
     calibrate: str | os.PathLike[str] | None = None
-    bits: int | str = DEFAULT_BITS
+    bits: int | str | None = None
     rate: float | None = None
     strategy: str = "auto"
     target: str | None = None
@@ -118,8 +119,8 @@ class Options:
 
     @cached_property
     def widths(self) -> Widths | None:
-        """What ``bits`` says; None for "auto"."""
-        return None if self.bits == AUTO else parse(self.bits)
+        """What ``bits`` says; None where midwire chooses."""
+        return None if self.bits in (None, AUTO) else parse(self.bits)
 
     def __post_init__(self) -> None:
         check_strategy(self.strategy)
@@ -302,7 +303,7 @@ def _compiled(
     )
     clock.start("choose widths")
     allowed = _limits(source, data, chosen, quantising)
-    widths = _widths(trials, chosen, allowed, clock)
+    widths = _widths(trials, chosen, allowed, doubted, clock)
 
     # Grids and integers in one: a finisher is proven for the grids on both of its sides, and where
     # there is none, other grids may have one.
@@ -340,13 +341,15 @@ def _compiled(
     counting = elaborator.beside(lambda: resources_of(balancing.result().flow, target, elaborator))
 
     clock.start("measure loss")
-    measured, origin = _measure(source, real, integers, data, clock)
+    if data is not None:
+        measured, origin = trials.loss(widths, clock.step), data.split.text
+    else:
+        measured, origin = _on_noise(source, real, integers, clock)
     over = excess(measured, [tensor.name for tensor in integers.results], allowed)
     if over is not None:
         raise trials.refuse(over, widths, measured)
     if quantising:
         doubted += doubts.of_clipping(measured.clipped)
-        doubted += doubts.of_accuracy(measured.accuracy, allowed)
 
     clock.start("balance")
     balanced = balancing.result()
@@ -456,46 +459,50 @@ def _limits(source: Source, data: Data | None, chosen: Options, quantising: bool
     labelled = data is not None and data.labels is not None and classifies(source)
     return limits(
         Limits(chosen.min_sqnr, chosen.max_error, chosen.max_drop),
-        widths=chosen.widths,
         quantising=quantising,
         samples=len(data.split.held) if data else int(random_samples(source) is not None),
         labelled=labelled,
     )
 
 
-def _widths(trials: Trials, chosen: Options, allowed: Limits, clock: _Clock) -> Widths:
-    """The user's widths, or those that keep the limits at least cost."""
+def _widths(
+    trials: Trials, chosen: Options, allowed: Limits, doubted: list[str], clock: _Clock
+) -> Widths:
+    """The user's widths; else 8 bits where those keep the limits, and the cheapest that do where
+    not, of which people are told.
+    """
     if chosen.widths is not None:
         check_layers(chosen.widths, trials.layers)
         return chosen.widths
+    usual, outputs = Widths(), trials.real.outputs
     if not trials.layers:
-        return Widths()
-    return trials.cheapest(allowed, trials.real.outputs, clock.step)
+        return usual
+    if chosen.bits is None:
+        over = excess(trials.loss(usual, clock.step), outputs, allowed)
+        if over is None:
+            return usual
+        doubted.append(
+            f"{usual.text} bits lose more than was allowed ({over.expected}; found {over.found}), "
+            f"so layers got others: --bits {usual.text} and {over.allow} make it smaller"
+        )
+    return trials.cheapest(allowed, outputs, clock.step)
 
 
-def _measure(
-    source: Source,
-    real: graph.Graph,
-    integers: quant.QGraph,
-    data: Data | None,
-    clock: _Clock,
+def _on_noise(
+    source: Source, real: graph.Graph, integers: quant.QGraph, clock: _Clock
 ) -> tuple[Measured, str]:
-    """What quantisation costs, and on which inputs that was measured: on noise where there are no
-    samples, and not at all where noise will not do.
+    """What rounding costs where there are no samples, as far as noise will do, and what it was
+    measured on.
     """
-    random = random_samples(source) if data is None else None
-    found = data if random is None else whole(random)
-    if found is None:
+    random = random_samples(source)
+    if random is None:
         return Measured(), NOT_MEASURED
     measured = measure(
         source,
         integers,
-        found.held,
+        random,
         clock.step,
         behind=behind(source, integers),
-        labels=found.held_labels,
         counts=counted(real),
     )
-    if data is None:
-        return replace(measured, wires=(), answers=()), "random inputs"
-    return measured, data.split.text
+    return replace(measured, wires=(), answers=()), "random inputs"

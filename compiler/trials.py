@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache
 from itertools import count
 
 from ..hw.formats.tensor import AnyArray
@@ -36,6 +36,9 @@ from .quantise.widths import AUTO, Layer, Widths, dyadic_layers, layers_of
 
 _QUICK = 16
 """Samples that are enough to compare layers by."""
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
 
 _ANOTHER_CUT = "leave more layers to the edge with --from, or to the cloud with --to"
 """What helps where no widths do: features of all sizes on one scale, before the model scales them.
@@ -65,6 +68,7 @@ class Trials:
     means: Mapping[str, AnyArray]
     strategy: str = "auto"
     rate: float | None = None
+    _losses: dict[Widths, Measured] = field(default_factory=dict, init=False)
 
     @cached_property
     def layers(self) -> list[Layer]:
@@ -96,14 +100,18 @@ class Trials:
             self.means if self.choice.bias_correction else None,
         )
 
-    def integers(self, widths: Widths) -> tuple[graph.Graph, quant.QGraph]:
-        """The slice on grids, and in integers.
+    @cached_property
+    def integers(self) -> Callable[[Widths], tuple[graph.Graph, quant.QGraph]]:
+        """The slice at some widths on grids, and in integers; the last ones are remembered.
 
         Raises
         ------
         ModelError
             If an operator has no integer form here, or no finisher is exact.
         """
+        return lru_cache(maxsize=1)(self._integers)
+
+    def _integers(self, widths: Widths) -> tuple[graph.Graph, quant.QGraph]:
         rounded = self.rounded(widths)
         try:
             return rounded, fuse(rounded, self.target)
@@ -114,15 +122,18 @@ class Trials:
             rounded = self.rounded(widths, dyadic=True)
             return rounded, fuse(rounded, self.target)
 
-    def loss(self, widths: Widths) -> Measured:
-        """What widths lose, on all samples to measure on."""
-        return self._loss(widths, None)
+    def loss(self, widths: Widths, progress: Progress | None = None) -> Measured:
+        """What widths lose, on all samples to measure on; of the last ones it is remembered."""
+        if widths not in self._losses:
+            self._losses.clear()
+            self._losses[widths] = self._loss(widths, progress, None)
+        return self._losses[widths]
 
     def quick_loss(self, widths: Widths) -> Measured:
         """The same on a few of them."""
-        return self._loss(widths, _QUICK)
+        return self._loss(widths, None, _QUICK)
 
-    def _loss(self, widths: Widths, most: int | None) -> Measured:
+    def _loss(self, widths: Widths, progress: Progress | None, most: int | None) -> Measured:
         assert self.data is not None, "nothing is quantised without samples"
         _, integers = self.integers(widths)
         held, labels = self.data.held, self.data.held_labels
@@ -130,6 +141,7 @@ class Trials:
             self.source,
             integers,
             {name: array[:most] for name, array in held.items()},
+            progress,
             behind=behind(self.source, integers),
             labels=None if labels is None else labels[:most],
             counts=counted(self.real),
@@ -157,7 +169,7 @@ class Trials:
         self,
         limits: Limits,
         outputs: tuple[str, ...],
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Progress = lambda done, total: None,
     ) -> Widths:
         """Widths that keep the limits at least cost, as far as a bounded search finds them.
 
@@ -169,9 +181,6 @@ class Trials:
             If none do: with 16 bits everywhere, the slice loses more.
         """
 
-        def keeps(measured: Measured) -> bool:
-            return excess(measured, outputs, limits) is None
-
         tried = count()
         most = most_tried(self.layers)
 
@@ -181,6 +190,9 @@ class Trials:
                 return loss(widths)
 
             return attempt
+
+        def keeps(measured: Measured) -> bool:
+            return excess(measured, outputs, limits) is None
 
         quick, attempt = counted(self.quick_loss), counted(self.loss)
         widths, measured = cheapest(self.layers, self.prices(), quick, attempt, keeps)

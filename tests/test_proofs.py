@@ -251,7 +251,7 @@ def compile_proof(proof: Proof, folder: Path) -> Bundle:
     np.savez(folder / "samples.npz", **samples)  # type: ignore[arg-type]
     path = folder / "net.onnx"
     path.write_bytes(model.SerializeToString())
-    options = Options(calibrate=folder / "samples.npz", **proof.options)
+    options = Options(calibrate=folder / "samples.npz", min_sqnr=-math.inf, **proof.options)
     return compile_model(path, folder / "bundle", options).bundle
 
 

@@ -12,12 +12,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...hw.accuracy import Accuracy
 from ...hw.formats.tensor import AnyArray
 from ..load.source import Source
 from .calibrate import run_model
 from .holdout import FEW, Data
-from .limits import DEFAULT_ERROR, Limits
 
 CLIPPED = 0.01
 """Share of a tensor's held-out values beyond its grid that is taken without a word: the grid of
@@ -58,23 +56,6 @@ def of_samples(data: Data) -> list[str]:
         elif total > 1 and split.distinct > 1 and np.all(array == array[:1]):
             doubts.append(f"input {name!r} is the same in every sample; give samples that differ")
     return doubts
-
-
-def of_accuracy(accuracy: Accuracy | None, limits: Limits) -> list[str]:
-    """A relative error that no limit is about, and nobody has been told of."""
-    if accuracy is None or limits.max_error is not None or limits.max_drop is not None:
-        return []
-    if accuracy.relative_error is None:
-        return []
-    error = 100 * accuracy.relative_error
-    if error <= DEFAULT_ERROR:
-        return []
-    sentence = (
-        f"the model's outputs are off by {error:.3g} %, and without labels nothing says whether "
-        "that matters: give them (key 'label'), or a limit with --max-error, or --bits auto, "
-        f"which keeps {DEFAULT_ERROR:g} %"
-    )
-    return [sentence]
 
 
 def of_clipping(clipped: Mapping[str, float]) -> list[str]:

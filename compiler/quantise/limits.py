@@ -8,11 +8,12 @@ L2. Where midwire quantises, there is a default, unless the user sets a limit, h
 
     * with labels, half a point of top-1 (or one sample, where that is more: fewer than 200 samples
       cannot show half a point);
-    * without, where midwire chooses the widths, 1 % relative error of the model's outputs, or of
-      the slice's where those hold classes only: it adds bits until that holds;
-    * without, where the user chose them, :func:`least_db` at the slice's outputs. Sound networks
-      keep their answers at 8 bits with relative errors of 1 to 15 % (docs/quantising.md), so 1 %
-      would refuse nearly all of them; a warning says what the error is.
+    * without, 1 % relative error of the model's outputs; where those hold classes only, half a
+      point of samples (or one) may get another; where nothing is known of them, 1 % of the slice's.
+
+    Where 8 bits lose more and the user chose no widths, midwire chooses wider ones. Sound networks
+    may well keep their answers with errors of 1 to 15 % (docs/quantising.md), but nothing says so
+    without labels: who knows it sets a limit.
 
     Where the model brings every grid there is none: what its author's quantiser lost is settled,
     and there is no float model to compare with.
@@ -29,28 +30,12 @@ from dataclasses import dataclass
 
 from ..errors import LossError
 from .loss import Loss, Measured, worst
-from .widths import Widths
-
-DEFAULT_DB = 15.0
-"""Least ratio from 7 bits on: noise of a sixth of the signal's amplitude. Networks that others
-trained, at 8 bits, were seen at 16 dB (a face detector's boxes) and at 20 (vww_mobilenetv1_fp32)
-while they still classify; one at 10 dB answers mostly noise, and somebody should know."""
 
 DEFAULT_ERROR = 1.0
 """Largest relative error of the model's outputs by default, in percent."""
 
 DEFAULT_DROP = 0.5
 """Largest drop of top-1 by default, in points."""
-
-
-def least_db(bits: int) -> float:
-    """Least signal to noise ratio of an output in dB that goes without a word, by rule L2.
-
-    A bit is worth 6 dB, of which layers that follow each other use up a little; so few bits are
-    asked for knowingly, and promise little: 15 dB from 7 bits on, 10 at 6, 0 at 4, -10 at 2. Small
-    sound networks stay 10 dB above that (tests/compiler/test_strangers.py).
-    """
-    return min(DEFAULT_DB, 5.0 * bits - 20.0)
 
 
 @dataclass(frozen=True)
@@ -86,15 +71,12 @@ class Excess:
     allow: str
 
 
-def limits(
-    asked: Limits, *, widths: Widths | None, quantising: bool, samples: int, labelled: bool
-) -> Limits:
+def limits(asked: Limits, *, quantising: bool, samples: int, labelled: bool) -> Limits:
     """The limits by rules L2 and L3.
 
     Parameters
     ----------
     asked : by the user
-    widths : what midwire quantises to; None if it chooses them itself
     quantising : whether it chooses grids
     samples : on how many the loss is measured
     labelled : whether their classes are known
@@ -124,12 +106,14 @@ def limits(
     if asked.any or not (quantising and samples):
         return asked
     if labelled:
-        drop = max(DEFAULT_DROP, 100 / samples)
+        drop = least_drop(samples)
         return Limits(max_drop=drop, remark=f" (the default for {samples} labelled samples)")
-    if widths is None:
-        return Limits(max_error=DEFAULT_ERROR, remark=" (the default for --bits auto)")
-    bits = widths.least
-    return Limits(min_sqnr=least_db(bits), remark=f" (the default for {bits} bits)")
+    return Limits(max_error=DEFAULT_ERROR, remark=" (the default without labels)")
+
+
+def least_drop(samples: int) -> float:
+    """The default in points: half a one, or one sample, if few cannot show that."""
+    return max(DEFAULT_DROP, 100 / samples)
 
 
 def _options(asked: Limits) -> list[tuple[str, float | None]]:
@@ -152,9 +136,10 @@ def excess(measured: Measured, outputs: Sequence[str], limits: Limits) -> Excess
     error = None if accuracy is None else accuracy.relative_error
     unknown = accuracy is None or (limits.max_error is not None and error is None)
     if limits.remark and unknown:
-        # Nobody asked about the whole model, and the slice alone can be judged.
-        least_db = DEFAULT_DB if limits.max_error is None else -20 * math.log10(DEFAULT_ERROR / 100)
-        limits = Limits(min_sqnr=limits.min_sqnr or least_db, remark=" (the default)")
+        # Nobody asked for this kind of limit, so another one that can be checked is as good.
+        if accuracy is not None and accuracy.agreement is not None:
+            return _other_classes(accuracy.agreement, accuracy.samples)
+        limits = Limits(min_sqnr=-20 * math.log10(DEFAULT_ERROR / 100), remark=" (the default)")
     least = worst(measured.losses, outputs)
     if limits.min_sqnr is not None and least and least.sqnr.level < limits.min_sqnr:
         return Excess(
@@ -191,6 +176,19 @@ def excess(measured: Measured, outputs: Sequence[str], limits: Limits) -> Excess
             "--max-drop",
         )
     return None
+
+
+def _other_classes(agreement: float, samples: int) -> Excess | None:
+    """The default for outputs that hold classes only (L2)."""
+    allowed, found = least_drop(samples), 100 * (1 - agreement)
+    if found <= allowed + 1e-9:
+        return None
+    return Excess(
+        "the model's outputs",
+        f"another class for at most {allowed:.3g} % of samples (the default without labels)",
+        f"{found:.3g} % of {samples}",
+        "--min-sqnr",
+    )
 
 
 def refusal(over: Excess, blamed: str, remedies: Sequence[str]) -> LossError:

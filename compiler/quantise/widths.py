@@ -23,8 +23,8 @@ LEAST, MOST = 2, 16
 """Bits that midwire quantises to."""
 
 DEFAULT_BITS = 8
-"""Bits of all layers of which nothing is said: the least at which sound networks by others hardly
-change their answers (docs/quantising.md)."""
+"""Bits of all layers of which nothing is said, unless they lose too much: the least at which sound
+networks by others hardly change their answers (docs/quantising.md)."""
 
 AUTO = "auto"
 """What stands for widths that midwire chooses."""
@@ -35,7 +35,7 @@ class Widths:
     """Bits of all layers, and of those by name that differ."""
 
     default: int = DEFAULT_BITS
-    layers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    layers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     def __post_init__(self) -> None:
         for bits in (self.default, *self.layers.values()):

@@ -134,9 +134,8 @@ def test_a_rate_that_is_too_high(model: Path, data: Path, tmp_path: Path, refuse
 
 
 def test_a_loss_that_is_too_high(model: Path, data: Path, tmp_path: Path, refused: Refused) -> None:
-    found = refused(
-        "compile", model, "-o", tmp_path / "b", "--calibrate", data, "--min-sqnr", "200"
-    )
+    words = ("compile", model, "-o", tmp_path / "b", "--calibrate", data, "--bits", "8")
+    found = refused(*words, "--min-sqnr", "200")
     assert found.startswith(
         "output 'y': the quantised slice loses more than was allowed; expected a signal to noise "
         "ratio of at least 200 dB; found "
@@ -159,27 +158,53 @@ g (float[N, 4] x) => (float[N, 1] y)
 """
 
 
-def test_a_loss_that_nobody_asked_about(
-    model_file: ModelFile, tmp_path: Path, refused: Refused, no_rtl: None
-) -> None:
-    """Refused by default, naming the layer; taken where the user allows it (L2)."""
+@pytest.fixture
+def uneven(model_file: ModelFile, tmp_path: Path, no_rtl: None) -> list[str]:
+    """The command that compiles it, without labels."""
     del no_rtl
     net = model_file(UNEVEN)
     x = np.random.default_rng(4).uniform(-1, 1, (50, 1, 4)).astype(np.float32)
     np.savez(tmp_path / "in.npz", in0=x)
     words = ("compile", net, "-o", tmp_path / "b", "--calibrate", tmp_path / "in.npz")
+    return list(map(str, words))
+
+
+def test_a_loss_that_nobody_asked_about(uneven: list[str], refused: Refused) -> None:
+    """Refused by default, naming the layer; taken where the user allows it (L2)."""
     # The noise shows at y; the grid that makes it is that of a.
     assert re.fullmatch(
-        r"output 'y': the quantised slice loses more than was allowed; expected a signal to noise "
-        r"ratio of at least 15 dB \(the default for 8 bits\); found \d\.\d dB; most is lost at "
-        r"'a'\. Widen that layer with --bits 8,a=12 \(relative error \d\.\d+ %\), or let midwire "
-        r"choose the widths with --bits auto, or leave more layers to the edge with --from, or to "
-        r"the cloud with --to; --min-sqnr allows more\.",
-        refused(*words),
+        r"the model's outputs: the quantised slice loses more than was allowed; expected a "
+        r"relative error of at most 1 % \(the default without labels\); found \d+\.?\d* %; most is "
+        r"lost at 'a'\. Widen that layer with --bits 8,a=12 \(relative error \d\.\d+ %\), or let "
+        r"midwire choose the widths with --bits auto, or leave more layers to the edge with --from,"
+        r" or to the cloud with --to; --max-error allows more\.",
+        refused(*uneven, "--bits=8"),
     )
-    assert cli.main([*map(str, words), "--bits=8,a=12"]) == 0
-    assert cli.main([*map(str, words), "--min-sqnr=-20"]) == 0
-    assert cli.main([*map(str, words), "--bits=16"]) == 0
+    assert cli.main([*uneven, "--bits=8", "--max-error=60"]) == 0
+    assert cli.main([*uneven, "--bits=8", "--min-sqnr=-20"]) == 0
+    assert cli.main([*uneven, "--bits=16"]) == 0
+
+
+def test_widths_are_chosen_where_the_usual_ones_lose_too_much(
+    uneven: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*uneven, "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["end_to_end"]["relative_error"] <= 0.01
+    assert found["bits"] != "8"
+    (sentence,) = found["warnings"]
+    assert f"warning: {sentence}." in err
+    assert re.fullmatch(
+        r"8 bits lose more than was allowed \(a relative error of at most 1 % \(the default without"
+        r" labels\); found \d+\.?\d* %\), so layers got others: --bits 8 and --max-error make it "
+        r"smaller",
+        sentence,
+    )
+    # Where 8 are enough, it stays with them, whatever would do with fewer.
+    assert cli.main([*uneven, "--json", "--max-error=60"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["bits"], found["warnings"]) == ("8", [])
 
 
 # Features as they are on the wire, scaled by the model: the first leaves no bits to the others.
@@ -201,8 +226,8 @@ def test_a_loss_that_no_width_mends_ends_with_a_later_start(
     np.savez(tmp_path / "in.npz", in0=x.astype(np.float32))
     words = ("compile", net, "-o", tmp_path / "b", "--calibrate", tmp_path / "in.npz")
     advice = ", or leave more layers to the edge with --from, or to the cloud with --to; "
-    assert refused(*words).endswith(advice + "--min-sqnr allows more.")
-    assert refused(*words, "--bits=auto").endswith(advice + "--max-error allows more.")
+    for bits in ((), ("--bits=8",), ("--bits=auto",)):
+        assert refused(*words, *bits).endswith(advice + "--max-error allows more.")
     assert cli.main([*map(str, words), "--from=a"]) == 0
 
 

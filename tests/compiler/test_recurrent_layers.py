@@ -71,7 +71,7 @@ def test_a_classifier_of_sequences(
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     samples = tmp_path / "samples.npz"
     np.savez(samples, x=rng.uniform(-1, 1, (64, STEPS, WIDTH)).astype(np.float32))
-    options = Options(None, None, samples, 8)
+    options = Options(None, None, samples, 8, max_error=10)
     bundle = compile_model(model_file(model), tmp_path / "bundle", options).bundle
     kinds = [step.kernel.kind for step in bundle.manifest.steps]
     assert kinds == ["lstm", "reorder", "lstm", "reorder", "concat", "gru", "conv"]
@@ -279,7 +279,7 @@ def test_what_quantisers_make_of_a_layer(
         "with --calibrate"
     )
     quantize_static(path, static, Rows(x))
-    compiled = compile_model(static, tmp_path / "bundle", Options(calibrate=samples))
+    compiled = compile_model(static, tmp_path / "bundle", Options(calibrate=samples, max_error=10))
     kinds = [step.kernel.kind for step in compiled.bundle.manifest.steps]
     assert "lstm" in kinds and compiled.bundle.manifest.slice["macs_share"] == 1.0
     verdict = verify(compiled.bundle, vectors=3, seed=SEED)

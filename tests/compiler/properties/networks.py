@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -54,7 +55,7 @@ def build(recipe: Recipe, folder: Path) -> tuple[Bundle, Form]:
         folder / "samples.npz" if recipe.bits else None,
         recipe.bits or 8,
         strategy=recipe.strategy,
-        min_sqnr=-1000.0 if recipe.bits else None,
+        min_sqnr=-math.inf if recipe.bits else None,
         hold_out=0,
         bias_correction=False,  # the definition knows the model's own
     )

@@ -14,49 +14,39 @@ from midwire.compiler.quantise.limits import (
     Excess,
     Limits,
     excess,
-    least_db,
     limits,
     noisiest,
     refusal,
 )
 from midwire.compiler.quantise.loss import Loss, Measured
-from midwire.compiler.quantise.widths import Widths
 from midwire.hw.accuracy import Accuracy
 from midwire.hw.sqnr import Sqnr
 
-EIGHT = Widths()
 
-
-def defaults(widths: Widths | None, samples: int = 500, **other: bool) -> Limits:
+def defaults(samples: int = 500, **other: bool) -> Limits:
     facts: dict[str, Any] = {"quantising": True, "labelled": False, **other}
-    return limits(Limits(), widths=widths, samples=samples, **facts)
+    return limits(Limits(), samples=samples, **facts)
 
 
-def test_the_default_depends_on_labels_and_on_who_chooses_the_widths() -> None:
+def test_the_default_depends_on_labels() -> None:
     """L2."""
-    assert [least_db(bits) for bits in (2, 4, 6, 8, 12, 16)] == [-10, 0, 10, 15, 15, 15]
-    assert defaults(EIGHT) == Limits(min_sqnr=15, remark=" (the default for 8 bits)")
-    assert defaults(Widths(8, {"a": 4})).min_sqnr == 0
-    assert defaults(None) == Limits(max_error=1, remark=" (the default for --bits auto)")
-    for widths in (EIGHT, None):
-        found = defaults(widths, labelled=True)
-        assert found == Limits(max_drop=0.5, remark=" (the default for 500 labelled samples)")
-        assert defaults(widths, 40, labelled=True).max_drop == 2.5
-        assert not defaults(widths, quantising=False, labelled=True).any
-        assert not defaults(widths, 0).any
+    assert defaults() == Limits(max_error=1, remark=" (the default without labels)")
+    found = defaults(labelled=True)
+    assert found == Limits(max_drop=0.5, remark=" (the default for 500 labelled samples)")
+    assert defaults(40, labelled=True).max_drop == 2.5
+    assert not defaults(quantising=False, labelled=True).any
+    assert not defaults(0).any
 
 
 def test_what_the_user_asks_for_is_all_that_counts() -> None:
     for asked in (Limits(min_sqnr=-5), Limits(max_error=60), Limits(max_drop=0)):
         for quantising in (True, False):
-            assert asked == limits(
-                asked, widths=EIGHT, quantising=quantising, samples=9, labelled=True
-            )
+            assert asked == limits(asked, quantising=quantising, samples=9, labelled=True)
 
 
 def test_a_limit_that_cannot_be_checked_is_refused() -> None:
     """L3."""
-    facts: dict[str, Any] = {"widths": EIGHT, "quantising": False}
+    facts: dict[str, Any] = {"quantising": False}
     with pytest.raises(LossError) as caught:
         limits(Limits(max_error=3), samples=0, labelled=False, **facts)
     assert str(caught.value) == (
@@ -81,15 +71,18 @@ def test_the_worst_output_counts() -> None:
     measured = Measured(losses)
     assert excess(measured, ["y", "z"], Limits(min_sqnr=12)) is None
     assert excess(measured, ["y", "z"], Limits()) is None
-    assert excess(measured, ["y", "z"], Limits(min_sqnr=20, remark=" (why)")) == Excess(
+    assert excess(measured, ["y", "z"], Limits(min_sqnr=20)) == Excess(
         "output 'z'",
-        "a signal to noise ratio of at least 20 dB (the default)",
+        "a signal to noise ratio of at least 20 dB",
         "12.0 dB",
         "--min-sqnr",
     )
     # A default about the whole model, where nothing is known of it: the slice alone is judged.
-    over = excess(measured, ["z"], Limits(max_drop=1, remark=" (why)"))
-    assert over is not None and "at least 15 dB" in over.expected
+    for unknown in (Limits(max_drop=1, remark=" (why)"), defaults()):
+        over = excess(measured, ["z"], unknown)
+        assert over is not None and over.expected == (
+            "a signal to noise ratio of at least 40 dB (the default)"
+        )
 
 
 def test_noise_without_signal_is_the_greatest_loss() -> None:
@@ -116,16 +109,21 @@ def test_the_whole_model() -> None:
 
 
 def test_a_model_of_classes_alone() -> None:
-    """L2, L3: nothing is an amount there, so the slice is judged, or what was asked is refused."""
+    """L2, L3: nothing is an amount there, so classes are compared, or what was asked is refused."""
+    for samples, agreement in ((200, 0.995), (25, 0.96), (25, 1.0)):
+        measured = Measured([Loss("y", Sqnr(9.0))], Accuracy(samples, None, agreement))
+        assert excess(measured, ["y"], defaults()) is None
     measured = Measured([Loss("y", Sqnr(39.0))], Accuracy(200, None, 0.99))
-    over = excess(measured, ["y"], defaults(None))
-    assert over is not None and over.expected == (
-        "a signal to noise ratio of at least 40 dB (the default)"
+    assert excess(measured, ["y"], defaults()) == Excess(
+        "the model's outputs",
+        "another class for at most 0.5 % of samples (the default without labels)",
+        "1 % of 200",
+        "--min-sqnr",
     )
     with pytest.raises(LossError, match=r"found classes alone, whose difference is no amount\."):
         excess(measured, ["y"], Limits(max_error=3))
     labelled = Accuracy(200, None, 0.99, top1_float=0.9, top1_split=0.89)
-    over = excess(Measured((), labelled), ["y"], defaults(None, labelled=True))
+    over = excess(Measured((), labelled), ["y"], defaults(labelled=True))
     assert over is not None and over.allow == "--max-drop"
 
 
