@@ -277,7 +277,8 @@ def run_model(
     Raises
     ------
     CalibrationError
-        If ONNX Runtime cannot run the model, or one of ``tensors`` becomes NaN or infinite.
+        If ONNX Runtime cannot run the model, gives one of ``tensors`` another size than its type
+        has, or one of them becomes NaN or infinite.
     """
     strict = [name for name in dict.fromkeys(tensors) if name not in samples]
     watched = list(dict.fromkeys([*strict, *(name for name in loose if name not in samples)]))
@@ -300,6 +301,7 @@ def run_model(
                 remedy=_ALONE,
             ) from error
         found = dict(zip(watched, results, strict=True))
+        _check_shapes(source, {name: found[name] for name in strict})
         found |= {name: counts[name](found[name]) for name in counts.keys() & found.keys()}
         _check_finite({name: found[name] for name in strict})
         return {**feed, **found}
@@ -325,6 +327,20 @@ def _in_order(run: Callable[[int], _T], count: int) -> Iterator[_T]:
         finally:
             for each in running:
                 each.cancel()
+
+
+def _check_shapes(source: Source, found: Mapping[str, AnyArray]) -> None:
+    """ONNX Runtime takes some models that ONNX forbids, and gives them a meaning of its own."""
+    for name, array in found.items():
+        shape = source.values[name].shape
+        if array.size != math.prod(shape):
+            raise CalibrationError(
+                "ONNX Runtime computes another shape than the model's types say",
+                where=f"tensor {name!r}",
+                expected=f"the shape {list(shape)}, as ONNX infers it",
+                found=str(list(array.shape)),
+                remedy="See whether the operator that makes it may broadcast what it gets",
+            )
 
 
 def _check_finite(found: Mapping[str, AnyArray]) -> None:

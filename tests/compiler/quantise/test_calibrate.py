@@ -258,6 +258,22 @@ def test_model_that_overflows(model_file: ModelFile) -> None:
     )
 
 
+def test_a_meaning_that_only_onnx_runtime_knows(model_file: ModelFile) -> None:
+    """A slope may not have more axes or elements than what it is for."""
+    text = "g (float[1, 4, 1, 1] x) => (float[1, 4, A, B] y) <float[4, 3] s = {%s}>"
+    source = load_model(
+        model_file(f"{text % ', '.join('0123456789' + '12')} {{ p = PRelu (x, s) y = Relu (p) }}")
+    )
+    x = np.ones((2, 1, 4, 1, 1), np.float32)
+    with pytest.raises(CalibrationError) as caught:
+        calibrate(source, ["p"], {"x": x})
+    assert str(caught.value) == (
+        "tensor 'p': ONNX Runtime computes another shape than the model's types say; expected the "
+        "shape [1, 4, 1, 1], as ONNX infers it; found [1, 4, 4, 3]. See whether the operator that "
+        "makes it may broadcast what it gets."
+    )
+
+
 def test_model_that_onnx_runtime_does_not_know(model_file: ModelFile) -> None:
     text = "g (float[N, 4] x) => (float[N, 4] y) { h = own.Strange(x) y = Relu(x) }"
     source = load_model(model_file(text, imports=', "own" : 1'))
