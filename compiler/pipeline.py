@@ -468,8 +468,8 @@ def _limits(source: Source, data: Data | None, chosen: Options, quantising: bool
 def _widths(
     trials: Trials, chosen: Options, allowed: Limits, doubted: list[str], clock: _Clock
 ) -> Widths:
-    """The user's widths; else 8 bits where those keep the limits, and the cheapest that do where
-    not, of which people are told.
+    """The user's widths; else 8 bits where those keep the limits, and more where not, of which
+    people are told.
     """
     if chosen.widths is not None:
         check_layers(chosen.widths, trials.layers)
@@ -477,15 +477,19 @@ def _widths(
     usual, outputs = Widths(), trials.real.outputs
     if not trials.layers:
         return usual
-    if chosen.bits is None:
-        over = excess(trials.loss(usual, clock.step), outputs, allowed)
-        if over is None:
-            return usual
-        doubted.append(
-            f"{usual.text} bits lose more than was allowed ({over.expected}; found {over.found}), "
-            f"so layers got others: --bits {usual.text} and {over.allow} make it smaller"
-        )
-    return trials.cheapest(allowed, outputs, clock.step)
+    if chosen.bits == AUTO:
+        return trials.cheapest(allowed, outputs, clock.step)
+    over = excess(trials.loss(usual, clock.step), outputs, allowed)
+    if over is None:
+        return usual
+    widths = trials.enough(allowed, outputs, clock.step)
+    layered = "layers got others" if widths.layers else f"all layers got {widths.text}"
+    doubted.append(
+        f"{usual.text} bits lose more than was allowed ({over.expected}; found {over.found}), so "
+        f"{layered}: --bits {usual.text} and {over.allow} make the slice smaller"
+        + ("" if widths.layers else f", and --bits {AUTO} may")
+    )
+    return widths
 
 
 def _on_noise(

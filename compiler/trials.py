@@ -11,7 +11,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from itertools import count
 
 from ..hw.formats.tensor import AnyArray
@@ -31,7 +31,7 @@ from .quantise.holdout import Data
 from .quantise.insert import quantise
 from .quantise.limits import Excess, Limits, excess, noisiest, refusal
 from .quantise.loss import Measured, measure
-from .quantise.search import LADDER, blame, cheapest, most_tried
+from .quantise.search import ALIKE, LADDER, Keeps, Try, alike, blame, cheapest, most_tried
 from .quantise.widths import AUTO, Layer, Widths, dyadic_layers, layers_of
 
 _QUICK = 16
@@ -39,6 +39,10 @@ _QUICK = 16
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""
+
+SEARCHED = 30e9
+"""Multiply-accumulates in the reference that a search may take without being asked for: some ten
+seconds."""
 
 _ANOTHER_CUT = "leave more layers to the edge with --from, or to the cloud with --to"
 """What helps where no widths do: features of all sizes on one scale, before the model scales them.
@@ -165,12 +169,24 @@ class Trials:
                 )
         return found
 
-    def cheapest(
-        self,
-        limits: Limits,
-        outputs: tuple[str, ...],
-        progress: Progress = lambda done, total: None,
-    ) -> Widths:
+    def enough(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:
+        """Widths that keep the limits where the usual ones do not: the cheapest, or the same for
+        all layers if the search for those took long (:data:`SEARCHED`).
+
+        Raises
+        ------
+        LossError
+            As :meth:`cheapest`.
+        """
+        _, integers = self.integers(Widths())
+        samples = 0 if self.data is None else len(self.data.split.held)
+        work = samples * sum(node.kernel.macs for node in integers.nodes)
+        if most_tried(self.layers) * work <= SEARCHED:
+            return self.cheapest(limits, outputs, progress)
+        attempt = _told(progress, len(ALIKE))
+        return self._keeping(limits, outputs, partial(alike, attempt(self.loss)))
+
+    def cheapest(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:
         """Widths that keep the limits at least cost, as far as a bounded search finds them.
 
         ``progress`` gets the number of widths that were tried, and the most that there may be.
@@ -180,22 +196,19 @@ class Trials:
         LossError
             If none do: with 16 bits everywhere, the slice loses more.
         """
+        attempt = _told(progress, most_tried(self.layers))
+        tries = attempt(self.quick_loss), attempt(self.loss)
+        search = partial(cheapest, self.layers, self.prices(), *tries)
+        return self._keeping(limits, outputs, search)
 
-        tried = count()
-        most = most_tried(self.layers)
-
-        def counted(loss: Callable[[Widths], Measured]) -> Callable[[Widths], Measured]:
-            def attempt(widths: Widths) -> Measured:
-                progress(next(tried), most)
-                return loss(widths)
-
-            return attempt
-
-        def keeps(measured: Measured) -> bool:
-            return excess(measured, outputs, limits) is None
-
-        quick, attempt = counted(self.quick_loss), counted(self.loss)
-        widths, measured = cheapest(self.layers, self.prices(), quick, attempt, keeps)
+    def _keeping(
+        self,
+        limits: Limits,
+        outputs: tuple[str, ...],
+        search: Callable[[Keeps], tuple[Widths, Measured]],
+    ) -> Widths:
+        """What a search finds, if it keeps the limits."""
+        widths, measured = search(lambda found: excess(found, outputs, limits) is None)
         over = excess(measured, outputs, limits)
         if over is not None:
             raise refusal(
@@ -223,3 +236,17 @@ class Trials:
             remedies[1] = remedies[1].replace("Let", "let")
         blamed = found.layer if found is not None else next(iter(suspects), over.where)
         return refusal(over, blamed, [*remedies, _ANOTHER_CUT])
+
+
+def _told(progress: Progress, most: int) -> Callable[[Try], Try]:
+    """Makes of what tries widths something that says first how many were tried, and of how many."""
+    tried = count()
+
+    def told(loss: Try) -> Try:
+        def attempt(widths: Widths) -> Measured:
+            progress(next(tried), most)
+            return loss(widths)
+
+        return attempt
+
+    return told

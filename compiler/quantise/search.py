@@ -13,6 +13,8 @@ The search for the cheapest widths (``--bits auto``) is bounded and greedy:
    the noise so predicted is within a target.
 3. The widths are tried. Targets are bisected, :data:`ROUNDS` times, for the loosest whose widths
    keep the limit: what is returned was measured, not predicted.
+
+Where nobody asked for a search that takes long, all layers get the same (:func:`alike`).
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ TRIED = 12
 
 WIDENED = 4
 """Bits that a layer is widened by, at most."""
+
+ALIKE = (11, 13, MOST)
+"""Bits of all layers that are tried in turn, where a search would take too long. Scales above 8
+bits are powers of two, which takes one of the bits back: 11 are four times as fine as 8."""
 
 LADDER = (2, 4, 8, 12, 16)
 """Widths that are priced; between them, prices are interpolated."""
@@ -120,6 +126,16 @@ def cheapest(
         else:
             high = target
     return best
+
+
+def alike(attempt: Try, keeps: Keeps) -> tuple[Widths, Measured]:
+    """The first of :data:`ALIKE` that keeps the limits, of all layers; the last if none does."""
+    for bits in ALIKE:
+        widths = Widths(bits)
+        measured = attempt(widths)
+        if keeps(measured):
+            break
+    return widths, measured
 
 
 def most_tried(layers: Sequence[Layer]) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
+from midwire.compiler import trials
 from midwire.compiler.errors import CompilerBug, ModelError
 from midwire.compiler.ir import quant
 from midwire.compiler.pipeline import Options, compile_model
@@ -185,20 +186,26 @@ def test_a_loss_that_nobody_asked_about(uneven: list[str], refused: Refused) -> 
     assert cli.main([*uneven, "--bits=16"]) == 0
 
 
+@pytest.mark.parametrize("searched", [trials.SEARCHED, 0])
 def test_widths_are_chosen_where_the_usual_ones_lose_too_much(
-    uneven: list[str], capsys: pytest.CaptureFixture[str]
+    searched: float,
+    uneven: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """By layer, or the same for all where the search would take long."""
+    monkeypatch.setattr(trials, "SEARCHED", searched)
     assert cli.main([*uneven, "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert found["end_to_end"]["relative_error"] <= 0.01
-    assert found["bits"] != "8"
+    assert found["bits"] != "8" and (found["bits"] in ("11", "13", "16")) == (not searched)
     (sentence,) = found["warnings"]
     assert f"warning: {sentence}." in err
     assert re.fullmatch(
         r"8 bits lose more than was allowed \(a relative error of at most 1 % \(the default without"
-        r" labels\); found \d+\.?\d* %\), so layers got others: --bits 8 and --max-error make it "
-        r"smaller",
+        r" labels\); found \d+\.?\d* %\), so (layers got others|all layers got 1\d): --bits 8 and "
+        r"--max-error make the slice smaller" + ("" if searched else ", and --bits auto may"),
         sentence,
     )
     # Where 8 are enough, it stays with them, whatever would do with fewer.

@@ -10,7 +10,7 @@ import pytest
 
 from midwire.compiler.errors import ModelError
 from midwire.compiler.quantise.loss import Measured
-from midwire.compiler.quantise.search import ROUNDS, blame, cheapest, price_at
+from midwire.compiler.quantise.search import ALIKE, ROUNDS, alike, blame, cheapest, price_at
 from midwire.compiler.quantise.widths import Layer, Widths
 from midwire.hw.accuracy import Accuracy
 from midwire.hw.sqnr import SignalAndNoise
@@ -116,3 +116,14 @@ def test_prices_between_those_known() -> None:
     assert price_at({4: 10.0, 8: 20.0}, 2) == 10.0
     assert price_at({4: 10.0, 8: 20.0}, 16) == 20.0
     assert price_at({}, 8) == 0.0
+
+
+def test_the_same_for_all_layers() -> None:
+    """The first that keeps the limit, or the last one tried."""
+    tries = Slice()
+    widths, _ = alike(tries, lambda measured: len(tries.tried) == 2)
+    assert widths == Widths(ALIKE[1]) and tries.tried == [Widths(bits) for bits in ALIKE[:2]]
+    tries = Slice()
+    widths, measured = alike(tries, lambda measured: False)
+    assert widths == Widths(16) and len(tries.tried) == len(ALIKE)
+    assert measured.accuracy is not None
