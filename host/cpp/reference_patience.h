@@ -26,7 +26,8 @@ public:
     }
     // When its sender is asked next; kNever.
     Micros asks(const Slot& slot) const {
-        return ask_ && slot.asks < mw::kMaxAsks ? slot.latest + (ask_ << slot.asks) : kNever;
+        const bool more = ask_ && slot.asks < mw::kQuickAsks + mw::kMaxAsks;
+        return more ? slot.latest + ((ask_ << slot.asks) >> mw::kQuickAsks) : kNever;
     }
     Micros due(const Slot& slot) const { return std::min(ends(slot), asks(slot)); }
 

@@ -25,6 +25,7 @@ struct Part {
     size_t pieces() const { return (bytes + mw::kFragmentStep - 1) / mw::kFragmentStep; }
     bool begun() const { return arrived > 0; }
     bool whole() const { return begun() && arrived == count; }
+    bool ended() const { return begun() && here[count - 1]; }
 
     // Whether a fragment of a sound header may be one of this tensor at all: all but the last have the same bytes.
     bool fits(const Fragment& f) const {
@@ -74,6 +75,10 @@ struct Slot {
         for (Part& part : parts) part.clear();
         std::fill(memory.begin(), memory.end(), 0);
     }
+    // Whether the last fragment of each tensor is here.
+    bool ended() const {
+        return std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.ended(); });
+    }
     bool complete() const {
         return std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.whole(); });
     }
@@ -82,7 +87,7 @@ struct Slot {
     uint64_t request = 0;
     Sender sender;  // of the fragment that opened it
     uint32_t fingerprint = 0;
-    unsigned asks = 0;  // since the last new fragment
+    unsigned asks = 0;  // since the last new fragment, and those that it is too early for
     Micros latest = 0;  // when that came
     size_t leaves_part = 0, leaves_fragment = 0;  // the next to be sent on, of a request that was given up
     std::vector<Part> parts;
@@ -151,7 +156,7 @@ inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
     part.take(f);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
     slot.latest = now;
-    slot.asks = 0;
+    slot.asks = slot.ended() ? 0 : mw::kQuickAsks;
     if (slot.complete()) slot.state = Slot::whole;
     return outcome::COLLECTED;
 }

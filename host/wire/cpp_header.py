@@ -58,6 +58,7 @@ def text() -> str:
             kDecisions=slots.DECISIONS,
             kFingerprintBits=slots.FINGERPRINT_BITS,
             kMaxAsks=slots.MAX_ASKS,
+            kQuickAsks=slots.QUICK_ASKS,
             kPressedAsks=slots.PRESSED_ASKS,
             kEthertypeIpv4=headers.ETHERTYPE_IPV4,
             kEthertypeIpv6=headers.ETHERTYPE_IPV6,

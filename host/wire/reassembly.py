@@ -15,7 +15,7 @@ A4. At most ``slots`` messages are under way; the oldest gives way to a new one 
 A5. A message that is not whole after ``timeout`` seconds is dropped and counted.
 A6. The sender of a message without a new fragment for ``ask`` seconds is asked for what is missing
     (rule W8 of the wire format), again after twice and four times as long and so on,
-    ``MOST_ASKS`` times in a row. Once the last fragment of each tensor has come, and the sender
+    ``MAX_ASKS`` times in a row. Once the last fragment of each tensor has come, and the sender
     has no more to send, there are ``QUICK_ASKS`` before those, after a half, a quarter and so on. A
     new fragment begins all that anew, and so does one that has come before but is flagged as sent
     again: its sender is there, and waits.
@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from ...hw.formats.slots import MAX_ASKS, QUICK_ASKS
 from ...hw.formats.wire import Header, MessageType
 from . import missing
 from .alarms import Alarms
@@ -40,12 +41,6 @@ from .udp import Address
 ASK_SECONDS = 0.005
 """Without a new fragment, until its sender is asked for what is missing: more than a sender in
 Python pauses between two trains (:data:`.outbox.PACE_SECONDS`)."""
-
-MOST_ASKS = 7
-"""In a row without an answer; the last one comes 64 pauses after the last fragment."""
-
-QUICK_ASKS = 2
-"""The first after a quarter of the pause: far more than one fragment takes to overtake another."""
 
 MOST_GROUPS = 8
 """Asked for at once: what a sender's socket takes, and a receiver's holds."""
@@ -254,7 +249,7 @@ class Reassembler:
             found += [Ask(to=source, request_id=request_id, datagram=gap) for gap in gaps]
             pause = self._ask * 2**slot.asks
             slot.asks += 1
-            if slot.asks < MOST_ASKS:
+            if slot.asks < MAX_ASKS:
                 # The answer comes after now, however long ago the last fragment came.
                 self._alarms.set(key, max(slot.newest + 2 * pause, now + pause))
         self.counters["asked"] += len(found)

@@ -27,6 +27,10 @@ FINGERPRINT_BITS = 24
 MAX_ASKS = 7
 """A sender is asked so often for what is missing since the last new fragment of a request."""
 
+QUICK_ASKS = 2
+"""Before those, once the last fragment of each tensor is here: after a quarter of ``ask_us`` and a
+half. The sender has no more to send, and one fragment overtakes another in far less."""
+
 PRESSED_ASKS = 3
 """While others want slots, a request is given up after ``ask_us << PRESSED_ASKS``."""
 

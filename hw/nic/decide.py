@@ -24,8 +24,9 @@ D3. A fragment for a slot that is collecting is dropped for bad length if there 
     waits for the slice, or goes into it, and what comes of it is a duplicate. Requests are executed
     in the order in which they became whole.
 D4. While a request lacks fragments, its sender is asked for them (W8) ``ask_us`` after the last new
-    one, after twice as long, and so on: at most 7 times. It is given up ``timeout_us`` after the
-    last new one, 8 times ``ask_us`` after it if anybody was declined for want of a slot since one
+    one, after twice as long, and so on: at most 7 times; and twice before those, after a quarter
+    and a half of it, if the last fragment is here. It is given up ``timeout_us`` after the last new
+    one, 8 times ``ask_us`` after it if anybody was declined for want of a slot since one
     became free, and at once when the NIC is disabled; 0 is never for both. All of it that is here
     is then sent on, declined as incomplete, with the header of the fragment that opened the slot;
     what of it comes later is declined as incomplete too.

@@ -11,7 +11,14 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 
 from ..formats.csr import FrameOutcome
-from ..formats.slots import DECISIONS, FINGERPRINT_BITS, MAX_ASKS, PRESSED_ASKS, SHARE
+from ..formats.slots import (
+    DECISIONS,
+    FINGERPRINT_BITS,
+    MAX_ASKS,
+    PRESSED_ASKS,
+    QUICK_ASKS,
+    SHARE,
+)
 from ..formats.wire import DeclineReason
 from . import header as hdr
 from .bus import AHEAD, fingerprint_of, key_of
@@ -76,7 +83,7 @@ class KnownRequests:
                 "cut": self.room.cut,
                 "lacks": self.room.count,
                 "latest": 32,
-                "asks": range(MAX_ASKS + 1),
+                "asks": range(QUICK_ASKS + MAX_ASKS + 1),
             }
         )
         m.submodules.records = records = Memory(shape=record, depth=self.room.slots, init=[])
@@ -260,7 +267,7 @@ class KnownRequests:
             self.new.state.eq(Mux(whole, _WHOLE, _COLLECTING)),
             self.new.lacks.eq(lacks),
             self.new.latest.eq(self.owner.now),
-            self.new.asks.eq(0),
+            self.new.asks.eq(Mux(cut.tail == 0, QUICK_ASKS, 0)),
             self.here_write.addr.eq(self.group),
             self.here_write.data.eq(here | bit),
             self.here_write.en.eq(1),
@@ -352,7 +359,9 @@ class KnownRequests:
             | ((config.timeout_us != 0) & (self.age >= config.timeout_us))
             | (wanted & (self.age >= ask << PRESSED_ASKS))
         )
-        asks = (ask != 0) & (record.asks != MAX_ASKS) & (self.age >= ask << record.asks)
+        pause = (ask << record.asks) >> QUICK_ASKS
+        more = (ask != 0) & (record.asks != QUICK_ASKS + MAX_ASKS)
+        asks = more & (self.age >= pause)
         evict, due, acts = Signal(), Signal(), Signal()
         m.d.comb += [
             self.decisions.swept.eq(1),

@@ -49,7 +49,7 @@ void lacks(std::istream& words) {
     for (uint8_t byte : missing.bitmap) std::printf("%02x", byte);
     Registers registers;
     registers[mw::reg::ask_us] = 10;
-    slot->asks = 3;
+    slot->asks += 3;
     std::printf(" %" PRIu64, Patience(registers, false).asks(*slot));
     slot->clear();
     std::printf(" %zu\n", slot->memory.size() - static_cast<size_t>(std::count(slot->memory.begin(), slot->memory.end(), 0)));

@@ -175,8 +175,9 @@ def test_the_reference_executes_as_numpy_does(digits: Bundle, samples: AnyArray)
             assert (outcome.executed_by, outcome.declined, outcome.cycles) == ("nic", "", 0)
             expected = fingerprint_of(digits.manifest.outputs, [right[outcome.request.tag]])
             assert outcome.slice_sha256 == expected
-        counted = nic.statistics()["pipeline"]
-    assert (counted["requests"], counted["results"], counted["evicted"]) == (64, 64, 0)
+        counted, again = nic.statistics()["pipeline"], client.counters["resent"]
+    assert 64 <= counted["requests"] == counted["results"] <= 64 + again
+    assert counted["evicted"] == 0
 
 
 def test_many_clients_at_once_are_executed(digits: Bundle, samples: AnyArray) -> None:

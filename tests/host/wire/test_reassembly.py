@@ -11,14 +11,13 @@ from dataclasses import replace
 from midwire.host.wire import missing
 from midwire.host.wire.reassembly import (
     ASK_SECONDS,
-    MOST_ASKS,
     MOST_GROUPS,
-    QUICK_ASKS,
     Ask,
     Message,
     Reassembler,
 )
 from midwire.hw.formats import fragments, wire
+from midwire.hw.formats.slots import MAX_ASKS, QUICK_ASKS
 from midwire.hw.formats.wire import Header, MessageType
 
 HERE = ("127.0.0.1", 1)
@@ -189,7 +188,7 @@ def test_pauses_double_and_end() -> None:  # A6
     target = Reassembler(lambda _: [100], ask=1.0, timeout=1000.0)
     first, second = cut([bytes(100)])
     give(target, first, now=0.0)
-    assert ask_times(target, 1000.0) == [2.0**k for k in range(MOST_ASKS)]
+    assert ask_times(target, 1000.0) == [2.0**k for k in range(MAX_ASKS)]
     assert target.due == 1000.0
     give(target, first, now=100.0)  # a copy that the network made says nothing
     assert target.due == 1000.0
@@ -205,7 +204,7 @@ def test_a_sender_that_has_no_more_to_send_is_asked_sooner() -> None:  # A6
     give(target, datagrams[5], now=0.0)
     assert target.due == 1.0  # nothing is known of the first tensor's end
     give(target, datagrams[1], now=0.0)
-    assert ask_times(target, 1000.0) == [2.0**k for k in range(-QUICK_ASKS, MOST_ASKS)]
+    assert ask_times(target, 1000.0) == [2.0**k for k in range(-QUICK_ASKS, MAX_ASKS)]
 
 
 def test_a_new_fragment_begins_the_pauses_anew() -> None:  # A6

@@ -18,7 +18,13 @@ import google_crc32c
 
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.csr import FIRST_DECLINED, FrameOutcome
-from midwire.hw.formats.slots import DECISIONS, MAX_ASKS, request_fingerprint, slots_of
+from midwire.hw.formats.slots import (
+    DECISIONS,
+    MAX_ASKS,
+    QUICK_ASKS,
+    request_fingerprint,
+    slots_of,
+)
 from midwire.hw.formats.wire import DeclineReason, MessageType
 from midwire.hw.nic.bus import MAX_FRAME_BYTES
 
@@ -187,7 +193,9 @@ class Golden:
             if timeout and age >= timeout:
                 self._give_up(key, slot)
                 continue
-            while not slot.whole and ask and slot.asks < MAX_ASKS and age >= ask << slot.asks:
+            while not slot.whole and ask and slot.asks < QUICK_ASKS + MAX_ASKS:
+                if age < ask << slot.asks >> QUICK_ASKS:
+                    break
                 self._ask(slot)
 
     def disable(self) -> None:
@@ -332,7 +340,7 @@ class Golden:
         elif header["fragment_index"] in slot.here:
             return FrameOutcome.DROPPED_DUPLICATE
         slot.take(header, payload)
-        slot.latest, slot.asks = self.now, 0
+        slot.latest, slot.asks = self.now, 0 if slot.last_offset is not None else QUICK_ASKS
         return FrameOutcome.COLLECTED
 
     def _may_open(self, origin: Origin) -> bool:

@@ -16,6 +16,7 @@ from midwire.hw.formats.slots import (
     DECISIONS,
     MAX_ASKS,
     PRESSED_ASKS,
+    QUICK_ASKS,
     SHARE,
     request_fingerprint,
     slots_of,
@@ -70,7 +71,8 @@ class Model:
         if index in slot.here:
             return "dropped_duplicate"
         slot.here.add(index)
-        slot.latest, slot.asks = now, 0
+        ended = len(request.frames()) - 1 in slot.here
+        slot.latest, slot.asks = now, 0 if ended else QUICK_ASKS
         if len(slot.here) == len(request.frames()):
             self.release(key, "executed", now)
         return "collected"
@@ -112,8 +114,8 @@ class Model:
         for slot in self.held.values():
             while (
                 self.ask_us
-                and slot.asks < MAX_ASKS
-                and now - slot.latest >= self.ask_us << slot.asks
+                and slot.asks < QUICK_ASKS + MAX_ASKS
+                and now - slot.latest >= self.ask_us << slot.asks >> QUICK_ASKS
             ):
                 slot.asks += 1
                 missing = set(range(len(slot.request.frames()))) - slot.here

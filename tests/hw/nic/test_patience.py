@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from midwire.hw.formats.csr import STATUS_COLLECTING
-from midwire.hw.formats.slots import MAX_ASKS
+from midwire.hw.formats.slots import MAX_ASKS, QUICK_ASKS
 from midwire.hw.formats.wire import DeclineReason
 
 from .conftest import Nic, Out, Tools
@@ -48,11 +48,33 @@ def test_d4_asks(large: Nic, tools: Tools) -> None:
     assert (counts["asked"], counts["dropped_duplicate"], counts["evicted"]) == (8, 1, 0)
 
 
+def test_d4_asks_sooner_behind_the_last_fragment(large: Nic, tools: Tools) -> None:
+    """After a quarter of `ask_us`, a half, and then as ever; anew with each new fragment."""
+    still(large, timeout_us=0, ask_us=100)
+    request = cut(tools, large, 172, deadline_us=1 << 31)
+    frames = request.frames()
+    missing = {3, 7}
+    assert large.send(*(frames[k] for k in range(len(frames)) if k not in missing)) == []
+    pauses = [25, 50, *(100 << asks for asks in range(MAX_ASKS))]
+    assert len(pauses) == QUICK_ASKS + MAX_ASKS
+    for pause in pauses:
+        assert wait(large, pause - 1) == []
+        (question,) = wait(large, pause)
+        tools.check_question(request, question, missing)
+    start = 1 << 20
+    assert wait(large, start) == []
+    assert large.send(frames[7]) == []
+    assert wait(large, start + 24) == []
+    (question,) = wait(large, start + 25)
+    tools.check_question(request, question, {3})
+    tools.check_result(request, large.send(frames[3]))
+
+
 def test_d4_asks_by_the_header_of_the_fragment_that_opened(large: Nic, tools: Tools) -> None:
     still(large, timeout_us=0, ask_us=100)
     request = cut(tools, large, resend=True, region=5, congestion=True)
     assert large.send(request.frames()[3], request.with_header(region=1).frames()[0]) == []
-    (question,) = wait(large, 100)
+    (question,) = wait(large, 25)
     tools.check_question(request, question, {1, 2})
 
 
