@@ -175,7 +175,7 @@ def test_the_reference_executes_as_numpy_does(digits: Bundle, samples: AnyArray)
             assert (outcome.executed_by, outcome.declined, outcome.cycles) == ("nic", "", 0)
             expected = fingerprint_of(digits.manifest.outputs, [right[outcome.request.tag]])
             assert outcome.slice_sha256 == expected
-        counted, again = nic.statistics()["pipeline"], client.counters["resent"]
+        counted, again = nic.statistics()["pipeline"], client.counters.get("resent", 0)
     assert 64 <= counted["requests"] == counted["results"] <= 64 + again
     assert counted["evicted"] == 0
 
