@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -182,6 +183,7 @@ def test_the_reference_executes_as_numpy_does(digits: Bundle, samples: AnyArray)
 
 def test_many_clients_at_once_are_executed(digits: Bundle, samples: AnyArray) -> None:
     """Eight with eight requests each: there is a slot for everybody."""
+    again: Counter[str] = Counter()
     with Cloud(digits) as far, ThreadPoolExecutor(8) as threads:
         hop = far.port.address
         with start_nic(digits, UdpWire(HERE, [hop]), hop, datapath="reference") as nic:
@@ -190,9 +192,12 @@ def test_many_clients_at_once_are_executed(digits: Bundle, samples: AnyArray) ->
                 paths = straight(nic.address)
                 with EdgeClient(digits, paths, window=8, mtu=SMALL_MTU) as client:
                     outcomes = client.stream(Request([x]) for x in samples[:40])
-                    return [outcome.executed_by for outcome in outcomes]
+                    names = [outcome.executed_by for outcome in outcomes]
+                    again.update(client.counters)
+                    return names
 
             executed = [name for names in threads.map(all_of_one, range(8)) for name in names]
             counted = nic.bus.counters()
     assert executed == ["nic"] * 320
-    assert (counted["declined_busy"], counted["evicted"]) == (0, 0)
+    assert counted["declined_busy"] == 0
+    assert counted["evicted"] <= again["resent"]  # of a repeat, only what was asked for comes

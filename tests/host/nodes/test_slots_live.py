@@ -33,7 +33,7 @@ def reasons(datagrams: list[bytes]) -> list[DeclineReason]:
 def test_the_sender_is_asked_and_answers(live: Live, pieces: list[bytes]) -> None:  # D4, W8
     live.nic.bus.write("ask_us", 60_000)  # the first time after a quarter of that
     live.send(pieces[3], pieces[1])
-    [(asking, source)] = take(live.client, 1)
+    (asking, source), *_ = take(live.client, 1)
     assert source == live.nic.address
     found, payload = decode(asking), asking[64:]
     assert (found.message_type, found.request_id) == (MessageType.MISSING, 7)
