@@ -31,7 +31,7 @@ from .quantise.holdout import Data
 from .quantise.insert import quantise
 from .quantise.limits import Excess, Limits, excess, noisiest, refusal
 from .quantise.loss import Measured, measure
-from .quantise.search import ALIKE, LADDER, Keeps, Try, alike, blame, cheapest, most_tried
+from .quantise.search import ALIKE, LADDER, Blame, Keeps, Try, alike, blame, cheapest, most_tried
 from .quantise.widths import AUTO, Layer, Widths, dyadic_layers, layers_of
 
 _QUICK = 16
@@ -171,13 +171,27 @@ class Trials:
 
     def enough(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:
         """Widths that keep the limits where the usual ones do not: the cheapest, or the same for
-        all layers if the search for those took long (:data:`SEARCHED`).
+        all layers if the search for those took long (:data:`SEARCHED`), or one layer widened if
+        there is no hardware for that.
 
         Raises
         ------
         LossError
-            As :meth:`cheapest`.
+            If none of them do.
         """
+        usual = Widths()
+        measured = self.loss(usual)
+        over = excess(measured, outputs, limits)
+        assert over is not None
+        try:
+            return self._wider(limits, outputs, progress)
+        except ModelError as error:
+            found = self._blame(usual, measured)
+            if found is None or excess(self.loss(found.widths), outputs, limits) is not None:
+                raise self.refuse(over, usual, measured) from error
+            return found.widths
+
+    def _wider(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:
         _, integers = self.integers(Widths())
         samples = 0 if self.data is None else len(self.data.split.held)
         work = samples * sum(node.kernel.macs for node in integers.nodes)
@@ -194,7 +208,7 @@ class Trials:
         Raises
         ------
         LossError
-            If none do: with 16 bits everywhere, the slice loses more.
+            If none do: at its widest, the slice loses more.
         """
         attempt = _told(progress, most_tried(self.layers))
         tries = attempt(self.quick_loss), attempt(self.loss)
@@ -220,11 +234,7 @@ class Trials:
 
     def refuse(self, over: Excess, widths: Widths, measured: Measured) -> LossError:
         """The error of widths that lose too much: which layer to widen was tried, not guessed."""
-        suspects = noisiest(measured.losses)
-        by_tensor = {layer.tensor: layer for layer in self.layers}
-        order = [by_tensor[name] for name in suspects if name in by_tensor]
-        order += [layer for layer in self.layers if layer not in order]
-        found = blame(order, widths, self.quick_loss)
+        found = self._blame(widths, measured)
         remedies = [f"Let midwire choose the widths with --bits {AUTO}"]
         if found is not None:
             gained = found.measured.accuracy
@@ -234,8 +244,16 @@ class Trials:
                 0, f"Widen that layer with --bits {shlex.quote(found.widths.text)}{gain}"
             )
             remedies[1] = remedies[1].replace("Let", "let")
+        suspects = noisiest(measured.losses)
         blamed = found.layer if found is not None else next(iter(suspects), over.where)
         return refusal(over, blamed, [*remedies, _ANOTHER_CUT])
+
+    def _blame(self, widths: Widths, measured: Measured) -> Blame | None:
+        """The layer to widen, the most suspect ones tried."""
+        by_tensor = {layer.tensor: layer for layer in self.layers}
+        order = [by_tensor[name] for name in noisiest(measured.losses) if name in by_tensor]
+        order += [layer for layer in self.layers if layer not in order]
+        return blame(order, widths, self.quick_loss)
 
 
 def _told(progress: Progress, most: int) -> Callable[[Try], Try]:

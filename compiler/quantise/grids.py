@@ -37,6 +37,12 @@ on average, and then hardly a multiplier is needed at all.
 """
 
 
+ROOMY_FROM, HEADROOM = 11, 1.5
+"""From so many bits on, the method "mse" covers so many times what was seen: it has steps to spare,
+and of networks that were calibrated on a few dozen samples, others left the ranges of those so far
+that 16 bits lost 2 to 6 %, and 0.01 % with room."""
+
+
 @dataclass(frozen=True, eq=False)
 class Observed:
     """Values that a tensor took.
@@ -94,7 +100,8 @@ class Choice:
 def choose_qtype(
     observed: Observed, bits: int, *, dyadic: bool = False, choice: Choice | None = None
 ) -> QType:
-    """The grid of a tensor; by default the one with the least mean squared error on what was seen.
+    """The grid of a tensor; by default the one with the least mean squared error on what was seen,
+    and with :data:`HEADROOM` if it is wide.
 
     It is unsigned if no value is negative. Real zero is always exactly on the grid (padding, Relu).
     Values outside the chosen range saturate: a few large ones may be worth clipping.
@@ -123,6 +130,8 @@ def choose_qtype(
         low = -high * (top + 1) / top
     if how.method != "mse":
         return _grid(kind, low, high)
+    if bits >= ROOMY_FROM:
+        return _grid(kind, HEADROOM * low, HEADROOM * high)
     shrinks = np.geomspace(1.0, 1 / 16, _SHRINKS)
     best = _best(values, kind, low * shrinks, high * shrinks)
     if low < 0 < high and not how.symmetric:

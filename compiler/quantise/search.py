@@ -9,8 +9,8 @@ The search for the cheapest widths (``--bits auto``) is bounded and greedy:
 
 1. Each layer alone is narrowed from :data:`FINE` bits to :data:`COARSE`. What that adds to the
    noise at the model's outputs is the layer's share; a bit less is four times as much of it.
-2. From 16 bits everywhere, the bit that saves most for the noise that it adds goes next, as long as
-   the noise so predicted is within a target.
+2. From 16 bits everywhere (fewer where there is no such hardware), the bit that saves most for the
+   noise that it adds goes next, as long as the noise so predicted is within a target.
 3. The widths are tried. Targets are bisected, :data:`ROUNDS` times, for the loosest whose widths
    keep the limit: what is returned was measured, not predicted.
 
@@ -38,6 +38,10 @@ TRIED = 12
 
 WIDENED = 4
 """Bits that a layer is widened by, at most."""
+
+TOPS = (MOST, 14, 12, 10, 8)
+"""What the search begins with: the first that there is hardware for. A normalisation of very many
+values of 16 bits has none."""
 
 ALIKE = (11, 13, MOST)
 """Bits of all layers that are tried in turn, where a search would take too long. Scales above 8
@@ -100,22 +104,23 @@ def blame(layers: Sequence[Layer], widths: Widths, attempt: Try) -> Blame | None
 def cheapest(
     layers: Sequence[Layer], prices: Prices, quick: Try, attempt: Try, keeps: Keeps
 ) -> tuple[Widths, Measured]:
-    """The cheapest widths that were found to keep the limits; 16 bits everywhere if none do.
+    """The cheapest widths that were found to keep the limits; the widest if none do.
 
     ``quick`` may measure on fewer samples: it only compares layers.
     """
-    widest = Widths(MOST)
-    best = (widest, attempt(widest))
+    best = _first(TOPS, attempt)
+    widest = best[0]
     if not keeps(best[1]):
         return best
     shares = _shares(layers, quick)
     # Of the output's noise power as it is predicted, which is far off where it comes in jumps, as a
     # decision tree's does: from the least that widths can be told apart by to the most.
-    low, high = (_predicted(shares, dict.fromkeys(shares, bits)) for bits in (MOST, LEAST))
+    ends = (widest.default, LEAST)
+    low, high = (_predicted(shares, dict.fromkeys(shares, bits)) for bits in ends)
     tried = {widest.text}
     for _ in range(ROUNDS):
         target = math.sqrt(low * high)
-        widths = _greedy(layers, prices, shares, target)
+        widths = _greedy(dict.fromkeys(shares, widest.default), prices, shares, target)
         if widths.text in tried:
             measured = best[1] if widths.text == best[0].text else None
         else:
@@ -130,12 +135,24 @@ def cheapest(
 
 def alike(attempt: Try, keeps: Keeps) -> tuple[Widths, Measured]:
     """The first of :data:`ALIKE` that keeps the limits, of all layers; the last if none does."""
-    for bits in ALIKE:
-        widths = Widths(bits)
-        measured = attempt(widths)
-        if keeps(measured):
+    best = _first(ALIKE, attempt)
+    for bits in ALIKE[ALIKE.index(best[0].default) + 1 :]:
+        if keeps(best[1]):
             break
-    return widths, measured
+        widths = Widths(bits)
+        measured = _attempted(widths, attempt)
+        best = best if measured is None else (widths, measured)
+    return best
+
+
+def _first(candidates: Sequence[int], attempt: Try) -> tuple[Widths, Measured]:
+    """The first width that there is hardware for, of all layers; the error of the last if none."""
+    for bits in candidates[:-1]:
+        measured = _attempted(Widths(bits), attempt)
+        if measured is not None:
+            return Widths(bits), measured
+    widths = Widths(candidates[-1])
+    return widths, attempt(widths)
 
 
 def most_tried(layers: Sequence[Layer]) -> int:
@@ -169,9 +186,9 @@ def _predicted(shares: Mapping[str, float], bits: Mapping[str, int]) -> float:
 
 
 def _greedy(
-    layers: Sequence[Layer], prices: Prices, shares: Mapping[str, float], target: float
+    bits: dict[str, int], prices: Prices, shares: Mapping[str, float], target: float
 ) -> Widths:
-    bits = {layer.tensor: MOST for layer in layers}
+    """Widths from ``bits`` on down, by tensor, for so much noise."""
 
     def noise(tensor: str, width: int) -> float:
         return _predicted(shares, {tensor: width})

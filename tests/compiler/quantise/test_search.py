@@ -127,3 +127,24 @@ def test_the_same_for_all_layers() -> None:
     widths, measured = alike(tries, lambda measured: False)
     assert widths == Widths(16) and len(tries.tried) == len(ALIKE)
     assert measured.accuracy is not None
+
+
+@pytest.mark.parametrize("most", [16, 12, 9])
+def test_widths_that_have_no_hardware(most: int) -> None:
+    tries = Slice()
+
+    def attempt(widths: Widths) -> Measured:
+        if max(widths.of(layer) for layer in LAYERS) > most:
+            raise ModelError("too wide", where="", expected="", found="", remedy="")
+        return tries(widths)
+
+    widths, _ = cheapest(LAYERS, PRICES, tries, attempt, lambda measured: True)
+    assert max(widths.of(layer) for layer in LAYERS) <= most
+    widths, _ = cheapest(LAYERS, PRICES, tries, attempt, lambda measured: False)
+    assert widths == Widths({16: 16, 12: 12, 9: 8}[most])
+    if most < min(ALIKE):
+        with pytest.raises(ModelError, match="too wide"):
+            alike(attempt, lambda measured: False)
+    else:
+        widths, _ = alike(attempt, lambda measured: False)
+        assert widths == Widths(max(bits for bits in ALIKE if bits <= most))
