@@ -16,6 +16,8 @@ from midwire.compiler.load.frontend import load_model
 from midwire.compiler.quantise import calibrate as calibration
 from midwire.compiler.quantise.calibrate import calibrate, load_samples
 from midwire.compiler.quantise.grids import (
+    HEADROOM,
+    ROOMY_FROM,
     SAMPLE,
     Choice,
     Observed,
@@ -305,7 +307,7 @@ def seen(values: np.ndarray[Any, Any]) -> Observed:
     return Observed(float(single.min()), float(single.max()), single.size, single)
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4, 8, 12, 16])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8, ROOMY_FROM - 1])
 @pytest.mark.parametrize("signed", [False, True])
 def test_grid_is_about_the_best(bits: int, signed: bool) -> None:
     values = np.random.default_rng(bits).standard_normal(4000) * 3 + 1
@@ -330,6 +332,24 @@ def test_long_tail_is_clipped() -> None:
     values[0] = 60
     grid = choose_qtype(seen(values), 4)
     assert grid.scale * (grid.hi - grid.zero_point) < 8
+
+
+@pytest.mark.parametrize("bits", [ROOMY_FROM, 16])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_wide_grids_have_room(bits: int, symmetric: bool) -> None:
+    """For half as much again as was seen, on either side, and no more than a power of two needs."""
+    values = np.random.default_rng(bits).standard_normal(4000) * 3 + 1
+    observed = seen(values)
+    grid = choose_qtype(observed, bits, dyadic=True, choice=Choice(symmetric=symmetric))
+    low, high = ends(grid)
+    assert low <= HEADROOM * observed.low + grid.scale
+    assert high >= HEADROOM * observed.high - grid.scale
+    most = 2 * max(-observed.low, observed.high) if symmetric else observed.high - observed.low
+    assert high - low <= 2.01 * HEADROOM * most
+    # Whoever says which range gets that one.
+    for method in ("min-max", "percentile"):
+        low, high = ends(choose_qtype(observed, bits, choice=Choice(method)))
+        assert high - low <= 1.01 * (observed.high - observed.low)
 
 
 @pytest.mark.parametrize("bits", [2, 9, 16])
