@@ -18,7 +18,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...hw.formats import csr
@@ -100,13 +100,20 @@ class RegisterBus:
             value = value << 32 | part
         return value
 
-    def read_all(self, names: Iterable[str]) -> dict[str, int]:
-        """Values of registers by name (B3); of counters, those of one snapshot (C5)."""
+    def read_all(
+        self, names: Iterable[str], after: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """Values of registers by name (B3); of counters, those of one snapshot (C5).
+
+        ``after`` is written before, as :meth:`write_all` does.
+        """
         wanted = [self._register(name) for name in names]
+        first = self._writes(after or {})
         snapshot = self._registers.get("snapshot")
         asked = [_Record(_READ, register, at) for register in wanted for at in register.addresses]
         if snapshot is not None and any(register.access == "counter" for register in wanted):
             asked.insert(0, _Record(_WRITE, snapshot, snapshot.offset, 1))
+        asked = first + asked
         found: dict[str, int] = {}
         for record, word in zip(asked, self._transfer(asked), strict=True):
             if record.operation == _READ:
@@ -134,19 +141,17 @@ class RegisterBus:
             If there is no such register, the value does not fit, the register cannot be written, or
             the NIC has gone.
         """
-        parts = [self._register(part) for part in self._parts(name)]
-        width = parts[0].width + 32 * (len(parts) - 1)
-        if not 0 <= value < 1 << width:
-            raise RegisterError(
-                "the value does not fit the register",
-                where=name,
-                expected=f"0 to {(1 << width) - 1:#x}",
-                found=f"{value:#x}",
-            )
-        words = [value >> 32 * k & 0xFFFF_FFFF for k in reversed(range(len(parts)))]
-        self._transfer(
-            [_Record(_WRITE, r, r.offset, word) for r, word in zip(parts, words, strict=True)]
-        )
+        self.write_all({name: value})
+
+    def write_all(self, values: Mapping[str, int]) -> None:
+        """Write registers, or all parts of them, in this order (B3).
+
+        Raises
+        ------
+        RegisterError
+            As :meth:`write`; before anything is written if it is a name or a value.
+        """
+        self._transfer(self._writes(values))
 
     def configure(self, **values: int) -> None:
         """Write many by name, ``control`` last, as :func:`midwire.hw.formats.csr.settings` says."""
@@ -163,6 +168,24 @@ class RegisterBus:
 
     def __exit__(self, *details: object) -> None:
         self.close()
+
+    def _writes(self, values: Mapping[str, int]) -> list[_Record]:
+        found = []
+        for name, value in values.items():
+            parts = [self._register(part) for part in self._parts(name)]
+            width = parts[0].width + 32 * (len(parts) - 1)
+            if not 0 <= value < 1 << width:
+                raise RegisterError(
+                    "the value does not fit the register",
+                    where=name,
+                    expected=f"0 to {(1 << width) - 1:#x}",
+                    found=f"{value:#x}",
+                )
+            words = [value >> 32 * k & 0xFFFF_FFFF for k in reversed(range(len(parts)))]
+            found += [
+                _Record(_WRITE, r, r.offset, word) for r, word in zip(parts, words, strict=True)
+            ]
+        return found
 
     def _parts(self, name: str) -> list[str]:
         parts = csr.parts_of(name)

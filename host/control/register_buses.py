@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import RegisterError
@@ -56,10 +56,12 @@ class RegisterBuses:
         values = [bus.read(name) for bus in self._asked(name)]
         return sum(values)
 
-    def read_all(self, names: Iterable[str]) -> dict[str, int]:
+    def read_all(
+        self, names: Iterable[str], after: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
         """Values of registers by name, as :meth:`.register_bus.RegisterBus.read_all`."""
         wanted = list(names)
-        found = [bus.read_all(wanted) for bus in self._buses]
+        found = [bus.read_all(wanted, after) for bus in self._buses]
         return {
             name: sum(each[name] for each in found[: len(self._asked(name))]) for name in found[0]
         }
@@ -73,6 +75,11 @@ class RegisterBuses:
         """Write a register of all, as :meth:`.register_bus.RegisterBus.write`."""
         for bus in self._buses:
             bus.write(name, value)
+
+    def write_all(self, values: Mapping[str, int]) -> None:
+        """Write registers of all, as :meth:`.register_bus.RegisterBus.write_all`."""
+        for bus in self._buses:
+            bus.write_all(values)
 
     def configure(self, **values: int) -> None:
         """Write many of all, as :meth:`.register_bus.RegisterBus.configure`."""

@@ -10,6 +10,13 @@
 #include "header.h"
 #include "headers.h"
 
+// Where what leaves goes.
+struct Hop {
+    uint64_t mac = 0;
+    IpAddress ip;
+    uint16_t port = 0;
+};
+
 struct Origin {
     uint64_t src_mac = 0;
     size_t tags = 0;
@@ -20,6 +27,7 @@ struct Origin {
     uint8_t tos = 0, ttl = 0;  // IPv6: traffic class and hop limit
     Micros stamp = 0;          // of its arrival
     uint8_t header[mw::kHeaderBytes] = {};
+    Hop hop;  // of what comes of it
 };
 
 inline Sender sender_of(const Frame& frame, const Headers& headers) {
@@ -27,7 +35,7 @@ inline Sender sender_of(const Frame& frame, const Headers& headers) {
             static_cast<uint16_t>(get16(frame.data + headers.udp_at))};
 }
 
-inline Origin origin_of(const Frame& frame, const Headers& headers, Micros now) {
+inline Origin origin_of(const Frame& frame, const Headers& headers, Micros now, const Hop& hop) {
     const uint8_t* ip = frame.data + headers.ip_at();
     Origin out;
     out.src_mac = mac_at(frame.data + 6);
@@ -39,6 +47,7 @@ inline Origin origin_of(const Frame& frame, const Headers& headers, Micros now) 
     out.tos = headers.ipv6 ? static_cast<uint8_t>(get16(ip) >> 4) : ip[1];
     out.ttl = headers.ipv6 ? ip[7] : ip[8];
     out.stamp = now;
+    out.hop = hop;
     std::memcpy(out.header, frame.data + headers.header_at(), mw::kHeaderBytes);
     return out;
 }

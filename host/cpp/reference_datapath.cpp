@@ -4,9 +4,9 @@
 // The numpy reference as a datapath: hw/nic's shell in C++, and the slice in a helper process.
 //
 // Frames, registers and counters are as docs/nic.md says of the pipeline, by the same descriptions
-// (formats.h is generated from hw/formats) and the same rules (D0 to D6 of hw/nic/decide.py), and by D7 of
-// reference_slots.h for slices of several tensors. What differs, because there is no clock: results carry no
-// cycles, and `clock_mhz` and `time_us` mean nothing.
+// (formats.h is generated from hw/formats) and the same rules (D0 to D6 of hw/nic/decide.py, T1 to T7 of
+// hw/nic/entries.py), and by D7 of reference_slots.h for slices of several tensors. What differs, because
+// there is no clock: results carry no cycles, and `clock_mhz` and `time_us` mean nothing.
 //
 // Arguments: --helper-fd NUMBER (socket to the helper), --slots NUMBER, --input BYTES and --output BYTES,
 // once for each tensor of the slice.
@@ -16,6 +16,7 @@
 #include "reference_decisions.h"
 #include "reference_helper.h"
 #include "reference_patience.h"
+#include "reference_steering.h"
 
 namespace {
 
@@ -43,6 +44,7 @@ public:
           out_(out),
           maker_(registers_),
           classifier_(registers_, inputs_),
+          steering_(registers_),
           slots_(number(arguments.must("--slots")), inputs_),
           results_(registers_, outputs_),
           helper_(static_cast<int>(number(arguments.must("--helper-fd"))), results_) {
@@ -82,9 +84,15 @@ public:
         const bool busy = !in_.empty() || results_.ready() || slots_.any(Slot::whole) || leaving_;
         registers_[reg::status] = (slots_.any(Slot::collecting) ? mw::kStatusCollecting : 0) |
                                   (results_.empty() ? 0 : mw::kStatusComputing) | (busy ? mw::kStatusBusy : 0);
-        return registers_.read(address, value);
+        if (!registers_.read(address, value)) return false;
+        const size_t number = Registers::find(address);
+        if (mw::kRegisters[number].entry) value = steering_.show(number, micros());
+        return true;
     }
-    bool write(uint32_t address, uint32_t value) override { return registers_.write(address, value); }
+    bool write(uint32_t address, uint32_t value) override {
+        if (Registers::find(address) == reg::table_commit) return steering_.commit(micros());
+        return registers_.write(address, value);
+    }
 
     void count(Statistics& out) const override {
         out.add("frames_in", frames_in_);
@@ -102,10 +110,12 @@ private:
         registers_[reg::unread] += headers.unread;
         bool leaves = fate < outcome::DROPPED_BAD_FRAME;
         if (fate == Classifier::kOurs) {
-            const bool asked = classifier_.asked(frame.data + headers.header_at());
-            fate = asked ? decide(frame, headers) : uint64_t{outcome::FORWARDED};
+            const uint8_t* header = frame.data + headers.header_at();
+            const Steered steered = steering_.look(header, headers.ipv6, now_);
+            const bool asked = classifier_.asked(header);
+            fate = asked ? decide(frame, headers, steered) : uint64_t{outcome::FORWARDED};
             leaves = fate >= outcome::FORWARDED;
-            if (leaves) address_anew(frame, headers, fate - outcome::FORWARDED);
+            if (leaves) address_anew(frame, headers, fate - outcome::FORWARDED, steered.hop);
         }
         ++registers_[reg::passed + fate];
         if (!leaves) return in_.pop();
@@ -113,16 +123,19 @@ private:
         ++frames_out_;
     }
 
-    // The outcome of a fragment that we were asked to execute: D1, then D2 to D7.
-    uint64_t decide(const Frame& frame, const Headers& headers) {
+    // The outcome of a fragment that we were asked to execute: D1 and T3, then D2 to D7 and T4.
+    uint64_t decide(const Frame& frame, const Headers& headers, const Steered& steered) {
         const uint64_t why = classifier_.refuse(frame.data + headers.header_at());
-        if (why != reason::NONE) return outcome::FORWARDED + why;
+        if (why != reason::NONE) {
+            if (steered.policy) return outcome::DECLINED_POLICY;
+            return steered.forward ? uint64_t{outcome::FORWARDED} : outcome::FORWARDED + why;
+        }
         const Fragment fragment(frame, headers);
         const uint32_t fingerprint = request_fingerprint(fragment.request, slots_.named_by(fragment.sender));
         Slot* slot = slots_.find(fingerprint);
         if (slot && !slots_.is_of(*slot, fragment)) return decline_busy(fingerprint);
         uint64_t fate = outcome::COLLECTED;
-        if (!slot) slot = open(fragment, fingerprint, fate);
+        if (!slot) slot = open(fragment, fingerprint, steered, fate);
         if (!slot) return fate;
         if (slot->state == Slot::leaving) return outcome::DECLINED_INCOMPLETE;
         const Part& part = slot->parts[fragment.tensor];
@@ -137,16 +150,22 @@ private:
     }
 
     // A slot for a request that has none (D2), or nullptr and what becomes of its fragment.
-    Slot* open(const Fragment& fragment, uint32_t fingerprint, uint64_t& fate) {
+    Slot* open(const Fragment& fragment, uint32_t fingerprint, const Steered& steered, uint64_t& fate) {
         switch (decisions_.find(fingerprint, now_, registers_[reg::timeout_us])) {
             case Decisions::none: break;
             case Decisions::busy: return fate = outcome::DECLINED_BUSY, nullptr;
             case Decisions::incomplete: return fate = outcome::DECLINED_INCOMPLETE, nullptr;
+            case Decisions::forwarded: return fate = outcome::FORWARDED, nullptr;
+            case Decisions::policy: return fate = outcome::DECLINED_POLICY, nullptr;
             case Decisions::executed:
                 if (!fragment.resend) return fate = outcome::DROPPED_DUPLICATE, nullptr;
         }
+        if (steered.policy || steered.forward) {
+            decisions_.put(fingerprint, steered.policy ? Decisions::policy : Decisions::forwarded, now_);
+            return fate = steered.policy ? outcome::DECLINED_POLICY : outcome::FORWARDED, nullptr;
+        }
         if (!slots_.fits(fragment)) return fate = outcome::DROPPED_BAD_LENGTH, nullptr;
-        Slot* slot = slots_.open(fragment, fingerprint);
+        Slot* slot = slots_.open(fragment, fingerprint, steered.hop);
         if (!slot) fate = decline_busy(fingerprint);
         return slot;
     }
@@ -232,12 +251,12 @@ private:
     }
 
     // Of a fragment that is declined, or just forwarded, without a reason.
-    void address_anew(Frame& frame, const Headers& headers, uint64_t why) const {
+    void address_anew(Frame& frame, const Headers& headers, uint64_t why, const Hop& hop) const {
         uint8_t* header = frame.data + headers.header_at();
         if (why != reason::NONE) decline(header, why);
         pass_on(header, micros() - now_);
         const size_t payload = udp_length(frame, headers) - 8 - mw::kHeaderBytes;
-        maker_.onward(frame, payload, origin_of(frame, headers, now_), headers.header_at());
+        maker_.onward(frame, payload, origin_of(frame, headers, now_, hop), headers.header_at());
     }
 
     void send_result() {
@@ -258,6 +277,7 @@ private:
     Registers registers_;
     const FrameMaker maker_;
     const Classifier classifier_;
+    Steering steering_;
     Slots slots_;
     Decisions decisions_;
     Results results_;

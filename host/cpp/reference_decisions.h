@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What was decided on requests not long ago (rule D6 of hw/nic/decide.py), so that all fragments of one
-// have the same fate: declined as it was, or dropped when it was executed.
+// have the same fate: declined or forwarded as it was, or dropped when it was executed.
 //
 // A request is remembered by a fingerprint (hw/formats/slots.py). Two that share one share a decision, for
 // as long as it is remembered: one in 2^24, which costs an execution in the NIC and never an answer.
@@ -27,7 +27,7 @@ inline uint32_t request_fingerprint(uint64_t request, const Sender& sender) {
 
 class Decisions {
 public:
-    enum Decision : uint8_t { none, busy, incomplete, executed };
+    enum Decision : uint8_t { none, busy, incomplete, executed, forwarded, policy };
 
     void put(uint32_t fingerprint, Decision decision, Micros now) {
         places_[fingerprint % mw::kDecisions] = {fingerprint, decision, now};

@@ -33,13 +33,11 @@ class FrameMaker {
 public:
     explicit FrameMaker(const Registers& registers) : registers_(registers) {}
 
-    // To the next hop, in the name of who sent the frame of `origin`. The midwire header lies at byte `at` of
+    // To its next hop, in the name of who sent the frame of `origin`. The midwire header lies at byte `at` of
     // the frame, with `payload` bytes behind it; both are moved to where they belong.
     void onward(Frame& frame, size_t payload, const Origin& origin, size_t at = kHeaderAt) const {
-        const uint16_t port = static_cast<uint16_t>(registers_[mw::reg::next_port]);
-        const uint64_t mac = static_cast<uint64_t>(registers_[mw::reg::next_mac_high]) << 32;
-        const IpAddress hop = origin.ipv6 ? registers_.ip6(mw::reg::next_ip6_0) : IpAddress::of(registers_[mw::reg::next_ip]);
-        finish(frame, payload, at, origin, origin.sender, {hop, port}, mac | registers_[mw::reg::next_mac_low], origin.ttl);
+        const Hop& hop = origin.hop;
+        finish(frame, payload, at, origin, origin.sender, {hop.ip, hop.port}, hop.mac, origin.ttl);
     }
     // To where the frame of `origin` came from.
     void back(Frame& frame, size_t payload, const Origin& origin) const {

@@ -28,6 +28,8 @@ public:
         return out;
     }
 
+    // Those of the steering table (access `entry`) are what was written to them; the entry that is to be shown
+    // (C6) is in reference_steering.h.
     bool read(uint32_t address, uint32_t& value) const {
         const size_t index = find(address);
         if (index == mw::kRegisterCount) return false;
@@ -39,20 +41,22 @@ public:
     bool write(uint32_t address, uint32_t value) {
         const size_t index = find(address);
         if (index == mw::kRegisterCount) return false;
-        if (mw::kRegisters[index].command) return seen_ = values_, true;
-        if (!mw::kRegisters[index].writable) return false;
+        if (index == mw::reg::snapshot) return seen_ = values_, true;
+        if (!mw::kRegisters[index].writable && !mw::kRegisters[index].entry) return false;
         const unsigned width = mw::kRegisters[index].width;
         values_[index] = width == 32 ? value : value & ((1u << width) - 1);
         return true;
     }
 
-private:
+    // The number of the register that has a word at an address; kRegisterCount where none has.
     static size_t find(uint32_t address) {
         for (size_t i = 0; i < mw::kRegisterCount; ++i)
             if (mw::kRegisters[i].offset == address || (is_counter(i) && mw::kRegisters[i].offset + 4 == address))
                 return i;
         return mw::kRegisterCount;
     }
+
+private:
     static bool is_counter(size_t index) { return mw::kRegisters[index].width > 32; }
 
     std::array<uint64_t, mw::kRegisterCount> values_{}, seen_{};  // seen: at the last snapshot

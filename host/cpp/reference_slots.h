@@ -86,6 +86,7 @@ struct Slot {
     State state = free;
     uint64_t request = 0;
     Sender sender;  // of the fragment that opened it
+    Hop hop;        // that the fragment had; what comes of the request goes there
     uint32_t fingerprint = 0;
     unsigned asks = 0;  // since the last new fragment, and those that it is too early for
     Micros latest = 0;  // when that came
@@ -125,7 +126,7 @@ public:
     }
 
     // A slot for a request that has none; nullptr where its sender may not have one more (D2).
-    Slot* open(const Fragment& f, uint32_t fingerprint) {
+    Slot* open(const Fragment& f, uint32_t fingerprint, const Hop& hop) {
         Slot* found = nullptr;
         size_t free = 0, held = 0;
         for (Slot& slot : slots_) {
@@ -136,6 +137,7 @@ public:
         found->state = Slot::collecting;
         found->request = f.request;
         found->sender = f.sender;
+        found->hop = hop;
         found->fingerprint = fingerprint;
         return found;
     }
@@ -152,7 +154,7 @@ inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
     Part& part = slot.parts[f.tensor];
     if (!part.agrees(f)) return outcome::DROPPED_BAD_LENGTH;
     if (part.here[f.index]) return outcome::DROPPED_DUPLICATE;
-    if (!part.begun()) part.first = origin_of(f.frame, f.headers, now);
+    if (!part.begun()) part.first = origin_of(f.frame, f.headers, now, slot.hop);
     part.take(f);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
     slot.latest = now;

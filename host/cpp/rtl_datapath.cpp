@@ -31,6 +31,7 @@ constexpr uint64_t kScan = 512;                         // cycles in which it ha
 constexpr auto kTurn = std::chrono::microseconds(500);  // between two looks at the sockets
 constexpr Micros kTick = 100;                           // between two times that it is told
 constexpr Micros kLeastPause = 1000;                    // between two looks at what lacks fragments
+constexpr Micros kMostPause = 600'000'000;              // until it removes what is too old: its time wraps
 
 class RtlDatapath : public Datapath {
 public:
@@ -103,10 +104,10 @@ private:
     uint32_t look() {
         const uint32_t status = value_of(reg::status);
         collecting_ = status & mw::kStatusCollecting;
-        look_at_ = kNever;
+        const Micros ask = ask_, now = micros();
+        look_at_ = now + kMostPause;
         if (!collecting_) return status;
         timeout_ = value_of(reg::timeout_us);
-        const Micros ask = ask_, now = micros();
         if (pipeline_.counters().beats_in != beats_in_) beats_in_ = pipeline_.counters().beats_in, came_ = now;
         if (!ask && !timeout_) return status;
         // Each ask takes twice as long as the one before: what has waited for long may wait a little longer.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
-from ...hw.formats import csr, headers, slots, wire
+from ...hw.formats import actions, csr, headers, slots, wire
 from ...hw.formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
 
 NAME = "formats.h"
@@ -60,6 +60,8 @@ def text() -> str:
             kMaxAsks=slots.MAX_ASKS,
             kQuickAsks=slots.QUICK_ASKS,
             kPressedAsks=slots.PRESSED_ASKS,
+            kTableEntries=actions.ENTRIES,
+            kTableActions=len(actions.Action),
             kEthertypeIpv4=headers.ETHERTYPE_IPV4,
             kEthertypeIpv6=headers.ETHERTYPE_IPV6,
             kEthertypeVlan=headers.ETHERTYPE_VLAN,
@@ -81,9 +83,10 @@ def text() -> str:
             "field", (f"constexpr Field {f.name}{{{f.offset}, {f.bits}}};" for f in wire.FIELDS)
         ),
         *_namespace("reason", _members(wire.DeclineReason)),
+        *_namespace("action", _members(actions.Action)),
         *_namespace("outcome", _members(csr.FrameOutcome)),
         "struct Register {",
-        "    uint32_t offset; unsigned width; uint32_t reset; bool writable, command;",
+        "    uint32_t offset; unsigned width; uint32_t reset; bool writable, command, entry;",
         "};",
         *_namespace(
             "reg", (f"constexpr size_t {r.name} = {index};" for index, r in enumerate(registers))
@@ -92,7 +95,7 @@ def text() -> str:
         "constexpr Register kRegisters[] = {",
         *(
             f"{{{r.offset:#x}, {r.width}, {r.reset:#x}, {_bool(r.access == 'config')}, "
-            f"{_bool(r.access == 'command')}}},"
+            f"{_bool(r.access == 'command')}, {_bool(r.access == 'entry')}}},"
             for r in registers
         ),
         "};",

@@ -6,7 +6,7 @@
 (:mod:`midwire.hw.nic.register_file`), the addresses that the NIC process writes and reads, and the
 table in ``docs/nic.md`` come from it. No Amaranth here, so that a running node may import it.
 
-Rules, cited by tests as C1 to C5:
+Rules, cited by tests as C1 to C6:
 
 C1. Registers are 32 bits apart, 32-bit accesses only. Bits above a register's width read as zero.
 C2. An access to an address without a register, or a write to a read-only one, answers SLVERR and
@@ -25,16 +25,17 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
+from .actions import ANY_REGION, ENTRIES, Action
 from .fragments import fragment_bytes
 from .headers import HEADERS_WITHIN
 from .wire import UDP_PORT, DeclineReason
 
-Access = Literal["constant", "status", "config", "command", "counter"]
+Access = Literal["constant", "status", "config", "entry", "command", "counter"]
 
 TYPE = 0x4D57_0001
 """Vendor ("MW") and kind (NIC shell) of this register block."""
 
-BLOCK_VERSION = 0x0001_0002
+BLOCK_VERSION = 0x0001_0003
 """Version of this register block: major 16, minor 16."""
 
 ADDRESS_BITS = 12
@@ -88,7 +89,8 @@ class Register(NamedTuple):
         Bits, at most 32; 64 of a counter.
     access : str
         ``"constant"`` (fixed in the hardware), ``"status"`` (read only), ``"config"`` (read and
-        write), ``"command"`` (reads as 0, acts when written) or ``"counter"`` (read only).
+        write), ``"entry"`` (of the steering table: C6), ``"command"`` (reads as 0, acts when
+        written) or ``"counter"`` (read only).
     reset : int
         Value after reset. Constants that depend on the slice have 0 here.
     doc : str
@@ -123,16 +125,74 @@ _OUTCOME_DOCS = {
     FrameOutcome.DROPPED_HOP_LIMIT: "ours, but the hop limit was 0: dropped",
     FrameOutcome.DROPPED_DUPLICATE: "a fragment that is here already, or was executed: dropped",
     FrameOutcome.COLLECTED: "a fragment taken for execution",
-    FrameOutcome.FORWARDED: "an earlier hop's result that is not for our slice: sent on as it is",
+    FrameOutcome.FORWARDED: (
+        "an earlier hop's result that is not for our slice, or what an entry of the steering table "
+        "forwards: sent on as it is"
+    ),
 }
 
 _Fixed = tuple[str, int, Access, int, str]
 
 
-def _ipv6(name: str, doc: str) -> list[_Fixed]:
+def _ipv6(name: str, doc: str, access: Access = "config") -> list[_Fixed]:
     """The four registers of an IPv6 address (C4)."""
     docs = (f"{doc}; first 4 bytes", "next 4 bytes", "next 4 bytes", "last 4 bytes")
-    return [(f"{name}_{part}", 32, "config", 0, text) for part, text in enumerate(docs)]
+    return [(f"{name}_{part}", 32, access, 0, text) for part, text in enumerate(docs)]
+
+
+_ACTIONS = ", ".join(f"{action.value} {action.name.lower()}" for action in Action)
+
+_TABLE: tuple[_Fixed, ...] = (
+    (
+        "table_index",
+        8,
+        "config",
+        0,
+        f"entry of the steering table that the next registers are of: 0 to {ENTRIES - 1}",
+    ),
+    (
+        "table_commit",
+        1,
+        "command",
+        0,
+        "writing it makes what was written below the entry, all at once; action 0 removes it",
+    ),
+    ("table_action", 8, "entry", 0, _ACTIONS),
+    ("table_tenant", 16, "entry", 0, "tenant of the frames that the entry is for"),
+    ("table_model_hash_high", 32, "entry", 0, "first 4 bytes of their model hash"),
+    ("table_model_hash_low", 32, "entry", 0, "last 4 bytes"),
+    ("table_cursor", 8, "entry", 0, "their cursor"),
+    (
+        "table_regions",
+        16,
+        "entry",
+        0,
+        f"bit k allows frames of `region` k; {ANY_REGION:#x} allows all. Others are declined",
+    ),
+    ("table_must_encrypt", 1, "entry", 0, "frames that are not encrypted are declined"),
+    (
+        "table_lifetime_us",
+        32,
+        "entry",
+        0,
+        "microseconds from the commit on, after which the NIC removes the entry; 0 is never",
+    ),
+    ("table_next_mac_high", 16, "entry", 0, "MAC address of their next hop, first 2 bytes"),
+    ("table_next_mac_low", 32, "entry", 0, "last 4 bytes"),
+    (
+        "table_next_ip",
+        32,
+        "entry",
+        0,
+        "IPv4 address of their next hop; 0: those of IPv4 go to the default next hop",
+    ),
+    ("table_next_port", 16, "entry", 0, "UDP port of their next hop"),
+    *_ipv6(
+        "table_next_ip6",
+        "IPv6 address of their next hop; 0: those of IPv6 go to the default next hop",
+        "entry",
+    ),
+)
 
 
 _FIXED: tuple[_Fixed, ...] = (
@@ -209,6 +269,7 @@ _FIXED: tuple[_Fixed, ...] = (
     ("next_port", 16, "config", UDP_PORT, "UDP port of the next hop"),
     *_ipv6("own_ip6", "IPv6 destination of frames for us; 0, or `next_ip6` of 0: IPv6 passes"),
     *_ipv6("next_ip6", "IPv6 address of the next hop"),
+    *_TABLE,
 )
 
 _EVENTS = (
@@ -278,14 +339,15 @@ def settings(**values: int) -> list[tuple[int, int]]:
     ----------
     values
         By register name; ``model_hash`` (64 bits), ``own_mac`` and ``next_mac`` (48 bits),
-        ``own_ip6`` and ``next_ip6`` (128 bits) may be given whole.
+        ``own_ip6`` and ``next_ip6`` (128 bits) may be given whole, and so may those of an entry of
+        the steering table. A commit is not among them.
 
     Raises
     ------
     ValueError
         If a name is no configuration register, or a value does not fit.
     """
-    known = {r.name: r for r in REGISTERS if r.access == "config"}
+    known = {r.name: r for r in REGISTERS if r.access in {"config", "entry"}}
     split: dict[str, int] = {}
     for name, value in values.items():
         first, *others = parts_of(name)

@@ -55,6 +55,12 @@ SENT = data.StructLayout({"beat": BEAT, "back": 1})
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""
 
+ENTRY = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "entry"})
+"""What registers say of an entry of the steering table."""
+
+HOP = data.StructLayout({"mac": 48, "ip": 128, "port": 16})
+"""A next hop, as lanes; an IPv4 address has the low 32 bits."""
+
 OUTCOME = range(len(FrameOutcome))
 
 WHERE = data.StructLayout({"tags": 2, "ipv6": 1, "l4": PLACE_BITS})
@@ -80,8 +86,9 @@ ORIGIN = data.StructLayout(
 IPv4 address has the low 32 bits; ``tos`` and ``ttl`` are IPv6's traffic class and hop limit, too.
 """
 
-CONTEXT = data.StructLayout({"origin": ORIGIN, "start": 32})
-"""A tensor in the slice: where it came from, and the cycle in which its first beat was offered."""
+CONTEXT = data.StructLayout({"origin": ORIGIN, "hop": HOP, "start": 32})
+"""A tensor in the slice: where it came from, where its result goes, and the cycle in which its
+first beat was offered."""
 
 VERDICT_PASS, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND = range(4)
 """Of the parser the first three; of the decider ``VERDICT_OURS`` to collect, ``VERDICT_SEND`` to
@@ -100,9 +107,9 @@ FRAME = data.StructLayout(
 """What the parser says of a frame: ``place`` (B4), ``bytes`` and ``sum`` are those of the tensor
 fragment."""
 
-JOB = data.StructLayout({"back": 1, "bytes": LENGTH_BITS, "sum": 16, "origin": ORIGIN})
-"""A frame to be made: its payload's bytes and sum, and what goes in front. It goes to the next hop,
-or ``back`` to where the frame of ``origin`` came from."""
+JOB = data.StructLayout({"back": 1, "bytes": LENGTH_BITS, "sum": 16, "origin": ORIGIN, "hop": HOP})
+"""A frame to be made: its payload's bytes and sum, and what goes in front. It goes to the next hop
+``hop``, or ``back`` to where the frame of ``origin`` came from."""
 
 
 class AxiLite(wiring.Signature):
@@ -170,8 +177,13 @@ def lanes(value: Value) -> Value:
 
 
 def ipv6_lanes(config: data.View, whose: str) -> Value:
-    """An IPv6 address of the configuration, ``own`` or ``next``, as lanes."""
+    """An IPv6 address of registers, as lanes: ``own``, ``next`` or an entry's ``table_next``."""
     return Cat(lanes(config[f"{whose}_ip6_{part}"]) for part in range(4))
+
+
+def mac_lanes(config: data.View, whose: str) -> Value:
+    """A MAC address of registers, as lanes."""
+    return Cat(lanes(config[f"{whose}_mac_high"]), lanes(config[f"{whose}_mac_low"]))
 
 
 def sum_lanes(value: Value) -> Value:

@@ -38,6 +38,9 @@ D6. What was decided on a request without a slot is remembered by a fingerprint 
     flagged ``resend``: that may open a slot anew. Two requests in slots never share a fingerprint:
     the second is declined as busy.
 
+The steering table (T1 to T7 of :mod:`.entries`) is looked at for each fragment, too, while its
+request is looked for: it says where what leaves goes, and what is not executed.
+
 A decision takes some 10 cycles. While one frame moves, the next one is decided, so what is decided
 is a frame or two ahead of what is stored.
 """
@@ -46,14 +49,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
 from ..formats.csr import FrameOutcome
 from ..formats.wire import DeclineReason
-from .bus import AHEAD, CONFIG, FRAME, ORIGIN, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND
+from .bus import AHEAD, CONFIG, FRAME, HOP, ORIGIN, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND
+from .entries import STEERED
 from .known_requests import KnownRequests
 from .refuse import refused
 from .room import Room, chore, decided, released
@@ -76,10 +80,12 @@ class Decider(wiring.Component):
     o : Out(stream of :func:`.room.decided`), each taken when its frame is gone
     config : In(CONFIG); now : In(32), microseconds
     busy : Out(1)
+    steers : Out(1), the steering table is to look for the entry of ``i``; steered : In(STEERED)
 
     With slots:
 
-    opens : Out(1), a request begins in ``opened``, with the frame of ``origin``
+    opens : Out(1), a request begins in ``opened``, with the frame of ``origin``; what comes of it
+        goes to the next hop ``hop``
     release : In(stream of :func:`.room.released`)
     chore : Out(stream of :func:`.room.chore`), for a slot of which all fragments are stored; to
         ask only while ``may_ask``
@@ -97,12 +103,15 @@ class Decider(wiring.Component):
             "config": In(CONFIG),
             "now": In(32),
             "busy": Out(1),
+            "steers": Out(1),
+            "steered": In(STEERED),
         }
         if room:
             members |= {
                 "opens": Out(1),
                 "opened": Out(room.slot),
                 "origin": Out(ORIGIN),
+                "hop": Out(HOP),
                 "release": In(stream.Signature(released(room))),
                 "chore": Out(stream.Signature(chore(room))),
                 "may_ask": In(1),
@@ -128,6 +137,8 @@ class Decider(wiring.Component):
         )
         not_asked, why_not = Signal(), Signal(8)
         m.d.sync += [not_asked.eq(forward), why_not.eq(reason)]
+        steered = self.steered
+        m.d.comb += [fate.payload.hop.eq(steered.hop)]
         m.d.comb += [fate.payload.frame.eq(frame), self.busy.eq(self.i.valid | ahead.o.valid)]
         ours = self.i.valid & (frame.verdict == VERDICT_OURS)
         if room:
@@ -141,13 +152,17 @@ class Decider(wiring.Component):
                     requests.idle(begins)
                 else:
                     with m.If(begins):
+                        m.d.comb += self.steers.eq(1)
                         m.next = "header"
             with m.State("header"):
-                with m.If(not_asked | (why_not != DeclineReason.NONE)):
-                    self.send_on(m, why_not)
+                m.next = "steer"
                 if room:
-                    with m.Else():
+                    with m.If(~not_asked & (why_not == DeclineReason.NONE)):
                         m.next = "find"
+            with m.State("steer"), m.If(steered.done):
+                here = Mux(steered.forward, DeclineReason.NONE, why_not)
+                asked = Mux(steered.policy, DeclineReason.POLICY, here)
+                self.send_on(m, Mux(not_asked, DeclineReason.NONE, asked))
             if room:
                 with m.State("wipe"):
                     requests.wipe()

@@ -21,6 +21,8 @@ class Decision(IntEnum):
     BUSY = 1
     INCOMPLETE = 2
     EXECUTED = 3
+    FORWARDED = 4
+    POLICY = 5
 
 
 class Decisions(wiring.Component):
@@ -56,7 +58,7 @@ class Decisions(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         low = (DECISIONS - 1).bit_length()
-        place = data.StructLayout({"rest": FINGERPRINT_BITS - low, "decision": 2, "at": 32})
+        place = data.StructLayout({"rest": FINGERPRINT_BITS - low, "decision": 3, "at": 32})
         m.submodules.places = places = Memory(shape=place, depth=DECISIONS, init=[])
         read, write = places.read_port(), places.write_port()
         sweeper = Signal(low)

@@ -88,6 +88,7 @@ class Dispatcher(wiring.Component):
             self.declined.payload.bytes.eq(frame.bytes),
             self.declined.payload.sum.eq(frame.sum),
             self.declined.payload.origin.eq(frame.origin),
+            self.declined.payload.hop.eq(self.frame.payload.hop),
             self.declined.payload.origin.header.eq(
                 hdr.passed_on(
                     header,

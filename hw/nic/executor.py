@@ -25,7 +25,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
 from .ask import Asker
-from .bus import CONFIG, CONTEXT, JOB, ORIGIN, WORD_BITS
+from .bus import CONFIG, CONTEXT, HOP, JOB, ORIGIN, WORD_BITS
 from .reader import Reader
 from .result import Results
 from .room import Room, chore, released
@@ -51,7 +51,7 @@ class Executor(wiring.Component):
     config : In(CONFIG); now : In(32), microseconds
     collected : In(stream of words), always taken; address, slot, whole : In, of the fragment that
         is collected (:func:`.room.decided`); stored : In(1), it is whole
-    opens, opened, origin, release, chore, may_ask, here_address, here, clear, cleared : of
+    opens, opened, origin, hop, release, chore, may_ask, here_address, here, clear, cleared : of
         :class:`.decide.Decider`
     jobs : Out(stream of JOB), words : Out(stream of words), ``SOURCES`` of them
     requests, asked, evicted_fragments, results, result_frames : Out(1), events of the registers
@@ -83,6 +83,7 @@ class Executor(wiring.Component):
                 "opens": In(1),
                 "opened": In(room.slot),
                 "origin": In(ORIGIN),
+                "hop": In(HOP),
                 "release": Out(stream.Signature(released(room))),
                 "chore": In(stream.Signature(chore(room))),
                 "may_ask": Out(1),
@@ -117,7 +118,7 @@ class Executor(wiring.Component):
         wiring.connect(m, order.o, reader.whole)
         wiring.connect(m, wiring.flipped(self.chore), reader.chore)
         wiring.connect(m, reader.release, wiring.flipped(self.release))
-        for name in ("opens", "opened", "origin", "here", "cleared"):
+        for name in ("opens", "opened", "origin", "hop", "here", "cleared"):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
         m.d.comb += [
             self.here_address.eq(reader.here_address),

@@ -70,7 +70,11 @@ class KnownRequests:
         self.slot = self.tags.slot
         self.address = Signal(room.address)  # of the slot's first word
         self.sound = Signal()  # there can be such a fragment
-        m.d.comb += [owner.opened.eq(self.slot), owner.origin.eq(frame.origin)]
+        m.d.comb += [
+            owner.opened.eq(self.slot),
+            owner.origin.eq(frame.origin),
+            owner.hop.eq(owner.steered.hop),
+        ]
         self._records(m)
         self._here(m)
         self._chores(m)
@@ -167,6 +171,7 @@ class KnownRequests:
             m.next = "release"
         with m.Elif(begins):
             m.d.sync += self.owed.eq(1)
+            m.d.comb += self.owner.steers.eq(1)
             m.next = "header"
         with m.Else():
             self._read_record(self.walk)
@@ -187,7 +192,8 @@ class KnownRequests:
         with m.State("record"):
             self._read_record(self.slot)
             self._place()
-            m.next = "compare"
+            with m.If(self.owner.steered.done):
+                m.next = "compare"
         with m.State("compare"):
             self._compare()
         with m.State("join"):
@@ -286,16 +292,28 @@ class KnownRequests:
             self.sound.eq(self._possible()),
         ]
         self._place()
-        self.m.next = "open"
+        with self.m.If(self.owner.steered.done):
+            self.m.next = "open"
 
     def _open(self) -> None:
         m, owner = self.m, self.owner
+        steered = owner.steered
         with m.If(self.decision == Decision.BUSY):
             owner.send_on(m, DeclineReason.BUSY)
         with m.Elif(self.decision == Decision.INCOMPLETE):
             owner.send_on(m, DeclineReason.INCOMPLETE)
+        with m.Elif(self.decision == Decision.FORWARDED):
+            owner.send_on(m, DeclineReason.NONE)
+        with m.Elif(self.decision == Decision.POLICY):
+            owner.send_on(m, DeclineReason.POLICY)
         with m.Elif((self.decision == Decision.EXECUTED) & ~self.resend):
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
+        with m.Elif(steered.policy):
+            self._remember(self.fingerprint, Decision.POLICY)
+            owner.send_on(m, DeclineReason.POLICY)
+        with m.Elif(steered.forward):
+            self._remember(self.fingerprint, Decision.FORWARDED)
+            owner.send_on(m, DeclineReason.NONE)
         with m.Elif(~self.sound):
             owner.drop(m, FrameOutcome.DROPPED_BAD_LENGTH)
         with m.Elif(~self.may_open):

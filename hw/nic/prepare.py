@@ -41,8 +41,8 @@ from .bus import (
     PLACE_BITS,
     WORD_BITS,
     folded,
-    ipv6_lanes,
     lanes,
+    mac_lanes,
     sum_lanes,
     swap16,
 )
@@ -219,12 +219,7 @@ class Preparer(wiring.Component):
 
     def _headers(self, job: data.View, udp_bytes: Value) -> _Headers:
         config, origin, back = self.config, job.origin, job.back
-        next_mac = Cat(lanes(config.next_mac_high), lanes(config.next_mac_low))
-        macs = Cat(
-            Mux(back, origin.src_mac, next_mac),
-            lanes(config.own_mac_high),
-            lanes(config.own_mac_low),
-        )
+        macs = Cat(Mux(back, origin.src_mac, job.hop.mac), mac_lanes(config, "own"))
         ttl = Mux(back, TTL, origin.ttl)[:8]
         ipv4 = Cat(
             Const(0x45, 8),
@@ -243,10 +238,9 @@ class Preparer(wiring.Component):
             Const(PROTOCOL_UDP, 8),
             ttl,
         )
-        next_ip = Mux(origin.ipv6, ipv6_lanes(config, "next"), lanes(config.next_ip))
         udp = Cat(
             Mux(back, lanes(config.own_port), origin.src_port),
-            Mux(back, origin.src_port, lanes(config.next_port)),
+            Mux(back, origin.src_port, job.hop.port),
             lanes(udp_bytes),
             Const(0, 16),
         )
@@ -255,6 +249,6 @@ class Preparer(wiring.Component):
             ipv4,
             ipv6,
             source=Mux(back, origin.dst_ip, origin.src_ip),
-            destination=Mux(back, origin.src_ip, next_ip),
+            destination=Mux(back, origin.src_ip, job.hop.ip),
             udp=udp,
         )

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from ..formats.wire import DeclineReason
 from . import header as hdr
 from .ask import QUESTION
-from .bus import BEAT_BYTES, CONTEXT, JOB, LENGTH_BITS, ORIGIN, WORD_BITS, folded, sum_lanes
+from .bus import BEAT_BYTES, CONTEXT, HOP, JOB, LENGTH_BITS, ORIGIN, WORD_BITS, folded, sum_lanes
 from .gearbox import Gearbox
 from .room import HERE_BITS, Room, chore, released
 
@@ -30,7 +30,8 @@ class Reader(wiring.Component):
     Members
     -------
     now : In(32), microseconds; cycle : In(32)
-    opens : In(1), a request begins in slot ``opened`` with a frame from ``origin``
+    opens : In(1), a request begins in slot ``opened`` with a frame from ``origin``; what comes of
+        it goes to the next hop ``hop``
     whole : In(stream of slots), in the order of execution
     chore : In(stream of :func:`.room.chore`)
     read, read_address, read_word, zero : of :class:`.slot_memory.SlotMemory`
@@ -54,6 +55,7 @@ class Reader(wiring.Component):
                 "opens": In(1),
                 "opened": In(room.slot),
                 "origin": In(ORIGIN),
+                "hop": In(HOP),
                 "whole": In(stream.Signature(room.slot)),
                 "chore": In(stream.Signature(chore(room))),
                 "read": Out(1),
@@ -80,15 +82,18 @@ class Reader(wiring.Component):
         room = self._room
         m.submodules.gearbox = gearbox = Gearbox(BEAT_BYTES, self._beat_bytes, room.tensor_bytes)
         wiring.connect(m, gearbox.o, wiring.flipped(self.o))
-        m.submodules.origins = origins = Memory(shape=ORIGIN, depth=room.slots, init=[])
-        keep, origin = origins.write_port(), origins.read_port()
+        kept = data.StructLayout({"origin": ORIGIN, "hop": HOP})
+        m.submodules.origins = origins = Memory(shape=kept, depth=room.slots, init=[])
+        keep, request = origins.write_port(), origins.read_port()
+        origin, hop = request.data.origin, request.data.hop
         m.d.comb += [
             keep.addr.eq(self.opened),
-            keep.data.eq(self.origin),
+            keep.data.origin.eq(self.origin),
+            keep.data.hop.eq(self.hop),
             keep.en.eq(self.opens),
-            origin.en.eq(0),
+            request.en.eq(0),
         ]
-        header = origin.data.header
+        header = origin.header
         slot, executes = Signal(room.slot), Signal()
         cut = Signal(room.cut)
         base, first_group = Signal(room.address), Signal(room.here)
@@ -142,16 +147,18 @@ class Reader(wiring.Component):
         total = Signal(32)
         m.d.comb += [
             is_last.eq(index + 1 == cut.count),
-            self.context.payload.origin.eq(origin.data),
+            self.context.payload.origin.eq(origin),
+            self.context.payload.hop.eq(hop),
             # A read, and as many words as the first beat needs, later.
             self.context.payload.start.eq(self.cycle + 1 + -(-self._beat_bytes // BEAT_BYTES)),
             self.evicted.payload.bytes.eq(size),
             self.evicted.payload.sum.eq(folded(m, total, "evicted_sum")),
-            self.evicted.payload.origin.eq(origin.data),
+            self.evicted.payload.origin.eq(origin),
+            self.evicted.payload.hop.eq(hop),
             self.evicted.payload.origin.header.eq(
                 hdr.passed_on(
                     header,
-                    self.now - origin.data.stamp,
+                    self.now - origin.stamp,
                     declined=1,
                     reason=DeclineReason.INCOMPLETE,
                     fragment_index=index,
@@ -159,7 +166,7 @@ class Reader(wiring.Component):
                     last=is_last,
                 )
             ),
-            self.question.payload.origin.eq(origin.data),
+            self.question.payload.origin.eq(origin),
             self.question.payload.group.eq(group),
             self.question.payload.missing.eq(missing),
             self.release.payload.slot.eq(slot),
@@ -173,8 +180,8 @@ class Reader(wiring.Component):
                     # The gearbox may still hold the tensor before; this one's time in the slice
                     # starts when its first beat can be offered. Chores need not wait for that.
                     self.whole.ready.eq(~self.chore.valid & gearbox.empty & self.context.ready),
-                    origin.addr.eq(chosen),
-                    origin.en.eq(self.chore.valid | self.whole.valid),
+                    request.addr.eq(chosen),
+                    request.en.eq(self.chore.valid | self.whole.valid),
                 ]
                 m.d.sync += [
                     slot.eq(chosen),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C5 there)."""
+"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C6 there)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..formats.actions import ENTRIES, Action
 from ..formats.csr import ADDRESS, COUNTERS, COUNTERS_AT, EVENTS, REGISTERS, FrameOutcome, Register
-from .bus import CONFIG, OUTCOME, AxiLite
+from .bus import CONFIG, ENTRY, OUTCOME, AxiLite
 from .counters import Counters
 
 _OKAY, _SLVERR = 0, 2
+_ENTRY = [register for register in REGISTERS if register.access == "entry"]
 _COUNTERS_BEHIND = COUNTERS_AT + 8 * len(COUNTERS)
 
 
@@ -29,6 +31,8 @@ class RegisterFile(wiring.Component):
     -------
     bus : In(AxiLite())
     config : Out(CONFIG)
+    staged : Out(ENTRY), what was written for an entry of the steering table
+    commit, committed, shown, shows : of :class:`.entries.Entries`
     status : In(3)
     outcome, outcome_valid : the fate of one frame in this cycle; went : In(1), another passed
     {event} : In(1) for each of csr.EVENTS
@@ -41,6 +45,11 @@ class RegisterFile(wiring.Component):
             {
                 "bus": In(AxiLite()),
                 "config": Out(CONFIG, init=resets),
+                "staged": Out(ENTRY),
+                "commit": Out(1),
+                "committed": In(1),
+                "shown": In(ENTRY),
+                "shows": In(1),
                 "status": In(3),
                 "outcome": In(OUTCOME),
                 "outcome_valid": In(1),
@@ -78,12 +87,20 @@ class RegisterFile(wiring.Component):
                 with m.If(address == ADDRESS["snapshot"]):
                     m.d.comb += [known.eq(1), counters.snapshot.eq(1)]
                     m.next = "snapshot"
+                with m.Elif((address == ADDRESS["table_commit"]) & self._possible()):
+                    m.d.comb += known.eq(1)
+                    m.next = "commit"
                 with m.Else():
                     m.d.sync += bus.bvalid.eq(1)
                     m.next = "answer"
             with m.State("snapshot"), m.If(counters.taken):
                 m.d.sync += bus.bvalid.eq(1)
                 m.next = "answer"
+            with m.State("commit"):
+                m.d.comb += self.commit.eq(1)
+                with m.If(self.committed):
+                    m.d.sync += bus.bvalid.eq(1)
+                    m.next = "answer"
             with m.State("answer"), m.If(bus.bready):
                 m.d.sync += bus.bvalid.eq(0)
                 m.next = "idle"
@@ -99,15 +116,18 @@ class RegisterFile(wiring.Component):
         ]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        m.d.comb += bus.arready.eq(~bus.rvalid)
+        in_entry = (bus.araddr >= _ENTRY[0].offset) & (bus.araddr <= _ENTRY[-1].offset)
+        m.d.comb += bus.arready.eq(~bus.rvalid & (~in_entry | self.shows))
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(_SLVERR), value.eq(0), is_counter.eq(0)]
 
         mask = Cat(strobe.replicate(8) for strobe in strobes)
         with m.Switch(address):
-            for register in (r for r in REGISTERS if r.access == "config"):
+            for register in (r for r in REGISTERS if r.access in {"config", "entry"}):
                 with m.Case(register.offset):
-                    held = self.config[register.name]
+                    held = (self.config if register.access == "config" else self.staged)[
+                        register.name
+                    ]
                     m.d.comb += known.eq(1)
                     with m.If(write):
                         m.d.sync += held.eq(held & ~mask | wanted & mask)
@@ -130,7 +150,14 @@ class RegisterFile(wiring.Component):
             return self._constants.get(register.name, register.reset)
         if register.access == "status":
             return self.status
+        if register.access == "entry":
+            return self.shown[register.name]
         return self.config[register.name] if register.access == "config" else 0
+
+    def _possible(self) -> Value:
+        """Whether there are such an entry and such an action."""
+        index, action = self.config.table_index, self.staged.table_action
+        return (index < ENTRIES) & (action < len(Action))
 
     def _raised(self, name: str) -> Value:
         """By how much a counter is raised in this cycle."""

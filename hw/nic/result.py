@@ -205,6 +205,7 @@ class Results(wiring.Component):
             self.job.payload.bytes.eq(ready.bytes),
             self.job.payload.sum.eq(ready.sum),
             self.job.payload.origin.eq(origin),
+            self.job.payload.hop.eq(self.context.payload.hop),
             self.job.payload.origin.header.eq(
                 hdr.passed_on(
                     origin.header,

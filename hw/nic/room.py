@@ -11,7 +11,7 @@ from amaranth.lib import data
 
 from ..formats.fragments import FRAGMENT_STEP
 from ..formats.slots import slots_of
-from .bus import BEAT_BYTES, FRAME, LENGTH_BITS
+from .bus import BEAT_BYTES, FRAME, HOP, LENGTH_BITS
 
 HERE_BITS = 64
 """Fragments that are asked for at once (W8), and bits of what is here in a word."""
@@ -85,9 +85,9 @@ class Room:
 
 
 def decided(room: Room | None) -> data.StructLayout:
-    """A frame and its fate: ``reason`` if it is sent on; if it is collected, the ``address`` of its
-    first word, the ``slot``, and whether it makes the request ``whole``."""
-    fields: dict[str, Any] = {"frame": FRAME, "reason": 8}
+    """A frame and its fate: ``reason`` and next ``hop`` if it is sent on; if it is collected, the
+    ``address`` of its first word, the ``slot``, and whether it makes the request ``whole``."""
+    fields: dict[str, Any] = {"frame": FRAME, "reason": 8, "hop": HOP}
     if room:
         fields |= {"address": room.address, "slot": room.slot, "whole": 1}
     return data.StructLayout(fields)

@@ -49,6 +49,7 @@ from .arbiter import Arbiter
 from .bus import BEAT, BEAT_BYTES, FRAME, AxiLite
 from .decide import Decider
 from .dispatch import Dispatcher
+from .entries import Entries
 from .executor import SOURCES, Executor
 from .ingress import Ingress
 from .packetise import Packetiser
@@ -153,6 +154,7 @@ class NicShell(wiring.Component):
         m.submodules.frames = frames = Fifo(FRAME, _WAITING_FRAMES)
         m.submodules.store = store = Fifo(BEAT, STORE_BEATS)
         m.submodules.decider = decider = Decider(room)
+        m.submodules.entries = entries = Entries()
         m.submodules.dispatcher = dispatcher = Dispatcher(room)
         m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES if room else 1)
         m.submodules.arbiter = arbiter = Arbiter(3)
@@ -177,6 +179,11 @@ class NicShell(wiring.Component):
             frames.i.valid.eq(parser.frame_valid),
         ]
         wiring.connect(m, frames.o, decider.i)
+        m.d.comb += [
+            entries.origin.eq(frames.o.payload.origin),
+            entries.start.eq(decider.steers),
+            decider.steered.eq(entries.o),
+        ]
         wiring.connect(m, decider.o, dispatcher.frame)
         wiring.connect(m, store.o, dispatcher.beats)
 
@@ -210,15 +217,22 @@ class NicShell(wiring.Component):
         with m.If(part + 1 >= config.clock_mhz):
             m.d.sync += [part.eq(0), microsecond.eq(microsecond + 1)]
         now = Mux(config.clock_mhz == 0, config.time_us, microsecond)
-        for timed in (parser, decider, dispatcher):
+        for timed in (parser, decider, entries, dispatcher):
             m.d.comb += timed.now.eq(now)
 
         # Registers.
-        for configured in (ingress, decider, packetiser):
+        for configured in (ingress, decider, entries, packetiser):
             m.d.comb += configured.config.eq(config)
         for name, member in AxiLite(ADDRESS_BITS).members.items():
             mine, its = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             m.d.comb += its.eq(mine) if member.flow == Out else mine.eq(its)
+        m.d.comb += [
+            entries.staged.eq(registers.staged),
+            entries.commit.eq(registers.commit),
+            registers.committed.eq(entries.committed),
+            registers.shown.eq(entries.shown),
+            registers.shows.eq(entries.shows),
+        ]
         moving: list[Any] = [
             ingress.busy,
             passing.o.valid,
@@ -266,7 +280,7 @@ class NicShell(wiring.Component):
         wiring.connect(m, dispatcher.collected, executor.collected)
         wiring.connect(m, decider.chore, executor.chore)
         wiring.connect(m, executor.release, decider.release)
-        for name in ("opens", "opened", "origin", "here", "cleared"):
+        for name in ("opens", "opened", "origin", "hop", "here", "cleared"):
             m.d.comb += getattr(executor, name).eq(getattr(decider, name))
         for name in ("here_address", "clear", "may_ask"):
             m.d.comb += getattr(decider, name).eq(getattr(executor, name))

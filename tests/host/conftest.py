@@ -21,9 +21,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from midwire.host import demo
 from midwire.host.nodes.cloud import CloudNode
 from midwire.host.steer.paths import NetworkPath
 from midwire.host.wire.udp import Address, UdpPort, trains
+from midwire.hw.console import Console
 from midwire.hw.finish.multiply_shift import MultiplyShift
 from midwire.hw.formats import wire
 from midwire.hw.formats.bundle import Bundle, Manifest, Step, write_bundle
@@ -257,6 +259,13 @@ def wait_for_the_end_of(*pids: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+@pytest.fixture(scope="session")
+def digits() -> Bundle:
+    """The shipped example's bundle."""
+    with demo.shipped_example() as example:
+        return Bundle.load(demo.compiled_bundle(example, Console())[0])
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from midwire.host.nodes.nic_process import UdpWire, start_nic
 from midwire.host.nodes.nic_program import build_rtl
 from midwire.host.wire.tensors import to_buffers
 from midwire.host.wire.udp import UdpPort
-from midwire.hw.console import Console
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import Header
@@ -67,12 +66,6 @@ def network() -> Iterator[Namespaces]:
         yield found
     finally:
         found.close()
-
-
-@pytest.fixture(scope="session")
-def digits() -> Bundle:
-    with demo.shipped_example() as example:
-        return Bundle.load(demo.compiled_bundle(example, Console())[0])
 
 
 @pytest.fixture(scope="session")

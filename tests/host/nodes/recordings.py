@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,8 +14,9 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from midwire.host.control.registers import registers_for
+from midwire.host.control.steering_table import SteeringEntry, SteeringTable
 from midwire.host.nodes import nic_process
-from midwire.host.nodes.nic_process import FileWire, start_nic
+from midwire.host.nodes.nic_process import FileWire, NicProcess, start_nic
 from midwire.host.wire.udp import Address
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import Header, WireError, decode
@@ -58,16 +59,30 @@ def frame(payload: bytes, source: Address, target: Address, **ip: Any) -> bytes:
 
 
 def replay(
-    bundle: Bundle, datapath: str, frames: Sequence[bytes], folder: Path, **registers: int
+    bundle: Bundle,
+    datapath: str,
+    frames: Sequence[bytes],
+    folder: Path,
+    table: Mapping[int, SteeringEntry] | None = None,
+    /,
+    **registers: int,
 ) -> tuple[list[bytes], dict[str, Any]]:
-    """What a NIC made of recorded frames, and its counters; with other values of registers."""
+    """What a NIC made of recorded frames, and its counters; with entries of its steering table, and
+    other values of registers."""
     wire = FileWire(folder / "in.pcap", folder / f"{datapath}.pcap")
     write_pcap(wire.read, frames)
 
     def values(*args: Any, **kwargs: Any) -> dict[str, int]:
         return {**registers_for(*args, **kwargs), **registers}
 
+    def start(running: NicProcess) -> None:
+        for index, entry in (table or {}).items():
+            SteeringTable(running.bus).write(index, entry)
+        unpatched(running)
+
+    unpatched = NicProcess.start
     with (
+        patch.object(NicProcess, "start", start),
         patch.object(nic_process, "registers_for", values),
         start_nic(bundle, wire, HOP, datapath=datapath, listen=NIC) as running,
     ):

@@ -41,7 +41,7 @@ void lacks(std::istream& words) {
         Headers headers;
         HeaderReader(frame, {0, 4, {}}).read(headers);
         const Fragment its(frame, headers);
-        if (!slot) slot = slots.open(its, 0);
+        if (!slot) slot = slots.open(its, 0, Hop{});
         if (take(*slot, its, 500) != mw::outcome::COLLECTED) std::puts("not collected");
     }
     const Missing missing = missing_of(*slot);

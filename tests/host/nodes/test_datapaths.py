@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
+from midwire.host.control.steering_table import NextHop, SteeringEntry
 from midwire.host.nodes.nic_process import UdpWire, start_nic
 from midwire.host.wire.tensors import fingerprint_of
 from midwire.hw.formats import fragments
+from midwire.hw.formats.actions import ANY_REGION, ENTRIES, Action
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, encode
@@ -144,6 +147,58 @@ def test_both_datapaths_read_the_same_headers(
     assert counted["results"] == 4
     for name in ("passed", "passed_malformed", "passed_bad_crc", "dropped_bad_checksum", "unread"):
         assert counted[name], name
+
+
+def any_entry(header: Header, source: random.Random) -> SteeringEntry:
+    """An entry for frames of :func:`declined` or for those that are executed."""
+    tenant, model_hash, cursor = source.choice(
+        [(0, header.model_hash, 0)] * 2
+        + [(9, header.model_hash, 0), (0, bytes(8), 0), (0, header.model_hash, 1)]
+    )
+    number = source.randrange(1, 100)
+    hop = NextHop(
+        0x02000A000500 + number,
+        6000 + number,
+        source.choice((None, ipaddress.IPv4Address("10.0.5.0") + number)),
+        ipaddress.IPv6Address("2001:db8:5::") + number,
+    )
+    return SteeringEntry(
+        tenant,
+        model_hash,
+        cursor,
+        source.choice(list(Action)[1:]),
+        hop,
+        regions=source.choice((ANY_REGION, ANY_REGION, 0xFFFE, 0x0002)),
+        must_encrypt=source.random() < 0.2,
+        lifetime_us=source.choice((0, 0xFFFF_FFFF)),
+    )
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_both_datapaths_steer_alike(
+    digits: Bundle, tensor: bytes, tmp_path: Path, attempt: int
+) -> None:
+    """Any table (T1 to T4), frames of every fate, IPv4 and IPv6."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print("seed", seed)
+    source = random.Random(seed)
+    header = Header(model_hash=digits.model_hash, request_id=7, deadline_us=10**6, resend=True)
+    table = {index: any_entry(header, source) for index in source.sample(range(ENTRIES), 5)}
+    mine = replace(header, request_id=1, region=1)
+    frames = [frame(d, CLIENT, NIC) for d in fragments.datagrams(mine, tensor, SMALL_MTU)]
+    frames += declined(header, tensor) + strangers(header, tensor)[:10]
+    for number, stack in enumerate(source.sample([*stacks()], 4)):
+        its = replace(header, request_id=100 + number, region=source.randrange(3))
+        frames += [stack.frame(data) for data in fragments.datagrams(its, tensor, SMALL_MTU)]
+        other = replace(its, tenant=9, last=True, total_bytes=len(tensor))
+        frames.append(stack.frame(encode(other) + tensor))
+    own, following = (int(ipaddress.IPv6Address(ip)) for ip in (OWN_IP6, NEXT_IP6))
+    addresses = {"own_ip6": own, "next_ip6": following}
+    rtl, counted_rtl = replay(digits, "rtl", frames, tmp_path, table, **addresses)
+    reference, counted = replay(digits, "reference", frames, tmp_path, table, **addresses)
+    assert counted == counted_rtl
+    assert timeless(rtl) == timeless(reference)
+    del attempt
 
 
 def test_checksums_of_the_reference_are_right(

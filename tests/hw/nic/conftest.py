@@ -46,6 +46,11 @@ HERE = Path(__file__).resolve().parent
 MODEL_HASH = bytes.fromhex("0123456789abcdef")
 EPOCH, TENANT, CURSOR, SLICES = 7, 0x1234, 1, 3
 DRAIN_CYCLES = 1_000_000
+TABLE = (
+    "action", "tenant", "model_hash", "cursor", "regions", "must_encrypt", "lifetime_us",
+    "next_mac", "next_ip", "next_port", "next_ip6",
+)  # fmt: skip
+"""What an entry of the steering table has."""
 
 
 class Sizes(NamedTuple):
@@ -157,6 +162,24 @@ class Nic:
         response, value = self.read_at(csr.ADDRESS[name])
         assert response == 0
         return value
+
+    def commit(self, index: int, **entry: int) -> int:
+        """Write an entry of the steering table, by names without ``table_``; returns the response.
+        What is not named is 0."""
+        zero = dict.fromkeys(TABLE, 0)
+        self.write(table_index=index, **{f"table_{k}": v for k, v in {**zero, **entry}.items()})
+        return self.write_at(csr.ADDRESS["table_commit"], 1)
+
+    def entry(self, index: int) -> dict[str, int]:
+        """An entry as the registers show it."""
+        self.write(table_index=index)
+        found = {}
+        for name in TABLE:
+            value = 0
+            for part in csr.parts_of(f"table_{name}"):
+                value = value << 32 | self.read(part)
+            found[name] = value
+        return found
 
     def counters(self) -> dict[str, int]:
         """All counters, by one snapshot."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import google_crc32c
 
 from midwire.hw.formats import fragments, wire
+from midwire.hw.formats.actions import ENTRIES, Action
 from midwire.hw.formats.csr import FIRST_DECLINED, FrameOutcome
 from midwire.hw.formats.slots import (
     DECISIONS,
@@ -76,11 +77,21 @@ class Origin:
         return request_fingerprint(request_id, int.from_bytes(src_ip), src_port)
 
 
+@dataclass(frozen=True)
+class Hop:
+    """A next hop, in one IP version."""
+
+    mac: int
+    ip: bytes
+    port: int
+
+
 @dataclass
 class Slot:
     """A request whose fragments are collected, or that is whole."""
 
     origin: Origin
+    hop: Hop
     count: int
     latest: int
     step: int = 0
@@ -143,7 +154,10 @@ class Golden:
         self._in, self._out, self._execute = in_bytes, out_bytes, execute
         self.slot_count = slots_of(in_bytes)
         self.slots: dict[tuple[int, bytes, int], Slot] = {}
-        self.decisions: dict[int, tuple[int, DeclineReason]] = {}
+        self.decisions: dict[int, tuple[int, DeclineReason | Action]] = {}
+        self.table: list[Fields | None] = [None] * ENTRIES
+        """Entries by the registers' names without ``table_``, those of several words whole; and
+        ``since``."""
         self.written: Counter[int] = Counter()
         """How often each place of ``decisions`` was written; the test clears it."""
         self.others: list[tuple[bytes, bool]] = []
@@ -187,6 +201,9 @@ class Golden:
     def wait(self, microseconds: int) -> None:
         """Time passes, and nothing else; then everything that is due happens."""
         self.registers["time_us"] = (self.now + microseconds) % (1 << 32)
+        for index, entry in enumerate(self.table):
+            if entry and 0 < entry["lifetime_us"] <= (self.now - entry["since"]) % (1 << 32):
+                self.table[index] = None  # T6
         for key, slot in list(self.slots.items()):
             age = (self.now - slot.latest) % (1 << 32)
             timeout, ask = self.registers["timeout_us"], self.registers["ask_us"]
@@ -197,6 +214,10 @@ class Golden:
                 if age < ask << slot.asks >> QUICK_ASKS:
                     break
                 self._ask(slot)
+
+    def commit(self, index: int, **entry: int) -> None:
+        """An entry of the steering table is written, or removed without an action (T5)."""
+        self.table[index] = {**entry, "since": self.now} if entry.get("action") else None
 
     def disable(self) -> None:
         """``control`` becomes 0: everything passes, and what is unfinished is given up."""
@@ -275,19 +296,48 @@ class Golden:
         return True
 
     def _ours(self, origin: Origin, payload: bytes) -> FrameOutcome:
-        """Rules D0 to D6."""
-        header = origin.header
+        """Rules D0 to D6, and T1 to T4."""
+        header, entry = origin.header, self._entry(origin.header)
+        hop = self._hop(origin, entry)
         if header["result"] and self._another(header):
-            self._send_on(origin, payload)
+            self._send_on(origin, hop, payload)
             return FrameOutcome.FORWARDED
         reason = self._static(header)
+        verdict = self._steered(header, entry)
         if reason is DeclineReason.NONE:
-            fate = self._collect(origin, payload)
+            fate = self._collect(origin, hop, payload, verdict)
             if isinstance(fate, FrameOutcome):
                 return fate
-            reason = fate
-        self._send_on(origin, payload, declined=1, reason=int(reason))
+            verdict = fate
+        if verdict is Action.FORWARD:
+            self._send_on(origin, hop, payload)
+            return FrameOutcome.FORWARDED
+        reason = verdict if isinstance(verdict, DeclineReason) else reason
+        self._send_on(origin, hop, payload, declined=1, reason=int(reason))
         return FrameOutcome(FIRST_DECLINED - 1 + reason)
+
+    def _entry(self, header: Fields) -> Fields | None:
+        """Rule T1."""
+        names = ("tenant", "model_hash", "cursor")
+        of_it = (e for e in self.table if e and all(e[name] == header[name] for name in names))
+        return next(of_it, None)
+
+    def _hop(self, origin: Origin, entry: Fields | None) -> Hop:
+        """Rule T2."""
+        name, size = ("next_ip6", 16) if origin.ipv6 else ("next_ip", 4)
+        of = entry if entry and entry[name] else self.registers
+        return Hop(of["next_mac"], of[name].to_bytes(size), of["next_port"])
+
+    def _steered(self, header: Fields, entry: Fields | None) -> Action | DeclineReason:
+        """Rule T3."""
+        if entry is None:
+            return Action.EXECUTE
+        in_clear = entry["must_encrypt"] and not header["encrypted"]
+        if not entry["regions"] >> header["region"] & 1 or in_clear:
+            return DeclineReason.POLICY
+        return (
+            DeclineReason.POLICY if entry["action"] == Action.REDIRECT else Action(entry["action"])
+        )
 
     def _another(self, header: Fields) -> bool:
         names = ("tenant", "model_hash", "cursor", "slice_count")
@@ -313,8 +363,10 @@ class Golden:
                 return reason
         return DeclineReason.NONE
 
-    def _collect(self, origin: Origin, payload: bytes) -> FrameOutcome | DeclineReason:
-        """Rules D2, D3 and D6."""
+    def _collect(
+        self, origin: Origin, hop: Hop, payload: bytes, verdict: Action | DeclineReason
+    ) -> FrameOutcome | DeclineReason | Action:
+        """Rules D2, D3 and D6; ``verdict`` is the table's (T4)."""
         header = origin.header
         slot = self.slots.get(origin.key)
         if slot is None:
@@ -324,7 +376,10 @@ class Golden:
                     return known[1]
                 if not header["resend"]:
                     return FrameOutcome.DROPPED_DUPLICATE
-            slot = Slot(origin, header["fragment_count"], self.now)
+            if verdict is not Action.EXECUTE:
+                self._decide(origin, verdict)
+                return verdict
+            slot = Slot(origin, hop, header["fragment_count"], self.now)
             if slot.count > max(1, -(-self._in // fragments.FRAGMENT_STEP)) or slot.contradicts(
                 header, len(payload)
             ):
@@ -350,7 +405,7 @@ class Golden:
         held = sum(key[1:] == origin.key[1:] for key in self.slots)
         return free > 0 and (held == 0 or held < 4 * (free - 1))
 
-    def _decide(self, origin: Origin, reason: DeclineReason) -> None:
+    def _decide(self, origin: Origin, reason: DeclineReason | Action) -> None:
         place = origin.fingerprint % DECISIONS
         self.decisions[place] = (origin.fingerprint, reason)
         self.written[place] += 1
@@ -369,6 +424,7 @@ class Golden:
             frames.append(
                 self._onward(
                     slot.origin,
+                    slot.hop,
                     payload,
                     fragment_index=index,
                     offset=self._in - len(payload) if last else index * len(payload),
@@ -393,20 +449,20 @@ class Golden:
             "last": 1,
         }
         head = header_of({**slot.origin.header, **changes})
-        self.asked.append(self._packet(slot.origin, head + bitmap.to_bytes(8), back=True))
+        self.asked.append(self._packet(slot.origin, head + bitmap.to_bytes(8)))
 
-    def _send_on(self, origin: Origin, payload: bytes, **changes: int) -> None:
-        self.sent_on.append(self._onward(origin, payload, **changes))
+    def _send_on(self, origin: Origin, hop: Hop, payload: bytes, **changes: int) -> None:
+        self.sent_on.append(self._onward(origin, hop, payload, **changes))
 
-    def _onward(self, origin: Origin, payload: bytes, **changes: int) -> bytes:
-        """A frame to the next hop (W4, W5)."""
+    def _onward(self, origin: Origin, hop: Hop, payload: bytes, **changes: int) -> bytes:
+        """A frame to a next hop (W4, W5)."""
         header = origin.header
         used = (self.now - origin.came) % (1 << 32)
         left = {
             "hop_limit": header["hop_limit"] - 1,
             "deadline_us": max(0, header["deadline_us"] - used),
         }
-        return self._packet(origin, header_of({**header, **left, **changes}) + payload)
+        return self._packet(origin, header_of({**header, **left, **changes}) + payload, hop)
 
     def _result(self, slot: Slot) -> None:
         """Rule W3."""
@@ -430,24 +486,25 @@ class Golden:
                 "total_bytes": self._out,
                 "element_type": self.registers["element_type"],
             }
-            frames.append(self._onward(slot.origin, tensor[start : start + step], **changes))
+            frames.append(
+                self._onward(slot.origin, slot.hop, tensor[start : start + step], **changes)
+            )
         self.events["results"] += 1
         self.events["result_frames"] += len(frames)
         self.results.append(frames)
 
-    def _packet(self, origin: Origin, datagram: bytes, back: bool = False) -> bytes:
-        """Rules F1 and F2."""
+    def _packet(self, origin: Origin, datagram: bytes, hop: Hop | None = None) -> bytes:
+        """Rules F1 and F2; without a next hop it goes back."""
         mine = self.registers
         own_mac = mine["own_mac"].to_bytes(6)
-        if back:
+        if hop is None:
             macs = origin.src_mac + own_mac
             addresses = origin.dst_ip + origin.src_ip
             ports = mine["own_port"], origin.src_port
         else:
-            hop = mine["next_ip6"].to_bytes(16) if origin.ipv6 else mine["next_ip"].to_bytes(4)
-            macs, addresses = mine["next_mac"].to_bytes(6) + own_mac, origin.src_ip + hop
-            ports = origin.src_port, mine["next_port"]
-        ttl = 64 if back else origin.ttl
+            macs, addresses = hop.mac.to_bytes(6) + own_mac, origin.src_ip + hop.ip
+            ports = origin.src_port, hop.port
+        ttl = 64 if hop is None else origin.ttl
         return frame_of(datagram, macs + origin.tags, addresses, ports, origin.tos, ttl)
 
 

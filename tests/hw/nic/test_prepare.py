@@ -41,10 +41,6 @@ from .stacks import (
 REGISTERS = {
     "own_mac": number(OWN_MAC),
     "own_port": OWN_PORT,
-    "next_mac": number(NEXT_MAC),
-    "next_ip": number(NEXT_IP),
-    "next_ip6": number(NEXT_IP6),
-    "next_port": NEXT_PORT,
 }
 NAMES = {register.offset: register.name for register in csr.REGISTERS}
 
@@ -71,15 +67,23 @@ def prepared(stack: Stack, back: bool, header: bytes, payload: bytes) -> tuple[b
         "ttl": getattr(ip, fields[1]),
         "header": lanes(header),
     }
+    address = number(NEXT_IP6).to_bytes(16) if origin["ipv6"] else number(NEXT_IP).to_bytes(4)
+    hop = {
+        "mac": lanes(number(NEXT_MAC).to_bytes(6)),
+        "ip": lanes(address),
+        "port": lanes(NEXT_PORT.to_bytes(2)),
+    }
     component = Preparer()
     found: list[tuple[bytes, int]] = []
 
     async def bench(ctx: Any) -> None:
-        for address, value in csr.settings(**REGISTERS):
-            ctx.set(component.config[NAMES[address]], value)
+        for register, value in csr.settings(**REGISTERS):
+            ctx.set(component.config[NAMES[register]], value)
         job = component.i.payload
         for name, value in origin.items():
             ctx.set(job.origin[name], value)
+        for name, value in hop.items():
+            ctx.set(job.hop[name], value)
         ctx.set(job.back, back)
         ctx.set(job.bytes, len(payload))
         # A sum of little-endian lanes is that of network order with its bytes swapped (B3).
