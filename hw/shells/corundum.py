@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 
 from ..formats.csr import TYPE
 from .corundum_ports import PARAMETERS, PORTS
-from .registers import AXIL, register_pins, windows
-from .shape import PortShape
+from .port_shape import PortShape
+from .register_windows import AXIL, register_pins, windows
 from .verilog import COPYRIGHT, Port, header, instance
 
 TOP = "mqnic_app_block"

@@ -38,7 +38,7 @@ def _whole_multiple(narrow: int, wide: int) -> int:
     return wide // narrow
 
 
-class Narrow(wiring.Component):
+class NarrowFrames(wiring.Component):
     """Frames in beats of ``i_bytes`` in, in beats of ``o_bytes`` out, without a bubble.
 
     Members
@@ -79,7 +79,7 @@ class Narrow(wiring.Component):
         return m
 
 
-class Widen(wiring.Component):
+class WidenFrames(wiring.Component):
     """Frames in beats of ``i_bytes`` in, in beats of ``o_bytes`` out.
 
     The output is registered in both directions.

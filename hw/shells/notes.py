@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from .shape import PortShape
+from .port_shape import PortShape
 
 
 def notes(family: str, title: str, top: str, prefix: str, port: PortShape) -> str:

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .registers import AXIL, register_pins, windows
-from .shape import PortShape
+from .port_shape import PortShape
+from .register_windows import AXIL, register_pins, windows
 from .verilog import COPYRIGHT, Port, header, instance, stream
 
 USER_BITS = 32  # size and source

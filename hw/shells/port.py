@@ -28,7 +28,7 @@ from ..datapath.axi import add_domain, clocking
 from ..datapath.stream import Fifo
 from ..formats.csr import ADDRESS_BITS
 from ..nic.bus import BEAT_BYTES, AxiLite
-from .frames import SIZE_BITS, Narrow, Whole, Widen, frame_beat, sized_beat
+from .frames import SIZE_BITS, NarrowFrames, Whole, WidenFrames, frame_beat, sized_beat
 from .merge import Merge
 
 
@@ -72,8 +72,8 @@ class PortShell(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         add_domain(m, self)
-        m.submodules.narrow = narrow = Narrow(self._bytes, BEAT_BYTES)
-        m.submodules.widen = widen = Widen(BEAT_BYTES, self._bytes)
+        m.submodules.narrow = narrow = NarrowFrames(self._bytes, BEAT_BYTES)
+        m.submodules.widen = widen = WidenFrames(BEAT_BYTES, self._bytes)
         m.submodules.made = made = Whole(self._bytes)
         m.submodules.merge = merge = self._merge
         self._take(m, "net", narrow.i.payload, narrow.i)

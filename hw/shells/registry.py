@@ -11,7 +11,7 @@ from importlib.resources import files
 from ..elaborate import prefixed
 from . import corundum, opennic
 from .notes import notes
-from .shape import PortShape
+from .port_shape import PortShape
 
 FOLDER = "shell"
 """Where a bundle has the files of an adapter."""

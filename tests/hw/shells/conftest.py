@@ -20,8 +20,17 @@ from midwire.hw.nic.shape import NicShape
 from midwire.hw.shells.registry import SHELLS, Shell
 from midwire.sim.build import build_executable
 
-from ..nic import conftest as nic
-from ..nic.conftest import LARGE, Sizes, Tools
+from ..nic.conftest import (
+    CURSOR,
+    EPOCH,
+    LARGE,
+    MODEL_HASH,
+    SLICES,
+    TENANT,
+    Sizes,
+    Tools,
+    number,
+)
 from ..nic.stacks import NEXT_IP, NEXT_IP6, NEXT_MAC, NEXT_PORT, OWN_IP, OWN_IP6, OWN_MAC, OWN_PORT
 
 HERE = Path(__file__).resolve().parent
@@ -89,20 +98,20 @@ class Bench:
     def configure(self, port: int = 0, **changes: int) -> None:
         """All that one pipeline is told."""
         values: dict[str, int] = {
-            "model_hash": int.from_bytes(nic.MODEL_HASH, "big"),
-            "tenant": nic.TENANT,
-            "cursor": nic.CURSOR,
-            "slice_count": nic.SLICES,
-            "epoch": nic.EPOCH,
+            "model_hash": int.from_bytes(MODEL_HASH, "big"),
+            "tenant": TENANT,
+            "cursor": CURSOR,
+            "slice_count": SLICES,
+            "epoch": EPOCH,
             "element_type": wire.ElementType.INT8,
             "clock_mhz": 1000,
-            "own_mac": nic.number(OWN_MAC),
-            "own_ip": nic.number(OWN_IP),
+            "own_mac": number(OWN_MAC),
+            "own_ip": number(OWN_IP),
             "own_port": OWN_PORT,
-            "next_mac": nic.number(NEXT_MAC),
-            "next_ip": nic.number(NEXT_IP),
-            "own_ip6": nic.number(OWN_IP6),
-            "next_ip6": nic.number(NEXT_IP6),
+            "next_mac": number(NEXT_MAC),
+            "next_ip": number(NEXT_IP),
+            "own_ip6": number(OWN_IP6),
+            "next_ip6": number(NEXT_IP6),
             "next_port": NEXT_PORT,
             "timeout_us": 20,
             "ask_us": 0,
