@@ -39,7 +39,11 @@ ShapeOption = Annotated[
 ]
 
 TargetOption = Annotated[
-    str | None, typer.Option(help="Family of parts: xcup (by default), xc7 or ecp5.")
+    str | None,
+    typer.Option(
+        help="Family of parts: xcup (by default), xc7 or ecp5; or a shell to be built into, with "
+        "an adapter for it: corundum-25g, corundum-100g or opennic-250."
+    ),
 ]
 
 

@@ -70,8 +70,9 @@ class Options:
     rate : inferences per second at the target's clock; None for the default interval
     strategy : "folded", "unrolled", "loadable" (weights can be written later), or "auto" for
         whichever of the first two is cheaper, layer by layer
-    target : name of a family in :data:`~.map.targets.TARGETS`; None for that of the part, or the
-        first
+    target : name of a family in :data:`~.map.targets.TARGETS`, or of a shell in
+        :data:`midwire.hw.shells.registry.SHELLS`, whose adapter the bundle brings then; None for
+        the family of the part, or the first
     part : name in :data:`~.map.catalogue.PARTS`, whose resources the slice must not exceed; None
         for no such limit
     budget : text such as "lut=20000,dsp=90": the most that the slice may take of each; without a
@@ -330,7 +331,7 @@ def _compiled(
 
     # Elaborating takes longest and needs no depths, so it goes on beside all that follows. So does
     # what needs no samples: depths, and then counting what all hardware takes.
-    elaborate_early(flow, elaborator)
+    elaborate_early(flow, target, elaborator)
 
     def with_depths(fitted: Balanced | None) -> Balanced:
         done = fitted or balance(flow, interval, elaborator.stopped)

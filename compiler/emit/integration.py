@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from ...hw.shells.registry import FOLDER, Shell
 
 FILE_LIST = "files.f"
 WAIVERS = "lint.vlt"
@@ -24,6 +26,12 @@ meant. No other rule is waived, and none for the memories.
 """
 
 
+_WAIVED_OF_ADAPTER = {
+    "UNUSEDSIGNAL": "A shell has more wires than an adapter uses.",
+    "UNUSEDPARAM": "And more parameters.",
+}
+
+
 def verilog_files(prefix: str) -> list[str]:
     """All Verilog of a bundle, by paths inside it: that of the NIC, then that of the slice."""
     return [f"rtl/{prefix}_{part}.v" for part in ("nic", "slice", "rom", "ram")]
@@ -31,15 +39,36 @@ def verilog_files(prefix: str) -> list[str]:
 
 def lint_waivers(prefix: str) -> str:
     """A control file of Verilator, to be given before the Verilog."""
-    lines = [
-        f"// Waivers for verilator --lint-only -Wall -F {FILE_LIST}, by rule, and why.",
-        "`verilator_config",
-    ]
-    for rule, why in _WAIVED.items():
+    return "\n".join([*_WAIVERS_BEGIN, *_waivers(_WAIVED, verilog_files(prefix)[:2])]) + "\n"
+
+
+_WAIVERS_BEGIN = (
+    f"// Waivers for verilator --lint-only -Wall -F {FILE_LIST}, by rule, and why.",
+    "`verilator_config",
+)
+
+
+def _waivers(rules: Mapping[str, str], paths: Sequence[str]) -> list[str]:
+    lines = []
+    for rule, why in rules.items():
         lines.append(f"// {why}")
-        for path in verilog_files(prefix)[:2]:
-            lines.append(f'lint_off -rule {rule} -file "*{path}"')
-    return "\n".join(lines) + "\n"
+        lines += [f'lint_off -rule {rule} -file "*{path}"' for path in paths]
+    return lines
+
+
+def shell_lists(shell: Shell, prefix: str) -> dict[str, str]:
+    """The same two lists for the adapter to a shell, with all Verilog behind it, by path."""
+    adapter, port, windows = shell.sources(prefix)
+    generated = [port, *verilog_files(prefix)[:2]]
+    waivers = _waivers(_WAIVED, generated) + _waivers(_WAIVED_OF_ADAPTER, [adapter])
+    files = [f"// For -F. Top module {shell.top(prefix)}."]
+    for path in (adapter, port, windows, *verilog_files(prefix)):
+        here = path.removeprefix(f"{FOLDER}/")
+        files.append(here if here != path else f"../{path}")
+    return {
+        f"{FOLDER}/{WAIVERS}": "\n".join([*_WAIVERS_BEGIN, *waivers]) + "\n",
+        f"{FOLDER}/{FILE_LIST}": "\n".join(files) + "\n",
+    }
 
 
 def file_list(prefix: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from importlib.resources import files
@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.elaborate import Elaborator, prefixed, renamed
+from ...hw.elaborate import Description, Elaborator, prefixed, renamed
 from ...hw.formats.bundle import PREFIX, Bundle, Manifest, WritableMemory, write_bundle
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
 from ...hw.nic.shape import NicShape
+from ...hw.shells.registry import Shell
 from ...hw.sqnr import NOT_MEASURED
 from ..ir.dataflow import Dataflow
 from ..ir.quant import QGraph, program_of
@@ -31,7 +32,15 @@ from ..map.targets import Target
 from ..quantise.loss import Measured, worst
 from ..select.selection import Selection
 from .figures import buffers, layers
-from .integration import FILE_LIST, WAIVERS, core_file, file_list, lint_waivers
+from .integration import (
+    FILE_LIST,
+    WAIVERS,
+    core_file,
+    file_list,
+    lint_waivers,
+    shell_lists,
+    verilog_files,
+)
 from .netlist import fifos, streams
 from .parts import cloud_model, edge_model, middle_model
 from .readme import readme
@@ -85,6 +94,8 @@ def emit(
     rtl[f"{prefix}_nic.v"] = prefixed(renamed(nic, f"{prefix}_nic"), prefix)
     contents |= {f"rtl/{name}": text.encode("ascii") for name, text in rtl.items()}
     images = tuple(sorted(image_files(flow, prefix)))
+    if target.shell:
+        contents |= _adapter(target.shell, prefix, images, elaborator)
     contents |= {
         FILE_LIST: file_list(prefix).encode(),
         WAIVERS: lint_waivers(prefix).encode(),
@@ -133,9 +144,12 @@ def emit(
     return write_bundle(output, manifest, contents)
 
 
-def elaborate_early(flow: Dataflow, elaborator: Elaborator) -> None:
+def elaborate_early(flow: Dataflow, target: Target, elaborator: Elaborator) -> None:
     """Begin with all hardware of a dataflow that is known before it is balanced."""
-    elaborator.start([_nic(flow), *(stage.built for stage in flow.stages)])
+    around: list[Description] = [_nic(flow)]
+    if target.shell:
+        around.append(target.shell.port)
+    elaborator.start([*around, *(stage.built for stage in flow.stages)])
 
 
 def elaborate_fifos(flow: Dataflow, elaborator: Elaborator) -> None:
@@ -166,6 +180,18 @@ def _nic(flow: Dataflow) -> NicShape:
         outputs=len(flow.outputs),
         sides=tuple(8 * side.word_bytes for _, side in flow.side_ports()),
     )
+
+
+def _adapter(
+    shell: Shell, prefix: str, images: Sequence[str], elaborator: Elaborator
+) -> dict[str, bytes]:
+    """The files that build the pipeline into a shell."""
+    (verilog,) = elaborator.verilog_of([shell.port])
+    port = prefixed(renamed(verilog, f"{prefix}_port"), prefix)
+    paths = [f"rtl/{name}" for name in images]
+    found = shell.contents(prefix, port, verilog_files(prefix), paths)
+    found |= shell_lists(shell, prefix)
+    return {name: text.encode("ascii") for name, text in found.items()}
 
 
 def _packaged(name: str) -> bytes:

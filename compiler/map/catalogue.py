@@ -76,12 +76,15 @@ def aimed_at(target: str | None, part: str | None) -> Target:
     if part is None:
         return DEFAULT_TARGET if target is None else target_named(target)
     found = part_named(part)
-    if target is not None and target_named(target).name != found.name:
+    if target is None:
+        return found
+    named = target_named(target)
+    if named.name != found.name:
         raise OptionError(
             "the part is of another family",
             where="--part",
-            expected=f"a part of {target}, as --target says",
+            expected=f"a part of {named.name}, as --target says",
             found=f"{part!r}, which is of {found.name}",
-            remedy="Leave --target out",
+            remedy="Leave --target out, or choose another part",
         )
-    return found
+    return replace(found, clock_mhz=named.clock_mhz, shell=named.shell)

@@ -1,15 +1,16 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Target families as data: the clock that cycles are quoted at, and coefficients of the cost
-estimate.
+"""Target families and shells as data: the clock that cycles are quoted at, and coefficients of the
+cost estimate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...hw.netlist.fabrics import FABRICS, Fabric
+from ...hw.shells.registry import SHELLS, Shell
 from ..errors import OptionError
 
 RESOURCES = {"lut": "LUTs", "ff": "flip-flops", "dsp": "multipliers", "bram": "18 kbit memories"}
@@ -39,18 +40,20 @@ class Device:
 
 @dataclass(frozen=True)
 class Target:
-    """A family of parts.
+    """A family of parts, and the shell on one of them that the bundle is for, if any.
 
     Attributes
     ----------
     name : of the family, in :data:`~midwire.hw.netlist.fabrics.FABRICS`
     clock_mhz : the clock at which rates are quoted; a goal, not a measured frequency
     device : a typical part
+    shell : whose adapter the bundle brings
     """
 
     name: str
     clock_mhz: float
     device: Device
+    shell: Shell | None = None
 
     @property
     def fabric(self) -> Fabric:
@@ -85,19 +88,22 @@ DEFAULT_TARGET = TARGETS["xcup"]
 
 
 def target_named(name: str) -> Target:
-    """The target of a name.
+    """The target of a name: a family, or a shell, which stands for the family that it is on.
 
     Raises
     ------
     OptionError
         If there is none.
     """
+    if name in SHELLS:
+        shell = SHELLS[name]
+        return replace(TARGETS[shell.parts], clock_mhz=shell.clock_mhz, shell=shell)
     if name not in TARGETS:
         raise OptionError(
             "unknown target",
             where="--target",
-            expected=f"one of {', '.join(TARGETS)}",
+            expected=f"one of {', '.join((*TARGETS, *SHELLS))}",
             found=repr(name),
-            remedy="Choose a family; parts of one family compile alike",
+            remedy="Choose a family, whose parts compile alike, or a shell to be built into",
         )
     return TARGETS[name]

@@ -49,8 +49,9 @@ AHEAD = 2
 BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad": 1})
 """One beat of a frame (B1)."""
 
-SENT = data.StructLayout({"beat": BEAT, "back": 1})
-"""One beat of a frame that leaves: to the next hop, or ``back`` to where frames come from."""
+SENT = data.StructLayout({"beat": BEAT, "back": 1, "made": 1})
+"""One beat of a frame that leaves: to the next hop, or ``back`` to where frames come from. It was
+``made`` here, or it came in as it is and passes."""
 
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""

@@ -108,7 +108,7 @@ class Packetiser(wiring.Component):
         # simulator ever runs.
         beat = Signal(data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1}))
         m.d.comb += [
-            self.o.payload.eq(Cat(beat.as_value(), Const(0, 1), back)),
+            self.o.payload.eq(Cat(beat.as_value(), Const(0, 1), back, Const(1, 1))),
             beat.keep.eq(-1),
         ]
         with m.FSM(name="frame") as fsm:

@@ -84,6 +84,8 @@ class NicShell(wiring.Component):
     s_axis_*, m_axis_* : AXI4-Stream with tkeep and tuser (bit 0: bad frame)
     m_axis_tdest : Out(1), the frame goes back to where frames come from, not to the next hop; for
         a shell with a port each way
+    m_axis_tid : Out(1), the frame was made here; 0 is one that came in and passes. For a shell in
+        which those go to a host (:mod:`midwire.hw.shells`).
     s_axil_* : AXI4-Lite, the registers of :mod:`midwire.hw.formats.csr`
 
     Raises
@@ -131,6 +133,7 @@ class NicShell(wiring.Component):
                 **{f"m_axis_{name}": Out(bits) for name, bits in _AXIS.items()},
                 "m_axis_tready": In(1),
                 "m_axis_tdest": Out(1),
+                "m_axis_tid": Out(1),
                 **{f"s_axil_{name}": member for name, member in axil.items()},
             }
         )
@@ -207,6 +210,7 @@ class NicShell(wiring.Component):
             self.m_axis_tlast.eq(arbiter.o.payload.beat.last),
             self.m_axis_tuser.eq(arbiter.o.payload.beat.bad),
             self.m_axis_tdest.eq(arbiter.o.payload.back),
+            self.m_axis_tid.eq(arbiter.o.payload.made),
             self.m_axis_tvalid.eq(arbiter.o.valid),
             arbiter.o.ready.eq(self.m_axis_tready),
         ]

@@ -118,8 +118,9 @@ def test_a_rate_that_is_none(rate: str, model: Path, tmp_path: Path, refused: Re
 
 def test_a_target_that_is_not_known(model: Path, tmp_path: Path, refused: Refused) -> None:
     assert refused("compile", model, "-o", tmp_path / "b", "--target", "abacus") == (
-        "--target: unknown target; expected one of xcup, xc7, ecp5; found 'abacus'. "
-        "Choose a family; parts of one family compile alike."
+        "--target: unknown target; expected one of xcup, xc7, ecp5, corundum-25g, corundum-100g, "
+        "opennic-250; found 'abacus'. Choose a family, whose parts compile alike, or a shell to be "
+        "built into."
     )
 
 

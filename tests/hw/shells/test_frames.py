@@ -1,0 +1,95 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of other widths, and whole ones, in Amaranth's simulator, with pauses on both sides."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+
+from midwire.hw.shells.frames import ROOM_BYTES, NarrowFrames, Whole, WidenFrames
+
+from ..nic.conftest import Tools
+
+
+def run(component: Any, width: int, frames: list[bytes], rng: random.Random, pause: float) -> Any:
+    """Frames in, frames out, each with its bad-frame bit and what sizes stood beside it."""
+    out: list[tuple[bytes, int, set[int]]] = []
+
+    async def source(ctx: Any) -> None:
+        into = component.i.payload
+        for frame in frames:
+            for at in range(0, len(frame), width):
+                part = frame[at : at + width]
+                while rng.random() < pause:
+                    await ctx.tick()
+                ctx.set(into.data, int.from_bytes(part, "little"))
+                ctx.set(into.keep, (1 << len(part)) - 1)
+                last = at + width >= len(frame)
+                ctx.set(into.last, last)
+                ctx.set(into.bad, last and len(frame) % 3 == 0)
+                ctx.set(component.i.valid, 1)
+                await ctx.tick().until(component.i.ready)
+                ctx.set(component.i.valid, 0)
+
+    async def sink(ctx: Any) -> None:
+        data, sizes = b"", set()
+        payload = component.o.payload
+        beat = payload.beat if "size" in payload.shape().members else payload
+        size = payload.size if beat is not payload else beat.bad
+        while len(out) < len(frames):
+            ctx.set(component.o.ready, rng.random() >= pause)
+            _, _, valid, ready, word, keep, last, bad, told = await ctx.tick().sample(
+                component.o.valid,
+                component.o.ready,
+                beat.data,
+                beat.keep,
+                beat.last,
+                beat.bad,
+                size,
+            )
+            if valid and ready:
+                count = keep.bit_count()
+                data += word.to_bytes(len(beat.keep), "little")[:count]
+                sizes.add(told)
+                if last:
+                    out.append((data, bad, sizes))
+                    data, sizes = b"", set()
+
+    simulator = Simulator(component)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(source)
+    simulator.add_testbench(sink)
+    simulator.run()
+    return out
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.4])
+@pytest.mark.parametrize("wide", [8, 16, 64])
+def test_frames_keep_their_bytes_in_any_width(wide: int, pause: float, tools: Tools) -> None:
+    frames = [tools.random.randbytes(n) for n in (1, 7, 8, 9, 15, 16, 17, 60, 63, 64, 65, 128, 200)]
+    wanted = [(frame, int(len(frame) % 3 == 0)) for frame in frames]
+    for component, width in ((NarrowFrames(wide, 8), wide), (WidenFrames(8, wide), 8)):
+        out = run(component, width, frames, tools.random, pause)
+        assert [(data, bad) for data, bad, _ in out] == wanted
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.4])
+def test_whole_frames_know_their_size_and_none_is_too_long(pause: float, tools: Tools) -> None:
+    """What does not fit is cut off, and the next one is whole."""
+    lengths = [60, 64, 65, ROOM_BYTES - 1, ROOM_BYTES, ROOM_BYTES + 1, 2 * ROOM_BYTES + 77, 300]
+    frames = [tools.random.randbytes(n) for n in lengths]
+    out = run(Whole(64), 64, frames, tools.random, pause)
+    for frame, (data, _, sizes) in zip(frames, out, strict=True):
+        assert data == frame[:ROOM_BYTES]
+        assert sizes == {len(data)}
+
+
+@pytest.mark.parametrize(("narrow", "wide"), [(8, 12), (8, 4), (0, 8)])
+def test_widths_that_do_not_fit(narrow: int, wide: int) -> None:
+    with pytest.raises(ValueError, match=f"{wide} bytes must be a multiple of {narrow}"):
+        WidenFrames(narrow, wide)
