@@ -14,7 +14,7 @@ from scapy.layers.l2 import Ether
 
 from midwire.hw.formats import csr, wire
 from midwire.hw.formats.actions import ANY_REGION, ENTRIES, Action
-from midwire.hw.formats.slots import DECISIONS
+from midwire.hw.formats.slots import DECISIONS, request_fingerprint
 from midwire.hw.formats.wire import DeclineReason
 
 from .conftest import CURSOR, MODEL_HASH, TABLE, TENANT, number
@@ -352,6 +352,24 @@ def test_t4_an_executed_request_is_not_forwarded(steered: SteeredCampaign, tools
     assert steered.nic.counters()["dropped_duplicate"] == 1
 
 
+@pytest.mark.parametrize(
+    ("action", "declined", "reason"),
+    [
+        (Action.EXECUTE, True, DeclineReason.WRONG_TENSOR),
+        (Action.FORWARD, False, DeclineReason.NONE),
+        (Action.REDIRECT, True, DeclineReason.POLICY),
+    ],
+)
+def test_t3_a_shell_that_never_executes(
+    several: Any, tools: Any, action: Action, declined: bool, reason: DeclineReason
+) -> None:
+    assert several.commit(8, **entry(action, 3)) == OKAY
+    (left,) = several.send(*tools.request(several.sizes, source_count=2).frames())
+    assert (header_of(left).declined, header_of(left).reason) == (declined, reason)
+    assert went_to(left) == place_of(3)
+    several.check_counters()
+
+
 def expected_of(campaign: Campaign, version: dict[str, int], frame: bytes) -> bytes:
     """What leaves of a frame that is not collected, when the table has this entry only."""
     golden = Golden(campaign.golden.registers, 48, 10, bytes)
@@ -398,7 +416,13 @@ def test_t4_t5_changes_never_split_a_request(collecting: SteeredCampaign, tools:
     or all of it is sent on for the same reason."""
     nic = collecting.nic
     nic.pauses(0, 0, 1)
-    requests = [tools.request(nic.sizes) for _ in range(120)]
+    # What is remembered of one takes no place from another (D6).
+    by_place: dict[int, Any] = {}
+    while len(by_place) < 120:
+        request = tools.request(nic.sizes)
+        client = number(request.client[0]), request.client[1]
+        by_place[request_fingerprint(request.header.request_id, *client) % DECISIONS] = request
+    requests = list(by_place.values())
     fates = set()
     for first in range(0, len(requests), 20):
         frames = [frame for r in requests[first : first + 20] for frame in r.frames()]
@@ -406,8 +430,9 @@ def test_t4_t5_changes_never_split_a_request(collecting: SteeredCampaign, tools:
         for number_of_it, frame in enumerate(frames):
             nic.queue(frame)
             if number_of_it % 5 == 0:
-                action = tools.random.choice(list(Action))
+                action = list(Action)[number_of_it // 5 % len(Action)]
                 assert nic.commit(3, **entry(action, number_of_it)) == OKAY
+                nic.cycles(tools.random.randrange(1200))
     left: dict[int, list[bytes]] = {}
     for out in nic.drain():
         assert not out.back
