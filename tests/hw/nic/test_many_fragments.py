@@ -54,7 +54,7 @@ def test_w8_all_of_the_first_group(huge: Nic, tools: Tools) -> None:
     still(huge, timeout_us=0, ask_us=100)
     request = cut_small(tools, huge)
     assert huge.send(request.frames()[781]) == []
-    (question,) = wait(huge, 100)
+    (question,) = wait(huge, 25)
     tools.check_question(request, question, set(range(64)))
 
 
