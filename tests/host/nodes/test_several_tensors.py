@@ -172,8 +172,8 @@ def test_whoever_sends_the_tensor_that_lacks_is_asked(wide: Bundle, tmp_path: Pa
     [small], [first, _, third] = tensors_of(wide)
     frames = [frame(small, ONE, NIC), frame(third, TWO, NIC), frame(first, TWO, NIC)]
     sent, counted = replay(wide, "reference", frames, tmp_path, ask_us=4000, timeout_us=400_000)
-    assert (counted["asked"], counted["evicted"], counted["evicted_fragments"]) == (7, 1, 3)
-    asking, declined = sent[:7], sent[7:]
+    assert (counted["asked"], counted["evicted"], counted["evicted_fragments"]) == (9, 1, 3)
+    asking, declined = sent[:9], sent[9:]
     for data in asking:
         assert (IP(data[14:]).dst, UDP(data[34:]).dport) == TWO
         header = decode(data[42:])

@@ -18,7 +18,14 @@ from scapy.layers.l2 import Ether
 from midwire.host.wire.udp import Address
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
-from midwire.hw.formats.slots import MAX_SLOTS, SHARE, request_fingerprint, slots_of
+from midwire.hw.formats.slots import (
+    MAX_ASKS,
+    MAX_SLOTS,
+    QUICK_ASKS,
+    SHARE,
+    request_fingerprint,
+    slots_of,
+)
 from midwire.hw.formats.wire import (
     BadLength,
     DeclineReason,
@@ -32,6 +39,9 @@ from .loop import DATAPATHS, SMALL_MTU
 from .recordings import CLIENT, HOP, NIC, frame, header_of, replay, timeless
 
 OTHER = ("10.0.0.5", 4001)
+ASKS = QUICK_ASKS + MAX_ASKS
+"""Of a request whose last fragment is here."""
+
 Scene = tuple[list[bytes], dict[str, int]]
 """Frames, and the counters that are not 0 afterwards."""
 
@@ -265,10 +275,10 @@ def test_what_lacks_is_asked_for_and_sent_on_in_the_end(
     lost = [given[3], given[0]]
     sent, counted = replay(digits, datapath, lost, tmp_path, ask_us=4000, timeout_us=400_000)
     assert {k: n for k, n in counted.items() if n} == {
-        "frames_in": 2, "collected": 2, "asked": 7, "evicted": 1, "evicted_fragments": 2,
+        "frames_in": 2, "collected": 2, "asked": ASKS, "evicted": 1, "evicted_fragments": 2,
     }  # fmt: skip
     asking = [data for data in sent if decode(data[42:]).message_type == MessageType.MISSING]
-    assert len(asking) == 7 and len(set(timeless(asking))) == 1
+    assert len(asking) == ASKS and len(set(timeless(asking))) == 1
     read = Ether(asking[0])
     assert (read.src, read.dst) == ("02:00:0a:00:00:02", Ether(given[0]).src)
     assert (read[IP].src, read[UDP].sport, read[IP].dst, read[UDP].dport) == (*NIC, *CLIENT)
