@@ -26,7 +26,7 @@ _MOST_UNITS = 1 << 15
 _SHRINKS = 64
 """Candidates for the clipped range in each search: from the whole range down to a 16th."""
 
-_SMALLEST = float(np.finfo(np.float32).tiny)
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 DYADIC_ABOVE = 8
 """Wider grids than this get scales that are powers of two.
@@ -221,9 +221,14 @@ def _grid(kind: _Kind, low: float, high: float) -> QType:
     """The finest grid that covers ``low`` to ``high`` (about, once the zero point is rounded)."""
     lo = -(1 << (kind.bits - 1)) if kind.signed else 0
     hi = lo + (1 << kind.bits) - 1
-    scale = min(max((high - low) / (hi - lo), _SMALLEST), float(np.finfo(np.float32).max))
+    scale = min(max((high - low) / (hi - lo), _SMALLEST), _LARGEST)
     if kind.dyadic:
         scale = min(2.0 ** math.ceil(math.log2(scale)), 2.0**127)
-    zero_point = 0 if kind.signed and kind.centred else round(lo - low / scale)
-    scale = float(np.float32(scale))
-    return QType(kind.bits, kind.signed, scale, min(max(zero_point, lo), hi))
+    while True:
+        zero_point = 0 if kind.signed and kind.centred else round(lo - low / scale)
+        zero_point = min(max(zero_point, lo), hi)
+        single = float(np.float32(scale))
+        # What the outermost integers stand for has to be a float32, too.
+        if max(hi - zero_point, zero_point - lo) * single <= _LARGEST:
+            return QType(kind.bits, kind.signed, single, zero_point)
+        scale /= 2

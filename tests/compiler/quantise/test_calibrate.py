@@ -383,6 +383,18 @@ def test_extreme_values(size: float) -> None:
     assert np.isfinite(grid.scale) and grid.scale > 0
 
 
+@pytest.mark.parametrize("bits", [2, 8, 12, 16])
+@pytest.mark.parametrize("dyadic", [False, True])
+@pytest.mark.parametrize("low", [-1.0, -0.5, 0.0])
+def test_all_integers_of_a_grid_are_finite(bits: int, dyadic: bool, low: float) -> None:
+    """Also where what masks an attention was seen, the lowest float32."""
+    largest = float(np.finfo(np.float32).max)
+    for values in (np.array([low, 1.0]), np.array([-1.0, -low])):
+        for method in ("mse", "min-max"):
+            grid = choose_qtype(seen(values * largest), bits, dyadic=dyadic, choice=Choice(method))
+            assert np.isfinite(grid.dequantise(np.array([grid.lo, grid.hi]))).all()
+
+
 @pytest.mark.parametrize("bits", [1, 17])
 def test_bits_are_checked(bits: int) -> None:
     with pytest.raises(ValueError, match=rf"^bits must be 2 to 16, not {bits}$"):

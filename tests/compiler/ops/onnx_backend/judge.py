@@ -12,6 +12,7 @@ is compared too, for the interval has to hold what the test expects.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +125,7 @@ def build(task: Task, folder: Path, bits: int, seed: int) -> Built:
         bits,
         hold_out=0,
         bias_correction=False,
+        min_sqnr=-math.inf,  # the bound below is about each element
     )
     bundle, form, source = compile_form(
         folder / "net.onnx", folder / "bundle", options, task.test.name
