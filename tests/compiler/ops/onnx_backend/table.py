@@ -32,8 +32,8 @@ Written by `python -m bench.operators`, and held by `tests/compiler/ops/onnx_bac
 The `onnx` package brings tests of every operator: a model of one node, inputs, and expected
 outputs. midwire compiles each of them whole, without RTL. What a test feeds as weights, scales,
 shapes or axes is made constant, as few inputs as midwire's import rules need. The rest is quantised
-from the test's data and a few random samples like it, to 8 bits, or to 16 where 8 lose more than a
-compile allows. A test passes if the numpy reference and `slice.onnx` agree on every bit, and every
+from the test's data and a few random samples like it, to 8 bits, or to 16 where 8 keep less than
+15 dB. A test passes if the numpy reference and `slice.onnx` agree on every bit, and every
 element is as near to what the test expects as quantisation leaves it: the rounding of inputs and
 weights, taken through the node by interval arithmetic, and half a step of the output. The
 long sweep runs all of them in RTL too, with random stalls. None that is in scope fails.
