@@ -6,6 +6,7 @@ reason.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from ..hw.accuracy import Accuracy
 from ..hw.console import Report
 from ..hw.elaborate import Elaborator
+from ..hw.errors import MidwireError
 from ..hw.formats.bundle import MAX_PREFIX, PREFIX, Bundle, check_target, usable_prefix
 from ..hw.formats.tensor import AnyArray
 from ..hw.sqnr import NOT_MEASURED
@@ -117,6 +119,11 @@ class Options:
         """The target, with what a part and a budget allow in place of what a typical part has."""
         found = aimed_at(self.target, self.part)
         return limited(found, {} if self.budget is None else parse_budget(self.budget))
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing but the rate says how fast the slice is: no part and no budget."""
+        return self.part is None and self.budget is None
 
     @cached_property
     def widths(self) -> Widths | None:
@@ -299,8 +306,18 @@ def _compiled(
     quantising = bool(observed)
     if data is not None and not quantising:
         data = whole(data.samples, data.labels)
+    stages = _Stages(chosen, target, elaborator)
     trials = Trials(
-        source, real, observed, data, target, choice, means, chosen.strategy, chosen.rate
+        source,
+        real,
+        observed,
+        data,
+        target,
+        choice,
+        means,
+        chosen.strategy,
+        chosen.rate,
+        stages.begin,
     )
     clock.start("choose widths")
     allowed = _limits(source, data, chosen, quantising)
@@ -316,22 +333,17 @@ def _compiled(
     clock.start("implement")
     interval = target_interval(integers, chosen.rate, target.clock_mhz)
     balanced = front = None
-    if chosen.part is None and chosen.budget is None:
-        built = implement(
-            integers, target, interval, strict=chosen.rate is not None, strategy=chosen.strategy
-        )
-        flow = assemble(integers, rounded, built)
+    if chosen.fixed:
+        flow = stages.of(rounded, integers)
     else:  # whether it fits is known once FIFOs have their depths
         front = Front(integers, target, chosen.strategy)
         balanced = fit(
             integers, rounded, target, chosen.rate, front, fastest=chosen.budget is not None
         )
         flow = balanced.flow
-    flow = _checked(flow, dataflow.verify(flow))
-
     # Elaborating takes longest and needs no depths, so it goes on beside all that follows. So does
     # what needs no samples: depths, and then counting what all hardware takes.
-    elaborate_early(flow, target, elaborator)
+    elaborate_early(_checked(flow, dataflow.verify(flow)), target, elaborator)
 
     def with_depths(fitted: Balanced | None) -> Balanced:
         done = fitted or balance(flow, interval, elaborator.stopped)
@@ -376,6 +388,40 @@ def _compiled(
     return Compiled(
         bundle, measured.losses, origin, phases, measured.accuracy, tuple(doubted), widths
     )
+
+
+class _Stages:
+    """The stages of a slice whose interval is given, begun with before it is known whether its
+    widths lose too much: elaborating takes longest, and measuring leaves a core to it.
+    """
+
+    def __init__(self, chosen: Options, target: Target, elaborator: Elaborator) -> None:
+        self._chosen, self._target, self._elaborator = chosen, target, elaborator
+        self._last: tuple[quant.QGraph, dataflow.Dataflow] | None = None
+
+    def begin(self, rounded: graph.Graph, integers: quant.QGraph) -> None:
+        """Begin with these, in place of those before."""
+        if not self._chosen.fixed:
+            return
+        # What is wrong with them is said if they are taken.
+        with contextlib.suppress(MidwireError):
+            elaborate_early(self.of(rounded, integers), self._target, self._elaborator)
+
+    def of(self, rounded: graph.Graph, integers: quant.QGraph) -> dataflow.Dataflow:
+        """The stages; remembered until others are asked for."""
+        if self._last is None or self._last[0] is not integers:
+            self._elaborator.forget()
+            chosen = self._chosen
+            interval = target_interval(integers, chosen.rate, self._target.clock_mhz)
+            built = implement(
+                integers,
+                self._target,
+                interval,
+                strict=chosen.rate is not None,
+                strategy=chosen.strategy,
+            )
+            self._last = integers, assemble(integers, rounded, built)
+        return self._last[1]
 
 
 class _Clock:
@@ -480,10 +526,12 @@ def _widths(
         return usual
     if chosen.bits == AUTO:
         return trials.cheapest(allowed, outputs, clock.step)
-    over = excess(trials.loss(usual, clock.step), outputs, allowed)
+    over = trials.far_off(usual, allowed, outputs) or excess(
+        trials.likely_loss(usual, clock.step), outputs, allowed
+    )
     if over is None:
         return usual
-    widths = trials.enough(allowed, outputs, clock.step)
+    widths = trials.enough(allowed, outputs, over, clock.step)
     layered = "layers got others" if widths.layers else f"all layers got {widths.text}"
     doubted.append(
         f"{usual.text} bits lose more than was allowed ({over.expected}; found {over.found}), so "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
 from itertools import count
 
@@ -44,6 +44,9 @@ SEARCHED = 30e9
 """Multiply-accumulates in the reference that a search may take without being asked for: some ten
 seconds."""
 
+_FAR = 3.0
+"""Times the noise that is allowed, of one sample: the others would have to lose a third of that."""
+
 _ANOTHER_CUT = "leave more layers to the edge with --from, or to the cloud with --to"
 """What helps where no widths do: features of all sizes on one scale, before the model scales them.
 """
@@ -61,6 +64,7 @@ class Trials:
     choice : how grids are chosen
     means : of the inputs of layers over the samples that calibrate
     strategy, rate : of :class:`~.pipeline.Options`
+    ahead : told of a slice that will probably be taken, before its loss is measured
     """
 
     source: Source
@@ -72,6 +76,7 @@ class Trials:
     means: Mapping[str, AnyArray]
     strategy: str = "auto"
     rate: float | None = None
+    ahead: Callable[[graph.Graph, quant.QGraph], None] = lambda rounded, integers: None
     _losses: dict[Widths, Measured] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -133,6 +138,22 @@ class Trials:
             self._losses[widths] = self._loss(widths, progress, None)
         return self._losses[widths]
 
+    def likely_loss(self, widths: Widths, progress: Progress | None = None) -> Measured:
+        """The same of widths that will probably be taken: others may begin with their hardware."""
+        self.ahead(*self.integers(widths))
+        return self.loss(widths, progress)
+
+    def far_off(self, widths: Widths, limits: Limits, outputs: tuple[str, ...]) -> Excess | None:
+        """The limit that one sample alone exceeds by so much (:data:`_FAR`) that the others cannot
+        make up for it; None if it does not, or there are no more than a few.
+        """
+        if self.data is None or len(self.data.split.held) < _QUICK // 4:
+            return None
+        over = excess(self._loss(widths, None, 1), outputs, limits)
+        if over is None or over.times is None or over.times < _FAR:
+            return None
+        return replace(over, found=f"{over.found} of one sample")
+
     def quick_loss(self, widths: Widths) -> Measured:
         """The same on a few of them."""
         return self._loss(widths, None, _QUICK)
@@ -169,36 +190,39 @@ class Trials:
                 )
         return found
 
-    def enough(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:
+    def enough(
+        self, limits: Limits, outputs: tuple[str, ...], over: Excess, progress: Progress
+    ) -> Widths:
         """Widths that keep the limits where the usual ones do not: the cheapest, or the same for
         all layers if the search for those took long (:data:`SEARCHED`), or one layer widened if
-        there is no hardware for that.
+        there is no hardware for that. ``over`` is what the usual ones lose.
 
         Raises
         ------
         LossError
             If none of them do.
         """
-        usual = Widths()
-        measured = self.loss(usual)
-        over = excess(measured, outputs, limits)
-        assert over is not None
         try:
-            return self._wider(limits, outputs, progress)
+            return self._wider(limits, outputs, over, progress)
         except ModelError as error:
+            usual = Widths()
+            measured = self.loss(usual)
             found = self._blame(usual, measured)
             if found is None or excess(self.loss(found.widths), outputs, limits) is not None:
-                raise self.refuse(over, usual, measured) from error
+                raise _refusal(over, measured, found) from error
             return found.widths
 
-    def _wider(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:
+    def _wider(
+        self, limits: Limits, outputs: tuple[str, ...], over: Excess, progress: Progress
+    ) -> Widths:
         _, integers = self.integers(Widths())
         samples = 0 if self.data is None else len(self.data.split.held)
         work = samples * sum(node.kernel.macs for node in integers.nodes)
         if most_tried(self.layers) * work <= SEARCHED:
             return self.cheapest(limits, outputs, progress)
         attempt = _told(progress, len(ALIKE))
-        return self._keeping(limits, outputs, partial(alike, attempt(self.loss)))
+        search = partial(alike, attempt(self.likely_loss), times=over.times)
+        return self._keeping(limits, outputs, search)
 
     def cheapest(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:
         """Widths that keep the limits at least cost, as far as a bounded search finds them.
@@ -234,19 +258,7 @@ class Trials:
 
     def refuse(self, over: Excess, widths: Widths, measured: Measured) -> LossError:
         """The error of widths that lose too much: which layer to widen was tried, not guessed."""
-        found = self._blame(widths, measured)
-        remedies = [f"Let midwire choose the widths with --bits {AUTO}"]
-        if found is not None:
-            gained = found.measured.accuracy
-            error = None if gained is None else gained.relative_error
-            gain = "" if error is None else f" (relative error {100 * error:.3g} %)"
-            remedies.insert(
-                0, f"Widen that layer with --bits {shlex.quote(found.widths.text)}{gain}"
-            )
-            remedies[1] = remedies[1].replace("Let", "let")
-        suspects = noisiest(measured.losses)
-        blamed = found.layer if found is not None else next(iter(suspects), over.where)
-        return refusal(over, blamed, [*remedies, _ANOTHER_CUT])
+        return _refusal(over, measured, self._blame(widths, measured))
 
     def _blame(self, widths: Widths, measured: Measured) -> Blame | None:
         """The layer to widen, the most suspect ones tried."""
@@ -254,6 +266,20 @@ class Trials:
         order = [by_tensor[name] for name in noisiest(measured.losses) if name in by_tensor]
         order += [layer for layer in self.layers if layer not in order]
         return blame(order, widths, self.quick_loss)
+
+
+def _refusal(over: Excess, measured: Measured, found: Blame | None) -> LossError:
+    """The error of what is lost, with the layer to widen, if there is one that can be."""
+    remedies = [f"Let midwire choose the widths with --bits {AUTO}"]
+    if found is not None:
+        gained = found.measured.accuracy
+        error = None if gained is None else gained.relative_error
+        gain = "" if error is None else f" (relative error {100 * error:.3g} %)"
+        remedies.insert(0, f"Widen that layer with --bits {shlex.quote(found.widths.text)}{gain}")
+        remedies[1] = remedies[1].replace("Let", "let")
+    suspects = noisiest(measured.losses)
+    blamed = found.layer if found is not None else next(iter(suspects), over.where)
+    return refusal(over, blamed, [*remedies, _ANOTHER_CUT])
 
 
 def _told(progress: Progress, most: int) -> Callable[[Try], Try]:

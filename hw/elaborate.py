@@ -94,6 +94,7 @@ class Elaborator:
         self._pool = ThreadPoolExecutor(thread_name_prefix="elaborate")
         self._started: dict[str, Future[dict[str, str]]] = {}
         self._stop = threading.Event()
+        self._unwanted = threading.Event()
 
     def __enter__(self) -> Elaborator:
         return self
@@ -126,8 +127,19 @@ class Elaborator:
         parts = [part for each in descriptions for part in _modules(each).values()]
         new = {text: part for part in parts if (text := canonical(part)) not in self._started}
         if new:
-            begun = self._pool.submit(_contents, new, "verilog", stopped=self.stopped)
+            unwanted = self._unwanted
+
+            def stopped() -> bool:
+                return unwanted.is_set() or self.stopped()
+
+            begun = self._pool.submit(_contents, new, "verilog", stopped=stopped)
             self._started |= dict.fromkeys(new, begun)
+
+    def forget(self) -> None:
+        """Give up what was started and is not done: it turned out that nobody wants it."""
+        self._unwanted.set()
+        self._unwanted = threading.Event()
+        self._started.clear()
 
     def verilog_of(self, descriptions: Sequence[Description]) -> list[str]:
         """As :func:`verilog_of`, after all that was started."""

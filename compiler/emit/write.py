@@ -48,7 +48,11 @@ from .rtl import image_files, slice_files
 from .slice_onnx import slice_model
 
 REALISTIC, RANDOM = 16, 4
-"""Golden vectors of each kind that a bundle brings for its own bench, at most and always."""
+"""Golden vectors of each kind that a bundle brings for its own bench, at most."""
+
+_RANDOM_MACS = 3e9
+"""Multiply-accumulates of random ones, at most: one takes a simulation hours then. There is one
+always."""
 
 _SEED = 20261
 
@@ -214,15 +218,17 @@ def _golden(flow: Dataflow, qgraph: QGraph, measured: Measured) -> dict[str, Any
     rng = np.random.default_rng(_SEED)
     wires = measured.wires
     real = min(len(wires[0]), REALISTIC) if wires else 0
+    macs = sum(node.kernel.macs for node in qgraph.nodes)
+    random = max(1, min(RANDOM, int(_RANDOM_MACS / max(1, macs))))
     noises: list[AnyArray] = []
     inputs: list[AnyArray] = []
     for index, spec in enumerate(flow.inputs):
-        noise = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (RANDOM, spec.elements))
+        noise = rng.integers(spec.qtype.lo, spec.qtype.hi + 1, (random, spec.elements))
         parts = [wires[index][:real], noise] if wires else [noise]
         noises.append(noise)
         inputs.append(np.concatenate(parts).astype(spec.qtype.wire_dtype))
     reference = Reference(qgraph.inputs, qgraph.outputs, qgraph.nodes)
-    outputs = reference.run_wire(noises, chunk=1)
+    outputs = reference.run_wire(noises)
     if wires:
         known = [answer[:real] for answer in measured.answers]
         outputs = [np.concatenate(parts) for parts in zip(known, outputs, strict=True)]

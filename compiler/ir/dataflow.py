@@ -14,8 +14,9 @@ D3. Every channel has a FIFO depth: 0 means wires only, None that ``balance`` ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from ...hw.formats.tensor import TensorSpec
 from ...hw.kernels.base import Implementation, SidePort, StreamPort
@@ -29,14 +30,19 @@ class Stage:
     ----------
     name : unique, a Verilog identifier
     built : what it is
-    images : memory images, file name to text
+    contents : makes :attr:`images`, which is not needed before hardware is elaborated
     node : name of the integer node that it computes, None for forks and adapters
     """
 
     name: str
     built: Implementation
-    images: Mapping[str, str] = field(default_factory=dict)
+    contents: Callable[[], Mapping[str, str]] = dict
     node: str | None = None
+
+    @cached_property
+    def images(self) -> Mapping[str, str]:
+        """Memory images, file name to text."""
+        return self.contents()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ...hw.formats.tensor import TensorSpec
 from ...hw.kernels.adapt import StreamFork, adapters, full
@@ -69,7 +70,8 @@ def assemble(
 
 def _stage(node: QNode, built: Implementation, index: int) -> Stage:
     name = f"n{index}_{_identifier(node)}"
-    return Stage(name, built, node.kernel.images(built, node.finishers, name), node.name)
+    images = partial(node.kernel.images, built, node.finishers, name)
+    return Stage(name, built, images, node.name)
 
 
 def _identifier(node: QNode) -> str:

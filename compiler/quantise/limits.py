@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import LossError
 from .loss import Loss, Measured, worst
@@ -36,6 +36,10 @@ DEFAULT_ERROR = 1.0
 
 DEFAULT_DROP = 0.5
 """Largest drop of top-1 by default, in points."""
+
+
+_MOST_DECADES = 9.0
+"""Of noise: more is as bad."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Excess:
-    """A limit that is not kept: where, and what was expected and found, as clauses."""
+    """A limit that is not kept: where, and what was expected and found, as clauses.
+
+    ``times`` is how many times the noise's amplitude is what it may be; None for what comes in
+    jumps.
+    """
 
     where: str
     expected: str
     found: str
     allow: str
+    times: float | None = field(default=None, compare=False)
 
 
 def limits(asked: Limits, *, quantising: bool, samples: int, labelled: bool) -> Limits:
@@ -147,6 +156,7 @@ def excess(measured: Measured, outputs: Sequence[str], limits: Limits) -> Excess
             f"a signal to noise ratio of at least {limits.min_sqnr:g} dB{limits.remark}",
             least.sqnr.text,
             "--min-sqnr",
+            10 ** min(_MOST_DECADES, (limits.min_sqnr - least.sqnr.level) / 20),
         )
     if limits.max_error is None and limits.max_drop is None:
         return None
@@ -164,6 +174,7 @@ def excess(measured: Measured, outputs: Sequence[str], limits: Limits) -> Excess
             f"a relative error of at most {limits.max_error:g} %{limits.remark}",
             f"{100 * error:.3g} %",
             "--max-error",
+            100 * error / limits.max_error if limits.max_error else None,
         )
     drop = accuracy.drop
     if limits.max_drop is not None and drop is not None and drop > limits.max_drop + 1e-9:

@@ -25,9 +25,7 @@ class Requantize(FinisherComponent[MultiplyShiftUnit]):
         u = self._unit
         load = self.load if u.writable else None
         values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file, load)
-        ties = u.field("tie").hi > 0
-        floors = u.sums[0] >> u.shift, u.sums[1] >> u.shift
-        rounded = floors[0] - (1 if ties else 0), floors[1]
+        below, above = u.clamps
 
         valid = Signal(2)
         final = Signal(2)
@@ -48,21 +46,21 @@ class Requantize(FinisherComponent[MultiplyShiftUnit]):
             total = Signal(shape_of(u.sums), name=f"total_{lane}")
             m.d.sync += total.eq(sum(terms[1:], terms[0]) + offset)
 
-            y = Signal(shape_of(floors), name=f"floor_{lane}")
+            y = Signal(shape_of(u.floors), name=f"floor_{lane}")
             m.d.comb += y.eq(total >> u.shift)
             even = y
-            if ties:
-                even = Signal(shape_of(rounded), name=f"even_{lane}")
+            if u.ties:
+                even = Signal(shape_of(u.rounded), name=f"even_{lane}")
                 odd = y[0] ^ delayed(m, fields["parity"], 2, f"parity_{lane}")
                 tie = delayed(m, fields["tie"], 2, f"tie_{lane}")
                 # Assignment extends a sum of fewer bits by its sign.
                 fraction = Signal(u.shift, name=f"fraction_{lane}")
                 m.d.comb += [fraction.eq(total), even.eq(y - (odd & (fraction < tie)))]
             result = even
-            if rounded[0] < u.field("lo").hi:
+            if below:
                 lo = delayed(m, fields["lo"], 2, f"lo_{lane}")
                 result = Mux(even < lo, lo, result)
-            if rounded[1] > u.field("hi").lo:
+            if above:
                 hi = delayed(m, fields["hi"], 2, f"hi_{lane}")
                 result = Mux(even > hi, hi, result)
             m.d.sync += self.y[lane].eq(result)

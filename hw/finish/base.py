@@ -84,6 +84,13 @@ class FinisherUnit(ABC):
         return None
 
     @property
+    def widened(self) -> FinisherUnit:
+        """The same hardware, described by what is not peculiar to these numbers, if there is such
+        a description: what is equal is elaborated once.
+        """
+        return self
+
+    @property
     @abstractmethod
     def latency(self) -> int:
         """Cycles from accumulators to results; 0 if combinational."""

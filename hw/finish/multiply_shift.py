@@ -241,6 +241,12 @@ def loaded_shift(acc_bits: int, out: IntType) -> int:
     return max(0, acc_bits - out.bits) + (24 if out.bits <= 8 else 30)
 
 
+def _held(span: Range) -> Range:
+    """All that the narrowest type of a range holds."""
+    kind = IntType.holding(*span)
+    return kind.lo, kind.hi
+
+
 @dataclass(frozen=True)
 class MultiplyShiftUnit(FinisherUnit):
     """Rule N5 as a pipeline: multiply, add, then round and clamp.
@@ -287,6 +293,55 @@ class MultiplyShiftUnit(FinisherUnit):
         field = self.field(f"multiplier{term}")
         ends = [m * acc for m in (field.lo, field.hi) for acc in self.ranges[term]]
         return min(ends), max(ends)
+
+    @property
+    def ties(self) -> bool:
+        """Whether an odd result may lose 1."""
+        return self.field("tie").hi > 0
+
+    @property
+    def floors(self) -> Range:
+        """Range of ``p`` shifted."""
+        low, high = self.sums
+        return low >> self.shift, high >> self.shift
+
+    @property
+    def rounded(self) -> Range:
+        """Range of what is clamped."""
+        low, high = self.floors
+        return low - int(self.ties), high
+
+    @property
+    def clamps(self) -> tuple[bool, bool]:
+        """Whether a result may be below what it is clamped to, and above."""
+        low, high = self.rounded
+        return low < self.field("lo").hi, high > self.field("hi").lo
+
+    @property
+    def widened(self) -> MultiplyShiftUnit:
+        """Of the widest ranges that are served by the same hardware."""
+        for kept in ((), tuple(f"multiplier{term}" for term in range(len(self.ranges)))):
+            wide = replace(
+                self,
+                ranges=tuple(map(_held, self.ranges)),
+                sums=_held(self.sums),
+                fields=tuple(
+                    f
+                    if f.values is not None or f.name in kept
+                    else replace(f, lo=f.type.lo, hi=f.type.hi)
+                    for f in self.fields
+                ),
+            )
+            if wide._decided == self._decided:
+                return wide
+        return self
+
+    @property
+    def _decided(self) -> tuple[object, ...]:
+        """All that its hardware depends on of ranges."""
+        spans = [*map(self.product, range(len(self.ranges))), self.floors, self.rounded, self.sums]
+        kinds = (*(f.type for f in self.fields), *(IntType.holding(*span) for span in spans))
+        return kinds, self.ties, self.clamps
 
     @cached_property
     def cost(self) -> Cost:

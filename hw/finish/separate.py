@@ -98,7 +98,7 @@ def separated(description: Any) -> tuple[Any, dict[int, FinisherModule]]:
         output = next(outputs)
         if not unit.latency:
             return unit
-        found[output] = FinisherModule(unit)
+        found[output] = FinisherModule(unit.widened)
         return SeparateUnit.of(unit)
 
     changed: dict[str, Any] = {}

@@ -55,25 +55,37 @@ def steps(function: Function, acc: Range, out: QType, most: int) -> Steps | None
         As :meth:`~midwire.hw.numeric.Function.exact`.
     """
     lo, hi = acc
-    runs: list[tuple[int, int]] = []  # first accumulator and result
+    found: list[_Runs] = []
+    count = 0
     for piece in _runs_of_pieces(function, acc, out, most + 1):
-        for start, value in piece:
-            if not runs or runs[-1][1] != value:
-                runs.append((start, value))
-        if len(runs) > most + 1:
+        same = bool(found) and found[-1].values[-1] == piece.values[0]
+        found.append(piece.behind(1) if same else piece)
+        count += len(found[-1].values)
+        if count > most + 1:
             return None
-    starts, values = map(np.ascontiguousarray, np.array(runs, dtype=np.int64).T)
+        if same and not len(found[-1].values):
+            found.pop()
+    starts = np.concatenate([piece.starts for piece in found])[1:]
+    values = np.concatenate([piece.values for piece in found])
     for array in (starts, values):
         array.setflags(write=False)  # it is shared
-    return Steps(lo, hi, starts[1:], values)
+    return Steps(lo, hi, starts, values)
 
 
-def _runs_of_pieces(
-    function: Function, acc: Range, out: QType, most: int
-) -> Iterator[list[tuple[int, int]]]:
-    """For each monotone piece its runs, the first accumulator and the result of each; of one that
-    has more than ``most``, more than those.
-    """
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Runs of a monotone piece: int64 arrays of the first accumulator of each, and its result."""
+
+    starts: IntArray
+    values: IntArray
+
+    def behind(self, count: int) -> _Runs:
+        """All but the first ones."""
+        return _Runs(self.starts[count:], self.values[count:])
+
+
+def _runs_of_pieces(function: Function, acc: Range, out: QType, most: int) -> Iterator[_Runs]:
+    """Of each monotone piece its runs; of one that has more than ``most``, more than those."""
     lines = lines_of(function, acc)
     if lines is not None:
         yield from (_runs_of_line(line, piece, out, most) for piece, line in lines)
@@ -82,21 +94,23 @@ def _runs_of_pieces(
         yield _runs(lambda a: function.exact([a], out), piece, most)
 
 
-def _runs_of_line(line: Affine, piece: Range, out: QType, most: int) -> list[tuple[int, int]]:
+def _runs_of_line(line: Affine, piece: Range, out: QType, most: int) -> _Runs:
     low, high = piece
     first, last = line.exact([low], out), line.exact([high], out)
     if abs(last - first) > _MOST_RESULTS:
         return _runs(lambda a: line.exact([a], out), piece, most)
     if first <= last:
-        later = line_starts(line, out, first, last).tolist()
-        found = dict(zip(later, range(first + 1, last + 1), strict=True))
+        starts = line_starts(line, out, first, last)
+        values = np.arange(first + 1, last + 1)
     else:
         # What falls comes to y one behind the last accumulator at which it is y + 1 or more.
         rising = Affine((-line.scales[0],), line.offset)
-        earlier = (1 - line_starts(rising, out, last, first)).tolist()
-        found = dict(zip(reversed(earlier), range(first - 1, last - 1, -1), strict=True))
+        starts = (1 - line_starts(rising, out, last, first))[::-1]
+        values = np.arange(first - 1, last - 1, -1)
+    starts, values = np.append(low, starts), np.append(first, values)
     # Of the results that one accumulator comes to at once, the last one is there.
-    return [(low, first), *found.items()]
+    kept = np.append(starts[1:] != starts[:-1], True)
+    return _Runs(starts[kept], values[kept])
 
 
 _MOST_RESULTS = 1 << 16
@@ -114,8 +128,12 @@ def line_starts(line: Affine, out: QType, first: int, last: int) -> IntArray:
     # an odd one behind it.
     slope, base = out.step / scale / 2, -line.offset / scale
     common = math.lcm(slope.denominator, base.denominator)
-    y = np.arange(first + 1, last + 1).astype(object) - out.zero_point
-    edges = (2 * y - 1) * int(slope * common) + int(base * common)
+    factor, constant = int(slope * common), int(base * common)
+    y = np.arange(first + 1, last + 1) - out.zero_point
+    largest = 2 * max(abs(int(y[0])), abs(int(y[-1]))) + 1
+    if max(largest * abs(factor) + abs(constant), common) >= 1 << 62:
+        y = y.astype(object)
+    edges = (2 * y - 1) * factor + constant
     found: IntArray = ((edges - (y + 1) % 2) // common + 1).astype(np.int64)
     return found
 
@@ -168,10 +186,8 @@ def _through(step: Piecewise, piece: Range, line: Affine) -> list[tuple[Range, A
     return found
 
 
-def _runs(value: Callable[[int], int], piece: Range, most: int) -> list[tuple[int, int]]:
-    """The runs of a monotone piece, the first accumulator and the result of each; more than
-    ``most`` if there are.
-    """
+def _runs(value: Callable[[int], int], piece: Range, most: int) -> _Runs:
+    """The runs of a monotone piece; more than ``most`` if there are."""
     first, last = piece
     pending = [(first, value(first), last, value(last))]
     runs = [(first, pending[0][1])]
@@ -185,7 +201,8 @@ def _runs(value: Callable[[int], int], piece: Range, most: int) -> list[tuple[in
         middle = (a + b) // 2
         at_middle = value(middle)
         pending += [(middle, at_middle, b, at_b), (a, at_a, middle, at_middle)]
-    return runs
+    starts, values = np.array(runs, dtype=np.int64).T
+    return _Runs(starts, values)
 
 
 def monotone(function: Function, acc: Range) -> list[Range]:

@@ -205,8 +205,9 @@ def test_widths_are_chosen_where_the_usual_ones_lose_too_much(
     assert f"warning: {sentence}." in err
     assert re.fullmatch(
         r"8 bits lose more than was allowed \(a relative error of at most 1 % \(the default without"
-        r" labels\); found \d+\.?\d* %\), so (layers got others|all layers got 1\d): --bits 8 and "
-        r"--max-error make the slice smaller" + ("" if searched else ", and --bits auto may"),
+        r" labels\); found \d+\.?\d* % of one sample\), so (layers got others|all layers got "
+        r"1\d): --bits 8 and --max-error make the slice smaller"
+        + ("" if searched else ", and --bits auto may"),
         sentence,
     )
     # Where 8 are enough, it stays with them, whatever would do with fewer.

@@ -396,6 +396,24 @@ def test_who_leaves_early_leaves_no_process(empty: Path, monkeypatch: pytest.Mon
     assert not list(empty.rglob("content"))
 
 
+def test_what_nobody_wants_any_more_is_given_up(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing waits for it, and its process ends; what is started then is made."""
+    watch = Watch()
+    monkeypatch.setattr(elaborate, "run_jobs", watch)
+    with Elaborator() as elaborator:
+        elaborator.start([NicShape(1, 4, 1, 4), StreamFifo(PORT, 0)])
+        while not (running := _in_groups_of(watch.jobs)):
+            time.sleep(0.01)
+        elaborator.forget()
+        while set(running) & {each.number for each in _processes()}:
+            time.sleep(0.01)
+        elaborator.start([FIFO])
+        (text,) = elaborator.verilog_of([FIFO])
+        assert modules(text)[0] == PLACEHOLDER and not elaborator.stopped()
+
+
 def test_what_fails_beside_is_told(empty: Path) -> None:
     with Elaborator() as elaborator:
         elaborator.start([StreamFifo(PORT, 0)])

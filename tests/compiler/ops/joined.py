@@ -71,7 +71,7 @@ def joined(forms: Sequence[Form]) -> Dataflow:
 
         for stage in form.flow.stages:
             images = {f"c{k}_{name}": text for name, text in stage.images.items()}
-            stages.append(replace(stage, name=f"c{k}_{stage.name}", images=images))
+            stages.append(replace(stage, name=f"c{k}_{stage.name}", contents=images.copy))
         for channel in form.flow.channels:
             source, sink = at(channel.source, len(inputs)), at(channel.sink, len(outputs))
             channels.append(replace(channel, source=source, sink=sink))

@@ -108,6 +108,21 @@ def test_the_whole_model() -> None:
     )
 
 
+def test_how_far_off_it_is() -> None:
+    """In amplitudes of noise, for whoever looks for widths; classes come in jumps."""
+    accuracy = Accuracy(200, Sqnr(34.0), 0.99, top1_float=0.9, top1_split=0.89)
+    measured = Measured([Loss("y", Sqnr(12.0))], accuracy)
+    for limit, times in (
+        (Limits(max_error=0.5), 4.0),
+        (Limits(min_sqnr=32), 10.0),
+        (Limits(min_sqnr=1e6), 1e9),
+        (Limits(max_error=0), None),
+        (Limits(max_drop=0.5), None),
+    ):
+        over = excess(measured, ["y"], limit)
+        assert over is not None and over.times == (times and pytest.approx(times, rel=0.01))
+
+
 def test_a_model_of_classes_alone() -> None:
     """L2, L3: nothing is an amount there, so classes are compared, or what was asked is refused."""
     for samples, agreement in ((200, 0.995), (25, 0.96), (25, 1.0)):

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
+from midwire.hw.elaborate import verilog_of
 from midwire.hw.finish.base import FinisherUnit
 from midwire.hw.finish.direct import Direct
 from midwire.hw.finish.multiply_shift import MultiplyShift
@@ -36,7 +38,27 @@ def test_a_layer_is_the_same_whatever_its_finisher_computes() -> None:
     assert one[0] == other[0]
     assert one[1] != other[1]
     assert list(one[1]) == [0, 1]
-    assert one[1][1] == FinisherModule(unit(7))
+    assert one[1][1] == FinisherModule(unit(7).widened)
+
+
+def test_numbers_that_make_the_same_hardware_are_one_description(requantiser: Any) -> None:
+    """Its Verilog is that of the exact numbers, to the letter; few of them are left."""
+    seed = 20264
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    exact: list[FinisherModule] = []
+    for _ in range(12):
+        low = int(rng.integers(-900, -300))
+        spans = [(low, low + int(rng.integers(600, 1200)))] * int(rng.integers(1, 3))
+        made = requantiser(rng, 4, spans, (8, True), shared=bool(rng.integers(0, 2)))
+        exact.append(FinisherModule(made.unit(2, spans, INT8)))
+    wide = [FinisherModule(each.unit.widened) for each in exact]
+    assert verilog_of(wide) == verilog_of(exact)
+    assert [each.unit.widened for each in wide] == [each.unit for each in wide]
+    assert [each.unit.cost for each in wide] == [each.unit.cost for each in exact]
+    # What differs in some number of no consequence is equal now.
+    wider, narrower = unit(5, peak=120), unit(5, peak=115)
+    assert wider != narrower and wider.widened == narrower.widened
 
 
 def test_the_layer_knows_what_its_hardware_depends_on() -> None:
@@ -58,5 +80,5 @@ def test_what_has_no_registers_stays() -> None:
     layer = Two(1, (direct, unit(5)))
     own, found = separated(layer)
     assert own == replace(layer, units=(direct, SeparateUnit.of(unit(5))))
-    assert found == {1: FinisherModule(unit(5))}
+    assert found == {1: FinisherModule(unit(5).widened)}
     assert separated(replace(layer, units=(direct,))) == (replace(layer, units=(direct,)), {})
