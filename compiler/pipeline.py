@@ -22,6 +22,7 @@ from ..hw.errors import MidwireError
 from ..hw.formats.bundle import MAX_PREFIX, PREFIX, Bundle, check_target, usable_prefix
 from ..hw.formats.tensor import AnyArray
 from ..hw.sqnr import NOT_MEASURED
+from .ahead import Guess, Stages
 from .emit.behind import behind
 from .emit.parts import check_names
 from .emit.write import elaborate_early, elaborate_fifos, emit, resources_of
@@ -30,12 +31,11 @@ from .ir import dataflow, graph, quant
 from .load.frontend import load_model
 from .load.shapes import Shapes
 from .load.source import Source
-from .map.assemble import assemble
 from .map.balance import Balanced, balance
 from .map.budget import fit, limited, parse_budget
 from .map.catalogue import aimed_at
 from .map.front import Front
-from .map.implement import check_strategy, implement, target_interval
+from .map.implement import check_strategy, target_interval
 from .map.targets import Target
 from .quantise import doubts
 from .quantise.calibrate import calibrate, load_labelled
@@ -306,7 +306,7 @@ def _compiled(
     quantising = bool(observed)
     if data is not None and not quantising:
         data = whole(data.samples, data.labels)
-    stages = _Stages(chosen, target, elaborator)
+    stages = Stages(target, chosen.rate, chosen.strategy, chosen.fixed, elaborator)
     trials = Trials(
         source,
         real,
@@ -321,7 +321,7 @@ def _compiled(
     )
     clock.start("choose widths")
     allowed = _limits(source, data, chosen, quantising)
-    widths = _widths(trials, chosen, allowed, doubted, clock)
+    widths = _widths(trials, chosen, allowed, stages, doubted, clock)
 
     # Grids and integers in one: a finisher is proven for the grids on both of its sides, and where
     # there is none, other grids may have one.
@@ -388,40 +388,6 @@ def _compiled(
     return Compiled(
         bundle, measured.losses, origin, phases, measured.accuracy, tuple(doubted), widths
     )
-
-
-class _Stages:
-    """The stages of a slice whose interval is given, begun with before it is known whether its
-    widths lose too much: elaborating takes longest, and measuring leaves a core to it.
-    """
-
-    def __init__(self, chosen: Options, target: Target, elaborator: Elaborator) -> None:
-        self._chosen, self._target, self._elaborator = chosen, target, elaborator
-        self._last: tuple[quant.QGraph, dataflow.Dataflow] | None = None
-
-    def begin(self, rounded: graph.Graph, integers: quant.QGraph) -> None:
-        """Begin with these, in place of those before."""
-        if not self._chosen.fixed:
-            return
-        # What is wrong with them is said if they are taken.
-        with contextlib.suppress(MidwireError):
-            elaborate_early(self.of(rounded, integers), self._target, self._elaborator)
-
-    def of(self, rounded: graph.Graph, integers: quant.QGraph) -> dataflow.Dataflow:
-        """The stages; remembered until others are asked for."""
-        if self._last is None or self._last[0] is not integers:
-            self._elaborator.forget()
-            chosen = self._chosen
-            interval = target_interval(integers, chosen.rate, self._target.clock_mhz)
-            built = implement(
-                integers,
-                self._target,
-                interval,
-                strict=chosen.rate is not None,
-                strategy=chosen.strategy,
-            )
-            self._last = integers, assemble(integers, rounded, built)
-        return self._last[1]
 
 
 class _Clock:
@@ -513,17 +479,35 @@ def _limits(source: Source, data: Data | None, chosen: Options, quantising: bool
 
 
 def _widths(
-    trials: Trials, chosen: Options, allowed: Limits, doubted: list[str], clock: _Clock
+    trials: Trials,
+    chosen: Options,
+    allowed: Limits,
+    stages: Stages,
+    doubted: list[str],
+    clock: _Clock,
 ) -> Widths:
-    """The user's widths; else 8 bits where those keep the limits, and more where not, of which
-    people are told.
+    """The user's widths, or those that midwire chooses. It begins with the hardware of those that
+    it chose last time.
     """
     if chosen.widths is not None:
         check_layers(chosen.widths, trials.layers)
         return chosen.widths
-    usual, outputs = Widths(), trials.real.outputs
     if not trials.layers:
-        return usual
+        return Widths()
+    guess = Guess(trials.real, (chosen.calibration, chosen.symmetric, chosen.bits, allowed))
+    if guess.last is not None:
+        with contextlib.suppress(MidwireError):
+            stages.expect(*trials.integers(guess.last))
+    widths = _chosen(trials, chosen, allowed, doubted, clock)
+    guess.keep(widths)
+    return widths
+
+
+def _chosen(
+    trials: Trials, chosen: Options, allowed: Limits, doubted: list[str], clock: _Clock
+) -> Widths:
+    """8 bits where those keep the limits, and more where not, of which people are told."""
+    usual, outputs = Widths(), trials.real.outputs
     if chosen.bits == AUTO:
         return trials.cheapest(allowed, outputs, clock.step)
     over = trials.far_off(usual, allowed, outputs) or excess(

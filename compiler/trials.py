@@ -111,14 +111,15 @@ class Trials:
 
     @cached_property
     def integers(self) -> Callable[[Widths], tuple[graph.Graph, quant.QGraph]]:
-        """The slice at some widths on grids, and in integers; the last ones are remembered.
+        """The slice at some widths on grids, and in integers; the last ones are remembered, and
+        those before.
 
         Raises
         ------
         ModelError
             If an operator has no integer form here, or no finisher is exact.
         """
-        return lru_cache(maxsize=1)(self._integers)
+        return lru_cache(maxsize=2)(self._integers)
 
     def _integers(self, widths: Widths) -> tuple[graph.Graph, quant.QGraph]:
         rounded = self.rounded(widths)

@@ -110,8 +110,11 @@ def stored(folder: Path, key: str) -> bytes | None:
     return None
 
 
-def store(folder: Path, contents: Mapping[str, bytes]) -> None:
+def store(folder: Path, contents: Mapping[str, bytes], *, anew: bool = False) -> None:
     """Add entries of one file each; what is there already stays, unless it is damaged.
+
+    ``anew``: it is replaced. For what is no more than a guess: between the old one and the new one
+    there may be none.
 
     Raises
     ------
@@ -121,7 +124,7 @@ def store(folder: Path, contents: Mapping[str, bytes]) -> None:
     check_writable(folder)
     with _writing(folder):
         for key, content in contents.items():
-            if stored(folder, key) is not None:
+            if not anew and stored(folder, key) is not None:
                 continue
             if (folder / key).exists():
                 with contextlib.suppress(FileNotFoundError):
