@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.compiler import ahead
 from midwire.compiler.ahead import Guess, Stages
 from midwire.compiler.errors import ModelError
 from midwire.compiler.map.targets import TARGETS
 from midwire.compiler.pipeline import Options, compile_model
-from midwire.compiler.quantise.widths import Widths
+from midwire.compiler.quantise.widths import Widths, parse
 from midwire.hw import cache
 from midwire.hw.elaborate import Elaborator
 
@@ -84,6 +83,9 @@ class Noted(Elaborator):
         super().__init__()
         self.did: list[str] = []
 
+    def __enter__(self) -> Noted:
+        return self
+
     def start(self, descriptions: Sequence[Any]) -> None:
         self.did.append("start")
 
@@ -136,7 +138,7 @@ def test_a_bundle_is_the_same_whatever_was_guessed(
     made = []
     with without_shell():
         for number, guess in enumerate((None, "8", "13", "8,a=16")):
-            found = None if guess is None else ahead.parse(guess)
+            found = None if guess is None else parse(guess)
             monkeypatch.setattr(Guess, "last", found)
             output = tmp_path / str(number)
             compile_model(model, output, Options(calibrate=tmp_path / "in.npz", max_error=60.0))
