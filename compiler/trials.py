@@ -204,7 +204,7 @@ class Trials:
             If none of them do.
         """
         try:
-            return self._wider(limits, outputs, over, progress)
+            return self._wider(limits, outputs, progress)
         except ModelError as error:
             usual = Widths()
             measured = self.loss(usual)
@@ -213,16 +213,14 @@ class Trials:
                 raise _refusal(over, measured, found) from error
             return found.widths
 
-    def _wider(
-        self, limits: Limits, outputs: tuple[str, ...], over: Excess, progress: Progress
-    ) -> Widths:
+    def _wider(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:
         _, integers = self.integers(Widths())
         samples = 0 if self.data is None else len(self.data.split.held)
         work = samples * sum(node.kernel.macs for node in integers.nodes)
         if most_tried(self.layers) * work <= SEARCHED:
             return self.cheapest(limits, outputs, progress)
         attempt = _told(progress, len(ALIKE))
-        search = partial(alike, attempt(self.likely_loss), times=over.times)
+        search = partial(alike, attempt(self.likely_loss))
         return self._keeping(limits, outputs, search)
 
     def cheapest(self, limits: Limits, outputs: tuple[str, ...], progress: Progress) -> Widths:

@@ -44,11 +44,8 @@ TOPS = (MOST, 14, 12, 10, 8)
 values of 16 bits has none."""
 
 ALIKE = (11, 13, MOST)
-"""Bits of all layers that are tried in turn, where a search would take too long (4, 16 and 128
-times as fine as 8, see :func:`finer`)."""
-
-ROOM = 4 / 3
-"""Noise does not get less quite as grids get finer: a prediction leaves that much room."""
+"""Bits of all layers that are tried in turn, where a search would take too long. Scales above 8
+bits are powers of two, which takes one of the bits back: 11 are four times as fine as 8."""
 
 LADDER = (2, 4, 8, 12, 16)
 """Widths that are priced; between them, prices are interpolated."""
@@ -136,30 +133,16 @@ def cheapest(
     return best
 
 
-def alike(attempt: Try, keeps: Keeps, times: float | None = None) -> tuple[Widths, Measured]:
-    """The first of :data:`ALIKE` that keeps the limits, of all layers; the last if none does.
-
-    ``times``: the noise at 8 bits over what it may be. Widths that should just about make it so
-    much less are not tried, unless there is no hardware for more.
-    """
-    begin = 0
-    while times is not None and begin + 1 < len(ALIKE) and finer(ALIKE[begin]) < ROOM * times:
-        begin += 1
-    best: tuple[Widths, Measured] | None = None
-    for bits in ALIKE[begin:]:
-        measured = _attempted(Widths(bits), attempt)
-        if measured is not None:
-            best = Widths(bits), measured
-            if keeps(measured):
-                break
-    return best or _first(ALIKE[max(0, begin - 1) :: -1], attempt)
-
-
-def finer(bits: int) -> int:
-    """How many times as fine as 8 bits more of them are: scales above 8 bits are powers of two,
-    which takes one of the bits back.
-    """
-    return 1 << (bits - 9)
+def alike(attempt: Try, keeps: Keeps) -> tuple[Widths, Measured]:
+    """The first of :data:`ALIKE` that keeps the limits, of all layers; the last if none does."""
+    best = _first(ALIKE, attempt)
+    for bits in ALIKE[ALIKE.index(best[0].default) + 1 :]:
+        if keeps(best[1]):
+            break
+        widths = Widths(bits)
+        measured = _attempted(widths, attempt)
+        best = best if measured is None else (widths, measured)
+    return best
 
 
 def _first(candidates: Sequence[int], attempt: Try) -> tuple[Widths, Measured]:

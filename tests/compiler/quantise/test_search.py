@@ -129,24 +129,6 @@ def test_the_same_for_all_layers() -> None:
     assert measured.accuracy is not None
 
 
-@pytest.mark.parametrize(
-    ("times", "first"),
-    [(None, 11), (1.0, 11), (3.0, 11), (3.1, 13), (12.0, 13), (12.1, 16), (1e9, 16)],
-)
-def test_widths_that_cannot_be_enough_are_not_tried(times: float | None, first: int) -> None:
-    """4, 16 and 128 times as fine as 8 bits, less a quarter."""
-    tries = Slice()
-    widths, _ = alike(tries, lambda measured: True, times)
-    assert widths == Widths(first) and tries.tried == [widths]
-
-    def attempt(widths: Widths) -> Measured:
-        if widths.default > 12:
-            raise ModelError("too wide", where="", expected="", found="", remedy="")
-        return tries(widths)
-
-    assert alike(attempt, lambda measured: False, times)[0] == Widths(11)
-
-
 @pytest.mark.parametrize("most", [16, 12, 9])
 def test_widths_that_have_no_hardware(most: int) -> None:
     tries = Slice()
