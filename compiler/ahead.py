@@ -12,24 +12,46 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ..hw import cache
 from ..hw.elaborate import Elaborator
 from ..hw.errors import MidwireError, ToolError
-from .emit.write import elaborate_early
-from .ir.dataflow import Dataflow
+from ..hw.jobs import StoppedError
+from .emit.write import elaborate_early, elaborate_fifos, resources_of
+from .errors import checked
+from .ir.dataflow import Dataflow, verify
 from .ir.graph import Graph
 from .ir.quant import QGraph
 from .map.assemble import assemble
+from .map.balance import Balanced, balance
 from .map.implement import implement, target_interval
 from .map.targets import Target
 from .quantise.widths import Widths, parse
 
 
+@dataclass(frozen=True, eq=False)
+class Hardware:
+    """What goes on beside other work.
+
+    Attributes
+    ----------
+    flow : the stages
+    balanced : with FIFOs of the depths that they need
+    resources : what all of it takes
+    """
+
+    flow: Dataflow
+    balanced: Future[Balanced]
+    resources: Future[dict[str, int]]
+
+
 class Stages:
-    """The stages of a slice, elaborated from when they are known.
+    """The hardware of a slice, worked on from when its stages are known.
 
     Parameters
     ----------
@@ -48,7 +70,7 @@ class Stages:
         self._target, self._rate, self._strategy = target, rate, strategy
         self._fixed = fixed
         self._elaborator = elaborator
-        self._last: tuple[QGraph, Dataflow] | None = None
+        self._last: tuple[QGraph, Hardware] | None = None
         self._expected = False
 
     def expect(self, rounded: Graph, integers: QGraph) -> None:
@@ -62,10 +84,16 @@ class Stages:
             return
         # What is wrong with them is said if they are taken.
         with contextlib.suppress(MidwireError):
-            elaborate_early(self.of(rounded, integers), self._target, self._elaborator)
+            self.of(rounded, integers)
 
-    def of(self, rounded: Graph, integers: QGraph) -> Dataflow:
-        """The stages; remembered until others are asked for."""
+    def of(self, rounded: Graph, integers: QGraph) -> Hardware:
+        """The hardware, in place of any other that was begun with.
+
+        Raises
+        ------
+        ModelError
+            If the rate is out of reach.
+        """
         if self._last is not None and self._last[0] is integers:
             return self._last[1]
         interval = target_interval(integers, self._rate, self._target.clock_mhz)
@@ -77,14 +105,45 @@ class Stages:
             strategy=self._strategy,
         )
         flow = assemble(integers, rounded, built)
-        if self._last is not None and _hardware(self._last[1]) != _hardware(flow):
-            self._elaborator.forget()
-        self._last = integers, flow
-        return flow
+        hardware = self._last[1] if self._last is not None else None
+        if hardware is None or not _same(hardware.flow, flow):
+            if hardware is not None:
+                self._elaborator.forget()
+            stopped = self._elaborator.unwanted()
+            hardware = self._begun(flow, lambda: balance(flow, interval, stopped), stopped)
+        self._last = integers, hardware
+        return hardware
+
+    def fitted(self, balanced: Balanced) -> Hardware:
+        """The hardware of what was balanced before."""
+        return self._begun(balanced.flow, lambda: balanced, self._elaborator.unwanted())
+
+    def _begun(
+        self, flow: Dataflow, balancing: Callable[[], Balanced], stopped: Callable[[], bool]
+    ) -> Hardware:
+        """Elaboration takes longest and needs no depths, so it is first."""
+        elaborator = self._elaborator
+        elaborate_early(checked(flow, verify(flow)), self._target, elaborator)
+
+        def with_depths() -> Balanced:
+            done = balancing()
+            if stopped():
+                raise StoppedError
+            elaborate_fifos(checked(done.flow, verify(done.flow)), elaborator)
+            return done
+
+        balanced = elaborator.beside(with_depths)
+        resources = elaborator.beside(
+            lambda: resources_of(balanced.result().flow, self._target, elaborator, stopped)
+        )
+        return Hardware(flow, balanced, resources)
 
 
-def _hardware(flow: Dataflow) -> list[object]:
-    return [stage.built for stage in flow.stages]
+def _same(flow: Dataflow, other: Dataflow) -> bool:
+    """Whether both are the same hardware with the same contents and meaning."""
+    borders = (flow.inputs, flow.outputs) == (other.inputs, other.outputs)
+    stages = ([(s.name, s.built, s.node, s.images) for s in each.stages] for each in (flow, other))
+    return borders and flow.channels == other.channels and next(stages) == next(stages)
 
 
 class Guess:

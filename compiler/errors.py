@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from ..hw.errors import MidwireError
+
+_T = TypeVar("_T")
 
 
 class ModelError(MidwireError):
@@ -52,3 +55,16 @@ class CompilerBug(AssertionError):
     """A defect of ours, which no model and no option should reach: the message says which rule of
     which program is broken.
     """
+
+
+def checked(program: _T, wrong: Sequence[str]) -> _T:
+    """The program, in which ``verify`` of its representation found nothing wrong.
+
+    Raises
+    ------
+    CompilerBug
+        If it did.
+    """
+    if wrong:
+        raise CompilerBug("; ".join(wrong))
+    return program

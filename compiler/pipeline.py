@@ -12,8 +12,8 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any
 
 from ..hw.accuracy import Accuracy
 from ..hw.console import Report
@@ -25,17 +25,16 @@ from ..hw.sqnr import NOT_MEASURED
 from .ahead import Guess, Stages
 from .emit.behind import behind
 from .emit.parts import check_names
-from .emit.write import elaborate_early, elaborate_fifos, emit, resources_of
-from .errors import CalibrationError, CompilerBug, OptionError
-from .ir import dataflow, graph, quant
+from .emit.write import emit
+from .errors import CalibrationError, OptionError, checked
+from .ir import graph, quant
 from .load.frontend import load_model
 from .load.shapes import Shapes
 from .load.source import Source
-from .map.balance import Balanced, balance
 from .map.budget import fit, limited, parse_budget
 from .map.catalogue import aimed_at
 from .map.front import Front
-from .map.implement import check_strategy, target_interval
+from .map.implement import check_strategy
 from .map.targets import Target
 from .quantise import doubts
 from .quantise.calibrate import calibrate, load_labelled
@@ -53,8 +52,6 @@ from .select.buildable import plan
 from .select.selection import Names
 from .select.support import import_all
 from .trials import Trials
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -292,7 +289,7 @@ def _compiled(
     calibrated = data is not None
     planned = plan(source, chosen.from_, chosen.to, calibrated=calibrated, support=support)
     selection = planned.selection
-    real = _checked(selection.graph, graph.verify(selection.graph))
+    real = checked(selection.graph, graph.verify(selection.graph))
 
     # Calibration looks at float tensors, so it comes before any of them is rounded.
     clock.start("calibrate")
@@ -327,31 +324,20 @@ def _compiled(
     # there is none, other grids may have one.
     clock.start("quantise")
     rounded, integers = trials.integers(widths)
-    rounded = _checked(rounded, graph.verify(rounded))
-    integers = _checked(integers, quant.verify(integers))
+    rounded = checked(rounded, graph.verify(rounded))
+    integers = checked(integers, quant.verify(integers))
 
     clock.start("implement")
-    interval = target_interval(integers, chosen.rate, target.clock_mhz)
-    balanced = front = None
+    # Elaborating takes longest and needs no samples, so it goes on beside all that follows, and
+    # so do finding depths and counting what all hardware takes.
+    front = None
     if chosen.fixed:
-        flow = stages.of(rounded, integers)
+        hardware = stages.of(rounded, integers)
     else:  # whether it fits is known once FIFOs have their depths
         front = Front(integers, target, chosen.strategy)
-        balanced = fit(
-            integers, rounded, target, chosen.rate, front, fastest=chosen.budget is not None
+        hardware = stages.fitted(
+            fit(integers, rounded, target, chosen.rate, front, fastest=chosen.budget is not None)
         )
-        flow = balanced.flow
-    # Elaborating takes longest and needs no depths, so it goes on beside all that follows. So does
-    # what needs no samples: depths, and then counting what all hardware takes.
-    elaborate_early(_checked(flow, dataflow.verify(flow)), target, elaborator)
-
-    def with_depths(fitted: Balanced | None) -> Balanced:
-        done = fitted or balance(flow, interval, elaborator.stopped)
-        elaborate_fifos(_checked(done.flow, dataflow.verify(done.flow)), elaborator)
-        return done
-
-    balancing = elaborator.beside(partial(with_depths, balanced))
-    counting = elaborator.beside(lambda: resources_of(balancing.result().flow, target, elaborator))
 
     clock.start("measure loss")
     if data is not None:
@@ -365,7 +351,7 @@ def _compiled(
         doubted += doubts.of_clipping(measured.clipped)
 
     clock.start("balance")
-    balanced = balancing.result()
+    balanced = hardware.balanced.result()
 
     clock.start("compare rates")
     front = front or Front(integers, target, chosen.strategy)
@@ -381,7 +367,7 @@ def _compiled(
         measured,
         tuple(point.as_json() for point in front.points()),
         elaborator,
-        counting.result,
+        hardware.resources.result,
         chosen.name,
     )
     phases = clock.stop()
@@ -418,12 +404,6 @@ class _Clock:
         if self._name:
             self._phases[self._name] = now - self._since
         self._since = now
-
-
-def _checked(program: _T, wrong: Sequence[str]) -> _T:
-    if wrong:
-        raise CompilerBug("; ".join(wrong))
-    return program
 
 
 def _read(source: Source, chosen: Options) -> Data | None:

@@ -84,6 +84,10 @@ def yosys_entry() -> Path:
     return _folder() / "-".join(("yosys", *versions))
 
 
+_MOST_BESIDE = 32
+"""Threads."""
+
+
 class Elaborator:
     """Elaborates beside other work, and leaves nothing running behind.
 
@@ -91,7 +95,8 @@ class Elaborator:
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(thread_name_prefix="elaborate")
+        # Some wait for others, so there are more than ever work.
+        self._pool = ThreadPoolExecutor(_MOST_BESIDE, thread_name_prefix="elaborate")
         self._started: dict[str, Future[dict[str, str]]] = {}
         self._stop = threading.Event()
         self._unwanted = threading.Event()
@@ -108,7 +113,7 @@ class Elaborator:
         return self._stop.is_set()
 
     def beside(self, work: Callable[[], _T]) -> Future[_T]:
-        """Begin with other work beside; what takes long should ask :meth:`stopped`."""
+        """Begin with other work beside; what takes long should ask what :meth:`unwanted` gives."""
         return self._pool.submit(work)
 
     def prepare(self) -> None:
@@ -127,13 +132,13 @@ class Elaborator:
         parts = [part for each in descriptions for part in _modules(each).values()]
         new = {text: part for part in parts if (text := canonical(part)) not in self._started}
         if new:
-            unwanted = self._unwanted
-
-            def stopped() -> bool:
-                return unwanted.is_set() or self.stopped()
-
-            begun = self._pool.submit(_contents, new, "verilog", stopped=stopped)
+            begun = self._pool.submit(_contents, new, "verilog", stopped=self.unwanted())
             self._started |= dict.fromkeys(new, begun)
+
+    def unwanted(self) -> Callable[[], bool]:
+        """Tells whether nobody wants what begins now: :meth:`stopped`, or it was forgotten."""
+        unwanted = self._unwanted
+        return lambda: unwanted.is_set() or self.stopped()
 
     def forget(self) -> None:
         """Give up what was started and is not done: it turned out that nobody wants it."""

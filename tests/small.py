@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from midwire.compiler import pipeline
+from midwire.compiler import ahead, pipeline
 from midwire.compiler.emit import rtl, write
 from midwire.compiler.map.price import estimate
 from midwire.hw.elaborate import Description, Elaborator
@@ -60,5 +60,5 @@ def without_rtl() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "Elaborator", Idle)
         patch.setattr(write, "slice_files", empty)
-        patch.setattr(pipeline, "resources_of", lambda flow, target, _: estimate(flow, target))
+        patch.setattr(ahead, "resources_of", lambda flow, target, *_: estimate(flow, target))
         yield

@@ -161,8 +161,10 @@ def elaborate_fifos(flow: Dataflow, elaborator: Elaborator) -> None:
     elaborator.start(list(fifos(flow).values()))
 
 
-def resources_of(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict[str, int]:
-    """What all instances of a balanced slice take."""
+def resources_of(
+    flow: Dataflow, target: Target, elaborator: Elaborator, stopped: Callable[[], bool]
+) -> dict[str, int]:
+    """What all instances of a balanced slice take; ``stopped`` says whether to give up."""
     instances = {stage.name: stage.built for stage in flow.stages} | fifos(flow)
     images = {stage.name: stage.images for stage in flow.stages}
     netlists = elaborator.netlists_of(list(instances.values()))
@@ -171,7 +173,7 @@ def resources_of(flow: Dataflow, target: Target, elaborator: Elaborator) -> dict
         for name, modules in zip(instances, netlists, strict=True)
         for module, netlist in modules.items()
     ]
-    return inventory(placed, target, streams(flow), elaborator.stopped)
+    return inventory(placed, target, streams(flow), stopped)
 
 
 def _nic(flow: Dataflow) -> NicShape:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from midwire.compiler.pipeline import Options, compile_model
 from midwire.compiler.quantise.widths import Widths, parse
 from midwire.hw import cache
 from midwire.hw.elaborate import Elaborator
+from midwire.hw.numeric import QType
 
 from ..small import without_shell
 from .conftest import Lower, ModelFile
@@ -89,6 +91,9 @@ class Noted(Elaborator):
     def start(self, descriptions: Sequence[Any]) -> None:
         self.did.append("start")
 
+    def beside(self, work: Callable[[], Any]) -> Future[Any]:
+        return Future()
+
     def forget(self) -> None:
         self.did.append("forget")
 
@@ -96,21 +101,26 @@ class Noted(Elaborator):
 def test_what_is_begun_with_goes_on_if_it_is_taken(lower: Lower) -> None:
     """And is given up if other hardware is; what is expected comes before what is likely."""
     narrow, wide = lower(net()), lower(net(), bits=12)
-    again = lower(net())
+    again, others = lower(net()), lower(net(OTHERS))
+    grids = {name: QType(8, True, 2.0**-5) for name in "xby"}
+    shifted = lower(net(), grids=grids)
     for expected in (False, True):
         with Noted() as elaborator:
             stages = Stages(TARGETS["xcup"], None, "auto", True, elaborator)
             (stages.expect if expected else stages.begin)(narrow.rounded, narrow.integers)
             stages.begin(wide.rounded, wide.integers)
             assert elaborator.did == (["start"] if expected else ["start", "forget", "start"])
-            flow = stages.of(wide.rounded, wide.integers)
-            assert stages.of(wide.rounded, wide.integers) is flow
+            found = stages.of(wide.rounded, wide.integers)
+            assert stages.of(wide.rounded, wide.integers) is found
             assert elaborator.did.count("forget") == 1
     with Noted() as elaborator:
         stages = Stages(TARGETS["xcup"], None, "auto", True, elaborator)
         stages.begin(narrow.rounded, narrow.integers)
         stages.of(again.rounded, again.integers)
         assert elaborator.did == ["start"], "made anew, and the same"
+        for each in (others, shifted):
+            stages.of(each.rounded, each.integers)
+            assert elaborator.did[-2:] == ["forget", "start"], "other contents, other meaning"
     with Noted() as elaborator:
         stages = Stages(TARGETS["xcup"], None, "auto", False, elaborator)
         stages.begin(narrow.rounded, narrow.integers)
