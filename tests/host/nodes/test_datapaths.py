@@ -103,7 +103,7 @@ def test_both_datapaths_give_the_same_frames_and_counters(
     assert counted == counted_rtl
     assert counted["results"] == 2 and counted["frames_in"] == len(frames)
     assert {name for name, count in counted.items() if not count} == {
-        "unread", "asked", "evicted", "evicted_fragments", "dropped_bad_frame",
+        "unread", "overrun", "asked", "evicted", "evicted_fragments", "dropped_bad_frame",
         "dropped_duplicate", "declined_busy", "declined_incomplete",
     }  # fmt: skip
 
