@@ -463,7 +463,8 @@ endmodule"""
 """A memory that says when its first word is not zero, and when all are again."""
 
 
-def _program(sizes: Sizes, folder: Path) -> Path:
+def program(sizes: Sizes, folder: Path) -> Path:
+    """Build a simulation of the NIC around a stand-in slice."""
     text = (HERE / "stand_in.v").read_text()
     for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
         text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
@@ -487,7 +488,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sizes], Path
 
     def get(sizes: Sizes) -> Path:
         if sizes not in built:
-            built[sizes] = _program(sizes, tmp_path_factory.mktemp("nic"))
+            built[sizes] = program(sizes, tmp_path_factory.mktemp("nic"))
         return built[sizes]
 
     return get

@@ -42,10 +42,18 @@ class Measured(NamedTuple):
     overran: int
 
 
-def measure(nic: Any, tools: Any, lengths: Sequence[int], every: int, at_once: int = 1) -> Measured:
+def measure(
+    nic: Any,
+    tools: Any,
+    lengths: Sequence[int],
+    every: int,
+    at_once: int = 1,
+    rate: int | None = None,
+) -> Measured:
     """Others' frames of these lengths without a gap, and to each ``every`` of them so many requests
-    of ours ``at_once``. Those are executed, declined or passed; anything else is an error."""
-    nic.wire(RATES[nic.sizes.network_beat])
+    of ours ``at_once``. Those are executed, declined or passed; anything else is an error. Links
+    carry ``rate`` hundredths of a byte a cycle, by default as :data:`RATES` says."""
+    nic.wire(RATES[nic.sizes.network_beat] if rate is None else rate)
     others, requests = [], []
     for index, length in enumerate(lengths):
         others.append(tools.random.randbytes(length))
