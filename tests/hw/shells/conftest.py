@@ -159,7 +159,7 @@ class Bench:
 
 
 def _program(shell: Shell, pipelines: int, folder: Path) -> Path:
-    sizes = LARGE
+    sizes = LARGE._replace(network_beat=shell.port.beat_bytes)
     stand_in = (HERE.parent / "nic" / "stand_in.v").read_text()
     for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
         stand_in = stand_in.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
