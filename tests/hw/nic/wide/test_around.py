@@ -15,7 +15,7 @@ from midwire.hw.nic.bus import BETWEEN_FRAMES_BYTES
 from midwire.hw.nic.wide.claim import HEAD_BYTES
 
 from ..conftest import DRAIN_CYCLES
-from ..line_rate import IMIX, RATES, check
+from ..line_rate import IMIX, RATES, check, measure
 from ..test_pass import strangers
 
 MOST_CYCLES = 12
@@ -41,9 +41,19 @@ def test_line_rate_of_one_length_for_long(wide: Any, tools: Any) -> None:
 def test_a5_line_rate_with_more_for_us_than_is_looked_at(wide: Any, tools: Any) -> None:
     """What is too much passes and is counted; the rest is executed or declined, and nobody else
     is kept waiting."""
-    found = check(wide, tools, tools.random.choices(range(60, 200), k=800), 1, at_once=5)
+    found = check(wide, tools, tools.random.choices(range(60, 200), k=150), 1, at_once=5)
     print(found)
     assert found.overran > 0
+
+
+@pytest.mark.parametrize(("source", "sink"), [(0, 60), (30, 30)])
+def test_a5_with_pauses(wide: Any, tools: Any, source: int, sink: int) -> None:
+    """Then frames wait at the input, too, for the network takes less than it brings."""
+    wide.pauses(source, sink, tools.random.getrandbits(31))
+    lengths = tools.random.choices((*range(60, 200), 1514, 9018), k=150)
+    found = measure(wide, tools, lengths, 1, at_once=3, rate=0)
+    print(found)
+    assert found.lost == 0
 
 
 @pytest.mark.parametrize(("source", "sink"), [(0, 0), (70, 0), (0, 70), (50, 50)])
@@ -121,7 +131,7 @@ def test_to_our_address(wide: Any, tools: Any) -> None:
 
 def test_a5_nothing_but_ours(wide: Any, tools: Any) -> None:
     """As fast as the stream takes them: 8 bytes a cycle are looked at, the rest passes."""
-    requests = [tools.request(wide.sizes, tenant=0) for _ in range(2000)]
+    requests = [tools.request(wide.sizes, tenant=0) for _ in range(600)]
     frames = [frame for request in requests for frame in request.frames()]
     for frame in frames:
         wide.queue(frame)
