@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from importlib.resources import files
 from typing import Any
@@ -92,7 +92,7 @@ def emit(
         "program.npz": _npz(arrays),
         "golden.npz": _npz(_golden(flow, qgraph, measured)),
     }
-    (nic,) = elaborator.verilog_of([_nic(flow)])
+    (nic,) = elaborator.verilog_of([_nic(flow, target)])
     origins = {node.name: node.sources for node in qgraph.nodes}
     rtl = slice_files(flow, elaborator.verilog_of, prefix, origins)
     rtl[f"{prefix}_nic.v"] = prefixed(renamed(nic, f"{prefix}_nic"), prefix)
@@ -150,7 +150,7 @@ def emit(
 
 def elaborate_early(flow: Dataflow, target: Target, elaborator: Elaborator) -> None:
     """Begin with all hardware of a dataflow that is known before it is balanced."""
-    around: list[Description] = [_nic(flow)]
+    around: list[Description] = [_nic(flow, target)]
     if target.shell:
         around.append(target.shell.port)
     elaborator.start([*around, *(stage.built for stage in flow.stages)])
@@ -176,8 +176,9 @@ def resources_of(
     return inventory(placed, target, streams(flow), stopped)
 
 
-def _nic(flow: Dataflow) -> NicShape:
-    return NicShape(
+def _nic(flow: Dataflow, target: Target) -> NicShape:
+    """The NIC shell of a slice, with streams as wide as those of what it is built into."""
+    shape = NicShape(
         in_beat_bytes=flow.inputs[0].beat_bytes,
         in_tensor_bytes=flow.inputs[0].wire_bytes,
         out_beat_bytes=flow.outputs[0].beat_bytes,
@@ -186,6 +187,9 @@ def _nic(flow: Dataflow) -> NicShape:
         outputs=len(flow.outputs),
         sides=tuple(8 * side.word_bytes for _, side in flow.side_ports()),
     )
+    if target.shell is None:
+        return shape
+    return replace(shape, network_beat_bytes=target.shell.port.beat_bytes)
 
 
 def _adapter(

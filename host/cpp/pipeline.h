@@ -4,7 +4,8 @@
 // The Verilated pipeline of a bundle, driven cycle by cycle: frames in, frames out, registers over AXI-Lite.
 //
 // Time only passes while tick() is called, so an idle pipeline costs nothing. Any width of the streams
-// works: tdata and tkeep are filled through their own sizes.
+// works: tdata and tkeep are filled through their own sizes. Wide ones bring no more bytes a cycle than
+// narrow ones do: what comes faster than it is looked at would pass (rule A5 of hw/nic/wide/splitter.py).
 
 #pragma once
 
@@ -95,6 +96,7 @@ public:
 private:
     static constexpr int kAxilCycles = 1000;
     static constexpr size_t kBytes = sizeof(Vnic::s_axis_tdata);
+    static constexpr size_t kCoreBytes = 8, kBetweenFrames = 24;
 
     static uint64_t ones(size_t count) { return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1; }
 
@@ -105,7 +107,7 @@ private:
             top_->s_axis_tvalid = 0;
             return;
         }
-        if (top_->s_axis_tvalid) return;
+        if (top_->s_axis_tvalid || counters_.cycles < next_) return;
         const Frame& frame = in_.front();
         const size_t left = frame.size - sent_;
         const size_t count = left < kBytes ? left : kBytes;
@@ -121,9 +123,11 @@ private:
     void advance() {
         ++counters_.beats_in;
         top_->s_axis_tvalid = 0;  // drive() presents the next beat before the next edge
+        next_ = counters_.cycles + kBytes / kCoreBytes - 1;
         sent_ += kBytes;
         if (sent_ < in_.front().size) return;
         sent_ = 0;
+        if (kBytes > kCoreBytes) next_ += kBetweenFrames / kCoreBytes;
         in_.pop();
         ++counters_.frames_in;
     }
@@ -157,7 +161,7 @@ private:
     FrameQueue& out_;
     PipelineCounters counters_;
     size_t sent_ = 0, filled_ = 0;
-    uint64_t last_move_ = 0;
+    uint64_t last_move_ = 0, next_ = 0;
     uint32_t data_ = 0;
     bool running_ = false, too_long_ = false;
     bool aw_ = false, w_ = false, b_ = false, ar_ = false, r_ = false, okay_ = false;

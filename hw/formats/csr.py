@@ -35,7 +35,7 @@ Access = Literal["constant", "status", "config", "entry", "command", "counter"]
 TYPE = 0x4D57_0001
 """Vendor ("MW") and kind (NIC shell) of this register block."""
 
-BLOCK_VERSION = 0x0001_0003
+BLOCK_VERSION = 0x0001_0004
 """Version of this register block: major 16, minor 16."""
 
 ADDRESS_BITS = 12
@@ -277,6 +277,13 @@ _EVENTS = (
     (
         "unread",
         f"passed: IPv6 whose headers do not end in the frame's first {HEADERS_WITHIN} bytes",
+    ),
+    (
+        "overrun",
+        (
+            "passed, though it may be to our address: more of that came than can be looked at, on "
+            "a stream of more than 64 bits"
+        ),
     ),
     ("requests", "requests that were collected whole"),
     ("asked", "frames sent back to ask for missing fragments"),

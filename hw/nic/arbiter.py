@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
-from .bus import SENT
+from .bus import BEAT_BYTES, sent_layout
 
 
 class Arbiter(wiring.Component):
@@ -20,27 +20,29 @@ class Arbiter(wiring.Component):
     Parameters
     ----------
     sources : how many streams, at least 1
+    beat_bytes : of their beats
 
     Members
     -------
-    i : In(stream of SENT), ``sources`` of them
-    o : Out(stream of SENT)
+    i : In(stream of :func:`.bus.sent_layout`), ``sources`` of them
+    o : Out(stream of the same)
     """
 
-    def __init__(self, sources: int) -> None:
+    def __init__(self, sources: int, beat_bytes: int = BEAT_BYTES) -> None:
         if sources < 1:
             raise ValueError(f"an arbiter needs at least 1 source, not {sources!r}")
         self._sources = sources
+        self._layout = sent_layout(beat_bytes)
         super().__init__(
             {
-                "i": In(stream.Signature(SENT)).array(sources),
-                "o": Out(stream.Signature(SENT)),
+                "i": In(stream.Signature(self._layout)).array(sources),
+                "o": Out(stream.Signature(self._layout)),
             }
         )
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        m.submodules.skid = skid = Fifo(SENT, 2)
+        m.submodules.skid = skid = Fifo(self._layout, 2)
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         inside = Signal()
         held, chosen = Signal(range(self._sources)), Signal(range(self._sources))

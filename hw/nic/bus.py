@@ -4,9 +4,9 @@
 
 Rules, cited by tests as B1 to B4:
 
-B1. Frames come as beats of 8 bytes, the first byte on the wire in the lowest lane; ``keep`` is all
-    ones but on the last beat, where it is contiguous from bit 0; ``bad`` counts on the last beat
-    only.
+B1. Frames come as beats of 8 bytes, or more around the core (:mod:`.wide.around`), the first byte
+    on the wire in the lowest lane; ``keep`` is all ones but on the last beat, where it is
+    contiguous from bit 0; ``bad`` counts on the last beat only.
 B2. Inside, tensor bytes come as *words* of 8 bytes, byte 0 of the tensor in the lowest lane of the
     first word. How many bytes there are is always known beside the stream; bytes behind them are
     zero.
@@ -29,9 +29,17 @@ from ..formats.csr import ADDRESS_BITS, REGISTERS, FrameOutcome
 from ..formats.slots import FINGERPRINT_BITS
 
 BEAT_BYTES = 8
+"""Of the core's beats."""
+
+NETWORK_BEAT_BYTES = (8, 16, 32, 64)
+"""Of the network's beats, one of these."""
+
 WORD_BITS = 64
 MAX_FRAME_BYTES = 9472
 """Longer frames pass through unlooked at, before their end is known."""
+
+BETWEEN_FRAMES_BYTES = 24
+"""That a frame takes on a link of Ethernet beside its own: preamble, check sequence and gap."""
 
 LENGTH_BITS = 14  # of a frame that is looked at
 LANE_BITS = (BEAT_BYTES - 1).bit_length()
@@ -46,12 +54,22 @@ ETHERNET_PLACE = 3
 AHEAD = 2
 """Frames that are decided on, and have not left."""
 
-BEAT = data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1, "bad": 1})
+
+def beat_layout(beat_bytes: int) -> data.StructLayout:
+    """One beat of a frame, of so many bytes (B1)."""
+    return data.StructLayout({"data": 8 * beat_bytes, "keep": beat_bytes, "last": 1, "bad": 1})
+
+
+def sent_layout(beat_bytes: int) -> data.StructLayout:
+    """One beat of a frame that leaves: to the next hop, or ``back`` to where frames come from. It
+    was ``made`` here, or it came in as it is and passes."""
+    return data.StructLayout({"beat": beat_layout(beat_bytes), "back": 1, "made": 1})
+
+
+BEAT = beat_layout(BEAT_BYTES)
 """One beat of a frame (B1)."""
 
-SENT = data.StructLayout({"beat": BEAT, "back": 1, "made": 1})
-"""One beat of a frame that leaves: to the next hop, or ``back`` to where frames come from. It was
-``made`` here, or it came in as it is and passes."""
+SENT = sent_layout(BEAT_BYTES)
 
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
 """All configuration registers."""

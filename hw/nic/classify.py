@@ -58,7 +58,7 @@ from .bus import (
 
 TYPE_AT = 12
 UDP_BYTES = 8
-_FRAGMENT_BITS = 0x3FFF
+FRAGMENT_BITS = 0x3FFF
 """More fragments, and where this one belongs; not "do not fragment"."""
 
 _UNKNOWN, _UDP, _OPTIONS, _ROUTING = range(4)  # what the next header is
@@ -168,7 +168,7 @@ class Classifier(wiring.Component):
         agree(version_here, Mux(ipv6, version == 6, ipv4_agrees))
 
         here, number = field(6)
-        agree(here & ipv4, ~(number & Const(_FRAGMENT_BITS, 16)).any())
+        agree(here & ipv4, ~(number & Const(FRAGMENT_BITS, 16)).any())
         with m.If(here & ipv6):
             m.d.comb += kind.eq(_kind(number[8:], first=True))
             agree(Const(1), kind != _UNKNOWN)

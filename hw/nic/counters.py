@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..formats.csr import COUNTER_BITS
 
-MOST_AT_ONCE = 2
+MOST_AT_ONCE = 3
 """That one counter may be raised by in a cycle."""
 
 

@@ -34,7 +34,8 @@ class RegisterFile(wiring.Component):
     staged : Out(ENTRY), what was written for an entry of the steering table
     commit, committed, shown, shows : of :class:`.entries.Entries`
     status : In(3)
-    outcome, outcome_valid : the fate of one frame in this cycle; went : In(1), another passed
+    outcome, outcome_valid : the fate of one frame in this cycle
+    went : In(2), so many others passed
     {event} : In(1) for each of csr.EVENTS
     """
 
@@ -53,7 +54,7 @@ class RegisterFile(wiring.Component):
                 "status": In(3),
                 "outcome": In(OUTCOME),
                 "outcome_valid": In(1),
-                "went": In(1),
+                "went": In(2),
                 **{name: In(1) for name in EVENTS},
             }
         )

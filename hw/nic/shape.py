@@ -13,7 +13,8 @@ class NicShape:
     """A shell for a slice: bytes of a beat and of a tensor, of its input and of its output.
 
     A slice of several ``inputs`` or ``outputs`` gets a shell that executes nothing. ``sides`` are
-    the bits of tdata of the slice's side ports, which the shell leaves idle.
+    the bits of tdata of the slice's side ports, which the shell leaves idle. The network's stream
+    has beats of ``network_beat_bytes``.
     """
 
     in_beat_bytes: int
@@ -23,6 +24,7 @@ class NicShape:
     inputs: int = 1
     outputs: int = 1
     sides: tuple[int, ...] = ()
+    network_beat_bytes: int = 8
 
     @property
     def effort(self) -> float:
@@ -47,4 +49,5 @@ class NicShape:
             inputs=self.inputs,
             outputs=self.outputs,
             sides=self.sides,
+            network_beat_bytes=self.network_beat_bytes,
         )

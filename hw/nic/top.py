@@ -21,8 +21,11 @@ passed, dropped, declined or collected. What is made here (:mod:`.executor`) wai
 it leaves when no frame does, and not while a quarter of either room is taken, so that what is added
 to full links never keeps a frame out.
 
-What this version does not do: 64-bit streams only (:class:`NicShell` says why). The shell of a
-slice with several inputs or outputs has no slice in it, and declines every tensor as
+All of this takes 8 bytes a cycle. Where the network's stream is wider, :mod:`.wide.around` goes
+around it.
+
+What this version does not do: the shell of a slice with several inputs or outputs has no slice in
+it, and declines every tensor as
 ``wrong_tensor``: a request's tensors come one by one, and would have to be joined. The next hops
 execute it.
 
@@ -46,7 +49,7 @@ from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
 from ..formats.csr import ADDRESS_BITS
 from .arbiter import Arbiter
-from .bus import BEAT, BEAT_BYTES, FRAME, AxiLite
+from .bus import BEAT, BEAT_BYTES, FRAME, NETWORK_BEAT_BYTES, AxiLite
 from .decide import Decider
 from .dispatch import Dispatcher
 from .entries import Entries
@@ -57,6 +60,7 @@ from .parser import Parser
 from .register_file import RegisterFile
 from .result import MAX_RESULT_BYTES
 from .room import Room
+from .wide.around import WideFront
 
 STORE_BEATS = 2048
 """Room for others' frames while the longest of ours leaves, and as much for ours."""
@@ -67,8 +71,8 @@ _WAITING_FRAMES = 32
 class NicShell(wiring.Component):
     """The NIC shell around the black box ``mw_slice``, which is another file.
 
-    Its streams towards the network are 64 bits wide: the parser and the packetiser know in which
-    beat of 8 bytes each header field is. Others need a width converter around it.
+    The parser and the packetiser know in which beat of 8 bytes each header field is; wider streams
+    towards the network are split and converted around them (:mod:`.wide.around`).
 
     Parameters
     ----------
@@ -77,6 +81,7 @@ class NicShell(wiring.Component):
     inputs, outputs : tensors that the slice takes and gives. Where either is not 1, the shell has
         no slice, never executes, and does not look at the sizes of tensors.
     sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
+    network_beat_bytes : of ``s_axis_tdata`` and ``m_axis_tdata``, one of ``NETWORK_BEAT_BYTES``
 
     Members
     -------
@@ -104,7 +109,14 @@ class NicShell(wiring.Component):
         inputs: int = 1,
         outputs: int = 1,
         sides: Sequence[int] = (),
+        network_beat_bytes: int = BEAT_BYTES,
     ) -> None:
+        if network_beat_bytes not in NETWORK_BEAT_BYTES:
+            raise ValueError(
+                f"the network's beats have {', '.join(map(str, NETWORK_BEAT_BYTES))} bytes, "
+                f"not {network_beat_bytes!r}"
+            )
+        self._beat_bytes = network_beat_bytes
         if not (1 <= inputs <= MAX_TENSORS and 1 <= outputs <= MAX_TENSORS):
             raise ValueError(
                 f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {inputs!r} and {outputs!r}"
@@ -124,13 +136,20 @@ class NicShell(wiring.Component):
                 )
         self._in = (in_tensor_bytes, in_beat_bytes)
         self._out = (out_tensor_bytes, out_beat_bytes)
+        axis = {
+            "tdata": 8 * network_beat_bytes,
+            "tkeep": network_beat_bytes,
+            "tvalid": 1,
+            "tlast": 1,
+            "tuser": 1,
+        }
         axil = AxiLite(ADDRESS_BITS).flip().members
         super().__init__(
             {
                 **clocking(),
-                **{f"s_axis_{name}": In(bits) for name, bits in _AXIS.items()},
+                **{f"s_axis_{name}": In(bits) for name, bits in axis.items()},
                 "s_axis_tready": Out(1),
-                **{f"m_axis_{name}": Out(bits) for name, bits in _AXIS.items()},
+                **{f"m_axis_{name}": Out(bits) for name, bits in axis.items()},
                 "m_axis_tready": In(1),
                 "m_axis_tdest": Out(1),
                 "m_axis_tid": Out(1),
@@ -146,7 +165,7 @@ class NicShell(wiring.Component):
         slots = room.slots if room else 0
         m.submodules.registers = registers = RegisterFile(
             {
-                "capability": BEAT_BYTES | slots << 8 | inputs << 16 | outputs << 24,
+                "capability": self._beat_bytes | slots << 8 | inputs << 16 | outputs << 24,
                 "input_bytes": self._in[0] if room else 0,
                 "output_bytes": self._out[0] if room else 0,
             }
@@ -162,16 +181,24 @@ class NicShell(wiring.Component):
         m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES if room else 1)
         m.submodules.arbiter = arbiter = Arbiter(3)
         config = registers.config
+        came, leaves = ingress.i, arbiter.o
+        front = None
+        if self._beat_bytes != BEAT_BYTES:
+            m.submodules.front = front = WideFront(self._beat_bytes)
+            wiring.connect(m, front.to_core, ingress.i)
+            wiring.connect(m, arbiter.o, front.from_core)
+            m.d.comb += front.config.eq(config)
+            came, leaves = front.i, front.o
 
         # Frames in, and aside. A verdict may come in the cycle after any beat, and one may be on
         # its way.
         m.d.comb += [
-            ingress.i.payload.data.eq(self.s_axis_tdata),
-            ingress.i.payload.keep.eq(self.s_axis_tkeep),
-            ingress.i.payload.last.eq(self.s_axis_tlast),
-            ingress.i.payload.bad.eq(self.s_axis_tuser),
-            ingress.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(ingress.i.ready),
+            came.payload.data.eq(self.s_axis_tdata),
+            came.payload.keep.eq(self.s_axis_tkeep),
+            came.payload.last.eq(self.s_axis_tlast),
+            came.payload.bad.eq(self.s_axis_tuser),
+            came.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(came.ready),
             ingress.ours.ready.eq(store.i.ready & (frames.level <= _WAITING_FRAMES - 2)),
             store.i.payload.eq(ingress.ours.payload),
             store.i.valid.eq(ingress.ours.valid & ingress.ours.ready),
@@ -193,7 +220,9 @@ class NicShell(wiring.Component):
         # Frames out. What is made here is more than what comes in, and waits while much does.
         wiring.connect(m, ingress.passed, passing.i)
         m.d.comb += packetiser.crowded.eq(
-            (passing.level > STORE_BEATS // 4) | (store.level > STORE_BEATS // 4)
+            (passing.level > STORE_BEATS // 4)
+            | (store.level > STORE_BEATS // 4)
+            | (front.crowded if front else 0)
         )
         wiring.connect(m, dispatcher.declined, packetiser.jobs[0])
         wiring.connect(m, dispatcher.declined_words, packetiser.words[0])
@@ -205,14 +234,14 @@ class NicShell(wiring.Component):
             ]
         wiring.connect(m, packetiser.o, arbiter.i[2])
         m.d.comb += [
-            self.m_axis_tdata.eq(arbiter.o.payload.beat.data),
-            self.m_axis_tkeep.eq(arbiter.o.payload.beat.keep),
-            self.m_axis_tlast.eq(arbiter.o.payload.beat.last),
-            self.m_axis_tuser.eq(arbiter.o.payload.beat.bad),
-            self.m_axis_tdest.eq(arbiter.o.payload.back),
-            self.m_axis_tid.eq(arbiter.o.payload.made),
-            self.m_axis_tvalid.eq(arbiter.o.valid),
-            arbiter.o.ready.eq(self.m_axis_tready),
+            self.m_axis_tdata.eq(leaves.payload.beat.data),
+            self.m_axis_tkeep.eq(leaves.payload.beat.keep),
+            self.m_axis_tlast.eq(leaves.payload.beat.last),
+            self.m_axis_tuser.eq(leaves.payload.beat.bad),
+            self.m_axis_tdest.eq(leaves.payload.back),
+            self.m_axis_tid.eq(leaves.payload.made),
+            self.m_axis_tvalid.eq(leaves.valid),
+            leaves.ready.eq(self.m_axis_tready),
         ]
 
         # Time.
@@ -246,6 +275,7 @@ class NicShell(wiring.Component):
             decider.busy,
             packetiser.busy,
             arbiter.o.valid,
+            *([front.busy] if front else []),
         ]
         collecting, computing = Signal(), Signal()
         if room:
@@ -265,9 +295,10 @@ class NicShell(wiring.Component):
             registers.status.eq(Cat(busy, collecting, computing)),
             registers.outcome.eq(dispatcher.outcome),
             registers.outcome_valid.eq(dispatcher.outcome_valid),
-            registers.frames_in.eq(ingress.arrived),
-            registers.went.eq(ingress.went),
+            registers.frames_in.eq(front.arrived if front else ingress.arrived),
+            registers.went.eq(ingress.went + (front.went if front else 0)),
             registers.unread.eq(ingress.unread),
+            registers.overrun.eq(front.overran if front else 0),
         ]
         return m
 
@@ -297,6 +328,3 @@ class NicShell(wiring.Component):
         ]
         for name in ("requests", "asked", "evicted_fragments", "results", "result_frames"):
             m.d.comb += getattr(registers, name).eq(getattr(executor, name))
-
-
-_AXIS = {"tdata": 64, "tkeep": 8, "tvalid": 1, "tlast": 1, "tuser": 1}

@@ -5,15 +5,16 @@
 ::
 
     network                                                              host
-    s_net  --> narrow --> mw_nic --> widen --+-- passes --> (whole) --> m_host
-                            |                |
-                          s_axil             +-- made here --> whole --+
-                                                                       v
-    m_net  <--------------------------------------------------------- merge <-- s_host
+    s_net  --> mw_nic --+-- passes --> (whole) --> m_host
+                 |      |
+               s_axil   +-- made here --> whole --+
+                                                  v
+    m_net  <------------------------------------ merge <-- s_host
 
 What the pipeline passes goes on to the host, and what it makes (results, declined and forwarded
-tensors, questions) out of the same port, between frames of the host (:mod:`.merge`). The streams
-have the shell's width; those of ``mw_nic``, which is another file, have 64 bits.
+tensors, questions) out of the same port, between frames of the host (:mod:`.merge`). All streams
+have the shell's width, and so have those of ``mw_nic``, which is another file
+(:mod:`midwire.hw.nic.wide`).
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.axi import add_domain, clocking
 from ..datapath.stream import Fifo
 from ..formats.csr import ADDRESS_BITS
-from ..nic.bus import BEAT_BYTES, AxiLite
-from .frames import SIZE_BITS, NarrowFrames, Whole, WidenFrames, frame_beat, sized_beat
+from ..nic.bus import AxiLite
+from .frames import SIZE_BITS, Whole, frame_beat, sized_beat
 from .merge import Merge
 
 
@@ -37,7 +38,7 @@ class PortShell(wiring.Component):
 
     Parameters
     ----------
-    beat_bytes : of all streams, a multiple of those of ``mw_nic``
+    beat_bytes : of all streams, those of ``mw_nic`` among them
     user_bits : of tuser on the way from the host to the network
     sized : frames go to the host whole, and both outputs have their sizes beside them
 
@@ -72,22 +73,19 @@ class PortShell(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         add_domain(m, self)
-        m.submodules.narrow = narrow = NarrowFrames(self._bytes, BEAT_BYTES)
-        m.submodules.widen = widen = WidenFrames(BEAT_BYTES, self._bytes)
         m.submodules.made = made = Whole(self._bytes)
         m.submodules.merge = merge = self._merge
-        self._take(m, "net", narrow.i.payload, narrow.i)
-        m.d.comb += narrow.i.payload.bad.eq(self.s_net_axis_tuser)
-        self._pipeline(m, narrow.o, widen.i)
+        leaves = stream.Signature(frame_beat(self._bytes)).create(path=("leaves",))
+        self._pipeline(m, leaves)
 
-        mine = widen.o.payload.made
+        mine = leaves.payload.made
         host = self._towards_host(m)
         for way, chosen in ((made.i, mine), (host, ~mine)):
-            m.d.comb += [way.payload.eq(widen.o.payload), way.valid.eq(widen.o.valid & chosen)]
+            m.d.comb += [way.payload.eq(leaves.payload), way.valid.eq(leaves.valid & chosen)]
             with m.If(chosen):
-                m.d.comb += widen.o.ready.eq(way.ready)
+                m.d.comb += leaves.ready.eq(way.ready)
 
-        self._take(m, "host", merge.host.payload.sized.beat, merge.host)
+        self._take(m, merge.host.payload.sized.beat, merge.host)
         m.d.comb += merge.host.payload.user.eq(self.s_host_axis_tuser)
         wiring.connect(m, made.o, merge.ours)
         self._give(m, "net", merge.o.payload.sized, merge.o)
@@ -111,13 +109,13 @@ class PortShell(wiring.Component):
         m.d.comb += self.m_host_axis_tuser.eq(skid.o.payload.bad)
         return skid.i
 
-    def _take(self, m: Module, name: str, beat: Any, port: Any) -> None:
-        """A stream of the shell's into one of ours."""
+    def _take(self, m: Module, beat: Any, port: Any) -> None:
+        """What comes from the host, into a stream of ours."""
         for ours, axis in (("data", "tdata"), ("keep", "tkeep"), ("last", "tlast")):
-            m.d.comb += beat[ours].eq(getattr(self, f"s_{name}_axis_{axis}"))
+            m.d.comb += beat[ours].eq(getattr(self, f"s_host_axis_{axis}"))
         m.d.comb += [
-            port.valid.eq(getattr(self, f"s_{name}_axis_tvalid")),
-            getattr(self, f"s_{name}_axis_tready").eq(port.ready),
+            port.valid.eq(self.s_host_axis_tvalid),
+            self.s_host_axis_tready.eq(port.ready),
         ]
 
     def _give(self, m: Module, name: str, sized: Any, port: Any) -> None:
@@ -131,7 +129,8 @@ class PortShell(wiring.Component):
             port.ready.eq(getattr(self, f"m_{name}_axis_tready")),
         ]
 
-    def _pipeline(self, m: Module, into: Any, out: Any) -> None:
+    def _pipeline(self, m: Module, out: Any) -> None:
+        """From the network to a stream of frame_beat."""
         axil = {}
         for name, member in AxiLite(ADDRESS_BITS).members.items():
             direction = "i" if member.flow == Out else "o"
@@ -140,12 +139,12 @@ class PortShell(wiring.Component):
             "mw_nic",
             i_clk=ClockSignal(),
             i_aresetn=~ResetSignal(),
-            i_s_axis_tdata=into.payload.data,
-            i_s_axis_tkeep=into.payload.keep,
-            i_s_axis_tvalid=into.valid,
-            i_s_axis_tlast=into.payload.last,
-            i_s_axis_tuser=into.payload.bad,
-            o_s_axis_tready=into.ready,
+            i_s_axis_tdata=self.s_net_axis_tdata,
+            i_s_axis_tkeep=self.s_net_axis_tkeep,
+            i_s_axis_tvalid=self.s_net_axis_tvalid,
+            i_s_axis_tlast=self.s_net_axis_tlast,
+            i_s_axis_tuser=self.s_net_axis_tuser,
+            o_s_axis_tready=self.s_net_axis_tready,
             o_m_axis_tdata=out.payload.data,
             o_m_axis_tkeep=out.payload.keep,
             o_m_axis_tvalid=out.valid,

@@ -128,9 +128,14 @@ def test_corundum_is_told_who_we_are(bundle_for: Callable[[str], Bundle]) -> Non
 def test_a_bundle_for_no_shell_brings_no_adapter(bundle_for: Callable[[str], Bundle]) -> None:
     files = bundle_for("xcup").manifest.files
     assert not [name for name in files if name.startswith("shell/")]
-    shared = [name for name in files if name.startswith("rtl/")]
+    pipeline = "rtl/tiny_nic.v"
+    shared = [name for name in files if name.startswith("rtl/") and name != pipeline]
     other = bundle_for("opennic-250").manifest.files
     assert {name: other[name] for name in shared} == {name: files[name] for name in shared}
+    for target, bits in (("xcup", 64), ("corundum-25g", 128), ("opennic-250", 512)):
+        text = bundle_for(target).path(pipeline).read_text()
+        for way, port in (("input", "s_axis_tdata"), ("output", "m_axis_tdata")):
+            assert re.search(rf"{way} (wire )?\[{bits - 1}:0\] {port}\b", text), (target, port)
 
 
 def test_it_is_made_the_same_again(

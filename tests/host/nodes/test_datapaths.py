@@ -17,6 +17,8 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 
+from midwire.compiler.pipeline import Options, compile_model
+from midwire.host import demo
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request
 from midwire.host.control.steering_table import NextHop, SteeringEntry
@@ -103,9 +105,27 @@ def test_both_datapaths_give_the_same_frames_and_counters(
     assert counted == counted_rtl
     assert counted["results"] == 2 and counted["frames_in"] == len(frames)
     assert {name for name, count in counted.items() if not count} == {
-        "unread", "asked", "evicted", "evicted_fragments", "dropped_bad_frame",
+        "unread", "overrun", "asked", "evicted", "evicted_fragments", "dropped_bad_frame",
         "dropped_duplicate", "declined_busy", "declined_incomplete",
     }  # fmt: skip
+
+
+def test_a_stream_of_512_bits_makes_the_same_frames(tensor: bytes, tmp_path: Path) -> None:
+    """Of a bundle for a shell; the wire brings no more a cycle than is looked at."""
+    with demo.shipped_example() as example:
+        first, last = example.cut
+        options = Options(
+            from_=first, to=last, calibrate=example.calibration, target="corundum-100g"
+        )
+        bundle = compile_model(example.model, tmp_path / "bundle", options).bundle
+    header = Header(model_hash=bundle.model_hash, request_id=7, deadline_us=10**6)
+    frames = strangers(header, tensor) + 100 * declined(header, tensor)
+    frames += [frame(data, CLIENT, NIC) for data in fragments.datagrams(header, tensor)]
+    rtl, counted_rtl = replay(bundle, "rtl", frames, tmp_path)
+    reference, counted = replay(bundle, "reference", frames, tmp_path)
+    assert timeless(rtl) == timeless(reference)
+    assert counted == counted_rtl
+    assert (counted["results"], counted["overrun"]) == (1, 0)
 
 
 def behind_all_headers(header: Header, tensor: bytes, seed: int) -> list[bytes]:

@@ -62,6 +62,11 @@ class Sizes(NamedTuple):
     out_bytes: int
     inputs: int = 1
     outputs: int = 1
+    network_beat: int = 8
+
+    @property
+    def shape(self) -> NicShape:
+        return NicShape(*self[:-1], network_beat_bytes=self.network_beat)
 
 
 def number(text: str) -> int:
@@ -195,9 +200,10 @@ class Nic:
         """Pauses from here on; probabilities in percent."""
         self._send(f"pause {source} {sink} {seed}")
 
-    def wire(self) -> None:
-        """From here on frames take their time on links of 8 bytes a cycle, in and out."""
-        self._send("wire 1")
+    def wire(self, rate: int = 800) -> None:
+        """From here on frames take their time on links of so many hundredths of a byte a cycle, in
+        and out; 0: links take whatever comes."""
+        self._send(f"wire {rate}")
 
     def stalls(self) -> int:
         """Cycles in which a beat was kept waiting at the input, since the last call."""
@@ -441,6 +447,9 @@ HUGE = Sizes(16, 50_000, 8, 64)
 SEVERAL = Sizes(16, 48, 1, 10, inputs=2, outputs=3)
 """A slice of several tensors, which the NIC does not execute; the sizes are those of the first."""
 
+WIDE = tuple(LARGE._replace(network_beat=beat_bytes) for beat_bytes in (16, 32, 64))
+"""One program for each width."""
+
 
 WATCH = """
     integer filled = 0;
@@ -454,12 +463,13 @@ endmodule"""
 """A memory that says when its first word is not zero, and when all are again."""
 
 
-def _program(sizes: Sizes, folder: Path) -> Path:
+def program(sizes: Sizes, folder: Path) -> Path:
+    """Build a simulation of the NIC around a stand-in slice."""
     text = (HERE / "stand_in.v").read_text()
     for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
         text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
     (folder / "midwire_slice.v").write_text(text)
-    (verilog,) = verilog_of([NicShape(*sizes)])
+    (verilog,) = verilog_of([sizes.shape])
     verilog = prefixed(renamed(verilog, "midwire_nic"), "midwire")
     (folder / "midwire_nic.v").write_text(verilog)
     # See whether words are zero, without looking at all of them all the time.
@@ -478,7 +488,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sizes], Path
 
     def get(sizes: Sizes) -> Path:
         if sizes not in built:
-            built[sizes] = _program(sizes, tmp_path_factory.mktemp("nic"))
+            built[sizes] = program(sizes, tmp_path_factory.mktemp("nic"))
         return built[sizes]
 
     return get
@@ -502,6 +512,20 @@ def large(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
 def huge(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
     """A NIC with 38 fragments in (50000 bytes) and one out (64 bytes)."""
     with contextlib.closing(Nic(programs(HUGE), HUGE)) as nic:
+        yield nic
+
+
+@pytest.fixture(params=WIDE, ids=lambda sizes: f"{8 * sizes.network_beat}")
+def wide(programs: Callable[[Sizes], Path], request: pytest.FixtureRequest) -> Iterator[Nic]:
+    """A NIC with a stream of 128, 256 or 512 bits towards the network."""
+    with contextlib.closing(Nic(programs(request.param), request.param)) as nic:
+        yield nic
+
+
+@pytest.fixture
+def widest(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+    """The one of 512 bits, with several fragments in and out."""
+    with contextlib.closing(Nic(programs(WIDE[-1]), WIDE[-1])) as nic:
         yield nic
 
 

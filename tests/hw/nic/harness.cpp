@@ -13,12 +13,14 @@
 //                       register is idle -> "d CYCLES", or "stuck"
 //   cycles N            just run
 //   reset               for some cycles
-//   wire ON             frames take their time on a link of 8 bytes a cycle, in and out: with preamble,
+//   wire RATE           frames take their time on a link of RATE / 100 bytes a cycle, in and out: with preamble,
 //                       check sequence and gap, 24 bytes more than they have
 //   stalls              -> "s CYCLES" in which a beat was kept waiting since the last time
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <deque>
 #include <iostream>
 #include <random>
@@ -70,7 +72,7 @@ public:
         edge();
         if (!took) return;
         top_.s_axis_tvalid = 0;
-        at_ += 8;
+        at_ += kBeat;
         if (at_ >= in_.front().data.size()) in_.pop_front(), at_ = 0;
     }
 
@@ -122,7 +124,7 @@ public:
     }
 
     void queue(Frame frame) { in_.push_back(std::move(frame)); }
-    void wire(bool on) { wire_ = on; }
+    void wire(uint64_t rate) { rate_ = rate; }
     uint64_t stalls() { return std::exchange(stalls_, 0); }
     void pause(int in, int out, unsigned seed) { pause_in_ = in, pause_out_ = out, random_.seed(seed); }
 
@@ -135,13 +137,13 @@ private:
         ++cycle_;
     }
 
-    // Whether a link carries another frame until later than this cycle; its time is in bytes.
-    bool busy(uint64_t until) const { return wire_ && 8 * cycle_ < until; }
+    // Whether a link carries another frame until later than this cycle; its time is in hundredths of bytes.
+    bool busy(uint64_t until) const { return rate_ && rate_ * cycle_ < until; }
     // A frame that begins with the next cycle after another one's end is right behind it: gaps are
     // shorter or longer by some bytes, and right on average.
-    static void occupy(uint64_t& until, uint64_t since, size_t size) {
-        if (8 * since >= until + 8) until = 8 * since;
-        until += size + kBetweenFrames;
+    void occupy(uint64_t& until, uint64_t since, size_t size) const {
+        if (rate_ * since >= until + rate_) until = rate_ * since;
+        until += 100 * (size + kBetweenFrames);
     }
 
     bool chance(int percent) { return percent && int(random_() % 100) < percent; }
@@ -154,35 +156,38 @@ private:
             if (busy(in_until_)) return;
             occupy(in_until_, cycle_, frame.data.size());
         }
-        uint64_t data = 0;
-        unsigned keep = 0;
-        for (size_t i = 0; i < 8; ++i) {
+        Beat data;
+        uint64_t keep = 0;
+        for (size_t i = 0; i < kBeat; ++i) {
             // Bytes that are not kept are garbage, so that nobody relies on them.
             const bool kept = at_ + i < frame.data.size();
-            data |= uint64_t(kept ? frame.data[at_ + i] : random_() & 255) << 8 * i;
-            keep |= unsigned(kept) << i;
+            data[i] = static_cast<uint8_t>(kept ? frame.data[at_ + i] : random_() & 255);
+            keep |= uint64_t(kept) << i;
         }
-        top_.s_axis_tdata = data;
-        top_.s_axis_tkeep = keep;
-        top_.s_axis_tlast = at_ + 8 >= frame.data.size();
+        std::memcpy(&top_.s_axis_tdata, data.data(), kBeat);
+        top_.s_axis_tkeep = static_cast<decltype(top_.s_axis_tkeep + 0)>(keep);
+        top_.s_axis_tlast = at_ + kBeat >= frame.data.size();
         top_.s_axis_tuser = frame.bad && top_.s_axis_tlast;
         top_.s_axis_tvalid = 1;
     }
 
     void check() {
-        if (offered_ && (!top_.m_axis_tvalid || top_.m_axis_tdata != data_ || top_.m_axis_tkeep != keep_ ||
+        Beat data;
+        std::memcpy(data.data(), &top_.m_axis_tdata, kBeat);
+        if (offered_ && (!top_.m_axis_tvalid || data != data_ || top_.m_axis_tkeep != keep_ ||
                          top_.m_axis_tlast != last_ || top_.m_axis_tdest != back_))
             fail("the output changed before it was taken");
         offered_ = top_.m_axis_tvalid && !top_.m_axis_tready;
-        data_ = top_.m_axis_tdata, keep_ = top_.m_axis_tkeep, last_ = top_.m_axis_tlast;
+        data_ = data, keep_ = top_.m_axis_tkeep, last_ = top_.m_axis_tlast;
         if (top_.m_axis_tvalid && !out_.empty() && top_.m_axis_tdest != back_) fail("tdest changed in a frame");
         back_ = top_.m_axis_tdest;
         if (!top_.m_axis_tvalid || !top_.m_axis_tready) return;
         moved_ = cycle_;
         if (out_.empty()) first_ = cycle_;
-        if ((keep_ & (keep_ + 1)) || !keep_ || (!last_ && keep_ != 255)) fail("tkeep is not contiguous");
-        for (unsigned i = 0; i < 8; ++i)
-            if (keep_ >> i & 1) out_.push_back(static_cast<uint8_t>(data_ >> 8 * i));
+        if ((keep_ & (keep_ + 1)) || !keep_ || (!last_ && keep_ != kFull)) fail("tkeep is not contiguous");
+        for (unsigned i = 0; i < kBeat; ++i)
+            if (keep_ >> i & 1) out_.push_back(data_[i]);
+        if (top_.m_axis_tuser && !last_) fail("tuser is set before the last beat");
         if (!last_) return;
         std::string text;
         char pair[3];
@@ -199,15 +204,19 @@ private:
     }
 
     static constexpr size_t kBetweenFrames = 24;
+    // Verilator keeps bytes in the lowest lane first, on hosts that do so themselves.
+    static constexpr size_t kBeat = sizeof(Vnic::s_axis_tdata);
+    static constexpr uint64_t kFull = ~uint64_t{0} >> (64 - kBeat);
+    using Beat = std::array<uint8_t, kBeat>;
 
     Vnic top_;
     std::deque<Frame> in_;
     std::vector<uint8_t> out_;
     size_t at_ = 0;
-    uint64_t cycle_ = 0, moved_ = 0, first_ = 0, data_ = 0;
-    uint64_t in_until_ = 0, out_until_ = 0, stalls_ = 0;
-    unsigned keep_ = 0;
-    bool offered_ = false, last_ = false, back_ = false, wire_ = false;
+    uint64_t cycle_ = 0, moved_ = 0, first_ = 0;
+    uint64_t in_until_ = 0, out_until_ = 0, stalls_ = 0, rate_ = 0, keep_ = 0;
+    Beat data_{};
+    bool offered_ = false, last_ = false, back_ = false;
     int pause_in_ = 0, pause_out_ = 0;
     std::mt19937 random_;
 };
@@ -237,7 +246,7 @@ int main() {
         }
         if (command == "drain") bench.drain(a);
         if (command == "reset") bench.reset();
-        if (command == "wire") bench.wire(a != 0);
+        if (command == "wire") bench.wire(a);
         if (command == "stalls") std::cout << "s " << bench.stalls() << "\n";
         if (command == "cycles")
             while (a--) bench.tick();

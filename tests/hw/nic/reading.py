@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 
 from midwire.hw.formats.headers import HEADERS_WITHIN
+from midwire.hw.nic.wide.claim import HEAD_BYTES
 
 
 class Elsewhere(Exception):
@@ -106,6 +107,40 @@ def read(frame: bytes, address: Address) -> Where:
     must(number(found.udp_at + 2, 2) == address.port)
     must(len(frame) >= found.header_at)
     return found
+
+
+def may_be_ours(frame: bytes, address: Address) -> bool | None:
+    """Rule A4, of a frame with all bytes that it looks at; None if some are not there."""
+    if len(frame) < HEAD_BYTES:
+        return None
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(frame[at : at + size], "big")
+
+    def is_port(at: int) -> bool:
+        return at + 4 > HEAD_BYTES or number(at + 2, 2) == address.port
+
+    at = 14
+    while at < 22 and number(at - 2, 2) in (0x8100, 0x88A8):
+        at += 4
+    version, words = divmod(number(at, 1), 16)
+    if number(at - 2, 2) == 0x0800:
+        return (
+            version == 4
+            and words >= 5
+            and not number(at + 6, 2) & 0x3FFF
+            and number(at + 9, 1) == 17
+            and address.ip in (0, number(at + 16, 4))
+            and (words > 5 or is_port(at + 20))
+        )
+    kind = number(at + 6, 1)
+    return (
+        number(at - 2, 2) == 0x86DD
+        and version == 6
+        and 0 not in (address.ip6, address.next_ip6)
+        and number(at + 24, 16) == address.ip6
+        and (kind in (0, 43, 60) or (kind == 17 and is_port(at + 40)))
+    )
 
 
 def sum16(data: bytes | bytearray) -> int:

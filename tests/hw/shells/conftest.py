@@ -16,7 +16,6 @@ import pytest
 
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.formats import csr, wire
-from midwire.hw.nic.shape import NicShape
 from midwire.hw.shells.registry import SHELLS, Shell
 from midwire.sim.build import build_executable
 
@@ -160,11 +159,11 @@ class Bench:
 
 
 def _program(shell: Shell, pipelines: int, folder: Path) -> Path:
-    sizes = LARGE
+    sizes = LARGE._replace(network_beat=shell.port.beat_bytes)
     stand_in = (HERE.parent / "nic" / "stand_in.v").read_text()
     for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
         stand_in = stand_in.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
-    pipeline, port = verilog_of([NicShape(*sizes), shell.port])
+    pipeline, port = verilog_of([sizes.shape, shell.port])
     texts = {
         "midwire_slice.v": stand_in,
         "midwire_nic.v": prefixed(renamed(pipeline, "midwire_nic"), "midwire"),

@@ -73,6 +73,17 @@ def test_what_is_not_ours_passes_both_ways(
             assert bench.counter("passed", port) == len(LENGTHS)
 
 
+def test_others_go_at_the_full_width(bench: Bench, tools: Tools) -> None:
+    """Through a pipeline as by a wire: a beat each cycle."""
+    frames = [others(tools, 512) for _ in range(60)]
+    for frame in frames:
+        bench.from_network(0, frame)
+    out = bench.drain()[HOST[0]]
+    assert [frame.data for frame in out] == frames
+    cycles = 512 // bench.shell.port.beat_bytes
+    assert {b.last - a.last for a, b in pairwise(out)} == {cycles}
+
+
 @pytest.mark.parametrize("pauses", PAUSES)
 def test_requests_become_results_on_the_same_port(
     bench: Bench, tools: Tools, pauses: tuple[int, int]
