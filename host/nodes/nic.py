@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ import typer
 from ...hw.console import Console, JsonFlag, counters_text, seconds
 from ...hw.formats.bundle import Bundle
 from ..errors import StartError
+from ..wire.mac import EXAMPLE, parse_mac
 from ..wire.peers import Peer, parse_network
 from ..wire.udp import Address, format_address, parse_address, parse_peer
 from .nic_instances import NicInstances, start_instances
@@ -46,16 +46,17 @@ def _own_address(text: str) -> Address:
 
 
 def _mac(text: str) -> int:
-    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text):
+    found = parse_mac(text)
+    if found is None:
         raise StartError(
             "not a usable --next-mac",
             where=repr(text),
-            expected="six bytes, as in 02:00:7f:00:00:01",
+            expected=f"six bytes, as in {EXAMPLE}",
             found="another form",
             remedy="`ip neighbour` shows those of a machine's neighbours",
             usage=True,
         )
-    return int(text.replace(":", ""), 16)
+    return found
 
 
 def _wire(

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import typer
 
 from midwire.host import cli
 from midwire.host.wire.udp import UdpPort, format_address
@@ -51,7 +52,9 @@ def test_help_lists_every_command_with_its_docstring(capsys: pytest.CaptureFixtu
     assert cli.main([]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for name, point in cli.commands().items():
-        assert f" {name} {(point.load().__doc__).splitlines()[0]}" in text
+        loaded = point.load()
+        said = loaded.info.help if isinstance(loaded, typer.Typer) else loaded.__doc__
+        assert f" {name} {str(said).splitlines()[0]}" in text
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +77,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["edge", "x", "--target", "a:1"],
             "Invalid value for --inputs: give --inputs or --random. See: midwire edge --help.",
+        ),
+        (["steer"], "No such option: --json. See: midwire steer --help."),
+        (
+            ["steer", "set", "x", "0"],
+            (
+                "Missing option '--action'. Choose from: execute, forward, redirect. See: midwire "
+                "steer set --help."
+            ),
         ),
     ],
 )
@@ -483,6 +494,9 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
         (["compile", "--str"], ["--strategy"]),
         (["inspect", "model.onnx", "--sh"], ["--shape"]),
         (["verify", "--nothing"], []),
+        (["steer", "ap"], ["apply"]),
+        (["steer", "set", "nic.sock", "0", "--ne"], ["--next-hop"]),
+        (["steer", "set", "nic.sock", "0", "--action", "for"], ["forward"]),
     ],
 )
 def test_bash_completes(words: list[str], expected: list[str], tmp_path: Path) -> None:

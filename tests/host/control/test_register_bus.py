@@ -133,6 +133,21 @@ def test_many_registers_in_one_call(nic: NicProcess) -> None:  # B3
     assert found["type"] == csr.TYPE and found["version"] == csr.BLOCK_VERSION
 
 
+def test_writes_and_reads_in_order(nic: NicProcess) -> None:  # B3
+    steps = [({"tenant": value}, ["tenant", "frames_in"]) for value in (3, 0xFFFF, 5)]
+    found = nic.bus.transact([*steps, ({"cursor": 9}, ()), ({}, ["cursor", "tenant"])])
+    assert found == [
+        {"tenant": 3, "frames_in": 0},
+        {"tenant": 0xFFFF, "frames_in": 0},
+        {"tenant": 5, "frames_in": 0},
+        {},
+        {"cursor": 9, "tenant": 5},
+    ]
+    with pytest.raises(RegisterError, match="no such register"):
+        nic.bus.transact([({"tenant": 1}, ()), ({}, ["nothing"])])
+    assert nic.bus.read("tenant") == 5
+
+
 def test_a_nic_that_has_gone_is_said(nic: NicProcess) -> None:
     os.kill(nic.about["pid"], signal.SIGKILL)
     with pytest.raises(RegisterError) as caught:

@@ -85,8 +85,8 @@ def scene(digits: Bundle) -> Iterator[Scene]:
 def any_entry(source: random.Random) -> SteeringEntry:
     ip = ipaddress.IPv4Address(source.randrange(1, 1 << 32))
     ip6 = ipaddress.IPv6Address(source.randrange(1, 1 << 128))
-    hop = NextHop(source.getrandbits(48), source.getrandbits(16), ip, ip6)
-    hop = source.choice((hop, replace(hop, ip=None), replace(hop, ip6=None)))
+    whole = NextHop(source.getrandbits(48), source.getrandbits(16), ip, ip6)
+    hop = source.choice((whole, replace(whole, ip=None), replace(whole, ip6=None), None))
     return SteeringEntry(
         source.getrandbits(16),
         source.randbytes(8),
@@ -110,6 +110,41 @@ def test_entries_come_back(scene: Scene) -> None:
     table.remove(3)
     del written[3]
     assert table.entries() == written and table.read(3) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, ENTRIES])
+def test_s1_the_whole_table_at_once(scene: Scene, count: int) -> None:
+    table, source = scene.table, random.Random(count)
+    table.replace([any_entry(source) for _ in range(ENTRIES)])
+    entries = [any_entry(source) for _ in range(count)]
+    table.replace(entries)
+    assert table.entries() == dict(enumerate(entries))
+
+
+def test_s1_two_programs_never_mix_tables(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    hop = scene.hops[0].address
+    wire, stop = UdpWire(HERE, [hop]), threading.Event()
+    tables = [[any_entry(random.Random(seed))] * (seed + 1) for seed in range(ENTRIES)]
+    with start_nic(scene.bundle, wire, hop, datapath="reference", control=path):
+
+        def rewrite(seed: int) -> None:
+            source = random.Random(seed)
+            with RegisterBuses.connect(path) as bus:
+                while not stop.is_set():
+                    SteeringTable(bus).replace(source.choice(tables))
+
+        threads = [threading.Thread(target=rewrite, args=(k,)) for k in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            with RegisterBus.connect(path) as bus:
+                for _ in range(100):
+                    assert list(SteeringTable(bus).entries().values()) in [[], *tables]
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
 
 
 def test_s1_two_programs_never_mix_entries(scene: Scene, tmp_path: Path) -> None:
@@ -155,6 +190,14 @@ def test_s2_what_is_wrong_is_said(scene: Scene) -> None:
         table.write(0, replace(good, action=Action.NONE))
     with pytest.raises(RegisterError, match=r"hop: .* expected an IPv4 address, an IPv6 address"):
         table.write(0, replace(good, hop=NextHop(1, 2)))
+    with pytest.raises(RegisterError, match=r"hop: .* expected an IPv4 address, an IPv6 address"):
+        table.write(0, replace(good, hop=NextHop(1, 2, ipaddress.IPv4Address(0))))
+    with pytest.raises(RegisterError, match=r"table: .* expected at most 16 entries; found 17"):
+        table.replace([good] * (ENTRIES + 1))
+    with pytest.raises(RegisterError, match="expected 8 bytes; found 7 bytes"):
+        table.replace([good, replace(good, model_hash=bytes(7))])
+    with pytest.raises(RegisterError, match="table_tenant: the value does not fit the register"):
+        table.replace([good, replace(good, tenant=1 << 16)])
     with pytest.raises(RegisterError, match="table_tenant: the value does not fit the register"):
         table.write(0, replace(good, tenant=1 << 16))
     assert table.entries() == {}
