@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -33,6 +33,9 @@ from .steering_text import (
 )
 
 Value = TypeVar("Value")
+
+Counted = Mapping[int, tuple[SteeringEntry, int]]
+"""Entries by index, and their hits."""
 
 Socket = Annotated[
     Path, typer.Argument(help="What `midwire nic --control` was given.", metavar="SOCKET")
@@ -75,15 +78,17 @@ class _Nic:
             ipaddress.IPv6Address(ip6) if ip6 else None,
         )
 
+    def remarks(self, counted: Counted) -> dict[int, list[str]]:
+        """What is odd about each entry."""
+        entries = {index: entry for index, (entry, _) in counted.items()}
+        return {index: remarks(index, entries, self.loaded) for index in entries}
+
     def show(self, console: Console) -> None:
         """The table as it is now."""
-        entries = self.table.entries()
-        notes = {index: remarks(index, entries, self.loaded) for index in entries}
-        found = [
-            {"index": index, **described(entry), "remarks": notes[index]}
-            for index, entry in entries.items()
-        ]
-        lines = _lines(entries, notes)
+        counted = self.table.counted()
+        notes = self.remarks(counted)
+        found = [_object(index, counted, said) for index, said in notes.items()]
+        lines = _lines(counted, notes)
         lines.append(f"other frames go to {next_hop_text(self.default)}")
         lines.append(f"loaded here: {self.loaded}")
         console.result({"entries": found, "places": ENTRIES}, "\n".join(lines))
@@ -95,24 +100,30 @@ def _nic(control: Path) -> Iterator[_Nic]:
         yield _Nic(bus)
 
 
-def _lines(entries: dict[int, SteeringEntry], notes: dict[int, list[str]]) -> list[str]:
-    """The table for people: a line an entry, and what is odd about it below."""
-    if not entries:
-        return ["no entries"]
-    rows: list[tuple[str, ...]] = [
-        ("entry", "tenant", "model", "cursor", "action", "next hop", "for")
-    ]
-    rows += [(str(index), *_cells(entry)) for index, entry in entries.items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append("  ".join(cells).rstrip())
-        lines += [f"  ! {note}" for note in notes.get(int(row[0]) if row[0].isdigit() else -1, [])]
+_TITLES = ("entry", "tenant", "model", "cursor", "action", "next hop", "hits", "for")
+
+
+def _object(index: int, counted: Counted, notes: Sequence[str]) -> dict[str, Any]:
+    """An entry for programs."""
+    entry, hits = counted[index]
+    return {"index": index, **described(entry), "hits": hits, "remarks": notes}
+
+
+def _lines(counted: Counted, notes: Mapping[int, Sequence[str]]) -> list[str]:
+    """Entries for people: a line each, and what is odd about it below."""
+    rows = {index: (str(index), *_cells(*counted[index])) for index in notes}
+    widths = [max(map(len, column)) for column in zip(_TITLES, *rows.values(), strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(map(str.ljust, cells, widths)).rstrip()
+
+    lines = [line(_TITLES)] if rows else ["no entries"]
+    for index, cells in rows.items():
+        lines += [line(cells), *(f"  ! {note}" for note in notes[index])]
     return lines
 
 
-def _cells(entry: SteeringEntry) -> tuple[str, ...]:
+def _cells(entry: SteeringEntry, hits: int) -> tuple[str, ...]:
     limits = [] if (regions := regions_text(entry.regions)) == "any" else [f"regions {regions}"]
     limits += ["encrypted"] if entry.must_encrypt else []
     limits += [f"{entry.lifetime_us / 1e6:g} s from when it was set"] if entry.lifetime_us else []
@@ -122,6 +133,7 @@ def _cells(entry: SteeringEntry) -> tuple[str, ...]:
         str(entry.cursor),
         entry.action.name.lower(),
         "default" if entry.hop is None else next_hop_text(entry.hop),
+        str(hits),
         ", ".join(limits) or "all",
     )
 
@@ -219,9 +231,10 @@ def set_(
     with _nic(control) as nic:
         entry = SteeringEntry(**{**nic.loaded._asdict(), **said})
         nic.table.write(index, entry)
-        notes = remarks(index, {**nic.table.entries(), index: entry}, nic.loaded)
-    found = {"index": index, **described(entry), "remarks": notes}
-    Console(as_json).result(found, "\n".join(_lines({index: entry}, {index: notes})))
+        counted = {index: (entry, 0), **nic.table.counted()}  # it may be too old already
+        notes = nic.remarks(counted)[index]
+    lines = _lines(counted, {index: notes})
+    Console(as_json).result(_object(index, counted, notes), "\n".join(lines))
 
 
 @steer.command()

@@ -13,13 +13,13 @@ S2. What is wrong with an entry is a :class:`~..errors.RegisterError` before any
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...hw.formats import csr
 from ...hw.formats.actions import ANY_REGION, ENTRIES, Action
 from ..errors import RegisterError
-from .register_bus import RegisterBus
+from .register_bus import RegisterBus, Step
 from .register_buses import RegisterBuses
 
 _INDEX, _COMMIT, _ACTION = "table_index", "table_commit", "table_action"
@@ -180,6 +180,22 @@ class SteeringTable:
         found = self._read(range(ENTRIES))
         return {index: entry for index, entry in found.items() if entry is not None}
 
+    def counted(self) -> dict[int, tuple[SteeringEntry, int]]:
+        """All of them by index, with the frames that have had them since they were written, as of
+        one moment (S1).
+
+        Raises
+        ------
+        RegisterError
+            If the NIC has gone.
+        """
+        hits, *found = self._bus.transact([({}, csr.HITS), *_reading(range(ENTRIES))])
+        return {
+            index: (SteeringEntry.of_registers(words), hits[csr.HITS[index]])
+            for index, words in enumerate(found)
+            if words[_ACTION]
+        }
+
     def replace(self, entries: Sequence[SteeringEntry]) -> None:
         """Make these the whole table, the first one in place 0; places behind them are left empty.
 
@@ -199,11 +215,16 @@ class SteeringTable:
 
     def _read(self, indices: Sequence[int]) -> dict[int, SteeringEntry | None]:
         """What is in some places."""
-        found = self._bus.transact([({_INDEX: index}, _REGISTERS) for index in indices])
+        found = self._bus.transact(_reading(indices))
         return {
             index: SteeringEntry.of_registers(words) if words[_ACTION] else None
             for index, words in zip(indices, found, strict=True)
         }
+
+
+def _reading(indices: Iterable[int]) -> list[Step]:
+    """What reads the entries in some places."""
+    return [({_INDEX: index}, _REGISTERS) for index in indices]
 
 
 def _check_index(index: int) -> None:

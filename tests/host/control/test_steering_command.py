@@ -16,8 +16,12 @@ from midwire.host import cli
 from midwire.host.control.steering_table import NextHop, SteeringEntry, SteeringTable
 from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.wire.udp import UdpPort
+from midwire.hw.formats import fragments
 from midwire.hw.formats.actions import ENTRIES, Action
 from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.wire import Header
+
+from ..conftest import send
 
 HERE = ("127.0.0.1", 0)
 HOP = "02:00:00:00:00:09,10.0.0.9,2001:db8::9,5220"
@@ -36,7 +40,7 @@ class Steered:
         self, nic: NicProcess, control: Path, hop: UdpPort, capsys: pytest.CaptureFixture[str]
     ) -> None:
         self.table = SteeringTable(nic.bus)
-        self.bus, self.control, self.hop, self._capsys = nic.bus, control, hop, capsys
+        self.nic, self.control, self.hop, self._capsys = nic, control, hop, capsys
 
     def text(self, name: str, *words: str, status: int = 0) -> str:
         assert cli.main(["steer", name, str(self.control), *words]) == status
@@ -89,6 +93,7 @@ def test_set_list_and_clear(steered: Steered, digits: Bundle) -> None:
         "regions": [0, 4, 5, 6, 7],
         "must_encrypt": True,
         "expires": 30.0,
+        "hits": 0,
         "remarks": [],
     }  # fmt: skip
     assert steered.json("clear", "3", "15") == {"removed": [15]}
@@ -97,7 +102,7 @@ def test_set_list_and_clear(steered: Steered, digits: Bundle) -> None:
 
 
 def test_what_is_left_out_is_the_nics_own(steered: Steered, digits: Bundle) -> None:
-    steered.bus.write("cursor", 3)
+    steered.nic.bus.write("cursor", 3)
     steered.json("set", "0", "--action", "redirect")
     assert steered.table.entries() == {0: SteeringEntry(7, digits.model_hash, 3, Action.REDIRECT)}
     steered.json("set", "0", "--action", "redirect", "--model", str(digits.root), "--cursor", "0")
@@ -115,13 +120,27 @@ def test_the_table_for_people(steered: Steered, digits: Bundle) -> None:
     steered.text("set", "12", "--action", "execute", "--expires", "1.5")
     pad = " " * (len(HOP) - 7)
     assert steered.text("list") == (
-        f"entry  tenant  model             cursor  action   next hop{pad[1:]}  for\n"
-        f"1      7       {hash_}  0       forward  {HOP}  regions 0-1\n"
-        f"12     7       {hash_}  0       execute  default{pad}  1.5 s from when it was set\n"
+        f"entry  tenant  model             cursor  action   next hop{pad[1:]}  hits  for\n"
+        f"1      7       {hash_}  0       forward  {HOP}  0     regions 0-1\n"
+        f"12     7       {hash_}  0       execute  default{pad}  0     1.5 s from when it was set\n"
         "  ! no frame comes here: entry 1 has the same\n"
         f"{rest}"
     )
     assert steered.text("clear", "12", "1", "12") == "removed: 1, 12\n"
+
+
+def test_hits_are_shown(steered: Steered, digits: Bundle) -> None:
+    steered.text("set", "4", "--action", "execute", "--tenant", "9")
+    steered.text("set", "5", "--action", "redirect", "--expires", "0.000001")
+    header = Header(model_hash=digits.model_hash, tenant=9, request_id=1, deadline_us=10**6)
+    spec = digits.manifest.inputs[0]
+    with UdpPort() as client:
+        for data in fragments.datagrams(header, bytes(spec.wire_bytes), 1500):
+            send(client, data, len(data), steered.nic.address)
+        assert list(steered.hop.receive(5))
+    [entry] = steered.json("list")["entries"]
+    assert (entry["index"], entry["hits"]) == (4, 1)
+    assert entry["remarks"] == ["another slice is loaded, so frames are declined"]
 
 
 def test_a_file_is_the_whole_table(steered: Steered, tmp_path: Path, digits: Bundle) -> None:

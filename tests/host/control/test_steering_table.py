@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
 """Rules S1 and S2 of midwire.host.control.steering_table, and the numpy reference's table while
-frames move: rules T1 to T7 of midwire.hw.nic.entries."""
+frames move: rules T1 to T8 of midwire.hw.nic.entries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from midwire.host.control.steering_table import NextHop, SteeringEntry, Steering
 from midwire.host.errors import RegisterError
 from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.wire.udp import UdpPort
-from midwire.hw.formats import fragments
+from midwire.hw.formats import csr, fragments
 from midwire.hw.formats.actions import ENTRIES, Action
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header, decode
@@ -246,6 +246,23 @@ def test_t4_requests_keep_their_fate(scene: Scene) -> None:
     for number, header in scene.left(len(others)):
         assert number == 1 and not (header.declined or header.result)
     assert scene.nic.bus.counters()["requests"] == 1
+
+
+def test_t8_frames_are_counted_while_they_move(scene: Scene) -> None:
+    table, count = scene.table, len(scene.request())
+    other = scene.entry(Action.FORWARD, 2, tenant=8)
+    table.write(3, scene.entry(Action.EXECUTE, 1))
+    table.write(15, other)
+    scene.send(*scene.request(), *scene.request(tenant=8), *scene.request(tenant=9))
+    scene.left(1 + 2 * count)
+    assert table.counted() == {3: (scene.entry(Action.EXECUTE, 1), count), 15: (other, count)}
+    counters = scene.nic.bus.counters()
+    assert counters["table_3_hits"] == counters["table_15_hits"] == count
+    assert sum(counters[name] for name in csr.HITS) == 2 * count
+    table.write(3, scene.entry(Action.REDIRECT, 1))
+    table.remove(15)
+    assert table.counted() == {3: (scene.entry(Action.REDIRECT, 1), 0)}
+    assert scene.nic.bus.read("table_15_hits") == 0
 
 
 def test_t6_an_entry_expires(scene: Scene) -> None:
