@@ -3,7 +3,7 @@
 //
 // A bump in the wire over plain UDP sockets; needs no privilege.
 //
-// A client's datagram comes in at the listening socket and gets its Ethernet/IPv4/UDP headers back; what
+// A client's datagram comes in at the listening socket and gets its Ethernet, IP and UDP headers back; what
 // the datapath emits goes to the address that stands in it. Each client has a socket of its own towards
 // the next hop (a flow, flows.h), so that the answer finds its way back through the datapath to the client.
 //
@@ -26,7 +26,7 @@ class UdpTransport : public Transport {
 public:
     explicit UdpTransport(const Arguments& arguments)
         : listen_(listening(arguments)),
-          flows_(opened(listen_, arguments).at().ip),
+          flows_(opened(listen_, arguments).at()),
           admission_(arguments, listen_.at(), flows_) {}
 
     std::string place() const override { return text_of(listen_.at()); }
@@ -103,7 +103,7 @@ private:
     static const UdpSocket& opened(const UdpSocket& socket, const Arguments& arguments) {
         const std::string where = arguments.must("--listen");
         if (!socket.open()) fail_errno("cannot bind " + where);
-        if (!socket.at().ip) fail("--listen " + where + " is no address of its own, which frames need");
+        if (!socket.at().ip.any()) fail("--listen " + where + " is no address of its own, which frames need");
         return socket;
     }
 
@@ -134,13 +134,13 @@ private:
     bool keep(const Datagram& datagram, size_t ahead, const Flow* flow, FrameQueue& to) {
         ++rx_datagrams_;
         rx_bytes_ += datagram.size;
-        const uint8_t* payload = to.back(ahead).data + kHeadroom;
+        const uint8_t* payload = to.back(ahead).data + headroom(listen_.at().ipv6);
         if (datagram.cut) return ++rx_too_long_, false;
         if (!(flow ? admission_.take_answer(datagram.from)
                    : admission_.take_request(datagram.from, payload, datagram.size)))
             return false;
         Frame& slot = to.back();
-        if (ahead) std::memcpy(slot.data + kHeadroom, payload, datagram.size);
+        if (ahead) std::memcpy(slot.data + headroom(listen_.at().ipv6), payload, datagram.size);
         wrap(slot, datagram.size, datagram.from, flow ? flow->client : listen_.at(), id_++, datagram.ttl);
         to.push();
         return true;
@@ -161,7 +161,8 @@ private:
             if (lost && !batch.size()) return ++*lost, from.pop(), -1;
             if (lost || (batch.size() && way != fd)) break;  // what is in front of it goes first
             fd = way;
-            batch.add(frame.data + kHeadroom, headers.payload, target, static_cast<uint8_t>(headers.ttl - 1));
+            uint8_t* const payload = frame.data + headroom(headers.from.ipv6);
+            batch.add(payload, headers.payload, target, static_cast<uint8_t>(headers.ttl - 1));
         }
         return fd;
     }

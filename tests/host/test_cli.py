@@ -224,13 +224,14 @@ def test_an_occupied_port_is_said_alike_by_every_node(
 
 
 def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["nic", str(bundle.root), "--next", "127.0.0.1:5", "--listen", "0.0.0.0:0"]
-    assert cli.main(words) == 2
-    assert capsys.readouterr().err == (
-        "error: --listen: the NIC needs one address, which goes into its frames; expected an "
-        "address of one interface; found 0.0.0.0:0. Give the address of the interface that "
-        "clients send to.\n"
-    )
+    for address in ("0.0.0.0:0", "[::]:0"):
+        words = ["nic", str(bundle.root), "--next", "127.0.0.1:5", "--listen", address]
+        assert cli.main(words) == 2
+        assert capsys.readouterr().err == (
+            "error: --listen: the NIC needs one address, which goes into its frames; expected an "
+            f"address of one interface; found {address}. Give the address of the interface that "
+            "clients send to.\n"
+        )
 
 
 BETWEEN = ["--next-mac", "02:00:00:00:00:01", "--wire"]
@@ -258,6 +259,26 @@ UNSHARED = "only UDP sockets can share an address: with --wire or --read there i
         (
             ["--read", "in.pcap", "--write", "out.pcap", "--instances", "2"],
             f"Invalid value for --instances: {UNSHARED}",
+        ),
+        (
+            ["--listen", "127.0.0.1:5", "--listen", "127.0.0.1:6"],
+            "Invalid value for --listen: give one address. ",
+        ),
+        (
+            [*BETWEEN, "a", "b", "--listen", "127.0.0.1:5", "--listen", "127.0.0.2:5"],
+            "Invalid value for --listen: give one address of each IP version. ",
+        ),
+        (
+            [*BETWEEN, "a", "b", "--listen", "[::1]:5"],
+            "Invalid value for --listen: what comes in one IP version does not leave in the other",
+        ),
+        (
+            [*BETWEEN, "a", "b", "--next", "[::1]:6"],
+            "Invalid value for --listen: both IP versions have the same port. ",
+        ),
+        (
+            [*BETWEEN, "a", "b", "--next", "[::1]:6", "--listen", ":5", "--listen", "[::1]:5"],
+            "Invalid value for --next: both IP versions have the same port. ",
         ),
         (
             ["--instances", "0"],
