@@ -25,7 +25,7 @@ class Hits(wiring.Component):
     -------
     place : In(range(ENTRIES)); hit : In(1), raise its count; clear : In(1), make it 0. Not both,
         not before ``ready``, and no hit in the cycle behind another change
-    ready : Out(1), all counts were wiped after a reset
+    ready : Out(1), all counts were wiped after a reset; none is to be read before
     snapshot : In(1), what reads is as it was before this cycle, from the next one on
     address : In(range(ENTRIES)), of the count that is read; read : In(1); word : Out(64), as it was
         in the last snapshot, from the next cycle on
@@ -94,6 +94,6 @@ class Hits(wiring.Component):
         m.d.comb += [
             seen.addr.eq(Cat(self.address, which)),
             seen.en.eq(self.read),
-            self.word.eq(Mux(self.ready, seen.data, 0)),
+            self.word.eq(seen.data),
         ]
         return m

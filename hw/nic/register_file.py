@@ -138,8 +138,10 @@ class RegisterFile(wiring.Component):
         ]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
+        in_hits = _within(bus.araddr, HITS_AT, len(HITS))
         in_entry = (bus.araddr >= _ENTRY[0].offset) & (bus.araddr <= _ENTRY[-1].offset)
-        m.d.comb += bus.arready.eq(~bus.rvalid & (~in_entry | self.shows))
+        waits = in_entry & ~self.shows | in_hits & ~hits.ready
+        m.d.comb += bus.arready.eq(~bus.rvalid & ~waits)
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(_SLVERR), value.eq(0), is_counter.eq(0)]
 
@@ -160,7 +162,6 @@ class RegisterFile(wiring.Component):
                     with m.Case(register.offset):
                         m.d.sync += [bus.rresp.eq(_OKAY), value.eq(self._value(register))]
             in_counters = _within(bus.araddr, COUNTERS_AT, len(COUNTERS))
-            in_hits = _within(bus.araddr, HITS_AT, len(HITS))
             m.d.sync += [is_hits.eq(in_hits), high.eq(~bus.araddr[2])]
             with m.If(in_counters | in_hits):
                 m.d.sync += [bus.rresp.eq(_OKAY), is_counter.eq(1)]

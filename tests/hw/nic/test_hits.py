@@ -39,7 +39,6 @@ async def read(ctx: Any, hits: Hits) -> list[int]:
 
 async def wiped(ctx: Any, hits: Hits) -> None:
     while not ctx.get(hits.ready):
-        assert ctx.get(hits.word) == 0
         await ctx.tick()
 
 
