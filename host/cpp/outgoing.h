@@ -16,8 +16,8 @@ constexpr int kUdpSegment = 103;  // as linux/udp.h has it since 4.18
 
 class Outgoing {
 public:
-    // Without `trains`, each is a message of its own.
-    explicit Outgoing(bool trains) : trains_(trains) {}
+    // Begins anew, with none. Without `trains`, each is a message of its own.
+    void begin(bool trains) { trains_ = trains, count_ = messages_count_ = 0; }
 
     size_t size() const { return count_; }
     bool full() const { return count_ == kDatagrams || messages_count_ == kMessages; }
@@ -100,7 +100,7 @@ private:
         std::memcpy(CMSG_DATA(next), &each, sizeof each);
     }
 
-    const bool trains_;
+    bool trains_ = true;
     iovec parts_[kDatagrams];
     Message about_[kMessages];
     size_t count_ = 0, messages_count_ = 0;

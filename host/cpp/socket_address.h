@@ -21,7 +21,7 @@ inline socklen_t size_of(const SocketAddress& address) {
 }
 
 inline SocketAddress address_of(const Endpoint& end) {
-    SocketAddress out{};
+    SocketAddress out;
     std::memset(&out, 0, sizeof out);
     if (end.ipv6) {
         out.v6.sin6_family = AF_INET6;

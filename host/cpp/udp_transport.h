@@ -52,15 +52,15 @@ public:
     void send(FrameQueue& from) override {
         blocked_ = -1;
         for (bool trains = true; !from.empty();) {
-            Outgoing batch(trains);
-            const int fd = fill(batch, from);
+            batch_.begin(trains);
+            const int fd = fill(batch_, from);
             if (fd < 0) continue;  // the first one goes nowhere, and was dropped
-            const int sent = batch.send(fd);
+            const int sent = batch_.send(fd);
             if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
                 blocked_ = fd;
                 return;
             }
-            trains = !(sent < 0 && batch.refused_train(errno));
+            trains = !(sent < 0 && batch_.refused_train(errno));
             if (!trains) continue;  // once more, one by one
             if (sent <= 0) {
                 ++tx_failed_;  // the first one cannot be sent: the next may
@@ -68,7 +68,7 @@ public:
             }
             for (int i = 0; i < sent; ++i) {
                 ++tx_datagrams_;
-                tx_bytes_ += batch.bytes(static_cast<size_t>(i));
+                tx_bytes_ += batch_.bytes(static_cast<size_t>(i));
                 from.pop();
             }
         }
@@ -122,11 +122,10 @@ private:
 
     // One batch of a socket; how many datagrams it had.
     size_t take(UdpSocket& socket, const Flow* flow, size_t most, FrameQueue& to) {
-        Datagram datagrams[kBatch];
-        const size_t got = socket.receive(to, most, datagrams);
+        const size_t got = socket.receive(to, most, datagrams_);
         size_t kept = 0;
         for (size_t i = 0; i < got; ++i)
-            if (keep(datagrams[i], i - kept, flow, to)) ++kept;  // slots before it have become free again
+            if (keep(datagrams_[i], i - kept, flow, to)) ++kept;  // slots before it have become free again
         return got;
     }
 
@@ -182,6 +181,8 @@ private:
     UdpSocket listen_;
     Flows flows_;
     Admission admission_;
+    Datagram datagrams_[kBatch];  // kept: to clear them each time costs more than to fill them
+    Outgoing batch_;
     bool answers_first_ = false;
     int blocked_ = -1;  // had no room for the next frame
     uint16_t id_ = 0;
