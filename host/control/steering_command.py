@@ -23,6 +23,7 @@ from .steering_text import (
     ActionName,
     Key,
     described,
+    described_hop,
     lifetime_of,
     model_of,
     next_hop_of,
@@ -91,7 +92,8 @@ class _Nic:
         lines = _lines(counted, notes)
         lines.append(f"other frames go to {next_hop_text(self.default)}")
         lines.append(f"loaded here: {self.loaded}")
-        console.result({"entries": found, "places": ENTRIES}, "\n".join(lines))
+        others = {"next_hop": described_hop(self.default), "loaded": self.loaded.described()}
+        console.result({"entries": found, "places": ENTRIES, **others}, "\n".join(lines))
 
 
 @contextmanager

@@ -50,6 +50,10 @@ class Key(NamedTuple):
     model_hash: bytes
     cursor: int
 
+    def described(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {"tenant": self.tenant, "model": self.model_hash.hex(), "cursor": self.cursor}
+
     @classmethod
     def of(cls, entry: SteeringEntry) -> Key:
         """That of an entry."""
@@ -157,18 +161,17 @@ def described(entry: SteeringEntry) -> dict[str, Any]:
     """An entry in JSON's types."""
     hop = entry.hop
     return {
-        "tenant": entry.tenant,
-        "model": entry.model_hash.hex(),
-        "cursor": entry.cursor,
+        **Key.of(entry).described(),
         "action": entry.action.name.lower(),
-        "next_hop": None if hop is None else _described_hop(hop),
+        "next_hop": None if hop is None else described_hop(hop),
         "regions": regions_list(entry.regions),
         "must_encrypt": entry.must_encrypt,
         "expires": entry.lifetime_us / 1e6 if entry.lifetime_us else None,
     }
 
 
-def _described_hop(hop: NextHop) -> Mapping[str, Any]:
+def described_hop(hop: NextHop) -> dict[str, Any]:
+    """A next hop in JSON's types."""
     return {
         "mac": format_mac(hop.mac),
         "ip": None if hop.ip is None else str(hop.ip),

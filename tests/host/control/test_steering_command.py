@@ -80,7 +80,13 @@ def test_set_list_and_clear(steered: Steered, digits: Bundle) -> None:
     )
     assert steered.table.entries() == {15: expected}
     listed = steered.json("list")
-    assert listed == {"entries": [set_], "places": ENTRIES}
+    ip, port = steered.hop.address
+    assert listed == {
+        "entries": [set_],
+        "places": ENTRIES,
+        "next_hop": {"mac": "02:00:7f:00:00:01", "ip": ip, "ip6": None, "port": port},
+        "loaded": {"tenant": 7, "model": digits.model_hash.hex(), "cursor": 0},
+    }
     assert set_ == {
         "index": 15,
         "tenant": 9,
