@@ -4,13 +4,14 @@
 
 How a sub-command gets here: an entry point in the group ``midwire.commands`` of ``pyproject.toml``,
 name to ``module:function``. The function is a plain one with annotated parameters, as typer wants
-them, and follows the rules of :mod:`midwire.hw.console`. Only the chosen command's module is
+them, and follows the rules of :mod:`midwire.hw.console`; where one is not enough, it is a
+``typer.Typer`` of several, with its line as ``help``. Only the chosen command's module is
 imported, so that an edge or cloud process never loads Amaranth or the compiler, and this module
 never names them (the import direction holds). ``midwire --help`` reads the first line of each
-function's docstring from its source without importing it. So a new command is a function and a line
-in ``pyproject.toml``, then ``pip install -e .`` again, because entry points are installed metadata.
-Other packages can add commands in the same way. Exit statuses and the look of errors are decided
-here, once, for all commands.
+function's docstring (or a group's ``help``) from its source without importing it. So a new command
+is a function and a line in ``pyproject.toml``, then ``pip install -e .`` again, because entry
+points are installed metadata. Other packages can add commands in the same way. Exit statuses and
+the look of errors are decided here, once, for all commands.
 """
 
 from __future__ import annotations
@@ -73,7 +74,16 @@ def summary(point: metadata.EntryPoint) -> str:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == point.attr:
             return (ast.get_docstring(node) or "").partition("\n")[0]
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == point.attr:
+            return _help_of(node.value)
     return "(not available)"
+
+
+def _help_of(group: ast.expr) -> str:
+    """What the call of ``typer.Typer`` is given as ``help``."""
+    given = group.keywords if isinstance(group, ast.Call) else []
+    values = (word.value for word in given if word.arg == "help")
+    return next((str(v.value) for v in values if isinstance(v, ast.Constant)), "(not available)")
 
 
 def _version(value: bool) -> None:
@@ -111,7 +121,11 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     found = commands()
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     if chosen in found:
-        app.command(chosen)(found[chosen].load())
+        command = found[chosen].load()
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=chosen)
+        else:
+            app.command(chosen)(command)
     else:
         for name, point in found.items():
             line = summary(point)
@@ -198,8 +212,9 @@ def _main(words: Sequence[str]) -> int:
         report_error(error, as_json=as_json)
         return USAGE if error.usage else FAILURE
     except typer.TyperException as error:  # wrong usage
-        command = " ".join(["midwire", *[word for word in given[:1] if word in commands()]])
-        text = error.format_message().rstrip(".")
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else _NAME
+        text = " ".join(error.format_message().split()).rstrip(".")
         report_error(error, as_json=as_json, message=f"{text}. See: {command} --help.")
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):

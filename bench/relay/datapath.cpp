@@ -13,7 +13,7 @@ class Relay : public Datapath {
 public:
     Relay(FrameQueue& in, FrameQueue& out) : in_(in), out_(out) {}
 
-    void work() override {
+    void work(Micros) override {
         for (; !in_.empty() && out_.room(); in_.pop()) {
             Frame& to = out_.back();
             to.size = in_.front().size;

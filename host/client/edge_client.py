@@ -43,6 +43,7 @@ from dataclasses import replace
 
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.fragments import DEFAULT_MTU, fragment_bytes
+from ...hw.formats.headers import IPV6_BYTES, MIN_IPV4_BYTES
 from ...hw.formats.tensor import AnyArray
 from ...hw.formats.wire import ElementType, Header, MessageType, WireError
 from ..errors import RefusedError, RequestError, StartError
@@ -53,7 +54,7 @@ from ..wire import message, missing
 from ..wire.reassembly import Reassembler
 from ..wire.sent import SentMessage
 from ..wire.tensors import to_buffers
-from ..wire.udp import LOOPBACK, Address, Datagram, Train
+from ..wire.udp import Address, Datagram, Train, is_ipv6
 from .requests import Request, RequestOutcome
 from .under_way import UNHEARD_SECONDS, Pending, Way, given_up
 
@@ -78,8 +79,8 @@ class EdgeClient:
     bundle : the model
     paths : how a request can be sent, at most ``MAX_PATHS``
     steering : chooses among them; the first that is alive by default
-    bind : local address; loopback by default. A port other than 0 is that of the first path's
-        socket, the others take any free one
+    bind : local address; by default loopback, in the IP version of each path. A port other than 0
+        is that of the first path's socket, the others take any free one
     deadline : seconds from the start of a request to its end at the latest
     retries : how often a request is sent again at most, up to ``MAX_RETRIES``
     window : requests under way at most
@@ -99,7 +100,7 @@ class EdgeClient:
         paths: Sequence[NetworkPath],
         *,
         steering: Steering | None = None,
-        bind: Address = (LOOPBACK, 0),
+        bind: Address | None = None,
         deadline: float = 10.0,
         retries: int = DEFAULT_RETRIES,
         window: int = 1,
@@ -127,8 +128,9 @@ class EdgeClient:
         self._retries = retries
         self._window = window
         self._tenant = tenant
-        self._mtu = mtu
-        fragment_bytes(mtu)  # raises if it is too small
+        longer = IPV6_BYTES - MIN_IPV4_BYTES  # than what an MTU is reckoned with
+        self._mtu = mtu - longer * any(is_ipv6(path.first) for path in paths)
+        fragment_bytes(self._mtu)  # raises if it is too small
         self.part = load_part(bundle, "edge", threads)
         self.paths = tuple(paths)
         self._steering = steering or InOrder()
@@ -143,7 +145,8 @@ class EdgeClient:
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             for index, path in enumerate(self.paths):
-                self._ways.append(Way(path, bind if index == 0 else (bind[0], 0), window))
+                at = bind if bind is None or index == 0 else (bind[0], 0)
+                self._ways.append(Way(path, at, window))
                 self._selector.register(self._ways[-1].port, selectors.EVENT_READ, index)
             undo.pop_all()
 

@@ -96,7 +96,7 @@ class Pending:
 class Way:
     """A path with its socket, and what still has to leave by it."""
 
-    def __init__(self, path: NetworkPath, bind: Address, window: int) -> None:
+    def __init__(self, path: NetworkPath, bind: Address | None, window: int) -> None:
         self.path = path
         self.port = UdpPort(bind, path.first)
         self.outbox: Outbox[int] = Outbox(self.port, limit=window)

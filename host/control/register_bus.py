@@ -27,8 +27,8 @@ from ..errors import RegisterError
 ANSWER_SECONDS = 5.0
 """How long a NIC may take to answer: it looks at registers between two short turns."""
 
-MAX_RECORDS = 256
-"""In one packet; longer calls go in several."""
+MAX_RECORDS = 512
+"""In one packet; longer calls go in several. A whole steering table and its counters fit."""
 
 _RECORD = struct.Struct(">B3xII")
 _READ, _WRITE = 0, 1
@@ -42,6 +42,21 @@ class _Record(NamedTuple):
     register: csr.Register
     address: int
     value: int = 0
+
+
+Step = tuple[Mapping[str, int], Iterable[str]]
+"""Registers to write, by name, and others to read behind that."""
+
+
+def _values(records: Sequence[_Record], words: Iterable[int]) -> dict[str, int]:
+    """What was read, by name; of several words, the first one is the highest (C4)."""
+    found: dict[str, int] = {}
+    for record, word in zip(records, words, strict=False):
+        if record.operation == _READ:
+            name = record.register.name
+            high = 0 if record.address == record.register.offset else found[name]
+            found[name] = high << 32 | word
+    return found
 
 
 class RegisterBus:
@@ -100,27 +115,32 @@ class RegisterBus:
             value = value << 32 | part
         return value
 
-    def read_all(
-        self, names: Iterable[str], after: Mapping[str, int] | None = None
-    ) -> dict[str, int]:
-        """Values of registers by name (B3); of counters, those of one snapshot (C5).
+    def read_all(self, names: Iterable[str]) -> dict[str, int]:
+        """Values of registers by name (B3); of counters, those of one snapshot (C5)."""
+        (found,) = self.transact([({}, names)])
+        return found
 
-        ``after`` is written before, as :meth:`write_all` does.
+    def transact(self, steps: Iterable[Step]) -> list[dict[str, int]]:
+        """Writes and reads in this order (B3); for each step the values that it reads, by name.
+
+        Counters are those of one snapshot (C5), taken before the first step.
+
+        Raises
+        ------
+        RegisterError
+            As :meth:`write`; before anything is written if it is a name or a value.
         """
-        wanted = [self._register(name) for name in names]
-        first = self._writes(after or {})
-        snapshot = self._registers.get("snapshot")
-        asked = [_Record(_READ, register, at) for register in wanted for at in register.addresses]
-        if snapshot is not None and any(register.access == "counter" for register in wanted):
-            asked.insert(0, _Record(_WRITE, snapshot, snapshot.offset, 1))
-        asked = first + asked
-        found: dict[str, int] = {}
-        for record, word in zip(asked, self._transfer(asked), strict=True):
-            if record.operation == _READ:
-                high = (
-                    0 if record.address == record.register.offset else found[record.register.name]
-                )
-                found[record.register.name] = high << 32 | word
+        asked: list[list[_Record]] = []
+        for values, names in steps:
+            wanted = [self._register(name) for name in names]
+            reads = [_Record(_READ, each, at) for each in wanted for at in each.addresses]
+            asked.append(self._writes(values) + reads)
+        first = self._snapshot(asked)
+        words = self._transfer(first + [record for step in asked for record in step])[len(first) :]
+        found = []
+        for step in asked:
+            found.append(_values(step, words))
+            del words[: len(step)]
         return found
 
     def counts(self, name: str) -> bool:
@@ -186,6 +206,18 @@ class RegisterBus:
                 _Record(_WRITE, r, r.offset, word) for r, word in zip(parts, words, strict=True)
             ]
         return found
+
+    def _snapshot(self, steps: Iterable[Sequence[_Record]]) -> list[_Record]:
+        """What makes counters read as they are now, where any is read."""
+        snapshot = self._registers.get("snapshot")
+        counts = any(
+            record.register.access == "counter" and record.operation == _READ
+            for step in steps
+            for record in step
+        )
+        if snapshot is None or not counts:
+            return []
+        return [_Record(_WRITE, snapshot, snapshot.offset, 1)]
 
     def _parts(self, name: str) -> list[str]:
         parts = csr.parts_of(name)

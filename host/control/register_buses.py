@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import RegisterError
-from .register_bus import RegisterBus
+from .register_bus import RegisterBus, Step
 
 
 class RegisterBuses:
@@ -56,15 +56,19 @@ class RegisterBuses:
         values = [bus.read(name) for bus in self._asked(name)]
         return sum(values)
 
-    def read_all(
-        self, names: Iterable[str], after: Mapping[str, int] | None = None
-    ) -> dict[str, int]:
+    def read_all(self, names: Iterable[str]) -> dict[str, int]:
         """Values of registers by name, as :meth:`.register_bus.RegisterBus.read_all`."""
-        wanted = list(names)
-        found = [bus.read_all(wanted, after) for bus in self._buses]
-        return {
-            name: sum(each[name] for each in found[: len(self._asked(name))]) for name in found[0]
-        }
+        (found,) = self.transact([({}, names)])
+        return found
+
+    def transact(self, steps: Iterable[Step]) -> list[dict[str, int]]:
+        """Writes and reads in order, as :meth:`.register_bus.RegisterBus.transact`."""
+        wanted = [(values, list(names)) for values, names in steps]
+        of_each = zip(*(bus.transact(wanted) for bus in self._buses), strict=True)
+        return [
+            {name: sum(each[name] for each in found[: len(self._asked(name))]) for name in found[0]}
+            for found in of_each
+        ]
 
     def counters(self) -> dict[str, int]:
         """Values of all counters by name, added up."""

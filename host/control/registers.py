@@ -5,19 +5,28 @@
 from __future__ import annotations
 
 import ipaddress
+import struct
+from functools import reduce
+from operator import xor
 
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.wire import ElementType
 from ..wire.reassembly import ASK_SECONDS
-from ..wire.udp import Address
+from ..wire.udp import Address, is_ipv6
 
 PATIENCE_SECONDS = 0.5
 """Without a new fragment, until a request is given up."""
 
 
+NOWHERE = int(ipaddress.IPv4Address("0.0.0.1"))
+"""Where requests of IPv4 are sent to while there is no such address: no packet goes there (RFC
+1122, 3.2.1.3), and 0 would be any."""
+
+
 def made_up_mac(ip: str) -> int:
-    """The address that ``cpp/frame.h`` makes up for a machine: 02:00 and its IPv4 address."""
-    return 0x0200 << 32 | int(ipaddress.IPv4Address(ip))
+    """The address that ``cpp/frame.h`` makes up for a machine: 02:00 and its IP address, folded."""
+    words = ipaddress.ip_address(ip).packed
+    return 0x0200 << 32 | reduce(xor, (word for (word,) in struct.iter_unpack(">I", words)))
 
 
 def registers_for(
@@ -25,6 +34,7 @@ def registers_for(
     listen: Address,
     hop: Address,
     *,
+    other: tuple[Address, Address] | None = None,
     tenant: int = 0,
     next_mac: int | None = None,
 ) -> dict[str, int]:
@@ -34,11 +44,15 @@ def registers_for(
     ----------
     bundle : whose slice is loaded
     listen : address that requests are sent to
-    hop : where results and declined tensors go
+    hop : where results and declined tensors go; of the same IP version as ``listen``
+    other : both in the other IP version, with the same ports; None: that passes through
     tenant : that may execute
     next_mac : of the next hop; made up, as everywhere behind UDP sockets, by default
     """
     manifest = bundle.manifest
+    ends = [(listen, hop), *([other] if other else [])]
+    own = {is_ipv6(at): int(ipaddress.ip_address(at[0])) for at, _ in ends}
+    following = {is_ipv6(to): int(ipaddress.ip_address(to[0])) for _, to in ends}
     return {
         "model_hash": int.from_bytes(bundle.model_hash, "big"),
         "tenant": tenant,
@@ -47,10 +61,12 @@ def registers_for(
         "timeout_us": round(PATIENCE_SECONDS * 1e6),
         "ask_us": round(ASK_SECONDS * 1e6),
         "own_mac": made_up_mac(listen[0]),
-        "own_ip": int(ipaddress.IPv4Address(listen[0])),
+        "own_ip": own.get(False, NOWHERE),
+        "own_ip6": own.get(True, 0),
         "own_port": listen[1],
         "next_mac": made_up_mac(hop[0]) if next_mac is None else next_mac,
-        "next_ip": int(ipaddress.IPv4Address(hop[0])),
+        "next_ip": following.get(False, 0),
+        "next_ip6": following.get(True, 0),
         "next_port": hop[1],
         "control": 1,
     }

@@ -4,21 +4,22 @@
 
 Rules, cited by tests as S1 and S2:
 
-S1. An entry is written, removed or read in one packet (B3 of :mod:`.register_bus`): two programs
-    that do so at once never mix what they say, and no frame sees half an entry.
+S1. An entry is written or removed, and entries are read or the whole table replaced, in one packet
+    (B3 of :mod:`.register_bus`): two programs that do so at once never mix what they say, and no
+    frame sees half an entry.
 S2. What is wrong with an entry is a :class:`~..errors.RegisterError` before anything is written.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...hw.formats import csr
 from ...hw.formats.actions import ANY_REGION, ENTRIES, Action
 from ..errors import RegisterError
-from .register_bus import RegisterBus
+from .register_bus import RegisterBus, Step
 from .register_buses import RegisterBuses
 
 _INDEX, _COMMIT, _ACTION = "table_index", "table_commit", "table_action"
@@ -51,7 +52,7 @@ class SteeringEntry:
     ----------
     tenant, model_hash (8 bytes), cursor : of the frames' headers
     action : EXECUTE, FORWARD or REDIRECT
-    hop : where they go, and their results
+    hop : where they go, and their results; None is the NIC's default next hop
     regions : bit k allows frames of ``region`` k; others are declined as ``policy``
     must_encrypt : frames in clear are declined as ``policy``
     lifetime_us : microseconds until the NIC removes the entry, from when it was written; 0 is never
@@ -61,7 +62,7 @@ class SteeringEntry:
     model_hash: bytes
     cursor: int
     action: Action
-    hop: NextHop
+    hop: NextHop | None = None
     regions: int = ANY_REGION
     must_encrypt: bool = False
     lifetime_us: int = 0
@@ -78,8 +79,9 @@ class SteeringEntry:
         actions = [action for action in Action if action is not Action.NONE]
         names = ", ".join(action.name for action in actions)
         _check(self.action in actions, "action", f"one of {names}", str(self.action))
-        hop = self.hop
-        _check(bool(hop.ip or hop.ip6), "hop", "an IPv4 address, an IPv6 address or both", "none")
+        hop = self.hop or NextHop(0, 0)
+        some = bool(int(hop.ip or 0) | int(hop.ip6 or 0))
+        _check(some or not self.hop, "hop", "an IPv4 address, an IPv6 address or both", "none")
         return {
             _ACTION: int(self.action),
             "table_tenant": self.tenant,
@@ -116,7 +118,7 @@ class SteeringEntry:
             value("model_hash").to_bytes(8, "big"),
             value("cursor"),
             Action(value("action")),
-            hop,
+            hop if ip or ip6 else None,
             value("regions"),
             bool(value("must_encrypt")),
             value("lifetime_us"),
@@ -165,19 +167,64 @@ class SteeringTable:
             If there is no such place, or the NIC has gone.
         """
         _check_index(index)
-        words = self._bus.read_all(_REGISTERS, {_INDEX: index})
-        return SteeringEntry.of_registers(words) if words[_ACTION] else None
+        return self._read([index])[index]
 
     def entries(self) -> dict[int, SteeringEntry]:
-        """All of them by index.
+        """All of them by index, as of one moment (S1).
 
         Raises
         ------
         RegisterError
             If the NIC has gone.
         """
-        found = {index: self.read(index) for index in range(ENTRIES)}
+        found = self._read(range(ENTRIES))
         return {index: entry for index, entry in found.items() if entry is not None}
+
+    def counted(self) -> dict[int, tuple[SteeringEntry, int]]:
+        """All of them by index, with the frames that have had them since they were written, as of
+        one moment (S1).
+
+        Raises
+        ------
+        RegisterError
+            If the NIC has gone.
+        """
+        hits, *found = self._bus.transact([({}, csr.HITS), *_reading(range(ENTRIES))])
+        return {
+            index: (SteeringEntry.of_registers(words), hits[csr.HITS[index]])
+            for index, words in enumerate(found)
+            if words[_ACTION]
+        }
+
+    def replace(self, entries: Sequence[SteeringEntry]) -> None:
+        """Make these the whole table, the first one in place 0; places behind them are left empty.
+
+        The NIC changes one place after the other, from 0 on, while frames move.
+
+        Raises
+        ------
+        RegisterError
+            If they are too many, one is none, or the NIC has gone.
+        """
+        _check(len(entries) <= ENTRIES, "table", f"at most {ENTRIES} entries", str(len(entries)))
+        written = [entry.registers() for entry in entries]
+        written += [{_ACTION: int(Action.NONE)}] * (ENTRIES - len(entries))
+        self._bus.transact(
+            [({_INDEX: place, **values, _COMMIT: 1}, ()) for place, values in enumerate(written)]
+        )
+
+    def _read(self, indices: Sequence[int]) -> dict[int, SteeringEntry | None]:
+        """What is in some places."""
+        found = self._bus.transact(_reading(indices))
+        return {
+            index: SteeringEntry.of_registers(words) if words[_ACTION] else None
+            for index, words in zip(indices, found, strict=True)
+        }
+
+
+def _reading(indices: Iterable[int]) -> list[Step]:
+    """What reads the entries in some places."""
+    return [({_INDEX: index}, _REGISTERS) for index in indices]
 
 
 def _check_index(index: int) -> None:

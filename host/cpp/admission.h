@@ -22,20 +22,24 @@
 class Admission {
 public:
     // `own`: where requests are sent to.
-    Admission(const Arguments& arguments, Endpoint own, Flows& flows) : peers_(arguments), own_(own), flows_(flows) {
+    Admission(const Arguments& arguments, const Endpoint& own, Flows& flows) : peers_(arguments), own_(own), flows_(flows) {
         for (const std::string& hop : arguments.all("--next")) hops_.push_back(endpoint(hop));
         if (hops_.empty()) fail("--next is missing");
+        for (const Endpoint& hop : hops_)
+            if (hop.ipv6 != own.ipv6)
+                fail("--next " + text_of(hop) + " is of another IP version than " + text_of(own) +
+                     ", where this NIC listens: what comes in one does not leave in the other");
         if (is_hop(own))
             fail("--next " + text_of(own) + " is where this NIC listens itself, and it would send to itself again " +
                  "and again: give the address of the cloud, or of another NIC");
     }
 
-    Endpoint first_hop() const { return hops_[0]; }
-    bool is_hop(Endpoint end) const { return std::find(hops_.begin(), hops_.end(), end) != hops_.end(); }
-    bool is_own(Endpoint end) const { return end == own_ || flows_.own(end); }
+    const Endpoint& first_hop() const { return hops_[0]; }
+    bool is_hop(const Endpoint& end) const { return std::find(hops_.begin(), hops_.end(), end) != hops_.end(); }
+    bool is_own(const Endpoint& end) const { return end == own_ || flows_.own(end); }
 
     // Of a datagram where clients send: opens or renews the flow of its client.
-    bool take_request(Endpoint from, const uint8_t* datagram, size_t size) {
+    bool take_request(const Endpoint& from, const uint8_t* datagram, size_t size) {
         if (is_own(from)) return ++rx_own_address_, false;
         if (is_hop(from)) return ++rx_stranger_, false;
         if (!peers_.include(from)) return ++rx_not_peer_, false;
@@ -47,7 +51,7 @@ public:
 
     // Of a datagram at the socket of a flow: a hop that could answer elsewhere, or anybody else who could
     // answer here, would put words into mouths of others.
-    bool take_answer(Endpoint from) {
+    bool take_answer(const Endpoint& from) {
         if (is_own(from)) return ++rx_own_address_, false;
         return is_hop(from) || (++rx_stranger_, false);
     }

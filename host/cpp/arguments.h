@@ -40,19 +40,21 @@ inline std::pair<std::string, std::string> split(const std::string& text, char m
     return {text.substr(0, at), text.substr(at + 1)};
 }
 
+// IP:PORT, an IPv6 address in brackets or not.
 inline Endpoint endpoint(const std::string& text) {
-    const auto [host, port] = split(text, ':');
-    in_addr address{};
-    if (inet_pton(AF_INET, host.c_str(), &address) != 1 || number(port) > 0xffff)
-        fail("not an IPv4 address and port: " + text);
-    return {ntohl(address.s_addr), static_cast<uint16_t>(number(port))};
+    auto [host, port] = split(text, ':');
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    uint8_t bytes[16];
+    const bool ipv6 = host.find(':') != std::string::npos;
+    if (inet_pton(ipv6 ? AF_INET6 : AF_INET, host.c_str(), bytes) != 1 || number(port) > 0xffff)
+        fail("not an IP address and port: " + text);
+    return {IpAddress::at(bytes, ipv6), static_cast<uint16_t>(number(port)), ipv6};
 }
 
-inline std::string text_of(Endpoint end) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%u.%u.%u.%u:%u", end.ip >> 24, end.ip >> 16 & 255,
-                  end.ip >> 8 & 255, end.ip & 255, end.port);
-    return text;
+inline std::string text_of(const Endpoint& end) {
+    char text[INET6_ADDRSTRLEN] = {};
+    inet_ntop(end.ipv6 ? AF_INET6 : AF_INET, end.ip.bytes.data() + (end.ipv6 ? 0 : 12), text, sizeof text);
+    return (end.ipv6 ? "[" + std::string(text) + "]" : std::string(text)) + ":" + std::to_string(end.port);
 }
 
 class Arguments {

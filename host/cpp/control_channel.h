@@ -3,7 +3,7 @@
 //
 // Registers from outside while the loop runs: packets over Unix sockets (SOCK_SEQPACKET).
 //
-// A packet is up to 256 records of 12 bytes, network order; the answer has as many, in their order:
+// A packet is up to 512 records of 12 bytes, network order; the answer has as many, in their order:
 //
 //   request  operation (0 read, 1 write), 3 bytes zero, address (32), value (32)
 //   answer   status (0 done, 1 not understood, 2 SLVERR), 3 bytes zero, address (32), value (32)
@@ -78,7 +78,7 @@ public:
     }
 
 private:
-    static constexpr size_t kPeers = 8, kRecord = 12, kRecords = 256;
+    static constexpr size_t kPeers = 8, kRecord = 12, kRecords = 512;
     static constexpr auto kPause = std::chrono::milliseconds(100);
 
     void listen_on() {

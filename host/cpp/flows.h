@@ -3,25 +3,28 @@
 //
 // Flows: a socket towards the next hop for each client, by which the answer finds its way back.
 //
-// Bounded in all and for each source address. Where one more is one too many, the flow that was not used
-// for the longest gives way: of the same source where that has any, else of all. So a source costs others
-// nothing but its own kMostOfSource places, and needs company to take the rest.
+// Bounded in all and for each source: an IPv4 address, or the first 64 bits of an IPv6 address, behind which
+// whoever has one has all. Where one more is one too many, the flow that was not used for the longest gives
+// way: of the same source where that has any, else of all. So a source costs others nothing but its own
+// kMostOfSource places, and needs company to take the rest.
+//
+// Looked up in trees: addresses are the senders' choice, and none of them makes that slow.
 
 #pragma once
 
 #include <bitset>
 #include <cerrno>
 #include <list>
+#include <map>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <unordered_map>
 #include <vector>
 
 #include "arguments.h"
 #include "udp_socket.h"
 
 struct Flow {
-    Flow(Endpoint client, uint32_t ip) : client(client), socket({ip, 0}) {}
+    Flow(const Endpoint& client, const Endpoint& at) : client(client), socket(at) {}
     const Endpoint client;
     UdpSocket socket;
 };
@@ -30,8 +33,8 @@ class Flows {
 public:
     static constexpr size_t kMost = 4096, kMostOfSource = 256;
 
-    // Their sockets are bound to this address.
-    explicit Flows(uint32_t ip) : ip_(ip), ready_(epoll_create1(EPOLL_CLOEXEC)) {
+    // Their sockets are bound to the address of this one, each at a port of its own.
+    explicit Flows(const Endpoint& listen) : at_{listen.ip, 0, listen.ipv6}, ready_(epoll_create1(EPOLL_CLOEXEC)) {
         if (ready_ < 0) fail_errno("cannot wait for many sockets");
         rlimit files{};
         if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= kMost + kOthers) return;
@@ -50,15 +53,15 @@ public:
     }
 
     // An address of one of the flows' sockets.
-    bool own(Endpoint end) const { return end.ip == ip_ && ports_[end.port]; }
+    bool own(const Endpoint& end) const { return end.ip == at_.ip && ports_[end.port]; }
 
-    Flow* find(Endpoint client) {
+    Flow* find(const Endpoint& client) {
         const auto found = by_client_.find(key(client));
         return found == by_client_.end() ? nullptr : &*found->second;
     }
 
     // Keeps the flow of a client from giving way soon; false if it has none.
-    bool renew(Endpoint client) {
+    bool renew(const Endpoint& client) {
         const auto found = by_client_.find(key(client));
         if (found == by_client_.end()) return false;
         recent_.splice(recent_.begin(), recent_, found->second);
@@ -66,13 +69,14 @@ public:
     }
 
     // A flow for a client that has none; false if the machine has no socket for it.
-    bool open(Endpoint client) {
-        if (of_source(client.ip) == kMostOfSource || size() == kMost) give_way(client.ip);
-        recent_.emplace_front(client, ip_);
+    bool open(const Endpoint& client) {
+        const IpAddress source = source_of(client);
+        if (of_source(source) == kMostOfSource || size() == kMost) give_way(source);
+        recent_.emplace_front(client, at_);
         while (!recent_.front().socket.open() && size() > 1 && (errno == EMFILE || errno == ENFILE)) {
             recent_.pop_front();
-            give_way(client.ip);
-            recent_.emplace_front(client, ip_);
+            give_way(source);
+            recent_.emplace_front(client, at_);
         }
         const UdpSocket& socket = recent_.front().socket;
         epoll_event event{EPOLLIN, {&recent_.front()}};
@@ -81,7 +85,7 @@ public:
             return false;
         }
         by_client_[key(client)] = recent_.begin();
-        ++sources_[client.ip];
+        ++sources_[source];
         ports_.set(socket.at().port);
         return true;
     }
@@ -102,31 +106,38 @@ private:
     static constexpr size_t kOthers = 64;  // descriptors that are no flows'
     static constexpr int kTurn = 64;
 
-    static uint64_t key(Endpoint client) { return static_cast<uint64_t>(client.ip) << 16 | client.port; }
+    using Key = std::pair<IpAddress, uint16_t>;
+    static Key key(const Endpoint& client) { return {client.ip, client.port}; }
 
-    size_t of_source(uint32_t ip) const {
-        const auto found = sources_.find(ip);
+    static IpAddress source_of(const Endpoint& client) {
+        IpAddress out = client.ip;
+        if (client.ipv6) std::fill(out.bytes.begin() + 8, out.bytes.end(), uint8_t{0});
+        return out;
+    }
+
+    size_t of_source(const IpAddress& source) const {
+        const auto found = sources_.find(source);
         return found == sources_.end() ? 0 : found->second;
     }
 
-    void give_way(uint32_t ip) {
+    void give_way(const IpAddress& of) {
         auto oldest = std::prev(recent_.end());
-        if (of_source(ip))
-            while (oldest->client.ip != ip) --oldest;
+        if (of_source(of))
+            while (source_of(oldest->client) != of) --oldest;
         dropped_ += oldest->socket.dropped();
         ports_.reset(oldest->socket.at().port);
-        const auto source = sources_.find(oldest->client.ip);
+        const auto source = sources_.find(source_of(oldest->client));
         if (--source->second == 0) sources_.erase(source);
         by_client_.erase(key(oldest->client));
         recent_.erase(oldest);
         ++replaced_;
     }
 
-    const uint32_t ip_;
+    const Endpoint at_;
     const int ready_;
     std::list<Flow> recent_;  // the latest first
-    std::unordered_map<uint64_t, std::list<Flow>::iterator> by_client_;
-    std::unordered_map<uint32_t, size_t> sources_;  // flows of each source address
+    std::map<Key, std::list<Flow>::iterator> by_client_;
+    std::map<IpAddress, size_t> sources_;  // flows of each
     std::bitset<0x10000> ports_;
     uint64_t replaced_ = 0, dropped_ = 0;  // `dropped_`: by the kernel, for flows that have gone
 };

@@ -13,7 +13,7 @@
 #include "formats.h"
 #include "frame.h"
 
-constexpr size_t kHeaderAt = kHeadroom;
+constexpr size_t kHeaderAt = headroom(false);
 constexpr size_t kPayloadAt = kHeaderAt + mw::kHeaderBytes;
 
 inline uint64_t get_field(const uint8_t* header, mw::Field field) {

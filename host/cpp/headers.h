@@ -6,37 +6,10 @@
 
 #pragma once
 
-#include <array>
 #include <cstring>
 
 #include "formats.h"
 #include "frame.h"
-
-// An IP address in network order; an IPv4 one has the last 4 bytes.
-struct IpAddress {
-    std::array<uint8_t, 16> bytes{};
-
-    static IpAddress at(const uint8_t* data, bool ipv6) {
-        IpAddress out;
-        std::memcpy(out.bytes.data() + (ipv6 ? 0 : 12), data, ipv6 ? 16 : 4);
-        return out;
-    }
-    static IpAddress of(uint32_t ipv4) {
-        IpAddress out;
-        put32(out.bytes.data() + 12, ipv4);
-        return out;
-    }
-    uint32_t ipv4() const { return get32(bytes.data() + 12); }
-    // Its 32-bit words, XORed: an IPv4 address is itself.
-    uint32_t folded() const {
-        uint32_t out = 0;
-        for (size_t at = 0; at < bytes.size(); at += 4) out ^= get32(bytes.data() + at);
-        return out;
-    }
-    bool any() const { return *this != IpAddress{}; }
-    bool operator==(const IpAddress& other) const { return bytes == other.bytes; }
-    bool operator!=(const IpAddress& other) const { return bytes != other.bytes; }
-};
 
 // Who sends: an IP address and a UDP port.
 struct Sender {

@@ -10,31 +10,20 @@
 #pragma once
 
 #include <cerrno>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-#include "frame.h"
+#include "socket_address.h"
 
 constexpr int kUdpSegment = 103;  // as linux/udp.h has it since 4.18
 
-inline sockaddr_in address_of(Endpoint end) {
-    sockaddr_in out{};
-    out.sin_family = AF_INET;
-    out.sin_addr.s_addr = htonl(end.ip);
-    out.sin_port = htons(end.port);
-    return out;
-}
-
 class Outgoing {
 public:
-    // Without `trains`, each is a message of its own.
-    explicit Outgoing(bool trains) : trains_(trains) {}
+    // Begins anew, with none. Without `trains`, each is a message of its own.
+    void begin(bool trains) { trains_ = trains, count_ = messages_count_ = 0; }
 
     size_t size() const { return count_; }
     bool full() const { return count_ == kDatagrams || messages_count_ == kMessages; }
     size_t bytes(size_t index) const { return parts_[index].iov_len; }
 
-    void add(uint8_t* data, size_t size, Endpoint to, uint8_t ttl) {
+    void add(uint8_t* data, size_t size, const Endpoint& to, uint8_t ttl) {
         parts_[count_++] = {data, size};
         if (messages_count_ && joins(size, to, ttl)) {
             Message& train = about_[messages_count_ - 1];
@@ -47,7 +36,7 @@ public:
     // How many datagrams have left; negative, and errno says why, where the first ones cannot.
     int send(int fd) {
         mmsghdr messages[kMessages];
-        sockaddr_in to[kMessages];
+        SocketAddress to[kMessages];
         alignas(cmsghdr) uint8_t control[kMessages][CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t))] = {};
         iovec* part = parts_;
         for (size_t i = 0; i < messages_count_; ++i) {
@@ -55,7 +44,7 @@ public:
             msghdr& header = messages[i].msg_hdr;
             header = {};
             header.msg_name = &to[i];
-            header.msg_namelen = sizeof to[i];
+            header.msg_namelen = size_of(to[i]);
             header.msg_iov = part;
             header.msg_iovlen = about_[i].datagrams;
             header.msg_control = control[i];
@@ -85,7 +74,7 @@ private:
         size_t each, bytes, datagrams;
     };
 
-    bool joins(size_t size, Endpoint to, uint8_t ttl) const {
+    bool joins(size_t size, const Endpoint& to, uint8_t ttl) const {
         const Message& train = about_[messages_count_ - 1];
         return trains_ && train.to == to && train.ttl == ttl && size <= train.each && size &&
                train.bytes == train.each * train.datagrams && train.datagrams < kTrain &&
@@ -96,8 +85,8 @@ private:
         const int ttl = about.ttl;
         const uint16_t each = static_cast<uint16_t>(about.each);
         cmsghdr* const item = CMSG_FIRSTHDR(&header);
-        item->cmsg_level = IPPROTO_IP;
-        item->cmsg_type = IP_TTL;
+        item->cmsg_level = about.to.ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+        item->cmsg_type = about.to.ipv6 ? IPV6_HOPLIMIT : IP_TTL;
         item->cmsg_len = CMSG_LEN(sizeof ttl);
         std::memcpy(CMSG_DATA(item), &ttl, sizeof ttl);
         if (about.datagrams == 1) {
@@ -111,7 +100,7 @@ private:
         std::memcpy(CMSG_DATA(next), &each, sizeof each);
     }
 
-    const bool trains_;
+    bool trains_ = true;
     iovec parts_[kDatagrams];
     Message about_[kMessages];
     size_t count_ = 0, messages_count_ = 0;

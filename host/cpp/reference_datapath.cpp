@@ -4,7 +4,7 @@
 // The numpy reference as a datapath: hw/nic's shell in C++, and the slice in a helper process.
 //
 // Frames, registers and counters are as docs/nic.md says of the pipeline, by the same descriptions
-// (formats.h is generated from hw/formats) and the same rules (D0 to D6 of hw/nic/decide.py, T1 to T7 of
+// (formats.h is generated from hw/formats) and the same rules (D0 to D6 of hw/nic/decide.py, T1 to T8 of
 // hw/nic/entries.py), and by D7 of reference_slots.h for slices of several tensors. What differs, because
 // there is no clock: results carry no cycles, and `clock_mhz` and `time_us` mean nothing.
 //

@@ -73,14 +73,5 @@ private:
         put16(udp + 6, sum ? sum : 0xffff);
     }
 
-    // Without extension headers, and with flow label 0.
-    static void put_ipv6(uint8_t* ip, uint32_t udp_length, const IpAddress& from, const IpAddress& to,
-                         uint8_t traffic_class, uint8_t hop_limit) {
-        put16(ip, 0x6000u | static_cast<uint32_t>(traffic_class) << 4), put16(ip + 2, 0);
-        put16(ip + 4, udp_length);
-        ip[6] = mw::kProtocolUdp, ip[7] = hop_limit;
-        std::memcpy(ip + 8, from.bytes.data(), 16), std::memcpy(ip + 24, to.bytes.data(), 16);
-    }
-
     const Registers& registers_;
 };

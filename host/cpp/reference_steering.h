@@ -1,10 +1,11 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The steering table: rules T1 to T7 of hw/nic/entries.py, and C6 of hw/formats/csr.py.
+// The steering table: rules T1 to T8 of hw/nic/entries.py, and C6 and C7 of hw/formats/csr.py.
 
 #pragma once
 
+#include <algorithm>
 #include <array>
 
 #include "clock.h"
@@ -20,17 +21,17 @@ struct Steered {
 
 class Steering {
 public:
-    explicit Steering(const Registers& registers) : registers_(registers) {}
+    explicit Steering(Registers& registers) : registers_(registers) {}
 
-    // T1 to T3, for the midwire header of a frame.
+    // T1 to T3 and T8, for the midwire header of a frame.
     Steered look(const uint8_t* header, bool ipv6, Micros now) {
         namespace field = mw::field;
-        const Entry* entry = nullptr;
-        for (Entry& each : entries_)
-            if (!entry && each.lives(now) && each.is_of(header)) entry = &each;
+        const auto entry = std::find_if(entries_.begin(), entries_.end(),
+                                        [&](Entry& each) { return each.lives(now) && each.is_of(header); });
         Steered out;
         out.hop = hop_of(registers_, mw::reg::next_mac_high, mw::reg::next_ip, mw::reg::next_port, mw::reg::next_ip6_0, ipv6);
-        if (!entry) return out;
+        if (entry == entries_.end()) return out;
+        ++hits(static_cast<size_t>(entry - entries_.begin()));
         const Hop hop = hop_of(*entry, mw::reg::table_next_mac_high, mw::reg::table_next_ip, mw::reg::table_next_port,
                                mw::reg::table_next_ip6_0, ipv6);
         if (hop.ip.any()) out.hop = hop;
@@ -49,6 +50,7 @@ public:
         Entry& entry = entries_[index];
         for (size_t i = 0; i < kWords; ++i) entry.words[i] = registers_[kFirst + i];
         entry.since = now;
+        hits(index) = 0;
         return true;
     }
 
@@ -84,6 +86,9 @@ private:
         Micros since = 0;
     };
 
+    // C7.
+    uint64_t& hits(size_t index) { return registers_[mw::reg::table_0_hits + index]; }
+
     // T2, of registers or of an entry.
     template <typename Words>
     static Hop hop_of(const Words& words, size_t mac, size_t ip, size_t port, size_t ip6, bool ipv6) {
@@ -97,6 +102,6 @@ private:
         return out;
     }
 
-    const Registers& registers_;
+    Registers& registers_;
     std::array<Entry, mw::kTableEntries> entries_{};
 };

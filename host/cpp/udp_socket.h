@@ -1,16 +1,14 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bound UDP socket, datagrams in batches, and what goes beside each: its time to live (TTL), which goes
-// through the NIC as through a router, so that IP ends what would go round for ever; and the kernel's drops.
+// A bound UDP socket, datagrams in batches, and what goes beside each: its time to live (TTL; in IPv6, its hop
+// limit), which goes through the NIC as through a router, so that IP ends what would go round for ever; and the kernel's drops.
 
 #pragma once
 
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "frame.h"
@@ -20,11 +18,7 @@
 
 constexpr size_t kBatch = 32;
 
-inline Endpoint endpoint_of(const sockaddr_in& in) {
-    return {ntohl(in.sin_addr.s_addr), ntohs(in.sin_port)};
-}
-
-inline msghdr message_of(sockaddr_in& end, iovec& part, uint8_t* control, size_t size) {
+inline msghdr message_of(SocketAddress& end, iovec& part, uint8_t* control, size_t size) {
     msghdr out{};
     out.msg_name = &end;
     out.msg_namelen = sizeof end;
@@ -45,18 +39,19 @@ struct Datagram {
 class UdpSocket {
 public:
     // Not open() where it cannot be had: errno says why.
-    explicit UdpSocket(Endpoint at) : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    explicit UdpSocket(const Endpoint& at)
+        : fd_(socket(at.ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), at_(at) {
         if (fd_ < 0) return;
         set_options();
-        const sockaddr_in address = address_of(at);
-        if (bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 || !read_address()) give_up();
+        const SocketAddress address = address_of(at);
+        if (bind(fd_, &address.any, size_of(address)) < 0 || !read_address()) give_up();
     }
     // One that is bound already, and perhaps shares its address; closed with this.
     explicit UdpSocket(int bound) : fd_(bound) {
         fcntl(fd_, F_SETFD, FD_CLOEXEC);
         fcntl(fd_, F_SETFL, O_NONBLOCK);
-        set_options();
-        if (!read_address()) give_up();
+        if (read_address()) set_options();
+        else give_up();
     }
     ~UdpSocket() {
         if (fd_ >= 0) close(fd_);
@@ -65,7 +60,7 @@ public:
 
     bool open() const { return fd_ >= 0; }
     int fd() const { return fd_; }
-    Endpoint at() const { return at_; }
+    const Endpoint& at() const { return at_; }
     uint64_t dropped() const { return drops_.total(fd_); }
 
     // Takes up to `most` datagrams, each into the payload of one of the next free slots of `to`, which
@@ -73,11 +68,11 @@ public:
     size_t receive(FrameQueue& to, size_t most, Datagram (&about)[kBatch]) {
         mmsghdr messages[kBatch];
         iovec parts[kBatch];
-        sockaddr_in from[kBatch];
+        SocketAddress from[kBatch];
         alignas(cmsghdr) uint8_t control[kBatch][CMSG_SPACE(sizeof(int)) + KernelDrops::kControl];
         const size_t room = std::min({most, to.room(), kBatch});
         for (size_t i = 0; i < room; ++i) {
-            parts[i] = {to.back(i).data + kHeadroom, kMaxPayload};
+            parts[i] = {to.back(i).data + headroom(at_.ipv6), max_payload(at_.ipv6)};
             messages[i].msg_hdr = message_of(from[i], parts[i], control[i], sizeof *control);
         }
         const int got = recvmmsg(fd_, messages, static_cast<unsigned>(room), MSG_DONTWAIT, nullptr);
@@ -96,14 +91,15 @@ private:
         const int on = 1;
         setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &kBytes, sizeof kBytes);
         setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &kBytes, sizeof kBytes);
-        setsockopt(fd_, IPPROTO_IP, IP_RECVTTL, &on, sizeof on);
+        if (at_.ipv6) setsockopt(fd_, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on);
+        else setsockopt(fd_, IPPROTO_IP, IP_RECVTTL, &on, sizeof on);
         KernelDrops::ask_for(fd_);
     }
 
     bool read_address() {
-        sockaddr_in address{};
+        SocketAddress address{};
         socklen_t size = sizeof address;
-        if (getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) < 0) return false;
+        if (getsockname(fd_, &address.any, &size) < 0) return false;
         at_ = endpoint_of(address);
         return true;
     }
@@ -118,7 +114,9 @@ private:
     void read_beside(msghdr& message, Datagram& about) {
         for (cmsghdr* item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item)) {
             drops_.hear(*item);
-            if (item->cmsg_level != IPPROTO_IP || item->cmsg_type != IP_TTL) continue;
+            const bool told = at_.ipv6 ? item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_HOPLIMIT
+                                       : item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_TTL;
+            if (!told) continue;
             int ttl = 0;
             std::memcpy(&ttl, CMSG_DATA(item), sizeof ttl);
             about.ttl = static_cast<uint8_t>(ttl);

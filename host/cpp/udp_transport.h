@@ -3,7 +3,7 @@
 //
 // A bump in the wire over plain UDP sockets; needs no privilege.
 //
-// A client's datagram comes in at the listening socket and gets its Ethernet/IPv4/UDP headers back; what
+// A client's datagram comes in at the listening socket and gets its Ethernet, IP and UDP headers back; what
 // the datapath emits goes to the address that stands in it. Each client has a socket of its own towards
 // the next hop (a flow, flows.h), so that the answer finds its way back through the datapath to the client.
 //
@@ -26,7 +26,7 @@ class UdpTransport : public Transport {
 public:
     explicit UdpTransport(const Arguments& arguments)
         : listen_(listening(arguments)),
-          flows_(opened(listen_, arguments).at().ip),
+          flows_(opened(listen_, arguments).at()),
           admission_(arguments, listen_.at(), flows_) {}
 
     std::string place() const override { return text_of(listen_.at()); }
@@ -52,15 +52,15 @@ public:
     void send(FrameQueue& from) override {
         blocked_ = -1;
         for (bool trains = true; !from.empty();) {
-            Outgoing batch(trains);
-            const int fd = fill(batch, from);
+            batch_.begin(trains);
+            const int fd = fill(batch_, from);
             if (fd < 0) continue;  // the first one goes nowhere, and was dropped
-            const int sent = batch.send(fd);
+            const int sent = batch_.send(fd);
             if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
                 blocked_ = fd;
                 return;
             }
-            trains = !(sent < 0 && batch.refused_train(errno));
+            trains = !(sent < 0 && batch_.refused_train(errno));
             if (!trains) continue;  // once more, one by one
             if (sent <= 0) {
                 ++tx_failed_;  // the first one cannot be sent: the next may
@@ -68,7 +68,7 @@ public:
             }
             for (int i = 0; i < sent; ++i) {
                 ++tx_datagrams_;
-                tx_bytes_ += batch.bytes(static_cast<size_t>(i));
+                tx_bytes_ += batch_.bytes(static_cast<size_t>(i));
                 from.pop();
             }
         }
@@ -103,7 +103,7 @@ private:
     static const UdpSocket& opened(const UdpSocket& socket, const Arguments& arguments) {
         const std::string where = arguments.must("--listen");
         if (!socket.open()) fail_errno("cannot bind " + where);
-        if (!socket.at().ip) fail("--listen " + where + " is no address of its own, which frames need");
+        if (!socket.at().ip.any()) fail("--listen " + where + " is no address of its own, which frames need");
         return socket;
     }
 
@@ -122,11 +122,10 @@ private:
 
     // One batch of a socket; how many datagrams it had.
     size_t take(UdpSocket& socket, const Flow* flow, size_t most, FrameQueue& to) {
-        Datagram datagrams[kBatch];
-        const size_t got = socket.receive(to, most, datagrams);
+        const size_t got = socket.receive(to, most, datagrams_);
         size_t kept = 0;
         for (size_t i = 0; i < got; ++i)
-            if (keep(datagrams[i], i - kept, flow, to)) ++kept;  // slots before it have become free again
+            if (keep(datagrams_[i], i - kept, flow, to)) ++kept;  // slots before it have become free again
         return got;
     }
 
@@ -134,13 +133,13 @@ private:
     bool keep(const Datagram& datagram, size_t ahead, const Flow* flow, FrameQueue& to) {
         ++rx_datagrams_;
         rx_bytes_ += datagram.size;
-        const uint8_t* payload = to.back(ahead).data + kHeadroom;
+        const uint8_t* payload = to.back(ahead).data + headroom(listen_.at().ipv6);
         if (datagram.cut) return ++rx_too_long_, false;
         if (!(flow ? admission_.take_answer(datagram.from)
                    : admission_.take_request(datagram.from, payload, datagram.size)))
             return false;
         Frame& slot = to.back();
-        if (ahead) std::memcpy(slot.data + kHeadroom, payload, datagram.size);
+        if (ahead) std::memcpy(slot.data + headroom(listen_.at().ipv6), payload, datagram.size);
         wrap(slot, datagram.size, datagram.from, flow ? flow->client : listen_.at(), id_++, datagram.ttl);
         to.push();
         return true;
@@ -161,7 +160,8 @@ private:
             if (lost && !batch.size()) return ++*lost, from.pop(), -1;
             if (lost || (batch.size() && way != fd)) break;  // what is in front of it goes first
             fd = way;
-            batch.add(frame.data + kHeadroom, headers.payload, target, static_cast<uint8_t>(headers.ttl - 1));
+            uint8_t* const payload = frame.data + headroom(headers.from.ipv6);
+            batch.add(payload, headers.payload, target, static_cast<uint8_t>(headers.ttl - 1));
         }
         return fd;
     }
@@ -181,6 +181,8 @@ private:
     UdpSocket listen_;
     Flows flows_;
     Admission admission_;
+    Datagram datagrams_[kBatch];  // kept: to clear them each time costs more than to fill them
+    Outgoing batch_;
     bool answers_first_ = false;
     int blocked_ = -1;  // had no room for the next frame
     uint16_t id_ = 0;

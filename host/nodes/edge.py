@@ -89,7 +89,9 @@ def edge(
     ] = DEFAULT_RETRIES,
     window: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at most.")] = 1,
     tenant: Annotated[int, typer.Option(min=0, max=0xFFFF, help="Tenant number.")] = 0,
-    bind: Annotated[str, typer.Option(help="Local address.")] = "127.0.0.1:0",
+    bind: Annotated[
+        str | None, typer.Option(help="Local address; by default any free port on loopback.")
+    ] = None,
     mtu: Annotated[
         int, typer.Option(min=MIN_MTU, max=MAX_MTU, help="MTU towards the first hop, in bytes.")
     ] = DEFAULT_MTU,
@@ -109,7 +111,7 @@ def edge(
     with EdgeClient(
         loaded,
         paths,
-        bind=parse_address(bind, "--bind"),
+        bind=None if bind is None else parse_address(bind, "--bind"),
         deadline=deadline,
         retries=retries,
         window=window,

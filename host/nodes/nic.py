@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +14,9 @@ import typer
 from ...hw.console import Console, JsonFlag, counters_text, seconds
 from ...hw.formats.bundle import Bundle
 from ..errors import StartError
+from ..wire.mac import EXAMPLE, parse_mac
 from ..wire.peers import Peer, parse_network
-from ..wire.udp import Address, format_address, parse_address, parse_peer
+from ..wire.udp import Address, format_address, is_ipv6, loopback, parse_address, parse_peer
 from .nic_instances import NicInstances, start_instances
 from .nic_process import FileWire, InterfaceWire, NicProcess, UdpWire, Wire, start_nic
 
@@ -33,7 +33,7 @@ class DatapathKind(StrEnum):
 
 def _own_address(text: str) -> Address:
     address = parse_address(text, "--listen")
-    if ipaddress.IPv4Address(address[0]).is_unspecified:
+    if ipaddress.ip_address(address[0]).is_unspecified:
         raise StartError(
             "the NIC needs one address, which goes into its frames",
             where="--listen",
@@ -46,21 +46,50 @@ def _own_address(text: str) -> Address:
 
 
 def _mac(text: str) -> int:
-    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text):
+    found = parse_mac(text)
+    if found is None:
         raise StartError(
             "not a usable --next-mac",
             where=repr(text),
-            expected="six bytes, as in 02:00:7f:00:00:01",
+            expected=f"six bytes, as in {EXAMPLE}",
             found="another form",
             remedy="`ip neighbour` shows those of a machine's neighbours",
             usage=True,
         )
-    return int(text.replace(":", ""), 16)
+    return found
+
+
+_Ends = tuple[Address, Address]
+"""Where requests are sent to, and the next hop: of one IP version."""
+
+
+def _ends(listens: list[Address], hops: list[Address], sockets: bool) -> list[_Ends]:
+    """Those of the IP versions that are named; of the first next hop's before the other."""
+    firsts = {is_ipv6(hop): hop for hop in reversed(hops)}
+    ours = {is_ipv6(at): at for at in listens}
+    if len(ours) < len(listens) or (sockets and len(ours) > 1):
+        few = "one address" if sockets else "one address of each IP version"
+        raise typer.BadParameter(f"give {few}", param_hint="--listen")
+    if sockets:
+        ours = ours or {is_ipv6(hops[0]): loopback(hops[0])}
+        return [(at, hops[0]) for at in ours.values()]
+    ours = ours or firsts
+    if set(ours) != set(firsts):
+        raise typer.BadParameter(
+            "what comes in one IP version does not leave in the other: give --next and --listen in "
+            "the same ones",
+            param_hint="--listen",
+        )
+    for option, ends in (("--listen", ours), ("--next", firsts)):
+        if len({port for _, port in ends.values()}) > 1:
+            raise typer.BadParameter("both IP versions have the same port", param_hint=option)
+    first = is_ipv6(hops[0])
+    return [(ours[ipv6], firsts[ipv6]) for ipv6 in (first, not first) if ipv6 in ours]
 
 
 def _wire(
     at: Address,
-    hop: Address,
+    hops: list[Address],
     interfaces: tuple[str, str] | None,
     files: tuple[Path | None, Path | None],
     peers: list[Peer],
@@ -70,7 +99,7 @@ def _wire(
     read, write = files
     recorded = read is not None or write is not None
     if interfaces is None and not recorded:
-        return UdpWire(at, [hop], peers)
+        return UdpWire(at, hops, peers)
     if instances > 1:
         raise typer.BadParameter(
             "only UDP sockets can share an address: with --wire or --read there is one",
@@ -95,12 +124,19 @@ def _wire(
 
 def nic(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.", metavar="BUNDLE")],
-    next_hop: Annotated[str, typer.Option("--next", help="Next hop: the cloud, or another NIC.")],
+    next_hop: Annotated[
+        list[str],
+        typer.Option(
+            "--next",
+            help="Next hop: the cloud, or another NIC. Several times: the first is the default "
+            "one, of each IP version; over UDP sockets, answers are taken from all.",
+        ),
+    ],
     listen: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="Address that requests are sent to; port 0 takes any free one. Default: "
-            "127.0.0.1:0; with --wire or --read, that of --next.",
+            "loopback; with --wire or --read, that of --next. With these, one of each IP version.",
             show_default=False,
         ),
     ] = None,
@@ -161,13 +197,14 @@ def nic(
     """
     console = Console(as_json)
     loaded = Bundle.load(bundle)
-    hop = parse_peer(next_hop, "--next")
+    hops = [parse_peer(text, "--next") for text in next_hop]
     sockets = wire is None and read is None and write is None
-    at = _own_address(listen or ("127.0.0.1:0" if sockets else format_address(hop)))
+    ends = _ends([_own_address(text) for text in listen or ()], hops, sockets)
+    at, hop = ends[0]
     peers = [parse_network(text) for text in peer or ()]
     if (wire is not None) != (next_mac is not None):
         raise typer.BadParameter("belongs to --wire", param_hint="--next-mac")
-    between = _wire(at, hop, wire, (read, write), peers, instances)
+    between = _wire(at, hops, wire, (read, write), peers, instances)
     running: NicProcess | NicInstances
     if instances > 1 and isinstance(between, UdpWire):
         running = start_instances(
@@ -187,17 +224,20 @@ def nic(
             hop,
             datapath=datapath,
             listen=None if sockets else at,
+            other=ends[1] if ends[1:] else None,
             tenant=tenant,
             next_mac=None if next_mac is None else _mac(next_mac),
             control=control,
             console=console,
         )
     try:
-        where = between.text(running.about["listen"])
+        more = [(format_address(at), format_address(to)) for at, to in ends[1:]]
+        where = between.text(" and ".join([running.about["listen"], *(at for at, _ in more)]))
         shared = f" with {instances} instances" if instances > 1 else ""
+        onward = " or ".join([format_address(hop), *(to for _, to in more)])
         console.event(
             {**running.about, "node": "nic", "datapath": datapath, "transport": between.KIND},
-            f"nic: {where}{shared}, next hop {format_address(hop)}; Ctrl-C stops it",
+            f"nic: {where}{shared}, next hop {onward}; Ctrl-C stops it",
         )
         for event in running.events(stats or None):
             console.event(event, _line(event))

@@ -31,7 +31,7 @@ from ...hw.formats.bundle import Bundle
 from ..control.register_buses import RegisterBuses
 from ..control.registers import registers_for
 from ..errors import StartError
-from ..wire.udp import Address, format_address, parse_address
+from ..wire.udp import Address, format_address, is_ipv6, parse_address
 from .nic_process import NicLauncher, NicProcess, UdpWire
 
 MOST_UNREAD = 1024
@@ -48,8 +48,9 @@ def shared_sockets(listen: Address, count: int) -> list[socket.socket]:
     """
     with contextlib.ExitStack() as undo:
         found: list[socket.socket] = []
+        family = socket.AF_INET6 if is_ipv6(listen) else socket.AF_INET
         for number in range(count):
-            new = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            new = undo.enter_context(socket.socket(family, socket.SOCK_DGRAM))
             try:
                 if number:
                     new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -25,7 +25,7 @@ from ..control.register_bus import RegisterBus
 from ..control.registers import registers_for
 from ..errors import RegisterError, StartError
 from ..wire.peers import Peer, peers_of
-from ..wire.udp import Address, UdpPort, format_address, parse_address
+from ..wire.udp import Address, UdpPort, format_address, is_ipv6, parse_address
 from .nic_program import build_reference, build_rtl
 from .process import STOP_SECONDS, Child
 from .reference_helper import ReferenceHelper
@@ -37,7 +37,8 @@ READY_SECONDS = 30.0
 class UdpWire:
     """Plain UDP sockets. Answers are taken from ``hops`` only; the first is the default.
 
-    Requests are taken from ``peers``; where there are none, as :func:`~..wire.peers.peers_of`.
+    Requests are taken from ``peers``; where there are none, as :func:`~..wire.peers.peers_of`. All
+    is of one IP version: what comes in one does not leave in the other.
     """
 
     listen: Address
@@ -70,11 +71,16 @@ class UdpWire:
         ------
         StartError
             If the address is not this machine's or not free, or a hop is the NIC itself, no one
-            machine, or not reached from there.
+            machine, of another IP version, or not reached from there.
         """
         for hop in self.hops:
             if not _one_machine(hop):
                 raise _no_hop("the next hop is no one machine", format_address(hop))
+            if is_ipv6(hop) != is_ipv6(self.listen):
+                raise _no_hop(
+                    "what comes in one IP version does not leave in the other",
+                    f"{format_address(hop)}, where --listen is {format_address(self.listen)}",
+                )
             with UdpPort(self.listen, hop):
                 pass
             if hop == self.listen:
@@ -85,7 +91,7 @@ class UdpWire:
 
 
 def _one_machine(address: Address) -> bool:
-    ip = ipaddress.IPv4Address(address[0])
+    ip = ipaddress.ip_address(address[0])
     return not (ip.is_unspecified or ip.is_multicast or int(ip) == 0xFFFF_FFFF)
 
 
@@ -96,7 +102,10 @@ def _no_hop(problem: str, found: str) -> StartError:
 
 @dataclass(frozen=True)
 class InterfaceWire:
-    """Two network interfaces, the second towards the next hop; needs CAP_NET_RAW."""
+    """Two network interfaces, the second towards the next hop; needs CAP_NET_RAW.
+
+    ``listen`` is what its ready line says.
+    """
 
     names: tuple[str, str]
     listen: Address
@@ -375,6 +384,7 @@ def start_nic(
     *,
     datapath: str = "rtl",
     listen: Address | None = None,
+    other: tuple[Address, Address] | None = None,
     tenant: int = 0,
     next_mac: int | None = None,
     control: Path | None = None,
@@ -389,7 +399,7 @@ def start_nic(
     hop : where results and declined tensors go
     datapath : ``"rtl"``, the Verilated pipeline, or ``"reference"``, numpy
     listen : address that requests are sent to; where the wire listens by default
-    tenant, next_mac : as :func:`~..control.registers.registers_for`
+    other, tenant, next_mac : as :func:`~..control.registers.registers_for`
     control : as :class:`NicProcess`
     console : takes progress of a build, and the lines of its standard error
 
@@ -401,7 +411,7 @@ def start_nic(
     running = NicLauncher(bundle, wire, datapath, console).launch(control=control)
     try:
         at = listen or running.address
-        values = registers_for(bundle, at, hop, tenant=tenant, next_mac=next_mac)
+        values = registers_for(bundle, at, hop, other=other, tenant=tenant, next_mac=next_mac)
         running.bus.configure(**values)
         running.start()
     except BaseException:

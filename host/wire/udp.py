@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import select
 import socket
 import struct
@@ -24,9 +25,10 @@ from typing import NamedTuple
 from ..errors import StartError
 
 Address = tuple[str, int]
-"""IPv4 address as dotted text, and UDP port."""
+"""IP address as text, as the kernel writes it and without a zone, and UDP port."""
 
 LOOPBACK = "127.0.0.1"
+LOOPBACK6 = "::1"
 
 MAX_TRAIN_SEGMENTS = 64
 MAX_TRAIN_BYTES = 65507
@@ -83,8 +85,35 @@ _BUFFER_BYTES = 4 << 20
 _NO_TRAINS = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE}
 
 
+def is_ipv6(address: Address) -> bool:
+    """Whether an address is of IPv6."""
+    return ":" in address[0]
+
+
+def loopback(like: Address) -> Address:
+    """Any free port on loopback, in the IP version of an address."""
+    return (LOOPBACK6 if is_ipv6(like) else LOOPBACK), 0
+
+
+def _ip_of(host: str, port: int) -> str:
+    """The IP address of a host: of IPv6 if it is one in brackets, else of IPv4."""
+    if host.startswith("[") and host.endswith("]"):
+        ip = ipaddress.IPv6Address(host[1:-1])
+        if ip.scope_id or ip.is_link_local:
+            raise ValueError(f"{host}, which needs a zone")
+        if ip.ipv4_mapped:
+            raise ValueError(f"{host}, an IPv4 address")
+        return socket.inet_ntop(socket.AF_INET6, ip.packed)
+    if ":" in host:
+        raise ValueError(f"{host}, which is in no brackets")
+    found = socket.getaddrinfo(host or LOOPBACK, port, socket.AF_INET, socket.SOCK_DGRAM)
+    return str(found[0][4][0])
+
+
 def parse_address(text: str, what: str = "address") -> Address:
     """Read ``HOST:PORT``; the host may be left out (loopback) and the port may be 0 (any free one).
+
+    An IPv6 address stands in brackets; a name is looked up in IPv4.
 
     Raises
     ------
@@ -98,17 +127,17 @@ def parse_address(text: str, what: str = "address") -> Address:
         number = int(port)
         if number > 0xFFFF:
             raise ValueError(f"port {number}")
-        ip = socket.getaddrinfo(host or LOOPBACK, number, socket.AF_INET, socket.SOCK_DGRAM)
+        return _ip_of(host, number), number
     except (ValueError, OSError) as error:
         raise StartError(
             f"not a usable {what}",
             where=repr(text),
             expected="HOST:PORT, as in 127.0.0.1:5210",
             found=(error.strerror if isinstance(error, OSError) else "") or str(error),
-            remedy="Name a host with an IPv4 address and a port from 0 (any free one) to 65535",
+            remedy="Name a host with an IPv4 address, or an IPv6 address in brackets, and a port "
+            "from 0 (any free one) to 65535",
             usage=isinstance(error, ValueError),  # what no name server knows may be known tomorrow
         ) from error
-    return str(ip[0][4][0]), number
 
 
 def parse_peer(text: str, what: str) -> Address:
@@ -133,8 +162,8 @@ def parse_peer(text: str, what: str) -> Address:
 
 
 def format_address(address: Address) -> str:
-    """The address as ``HOST:PORT``."""
-    return f"{address[0]}:{address[1]}"
+    """The address as ``HOST:PORT``, of IPv6 with brackets."""
+    return f"[{address[0]}]:{address[1]}" if is_ipv6(address) else f"{address[0]}:{address[1]}"
 
 
 _CONTROL_BYTES = socket.CMSG_SPACE(4) + socket.CMSG_SPACE(_TIMESPEC.size)
@@ -158,7 +187,7 @@ class UdpPort:
 
     Parameters
     ----------
-    bind : where to listen; loopback and any free port by default
+    bind : where to listen; loopback and any free port by default, in the IP version of the peer
     peer : if given, only datagrams from there are received, and its ICMP errors surface
 
     Raises
@@ -167,8 +196,10 @@ class UdpPort:
         If the address cannot be bound.
     """
 
-    def __init__(self, bind: Address = (LOOPBACK, 0), peer: Address | None = None) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def __init__(self, bind: Address | None = None, peer: Address | None = None) -> None:
+        bind = bind or loopback(peer or (LOOPBACK, 0))
+        family = socket.AF_INET6 if is_ipv6(bind) else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
             self._socket.bind(bind)
         except OSError as error:
@@ -192,14 +223,14 @@ class UdpPort:
         self._peer = peer
         self._trains = True
         self._buffer = bytearray(1 << 16)
-        self.address: Address = self._socket.getsockname()
+        self.address: Address = self._socket.getsockname()[:2]
         self.arrived = time.monotonic()
 
     def _connect(self, peer: Address) -> None:
         try:
             self._socket.connect(peer)
         except OSError as error:
-            here = format_address(self._socket.getsockname())
+            here = format_address(self._socket.getsockname()[:2])
             self._socket.close()
             raise StartError(
                 "no way to the other side",
@@ -274,7 +305,7 @@ class UdpPort:
                 self.arrived -= _age(value)
         view = memoryview(self._buffer)[:count]
         for at in range(0, max(count, 1), max(size, 1)):
-            yield view[at : at + size], source
+            yield view[at : at + size], source[:2]
 
     def close(self) -> None:
         """Close the socket."""

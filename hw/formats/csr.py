@@ -6,7 +6,7 @@
 (:mod:`midwire.hw.nic.register_file`), the addresses that the NIC process writes and reads, and the
 table in ``docs/nic.md`` come from it. No Amaranth here, so that a running node may import it.
 
-Rules, cited by tests as C1 to C6:
+Rules, cited by tests as C1 to C7:
 
 C1. Registers are 32 bits apart, 32-bit accesses only. Bits above a register's width read as zero.
 C2. An access to an address without a register, or a write to a read-only one, answers SLVERR and
@@ -18,6 +18,11 @@ C4. Values of more than 32 bits are two registers, ``*_high`` first, or four, ``
 C5. A counter has 64 bits, the high word at its address and the low word behind it. It reads as it
     was when ``snapshot`` was last written, whatever was written; all of them as of one cycle before
     that write was answered.
+C6. What is written to registers of access ``entry`` waits until ``table_commit`` is written, and is
+    the entry ``table_index`` then (T5 of nic/entries.py). They read as that entry is, and as 0
+    where there is none. A commit to a place or of an action that is not there is one of C2.
+C7. ``table_K_hits`` is a counter of the frames that had the entry in place K (T8) since the last
+    commit to that place, which makes it 0.
 """
 
 from __future__ import annotations
@@ -40,6 +45,7 @@ BLOCK_VERSION = 0x0001_0004
 
 ADDRESS_BITS = 12
 COUNTERS_AT = 0x100
+HITS_AT = 0x300
 COUNTER_BITS = 64
 
 
@@ -293,6 +299,9 @@ _EVENTS = (
     ("result_frames", "frames of results sent"),
 )
 
+HITS = tuple(f"table_{place}_hits" for place in range(ENTRIES))
+"""Counters of the steering table, one for each place."""
+
 
 def _registers() -> tuple[Register, ...]:
     found = [
@@ -309,6 +318,9 @@ def _registers() -> tuple[Register, ...]:
         counters.append((outcome.name.lower(), doc))
     for index, (name, doc) in enumerate(counters):
         found.append(Register(name, COUNTERS_AT + 8 * index, COUNTER_BITS, "counter", 0, doc))
+    for place, name in enumerate(HITS):
+        doc = f"frames that had entry {place} of the steering table since its last commit"
+        found.append(Register(name, HITS_AT + 8 * place, COUNTER_BITS, "counter", 0, doc))
     return tuple(found)
 
 
@@ -324,8 +336,8 @@ WIDTH = {register.name: register.width for register in REGISTERS}
 EVENTS = tuple(name for name, _ in _EVENTS)
 """Counters that are not outcomes."""
 
-COUNTERS = tuple(register.name for register in REGISTERS if register.access == "counter")
-"""All counters, in the order of their addresses: :data:`EVENTS`, then outcomes."""
+COUNTERS = (*EVENTS, *(outcome.name.lower() for outcome in FrameOutcome))
+"""Counters of the whole NIC, in the order of their addresses; :data:`HITS` are the others."""
 
 STATUS_BUSY, STATUS_COLLECTING, STATUS_COMPUTING = 1, 2, 4
 

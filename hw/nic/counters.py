@@ -31,6 +31,7 @@ class Counters(wiring.Component):
     -------
     raised : In(2), ``count`` of them
     snapshot : In(1), for one cycle, not again before ``taken``
+    takes : Out(1), for one cycle: the snapshot has what was raised before it
     taken : Out(1), for one cycle: the snapshot has what was raised up to the cycle of ``snapshot``,
         and perhaps some cycles behind it
     address : In(range(count)), of the counter that is read; read : In(1); word : Out(64), as it was
@@ -51,6 +52,7 @@ class Counters(wiring.Component):
             {
                 "raised": In(2).array(count),
                 "snapshot": In(1),
+                "takes": Out(1),
                 "taken": Out(1),
                 "address": In(range(count)),
                 "read": In(1),
@@ -99,7 +101,7 @@ class Counters(wiring.Component):
             m.d.sync += wanted.eq(1)
         with m.FSM(name="pass"):
             with m.State("start"):
-                m.d.comb += starts.eq(1)
+                m.d.comb += [starts.eq(1), self.takes.eq(wanted)]
                 m.d.sync += [at.eq(0), copies.eq(wanted), wanted.eq(self.snapshot)]
                 m.next = "first"
             with m.State("first"):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The steering table: for each (tenant, model hash, cursor) what is done here, and the next hop.
 
-Rules, cited by tests as T1 to T7:
+Rules, cited by tests as T1 to T8:
 
 T1. A frame that is ours (:mod:`.parser`) has the entry whose tenant, model hash and cursor are
     those of its header; of several, the one with the lowest index. A frame without an entry is
@@ -27,6 +27,9 @@ T5. An entry changes in one cycle (C6 of formats/csr.py), between two looks at t
 T6. An entry counts no more ``table_lifetime_us`` after its commit, and is removed within 100 cycles
     then; from there on, another of its key may be found. 0 is never.
 T7. A reset leaves no entry. ``control`` changes none, but passes all frames while it is 0.
+T8. A frame that has an entry (T1) is a hit of it, whatever becomes of the frame: in the cycle in
+    which its entry is found, so that no frame of the entry before counts for the one behind it. A
+    commit begins anew with 0; removing or changing an entry is one, expiry is none.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ class Entries(wiring.Component):
         until the next ``start``
     staged : In(ENTRY), what an entry is to be
     commit : In(1), until ``committed`` : Out(1), it is, in this cycle
+    hit : Out(1), in one cycle, never that of ``committed`` : a frame has the entry ``place`` : Out
     shown : Out(ENTRY), the entry ``table_index``, while ``shows`` : Out(1)
     """
 
@@ -75,6 +79,8 @@ class Entries(wiring.Component):
                 "staged": In(ENTRY),
                 "commit": In(1),
                 "committed": Out(1),
+                "hit": Out(1),
+                "place": Out(range(ENTRIES)),
                 "shown": Out(ENTRY),
                 "shows": Out(1),
             }
@@ -132,8 +138,9 @@ class Entries(wiring.Component):
             m.d.sync += fetched.eq(fetched + 1)
             with m.If(fetched == 2):
                 m.d.sync += [fetched.eq(0), self._fetches.eq(0), takes.eq(1)]
+        m.d.comb += [self.hit.eq(takes & hit & ~self._expired), self.place.eq(found)]
         with m.If(takes):
-            m.d.sync += [takes.eq(0), *self._taken(hit & ~self._expired)]
+            m.d.sync += [takes.eq(0), *self._taken(self.hit)]
         m.d.comb += [
             self._row.addr.eq(Mux(self.start, 0, Mux(self._looking, row + 1, self._index[1:]))),
             self.committed.eq(self.commit & ~(self.start | self._looking | self._fetches | takes)),

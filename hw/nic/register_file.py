@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C6 there)."""
+"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C7 there)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,23 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..formats.actions import ENTRIES, Action
-from ..formats.csr import ADDRESS, COUNTERS, COUNTERS_AT, EVENTS, REGISTERS, FrameOutcome, Register
+from ..formats.csr import (
+    ADDRESS,
+    COUNTERS,
+    COUNTERS_AT,
+    EVENTS,
+    HITS,
+    HITS_AT,
+    REGISTERS,
+    FrameOutcome,
+    Register,
+)
 from .bus import CONFIG, ENTRY, OUTCOME, AxiLite
 from .counters import Counters
+from .hits import Hits
 
 _OKAY, _SLVERR = 0, 2
 _ENTRY = [register for register in REGISTERS if register.access == "entry"]
-_COUNTERS_BEHIND = COUNTERS_AT + 8 * len(COUNTERS)
 
 
 class RegisterFile(wiring.Component):
@@ -32,7 +42,7 @@ class RegisterFile(wiring.Component):
     bus : In(AxiLite())
     config : Out(CONFIG)
     staged : Out(ENTRY), what was written for an entry of the steering table
-    commit, committed, shown, shows : of :class:`.entries.Entries`
+    commit, committed, hit, place, shown, shows : of :class:`.entries.Entries`
     status : In(3)
     outcome, outcome_valid : the fate of one frame in this cycle
     went : In(2), so many others passed
@@ -49,6 +59,8 @@ class RegisterFile(wiring.Component):
                 "staged": Out(ENTRY),
                 "commit": Out(1),
                 "committed": In(1),
+                "hit": In(1),
+                "place": In(range(ENTRIES)),
                 "shown": In(ENTRY),
                 "shows": In(1),
                 "status": In(3),
@@ -69,6 +81,13 @@ class RegisterFile(wiring.Component):
         write = Signal()
         known = Signal()
         m.submodules.counters = counters = Counters(len(COUNTERS))
+        m.submodules.hits = hits = Hits()
+        m.d.comb += [
+            hits.hit.eq(self.hit),
+            hits.clear.eq(self.committed),
+            hits.place.eq(Mux(self.hit, self.place, self.config.table_index)),
+            hits.snapshot.eq(counters.takes),
+        ]
         with m.FSM(name="write"):
             with m.State("idle"):
                 # Address and data are taken together, so neither has to be kept waiting.
@@ -98,7 +117,7 @@ class RegisterFile(wiring.Component):
                 m.d.sync += bus.bvalid.eq(1)
                 m.next = "answer"
             with m.State("commit"):
-                m.d.comb += self.commit.eq(1)
+                m.d.comb += self.commit.eq(hits.ready)
                 with m.If(self.committed):
                     m.d.sync += bus.bvalid.eq(1)
                     m.next = "answer"
@@ -107,18 +126,23 @@ class RegisterFile(wiring.Component):
                 m.next = "idle"
 
         # A counter's word comes out of the memory in the cycle in which `rvalid` is set.
-        is_counter, high = Signal(), Signal()
+        is_counter, is_hits, high = Signal(), Signal(), Signal()
         word, value = Signal(32), Signal(32)
+        whole = Mux(is_hits, hits.word, counters.word)
         m.d.comb += [
             counters.address.eq((bus.araddr - COUNTERS_AT) >> 3),
             counters.read.eq(bus.arvalid & bus.arready),
-            word.eq(Mux(high, counters.word[32:], counters.word[:32])),
+            hits.address.eq((bus.araddr - HITS_AT) >> 3),
+            hits.read.eq(counters.read),
+            word.eq(Mux(high, whole[32:], whole[:32])),
             bus.rdata.eq(Mux(is_counter, word, value)),
         ]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
+        in_hits = _within(bus.araddr, HITS_AT, len(HITS))
         in_entry = (bus.araddr >= _ENTRY[0].offset) & (bus.araddr <= _ENTRY[-1].offset)
-        m.d.comb += bus.arready.eq(~bus.rvalid & (~in_entry | self.shows))
+        waits = in_entry & ~self.shows | in_hits & ~hits.ready
+        m.d.comb += bus.arready.eq(~bus.rvalid & ~waits)
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(_SLVERR), value.eq(0), is_counter.eq(0)]
 
@@ -138,9 +162,10 @@ class RegisterFile(wiring.Component):
                 for register in (r for r in REGISTERS if r.access != "counter"):
                     with m.Case(register.offset):
                         m.d.sync += [bus.rresp.eq(_OKAY), value.eq(self._value(register))]
-            in_words = (bus.araddr >= COUNTERS_AT) & (bus.araddr < _COUNTERS_BEHIND)
-            with m.If(in_words & ~bus.araddr[:2].any()):
-                m.d.sync += [bus.rresp.eq(_OKAY), is_counter.eq(1), high.eq(~bus.araddr[2])]
+            in_counters = _within(bus.araddr, COUNTERS_AT, len(COUNTERS))
+            m.d.sync += [is_hits.eq(in_hits), high.eq(~bus.araddr[2])]
+            with m.If(in_counters | in_hits):
+                m.d.sync += [bus.rresp.eq(_OKAY), is_counter.eq(1)]
         for name, raised in zip(COUNTERS, counters.raised, strict=True):
             m.d.comb += raised.eq(self._raised(name))
         return m
@@ -167,3 +192,8 @@ class RegisterFile(wiring.Component):
             return hits
         hits = self.outcome_valid & (self.outcome == FrameOutcome[name.upper()])
         return hits + self.went if name == FrameOutcome.PASSED.name.lower() else hits
+
+
+def _within(address: Value, first: int, count: int) -> Value:
+    """Whether it is that of a word of so many counters."""
+    return (address >= first) & (address < first + 8 * count) & ~address[:2].any()

@@ -263,6 +263,8 @@ class NicShell(wiring.Component):
             entries.staged.eq(registers.staged),
             entries.commit.eq(registers.commit),
             registers.committed.eq(entries.committed),
+            registers.hit.eq(entries.hit),
+            registers.place.eq(entries.place),
             registers.shown.eq(entries.shown),
             registers.shows.eq(entries.shows),
         ]

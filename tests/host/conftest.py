@@ -277,8 +277,8 @@ def bundle(tmp_path: Path) -> Bundle:
 class Cloud:
     """A cloud node in a thread, until the end of a ``with``."""
 
-    def __init__(self, *bundles: Bundle) -> None:
-        self.port = UdpPort()
+    def __init__(self, *bundles: Bundle, listen: Address | None = None) -> None:
+        self.port = UdpPort(listen)
         self.node = CloudNode(bundles, self.port, slots=4, timeout=0.5)
         self._thread = threading.Thread(target=self.node.serve)
         self._thread.start()

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import typer
 
 from midwire.host import cli
 from midwire.host.wire.udp import UdpPort, format_address
@@ -51,7 +52,9 @@ def test_help_lists_every_command_with_its_docstring(capsys: pytest.CaptureFixtu
     assert cli.main([]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for name, point in cli.commands().items():
-        assert f" {name} {(point.load().__doc__).splitlines()[0]}" in text
+        loaded = point.load()
+        said = loaded.info.help if isinstance(loaded, typer.Typer) else loaded.__doc__
+        assert f" {name} {str(said).splitlines()[0]}" in text
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +77,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["edge", "x", "--target", "a:1"],
             "Invalid value for --inputs: give --inputs or --random. See: midwire edge --help.",
+        ),
+        (["steer"], "No such option: --json. See: midwire steer --help."),
+        (
+            ["steer", "set", "x", "0"],
+            (
+                "Missing option '--action'. Choose from: execute, forward, redirect. See: midwire "
+                "steer set --help."
+            ),
         ),
     ],
 )
@@ -213,13 +224,14 @@ def test_an_occupied_port_is_said_alike_by_every_node(
 
 
 def test_a_nic_wants_one_address(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["nic", str(bundle.root), "--next", "127.0.0.1:5", "--listen", "0.0.0.0:0"]
-    assert cli.main(words) == 2
-    assert capsys.readouterr().err == (
-        "error: --listen: the NIC needs one address, which goes into its frames; expected an "
-        "address of one interface; found 0.0.0.0:0. Give the address of the interface that "
-        "clients send to.\n"
-    )
+    for address in ("0.0.0.0:0", "[::]:0"):
+        words = ["nic", str(bundle.root), "--next", "127.0.0.1:5", "--listen", address]
+        assert cli.main(words) == 2
+        assert capsys.readouterr().err == (
+            "error: --listen: the NIC needs one address, which goes into its frames; expected an "
+            f"address of one interface; found {address}. Give the address of the interface that "
+            "clients send to.\n"
+        )
 
 
 BETWEEN = ["--next-mac", "02:00:00:00:00:01", "--wire"]
@@ -247,6 +259,26 @@ UNSHARED = "only UDP sockets can share an address: with --wire or --read there i
         (
             ["--read", "in.pcap", "--write", "out.pcap", "--instances", "2"],
             f"Invalid value for --instances: {UNSHARED}",
+        ),
+        (
+            ["--listen", "127.0.0.1:5", "--listen", "127.0.0.1:6"],
+            "Invalid value for --listen: give one address. ",
+        ),
+        (
+            [*BETWEEN, "a", "b", "--listen", "127.0.0.1:5", "--listen", "127.0.0.2:5"],
+            "Invalid value for --listen: give one address of each IP version. ",
+        ),
+        (
+            [*BETWEEN, "a", "b", "--listen", "[::1]:5"],
+            "Invalid value for --listen: what comes in one IP version does not leave in the other",
+        ),
+        (
+            [*BETWEEN, "a", "b", "--next", "[::1]:6"],
+            "Invalid value for --listen: both IP versions have the same port. ",
+        ),
+        (
+            [*BETWEEN, "a", "b", "--next", "[::1]:6", "--listen", ":5", "--listen", "[::1]:5"],
+            "Invalid value for --next: both IP versions have the same port. ",
         ),
         (
             ["--instances", "0"],
@@ -483,6 +515,9 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
         (["compile", "--str"], ["--strategy"]),
         (["inspect", "model.onnx", "--sh"], ["--shape"]),
         (["verify", "--nothing"], []),
+        (["steer", "ap"], ["apply"]),
+        (["steer", "set", "nic.sock", "0", "--ne"], ["--next-hop"]),
+        (["steer", "set", "nic.sock", "0", "--action", "for"], ["forward"]),
     ],
 )
 def test_bash_completes(words: list[str], expected: list[str], tmp_path: Path) -> None:

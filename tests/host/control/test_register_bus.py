@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import signal
@@ -133,6 +134,21 @@ def test_many_registers_in_one_call(nic: NicProcess) -> None:  # B3
     assert found["type"] == csr.TYPE and found["version"] == csr.BLOCK_VERSION
 
 
+def test_writes_and_reads_in_order(nic: NicProcess) -> None:  # B3
+    steps = [({"tenant": value}, ["tenant", "frames_in"]) for value in (3, 0xFFFF, 5)]
+    found = nic.bus.transact([*steps, ({"cursor": 9}, ()), ({}, ["cursor", "tenant"])])
+    assert found == [
+        {"tenant": 3, "frames_in": 0},
+        {"tenant": 0xFFFF, "frames_in": 0},
+        {"tenant": 5, "frames_in": 0},
+        {},
+        {"cursor": 9, "tenant": 5},
+    ]
+    with pytest.raises(RegisterError, match="no such register"):
+        nic.bus.transact([({"tenant": 1}, ()), ({}, ["nothing"])])
+    assert nic.bus.read("tenant") == 5
+
+
 def test_a_nic_that_has_gone_is_said(nic: NicProcess) -> None:
     os.kill(nic.about["pid"], signal.SIGKILL)
     with pytest.raises(RegisterError) as caught:
@@ -190,6 +206,25 @@ def test_values_for_a_bundle(tmp_path: Path) -> None:
     assert csr.settings(**values)[-1] == (csr.ADDRESS["control"], 1)
     other = registers_for(bundle, ("10.0.0.2", 1), ("10.0.0.3", 2), next_mac=0x1234)
     assert other["next_mac"] == 0x1234
+
+
+def test_values_of_both_ip_versions(tmp_path: Path) -> None:
+    bundle = make_wide_bundle(tmp_path / "bundle")
+    four = ("10.0.0.2", 5210), ("10.0.0.3", 5220)
+    six = ("2001:db8::2", 5210), ("2001:db8::3", 5220)
+    of_six = int(ipaddress.IPv6Address("2001:db8::2"))
+    names = ("own_ip", "next_ip", "own_ip6", "next_ip6", "next_mac")
+    for ends, other, expected in (
+        (four, None, (0x0A000002, 0x0A000003, 0, 0, 0x02000A000003)),
+        # No packet goes to 0.0.0.1, and 0 would take those to any address.
+        (six, None, (1, 0, of_six, of_six + 1, 0x020020010DBB)),
+        (four, six, (0x0A000002, 0x0A000003, of_six, of_six + 1, 0x02000A000003)),
+        (six, four, (0x0A000002, 0x0A000003, of_six, of_six + 1, 0x020020010DBB)),
+    ):
+        values = registers_for(bundle, *ends, other=other)
+        assert tuple(values[name] for name in names) == expected
+        assert (values["own_port"], values["next_port"]) == (5210, 5220)
+        csr.settings(**values)
 
 
 def test_a_file_that_is_no_socket_is_not_replaced(hop: UdpPort, tmp_path: Path) -> None:

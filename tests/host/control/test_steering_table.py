@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
 """Rules S1 and S2 of midwire.host.control.steering_table, and the numpy reference's table while
-frames move: rules T1 to T7 of midwire.hw.nic.entries."""
+frames move: rules T1 to T8 of midwire.hw.nic.entries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from midwire.host.control.steering_table import NextHop, SteeringEntry, Steering
 from midwire.host.errors import RegisterError
 from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.wire.udp import UdpPort
-from midwire.hw.formats import fragments
+from midwire.hw.formats import csr, fragments
 from midwire.hw.formats.actions import ENTRIES, Action
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header, decode
@@ -85,8 +85,8 @@ def scene(digits: Bundle) -> Iterator[Scene]:
 def any_entry(source: random.Random) -> SteeringEntry:
     ip = ipaddress.IPv4Address(source.randrange(1, 1 << 32))
     ip6 = ipaddress.IPv6Address(source.randrange(1, 1 << 128))
-    hop = NextHop(source.getrandbits(48), source.getrandbits(16), ip, ip6)
-    hop = source.choice((hop, replace(hop, ip=None), replace(hop, ip6=None)))
+    whole = NextHop(source.getrandbits(48), source.getrandbits(16), ip, ip6)
+    hop = source.choice((whole, replace(whole, ip=None), replace(whole, ip6=None), None))
     return SteeringEntry(
         source.getrandbits(16),
         source.randbytes(8),
@@ -110,6 +110,41 @@ def test_entries_come_back(scene: Scene) -> None:
     table.remove(3)
     del written[3]
     assert table.entries() == written and table.read(3) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, ENTRIES])
+def test_s1_the_whole_table_at_once(scene: Scene, count: int) -> None:
+    table, source = scene.table, random.Random(count)
+    table.replace([any_entry(source) for _ in range(ENTRIES)])
+    entries = [any_entry(source) for _ in range(count)]
+    table.replace(entries)
+    assert table.entries() == dict(enumerate(entries))
+
+
+def test_s1_two_programs_never_mix_tables(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    hop = scene.hops[0].address
+    wire, stop = UdpWire(HERE, [hop]), threading.Event()
+    tables = [[any_entry(random.Random(seed))] * (seed + 1) for seed in range(ENTRIES)]
+    with start_nic(scene.bundle, wire, hop, datapath="reference", control=path):
+
+        def rewrite(seed: int) -> None:
+            source = random.Random(seed)
+            with RegisterBuses.connect(path) as bus:
+                while not stop.is_set():
+                    SteeringTable(bus).replace(source.choice(tables))
+
+        threads = [threading.Thread(target=rewrite, args=(k,)) for k in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            with RegisterBus.connect(path) as bus:
+                for _ in range(100):
+                    assert list(SteeringTable(bus).entries().values()) in [[], *tables]
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
 
 
 def test_s1_two_programs_never_mix_entries(scene: Scene, tmp_path: Path) -> None:
@@ -155,6 +190,14 @@ def test_s2_what_is_wrong_is_said(scene: Scene) -> None:
         table.write(0, replace(good, action=Action.NONE))
     with pytest.raises(RegisterError, match=r"hop: .* expected an IPv4 address, an IPv6 address"):
         table.write(0, replace(good, hop=NextHop(1, 2)))
+    with pytest.raises(RegisterError, match=r"hop: .* expected an IPv4 address, an IPv6 address"):
+        table.write(0, replace(good, hop=NextHop(1, 2, ipaddress.IPv4Address(0))))
+    with pytest.raises(RegisterError, match=r"table: .* expected at most 16 entries; found 17"):
+        table.replace([good] * (ENTRIES + 1))
+    with pytest.raises(RegisterError, match="expected 8 bytes; found 7 bytes"):
+        table.replace([good, replace(good, model_hash=bytes(7))])
+    with pytest.raises(RegisterError, match="table_tenant: the value does not fit the register"):
+        table.replace([good, replace(good, tenant=1 << 16)])
     with pytest.raises(RegisterError, match="table_tenant: the value does not fit the register"):
         table.write(0, replace(good, tenant=1 << 16))
     assert table.entries() == {}
@@ -203,6 +246,23 @@ def test_t4_requests_keep_their_fate(scene: Scene) -> None:
     for number, header in scene.left(len(others)):
         assert number == 1 and not (header.declined or header.result)
     assert scene.nic.bus.counters()["requests"] == 1
+
+
+def test_t8_frames_are_counted_while_they_move(scene: Scene) -> None:
+    table, count = scene.table, len(scene.request())
+    other = scene.entry(Action.FORWARD, 2, tenant=8)
+    table.write(3, scene.entry(Action.EXECUTE, 1))
+    table.write(15, other)
+    scene.send(*scene.request(), *scene.request(tenant=8), *scene.request(tenant=9))
+    scene.left(1 + 2 * count)
+    assert table.counted() == {3: (scene.entry(Action.EXECUTE, 1), count), 15: (other, count)}
+    counters = scene.nic.bus.counters()
+    assert counters["table_3_hits"] == counters["table_15_hits"] == count
+    assert sum(counters[name] for name in csr.HITS) == 2 * count
+    table.write(3, scene.entry(Action.REDIRECT, 1))
+    table.remove(15)
+    assert table.counted() == {3: (scene.entry(Action.REDIRECT, 1), 0)}
+    assert scene.nic.bus.read("table_15_hits") == 0
 
 
 def test_t6_an_entry_expires(scene: Scene) -> None:

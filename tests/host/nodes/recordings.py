@@ -76,8 +76,11 @@ def replay(
         return {**registers_for(*args, **kwargs), **registers}
 
     def start(running: NicProcess) -> None:
+        steering = SteeringTable(running.bus)
         for index, entry in (table or {}).items():
-            SteeringTable(running.bus).write(index, entry)
+            steering.write(index, entry)
+        expected = {index: (entry, 0) for index, entry in sorted((table or {}).items())}
+        assert steering.counted() == expected
         unpatched(running)
 
     unpatched = NicProcess.start

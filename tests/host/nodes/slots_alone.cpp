@@ -27,7 +27,7 @@ Frame fragment(size_t bytes, size_t step, size_t index) {
     put_field(header, mw::field::offset, begin);
     put_field(header, mw::field::last, index + 1 == count);
     std::memset(frame.data + kPayloadAt, 0xff, size);
-    wrap(frame, mw::kHeaderBytes + size, {1, 2}, {3, 4}, 0);
+    wrap(frame, mw::kHeaderBytes + size, {IpAddress::of(1), 2}, {IpAddress::of(3), 4}, 0);
     return frame;
 }
 

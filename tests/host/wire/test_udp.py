@@ -1,16 +1,26 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""When datagrams came in, whenever they are read."""
+"""Addresses of both IP versions; when datagrams came in, whenever they are read."""
 
 from __future__ import annotations
 
+import re
 import select
 import sys
 import time
 
 import pytest
 
-from midwire.host.wire.udp import Train, UdpPort, trains
+from midwire.host.errors import StartError
+from midwire.host.wire.udp import (
+    Address,
+    Train,
+    UdpPort,
+    format_address,
+    is_ipv6,
+    parse_address,
+    trains,
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says when a datagram came")
@@ -38,3 +48,53 @@ def test_before_anything_has_come_it_is_when_the_port_was_opened() -> None:
 
 def test_a_train_of_one() -> None:
     assert Train.of(b"abc") == Train(3, [[b"abc"]])
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "again"),
+    [
+        (":5210", ("127.0.0.1", 5210), "127.0.0.1:5210"),
+        ("localhost:1", ("127.0.0.1", 1), "127.0.0.1:1"),
+        ("10.0.0.1:0", ("10.0.0.1", 0), "10.0.0.1:0"),
+        ("[::1]:0", ("::1", 0), "[::1]:0"),
+        ("[2001:DB8:0::0:7]:5220", ("2001:db8::7", 5220), "[2001:db8::7]:5220"),
+        ("[::10.0.0.1]:1", ("::10.0.0.1", 1), "[::10.0.0.1]:1"),
+    ],
+)
+def test_addresses_of_both_ip_versions(text: str, address: Address, again: str) -> None:
+    assert parse_address(text) == address
+    assert format_address(address) == again
+    assert is_ipv6(address) == text.startswith("[")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("::1:5210", "::1, which is in no brackets"),
+        ("[::1]", "which is no port number"),
+        ("[fe80::1%lo]:1", "which needs a zone"),
+        ("[fe80::1]:1", "which needs a zone"),
+        ("[::ffff:10.0.0.1]:1", "an IPv4 address"),
+        ("[10.0.0.1]:1", "At least 3 parts"),
+    ],
+)
+def test_addresses_that_are_none(text: str, found: str) -> None:
+    with pytest.raises(StartError) as caught:
+        parse_address(text)
+    assert re.search(found, str(caught.value)), caught.value
+    assert "an IPv6 address in brackets" in str(caught.value)
+
+
+def test_ports_of_ipv6() -> None:
+    with UdpPort(("::1", 0)) as one, UdpPort(peer=one.address) as two:
+        assert (two.address[0], one.address[0]) == ("::1", "::1")
+        train = Train(100, [[bytes([n]) * 100] for n in range(40)])
+        two.send(train, one.address)
+        found: list[bytes] = []
+        while len(found) < 40:
+            for data, source in one.receive(5):
+                assert source == two.address
+                found.append(bytes(data))
+        assert found == [bytes([n]) * 100 for n in range(40)]
+        one.send(Train.of(b"back"), two.address)
+        assert [bytes(data) for data, _ in two.receive(5)] == [b"back"]

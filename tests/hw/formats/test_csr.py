@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from midwire.hw.formats import csr
+from midwire.hw.formats.actions import ENTRIES
 from midwire.hw.formats.wire import DeclineReason
 
 
@@ -18,6 +19,7 @@ def test_c1_addresses() -> None:
     assert offsets == sorted(set(offsets))
     assert all(offset % 4 == 0 and offset < 1 << csr.ADDRESS_BITS for offset in offsets)
     assert max(r.offset for r in csr.REGISTERS if r.access != "counter") < csr.COUNTERS_AT
+    assert csr.COUNTERS_AT + 8 * len(csr.COUNTERS) <= csr.HITS_AT
     for register in csr.REGISTERS:
         assert 1 <= register.width <= (64 if register.access == "counter" else 32)
         assert 0 <= register.reset < 1 << register.width
@@ -29,6 +31,12 @@ def test_c3_every_outcome_and_reason_has_a_counter() -> None:
     for reason in list(DeclineReason)[1:]:
         outcome = csr.FrameOutcome(csr.FIRST_DECLINED + reason - 1)
         assert outcome.name == f"DECLINED_{reason.name}"
+
+
+def test_c7_every_place_of_the_steering_table_has_a_counter() -> None:
+    counters = [r.name for r in csr.REGISTERS if r.access == "counter"]
+    assert counters == [*csr.COUNTERS, *csr.HITS]
+    assert [csr.ADDRESS[name] - csr.HITS_AT for name in csr.HITS] == list(range(0, 8 * ENTRIES, 8))
 
 
 def test_settings_split_wide_values_and_enable_last() -> None:

@@ -162,7 +162,7 @@ class Nic:
 
     def read(self, name: str) -> int:
         """A register; of counters, as they are now."""
-        if name in csr.COUNTERS:
+        if name in csr.COUNTERS or name in csr.HITS:
             return self.counters()[name]
         response, value = self.read_at(csr.ADDRESS[name])
         assert response == 0

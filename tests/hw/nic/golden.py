@@ -18,7 +18,7 @@ import google_crc32c
 
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.actions import ENTRIES, Action
-from midwire.hw.formats.csr import FIRST_DECLINED, FrameOutcome
+from midwire.hw.formats.csr import FIRST_DECLINED, HITS, FrameOutcome
 from midwire.hw.formats.slots import (
     DECISIONS,
     MAX_ASKS,
@@ -140,7 +140,7 @@ class Golden:
     results : for each request that was executed, its frames, with ``cycles`` 0
     given_up : frames of requests that were given up, for each request
     asked : frames that ask senders
-    outcomes, events : counted
+    outcomes, events, hits : counted
     """
 
     def __init__(
@@ -168,6 +168,7 @@ class Golden:
         self.asked: list[bytes] = []
         self.outcomes: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
+        self.hits: Counter[str] = Counter()
 
     @property
     def now(self) -> int:
@@ -218,6 +219,7 @@ class Golden:
     def commit(self, index: int, **entry: int) -> None:
         """An entry of the steering table is written, or removed without an action (T5)."""
         self.table[index] = {**entry, "since": self.now} if entry.get("action") else None
+        self.hits[HITS[index]] = 0
 
     def disable(self) -> None:
         """``control`` becomes 0: everything passes, and what is unfinished is given up."""
@@ -296,7 +298,7 @@ class Golden:
         return True
 
     def _ours(self, origin: Origin, payload: bytes) -> FrameOutcome:
-        """Rules D0 to D6, and T1 to T4."""
+        """Rules D0 to D6, T1 to T4 and T8."""
         header, entry = origin.header, self._entry(origin.header)
         hop = self._hop(origin, entry)
         if header["result"] and self._another(header):
@@ -317,10 +319,13 @@ class Golden:
         return FrameOutcome(FIRST_DECLINED - 1 + reason)
 
     def _entry(self, header: Fields) -> Fields | None:
-        """Rule T1."""
+        """Rules T1 and T8."""
         names = ("tenant", "model_hash", "cursor")
-        of_it = (e for e in self.table if e and all(e[name] == header[name] for name in names))
-        return next(of_it, None)
+        for index, entry in enumerate(self.table):
+            if entry and all(entry[name] == header[name] for name in names):
+                self.hits[HITS[index]] += 1
+                return entry
+        return None
 
     def _hop(self, origin: Origin, entry: Fields | None) -> Hop:
         """Rule T2."""

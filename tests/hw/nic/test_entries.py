@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The steering table: rules T1 to T7 of midwire.hw.nic.entries, and C6 of the registers."""
+"""The steering table: rules T1 to T8 of midwire.hw.nic.entries, and C6 and C7 of the registers."""
 
 from __future__ import annotations
 
@@ -515,6 +515,72 @@ def test_t7_disabled_and_enabled_again(small: Any, tools: Any) -> None:
     (left,) = small.send(*frames)
     assert went_to(left) == place_of(1)
     assert header_of(left).reason is DeclineReason.NONE
+
+
+def hits(nic: Any) -> list[int]:
+    counters = nic.counters()
+    return [counters[name] for name in csr.HITS]
+
+
+def test_t8_every_frame_with_an_entry_counts(steered: SteeredCampaign, tools: Any) -> None:
+    """Whatever becomes of it, under the entry with the lowest index; no other frame does."""
+    nic = steered.nic
+    steered.commit(2, **entry(Action.EXECUTE))
+    steered.commit(7, **entry(Action.FORWARD))
+    steered.commit(9, **{**entry(Action.FORWARD), **OTHERS[0]})
+    good = tools.request(nic.sizes)
+    for request in (
+        good,  # collected
+        good,  # dropped: a duplicate
+        tools.request(nic.sizes, deadline_us=0),  # declined
+        tools.request(nic.sizes, cursor=CURSOR + 1),  # forwarded by entry 9
+        tools.request(nic.sizes, cursor=CURSOR + 1, result=True),  # forwarded without being asked
+        tools.request(nic.sizes, tenant=TENANT + 1),  # no entry
+    ):
+        steered.both(*request.frames())
+    steered.both(b"not midwire".ljust(60))
+    assert hits(nic) == [0, 0, 3, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0]
+
+
+def test_c7_a_commit_begins_anew(steered: SteeredCampaign, tools: Any) -> None:
+    nic = steered.nic
+    for change, expected in (
+        (entry(Action.FORWARD), 3),
+        (entry(Action.FORWARD), 3),  # the same again
+        ({}, 0),
+        (entry(Action.REDIRECT, lifetime_us=1000), 3),
+    ):
+        steered.commit(15, **change)
+        before = hits(nic)
+        assert before[15] == 0
+        for _ in range(3):
+            steered.both(*tools.request(nic.sizes).frames())
+        assert hits(nic) == [*before[:15], expected]
+    steered.golden.wait(1000)
+    nic.write(time_us=steered.golden.now)
+    nic.cycles(SWEEP_CYCLES)
+    steered.both(*tools.request(nic.sizes).frames())
+    assert nic.entry(15) == dict.fromkeys(TABLE, 0)
+    assert hits(nic)[15] == 3, "an entry that was too old counts no more, and is still told"
+
+
+def test_t8_no_frame_counts_for_another_entry(steered: SteeredCampaign, tools: Any) -> None:
+    """Entries of one key are put in front of each other while frames move: each has as many hits
+    as frames left as it says."""
+    nic, key = steered.nic, OTHERS[1]
+    versions = [{**entry(Action.FORWARD, ENTRIES - n), **key} for n in range(ENTRIES + 1)]
+    sent: list[bytes] = []
+    nic.pauses(0, 0, 1)
+    for place in reversed(range(ENTRIES)):
+        assert nic.commit(place, **versions[place]) == OKAY
+        for _ in range(tools.random.randrange(14)):
+            request = tools.request(nic.sizes, tenant=key["tenant"])
+            sent += request.frames()
+            nic.queue(sent[-1])
+    at = [went_to(frame.data) for frame in nic.drain()]
+    assert len(at) == len(sent)
+    assert hits(nic) == [at.count(place_of(ENTRIES - place)) for place in range(ENTRIES)]
+    assert sum(hits(nic)) == len(sent)
 
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS.keys())

@@ -295,7 +295,7 @@ class Campaign:
             assert mine is not None, (found, [group[0] for group in groups if group])
             mine.popleft()
         assert not any(groups), [group[0] for group in groups if group]
-        assert Counter(self.nic.counters()) == golden.outcomes + golden.events
+        assert Counter(self.nic.counters()) == golden.outcomes + golden.events + golden.hits
         for gone in (golden.others, golden.passed, golden.sent_on, golden.results):
             gone.clear()
         golden.given_up.clear()
