@@ -5,8 +5,8 @@
 ``python -m bench.recovery``: a client sends tensors of 25 fragments through hops that lose 1 % and
 swap 5 % of the datagrams, both ways, and through hops that do neither, in turns, so that both see
 the same machine. ``--datapath reference`` or ``rtl`` puts a NIC between, with a hop before and one
-behind it. Each kind has a cloud and a NIC of its own, so that asks are counted for each: a clean run
-has none to make. Every answer is compared with the model's own. The exit status is 1 if one is
+behind it. Each kind has a cloud and a NIC of its own, so that asks are counted for each: a clean
+run has none to make. Every answer is compared with the model's own. The exit status is 1 if one is
 wrong or missing.
 """
 

@@ -6,7 +6,7 @@ Rules, cited by tests as R1 to R8:
 
 R1. Every request ends in exactly one outcome, a reply or a typed error, before its deadline.
 R2. A request is sent again, flagged as such, when no answer has come for as long as one takes by
-    its path (``round_trip.py``), then after twice as long each time, at most ``retries`` times. The
+    its path (RFC 6298), then after twice as long each time, at most ``retries`` times. The
     last wait is what is left of its time, so short waits end no request early. By the same path it
     is a *probe*, the first fragment of each tensor: who has nothing of the request asks for the
     rest, who has sent the answer sends it again. Inference has no side effects, so being executed
@@ -22,7 +22,7 @@ R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the
     gets those, by the path that the request takes now, within bounds (rule M2 of
     ``wire/sent.py``); the wait for an answer begins anew. Who lacks a *result* gets the whole
     request again, flagged, as one of the ``retries``, and at the earliest when an answer to the
-    latest attempt should have come (where nothing of the result has, ``UNHEARD_SECONDS`` after it):
+    latest attempt should have come (where nothing of the result has, after twice that):
     only who executed had its bytes, and executes again. Where a reply lacks fragments, the client
     asks for them (A6 of ``wire/reassembly.py``).
 R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
@@ -55,7 +55,7 @@ from ..wire.sent import SentMessage
 from ..wire.tensors import to_buffers
 from ..wire.udp import LOOPBACK, Address, Datagram, Train
 from .requests import Request, RequestOutcome
-from .under_way import UNHEARD_SECONDS, Pending, Way, given_up
+from .under_way import Pending, Way, given_up
 
 GUARD = 0.05
 """Share of the deadline that is kept for saying that it will not be met (R1)."""
@@ -358,10 +358,13 @@ class EdgeClient:
 
     def _is_lost(self, result: Header, pending: Pending, way: Way, now: float) -> bool:
         """Whether a result that somebody lacks can no longer be on its way (R7)."""
-        pause = min(pending.wait, way.patience(pending))
-        if not result.total_bytes:  # nobody knows of it: nothing of it has come
-            pause = max(pause, UNHEARD_SECONDS)
-        return pending.attempts <= self._retries and now - pending.sent.sent >= pause
+        # Of one that nobody knows the size of, nothing has come.
+        lost = pending.sent.sent + way.result_patience(pending, result.total_bytes > 0)
+        if pending.attempts > self._retries:
+            return False
+        if now < lost:
+            pending.inquire = min(pending.inquire, lost)  # whether it has come by then
+        return now >= lost
 
     def _receive(self, path: int) -> list[RequestOutcome]:
         done = []

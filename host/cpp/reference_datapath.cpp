@@ -60,6 +60,7 @@ public:
         for (; judged < kTurnFrames && can_judge(); ++judged) judge(in_.front());
         helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });
         while (results_.ready() && out_.room()) send_result();
+        ask_for_overtaken();
         // What lacks may be among frames that wait: after a pause of the process they are many.
         if (judged && ++put_off_ < kPutOff) return;
         put_off_ = 0;
@@ -195,15 +196,22 @@ private:
                 ++registers_[reg::evicted];
                 if (!send_on_what_is_here()) return;
             } else if (patience.asks(slot) <= now_ && out_.room()) {
-                ask(slot);
+                ++slot.asks;
+                if (const Missing missing = missing_of(slot); missing.part) ask(missing);
             }
         }
     }
 
-    void ask(Slot& slot) {
-        ++slot.asks;
-        const Missing missing = missing_of(slot);
-        if (!missing.part) return;
+    // D4: what was overtaken is lost, whatever waits.
+    void ask_for_overtaken() {
+        if (!registers_[reg::ask_us] || !(registers_[reg::control] & 1)) return;
+        for (Slot& slot : slots_) {
+            if (slot.state != Slot::collecting) continue;
+            for (Missing missing; out_.room() && (missing = take_overtaken(slot)).part;) ask(missing);
+        }
+    }
+
+    void ask(const Missing& missing) {
         Frame& frame = out_.back();
         uint8_t* header = frame.data + kHeaderAt;
         std::memcpy(header, missing.part->first.header, mw::kHeaderBytes);

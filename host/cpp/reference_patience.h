@@ -36,24 +36,38 @@ private:
     const Micros ask_, timeout_;
 };
 
-// Fragments to ask for: those of one tensor that are not here, of the first 64 (a group) of which any is not.
+// Fragments to ask for, of one tensor and the first 64 (a group) of which any lacks.
 struct Missing {
+    explicit Missing(const Part& part, size_t at, size_t end) : part(&part), first(at - at % 64) {
+        for (end = std::min(first + 64, end); at < end; ++at)
+            if (!part.here[at]) bitmap[at % 64 / 8] |= static_cast<uint8_t>(0x80 >> at % 8);
+    }
+    Missing() = default;
+
     const Part* part = nullptr;  // none where nothing can be asked for: nobody has sent of what lacks
     size_t first = 0;
     uint8_t bitmap[8] = {};  // the first one's bit is the first on the wire
 };
 
+// All that lacks.
 inline Missing missing_of(const Slot& slot) {
-    Missing out;
     for (const Part& part : slot.parts) {
         if (!part.begun() || part.whole()) continue;
-        out.part = &part;
         size_t at = 0;
         while (part.here[at]) ++at;
-        out.first = at - at % 64;
-        for (; at < std::min(out.first + 64, part.count); ++at)
-            if (!part.here[at]) out.bitmap[at % 64 / 8] |= static_cast<uint8_t>(0x80 >> at % 8);
-        break;
+        return Missing(part, at, part.count);
     }
-    return out;
+    return {};
+}
+
+// What was overtaken, and has not been asked for since; it counts as asked for.
+inline Missing take_overtaken(Slot& slot) {
+    for (Part& part : slot.parts) {
+        const size_t at = part.overtaken();
+        if (at == part.count) continue;
+        const size_t end = std::min(part.latest[0], at - at % 64 + 64);
+        part.asked_to = end;
+        return Missing(part, at, end);
+    }
+    return {};
 }

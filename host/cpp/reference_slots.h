@@ -42,6 +42,20 @@ struct Part {
         (f.last ? tail : step) = f.last ? f.offset : f.bytes;
         here[f.index] = true;
         ++arrived;
+        overtakes(f.index);
+    }
+    // The first one from asked_to on that lacks and was overtaken (D4), or count.
+    size_t overtaken() const {
+        if (latest.size() < mw::kOvertakers) return count;
+        for (size_t i = asked_to; i < latest[0]; ++i)
+            if (!here[i]) return i;
+        return count;
+    }
+    // Whether anything that was asked for lacks.
+    bool awaits() const {
+        for (size_t i = 0; i < asked_to; ++i)
+            if (!here[i]) return true;
+        return false;
     }
     // Where a fragment that is here lies, and how long it is.
     size_t offset_of(size_t index) const { return index + 1 == count ? tail : index * step; }
@@ -49,7 +63,8 @@ struct Part {
 
     void clear() {
         first = {};
-        count = arrived = step = tail = 0;
+        count = arrived = step = tail = asked_to = 0;
+        latest.clear();
         std::fill(here.begin(), here.end(), false);
     }
 
@@ -58,6 +73,15 @@ struct Part {
     size_t count = 0, arrived = 0;
     size_t step = 0, tail = 0;  // bytes of a fragment, and in front of the last one; 0 while not known
     std::vector<bool> here;
+    size_t asked_to = 0;         // what lacks in front of it has been asked for
+    std::vector<size_t> latest;  // of those behind that, the last ones that came, as many as overtake one
+
+private:
+    void overtakes(size_t index) {
+        if (index < asked_to) return;  // sent again, who knows behind what
+        latest.insert(std::upper_bound(latest.begin(), latest.end(), index), index);
+        if (latest.size() > mw::kOvertakers) latest.erase(latest.begin());
+    }
 };
 
 struct Slot {
@@ -78,6 +102,10 @@ struct Slot {
     // Whether the last fragment of each tensor is here.
     bool ended() const {
         return std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.ended(); });
+    }
+    // Whether what was asked for because it was overtaken has not come.
+    bool awaits() const {
+        return std::any_of(parts.begin(), parts.end(), [](const Part& part) { return part.awaits(); });
     }
     bool complete() const {
         return std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.whole(); });
@@ -158,7 +186,8 @@ inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
     part.take(f);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
     slot.latest = now;
-    slot.asks = slot.ended() ? 0 : mw::kQuickAsks;
+    // What has been asked for needs its time: the first quick ask has been made.
+    slot.asks = slot.ended() ? slot.awaits() : mw::kQuickAsks;
     if (slot.complete()) slot.state = Slot::whole;
     return outcome::COLLECTED;
 }
