@@ -250,7 +250,10 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(options, Path(folder))
     clean, disorder = found["clean"], found["disorder"]
-    share = disorder.rate / clean.rate
+    # Of two rounds that follow each other: what else the machine does changes between others.
+    share = statistics.median(
+        after / before for before, after in zip(clean.rates, disorder.rates, strict=True)
+    )
     if options.json:
         facts = {name: measured.facts() for name, measured in found.items()}
         print(json.dumps({**vars(options), **facts, "share_of_clean_rate": share}))

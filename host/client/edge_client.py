@@ -21,8 +21,9 @@ R6. A request is given one path, by the steering; all its fragments and resends 
 R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the wire format) and
     gets those, by the path that the request takes now, within bounds (rule M2 of
     ``wire/sent.py``); the wait for an answer begins anew. Who lacks a *result* gets the whole
-    request again, flagged, as one of the ``retries``, and at the earliest when an answer to the
-    latest attempt should have come (where nothing of the result has, after twice that):
+    request again, flagged, as one of the ``retries``: at once if something of it has come, for then
+    others have overtaken what lacks; where it was sent again before, when an answer to that should
+    have come; where nothing of the result has, after twice that:
     only who executed had its bytes, and executes again. Where a reply lacks fragments, the client
     asks for them (A6 of ``wire/reassembly.py``).
 R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
@@ -358,10 +359,12 @@ class EdgeClient:
 
     def _is_lost(self, result: Header, pending: Pending, way: Way, now: float) -> bool:
         """Whether a result that somebody lacks can no longer be on its way (R7)."""
-        # Of one that nobody knows the size of, nothing has come.
-        lost = pending.sent.sent + way.result_patience(pending, result.total_bytes > 0)
         if pending.attempts > self._retries:
             return False
+        heard = result.total_bytes > 0  # of one that nobody knows the size of, nothing has come
+        if heard and pending.attempts == 1:
+            return True
+        lost = pending.sent.sent + way.result_patience(pending, heard)
         if now < lost:
             pending.inquire = min(pending.inquire, lost)  # whether it has come by then
         return now >= lost

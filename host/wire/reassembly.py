@@ -177,9 +177,14 @@ class Reassembler:
         for key in list(self._of_request.get((source, model_hash, request_id), ())):
             self._drop(key)
 
-    def has(self, source: Address, model_hash: bytes, request_id: int) -> bool:
-        """Whether something has come of a request that is not whole."""
-        return (source, model_hash, request_id) in self._of_request
+    def remind(self, source: Address, model_hash: bytes, request_id: int, now: float) -> bool:
+        """Whoever waits for an answer asks for it: ask for what lacks of the request, if anything
+        has come of it, and whatever it was asked for before. Whether it has."""
+        keys = self._of_request.get((source, model_hash, request_id), ())
+        for key in keys:
+            if self._ask:
+                self._alarms.set(key, now)
+        return bool(keys)
 
     @property
     def due(self) -> float | None:

@@ -280,9 +280,8 @@ def test_a_request_that_is_over_is_forgotten_at_every_cursor() -> None:
         give(target, cut([bytes(100)], cursor=cursor, request_id=request)[0])
     target.discard(("127.0.0.1", 2), bytes(8), 1)
     assert len(target) == 3
-    assert target.has(HERE, bytes(8), 1) and not target.has(HERE, bytes(8), 3)
     target.discard(HERE, bytes(8), 1)
-    assert len(target) == 1 and not target.has(HERE, bytes(8), 1)
+    assert len(target) == 1 and not target.remind(HERE, bytes(8), 1, 0.0)
     assert [ask.request_id for ask in target.ask(1.0, 1.0)] == [2]
 
 
@@ -293,3 +292,16 @@ def test_what_gives_way_is_not_asked_for() -> None:  # A4, A5
     assert [ask.request_id for ask in target.ask(0.5, 0.5)] == [2]
     target.expire(1.0)
     assert target.ask(9.0, 9.0) == [] and target.due is None
+
+
+def test_who_waits_reminds_of_what_was_asked_for() -> None:
+    target = Reassembler(lambda _: [200], ask=1.0)
+    parts = cut([bytes(200)], request_id=1)
+    for part in (parts[0], parts[3]):
+        give(target, part)
+    assert not target.remind(HERE, bytes(8), 2, 0.1)
+    assert target.ask(0.1, 0.1) == []
+    for now in (0.1, 0.2):
+        assert target.remind(HERE, bytes(8), 1, now)
+        assert asked(target.ask(now, now)) == {0: [1, 2]}
+        assert target.ask(now, now) == []
