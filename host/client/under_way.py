@@ -52,6 +52,8 @@ class Pending:
     wait : from the latest attempt to ``resend``
     attempts, attempts_here : in all, and by this path
     refused : how often the machine of this path's first hop said that nobody listens
+    overtaken : a request that was sent later, by this path, has been answered
+    excused : although no answer came in time, that was not asked for
     errors : of sending
     """
 
@@ -67,6 +69,8 @@ class Pending:
     attempts: int = 0
     attempts_here: int = 0
     refused: int = 0
+    overtaken: bool = False
+    excused: bool = False
     errors: list[str] = field(default_factory=list)
 
     @property

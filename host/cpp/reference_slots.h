@@ -51,12 +51,6 @@ struct Part {
             if (!here[i]) return i;
         return count;
     }
-    // Whether anything that was asked for lacks.
-    bool awaits() const {
-        for (size_t i = 0; i < asked_to; ++i)
-            if (!here[i]) return true;
-        return false;
-    }
     // Where a fragment that is here lies, and how long it is.
     size_t offset_of(size_t index) const { return index + 1 == count ? tail : index * step; }
     size_t bytes_of(size_t index) const { return index + 1 == count ? bytes - tail : step; }
@@ -95,17 +89,24 @@ struct Slot {
     // Its bytes are nobody else's.
     void clear() {
         state = free;
+        asked_at = answered = 0;
         leaves_part = leaves_fragment = 0;
         for (Part& part : parts) part.clear();
         std::fill(memory.begin(), memory.end(), 0);
     }
+    void ask(Micros now, bool for_all) {
+        asked_once = !asked_at, asked_for_all = for_all;
+        asked_at = std::max<Micros>(now, 1);
+    }
+    // A new fragment came, which may have been asked for. Of two asks, nobody knows which was answered.
+    void came(const Part& part, size_t index, Micros now) {
+        if (!asked_at || !(asked_for_all || index < part.asked_to)) return;
+        if (asked_once) answered = now - asked_at;
+        asked_at = 0;
+    }
     // Whether the last fragment of each tensor is here.
     bool ended() const {
         return std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.ended(); });
-    }
-    // Whether what was asked for because it was overtaken has not come.
-    bool awaits() const {
-        return std::any_of(parts.begin(), parts.end(), [](const Part& part) { return part.awaits(); });
     }
     bool complete() const {
         return std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.whole(); });
@@ -118,6 +119,8 @@ struct Slot {
     uint32_t fingerprint = 0;
     unsigned asks = 0;  // since the last new fragment, and those that it is too early for
     Micros latest = 0;  // when that came
+    Micros asked_at = 0, answered = 0;  // for what has not come; how long that took, if it is known
+    bool asked_once = false, asked_for_all = false;
     size_t leaves_part = 0, leaves_fragment = 0;  // the next to be sent on, of a request that was given up
     std::vector<Part> parts;
     std::vector<uint8_t> memory;
@@ -184,10 +187,10 @@ inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
     if (part.here[f.index]) return outcome::DROPPED_DUPLICATE;
     if (!part.begun()) part.first = origin_of(f.frame, f.headers, now, slot.hop);
     part.take(f);
+    slot.came(part, f.index, now);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
     slot.latest = now;
-    // What has been asked for needs its time: the first quick ask has been made.
-    slot.asks = slot.ended() ? slot.awaits() : mw::kQuickAsks;
+    slot.asks = slot.ended() ? 0 : mw::kQuickAsks;
     if (slot.complete()) slot.state = Slot::whole;
     return outcome::COLLECTED;
 }

@@ -85,8 +85,10 @@ class Collected:
         """A fragment that had not been here was put to the others."""
         position, pause = Position(tensor, index), now - self._newest
         asked = self._asked_for_all or position < self.overtaking.asked_to
-        if not asked and self._doubt:
-            self.flow.paused(self._doubt)  # its sender had only paused
+        if not asked:
+            self._asks_for_all = False  # its sender goes on
+            if self._doubt:
+                self.flow.paused(self._doubt)  # and had only paused
             self._doubt = 0.0
         if self._asked_at is None:
             self.flow.paused(pause)
@@ -113,8 +115,7 @@ class Collected:
         quick = QUICK_ASKS if ended else 0
         self._newest, self._asks_left = now, MAX_ASKS + quick
         self._pause = self.flow.patience(self._ask / 2**quick)
-        if self._asked_at is None:
-            self._asks_for_all = ended or resend
+        self._asks_for_all |= ended or resend
 
     def ask_for_overtaken(self, now: float) -> Iterator[bytes]:
         """Messages that ask for it, a group each."""

@@ -25,8 +25,8 @@ A7. Each time ``MOST_GROUPS`` groups of 64 fragments are asked for at most, one 
     first that lack something. Of a tensor of which nothing has come, that is its first fragment:
     nobody has said how many it has. By time, what is in front of the last fragment that has come is
     asked for, and one behind it; for its sender may only be slow. All else is asked for if that
-    brings nothing new, if the last fragment is here, or if the sender flags what it sends as sent
-    again, and so waits to be asked.
+    brings no more than it asked for, if the last fragment is here, or if the sender flags what it
+    sends as sent again, and so waits to be asked.
 """
 
 from __future__ import annotations

@@ -188,7 +188,19 @@ def test_by_time_who_may_be_slow_is_asked_for_little() -> None:  # A7
     for index in (0, 1, 3):
         give(target, parts[index])
     assert asked(target.ask(ASK_SECONDS, ASK_SECONDS)) == {0: [2, 4]}
-    assert give(target, parts[4], now=ASK_SECONDS) is None  # slow, or its answer
+    assert give(target, parts[4], now=0.006) is None
+    assert asked(target.ask(0.02, 0.02)) == {0: [2, *range(5, FRAGMENTS)]}  # an answer
+
+
+def test_by_time_who_goes_on_is_asked_for_little_again() -> None:  # A7
+    target = reassembler()
+    parts = cut([bytes(BYTES)])
+    for index in (0, 1, 3):
+        give(target, parts[index])
+    assert asked(target.ask(ASK_SECONDS, ASK_SECONDS)) == {0: [2, 4]}
+    for index in (4, 5):
+        give(target, parts[index], now=0.006)
+    assert asked(target.ask(0.1, 0.1)) == {0: [2, 6]}
 
 
 def answers(target: Reassembler, seconds: float) -> list[int]:
