@@ -23,9 +23,9 @@ R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the
     ``wire/sent.py``); the wait for an answer begins anew. Who lacks a *result* gets the whole
     request again, flagged, as one of the ``retries``: at once if something of it has come, for then
     others have overtaken what lacks; where it was sent again before, when an answer to that should
-    have come; where nothing of the result has, after twice that. Only who executed had its bytes,
-    and executes again. Where a reply lacks fragments, the client asks for them (A6 of
-    ``wire/reassembly.py``).
+    have come; where nothing of the result has, then too if a request that was sent later has been
+    answered, or else after twice that. Only who executed had its bytes, and executes again. Where a
+    reply lacks fragments, the client asks for them (A6 of ``wire/reassembly.py``).
 R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
     of R2, the client asks for the first fragment of the answer, again after twice as long and so
     on; but where others wait too, and none that was sent later was answered, all may only be slow,
@@ -371,7 +371,7 @@ class EdgeClient:
         heard = result.total_bytes > 0  # of one that nobody knows the size of, nothing has come
         if heard and pending.attempts == 1:
             return True
-        lost = pending.sent.sent + way.result_patience(pending, heard)
+        lost = pending.sent.sent + way.result_patience(pending, heard or pending.overtaken)
         if now < lost:
             pending.inquire = min(pending.inquire, lost)  # whether it has come by then
         return now >= lost

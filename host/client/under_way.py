@@ -118,10 +118,11 @@ class Way:
             return math.inf
         return max(PATIENCE_SECONDS, self.round_trip.wait(UNMEASURED_SHARE * pending.time))
 
-    def result_patience(self, pending: Pending, heard: bool) -> float:
-        """How long a result may take until it is lost; ``heard``: something of it has come."""
+    def result_patience(self, pending: Pending, overtaken: bool) -> float:
+        """How long a result may take until it is lost; ``overtaken``: others show that it is not
+        only slow."""
         patience = self.patience(pending)
-        if not heard:
+        if not overtaken:
             patience = max(patience, min(UNHEARD_TIMES * patience, UNHEARD_SECONDS))
         return min(pending.wait, patience)
 

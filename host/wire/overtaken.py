@@ -13,7 +13,8 @@ E2. Later messages overtake an earlier one that came by the same way (:class:`Fl
     lies in front of the last one that is here, and behind that only where fewer than
     ``OVERTAKERS`` lack. For a sender may pause within a message, and send of others meanwhile.
 E3. What nothing can overtake has until the pause is longer than one between two fragments ever is:
-    the smoothed pause and four deviations (RFC 6298), or what the caller says, if that is longer.
+    twice the smoothed pause and four deviations (RFC 6298; twice, as few pauses are much longer
+    than most), or what the caller says, if that is longer.
     Fragments that came together have no pause between them. A pause in which somebody asked counts
     if it was asked twice, or if the sender then goes on behind what it was asked for.
 E4. What was asked for has as long as answers take, smoothed alike. Only where it was asked once
@@ -130,7 +131,7 @@ class Flow(Generic[Key]):
 
     def patience(self, least: float) -> float:
         """How long a pause may be (E3)."""
-        return max(least, self._pauses.wait(least))
+        return max(least, 2 * self._pauses.wait(0.0))
 
     def answer_patience(self, least: float) -> float:
         """How long what was asked for may take (E4)."""

@@ -214,7 +214,7 @@ def test_a_new_fragment_begins_the_pauses_anew() -> None:  # A6
     for now, missing_by_then in ((1.0, [1]), (2.0, [1, 2, 3])):
         assert asked(target.ask(now, now)) == {0: missing_by_then}
     give(target, parts[2], now=2.5)
-    pause = 2.5 + 4 * 1.25  # it was asked twice: its sender may have paused for so long (E3)
+    pause = 2 * (2.5 + 4 * 1.25)  # it was asked twice: its sender may have paused for so long (E3)
     assert target.ask(2.4 + pause, 2.4 + pause) == []
     assert asked(target.ask(2.5 + pause, 2.5 + pause)) == {0: [1, 3]}
 
