@@ -6,8 +6,8 @@ Rules, cited by tests as R1 to R8:
 
 R1. Every request ends in exactly one outcome, a reply or a typed error, before its deadline.
 R2. A request is sent again, flagged as such, when no answer has come for as long as one takes by
-    its path (``round_trip.py``), then after twice as long each time, at most ``retries`` times. The
-    last wait is what is left of its time, so short waits end no request early. By the same path it
+    its path (RFC 6298), then after twice as long each time, at most ``retries`` times. The last
+    wait is what is left of its time, so short waits end no request early. By the same path it
     is a *probe*, the first fragment of each tensor: who has nothing of the request asks for the
     rest, who has sent the answer sends it again. Inference has no side effects, so being executed
     twice does no harm.
@@ -21,14 +21,17 @@ R6. A request is given one path, by the steering; all its fragments and resends 
 R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the wire format) and
     gets those, by the path that the request takes now, within bounds (rule M2 of
     ``wire/sent.py``); the wait for an answer begins anew. Who lacks a *result* gets the whole
-    request again, flagged, as one of the ``retries``, and at the earliest when an answer to the
-    latest attempt should have come (where nothing of the result has, ``UNHEARD_SECONDS`` after it):
-    only who executed had its bytes, and executes again. Where a reply lacks fragments, the client
-    asks for them (A6 of ``wire/reassembly.py``).
+    request again, flagged, as one of the ``retries``: at once if something of it has come, for then
+    others have overtaken what lacks; where it was sent again before, when an answer to that should
+    have come; where nothing of the result has, then too if a request that was sent later has been
+    answered, or else after twice that. Only who executed had its bytes, and executes again. Where a
+    reply lacks fragments, the client asks for them (A6 of ``wire/reassembly.py``).
 R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
     of R2, the client asks for the first fragment of the answer, again after twice as long and so
-    on. If the cloud has answered, that brings the answer, and no hop executes twice; if it has
-    nothing of the request, it asks for the result (R7).
+    on; but where others wait too, and none that was sent later was answered, all may only be slow,
+    and have that time once more. If the cloud has answered, that brings the answer, and no hop
+    executes twice; if it has nothing of the request, it asks for the result (R7), and if it lacks
+    some of it, for that.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ from ..wire.sent import SentMessage
 from ..wire.tensors import to_buffers
 from ..wire.udp import Address, Datagram, Train, is_ipv6
 from .requests import Request, RequestOutcome
-from .under_way import UNHEARD_SECONDS, Pending, Way, given_up
+from .under_way import Pending, Way, given_up
 
 GUARD = 0.05
 """Share of the deadline that is kept for saying that it will not be met (R1)."""
@@ -235,6 +238,7 @@ class EdgeClient:
         last = pending.attempts > self._retries
         pending.resend = pending.give_up if last else now + pending.wait
         pending.inquire = now + self._ways[pending.path].patience(pending)
+        pending.overtaken = pending.excused = False
         self._let_go(pending, sent.whole() if whole else sent.first(), now)
 
     def _send_again(self, pending: Pending) -> None:
@@ -320,6 +324,10 @@ class EdgeClient:
 
     def _inquire(self, pending: Pending, now: float) -> None:
         """Ask for the first fragment of an answer that may have been lost whole (R8)."""
+        if len(self._pending) > 1 and not (pending.overtaken or pending.excused):
+            pending.excused = True
+            pending.inquire = now + self._ways[pending.path].patience(pending)
+            return
         pending.inquire = now + 2 * (pending.inquire - pending.sent.sent)
         self._counters["answers_asked"] += 1
         ask = missing.pack(pending.sent.header, [0])
@@ -361,10 +369,15 @@ class EdgeClient:
 
     def _is_lost(self, result: Header, pending: Pending, way: Way, now: float) -> bool:
         """Whether a result that somebody lacks can no longer be on its way (R7)."""
-        pause = min(pending.wait, way.patience(pending))
-        if not result.total_bytes:  # nobody knows of it: nothing of it has come
-            pause = max(pause, UNHEARD_SECONDS)
-        return pending.attempts <= self._retries and now - pending.sent.sent >= pause
+        if pending.attempts > self._retries:
+            return False
+        heard = result.total_bytes > 0  # of one that nobody knows the size of, nothing has come
+        if heard and pending.attempts == 1:
+            return True
+        lost = pending.sent.sent + way.result_patience(pending, heard or pending.overtaken)
+        if now < lost:
+            pending.inquire = min(pending.inquire, lost)  # whether it has come by then
+        return now >= lost
 
     def _receive(self, path: int) -> list[RequestOutcome]:
         done = []
@@ -415,6 +428,8 @@ class EdgeClient:
             return None
         now = time.monotonic()
         self._steering.answered(path, now - pending.started)
+        for other in self._pending.values():
+            other.overtaken |= other.path == path and other.sent.sent < pending.sent.sent
         if pending.attempts == 1:
             self._ways[path].round_trip.measured(now - pending.sent.sent)  # T3
         if header.message_type == MessageType.REPLY:

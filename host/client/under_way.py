@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from ..errors import DeadlineError, RequestError, UnreachableError
 from ..steer.paths import NetworkPath
 from ..wire.outbox import Outbox
+from ..wire.round_trip import RoundTrip
 from ..wire.sent import SentMessage
 from ..wire.udp import Address, UdpPort
 from .requests import Request
-from .round_trip import RoundTrip
 
 MAX_DEADLINE_US = (1 << 32) - 1
 """The header has 32 bits for it."""
@@ -28,12 +28,13 @@ FLOOR_SHARE = 1 / 4
 UNMEASURED_SHARE = 1 / 8
 """Of the request's time: the first wait by a path that has not answered yet."""
 
-PATIENCE_SECONDS = 0.01
+PATIENCE_SECONDS = 0.004
 """Least time until an answer may have been lost; fragments that are asked for come within that."""
 
-UNHEARD_SECONDS = 0.05
-"""Least time until a result of which nothing has come counts as lost: who executes may be busy for
-a moment, and is not to be given the same again for that."""
+UNHEARD_TIMES, UNHEARD_SECONDS = 2, 0.05
+"""A result of which nothing has come counts as lost after so many times the patience, as who
+executes may be busy for a moment and is not to be given the same again for that; but not later than
+after so many seconds, where the patience is no longer itself."""
 
 RESEND_PAUSE_SECONDS = 0.01
 """From one attempt to the next at least, however short the deadline: nodes take milliseconds."""
@@ -51,6 +52,8 @@ class Pending:
     wait : from the latest attempt to ``resend``
     attempts, attempts_here : in all, and by this path
     refused : how often the machine of this path's first hop said that nobody listens
+    overtaken : a request that was sent later, by this path, has been answered
+    excused : although no answer came in time, that was not asked for
     errors : of sending
     """
 
@@ -66,6 +69,8 @@ class Pending:
     attempts: int = 0
     attempts_here: int = 0
     refused: int = 0
+    overtaken: bool = False
+    excused: bool = False
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -112,6 +117,14 @@ class Way:
         if self.round_trip.smoothed is None:
             return math.inf
         return max(PATIENCE_SECONDS, self.round_trip.wait(UNMEASURED_SHARE * pending.time))
+
+    def result_patience(self, pending: Pending, overtaken: bool) -> float:
+        """How long a result may take until it is lost; ``overtaken``: others show that it is not
+        only slow."""
+        patience = self.patience(pending)
+        if not overtaken:
+            patience = max(patience, min(UNHEARD_TIMES * patience, UNHEARD_SECONDS))
+        return min(pending.wait, patience)
 
 
 def given_up(pending: Pending, path: NetworkPath, deadline: float) -> RequestError:

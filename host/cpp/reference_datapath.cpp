@@ -11,6 +11,8 @@
 // Arguments: --helper-fd NUMBER (socket to the helper), --slots NUMBER, --input BYTES and --output BYTES,
 // once for each tensor of the slice.
 
+#include <utility>
+
 #include "datapath.h"
 #include "reference_classify.h"
 #include "reference_decisions.h"
@@ -60,6 +62,7 @@ public:
         for (; judged < kTurnFrames && can_judge(); ++judged) judge(in_.front());
         helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });
         while (results_.ready() && out_.room()) send_result();
+        ask_for_overtaken();
         // What lacks may be among frames that wait: after a pause of the process they are many.
         if (judged && ++put_off_ < kPutOff) return;
         put_off_ = 0;
@@ -68,7 +71,7 @@ public:
     int due() override {
         if (!out_.room()) return -1;  // the transport's descriptors are what to wait for
         if (can_judge() || results_.ready() || leaving_) return 0;
-        const Patience patience(registers_, pressed_);
+        const Patience patience(registers_, pressed_, answers_);
         Micros next = kNever;
         for (const Slot& slot : slots_)
             if (slot.state == Slot::collecting) next = std::min(next, patience.due(slot));
@@ -142,6 +145,7 @@ private:
         if (part.begun() && !(part.first.sender == fragment.sender))
             return outcome::FORWARDED + reason::WRONG_TENSOR;
         fate = take(*slot, fragment, now_);
+        if (slot->answered) answers_.measured(std::exchange(slot->answered, 0));
         if (fate == outcome::COLLECTED && slot->state == Slot::whole) {
             ++registers_[reg::requests];
             helper_.ask(*slot);
@@ -188,22 +192,33 @@ private:
         if (leaving_ && !send_on_what_is_here()) return;
         for (Slot& slot : slots_) {
             if (slot.state != Slot::collecting) continue;
-            const Patience patience(registers_, pressed_);
+            const Patience patience(registers_, pressed_, answers_);
             if (patience.ends(slot) <= now_) {
                 slot.state = Slot::leaving;
                 leaving_ = &slot;
                 ++registers_[reg::evicted];
                 if (!send_on_what_is_here()) return;
             } else if (patience.asks(slot) <= now_ && out_.room()) {
-                ask(slot);
+                ++slot.asks;
+                slot.ask(now_, true);
+                if (const Missing missing = missing_of(slot); missing.part) ask(missing);
             }
         }
     }
 
-    void ask(Slot& slot) {
-        ++slot.asks;
-        const Missing missing = missing_of(slot);
-        if (!missing.part) return;
+    // D4: what was overtaken is lost, whatever waits.
+    void ask_for_overtaken() {
+        if (!registers_[reg::ask_us] || !(registers_[reg::control] & 1)) return;
+        for (Slot& slot : slots_) {
+            if (slot.state != Slot::collecting) continue;
+            for (Missing missing; out_.room() && (missing = take_overtaken(slot)).part;) {
+                slot.ask(now_, false);
+                ask(missing);
+            }
+        }
+    }
+
+    void ask(const Missing& missing) {
         Frame& frame = out_.back();
         uint8_t* header = frame.data + kHeaderAt;
         std::memcpy(header, missing.part->first.header, mw::kHeaderBytes);
@@ -280,6 +295,7 @@ private:
     Steering steering_;
     Slots slots_;
     Decisions decisions_;
+    AnswerTimes answers_;
     Results results_;
     Helper helper_;
     Slot* leaving_ = nullptr;  // was given up, and its fragments are being sent on

@@ -42,6 +42,14 @@ struct Part {
         (f.last ? tail : step) = f.last ? f.offset : f.bytes;
         here[f.index] = true;
         ++arrived;
+        overtakes(f.index);
+    }
+    // The first one from asked_to on that lacks and was overtaken (D4), or count.
+    size_t overtaken() const {
+        if (latest.size() < mw::kOvertakers) return count;
+        for (size_t i = asked_to; i < latest[0]; ++i)
+            if (!here[i]) return i;
+        return count;
     }
     // Where a fragment that is here lies, and how long it is.
     size_t offset_of(size_t index) const { return index + 1 == count ? tail : index * step; }
@@ -49,7 +57,8 @@ struct Part {
 
     void clear() {
         first = {};
-        count = arrived = step = tail = 0;
+        count = arrived = step = tail = asked_to = 0;
+        latest.clear();
         std::fill(here.begin(), here.end(), false);
     }
 
@@ -58,6 +67,15 @@ struct Part {
     size_t count = 0, arrived = 0;
     size_t step = 0, tail = 0;  // bytes of a fragment, and in front of the last one; 0 while not known
     std::vector<bool> here;
+    size_t asked_to = 0;         // what lacks in front of it has been asked for
+    std::vector<size_t> latest;  // of those behind that, the last ones that came, as many as overtake one
+
+private:
+    void overtakes(size_t index) {
+        if (index < asked_to) return;  // sent again, who knows behind what
+        latest.insert(std::upper_bound(latest.begin(), latest.end(), index), index);
+        if (latest.size() > mw::kOvertakers) latest.erase(latest.begin());
+    }
 };
 
 struct Slot {
@@ -71,9 +89,20 @@ struct Slot {
     // Its bytes are nobody else's.
     void clear() {
         state = free;
+        asked_at = answered = 0;
         leaves_part = leaves_fragment = 0;
         for (Part& part : parts) part.clear();
         std::fill(memory.begin(), memory.end(), 0);
+    }
+    void ask(Micros now, bool for_all) {
+        asked_once = !asked_at, asked_for_all = for_all;
+        asked_at = std::max<Micros>(now, 1);
+    }
+    // A new fragment came, which may have been asked for. Of two asks, nobody knows which was answered.
+    void came(const Part& part, size_t index, Micros now) {
+        if (!asked_at || !(asked_for_all || index < part.asked_to)) return;
+        if (asked_once) answered = now - asked_at;
+        asked_at = 0;
     }
     // Whether the last fragment of each tensor is here.
     bool ended() const {
@@ -90,6 +119,8 @@ struct Slot {
     uint32_t fingerprint = 0;
     unsigned asks = 0;  // since the last new fragment, and those that it is too early for
     Micros latest = 0;  // when that came
+    Micros asked_at = 0, answered = 0;  // for what has not come; how long that took, if it is known
+    bool asked_once = false, asked_for_all = false;
     size_t leaves_part = 0, leaves_fragment = 0;  // the next to be sent on, of a request that was given up
     std::vector<Part> parts;
     std::vector<uint8_t> memory;
@@ -156,6 +187,7 @@ inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
     if (part.here[f.index]) return outcome::DROPPED_DUPLICATE;
     if (!part.begun()) part.first = origin_of(f.frame, f.headers, now, slot.hop);
     part.take(f);
+    slot.came(part, f.index, now);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
     slot.latest = now;
     slot.asks = slot.ended() ? 0 : mw::kQuickAsks;

@@ -23,7 +23,8 @@ C3. A request has one answer, by its sender, model and id, at whichever cursor i
     answer left, brings the whole answer again; others are copies that the network made, or parts of
     one repeat, dropped and counted as duplicates.
 C4. Who asks for an answer to a request of which nothing has come is asked for the result of it: it
-    was lost with all its fragments, or the request was.
+    was lost with all its fragments, or the request was. Where something of it has come, whoever
+    sent that is asked for the rest at once: he waits, so what was asked before was lost.
 """
 
 from __future__ import annotations
@@ -241,7 +242,7 @@ class CloudNode:
     def _has_no_answer(self, key: MessageKey, ask: Header) -> None:
         """Ask for the result, if nothing of that or of the request has come (C4)."""
         known = key[1] in self._models and ask.cursor < ask.slice_count
-        if not known or self._reassembler.has(*key):
+        if not known or self._reassembler.remind(*key, self._port.arrived):
             self._counters["asks_late"] += 1
             return
         self._counters["results_asked"] += 1

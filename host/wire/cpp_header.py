@@ -57,6 +57,7 @@ def text() -> str:
             kShare=slots.SHARE,
             kDecisions=slots.DECISIONS,
             kFingerprintBits=slots.FINGERPRINT_BITS,
+            kOvertakers=slots.OVERTAKERS,
             kMaxAsks=slots.MAX_ASKS,
             kQuickAsks=slots.QUICK_ASKS,
             kPressedAsks=slots.PRESSED_ASKS,

@@ -13,29 +13,34 @@ A2. A fragment that contradicts itself, what is already there, or the size that 
 A3. A fragment that has come before is dropped and counted as a duplicate, and does no harm.
 A4. At most ``slots`` messages are under way; the oldest gives way to a new one and is counted.
 A5. A message that is not whole after ``timeout`` seconds is dropped and counted.
-A6. The sender of a message without a new fragment for ``ask`` seconds is asked for what is missing
-    (rule W8 of the wire format), again after twice and four times as long and so on,
-    ``MAX_ASKS`` times in a row. Once the last fragment of each tensor has come, and the sender
-    has no more to send, there are ``QUICK_ASKS`` before those, after a half, a quarter and so on. A
-    new fragment begins all that anew, and so does one that has come before but is flagged as sent
-    again: its sender is there, and waits.
+A6. The sender of a message is asked (rule W8 of the wire format) for fragments that were overtaken
+    (rules E1 and E2 of ``overtaken.py``), at once. By time it is asked when no new fragment has
+    come for ``ask`` seconds, or for longer than it pauses (E3), again after twice and four times as
+    long and so on, ``MAX_ASKS`` times in a row, but not before what was asked for can have come
+    (E4). Once the last fragment of each tensor has come, and the sender has no more to send, there
+    are ``QUICK_ASKS`` before those, after a half, a quarter and so on. A new fragment begins all
+    that anew, and so does one that has come before but is flagged as sent again: its sender is
+    there, and waits.
 A7. Each time ``MOST_GROUPS`` groups of 64 fragments are asked for at most, one message a group, the
     first that lack something. Of a tensor of which nothing has come, that is its first fragment:
-    nobody has said how many it has.
+    nobody has said how many it has. By time, what is in front of the last fragment that has come is
+    asked for, and one behind it; for its sender may only be slow. All else is asked for if that
+    brings no more than it asked for, if the last fragment is here, or if the sender flags what it
+    sends as sent again, and so waits to be asked.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from ...hw.formats.slots import MAX_ASKS, QUICK_ASKS
 from ...hw.formats.wire import Header, MessageType
-from . import missing
 from .alarms import Alarms
+from .collected import Collected, CollectedTensor
+from .overtaken import Flows
 from .udp import Address
 
 ASK_SECONDS = 0.005
@@ -80,60 +85,6 @@ class Ask(NamedTuple):
     datagram: bytes
 
 
-@dataclass
-class _Tensor:
-    header: Header  # of the fragment that came first
-    data: bytearray
-    pieces: dict[int, tuple[int, int]] = field(default_factory=dict)  # index: (offset, end)
-
-    def whole(self) -> bool:
-        return len(self.pieces) == self.header.fragment_count
-
-    def ended(self) -> bool:
-        return self.header.fragment_count - 1 in self.pieces
-
-    def gaps(self) -> Iterator[bytes]:
-        """Messages that ask for what is missing, a group each."""
-        lacking = (i for i in range(self.header.fragment_count) if i not in self.pieces)
-        for _, group in itertools.groupby(lacking, key=lambda index: index // missing.GROUP):
-            yield missing.pack(self.header, group)
-
-    def sound(self) -> bool:
-        """Whether the pieces lie edge to edge over the whole tensor."""
-        at = 0
-        for start, end in sorted(self.pieces.values()):
-            if start != at:
-                return False
-            at = end
-        return at == len(self.data)
-
-
-@dataclass
-class _Slot:
-    started: float
-    sizes: Sequence[int]
-    tensors: list[_Tensor | None]
-    telling: Header | None = None
-    newest: float = 0.0
-    asks: int = 0  # in a row; the quick ones count from below 0
-
-    def ended(self) -> bool:
-        """Whether the last fragment of each tensor has come."""
-        return all(tensor is not None and tensor.ended() for tensor in self.tensors)
-
-    def gaps(self) -> Iterator[bytes]:
-        """Messages that ask for what is missing (A7)."""
-        known = next(tensor.header for tensor in self.tensors if tensor is not None)
-        for index, tensor in enumerate(self.tensors):
-            if tensor is not None:
-                yield from tensor.gaps()
-            else:
-                unseen = replace(
-                    known, tensor_index=index, total_bytes=self.sizes[index], fragment_count=1
-                )
-                yield missing.pack(unseen, [0])
-
-
 class Reassembler:
     """Bounded reassembly of fragments.
 
@@ -152,7 +103,9 @@ class Reassembler:
         self._slots = slots
         self._timeout = timeout
         self._ask = ask
-        self._under_way: dict[_Key, _Slot] = {}
+        self._under_way: dict[_Key, Collected] = {}
+        self._flows: Flows[_Key] = Flows()
+        self._overtaken: dict[_Key, float] = {}  # of which something was, since when
         self._of_request: dict[_Request, list[_Key]] = {}
         self._alarms: Alarms[_Key] = Alarms()
         self.counters: Counter[str] = Counter()
@@ -188,11 +141,10 @@ class Reassembler:
             if len(self._under_way) >= self._slots:  # A4: insertion order is age
                 self._drop(next(iter(self._under_way)))
                 self.counters["evicted"] += 1
-            slot = self._under_way[key] = _Slot(now, sizes, [None] * len(sizes))
-            self._of_request.setdefault(key[0], []).append(key)
+            slot = self._open(key, now)
         tensor = slot.tensors[header.tensor_index]
         if tensor is None:
-            tensor = _Tensor(header, bytearray(header.total_bytes))
+            tensor = CollectedTensor(header, bytearray(header.total_bytes))
             slot.tensors[header.tensor_index] = tensor
         if tensor.header.fragment_count != count:
             self.counters["contradiction"] += 1
@@ -200,14 +152,17 @@ class Reassembler:
         if index in tensor.pieces:
             self.counters["duplicate"] += 1  # A3
             if header.resend:
-                self._progress(key, slot, now)
+                self._progress(key, slot, header, now)
             return None
         tensor.data[start:end] = payload  # the only copy on the way in
         if header.declined or header.telemetry:
             slot.telling = header
         tensor.pieces[index] = (start, end)
+        slot.came(header.tensor_index, index, now)
+        if self._ask:
+            self._overtakes(key, slot, now)
         if not all(part is not None and part.whole() for part in slot.tensors):
-            self._progress(key, slot, now)
+            self._progress(key, slot, header, now)
             return None
         self._drop(key)
         parts = [part for part in slot.tensors if part is not None]
@@ -222,15 +177,21 @@ class Reassembler:
         for key in list(self._of_request.get((source, model_hash, request_id), ())):
             self._drop(key)
 
-    def has(self, source: Address, model_hash: bytes, request_id: int) -> bool:
-        """Whether something has come of a request that is not whole."""
-        return (source, model_hash, request_id) in self._of_request
+    def remind(self, source: Address, model_hash: bytes, request_id: int, now: float) -> bool:
+        """Whoever waits for an answer asks for it: ask for what lacks of the request, if anything
+        has come of it, and whatever it was asked for before. Whether it has."""
+        keys = self._of_request.get((source, model_hash, request_id), ())
+        for key in keys:
+            if self._ask:
+                self._alarms.set(key, now)
+        return bool(keys)
 
     @property
     def due(self) -> float | None:
         """When there is something to do (:meth:`ask`, :meth:`expire`); None if nothing waits."""
         oldest = next(iter(self._under_way.values()), None)  # insertion order is age
         times = [] if oldest is None else [oldest.started + self._timeout]
+        times += self._overtaken.values()
         if self._alarms.due is not None:
             times.append(self._alarms.due)
         return min(times, default=None)
@@ -242,18 +203,20 @@ class Reassembler:
         only wait to be read.
         """
         found: list[Ask] = []
+        for key in self._overtaken:
+            found += self._asks(key, self._under_way[key].ask_for_overtaken(now))
         for key in self._alarms.rung(came_by):
-            slot = self._under_way[key]
-            gaps = itertools.islice(slot.gaps(), MOST_GROUPS)
-            source, _, request_id = key[0]
-            found += [Ask(to=source, request_id=request_id, datagram=gap) for gap in gaps]
-            pause = self._ask * 2**slot.asks
-            slot.asks += 1
-            if slot.asks < MAX_ASKS:
-                # The answer comes after now, however long ago the last fragment came.
-                self._alarms.set(key, max(slot.newest + 2 * pause, now + pause))
+            found += self._asks(key, self._under_way[key].ask_by_time(now))
+        self._overtaken.clear()
         self.counters["asked"] += len(found)
         return found
+
+    def _asks(self, key: _Key, gaps: Iterable[bytes]) -> list[Ask]:
+        """Messages that ask, not too many (A7)."""
+        self._set_alarm(key)
+        source, _, request_id = key[0]
+        some = itertools.islice(gaps, MOST_GROUPS)
+        return [Ask(to=source, request_id=request_id, datagram=gap) for gap in some]
 
     def expire(self, now: float) -> None:
         """Drop what has taken too long (A5)."""
@@ -264,14 +227,36 @@ class Reassembler:
             self._drop(key)
             self.counters["timed_out"] += 1
 
-    def _progress(self, key: _Key, slot: _Slot, now: float) -> None:
+    def _open(self, key: _Key, now: float) -> Collected:
+        (source, model, _), kind, cursor, sizes = key
+        flow = self._flows.get((source, model, kind, cursor))
+        slot = self._under_way[key] = Collected(now, sizes, flow, self._ask)
+        flow.under_way[key] = slot.overtaking
+        self._of_request.setdefault(key[0], []).append(key)
+        return slot
+
+    def _progress(self, key: _Key, slot: Collected, header: Header, now: float) -> None:
         """Its sender is there: ask it if nothing follows (A6)."""
-        slot.newest, slot.asks = now, -QUICK_ASKS if slot.ended() else 0
-        if self._ask:
-            self._alarms.set(key, now + self._ask * 2**slot.asks)
+        slot.begin_pause(now, resend=header.resend)
+        self._set_alarm(key)
+
+    def _set_alarm(self, key: _Key) -> None:
+        at = self._under_way[key].next_ask()
+        if at is not None and self._ask:
+            self._alarms.set(key, at)
+
+    def _overtakes(self, key: _Key, slot: Collected, now: float) -> None:
+        """A new fragment came: what it has overtaken is asked for at the next chance (A6)."""
+        if key not in self._overtaken and slot.is_overtaken():
+            self._overtaken.setdefault(key, now)
+        for earlier in slot.flow.overtaken_by(key):
+            if self._under_way[earlier].is_overtaken():
+                self._overtaken.setdefault(earlier, now)
 
     def _drop(self, key: _Key) -> None:
-        del self._under_way[key]
+        slot = self._under_way.pop(key)
+        del slot.flow.under_way[key]
+        self._overtaken.pop(key, None)
         self._alarms.discard(key)
         siblings = self._of_request[key[0]]
         siblings.remove(key)

@@ -24,6 +24,10 @@ DECISIONS = 256
 
 FINGERPRINT_BITS = 24
 
+OVERTAKERS = 4
+"""A fragment counts as lost when so many that were sent after it have come: one more than TCP's
+duplicate acknowledgements (RFC 5681), as a network may well let three pass."""
+
 MAX_ASKS = 7
 """A sender is asked so often for what is missing since the last new fragment of a request."""
 

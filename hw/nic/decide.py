@@ -29,7 +29,8 @@ D4. While a request lacks fragments, its sender is asked for them (W8) ``ask_us`
     one, 8 times ``ask_us`` after it if anybody was declined for want of a slot since one
     became free, and at once when the NIC is disabled; 0 is never for both. All of it that is here
     is then sent on, declined as incomplete, with the header of the fragment that opened the slot;
-    what of it comes later is declined as incomplete too.
+    what of it comes later is declined as incomplete too. (The reference in C++ also asks at once
+    for what was overtaken, rule E1 of ``host/wire/overtaken.py``; here, time alone asks.)
 D5. The slot of a whole request is free again when its tensor has gone into the slice, that of one
     that was given up when all of it was sent on. Its memory is zero then.
 D6. What was decided on a request without a slot is remembered by a fingerprint for ``timeout_us``

@@ -23,8 +23,9 @@ Fate = Callable[[bytes], list[bytes]]
 
 Fates = Callable[[], Fate]
 
-HELD_SECONDS = 0.001
-"""With nothing coming, until what is held goes on: less than anybody waits before it asks."""
+HELD_SECONDS = 0.0001
+"""With nothing coming, until what is held goes on: what nothing overtakes is not reordered, and is
+not to be late for it. Paths side by side, which reorder, differ by less."""
 
 
 def unharmed(datagram: bytes) -> list[bytes]:
@@ -102,7 +103,7 @@ class Hop:
         self._onward, self._back = onward, back
         self._front = UdpPort()
         self._flows: dict[Address, Flow] = {}
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.SelectSelector()  # epoll waits for whole milliseconds
         self._selector.register(self._front, selectors.EVENT_READ)
         self._wake, self._waker = socket.socketpair()
         self._selector.register(self._wake, selectors.EVENT_READ)

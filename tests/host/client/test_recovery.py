@@ -242,6 +242,19 @@ def test_an_answer_that_is_lost_whole_is_asked_for(bundle: Bundle, cloud: Cloud)
     assert cloud.node.counters["by_nic"] == 2
 
 
+def test_where_all_wait_nobody_asks_for_an_answer_at_first(bundle: Bundle) -> None:  # R8
+    with UdpPort() as deaf, EdgeClient(bundle, straight(deaf.address), window=2) as client:
+        for number in range(2):
+            client._start(Request([sample(number)]))
+        first, second = client._pending.values()
+        for now in (1.0, 2.0, 3.0):
+            client._inquire(first, now)
+        second.overtaken = True
+        client._inquire(second, 1.0)
+        assert (first.excused, second.excused) == (True, False)
+        assert client.counters["answers_asked"] == 2 + 1
+
+
 @pytest.mark.usefixtures("no_timer")
 def test_a_result_that_is_lost_whole_is_asked_for(bundle: Bundle, cloud: Cloud) -> None:  # C4
     """Only the client misses anything then; and the cloud knows that it has nothing."""

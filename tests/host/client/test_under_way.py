@@ -55,6 +55,23 @@ def test_by_a_slow_path_it_is_what_an_answer_takes(way: Way) -> None:
     assert way.first_wait(pending(8.0)) == way.patience(pending(8.0)) == 0.5 + 4 * 0.25
 
 
+@pytest.mark.parametrize(
+    ("trip", "heard", "unheard"),
+    [(0.001, 1, 2), (0.008, 1, 2), (0.03, 1, 0.05 / 0.03), (0.1, 1, 1)],
+)
+def test_a_result_of_which_nothing_came_has_longer(
+    way: Way, trip: float, heard: float, unheard: float
+) -> None:  # R7
+    for _ in range(100):
+        way.round_trip.measured(trip)
+    patience, one = max(PATIENCE_SECONDS, trip), pending(8.0)
+    one.wait = way.first_wait(one)
+    assert way.result_patience(one, True) == pytest.approx(heard * patience)
+    assert way.result_patience(one, False) == pytest.approx(unheard * patience)
+    one.wait = 0.003  # a request is repeated by then
+    assert way.result_patience(one, False) == 0.003
+
+
 def test_a_request_is_due_when_the_first_of_its_times_comes() -> None:
     one = pending(8.0)
     one.resend, one.inquire = 7.0, 6.0

@@ -7,6 +7,8 @@
 //   lacks BYTES STEP INDEX INDEX ...   -> of a tensor of which those fragments have come: first fragment and
 //                                         bitmap to ask for (hexadecimal), when it is asked for after 3 asks
 //                                         of 10 us, and how many bytes of its slot are not 0 when it is free
+//   overtaken BYTES STEP INDEX ...     -> the same fragments, one after the other: those that were overtaken,
+//                                         in the order in which they are asked for
 
 #include <cinttypes>
 #include <cstdio>
@@ -31,7 +33,7 @@ Frame fragment(size_t bytes, size_t step, size_t index) {
     return frame;
 }
 
-void lacks(std::istream& words) {
+void lacks(std::istream& words, bool overtaken) {
     size_t bytes = 0, step = 0;
     words >> bytes >> step;
     Slots slots(4, {bytes});
@@ -43,6 +45,13 @@ void lacks(std::istream& words) {
         const Fragment its(frame, headers);
         if (!slot) slot = slots.open(its, 0, Hop{});
         if (take(*slot, its, 500) != mw::outcome::COLLECTED) std::puts("not collected");
+        for (Missing missing; overtaken && (missing = take_overtaken(*slot)).part;)
+            for (size_t k = 0; k < 64; ++k)
+                if (missing.bitmap[k / 8] & 0x80 >> k % 8) std::printf("%zu ", missing.first + k);
+    }
+    if (overtaken) {
+        std::puts("");
+        return;
     }
     const Missing missing = missing_of(*slot);
     std::printf("%zu ", missing.first);
@@ -62,8 +71,8 @@ int main() {
         std::istringstream words(line);
         std::string what;
         words >> what;
-        if (what == "lacks") {
-            lacks(words);
+        if (what == "lacks" || what == "overtaken") {
+            lacks(words, what == "overtaken");
             continue;
         }
         uint64_t request = 0;

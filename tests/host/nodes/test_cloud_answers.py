@@ -115,3 +115,17 @@ def test_c4_but_not_where_something_has_come_or_nothing_is_known(
     )
     assert asking.tell(*(missing.pack(header, [0]) for header in others)) == []
     assert asking.node.counters["asks_late"] == 3
+
+
+def test_c4_who_waits_for_an_answer_has_what_lacks_of_the_request_asked_for(asking: Asking) -> None:
+    half = replace(asking.header, request_id=8, cursor=1, fragment_count=2, total_bytes=4)
+    asking.node._reassembler.add(half, memoryview(bytes(3)), asking.address, time.monotonic())
+    waiting = missing.pack(replace(half, cursor=0, fragment_count=1, total_bytes=0), [0])
+    for _ in range(2):
+        (header, bitmap), *_ = asking.tell(waiting)
+        assert (header.message_type, header.cursor, header.request_id) == (
+            MessageType.MISSING,
+            1,
+            8,
+        )
+        assert missing.wanted(header, bitmap) == [1]

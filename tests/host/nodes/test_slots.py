@@ -305,6 +305,17 @@ def test_what_lacks_is_asked_for_and_sent_on_in_the_end(
     assert min(used) >= 400_000 and max(used) < 5_000_000
 
 
+def test_the_reference_asks_for_what_is_overtaken_before_its_time(
+    digits: Bundle, header: Header, tensor: bytes, tmp_path: Path
+) -> None:  # D4: by time, it would be given up before it asks
+    eight = [cut(header, tensor, k, 8, 64 * k, 64 * k + 64) for k in range(8)]
+    frames = [eight[k] for k in (0, 2, 4, 3, 5)]
+    sent, counted = replay(digits, "reference", frames, tmp_path, ask_us=60_000, timeout_us=30_000)
+    [asking] = [data for data in sent if decode(data[42:]).message_type == MessageType.MISSING]
+    assert (counted["asked"], counted["evicted_fragments"]) == (1, 5)
+    assert asking[42 + 64 :] == bytes([0b0100_0000, *bytes(7)])
+
+
 @pytest.mark.parametrize("datapath", DATAPATHS)
 def test_more_fragments_than_there_can_be_open_no_slot(
     datapath: str, digits: Bundle, header: Header, tensor: bytes, tmp_path: Path

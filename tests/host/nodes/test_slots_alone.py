@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from midwire.host.nodes.nic_program import FOLDER, GENERATED
+from midwire.host.wire.reassembly import Reassembler
 from midwire.hw.formats.slots import FINGERPRINT_BITS, request_fingerprint
 from midwire.sim.program import build_program
+
+from ..wire.test_overtaken import disordered
+from ..wire.test_reassembly import asked, cut, give
 
 Ask = Callable[[Sequence[str]], list[str]]
 
@@ -67,3 +71,21 @@ def test_the_first_64_of_which_one_lacks_are_asked_for(
     [found] = ask([f"lacks {64 * 199 + 9} 64 {' '.join(map(str, here))}"])
     then = 580 if 199 in lost else 520  # sooner where the last fragment is here
     assert found == f"{first} {bitmap:016x} {then} 0"
+
+
+def test_what_is_overtaken_is_what_the_cloud_would_ask_for(ask: Ask) -> None:  # D4, E1
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    orders = [list(disordered(rng, 200, lose=0.1, swap=0.2)) for _ in range(50)]
+    orders += [rng.sample(range(200), 150) for _ in range(50)]
+    wanted: list[list[int]] = []
+    for order in orders:
+        target, parts = Reassembler(lambda _: [12_800]), cut([bytes(12_800)])
+        wanted.append([])
+        for index in order:
+            give(target, parts[index])
+            wanted[-1] += asked(target.ask(0.0, 0.0)).get(0, [])
+    found = ask([f"overtaken 12800 64 {' '.join(map(str, order))}" for order in orders])
+    assert [list(map(int, line.split())) for line in found] == wanted
+    assert all(wanted)

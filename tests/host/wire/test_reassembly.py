@@ -211,10 +211,12 @@ def test_a_new_fragment_begins_the_pauses_anew() -> None:  # A6
     target = Reassembler(lambda _: [200], ask=1.0)
     parts = cut([bytes(200)])
     give(target, parts[0], now=0.0)
-    for now in (1.0, 2.0):
-        assert asked(target.ask(now, now)) == {0: [1, 2, 3]}
+    for now, missing_by_then in ((1.0, [1]), (2.0, [1, 2, 3])):
+        assert asked(target.ask(now, now)) == {0: missing_by_then}
     give(target, parts[2], now=2.5)
-    assert asked(target.ask(3.5, 3.5)) == {0: [1, 3]}
+    pause = 2 * (2.5 + 4 * 1.25)  # it was asked twice: its sender may have paused for so long (E3)
+    assert target.ask(2.4 + pause, 2.4 + pause) == []
+    assert asked(target.ask(2.5 + pause, 2.5 + pause)) == {0: [1, 3]}
 
 
 def test_an_ask_that_is_late_is_not_followed_at_once() -> None:  # A6
@@ -230,7 +232,8 @@ def test_a_tensor_that_has_not_begun_is_asked_for_its_first_fragment() -> None: 
     target = Reassembler(lambda _: sizes)
     datagrams = cut([bytes(size) for size in sizes])
     give(target, datagrams[1])
-    asks = target.ask(ASK_SECONDS, ASK_SECONDS)
+    assert asked(target.ask(ASK_SECONDS, ASK_SECONDS)) == {0: [0], 1: [0]}
+    asks = target.ask(2 * ASK_SECONDS, 2 * ASK_SECONDS)
     assert asked(asks) == {0: [0], 1: [0], 2: [0]}
     heads = [wire.decode(ask.datagram) for ask in asks]
     assert [(head.total_bytes, head.fragment_count) for head in heads] == [
@@ -239,7 +242,7 @@ def test_a_tensor_that_has_not_begun_is_asked_for_its_first_fragment() -> None: 
         (64, 1),
     ]
     give(target, datagrams[2])
-    assert asked(target.ask(2 * ASK_SECONDS, 2 * ASK_SECONDS)) == {0: [0], 1: [1, 2, 3, 4], 2: [0]}
+    assert asked(target.ask(0.04, 0.04)) == {0: [0], 1: [1, 2, 3, 4], 2: [0]}
 
 
 def test_asks_are_by_groups_and_not_too_many() -> None:  # A7
@@ -249,14 +252,18 @@ def test_asks_are_by_groups_and_not_too_many() -> None:  # A7
     for index, datagram in enumerate(datagrams):
         if index not in (5, 63, 64, 200) and index < count - 70:
             give(target, datagram)
-    found = target.ask(ASK_SECONDS, ASK_SECONDS)
-    assert asked(found) == {0: [5, 63, 64, 200, *range(count - 70, count)]}
+    lost = [5, 63, 64, 200]
+    assert asked(target.ask(0.0, 0.0)) == {0: lost}  # overtaken
+    assert asked(target.ask(ASK_SECONDS, ASK_SECONDS)) == {0: [*lost, count - 70]}
+    found = target.ask(2 * ASK_SECONDS, 2 * ASK_SECONDS)
+    assert asked(found) == {0: [*lost, *range(count - 70, count)]}
     assert len(found) == 5
     target = Reassembler(lambda _: [64 * count])
     give(target, datagrams[0])
-    found = target.ask(ASK_SECONDS, ASK_SECONDS)
+    assert asked(target.ask(ASK_SECONDS, ASK_SECONDS)) == {0: [1]}
+    found = target.ask(2 * ASK_SECONDS, 2 * ASK_SECONDS)
     assert asked(found) == {0: list(range(1, 64 * MOST_GROUPS))}
-    assert len(found) == target.counters["asked"] == MOST_GROUPS
+    assert len(found) == MOST_GROUPS
 
 
 def test_nobody_is_asked_where_that_is_switched_off() -> None:
@@ -272,9 +279,8 @@ def test_a_request_that_is_over_is_forgotten_at_every_cursor() -> None:
         give(target, cut([bytes(100)], cursor=cursor, request_id=request)[0])
     target.discard(("127.0.0.1", 2), bytes(8), 1)
     assert len(target) == 3
-    assert target.has(HERE, bytes(8), 1) and not target.has(HERE, bytes(8), 3)
     target.discard(HERE, bytes(8), 1)
-    assert len(target) == 1 and not target.has(HERE, bytes(8), 1)
+    assert len(target) == 1 and not target.remind(HERE, bytes(8), 1, 0.0)
     assert [ask.request_id for ask in target.ask(1.0, 1.0)] == [2]
 
 
@@ -285,3 +291,16 @@ def test_what_gives_way_is_not_asked_for() -> None:  # A4, A5
     assert [ask.request_id for ask in target.ask(0.5, 0.5)] == [2]
     target.expire(1.0)
     assert target.ask(9.0, 9.0) == [] and target.due is None
+
+
+def test_who_waits_reminds_of_what_was_asked_for() -> None:
+    target = Reassembler(lambda _: [200], ask=1.0)
+    parts = cut([bytes(200)], request_id=1)
+    for part in (parts[0], parts[3]):
+        give(target, part)
+    assert not target.remind(HERE, bytes(8), 2, 0.1)
+    assert target.ask(0.1, 0.1) == []
+    for now in (0.1, 0.2):
+        assert target.remind(HERE, bytes(8), 1, now)
+        assert asked(target.ask(now, now)) == {0: [1, 2]}
+        assert target.ask(now, now) == []

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rules T1 to T4 of midwire.host.client.round_trip."""
+"""Rules T1 to T4 of midwire.host.wire.round_trip."""
 
 from __future__ import annotations
 
 import pytest
 
-from midwire.host.client.round_trip import RoundTrip
+from midwire.host.wire.round_trip import RoundTrip
 
 
 def test_before_any_measurement_the_caller_says() -> None:  # T2
