@@ -21,10 +21,7 @@ passed, dropped, declined or collected. What is made here (:mod:`.executor`) wai
 it leaves when no frame does, and not while a quarter of either room is taken, so that what is added
 to full links never keeps a frame out.
 
-What this version does not do: 64-bit streams only (:class:`NicShell` says why). The shell of a
-slice with several inputs or outputs has no slice in it, and declines every tensor as
-``wrong_tensor``: a request's tensors come one by one, and would have to be joined. The next hops
-execute it.
+What this version does not do: 64-bit streams only (:class:`NicShell` says why).
 
 When frames come faster than they leave, ``s_axis_tready`` goes low: nothing is dropped here for
 want of room.
@@ -57,6 +54,7 @@ from .parser import Parser
 from .register_file import RegisterFile
 from .result import MAX_RESULT_BYTES
 from .room import Room
+from .shape import WireTensor
 
 STORE_BEATS = 2048
 """Room for others' frames while the longest of ours leaves, and as much for ours."""
@@ -72,10 +70,8 @@ class NicShell(wiring.Component):
 
     Parameters
     ----------
-    in_beat_bytes, out_beat_bytes : bytes of the slice's ``s0_axis_tdata`` and ``m0_axis_tdata``
-    in_tensor_bytes, out_tensor_bytes : bytes of its wire tensors, whole beats
-    inputs, outputs : tensors that the slice takes and gives. Where either is not 1, the shell has
-        no slice, never executes, and does not look at the sizes of tensors.
+    inputs, outputs : tensors that the slice takes and gives, whole beats: those of its ports
+        ``s0_axis``, ``m0_axis`` and on
     sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
 
     Members
@@ -96,34 +92,25 @@ class NicShell(wiring.Component):
 
     def __init__(
         self,
-        in_beat_bytes: int,
-        in_tensor_bytes: int,
-        out_beat_bytes: int,
-        out_tensor_bytes: int,
+        inputs: Sequence[WireTensor],
+        outputs: Sequence[WireTensor],
         *,
-        inputs: int = 1,
-        outputs: int = 1,
         sides: Sequence[int] = (),
     ) -> None:
-        if not (1 <= inputs <= MAX_TENSORS and 1 <= outputs <= MAX_TENSORS):
+        if not (1 <= len(inputs) <= MAX_TENSORS and 1 <= len(outputs) <= MAX_TENSORS):
             raise ValueError(
-                f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {inputs!r} and {outputs!r}"
+                f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {len(inputs)} and "
+                f"{len(outputs)}"
             )
-        self._tensors = (inputs, outputs)
-        self._executes = self._tensors == (1, 1)
         self._sides = tuple(sides)
-        for what, beat, tensor in (
-            ("input", in_beat_bytes, in_tensor_bytes),
-            ("output", out_beat_bytes, out_tensor_bytes),
-        ):
-            fits = 1 <= beat <= tensor <= MAX_RESULT_BYTES and tensor % beat == 0
-            if self._executes and not fits:
-                raise ValueError(
-                    f"the slice's {what} tensor must be whole beats and fit 65535 fragments "
-                    f"({MAX_RESULT_BYTES} bytes), not {tensor!r} bytes in beats of {beat!r}"
-                )
-        self._in = (in_tensor_bytes, in_beat_bytes)
-        self._out = (out_tensor_bytes, out_beat_bytes)
+        for what, tensors in (("input", inputs), ("output", outputs)):
+            for beat, tensor in tensors:
+                if not 1 <= beat <= tensor <= MAX_RESULT_BYTES or tensor % beat:
+                    raise ValueError(
+                        f"the slice's {what} tensor must be whole beats and fit 65535 fragments "
+                        f"({MAX_RESULT_BYTES} bytes), not {tensor!r} bytes in beats of {beat!r}"
+                    )
+        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
         axil = AxiLite(ADDRESS_BITS).flip().members
         super().__init__(
             {
@@ -141,14 +128,13 @@ class NicShell(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         add_domain(m, self)
-        inputs, outputs = self._tensors
-        room = Room(self._in[0]) if self._executes else None
-        slots = room.slots if room else 0
+        room = Room(tuple(tensor.tensor_bytes for tensor in self._inputs))
+        counts = len(self._inputs) << 16 | len(self._outputs) << 24
         m.submodules.registers = registers = RegisterFile(
             {
-                "capability": BEAT_BYTES | slots << 8 | inputs << 16 | outputs << 24,
-                "input_bytes": self._in[0] if room else 0,
-                "output_bytes": self._out[0] if room else 0,
+                "capability": BEAT_BYTES | room.slots << 8 | counts,
+                "input_bytes": _only(self._inputs),
+                "output_bytes": _only(self._outputs),
             }
         )
         m.submodules.ingress = ingress = Ingress()
@@ -159,7 +145,7 @@ class NicShell(wiring.Component):
         m.submodules.decider = decider = Decider(room)
         m.submodules.entries = entries = Entries()
         m.submodules.dispatcher = dispatcher = Dispatcher(room)
-        m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES if room else 1)
+        m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES)
         m.submodules.arbiter = arbiter = Arbiter(3)
         config = registers.config
 
@@ -237,6 +223,12 @@ class NicShell(wiring.Component):
             registers.shown.eq(entries.shown),
             registers.shows.eq(entries.shows),
         ]
+        m.submodules.executor = executor = Executor(room, self._inputs, self._outputs, self._sides)
+        m.d.comb += [executor.config.eq(config), executor.now.eq(now)]
+        self._execute(m, decider, dispatcher, executor, registers)
+        for source in range(SOURCES):
+            wiring.connect(m, executor.jobs[source], packetiser.jobs[1 + source])
+            wiring.connect(m, executor.words[source], packetiser.words[1 + source])
         moving: list[Any] = [
             ingress.busy,
             passing.o.valid,
@@ -246,23 +238,12 @@ class NicShell(wiring.Component):
             decider.busy,
             packetiser.busy,
             arbiter.o.valid,
+            executor.busy,
         ]
-        collecting, computing = Signal(), Signal()
-        if room:
-            m.submodules.executor = executor = Executor(
-                room, self._in[1], self._out[1], self._out[0], self._sides
-            )
-            moving.append(executor.busy)
-            m.d.comb += [collecting.eq(decider.collecting), computing.eq(executor.computing)]
-            m.d.comb += [executor.config.eq(config), executor.now.eq(now)]
-            self._execute(m, decider, dispatcher, executor, registers)
-            for source in range(SOURCES):
-                wiring.connect(m, executor.jobs[source], packetiser.jobs[1 + source])
-                wiring.connect(m, executor.words[source], packetiser.words[1 + source])
         busy = Signal()
         m.d.comb += [
             busy.eq(reduce(or_, moving)),
-            registers.status.eq(Cat(busy, collecting, computing)),
+            registers.status.eq(Cat(busy, decider.collecting, executor.computing)),
             registers.outcome.eq(dispatcher.outcome),
             registers.outcome_valid.eq(dispatcher.outcome_valid),
             registers.frames_in.eq(ingress.arrived),
@@ -284,9 +265,11 @@ class NicShell(wiring.Component):
         wiring.connect(m, dispatcher.collected, executor.collected)
         wiring.connect(m, decider.chore, executor.chore)
         wiring.connect(m, executor.release, decider.release)
-        for name in ("opens", "opened", "origin", "hop", "here", "cleared"):
+        several = len(self._inputs) > 1
+        told = ("begins", "begun", "origin", "hop", "here", "cleared")
+        for name in told + (("cut",) if several else ()):
             m.d.comb += getattr(executor, name).eq(getattr(decider, name))
-        for name in ("here_address", "clear", "may_ask"):
+        for name in ("here_address", "clear", "may_ask") + (("part",) if several else ()):
             m.d.comb += getattr(decider, name).eq(getattr(executor, name))
         m.d.comb += [
             executor.address.eq(fate.address),
@@ -297,6 +280,11 @@ class NicShell(wiring.Component):
         ]
         for name in ("requests", "asked", "evicted_fragments", "results", "result_frames"):
             m.d.comb += getattr(registers, name).eq(getattr(executor, name))
+
+
+def _only(tensors: Sequence[WireTensor]) -> int:
+    """Bytes of a tensor, if there is one."""
+    return tensors[0].tensor_bytes if len(tensors) == 1 else 0
 
 
 _AXIS = {"tdata": 64, "tkeep": 8, "tvalid": 1, "tlast": 1, "tuser": 1}

@@ -41,8 +41,8 @@ void lacks(std::istream& words) {
         Headers headers;
         HeaderReader(frame, {0, 4, {}}).read(headers);
         const Fragment its(frame, headers);
-        if (!slot) slot = slots.open(its, 0, Hop{});
-        if (take(*slot, its, 500) != mw::outcome::COLLECTED) std::puts("not collected");
+        if (!slot) slot = slots.open(its, 0);
+        if (take(*slot, its, Hop{}, 500) != mw::outcome::COLLECTED) std::puts("not collected");
     }
     const Missing missing = missing_of(*slot);
     std::printf("%zu ", missing.first);

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from scapy.layers.inet import IP, UDP
 
+from midwire.compiler.pipeline import compile_model
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.nodes.nic_process import UdpWire, start_nic
@@ -25,14 +28,42 @@ from midwire.hw.formats.slots import slots_of
 from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode
 
+from ...hw.nic.stacks import NEXT_IP6, OWN_IP6, Stack, ipv4, ipv6, tags
 from ..conftest import WIDE_SIZES, Cloud, changed, make_wide_bundle, relay, send, straight
-from .loop import HERE
-from .recordings import HOP, NIC, frame, replay
+from .loop import DATAPATHS, HERE, SMALL_MTU
+from .recordings import HOP, NIC, frame, replay, timeless
 
 
 @pytest.fixture
 def wide(tmp_path: Path) -> Bundle:
     return make_wide_bundle(tmp_path / "wide")
+
+
+JOINS = """<ir_version: 8, opset_import: ["" : 13]>
+joins (float[N, 8] a, float[N, 1500] b) => (float[N, 8] c, float[N, 1508] d)
+<float s = {0.5}, int8 z = {0}>
+{ p = QuantizeLinear (a, s, z)
+  q = QuantizeLinear (b, s, z)
+  e = DequantizeLinear (p, s, z)
+  f = DequantizeLinear (q, s, z)
+  g = Relu (e)
+  h = Concat <axis = 1> (e, f)
+  i = QuantizeLinear (g, s, z)
+  j = QuantizeLinear (h, s, z)
+  c = DequantizeLinear (i, s, z)
+  d = DequantizeLinear (j, s, z) }"""
+JOINS_SIZES = 8, 1500
+
+
+@pytest.fixture(scope="session")
+def joins(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A compiled slice of two inputs and two outputs, which both datapaths can execute."""
+    folder = tmp_path_factory.mktemp("joins")
+    onnx.save(onnx.parser.parse_model(JOINS), str(folder / "joins.onnx"))
+    bundle = compile_model(folder / "joins.onnx", folder / "bundle").bundle
+    sizes = [tensor.elements for tensor in bundle.manifest.inputs]
+    assert (sizes, len(bundle.manifest.outputs)) == ([*JOINS_SIZES], 2)
+    return bundle
 
 
 @pytest.fixture
@@ -125,6 +156,84 @@ def test_a_nic_joins_the_tensors_of_a_request(wide: Bundle, far: Cloud) -> None:
         assert nic.bus.read("input_bytes") == nic.bus.read("output_bytes") == 0
         counted = nic.bus.counters()
         assert (counted["requests"], counted["results"], counted["result_frames"]) == (9, 9, 36)
+
+
+@pytest.mark.parametrize("datapath", DATAPATHS)
+def test_a_compiled_slice_of_several_tensors_is_executed(joins: Bundle, datapath: str) -> None:
+    rng = np.random.default_rng(4)
+    samples = [
+        [(rng.integers(-128, 128, (1, n)) / 2).astype(np.float32) for n in JOINS_SIZES]
+        for _ in range(12)
+    ]
+    with Cloud(joins) as cloud:
+        hop = cloud.port.address
+        with start_nic(joins, UdpWire(HERE, [hop]), hop, datapath=datapath) as nic:
+            with EdgeClient(joins, straight(nic.address), window=4, mtu=SMALL_MTU) as client:
+                near = list(client.stream(Request(x, tag=i) for i, x in enumerate(samples)))
+            counted = nic.bus.counters()
+        with EdgeClient(joins, straight(hop)) as client:
+            other = {i: client.infer(Request(x)) for i, x in enumerate(samples)}
+    assert counted["results"] == counted["requests"] >= 12
+    for outcome in near:
+        given = samples[outcome.request.tag]
+        assert outcome.error is None and outcome.outputs is not None
+        assert (outcome.executed_by, outcome.declined) == ("nic", "")
+        assert (outcome.cycles > 0) == (datapath == "rtl")
+        np.testing.assert_array_equal(outcome.outputs["c"], np.maximum(given[0], 0))
+        np.testing.assert_array_equal(outcome.outputs["d"], np.concatenate(given, axis=1))
+        assert outcome.slice_sha256 == other[outcome.request.tag].slice_sha256
+
+
+def any_fragments(header: Header, source: random.Random) -> list[bytes]:
+    """Frames of several requests, mixed; their tensors by senders of IPv4 and IPv6, behind any
+    headers, some of them lost, twice, damaged, or of somebody whose they are not."""
+    inner = (
+        ipv4(src="10.0.7.1"),
+        ipv6(src="2001:db8:7::2"),
+        ipv4(src="10.0.7.3"),
+        ipv6(src="2001:db8:7::4"),
+    )
+    stacks = [Stack(tags(k % 3), ip) for k, ip in enumerate(inner)]
+    found = []
+    for request_id in range(12):
+        for index, size in enumerate(JOINS_SIZES):
+            mine = replace(header, request_id=request_id, tensor_index=index)
+            mtu = source.choice((300, 700, 1500))
+            stack = source.choice(stacks)
+            for datagram in fragments.datagrams(mine, source.randbytes(size), mtu):
+                chance = source.random()
+                if chance < 0.03:
+                    continue
+                if chance < 0.06:
+                    datagram = changed(datagram, tensor_index=source.randrange(4))
+                if chance < 0.09:
+                    datagram = changed(datagram, source_count=source.randrange(4))
+                if chance < 0.12:
+                    stack = source.choice(stacks)
+                found += [stack.frame(datagram)] * source.choice((1, 1, 1, 1, 2))
+    # Neighbours change places, so that most requests are whole before they are given up.
+    for at in range(len(found) - 8):
+        other = at + source.randrange(8)
+        found[at], found[other] = found[other], found[at]
+    return found
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_both_datapaths_join_alike(joins: Bundle, tmp_path: Path, attempt: int) -> None:  # D7
+    """To the same frames and counters, whatever the recording has."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print("seed", seed)
+    header = Header(model_hash=joins.model_hash, source_count=2, deadline_us=10**7)
+    frames = any_fragments(header, random.Random(seed))
+    own, following = (int(ipaddress.IPv6Address(ip)) for ip in (OWN_IP6, NEXT_IP6))
+    # Nothing is executed or given up twice: what was decided is remembered, and nobody is asked.
+    registers = {"own_ip6": own, "next_ip6": following, "ask_us": 0, "timeout_us": 10**6}
+    rtl, counted_rtl = replay(joins, "rtl", frames, tmp_path, **registers)
+    reference, counted = replay(joins, "reference", frames, tmp_path, **registers)
+    assert counted == counted_rtl
+    assert timeless(rtl) == timeless(reference)
+    assert counted["results"] and counted["frames_in"] == len(frames)
+    del attempt
 
 
 def tensors_of(wide: Bundle) -> list[list[bytes]]:
