@@ -85,7 +85,8 @@ class JoinedCampaign(Campaign):
         for live in self.live:
             assert isinstance(live, JoinedLive)
             slot = self.golden.slots.get((live.header.request_id, b"", 0))
-            for sent in live.sent_by(self.rng.choice(CLIENTS)):
+            others = [client for client in CLIENTS if client not in live.clients]
+            for sent in live.sent_by(self.rng.choice(others)):
                 index = header_of(sent).tensor_index
                 if slot and slot.parts[index].begun:
                     found.append(sent)
