@@ -15,6 +15,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from midwire.hw.formats import csr, fragments, wire
+from midwire.hw.formats.actions import Action
 from midwire.hw.formats.slots import DECISIONS, MAX_ASKS, QUICK_ASKS, request_fingerprint
 from midwire.hw.formats.wire import DeclineReason, MessageType
 from midwire.hw.nic.shape import WireTensor
@@ -22,6 +23,7 @@ from midwire.hw.nic.top import NicShell
 
 from .conftest import Nic, Tools, frame
 from .golden import fields_of
+from .test_entries import SteeredCampaign, entry, place_of, went_to
 from .test_golden import ASK_US, CLIENTS, LOOKING_CYCLES, Campaign, Live
 
 ONE, TWO, THREE = CLIENTS[:3]
@@ -61,6 +63,8 @@ class JoinedLive(Live):
 class JoinedCampaign(Campaign):
     """Frames of requests of two tensors, some of senders that have no part in them."""
 
+    hops = SteeredCampaign.hops
+
     def execute(self, tensors: list[bytes]) -> list[bytes]:
         first, second = tensors
         return [
@@ -98,6 +102,10 @@ class JoinedCampaign(Campaign):
             self.nic.queue(each)
             self.golden.frame(each)
         return self.left()
+
+    def commit(self, **change: int) -> None:
+        assert self.nic.commit(0, **change) == 0
+        self.golden.commit(0, **change)
 
     def wait(self, microseconds: int) -> list[bytes]:
         self.golden.wait(microseconds)
@@ -304,6 +312,31 @@ def test_one_sender_gets_no_more_than_its_share(joining: JoinedCampaign) -> None
     assert header_of(declined).reason == DeclineReason.BUSY
     for live in opened[:51]:
         assert len(joining.both(*live.frames[1:])) == 17
+
+
+def test_t4_tensors_of_a_request_have_one_fate(joining: JoinedCampaign) -> None:
+    """What an entry did with one tensor is done with the others, whoever sends them."""
+    live = joining.live_one()
+    joining.commit(**entry(Action.FORWARD))
+    (forwarded,) = joining.both(live.frames[0])
+    joining.commit()
+    for left in (forwarded, *joining.both(*live.frames[1:])):
+        assert not header_of(left).declined
+    assert joining.nic.counters()["forwarded"] == 3
+
+
+def test_t4_what_comes_of_a_tensor_goes_to_the_hop_that_it_had(joining: JoinedCampaign) -> None:
+    """Tensor 0 of one request comes under another entry than tensor 1, and by IPv6."""
+    clients = ["2001:db8::1:1", 40_000], ["10.0.1.1", 40_001]
+    live, lacks = (joining.live_one(clients=[*map(tuple, clients)]) for _ in range(2))
+    joining.commit(**entry(Action.EXECUTE, 1))
+    assert joining.both(live.frames[1], lacks.frames[1]) == []
+    joining.commit(**entry(Action.EXECUTE, 2))
+    assert joining.both(lacks.frames[0]) == []
+    results = joining.both(live.frames[2], live.frames[0])
+    assert {went_to(data) for data in results} == {place_of(2, ipv6=True)} and len(results) == 17
+    given_up = joining.wait(500)[:2]
+    assert [went_to(data) for data in given_up] == [place_of(2, ipv6=True), place_of(1)]
 
 
 def test_d1_what_is_no_tensor_of_the_slice(several: Nic, tools: Tools) -> None:
