@@ -20,7 +20,7 @@ from ...hw.formats.bundle import PREFIX, Bundle, Manifest, WritableMemory, write
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
-from ...hw.nic.shape import NicShape
+from ...hw.nic.shape import NicShape, WireTensor
 from ...hw.shells.registry import Shell
 from ...hw.sqnr import NOT_MEASURED
 from ..ir.dataflow import Dataflow
@@ -179,12 +179,8 @@ def resources_of(
 def _nic(flow: Dataflow, target: Target) -> NicShape:
     """The NIC shell of a slice, with streams as wide as those of what it is built into."""
     shape = NicShape(
-        in_beat_bytes=flow.inputs[0].beat_bytes,
-        in_tensor_bytes=flow.inputs[0].wire_bytes,
-        out_beat_bytes=flow.outputs[0].beat_bytes,
-        out_tensor_bytes=flow.outputs[0].wire_bytes,
-        inputs=len(flow.inputs),
-        outputs=len(flow.outputs),
+        inputs=tuple(WireTensor(edge.beat_bytes, edge.wire_bytes) for edge in flow.inputs),
+        outputs=tuple(WireTensor(edge.beat_bytes, edge.wire_bytes) for edge in flow.outputs),
         sides=tuple(8 * side.word_bytes for _, side in flow.side_ports()),
     )
     if target.shell is None:

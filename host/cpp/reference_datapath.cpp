@@ -4,9 +4,9 @@
 // The numpy reference as a datapath: hw/nic's shell in C++, and the slice in a helper process.
 //
 // Frames, registers and counters are as docs/nic.md says of the pipeline, by the same descriptions
-// (formats.h is generated from hw/formats) and the same rules (D0 to D6 of hw/nic/decide.py, T1 to T8 of
-// hw/nic/entries.py), and by D7 of reference_slots.h for slices of several tensors. What differs, because
-// there is no clock: results carry no cycles, and `clock_mhz` and `time_us` mean nothing.
+// (formats.h is generated from hw/formats) and the same rules (D0 to D7 of hw/nic/decide.py, T1 to T8 of
+// hw/nic/entries.py). What differs, because there is no clock: results carry no cycles, and `clock_mhz` and
+// `time_us` mean nothing.
 //
 // Arguments: --helper-fd NUMBER (socket to the helper), --slots NUMBER, --input BYTES and --output BYTES,
 // once for each tensor of the slice.
@@ -144,7 +144,7 @@ private:
         const Part& part = slot->parts[fragment.tensor];
         if (part.begun() && !(part.first.sender == fragment.sender))
             return outcome::FORWARDED + reason::WRONG_TENSOR;
-        fate = take(*slot, fragment, now_);
+        fate = take(*slot, fragment, steered.hop, now_);
         if (slot->answered) answers_.measured(std::exchange(slot->answered, 0));
         if (fate == outcome::COLLECTED && slot->state == Slot::whole) {
             ++registers_[reg::requests];
@@ -169,7 +169,7 @@ private:
             return fate = steered.policy ? outcome::DECLINED_POLICY : outcome::FORWARDED, nullptr;
         }
         if (!slots_.fits(fragment)) return fate = outcome::DROPPED_BAD_LENGTH, nullptr;
-        Slot* slot = slots_.open(fragment, fingerprint, steered.hop);
+        Slot* slot = slots_.open(fragment, fingerprint);
         if (!slot) fate = decline_busy(fingerprint);
         return slot;
     }

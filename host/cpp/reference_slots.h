@@ -1,14 +1,9 @@
 // SPDX-FileCopyrightText: 2026 midwire contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Requests that wait for fragments, which come in any order (rules D2, D3 and D5 of hw/nic/decide.py).
+// Requests that wait for fragments, which come in any order (rules D2, D3, D5 and D7 of hw/nic/decide.py).
 //
-// A request of one tensor is named by its id and its sender's address and port.
-//
-// D7. A request of several tensors is named by its id alone, as they may come from different senders. Each
-//     tensor belongs to whoever sent the fragment of it that came first: what others send of it is declined as
-//     wrong tensor, and whoever sends the tensor that lacks something is asked. The request is whole when all
-//     its tensors are. The result goes out in the name of whoever sent tensor 0, one output after the other.
+// A request of one tensor is named by its id and its sender's address and port, one of several by its id alone.
 
 #pragma once
 
@@ -63,7 +58,7 @@ struct Part {
     }
 
     const size_t begin, bytes;  // in the slot's memory
-    Origin first;               // of the fragment that came first
+    Origin first;               // of the fragment that came first, and where what comes of the tensor goes
     size_t count = 0, arrived = 0;
     size_t step = 0, tail = 0;  // bytes of a fragment, and in front of the last one; 0 while not known
     std::vector<bool> here;
@@ -115,7 +110,6 @@ struct Slot {
     State state = free;
     uint64_t request = 0;
     Sender sender;  // of the fragment that opened it
-    Hop hop;        // that the fragment had; what comes of the request goes there
     uint32_t fingerprint = 0;
     unsigned asks = 0;  // since the last new fragment, and those that it is too early for
     Micros latest = 0;  // when that came
@@ -157,7 +151,7 @@ public:
     }
 
     // A slot for a request that has none; nullptr where its sender may not have one more (D2).
-    Slot* open(const Fragment& f, uint32_t fingerprint, const Hop& hop) {
+    Slot* open(const Fragment& f, uint32_t fingerprint) {
         Slot* found = nullptr;
         size_t free = 0, held = 0;
         for (Slot& slot : slots_) {
@@ -168,7 +162,6 @@ public:
         found->state = Slot::collecting;
         found->request = f.request;
         found->sender = f.sender;
-        found->hop = hop;
         found->fingerprint = fingerprint;
         return found;
     }
@@ -179,13 +172,13 @@ private:
 };
 
 // What becomes of a fragment of a request whose slot is open (D3): outcome COLLECTED or one of DROPPED.
-inline uint64_t take(Slot& slot, const Fragment& f, Micros now) {
+inline uint64_t take(Slot& slot, const Fragment& f, const Hop& hop, Micros now) {
     namespace outcome = mw::outcome;
     if (slot.state != Slot::collecting) return outcome::DROPPED_DUPLICATE;
     Part& part = slot.parts[f.tensor];
     if (!part.agrees(f)) return outcome::DROPPED_BAD_LENGTH;
     if (part.here[f.index]) return outcome::DROPPED_DUPLICATE;
-    if (!part.begun()) part.first = origin_of(f.frame, f.headers, now, slot.hop);
+    if (!part.begun()) part.first = origin_of(f.frame, f.headers, now, hop);
     part.take(f);
     slot.came(part, f.index, now);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);

@@ -163,17 +163,20 @@ def sender_of(origin: data.View[Any]) -> Value:
     return Cat(lanes(origin.src_port), lanes(origin.src_ip))
 
 
-def key_of(origin: data.View[Any], request_id: Value) -> Value:
-    """What a request is named by: its sender, then its id."""
-    return Cat(sender_of(origin), request_id)
+def key_of(origin: data.View[Any], request_id: Value, joined: bool = False) -> Value:
+    """What a request is named by: its sender, then its id; of several tensors that are ``joined``,
+    its id alone (D7)."""
+    return request_id if joined else Cat(sender_of(origin), request_id)
 
 
 def fingerprint_of(key: Value) -> Value:
     """:func:`midwire.hw.formats.slots.request_fingerprint` of a key.
 
-    An address of more than 32 bits is taken as its 32-bit words, XORed.
+    An address of more than 32 bits is taken as its 32-bit words, XORed. A key without a sender has
+    0 for it.
     """
-    port, address, request_id = key[:16], key[16:-64], key[-64:]
+    sender, request_id = key[:-64], key[-64:]
+    port, address = (sender[:16], sender[16:]) if len(sender) else (Const(0, 16), sender)
     return _xor_folded(Cat(port, _xor_folded(address, 32), request_id), FINGERPRINT_BITS)
 
 

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Execute or decline: the answer to each fragment that is ours, and the request slots behind it.
 
-Rules, cited by tests as D0 to D6:
+Rules, cited by tests as D0 to D7:
 
 D0. A result of an earlier hop that is not for our tenant, model and cursor (or number of slices) is
     nothing that we were asked for: it is forwarded. Its header tells what was executed, and keeps
     telling it.
 D1. A fragment is declined for the first of these that applies: encrypted, wrong tenant, model,
-    cursor (or number of slices), weight epoch, tensor (only tensor 0 of 1; none at all for a slice
-    of several tensors), policy bit ``may_execute`` not set, no time left, total not the bytes of
-    the slice's input.
+    cursor (or number of slices), weight epoch, tensor (not one of the slice's inputs, or of another
+    number of them), policy bit ``may_execute`` not set, no time left, total not the bytes of that
+    input.
 D2. There are several slots (:func:`midwire.hw.formats.slots.slots_of`), each for one request, which
     is named by its id and its sender's address and port. A fragment of a request that has none is
     treated as was decided before (D6); if nothing was, it is dropped for bad length if there can be
@@ -38,6 +38,15 @@ D6. What was decided on a request without a slot is remembered by a fingerprint 
     fragments are; or executed, so that what comes later is dropped as a duplicate, unless it is
     flagged ``resend``: that may open a slot anew. Two requests in slots never share a fingerprint:
     the second is declined as busy.
+D7. A request of several tensors is named by its id alone, as they may come from different senders.
+    Each tensor is cut by itself (D3) and belongs to whoever sent the fragment of it that came
+    first: what others send of it is declined as wrong tensor while the request has a slot. The
+    request is whole when all its tensors are. What lacks is asked for of whoever sends the first
+    tensor that has begun and lacks something; nobody is asked (an ask that counts) where none has.
+    The asks that come early begin when the last fragment of each tensor is here. What is given up
+    is sent on tensor by tensor, with the header of the fragment that came first of each, to the
+    next hop that this one had. A slot counts for the sender of the fragment that opened it. The
+    result leaves in the name of whoever sent tensor 0, to the next hop of that tensor.
 
 The steering table (T1 to T7 of :mod:`.entries`) is looked at for each fragment, too, while its
 request is looked for: it says where what leaves goes, and what is not executed.
@@ -59,21 +68,21 @@ from ..formats.csr import FrameOutcome
 from ..formats.wire import DeclineReason
 from .bus import AHEAD, CONFIG, FRAME, HOP, ORIGIN, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND
 from .entries import STEERED
+from .joined_requests import JoinedRequests
 from .known_requests import KnownRequests
 from .refuse import refused
 from .room import Room, chore, decided, released
 
 
 class Decider(wiring.Component):
-    """Rules D0 to D4 and D6, for one frame after the other.
+    """Rules D0 to D4, D6 and D7, for one frame after the other.
 
     One state machine owns all that is known of requests. Between two frames it visits the slots,
     one after the other, for what D4 asks of them.
 
     Parameters
     ----------
-    room : of the slots; None for a slice of several tensors, which is never executed here: a
-        request's tensors would have to be joined first
+    room : of the slots
 
     Members
     -------
@@ -82,11 +91,8 @@ class Decider(wiring.Component):
     config : In(CONFIG); now : In(32), microseconds
     busy : Out(1)
     steers : Out(1), the steering table is to look for the entry of ``i``; steered : In(STEERED)
-
-    With slots:
-
-    opens : Out(1), a request begins in ``opened``, with the frame of ``origin``; what comes of it
-        goes to the next hop ``hop``
+    begins : Out(1), a tensor begins in part ``begun``, with the frame of ``origin``; what comes of
+        it goes to the next hop ``hop``
     release : In(stream of :func:`.room.released`)
     chore : Out(stream of :func:`.room.chore`), for a slot of which all fragments are stored; to
         ask only while ``may_ask``
@@ -94,9 +100,13 @@ class Decider(wiring.Component):
     clear : In(1), zero that word; cleared : Out(1), it is done
     collecting : Out(1), some request lacks fragments
     evicted : Out(1), one is given up in this cycle
+
+    Where requests have several tensors:
+
+    part : In, of a slot; cut : Out(room.cut), how its tensor is cut, of the cycle before
     """
 
-    def __init__(self, room: Room | None) -> None:
+    def __init__(self, room: Room) -> None:
         self._room = room
         members: dict[str, Any] = {
             "i": In(stream.Signature(FRAME)),
@@ -106,23 +116,22 @@ class Decider(wiring.Component):
             "busy": Out(1),
             "steers": Out(1),
             "steered": In(STEERED),
+            "begins": Out(1),
+            "begun": Out(room.part),
+            "origin": Out(ORIGIN),
+            "hop": Out(HOP),
+            "release": In(stream.Signature(released(room))),
+            "chore": Out(stream.Signature(chore(room))),
+            "may_ask": In(1),
+            "here_address": In(room.here),
+            "here": Out(room.here_bits),
+            "clear": In(1),
+            "cleared": Out(1),
+            "collecting": Out(1),
+            "evicted": Out(1),
         }
-        if room:
-            members |= {
-                "opens": Out(1),
-                "opened": Out(room.slot),
-                "origin": Out(ORIGIN),
-                "hop": Out(HOP),
-                "release": In(stream.Signature(released(room))),
-                "chore": Out(stream.Signature(chore(room))),
-                "may_ask": In(1),
-                "here_address": In(room.here),
-                "here": Out(room.here_bits),
-                "clear": In(1),
-                "cleared": Out(1),
-                "collecting": Out(1),
-                "evicted": Out(1),
-            }
+        if room.several:
+            members |= {"part": In(room.part), "cut": Out(room.cut)}
         super().__init__(members)
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
@@ -132,42 +141,31 @@ class Decider(wiring.Component):
         self._fate = fate = ahead.i
         self._ahead = ahead
         frame = self.i.payload
-        room = self._room
-        forward, reason = refused(
-            m, frame.origin.header, self.config, room.tensor_bytes if room else None
-        )
+        forward, reason = refused(m, frame.origin.header, self.config, self._room)
         not_asked, why_not = Signal(), Signal(8)
         m.d.sync += [not_asked.eq(forward), why_not.eq(reason)]
         steered = self.steered
         m.d.comb += [fate.payload.hop.eq(steered.hop)]
         m.d.comb += [fate.payload.frame.eq(frame), self.busy.eq(self.i.valid | ahead.o.valid)]
         ours = self.i.valid & (frame.verdict == VERDICT_OURS)
-        if room:
-            requests = KnownRequests(m, self, room)
-        with m.FSM(name="decision", init="wipe" if room else "idle"):
+        known = JoinedRequests if self._room.several else KnownRequests
+        requests = known(m, self, self._room)
+        with m.FSM(name="decision", init="wipe"):
             with m.State("idle"):
                 with m.If(self.i.valid & ~ours):
                     m.d.comb += [fate.valid.eq(1), self.i.ready.eq(fate.ready)]
-                begins = ours & fate.ready
-                if room:
-                    requests.idle(begins)
-                else:
-                    with m.If(begins):
-                        m.d.comb += self.steers.eq(1)
-                        m.next = "header"
+                requests.idle(ours & fate.ready)
             with m.State("header"):
                 m.next = "steer"
-                if room:
-                    with m.If(~not_asked & (why_not == DeclineReason.NONE)):
-                        m.next = "find"
+                with m.If(~not_asked & (why_not == DeclineReason.NONE)):
+                    m.next = "find"
             with m.State("steer"), m.If(steered.done):
                 here = Mux(steered.forward, DeclineReason.NONE, why_not)
                 asked = Mux(steered.policy, DeclineReason.POLICY, here)
                 self.send_on(m, Mux(not_asked, DeclineReason.NONE, asked))
-            if room:
-                with m.State("wipe"):
-                    requests.wipe()
-                requests.states()
+            with m.State("wipe"):
+                requests.wipe()
+            requests.states()
         return m
 
     def hand_on(self, m: Module) -> None:

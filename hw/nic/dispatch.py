@@ -34,7 +34,7 @@ class Dispatcher(wiring.Component):
 
     Parameters
     ----------
-    room : of the slots, if there are any
+    room : of the slots
 
     Members
     -------
@@ -48,7 +48,7 @@ class Dispatcher(wiring.Component):
     outcome, outcome_valid : what became of a frame; busy : Out(1)
     """
 
-    def __init__(self, room: Room | None) -> None:
+    def __init__(self, room: Room) -> None:
         super().__init__(
             {
                 "frame": In(stream.Signature(decided(room))),

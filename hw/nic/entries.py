@@ -19,9 +19,10 @@ T3. An entry changes what becomes of frames behind D0 only: an earlier hop's res
     each of them, whatever D1 would say: it is never executed here.
 T4. All fragments of a request have one fate (D6), whatever becomes of the table. One that has a
     slot is collected, and its result, or what is given up of it, goes to the next hop that its
-    first fragment had. One that would be collected, but that an entry forwards or declines, is
-    remembered (D6) as forwarded or as ``policy``, behind what was decided before. Each fragment
-    that is sent on goes to the next hop of its own entry at its decision.
+    first fragment had (of several tensors, that of each: D7). One that would be collected, but that
+    an entry forwards or declines, is remembered (D6) as forwarded or as ``policy``, behind what was
+    decided before. Each fragment that is sent on goes to the next hop of its own entry at its
+    decision.
 T5. An entry changes in one cycle (C6 of formats/csr.py), between two looks at the table: a frame
     has the entry before or the one after, action and next hop alike, and keeps it.
 T6. An entry counts no more ``table_lifetime_us`` after its commit, and is removed within 100 cycles

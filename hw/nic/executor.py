@@ -26,12 +26,14 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.stream import Fifo
 from .ask import Asker
 from .bus import CONFIG, CONTEXT, HOP, JOB, ORIGIN, WORD_BITS
+from .joining_reader import JoiningReader
 from .reader import Reader
 from .result import Results
 from .room import Room, chore, released
+from .shape import WireTensor
 from .slot_memory import SlotMemory
 
-_TENSORS_IN_SLICE = 4
+_REQUESTS_IN_SLICE = 4
 
 SOURCES = 3
 """Of jobs, the most urgent first: evicted fragments, results, questions."""
@@ -43,7 +45,7 @@ class Executor(wiring.Component):
     Parameters
     ----------
     room : of the slots
-    in_beat_bytes, out_beat_bytes, out_tensor_bytes : of the slice
+    inputs, outputs : of the slice
     sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
 
     Members
@@ -51,8 +53,8 @@ class Executor(wiring.Component):
     config : In(CONFIG); now : In(32), microseconds
     collected : In(stream of words), always taken; address, slot, whole : In, of the fragment that
         is collected (:func:`.room.decided`); stored : In(1), it is whole
-    opens, opened, origin, hop, release, chore, may_ask, here_address, here, clear, cleared : of
-        :class:`.decide.Decider`
+    begins, begun, origin, hop, release, chore, may_ask, here_address, here, clear, cleared, part,
+        cut : of :class:`.decide.Decider`
     jobs : Out(stream of JOB), words : Out(stream of words), ``SOURCES`` of them
     requests, asked, evicted_fragments, results, result_frames : Out(1), events of the registers
     busy : Out(1); computing : Out(1), the slice has work
@@ -61,14 +63,12 @@ class Executor(wiring.Component):
     def __init__(
         self,
         room: Room,
-        in_beat_bytes: int,
-        out_beat_bytes: int,
-        out_tensor_bytes: int,
+        inputs: Sequence[WireTensor],
+        outputs: Sequence[WireTensor],
         sides: Sequence[int] = (),
     ) -> None:
         self._room = room
-        self._in_beat_bytes = in_beat_bytes
-        self._out = (out_tensor_bytes, out_beat_bytes)
+        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
         self._sides = tuple(sides)
         events = ("requests", "asked", "evicted_fragments", "results", "result_frames")
         super().__init__(
@@ -80,8 +80,8 @@ class Executor(wiring.Component):
                 "slot": In(room.slot),
                 "whole": In(1),
                 "stored": In(1),
-                "opens": In(1),
-                "opened": In(room.slot),
+                "begins": In(1),
+                "begun": In(room.part),
                 "origin": In(ORIGIN),
                 "hop": In(HOP),
                 "release": Out(stream.Signature(released(room))),
@@ -96,6 +96,7 @@ class Executor(wiring.Component):
                 **{name: Out(1) for name in events},
                 "busy": Out(1),
                 "computing": Out(1),
+                **({"part": Out(room.part), "cut": In(room.cut)} if room.several else {}),
             }
         )
 
@@ -103,9 +104,11 @@ class Executor(wiring.Component):
         m = Module()
         m.submodules.memory = memory = SlotMemory(self._room)
         m.submodules.order = order = Fifo(self._room.slot, self._room.slots)
-        m.submodules.reader = reader = Reader(self._room, self._in_beat_bytes)
-        m.submodules.contexts = contexts = Fifo(CONTEXT, _TENSORS_IN_SLICE)
-        m.submodules.results = results = Results(*self._out)
+        m.submodules.reader = reader = (JoiningReader if self._room.several else Reader)(
+            self._room, self._inputs
+        )
+        m.submodules.contexts = contexts = Fifo(CONTEXT, _REQUESTS_IN_SLICE)
+        m.submodules.results = results = Results(self._outputs)
         m.submodules.asker = asker = Asker()
 
         wiring.connect(m, wiring.flipped(self.collected), memory.i)
@@ -118,8 +121,10 @@ class Executor(wiring.Component):
         wiring.connect(m, order.o, reader.whole)
         wiring.connect(m, wiring.flipped(self.chore), reader.chore)
         wiring.connect(m, reader.release, wiring.flipped(self.release))
-        for name in ("opens", "opened", "origin", "hop", "here", "cleared"):
+        for name in ("begins", "begun", "origin", "hop", "here", "cleared"):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
+        if self._room.several:
+            m.d.comb += [self.part.eq(reader.part), reader.cut.eq(self.cut)]
         m.d.comb += [
             self.here_address.eq(reader.here_address),
             self.clear.eq(reader.clear),
@@ -161,22 +166,30 @@ class Executor(wiring.Component):
         return m
 
     def _slice(self, m: Module, reader: Reader, results: Results) -> None:
-        idle: dict[str, Any] = {}
+        ports: dict[str, Any] = {}
+        for k in range(len(self._inputs)):
+            beats = getattr(reader, f"o{k}")
+            ports |= {
+                f"i_s{k}_axis_tdata": beats.payload.data,
+                f"i_s{k}_axis_tvalid": beats.valid,
+                f"i_s{k}_axis_tlast": beats.payload.last,
+                f"o_s{k}_axis_tready": beats.ready,
+            }
+        for k in range(len(self._outputs)):
+            beats = getattr(results, f"i{k}")
+            ports |= {
+                f"o_m{k}_axis_tdata": beats.payload,
+                f"o_m{k}_axis_tvalid": beats.valid,
+                f"o_m{k}_axis_tlast": Signal(name=f"slice_last{k}"),  # beats are counted
+                f"i_m{k}_axis_tready": beats.ready,
+            }
         for k, bits in enumerate(self._sides):
-            idle |= {f"i_w{k}_axis_{name}": Const(0) for name in ("tvalid", "tlast")}
-            idle[f"i_w{k}_axis_tdata"] = Const(0, bits)
-            idle[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
+            ports |= {f"i_w{k}_axis_{name}": Const(0) for name in ("tvalid", "tlast")}
+            ports[f"i_w{k}_axis_tdata"] = Const(0, bits)
+            ports[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
         m.submodules.slice = Instance(
             "mw_slice",
             i_clk=ClockSignal(),
             i_aresetn=~ResetSignal(),
-            i_s0_axis_tdata=reader.o.payload.data,
-            i_s0_axis_tvalid=reader.o.valid,
-            i_s0_axis_tlast=reader.o.payload.last,
-            o_s0_axis_tready=reader.o.ready,
-            o_m0_axis_tdata=results.i.payload,
-            o_m0_axis_tvalid=results.i.valid,
-            o_m0_axis_tlast=Signal(name="slice_last"),  # beats are counted
-            i_m0_axis_tready=results.i.ready,
-            **idle,
+            **ports,
         )

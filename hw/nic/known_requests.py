@@ -49,7 +49,8 @@ class KnownRequests:
         self.index = hdr.get(header, "fragment_index")
         self.count = hdr.get(header, "fragment_count")
         self.offset, self.bytes = hdr.get(header, "offset"), frame.bytes
-        key = key_of(frame.origin, hdr.get(header, "request_id"))
+        self.tensor = hdr.get(header, "tensor_index")
+        key = key_of(frame.origin, hdr.get(header, "request_id"), room.several)
         self.key = Signal(len(key))
         self.fingerprint = Signal(FINGERPRINT_BITS)
         self.product = Signal(32)  # where a fragment of this number and size begins
@@ -62,7 +63,7 @@ class KnownRequests:
         ]
         m.d.comb += [
             self.tags.fingerprint.eq(self.fingerprint),
-            self.tags.sender.eq(self.key[:SENDER_BITS]),
+            self.tags.sender.eq(self._sender()),
             self.decisions.fingerprint.eq(self.fingerprint),
             self.decisions.now.eq(owner.now),
             self.decisions.timeout.eq(owner.config.timeout_us),
@@ -70,12 +71,14 @@ class KnownRequests:
         self.slot = self.tags.slot
         self.address = Signal(room.address)  # of the slot's first word
         self.sound = Signal()  # there can be such a fragment
+        self.opens = Signal()  # a request begins
         m.d.comb += [
-            owner.opened.eq(self.slot),
+            owner.begun.eq(room.part_of(self.slot, self.tensor)),
             owner.origin.eq(frame.origin),
             owner.hop.eq(owner.steered.hop),
         ]
         self._records(m)
+        self._parts(m)
         self._here(m)
         self._chores(m)
 
@@ -84,8 +87,7 @@ class KnownRequests:
             {
                 "state": 2,
                 "key": len(self.key),
-                "cut": self.room.cut,
-                "lacks": self.room.count,
+                **self._of_parts(),
                 "latest": 32,
                 "asks": range(QUICK_ASKS + MAX_ASKS + 1),
             }
@@ -99,6 +101,38 @@ class KnownRequests:
             self.age.eq(self.owner.now - self.record.latest),
             self.same.eq(self.record.key == self.key),
         ]
+
+    # What differs where requests have several tensors.
+
+    def _sender(self) -> Value:
+        """Who sent the frame."""
+        return self.key[:SENDER_BITS]
+
+    def _of_parts(self) -> dict[str, Any]:
+        """What a record has of the request's tensors."""
+        return {"cut": self.room.cut, "lacks": self.room.count}
+
+    def _parts(self, m: Module) -> None:
+        """``cut`` and ``lacks`` of the frame's tensor, as they are known and as they will be."""
+        self.part, self.new_part = self.record, self.new
+        m.d.comb += self.owner.begins.eq(self.opens)
+
+    def _decline_foreign(self) -> None:
+        """The next branch for a frame whose request has a slot, where a tensor is somebody's."""
+
+    def _completes(self, part: Value) -> Value:
+        """Whether the request is whole, if a ``part`` is with this frame."""
+        return part
+
+    def _ended(self) -> Value:
+        """Whether the last fragment is here, with this frame."""
+        return self.new_part.cut.tail != 0
+
+    def _instruct(self, evict: Value) -> Value:
+        """What a chore says of the tensors; whether there is anything to do."""
+        del evict
+        self.m.d.sync += self.chore.cut.eq(self.record.cut)
+        return Const(1)
 
     def _read_record(self, slot: Value) -> None:
         self.m.d.comb += [self.record_read.addr.eq(slot), self.record_read.en.eq(1)]
@@ -211,17 +245,21 @@ class KnownRequests:
 
     def _place(self) -> None:
         """Where the slot has its words, and says that the fragment is here."""
+        room = self.room
+        first_word = room.of(self.tensor, lambda part: part.first_word)
+        first_group = room.of(self.tensor, lambda part: part.first_group)
         self.m.d.sync += [
-            self.address.eq(self.slot * self.room.stride),
-            self.group.eq(self.slot * self.room.groups + (self.index >> 6)),
+            self.address.eq(self.slot * room.stride + first_word),
+            self.group.eq(self.slot * room.groups + first_group + (self.index >> 6)),
         ]
 
     def _possible(self) -> Value:
         """Whether there can be such a fragment; ``product`` is its number times its bytes."""
-        return (self.count <= self.room.pieces) & (self.last | (self.offset == self.product))
+        pieces = self.room.of(self.tensor, lambda part: part.pieces)
+        return (self.count <= pieces) & (self.last | (self.offset == self.product))
 
     def _compare(self) -> None:
-        m, cut = self.m, self.record.cut
+        m, cut = self.m, self.part.cut
         m.d.sync += [
             self.sound.eq(
                 self._possible()
@@ -237,15 +275,16 @@ class KnownRequests:
         m.next = "join"
 
     def _join(self) -> None:
-        m, owner, record = self.m, self.owner, self.record
-        step = Mux(self.last, record.cut.step, self.bytes)
-        tail = Mux(self.last, self.offset, record.cut.tail)
+        m, owner, record, cut = self.m, self.owner, self.record, self.part.cut
+        step = Mux(self.last, cut.step, self.bytes)
+        tail = Mux(self.last, self.offset, cut.tail)
         agrees = self.sound & ((step == 0) | (tail == 0) | (tail == self.product))
         is_here = (self.here_read.data >> self.index[:6])[0]
         with m.If(~self.same):
             self._decline_busy()
         with m.Elif(record.state == _LEAVING):
             owner.send_on(m, DeclineReason.INCOMPLETE)
+        self._decline_foreign()
         with m.Elif(record.state == _WHOLE):
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
         with m.Elif(~agrees):
@@ -253,33 +292,35 @@ class KnownRequests:
         with m.Elif(is_here):
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
         with m.Else():
-            whole = Signal()
-            m.d.comb += whole.eq(record.lacks == 1)
-            self._collect(record.lacks - 1, whole, self.here_read.data)
+            whole = self._collect(self.part.lacks, self.here_read.data)
             with m.If(whole):
                 m.d.sync += self.lacking.eq(self.lacking - 1)
 
-    def _collect(self, lacks: Value, whole: Value, here: Value | int) -> None:
-        """Keep what this fragment says, and have it collected."""
-        m, cut = self.m, self.new.cut
+    def _collect(self, lacks: Value, here: Value | int) -> Signal:
+        """Keep what this fragment says, and have it collected. ``lacks`` counts fragments of its
+        tensor, it among them; returns whether the request is whole with it."""
+        m, cut = self.m, self.new_part.cut
+        whole = Signal()
         bit = (Const(1, HERE_BITS) << self.index[:6])[: len(self.owner.here)]
         with m.If(self.last):
             m.d.comb += cut.tail.eq(self.offset)
         with m.Else():
             m.d.comb += cut.step.eq(self.bytes)
         m.d.comb += [
+            whole.eq(self._completes(lacks == 1)),
             self.record_write.addr.eq(self.slot),
             self.record_write.en.eq(1),
             self.new.state.eq(Mux(whole, _WHOLE, _COLLECTING)),
-            self.new.lacks.eq(lacks),
+            self.new_part.lacks.eq(lacks - 1),
             self.new.latest.eq(self.owner.now),
-            self.new.asks.eq(Mux(cut.tail == 0, QUICK_ASKS, 0)),
+            self.new.asks.eq(Mux(self._ended(), 0, QUICK_ASKS)),
             self.here_write.addr.eq(self.group),
             self.here_write.data.eq(here | bit),
             self.here_write.en.eq(1),
             self.owner.cleared.eq(0),
         ]
         self.owner.collect(m, self.slot, self.address + (self.offset >> 3), whole)
+        return whole
 
     def _known(self) -> None:
         """No slot: what was decided before, and whether the sender may have one."""
@@ -319,18 +360,16 @@ class KnownRequests:
         with m.Elif(~self.may_open):
             self._decline_busy()
         with m.Else():
-            whole = Signal()
             m.d.comb += [
-                owner.opens.eq(1),
-                whole.eq(self.count == 1),
+                self.opens.eq(1),
                 self.new.key.eq(self.key),
-                self.new.cut.eq(0),
-                self.new.cut.count.eq(self.count),
+                self.new_part.cut.eq(0),
+                self.new_part.cut.count.eq(self.count),
                 self.tags.put.eq(1),
                 self.tags.used.eq(1),
                 self.tags.put_slot.eq(self.slot),
             ]
-            self._collect(self.count - 1, whole, 0)
+            whole = self._collect(self.count, 0)
             with m.If(~whole):
                 m.d.sync += self.lacking.eq(self.lacking + 1)
 
@@ -402,8 +441,7 @@ class KnownRequests:
             m.d.sync += [
                 self.chore.evict.eq(evict),
                 self.chore.slot.eq(self.walk),
-                self.chore.cut.eq(record.cut),
-                self.chore_waits.eq(1),
+                self.chore_waits.eq(self._instruct(evict)),
                 self.fence.eq(owner.under_way()),
             ]
         with m.If(owner.evicted):

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,6 +18,13 @@ from .ask import QUESTION
 from .bus import BEAT_BYTES, CONTEXT, HOP, JOB, LENGTH_BITS, ORIGIN, WORD_BITS, folded, sum_lanes
 from .gearbox import Gearbox
 from .room import HERE_BITS, Room, chore, released
+from .shape import WireTensor
+from .slot_memory import WordRun
+
+
+def beats_of(tensor: WireTensor) -> stream.Signature:
+    """The stream of a tensor into the slice."""
+    return stream.Signature(data.StructLayout({"data": 8 * tensor.beat_bytes, "last": 1}))
 
 
 class Reader(wiring.Component):
@@ -23,37 +33,38 @@ class Reader(wiring.Component):
     A request goes into the slice, its words zeroed behind it. One that is given up goes on, one
     fragment after the other, each read twice: the checksum stands in front of what it is of.
 
+    This one is for requests of one tensor; :class:`.joining_reader.JoiningReader` for others.
+
     Parameters
     ----------
-    room : of the slots; beat_bytes : of the slice's input
+    room : of the slots; inputs : of the slice
 
     Members
     -------
     now : In(32), microseconds; cycle : In(32)
-    opens : In(1), a request begins in slot ``opened`` with a frame from ``origin``; what comes of
-        it goes to the next hop ``hop``
+    begins : In(1), a tensor begins in part ``begun`` with a frame from ``origin``; what comes of it
+        goes to the next hop ``hop``
     whole : In(stream of slots), in the order of execution
     chore : In(stream of :func:`.room.chore`)
     read, read_address, read_word, zero : of :class:`.slot_memory.SlotMemory`
     here_address, here, clear, cleared : of :class:`.decide.Decider`
-    context : Out(stream of CONTEXT), one for each tensor, ahead of its first beat
-    o : Out(stream of {"data", "last"}), into the slice
+    context : Out(stream of CONTEXT), one for each request, ahead of its first beat
+    o0, ... : Out(stream of {"data", "last"}), into the slice, one for each tensor
     evicted : Out(stream of JOB); evicted_words : Out(stream of words)
     question : Out(stream of QUESTION), is taken at once; asking : Out(1), there may be one
     release : Out(stream of :func:`.room.released`)
     busy : Out(1)
     """
 
-    def __init__(self, room: Room, beat_bytes: int) -> None:
+    def __init__(self, room: Room, inputs: Sequence[WireTensor]) -> None:
         self._room = room
-        self._beat_bytes = beat_bytes
-        beat = data.StructLayout({"data": 8 * beat_bytes, "last": 1})
+        self._inputs = tuple(inputs)
         super().__init__(
             {
                 "now": In(32),
                 "cycle": In(32),
-                "opens": In(1),
-                "opened": In(room.slot),
+                "begins": In(1),
+                "begun": In(room.part),
                 "origin": In(ORIGIN),
                 "hop": In(HOP),
                 "whole": In(stream.Signature(room.slot)),
@@ -67,57 +78,106 @@ class Reader(wiring.Component):
                 "clear": Out(1),
                 "cleared": In(1),
                 "context": Out(stream.Signature(CONTEXT)),
-                "o": Out(stream.Signature(beat)),
                 "evicted": Out(stream.Signature(JOB)),
                 "evicted_words": Out(stream.Signature(WORD_BITS)),
                 "question": Out(stream.Signature(QUESTION)),
                 "asking": Out(1),
                 "release": Out(stream.Signature(released(room))),
                 "busy": Out(1),
+                **{f"o{k}": Out(beats_of(tensor)) for k, tensor in enumerate(inputs)},
+                **self._more(),
             }
         )
+
+    # What differs where requests have several tensors.
+
+    def _more(self) -> dict[str, Any]:
+        """Further members."""
+        return {}
+
+    def _feed(self, m: Module) -> Value:
+        """What leads into the slice; returns whether it is empty."""
+        beat_bytes = self._inputs[0].beat_bytes
+        m.submodules.gearbox = self._gearbox = gearbox = Gearbox(BEAT_BYTES, *self._inputs[0])
+        wiring.connect(m, gearbox.o, wiring.flipped(self.o0))
+        m.d.comb += [
+            gearbox.i.payload.eq(self.read_word),
+            # A read, and as many words as the first beat needs, later.
+            self.context.payload.start.eq(self.cycle + 1 + -(-beat_bytes // BEAT_BYTES)),
+        ]
+        return gearbox.empty
+
+    def _begin(self, m: Module, slot: Value) -> None:
+        """Look at a slot, for a chore if there is one."""
+        m.d.comb += self._part.eq(slot)
+        m.d.sync += self._cut.eq(self.chore.payload.cut)
+        with m.If(self.chore.valid):
+            self._attend(m, self.chore.payload.evict)
+
+    def _into_slice(self, m: Module) -> None:
+        """The states ``start``, and from there to ``zero``."""
+        run, room = self._run, self._room
+        with m.State("start"):
+            m.d.comb += [
+                self.context.valid.eq(1),
+                run.go.eq(1),
+                run.first.eq(self._base),
+                run.count.eq(room.words),
+            ]
+            m.next = "read"
+        with m.State("read"):
+            m.d.comb += [
+                self._gearbox.i.valid.eq(run.loaded),
+                run.ready.eq(self._gearbox.i.ready),
+                self._zeroes.eq(1),
+            ]
+            with m.If(run.moves):
+                m.d.sync += self._done.eq(self._done + 1)
+                with m.If(run.final):
+                    m.next = "zero"
+
+    def _next_tensor(self, m: Module) -> None:
+        """Where all that is here of a tensor was sent on."""
+
+    def _attend(self, m: Module, evict: Value) -> None:
+        """To a chore, its cut being known."""
+        with m.If(evict):
+            m.next = "evict"
+        with m.Else():
+            m.next = "ask"
+
+    def _kept(self, m: Module) -> tuple[Any, Any]:
+        """Where the first frames of tensors came from, and where what comes of these goes."""
+        room = self._room
+        kept = data.StructLayout({"origin": ORIGIN, "hop": HOP})
+        m.submodules.origins = origins = Memory(shape=kept, depth=len(room.part), init=[])
+        keep, read = origins.write_port(), origins.read_port()
+        self._part, self._fetches = Signal(room.part), Signal()
+        m.d.comb += [
+            keep.addr.eq(self.begun),
+            keep.data.origin.eq(self.origin),
+            keep.data.hop.eq(self.hop),
+            keep.en.eq(self.begins),
+            read.addr.eq(self._part),
+            read.en.eq(self._fetches),
+        ]
+        return read.data.origin, read.data.hop
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         room = self._room
-        m.submodules.gearbox = gearbox = Gearbox(BEAT_BYTES, self._beat_bytes, room.tensor_bytes)
-        wiring.connect(m, gearbox.o, wiring.flipped(self.o))
-        kept = data.StructLayout({"origin": ORIGIN, "hop": HOP})
-        m.submodules.origins = origins = Memory(shape=kept, depth=room.slots, init=[])
-        keep, request = origins.write_port(), origins.read_port()
-        origin, hop = request.data.origin, request.data.hop
-        m.d.comb += [
-            keep.addr.eq(self.opened),
-            keep.data.origin.eq(self.origin),
-            keep.data.hop.eq(self.hop),
-            keep.en.eq(self.opens),
-            request.en.eq(0),
-        ]
-        header = origin.header
+        origin, hop = self._kept(m)
         slot, executes = Signal(room.slot), Signal()
+        tensor = Signal(room.tensor)  # that is asked for, or sent on
         cut = Signal(room.cut)
         base, first_group = Signal(room.address), Signal(room.here)
         chosen = Mux(self.chore.valid, self.chore.payload.slot, self.whole.payload)
-
-        # Words of a run: the first one is asked for with `go`.
-        go, ready = Signal(), Signal()
-        first, count = Signal(room.address), Signal(range(room.words + 1))
-        at, left = Signal(room.address), Signal(range(room.words + 1))
-        loaded, final, moves = Signal(), Signal(), Signal()
+        run = WordRun(m, room)
         m.d.comb += [
-            final.eq(left == 0),
-            moves.eq(loaded & ready),
-            self.read.eq(go | (moves & ~final)),
-            self.read_address.eq(Mux(go, first, at)),
-            gearbox.i.payload.eq(self.read_word),
+            self.read.eq(run.read),
+            self.read_address.eq(run.address),
             self.evicted_words.payload.eq(self.read_word),
         ]
-        with m.If(self.read):
-            m.d.sync += [at.eq(self.read_address + 1), left.eq(Mux(go, count, left) - 1)]
-        with m.If(go):
-            m.d.sync += loaded.eq(1)
-        with m.Elif(moves & final):
-            m.d.sync += loaded.eq(0)
 
         # Words behind those that were read.
         done, zeroed = Signal(range(room.words + 1)), Signal(range(room.words + 1))
@@ -126,14 +186,15 @@ class Reader(wiring.Component):
             self.zero.payload.eq(base + zeroed),
             self.zero.valid.eq(zeroes & (zeroed != done)),
         ]
-        with m.If(self.zero.valid & self.zero.ready):
+        with m.If(zeroes & self.zero.valid & self.zero.ready):
             m.d.sync += zeroed.eq(zeroed + 1)
 
         # Which fragments are here.
         index, offset = Signal(room.count), Signal(32)
         group = Signal(range(max(2, room.groups)))
         word = Signal(HERE_BITS)
-        m.d.comb += [self.here_address.eq(first_group + group), word.eq(self.here)]
+        groups_before = room.of(tensor, lambda part: part.first_group)
+        m.d.comb += [self.here_address.eq(first_group + groups_before + group), word.eq(self.here)]
         base_of_group = group << 6
         rest, missing = Signal(signed(18)), Signal(HERE_BITS)  # fragments from the group's first on
         m.d.comb += [
@@ -149,15 +210,13 @@ class Reader(wiring.Component):
             is_last.eq(index + 1 == cut.count),
             self.context.payload.origin.eq(origin),
             self.context.payload.hop.eq(hop),
-            # A read, and as many words as the first beat needs, later.
-            self.context.payload.start.eq(self.cycle + 1 + -(-self._beat_bytes // BEAT_BYTES)),
             self.evicted.payload.bytes.eq(size),
             self.evicted.payload.sum.eq(folded(m, total, "evicted_sum")),
             self.evicted.payload.origin.eq(origin),
             self.evicted.payload.hop.eq(hop),
             self.evicted.payload.origin.header.eq(
                 hdr.passed_on(
-                    header,
+                    origin.header,
                     self.now - origin.stamp,
                     declined=1,
                     reason=DeclineReason.INCOMPLETE,
@@ -173,20 +232,21 @@ class Reader(wiring.Component):
             self.release.payload.executed.eq(executes),
         ]
 
+        self._run, self._slot, self._base, self._tensor, self._cut = run, slot, base, tensor, cut
+        self._done, self._zeroes, self._fragment = done, zeroes, (index, offset, group)
+        empty = self._feed(m)
         with m.FSM(name="reader") as fsm:
             with m.State("idle"):
                 m.d.comb += [
                     self.chore.ready.eq(1),
-                    # The gearbox may still hold the tensor before; this one's time in the slice
-                    # starts when its first beat can be offered. Chores need not wait for that.
-                    self.whole.ready.eq(~self.chore.valid & gearbox.empty & self.context.ready),
-                    request.addr.eq(chosen),
-                    request.en.eq(self.chore.valid | self.whole.valid),
+                    # The slice may still take the request before; the time of this one starts when
+                    # its first beat can be offered. Chores need not wait for that.
+                    self.whole.ready.eq(~self.chore.valid & empty & self.context.ready),
+                    self._fetches.eq(self.chore.valid | self.whole.valid),
                 ]
                 m.d.sync += [
                     slot.eq(chosen),
                     executes.eq(~self.chore.valid),
-                    cut.eq(self.chore.payload.cut),
                     base.eq(chosen * room.stride),
                     first_group.eq(chosen * room.groups),
                     done.eq(0),
@@ -195,36 +255,13 @@ class Reader(wiring.Component):
                     offset.eq(0),
                     group.eq(0),
                 ]
-                with m.If(self.chore.valid):
-                    with m.If(self.chore.payload.evict):
-                        m.next = "evict"
-                    with m.Else():
-                        m.next = "ask"
-                with m.Elif(self.whole.valid & self.whole.ready):
+                with m.If(self.whole.valid & self.whole.ready):
                     m.next = "start"
-
-            # A tensor into the slice.
-            with m.State("start"):
-                m.d.comb += [
-                    self.context.valid.eq(1),
-                    go.eq(1),
-                    first.eq(base),
-                    count.eq(room.words),
-                ]
-                m.next = "read"
-            with m.State("read"):
-                m.d.comb += [
-                    gearbox.i.valid.eq(loaded),
-                    ready.eq(gearbox.i.ready),
-                    zeroes.eq(1),
-                ]
-                with m.If(moves):
-                    m.d.sync += done.eq(done + 1)
-                    with m.If(final):
-                        m.next = "zero"
+                self._begin(m, chosen)
+            self._into_slice(m)
             with m.State("zero"):
                 m.d.comb += zeroes.eq(1)
-                m.d.sync += group.eq(0)
+                m.d.sync += [group.eq(0), tensor.eq(0)]  # all groups of the slot
                 with m.If(zeroed == done):
                     m.next = "clear"
             with m.State("clear"):
@@ -253,35 +290,41 @@ class Reader(wiring.Component):
             with m.State("evict"):
                 m.next = "fragment"
             with m.State("fragment"):
+                tensor_bytes = room.of(tensor, lambda part: part.bytes)
                 m.d.sync += [
                     start.eq(Mux(is_last, cut.tail, offset)),
-                    size.eq(Mux(is_last, room.tensor_bytes - cut.tail, cut.step)),
+                    size.eq(Mux(is_last, tensor_bytes - cut.tail, cut.step)),
                     total.eq(0),
                 ]
                 with m.If((word >> index[:6])[0]):
                     m.next = "run"
                 with m.Else():
                     m.next = "next"
-            run = [go.eq(1), first.eq(base + (start >> 3)), count.eq((size + 7) >> 3)]
+            words_before = room.of(tensor, lambda part: part.first_word)
+            goes = [
+                run.go.eq(1),
+                run.first.eq(base + words_before + (start >> 3)),
+                run.count.eq((size + 7) >> 3),
+            ]
             with m.State("run"):
-                m.d.comb += run
+                m.d.comb += goes
                 m.next = "sum"
             with m.State("sum"):
-                m.d.comb += ready.eq(1)
+                m.d.comb += run.ready.eq(1)
                 m.d.sync += total.eq(total + sum_lanes(self.read_word))
-                with m.If(final):
+                with m.If(run.final):
                     m.next = "job"
             with m.State("job"):
                 m.d.comb += self.evicted.valid.eq(1)
                 with m.If(self.evicted.ready):
-                    m.d.comb += run
+                    m.d.comb += goes
                     m.next = "send"
             with m.State("send"):
                 m.d.comb += [
-                    self.evicted_words.valid.eq(loaded),
-                    ready.eq(self.evicted_words.ready),
+                    self.evicted_words.valid.eq(run.loaded),
+                    run.ready.eq(self.evicted_words.ready),
                 ]
-                with m.If(moves & final):
+                with m.If(run.moves & run.final):
                     m.next = "next"
             with m.State("next"):
                 m.d.sync += [index.eq(index + 1), offset.eq(offset + cut.step)]
@@ -292,6 +335,7 @@ class Reader(wiring.Component):
                 with m.If(is_last):
                     m.d.sync += done.eq(room.words)
                     m.next = "zero"
+                    self._next_tensor(m)
         m.d.comb += self.asking.eq(fsm.ongoing("ask") | fsm.ongoing("missing"))
-        m.d.comb += self.busy.eq(~fsm.ongoing("idle") | ~gearbox.empty)
+        m.d.comb += self.busy.eq(~fsm.ongoing("idle") | ~empty)
         return m

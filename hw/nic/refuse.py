@@ -6,25 +6,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 
 from ..formats.wire import DeclineReason
 from . import header as hdr
+from .room import Room
 
 
-def refused(m: Module, header: Any, config: Any, tensor_bytes: int | None) -> tuple[Signal, Signal]:
-    """Whether we are not asked (D0), and why we would decline (D1): 0 if we would not.
-
-    ``tensor_bytes`` are the slice's; None for a slice of several tensors, which is never executed.
-    """
+def refused(m: Module, header: Any, config: Any, room: Room) -> tuple[Signal, Signal]:
+    """Whether we are not asked (D0), and why we would decline (D1): 0 if we would not."""
 
     def field(name: str) -> Any:
         return hdr.get(header, name)
 
     model_hash = Cat(config.model_hash_low, config.model_hash_high)
-    wrong_tensor = (field("tensor_index") != 0) | (field("source_count") != 1)
-    if tensor_bytes is None:
-        wrong_tensor = Const(1)
+    tensors = len(room.tensors)
+    wrong_tensor = (field("tensor_index") >= tensors) | (field("source_count") != tensors)
+    tensor_bytes = room.of(field("tensor_index"), lambda part: part.bytes)
     wrong_tenant = field("tenant") != config.tenant
     wrong_model = field("model_hash") != model_hash
     wrong_cursor = (field("cursor") != config.cursor) | (field("slice_count") != config.slice_count)
@@ -37,7 +35,7 @@ def refused(m: Module, header: Any, config: Any, tensor_bytes: int | None) -> tu
         (wrong_tensor, DeclineReason.WRONG_TENSOR),
         (~field("may_execute"), DeclineReason.POLICY),
         (field("deadline_us") == 0, DeclineReason.DEADLINE),
-        (field("total_bytes") != (tensor_bytes or 0), DeclineReason.BAD_LENGTH),
+        (field("total_bytes") != tensor_bytes, DeclineReason.BAD_LENGTH),
     )
     forward, reason = Signal(), Signal(8)
     for condition, why in reversed(rules):

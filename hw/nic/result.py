@@ -5,17 +5,20 @@
 Rules, cited by tests as R1 to R3:
 
 R1. Results leave in the order of their requests. A fragment's frame is asked for when all its bytes
-    are here, so its sum is known; the rest of the tensor may still be in the slice.
+    are here, so its sum is known; the rest of the tensor may still be in the slice. Fragments of
+    several outputs leave in any order; those of one output in theirs.
 R2. ``fragment_bytes`` is taken over at the start of a tensor, as a multiple of 64 from 64 to 8832,
     and large enough for 65535 fragments to do.
 R3. The last fragment says the cycles from the first beat offered to the slice to its last beat
-    taken, both counted.
+    taken, both counted. So that of each output does, which waits until all outputs are taken.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
@@ -23,6 +26,8 @@ from ..formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_
 from . import header as hdr
 from .bus import BEAT_BYTES, CONFIG, CONTEXT, JOB, LENGTH_BITS, WORD_BITS, folded, sum_lanes
 from .gearbox import Gearbox
+from .shape import WireTensor
+from .turns import PIECE, Turns
 
 MAX_FRAGMENT_BYTES = fragment_bytes(MAX_MTU)
 MAX_RESULT_BYTES = MAX_FRAGMENTS * MAX_FRAGMENT_BYTES
@@ -31,9 +36,6 @@ WORDS = 2048
 """Words that wait for their frames: more than the largest fragment."""
 
 _WAITING_FRAGMENTS = 4
-_PIECE = data.StructLayout(
-    {"bytes": LENGTH_BITS, "sum": 16, "index": 16, "offset": 32, "last": 1, "count": 16}
-)
 
 
 class FragmentCount(wiring.Component):
@@ -84,37 +86,34 @@ class FragmentCount(wiring.Component):
         return m
 
 
-class Results(wiring.Component):
-    """Beats of the slice in, jobs and words for the packetiser out.
+class SliceOutput(wiring.Component):
+    """Beats of one of the slice's outputs in, fragments and their words out.
 
     Parameters
     ----------
-    tensor_bytes, beat_bytes : of the slice's output
+    tensor : of the slice
 
     Members
     -------
-    i : In(stream of ``8 * beat_bytes`` bits), from the slice
-    context : In(stream of CONTEXT), one for each tensor in the slice
-    config : In(CONFIG); now : In(32), microseconds; cycle : In(32)
-    job : Out(stream of JOB); words : Out(stream of words), those of the jobs in their order
-    sent : Out(1), the job taken in this cycle is the last of a result
-    busy : Out(1)
+    i : In(stream of beats), from the slice
+    wanted : In(16), bytes of a fragment, any number
+    pieces : Out(stream of PIECE); words : Out(stream of words), those of the pieces in their order
+    taken : Out(1), the last beat of a tensor is taken in this cycle
+    draining : Out(1), it was taken: the next tensor waits in the slice until ``sent``
+    sent : In(1), all of the result is gone
     """
 
-    def __init__(self, tensor_bytes: int, beat_bytes: int) -> None:
-        self._tensor_bytes = tensor_bytes
-        self._beat_bytes = beat_bytes
+    def __init__(self, tensor: WireTensor) -> None:
+        self._beat_bytes, self._tensor_bytes = tensor
         super().__init__(
             {
-                "i": In(stream.Signature(8 * beat_bytes)),
-                "context": In(stream.Signature(CONTEXT)),
-                "config": In(CONFIG),
-                "now": In(32),
-                "cycle": In(32),
-                "job": Out(stream.Signature(JOB)),
+                "i": In(stream.Signature(8 * tensor.beat_bytes)),
+                "wanted": In(16),
+                "pieces": Out(stream.Signature(PIECE)),
                 "words": Out(stream.Signature(WORD_BITS)),
-                "sent": Out(1),
-                "busy": Out(1),
+                "taken": Out(1),
+                "draining": Out(1),
+                "sent": In(1),
             }
         )
 
@@ -122,29 +121,27 @@ class Results(wiring.Component):
         m = Module()
         m.submodules.gearbox = gearbox = Gearbox(self._beat_bytes, BEAT_BYTES, self._tensor_bytes)
         m.submodules.words = words = Fifo(WORD_BITS, WORDS)
-        m.submodules.pieces = pieces = Fifo(_PIECE, _WAITING_FRAGMENTS)
+        m.submodules.pieces = pieces = Fifo(PIECE, _WAITING_FRAGMENTS)
         m.submodules.count = count = FragmentCount(self._tensor_bytes)
         wiring.connect(m, words.o, wiring.flipped(self.words))
-        m.d.comb += count.wanted.eq(self.config.fragment_bytes)
+        wiring.connect(m, pieces.o, wiring.flipped(self.pieces))
+        m.d.comb += count.wanted.eq(self.wanted)
 
-        # Beats of one tensor. The next tensor waits in the slice until this one's last job is
-        # taken, so the context and `cycles` are those of one tensor.
+        # Beats of one tensor.
         beats = self._tensor_bytes // self._beat_bytes
         beat = Signal(range(beats))
-        cycles = Signal(32)
-        draining = Signal()
         m.d.comb += [
             gearbox.i.payload.eq(self.i.payload),
-            gearbox.i.valid.eq(self.i.valid & ~draining),
-            self.i.ready.eq(gearbox.i.ready & ~draining),
+            gearbox.i.valid.eq(self.i.valid & ~self.draining),
+            self.i.ready.eq(gearbox.i.ready & ~self.draining),
+            self.taken.eq(self.i.valid & self.i.ready & (beat == beats - 1)),
         ]
         with m.If(self.sent):
-            m.d.sync += draining.eq(0)
+            m.d.sync += self.draining.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += beat.eq(Mux(beat == beats - 1, 0, beat + 1))
-            with m.If(beat == beats - 1):
-                m.d.sync += draining.eq(1)
-                m.d.sync += cycles.eq(self.cycle - self.context.payload.start + 1)
+        with m.If(self.taken):
+            m.d.sync += self.draining.eq(1)
 
         # Words of one fragment: counted, summed, kept.
         step, total = Signal(LENGTH_BITS), Signal(16)
@@ -196,39 +193,118 @@ class Results(wiring.Component):
                         ]
                     with m.If(last_word):
                         m.next = "start"
+        return m
+
+
+class Results(wiring.Component):
+    """Beats of the slice in, jobs and words for the packetiser out.
+
+    All outputs are taken side by side, each kept by itself: none waits for a frame of another one,
+    so the slice may give them in any order. Frames of several outputs leave mixed, each output's in
+    their order.
+
+    Parameters
+    ----------
+    outputs : of the slice
+
+    Members
+    -------
+    i0, i1, ... : In(stream of beats), from the slice
+    context : In(stream of CONTEXT), one for each request in the slice
+    config : In(CONFIG); now : In(32), microseconds; cycle : In(32)
+    job : Out(stream of JOB); words : Out(stream of words), those of the jobs in their order
+    sent : Out(1), the job taken in this cycle is the last of a result
+    busy : Out(1)
+    """
+
+    def __init__(self, outputs: Sequence[WireTensor]) -> None:
+        self._outputs = tuple(outputs)
+        super().__init__(
+            {
+                **{
+                    f"i{k}": In(stream.Signature(8 * tensor.beat_bytes))
+                    for k, tensor in enumerate(outputs)
+                },
+                "context": In(stream.Signature(CONTEXT)),
+                "config": In(CONFIG),
+                "now": In(32),
+                "cycle": In(32),
+                "job": Out(stream.Signature(JOB)),
+                "words": Out(stream.Signature(WORD_BITS)),
+                "sent": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        cycles = Signal(32)
+        outputs = [SliceOutput(tensor) for tensor in self._outputs]
+        for k, output in enumerate(outputs):
+            m.submodules[f"output{k}"] = output
+            wiring.connect(m, wiring.flipped(getattr(self, f"i{k}")), output.i)
+            m.d.comb += [
+                output.wanted.eq(self.config.fragment_bytes),
+                output.sent.eq(self.sent),
+            ]
+        # The next request's beats wait in the slice until this one's last job is taken, so the
+        # context and `cycles` are those of one request.
+        ended = Cat(output.taken | output.draining for output in outputs)
+        with m.If(Cat(output.taken for output in outputs).any() & ended.all()):
+            m.d.sync += cycles.eq(self.cycle - self.context.payload.start + 1)
 
         # The job: the request's header, changed.
-        ready = pieces.o.payload
-        origin = self.context.payload.origin
+        if len(outputs) == 1:
+            pieces, words, tensor = outputs[0].pieces, outputs[0].words, Const(0)
+        else:
+            m.submodules.turns = turns = Turns(len(outputs))
+            for k, output in enumerate(outputs):
+                wiring.connect(m, output.pieces, turns.pieces[k])
+                wiring.connect(m, output.words, turns.words_of[k])
+            m.d.comb += turns.ended.eq(Cat(output.draining for output in outputs).all())
+            pieces, words, tensor = turns.o, turns.words, turns.output
+        wiring.connect(m, words, wiring.flipped(self.words))
+        piece, origin = pieces.payload, self.context.payload.origin
+        sizes = Array(Const(size, 32) for _, size in self._outputs)
         m.d.comb += [
-            self.job.valid.eq(pieces.o.valid),
-            self.job.payload.bytes.eq(ready.bytes),
-            self.job.payload.sum.eq(ready.sum),
+            self.job.valid.eq(pieces.valid),
+            self.job.payload.bytes.eq(piece.bytes),
+            self.job.payload.sum.eq(piece.sum),
             self.job.payload.origin.eq(origin),
             self.job.payload.hop.eq(self.context.payload.hop),
             self.job.payload.origin.header.eq(
                 hdr.passed_on(
                     origin.header,
                     self.now - origin.stamp,
-                    last=ready.last,
+                    last=piece.last,
                     result=1,
                     declined=0,
                     reason=0,
-                    telemetry=ready.last,
-                    cycles=Mux(ready.last, cycles, 0),
+                    telemetry=piece.last,
+                    cycles=Mux(piece.last, cycles, 0),
                     cursor=hdr.get(origin.header, "cursor") + 1,
-                    fragment_index=ready.index,
-                    fragment_count=ready.count,
-                    offset=ready.offset,
-                    total_bytes=self._tensor_bytes,
-                    tensor_index=0,
-                    source_count=1,
+                    fragment_index=piece.index,
+                    fragment_count=piece.count,
+                    offset=piece.offset,
+                    total_bytes=sizes[tensor],
+                    tensor_index=tensor,
+                    source_count=len(outputs),
                     element_type=self.config.element_type,
                 )
             ),
-            pieces.o.ready.eq(self.job.ready),
-            self.sent.eq(self.job.valid & self.job.ready & ready.last),
+            pieces.ready.eq(self.job.ready),
             self.context.ready.eq(self.sent),
-            self.busy.eq(words.o.valid | pieces.o.valid),
+            self.busy.eq(words.valid | pieces.valid),
         ]
+        self._sends(m, self.job.valid & self.job.ready & piece.last, tensor)
         return m
+
+    def _sends(self, m: Module, ends: Value, tensor: Value) -> None:
+        """The last fragment of an output leaves where it ``ends``: perhaps that of the result."""
+        gone = Signal(len(self._outputs))  # outputs before this one
+        if len(self._outputs) == 1:
+            m.d.comb += self.sent.eq(ends)
+            return
+        now = Signal.like(gone)
+        m.d.comb += [now.eq(gone | (ends << tensor)), self.sent.eq(now.all())]
+        m.d.sync += gone.eq(Mux(self.sent, 0, now))

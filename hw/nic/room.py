@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
+from amaranth.hdl import Array, Cat, Const, Value
 from amaranth.lib import data
 
 from ..formats.fragments import FRAGMENT_STEP
@@ -17,30 +20,72 @@ HERE_BITS = 64
 """Fragments that are asked for at once (W8), and bits of what is here in a word."""
 
 
+class SlotPart(NamedTuple):
+    """What a slot has for one tensor of a request.
+
+    Attributes
+    ----------
+    bytes : of the tensor
+    first_word, words : of the slot's words those of the tensor
+    pieces : most fragments that it has: all but the last have at least 64 bytes (W2)
+    first_group, groups : of the slot's words that say which fragments are here
+    """
+
+    bytes: int
+    first_word: int
+    words: int
+    pieces: int
+    first_group: int
+    groups: int
+
+
 @dataclass(frozen=True)
 class Room:
-    """What the slots of a slice's requests need, by the bytes of its input tensor."""
+    """What the slots of a slice's requests need, by the bytes of its input tensors.
 
-    tensor_bytes: int
+    A slot has room for all tensors of a request, one behind the other.
+    """
+
+    tensors: tuple[int, ...]
 
     @property
     def slots(self) -> int:
-        return slots_of(self.tensor_bytes)
+        return slots_of(sum(self.tensors))
 
     @property
-    def pieces(self) -> int:
-        """Most fragments that a tensor has: all but the last have at least 64 bytes (W2)."""
-        return -(-self.tensor_bytes // FRAGMENT_STEP)
+    def several(self) -> bool:
+        """Requests have several tensors, which are joined (D7)."""
+        return len(self.tensors) > 1
+
+    @property
+    def parts(self) -> tuple[SlotPart, ...]:
+        """What a slot has, for each tensor."""
+        words = [-(-size // BEAT_BYTES) for size in self.tensors]
+        pieces = [-(-size // FRAGMENT_STEP) for size in self.tensors]
+        groups = [-(-count // HERE_BITS) for count in pieces]
+        first_words = accumulate(words, initial=0)
+        first_groups = accumulate(groups, initial=0)
+        columns = (self.tensors, first_words, words, pieces, first_groups, groups)
+        return tuple(SlotPart(*row) for row in zip(*columns, strict=False))
+
+    def of(self, tensor: Value, what: Callable[[SlotPart], int]) -> Value:
+        """A number of a tensor's part, the tensor known only in hardware."""
+        numbers = [what(part) for part in self.parts]
+        if len(set(numbers)) == 1:
+            return Const(numbers[0])
+        bits = max(numbers).bit_length()
+        return Array(Const(number, bits) for number in numbers)[tensor]
 
     @property
     def words(self) -> int:
-        """Words of a tensor."""
-        return -(-self.tensor_bytes // BEAT_BYTES)
+        """Words of all tensors of a request."""
+        return sum(part.words for part in self.parts)
 
     @property
     def stride(self) -> int:
         """Words from one slot to the next; even."""
-        return self.pieces * (FRAGMENT_STEP // BEAT_BYTES)
+        step = FRAGMENT_STEP // BEAT_BYTES
+        return -(-self.words // step) * step
 
     @property
     def depth(self) -> int:
@@ -50,17 +95,35 @@ class Room:
     @property
     def groups(self) -> int:
         """Words of a slot that say which fragments are here."""
-        return -(-self.pieces // HERE_BITS)
+        return sum(part.groups for part in self.parts)
 
     @property
     def here_bits(self) -> int:
         """Bits of such a word."""
-        return min(HERE_BITS, self.pieces)
+        return min(HERE_BITS, max(part.pieces for part in self.parts))
 
     @property
     def slot(self) -> range:
         """Numbers of slots."""
         return range(self.slots)
+
+    @property
+    def tensor(self) -> range:
+        """Numbers of tensors."""
+        return range(len(self.tensors))
+
+    @property
+    def part(self) -> range:
+        """Numbers of all parts of all slots."""
+        return range(self.slots << self._tensor_bits)
+
+    def part_of(self, slot: Value, tensor: Value) -> Value:
+        """The number of a part. Some are of no tensor where these are no power of two."""
+        return Cat(tensor[: self._tensor_bits], slot)
+
+    @property
+    def _tensor_bits(self) -> int:
+        return (len(self.tensors) - 1).bit_length()
 
     @property
     def address(self) -> range:
@@ -74,8 +137,8 @@ class Room:
 
     @property
     def count(self) -> range:
-        """Numbers of fragments."""
-        return range(self.pieces + 1)
+        """Numbers of fragments of a tensor."""
+        return range(max(part.pieces for part in self.parts) + 1)
 
     @property
     def cut(self) -> data.StructLayout:
@@ -84,18 +147,33 @@ class Room:
         return data.StructLayout({"count": self.count, "step": LENGTH_BITS, "tail": 32})
 
 
-def decided(room: Room | None) -> data.StructLayout:
+def decided(room: Room) -> data.StructLayout:
     """A frame and its fate: ``reason`` and next ``hop`` if it is sent on; if it is collected, the
     ``address`` of its first word, the ``slot``, and whether it makes the request ``whole``."""
-    fields: dict[str, Any] = {"frame": FRAME, "reason": 8, "hop": HOP}
-    if room:
-        fields |= {"address": room.address, "slot": room.slot, "whole": 1}
-    return data.StructLayout(fields)
+    return data.StructLayout(
+        {
+            "frame": FRAME,
+            "reason": 8,
+            "hop": HOP,
+            "address": room.address,
+            "slot": room.slot,
+            "whole": 1,
+        }
+    )
 
 
 def chore(room: Room) -> data.StructLayout:
-    """To give up the request of a slot, or else to ask for what it lacks, and how it is cut."""
-    return data.StructLayout({"evict": 1, "slot": room.slot, "cut": room.cut})
+    """To give up the request of a slot, or else to ask for what it lacks, and how it is cut.
+
+    Of a request of several tensors, which of them have ``begun``, and the ``tensor`` that is asked
+    for, or the first to be sent on; its cut is read.
+    """
+    fields: dict[str, Any] = {"evict": 1, "slot": room.slot}
+    if room.several:
+        fields |= {"tensor": room.tensor, "begun": len(room.tensors)}
+    else:
+        fields |= {"cut": room.cut}
+    return data.StructLayout(fields)
 
 
 def released(room: Room) -> data.StructLayout:

@@ -5,24 +5,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class WireTensor(NamedTuple):
+    """A tensor of the slice: bytes of a beat of its port, and of all of it."""
+
+    beat_bytes: int
+    tensor_bytes: int
 
 
 @dataclass(frozen=True)
 class NicShape:
-    """A shell for a slice: bytes of a beat and of a tensor, of its input and of its output.
+    """A shell for a slice: the tensors that it takes and gives, in the manifest's order.
 
-    A slice of several ``inputs`` or ``outputs`` gets a shell that executes nothing. ``sides`` are
-    the bits of tdata of the slice's side ports, which the shell leaves idle. The network's stream
-    has beats of ``network_beat_bytes``.
+    ``sides`` are the bits of tdata of the slice's side ports, which the shell leaves idle. The
+    network's stream has beats of ``network_beat_bytes``.
     """
 
-    in_beat_bytes: int
-    in_tensor_bytes: int
-    out_beat_bytes: int
-    out_tensor_bytes: int
-    inputs: int = 1
-    outputs: int = 1
+    inputs: tuple[WireTensor, ...]
+    outputs: tuple[WireTensor, ...]
     sides: tuple[int, ...] = ()
     network_beat_bytes: int = 8
 
@@ -42,12 +44,8 @@ class NicShape:
         from .top import NicShell
 
         return NicShell(
-            self.in_beat_bytes,
-            self.in_tensor_bytes,
-            self.out_beat_bytes,
-            self.out_tensor_bytes,
-            inputs=self.inputs,
-            outputs=self.outputs,
+            self.inputs,
+            self.outputs,
             sides=self.sides,
             network_beat_bytes=self.network_beat_bytes,
         )

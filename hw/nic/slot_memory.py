@@ -73,3 +73,27 @@ class SlotMemory(wiring.Component):
             words.append(bank.data)
         m.d.comb += self.read_word.eq(Mux(odd, words[1], words[0]))
         return m
+
+
+class WordRun:
+    """Words of the slot memory that follow each other: the first one is asked for with ``go``, each
+    next one as the one before it ``moves``, which it does while it is ``loaded`` and ``ready``."""
+
+    def __init__(self, m: Module, room: Room) -> None:
+        self.go, self.ready, self.read = Signal(), Signal(), Signal()
+        self.first, self.count = Signal(room.address), Signal(range(room.words + 1))
+        self.loaded, self.final, self.moves = Signal(), Signal(), Signal()
+        self.address = Signal(room.address)
+        at, left = Signal(room.address), Signal(range(room.words + 1))
+        m.d.comb += [
+            self.final.eq(left == 0),
+            self.moves.eq(self.loaded & self.ready),
+            self.read.eq(self.go | (self.moves & ~self.final)),
+            self.address.eq(Mux(self.go, self.first, at)),
+        ]
+        with m.If(self.read):
+            m.d.sync += [at.eq(self.address + 1), left.eq(Mux(self.go, self.count, left) - 1)]
+        with m.If(self.go):
+            m.d.sync += self.loaded.eq(1)
+        with m.Elif(self.moves & self.final):
+            m.d.sync += self.loaded.eq(0)

@@ -98,9 +98,9 @@ class Tags(wiring.Component):
                 self.has_free.eq(self.has_free | free.any()),
             ]
             with m.If(self.found):
-                m.d.sync += self.slot.eq(Cat(_first(m, hits), row))
+                m.d.sync += self.slot.eq(Cat(first_of(m, hits), row))
             with m.Elif(~self.has_free):
-                m.d.sync += self.slot.eq(Cat(_first(m, free), row))
+                m.d.sync += self.slot.eq(Cat(first_of(m, free), row))
             with m.If(self.ends):
                 m.d.sync += looks.eq(0)
 
@@ -121,7 +121,7 @@ class Tags(wiring.Component):
         return m
 
 
-def _first(m: Module, flags: Signal) -> Signal:
+def first_of(m: Module, flags: Signal) -> Signal:
     """Number of the lowest one that is set."""
     found = Signal(range(len(flags)))
     for at in reversed(range(len(flags))):

@@ -24,11 +24,6 @@ to full links never keeps a frame out.
 All of this takes 8 bytes a cycle. Where the network's stream is wider, :mod:`.wide.around` goes
 around it.
 
-What this version does not do: the shell of a slice with several inputs or outputs has no slice in
-it, and declines every tensor as
-``wrong_tensor``: a request's tensors come one by one, and would have to be joined. The next hops
-execute it.
-
 When frames come faster than they leave, ``s_axis_tready`` goes low: nothing is dropped here for
 want of room.
 """
@@ -49,7 +44,7 @@ from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
 from ..formats.csr import ADDRESS_BITS
 from .arbiter import Arbiter
-from .bus import BEAT, BEAT_BYTES, FRAME, NETWORK_BEAT_BYTES, AxiLite
+from .bus import BEAT, BEAT_BYTES, FRAME, NETWORK_BEAT_BYTES, VERDICT_OURS, AxiLite
 from .decide import Decider
 from .dispatch import Dispatcher
 from .entries import Entries
@@ -60,6 +55,7 @@ from .parser import Parser
 from .register_file import RegisterFile
 from .result import MAX_RESULT_BYTES
 from .room import Room
+from .shape import WireTensor
 from .wide.around import WideFront
 
 STORE_BEATS = 2048
@@ -76,10 +72,8 @@ class NicShell(wiring.Component):
 
     Parameters
     ----------
-    in_beat_bytes, out_beat_bytes : bytes of the slice's ``s0_axis_tdata`` and ``m0_axis_tdata``
-    in_tensor_bytes, out_tensor_bytes : bytes of its wire tensors, whole beats
-    inputs, outputs : tensors that the slice takes and gives. Where either is not 1, the shell has
-        no slice, never executes, and does not look at the sizes of tensors.
+    inputs, outputs : tensors that the slice takes and gives, whole beats: those of its ports
+        ``s0_axis``, ``m0_axis`` and on
     sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
     network_beat_bytes : of ``s_axis_tdata`` and ``m_axis_tdata``, one of ``NETWORK_BEAT_BYTES``
 
@@ -101,13 +95,9 @@ class NicShell(wiring.Component):
 
     def __init__(
         self,
-        in_beat_bytes: int,
-        in_tensor_bytes: int,
-        out_beat_bytes: int,
-        out_tensor_bytes: int,
+        inputs: Sequence[WireTensor],
+        outputs: Sequence[WireTensor],
         *,
-        inputs: int = 1,
-        outputs: int = 1,
         sides: Sequence[int] = (),
         network_beat_bytes: int = BEAT_BYTES,
     ) -> None:
@@ -117,25 +107,20 @@ class NicShell(wiring.Component):
                 f"not {network_beat_bytes!r}"
             )
         self._beat_bytes = network_beat_bytes
-        if not (1 <= inputs <= MAX_TENSORS and 1 <= outputs <= MAX_TENSORS):
+        if not (1 <= len(inputs) <= MAX_TENSORS and 1 <= len(outputs) <= MAX_TENSORS):
             raise ValueError(
-                f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {inputs!r} and {outputs!r}"
+                f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {len(inputs)} and "
+                f"{len(outputs)}"
             )
-        self._tensors = (inputs, outputs)
-        self._executes = self._tensors == (1, 1)
         self._sides = tuple(sides)
-        for what, beat, tensor in (
-            ("input", in_beat_bytes, in_tensor_bytes),
-            ("output", out_beat_bytes, out_tensor_bytes),
-        ):
-            fits = 1 <= beat <= tensor <= MAX_RESULT_BYTES and tensor % beat == 0
-            if self._executes and not fits:
-                raise ValueError(
-                    f"the slice's {what} tensor must be whole beats and fit 65535 fragments "
-                    f"({MAX_RESULT_BYTES} bytes), not {tensor!r} bytes in beats of {beat!r}"
-                )
-        self._in = (in_tensor_bytes, in_beat_bytes)
-        self._out = (out_tensor_bytes, out_beat_bytes)
+        for what, tensors in (("input", inputs), ("output", outputs)):
+            for beat, tensor in tensors:
+                if not 1 <= beat <= tensor <= MAX_RESULT_BYTES or tensor % beat:
+                    raise ValueError(
+                        f"the slice's {what} tensor must be whole beats and fit 65535 fragments "
+                        f"({MAX_RESULT_BYTES} bytes), not {tensor!r} bytes in beats of {beat!r}"
+                    )
+        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
         axis = {
             "tdata": 8 * network_beat_bytes,
             "tkeep": network_beat_bytes,
@@ -160,14 +145,13 @@ class NicShell(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         add_domain(m, self)
-        inputs, outputs = self._tensors
-        room = Room(self._in[0]) if self._executes else None
-        slots = room.slots if room else 0
+        room = Room(tuple(tensor.tensor_bytes for tensor in self._inputs))
+        counts = len(self._inputs) << 16 | len(self._outputs) << 24
         m.submodules.registers = registers = RegisterFile(
             {
-                "capability": self._beat_bytes | slots << 8 | inputs << 16 | outputs << 24,
-                "input_bytes": self._in[0] if room else 0,
-                "output_bytes": self._out[0] if room else 0,
+                "capability": self._beat_bytes | room.slots << 8 | counts,
+                "input_bytes": _only(self._inputs),
+                "output_bytes": _only(self._outputs),
             }
         )
         m.submodules.ingress = ingress = Ingress()
@@ -178,7 +162,7 @@ class NicShell(wiring.Component):
         m.submodules.decider = decider = Decider(room)
         m.submodules.entries = entries = Entries()
         m.submodules.dispatcher = dispatcher = Dispatcher(room)
-        m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES if room else 1)
+        m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES)
         m.submodules.arbiter = arbiter = Arbiter(3)
         config = registers.config
         came, leaves = ingress.i, arbiter.o
@@ -215,6 +199,10 @@ class NicShell(wiring.Component):
             decider.steered.eq(entries.o),
         ]
         wiring.connect(m, decider.o, dispatcher.frame)
+        m.d.comb += [
+            dispatcher.coming.eq(frames.o.payload),
+            dispatcher.comes.eq(frames.o.valid & (frames.o.payload.verdict == VERDICT_OURS)),
+        ]
         wiring.connect(m, store.o, dispatcher.beats)
 
         # Frames out. What is made here is more than what comes in, and waits while much does.
@@ -268,6 +256,12 @@ class NicShell(wiring.Component):
             registers.shown.eq(entries.shown),
             registers.shows.eq(entries.shows),
         ]
+        m.submodules.executor = executor = Executor(room, self._inputs, self._outputs, self._sides)
+        m.d.comb += [executor.config.eq(config), executor.now.eq(now)]
+        self._execute(m, decider, dispatcher, executor, registers)
+        for source in range(SOURCES):
+            wiring.connect(m, executor.jobs[source], packetiser.jobs[1 + source])
+            wiring.connect(m, executor.words[source], packetiser.words[1 + source])
         moving: list[Any] = [
             ingress.busy,
             passing.o.valid,
@@ -277,24 +271,13 @@ class NicShell(wiring.Component):
             decider.busy,
             packetiser.busy,
             arbiter.o.valid,
+            executor.busy,
             *([front.busy] if front else []),
         ]
-        collecting, computing = Signal(), Signal()
-        if room:
-            m.submodules.executor = executor = Executor(
-                room, self._in[1], self._out[1], self._out[0], self._sides
-            )
-            moving.append(executor.busy)
-            m.d.comb += [collecting.eq(decider.collecting), computing.eq(executor.computing)]
-            m.d.comb += [executor.config.eq(config), executor.now.eq(now)]
-            self._execute(m, decider, dispatcher, executor, registers)
-            for source in range(SOURCES):
-                wiring.connect(m, executor.jobs[source], packetiser.jobs[1 + source])
-                wiring.connect(m, executor.words[source], packetiser.words[1 + source])
         busy = Signal()
         m.d.comb += [
             busy.eq(reduce(or_, moving)),
-            registers.status.eq(Cat(busy, collecting, computing)),
+            registers.status.eq(Cat(busy, decider.collecting, executor.computing)),
             registers.outcome.eq(dispatcher.outcome),
             registers.outcome_valid.eq(dispatcher.outcome_valid),
             registers.frames_in.eq(front.arrived if front else ingress.arrived),
@@ -317,9 +300,11 @@ class NicShell(wiring.Component):
         wiring.connect(m, dispatcher.collected, executor.collected)
         wiring.connect(m, decider.chore, executor.chore)
         wiring.connect(m, executor.release, decider.release)
-        for name in ("opens", "opened", "origin", "hop", "here", "cleared"):
+        several = len(self._inputs) > 1
+        told = ("begins", "begun", "origin", "hop", "here", "cleared")
+        for name in told + (("cut",) if several else ()):
             m.d.comb += getattr(executor, name).eq(getattr(decider, name))
-        for name in ("here_address", "clear", "may_ask"):
+        for name in ("here_address", "clear", "may_ask") + (("part",) if several else ()):
             m.d.comb += getattr(decider, name).eq(getattr(executor, name))
         m.d.comb += [
             executor.address.eq(fate.address),
@@ -330,3 +315,8 @@ class NicShell(wiring.Component):
         ]
         for name in ("requests", "asked", "evicted_fragments", "results", "result_frames"):
             m.d.comb += getattr(registers, name).eq(getattr(executor, name))
+
+
+def _only(tensors: Sequence[WireTensor]) -> int:
+    """Bytes of a tensor, if there is one."""
+    return tensors[0].tensor_bytes if len(tensors) == 1 else 0

@@ -36,11 +36,12 @@ from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pads import without_pad
 from midwire.hw.kernels.program import canonical
-from midwire.hw.nic.shape import NicShape
+from midwire.hw.nic.shape import NicShape, WireTensor
 from midwire.hw.numeric import IntType
 from midwire.hw.remembered import files
 
 PORT = StreamPort(IntType(8, True), 2, 6)
+SHELL = NicShape((WireTensor(1, 4),), (WireTensor(1, 4),))
 FIFO, DEEPER, FORK = StreamFifo(PORT, 3), StreamFifo(PORT, 4), StreamFork(PORT, 2)
 
 
@@ -342,7 +343,7 @@ def test_an_interrupt_leaves_no_process(empty: Path, monkeypatch: pytest.MonkeyP
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verilog_of([NicShape(1, 4, 1, 4), FIFO], interrupt)
+        verilog_of([SHELL, FIFO], interrupt)
     assert running
     # A killed process that was a worker's child is gone as soon as the system looks at it.
     while set(running) & {each.number for each in _processes()}:
@@ -387,7 +388,7 @@ def test_who_leaves_early_leaves_no_process(empty: Path, monkeypatch: pytest.Mon
     watch = Watch()
     monkeypatch.setattr(elaborate, "run_jobs", watch)
     with pytest.raises(ZeroDivisionError), Elaborator() as elaborator:
-        elaborator.start([NicShape(1, 4, 1, 4)])
+        elaborator.start([SHELL])
         while not (running := _in_groups_of(watch.jobs)):
             time.sleep(0.01)
         raise ZeroDivisionError

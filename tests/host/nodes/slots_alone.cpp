@@ -43,8 +43,8 @@ void lacks(std::istream& words, bool overtaken) {
         Headers headers;
         HeaderReader(frame, {0, 4, {}}).read(headers);
         const Fragment its(frame, headers);
-        if (!slot) slot = slots.open(its, 0, Hop{});
-        if (take(*slot, its, 500) != mw::outcome::COLLECTED) std::puts("not collected");
+        if (!slot) slot = slots.open(its, 0);
+        if (take(*slot, its, Hop{}, 500) != mw::outcome::COLLECTED) std::puts("not collected");
         for (Missing missing; overtaken && (missing = take_overtaken(*slot)).part;)
             for (size_t k = 0; k < 64; ++k)
                 if (missing.bitmap[k / 8] & 0x80 >> k % 8) std::printf("%zu ", missing.first + k);

@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from scapy.layers.inet import IP, UDP
 
+from midwire.compiler.pipeline import compile_model
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.nodes.nic_process import UdpWire, start_nic
@@ -25,14 +28,68 @@ from midwire.hw.formats.slots import slots_of
 from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode
 
+from ...hw.nic.stacks import NEXT_IP6, OWN_IP6, Stack, ipv4, ipv6, tags
 from ..conftest import WIDE_SIZES, Cloud, changed, make_wide_bundle, relay, send, straight
-from .loop import HERE
-from .recordings import HOP, NIC, frame, replay
+from .loop import DATAPATHS, HERE, SMALL_MTU
+from .recordings import HOP, NIC, frame, replay, timeless
 
 
 @pytest.fixture
 def wide(tmp_path: Path) -> Bundle:
     return make_wide_bundle(tmp_path / "wide")
+
+
+MODELS = {
+    "two to two": """two (float[N, 8] a, float[N, 1500] b) => (float[N, 8] c, float[N, 1508] d)
+<float s = {0.5}, int8 z = {0}>
+{ p = QuantizeLinear (a, s, z)
+  q = QuantizeLinear (b, s, z)
+  e = DequantizeLinear (p, s, z)
+  f = DequantizeLinear (q, s, z)
+  g = Relu (e)
+  h = Concat <axis = 1> (e, f)
+  i = QuantizeLinear (g, s, z)
+  j = QuantizeLinear (h, s, z)
+  c = DequantizeLinear (i, s, z)
+  d = DequantizeLinear (j, s, z) }""",
+    "two to one": """join (float[N, 4, 15, 25] a, float[N, 4, 15, 25] b) => (float[N, 4, 15, 25] c)
+<float s = {0.5}, int8 z = {0}>
+{ p = QuantizeLinear (a, s, z)
+  q = QuantizeLinear (b, s, z)
+  e = DequantizeLinear (p, s, z)
+  f = DequantizeLinear (q, s, z)
+  g = Add (e, f)
+  i = QuantizeLinear (g, s, z)
+  c = DequantizeLinear (i, s, z) }""",
+    "one to two": """fork (float[N, 4, 15, 25] a) => (float[N, 4, 15, 25] c, float[N, 4, 15, 25] d)
+<float s = {0.5}, int8 z = {0}>
+{ p = QuantizeLinear (a, s, z)
+  e = DequantizeLinear (p, s, z)
+  g = Relu (e)
+  h = Neg (e)
+  i = QuantizeLinear (g, s, z)
+  j = QuantizeLinear (h, s, z)
+  c = DequantizeLinear (i, s, z)
+  d = DequantizeLinear (j, s, z) }""",
+}
+"""Slices of several tensors on either side."""
+
+
+@pytest.fixture(scope="session", params=MODELS)
+def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A slice that both datapaths can execute."""
+    folder = tmp_path_factory.mktemp("compiled")
+    text = '<ir_version: 8, opset_import: ["" : 13]>\n' + MODELS[request.param]
+    onnx.save(onnx.parser.parse_model(text), str(folder / "model.onnx"))
+    bundle = compile_model(folder / "model.onnx", folder / "bundle").bundle
+    sides = bundle.manifest.inputs, bundle.manifest.outputs
+    names = {1: "one", 2: "two"}
+    assert " to ".join(names[len(side)] for side in sides) == request.param
+    return bundle
+
+
+def sizes_of(compiled: Bundle) -> list[int]:
+    return [tensor.elements for tensor in compiled.manifest.inputs]
 
 
 @pytest.fixture
@@ -125,6 +182,87 @@ def test_a_nic_joins_the_tensors_of_a_request(wide: Bundle, far: Cloud) -> None:
         assert nic.bus.read("input_bytes") == nic.bus.read("output_bytes") == 0
         counted = nic.bus.counters()
         assert (counted["requests"], counted["results"], counted["result_frames"]) == (9, 9, 36)
+
+
+@pytest.mark.parametrize("datapath", DATAPATHS)
+def test_a_compiled_slice_of_several_tensors_is_executed(compiled: Bundle, datapath: str) -> None:
+    """As the cloud does it, to the same bits."""
+    rng = np.random.default_rng(4)
+    shapes = [tensor.shape for tensor in compiled.manifest.inputs]
+    samples = [
+        [(rng.integers(-128, 128, shape) / 2).astype(np.float32) for shape in shapes]
+        for _ in range(12)
+    ]
+    with Cloud(compiled) as cloud:
+        hop = cloud.port.address
+        with start_nic(compiled, UdpWire(HERE, [hop]), hop, datapath=datapath) as nic:
+            with EdgeClient(compiled, straight(nic.address), window=4, mtu=SMALL_MTU) as client:
+                near = list(client.stream(Request(x, tag=i) for i, x in enumerate(samples)))
+            counted = nic.bus.counters()
+        with EdgeClient(compiled, straight(hop)) as client:
+            other = {i: client.infer(Request(x)) for i, x in enumerate(samples)}
+    assert counted["results"] == counted["requests"] >= 12
+    for outcome in near:
+        far = other[outcome.request.tag]
+        assert (outcome.executed_by, far.executed_by, outcome.declined) == ("nic", "cloud", "")
+        assert (outcome.cycles > 0) == (datapath == "rtl")
+        assert outcome.slice_sha256 == far.slice_sha256
+        assert outcome.outputs is not None and far.outputs is not None
+        for name, expected in far.outputs.items():
+            np.testing.assert_array_equal(outcome.outputs[name], expected)
+
+
+def any_fragments(header: Header, sizes: Sequence[int], source: random.Random) -> list[bytes]:
+    """Frames of several requests, mixed; their tensors by senders of IPv4 and IPv6, behind any
+    headers, some of them lost, twice, damaged, or of somebody whose they are not."""
+    inner = (
+        ipv4(src="10.0.7.1"),
+        ipv6(src="2001:db8:7::2"),
+        ipv4(src="10.0.7.3"),
+        ipv6(src="2001:db8:7::4"),
+    )
+    stacks = [Stack(tags(k % 3), ip) for k, ip in enumerate(inner)]
+    found = []
+    for request_id in range(12):
+        for index, size in enumerate(sizes):
+            mine = replace(header, request_id=request_id, tensor_index=index)
+            mtu = source.choice((300, 700, 1500))
+            stack = source.choice(stacks)
+            for datagram in fragments.datagrams(mine, source.randbytes(size), mtu):
+                chance = source.random()
+                if chance < 0.03:
+                    continue
+                if chance < 0.06:
+                    datagram = changed(datagram, tensor_index=source.randrange(4))
+                if chance < 0.09:
+                    datagram = changed(datagram, source_count=source.randrange(4))
+                if chance < 0.12:
+                    stack = source.choice(stacks)
+                found += [stack.frame(datagram)] * source.choice((1, 1, 1, 1, 2))
+    # Neighbours change places, so that most requests are whole before they are given up.
+    for at in range(len(found) - 8):
+        other = at + source.randrange(8)
+        found[at], found[other] = found[other], found[at]
+    return found
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_both_datapaths_join_alike(compiled: Bundle, tmp_path: Path, attempt: int) -> None:  # D7
+    """To the same frames and counters, whatever the recording has."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print("seed", seed)
+    sizes = sizes_of(compiled)
+    header = Header(model_hash=compiled.model_hash, source_count=len(sizes), deadline_us=10**7)
+    frames = any_fragments(header, sizes, random.Random(seed))
+    own, following = (int(ipaddress.IPv6Address(ip)) for ip in (OWN_IP6, NEXT_IP6))
+    # Nothing is executed or given up twice: what was decided is remembered, and nobody is asked.
+    registers = {"own_ip6": own, "next_ip6": following, "ask_us": 0, "timeout_us": 10**6}
+    rtl, counted_rtl = replay(compiled, "rtl", frames, tmp_path, **registers)
+    reference, counted = replay(compiled, "reference", frames, tmp_path, **registers)
+    assert counted == counted_rtl
+    assert timeless(rtl) == timeless(reference)
+    assert counted["results"] and counted["frames_in"] == len(frames)
+    del attempt
 
 
 def tensors_of(wide: Bundle) -> list[list[bytes]]:

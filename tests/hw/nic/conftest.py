@@ -23,7 +23,7 @@ import midwire.hw
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.wire import Header
-from midwire.hw.nic.shape import NicShape
+from midwire.hw.nic.shape import NicShape, WireTensor
 from midwire.sim.build import build_executable
 
 from .stacks import (
@@ -60,13 +60,17 @@ class Sizes(NamedTuple):
     in_bytes: int
     out_beat: int
     out_bytes: int
-    inputs: int = 1
-    outputs: int = 1
+    more_inputs: tuple[WireTensor, ...] = ()
+    more_outputs: tuple[WireTensor, ...] = ()
     network_beat: int = 8
 
     @property
     def shape(self) -> NicShape:
-        return NicShape(*self[:-1], network_beat_bytes=self.network_beat)
+        return NicShape(
+            (WireTensor(self.in_beat, self.in_bytes), *self.more_inputs),
+            (WireTensor(self.out_beat, self.out_bytes), *self.more_outputs),
+            network_beat_bytes=self.network_beat,
+        )
 
 
 def number(text: str) -> int:
@@ -444,8 +448,8 @@ LARGE = Sizes(3, 1500, 5, 1985)
 """Sizes that are no multiples of 8, two fragments in and out, beats that do not divide 8."""
 HUGE = Sizes(16, 50_000, 8, 64)
 """A tensor of many fragments, in few slots."""
-SEVERAL = Sizes(16, 48, 1, 10, inputs=2, outputs=3)
-"""A slice of several tensors, which the NIC does not execute; the sizes are those of the first."""
+SEVERAL = Sizes(16, 48, 5, 1985, (WireTensor(3, 1500),), (WireTensor(8, 20_000),))
+"""Two tensors in, of one fragment and two; and two out, the second more than waits in the NIC."""
 
 WIDE = tuple(LARGE._replace(network_beat=beat_bytes) for beat_bytes in (16, 32, 64))
 """One program for each width."""
@@ -463,12 +467,22 @@ endmodule"""
 """A memory that says when its first word is not zero, and when all are again."""
 
 
+def stand_in(sizes: Sizes) -> str:
+    """The Verilog of a slice for tests."""
+    several = bool(sizes.more_inputs)
+    text = (HERE / ("stand_in_several.v" if several else "stand_in.v")).read_text()
+    shape = sizes.shape
+    for side, tensors in (("IN", shape.inputs), ("OUT", shape.outputs)):
+        for k, tensor in enumerate(tensors):
+            for what, value in zip(("BEAT", "BYTES"), tensor, strict=True):
+                name = f"{side}{k}_{what}" if several else f"{side}_{what}"
+                text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
+    return text
+
+
 def program(sizes: Sizes, folder: Path) -> Path:
     """Build a simulation of the NIC around a stand-in slice."""
-    text = (HERE / "stand_in.v").read_text()
-    for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
-        text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
-    (folder / "midwire_slice.v").write_text(text)
+    (folder / "midwire_slice.v").write_text(stand_in(sizes))
     (verilog,) = verilog_of([sizes.shape])
     verilog = prefixed(renamed(verilog, "midwire_nic"), "midwire")
     (folder / "midwire_nic.v").write_text(verilog)
@@ -531,7 +545,7 @@ def widest(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
 
 @pytest.fixture
 def several(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
-    """The NIC of a slice with two inputs and three outputs."""
+    """The NIC of a slice with two inputs and two outputs."""
     with contextlib.closing(Nic(programs(SEVERAL), SEVERAL)) as nic:
         yield nic
 

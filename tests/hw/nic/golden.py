@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import google_crc32c
@@ -65,11 +65,17 @@ class Origin:
     ttl: int
     came: int
     header: Fields
+    joined: bool
+    """Its request has several tensors."""
+
+    @property
+    def sender(self) -> tuple[bytes, int]:
+        return self.src_ip, self.src_port
 
     @property
     def key(self) -> tuple[int, bytes, int]:
-        """What names the request."""
-        return self.header["request_id"], self.src_ip, self.src_port
+        """What names the request (D2, D7)."""
+        return self.header["request_id"], *((b"", 0) if self.joined else self.sender)
 
     @property
     def fingerprint(self) -> int:
@@ -87,40 +93,74 @@ class Hop:
 
 
 @dataclass
-class Slot:
-    """A request whose fragments are collected, or that is whole."""
+class Part:
+    """A tensor of which fragments are collected; ``origin`` and ``hop`` are those of the first."""
 
-    origin: Origin
-    hop: Hop
-    count: int
-    latest: int
+    total: int
+    origin: Origin | None = None
+    hop: Hop | None = None
+    count: int = 0
     step: int = 0
     last_offset: int | None = None
-    asks: int = 0
     here: dict[int, bytes] = field(default_factory=dict)
 
     @property
+    def begun(self) -> bool:
+        return self.origin is not None
+
+    @property
     def whole(self) -> bool:
-        return len(self.here) == self.count
+        return self.begun and len(self.here) == self.count
+
+    def impossible(self, header: Fields, size: int) -> bool:
+        """Whether no tensor of these bytes has such a fragment."""
+        if header["fragment_count"] > -(-self.total // fragments.FRAGMENT_STEP):
+            return True
+        return not header["last"] and header["offset"] != header["fragment_index"] * size
 
     def contradicts(self, header: Fields, size: int) -> bool:
         """Whether a fragment does not fit what came before."""
+        if self.impossible(header, size):
+            return True
+        if not self.begun:
+            return False
         if header["fragment_count"] != self.count:
             return True
         if header["last"]:
             return bool(self.step) and header["offset"] != (self.count - 1) * self.step
-        if header["offset"] != header["fragment_index"] * size:
-            return True
         if self.last_offset is not None and self.last_offset != (self.count - 1) * size:
             return True
         return self.step not in (0, size)
 
-    def take(self, header: Fields, payload: bytes) -> None:
+    def take(self, origin: Origin, hop: Hop, payload: bytes) -> None:
+        header = origin.header
+        if not self.begun:
+            self.origin, self.hop = origin, hop
+        self.count = header["fragment_count"]
         if header["last"]:
             self.last_offset = header["offset"]
         else:
             self.step = len(payload)
         self.here[header["fragment_index"]] = payload
+
+
+@dataclass
+class Slot:
+    """A request whose fragments are collected, or that is whole; ``origin`` opened it."""
+
+    origin: Origin
+    parts: list[Part]
+    latest: int = 0
+    asks: int = 0
+
+    @property
+    def whole(self) -> bool:
+        return all(part.whole for part in self.parts)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last fragment of each tensor is here."""
+        return all(part.last_offset is not None for part in self.parts)
 
 
 class Golden:
@@ -129,7 +169,7 @@ class Golden:
     Parameters
     ----------
     registers : values of configuration registers, those of 48 and 64 bits whole
-    in_bytes : of the slice's input; out_bytes : of its output
+    inputs : bytes of each tensor that the slice takes; outputs : of each that it gives
     execute : the slice
 
     Attributes
@@ -137,7 +177,7 @@ class Golden:
     others : frames that are not to our address, with their bad-frame bit
     passed : frames to our address that passed
     sent_on : frames that were declined or forwarded, in order
-    results : for each request that was executed, its frames, with ``cycles`` 0
+    results : for each request that was executed and each output, its frames, with ``cycles`` 0
     given_up : frames of requests that were given up, for each request
     asked : frames that ask senders
     outcomes, events, hits : counted
@@ -146,13 +186,13 @@ class Golden:
     def __init__(
         self,
         registers: Fields,
-        in_bytes: int,
-        out_bytes: int,
-        execute: Callable[[bytes], bytes],
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        execute: Callable[[list[bytes]], list[bytes]],
     ) -> None:
         self.registers = dict(registers)
-        self._in, self._out, self._execute = in_bytes, out_bytes, execute
-        self.slot_count = slots_of(in_bytes)
+        self._in, self._out, self._execute = list(inputs), list(outputs), execute
+        self.slot_count = slots_of(sum(inputs))
         self.slots: dict[tuple[int, bytes, int], Slot] = {}
         self.decisions: dict[int, tuple[int, DeclineReason | Action]] = {}
         self.table: list[Fields | None] = [None] * ENTRIES
@@ -279,6 +319,7 @@ class Golden:
             ttl=ttl,
             came=self.now,
             header=header,
+            joined=len(self._in) > 1,
         )
 
     def _sound(self, header: Fields, datagram: bytes) -> bool:
@@ -298,7 +339,7 @@ class Golden:
         return True
 
     def _ours(self, origin: Origin, payload: bytes) -> FrameOutcome:
-        """Rules D0 to D6, T1 to T4 and T8."""
+        """Rules D0 to D7, T1 to T4 and T8."""
         header, entry = origin.header, self._entry(origin.header)
         hop = self._hop(origin, entry)
         if header["result"] and self._another(header):
@@ -352,17 +393,18 @@ class Golden:
         """Rule D1."""
         mine = self.registers
         cursor = (header["cursor"], header["slice_count"]) != (mine["cursor"], mine["slice_count"])
-        tensor = (header["tensor_index"], header["source_count"]) != (0, 1)
+        index, tensors = header["tensor_index"], len(self._in)
+        no_tensor = index >= tensors or header["source_count"] != tensors
         for wrong, reason in (
             (header["encrypted"], DeclineReason.ENCRYPTED),
             (header["tenant"] != mine["tenant"], DeclineReason.WRONG_TENANT),
             (header["model_hash"] != mine["model_hash"], DeclineReason.WRONG_MODEL),
             (cursor, DeclineReason.WRONG_CURSOR),
             (header["epoch"] != mine["epoch"], DeclineReason.WRONG_EPOCH),
-            (tensor, DeclineReason.WRONG_TENSOR),
+            (no_tensor, DeclineReason.WRONG_TENSOR),
             (not header["may_execute"], DeclineReason.POLICY),
             (header["deadline_us"] == 0, DeclineReason.DEADLINE),
-            (header["total_bytes"] != self._in, DeclineReason.BAD_LENGTH),
+            (header["total_bytes"] != self._in[index % tensors], DeclineReason.BAD_LENGTH),
         ):
             if wrong:
                 return reason
@@ -371,9 +413,10 @@ class Golden:
     def _collect(
         self, origin: Origin, hop: Hop, payload: bytes, verdict: Action | DeclineReason
     ) -> FrameOutcome | DeclineReason | Action:
-        """Rules D2, D3 and D6; ``verdict`` is the table's (T4)."""
+        """Rules D2, D3, D6 and D7; ``verdict`` is the table's (T4)."""
         header = origin.header
         slot = self.slots.get(origin.key)
+        index = header["tensor_index"]
         if slot is None:
             known = self.decisions.get(origin.fingerprint % DECISIONS)
             if known is not None and known[0] == origin.fingerprint:
@@ -384,30 +427,31 @@ class Golden:
             if verdict is not Action.EXECUTE:
                 self._decide(origin, verdict)
                 return verdict
-            slot = Slot(origin, hop, header["fragment_count"], self.now)
-            if slot.count > max(1, -(-self._in // fragments.FRAGMENT_STEP)) or slot.contradicts(
-                header, len(payload)
-            ):
+            slot = Slot(origin, [Part(size) for size in self._in])
+            if slot.parts[index].impossible(header, len(payload)):
                 return FrameOutcome.DROPPED_BAD_LENGTH
             if not self._may_open(origin):
                 self._decide(origin, DeclineReason.BUSY)
                 return DeclineReason.BUSY
             self.slots[origin.key] = slot
-        elif slot.whole:
+        part = slot.parts[index]
+        if part.origin and part.origin.sender != origin.sender:
+            return DeclineReason.WRONG_TENSOR
+        if slot.whole:
             return FrameOutcome.DROPPED_DUPLICATE
-        elif slot.contradicts(header, len(payload)):
+        if part.contradicts(header, len(payload)):
             return FrameOutcome.DROPPED_BAD_LENGTH
-        elif header["fragment_index"] in slot.here:
+        if header["fragment_index"] in part.here:
             return FrameOutcome.DROPPED_DUPLICATE
-        slot.take(header, payload)
-        slot.latest, slot.asks = self.now, 0 if slot.last_offset is not None else QUICK_ASKS
+        part.take(origin, hop, payload)
+        slot.latest, slot.asks = self.now, 0 if slot.ended else QUICK_ASKS
         return FrameOutcome.COLLECTED
 
     def _may_open(self, origin: Origin) -> bool:
         free = self.slot_count - len(self.slots)
         if any(slot.origin.fingerprint == origin.fingerprint for slot in self.slots.values()):
             return False
-        held = sum(key[1:] == origin.key[1:] for key in self.slots)
+        held = sum(slot.origin.sender == origin.sender for slot in self.slots.values())
         return free > 0 and (held == 0 or held < 4 * (free - 1))
 
     def _decide(self, origin: Origin, reason: DeclineReason | Action) -> None:
@@ -422,29 +466,36 @@ class Golden:
         del self.slots[key]
         self._decide(slot.origin, DeclineReason.INCOMPLETE)
         self.events["evicted"] += 1
-        self.events["evicted_fragments"] += len(slot.here)
-        frames = []
-        for index, payload in sorted(slot.here.items()):
-            last = index == slot.count - 1
-            frames.append(
+        self.given_up.append([])
+        for part in slot.parts:
+            self._give_up_part(part)
+
+    def _give_up_part(self, part: Part) -> None:
+        for index, payload in sorted(part.here.items()):
+            assert part.origin is not None and part.hop is not None
+            last = index == part.count - 1
+            self.events["evicted_fragments"] += 1
+            self.given_up[-1].append(
                 self._onward(
-                    slot.origin,
-                    slot.hop,
+                    part.origin,
+                    part.hop,
                     payload,
                     fragment_index=index,
-                    offset=self._in - len(payload) if last else index * len(payload),
+                    offset=part.total - len(payload) if last else index * len(payload),
                     last=int(last),
                     declined=1,
                     reason=int(DeclineReason.INCOMPLETE),
                 )
             )
-        self.given_up.append(frames)
 
     def _ask(self, slot: Slot) -> None:
-        """Rules D4 and W8."""
+        """Rules D4, D7 and W8."""
         slot.asks += 1
+        part = next((part for part in slot.parts if part.begun and not part.whole), None)
+        if part is None or part.origin is None:
+            return
         self.events["asked"] += 1
-        missing = [index for index in range(slot.count) if index not in slot.here]
+        missing = [index for index in range(part.count) if index not in part.here]
         first = missing[0] // GROUP * GROUP
         bitmap = sum(1 << 63 - (index - first) for index in missing if index < first + GROUP)
         changes = {
@@ -453,8 +504,8 @@ class Golden:
             "offset": 0,
             "last": 1,
         }
-        head = header_of({**slot.origin.header, **changes})
-        self.asked.append(self._packet(slot.origin, head + bitmap.to_bytes(8)))
+        head = header_of({**part.origin.header, **changes})
+        self.asked.append(self._packet(part.origin, head + bitmap.to_bytes(8)))
 
     def _send_on(self, origin: Origin, hop: Hop, payload: bytes, **changes: int) -> None:
         self.sent_on.append(self._onward(origin, hop, payload, **changes))
@@ -470,10 +521,19 @@ class Golden:
         return self._packet(origin, header_of({**header, **left, **changes}) + payload, hop)
 
     def _result(self, slot: Slot) -> None:
-        """Rule W3."""
-        tensor = self._execute(b"".join(slot.here[index] for index in range(slot.count)))
+        """Rules W3 and W6."""
+        tensors = [b"".join(part.here[index] for index in range(part.count)) for part in slot.parts]
+        for index, tensor in enumerate(self._execute(tensors)):
+            assert len(tensor) == self._out[index]
+            self._result_of(slot.parts[0], index, tensor)
+        self.events["results"] += 1
+
+    def _result_of(self, first: Part, tensor_index: int, tensor: bytes) -> None:
+        """One output, in the name of whoever sent the first input."""
+        origin, hop = first.origin, first.hop
+        assert origin is not None and hop is not None
         step = self.registers["fragment_bytes"]
-        starts = range(0, self._out, step)
+        starts = range(0, len(tensor), step)
         frames = []
         for index, start in enumerate(starts):
             last = int(index + 1 == len(starts))
@@ -484,17 +544,16 @@ class Golden:
                 "reason": 0,
                 "telemetry": last,
                 "cycles": 0,
-                "cursor": slot.origin.header["cursor"] + 1,
+                "cursor": origin.header["cursor"] + 1,
                 "fragment_index": index,
                 "fragment_count": len(starts),
                 "offset": start,
-                "total_bytes": self._out,
+                "total_bytes": len(tensor),
+                "tensor_index": tensor_index,
+                "source_count": len(self._out),
                 "element_type": self.registers["element_type"],
             }
-            frames.append(
-                self._onward(slot.origin, slot.hop, tensor[start : start + step], **changes)
-            )
-        self.events["results"] += 1
+            frames.append(self._onward(origin, hop, tensor[start : start + step], **changes))
         self.events["result_frames"] += len(frames)
         self.results.append(frames)
 

@@ -360,11 +360,11 @@ def test_t4_an_executed_request_is_not_forwarded(steered: SteeredCampaign, tools
         (Action.REDIRECT, True, DeclineReason.POLICY),
     ],
 )
-def test_t3_a_shell_that_never_executes(
+def test_t3_what_is_no_tensor_of_the_slice(
     several: Any, tools: Any, action: Action, declined: bool, reason: DeclineReason
 ) -> None:
     assert several.commit(8, **entry(action, 3)) == OKAY
-    (left,) = several.send(*tools.request(several.sizes, source_count=2).frames())
+    (left,) = several.send(*tools.request(several.sizes, source_count=3).frames())
     assert (header_of(left).declined, header_of(left).reason) == (declined, reason)
     assert went_to(left) == place_of(3)
     several.check_counters()
@@ -372,7 +372,7 @@ def test_t3_a_shell_that_never_executes(
 
 def expected_of(campaign: Campaign, version: dict[str, int], frame: bytes) -> bytes:
     """What leaves of a frame that is not collected, when the table has this entry only."""
-    golden = Golden(campaign.golden.registers, 48, 10, bytes)
+    golden = Golden(campaign.golden.registers, [48], [10], list)
     golden.commit(0, **version)
     golden.frame(frame)
     (left,) = golden.sent_on

@@ -147,7 +147,10 @@ class Campaign:
             "ask_us": ASK_US,
             "control": 1,
         }
-        self.golden = Golden(registers, sizes.in_bytes, sizes.out_bytes, self.execute)
+        shape = sizes.shape
+        inputs = [tensor.tensor_bytes for tensor in shape.inputs]
+        outputs = [tensor.tensor_bytes for tensor in shape.outputs]
+        self.golden = Golden(registers, inputs, outputs, self.execute)
         nic.write(clock_mhz=0, time_us=registers["time_us"], timeout_us=0, ask_us=ASK_US)
         nic.pauses(20, 20, seed & 0xFFFF)
         self.live: list[Live] = []
@@ -157,12 +160,12 @@ class Campaign:
         # Of what is ours, a wide stream brings more than the core takes; all of these fit (A5).
         self.most = 60 if sizes.network_beat == 8 else 30
 
-    def execute(self, tensor: bytes) -> bytes:
+    def execute(self, tensors: list[bytes]) -> list[bytes]:
         """As the stand-in slice does."""
+        (tensor,) = tensors
         size = len(tensor)
-        return bytes(
-            (tensor[k % size] + 1 + k // size) & 255 for k in range(self.nic.sizes.out_bytes)
-        )
+        out = range(self.nic.sizes.out_bytes)
+        return [bytes((tensor[k % size] + 1 + k // size) & 255 for k in out)]
 
     def run(self, frames: int) -> None:
         while self.sent < frames:

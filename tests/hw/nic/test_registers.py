@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from midwire.hw.formats import csr
+from midwire.hw.nic.shape import WireTensor
 from midwire.hw.nic.top import NicShell
 
 OKAY, SLVERR = 0, 2
@@ -85,9 +86,9 @@ def test_c2_unmapped(small: Any) -> None:
 )
 def test_refusals(arguments: tuple[int, int, int, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        NicShell(*arguments)
+        NicShell([WireTensor(*arguments[:2])], [WireTensor(*arguments[2:])])
 
 
 def test_bounds_are_allowed() -> None:
     """A tensor of one beat, and the largest."""
-    NicShell(8, 8, 8, 578805120)
+    NicShell([WireTensor(8, 8)], [WireTensor(8, 578805120)])

@@ -29,6 +29,7 @@ from ..nic.conftest import (
     Sizes,
     Tools,
     number,
+    stand_in,
 )
 from ..nic.stacks import NEXT_IP, NEXT_IP6, NEXT_MAC, NEXT_PORT, OWN_IP, OWN_IP6, OWN_MAC, OWN_PORT
 
@@ -160,12 +161,9 @@ class Bench:
 
 def _program(shell: Shell, pipelines: int, folder: Path) -> Path:
     sizes = LARGE._replace(network_beat=shell.port.beat_bytes)
-    stand_in = (HERE.parent / "nic" / "stand_in.v").read_text()
-    for name, value in zip(("IN_BEAT", "IN_BYTES", "OUT_BEAT", "OUT_BYTES"), sizes, strict=False):
-        stand_in = stand_in.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
     pipeline, port = verilog_of([sizes.shape, shell.port])
     texts = {
-        "midwire_slice.v": stand_in,
+        "midwire_slice.v": stand_in(sizes),
         "midwire_nic.v": prefixed(renamed(pipeline, "midwire_nic"), "midwire"),
         "midwire_ram.v": prefixed(_memory("ram"), "midwire"),
         "midwire_port.v": prefixed(renamed(port, "midwire_port"), "midwire"),
