@@ -3,6 +3,8 @@
 """Takes frames out of the store, one after the other, to where the decider sends them.
 
 Frames that pass go on in the cycle in which they are at the head, without a bubble between them.
+While a frame at the head is still decided on, and it is sure not to pass, its headers are taken: a
+tensor of one fragment need not wait for them then.
 Nothing here waits for the slice: a fragment is collected only into a slot that is open.
 """
 
@@ -17,6 +19,7 @@ from ..formats.wire import DeclineReason
 from . import header as hdr
 from .bus import (
     BEAT,
+    FRAME,
     JOB,
     OUTCOME,
     VERDICT_DROP,
@@ -40,6 +43,7 @@ class Dispatcher(wiring.Component):
     -------
     frame : In(stream of :func:`.room.decided`), one for each frame in the store, in order; taken
         when the frame is gone
+    coming : In(FRAME), while ``comes`` : In(1), the frame that is decided on; it is ours
     beats : In(stream of BEAT), the store
     passed : Out(stream of BEAT)
     collected : Out(stream of words), always taken; stored : Out(1), all of a fragment
@@ -52,6 +56,8 @@ class Dispatcher(wiring.Component):
         super().__init__(
             {
                 "frame": In(stream.Signature(decided(room))),
+                "coming": In(FRAME),
+                "comes": In(1),
                 "beats": In(stream.Signature(BEAT)),
                 "passed": Out(stream.Signature(BEAT)),
                 "collected": Out(stream.Signature(WORD_BITS, always_ready=True)),
@@ -73,8 +79,8 @@ class Dispatcher(wiring.Component):
         m.d.comb += [
             self.passed.payload.eq(self.beats.payload),
             realigner.i.payload.eq(self.beats.payload),
-            realigner.place.eq(frame.place),
-            realigner.size.eq(frame.bytes),
+            realigner.place.eq(Mux(self.frame.valid, frame.place, self.coming.place)),
+            realigner.size.eq(Mux(self.frame.valid, frame.bytes, self.coming.bytes)),
             self.collected.payload.eq(realigner.o.payload),
             self.declined_words.payload.eq(realigner.o.payload),
             self.frame.ready.eq(ends),
@@ -101,6 +107,13 @@ class Dispatcher(wiring.Component):
 
         with m.FSM(name="head"):
             with m.State("look"):
+                with m.If(~self.frame.valid & self.comes):
+                    # Without its end, by which a frame that is dropped is known to have gone.
+                    headers = ~realigner.began & ~self.beats.payload.last
+                    m.d.comb += [
+                        realigner.i.valid.eq(self.beats.valid & headers),
+                        self.beats.ready.eq(headers),
+                    ]
                 with m.If(self.frame.valid & (frame.verdict == VERDICT_PASS)):
                     m.d.comb += [
                         self.passed.valid.eq(self.beats.valid),
@@ -111,6 +124,7 @@ class Dispatcher(wiring.Component):
                     m.d.comb += [
                         self.beats.ready.eq(1),
                         ends.eq(self.beats.valid & self.beats.payload.last),
+                        realigner.clear.eq(ends),
                     ]
                 with m.If(self.frame.valid & (frame.verdict == VERDICT_OURS)):
                     m.next = "collect"

@@ -131,7 +131,7 @@ class Entries(wiring.Component):
             m.d.sync += [row.eq(0), self._looking.eq(1), self.o.done.eq(0)]
         with m.If(self._looking):
             m.d.sync += [row.eq(row + 1), hit.eq(same.any()), found.eq(Cat(~same[0], row))]
-            with m.If(same.any() | (row == rows - 1)):
+            with m.If(same.any() | (row == rows - 1) | ~self._used.any()):
                 m.d.sync += [self._looking.eq(0), self._fetches.eq(1)]
         # For three cycles: so long it takes to see whether it is too old.
         fetched = Signal(2)

@@ -33,7 +33,9 @@ class Realigner(wiring.Component):
     place : In(PLACE_BITS), where the payload begins (B4); size : In(LENGTH_BITS), its bytes; both
         must hold from the first beat to ``done``
     o : Out(stream of words), ``ceil(size / 8)`` of them
+    began : Out(1), all in front of the payload's first word has been taken
     done : Out(1), the last word leaves, or the last beat without one, in this cycle
+    clear : In(1), what is left of the frame is not wanted
     """
 
     def __init__(self) -> None:
@@ -43,7 +45,9 @@ class Realigner(wiring.Component):
                 "place": In(PLACE_BITS),
                 "size": In(LENGTH_BITS),
                 "o": Out(stream.Signature(WORD_BITS)),
+                "began": Out(1),
                 "done": Out(1),
+                "clear": In(1),
             }
         )
 
@@ -51,7 +55,7 @@ class Realigner(wiring.Component):
         m = Module()
         byte = byte_of(self.place)
         at = Signal(len(beat_of(byte)))
-        began = Signal()  # the payload, in a beat before this one
+        began = self.began
         carry = Signal(WORD_BITS)  # the beat before
         sent = Signal(LENGTH_BITS)
         left = Signal(LENGTH_BITS)
@@ -90,6 +94,6 @@ class Realigner(wiring.Component):
                 with m.If(self.o.ready):
                     m.d.comb += self.done.eq(1)
                     m.next = "beats"
-        with m.If(self.done):
+        with m.If(self.done | self.clear):
             m.d.sync += [at.eq(0), began.eq(0), sent.eq(0)]
         return m

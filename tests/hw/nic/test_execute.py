@@ -10,8 +10,12 @@ import pytest
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 
+from midwire.hw.formats.actions import ANY_REGION, Action
 from midwire.hw.formats.csr import STATUS_COLLECTING
 from midwire.hw.formats.wire import DeclineReason
+
+from .conftest import CURSOR, MODEL_HASH, TENANT, number
+from .stacks import NEXT_IP, NEXT_MAC, NEXT_PORT
 
 
 def test_one_fragment(small: Any, tools: Any) -> None:
@@ -165,3 +169,36 @@ def test_status(large: Any, tools: Any) -> None:
     assert large.read("status") == STATUS_COLLECTING
     large.send(second)
     assert large.read("status") == 0
+
+
+@pytest.mark.parametrize("entries", [0, 16])
+def test_latency_of_one_fragment(entries: int, small: Any, tools: Any) -> None:
+    """From the last beat in to the first beat out, beside the slice's own cycles; whether the frame
+    has no entry of the steering table, or the last one that is looked at."""
+    for index in range(entries):
+        response = small.commit(
+            index,
+            action=Action.EXECUTE,
+            tenant=TENANT,
+            model_hash=int.from_bytes(MODEL_HASH, "big"),
+            cursor=CURSOR + (index != entries - 1),
+            regions=ANY_REGION,
+            next_mac=number(NEXT_MAC),
+            next_ip=number(NEXT_IP),
+            next_port=NEXT_PORT,
+        )
+        assert response == 0
+    small.drain()
+    small.entered()
+    waited = []
+    for _ in range(8):
+        request = tools.request(small.sizes)
+        (frame,) = request.frames()
+        small.queue(frame)
+        (out,) = small.drain()
+        (entered,) = small.entered()
+        last_in = entered + -(-len(frame) // 8) - 1
+        waited.append(out.first - last_in - tools.check_result(request, [out.data]))
+    print("cycles beside the slice's:", waited)
+    # The first one may come while memories are wiped after the reset.
+    assert max(waited[1:]) <= 55

@@ -169,11 +169,13 @@ class Campaign:
 
     def run(self, frames: int) -> None:
         while self.sent < frames:
-            batch = [self.one() for _ in range(self.rng.randrange(1, self.most))]
-            for frame, bad in batch:
+            count = self.rng.randrange(1, self.most)
+            for _ in range(count):
+                # Each is known to the model before the next one is chosen (see `remembered`).
+                frame, bad = self.one()
                 self.nic.queue(frame, bad)
                 self.golden.frame(frame, bad)
-            self.sent += len(batch)
+            self.sent += count
             self.compare()
             self.pause()
 
