@@ -81,8 +81,9 @@ public:
             const size_t behind_datapath = fds.size();
             const bool moving = started_ && !finished_;
             if (moving) transport_->watch(fds, rx_.room() > 0, !tx_.empty());
-            // Once to wait, and once more for all that had come at a moment that is known.
-            if (!look(fds, timeout())) continue;
+            // Once to wait, if at all, and once more for all that had come at a moment that is known.
+            const int wait = timeout();
+            if (wait != 0 && !look(fds, wait)) continue;
             const Micros now = micros();
             if (!look(fds, 0)) continue;
             if (fds[0].revents) stop = true;
