@@ -34,7 +34,7 @@ def without_shell() -> Iterator[None]:
     """Bundles get a FIFO in place of the NIC shell, which takes seconds and has its own tests."""
     stand_in = StreamFifo(StreamPort(IntType(1, False), 1, 1), 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "_nic", lambda flow: stand_in)
+        patch.setattr(write, "_nic", lambda *_: stand_in)
         yield
 
 

@@ -404,7 +404,7 @@ def test_what_nobody_wants_any_more_is_given_up(
     watch = Watch()
     monkeypatch.setattr(elaborate, "run_jobs", watch)
     with Elaborator() as elaborator:
-        elaborator.start([NicShape(1, 4, 1, 4), StreamFifo(PORT, 0)])
+        elaborator.start([SHELL, StreamFifo(PORT, 0)])
         while not (running := _in_groups_of(watch.jobs)):
             time.sleep(0.01)
         elaborator.forget()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midwire.compiler import pipeline
+from midwire.compiler import ahead, pipeline
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.map.balance import Balanced
 from midwire.compiler.map.implement import implement
@@ -60,7 +60,7 @@ def forms_of(
         return choose(graph, target, interval)
 
     patch.setattr(pipeline, "emit", catch)
-    patch.setattr(pipeline, "implement", chosen)
+    patch.setattr(ahead, "implement", chosen)
     for case in cases:
         rng = np.random.default_rng(SEED)
         inputs = [value.name for value in case.model.graph.input]

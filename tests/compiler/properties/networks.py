@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from midwire.compiler import pipeline
+from midwire.compiler import ahead
 from midwire.compiler.ir.quant import QGraph
 from midwire.compiler.map.implement import implement, offers
 from midwire.compiler.map.targets import Target
@@ -60,7 +60,7 @@ def build(recipe: Recipe, folder: Path) -> tuple[Bundle, Form]:
         bias_correction=False,  # the definition knows the model's own
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "implement", picking(recipe.pick))
+        patch.setattr(ahead, "implement", picking(recipe.pick))
         bundle, form, _ = compile_form(
             folder / "net.onnx", folder / "bundle", options, repr(recipe)
         )
