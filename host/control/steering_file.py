@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...hw.errors import BundleError, DataError
 from ...hw.formats.actions import ENTRIES
+from ..toml_file import load_toml
 from .steering_table import SteeringEntry
 from .steering_text import ActionName, Key, lifetime_of, model_of, next_hop_of, regions_of
 
@@ -77,7 +77,7 @@ def read_table(path: Path, own: Key) -> list[SteeringEntry]:
     DataError
         If the file is no such file; names everything that is wrong with it.
     """
-    data = _load(path)
+    data = load_toml(path, "docs/running.md shows one", MOST_BYTES)
     tables = data.pop("entry", [])
     problems = [f"{name} is no [[entry]]" for name in data]
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -119,21 +119,3 @@ def _values(
         except (ValueError, BundleError) as error:
             wrong.append(f"{name}: {str(error).rstrip('.')}")
     return values, wrong
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1)
-        if len(text) > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES} bytes")
-        return tomllib.loads(text.decode("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            "cannot be read",
-            where=str(path),
-            expected="a TOML file",
-            found=(error.strerror if isinstance(error, OSError) else "") or str(error),
-            remedy="docs/running.md shows one",
-            usage=isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)),
-        ) from error

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...hw.errors import DataError
+from ..toml_file import load_toml
 
 
 class ListOf(NamedTuple):
@@ -71,17 +71,7 @@ def read_topology(path: Path) -> Topology:
     DataError
         If the file is not such a file; names everything that is wrong with it.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            "cannot be read",
-            where=str(path),
-            expected="a TOML file",
-            found=(error.strerror if isinstance(error, OSError) else "") or str(error),
-            remedy="`midwire up --help` shows one",
-            usage=isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)),
-        ) from error
+    data = load_toml(path, "`midwire up --help` shows one")
     problems: list[str] = []
     bundle = data.pop("bundle", None)
     bundles = bundle if isinstance(bundle, list) else [bundle]
