@@ -318,7 +318,7 @@ def _compiled(
     )
     clock.start("choose widths")
     allowed = _limits(source, data, chosen, quantising)
-    widths = _widths(trials, chosen, allowed, stages, doubted, clock)
+    widths = _widths(trials, chosen, allowed, stages, elaborator, doubted, clock)
 
     # Grids and integers in one: a finisher is proven for the grids on both of its sides, and where
     # there is none, other grids may have one.
@@ -463,6 +463,7 @@ def _widths(
     chosen: Options,
     allowed: Limits,
     stages: Stages,
+    elaborator: Elaborator,
     doubted: list[str],
     clock: _Clock,
 ) -> Widths:
@@ -478,6 +479,7 @@ def _widths(
     if guess.last is not None:
         with contextlib.suppress(MidwireError):
             stages.expect(*trials.integers(guess.last))
+            trials.expect(guess.last, elaborator)
     widths = _chosen(trials, chosen, allowed, doubted, clock)
     guess.keep(widths)
     return widths

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
 from itertools import count
 
+from ..hw.elaborate import Elaborator
 from ..hw.formats.tensor import AnyArray
+from ..hw.jobs import StoppedError
 from ..hw.numeric import QType
 from .emit.behind import behind
 from .errors import LossError, ModelError
@@ -31,7 +34,7 @@ from .quantise.holdout import Data
 from .quantise.insert import quantise
 from .quantise.limits import Excess, Limits, excess, noisiest, refusal
 from .quantise.loss import Measured, measure
-from .quantise.search import ALIKE, LADDER, Blame, Keeps, Try, alike, blame, cheapest, most_tried
+from .quantise.search import ALIKE, Blame, Keeps, Price, Try, alike, blame, cheapest, most_tried
 from .quantise.widths import AUTO, Layer, Widths, dyadic_layers, layers_of
 
 _QUICK = 16
@@ -78,6 +81,7 @@ class Trials:
     rate: float | None = None
     ahead: Callable[[graph.Graph, quant.QGraph], None] = lambda rounded, integers: None
     _losses: dict[Widths, Measured] = field(default_factory=dict, init=False)
+    _begun: dict[Widths, Future[Measured]] = field(default_factory=dict, init=False)
 
     @cached_property
     def layers(self) -> list[Layer]:
@@ -112,14 +116,14 @@ class Trials:
     @cached_property
     def integers(self) -> Callable[[Widths], tuple[graph.Graph, quant.QGraph]]:
         """The slice at some widths on grids, and in integers; the last ones are remembered, and
-        those before.
+        those before: two that are compared, and those that hardware was begun with.
 
         Raises
         ------
         ModelError
             If an operator has no integer form here, or no finisher is exact.
         """
-        return lru_cache(maxsize=2)(self._integers)
+        return lru_cache(maxsize=3)(self._integers)
 
     def _integers(self, widths: Widths) -> tuple[graph.Graph, quant.QGraph]:
         rounded = self.rounded(widths)
@@ -136,8 +140,22 @@ class Trials:
         """What widths lose, on all samples to measure on; of the last ones it is remembered."""
         if widths not in self._losses:
             self._losses.clear()
-            self._losses[widths] = self._loss(widths, progress, None)
+            begun = self._begun.get(widths)
+            found = self._loss(widths, progress, None) if begun is None else begun.result()
+            self._losses[widths] = found
         return self._losses[widths]
+
+    def expect(self, widths: Widths, elaborator: Elaborator) -> None:
+        """Begin to measure what widths lose beside other work: they will probably be asked for."""
+        _, integers = self.integers(widths)
+        stopped = elaborator.unwanted()
+
+        def step(done: int, total: int) -> None:
+            if stopped():
+                raise StoppedError
+
+        if self.data is not None:
+            self._begun[widths] = elaborator.beside(lambda: self._measured(integers, step, None))
 
     def likely_loss(self, widths: Widths, progress: Progress | None = None) -> Measured:
         """The same of widths that will probably be taken: others may begin with their hardware."""
@@ -160,8 +178,13 @@ class Trials:
         return self._loss(widths, None, _QUICK)
 
     def _loss(self, widths: Widths, progress: Progress | None, most: int | None) -> Measured:
-        assert self.data is not None, "nothing is quantised without samples"
         _, integers = self.integers(widths)
+        return self._measured(integers, progress, most)
+
+    def _measured(
+        self, integers: quant.QGraph, progress: Progress | None, most: int | None
+    ) -> Measured:
+        assert self.data is not None, "nothing is quantised without samples"
         held, labels = self.data.held, self.data.held_labels
         return measure(
             self.source,
@@ -173,23 +196,39 @@ class Trials:
             counts=counted(self.real),
         )
 
-    def prices(self) -> dict[str, dict[int, float]]:
-        """What each layer's hardware costs at some widths, in LUTs and what is worth as much."""
-        found: dict[str, dict[int, float]] = {layer.tensor: {} for layer in self.layers}
-        for bits in LADDER:
+    def prices(self) -> dict[str, Price]:
+        """What each layer's hardware costs at widths of the ladder, in LUTs and what is worth as
+        much.
+        """
+
+        def price_of(tensor: str) -> Price:
+            return lambda bits: self._costs(bits).get(tensor)
+
+        return {layer.tensor: price_of(layer.tensor) for layer in self.layers}
+
+    @cached_property
+    def _costs(self) -> Callable[[int], Mapping[str, float]]:
+        """Those of all layers by bits, none where there is no such hardware."""
+
+        @cache
+        def costs(bits: int) -> Mapping[str, float]:
             try:
                 _, integers = self.integers(Widths(bits))
             except ModelError:
-                continue
+                return {}
             interval = target_interval(integers, self.rate, self.target.clock_mhz)
             built = implement(integers, self.target, interval, strict=False, strategy=self.strategy)
-            for tensor in found:
-                found[tensor][bits] = sum(
-                    priced(built[node.name], self.target).scalar
-                    for node in integers.nodes
-                    if tensor in node.outputs
+            made = {
+                node.name: priced(built[node.name], self.target).scalar for node in integers.nodes
+            }
+            return {
+                layer.tensor: sum(
+                    made[node.name] for node in integers.nodes if layer.tensor in node.outputs
                 )
-        return found
+                for layer in self.layers
+            }
+
+        return costs
 
     def enough(
         self, limits: Limits, outputs: tuple[str, ...], over: Excess, progress: Progress

@@ -251,8 +251,8 @@ def _contents(
     return found
 
 
-_PROCESS = 25.0
-"""The effort that is worth a process: several times what it takes to start one."""
+_PROCESS = 12.0
+"""The effort that is worth a process: more than what it takes to start one."""
 
 _SUFFIX = {"verilog": "", "netlist": "-netlist"}
 """Kinds of contents, and how their names end."""

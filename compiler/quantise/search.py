@@ -56,8 +56,12 @@ Try = Callable[[Widths], Measured]
 Keeps = Callable[[Measured], bool]
 """Whether a loss is within the limits."""
 
-Prices = Mapping[str, Mapping[int, float]]
-"""For each layer, by tensor, the price of its hardware at each width of :data:`LADDER`."""
+Price = Callable[[int], float | None]
+"""Of a layer's hardware at a width of :data:`LADDER`; None if there is no such hardware."""
+
+Prices = Mapping[str, Price]
+"""For each layer, by tensor, what its hardware costs. They take a while, so they are asked only for
+widths that are reached."""
 
 
 def noise_of(measured: Measured) -> float:
@@ -218,13 +222,14 @@ def _compact(bits: Mapping[str, int]) -> Widths:
     return Widths(default, {name: width for name, width in bits.items() if width != default})
 
 
-def price_at(prices: Mapping[int, float], width: int) -> float:
-    """A price at any width, straight between those that are known."""
-    if not prices:
-        return 0.0
-    below = max((step for step in prices if step <= width), default=min(prices))
-    above = min((step for step in prices if step >= width), default=max(prices))
-    if below == above:
-        return prices[below]
-    share = (width - below) / (above - below)
-    return prices[below] + share * (prices[above] - prices[below])
+def price_at(price: Price, width: int) -> float:
+    """A price at any width, straight between those of :data:`LADDER`; 0 if there are none."""
+    lower = (step for step in reversed(LADDER) if step <= width and price(step) is not None)
+    upper = (step for step in LADDER if step >= width and price(step) is not None)
+    below, above = next(lower, None), next(upper, None)
+    ends = [step for step in (below, above) if step is not None]
+    known = [each for each in map(price, ends) if each is not None]
+    if below is None or above is None or below == above:
+        return known[0] if known else 0.0
+    low, high = known
+    return low + (width - below) / (above - below) * (high - low)

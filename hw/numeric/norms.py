@@ -144,13 +144,31 @@ def shares_onnx(writer: OnnxWriter, e: str, bits: int) -> str:
 
 @lru_cache(maxsize=64)
 def _exponentials(step: Fraction, count: int, fraction: int) -> tuple[int, ...]:
-    """``rne(2**fraction * exp(-step * d))`` for ``d`` from 0 to ``count - 1``."""
+    """``rne(2**fraction * exp(-step * d))`` for ``d`` from 0 to ``count - 1``.
+
+    Each is the one before times ``exp(-step)``, as a ball; where that touches a tie of two
+    integers, the value alone is rounded.
+    """
+    from flint import arb, ctx, fmpq
+
     exact = Affine((-step,), Fraction(0)).then(Exponential()).times(Fraction(1 << fraction))
     whole = QType(32, False, 1.0)
     found: list[int] = []
-    while len(found) < count and (not found or found[-1]):
-        found.append(exact.exact([len(found)], whole))
+    with ctx.workprec(_EXPONENTIAL_BITS):
+        factor = (-arb(fmpq(step.numerator, step.denominator))).exp()
+        value, half = arb(1 << fraction), arb(0.5)
+        while len(found) < count and (not found or found[-1]):
+            shifted = value + half
+            floor = None if shifted.contains_integer() else shifted.floor().unique_fmpz()
+            found.append(exact.exact([len(found)], whole) if floor is None else int(floor))
+            value = value * factor
     return (*found, *[0] * (count - len(found)))  # they fall, so all behind a 0 are 0
+
+
+_EXPONENTIAL_BITS = 160
+"""Of the product's mantissa. A factor adds a unit to its radius: with 2**17 of them and results of
+31 bits, the radius is below 2**-100.
+"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
@@ -103,22 +104,22 @@ class QType:
                 f"zero_point must lie in [{self.lo}, {self.hi}], not {self.zero_point!r}"
             )
 
-    @property
+    @cached_property
     def lo(self) -> int:
         """Smallest integer of the type."""
         return self.integers.lo
 
-    @property
+    @cached_property
     def hi(self) -> int:
         """Largest integer of the type."""
         return self.integers.hi
 
-    @property
+    @cached_property
     def integers(self) -> IntType:
         """The type of its integers."""
         return IntType(self.bits, self.signed)
 
-    @property
+    @cached_property
     def step(self) -> Fraction:
         """The scale as an exact rational number."""
         return Fraction(self.scale)

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.compiler import trials
 from midwire.compiler.ahead import Guess, Stages
 from midwire.compiler.errors import ModelError
 from midwire.compiler.map.targets import TARGETS
 from midwire.compiler.pipeline import Options, compile_model
+from midwire.compiler.quantise.loss import measure
 from midwire.compiler.quantise.widths import Widths, parse
 from midwire.hw import cache
 from midwire.hw.elaborate import Elaborator
@@ -155,3 +157,36 @@ def test_a_bundle_is_the_same_whatever_was_guessed(
             files = sorted(path for path in output.rglob("*") if path.is_file())
             made.append({str(path.relative_to(output)): path.read_bytes() for path in files})
     assert len(made[0]) > 5 and all(each == made[0] for each in made)
+
+
+@pytest.mark.parametrize("guess", ["13", "8"])
+def test_a_loss_that_was_begun_with_is_not_measured_again(
+    guess: str,
+    model_file: ModelFile,
+    tmp_path: Path,
+    empty: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is what it would have been, where it is asked for, and forgotten where it is not."""
+    del empty
+    samples = np.random.default_rng(3).normal(0, 1, (12, 4, 4, 4)).astype(np.float32)
+    np.savez(tmp_path / "in.npz", x=samples)
+    seen: list[tuple[int, int]] = []
+
+    def noted(source: Any, integers: Any, held: Any, *rest: Any, **more: Any) -> Any:
+        bits = max(tensor.qtype.bits for tensor in integers.tensors.values())
+        seen.append((bits, len(held["x"])))
+        return measure(source, integers, held, *rest, **more)
+
+    monkeypatch.setattr(trials, "measure", noted)
+    monkeypatch.setattr(trials, "SEARCHED", 0)
+    monkeypatch.setattr(Guess, "last", parse(guess))
+    with without_shell():
+        made = compile_model(
+            model_file(net()),
+            tmp_path / "out",
+            Options(calibrate=tmp_path / "in.npz", max_error=0.4),
+        )
+    assert made.widths == Widths(11)
+    assert max(seen.count(each) for each in seen) == 1
+    assert (int(guess), 3) in seen and (11, 3) in seen

@@ -20,7 +20,7 @@ NOISE = {"a": 1e-2, "b": 1e-4, "c": 1e-3}
 """At 8 bits."""
 
 PRICES = {
-    name: {bits: factor * bits**2 for bits in (2, 4, 8, 12, 16)}
+    name: {bits: factor * bits**2 for bits in (2, 4, 8, 12, 16)}.get
     for name, factor in (("a", 1.0), ("b", 5.0), ("c", 2.0))
 }
 
@@ -112,10 +112,19 @@ def test_widths_without_exact_hardware_are_passed_over() -> None:
 
 
 def test_prices_between_those_known() -> None:
-    assert price_at({4: 10.0, 8: 20.0}, 6) == 15.0
-    assert price_at({4: 10.0, 8: 20.0}, 2) == 10.0
-    assert price_at({4: 10.0, 8: 20.0}, 16) == 20.0
-    assert price_at({}, 8) == 0.0
+    assert price_at({4: 10.0, 8: 20.0}.get, 6) == 15.0
+    assert price_at({4: 10.0, 8: 20.0}.get, 2) == 10.0
+    assert price_at({4: 10.0, 8: 20.0}.get, 16) == 20.0
+    nothing: dict[int, float] = {}
+    assert price_at(nothing.get, 8) == 0.0
+    asked: list[int] = []
+
+    def price(bits: int) -> float:
+        asked.append(bits)
+        return 1.0
+
+    assert price_at(price, 10) == 1.0
+    assert set(asked) == {8, 12}, "others take as long to find, and nobody needs them"
 
 
 def test_the_same_for_all_layers() -> None:

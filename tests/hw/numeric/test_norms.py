@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from flint import arb, ctx
+from flint import arb, ctx, fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,7 +99,12 @@ def test_softmax(
             assert results.tolist() == [round(Fraction(v << fraction, sum(e))) for v in e]
             for y, p in zip(results, real_softmax(row, x.step), strict=True):
                 assert abs(p * 2**fraction - int(y)) <= 0.75
-    assert rule.table[0] == 1 << (fraction + 1 + count.bit_length())
+        unit = 1 << (fraction + 1 + count.bit_length())
+        steps = arb(fmpq(x.step.numerator, x.step.denominator))
+        for difference, e in enumerate(rule.table.tolist()):
+            value = (-steps * difference).exp() * unit
+            assert (value + 0.5).floor() == e, "no tie: exp is rational at 0 only"
+    assert rule.table[0] == unit
     np.testing.assert_array_equal(run_onnx(lambda w, names: rule.onnx(w, *names), [q]), found)
 
 
