@@ -17,7 +17,7 @@ import google_crc32c
 import pytest
 
 from midwire.hw.formats import fragments, wire
-from midwire.hw.formats.slots import DECISIONS, request_fingerprint
+from midwire.hw.formats.slots import DECISIONS, PRESSED_ASKS, request_fingerprint
 
 from .conftest import CURSOR, EPOCH, MODEL_HASH, SLICES, TENANT, number
 from .golden import Golden, fields_of, frame_of, header_of
@@ -157,6 +157,7 @@ class Campaign:
         self.done: list[Live] = []  # in this batch
         self.ended: list[Live] = []
         self.sent = 0
+        self.declined = 0  # as busy, when there was no request in a slot
         # Of what is ours, a wide stream brings more than the core takes; all of these fit (A5).
         self.most = 60 if sizes.network_beat == 8 else 30
 
@@ -263,21 +264,45 @@ class Campaign:
         return sealed(bytes(frame), OURS) if rng.random() < 0.7 else bytes(frame)
 
     def pause(self) -> None:
-        """Between two batches: time passes, or what is unfinished is given up."""
+        """Between two batches: time passes, or what is unfinished is given up.
+
+        Who was declined for want of a slot makes the NIC give up old requests (D4), and which of
+        them goes first, if any, depends on cycles. So none is old while somebody may be.
+        """
         golden, rng = self.golden, self.rng
         if len(golden.slots) > golden.slot_count // 3:
-            golden.disable()
-            self.nic.write(control=0)
-            self.nic.cycles(LOOKING_CYCLES)
-            self.compare()
-            golden.registers["control"] = 1
-            self.nic.write(control=1)
-            self.live.clear()
+            self.give_up()
         elif rng.random() < 0.3:
-            golden.wait(rng.choice((1, ASK_US - 1, ASK_US, 3 * ASK_US, 1 << 20)))
+            microseconds = rng.choice((1, ASK_US - 1, ASK_US, 3 * ASK_US, 1 << 20))
+            if golden.outcomes["declined_busy"] != self.declined and self.oldest(microseconds):
+                self.give_up()
+            golden.wait(microseconds)
             self.nic.write(time_us=golden.now)
             self.nic.cycles(LOOKING_CYCLES)
             self.compare()
+            if self.oldest():
+                self.give_up()
+
+    def oldest(self, later: int = 0) -> bool:
+        """Whether a request is unfinished for so long that another may have its slot, or will be
+        in some microseconds.
+        """
+        latest = (slot.latest for slot in self.golden.slots.values() if not slot.whole)
+        return any(
+            (self.golden.now + later - each) % (1 << 32) >= ASK_US << PRESSED_ASKS
+            for each in latest
+        )
+
+    def give_up(self) -> None:
+        """All of what is unfinished: its slots are free, so nobody waits for one."""
+        self.golden.disable()
+        self.nic.write(control=0)
+        self.nic.cycles(LOOKING_CYCLES)
+        self.compare()
+        self.golden.registers["control"] = 1
+        self.nic.write(control=1)
+        self.live.clear()
+        self.declined = self.golden.outcomes["declined_busy"]
 
     def compare(self) -> None:
         """What came out is what the model says, and so are all counters."""
