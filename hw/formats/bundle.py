@@ -53,6 +53,9 @@ MAX_TENSORS = 255
 MAX_CLOCK_MHZ = (1 << WIDTH["clock_mhz"]) - 1
 """The NIC's register has no more bits."""
 
+WEIGHT_BANK = "weight_bank"
+"""The slice's port that says which bank of its writable memories is read, where there are any."""
+
 _ALWAYS = ("edge.onnx", "slice.onnx", "cloud.onnx")
 """What running nodes open; a bundle without them is none."""
 
@@ -96,13 +99,14 @@ class WritableMemory:
     :attr:`Manifest.memories`.
 
     A beat is a word, in as many whole bytes as it takes, little-endian; the words of an image file
-    in turn, ``tlast`` on the last (:func:`~.images.unpack_image`). The images of another bundle's
-    layer may be loaded instead, all of its memories, if ``hardware`` is the same.
+    in turn, ``tlast`` on the last (:func:`~.images.unpack_image`). It goes to the bank that is not
+    read: that is the other one than the slice's input ``weight_bank`` says. The images of another
+    bundle's layer may be loaded, all of its memories, if ``hardware`` is the same.
 
     Attributes
     ----------
     node : the layer
-    image : file in ``rtl/`` that it holds from power-up
+    image : file in ``rtl/`` that bank 0 holds from power-up
     width, words : bits of a word, and their number
     hardware : SHA-256 of the description of the layer's hardware
     """

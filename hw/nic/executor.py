@@ -187,6 +187,8 @@ class Executor(wiring.Component):
             ports |= {f"i_w{k}_axis_{name}": Const(0) for name in ("tvalid", "tlast")}
             ports[f"i_w{k}_axis_tdata"] = Const(0, bits)
             ports[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
+        if self._sides:
+            ports["i_weight_bank"] = Const(0)
         m.submodules.slice = Instance(
             "mw_slice",
             i_clk=ClockSignal(),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Two models of one shape, compiled ``loadable``: one slice runs both, and the NIC leaves it be."""
+"""Two models of one shape, compiled ``loadable``: one slice runs both, and swaps them."""
 
 from __future__ import annotations
 
@@ -100,16 +100,27 @@ def test_the_other_models_weights_give_the_other_models_bits(
     library = build_model(one.slice_verilog, "midwire_slice")
     with Model(library, one.images_dir) as model:
 
-        def run(stall: float) -> Any:
-            result = model.run([as_frames(wire) for wire in wires], stall=stall, seed=5)
+        def run(stall: float, loads: Any = None) -> Any:
+            frames = [as_frames(wire) for wire in wires]
+            result = model.run(frames, stall=stall, seed=5, loads=loads)
             (spec,) = one.manifest.outputs
             return spec.of_frames(result.outputs[0]), result
 
         np.testing.assert_array_equal(run(0.3)[0], wanted[0])
-        for turn, stall in ((1, 0.5), (0, 0.0)):
+        here = 0
+        for bank, (turn, stall) in enumerate(((1, 0.5), (0, 0.0), (1, 0.3), (0, 0.9))):
+            loads = {}
             for port, memory in enumerate(one.manifest.memories):
                 text = bundles[turn].path(f"rtl/{memory.image}").read_text()
-                model.load(port, unpack_image(text, memory.width), stall=stall, seed=port)
+                loads[port] = unpack_image(text, memory.width)
+            if bank < 2:
+                for port, words in loads.items():
+                    model.load(port, words, stall=stall, seed=port)
+                np.testing.assert_array_equal(run(stall)[0], wanted[here])
+            else:  # while the other bank is read, from the first beat on
+                np.testing.assert_array_equal(run(stall, loads)[0], wanted[here])
+            model.choose(1 - bank % 2)
+            here = turn
             for pause in (0.0, 0.4):
                 got, result = run(pause)
                 np.testing.assert_array_equal(got, wanted[turn])
