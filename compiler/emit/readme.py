@@ -65,7 +65,7 @@ def _ports(manifest: Manifest) -> Iterator[str]:
             yield from _axis(f"{side}{k}_axis", way, 8 * spec.beat_bytes, what)
     for k, memory in enumerate(manifest.memories):
         what = f"{memory.words} words of {memory.width} bits for `{memory.image}`, one a beat"
-        yield from _axis(f"w{k}_axis", "in", 8 * -(-memory.width // 8), what)
+        yield from _axis(f"w{k}_axis", "in", 8 * memory.word_bytes, what)
     if manifest.memories:
         yield f"| `{WEIGHT_BANK}` | 1 | in | the bank that is read; `w*_axis` write the other one |"
 

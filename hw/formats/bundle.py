@@ -117,6 +117,11 @@ class WritableMemory:
     words: int
     hardware: str
 
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a beat."""
+        return -(-self.width // 8)
+
     def __post_init__(self) -> None:
         for name in ("node", "image", "hardware"):
             if not isinstance(getattr(self, name), str):
@@ -292,6 +297,23 @@ class Bundle:
                 remedy="Compile the bundle again with this version of midwire",
             )
         return self.root / relative
+
+    @property
+    def hardware(self) -> int:
+        """32 bits that name what the slice is built from, never 0: its Verilog, the memories that
+        nothing writes, and how tensors lie in their beats. Bundles that agree may be loaded with
+        each other's weights.
+        """
+        manifest = self.manifest
+        writable = {memory.image for memory in manifest.memories}
+        fixed = sorted(set(manifest.images) - writable)
+        names = [f"rtl/{self.slice_top}.v", *(f"rtl/{name}" for name in fixed)]
+        found: list[Any] = [[name, manifest.files.get(name)] for name in names]
+        for tensor in (*manifest.inputs, *manifest.outputs):
+            layout = dataclasses.asdict(tensor.layout)
+            found.append([tensor.qtype.bits, tensor.qtype.signed, tensor.lanes, layout])
+        text = json.dumps(found, sort_keys=True).encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") or 1
 
     @property
     def slice_top(self) -> str:

@@ -5,14 +5,11 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
-from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.images import unpack_image
 from midwire.hw.formats.tensor import as_frames
@@ -24,32 +21,7 @@ from midwire.sim.toolchain import find_verilator
 from midwire.sim.vectors import random_wire
 from midwire.sim.verify import verify
 
-NET = """
-g (float[N, 2, 4, 4] x) => (float[N, 3] y)
-<float[3, 2, 3, 3] w = {W}, float[3] c = {C}, float[3, 3] m = {M}>
-{ a = Conv <pads = [1, 1, 1, 1]> (x, w, c)
-  b = Relu (a)
-  p = MaxPool <kernel_shape = [4, 4]> (b)
-  q = Flatten (p)
-  y = MatMul (q, m) }
-"""
-
-
-def compiled(folder: Path, seed: int) -> Bundle:
-    """The net with weights, biases and data of a seed."""
-    print(f"seed {seed}")
-    rng = np.random.default_rng(seed)
-    text = NET
-    for name, size in (("{W}", 54), ("{C}", 3), ("{M}", 9)):
-        values = ", ".join(f"{v:.5f}" for v in rng.normal(0, seed, size))
-        text = text.replace(name, f"{{{values}}}")
-    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13]>\n{text}')
-    onnx.save(model, folder / f"{seed}.onnx")
-    data = rng.uniform(-1, 1 / seed, (16, 1, 2, 4, 4)).astype(np.float32)
-    data[0, 0, 0, 0, 0] = 1  # one zero point for both: padding reads it
-    np.savez(folder / f"{seed}.npz", x=data)
-    options = Options(calibrate=folder / f"{seed}.npz", strategy="loadable")
-    return compile_model(folder / f"{seed}.onnx", folder / f"bundle{seed}", options).bundle
+from ..loadable import compiled
 
 
 @pytest.fixture(scope="module")
