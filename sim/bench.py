@@ -108,6 +108,8 @@ async def frames(dut: Any, source_pauses: bool, sink_pauses: bool) -> None:
     while hasattr(dut, f"w{idle}_axis_tvalid"):  # side ports: memories keep their images
         getattr(dut, f"w{idle}_axis_tvalid").value = 0
         idle += 1
+    if idle:
+        dut.weight_bank.value = 0
     for name in stream_names(dut, "s", len(inputs)):
         bus = AxiStreamBus.from_prefix(dut, name)
         sources.append(AxiStreamSource(bus, dut.clk, dut.aresetn, reset_active_level=False))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ from .errors import DeadlockError, ProtocolError, SimulationError
 Bytes = npt.NDArray[np.uint8]
 Cycles = npt.NDArray[np.uint64]
 
-ABI = 3
+ABI = 4
 WATCHDOG_CYCLES = 2_000_000
 """Cycles without a beat on any port after which a run fails: far above any layer's schedule."""
 
@@ -112,6 +112,7 @@ class Model:
         seed: int = 0,
         watchdog: int = WATCHDOG_CYCLES,
         progress: Callable[[int, int], None] | None = None,
+        loads: Mapping[int, Bytes] | None = None,
     ) -> RunResult:
         """Run inferences back to back.
 
@@ -130,6 +131,8 @@ class Model:
             Fail after so many cycles in which no beat moved.
         progress : callable, optional
             Called with (inferences done, count) several times a second.
+        loads : mapping, optional
+            Words that side ports take meanwhile, by port, as :meth:`load`; they pause like inputs.
 
         Returns
         -------
@@ -153,6 +156,7 @@ class Model:
         source, sink = stall if isinstance(stall, tuple) else (stall, stall)
         thresholds = [_threshold(source), _threshold(sink)]
         _check_watchdog(watchdog)
+        given = {port: self._check_words(port, words) for port, words in (loads or {}).items()}
         if self._dirty:
             self.reset()
         lib = self._library
@@ -165,6 +169,15 @@ class Model:
                 handle, count, pointers, sizes, outs, *thresholds, seed % (1 << 64), watchdog
             )
         )
+        for port, array in given.items():
+            lib.mw_load_beside(
+                handle,
+                port,
+                array.ctypes.data,
+                array.size,
+                thresholds[0],
+                (seed + port) % (1 << 64),
+            )
         self._finish(handle, count, progress)
         self._dirty = False
         return RunResult(
@@ -183,7 +196,8 @@ class Model:
         seed: int = 0,
         watchdog: int = WATCHDOG_CYCLES,
     ) -> None:
-        """Write a memory through side port ``port``; neither reset nor a new run undoes it.
+        """Write the bank that is not read of a memory, through side port ``port``; neither reset
+        nor a new run undoes it.
 
         Parameters
         ----------
@@ -200,22 +214,8 @@ class Model:
             As in :meth:`run`.
         """
         handle = self._open_handle()
-        beats = self.side_beat_bytes
-        if port not in range(len(beats)):
-            raise DataError("no such side port", **_told(f"one of {len(beats)}", port))
-        if (
-            words.dtype != np.uint8
-            or words.ndim != 2
-            or words.shape[1] != beats[port]
-            or not len(words)
-        ):
-            raise DataError(
-                "the words have the wrong shape or type",
-                where=f"side port {port}",
-                **_told(f"uint8 (words, {beats[port]})", f"{words.dtype} {words.shape}"),
-            )
+        array = self._check_words(port, words)
         _check_watchdog(watchdog)
-        array = np.ascontiguousarray(words)
         if self._dirty:
             self.reset()
         self._dirty = True
@@ -230,6 +230,12 @@ class Model:
         )
         self._finish(handle, 0, None)
         self._dirty = False
+
+    def choose(self, bank: int) -> None:
+        """From now on, read bank 0 or 1 of the memories with side ports; a reset leaves it so."""
+        if bank not in (0, 1):
+            raise DataError("no such bank of weights", **_told("0 or 1", bank))
+        self._library.mw_choose(self._open_handle(), bank)
 
     def reset(self) -> None:
         """Reset the design through ``aresetn``."""
@@ -304,6 +310,23 @@ class Model:
                 found=str([len(array) for array in arrays]),
             )
         return arrays, counts.pop()
+
+    def _check_words(self, port: int, words: Bytes) -> Bytes:
+        beats = self.side_beat_bytes
+        if port not in range(len(beats)):
+            raise DataError("no such side port", **_told(f"one of {len(beats)}", port))
+        if (
+            words.dtype != np.uint8
+            or words.ndim != 2
+            or words.shape[1] != beats[port]
+            or not len(words)
+        ):
+            raise DataError(
+                "the words have the wrong shape or type",
+                where=f"side port {port}",
+                **_told(f"uint8 (words, {beats[port]})", f"{words.dtype} {words.shape}"),
+            )
+        return np.ascontiguousarray(words)
 
     def _check_outputs(self, output_bytes: Sequence[int] | None) -> list[int]:
         beats = self.output_beat_bytes
@@ -389,6 +412,11 @@ def _load(path: Path) -> ctypes.CDLL:
             None,
             [handle, ctypes.c_uint32, handle, word, ctypes.c_uint32, word, word],
         ),
+        "mw_load_beside": (
+            None,
+            [handle, ctypes.c_uint32, handle, word, ctypes.c_uint32, word],
+        ),
+        "mw_choose": (None, [handle, ctypes.c_uint32]),
         "mw_step": (ctypes.c_int, [handle, word]),
         "mw_error": (ctypes.c_char_p, [handle]),
         "mw_done": (word, [handle]),

@@ -13,7 +13,10 @@ V2. Input ``k`` of the slice has the AXI4-Stream ports ``s{k}_axis_tdata``, ``_t
     The clock is ``clk``; ``aresetn`` is active-low and sampled at its rising edge. Ports stand in
     the order clock, reset, inputs, outputs, side ports, each by its number.
 V3. Side port ``k`` (:meth:`~..ir.dataflow.Dataflow.side_ports`) has the same ports with ``w{k}``:
-    a word of a memory a beat, in whole bytes. Where they are not wanted, ``tvalid`` is tied to 0.
+    a word of a memory a beat, in whole bytes. All these memories have two banks: ``weight_bank``,
+    the last port, says which one is read, and side ports write the other one. It changes only while
+    no inference is under way. Where they are not wanted, ``tvalid`` and ``weight_bank`` are tied to
+    0. A slice without side ports has no ``weight_bank``.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...hw.elaborate import prefixed, renamed, verilog_of
-from ...hw.formats.bundle import PREFIX
+from ...hw.formats.bundle import PREFIX, WEIGHT_BANK
 from ...hw.kernels.adapt import StreamFifo
 from ...hw.kernels.base import Implementation, SidePort, StreamPort
 from ..ir.dataflow import Channel, Dataflow
@@ -123,7 +126,8 @@ def slice_verilog(
             _instance(stage.name, modules[stage.name], ends),
         ]
     streams = [port for name in sorted(top.ports, key=_place) for port in top.ports[name]]
-    ports = ",\n  ".join(["input wire clk", "input wire aresetn", *streams])
+    bank = [f"input wire {WEIGHT_BANK}"] if sides else []
+    ports = ",\n  ".join(["input wire clk", "input wire aresetn", *streams, *bank])
     whole = f"module {prefix}_slice (\n  {ports}\n);\n" + "\n".join(top.body) + "\nendmodule\n"
     inner = [f"// {prefix}_{name}: {remarks[name]}\n{modules[name]}" for name in modules]
     return "\n".join([whole, *inner])
@@ -149,7 +153,7 @@ def _instance(name: str, module: str, ends: list[tuple[str, str]]) -> str:
     header = _HEADER.match(module)
     assert header is not None, module[:200]
     known = {port.strip() for port in header[2].split(",")}
-    joined = [f".{port}({port})" for port in ("clk", "rst") if port in known]
+    joined = [f".{port}({port})" for port in ("clk", "rst", WEIGHT_BANK) if port in known]
     for member, wires in ends:
         port = port_name(member)
         for signal in ("payload", "valid", "ready"):

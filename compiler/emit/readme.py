@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...hw.formats.bundle import Manifest
+from ...hw.formats.bundle import WEIGHT_BANK, Manifest
 from ...hw.formats.tensor import TensorSpec
 from .integration import FILE_LIST, WAIVERS
 from .remarks import quoted
@@ -65,7 +65,9 @@ def _ports(manifest: Manifest) -> Iterator[str]:
             yield from _axis(f"{side}{k}_axis", way, 8 * spec.beat_bytes, what)
     for k, memory in enumerate(manifest.memories):
         what = f"{memory.words} words of {memory.width} bits for `{memory.image}`, one a beat"
-        yield from _axis(f"w{k}_axis", "in", 8 * -(-memory.width // 8), what)
+        yield from _axis(f"w{k}_axis", "in", 8 * memory.word_bytes, what)
+    if manifest.memories:
+        yield f"| `{WEIGHT_BANK}` | 1 | in | the bank that is read; `w*_axis` write the other one |"
 
 
 def _axis(port: str, way: str, width: int, what: str) -> Iterator[str]:
@@ -93,7 +95,14 @@ def _streams(manifest: Manifest) -> Iterator[str]:
             yield f"| `{side}{k}_axis` | {_row(spec)} |"
     if manifest.memories:
         yield ""
-        yield "Where weights stay as they are, tie each `w*_axis_tvalid` to 0."
+        yield (
+            f"Bank 0 begins with the images. `{WEIGHT_BANK}` may change when all `w*_axis` have "
+            "had all their words, and"
+        )
+        yield (
+            "no inference is between its first beat in and its last beat out. Where weights stay "
+            "as they are, tie it and each `w*_axis_tvalid` to 0."
+        )
 
 
 def _row(spec: TensorSpec) -> str:

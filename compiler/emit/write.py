@@ -20,7 +20,7 @@ from ...hw.formats.bundle import PREFIX, Bundle, Manifest, WritableMemory, write
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
-from ...hw.nic.shape import NicShape, WireTensor
+from ...hw.nic.shape import NicShape, SideWords, WireTensor
 from ...hw.shells.registry import Shell
 from ...hw.sqnr import NOT_MEASURED
 from ..ir.dataflow import Dataflow
@@ -181,7 +181,7 @@ def _nic(flow: Dataflow, target: Target) -> NicShape:
     shape = NicShape(
         inputs=tuple(WireTensor(edge.beat_bytes, edge.wire_bytes) for edge in flow.inputs),
         outputs=tuple(WireTensor(edge.beat_bytes, edge.wire_bytes) for edge in flow.outputs),
-        sides=tuple(8 * side.word_bytes for _, side in flow.side_ports()),
+        sides=tuple(SideWords(side.word_bytes, side.depth) for _, side in flow.side_ports()),
     )
     if target.shell is None:
         return shape

@@ -51,6 +51,11 @@ class RegisterBuses:
                 raise
             return cls(found)
 
+    @property
+    def each(self) -> tuple[RegisterBus, ...]:
+        """That of each instance."""
+        return tuple(self._buses)
+
     def read(self, name: str) -> int:
         """The value of a register, as :meth:`.register_bus.RegisterBus.read`."""
         values = [bus.read(name) for bus in self._asked(name)]

@@ -55,6 +55,7 @@ def registers_for(
     following = {is_ipv6(to): int(ipaddress.ip_address(to[0])) for _, to in ends}
     return {
         "model_hash": int.from_bytes(bundle.model_hash, "big"),
+        "weights_hardware": bundle.hardware,
         "tenant": tenant,
         "element_type": int(ElementType.of(manifest.outputs[0].qtype.wire_dtype)),
         "clock_mhz": 0,  # time is real, and no cycles tell it: the process writes `time_us`

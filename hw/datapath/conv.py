@@ -19,7 +19,7 @@ from ..timing.components import tree_stages
 from .arithmetic import adder_tree, delayed, product_shape
 from .finished import FinishedOutlet
 from .ranges import shape_for, shape_of
-from .rom import memory
+from .rom import Writer, memory
 from .window import Window
 from .windowed import Windowed
 
@@ -39,6 +39,7 @@ class FoldedConv(Windowed):
     o : Out(beats of ``pe`` elements ``out``)
     weights : In(stream of words), if loadable
     finish : In(stream of words), if loadable and its finisher is writable
+    weight_bank : In(1), if loadable
     """
 
     def __init__(self, built: FoldedConvolution, name: str) -> None:
@@ -63,10 +64,11 @@ class FoldedConv(Windowed):
         b = self._built
         window, outlet = self._ends(m)
         width, words = b.weight_words
-        load = self.weights if b.side_ports else None
-        m.submodules.weights = rom = memory(m, width, words, f"{self._name}_weights.hex", load)
+        writer = Writer(self.weights, self.weight_bank) if b.side_ports else None
+        m.submodules.weights = rom = memory(m, width, words, f"{self._name}_weights.hex", writer)
         if b.unit.writable and b.side_ports:
             wiring.connect(m, wiring.flipped(self.finish), outlet.load)
+            m.d.comb += outlet.weight_bank.eq(self.weight_bank)
 
         at = Signal(range(words))
         with m.If(window.step):

@@ -9,8 +9,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..finish.base import FinisherUnit
+from .finisher import written_by
 from .ranges import shape_for, shape_of
-from .rom import words
 from .stream import Outlet, beat
 
 
@@ -33,7 +33,7 @@ class FinishedOutlet(wiring.Component):
         Accumulators are there; they are the last ones of a tensor.
     acc0, acc1, ... : In(array of lanes), one for each term
     o : Out(beats)
-    load : In(stream of words), if the unit is loadable
+    load : In(stream of words), weight_bank : In(1), if the unit is loadable
     """
 
     def __init__(self, unit: FinisherUnit, file: str, depth: int) -> None:
@@ -53,7 +53,7 @@ class FinishedOutlet(wiring.Component):
                 "final": In(1),
                 **accs,
                 "o": Out(stream.Signature(self._beat)),
-                **({"load": In(words(unit.writable[0]))} if unit.writable else {}),
+                **written_by(unit),
             }
         )
 
@@ -64,6 +64,7 @@ class FinishedOutlet(wiring.Component):
         wiring.connect(m, outlet.o, wiring.flipped(self.o))
         if self._unit.writable:
             wiring.connect(m, wiring.flipped(self.load), finisher.load)
+            m.d.comb += finisher.weight_bank.eq(self.weight_bank)
         for term in range(len(self._unit.ranges)):
             m.d.comb += getattr(finisher, f"acc{term}").eq(getattr(self, f"acc{term}"))
         m.d.comb += [

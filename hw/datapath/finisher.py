@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..finish.base import FinisherUnit
 from .ranges import shape_for, shape_of
-from .rom import words
+from .rom import Writer, words
 
 _Unit = TypeVar("_Unit", bound=FinisherUnit)
 
@@ -33,7 +33,7 @@ class FinisherComponent(wiring.Component, Generic[_Unit]):
     o_valid, o_final : Out(1)
         ``valid`` and ``final`` of ``unit.latency`` cycles ago.
     y : Out(array of ``lanes`` elements)
-    load : In(stream of words), if the unit is loadable
+    load : In(stream of words), weight_bank : In(1), if the unit is loadable
     """
 
     def __init__(self, unit: _Unit, file: str) -> None:
@@ -51,6 +51,18 @@ class FinisherComponent(wiring.Component, Generic[_Unit]):
                 "o_valid": Out(1),
                 "o_final": Out(1),
                 "y": Out(data.ArrayLayout(shape_for(unit.out), unit.lanes)),
-                **({"load": In(words(unit.writable[0]))} if unit.writable else {}),
+                **written_by(unit),
             }
         )
+
+    @property
+    def writer(self) -> Writer | None:
+        """What writes its memory, if anything does."""
+        return Writer(self.load, self.weight_bank) if self._unit.writable else None
+
+
+def written_by(unit: FinisherUnit) -> dict[str, Any]:
+    """Members of whatever has a finisher inside that can be loaded: none if it cannot."""
+    if unit.writable is None:
+        return {}
+    return {"load": In(words(unit.writable[0])), "weight_bank": In(1)}

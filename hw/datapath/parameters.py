@@ -12,7 +12,7 @@ from amaranth.lib import data
 
 from ..finish.parameters import Parameter
 from .ranges import shape_for
-from .rom import memory
+from .rom import Writer, memory
 
 
 def parameters(
@@ -22,13 +22,13 @@ def parameters(
     folds: int,
     valid: Value,
     file: str,
-    load: Any = None,
+    writer: Writer | None = None,
 ) -> list[dict[str, Value]]:
     """For each lane its parameters by name, beside the accumulators that come in this cycle.
 
     Those that are the same in every beat are constants; the others come from a memory named
-    ``file`` of ``folds`` words, one a beat in which there is ``valid``. The stream ``load`` writes
-    it, if there is one.
+    ``file`` of ``folds`` words, one a beat in which there is ``valid``. It has two banks if there
+    is a ``writer``.
     """
     values: list[dict[str, Value]] = [
         {f.name: Const(f.values[lane], shape_for(f.type)) for f in fields if f.values}
@@ -39,7 +39,7 @@ def parameters(
         return values
     layout = data.StructLayout({f.name: shape_for(f.type) for f in stored})
     words = data.ArrayLayout(layout, lanes)
-    m.submodules.rom = rom = memory(m, Shape.cast(words).width, folds, file, load)
+    m.submodules.rom = rom = memory(m, Shape.cast(words).width, folds, file, writer)
     word = Signal(words)
     fold = Signal(range(folds))
     coming = Signal(range(folds))

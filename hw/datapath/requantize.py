@@ -23,8 +23,7 @@ class Requantize(FinisherComponent[MultiplyShiftUnit]):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         u = self._unit
-        load = self.load if u.writable else None
-        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file, load)
+        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file, self.writer)
         below, above = u.clamps
 
         valid = Signal(2)

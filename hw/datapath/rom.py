@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+
+from ..timing.cost import banked_depth
 
 
 class Rom(wiring.Component):
@@ -134,23 +136,33 @@ def words(width: int) -> stream.Signature:
     return stream.Signature(data.StructLayout({"data": width, "last": 1}))
 
 
+class Writer(NamedTuple):
+    """Members of a component by which its memory is written: ``load``, ``weight_bank``."""
+
+    load: Any
+    bank: Value
+
+
 class Ram(Rom):
-    """A ``mw_ram``: a :class:`Rom` that a stream of words writes, from address 0 up.
+    """A :class:`Rom` of two banks in one ``mw_ram``: one is read, a stream of words writes the
+    other.
 
-    It holds its image until somebody loads it; a reset does not bring the image back. The word
-    behind one with ``last``, and behind that of the highest address, is that of address 0 again.
+    ``weight_bank`` says which one is read. Bank 0 begins as the image says, bank 1 as anything; a
+    reset brings nothing back. A word is taken in every cycle, from address 0 up; the word behind
+    one with ``last``, and behind that of the highest address, is that of address 0 again. Whoever
+    changes ``weight_bank`` has loaded all of the other bank, and nothing is being loaded, or
+    computed with what is read, in that cycle.
 
-    A word is taken in every cycle and counts at once, so loading while what reads the memory is at
-    work mixes old words with new ones. Two banks that change places at ``last`` would not, behind
-    this same port: ``ready`` would be low until the reader lets go of the old one.
+    The bank is the highest bit of the address, so the reader's path is as short as a Rom's.
 
     Members
     -------
     load : In(stream of words)
+    weight_bank : In(1)
     """
 
     def _more(self) -> dict[str, Any]:
-        return {"load": In(words(self._width))}
+        return {"load": In(words(self._width)), "weight_bank": In(1)}
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
@@ -159,26 +171,28 @@ class Ram(Rom):
             last = self.load.payload.last | (at == self._depth - 1)
             m.d.sync += at.eq(Mux(last, 0, at + 1))
         m.d.comb += self.load.ready.eq(1)
+        inside = (self._depth - 1).bit_length()  # bits of an address in a bank
         m.submodules.ram = Instance(
             "mw_ram",
             p_WIDTH=self._width,
-            p_DEPTH=self._depth,
+            p_DEPTH=banked_depth(self._depth),
             p_FILE=self._file,
             i_clk=ClockSignal(),
             i_en=self.en,
-            i_addr=self.addr,
+            i_addr=Cat(self.addr[:inside], self.weight_bank),
             o_data=self.data,
             i_write=self.load.valid,
-            i_write_addr=at,
+            i_write_addr=Cat(at[:inside], ~self.weight_bank),
             i_write_data=self.load.payload.data,
         )
         return m
 
 
-def memory(m: Any, width: int, depth: int, file: str, load: Any = None) -> Rom:
-    """A :class:`Rom`, or a :class:`Ram` that is written by the member ``load`` of its owner."""
-    if load is None:
+def memory(m: Any, width: int, depth: int, file: str, writer: Writer | None = None) -> Rom:
+    """A :class:`Rom`, or a :class:`Ram` that its owner's members write and choose the bank of."""
+    if writer is None:
         return Rom(width, depth, file)
     ram = Ram(width, depth, file)
-    wiring.connect(m, wiring.flipped(load), ram.load)
+    wiring.connect(m, wiring.flipped(writer.load), ram.load)
+    m.d.comb += ram.weight_bank.eq(writer.bank)
     return ram

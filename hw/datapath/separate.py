@@ -29,6 +29,7 @@ class Separate(FinisherComponent[SeparateUnit]):
                 "i_load__payload": Value.cast(self.load.payload),
                 "i_load__valid": self.load.valid,
                 "o_load__ready": self.load.ready,
+                "i_weight_bank": self.weight_bank,
             }
         m.submodules.unit = Instance(
             self._file.removesuffix(".hex"), i_clk=ClockSignal(), i_rst=ResetSignal(), **ports

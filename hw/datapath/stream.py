@@ -23,6 +23,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..formats.bundle import WEIGHT_BANK
 from ..timing.cost import SHALLOW_FIFO
 from .axi import add_domain, clocking
 
@@ -214,7 +215,7 @@ class AxisTop(wiring.Component):
     Input ``k`` gets the ports ``s{k}_axis_tdata``, ``_tvalid``, ``_tready``, ``_tlast``, output
     ``k`` the same with ``m{k}``. Each lane has a container of 1, 2 or 4 bytes; outputs are sign- or
     zero-extended into it. Side port ``k`` has the same ports with ``w{k}``, and whole bytes for a
-    word. Clock and reset are those of :mod:`.axi`.
+    word; with side ports comes ``weight_bank``. Clock and reset are those of :mod:`.axi`.
 
     Parameters
     ----------
@@ -242,6 +243,8 @@ class AxisTop(wiring.Component):
                 members |= _axis(prefix, lanes * container, mine, theirs)
         for prefix, port in self._sides:
             members |= _axis(prefix, -(-len(port.payload.data) // 8) * 8, In, Out)
+        if self._sides:
+            members[WEIGHT_BANK] = In(1)
         super().__init__(members)
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
@@ -259,6 +262,8 @@ class AxisTop(wiring.Component):
                 port.valid.eq(getattr(self, f"{prefix}_tvalid")),
                 getattr(self, f"{prefix}_tready").eq(port.ready),
             ]
+        if self._sides:
+            m.d.comb += getattr(self._inner, WEIGHT_BANK).eq(getattr(self, WEIGHT_BANK))
         for prefix, port in self._sides:
             m.d.comb += [
                 port.payload.data.eq(getattr(self, f"{prefix}_tdata")),

@@ -39,8 +39,7 @@ class Comparators(_Finish):
         m = Module()
         u = self._unit
         self._flags(m)
-        load = self.load if u.writable else None
-        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file, load)
+        values = parameters(m, u.fields, u.lanes, u.folds, self.valid, self._file, self.writer)
         for lane in range(u.lanes):
             reached = Signal(len(u.fields), name=f"reached_{lane}")
             m.d.sync += reached.eq(

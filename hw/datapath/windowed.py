@@ -33,7 +33,7 @@ class Windowed(wiring.Component):
     -------
     i : In(beats of the window's lanes)
     o : Out(beats of the outlet's lanes)
-    the side ports : In(stream of words)
+    the side ports : In(stream of words); weight_bank : In(1), where there are any
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Windowed(wiring.Component):
                 "i": In(beats(window.shape, window.lanes)),
                 "o": Out(outlet.o.signature),
                 **{side.name: In(words(side.width)) for side in sides},
+                **({"weight_bank": In(1)} if sides else {}),
             }
         )
 

@@ -107,8 +107,8 @@ class FinisherUnit(ABC):
 
         Members: ``valid``, ``final``: In(1); ``acc0, acc1, ...``: In(array of ``lanes``), the
         narrowest shapes of ``ranges``; ``o_valid``, ``o_final``: Out(1); ``y``: Out(array of
-        ``lanes`` elements of ``out``). If :attr:`writable`: ``load``: In(stream of its words), as
-        in :class:`~midwire.hw.datapath.rom.Ram`.
+        ``lanes`` elements of ``out``). If :attr:`writable`: ``load``: In(stream of its words),
+        and ``weight_bank``: In(1), as in :class:`~midwire.hw.datapath.rom.Ram`.
         """
 
 

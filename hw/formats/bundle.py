@@ -53,6 +53,9 @@ MAX_TENSORS = 255
 MAX_CLOCK_MHZ = (1 << WIDTH["clock_mhz"]) - 1
 """The NIC's register has no more bits."""
 
+WEIGHT_BANK = "weight_bank"
+"""The slice's port that says which bank of its writable memories is read, where there are any."""
+
 _ALWAYS = ("edge.onnx", "slice.onnx", "cloud.onnx")
 """What running nodes open; a bundle without them is none."""
 
@@ -96,13 +99,14 @@ class WritableMemory:
     :attr:`Manifest.memories`.
 
     A beat is a word, in as many whole bytes as it takes, little-endian; the words of an image file
-    in turn, ``tlast`` on the last (:func:`~.images.unpack_image`). The images of another bundle's
-    layer may be loaded instead, all of its memories, if ``hardware`` is the same.
+    in turn, ``tlast`` on the last (:func:`~.images.unpack_image`). It goes to the bank that is not
+    read: that is the other one than the slice's input ``weight_bank`` says. The images of another
+    bundle's layer may be loaded, all of its memories, if ``hardware`` is the same.
 
     Attributes
     ----------
     node : the layer
-    image : file in ``rtl/`` that it holds from power-up
+    image : file in ``rtl/`` that bank 0 holds from power-up
     width, words : bits of a word, and their number
     hardware : SHA-256 of the description of the layer's hardware
     """
@@ -112,6 +116,11 @@ class WritableMemory:
     width: int
     words: int
     hardware: str
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a beat."""
+        return -(-self.width // 8)
 
     def __post_init__(self) -> None:
         for name in ("node", "image", "hardware"):
@@ -288,6 +297,23 @@ class Bundle:
                 remedy="Compile the bundle again with this version of midwire",
             )
         return self.root / relative
+
+    @property
+    def hardware(self) -> int:
+        """32 bits that name what the slice is built from, never 0: its Verilog, the memories that
+        nothing writes, and how tensors lie in their beats. Bundles that agree may be loaded with
+        each other's weights.
+        """
+        manifest = self.manifest
+        writable = {memory.image for memory in manifest.memories}
+        fixed = sorted(set(manifest.images) - writable)
+        names = [f"rtl/{self.slice_top}.v", *(f"rtl/{name}" for name in fixed)]
+        found: list[Any] = [[name, manifest.files.get(name)] for name in names]
+        for tensor in (*manifest.inputs, *manifest.outputs):
+            layout = dataclasses.asdict(tensor.layout)
+            found.append([tensor.qtype.bits, tensor.qtype.signed, tensor.lanes, layout])
+        text = json.dumps(found, sort_keys=True).encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") or 1
 
     @property
     def slice_top(self) -> str:

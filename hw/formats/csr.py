@@ -6,7 +6,7 @@
 (:mod:`midwire.hw.nic.register_file`), the addresses that the NIC process writes and reads, and the
 table in ``docs/nic.md`` come from it. No Amaranth here, so that a running node may import it.
 
-Rules, cited by tests as C1 to C7:
+Rules, cited by tests as C1 to C8:
 
 C1. Registers are 32 bits apart, 32-bit accesses only. Bits above a register's width read as zero.
 C2. An access to an address without a register, or a write to a read-only one, answers SLVERR and
@@ -23,6 +23,10 @@ C6. What is written to registers of access ``entry`` waits until ``table_commit`
     where there is none. A commit to a place or of an action that is not there is one of C2.
 C7. ``table_K_hits`` is a counter of the frames that had the entry in place K (T8) since the last
     commit to that place, which makes it 0.
+C8. Registers ``weights_*`` load and swap the weights of a slice with side ports (X1 to X5 of
+    nic/weights.py). ``weights_hardware`` is what whoever loaded the slice says that it was built
+    from (:attr:`~.bundle.Bundle.hardware`): it changes nothing, but tells which weights fit. What
+    is written to ``weights_model_hash_*`` and ``weights_epoch`` waits for the swap.
 """
 
 from __future__ import annotations
@@ -40,12 +44,13 @@ Access = Literal["constant", "status", "config", "entry", "command", "counter"]
 TYPE = 0x4D57_0001
 """Vendor ("MW") and kind (NIC shell) of this register block."""
 
-BLOCK_VERSION = 0x0001_0004
+BLOCK_VERSION = 0x0001_0005
 """Version of this register block: major 16, minor 16."""
 
 ADDRESS_BITS = 12
 COUNTERS_AT = 0x100
 HITS_AT = 0x300
+WEIGHTS_AT = 0x400
 COUNTER_BITS = 64
 
 
@@ -278,6 +283,44 @@ _FIXED: tuple[_Fixed, ...] = (
     *_TABLE,
 )
 
+_WEIGHTS: tuple[_Fixed, ...] = (
+    ("weights_ports", 16, "constant", 0, "side ports of the slice; 0: its weights are fixed"),
+    (
+        "weights_hardware",
+        32,
+        "config",
+        0,
+        "what the slice was built from, as whoever loaded it says; 0: nobody has said",
+    ),
+    ("weights_port", 16, "config", 0, "side port that is loaded next; writing it begins anew"),
+    ("weights_words", 32, "status", 0, "words of that port's memory; 0: there is no such port"),
+    ("weights_beat_bytes", 16, "status", 0, "bytes of such a word"),
+    (
+        "weights_data",
+        32,
+        "command",
+        0,
+        "the next 4 bytes of its words, each as whole registers, the first byte lowest",
+    ),
+    ("weights_model_hash_high", 32, "config", 0, "`model_hash_high` from the next swap on"),
+    ("weights_model_hash_low", 32, "config", 0, "`model_hash_low` from the next swap on"),
+    ("weights_epoch", 16, "config", 0, "`epoch` from the next swap on"),
+    (
+        "weights_commit",
+        1,
+        "command",
+        0,
+        "writing it swaps weights, model hash and epoch, all at once, when the slice is empty",
+    ),
+    (
+        "weights_status",
+        3,
+        "status",
+        0,
+        "bit 0 a commit waits; bit 1 the bank that is read; bit 2 the other one is loaded",
+    ),
+)
+
 _EVENTS = (
     ("frames_in", "frames that came in"),
     (
@@ -303,11 +346,16 @@ HITS = tuple(f"table_{place}_hits" for place in range(ENTRIES))
 """Counters of the steering table, one for each place."""
 
 
-def _registers() -> tuple[Register, ...]:
-    found = [
-        Register(name, 4 * index, width, access, reset, doc)
-        for index, (name, width, access, reset, doc) in enumerate(_FIXED)
+def _block(start: int, rows: tuple[_Fixed, ...]) -> list[Register]:
+    """Registers behind each other."""
+    return [
+        Register(name, start + 4 * index, width, access, reset, doc)
+        for index, (name, width, access, reset, doc) in enumerate(rows)
     ]
+
+
+def _registers() -> tuple[Register, ...]:
+    found = _block(0, _FIXED)
     counters = [(name, doc) for name, doc in _EVENTS]
     for outcome in FrameOutcome:
         if outcome < FIRST_DECLINED:
@@ -321,7 +369,7 @@ def _registers() -> tuple[Register, ...]:
     for place, name in enumerate(HITS):
         doc = f"frames that had entry {place} of the steering table since its last commit"
         found.append(Register(name, HITS_AT + 8 * place, COUNTER_BITS, "counter", 0, doc))
-    return tuple(found)
+    return tuple(found + _block(WEIGHTS_AT, _WEIGHTS))
 
 
 REGISTERS = _registers()
@@ -338,6 +386,9 @@ EVENTS = tuple(name for name, _ in _EVENTS)
 
 COUNTERS = (*EVENTS, *(outcome.name.lower() for outcome in FrameOutcome))
 """Counters of the whole NIC, in the order of their addresses; :data:`HITS` are the others."""
+
+WEIGHTS_WAIT, WEIGHTS_BANK, WEIGHTS_LOADED = 1, 2, 4
+"""Bits of ``weights_status``."""
 
 STATUS_BUSY, STATUS_COLLECTING, STATUS_COMPUTING = 1, 2, 4
 
@@ -383,6 +434,10 @@ def settings(**values: int) -> list[tuple[int, int]]:
     return [(known[name].offset, split[name]) for name in names]
 
 
+_DERIVED = {"capability", "input_bytes", "output_bytes", "weights_ports"}
+"""Constants that depend on the slice."""
+
+
 def table() -> str:
     """The registers as a Markdown table, for ``docs/nic.md``."""
     lines = [
@@ -390,7 +445,7 @@ def table() -> str:
         "|---|---|---:|---|---|---|",
     ]
     for r in REGISTERS:
-        derived = r.access == "constant" and r.name in {"capability", "input_bytes", "output_bytes"}
+        derived = r.access == "constant" and r.name in _DERIVED
         reset = "by slice" if derived else f"{r.reset:#x}"
         lines.append(
             f"| `{r.offset:#05x}` | `{r.name}` | {r.width} | {r.access} | {reset} | {r.doc} |"

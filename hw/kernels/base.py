@@ -104,9 +104,9 @@ class SidePort:
     """A port beside the tensors' streams, through which a memory can be written.
 
     It is a stream of words: the first goes to address 0, ``last`` is on the final one, and then
-    all have been loaded. Whoever loads lets no inference be under way meanwhile (in this version;
-    a second bank behind the same port would wait for the end of one by itself). A port that is not
-    connected, ``valid`` low, leaves the memory with its image.
+    all have been loaded. The memory has two banks: the one that is not read is written, and the
+    component's input ``weight_bank`` says which one is read. A port that is not connected,
+    ``valid`` low, leaves bank 0 with its image.
 
     Attributes
     ----------

@@ -189,10 +189,11 @@ class LoadableConvolution(FoldedConvolution):
     with equal descriptions differ in their memory images only, and either runs with the other's.
     Until it is loaded, and in the same cycles, it does what the folded one does.
 
-    There is one bank of each memory (:class:`~midwire.hw.datapath.rom.Ram`): who loads must wait
-    until the last result of the inferences under way is out, and load all side ports before the
-    next one begins. Anything else computes with a mixture of both layers. Weights that come in with
-    every inference are the second stream of a :class:`~.dot.DotKernel`.
+    Each memory has two banks (:class:`~midwire.hw.datapath.rom.Ram`): side ports write the one that
+    is not read, while inferences go on. ``weight_bank`` says which one is read, and changes when
+    the last result of the inferences under way is out and before the next one begins; else those
+    under way would be computed with a mixture of both layers. Weights that come in with every
+    inference are the second stream of a :class:`~.dot.DotKernel`.
     """
 
     strategy = "loadable"

@@ -100,6 +100,9 @@ class Decider(wiring.Component):
     clear : In(1), zero that word; cleared : Out(1), it is done
     collecting : Out(1), some request lacks fragments
     evicted : Out(1), one is given up in this cycle
+    bank, halts, swaps : In(1), between, outdated : Out(1), for :mod:`.weights`: which bank is read;
+        nothing is to begin; the other one is read from the next cycle on; nothing is being decided;
+        some slot is of the model before
 
     Where requests have several tensors:
 
@@ -129,6 +132,11 @@ class Decider(wiring.Component):
             "cleared": Out(1),
             "collecting": Out(1),
             "evicted": Out(1),
+            "bank": In(1),
+            "halts": In(1),
+            "swaps": In(1),
+            "between": Out(1),
+            "outdated": Out(1),
         }
         if room.several:
             members |= {"part": In(room.part), "cut": Out(room.cut)}
@@ -150,11 +158,11 @@ class Decider(wiring.Component):
         ours = self.i.valid & (frame.verdict == VERDICT_OURS)
         known = JoinedRequests if self._room.several else KnownRequests
         requests = known(m, self, self._room)
-        with m.FSM(name="decision", init="wipe"):
+        with m.FSM(name="decision", init="wipe") as fsm:
             with m.State("idle"):
                 with m.If(self.i.valid & ~ours):
                     m.d.comb += [fate.valid.eq(1), self.i.ready.eq(fate.ready)]
-                requests.idle(ours & fate.ready)
+                requests.idle(ours & fate.ready & ~self.halts)
             with m.State("header"):
                 m.next = "steer"
                 with m.If(~not_asked & (why_not == DeclineReason.NONE)):
@@ -166,6 +174,7 @@ class Decider(wiring.Component):
             with m.State("wipe"):
                 requests.wipe()
             requests.states()
+        m.d.comb += self.between.eq(fsm.ongoing("idle"))
         return m
 
     def hand_on(self, m: Module) -> None:

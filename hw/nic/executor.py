@@ -19,19 +19,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
+from ..formats.bundle import WEIGHT_BANK
 from .ask import Asker
 from .bus import CONFIG, CONTEXT, HOP, JOB, ORIGIN, WORD_BITS
 from .joining_reader import JoiningReader
 from .reader import Reader
 from .result import Results
 from .room import Room, chore, released
-from .shape import WireTensor
+from .shape import SideWords, WireTensor
 from .slot_memory import SlotMemory
+from .weights import words_of
 
 _REQUESTS_IN_SLICE = 4
 
@@ -46,7 +48,7 @@ class Executor(wiring.Component):
     ----------
     room : of the slots
     inputs, outputs : of the slice
-    sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
+    sides : side ports of the slice
 
     Members
     -------
@@ -58,6 +60,9 @@ class Executor(wiring.Component):
     jobs : Out(stream of JOB), words : Out(stream of words), ``SOURCES`` of them
     requests, asked, evicted_fragments, results, result_frames : Out(1), events of the registers
     busy : Out(1); computing : Out(1), the slice has work
+    w0, ... : In(stream of words), into the slice's side ports
+    bank, waits, halts : In(1), empty : Out(1), for :mod:`.weights`: as of :class:`.reader.Reader`,
+        and nothing is in the slice
     """
 
     def __init__(
@@ -65,7 +70,7 @@ class Executor(wiring.Component):
         room: Room,
         inputs: Sequence[WireTensor],
         outputs: Sequence[WireTensor],
-        sides: Sequence[int] = (),
+        sides: Sequence[SideWords] = (),
     ) -> None:
         self._room = room
         self._inputs, self._outputs = tuple(inputs), tuple(outputs)
@@ -96,6 +101,11 @@ class Executor(wiring.Component):
                 **{name: Out(1) for name in events},
                 "busy": Out(1),
                 "computing": Out(1),
+                **{f"w{k}": In(words_of(side)) for k, side in enumerate(self._sides)},
+                "bank": In(1),
+                "waits": In(1),
+                "halts": In(1),
+                "empty": Out(1),
                 **({"part": Out(room.part), "cut": In(room.cut)} if room.several else {}),
             }
         )
@@ -121,7 +131,10 @@ class Executor(wiring.Component):
         wiring.connect(m, order.o, reader.whole)
         wiring.connect(m, wiring.flipped(self.chore), reader.chore)
         wiring.connect(m, reader.release, wiring.flipped(self.release))
-        for name in ("begins", "begun", "origin", "hop", "here", "cleared"):
+        for name in (
+            *("begins", "begun", "origin", "hop", "here", "cleared"),
+            *("bank", "waits", "halts"),
+        ):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
         if self._room.several:
             m.d.comb += [self.part.eq(reader.part), reader.cut.eq(self.cut)]
@@ -150,6 +163,7 @@ class Executor(wiring.Component):
             reader.cycle.eq(cycle),
             results.cycle.eq(cycle),
             reader.now.eq(self.now),
+            reader.config.eq(self.config),
             results.now.eq(self.now),
             results.config.eq(self.config),
             self.may_ask.eq(~(asker.busy | reader.asking)),
@@ -159,8 +173,14 @@ class Executor(wiring.Component):
             self.results.eq(results.sent),
             self.result_frames.eq(results.job.valid & results.job.ready),
             self.computing.eq(contexts.o.valid),
+            self.empty.eq(reader.rests & (contexts.level == 0)),
             self.busy.eq(
-                order.o.valid | reader.busy | contexts.o.valid | results.busy | asker.busy
+                order.o.valid
+                | reader.busy
+                | contexts.o.valid
+                | results.busy
+                | asker.busy
+                | self.waits
             ),
         ]
         return m
@@ -183,10 +203,16 @@ class Executor(wiring.Component):
                 f"o_m{k}_axis_tlast": Signal(name=f"slice_last{k}"),  # beats are counted
                 f"i_m{k}_axis_tready": beats.ready,
             }
-        for k, bits in enumerate(self._sides):
-            ports |= {f"i_w{k}_axis_{name}": Const(0) for name in ("tvalid", "tlast")}
-            ports[f"i_w{k}_axis_tdata"] = Const(0, bits)
-            ports[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
+        for k in range(len(self._sides)):
+            words = getattr(self, f"w{k}")
+            ports |= {
+                f"i_w{k}_axis_tdata": words.payload.data,
+                f"i_w{k}_axis_tvalid": words.valid,
+                f"i_w{k}_axis_tlast": words.payload.last,
+                f"o_w{k}_axis_tready": words.ready,
+            }
+        if self._sides:
+            ports[f"i_{WEIGHT_BANK}"] = self.bank
         m.submodules.slice = Instance(
             "mw_slice",
             i_clk=ClockSignal(),

@@ -42,21 +42,23 @@ class JoiningReader(Reader):
 
     def _begin(self, m: Module, slot: Value) -> None:
         chore = self.chore.payload
-        tensor = Mux(self.chore.valid, chore.tensor, 0)
+        tensor = Mux(self._has_chore, chore.tensor, 0)
         m.d.comb += self._part.eq(self._room.part_of(slot, tensor))
         m.d.sync += [
             self._tensor.eq(tensor),
             self._evicts.eq(chore.evict),
             self._begun.eq(chore.begun),
         ]
-        with m.If(self.chore.valid):
+        with m.If(self._has_chore):
             m.next = "cut"
 
     def _into_slice(self, m: Module) -> None:
         feeder = self._feeder
         with m.State("start"):
-            m.d.comb += feeder.start.eq(1)
+            m.d.comb += feeder.start.eq(~self._old)
             m.next = "read"
+            with m.If(self._old):
+                self._turn_away(m)
         with m.State("read"):
             m.d.comb += [
                 self.context.valid.eq(feeder.begins),

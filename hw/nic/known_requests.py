@@ -87,6 +87,7 @@ class KnownRequests:
             {
                 "state": 2,
                 "key": len(self.key),
+                "bank": 1,
                 **self._of_parts(),
                 "latest": 32,
                 "asks": range(QUICK_ASKS + MAX_ASKS + 1),
@@ -99,8 +100,12 @@ class KnownRequests:
         self.age, self.same = Signal(32), Signal()
         m.d.sync += [
             self.age.eq(self.owner.now - self.record.latest),
-            self.same.eq(self.record.key == self.key),
+            self.same.eq((self.record.key == self.key) & ~self._old()),
         ]
+
+    def _old(self) -> Value:
+        """Whether the request is of the model before (X4 of :mod:`.weights`)."""
+        return self.record.bank != self.owner.bank
 
     # What differs where requests have several tensors.
 
@@ -163,6 +168,8 @@ class KnownRequests:
         self.owed = Signal()  # a release has its turn before the next frame
         self.lacking = Signal(range(room.slots + 1))  # requests that lack fragments
         self.restless = Signal(range(room.slots + 1))  # visits until all is quiet
+        self.held = Signal(range(room.slots + 1))  # slots of the model in force
+        self.older = Signal.like(self.held)  # and of the one before
         self.chore, self.chore_waits = Signal(chore(room)), Signal()
         self.fence = Signal(range(AHEAD + 1))  # frames that must leave before the chore
         m.d.comb += [
@@ -170,6 +177,13 @@ class KnownRequests:
             owner.chore.payload.eq(self.chore),
             owner.chore.valid.eq(self.chore_waits & (self.fence == 0)),
         ]
+        m.d.comb += owner.outdated.eq(self.older != 0)
+        with m.If(owner.swaps):
+            m.d.sync += [
+                self.older.eq(self.held),
+                self.held.eq(0),
+                self.restless.eq(room.slots),
+            ]
         with m.If((self.fence != 0) & owner.o.valid & owner.o.ready):
             m.d.sync += self.fence.eq(self.fence - 1)
         with m.If(owner.chore.valid & owner.chore.ready):
@@ -207,7 +221,7 @@ class KnownRequests:
             m.d.sync += self.owed.eq(1)
             m.d.comb += self.owner.steers.eq(1)
             m.next = "header"
-        with m.Else():
+        with m.Elif(~self.owner.halts):
             self._read_record(self.walk)
             m.d.comb += self.decisions.sweep.eq(1)
             m.next = "visit"
@@ -363,12 +377,14 @@ class KnownRequests:
             m.d.comb += [
                 self.opens.eq(1),
                 self.new.key.eq(self.key),
+                self.new.bank.eq(owner.bank),
                 self.new_part.cut.eq(0),
                 self.new_part.cut.count.eq(self.count),
                 self.tags.put.eq(1),
                 self.tags.used.eq(1),
                 self.tags.put_slot.eq(self.slot),
             ]
+            m.d.sync += self.held.eq(self.held + 1)
             whole = self._collect(self.count, 0)
             with m.If(~whole):
                 m.d.sync += self.lacking.eq(self.lacking + 1)
@@ -391,20 +407,30 @@ class KnownRequests:
         m.d.comb += [
             self.record_write.addr.eq(release.payload.slot),
             self.record_write.en.eq(1),
-            self.new.eq(0),
-            self.new.state.eq(_FREE),
-            self.tags.put.eq(1),
-            self.tags.put_slot.eq(release.payload.slot),
             release.ready.eq(1),
         ]
-        self._remember(
-            fingerprint_of(self.record.key),
-            Mux(executed, Decision.EXECUTED, Decision.INCOMPLETE),
-        )
-        m.d.sync += self.pressed.eq(0)
-        with m.If(~executed):
-            m.d.sync += self.evicting.eq(0)
         m.next = "idle"
+        with m.If(release.payload.turned):  # it will be given up, as if it lacked something
+            m.d.comb += self.new.state.eq(_COLLECTING)
+            m.d.sync += [self.lacking.eq(self.lacking + 1), self.restless.eq(self.room.slots)]
+        with m.Else():
+            m.d.comb += [
+                self.new.eq(0),
+                self.new.state.eq(_FREE),
+                self.tags.put.eq(1),
+                self.tags.put_slot.eq(release.payload.slot),
+            ]
+            self._remember(
+                fingerprint_of(self.record.key),
+                Mux(executed, Decision.EXECUTED, Decision.INCOMPLETE),
+            )
+            m.d.sync += self.pressed.eq(0)
+            with m.If(~executed):
+                m.d.sync += self.evicting.eq(0)
+            with m.If(self._old()):
+                m.d.sync += self.older.eq(self.older - 1)
+            with m.Else():
+                m.d.sync += self.held.eq(self.held - 1)
 
     def _due(self) -> None:
         """D4 for one slot; and one decision is forgotten if it is too old."""
@@ -413,6 +439,7 @@ class KnownRequests:
         wanted = self.pressed & ~self.evicting & (ask != 0)
         gives_up = (
             ~config.control
+            | self._old()
             | ((config.timeout_us != 0) & (self.age >= config.timeout_us))
             | (wanted & (self.age >= ask << PRESSED_ASKS))
         )

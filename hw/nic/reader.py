@@ -15,7 +15,18 @@ from amaranth.lib.wiring import In, Out
 from ..formats.wire import DeclineReason
 from . import header as hdr
 from .ask import QUESTION
-from .bus import BEAT_BYTES, CONTEXT, HOP, JOB, LENGTH_BITS, ORIGIN, WORD_BITS, folded, sum_lanes
+from .bus import (
+    BEAT_BYTES,
+    CONFIG,
+    CONTEXT,
+    HOP,
+    JOB,
+    LENGTH_BITS,
+    ORIGIN,
+    WORD_BITS,
+    folded,
+    sum_lanes,
+)
 from .gearbox import Gearbox
 from .room import HERE_BITS, Room, chore, released
 from .shape import WireTensor
@@ -41,7 +52,7 @@ class Reader(wiring.Component):
 
     Members
     -------
-    now : In(32), microseconds; cycle : In(32)
+    config : In(CONFIG); now : In(32), microseconds; cycle : In(32)
     begins : In(1), a tensor begins in part ``begun`` with a frame from ``origin``; what comes of it
         goes to the next hop ``hop``
     whole : In(stream of slots), in the order of execution
@@ -54,6 +65,8 @@ class Reader(wiring.Component):
     question : Out(stream of QUESTION), is taken at once; asking : Out(1), there may be one
     release : Out(stream of :func:`.room.released`)
     busy : Out(1)
+    bank, waits, halts : In(1), rests : Out(1), for :mod:`.weights`: which bank is read; no request
+        may begin; nor a chore; nothing is done, or in the slice's way
     """
 
     def __init__(self, room: Room, inputs: Sequence[WireTensor]) -> None:
@@ -61,6 +74,7 @@ class Reader(wiring.Component):
         self._inputs = tuple(inputs)
         super().__init__(
             {
+                "config": In(CONFIG),
                 "now": In(32),
                 "cycle": In(32),
                 "begins": In(1),
@@ -84,6 +98,10 @@ class Reader(wiring.Component):
                 "asking": Out(1),
                 "release": Out(stream.Signature(released(room))),
                 "busy": Out(1),
+                "bank": In(1),
+                "waits": In(1),
+                "halts": In(1),
+                "rests": Out(1),
                 **{f"o{k}": Out(beats_of(tensor)) for k, tensor in enumerate(inputs)},
                 **self._more(),
             }
@@ -111,7 +129,7 @@ class Reader(wiring.Component):
         """Look at a slot, for a chore if there is one."""
         m.d.comb += self._part.eq(slot)
         m.d.sync += self._cut.eq(self.chore.payload.cut)
-        with m.If(self.chore.valid):
+        with m.If(self._has_chore):
             self._attend(m, self.chore.payload.evict)
 
     def _into_slice(self, m: Module) -> None:
@@ -119,12 +137,14 @@ class Reader(wiring.Component):
         run, room = self._run, self._room
         with m.State("start"):
             m.d.comb += [
-                self.context.valid.eq(1),
-                run.go.eq(1),
+                self.context.valid.eq(~self._old),
+                run.go.eq(~self._old),
                 run.first.eq(self._base),
                 run.count.eq(room.words),
             ]
             m.next = "read"
+            with m.If(self._old):
+                self._turn_away(m)
         with m.State("read"):
             m.d.comb += [
                 self._gearbox.i.valid.eq(run.loaded),
@@ -146,10 +166,22 @@ class Reader(wiring.Component):
         with m.Else():
             m.next = "ask"
 
+    def _turn_away(self, m: Module) -> None:
+        """The request is not for the weights that are there (X4 of :mod:`.weights`)."""
+        m.d.sync += [self._executes.eq(0), self._turned.eq(1)]
+        m.next = "release"
+
+    def _why(self, header: Value) -> Value:
+        """The reason for which a request is given up."""
+        config = self.config
+        other = hdr.get(header, "model_hash") != Cat(config.model_hash_low, config.model_hash_high)
+        old = Mux(other, DeclineReason.WRONG_MODEL, DeclineReason.WRONG_EPOCH)
+        return Mux(self._old, old, DeclineReason.INCOMPLETE)
+
     def _kept(self, m: Module) -> tuple[Any, Any]:
         """Where the first frames of tensors came from, and where what comes of these goes."""
         room = self._room
-        kept = data.StructLayout({"origin": ORIGIN, "hop": HOP})
+        kept = data.StructLayout({"origin": ORIGIN, "hop": HOP, "bank": 1})
         m.submodules.origins = origins = Memory(shape=kept, depth=len(room.part), init=[])
         keep, read = origins.write_port(), origins.read_port()
         self._part, self._fetches = Signal(room.part), Signal()
@@ -157,15 +189,19 @@ class Reader(wiring.Component):
             keep.addr.eq(self.begun),
             keep.data.origin.eq(self.origin),
             keep.data.hop.eq(self.hop),
+            keep.data.bank.eq(self.bank),
             keep.en.eq(self.begins),
             read.addr.eq(self._part),
             read.en.eq(self._fetches),
+            self._old.eq(read.data.bank != self.bank),
         ]
         return read.data.origin, read.data.hop
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         room = self._room
+        self._has_chore, self._old, self._turned = Signal(), Signal(), Signal()
+        m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
         origin, hop = self._kept(m)
         slot, executes = Signal(room.slot), Signal()
         tensor = Signal(room.tensor)  # that is asked for, or sent on
@@ -203,7 +239,8 @@ class Reader(wiring.Component):
         ]
 
         # The fragment that is sent on.
-        is_last = Signal()
+        is_last, reason = Signal(), Signal(8)
+        m.d.sync += reason.eq(self._why(origin.header))
         start, size = Signal(32), Signal(LENGTH_BITS)
         total = Signal(32)
         m.d.comb += [
@@ -219,7 +256,7 @@ class Reader(wiring.Component):
                     origin.header,
                     self.now - origin.stamp,
                     declined=1,
-                    reason=DeclineReason.INCOMPLETE,
+                    reason=reason,
                     fragment_index=index,
                     offset=start,
                     last=is_last,
@@ -230,23 +267,28 @@ class Reader(wiring.Component):
             self.question.payload.missing.eq(missing),
             self.release.payload.slot.eq(slot),
             self.release.payload.executed.eq(executes),
+            self.release.payload.turned.eq(self._turned),
         ]
 
         self._run, self._slot, self._base, self._tensor, self._cut = run, slot, base, tensor, cut
+        self._executes = executes
         self._done, self._zeroes, self._fragment = done, zeroes, (index, offset, group)
         empty = self._feed(m)
         with m.FSM(name="reader") as fsm:
             with m.State("idle"):
                 m.d.comb += [
-                    self.chore.ready.eq(1),
+                    self.chore.ready.eq(~self.halts),
                     # The slice may still take the request before; the time of this one starts when
                     # its first beat can be offered. Chores need not wait for that.
-                    self.whole.ready.eq(~self.chore.valid & empty & self.context.ready),
-                    self._fetches.eq(self.chore.valid | self.whole.valid),
+                    self.whole.ready.eq(
+                        ~self._has_chore & ~self.waits & empty & self.context.ready
+                    ),
+                    self._fetches.eq(self._has_chore | self.whole.valid),
                 ]
                 m.d.sync += [
                     slot.eq(chosen),
-                    executes.eq(~self.chore.valid),
+                    executes.eq(~self._has_chore),
+                    self._turned.eq(0),
                     base.eq(chosen * room.stride),
                     first_group.eq(chosen * room.groups),
                     done.eq(0),
@@ -337,5 +379,5 @@ class Reader(wiring.Component):
                     m.next = "zero"
                     self._next_tensor(m)
         m.d.comb += self.asking.eq(fsm.ongoing("ask") | fsm.ongoing("missing"))
-        m.d.comb += self.busy.eq(~fsm.ongoing("idle") | ~empty)
+        m.d.comb += [self.rests.eq(fsm.ongoing("idle") & empty), self.busy.eq(~self.rests)]
         return m

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..formats.actions import ENTRIES, Action
@@ -19,14 +19,17 @@ from ..formats.csr import (
     HITS,
     HITS_AT,
     REGISTERS,
+    WIDTH,
     FrameOutcome,
     Register,
 )
 from .bus import CONFIG, ENTRY, OUTCOME, AxiLite
 from .counters import Counters
 from .hits import Hits
+from .weights import MODEL, PART_BITS, SWAPPED
 
 _OKAY, _SLVERR = 0, 2
+_WEIGHTS = [r.name for r in REGISTERS if r.access == "status" and r.name.startswith("weights_")]
 _ENTRY = [register for register in REGISTERS if register.access == "entry"]
 
 
@@ -43,6 +46,10 @@ class RegisterFile(wiring.Component):
     config : Out(CONFIG)
     staged : Out(ENTRY), what was written for an entry of the steering table
     commit, committed, hit, place, shown, shows : of :class:`.entries.Entries`
+    weights : Out(stream of parts), weights_begin : Out(1), until it is ready; weights_take,
+        weights_complete : In(1), whether there may be a part, or a commit; weights_commit : Out(1);
+        weights_words, weights_beat_bytes, weights_status : In; swaps : In(1), model : In(MODEL),
+        all of :mod:`.weights`
     status : In(3)
     outcome, outcome_valid : the fate of one frame in this cycle
     went : In(2), so many others passed
@@ -63,6 +70,14 @@ class RegisterFile(wiring.Component):
                 "place": In(range(ENTRIES)),
                 "shown": In(ENTRY),
                 "shows": In(1),
+                "weights": Out(stream.Signature(PART_BITS)),
+                "weights_begin": Out(1),
+                "weights_take": In(1),
+                "weights_complete": In(1),
+                "weights_commit": Out(1),
+                **{name: In(WIDTH[name]) for name in _WEIGHTS},
+                "swaps": In(1),
+                "model": In(MODEL),
                 "status": In(3),
                 "outcome": In(OUTCOME),
                 "outcome_valid": In(1),
@@ -110,7 +125,20 @@ class RegisterFile(wiring.Component):
                 with m.Elif((address == ADDRESS["table_commit"]) & self._possible()):
                     m.d.comb += known.eq(1)
                     m.next = "commit"
+                with m.Elif((address == ADDRESS["weights_data"]) & self.weights_take):
+                    m.d.comb += known.eq(1)
+                    m.next = "weights"
+                with m.Elif(address == ADDRESS["weights_port"]):
+                    m.next = "weights"
                 with m.Else():
+                    m.d.sync += bus.bvalid.eq(1)
+                    m.next = "answer"
+                with m.If((address == ADDRESS["weights_commit"]) & self.weights_complete):
+                    m.d.comb += [known.eq(1), self.weights_commit.eq(1)]
+            with m.State("weights"):
+                begins = address == ADDRESS["weights_port"]
+                m.d.comb += [self.weights_begin.eq(begins), self.weights.valid.eq(~begins)]
+                with m.If(self.weights.ready):
                     m.d.sync += bus.bvalid.eq(1)
                     m.next = "answer"
             with m.State("snapshot"), m.If(counters.taken):
@@ -156,6 +184,9 @@ class RegisterFile(wiring.Component):
                     m.d.comb += known.eq(1)
                     with m.If(write):
                         m.d.sync += held.eq(held & ~mask | wanted & mask)
+        m.d.comb += self.weights.payload.eq(wanted & mask)
+        with m.If(self.swaps):
+            m.d.sync += [self.config[name].eq(self.model[name]) for name in SWAPPED]
 
         with m.If(bus.arvalid & bus.arready):
             with m.Switch(bus.araddr):
@@ -175,7 +206,8 @@ class RegisterFile(wiring.Component):
         if register.access == "constant":
             return self._constants.get(register.name, register.reset)
         if register.access == "status":
-            return self.status
+            value: ValueLike = getattr(self, register.name)
+            return value
         if register.access == "entry":
             return self.shown[register.name]
         return self.config[register.name] if register.access == "config" else 0

@@ -177,5 +177,6 @@ def chore(room: Room) -> data.StructLayout:
 
 
 def released(room: Room) -> data.StructLayout:
-    """A slot that is empty, and whether its request was executed."""
-    return data.StructLayout({"slot": room.slot, "executed": 1})
+    """A slot that is empty, and whether its request was executed; or one whose whole request was
+    ``turned`` away as it was, to be given up."""
+    return data.StructLayout({"slot": room.slot, "executed": 1, "turned": 1})

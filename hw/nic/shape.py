@@ -15,17 +15,24 @@ class WireTensor(NamedTuple):
     tensor_bytes: int
 
 
+class SideWords(NamedTuple):
+    """A side port of the slice: bytes of a beat, which is a word of its memory, and words."""
+
+    beat_bytes: int
+    words: int
+
+
 @dataclass(frozen=True)
 class NicShape:
     """A shell for a slice: the tensors that it takes and gives, in the manifest's order.
 
-    ``sides`` are the bits of tdata of the slice's side ports, which the shell leaves idle. The
-    network's stream has beats of ``network_beat_bytes``.
+    ``sides`` are the slice's side ports, and the network's stream has beats of
+    ``network_beat_bytes``.
     """
 
     inputs: tuple[WireTensor, ...]
     outputs: tuple[WireTensor, ...]
-    sides: tuple[int, ...] = ()
+    sides: tuple[SideWords, ...] = ()
     network_beat_bytes: int = 8
 
     @property

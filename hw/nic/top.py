@@ -55,7 +55,8 @@ from .parser import Parser
 from .register_file import RegisterFile
 from .result import MAX_RESULT_BYTES
 from .room import Room
-from .shape import WireTensor
+from .shape import SideWords, WireTensor
+from .weights import add_weights
 from .wide.around import WideFront
 
 STORE_BEATS = 2048
@@ -74,7 +75,7 @@ class NicShell(wiring.Component):
     ----------
     inputs, outputs : tensors that the slice takes and gives, whole beats: those of its ports
         ``s0_axis``, ``m0_axis`` and on
-    sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
+    sides : side ports of the slice
     network_beat_bytes : of ``s_axis_tdata`` and ``m_axis_tdata``, one of ``NETWORK_BEAT_BYTES``
 
     Members
@@ -98,7 +99,7 @@ class NicShell(wiring.Component):
         inputs: Sequence[WireTensor],
         outputs: Sequence[WireTensor],
         *,
-        sides: Sequence[int] = (),
+        sides: Sequence[SideWords] = (),
         network_beat_bytes: int = BEAT_BYTES,
     ) -> None:
         if network_beat_bytes not in NETWORK_BEAT_BYTES:
@@ -152,6 +153,7 @@ class NicShell(wiring.Component):
                 "capability": self._beat_bytes | room.slots << 8 | counts,
                 "input_bytes": _only(self._inputs),
                 "output_bytes": _only(self._outputs),
+                "weights_ports": len(self._sides),
             }
         )
         m.submodules.ingress = ingress = Ingress()
@@ -259,6 +261,7 @@ class NicShell(wiring.Component):
         m.submodules.executor = executor = Executor(room, self._inputs, self._outputs, self._sides)
         m.d.comb += [executor.config.eq(config), executor.now.eq(now)]
         self._execute(m, decider, dispatcher, executor, registers)
+        add_weights(m, self._sides, registers, decider, executor)
         for source in range(SOURCES):
             wiring.connect(m, executor.jobs[source], packetiser.jobs[1 + source])
             wiring.connect(m, executor.words[source], packetiser.words[1 + source])

@@ -62,10 +62,18 @@ def counter_cost(values: int) -> Cost:
 
 
 def ram_cost(width: int, depth: int) -> Cost:
-    """A :class:`~midwire.hw.datapath.rom.Ram`: a memory, the word that was read, and where the next
-    one that is written goes.
+    """A :class:`~midwire.hw.datapath.rom.Ram`: a memory of two banks, the word that was read, and
+    where the next one that is written goes.
     """
-    return counter_cost(depth) + Cost(memories=((width, depth),), registers=width)
+    memory = width, banked_depth(depth)
+    return counter_cost(depth) + Cost(memories=(memory,), registers=width)
+
+
+def banked_depth(depth: int) -> int:
+    """Words of a memory with two banks of ``depth`` words, the highest address bit being the bank:
+    the first bank is filled up to a power of two.
+    """
+    return (1 << (depth - 1).bit_length()) + depth
 
 
 def fifo_cost(width: int, depth: int) -> Cost:

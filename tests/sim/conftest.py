@@ -112,6 +112,7 @@ def module(
             width = (wide or {}).get(f"{side}{index}", bits)
             ports += [f"{way} [{width - 1}:0] {name}_tdata", f"{way} {name}_tvalid"]
             ports += [f"{way} {name}_tlast", f"{back} {name}_tready"]
+    ports += ["input weight_bank"] if sides else []
     return f"module dut({', '.join(ports)});\n    localparam W = {bits};\n{body}\nendmodule\n"
 
 

@@ -1,18 +1,15 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Two models of one shape, compiled ``loadable``: one slice runs both, and the NIC leaves it be."""
+"""Two models of one shape, compiled ``loadable``: one slice runs both, and swaps them."""
 
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
-from midwire.compiler.pipeline import Options, compile_model
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.images import unpack_image
 from midwire.hw.formats.tensor import as_frames
@@ -24,32 +21,7 @@ from midwire.sim.toolchain import find_verilator
 from midwire.sim.vectors import random_wire
 from midwire.sim.verify import verify
 
-NET = """
-g (float[N, 2, 4, 4] x) => (float[N, 3] y)
-<float[3, 2, 3, 3] w = {W}, float[3] c = {C}, float[3, 3] m = {M}>
-{ a = Conv <pads = [1, 1, 1, 1]> (x, w, c)
-  b = Relu (a)
-  p = MaxPool <kernel_shape = [4, 4]> (b)
-  q = Flatten (p)
-  y = MatMul (q, m) }
-"""
-
-
-def compiled(folder: Path, seed: int) -> Bundle:
-    """The net with weights, biases and data of a seed."""
-    print(f"seed {seed}")
-    rng = np.random.default_rng(seed)
-    text = NET
-    for name, size in (("{W}", 54), ("{C}", 3), ("{M}", 9)):
-        values = ", ".join(f"{v:.5f}" for v in rng.normal(0, seed, size))
-        text = text.replace(name, f"{{{values}}}")
-    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 13]>\n{text}')
-    onnx.save(model, folder / f"{seed}.onnx")
-    data = rng.uniform(-1, 1 / seed, (16, 1, 2, 4, 4)).astype(np.float32)
-    data[0, 0, 0, 0, 0] = 1  # one zero point for both: padding reads it
-    np.savez(folder / f"{seed}.npz", x=data)
-    options = Options(calibrate=folder / f"{seed}.npz", strategy="loadable")
-    return compile_model(folder / f"{seed}.onnx", folder / f"bundle{seed}", options).bundle
+from ..loadable import compiled
 
 
 @pytest.fixture(scope="module")
@@ -100,16 +72,27 @@ def test_the_other_models_weights_give_the_other_models_bits(
     library = build_model(one.slice_verilog, "midwire_slice")
     with Model(library, one.images_dir) as model:
 
-        def run(stall: float) -> Any:
-            result = model.run([as_frames(wire) for wire in wires], stall=stall, seed=5)
+        def run(stall: float, loads: Any = None) -> Any:
+            frames = [as_frames(wire) for wire in wires]
+            result = model.run(frames, stall=stall, seed=5, loads=loads)
             (spec,) = one.manifest.outputs
             return spec.of_frames(result.outputs[0]), result
 
         np.testing.assert_array_equal(run(0.3)[0], wanted[0])
-        for turn, stall in ((1, 0.5), (0, 0.0)):
+        here = 0
+        for bank, (turn, stall) in enumerate(((1, 0.5), (0, 0.0), (1, 0.3), (0, 0.9))):
+            loads = {}
             for port, memory in enumerate(one.manifest.memories):
                 text = bundles[turn].path(f"rtl/{memory.image}").read_text()
-                model.load(port, unpack_image(text, memory.width), stall=stall, seed=port)
+                loads[port] = unpack_image(text, memory.width)
+            if bank < 2:
+                for port, words in loads.items():
+                    model.load(port, words, stall=stall, seed=port)
+                np.testing.assert_array_equal(run(stall)[0], wanted[here])
+            else:  # while the other bank is read, from the first beat on
+                np.testing.assert_array_equal(run(stall, loads)[0], wanted[here])
+            model.choose(1 - bank % 2)
+            here = turn
             for pause in (0.0, 0.4):
                 got, result = run(pause)
                 np.testing.assert_array_equal(got, wanted[turn])

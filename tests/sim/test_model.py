@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import _thread
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +105,16 @@ def test_every_port_pauses_by_itself(design: Open) -> None:
 
 
 LOADED = """
-    // Adds both words of a memory of 12 bits.
-    reg [11:0] words [0:1]; reg at;
+    // Adds both words of the bank that is read, of 12 bits each.
+    reg [11:0] words [0:3]; reg at;
     initial begin words[0] = 1; words[1] = 2; end
     assign w0_axis_tready = 1;
     assign s0_axis_tready = m0_axis_tready; assign m0_axis_tvalid = s0_axis_tvalid;
     assign m0_axis_tlast = s0_axis_tlast;
-    assign m0_axis_tdata = s0_axis_tdata + words[1] + words[0];
+    assign m0_axis_tdata = s0_axis_tdata + words[{weight_bank, 1'b1}] + words[{weight_bank, 1'b0}];
     always @(posedge clk) begin
         if (w0_axis_tvalid) begin
-            words[at] <= w0_axis_tdata[11:0]; at <= ~w0_axis_tlast & ~at;
+            words[{~weight_bank, at}] <= w0_axis_tdata[11:0]; at <= ~w0_axis_tlast & ~at;
         end
         if (!aresetn) at <= 0;
     end
@@ -121,18 +122,30 @@ LOADED = """
 
 
 def test_a_memory_is_loaded_through_a_side_port(design: Open) -> None:
-    """Idle until then; what is loaded stays through runs and resets."""
+    """Idle until then; what is loaded is read once its bank is chosen, and stays through resets."""
     data = noise(3, 4).view(np.uint16)
     with design(LOADED, bits=16, sides=1) as model:
         assert model.side_beat_bytes == (2,)
-        for seed, words in enumerate((None, [7, 300], [5, 6])):
-            if words is not None:
-                loaded = np.array(words, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
-                model.load(0, loaded, stall=0.5, seed=seed)
-                model.reset()
+
+        def check(words: Sequence[int], **more: Any) -> None:
             for stall in STALLS[:2]:
-                got = model.run([data.view(np.uint8)], stall=stall).outputs[0].view(np.uint16)
-                np.testing.assert_array_equal(got, data + np.uint16(sum(words or [1, 2])))
+                result = model.run([data.view(np.uint8)], stall=stall, **more)
+                got = result.outputs[0].view(np.uint16)
+                np.testing.assert_array_equal(got, data + np.uint16(sum(words)))
+
+        here = [1, 2]
+        check(here)
+        for bank, words in ((1, [7, 300]), (0, [5, 6]), (1, [8, 9])):
+            loaded = np.array(words, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+            if bank:
+                model.load(0, loaded, stall=0.5, seed=bank)
+            else:
+                check(here, loads={0: loaded})
+            check(here)
+            model.choose(bank)
+            model.reset()
+            here = words
+            check(here)
 
 
 def test_words_that_do_not_fit_a_side_port_are_refused(design: Open) -> None:
@@ -151,6 +164,10 @@ def test_words_that_do_not_fit_a_side_port_are_refused(design: Open) -> None:
             model.load(0, noise(2, 2), watchdog=0)
         with pytest.raises(DataError, match=r"a stall is a probability"):
             model.load(0, noise(2, 2), stall=1.0)
+        with pytest.raises(DataError, match=r"no such side port; expected one of 1; found 2"):
+            model.run([noise(1, 4)], loads={2: noise(2, 2)})
+        with pytest.raises(DataError, match=r"no such bank of weights; expected 0 or 1; found 2"):
+            model.choose(2)
 
 
 def test_a_side_port_that_takes_nothing_is_a_deadlock(design: Open) -> None:

@@ -43,6 +43,7 @@ def test_it_has_the_ports_and_the_order() -> None:
         '| `s0_axis_tdata` | 48 | in | tensor `"x"`, 3 elements a beat |',
         '| `m0_axis_tdata` | 16 | out | tensor `"y"`, 2 elements a beat |',
         "| `w0_axis_tdata` | 24 | in | 6 words of 19 bits for `some_w.hex`, one a beat |",
+        "| `weight_bank` | 1 | in | the bank that is read; `w*_axis` write the other one |",
         f"| `s0_axis` | signed, 12 bits | 16 bits | 0.5 | 0 | {TWICE} | [0, 2, 3, 1] | 4 |",
         "| `m0_axis` | unsigned, 5 bits | 8 bits | 0.25 | 3 | [1, 4] | [1, 4] | [0, 1] | 2 |",
     ):

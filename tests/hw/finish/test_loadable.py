@@ -15,6 +15,7 @@ from midwire.hw.finish.multiply_shift import MAX_PRODUCT_BITS, MultiplyShift, lo
 from midwire.hw.finish.table import Table
 from midwire.hw.finish.thresholds import Thresholds
 from midwire.hw.numeric import IntType
+from midwire.hw.timing.cost import ram_cost
 
 BYTE, NIBBLE = IntType(8, True), IntType(4, False)
 SPAN = (-70_000, 70_000)
@@ -43,7 +44,8 @@ def test_hardware_depends_on_types_only(fitted: MultiplyShift, requantiser: Any)
     assert unit is not None and unit == other.loadable(2, [SPAN], BYTE)
     assert fitted.unit(2, [SPAN], BYTE) != other.unit(2, [SPAN], BYTE)
     assert all(field.values is None for field in unit.fields)
-    assert unit.writable in unit.cost.memories and not unit.cost.roms
+    assert unit.writable is not None
+    assert ram_cost(*unit.writable).memories == unit.cost.memories and not unit.cost.roms
     assert fitted.unit(2, [SPAN], BYTE).writable is None
     assert unit.shift == loaded_shift(18, BYTE) == 34
     low, high = unit.sums

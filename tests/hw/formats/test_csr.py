@@ -18,8 +18,11 @@ def test_c1_addresses() -> None:
     offsets = [address for register in csr.REGISTERS for address in register.addresses]
     assert offsets == sorted(set(offsets))
     assert all(offset % 4 == 0 and offset < 1 << csr.ADDRESS_BITS for offset in offsets)
-    assert max(r.offset for r in csr.REGISTERS if r.access != "counter") < csr.COUNTERS_AT
+    counters = [index for index, r in enumerate(csr.REGISTERS) if r.access == "counter"]
+    assert counters == list(range(counters[0], counters[-1] + 1))
+    assert csr.REGISTERS[counters[0] - 1].offset < csr.COUNTERS_AT
     assert csr.COUNTERS_AT + 8 * len(csr.COUNTERS) <= csr.HITS_AT
+    assert csr.HITS_AT + 8 * len(csr.HITS) <= csr.WEIGHTS_AT
     for register in csr.REGISTERS:
         assert 1 <= register.width <= (64 if register.access == "counter" else 32)
         assert 0 <= register.reset < 1 << register.width

@@ -23,7 +23,7 @@ import midwire.hw
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.wire import Header
-from midwire.hw.nic.shape import NicShape, WireTensor
+from midwire.hw.nic.shape import NicShape, SideWords, WireTensor
 from midwire.sim.build import build_executable
 
 from .stacks import (
@@ -63,12 +63,14 @@ class Sizes(NamedTuple):
     more_inputs: tuple[WireTensor, ...] = ()
     more_outputs: tuple[WireTensor, ...] = ()
     network_beat: int = 8
+    sides: tuple[SideWords, ...] = ()
 
     @property
     def shape(self) -> NicShape:
         return NicShape(
             (WireTensor(self.in_beat, self.in_bytes), *self.more_inputs),
             (WireTensor(self.out_beat, self.out_bytes), *self.more_outputs),
+            self.sides,
             network_beat_bytes=self.network_beat,
         )
 
@@ -451,6 +453,11 @@ HUGE = Sizes(16, 50_000, 8, 64)
 SEVERAL = Sizes(16, 48, 5, 1985, (WireTensor(3, 1500),), (WireTensor(8, 20_000),))
 """Two tensors in, of one fragment and two; and two out, the second more than waits in the NIC."""
 
+SIDES = (SideWords(5, 7), SideWords(1, 1))
+"""What stand_in.v has with SIDES."""
+
+SWAPPED, LONG_SWAPPED = SMALL._replace(sides=SIDES), LARGE._replace(sides=SIDES)
+
 WIDE = tuple(LARGE._replace(network_beat=beat_bytes) for beat_bytes in (16, 32, 64))
 """One program for each width."""
 
@@ -471,6 +478,8 @@ def stand_in(sizes: Sizes) -> str:
     """The Verilog of a slice for tests."""
     several = bool(sizes.more_inputs)
     text = (HERE / ("stand_in_several.v" if several else "stand_in.v")).read_text()
+    if sizes.sides:
+        text = f"`define SIDES\n{text}"
     shape = sizes.shape
     for side, tensors in (("IN", shape.inputs), ("OUT", shape.outputs)):
         for k, tensor in enumerate(tensors):
@@ -540,6 +549,13 @@ def wide(programs: Callable[[Sizes], Path], request: pytest.FixtureRequest) -> I
 def widest(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
     """The one of 512 bits, with several fragments in and out."""
     with contextlib.closing(Nic(programs(WIDE[-1]), WIDE[-1])) as nic:
+        yield nic
+
+
+@pytest.fixture(params=(SWAPPED, LONG_SWAPPED), ids=("small", "large"))
+def loadable(programs: Callable[[Sizes], Path], request: pytest.FixtureRequest) -> Iterator[Nic]:
+    """A NIC whose slice has weights, of one fragment in and out or of two."""
+    with contextlib.closing(Nic(programs(request.param), request.param)) as nic:
         yield nic
 
 
