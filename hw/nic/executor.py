@@ -16,7 +16,6 @@ to the reader from when its request is whole or given up until it is released.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Signal
@@ -25,12 +24,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
 from .ask import Asker
-from .bus import CONFIG, CONTEXT, HOP, JOB, ORIGIN, WORD_BITS
+from .bus import CONFIG, CONTEXT, HOP, JOB, MODEL, ORIGIN, WORD_BITS
 from .joining_reader import JoiningReader
 from .reader import Reader
 from .result import Results
 from .room import Room, chore, released
-from .shape import WireTensor
+from .shape import SliceShape
 from .slot_memory import SlotMemory
 
 _REQUESTS_IN_SLICE = 4
@@ -40,17 +39,17 @@ SOURCES = 3
 
 
 class Executor(wiring.Component):
-    """The slots' memory, the slice ``mw_slice``, and what goes between and behind them.
+    """The slots' memory, the slice, and what goes between and behind them.
 
     Parameters
     ----------
     room : of the slots
-    inputs, outputs : of the slice
-    sides : bits of tdata of the slice's side ports; nothing is loaded through them yet
+    shape : of the slice; nothing is loaded through its side ports yet
+    module : name of the slice, a black box
 
     Members
     -------
-    config : In(CONFIG); now : In(32), microseconds
+    config : In(CONFIG); model : In(MODEL); now : In(32), microseconds
     collected : In(stream of words), always taken; address, slot, whole : In, of the fragment that
         is collected (:func:`.room.decided`); stored : In(1), it is whole
     begins, begun, origin, hop, release, chore, may_ask, here_address, here, clear, cleared, part,
@@ -60,20 +59,14 @@ class Executor(wiring.Component):
     busy : Out(1); computing : Out(1), the slice has work
     """
 
-    def __init__(
-        self,
-        room: Room,
-        inputs: Sequence[WireTensor],
-        outputs: Sequence[WireTensor],
-        sides: Sequence[int] = (),
-    ) -> None:
-        self._room = room
-        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
-        self._sides = tuple(sides)
+    def __init__(self, room: Room, shape: SliceShape, module: str) -> None:
+        self._room, self._module = room, module
+        self._inputs, self._outputs, self._sides = shape.inputs, shape.outputs, shape.sides
         events = ("requests", "asked", "evicted_fragments", "results", "result_frames")
         super().__init__(
             {
                 "config": In(CONFIG),
+                "model": In(MODEL),
                 "now": In(32),
                 "collected": In(stream.Signature(WORD_BITS, always_ready=True)),
                 "address": In(room.address),
@@ -152,6 +145,7 @@ class Executor(wiring.Component):
             reader.now.eq(self.now),
             results.now.eq(self.now),
             results.config.eq(self.config),
+            results.model.eq(self.model),
             self.may_ask.eq(~(asker.busy | reader.asking)),
             self.requests.eq(order.i.valid),
             self.asked.eq(asker.asked),
@@ -188,7 +182,7 @@ class Executor(wiring.Component):
             ports[f"i_w{k}_axis_tdata"] = Const(0, bits)
             ports[f"o_w{k}_axis_tready"] = Signal(name=f"side_ready_{k}")
         m.submodules.slice = Instance(
-            "mw_slice",
+            self._module,
             i_clk=ClockSignal(),
             i_aresetn=~ResetSignal(),
             **ports,

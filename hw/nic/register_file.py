@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C7 there)."""
+"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C8 there)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,11 +18,12 @@ from ..formats.csr import (
     EVENTS,
     HITS,
     HITS_AT,
+    OF_CORE,
     REGISTERS,
     FrameOutcome,
     Register,
 )
-from .bus import CONFIG, ENTRY, OUTCOME, AxiLite
+from .bus import CONFIG, ENTRY, MODEL, OUTCOME, AxiLite
 from .counters import Counters
 from .hits import Hits
 
@@ -35,12 +36,12 @@ class RegisterFile(wiring.Component):
 
     Parameters
     ----------
-    constants : by name, for the constants that depend on the slice
+    cores : constants by name, for each slice those that depend on it
 
     Members
     -------
     bus : In(AxiLite())
-    config : Out(CONFIG)
+    config : Out(CONFIG); models : Out(MODEL), one for each core
     staged : Out(ENTRY), what was written for an entry of the steering table
     commit, committed, hit, place, shown, shows : of :class:`.entries.Entries`
     status : In(3)
@@ -49,13 +50,17 @@ class RegisterFile(wiring.Component):
     {event} : In(1) for each of csr.EVENTS
     """
 
-    def __init__(self, constants: Mapping[str, int]) -> None:
-        self._constants = dict(constants)
-        resets = {r.name: r.reset for r in REGISTERS if r.access == "config"}
+    def __init__(self, cores: Sequence[Mapping[str, int]]) -> None:
+        self._cores = [dict(constants) for constants in cores]
+        resets, model = (
+            {r.name: r.reset for r in REGISTERS if r.access == access}
+            for access in ("config", "model")
+        )
         super().__init__(
             {
                 "bus": In(AxiLite()),
                 "config": Out(CONFIG, init=resets),
+                "models": Out(MODEL, init=model).array(len(cores)),
                 "staged": Out(ENTRY),
                 "commit": Out(1),
                 "committed": In(1),
@@ -148,14 +153,13 @@ class RegisterFile(wiring.Component):
 
         mask = Cat(strobe.replicate(8) for strobe in strobes)
         with m.Switch(address):
-            for register in (r for r in REGISTERS if r.access in {"config", "entry"}):
+            for register in (r for r in REGISTERS if r.access in {"config", "model", "entry"}):
                 with m.Case(register.offset):
-                    held = (self.config if register.access == "config" else self.staged)[
-                        register.name
-                    ]
-                    m.d.comb += known.eq(1)
-                    with m.If(write):
-                        m.d.sync += held.eq(held & ~mask | wanted & mask)
+                    for held, there in self._held(register):
+                        with m.If(there):
+                            m.d.comb += known.eq(1)
+                        with m.If(write & there):
+                            m.d.sync += held.eq(held & ~mask | wanted & mask)
 
         with m.If(bus.arvalid & bus.arready):
             with m.Switch(bus.araddr):
@@ -172,13 +176,31 @@ class RegisterFile(wiring.Component):
 
     def _value(self, register: Register) -> ValueLike:
         """What a register reads as that is no counter."""
+        name, count = register.name, len(self._cores)
+        if name in OF_CORE:
+            return self._of_core([Const(core[name], register.width) for core in self._cores])
+        if register.access == "model":
+            return self._of_core([model[name] for model in self.models])
         if register.access == "constant":
-            return self._constants.get(register.name, register.reset)
+            return count if name == "cores" else register.reset
         if register.access == "status":
             return self.status
         if register.access == "entry":
             return self.shown[register.name]
         return self.config[register.name] if register.access == "config" else 0
+
+    def _of_core(self, values: Sequence[Value]) -> Value:
+        """One of a value for each core (C8)."""
+        index = self.config.core_index
+        return Mux(index < len(values), Array(values)[index], 0)
+
+    def _held(self, register: Register) -> list[tuple[Value, Value]]:
+        """What a register may be written to, and whether it is what is written now."""
+        if register.access != "model":
+            of = self.config if register.access == "config" else self.staged
+            return [(of[register.name], Const(1))]
+        index = self.config.core_index
+        return [(model[register.name], index == k) for k, model in enumerate(self.models)]
 
     def _possible(self) -> Value:
         """Whether there are such an entry and such an action."""
