@@ -75,7 +75,7 @@ def prefixed(verilog: str, prefix: str) -> str:
 
 
 # Not `\bmw_...`: what begins with letters is looked for many times faster.
-_SHARED = re.compile(r"mw_(?<!\wmw_)(rom|ram|slice|nic|port|windows|images)\b")
+_SHARED = re.compile(r"mw_(?<!\wmw_)(rom|ram|slice|slice_\d+|nic|port|windows|images)\b")
 
 
 def yosys_entry() -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib import metadata
 from importlib.resources import files
 from typing import Any
@@ -20,7 +20,7 @@ from ...hw.formats.bundle import PREFIX, Bundle, Manifest, WritableMemory, write
 from ...hw.formats.tensor import AnyArray
 from ...hw.kernels.program import canonical
 from ...hw.kernels.reference import Reference
-from ...hw.nic.shape import NicShape, SideWords, WireTensor
+from ...hw.nic.shape import NicShape, SideWords, SliceShape, WireTensor
 from ...hw.shells.registry import Shell
 from ...hw.sqnr import NOT_MEASURED
 from ..ir.dataflow import Dataflow
@@ -178,14 +178,14 @@ def resources_of(
 
 def _nic(flow: Dataflow, target: Target) -> NicShape:
     """The NIC shell of a slice, with streams as wide as those of what it is built into."""
-    shape = NicShape(
+    shape = SliceShape(
         inputs=tuple(WireTensor(edge.beat_bytes, edge.wire_bytes) for edge in flow.inputs),
         outputs=tuple(WireTensor(edge.beat_bytes, edge.wire_bytes) for edge in flow.outputs),
         sides=tuple(SideWords(side.word_bytes, side.depth) for _, side in flow.side_ports()),
     )
     if target.shell is None:
-        return shape
-    return replace(shape, network_beat_bytes=target.shell.port.beat_bytes)
+        return NicShape((shape,))
+    return NicShape((shape,), target.shell.port.beat_bytes)
 
 
 def _adapter(

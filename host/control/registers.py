@@ -29,6 +29,16 @@ def made_up_mac(ip: str) -> int:
     return 0x0200 << 32 | reduce(xor, (word for (word,) in struct.iter_unpack(">I", words)))
 
 
+def model_registers(bundle: Bundle, tenant: int = 0) -> dict[str, int]:
+    """Values of the registers of a core (access ``model``) for a bundle's slice."""
+    return {
+        "model_hash": int.from_bytes(bundle.model_hash, "big"),
+        "weights_hardware": bundle.hardware,
+        "tenant": tenant,
+        "element_type": int(ElementType.of(bundle.manifest.outputs[0].qtype.wire_dtype)),
+    }
+
+
 def registers_for(
     bundle: Bundle,
     listen: Address,
@@ -42,22 +52,19 @@ def registers_for(
 
     Parameters
     ----------
-    bundle : whose slice is loaded
+    bundle : whose slice is loaded, of several the first one's: the others' have
+        :func:`model_registers`
     listen : address that requests are sent to
     hop : where results and declined tensors go; of the same IP version as ``listen``
     other : both in the other IP version, with the same ports; None: that passes through
     tenant : that may execute
     next_mac : of the next hop; made up, as everywhere behind UDP sockets, by default
     """
-    manifest = bundle.manifest
     ends = [(listen, hop), *([other] if other else [])]
     own = {is_ipv6(at): int(ipaddress.ip_address(at[0])) for at, _ in ends}
     following = {is_ipv6(to): int(ipaddress.ip_address(to[0])) for _, to in ends}
     return {
-        "model_hash": int.from_bytes(bundle.model_hash, "big"),
-        "weights_hardware": bundle.hardware,
-        "tenant": tenant,
-        "element_type": int(ElementType.of(manifest.outputs[0].qtype.wire_dtype)),
+        **model_registers(bundle, tenant),
         "clock_mhz": 0,  # time is real, and no cycles tell it: the process writes `time_us`
         "timeout_us": round(PATIENCE_SECONDS * 1e6),
         "ask_us": round(ASK_SECONDS * 1e6),

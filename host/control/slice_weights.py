@@ -30,13 +30,13 @@ from ...hw.formats import csr
 from ...hw.formats.bundle import Bundle
 from ...hw.formats.images import unpack_image
 from ..errors import RegisterError
-from .register_bus import RegisterBus
+from .register_bus import MAX_RECORDS, RegisterBus, Step
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that were written, and all."""
 
 PART_BYTES = 4  # that a register takes
-_AT_ONCE = 4096  # parts in one call
+_AT_ONCE = MAX_RECORDS - 1  # parts in one packet, behind the core that they are for
 _LOOK_SECONDS = 0.01
 
 
@@ -63,15 +63,33 @@ class WeightsInForce:
 
 
 class SliceWeights:
-    """Reads, loads and swaps the weights of one NIC.
+    """Reads, loads and swaps the weights of one slice of a NIC.
 
     Parameters
     ----------
     bus : its registers; of several instances, those of one
+    core : that the slice is in, of several
     """
 
-    def __init__(self, bus: RegisterBus) -> None:
+    def __init__(self, bus: RegisterBus, core: int = 0) -> None:
         self._bus = bus
+        self._core = {"core_index": core}
+
+    @classmethod
+    def all_of(cls, bus: RegisterBus) -> list[SliceWeights]:
+        """Those of each core.
+
+        Raises
+        ------
+        RegisterError
+            If the NIC has gone.
+        """
+        return [cls(bus, core) for core in range(bus.read("cores"))]
+
+    @property
+    def core(self) -> int:
+        """That the slice is in."""
+        return self._core["core_index"]
 
     def read(self) -> WeightsInForce:
         """Which weights it has, as of one moment.
@@ -82,7 +100,7 @@ class SliceWeights:
             If the NIC has gone.
         """
         names = ("epoch", "weights_hardware", "weights_ports", "weights_status")
-        words = self._bus.read_all([*csr.parts_of("model_hash"), *names])
+        (words,) = self._bus.transact([(self._core, [*csr.parts_of("model_hash"), *names])])
         high, low = (words[name] for name in csr.parts_of("model_hash"))
         status = words["weights_status"]
         return WeightsInForce(
@@ -153,10 +171,12 @@ class SliceWeights:
         images = [_parts(bundle, k) for k in range(len(bundle.manifest.memories))]
         total, written = sum(map(len, images)), 0
         for port, parts in enumerate(images):
-            self._bus.write("weights_port", port)
+            self._bus.write_all({**self._core, "weights_port": port})
             for start in range(0, len(parts), _AT_ONCE):
                 some = parts[start : start + _AT_ONCE].tolist()
-                self._bus.transact([({"weights_data": part}, ()) for part in some])
+                # Between two packets another program may have looked at another core.
+                steps: list[Step] = [({"weights_data": part}, ()) for part in some]
+                self._bus.transact([(self._core, ()), *steps])
                 written += len(some)
                 if progress is not None:
                     progress(written * PART_BYTES, total * PART_BYTES)
@@ -171,6 +191,7 @@ class SliceWeights:
         """
         self._bus.write_all(
             {
+                **self._core,
                 "weights_model_hash": int.from_bytes(model_hash, "big"),
                 "weights_epoch": epoch,
                 "weights_commit": 1,
@@ -206,7 +227,8 @@ class SliceWeights:
         if len(memories) != ports:
             return [f"{len(memories)} memories for {ports} side ports"]
         names = ("weights_words", "weights_beat_bytes")
-        shapes = self._bus.transact([({"weights_port": k}, names) for k in range(ports)])
+        steps: list[Step] = [({**self._core, "weights_port": k}, names) for k in range(ports)]
+        shapes = self._bus.transact(steps)
         wrong = []
         for port, (memory, shape) in enumerate(zip(memories, shapes, strict=True)):
             mine, theirs = (memory.words, memory.word_bytes), tuple(shape[name] for name in names)
@@ -226,7 +248,7 @@ def swap_weights(
     seconds: float = 30.0,
     progress: Progress | None = None,
 ) -> list[WeightsInForce]:
-    """Load a bundle's weights into a NIC, or each instance of one, and swap them.
+    """Load a bundle's weights into a slice of a NIC, or of each instance of one, and swap them.
 
     Parameters
     ----------
@@ -250,6 +272,30 @@ def swap_weights(
         nic.wait(bundle.model_hash, wanted, seconds)
         for nic, wanted in zip(nics, epochs, strict=True)
     ]
+
+
+def that_fits(cores: Sequence[SliceWeights], bundle: Bundle) -> SliceWeights:
+    """The only one of a NIC's slices that a bundle's weights fit.
+
+    Raises
+    ------
+    RegisterError
+        If they fit none, or several.
+    """
+    if len(cores) == 1:
+        return cores[0]
+    fitting = [core for core in cores if core.read().hardware == bundle.hardware]
+    if len(fitting) == 1:
+        return fitting[0]
+    raise RegisterError(
+        "the bundle's weights fit several slices of this NIC"
+        if fitting
+        else "the bundle's weights fit no slice of this NIC",
+        where=str(bundle.root),
+        expected=f"one core with hardware {bundle.hardware:#010x}",
+        found=", ".join(f"{core.core}: {core.read().hardware:#010x}" for core in cores),
+        remedy="Say which core it is for with --core",
+    )
 
 
 @contextlib.contextmanager

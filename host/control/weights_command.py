@@ -12,8 +12,10 @@ import typer
 from ...hw.console import Console, JsonFlag, seconds
 from ...hw.formats import csr
 from ...hw.formats.bundle import Bundle
+from ..errors import RegisterError
+from .register_bus import RegisterBus
 from .register_buses import RegisterBuses
-from .slice_weights import SliceWeights, WeightsInForce, only_one, swap_weights
+from .slice_weights import SliceWeights, WeightsInForce, only_one, swap_weights, that_fits
 
 _MAX_EPOCH = (1 << csr.WIDTH["epoch"]) - 1
 
@@ -37,6 +39,14 @@ def weights(
             help="Epoch that frames for the new weights have; by default as before.",
         ),
     ] = None,
+    core: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=csr.MAX_CORES - 1,
+            help="Of a NIC with several slices, which one; by default the only one that fits.",
+        ),
+    ] = None,
     wait: Annotated[
         float,
         typer.Option(
@@ -53,25 +63,45 @@ def weights(
     and had not begun, are sent on as declined. Ctrl-C before the swap changes nothing.
 
     Of a NIC with several instances, SOCKET is all of them: each is loaded, then each swaps by
-    itself.
+    itself. Of one with several slices, one is loaded.
     """
     console = Console(as_json)
     if bundle is None and epoch is not None:
         raise typer.BadParameter("belongs to a BUNDLE", param_hint="--epoch")
     loaded = None if bundle is None else Bundle.load(bundle)
     with RegisterBuses.connect(control) as buses:
-        nics = [SliceWeights(bus) for bus in buses.each]
+        nics = [_cores(bus, core) for bus in buses.each]
         if loaded is None:
-            found = [nic.read() for nic in nics]
+            slices = [each for cores in nics for each in cores]
+            found = [each.read() for each in slices]
         else:
             with only_one(control):
-                found = swap_weights(nics, loaded, epoch, seconds=wait)
-    lines = "\n".join(map(_line, found))
-    console.result({"instances": [_object(each) for each in found]}, lines)
+                slices = [that_fits(cores, loaded) for cores in nics]
+                found = swap_weights(slices, loaded, epoch, seconds=wait)
+    told = list(zip(slices, found, strict=True))
+    lines = "\n".join(_line(each, now) for each, now in told)
+    console.result({"slices": [_object(each, now) for each, now in told]}, lines)
 
 
-def _object(found: WeightsInForce) -> dict[str, Any]:
+def _cores(bus: RegisterBus, core: int | None) -> list[SliceWeights]:
+    """A NIC's slices, or the one that was asked for."""
+    cores = SliceWeights.all_of(bus)
+    if core is None:
+        return cores
+    if core >= len(cores):
+        raise RegisterError(
+            "there is no such core",
+            where="--core",
+            expected=f"0 to {len(cores) - 1}",
+            found=str(core),
+            remedy="`midwire weights SOCKET` lists them",
+        )
+    return [cores[core]]
+
+
+def _object(of: SliceWeights, found: WeightsInForce) -> dict[str, Any]:
     return {
+        "core": of.core,
         "model_hash": found.model_hash.hex(),
         "epoch": found.epoch,
         "hardware": f"{found.hardware:08x}",
@@ -82,8 +112,8 @@ def _object(found: WeightsInForce) -> dict[str, Any]:
     }
 
 
-def _line(found: WeightsInForce) -> str:
-    told = f"model {found.model_hash.hex()}, epoch {found.epoch}"
+def _line(of: SliceWeights, found: WeightsInForce) -> str:
+    told = f"core {of.core}: model {found.model_hash.hex()}, epoch {found.epoch}"
     if not found.ports:
         return f"{told}; fixed"
     rest = ", a commit waits for requests under way" if found.waits else ""

@@ -47,6 +47,14 @@ public:
                (is(header, mw::field::tenant, mw::reg::tenant) && is_model(header) && is_cursor(header));
     }
 
+    // D8: how many of tenant, model hash, cursor and epoch are this core's, up to the first that is not.
+    unsigned agreement(const uint8_t* header) const {
+        if (!is(header, mw::field::tenant, mw::reg::tenant)) return 0;
+        if (!is_model(header)) return 1;
+        if (!is_cursor(header)) return 2;
+        return is(header, mw::field::epoch, mw::reg::epoch) ? 4 : 3;
+    }
+
     // D1: why it is declined whatever is in the slots, or NONE.
     uint64_t refuse(const uint8_t* header) const {
         namespace field = mw::field;

@@ -8,13 +8,14 @@
 // hw/nic/entries.py). What differs, because there is no clock: results carry no cycles, and `clock_mhz` and
 // `time_us` mean nothing.
 //
-// Arguments: --helper-fd NUMBER (socket to the helper), --slots NUMBER, --input BYTES and --output BYTES,
-// once for each tensor of the slice.
+// Arguments, once for each slice, in order: --helper-fd NUMBER (socket to the helper), --slots NUMBER, --inputs
+// BYTES,BYTES,... and --outputs BYTES,BYTES,..., of its tensors.
 
 #include <utility>
 
 #include "datapath.h"
 #include "reference_classify.h"
+#include "reference_cores.h"
 #include "reference_decisions.h"
 #include "reference_helper.h"
 #include "reference_patience.h"
@@ -26,40 +27,38 @@ namespace reg = mw::reg;
 namespace reason = mw::reason;
 namespace outcome = mw::outcome;
 
-constexpr size_t kTurnFrames = 1024;
 constexpr size_t kPutOff = 8;    // turns in which frames came, until time is looked at all the same
 constexpr size_t kOwnRoom = 64;  // of the queue out, for frames that are not one for one that came in
 
-std::vector<size_t> sizes(const Arguments& arguments, const std::string& key) {
-    std::vector<size_t> out;
-    for (const std::string& text : arguments.all(key)) out.push_back(number(text));
-    if (out.empty()) fail(key + " is missing");
-    return out;
-}
-
-class ReferenceDatapath : public Datapath {
+// One slice, and all that is known of its requests.
+class ReferenceDatapath {
 public:
-    ReferenceDatapath(const Arguments& arguments, FrameQueue& in, FrameQueue& out)
-        : inputs_(sizes(arguments, "--input")),
-          outputs_(sizes(arguments, "--output")),
+    ReferenceDatapath(const ReferenceSlice& slice, FrameQueue& in, FrameQueue& out)
+        : inputs_(slice.inputs),
+          outputs_(slice.outputs),
           in_(in),
           out_(out),
           maker_(registers_),
           classifier_(registers_, inputs_),
           steering_(registers_),
-          slots_(number(arguments.must("--slots")), inputs_),
+          slots_(slice.slots, inputs_),
           results_(registers_, outputs_),
-          helper_(static_cast<int>(number(arguments.must("--helper-fd"))), results_) {
+          helper_(slice.helper_fd, results_) {
         const size_t tensors = inputs_.size() << 16 | outputs_.size() << 24;
         registers_[reg::capability] = static_cast<uint32_t>(8 | slots_.size() << 8 | tensors);
         registers_[reg::input_bytes] = static_cast<uint32_t>(inputs_.size() == 1 ? inputs_[0] : 0);
         registers_[reg::output_bytes] = static_cast<uint32_t>(outputs_.size() == 1 ? outputs_[0] : 0);
     }
 
-    void work(Micros now) override {
-        now_ = now;
-        size_t judged = 0;
-        for (; judged < kTurnFrames && can_judge(); ++judged) judge(in_.front());
+    // P1 to P4, which are the same in every core.
+    uint64_t classify(const Frame& frame, Headers& headers) const { return classifier_.classify(frame, headers); }
+    unsigned agreement(const uint8_t* header) const { return classifier_.agreement(header); }
+
+    // Of all cores: whether one may judge the first frame that came in.
+    bool can_judge() const { return !in_.empty() && out_.room() > kOwnRoom; }
+    void begin(Micros now) { now_ = now; }
+    // Behind all frames of this turn, if any were judged.
+    void end(bool judged) {
         helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });
         while (results_.ready() && out_.room()) send_result();
         ask_for_overtaken();
@@ -68,7 +67,7 @@ public:
         put_off_ = 0;
         keep_time();
     }
-    int due() override {
+    int due() {
         if (!out_.room()) return -1;  // the transport's descriptors are what to wait for
         if (can_judge() || results_.ready() || leaving_) return 0;
         const Patience patience(registers_, pressed_, answers_);
@@ -77,13 +76,13 @@ public:
             if (slot.state == Slot::collecting) next = std::min(next, patience.due(slot));
         return until(next);
     }
-    bool idle() override {
+    bool idle() {
         const bool lacking = slots_.any(Slot::collecting) && registers_[reg::timeout_us];
         return in_.empty() && results_.empty() && !lacking && !slots_.any(Slot::whole) && !leaving_;
     }
-    void watch(std::vector<pollfd>& fds) const override { helper_.watch(fds); }
+    void watch(std::vector<pollfd>& fds) const { helper_.watch(fds); }
 
-    bool read(uint32_t address, uint32_t& value) override {
+    bool read(uint32_t address, uint32_t& value) {
         const bool busy = !in_.empty() || results_.ready() || slots_.any(Slot::whole) || leaving_;
         registers_[reg::status] = (slots_.any(Slot::collecting) ? mw::kStatusCollecting : 0) |
                                   (results_.empty() ? 0 : mw::kStatusComputing) | (busy ? mw::kStatusBusy : 0);
@@ -92,24 +91,17 @@ public:
         if (mw::kRegisters[number].entry) value = steering_.show(number, micros());
         return true;
     }
-    bool write(uint32_t address, uint32_t value) override {
+    bool write(uint32_t address, uint32_t value) {
         if (Registers::find(address) == reg::table_commit) return steering_.commit(micros());
         return registers_.write(address, value);
     }
 
-    void count(Statistics& out) const override {
-        out.add("frames_in", frames_in_);
-        out.add("frames_out", frames_out_);
-    }
+    uint64_t frames_in() const { return frames_in_; }
+    uint64_t frames_out() const { return frames_out_; }
 
-private:
-    bool can_judge() const { return !in_.empty() && out_.room() > kOwnRoom; }
-
-    // Takes the first frame that came in.
-    void judge(Frame& frame) {
+    // Takes the first frame that came in, which was classified as `fate`.
+    void judge(Frame& frame, const Headers& headers, uint64_t fate) {
         ++frames_in_, ++registers_[reg::frames_in];
-        Headers headers;
-        uint64_t fate = classifier_.classify(frame, headers);
         registers_[reg::unread] += headers.unread;
         bool leaves = fate < outcome::DROPPED_BAD_FRAME;
         if (fate == Classifier::kOurs) {
@@ -126,6 +118,7 @@ private:
         ++frames_out_;
     }
 
+private:
     // The outcome of a fragment that we were asked to execute: D1 and T3, then D2 to D7 and T4.
     uint64_t decide(const Frame& frame, const Headers& headers, const Steered& steered) {
         const uint64_t why = classifier_.refuse(frame.data + headers.header_at());
@@ -308,5 +301,5 @@ private:
 }  // namespace
 
 std::unique_ptr<Datapath> make_datapath(const Arguments& arguments, FrameQueue& in, FrameQueue& out) {
-    return std::make_unique<ReferenceDatapath>(arguments, in, out);
+    return std::make_unique<ReferenceCores<ReferenceDatapath>>(arguments, in, out);
 }

@@ -123,7 +123,14 @@ def _wire(
 
 
 def nic(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.", metavar="BUNDLE")],
+    bundle: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Bundle folders: each one's slice, side by side in one pipeline; one several "
+            "times for more of its requests at once.",
+            metavar="BUNDLE...",
+        ),
+    ],
     next_hop: Annotated[
         list[str],
         typer.Option(
@@ -190,13 +197,13 @@ def nic(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run the NIC node: the slice inside a packet pipeline, RTL in Verilator by default.
+    """Run the NIC node: slices inside a packet pipeline, RTL in Verilator by default.
 
     Listens on loopback unless told otherwise: datagrams are neither encrypted nor authenticated, so
     an address that other machines reach needs --peer.
     """
     console = Console(as_json)
-    loaded = Bundle.load(bundle)
+    loaded = [Bundle.load(folder) for folder in bundle]
     hops = [parse_peer(text, "--next") for text in next_hop]
     sockets = wire is None and read is None and write is None
     ends = _ends([_own_address(text) for text in listen or ()], hops, sockets)

@@ -27,12 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from ...hw.console import Console
-from ...hw.formats.bundle import Bundle
 from ..control.register_buses import RegisterBuses
-from ..control.registers import registers_for
 from ..errors import StartError
 from ..wire.udp import Address, format_address, is_ipv6, parse_address
-from .nic_process import NicLauncher, NicProcess, UdpWire
+from .nic_process import Bundles, NicLauncher, NicProcess, UdpWire, configure
 
 MOST_UNREAD = 1024
 """Datagrams of N1 that are looked for: more than the buffer of a new socket holds."""
@@ -179,7 +177,7 @@ def _together(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def start_instances(
-    bundle: Bundle,
+    bundles: Bundles,
     wire: UdpWire,
     hop: Address,
     count: int,
@@ -196,10 +194,10 @@ def start_instances(
     StartError
         If one does not start; says which, and why.
     """
-    launcher = NicLauncher(bundle, wire, datapath, console)
+    launcher = NicLauncher(bundles, wire, datapath, console)
     running = NicInstances(launcher, wire.listen, count, control)
     try:
-        running.bus.configure(**registers_for(bundle, running.address, hop, tenant=tenant))
+        configure(running.bus, bundles, running.address, hop, tenant=tenant)
         running.start()
     except BaseException:
         running.stop()

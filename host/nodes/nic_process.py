@@ -21,12 +21,14 @@ from ...hw.console import Console
 from ...hw.formats import csr
 from ...hw.formats.bundle import Bundle, Manifest
 from ...hw.formats.slots import slots_of
+from ...hw.side_by_side import side_by_side
 from ..control.register_bus import RegisterBus
-from ..control.registers import registers_for
+from ..control.register_buses import RegisterBuses
+from ..control.registers import model_registers, registers_for
 from ..errors import RegisterError, StartError
 from ..wire.peers import Peer, peers_of
 from ..wire.udp import Address, UdpPort, format_address, is_ipv6, parse_address
-from .nic_program import build_reference, build_rtl
+from .nic_program import build_reference, build_rtl, build_several
 from .process import STOP_SECONDS, Child
 from .reference_helper import ReferenceHelper
 
@@ -182,7 +184,8 @@ class NicProcess:
     ----------
     program : what :mod:`.nic_program` built
     words : arguments of transport and datapath
-    helper : the numpy reference, where the program is around it; closed with the process
+    helpers : the numpy reference of each slice, where the program is around it; closed with the
+        process
     control : path at which others may reach the registers too
     registers : that the datapath has
     console : takes the lines of its standard error
@@ -202,7 +205,7 @@ class NicProcess:
         program: Path,
         words: Sequence[str],
         *,
-        helper: ReferenceHelper | None = None,
+        helpers: Sequence[ReferenceHelper] = (),
         control: Path | None = None,
         registers: Sequence[csr.Register] = csr.REGISTERS,
         console: Console | None = None,
@@ -222,7 +225,7 @@ class NicProcess:
             if listener is not None:
                 passed.append(listener.fileno())
                 command += ["--listen-fd", str(listener.fileno())]
-            if helper is not None:
+            for helper in helpers:
                 undo.enter_context(helper)
                 passed.append(helper.fd)
                 command += ["--helper-fd", str(helper.fd)]
@@ -230,7 +233,7 @@ class NicProcess:
             with theirs:
                 child = Child(name, command, log, pass_fds=passed, news=news)
                 self._child = undo.enter_context(child)
-            if helper is not None:
+            for helper in helpers:
                 helper.passed_on()
             self.about = self._child.ready(READY_SECONDS)
             self._stack = undo.pop_all()
@@ -312,12 +315,37 @@ class NicProcess:
         return event
 
 
+Bundles = Bundle | Sequence[Bundle]
+"""Whose slices a NIC executes: of one, or of several side by side, in the order of cores."""
+
+
+def listed(bundles: Bundles) -> list[Bundle]:
+    """One or several, as a list.
+
+    Raises
+    ------
+    StartError
+        If there are more than a NIC has cores.
+    """
+    found = [bundles] if isinstance(bundles, Bundle) else list(bundles)
+    if len(found) > csr.MAX_CORES:
+        raise StartError(
+            "too many bundles for one NIC",
+            where=", ".join(str(bundle.root) for bundle in found),
+            expected=f"at most {csr.MAX_CORES}",
+            found=str(len(found)),
+            remedy="Start another NIC for the others, and name it with --next",
+            usage=True,
+        )
+    return found
+
+
 class NicLauncher:
-    """Starts packet loops of one bundle on one wire, which it has checked and built.
+    """Starts packet loops of bundles on one wire, which it has checked and built.
 
     Parameters
     ----------
-    bundle, wire, datapath, console : as :func:`start_nic`
+    bundles, wire, datapath, console : as :func:`start_nic`
 
     Raises
     ------
@@ -328,19 +356,24 @@ class NicLauncher:
     """
 
     def __init__(
-        self, bundle: Bundle, wire: Wire, datapath: str, console: Console | None = None
+        self, bundles: Bundles, wire: Wire, datapath: str, console: Console | None = None
     ) -> None:
-        self._bundle, self._console = bundle, console
+        self._bundles, self._console = listed(bundles), console
         self._words = wire.words()
         if not isinstance(wire, FileWire):
             wire.check()
         self._reference = datapath == "reference"
         if self._reference:
             self._program = build_reference()
-            self._words += _reference_words(bundle.manifest)
-        else:
+            self._words += _reference_words([bundle.manifest for bundle in self._bundles])
+        elif len(self._bundles) == 1:
+            (bundle,) = self._bundles
             self._program = build_rtl(bundle.nic_verilog, bundle.nic_top, console)
             self._words.append(f"+midwire_images={bundle.images_dir.resolve()}")
+        else:
+            pipeline = side_by_side(self._bundles)
+            self._program = build_several(pipeline.verilog, pipeline.top, console)
+            self._words += pipeline.plusargs
 
     def launch(
         self,
@@ -361,7 +394,7 @@ class NicLauncher:
         return NicProcess(
             self._program,
             self._words,
-            helper=ReferenceHelper(self._bundle, say) if self._reference else None,
+            helpers=[ReferenceHelper(bundle, say) for bundle in self._bundles if self._reference],
             control=control,
             console=self._console,
             name=name,
@@ -370,15 +403,39 @@ class NicLauncher:
         )
 
 
-def _reference_words(manifest: Manifest) -> list[str]:
-    specs = (("--input", manifest.inputs), ("--output", manifest.outputs))
-    words = [word for key, of in specs for spec in of for word in (key, str(spec.wire_bytes))]
-    slots = slots_of(sum(spec.wire_bytes for spec in manifest.inputs))
-    return [*words, "--slots", str(slots)]
+def _reference_words(manifests: Sequence[Manifest]) -> list[str]:
+    words = []
+    for manifest in manifests:
+        for key, specs in (("--inputs", manifest.inputs), ("--outputs", manifest.outputs)):
+            words += [key, ",".join(str(spec.wire_bytes) for spec in specs)]
+        total = sum(spec.wire_bytes for spec in manifest.inputs)
+        words += ["--slots", str(slots_of(total, len(manifests)))]
+    return words
+
+
+def configure(
+    bus: RegisterBus | RegisterBuses,
+    bundles: Bundles,
+    listen: Address,
+    hop: Address,
+    *,
+    other: tuple[Address, Address] | None = None,
+    tenant: int = 0,
+    next_mac: int | None = None,
+) -> None:
+    """Set the registers of a NIC, with parameters as of :func:`~..control.registers.registers_for`.
+
+    The registers of each core are; what is left in ``core_index`` is the first one.
+    """
+    first, *others = listed(bundles)
+    for core, bundle in enumerate(others, 1):
+        bus.configure(core_index=core, **model_registers(bundle, tenant))
+    values = registers_for(first, listen, hop, other=other, tenant=tenant, next_mac=next_mac)
+    bus.configure(core_index=0, **values)
 
 
 def start_nic(
-    bundle: Bundle,
+    bundles: Bundles,
     wire: Wire,
     hop: Address,
     *,
@@ -394,7 +451,7 @@ def start_nic(
 
     Parameters
     ----------
-    bundle : whose slice it executes
+    bundles : whose slices it executes
     wire : where frames come from and go to
     hop : where results and declined tensors go
     datapath : ``"rtl"``, the Verilated pipeline, or ``"reference"``, numpy
@@ -408,11 +465,10 @@ def start_nic(
     StartError
         If it does not start; says why.
     """
-    running = NicLauncher(bundle, wire, datapath, console).launch(control=control)
+    running = NicLauncher(bundles, wire, datapath, console).launch(control=control)
     try:
         at = listen or running.address
-        values = registers_for(bundle, at, hop, other=other, tenant=tenant, next_mac=next_mac)
-        running.bus.configure(**values)
+        configure(running.bus, bundles, at, hop, other=other, tenant=tenant, next_mac=next_mac)
         running.start()
     except BaseException:
         running.stop()

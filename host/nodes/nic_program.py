@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...hw.console import Console
@@ -43,6 +44,15 @@ def build_rtl(verilog: Sequence[Path], top: str, console: Console | None = None)
 
     sources = [FOLDER / "nic.cpp", FOLDER / "rtl_datapath.cpp"]
     return build_executable(verilog, top, sources, PREFIX, generated=GENERATED, progress=progress)
+
+
+def build_several(verilog: Mapping[str, str], top: str, console: Console | None = None) -> Path:
+    """As :func:`build_rtl`, of texts by file name."""
+    with tempfile.TemporaryDirectory(prefix="midwire-") as folder:
+        paths = [Path(folder, name) for name in verilog]
+        for path, text in zip(paths, verilog.values(), strict=True):
+            path.write_text(text, "utf-8")
+        return build_rtl(paths, top, console)
 
 
 def build_reference() -> Path:

@@ -87,7 +87,8 @@ def text() -> str:
         *_namespace("action", _members(actions.Action)),
         *_namespace("outcome", _members(csr.FrameOutcome)),
         "struct Register {",
-        "    uint32_t offset; unsigned width; uint32_t reset; bool writable, command, entry;",
+        "    uint32_t offset; unsigned width; uint32_t reset;",
+        "    bool writable, command, entry, of_core;",
         "};",
         *_namespace(
             "reg", (f"constexpr size_t {r.name} = {index};" for index, r in enumerate(registers))
@@ -95,8 +96,10 @@ def text() -> str:
         f"constexpr size_t kRegisterCount = {len(registers)};",
         "constexpr Register kRegisters[] = {",
         *(
-            f"{{{r.offset:#x}, {r.width}, {r.reset:#x}, {_bool(r.access == 'config')}, "
-            f"{_bool(r.access == 'command')}, {_bool(r.access == 'entry')}}},"
+            f"{{{r.offset:#x}, {r.width}, {r.reset:#x}, "
+            f"{_bool(r.access in {'config', 'model'})}, {_bool(r.access == 'command')}, "
+            f"{_bool(r.access == 'entry')}, "
+            f"{_bool(r.access == 'model' or r.name in csr.OF_CORE)}}},"
             for r in registers
         ),
         "};",

@@ -23,7 +23,10 @@ C6. What is written to registers of access ``entry`` waits until ``table_commit`
     where there is none. A commit to a place or of an action that is not there is one of C2.
 C7. ``table_K_hits`` is a counter of the frames that had the entry in place K (T8) since the last
     commit to that place, which makes it 0.
-C8. Registers ``weights_*`` load and swap the weights of a slice with side ports (X1 to X5 of
+C8. Registers of access ``model``, those of :data:`OF_CORE`, and what registers ``weights_*`` do,
+    are of core ``core_index``: one of ``cores``, each with a slice of its own. Where there is no
+    such core, they read as 0, and a write is one of C2.
+C9. Registers ``weights_*`` load and swap the weights of a slice with side ports (X1 to X5 of
     nic/weights.py). ``weights_hardware`` is what whoever loaded the slice says that it was built
     from (:attr:`~.bundle.Bundle.hardware`): it changes nothing, but tells which weights fit. What
     is written to ``weights_model_hash_*`` and ``weights_epoch`` waits for the swap.
@@ -39,13 +42,16 @@ from .fragments import fragment_bytes
 from .headers import HEADERS_WITHIN
 from .wire import UDP_PORT, DeclineReason
 
-Access = Literal["constant", "status", "config", "entry", "command", "counter"]
+Access = Literal["constant", "status", "config", "model", "entry", "command", "counter"]
 
 TYPE = 0x4D57_0001
 """Vendor ("MW") and kind (NIC shell) of this register block."""
 
 BLOCK_VERSION = 0x0001_0005
 """Version of this register block: major 16, minor 16."""
+
+MAX_CORES = 8
+"""Slices in one NIC."""
 
 ADDRESS_BITS = 12
 COUNTERS_AT = 0x100
@@ -100,8 +106,8 @@ class Register(NamedTuple):
         Bits, at most 32; 64 of a counter.
     access : str
         ``"constant"`` (fixed in the hardware), ``"status"`` (read only), ``"config"`` (read and
-        write), ``"entry"`` (of the steering table: C6), ``"command"`` (reads as 0, acts when
-        written) or ``"counter"`` (read only).
+        write), ``"model"`` (as that, of one core: C8), ``"entry"`` (of the steering table: C6),
+        ``"command"`` (reads as 0, acts when written) or ``"counter"`` (read only).
     reset : int
         Value after reset. Constants that depend on the slice have 0 here.
     doc : str
@@ -231,13 +237,24 @@ _FIXED: tuple[_Fixed, ...] = (
     ),
     ("snapshot", 1, "command", 0, "writing it makes counters read as they are now, all at once"),
     ("control", 1, "config", 0, "bit 0 enable; at 0 every frame passes through"),
-    ("model_hash_high", 32, "config", 0, "first 4 bytes of the model hash"),
-    ("model_hash_low", 32, "config", 0, "last 4 bytes of the model hash"),
-    ("tenant", 16, "config", 0, "tenant that may execute"),
-    ("cursor", 8, "config", 0, "slice that is loaded"),
-    ("slice_count", 8, "config", 1, "slices of the model"),
-    ("epoch", 16, "config", 0, "version of the weights that are loaded"),
-    ("element_type", 8, "config", 0, "element type of results, as in ONNX's TensorProto"),
+    ("cores", 8, "constant", 1, "slices that are here side by side, each in a core of its own"),
+    (
+        "core_index",
+        8,
+        "config",
+        0,
+        (
+            "core that registers of access model are of, `capability`, `input_bytes` and "
+            "`output_bytes`, and all of `weights_*`: 0 to `cores` - 1"
+        ),
+    ),
+    ("model_hash_high", 32, "model", 0, "first 4 bytes of the model hash"),
+    ("model_hash_low", 32, "model", 0, "last 4 bytes of the model hash"),
+    ("tenant", 16, "model", 0, "tenant that may execute"),
+    ("cursor", 8, "model", 0, "slice that is loaded"),
+    ("slice_count", 8, "model", 1, "slices of the model"),
+    ("epoch", 16, "model", 0, "version of the weights that are loaded"),
+    ("element_type", 8, "model", 0, "element type of results, as in ONNX's TensorProto"),
     (
         "clock_mhz",
         16,
@@ -288,11 +305,11 @@ _WEIGHTS: tuple[_Fixed, ...] = (
     (
         "weights_hardware",
         32,
-        "config",
+        "model",
         0,
         "what the slice was built from, as whoever loaded it says; 0: nobody has said",
     ),
-    ("weights_port", 16, "config", 0, "side port that is loaded next; writing it begins anew"),
+    ("weights_port", 16, "model", 0, "side port that is loaded next; writing it begins anew"),
     ("weights_words", 32, "status", 0, "words of that port's memory; 0: there is no such port"),
     ("weights_beat_bytes", 16, "status", 0, "bytes of such a word"),
     (
@@ -302,9 +319,9 @@ _WEIGHTS: tuple[_Fixed, ...] = (
         0,
         "the next 4 bytes of its words, each as whole registers, the first byte lowest",
     ),
-    ("weights_model_hash_high", 32, "config", 0, "`model_hash_high` from the next swap on"),
-    ("weights_model_hash_low", 32, "config", 0, "`model_hash_low` from the next swap on"),
-    ("weights_epoch", 16, "config", 0, "`epoch` from the next swap on"),
+    ("weights_model_hash_high", 32, "model", 0, "`model_hash_high` from the next swap on"),
+    ("weights_model_hash_low", 32, "model", 0, "`model_hash_low` from the next swap on"),
+    ("weights_epoch", 16, "model", 0, "`epoch` from the next swap on"),
     (
         "weights_commit",
         1,
@@ -378,6 +395,9 @@ REGISTERS = _registers()
 ADDRESS = {register.name: register.offset for register in REGISTERS}
 """Byte address of each register."""
 
+OF_CORE = ("capability", "input_bytes", "output_bytes", "weights_ports")
+"""Constants of one core (C8)."""
+
 WIDTH = {register.name: register.width for register in REGISTERS}
 """Bits of each register."""
 
@@ -410,14 +430,15 @@ def settings(**values: int) -> list[tuple[int, int]]:
     values
         By register name; ``model_hash`` (64 bits), ``own_mac`` and ``next_mac`` (48 bits),
         ``own_ip6`` and ``next_ip6`` (128 bits) may be given whole, and so may those of an entry of
-        the steering table. A commit is not among them.
+        the steering table. A commit is not among them. Those of access ``model`` are of core
+        ``core_index``.
 
     Raises
     ------
     ValueError
         If a name is no configuration register, or a value does not fit.
     """
-    known = {r.name: r for r in REGISTERS if r.access in {"config", "entry"}}
+    known = {r.name: r for r in REGISTERS if r.access in {"config", "model", "entry"}}
     split: dict[str, int] = {}
     for name, value in values.items():
         first, *others = parts_of(name)
@@ -445,7 +466,7 @@ def table() -> str:
         "|---|---|---:|---|---|---|",
     ]
     for r in REGISTERS:
-        derived = r.access == "constant" and r.name in _DERIVED
+        derived = r.name in {"cores", *OF_CORE}
         reset = "by slice" if derived else f"{r.reset:#x}"
         lines.append(
             f"| `{r.offset:#05x}` | `{r.name}` | {r.width} | {r.access} | {reset} | {r.doc} |"

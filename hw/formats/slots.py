@@ -11,7 +11,7 @@ from __future__ import annotations
 from .fragments import FRAGMENT_STEP
 
 SLOT_MEMORY_BYTES = 256 * 1024
-"""Of all slots together, as far as there are neither too few nor too many of them."""
+"""Of all slots of all slices together, as far as each has neither too few nor too many of them."""
 
 MIN_SLOTS, MAX_SLOTS = 4, 64
 
@@ -39,10 +39,11 @@ PRESSED_ASKS = 3
 """While others want slots, a request is given up after ``ask_us << PRESSED_ASKS``."""
 
 
-def slots_of(input_bytes: int) -> int:
-    """Request slots of a NIC whose slice takes so many bytes, all input tensors together."""
+def slots_of(input_bytes: int, cores: int = 1) -> int:
+    """Request slots of a slice that takes so many bytes, all input tensors together; one of
+    ``cores`` slices that share the memory."""
     room = -(-input_bytes // FRAGMENT_STEP) * FRAGMENT_STEP
-    return min(max(SLOT_MEMORY_BYTES // room, MIN_SLOTS), MAX_SLOTS)
+    return min(max(SLOT_MEMORY_BYTES // cores // room, MIN_SLOTS), MAX_SLOTS)
 
 
 def request_fingerprint(request_id: int, src_ip: int = 0, src_port: int = 0) -> int:

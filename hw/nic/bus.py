@@ -72,7 +72,10 @@ BEAT = beat_layout(BEAT_BYTES)
 SENT = sent_layout(BEAT_BYTES)
 
 CONFIG = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "config"})
-"""All configuration registers."""
+"""All configuration registers of the NIC."""
+
+MODEL = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "model"})
+"""What registers say of one core's slice (C8 of formats/csr.py)."""
 
 ENTRY = data.StructLayout({r.name: r.width for r in REGISTERS if r.access == "entry"})
 """What registers say of an entry of the steering table."""
@@ -125,6 +128,9 @@ FRAME = data.StructLayout(
 )
 """What the parser says of a frame: ``place`` (B4), ``bytes`` and ``sum`` are those of the tensor
 fragment."""
+
+FATE = data.StructLayout({"frame": FRAME, "reason": 8, "hop": HOP})
+"""A frame and what is decided on it: the ``reason`` and next ``hop`` if it is sent on."""
 
 JOB = data.StructLayout({"back": 1, "bytes": LENGTH_BITS, "sum": 16, "origin": ORIGIN, "hop": HOP})
 """A frame to be made: its payload's bytes and sum, and what goes in front. It goes to the next hop

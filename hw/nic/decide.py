@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Execute or decline: the answer to each fragment that is ours, and the request slots behind it.
 
-Rules, cited by tests as D0 to D7:
+Rules, cited by tests as D0 to D7 (D8 and D9, of several slices, are those of :mod:`.cores`):
 
 D0. A result of an earlier hop that is not for our tenant, model and cursor (or number of slices) is
     nothing that we were asked for: it is forwarded. Its header tells what was executed, and keeps
@@ -66,7 +66,7 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.stream import Fifo
 from ..formats.csr import FrameOutcome
 from ..formats.wire import DeclineReason
-from .bus import AHEAD, CONFIG, FRAME, HOP, ORIGIN, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND
+from .bus import AHEAD, CONFIG, FRAME, HOP, MODEL, ORIGIN, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND
 from .entries import STEERED
 from .joined_requests import JoinedRequests
 from .known_requests import KnownRequests
@@ -88,7 +88,7 @@ class Decider(wiring.Component):
     -------
     i : In(stream of FRAME)
     o : Out(stream of :func:`.room.decided`), each taken when its frame is gone
-    config : In(CONFIG); now : In(32), microseconds
+    config : In(CONFIG); model : In(MODEL); now : In(32), microseconds
     busy : Out(1)
     steers : Out(1), the steering table is to look for the entry of ``i``; steered : In(STEERED)
     begins : Out(1), a tensor begins in part ``begun``, with the frame of ``origin``; what comes of
@@ -115,6 +115,7 @@ class Decider(wiring.Component):
             "i": In(stream.Signature(FRAME)),
             "o": Out(stream.Signature(decided(room))),
             "config": In(CONFIG),
+            "model": In(MODEL),
             "now": In(32),
             "busy": Out(1),
             "steers": Out(1),
@@ -149,7 +150,7 @@ class Decider(wiring.Component):
         self._fate = fate = ahead.i
         self._ahead = ahead
         frame = self.i.payload
-        forward, reason = refused(m, frame.origin.header, self.config, self._room)
+        forward, reason = refused(m, frame.origin.header, self.model, self._room)
         not_asked, why_not = Signal(), Signal(8)
         m.d.sync += [not_asked.eq(forward), why_not.eq(reason)]
         steered = self.steered

@@ -19,6 +19,7 @@ from ..formats.wire import DeclineReason
 from . import header as hdr
 from .bus import (
     BEAT,
+    FATE,
     FRAME,
     JOB,
     OUTCOME,
@@ -29,19 +30,14 @@ from .bus import (
     WORD_BITS,
 )
 from .realign import Realigner
-from .room import Room, decided
 
 
 class Dispatcher(wiring.Component):
     """Pass, drop, forward, collect or decline.
 
-    Parameters
-    ----------
-    room : of the slots
-
     Members
     -------
-    frame : In(stream of :func:`.room.decided`), one for each frame in the store, in order; taken
+    frame : In(stream of FATE), one for each frame in the store, in order; taken
         when the frame is gone
     coming : In(FRAME), while ``comes`` : In(1), the frame that is decided on; it is ours
     beats : In(stream of BEAT), the store
@@ -52,10 +48,10 @@ class Dispatcher(wiring.Component):
     outcome, outcome_valid : what became of a frame; busy : Out(1)
     """
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self) -> None:
         super().__init__(
             {
-                "frame": In(stream.Signature(decided(room))),
+                "frame": In(stream.Signature(FATE)),
                 "coming": In(FRAME),
                 "comes": In(1),
                 "beats": In(stream.Signature(BEAT)),

@@ -16,7 +16,6 @@ to the reader from when its request is whole or given up until it is released.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
@@ -26,12 +25,12 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.stream import Fifo
 from ..formats.bundle import WEIGHT_BANK
 from .ask import Asker
-from .bus import CONFIG, CONTEXT, HOP, JOB, ORIGIN, WORD_BITS
+from .bus import CONFIG, CONTEXT, HOP, JOB, MODEL, ORIGIN, WORD_BITS
 from .joining_reader import JoiningReader
 from .reader import Reader
 from .result import Results
 from .room import Room, chore, released
-from .shape import SideWords, WireTensor
+from .shape import SliceShape
 from .slot_memory import SlotMemory
 from .weights import words_of
 
@@ -42,17 +41,17 @@ SOURCES = 3
 
 
 class Executor(wiring.Component):
-    """The slots' memory, the slice ``mw_slice``, and what goes between and behind them.
+    """The slots' memory, the slice, and what goes between and behind them.
 
     Parameters
     ----------
     room : of the slots
-    inputs, outputs : of the slice
-    sides : side ports of the slice
+    shape : of the slice
+    module : its name, a black box
 
     Members
     -------
-    config : In(CONFIG); now : In(32), microseconds
+    config : In(CONFIG); model : In(MODEL); now : In(32), microseconds
     collected : In(stream of words), always taken; address, slot, whole : In, of the fragment that
         is collected (:func:`.room.decided`); stored : In(1), it is whole
     begins, begun, origin, hop, release, chore, may_ask, here_address, here, clear, cleared, part,
@@ -65,20 +64,14 @@ class Executor(wiring.Component):
         and nothing is in the slice
     """
 
-    def __init__(
-        self,
-        room: Room,
-        inputs: Sequence[WireTensor],
-        outputs: Sequence[WireTensor],
-        sides: Sequence[SideWords] = (),
-    ) -> None:
-        self._room = room
-        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
-        self._sides = tuple(sides)
+    def __init__(self, room: Room, shape: SliceShape, module: str) -> None:
+        self._room, self._module = room, module
+        self._inputs, self._outputs, self._sides = shape.inputs, shape.outputs, shape.sides
         events = ("requests", "asked", "evicted_fragments", "results", "result_frames")
         super().__init__(
             {
                 "config": In(CONFIG),
+                "model": In(MODEL),
                 "now": In(32),
                 "collected": In(stream.Signature(WORD_BITS, always_ready=True)),
                 "address": In(room.address),
@@ -163,9 +156,10 @@ class Executor(wiring.Component):
             reader.cycle.eq(cycle),
             results.cycle.eq(cycle),
             reader.now.eq(self.now),
-            reader.config.eq(self.config),
+            reader.model.eq(self.model),
             results.now.eq(self.now),
             results.config.eq(self.config),
+            results.model.eq(self.model),
             self.may_ask.eq(~(asker.busy | reader.asking)),
             self.requests.eq(order.i.valid),
             self.asked.eq(asker.asked),
@@ -214,7 +208,7 @@ class Executor(wiring.Component):
         if self._sides:
             ports[f"i_{WEIGHT_BANK}"] = self.bank
         m.submodules.slice = Instance(
-            "mw_slice",
+            self._module,
             i_clk=ClockSignal(),
             i_aresetn=~ResetSignal(),
             **ports,

@@ -17,11 +17,11 @@ from . import header as hdr
 from .ask import QUESTION
 from .bus import (
     BEAT_BYTES,
-    CONFIG,
     CONTEXT,
     HOP,
     JOB,
     LENGTH_BITS,
+    MODEL,
     ORIGIN,
     WORD_BITS,
     folded,
@@ -52,7 +52,7 @@ class Reader(wiring.Component):
 
     Members
     -------
-    config : In(CONFIG); now : In(32), microseconds; cycle : In(32)
+    model : In(MODEL); now : In(32), microseconds; cycle : In(32)
     begins : In(1), a tensor begins in part ``begun`` with a frame from ``origin``; what comes of it
         goes to the next hop ``hop``
     whole : In(stream of slots), in the order of execution
@@ -74,7 +74,7 @@ class Reader(wiring.Component):
         self._inputs = tuple(inputs)
         super().__init__(
             {
-                "config": In(CONFIG),
+                "model": In(MODEL),
                 "now": In(32),
                 "cycle": In(32),
                 "begins": In(1),
@@ -173,8 +173,8 @@ class Reader(wiring.Component):
 
     def _why(self, header: Value) -> Value:
         """The reason for which a request is given up."""
-        config = self.config
-        other = hdr.get(header, "model_hash") != Cat(config.model_hash_low, config.model_hash_high)
+        model = self.model
+        other = hdr.get(header, "model_hash") != Cat(model.model_hash_low, model.model_hash_high)
         old = Mux(other, DeclineReason.WRONG_MODEL, DeclineReason.WRONG_EPOCH)
         return Mux(self._old, old, DeclineReason.INCOMPLETE)
 

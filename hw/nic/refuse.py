@@ -13,25 +13,25 @@ from . import header as hdr
 from .room import Room
 
 
-def refused(m: Module, header: Any, config: Any, room: Room) -> tuple[Signal, Signal]:
+def refused(m: Module, header: Any, model: Any, room: Room) -> tuple[Signal, Signal]:
     """Whether we are not asked (D0), and why we would decline (D1): 0 if we would not."""
 
     def field(name: str) -> Any:
         return hdr.get(header, name)
 
-    model_hash = Cat(config.model_hash_low, config.model_hash_high)
+    model_hash = Cat(model.model_hash_low, model.model_hash_high)
     tensors = len(room.tensors)
     wrong_tensor = (field("tensor_index") >= tensors) | (field("source_count") != tensors)
     tensor_bytes = room.of(field("tensor_index"), lambda part: part.bytes)
-    wrong_tenant = field("tenant") != config.tenant
+    wrong_tenant = field("tenant") != model.tenant
     wrong_model = field("model_hash") != model_hash
-    wrong_cursor = (field("cursor") != config.cursor) | (field("slice_count") != config.slice_count)
+    wrong_cursor = (field("cursor") != model.cursor) | (field("slice_count") != model.slice_count)
     rules = (
         (field("encrypted"), DeclineReason.ENCRYPTED),
         (wrong_tenant, DeclineReason.WRONG_TENANT),
         (wrong_model, DeclineReason.WRONG_MODEL),
         (wrong_cursor, DeclineReason.WRONG_CURSOR),
-        (field("epoch") != config.epoch, DeclineReason.WRONG_EPOCH),
+        (field("epoch") != model.epoch, DeclineReason.WRONG_EPOCH),
         (wrong_tensor, DeclineReason.WRONG_TENSOR),
         (~field("may_execute"), DeclineReason.POLICY),
         (field("deadline_us") == 0, DeclineReason.DEADLINE),

@@ -1,13 +1,14 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C7 there)."""
+"""The register file of :mod:`midwire.hw.formats.csr` on AXI-Lite (rules C1 to C8 there)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLike
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..formats.actions import ENTRIES, Action
@@ -18,18 +19,17 @@ from ..formats.csr import (
     EVENTS,
     HITS,
     HITS_AT,
+    OF_CORE,
     REGISTERS,
-    WIDTH,
     FrameOutcome,
     Register,
 )
-from .bus import CONFIG, ENTRY, OUTCOME, AxiLite
+from .bus import CONFIG, ENTRY, MODEL, OUTCOME, AxiLite
 from .counters import Counters
 from .hits import Hits
-from .weights import MODEL, PART_BITS, SWAPPED
+from .weights import SWAPPED, TOLD, WEIGHTS
 
 _OKAY, _SLVERR = 0, 2
-_WEIGHTS = [r.name for r in REGISTERS if r.access == "status" and r.name.startswith("weights_")]
 _ENTRY = [register for register in REGISTERS if register.access == "entry"]
 
 
@@ -38,31 +38,32 @@ class RegisterFile(wiring.Component):
 
     Parameters
     ----------
-    constants : by name, for the constants that depend on the slice
+    cores : constants by name, for each slice those that depend on it
 
     Members
     -------
     bus : In(AxiLite())
-    config : Out(CONFIG)
+    config : Out(CONFIG); models : Out(MODEL), one for each core
     staged : Out(ENTRY), what was written for an entry of the steering table
     commit, committed, hit, place, shown, shows : of :class:`.entries.Entries`
-    weights : Out(stream of parts), weights_begin : Out(1), until it is ready; weights_take,
-        weights_complete : In(1), whether there may be a part, or a commit; weights_commit : Out(1);
-        weights_words, weights_beat_bytes, weights_status : In; swaps : In(1), model : In(MODEL),
-        all of :mod:`.weights`
+    weights : Out(WEIGHTS), one for each core
     status : In(3)
     outcome, outcome_valid : the fate of one frame in this cycle
     went : In(2), so many others passed
     {event} : In(1) for each of csr.EVENTS
     """
 
-    def __init__(self, constants: Mapping[str, int]) -> None:
-        self._constants = dict(constants)
-        resets = {r.name: r.reset for r in REGISTERS if r.access == "config"}
+    def __init__(self, cores: Sequence[Mapping[str, int]]) -> None:
+        self._cores = [dict(constants) for constants in cores]
+        resets, model = (
+            {r.name: r.reset for r in REGISTERS if r.access == access}
+            for access in ("config", "model")
+        )
         super().__init__(
             {
                 "bus": In(AxiLite()),
                 "config": Out(CONFIG, init=resets),
+                "models": Out(MODEL, init=model).array(len(cores)),
                 "staged": Out(ENTRY),
                 "commit": Out(1),
                 "committed": In(1),
@@ -70,14 +71,7 @@ class RegisterFile(wiring.Component):
                 "place": In(range(ENTRIES)),
                 "shown": In(ENTRY),
                 "shows": In(1),
-                "weights": Out(stream.Signature(PART_BITS)),
-                "weights_begin": Out(1),
-                "weights_take": In(1),
-                "weights_complete": In(1),
-                "weights_commit": Out(1),
-                **{name: In(WIDTH[name]) for name in _WEIGHTS},
-                "swaps": In(1),
-                "model": In(MODEL),
+                "weights": Out(WEIGHTS).array(len(cores)),
                 "status": In(3),
                 "outcome": In(OUTCOME),
                 "outcome_valid": In(1),
@@ -95,6 +89,8 @@ class RegisterFile(wiring.Component):
         strobes = Signal.like(bus.wstrb)
         write = Signal()
         known = Signal()
+        mask = Cat(strobe.replicate(8) for strobe in strobes)
+        weights = self._weights(m, wanted & mask)
         m.submodules.counters = counters = Counters(len(COUNTERS))
         m.submodules.hits = hits = Hits()
         m.d.comb += [
@@ -125,20 +121,20 @@ class RegisterFile(wiring.Component):
                 with m.Elif((address == ADDRESS["table_commit"]) & self._possible()):
                     m.d.comb += known.eq(1)
                     m.next = "commit"
-                with m.Elif((address == ADDRESS["weights_data"]) & self.weights_take):
+                with m.Elif((address == ADDRESS["weights_data"]) & weights.takes):
                     m.d.comb += known.eq(1)
                     m.next = "weights"
-                with m.Elif(address == ADDRESS["weights_port"]):
+                with m.Elif((address == ADDRESS["weights_port"]) & self._there()):
                     m.next = "weights"
                 with m.Else():
                     m.d.sync += bus.bvalid.eq(1)
                     m.next = "answer"
-                with m.If((address == ADDRESS["weights_commit"]) & self.weights_complete):
-                    m.d.comb += [known.eq(1), self.weights_commit.eq(1)]
+                with m.If((address == ADDRESS["weights_commit"]) & weights.complete):
+                    m.d.comb += [known.eq(1), weights.commit.eq(1)]
             with m.State("weights"):
                 begins = address == ADDRESS["weights_port"]
-                m.d.comb += [self.weights_begin.eq(begins), self.weights.valid.eq(~begins)]
-                with m.If(self.weights.ready):
+                m.d.comb += [weights.begin.eq(begins), weights.parts.valid.eq(~begins)]
+                with m.If(weights.parts.ready):
                     m.d.sync += bus.bvalid.eq(1)
                     m.next = "answer"
             with m.State("snapshot"), m.If(counters.taken):
@@ -174,19 +170,17 @@ class RegisterFile(wiring.Component):
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(_SLVERR), value.eq(0), is_counter.eq(0)]
 
-        mask = Cat(strobe.replicate(8) for strobe in strobes)
         with m.Switch(address):
-            for register in (r for r in REGISTERS if r.access in {"config", "entry"}):
+            for register in (r for r in REGISTERS if r.access in {"config", "model", "entry"}):
                 with m.Case(register.offset):
-                    held = (self.config if register.access == "config" else self.staged)[
-                        register.name
-                    ]
-                    m.d.comb += known.eq(1)
-                    with m.If(write):
-                        m.d.sync += held.eq(held & ~mask | wanted & mask)
-        m.d.comb += self.weights.payload.eq(wanted & mask)
-        with m.If(self.swaps):
-            m.d.sync += [self.config[name].eq(self.model[name]) for name in SWAPPED]
+                    for held, there in self._held(register):
+                        with m.If(there):
+                            m.d.comb += known.eq(1)
+                        with m.If(write & there):
+                            m.d.sync += held.eq(held & ~mask | wanted & mask)
+        for model, its in zip(self.models, self.weights, strict=True):
+            with m.If(its.swaps):
+                m.d.sync += [model[name].eq(its.model[name]) for name in SWAPPED]
 
         with m.If(bus.arvalid & bus.arready):
             with m.Switch(bus.araddr):
@@ -203,14 +197,56 @@ class RegisterFile(wiring.Component):
 
     def _value(self, register: Register) -> ValueLike:
         """What a register reads as that is no counter."""
+        name, count = register.name, len(self._cores)
+        if name in OF_CORE:
+            return self._of_core([Const(core[name], register.width) for core in self._cores])
+        if register.access == "model":
+            return self._of_core([model[name] for model in self.models])
         if register.access == "constant":
-            return self._constants.get(register.name, register.reset)
+            return count if name == "cores" else register.reset
+        if name in TOLD:
+            return self._of_core([getattr(each, name) for each in self.weights])
         if register.access == "status":
-            value: ValueLike = getattr(self, register.name)
-            return value
+            return self.status
         if register.access == "entry":
             return self.shown[register.name]
         return self.config[register.name] if register.access == "config" else 0
+
+    def _weights(self, m: Module, written: Value) -> Any:
+        """That of the core that is chosen, if there is such a one; ``written`` is what is written
+        in this access.
+        """
+        chosen: Any = WEIGHTS.create(path=("weights",))
+        m.d.comb += chosen.parts.payload.eq(written)
+        for core, its in enumerate(self.weights):
+            m.d.comb += its.parts.payload.eq(written)
+            with m.If(self.config.core_index == core):
+                m.d.comb += [
+                    its.parts.valid.eq(chosen.parts.valid),
+                    its.begin.eq(chosen.begin),
+                    its.commit.eq(chosen.commit),
+                    chosen.parts.ready.eq(its.parts.ready),
+                    chosen.takes.eq(its.takes),
+                    chosen.complete.eq(its.complete),
+                ]
+        return chosen
+
+    def _of_core(self, values: Sequence[Value]) -> Value:
+        """One of a value for each core (C8)."""
+        return Mux(self._there(), Array(values)[self.config.core_index], 0)
+
+    def _there(self) -> Value:
+        """Whether there is the core that registers are of."""
+        found: Value = self.config.core_index < len(self._cores)
+        return found
+
+    def _held(self, register: Register) -> list[tuple[Value, Value]]:
+        """What a register may be written to, and whether it is what is written now."""
+        if register.access != "model":
+            of = self.config if register.access == "config" else self.staged
+            return [(of[register.name], Const(1))]
+        index = self.config.core_index
+        return [(model[register.name], index == k) for k, model in enumerate(self.models)]
 
     def _possible(self) -> Value:
         """Whether there are such an entry and such an action."""

@@ -24,7 +24,17 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.stream import Fifo
 from ..formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
 from . import header as hdr
-from .bus import BEAT_BYTES, CONFIG, CONTEXT, JOB, LENGTH_BITS, WORD_BITS, folded, sum_lanes
+from .bus import (
+    BEAT_BYTES,
+    CONFIG,
+    CONTEXT,
+    JOB,
+    LENGTH_BITS,
+    MODEL,
+    WORD_BITS,
+    folded,
+    sum_lanes,
+)
 from .gearbox import Gearbox
 from .shape import WireTensor
 from .turns import PIECE, Turns
@@ -211,7 +221,7 @@ class Results(wiring.Component):
     -------
     i0, i1, ... : In(stream of beats), from the slice
     context : In(stream of CONTEXT), one for each request in the slice
-    config : In(CONFIG); now : In(32), microseconds; cycle : In(32)
+    config : In(CONFIG); model : In(MODEL); now : In(32), microseconds; cycle : In(32)
     job : Out(stream of JOB); words : Out(stream of words), those of the jobs in their order
     sent : Out(1), the job taken in this cycle is the last of a result
     busy : Out(1)
@@ -227,6 +237,7 @@ class Results(wiring.Component):
                 },
                 "context": In(stream.Signature(CONTEXT)),
                 "config": In(CONFIG),
+                "model": In(MODEL),
                 "now": In(32),
                 "cycle": In(32),
                 "job": Out(stream.Signature(JOB)),
@@ -289,7 +300,7 @@ class Results(wiring.Component):
                     total_bytes=sizes[tensor],
                     tensor_index=tensor,
                     source_count=len(outputs),
-                    element_type=self.config.element_type,
+                    element_type=self.model.element_type,
                 )
             ),
             pieces.ready.eq(self.job.ready),

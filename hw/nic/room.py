@@ -43,14 +43,16 @@ class SlotPart(NamedTuple):
 class Room:
     """What the slots of a slice's requests need, by the bytes of its input tensors.
 
-    A slot has room for all tensors of a request, one behind the other.
+    A slot has room for all tensors of a request, one behind the other. The memory of slots is
+    shared out among ``cores``, of which this is one's.
     """
 
     tensors: tuple[int, ...]
+    cores: int = 1
 
     @property
     def slots(self) -> int:
-        return slots_of(sum(self.tensors))
+        return slots_of(sum(self.tensors), self.cores)
 
     @property
     def several(self) -> bool:

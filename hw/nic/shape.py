@@ -23,22 +23,32 @@ class SideWords(NamedTuple):
 
 
 @dataclass(frozen=True)
-class NicShape:
-    """A shell for a slice: the tensors that it takes and gives, in the manifest's order.
+class SliceShape:
+    """One slice: the tensors that it takes and gives, in the manifest's order.
 
-    ``sides`` are the slice's side ports, and the network's stream has beats of
-    ``network_beat_bytes``.
+    ``sides`` are its side ports.
     """
 
     inputs: tuple[WireTensor, ...]
     outputs: tuple[WireTensor, ...]
     sides: tuple[SideWords, ...] = ()
+
+
+@dataclass(frozen=True)
+class NicShape:
+    """A shell for slices, side by side: one is the ordinary case.
+
+    The network's stream has beats of ``network_beat_bytes``.
+    """
+
+    slices: tuple[SliceShape, ...]
     network_beat_bytes: int = 8
 
     @property
     def effort(self) -> float:
-        """As long as some sixteen layers, whose netlists are made too."""
-        return 34.0
+        """As long as some sixteen layers, whose netlists are made too, and the half for each core
+        more."""
+        return 17.0 + 17.0 * len(self.slices)
 
     @property
     def in_slice(self) -> bool:
@@ -50,9 +60,9 @@ class NicShape:
         del name
         from .top import NicShell
 
-        return NicShell(
-            self.inputs,
-            self.outputs,
-            sides=self.sides,
-            network_beat_bytes=self.network_beat_bytes,
-        )
+        return NicShell(self.slices, network_beat_bytes=self.network_beat_bytes)
+
+
+def slice_modules(count: int) -> list[str]:
+    """Names of the black boxes of so many slices in a shell's Verilog."""
+    return ["mw_slice"] if count == 1 else [f"mw_slice_{core}" for core in range(count)]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The NIC shell: a bump in the wire around one slice.
+"""The NIC shell: a bump in the wire around a slice, or several side by side.
 
 ::
 
@@ -17,8 +17,9 @@
 
 Frames that are not to our address go straight through (:mod:`.ingress`), before all else. The
 others are stored whole, judged (:mod:`.parser`), decided on (:mod:`.decide`), and leave in order:
-passed, dropped, declined or collected. What is made here (:mod:`.executor`) waits for everything:
-it leaves when no frame does, and not while a quarter of either room is taken, so that what is added
+passed, dropped, declined or collected. Decider and executor are a core's (:mod:`.core`); of several
+slices, each has one (:mod:`.cores`). What is made here (:mod:`.executor`) waits for everything: it
+leaves when no frame does, and not while a quarter of either room is taken, so that what is added
 to full links never keeps a frame out.
 
 All of this takes 8 bytes a cycle. Where the network's stream is wider, :mod:`.wide.around` goes
@@ -42,21 +43,20 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.axi import add_domain, clocking
 from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
-from ..formats.csr import ADDRESS_BITS
+from ..formats.csr import ADDRESS_BITS, MAX_CORES
 from .arbiter import Arbiter
 from .bus import BEAT, BEAT_BYTES, FRAME, NETWORK_BEAT_BYTES, VERDICT_OURS, AxiLite
-from .decide import Decider
+from .core import EVENTS, Core
+from .cores import Cores
 from .dispatch import Dispatcher
 from .entries import Entries
-from .executor import SOURCES, Executor
+from .executor import SOURCES
 from .ingress import Ingress
 from .packetise import Packetiser
 from .parser import Parser
 from .register_file import RegisterFile
 from .result import MAX_RESULT_BYTES
-from .room import Room
-from .shape import SideWords, WireTensor
-from .weights import add_weights
+from .shape import SliceShape, WireTensor, slice_modules
 from .wide.around import WideFront
 
 STORE_BEATS = 2048
@@ -66,16 +66,16 @@ _WAITING_FRAMES = 32
 
 
 class NicShell(wiring.Component):
-    """The NIC shell around the black box ``mw_slice``, which is another file.
+    """The NIC shell around the black box ``mw_slice``, which is another file; around several, which
+    are ``mw_slice_0`` and on.
 
     The parser and the packetiser know in which beat of 8 bytes each header field is; wider streams
     towards the network are split and converted around them (:mod:`.wide.around`).
 
     Parameters
     ----------
-    inputs, outputs : tensors that the slice takes and gives, whole beats: those of its ports
-        ``s0_axis``, ``m0_axis`` and on
-    sides : side ports of the slice
+    slices : with the tensors that each takes and gives, whole beats: those of its ports
+        ``s0_axis``, ``m0_axis`` and on; and its side ports
     network_beat_bytes : of ``s_axis_tdata`` and ``m_axis_tdata``, one of ``NETWORK_BEAT_BYTES``
 
     Members
@@ -95,33 +95,19 @@ class NicShell(wiring.Component):
     """
 
     def __init__(
-        self,
-        inputs: Sequence[WireTensor],
-        outputs: Sequence[WireTensor],
-        *,
-        sides: Sequence[SideWords] = (),
-        network_beat_bytes: int = BEAT_BYTES,
+        self, slices: Sequence[SliceShape], *, network_beat_bytes: int = BEAT_BYTES
     ) -> None:
         if network_beat_bytes not in NETWORK_BEAT_BYTES:
             raise ValueError(
                 f"the network's beats have {', '.join(map(str, NETWORK_BEAT_BYTES))} bytes, "
                 f"not {network_beat_bytes!r}"
             )
+        if not 1 <= len(slices) <= MAX_CORES:
+            raise ValueError(f"a NIC has 1 to {MAX_CORES} slices, not {len(slices)}")
+        for shape in slices:
+            _check(shape)
         self._beat_bytes = network_beat_bytes
-        if not (1 <= len(inputs) <= MAX_TENSORS and 1 <= len(outputs) <= MAX_TENSORS):
-            raise ValueError(
-                f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {len(inputs)} and "
-                f"{len(outputs)}"
-            )
-        self._sides = tuple(sides)
-        for what, tensors in (("input", inputs), ("output", outputs)):
-            for beat, tensor in tensors:
-                if not 1 <= beat <= tensor <= MAX_RESULT_BYTES or tensor % beat:
-                    raise ValueError(
-                        f"the slice's {what} tensor must be whole beats and fit 65535 fragments "
-                        f"({MAX_RESULT_BYTES} bytes), not {tensor!r} bytes in beats of {beat!r}"
-                    )
-        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
+        self._slices = tuple(slices)
         axis = {
             "tdata": 8 * network_beat_bytes,
             "tkeep": network_beat_bytes,
@@ -146,24 +132,27 @@ class NicShell(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         add_domain(m, self)
-        room = Room(tuple(tensor.tensor_bytes for tensor in self._inputs))
-        counts = len(self._inputs) << 16 | len(self._outputs) << 24
+        several = len(self._slices) > 1
+        cores = Cores(self._slices) if several else Core(self._slices[0], slice_modules(1)[0])
+        m.submodules.cores = cores
         m.submodules.registers = registers = RegisterFile(
-            {
-                "capability": self._beat_bytes | room.slots << 8 | counts,
-                "input_bytes": _only(self._inputs),
-                "output_bytes": _only(self._outputs),
-                "weights_ports": len(self._sides),
-            }
+            [
+                {
+                    "capability": self._beat_bytes | core.room.slots << 8 | _counts(shape),
+                    "input_bytes": _only(shape.inputs),
+                    "output_bytes": _only(shape.outputs),
+                    "weights_ports": len(shape.sides),
+                }
+                for shape, core in zip(self._slices, cores.cores, strict=True)
+            ]
         )
         m.submodules.ingress = ingress = Ingress()
         m.submodules.passing = passing = Fifo(BEAT, STORE_BEATS)
         m.submodules.parser = parser = Parser()
         m.submodules.frames = frames = Fifo(FRAME, _WAITING_FRAMES)
         m.submodules.store = store = Fifo(BEAT, STORE_BEATS)
-        m.submodules.decider = decider = Decider(room)
         m.submodules.entries = entries = Entries()
-        m.submodules.dispatcher = dispatcher = Dispatcher(room)
+        m.submodules.dispatcher = dispatcher = Dispatcher()
         m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES)
         m.submodules.arbiter = arbiter = Arbiter(3)
         config = registers.config
@@ -194,13 +183,13 @@ class NicShell(wiring.Component):
             frames.i.payload.eq(parser.frame),
             frames.i.valid.eq(parser.frame_valid),
         ]
-        wiring.connect(m, frames.o, decider.i)
+        wiring.connect(m, frames.o, cores.i)
         m.d.comb += [
             entries.origin.eq(frames.o.payload.origin),
-            entries.start.eq(decider.steers),
-            decider.steered.eq(entries.o),
+            entries.start.eq(cores.steers),
+            cores.steered.eq(entries.o),
         ]
-        wiring.connect(m, decider.o, dispatcher.frame)
+        wiring.connect(m, cores.o, dispatcher.frame)
         m.d.comb += [
             dispatcher.coming.eq(frames.o.payload),
             dispatcher.comes.eq(frames.o.valid & (frames.o.payload.verdict == VERDICT_OURS)),
@@ -240,12 +229,16 @@ class NicShell(wiring.Component):
         with m.If(part + 1 >= config.clock_mhz):
             m.d.sync += [part.eq(0), microsecond.eq(microsecond + 1)]
         now = Mux(config.clock_mhz == 0, config.time_us, microsecond)
-        for timed in (parser, decider, entries, dispatcher):
+        for timed in (parser, cores, entries, dispatcher):
             m.d.comb += timed.now.eq(now)
 
         # Registers.
-        for configured in (ingress, decider, entries, packetiser):
+        for configured in (ingress, cores, entries, packetiser):
             m.d.comb += configured.config.eq(config)
+        for model, its in zip(registers.models, cores.models, strict=True):
+            m.d.comb += its.eq(model)
+        for weights, its in zip(registers.weights, cores.weights, strict=True):
+            wiring.connect(m, weights, its)
         for name, member in AxiLite(ADDRESS_BITS).members.items():
             mine, its = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             m.d.comb += its.eq(mine) if member.flow == Out else mine.eq(its)
@@ -258,29 +251,29 @@ class NicShell(wiring.Component):
             registers.shown.eq(entries.shown),
             registers.shows.eq(entries.shows),
         ]
-        m.submodules.executor = executor = Executor(room, self._inputs, self._outputs, self._sides)
-        m.d.comb += [executor.config.eq(config), executor.now.eq(now)]
-        self._execute(m, decider, dispatcher, executor, registers)
-        add_weights(m, self._sides, registers, decider, executor)
+        # Collect, and say what became of requests.
+        wiring.connect(m, dispatcher.collected, cores.collected)
+        m.d.comb += cores.stored.eq(dispatcher.stored)
+        for name in EVENTS:
+            m.d.comb += getattr(registers, name).eq(getattr(cores, name))
         for source in range(SOURCES):
-            wiring.connect(m, executor.jobs[source], packetiser.jobs[1 + source])
-            wiring.connect(m, executor.words[source], packetiser.words[1 + source])
+            wiring.connect(m, cores.jobs[source], packetiser.jobs[1 + source])
+            wiring.connect(m, cores.words[source], packetiser.words[1 + source])
         moving: list[Any] = [
             ingress.busy,
             passing.o.valid,
             store.o.valid,
             frames.o.valid,
             parser.frame_valid,
-            decider.busy,
+            cores.busy,
             packetiser.busy,
             arbiter.o.valid,
-            executor.busy,
             *([front.busy] if front else []),
         ]
         busy = Signal()
         m.d.comb += [
             busy.eq(reduce(or_, moving)),
-            registers.status.eq(Cat(busy, decider.collecting, executor.computing)),
+            registers.status.eq(Cat(busy, cores.collecting, cores.computing)),
             registers.outcome.eq(dispatcher.outcome),
             registers.outcome_valid.eq(dispatcher.outcome_valid),
             registers.frames_in.eq(front.arrived if front else ingress.arrived),
@@ -290,34 +283,27 @@ class NicShell(wiring.Component):
         ]
         return m
 
-    def _execute(
-        self,
-        m: Module,
-        decider: Decider,
-        dispatcher: Dispatcher,
-        executor: Executor,
-        registers: RegisterFile,
-    ) -> None:
-        """Collect, and say what became of requests."""
-        fate = dispatcher.frame.payload
-        wiring.connect(m, dispatcher.collected, executor.collected)
-        wiring.connect(m, decider.chore, executor.chore)
-        wiring.connect(m, executor.release, decider.release)
-        several = len(self._inputs) > 1
-        told = ("begins", "begun", "origin", "hop", "here", "cleared")
-        for name in told + (("cut",) if several else ()):
-            m.d.comb += getattr(executor, name).eq(getattr(decider, name))
-        for name in ("here_address", "clear", "may_ask") + (("part",) if several else ()):
-            m.d.comb += getattr(decider, name).eq(getattr(executor, name))
-        m.d.comb += [
-            executor.address.eq(fate.address),
-            executor.slot.eq(fate.slot),
-            executor.whole.eq(fate.whole),
-            executor.stored.eq(dispatcher.stored),
-            registers.evicted.eq(decider.evicted),
-        ]
-        for name in ("requests", "asked", "evicted_fragments", "results", "result_frames"):
-            m.d.comb += getattr(registers, name).eq(getattr(executor, name))
+
+def _check(shape: SliceShape) -> None:
+    """Raise ValueError where the shell cannot be around a slice."""
+    inputs, outputs = shape.inputs, shape.outputs
+    if not (1 <= len(inputs) <= MAX_TENSORS and 1 <= len(outputs) <= MAX_TENSORS):
+        raise ValueError(
+            f"a slice has 1 to {MAX_TENSORS} inputs and outputs, not {len(inputs)} and "
+            f"{len(outputs)}"
+        )
+    for what, tensors in (("input", inputs), ("output", outputs)):
+        for beat, tensor in tensors:
+            if not 1 <= beat <= tensor <= MAX_RESULT_BYTES or tensor % beat:
+                raise ValueError(
+                    f"the slice's {what} tensor must be whole beats and fit 65535 fragments "
+                    f"({MAX_RESULT_BYTES} bytes), not {tensor!r} bytes in beats of {beat!r}"
+                )
+
+
+def _counts(shape: SliceShape) -> int:
+    """Of tensors, as register ``capability`` has them."""
+    return len(shape.inputs) << 16 | len(shape.outputs) << 24
 
 
 def _only(tensors: Sequence[WireTensor]) -> int:

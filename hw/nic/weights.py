@@ -39,15 +39,33 @@ from .shape import SideWords
 if TYPE_CHECKING:
     from .decide import Decider
     from .executor import Executor
-    from .register_file import RegisterFile
 
 PART_BITS = WIDTH["weights_data"]
 
 SWAPPED = ("model_hash_high", "model_hash_low", "epoch")
 """Registers that change with the weights; what they will be is in registers ``weights_*``."""
 
-MODEL = data.StructLayout({name: WIDTH[name] for name in SWAPPED})
+IDENTITY = data.StructLayout({name: WIDTH[name] for name in SWAPPED})
 """Which weights they are."""
+
+TOLD = ("weights_words", "weights_beat_bytes", "weights_status")
+"""Registers that tell of them."""
+
+WEIGHTS = wiring.Signature(
+    {
+        "parts": Out(stream.Signature(PART_BITS)),
+        "begin": Out(1),
+        "takes": In(1),
+        "commit": Out(1),
+        "complete": In(1),
+        "swaps": In(1),
+        "model": In(IDENTITY),
+        **{name: In(WIDTH[name]) for name in TOLD},
+    }
+)
+"""What registers say to what loads and swaps the weights of a slice, and it to them: ``parts``, or
+``begin`` anew until they are ready; ``takes``, there may be a part; ``commit``, only if all is
+``complete``; ``swaps``, and from the next cycle on it is ``model``; and the registers that tell."""
 
 
 def words_of(side: SideWords) -> stream.Signature:
@@ -170,12 +188,12 @@ class Swapper(wiring.Component):
 
     Members
     -------
-    commit : In(1), with ``given`` : In(MODEL)
+    commit : In(1), with ``given`` : In(IDENTITY)
     waits : Out(1), for its swap; no request begins
     empty : In(1), nothing is in the slice or on its way to it, and no slot of an older model
     halts : Out(1), the reader takes nothing, and the decider begins with nothing
     still : In(1), neither does anything, while they are halted
-    swaps : Out(1), it is in this cycle; model : Out(MODEL), in force from the next one on
+    swaps : Out(1), it is in this cycle; model : Out(IDENTITY), in force from the next one on
     bank : Out(1), which one is read
     """
 
@@ -183,13 +201,13 @@ class Swapper(wiring.Component):
         super().__init__(
             {
                 "commit": In(1),
-                "given": In(MODEL),
+                "given": In(IDENTITY),
                 "waits": Out(1),
                 "empty": In(1),
                 "halts": Out(1),
                 "still": In(1),
                 "swaps": Out(1),
-                "model": Out(MODEL),
+                "model": Out(IDENTITY),
                 "bank": Out(1),
             }
         )
@@ -216,36 +234,38 @@ class Swapper(wiring.Component):
 def add_weights(
     m: Module,
     sides: Sequence[SideWords],
-    registers: RegisterFile,
+    weights: Any,
+    model: Any,
     decider: Decider,
     executor: Executor,
 ) -> None:
-    """What loads and swaps the weights of a slice, if it has side ports, between its neighbours."""
+    """What loads and swaps the weights of a slice, if it has side ports, between its neighbours:
+    ``weights`` is In(WEIGHTS), ``model`` In(MODEL).
+    """
     if not sides:
-        m.d.comb += registers.weights.ready.eq(1)
+        m.d.comb += weights.parts.ready.eq(1)
         return
     m.submodules.loader = loader = Loader(sides)
     m.submodules.swapper = swapper = Swapper()
-    config = registers.config
     for k in range(len(sides)):
         wiring.connect(m, getattr(loader, f"o{k}"), getattr(executor, f"w{k}"))
-    wiring.connect(m, registers.weights, loader.i)
+    wiring.connect(m, wiring.flipped(weights.parts), loader.i)
     m.d.comb += [
-        loader.port.eq(config.weights_port),
-        loader.begin.eq(registers.weights_begin),
+        loader.port.eq(model.weights_port),
+        loader.begin.eq(weights.begin),
         loader.locked.eq(swapper.waits),
         loader.forget.eq(swapper.swaps),
-        swapper.commit.eq(registers.weights_commit),
-        *(swapper.given[name].eq(config[f"weights_{name}"]) for name in SWAPPED),
+        swapper.commit.eq(weights.commit),
+        *(swapper.given[name].eq(model[f"weights_{name}"]) for name in SWAPPED),
         swapper.empty.eq(executor.empty & ~decider.outdated),
         swapper.still.eq(executor.empty & decider.between),
-        registers.weights_take.eq(loader.takes),
-        registers.weights_complete.eq(loader.complete & ~swapper.waits),
-        registers.weights_words.eq(loader.words),
-        registers.weights_beat_bytes.eq(loader.beat_bytes),
-        registers.weights_status.eq(Cat(swapper.waits, swapper.bank, loader.complete)),
-        registers.swaps.eq(swapper.swaps),
-        registers.model.eq(swapper.model),
+        weights.takes.eq(loader.takes),
+        weights.complete.eq(loader.complete & ~swapper.waits),
+        weights.weights_words.eq(loader.words),
+        weights.weights_beat_bytes.eq(loader.beat_bytes),
+        weights.weights_status.eq(Cat(swapper.waits, swapper.bank, loader.complete)),
+        weights.swaps.eq(swapper.swaps),
+        weights.model.eq(swapper.model),
     ]
     for whose in (decider, executor):
         m.d.comb += [whose.bank.eq(swapper.bank), whose.halts.eq(swapper.halts)]

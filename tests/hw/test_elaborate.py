@@ -36,12 +36,12 @@ from midwire.hw.kernels.conv import ConvKernel
 from midwire.hw.kernels.geometry import Geometry
 from midwire.hw.kernels.pads import without_pad
 from midwire.hw.kernels.program import canonical
-from midwire.hw.nic.shape import NicShape, WireTensor
+from midwire.hw.nic.shape import NicShape, SliceShape, WireTensor
 from midwire.hw.numeric import IntType
 from midwire.hw.remembered import files
 
 PORT = StreamPort(IntType(8, True), 2, 6)
-SHELL = NicShape((WireTensor(1, 4),), (WireTensor(1, 4),))
+SHELL = NicShape((SliceShape((WireTensor(1, 4),), (WireTensor(1, 4),)),))
 FIFO, DEEPER, FORK = StreamFifo(PORT, 3), StreamFifo(PORT, 4), StreamFork(PORT, 2)
 
 

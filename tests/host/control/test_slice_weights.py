@@ -69,7 +69,7 @@ class Swapping:
         return err if status else out
 
     def json(self, *words: str) -> dict[str, Any]:
-        (found,) = json.loads(self.text(*words, "--json"))["instances"]
+        (found,) = json.loads(self.text(*words, "--json"))["slices"]
         return dict(found)
 
     def send(self, model: int, epoch: int = 0) -> int:
@@ -138,6 +138,7 @@ def test_it_swaps_there_and_back(swapping: Swapping) -> None:
     one, two = swapping.bundles
     ports = len(one.manifest.memories)
     state = {
+        "core": 0,
         "model_hash": one.model_hash.hex(),
         "epoch": 0,
         "hardware": f"{one.hardware:08x}",
@@ -155,7 +156,7 @@ def test_it_swaps_there_and_back(swapping: Swapping) -> None:
     assert swapping.one(1) is DeclineReason.NONE
     assert swapping.one(0) is DeclineReason.WRONG_MODEL
     assert swapping.text(str(one.root), "--epoch", "3") == (
-        f"model {one.model_hash.hex()}, epoch 3; bank 0 of 2, {ports} side ports\n"
+        f"core 0: model {one.model_hash.hex()}, epoch 3; bank 0 of 2, {ports} side ports\n"
     )
     assert swapping.one(0) is DeclineReason.WRONG_EPOCH
     assert swapping.one(0, epoch=3) is DeclineReason.NONE

@@ -16,9 +16,8 @@ from scapy.layers.l2 import Ether
 from midwire.host.control.registers import registers_for
 from midwire.host.control.steering_table import SteeringEntry, SteeringTable
 from midwire.host.nodes import nic_process
-from midwire.host.nodes.nic_process import FileWire, NicProcess, start_nic
+from midwire.host.nodes.nic_process import Bundles, FileWire, NicProcess, start_nic
 from midwire.host.wire.udp import Address
-from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import Header, WireError, decode
 
 from ..conftest import changed
@@ -59,7 +58,7 @@ def frame(payload: bytes, source: Address, target: Address, **ip: Any) -> bytes:
 
 
 def replay(
-    bundle: Bundle,
+    bundles: Bundles,
     datapath: str,
     frames: Sequence[bytes],
     folder: Path,
@@ -87,7 +86,7 @@ def replay(
     with (
         patch.object(NicProcess, "start", start),
         patch.object(nic_process, "registers_for", values),
-        start_nic(bundle, wire, HOP, datapath=datapath, listen=NIC) as running,
+        start_nic(bundles, wire, HOP, datapath=datapath, listen=NIC) as running,
     ):
         [last] = running.events()
     return read_pcap(wire.write), last["pipeline"]

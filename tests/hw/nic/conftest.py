@@ -8,7 +8,7 @@ import contextlib
 import ipaddress
 import random
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ import midwire.hw
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.wire import Header
-from midwire.hw.nic.shape import NicShape, SideWords, WireTensor
+from midwire.hw.nic.shape import NicShape, SideWords, SliceShape, WireTensor, slice_modules
 from midwire.sim.build import build_executable
 
 from .stacks import (
@@ -66,13 +66,16 @@ class Sizes(NamedTuple):
     sides: tuple[SideWords, ...] = ()
 
     @property
-    def shape(self) -> NicShape:
-        return NicShape(
+    def shape(self) -> SliceShape:
+        return SliceShape(
             (WireTensor(self.in_beat, self.in_bytes), *self.more_inputs),
             (WireTensor(self.out_beat, self.out_bytes), *self.more_outputs),
             self.sides,
-            network_beat_bytes=self.network_beat,
         )
+
+    @property
+    def shell(self) -> NicShape:
+        return NicShape((self.shape,), network_beat_bytes=self.network_beat)
 
 
 def number(text: str) -> int:
@@ -93,10 +96,13 @@ class Out(NamedTuple):
 
 
 class Nic:
-    """One running simulation. Frames are bytes; registers go by name."""
+    """One running simulation. Frames are bytes; registers go by name. ``models`` are the registers
+    of each core, where there are several; ``sizes`` are those of the first one."""
 
-    def __init__(self, program: Path, sizes: Sizes) -> None:
-        self.sizes = sizes
+    def __init__(
+        self, program: Path, sizes: Sizes, models: Sequence[Mapping[str, int]] = ()
+    ) -> None:
+        self.sizes, self._models = sizes, models
         self._process = subprocess.Popen(
             [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -106,8 +112,11 @@ class Nic:
         self.configure()
 
     def configure(self) -> None:
-        """All that is told by registers after a reset."""
+        """All that is told by registers after a reset; of several cores, the first one at last."""
+        for index, model in reversed(list(enumerate(self._models))):
+            self.write(core_index=index, **model)
         for address, value in csr.settings(
+            core_index=0,
             model_hash=int.from_bytes(MODEL_HASH, "big"),
             tenant=TENANT,
             cursor=CURSOR,
@@ -474,7 +483,7 @@ endmodule"""
 """A memory that says when its first word is not zero, and when all are again."""
 
 
-def stand_in(sizes: Sizes) -> str:
+def stand_in(sizes: Sizes, module: str = "midwire_slice") -> str:
     """The Verilog of a slice for tests."""
     several = bool(sizes.more_inputs)
     text = (HERE / ("stand_in_several.v" if several else "stand_in.v")).read_text()
@@ -486,13 +495,16 @@ def stand_in(sizes: Sizes) -> str:
             for what, value in zip(("BEAT", "BYTES"), tensor, strict=True):
                 name = f"{side}{k}_{what}" if several else f"{side}_{what}"
                 text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
-    return text
+    return text.replace("module midwire_slice", f"module {module}")
 
 
-def program(sizes: Sizes, folder: Path) -> Path:
-    """Build a simulation of the NIC around a stand-in slice."""
-    (folder / "midwire_slice.v").write_text(stand_in(sizes))
-    (verilog,) = verilog_of([sizes.shape])
+def program(slices: Sequence[Sizes], folder: Path) -> Path:
+    """Build a simulation of the NIC around stand-in slices."""
+    modules = [prefixed(module, "midwire") for module in slice_modules(len(slices))]
+    texts = [stand_in(sizes, module) for sizes, module in zip(slices, modules, strict=True)]
+    (folder / "midwire_slice.v").write_text("".join(texts))
+    shell = replace(slices[0].shell, slices=tuple(sizes.shape for sizes in slices))
+    (verilog,) = verilog_of([shell])
     verilog = prefixed(renamed(verilog, "midwire_nic"), "midwire")
     (folder / "midwire_nic.v").write_text(verilog)
     # See whether words are zero, without looking at all of them all the time.
@@ -506,47 +518,48 @@ Start = Callable[[], Nic]
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sizes], Path]:
-    built: dict[Sizes, Path] = {}
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Of one slice or several."""
+    built: dict[tuple[Sizes, ...], Path] = {}
 
-    def get(sizes: Sizes) -> Path:
-        if sizes not in built:
-            built[sizes] = program(sizes, tmp_path_factory.mktemp("nic"))
-        return built[sizes]
+    def get(*slices: Sizes) -> Path:
+        if slices not in built:
+            built[slices] = program(slices, tmp_path_factory.mktemp("nic"))
+        return built[slices]
 
     return get
 
 
 @pytest.fixture
-def small(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+def small(programs: Callable[..., Path]) -> Iterator[Nic]:
     """A NIC whose tensors fit one fragment, 48 bytes in and 10 out."""
     with contextlib.closing(Nic(programs(SMALL), SMALL)) as nic:
         yield nic
 
 
 @pytest.fixture
-def large(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+def large(programs: Callable[..., Path]) -> Iterator[Nic]:
     """A NIC with two fragments in (1500 bytes) and out (1985 bytes)."""
     with contextlib.closing(Nic(programs(LARGE), LARGE)) as nic:
         yield nic
 
 
 @pytest.fixture
-def huge(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+def huge(programs: Callable[..., Path]) -> Iterator[Nic]:
     """A NIC with 38 fragments in (50000 bytes) and one out (64 bytes)."""
     with contextlib.closing(Nic(programs(HUGE), HUGE)) as nic:
         yield nic
 
 
 @pytest.fixture(params=WIDE, ids=lambda sizes: f"{8 * sizes.network_beat}")
-def wide(programs: Callable[[Sizes], Path], request: pytest.FixtureRequest) -> Iterator[Nic]:
+def wide(programs: Callable[..., Path], request: pytest.FixtureRequest) -> Iterator[Nic]:
     """A NIC with a stream of 128, 256 or 512 bits towards the network."""
     with contextlib.closing(Nic(programs(request.param), request.param)) as nic:
         yield nic
 
 
 @pytest.fixture
-def widest(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+def widest(programs: Callable[..., Path]) -> Iterator[Nic]:
     """The one of 512 bits, with several fragments in and out."""
     with contextlib.closing(Nic(programs(WIDE[-1]), WIDE[-1])) as nic:
         yield nic
@@ -560,7 +573,7 @@ def loadable(programs: Callable[[Sizes], Path], request: pytest.FixtureRequest) 
 
 
 @pytest.fixture
-def several(programs: Callable[[Sizes], Path]) -> Iterator[Nic]:
+def several(programs: Callable[..., Path]) -> Iterator[Nic]:
     """The NIC of a slice with two inputs and two outputs."""
     with contextlib.closing(Nic(programs(SEVERAL), SEVERAL)) as nic:
         yield nic

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 import google_crc32c
@@ -171,6 +171,7 @@ class Golden:
     registers : values of configuration registers, those of 48 and 64 bits whole
     inputs : bytes of each tensor that the slice takes; outputs : of each that it gives
     execute : the slice
+    core : its number, and of how many; each is a model of its own (:mod:`.golden_cores`)
 
     Attributes
     ----------
@@ -189,17 +190,19 @@ class Golden:
         inputs: Sequence[int],
         outputs: Sequence[int],
         execute: Callable[[list[bytes]], list[bytes]],
+        core: tuple[int, int] = (0, 1),
     ) -> None:
-        self.registers = dict(registers)
+        self.registers: MutableMapping[str, int] = dict(registers)
         self._in, self._out, self._execute = list(inputs), list(outputs), execute
-        self.slot_count = slots_of(sum(inputs))
+        self._core, cores = core
+        self.slot_count = slots_of(sum(inputs), cores)
         self.slots: dict[tuple[int, bytes, int], Slot] = {}
         self.decisions: dict[int, tuple[int, DeclineReason | Action]] = {}
         self.table: list[Fields | None] = [None] * ENTRIES
         """Entries by the registers' names without ``table_``, those of several words whole; and
         ``since``."""
-        self.written: Counter[int] = Counter()
-        """How often each place of ``decisions`` was written; the test clears it."""
+        self.written: Counter[tuple[int, int]] = Counter()
+        """How often each place of ``decisions`` of each core was written; the test clears it."""
         self.others: list[tuple[bytes, bool]] = []
         self.passed: list[bytes] = []
         self.sent_on: list[bytes] = []
@@ -213,6 +216,18 @@ class Golden:
     @property
     def now(self) -> int:
         return self.registers["time_us"]
+
+    def lacking_since(self) -> list[int]:
+        """When the last new fragment came, of each request that lacks some."""
+        return [slot.latest for slot in self.slots.values() if not slot.whole]
+
+    def crowded(self) -> bool:
+        """Whether the slots fill: what is unfinished should be given up."""
+        return len(self.slots) > self.slot_count // 3
+
+    def open_places(self) -> list[tuple[int, int]]:
+        """Core and place of ``decisions`` of each request that has a slot."""
+        return [(self._core, s.origin.fingerprint % DECISIONS) for s in self.slots.values()]
 
     def frame(self, frame: bytes, bad: bool = False) -> FrameOutcome:
         """One frame comes in."""
@@ -457,7 +472,7 @@ class Golden:
     def _decide(self, origin: Origin, reason: DeclineReason | Action) -> None:
         place = origin.fingerprint % DECISIONS
         self.decisions[place] = (origin.fingerprint, reason)
-        self.written[place] += 1
+        self.written[self._core, place] += 1
 
     def _give_up(self, key: tuple[int, bytes, int], slot: Slot) -> None:
         """Rule D4."""

@@ -79,6 +79,8 @@ def header_of(frame: bytes) -> wire.Header:
 class SteeredCampaign(Campaign):
     """Frames of several keys, and a table that changes between batches."""
 
+    keys: tuple[dict[str, int], ...] = (OURS, OURS, *OTHERS)
+    """Of entries."""
     hops = HOPS | {
         hop(n)["next_mac"].to_bytes(6): Address(
             hop(n)["next_ip"], hop(n)["next_port"], hop(n)["next_ip6"], 1
@@ -93,7 +95,7 @@ class SteeredCampaign(Campaign):
         key = OURS if rng.random() < 0.8 else rng.choice(OTHERS)
         changes: dict[str, Any] = {**key, "model_hash": key["model_hash"].to_bytes(8)}
         taken = {live.place for live in self.live + self.done}
-        taken |= {slot.origin.fingerprint % DECISIONS for slot in self.golden.slots.values()}
+        taken |= set(self.golden.open_places())
         while True:
             live = Live(rng, self.nic.sizes.in_bytes, region=rng.choice((0, 0, 1, 15)), **changes)
             if live.place not in taken:
@@ -109,7 +111,7 @@ class SteeredCampaign(Campaign):
         rng = self.rng
         index = rng.randrange(ENTRIES)
         change = {
-            **rng.choice((OURS, OURS, *OTHERS)),
+            **rng.choice(self.keys),
             **hop(rng.randrange(4)),
             "action": rng.choice((*Action, Action.NONE, Action.EXECUTE)),
             "regions": rng.choice((ANY_REGION, ANY_REGION, 0xFFFE, 0x8001)),

@@ -19,7 +19,7 @@ import pytest
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.slots import DECISIONS, PRESSED_ASKS, request_fingerprint
 
-from .conftest import CURSOR, EPOCH, MODEL_HASH, SLICES, TENANT, number
+from .conftest import CURSOR, EPOCH, MODEL_HASH, SLICES, TENANT, Sizes, number
 from .golden import Golden, fields_of, frame_of, header_of
 from .reading import Address, Elsewhere, may_be_ours, read, sum16
 from .stacks import (
@@ -81,6 +81,8 @@ def sealed(frame: bytes, address: Address) -> bytes:
 class Live:
     """A request of a client, and which of its fragments were never sent."""
 
+    core = 0
+
     def __init__(self, rng: random.Random, in_bytes: int, **changes: Any) -> None:
         self.client = rng.choice(CLIENTS)
         self.tensor = rng.randbytes(in_bytes)
@@ -111,10 +113,11 @@ class Live:
         return frame_of(datagram, MACS + self.tags, packed(ip) + packed(own), ports, 0x28, 61)
 
     @property
-    def place(self) -> int:
+    def place(self) -> tuple[int, int]:
+        """Its core, and where decisions on it are remembered there."""
         ip, port = self.client
         source = int.from_bytes(packed(ip))
-        return request_fingerprint(self.header.request_id, source, port) % DECISIONS
+        return self.core, request_fingerprint(self.header.request_id, source, port) % DECISIONS
 
 
 class Campaign:
@@ -147,10 +150,7 @@ class Campaign:
             "ask_us": ASK_US,
             "control": 1,
         }
-        shape = sizes.shape
-        inputs = [tensor.tensor_bytes for tensor in shape.inputs]
-        outputs = [tensor.tensor_bytes for tensor in shape.outputs]
-        self.golden = Golden(registers, inputs, outputs, self.execute)
+        self.golden = self.model(registers)
         nic.write(clock_mhz=0, time_us=registers["time_us"], timeout_us=0, ask_us=ASK_US)
         nic.pauses(20, 20, seed & 0xFFFF)
         self.live: list[Live] = []
@@ -160,6 +160,10 @@ class Campaign:
         self.declined = 0  # as busy, when there was no request in a slot
         # Of what is ours, a wide stream brings more than the core takes; all of these fit (A5).
         self.most = 60 if sizes.network_beat == 8 else 30
+
+    def model(self, registers: dict[str, int]) -> Any:
+        """The golden model."""
+        return Golden(registers, *bytes_of(self.nic.sizes), self.execute)
 
     def execute(self, tensors: list[bytes]) -> list[bytes]:
         """As the stand-in slice does."""
@@ -200,7 +204,7 @@ class Campaign:
     def remembered(self) -> list[Live]:
         """Requests that were executed, and are known to be, whatever is executed meanwhile."""
         taken = {live.place for live in self.live + self.done}
-        taken |= {slot.origin.fingerprint % DECISIONS for slot in self.golden.slots.values()}
+        taken |= set(self.golden.open_places())
         return [live for live in self.ended if live.place not in taken]
 
     def fragment(self) -> bytes:
@@ -270,7 +274,7 @@ class Campaign:
         them goes first, if any, depends on cycles. So none is old while somebody may be.
         """
         golden, rng = self.golden, self.rng
-        if len(golden.slots) > golden.slot_count // 3:
+        if golden.crowded():
             self.give_up()
         elif rng.random() < 0.3:
             microseconds = rng.choice((1, ASK_US - 1, ASK_US, 3 * ASK_US, 1 << 20))
@@ -287,11 +291,9 @@ class Campaign:
         """Whether a request is unfinished for so long that another may have its slot, or will be
         in some microseconds.
         """
-        latest = (slot.latest for slot in self.golden.slots.values() if not slot.whole)
-        return any(
-            (self.golden.now + later - each) % (1 << 32) >= ASK_US << PRESSED_ASKS
-            for each in latest
-        )
+        at = self.golden.now + later
+        waited = ((at - each) % (1 << 32) for each in self.golden.lacking_since())
+        return any(each >= ASK_US << PRESSED_ASKS for each in waited)
 
     def give_up(self) -> None:
         """All of what is unfinished: its slots are free, so nobody waits for one."""
@@ -347,6 +349,15 @@ class Campaign:
             else:
                 ways[claimed].append(frame)
         return [*ways.values(), *short]
+
+
+def bytes_of(sizes: Sizes) -> tuple[list[int], list[int]]:
+    """Bytes of each tensor that a stand-in slice takes, and of each that it gives."""
+    shape = sizes.shape
+    inputs, outputs = (
+        [tensor.tensor_bytes for tensor in side] for side in (shape.inputs, shape.outputs)
+    )
+    return inputs, outputs
 
 
 def without_cycles(frame: bytes, hops: Mapping[bytes, Address] = HOPS) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from midwire.hw.formats import csr
-from midwire.hw.nic.shape import WireTensor
+from midwire.hw.nic.shape import SliceShape, WireTensor
 from midwire.hw.nic.top import NicShell
 
 OKAY, SLVERR = 0, 2
@@ -26,7 +26,7 @@ def test_identification(small: Any) -> None:
 
 def test_config_keeps_what_is_written_up_to_its_width(small: Any) -> None:
     for register in csr.REGISTERS:
-        if register.access == "config" and register.name != "control":
+        if register.access in {"config", "model"} and register.name != "control":
             for value in (0xFFFFFFFF, 0x12345678, 0):
                 assert small.write_at(register.offset, value) == OKAY
                 expected = value & (1 << register.width) - 1
@@ -35,7 +35,7 @@ def test_config_keeps_what_is_written_up_to_its_width(small: Any) -> None:
 
 def test_c2_read_only(small: Any) -> None:
     for register in csr.REGISTERS:
-        if register.access in {"config", "entry", "command"}:
+        if register.access in {"config", "model", "entry", "command"}:
             continue
         for address in register.addresses:
             before = small.read_at(address)
@@ -55,6 +55,19 @@ def test_c5_counters_read_as_of_the_last_snapshot(small: Any, tools: Any) -> Non
     assert rose == dict.fromkeys(
         ["frames_in", "requests", "results", "result_frames", "collected"], 1
     )
+
+
+def test_c8_registers_of_a_core_that_is_not_there(small: Any) -> None:
+    assert small.read("cores") == 1
+    of_core = [r for r in csr.REGISTERS if r.access == "model" or r.name in csr.OF_CORE]
+    before = {register: small.read_at(register.offset) for register in of_core}
+    for index in (1, 2, 255):
+        small.write(core_index=index)
+        for register in of_core:
+            assert small.read_at(register.offset) == (OKAY, 0)
+            assert small.write_at(register.offset, 0xFFFFFFFF) == SLVERR
+    small.write(core_index=0)
+    assert {register: small.read_at(register.offset) for register in of_core} == before
 
 
 def test_c2_unmapped(small: Any) -> None:
@@ -86,9 +99,9 @@ def test_c2_unmapped(small: Any) -> None:
 )
 def test_refusals(arguments: tuple[int, int, int, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        NicShell([WireTensor(*arguments[:2])], [WireTensor(*arguments[2:])])
+        NicShell([SliceShape((WireTensor(*arguments[:2]),), (WireTensor(*arguments[2:]),))])
 
 
 def test_bounds_are_allowed() -> None:
     """A tensor of one beat, and the largest."""
-    NicShell([WireTensor(8, 8)], [WireTensor(8, 578805120)])
+    NicShell([SliceShape((WireTensor(8, 8),), (WireTensor(8, 578805120),))])

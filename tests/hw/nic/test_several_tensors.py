@@ -18,10 +18,10 @@ from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.actions import Action
 from midwire.hw.formats.slots import DECISIONS, MAX_ASKS, QUICK_ASKS, request_fingerprint
 from midwire.hw.formats.wire import DeclineReason, MessageType
-from midwire.hw.nic.shape import WireTensor
+from midwire.hw.nic.shape import SliceShape, WireTensor
 from midwire.hw.nic.top import NicShell
 
-from .conftest import Nic, Tools, frame
+from .conftest import Nic, Sizes, Tools, frame
 from .golden import fields_of
 from .test_entries import SteeredCampaign, entry, place_of, went_to
 from .test_golden import ASK_US, CLIENTS, LOOKING_CYCLES, Campaign, Live
@@ -56,8 +56,20 @@ class JoinedLive(Live):
         return self
 
     @property
-    def place(self) -> int:
-        return request_fingerprint(self.header.request_id) % DECISIONS
+    def place(self) -> tuple[int, int]:
+        return self.core, request_fingerprint(self.header.request_id) % DECISIONS
+
+
+def joined(sizes: Sizes, tensors: list[bytes]) -> list[bytes]:
+    """As the stand-in slice of two tensors does."""
+    first, second = tensors
+    return [
+        bytes(
+            (first[k % len(first)] + factor * second[k % len(second)] + k // len(second)) & 255
+            for k in range(tensor.tensor_bytes)
+        )
+        for factor, tensor in enumerate(sizes.shape.outputs, 2)
+    ]
 
 
 class JoinedCampaign(Campaign):
@@ -66,14 +78,7 @@ class JoinedCampaign(Campaign):
     hops = SteeredCampaign.hops
 
     def execute(self, tensors: list[bytes]) -> list[bytes]:
-        first, second = tensors
-        return [
-            bytes(
-                (first[k % len(first)] + factor * second[k % len(second)] + k // len(second)) & 255
-                for k in range(tensor.tensor_bytes)
-            )
-            for factor, tensor in enumerate(self.nic.sizes.shape.outputs, 2)
-        ]
+        return joined(self.nic.sizes, tensors)
 
     def request(self) -> Live:
         return JoinedLive(self.rng)
@@ -372,11 +377,11 @@ def test_registers_say_what_the_slice_has(several: Nic) -> None:
 def test_numbers_of_tensors_that_the_header_cannot_count(count: int) -> None:
     tensor = WireTensor(1, 1)
     with pytest.raises(ValueError, match=rf"1 to 255 inputs and outputs, not 1 and {count}"):
-        NicShell([tensor], [tensor] * count)
+        NicShell([SliceShape((tensor,), (tensor,) * count)])
 
 
 @pytest.mark.parametrize("beat", [0, 3, 5])
 def test_tensors_that_are_no_whole_beats(beat: int) -> None:
     good, wrong = WireTensor(4, 4), WireTensor(beat, 4)
     with pytest.raises(ValueError, match=f"output tensor must be whole beats .* of {beat}"):
-        NicShell([good], [good, wrong])
+        NicShell([SliceShape((good,), (good, wrong))])

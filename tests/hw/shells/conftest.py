@@ -161,7 +161,7 @@ class Bench:
 
 def _program(shell: Shell, pipelines: int, folder: Path) -> Path:
     sizes = LARGE._replace(network_beat=shell.port.beat_bytes)
-    pipeline, port = verilog_of([sizes.shape, shell.port])
+    pipeline, port = verilog_of([sizes.shell, shell.port])
     texts = {
         "midwire_slice.v": stand_in(sizes),
         "midwire_nic.v": prefixed(renamed(pipeline, "midwire_nic"), "midwire"),
