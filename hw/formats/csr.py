@@ -353,7 +353,7 @@ _EVENTS = (
     ),
     ("requests", "requests that were collected whole"),
     ("asked", "frames sent back to ask for missing fragments"),
-    ("evicted", "unfinished requests given up, their fragments sent on as declined"),
+    ("evicted", "requests given up, unfinished or of the model before, and sent on as declined"),
     ("evicted_fragments", "fragments of given-up requests sent on"),
     ("results", "results sent whole"),
     ("result_frames", "frames of results sent"),

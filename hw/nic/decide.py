@@ -27,7 +27,8 @@ D4. While a request lacks fragments, its sender is asked for them (W8) ``ask_us`
     one, after twice as long, and so on: at most 7 times; and twice before those, after a quarter
     and a half of it, if the last fragment is here. It is given up ``timeout_us`` after the last new
     one, 8 times ``ask_us`` after it if anybody was declined for want of a slot since one
-    became free, and at once when the NIC is disabled; 0 is never for both. All of it that is here
+    became free, and at once when the NIC is disabled, or when weights are swapped, whole or not (X4
+    of :mod:`.weights`); 0 is never for both. All of it that is here
     is then sent on, declined as incomplete, with the header of the fragment that opened the slot;
     what of it comes later is declined as incomplete too. (The reference in C++ also asks at once
     for what was overtaken, rule E1 of ``host/wire/overtaken.py``; here, time alone asks.)

@@ -19,6 +19,7 @@ from midwire.host import cli
 from midwire.host.control.register_bus import RegisterBus
 from midwire.host.control.slice_weights import SliceWeights, only_one, swap_weights
 from midwire.host.errors import RegisterError
+from midwire.host.nodes.nic_instances import start_instances
 from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.wire.tensors import to_buffers
 from midwire.host.wire.udp import UdpPort
@@ -240,6 +241,24 @@ def test_l3_one_program_loads_at_a_time(swapping: Swapping) -> None:
         said = swapping.text(str(swapping.bundles[1].root), status=1)
     assert "another program loads weights" in said
     swapping.text(str(swapping.bundles[1].root))
+
+
+def test_all_instances_swap(
+    bundles: tuple[Bundle, Bundle], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    control = tmp_path / "control"
+    one, two = bundles
+    with (
+        UdpPort() as hop,
+        start_instances(
+            one, UdpWire(HERE, [hop.address]), hop.address, 2, datapath="rtl", control=control
+        ),
+    ):
+        assert cli.main(["weights", str(control), str(two.root)]) == 0
+        line = f"model {two.model_hash.hex()}, epoch 0; bank 1 of 2, {len(two.manifest.memories)}"
+        assert capsys.readouterr().out == 2 * f"{line} side ports\n"
+        with RegisterBus.connect(tmp_path / "control.1") as bus:
+            assert SliceWeights(bus).read().model_hash == two.model_hash
 
 
 def test_other_nics_and_usage(

@@ -465,7 +465,9 @@ SEVERAL = Sizes(16, 48, 5, 1985, (WireTensor(3, 1500),), (WireTensor(8, 20_000),
 SIDES = (SideWords(5, 7), SideWords(1, 1))
 """What stand_in.v has with SIDES."""
 
-SWAPPED, LONG_SWAPPED = SMALL._replace(sides=SIDES), LARGE._replace(sides=SIDES)
+SWAPPED, LONG_SWAPPED, JOINED_SWAPPED = (
+    sizes._replace(sides=SIDES) for sizes in (SMALL, LARGE, SEVERAL)
+)
 
 WIDE = tuple(LARGE._replace(network_beat=beat_bytes) for beat_bytes in (16, 32, 64))
 """One program for each width."""
@@ -487,6 +489,8 @@ def stand_in(sizes: Sizes, module: str = "midwire_slice") -> str:
     """The Verilog of a slice for tests."""
     several = bool(sizes.more_inputs)
     text = (HERE / ("stand_in_several.v" if several else "stand_in.v")).read_text()
+    for name in ("stand_in_weight_ports.v", "stand_in_weights.v"):
+        text = text.replace(f'`include "{name}"\n', (HERE / name).read_text())
     if sizes.sides:
         text = f"`define SIDES\n{text}"
     shape = sizes.shape

@@ -4,14 +4,12 @@
 // A slice for tests: output byte k is input byte (k mod IN_BYTES) + 1 + (k div IN_BYTES). Collects one tensor,
 // waits, and sends while the next one may come.
 //
-// With SIDES it has two memories, of WORDS0 words of 5 bytes and of one byte, and adds byte (k mod 5) of word
-// (k mod WORDS0) and the other one's byte, as they are when output byte k leaves.
+// With SIDES, weight(k) of stand_in_weights.v is added to byte k, as it is when that leaves.
 module midwire_slice #(
     parameter IN_BEAT = 1,
     parameter IN_BYTES = 1,
     parameter OUT_BEAT = 1,
     parameter OUT_BYTES = 1,
-    parameter WORDS0 = 7,
     parameter WAIT = 20
 ) (
     input wire clk,
@@ -24,17 +22,7 @@ module midwire_slice #(
     output wire m0_axis_tvalid,
     input wire m0_axis_tready,
     output wire m0_axis_tlast
-`ifdef SIDES
-    , input wire [39:0] w0_axis_tdata,
-    input wire w0_axis_tvalid,
-    output wire w0_axis_tready,
-    input wire w0_axis_tlast,
-    input wire [7:0] w1_axis_tdata,
-    input wire w1_axis_tvalid,
-    output wire w1_axis_tready,
-    input wire w1_axis_tlast,
-    input wire weight_bank
-`endif
+`include "stand_in_weight_ports.v"
 );
     reg [7:0] coming [0:IN_BYTES - 1];
     reg [7:0] going [0:IN_BYTES - 1];
@@ -45,35 +33,8 @@ module midwire_slice #(
     assign m0_axis_tvalid = sending && waited == WAIT;
     assign m0_axis_tlast = sent + OUT_BEAT == OUT_BYTES;
 
-`ifdef SIDES
-    reg [39:0] words0 [0:2 * WORDS0 - 1];
-    reg [7:0] words1 [0:1];
-    reg bank_before;
-    integer at, j;
-    initial for (j = 0; j < 2 * WORDS0; j = j + 1) words0[j] = j < WORDS0 ? 0 : 40'h99999;
-    initial words1[0] = 0;
-    assign w0_axis_tready = 1;
-    assign w1_axis_tready = 1;
-    always @(posedge clk) begin
-        if (w0_axis_tvalid) begin
-            words0[(weight_bank ? 0 : WORDS0) + at] <= w0_axis_tdata;
-            at <= w0_axis_tlast ? 0 : at + 1;
-            if (at == WORDS0) $fatal(1, "too many words");
-        end
-        if (w1_axis_tvalid) words1[~weight_bank] <= w1_axis_tdata;
-        if (w1_axis_tvalid && !w1_axis_tlast) $fatal(1, "one word, and not the last");
-        bank_before <= weight_bank;
-        if (aresetn && weight_bank != bank_before && (got != 0 || full || sending)) $fatal(1, "not empty");
-        if (!aresetn) at <= 0;
-    end
-    function [7:0] weight(input integer k);
-        weight = words0[(weight_bank ? WORDS0 : 0) + k % WORDS0][8 * (k % 5) +: 8] + words1[weight_bank];
-    endfunction
-`else
-    function [7:0] weight(input integer k);
-        weight = 0;
-    endfunction
-`endif
+    wire empty = got == 0 && !full && !sending;
+`include "stand_in_weights.v"
 
     always @* for (i = 0; i < OUT_BEAT; i = i + 1)
         m0_axis_tdata[8 * i +: 8] =

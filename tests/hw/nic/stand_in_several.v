@@ -5,6 +5,8 @@
 // begin again at their ends. Collects both, waits, and sends while the next ones may come. In which order it takes
 // its inputs, and gives its outputs, differs from request to request: beats by turns of any length, all of
 // one before the other, or as they come.
+//
+// With SIDES, weight(k) of stand_in_weights.v is added to byte k, as it is when that leaves.
 module midwire_slice #(
     parameter IN0_BEAT = 1,
     parameter IN0_BYTES = 1,
@@ -34,6 +36,7 @@ module midwire_slice #(
     output wire m1_axis_tvalid,
     input wire m1_axis_tready,
     output wire m1_axis_tlast
+`include "stand_in_weight_ports.v"
 );
     localparam BY_TURNS = 0, FIRST_0 = 1, FIRST_1 = 2;  // 3 is both at once
 
@@ -66,13 +69,18 @@ module midwire_slice #(
     assign m0_axis_tlast = sent0 + OUT0_BEAT == OUT0_BYTES;
     assign m1_axis_tlast = sent1 + OUT1_BEAT == OUT1_BYTES;
 
+    wire empty = got0 == 0 && got1 == 0 && !sending;
+`include "stand_in_weights.v"
+
     always @* begin
         for (i = 0; i < OUT0_BEAT; i = i + 1)
             m0_axis_tdata[8 * i +: 8] =
-                a[(sent0 + i) % IN0_BYTES] + 8'd2 * b[(sent0 + i) % IN1_BYTES] + 8'((sent0 + i) / IN1_BYTES);
+                a[(sent0 + i) % IN0_BYTES] + 8'd2 * b[(sent0 + i) % IN1_BYTES] + 8'((sent0 + i) / IN1_BYTES) +
+                weight(sent0 + i);
         for (i = 0; i < OUT1_BEAT; i = i + 1)
             m1_axis_tdata[8 * i +: 8] =
-                a[(sent1 + i) % IN0_BYTES] + 8'd3 * b[(sent1 + i) % IN1_BYTES] + 8'((sent1 + i) / IN1_BYTES);
+                a[(sent1 + i) % IN0_BYTES] + 8'd3 * b[(sent1 + i) % IN1_BYTES] + 8'((sent1 + i) / IN1_BYTES) +
+                weight(sent1 + i);
     end
 
     always @(posedge clk) begin

@@ -13,12 +13,24 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from midwire.hw.formats import csr, wire
+from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.csr import WEIGHTS_BANK, WEIGHTS_LOADED, WEIGHTS_WAIT
 from midwire.hw.formats.wire import DeclineReason
 from midwire.hw.nic.shape import SideWords
 
-from .conftest import EPOCH, LONG_SWAPPED, MODEL_HASH, SIDES, Nic, Request, Tools, unwrap
+from .conftest import (
+    EPOCH,
+    JOINED_SWAPPED,
+    LONG_SWAPPED,
+    MODEL_HASH,
+    SIDES,
+    Nic,
+    Request,
+    Tools,
+    frame,
+    unwrap,
+)
+from .stacks import CLIENT_IP, CLIENT_PORT
 
 OKAY, SLVERR = 0, 2
 DATA, COMMIT = csr.ADDRESS["weights_data"], csr.ADDRESS["weights_commit"]
@@ -302,6 +314,67 @@ def foreign(rng: random.Random) -> bytes:
 
 def payload_of(data: bytes) -> bytes:
     return bytes(Ether(data)[UDP].payload)[wire.HEADER_BYTES :]
+
+
+@pytest.mark.parametrize("loadable", [JOINED_SWAPPED], indirect=True)
+def test_x4_requests_of_several_tensors(loadable: Nic, tools: Tools) -> None:
+    """Tensors from two senders, whole or not: executed by one model, or all sent on, tensor by
+    tensor; never a tensor of one model with one of the other."""
+    nic, rng = loadable, tools.random
+    nic.write(timeout_us=0)
+    sizes = (48, 1500)
+    old, executed, declined = IMAGE, 0, 0
+    for turn in range(12):
+        new = Weights.random(rng, epoch=turn)
+        load(nic, new)
+        sent: dict[int, list[list[bytes]]] = {}
+        tensors: dict[int, list[bytes]] = {}
+        for _ in range(10):
+            header = old.of(tools.request(nic.sizes)).header
+            values = [rng.randbytes(size) for size in sizes]
+            frames = []
+            for index, tensor in enumerate(values):
+                mine = replace(header, tensor_index=index, source_count=2)
+                sender = (CLIENT_IP, CLIENT_PORT + index)
+                frames.append([frame(d, *sender) for d in fragments.datagrams(mine, tensor, 1500)])
+            if rng.random() < 0.3:
+                frames[1].pop()
+            for each in (*frames[1], *frames[0]):
+                nic.queue(each)
+            sent[header.request_id], tensors[header.request_id] = frames, values
+        nic.cycles(rng.randrange(8000))
+        assert nic.write_at(COMMIT, 1) == OKAY
+        out = by_request([got.data for got in nic.drain()])
+        assert set(out) == set(sent)
+        for request_id, got in out.items():
+            headers = [unwrap(data)[0] for data in got]
+            assert {h.model_hash for h in headers} == {old.model_hash}
+            if headers[0].result:
+                executed += 1
+                check_joined(tensors[request_id], old, got)
+                continue
+            declined += 1
+            whole = [data for tensor in sent[request_id] for data in tensor]
+            assert {(h.declined, h.reason) for h in headers} == {(True, DeclineReason.WRONG_MODEL)}
+            assert Counter(map(payload_of, got)) == Counter(map(payload_of, whole))
+        assert nic.filled() == set() and nic.read("status") == 0
+        old = new
+    assert executed > 12 and declined > 12
+    nic.check_counters()
+
+
+def check_joined(tensors: list[bytes], weights: Weights, frames: list[bytes]) -> None:
+    """Both outputs of stand_in_several.v."""
+    found = [unwrap(data) for data in frames]
+    for output, size in enumerate((1985, 20_000)):
+        a, b = tensors
+        added = weights.added(size)
+        wanted = bytes(
+            (a[k % 48] + (2 + output) * b[k % 1500] + k // 1500 + added[k]) & 255
+            for k in range(size)
+        )
+        mine = [payload for header, payload in found if header.tensor_index == output]
+        assert b"".join(mine) == wanted
 
 
 @pytest.mark.parametrize("loadable", [LONG_SWAPPED], indirect=True)
