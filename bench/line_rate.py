@@ -151,7 +151,7 @@ def runs(links: Sequence[Link], seed: int, times: int) -> tuple[list[Row], list[
             sizes = LARGE._replace(network_beat=beat_bytes)
             place = Path(folder) / str(beat_bytes)
             place.mkdir()
-            built = program(sizes, place)
+            built = program([sizes], place)
             for link in same:
                 with contextlib.closing(Nic(built, sizes)) as nic:
                     if all(known.link.beat_bytes != beat_bytes for known in latencies):

@@ -23,6 +23,28 @@ def _number(text: str) -> int:
         ) from None
 
 
+def _of_core(bus: RegisterBuses, core: int, name: str | None, wanted: int | None) -> dict[str, int]:
+    """Written and read while ``core_index`` is that core's, and nobody comes between; it is 0 then.
+
+    Of all registers where there is no name.
+    """
+    cores = bus.read("cores")
+    if core >= cores:
+        raise typer.BadParameter(
+            f"the NIC has {cores} slice(s), 0 to {cores - 1}, and no {core}", param_hint="--core"
+        )
+    parts = [r.name for r in csr.REGISTERS] if name is None else csr.parts_of(name)
+    change = {} if name is None or wanted is None else {name: wanted}
+    steps = [({"core_index": core}, ()), (change, parts), ({"core_index": 0}, ())]
+    _, found, _ = bus.transact(steps)
+    if name is None:
+        return found
+    value = 0
+    for part in found.values():
+        value = value << 32 | part
+    return {name: value}
+
+
 def register(
     control: Annotated[
         Path, typer.Argument(help="What `midwire nic --control` was given.", metavar="SOCKET")
@@ -31,6 +53,16 @@ def register(
         str | None, typer.Argument(help="Register, as in docs/nic.md; all of them by default.")
     ] = None,
     value: Annotated[str | None, typer.Argument(help="Write this first; 0x... is taken.")] = None,
+    core: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=csr.MAX_CORES - 1,
+            help="Of a NIC with several slices, the one that registers of access model are of, by "
+            "its place among the bundles, from 0 on. Default: what core_index says, 0 at first.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Read the registers of a running NIC, or write one, while frames move.
@@ -41,7 +73,9 @@ def register(
     console = Console(as_json)
     wanted = None if value is None else _number(value)
     with RegisterBuses.connect(control) as bus:
-        if name is None:
+        if core is not None:
+            found = _of_core(bus, core, name, wanted)
+        elif name is None:
             found = bus.read_all(r.name for r in csr.REGISTERS)
         else:
             if wanted is not None:

@@ -127,7 +127,7 @@ def nic(
         list[Path],
         typer.Argument(
             help="Bundle folders: each one's slice, side by side in one pipeline; one several "
-            "times for more of its requests at once.",
+            "times shares its requests out.",
             metavar="BUNDLE...",
         ),
     ],

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,7 @@ import onnx
 import pytest
 
 from midwire.compiler.pipeline import compile_model
+from midwire.host import cli
 from midwire.host.client.edge_client import EdgeClient
 from midwire.host.client.requests import Request, RequestOutcome
 from midwire.host.control.register_bus import RegisterBus
@@ -23,8 +25,8 @@ from midwire.host.control.steering_table import NextHop, SteeringEntry, Steering
 from midwire.host.errors import RegisterError, StartError
 from midwire.host.nodes.nic_instances import start_instances
 from midwire.host.nodes.nic_process import UdpWire, start_nic
-from midwire.host.wire.udp import Address
-from midwire.hw.formats import csr
+from midwire.host.wire.udp import Address, format_address
+from midwire.hw.formats import csr, fragments
 from midwire.hw.formats.actions import Action
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.slots import slots_of
@@ -34,7 +36,7 @@ from midwire.hw.formats.wire import Header
 from ...hw.nic.stacks import NEXT_IP6, OWN_IP6
 from ..conftest import Cloud, straight
 from .loop import DATAPATHS, HERE, SMALL_MTU
-from .recordings import replay, timeless
+from .recordings import CLIENT, HOP, NIC, frame, header_of, read_pcap, replay, timeless, write_pcap
 from .test_several_tensors import any_fragments, sizes_of
 
 MODELS = {
@@ -162,6 +164,28 @@ def test_both_datapaths_do_alike(three: list[Bundle], tmp_path: Path, attempt: i
     del attempt
 
 
+def test_the_command_says_what_a_core_has(
+    three: list[Bundle], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of each, whatever was asked of others before."""
+
+    def said(*words: str) -> dict[str, int]:
+        assert cli.main(["register", str(path), *words, "--json"]) == 0
+        return dict(json.loads(capsys.readouterr().out))
+
+    path, hop = tmp_path / "nic.sock", ("127.0.0.1", 9)
+    with start_nic(three, UdpWire(HERE, [hop]), hop, datapath="reference", control=path) as nic:
+        assert said("tenant", "9", "--core", "1") == {"tenant": 9}
+        assert said("tenant") == said("tenant", "--core", "2") == {"tenant": 0}
+        assert said("--core", "1")["tenant"] == 9
+        for core, bundle in enumerate(three):
+            model_hash = int.from_bytes(bundle.model_hash)
+            assert said("model_hash", "--core", str(core)) == {"model_hash": model_hash}
+        assert nic.bus.read("core_index") == 0
+        assert cli.main(["register", str(path), "tenant", "--core", "3"]) == 2
+        assert "3 slice(s), 0 to 2, and no 3" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("datapath", DATAPATHS)
 def test_c8_registers_of_a_core_that_is_not_there(pair: list[Bundle], datapath: str) -> None:
     hop = ("127.0.0.1", 9)
@@ -198,6 +222,24 @@ def test_instances_have_all_slices(three: list[Bundle]) -> None:
             for bundle in three[:2]:
                 found = inferred(bundle, nic.address, 8, 2)
                 assert {outcome.executed_by for outcome in found} == {"nic"}
+
+
+def test_the_command_takes_several_bundles(pair: list[Bundle], tmp_path: Path) -> None:
+    frames: list[bytes] = []
+    for bundle in pair:
+        sizes = sizes_of(bundle)
+        header = Header(model_hash=bundle.model_hash, source_count=len(sizes), deadline_us=10**7)
+        for index, size in enumerate(sizes):
+            mine = replace(header, tensor_index=index)
+            frames += [frame(d, CLIENT, NIC) for d in fragments.datagrams(mine, bytes(size))]
+    write_pcap(tmp_path / "in.pcap", frames)
+    words = ["nic", *(str(bundle.root) for bundle in pair), "--datapath", "reference"]
+    words += ["--listen", format_address(NIC), "--next", format_address(HOP)]
+    words += ["--read", str(tmp_path / "in.pcap"), "--write", str(tmp_path / "out.pcap")]
+    assert cli.main(words) == 0
+    left = [header_of(data) for data in read_pcap(tmp_path / "out.pcap")]
+    assert all(header is not None and header.result for header in left)
+    assert {header.model_hash for header in left if header} == {b.model_hash for b in pair}
 
 
 def test_more_bundles_than_cores(pair: list[Bundle]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from midwire.hw.formats import csr
 from midwire.hw.formats.actions import ENTRIES
+from midwire.hw.formats.slots import slots_of
 from midwire.hw.formats.wire import DeclineReason
 
 
@@ -52,6 +53,26 @@ def test_settings_split_wide_values_and_enable_last() -> None:
         (at["own_mac_low"], 9),
         (at["control"], 1),
     ]
+
+
+def test_c8_settings_name_the_core_first() -> None:
+    writes = csr.settings(epoch=5, tenant=9, core_index=2)
+    assert writes == [
+        (csr.ADDRESS[n], v) for n, v in (("core_index", 2), ("tenant", 9), ("epoch", 5))
+    ]
+    of_core = [r.name for r in csr.REGISTERS if r.access == "model"]
+    assert of_core == [
+        "model_hash_high", "model_hash_low", "tenant", "cursor", "slice_count", "epoch",
+        "element_type",
+    ]  # fmt: skip
+    assert csr.ADDRESS["core_index"] < csr.ADDRESS[of_core[0]]
+
+
+def test_slots_are_shared_out_among_cores() -> None:
+    """Each has its least and its most."""
+    assert [slots_of(1500, cores) for cores in (1, 2, 8)] == [64, 64, 21]
+    assert [slots_of(64, cores) for cores in (1, 8)] == [64, 64]
+    assert [slots_of(50_000, cores) for cores in (1, 2, 8)] == [5, 4, 4]
 
 
 def test_c4_settings_of_128_bits_are_four_registers() -> None:

@@ -35,6 +35,7 @@ from .conftest import (
 )
 from .golden import fields_of
 from .golden_cores import GoldenCore, GoldenCores
+from .line_rate import IMIX
 from .test_entries import SteeredCampaign, header_of
 from .test_golden import ASK_US, LOOKING_CYCLES, Live, bytes_of
 from .test_several_tensors import JoinedLive, joined
@@ -247,6 +248,23 @@ def test_d4_each_core_asks_and_gives_up_its_own(campaign: CoresCampaign) -> None
     assert nic.read("status") == 0
 
 
+def test_nothing_is_known_after_a_reset(campaign: CoresCampaign) -> None:
+    """In no core, with frames under way to each."""
+    nic = campaign.nic
+    lives = [campaign.live_of(core) for core in range(len(CORES)) for _ in range(3)]
+    for live in lives:
+        for data in live.frames[:-1]:
+            nic.queue(data)
+    nic.cycles(campaign.rng.randrange(2000))
+    nic.reset()
+    nic.write(clock_mhz=0, time_us=campaign.golden.now, timeout_us=0)
+    nic.drain()
+    out = nic.send(*(data for live in lives for data in live.frames))
+    results = {header_of(data).request_id for data in out if header_of(data).result}
+    assert results == {live.header.request_id for live in lives}
+    assert nic.read("status") == 0
+
+
 @pytest.mark.parametrize("pauses", [(0, 0), (40, 60)])
 def test_d9_equal_cores_share_requests(cores: Nic, tools: Tools, pauses: tuple[int, int]) -> None:
     """Ids that follow each other go by turns."""
@@ -291,6 +309,31 @@ def test_d8_a_busy_core_keeps_no_other_waiting(cores: Nic, tools: Tools) -> None
     ids = [header_of(frame.data).request_id for frame in out]
     assert len(ids) == 12 * 2 + 1
     assert ids.index(short.header.request_id) < 12
+
+
+def test_line_rate_while_all_cores_work(cores: Nic, tools: Tools) -> None:
+    """Links full: nothing of others' frames is lost, kept waiting or altered."""
+    campaign = CoresCampaign(cores, tools.random.getrandbits(32))
+    cores.pauses(0, 0, 1)
+    cores.wire()
+    others, wanted = [], set()
+    for index, length in enumerate(tools.random.choices(IMIX, k=1500)):
+        others.append(tools.random.randbytes(length))
+        cores.queue(others[-1])
+        if index % 3 == 0:
+            live = campaign.live_of(index // 3 % len(CORES))
+            wanted.add(live.header.request_id)
+            for data in live.frames:
+                cores.queue(data)
+    out = cores.drain(20_000_000)
+    assert cores.stalls() == 0
+    known = set(others)
+    assert [frame.data for frame in out if frame.data in known] == others
+    headers = [header_of(frame.data) for frame in out if frame.data not in known]
+    assert {header.request_id for header in headers} == wanted
+    executed = {(h.model_hash, h.cursor) for h in headers if h.result}
+    assert len(executed) == len({(m["model_hash"], m["cursor"]) for m in MODELS})
+    cores.check_counters()
 
 
 def test_a_frame_for_any_core_leaves_as_early(cores: Nic, tools: Tools) -> None:
