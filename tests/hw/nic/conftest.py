@@ -80,6 +80,29 @@ def number(text: str) -> int:
     return int(ipaddress.ip_address(text))
 
 
+REGISTERS: dict[str, int] = {
+    "model_hash": int.from_bytes(MODEL_HASH, "big"),
+    "tenant": TENANT,
+    "cursor": CURSOR,
+    "slice_count": SLICES,
+    "epoch": EPOCH,
+    "element_type": wire.ElementType.INT8,
+    "clock_mhz": 1000,
+    "own_mac": number(OWN_MAC),
+    "own_ip": number(OWN_IP),
+    "own_port": OWN_PORT,
+    "next_mac": number(NEXT_MAC),
+    "next_ip": number(NEXT_IP),
+    "own_ip6": number(OWN_IP6),
+    "next_ip6": number(NEXT_IP6),
+    "next_port": NEXT_PORT,
+    "timeout_us": 20,
+    "ask_us": 0,
+    "control": 1,
+}
+"""What a NIC is told after a reset, if nothing else is said."""
+
+
 class Out(NamedTuple):
     """A frame that came out, and the cycles of its first and its last beat."""
 
@@ -105,26 +128,7 @@ class Nic:
 
     def configure(self) -> None:
         """All that is told by registers after a reset."""
-        for address, value in csr.settings(
-            model_hash=int.from_bytes(MODEL_HASH, "big"),
-            tenant=TENANT,
-            cursor=CURSOR,
-            slice_count=SLICES,
-            epoch=EPOCH,
-            element_type=wire.ElementType.INT8,
-            clock_mhz=1000,
-            own_mac=number(OWN_MAC),
-            own_ip=number(OWN_IP),
-            own_port=OWN_PORT,
-            next_mac=number(NEXT_MAC),
-            next_ip=number(NEXT_IP),
-            own_ip6=number(OWN_IP6),
-            next_ip6=number(NEXT_IP6),
-            next_port=NEXT_PORT,
-            timeout_us=20,
-            ask_us=0,
-            control=1,
-        ):
+        for address, value in csr.settings(**REGISTERS):
             assert self.write_at(address, value) == 0
 
     def _send(self, line: str) -> None:
@@ -469,14 +473,13 @@ endmodule"""
 
 def stand_in(sizes: Sizes) -> str:
     """The Verilog of a slice for tests."""
-    several = bool(sizes.more_inputs)
-    text = (HERE / ("stand_in_several.v" if several else "stand_in.v")).read_text()
+    text = (HERE / ("stand_in_several.v" if sizes.more_inputs else "stand_in.v")).read_text()
     shape = sizes.shape
     for side, tensors in (("IN", shape.inputs), ("OUT", shape.outputs)):
         for k, tensor in enumerate(tensors):
             for what, value in zip(("BEAT", "BYTES"), tensor, strict=True):
-                name = f"{side}{k}_{what}" if several else f"{side}_{what}"
-                text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
+                name = f"parameter {side}{k}_{what}"
+                text = text.replace(f"{name} = 1", f"{name} = {value}")
     return text
 
 
