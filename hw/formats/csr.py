@@ -221,10 +221,7 @@ _FIXED: tuple[_Fixed, ...] = (
         32,
         "constant",
         0,
-        (
-            "bits 7:0 bytes of a beat, 15:8 request slots (0: never executes), 23:16 slice inputs, "
-            "31:24 slice outputs"
-        ),
+        ("bits 7:0 bytes of a beat, 15:8 request slots, 23:16 slice inputs, 31:24 slice outputs"),
     ),
     ("input_bytes", 32, "constant", 0, "bytes of the slice's input tensor; 0 if it has several"),
     ("output_bytes", 32, "constant", 0, "bytes of the slice's output tensor; 0 if it has several"),
@@ -347,8 +344,8 @@ _EVENTS = (
     (
         "overrun",
         (
-            "passed, though it may be to our address: more of that came than can be looked at, on "
-            "a stream of more than 64 bits"
+            "passed, though it is to our address: more of that came than can be looked at, on "
+            "a stream of more than 64 bits, or it came behind an overlong frame"
         ),
     ),
     ("requests", "requests that were collected whole"),

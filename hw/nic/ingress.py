@@ -17,6 +17,7 @@ from ..datapath.stream import Fifo
 from ..formats.headers import HEADERS_WITHIN
 from .bus import BEAT, BEAT_BYTES, CONFIG, WHERE
 from .classify import Classifier
+from .ways import divide
 
 _DECISION_CYCLES = 2
 """From the beat that decides to the cycle in which the first one leaves."""
@@ -38,10 +39,12 @@ class Ingress(wiring.Component):
     -------
     i : In(stream of BEAT), from the network
     config : In(CONFIG)
+    room : In(1), what is to our address may go there; else it passes
     passed : Out(stream of BEAT), not to our address, unchanged
     ours : Out(stream of BEAT), to our address; where : Out(WHERE), holds for all of a frame
     arrived : Out(1), the last beat of a frame is taken in this cycle
     went : Out(1), the last beat of a frame that passed leaves in this cycle
+    overran : Out(1), with ``went``: it is to our address, but there was no room
     unread : Out(1), for one cycle of a frame that passes because its headers are too long (A3)
     busy : Out(1)
     """
@@ -54,11 +57,13 @@ class Ingress(wiring.Component):
             {
                 "i": In(stream.Signature(BEAT)),
                 "config": In(CONFIG),
+                "room": In(1),
                 "passed": Out(stream.Signature(BEAT)),
                 "ours": Out(stream.Signature(BEAT)),
                 "where": Out(WHERE),
                 "arrived": Out(1),
                 "went": Out(1),
+                "overran": Out(1),
                 "unread": Out(1),
                 "busy": Out(1),
             }
@@ -88,17 +93,10 @@ class Ingress(wiring.Component):
             self.busy.eq(beats.o.valid),
         ]
         to_us = verdicts.o.payload.to_us
-        for way, mine in ((self.passed, ~to_us), (self.ours, to_us)):
-            chosen = verdicts.o.valid & mine
-            m.d.comb += [
-                way.payload.eq(beats.o.payload),
-                way.valid.eq(beats.o.valid & chosen),
-            ]
-            with m.If(chosen):
-                m.d.comb += beats.o.ready.eq(way.ready)
-        gone = beats.o.valid & beats.o.ready & beats.o.payload.last
+        gone = divide(m, beats.o, verdicts.o.valid, to_us, self.passed, self.ours, self.room)
         m.d.comb += [
-            verdicts.o.ready.eq(gone),
-            self.went.eq(gone & ~to_us),
+            verdicts.o.ready.eq(gone.any),
+            self.went.eq(gone.passed),
+            self.overran.eq(gone.overran),
         ]
         return m

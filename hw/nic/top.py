@@ -43,7 +43,7 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.axi import add_domain, clocking
 from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
-from ..formats.csr import ADDRESS_BITS, MAX_CORES
+from ..formats.csr import ADDRESS_BITS, MAX_CORES, FrameOutcome
 from .arbiter import Arbiter
 from .bus import BEAT, BEAT_BYTES, FRAME, NETWORK_BEAT_BYTES, VERDICT_OURS, AxiLite
 from .core import EVENTS, Core
@@ -195,6 +195,10 @@ class NicShell(wiring.Component):
             dispatcher.comes.eq(frames.o.valid & (frames.o.payload.verdict == VERDICT_OURS)),
         ]
         wiring.connect(m, store.o, dispatcher.beats)
+        if front:
+            m.d.comb += ingress.room.eq(1)
+        else:
+            self._pass_behind_overlong(m, ingress, passing, frames, dispatcher)
 
         # Frames out. What is made here is more than what comes in, and waits while much does.
         wiring.connect(m, ingress.passed, passing.i)
@@ -278,10 +282,27 @@ class NicShell(wiring.Component):
             registers.outcome_valid.eq(dispatcher.outcome_valid),
             registers.frames_in.eq(front.arrived if front else ingress.arrived),
             registers.went.eq(ingress.went + (front.went if front else 0)),
-            registers.unread.eq(ingress.unread),
-            registers.overrun.eq(front.overran if front else 0),
+            registers.unread.eq(front.unread if front else ingress.unread),
+            registers.overrun.eq(front.overran if front else ingress.overran),
         ]
         return m
+
+    def _pass_behind_overlong(
+        self, m: Module, ingress: Ingress, passing: Fifo, frames: Fifo, dispatcher: Dispatcher
+    ) -> None:
+        """An overlong frame (P1) has filled half the store when it is known to be one. What is to
+        our address behind it passes, until nothing waits: there may be more small frames than the
+        decider has room for."""
+        inside, waits = Signal(), Signal()
+        fate, overlong = frames.i.payload.outcome, FrameOutcome.PASSED
+        m.d.comb += ingress.room.eq(~waits)
+        with m.If(frames.i.valid & (fate == overlong)):
+            m.d.sync += [inside.eq(1), waits.eq(1)]
+        with m.Else():
+            with m.If(dispatcher.outcome_valid & (dispatcher.outcome == overlong)):
+                m.d.sync += inside.eq(0)
+            with m.If(~inside & (passing.level == 0)):
+                m.d.sync += waits.eq(0)
 
 
 def _check(shape: SliceShape) -> None:

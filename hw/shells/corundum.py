@@ -21,7 +21,7 @@ from ..formats.csr import TYPE
 from .corundum_ports import PARAMETERS, PORTS
 from .port_shape import PortShape
 from .register_windows import AXIL, register_pins, windows
-from .verilog import COPYRIGHT, Port, header, instance
+from .verilog import COPYRIGHT, Port, each_port, header, instance
 
 TOP = "mqnic_app_block"
 USER_BITS = 32
@@ -56,16 +56,7 @@ def adapter(prefix: str, beat_bytes: int) -> str:
         *header(TOP, parameters, PORTS),
         *_checks(beat_bytes),
         *_windows(prefix),
-        "    genvar n;",
-        "    generate",
-        "        for (n = 0; n < PORT_COUNT; n = n + 1) begin : port",
-        "            if (n < SHELLS) begin : shell",
-        *_shell(prefix),
-        "            end else begin : straight",
-        *_straight(),
-        "            end",
-        "        end",
-        "    endgenerate",
+        *each_port("PORT_COUNT", _shell(prefix), _straight()),
         *_wires(),
         "endmodule",
     ]

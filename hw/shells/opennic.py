@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 
 from .port_shape import PortShape
 from .register_windows import AXIL, register_pins, windows
-from .verilog import COPYRIGHT, Port, header, instance, stream
+from .verilog import COPYRIGHT, Port, each_port, header, instance, stream
 
 USER_BITS = 32  # size and source
 ADDRESS_BITS = 20  # the box's window is 1 MiB
@@ -78,21 +78,13 @@ def adapter(prefix: str) -> str:
         *header(top(prefix), {"PORTS": "1", "SHELLS": "1"}, PORTS),
         *_RESET,
         *_windows(prefix),
-        "    genvar n;",
-        "    generate",
-        "        for (n = 0; n < PORTS; n = n + 1) begin : port",
-        "            wire [15:0] mac = 16'd1 << (n + 6), host = 16'd1 << n;",
-        "            if (n < SHELLS) begin : shell",
-        *_shell(prefix),
-        "            end else begin : straight",
-        *_straight(),
-        "            end",
-        "        end",
-        "    endgenerate",
+        *each_port("PORTS", _shell(prefix), _straight(), of_all=[_NUMBERS]),
         "endmodule",
     ]
     return "\n".join(lines) + "\n"
 
+
+_NUMBERS = "            wire [15:0] mac = 16'd1 << (n + 6), host = 16'd1 << n;"
 
 _RESET = f"""
     // A pulse of mod_rstn resets all of it, and so does the beginning.

@@ -92,6 +92,26 @@ def instance(
     return [*lines, f"{pad});"]
 
 
+def each_port(
+    count: str, shell: Iterable[str], straight: Iterable[str], of_all: Iterable[str] = ()
+) -> list[str]:
+    """A block for each of ``count`` ports ``n``: ``of_all`` of them, then ``shell`` of the first
+    ``SHELLS``, and ``straight`` of the others."""
+    return [
+        "    genvar n;",
+        "    generate",
+        f"        for (n = 0; n < {count}; n = n + 1) begin : port",
+        *of_all,
+        "            if (n < SHELLS) begin : shell",
+        *shell,
+        "            end else begin : straight",
+        *straight,
+        "            end",
+        "        end",
+        "    endgenerate",
+    ]
+
+
 def _listed(items: Iterable[str]) -> list[str]:
     *most, last = items
     return [*(f"{item}," for item in most), last]

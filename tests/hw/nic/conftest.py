@@ -85,6 +85,29 @@ def number(text: str) -> int:
     return int(ipaddress.ip_address(text))
 
 
+REGISTERS: dict[str, int] = {
+    "model_hash": int.from_bytes(MODEL_HASH, "big"),
+    "tenant": TENANT,
+    "cursor": CURSOR,
+    "slice_count": SLICES,
+    "epoch": EPOCH,
+    "element_type": wire.ElementType.INT8,
+    "clock_mhz": 1000,
+    "own_mac": number(OWN_MAC),
+    "own_ip": number(OWN_IP),
+    "own_port": OWN_PORT,
+    "next_mac": number(NEXT_MAC),
+    "next_ip": number(NEXT_IP),
+    "own_ip6": number(OWN_IP6),
+    "next_ip6": number(NEXT_IP6),
+    "next_port": NEXT_PORT,
+    "timeout_us": 20,
+    "ask_us": 0,
+    "control": 1,
+}
+"""What a NIC is told after a reset, if nothing else is said."""
+
+
 class Out(NamedTuple):
     """A frame that came out, and the cycles of its first and its last beat."""
 
@@ -115,27 +138,7 @@ class Nic:
         """All that is told by registers after a reset; of several cores, the first one at last."""
         for index, model in reversed(list(enumerate(self._models))):
             self.write(core_index=index, **model)
-        for address, value in csr.settings(
-            core_index=0,
-            model_hash=int.from_bytes(MODEL_HASH, "big"),
-            tenant=TENANT,
-            cursor=CURSOR,
-            slice_count=SLICES,
-            epoch=EPOCH,
-            element_type=wire.ElementType.INT8,
-            clock_mhz=1000,
-            own_mac=number(OWN_MAC),
-            own_ip=number(OWN_IP),
-            own_port=OWN_PORT,
-            next_mac=number(NEXT_MAC),
-            next_ip=number(NEXT_IP),
-            own_ip6=number(OWN_IP6),
-            next_ip6=number(NEXT_IP6),
-            next_port=NEXT_PORT,
-            timeout_us=20,
-            ask_us=0,
-            control=1,
-        ):
+        for address, value in csr.settings(core_index=0, **REGISTERS):
             assert self.write_at(address, value) == 0
 
     def _send(self, line: str) -> None:
@@ -487,8 +490,7 @@ endmodule"""
 
 def stand_in(sizes: Sizes, module: str = "midwire_slice") -> str:
     """The Verilog of a slice for tests."""
-    several = bool(sizes.more_inputs)
-    text = (HERE / ("stand_in_several.v" if several else "stand_in.v")).read_text()
+    text = (HERE / ("stand_in_several.v" if sizes.more_inputs else "stand_in.v")).read_text()
     for name in ("stand_in_weight_ports.v", "stand_in_weights.v"):
         text = text.replace(f'`include "{name}"\n', (HERE / name).read_text())
     if sizes.sides:
@@ -497,8 +499,8 @@ def stand_in(sizes: Sizes, module: str = "midwire_slice") -> str:
     for side, tensors in (("IN", shape.inputs), ("OUT", shape.outputs)):
         for k, tensor in enumerate(tensors):
             for what, value in zip(("BEAT", "BYTES"), tensor, strict=True):
-                name = f"{side}{k}_{what}" if several else f"{side}_{what}"
-                text = text.replace(f"parameter {name} = 1", f"parameter {name} = {value}")
+                name = f"parameter {side}{k}_{what}"
+                text = text.replace(f"{name} = 1", f"{name} = {value}")
     return text.replace("module midwire_slice", f"module {module}")
 
 

@@ -108,3 +108,34 @@ def check(nic: Any, tools: Any, lengths: Sequence[int], every: int, at_once: int
     assert (found.lost, found.stalls) == (0, 0)
     assert found.executed > 0
     return found
+
+
+def check_overlong(nic: Any, tools: Any, lengths: Sequence[int]) -> None:
+    """Frames to us that are longer than any that is looked at pass, and keep nothing waiting,
+    however many small ones of others and of ours are behind them."""
+    nic.wire(RATES[nic.sizes.network_beat])
+    others, overlong, small, requests = [], [], [], []
+    for length in lengths:
+        for _ in range(40):
+            others.append(tools.random.randbytes(tools.random.choice((60, 60, 65, 590, 1514))))
+            nic.queue(others[-1])
+            requests.append(tools.request(nic.sizes))
+            for frame in requests[-1].frames() if tools.random.random() < 0.3 else ():
+                nic.queue(frame)
+        head = tools.request(nic.sizes).frames()[0]
+        overlong.append(head + tools.random.randbytes(length - len(head)))
+        nic.queue(overlong[-1])
+        # The smallest ones to us, which only their lengths tell from requests.
+        for _ in range(150):
+            small.append(tools.frame(tools.random.randbytes(18)))
+            nic.queue(small[-1])
+    out = nic.drain(20_000_000)
+    nic.cycles(GIVE_UP_CYCLES)
+    out += nic.drain()
+    assert nic.stalls() == 0
+    came = [frame.data for frame in out]
+    known = set(others)
+    assert [frame for frame in came if frame in known] == others
+    for sent in (overlong, small):
+        assert sorted(set(came) & set(sent)) == sorted(sent)
+    assert nic.check_counters()["passed"] >= len(others) + len(overlong)

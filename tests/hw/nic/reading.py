@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 
 from midwire.hw.formats.headers import HEADERS_WITHIN
-from midwire.hw.nic.wide.claim import HEAD_BYTES
+from midwire.hw.nic.wide.head import HEAD_BYTES
 
 
 class Elsewhere(Exception):

@@ -19,9 +19,9 @@ import pytest
 from midwire.hw.formats import fragments, wire
 from midwire.hw.formats.slots import DECISIONS, PRESSED_ASKS, request_fingerprint
 
-from .conftest import CURSOR, EPOCH, MODEL_HASH, SLICES, TENANT, Sizes, number
+from .conftest import CURSOR, EPOCH, MODEL_HASH, REGISTERS, SLICES, TENANT, Sizes, number
 from .golden import Golden, fields_of, frame_of, header_of
-from .reading import Address, Elsewhere, may_be_ours, read, sum16
+from .reading import Address, Elsewhere, read, sum16
 from .stacks import (
     NEXT_IP,
     NEXT_IP6,
@@ -29,7 +29,6 @@ from .stacks import (
     NEXT_PORT,
     OWN_IP,
     OWN_IP6,
-    OWN_MAC,
     OWN_PORT,
     stacks,
 )
@@ -129,26 +128,12 @@ class Campaign:
         self.nic, self.rng = nic, random.Random(seed)
         sizes = nic.sizes
         registers = {
-            "model_hash": int.from_bytes(MODEL_HASH),
-            "tenant": TENANT,
-            "cursor": CURSOR,
-            "slice_count": SLICES,
-            "epoch": EPOCH,
-            "element_type": wire.ElementType.INT8,
-            "own_mac": number(OWN_MAC),
-            "own_ip": number(OWN_IP),
-            "own_port": OWN_PORT,
-            "next_mac": number(NEXT_MAC),
-            "next_ip": number(NEXT_IP),
-            "own_ip6": number(OWN_IP6),
-            "next_ip6": number(NEXT_IP6),
-            "next_port": NEXT_PORT,
+            **REGISTERS,
             "fragment_bytes": fragments.fragment_bytes(),
             "clock_mhz": 0,
             "time_us": self.rng.getrandbits(32),
             "timeout_us": 0,
             "ask_us": ASK_US,
-            "control": 1,
         }
         self.golden = self.model(registers)
         nic.write(clock_mhz=0, time_us=registers["time_us"], timeout_us=0, ask_us=ASK_US)
@@ -314,7 +299,7 @@ class Campaign:
         ambiguous = {place for place, times in golden.written.items() if times > 1}
         golden.written.clear()
         groups = [
-            *self.others(),
+            deque(golden.others),
             deque((frame, False) for frame in golden.passed),
             deque((frame, False) for frame in golden.sent_on),
             *(deque((frame, False) for frame in frames) for frames in golden.results),
@@ -334,21 +319,6 @@ class Campaign:
         golden.asked.clear()
         self.ended = [live for live in self.ended + self.done if live.place not in ambiguous][-50:]
         self.done = []
-
-    def others(self) -> list[deque[tuple[bytes, bool]]]:
-        """Others' frames leave in order; where the stream is wide, some go a longer way (A4), and
-        those on either way are in order."""
-        if self.nic.sizes.network_beat == 8:
-            return [deque(self.golden.others)]
-        ways: dict[bool | None, deque[tuple[bytes, bool]]] = {False: deque(), True: deque()}
-        short = []  # they go either way
-        for frame in self.golden.others:
-            claimed = may_be_ours(frame[0], OURS) if self.golden.registers["control"] else False
-            if claimed is None:
-                short.append(deque([frame]))
-            else:
-                ways[claimed].append(frame)
-        return [*ways.values(), *short]
 
 
 def bytes_of(sizes: Sizes) -> tuple[list[int], list[int]]:

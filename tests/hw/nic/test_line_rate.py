@@ -14,7 +14,7 @@ import pytest
 
 from midwire.hw.formats.wire import DeclineReason
 
-from .line_rate import GIVE_UP_CYCLES, IMIX, check
+from .line_rate import GIVE_UP_CYCLES, IMIX, check, check_overlong
 from .stacks import OWN_PORT, stacks
 
 LENGTHS = (range(60, 200), range(200, 1515, 7), (1514, 4000, 9014, 9018))
@@ -37,6 +37,11 @@ def test_requests_of_several_fragments(large: Any, tools: Any) -> None:
 def test_frames_of_one_length_for_long(small: Any, tools: Any) -> None:
     for length in (60, 64, 65, 1514):
         check(small, tools, [length] * 500, 50)
+
+
+@pytest.mark.parametrize("length", [9473, 9600, 20_000, 60_000])
+def test_p1_overlong_frames_to_us(small: Any, tools: Any, length: int) -> None:
+    check_overlong(small, tools, [length] * 4)
 
 
 def test_smallest_declined_frames(small: Any, tools: Any) -> None:

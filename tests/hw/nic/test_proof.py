@@ -87,11 +87,12 @@ class Environment(wiring.Component):
         m.d.comb += [
             dut.passed.ready.eq(self.passed_ready),
             dut.ours.ready.eq(self.ours_ready),
+            dut.room.eq(1),
         ]
         for name in ("frame", "beat"):
-            _constant(m, began, getattr(self, name), name)
+            constant(m, began, getattr(self, name), name)
 
-        _whole(m, self.i.payload)
+        whole_but_last(m, self.i.payload)
         _steady(m, began, dut.i, "source", Assume)
         _steady(m, began, dut.passed, "passed", Assert)
         _steady(m, began, dut.ours, "ours", Assert)
@@ -153,8 +154,8 @@ class Alone(wiring.Component):
         m.submodules.dut = dut = Classifier(self._beats)
         began, ended = Signal(), Signal()
         m.d.sync += began.eq(1)
-        _constant(m, began, self.config, "config")
-        _whole(m, self.beat)
+        constant(m, began, self.config, "config")
+        whole_but_last(m, self.beat)
         comes = ~ended
         with m.If(self.beat.last):
             m.d.sync += ended.eq(1)
@@ -184,10 +185,11 @@ class Alone(wiring.Component):
         return m
 
 
-def _whole(m: Module, beat: Any) -> None:
+def whole_but_last(m: Module, beat: Any) -> None:
     """Only the last beat of a frame is not full (B1)."""
-    full = (1 << BEAT_BYTES) - 1
-    some = reduce(or_, (beat.keep == full >> lane for lane in range(BEAT_BYTES)))
+    lanes = len(beat.keep)
+    full = (1 << lanes) - 1
+    some = reduce(or_, (beat.keep == full >> lane for lane in range(lanes)))
     m.d.comb += Assume(Mux(beat.last, some, beat.keep == full))
 
 
@@ -195,13 +197,14 @@ def head_of(
     m: Module, payload: Any, comes: Value, at: Value, beats: int
 ) -> tuple[Signal, Signal, Signal]:
     """The first beats of the frame, how many bytes they are, and whether the frame has ended."""
-    head = Signal(8 * BEAT_BYTES * beats)
-    size, known = Signal(range(beats * BEAT_BYTES + 1)), Signal()
+    lanes = len(payload.keep)
+    head = Signal(8 * lanes * beats)
+    size, known = Signal(range(beats * lanes + 1)), Signal()
     for index in range(beats):
         with m.If(comes & (at == index)):
             m.d.sync += [
-                head.word_select(index, 8 * BEAT_BYTES).eq(payload.data),
-                size.eq(index * BEAT_BYTES + sum(payload.keep)),
+                head.word_select(index, 8 * lanes).eq(payload.data),
+                size.eq(index * lanes + sum(payload.keep)),
             ]
     with m.If(comes & payload.last):
         m.d.sync += known.eq(1)
@@ -282,7 +285,7 @@ def to_us(m: Module, head: Value, size: Value, config: Any) -> Signal:
     return found
 
 
-def _constant(m: Module, began: Signal, port: Any, name: str) -> None:
+def constant(m: Module, began: Signal, port: Any, name: str) -> None:
     now = Value.cast(port)
     before = Signal(len(now), name=f"{name}_before")
     m.d.sync += before.eq(now)

@@ -15,23 +15,17 @@ from typing import NamedTuple
 import pytest
 
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
-from midwire.hw.formats import csr, wire
+from midwire.hw.formats import csr
 from midwire.hw.shells.registry import SHELLS, Shell
 from midwire.sim.build import build_executable
 
 from ..nic.conftest import (
-    CURSOR,
-    EPOCH,
     LARGE,
-    MODEL_HASH,
-    SLICES,
-    TENANT,
+    REGISTERS,
     Sizes,
     Tools,
-    number,
     stand_in,
 )
-from ..nic.stacks import NEXT_IP, NEXT_IP6, NEXT_MAC, NEXT_PORT, OWN_IP, OWN_IP6, OWN_MAC, OWN_PORT
 
 HERE = Path(__file__).resolve().parent
 RX, TX, HOST, NET = (0, 1), (2, 3), (0, 1), (2, 3)
@@ -97,27 +91,7 @@ class Bench:
 
     def configure(self, port: int = 0, **changes: int) -> None:
         """All that one pipeline is told."""
-        values: dict[str, int] = {
-            "model_hash": int.from_bytes(MODEL_HASH, "big"),
-            "tenant": TENANT,
-            "cursor": CURSOR,
-            "slice_count": SLICES,
-            "epoch": EPOCH,
-            "element_type": wire.ElementType.INT8,
-            "clock_mhz": 1000,
-            "own_mac": number(OWN_MAC),
-            "own_ip": number(OWN_IP),
-            "own_port": OWN_PORT,
-            "next_mac": number(NEXT_MAC),
-            "next_ip": number(NEXT_IP),
-            "own_ip6": number(OWN_IP6),
-            "next_ip6": number(NEXT_IP6),
-            "next_port": NEXT_PORT,
-            "timeout_us": 20,
-            "ask_us": 0,
-            "control": 1,
-        }
-        for address, value in csr.settings(**{**values, **changes}):
+        for address, value in csr.settings(**{**REGISTERS, **changes}):
             assert self.write_at(WINDOW * port + address, value) == 0
 
     def counter(self, name: str, port: int = 0) -> int:

@@ -12,14 +12,17 @@ import pytest
 
 from midwire.hw.formats.wire import DeclineReason
 from midwire.hw.nic.bus import BETWEEN_FRAMES_BYTES
-from midwire.hw.nic.wide.claim import HEAD_BYTES
+from midwire.hw.nic.wide.head import HEAD_BYTES
 
 from ..conftest import DRAIN_CYCLES
-from ..line_rate import IMIX, RATES, check, measure
+from ..line_rate import IMIX, RATES, check, check_overlong, measure
+from ..reading import may_be_ours
+from ..stacks import OWN_PORT, stacks
 from ..test_pass import strangers
+from .test_claim import OURS, is_ours, kinds
 
 MOST_CYCLES = 12
-"""That a frame which cannot be ours waits."""
+"""That a frame which is not ours waits."""
 
 LENGTHS = (range(60, 800), range(800, 1515), (1514, 4000, 9014, 9018))
 
@@ -78,17 +81,68 @@ def test_a_frame_takes_its_beats(wide: Any, tools: Any) -> None:
         assert {b - a for a, b in pairwise(cycles)} == {-(-length // beat)}
 
 
+def waited(nic: Any, frames: Sequence[bytes]) -> list[int]:
+    """Cycles from the first beat in to the first beat out of others' frames."""
+    for frame in frames:
+        nic.queue(frame)
+    out = nic.drain()
+    assert [frame.data for frame in out] == list(frames)
+    cycles = [frame.first - entered for frame, entered in zip(out, nic.entered(), strict=True)]
+    print("cycles waited:", min(cycles), max(cycles))
+    return cycles
+
+
 def test_latency(wide: Any, tools: Any) -> None:
-    """First beat in to first beat out, of what the splitter passes."""
+    """Of what is decided by its first bytes; one behind the other."""
     frames = [tools.random.randbytes(n) for n in (*range(14, 140), 1514, 9014)]
     tools.random.shuffle(frames)
-    for frame in frames:
-        wide.queue(frame)
+    most = 4 + HEAD_BYTES // wide.sizes.network_beat
+    assert max(waited(wide, frames)) == most <= MOST_CYCLES
+
+
+def test_latency_of_what_is_decided_late(wide: Any, tools: Any) -> None:
+    """With headers of every kind, one by one and one behind the other."""
+    datagram = tools.random.randbytes(100)
+    late = [stack.frame(datagram, dport=OWN_PORT + 1) for stack in stacks()]
+    assert sum(bool(may_be_ours(frame, OURS)) for frame in late) > 20
+    late += [frame for frame in kinds(tools) if not is_ours(frame)][:500]
+    cycles = [waited(wide, [frame])[0] for frame in late[:200]]
+    assert max(cycles) <= MOST_CYCLES
+    for length in (1, 60, 300):
+        frames = [tools.random.choice((frame, tools.random.randbytes(length))) for frame in late]
+        assert max(waited(wide, frames)) <= MOST_CYCLES
+    wide.check_counters()
+
+
+@pytest.mark.parametrize("length", [9473, 9600, 20_000, 200_000])
+def test_a6_overlong_frames_to_us(wide: Any, tools: Any, length: int) -> None:
+    check_overlong(wide, tools, [length] * 4)
+
+
+@pytest.mark.parametrize(("source", "sink"), [(60, 0), (0, 60), (30, 30)])
+def test_a6_with_pauses(wide: Any, tools: Any, source: int, sink: int) -> None:
+    """Overlong frames by turns with those that are executed, dropped and passed."""
+    wide.pauses(source, sink, tools.random.getrandbits(31))
+    others, overlong, requests = [], [], []
+    for _ in range(12):
+        requests.append(tools.request(wide.sizes))
+        for frame in requests[-1].frames():
+            wide.queue(frame)
+        head = requests[-1].frames()[0]
+        size = tools.random.choice((9472, 9473, 9504, 9600, 9601, 12_000, 30_000, 50_000))
+        overlong.append((head + tools.random.randbytes(size - len(head)), size % 2 == 0))
+        wide.queue(*overlong[-1])
+        others.append(tools.random.randbytes(tools.random.choice((60, 1514))))
+        wide.queue(others[-1])
     out = wide.drain()
-    assert [frame.data for frame in out] == frames
-    waited = [frame.first - entered for frame, entered in zip(out, wide.entered(), strict=True)]
-    print("cycles waited:", min(waited), max(waited))
-    assert max(waited) == 4 + HEAD_BYTES // wide.sizes.network_beat <= MOST_CYCLES
+    got = [(frame.data, frame.bad) for frame in out]
+    assert [data for data, _ in got if data in set(others)] == others
+    fit = sum(len(data) == 9472 for data, _ in overlong)  # looked at, and dropped for being bad
+    assert len(set(got) & set(overlong)) == 12 - fit
+    results = [frame for frame in out if (frame.data, frame.bad) not in set(overlong)]
+    assert len(results) == len(others) + 2 * len(requests)
+    counts = wide.check_counters()
+    assert (counts["results"], counts["dropped_bad_frame"]) == (12, fit)
 
 
 def test_strangers_and_truncated_frames(wide: Any, tools: Any) -> None:

@@ -1,97 +1,203 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rule A4: by Yosys's SAT solver, the core is given what rule A1 calls ours, whatever comes; and by
-a model in Python, little else.
+"""Rule A4: by Yosys's SAT solver, the core is given what rule A1 calls ours, and nothing else; by
+models in Python, in two steps, in time, whatever frames come one behind the other.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import Assert, Module, Signal
+import pytest
+from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
 from midwire.hw.formats.headers import HEADERS_WITHIN
-from midwire.hw.nic.bus import CONFIG
-from midwire.hw.nic.wide.claim import HEAD_BYTES, may_be_ours
+from midwire.hw.nic.bus import CONFIG, NETWORK_BEAT_BYTES, beat_layout
+from midwire.hw.nic.wide.claim import Claim
+from midwire.hw.nic.wide.head import HEAD_BYTES
 
-from ..reading import Address
-from ..reading import may_be_ours as may_be
+from ..reading import Address, Elsewhere, Unread, may_be_ours, read
 from ..stacks import NEXT_IP6, OWN_IP, OWN_IP6, OWN_PORT, mutated, stacks, strange
-from ..test_proof import prove, to_us
+from ..test_proof import constant, head_of, prove, to_us, whole_but_last
 
 OURS = Address.of(OWN_IP, OWN_PORT, OWN_IP6, NEXT_IP6)
+WIDTHS = [size for size in NETWORK_BEAT_BYTES if size > 8]
 
 
-class Claim(wiring.Component):
-    """Any head of any size, and any configuration."""
+class Alone(wiring.Component):
+    """The claim by itself, over one frame of any length that comes without a pause, behind
+    anything."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "head": In(8 * HEADERS_WITHIN),
-                "size": In(range(HEADERS_WITHIN + 1)),
-                "config": In(CONFIG),
-            }
-        )
+    def __init__(self, beat_bytes: int) -> None:
+        self._size = beat_bytes
+        super().__init__({"beat": In(beat_layout(beat_bytes)), "config": In(CONFIG)})
+
+    @property
+    def beats(self) -> int:
+        """That are looked at."""
+        return -(-HEADERS_WITHIN // self._size)
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        ours = to_us(m, self.head, self.size, self.config)
-        claimed = may_be_ours(self.head[: 8 * HEAD_BYTES], self.config)
-        broken = Signal()
-        m.d.sync += broken.eq(ours & ~claimed)
-        m.d.comb += Assert(~broken)
+        m.submodules.dut = dut = Claim(self._size)
+        began, ended = Signal(), Signal()
+        m.d.sync += began.eq(1)
+        constant(m, began, self.config, "config")
+        whole_but_last(m, self.beat)
+        comes = began & ~ended
+        with m.If(comes & self.beat.last):
+            m.d.sync += ended.eq(1)
+        m.d.comb += [
+            dut.beat.eq(self.beat),
+            dut.beat_valid.eq(comes),
+            dut.config.eq(self.config),
+        ]
+        at = Signal(range(self.beats + 2))
+        with m.If(comes & (at != self.beats)):
+            m.d.sync += at.eq(at + 1)
+        head, size, known = head_of(m, self.beat, comes, at, self.beats)
+        right = to_us(m, head[: 8 * HEADERS_WITHIN], size, self.config)
+
+        # Not before the frame is decided on, once at most, and in time.
+        opened, decided, judged, said = Signal(), Signal(), Signal(), Signal()
+        with m.If(dut.decided):
+            m.d.sync += [decided.eq(1), opened.eq(dut.open)]
+        with m.If(dut.judged):
+            m.d.sync += [judged.eq(1), said.eq(dut.ours)]
+        m.d.comb += [
+            Assert(~(dut.decided & decided)),
+            Assert(~(dut.judged & judged)),
+            Assert(~dut.judged | (decided & opened)),
+        ]
+        over = Signal(range(dut.patience + 2))
+        with m.If((known | (at == self.beats)) & (over != dut.patience + 1)):
+            m.d.sync += over.eq(over + 1)
+        verdict = Mux(opened, said, 0)
+        m.d.comb += [
+            Assert((over <= dut.patience) | (decided & (judged == opened))),
+            Assert((over <= dut.patience) | (verdict == right)),
+        ]
         return m
 
 
-def test_a4_what_is_ours_may_be_ours(tmp_path: Path) -> None:
-    done = prove(tmp_path, Claim(), 2)
+@pytest.mark.parametrize("beat_bytes", WIDTHS)
+def test_a4_what_is_ours_and_nothing_else(tmp_path: Path, beat_bytes: int) -> None:
+    design = Alone(beat_bytes)
+    done = prove(tmp_path, design, 1 + design.beats + Claim(beat_bytes).patience + 2)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-class Judge(wiring.Component):
-    """The claim alone."""
-
-    def __init__(self) -> None:
-        super().__init__({"head": In(8 * HEAD_BYTES), "config": In(CONFIG), "claimed": Out(1)})
-
-    def elaborate(self, platform):  # type: ignore[no-untyped-def]
-        m = Module()
-        m.d.comb += self.claimed.eq(may_be_ours(self.head, self.config))
-        return m
+def is_unread(frame: bytes) -> bool:
+    try:
+        read(frame, OURS)
+    except Elsewhere as why:
+        return isinstance(why, Unread)
+    return False
 
 
-def test_a4_and_no_more_than_that(tools: Any) -> None:
-    """By the model in Python, on frames of every kind with some bytes changed."""
+def is_ours(frame: bytes) -> bool:
+    try:
+        read(frame, OURS)
+    except Elsewhere:
+        return False
+    return True
+
+
+def deep(datagram: bytes, source: random.Random) -> Iterator[bytes]:
+    """IPv6 with extension headers that say other lengths, some of them cut off right there."""
+    for stack in stacks():
+        first = 14 + 4 * len(stack.tags) + 40
+        for at in range(first, stack.udp_at, 8) if "IPv6" in str(stack) else ():
+            for _ in range(3):
+                frame = bytearray(stack.frame(datagram))
+                frame[at + 1] = source.choice((*range(8), 255))
+                yield bytes(frame)
+                yield bytes(frame[: at + source.randrange(1, 12)])
+
+
+def kinds(tools: Any) -> list[bytes]:
+    """Frames of every kind, with some bytes changed, in any order."""
     datagram = tools.random.randbytes(100)
     frames = [stack.frame(datagram) for stack in stacks()]
     frames += [stack.frame(datagram, dport=OWN_PORT + 1) for stack in stacks()]
-    frames += [mutated(frame, tools.random) for frame in frames for _ in range(12)]
-    frames = [frame for frame in [*frames, *strange(datagram).values()] if len(frame) >= HEAD_BYTES]
-    found: list[bool] = []
+    frames += [mutated(frame, tools.random) for frame in frames for _ in range(4)]
+    frames += [frame[: tools.random.randrange(1, len(frame))] for frame in frames[:200]]
+    frames += strange(datagram).values()
+    frames += deep(datagram, tools.random)
+    tools.random.shuffle(frames)
+    return frames
+
+
+def say(claim: Claim, size: int, frames: Sequence[bytes], source: Any, pause: float) -> Any:
+    """Verdicts on those frames: whether they are open, and whether those that are, are ours, and
+    unread."""
+    opens: list[bool] = []
+    verdicts: list[tuple[bool, bool]] = []
 
     async def ask(ctx: Any) -> None:
         for name in ("own_ip", "own_port"):
-            ctx.set(judge.config[name], getattr(OURS, name.removeprefix("own_")))
+            ctx.set(claim.config[name], getattr(OURS, name.removeprefix("own_")))
         for name, value in (("own_ip6", OURS.ip6), ("next_ip6", OURS.next_ip6)):
             for part in range(4):
-                ctx.set(judge.config[f"{name}_{part}"], value >> 96 - 32 * part & 0xFFFF_FFFF)
-        ctx.set(judge.config.control, 1)
+                ctx.set(claim.config[f"{name}_{part}"], value >> 96 - 32 * part & 0xFFFF_FFFF)
+        ctx.set(claim.config.control, 1)
+        await ctx.tick()
         for frame in frames:
-            ctx.set(judge.head, int.from_bytes(frame[:HEAD_BYTES], "little"))
-            found.append(bool(ctx.get(judge.claimed)))
-        ctx.set(judge.config.control, 0)
-        assert not ctx.get(judge.claimed)
+            for at in range(0, len(frame), size):
+                ctx.set(claim.beat_valid, 0)
+                while source.random() < pause:
+                    await tick(ctx)
+                here = frame[at : at + size]
+                ctx.set(claim.beat.data, int.from_bytes(here, "little"))
+                ctx.set(claim.beat.keep, (1 << len(here)) - 1)
+                ctx.set(claim.beat.last, at + size >= len(frame))
+                ctx.set(claim.beat_valid, 1)
+                await tick(ctx)
+        ctx.set(claim.beat_valid, 0)
+        for _ in range(claim.patience + 1):
+            await tick(ctx)
 
-    judge = Judge()
-    simulator = Simulator(judge)
+    async def tick(ctx: Any) -> None:
+        await ctx.tick()
+        if ctx.get(claim.decided):
+            opens.append(bool(ctx.get(claim.open)))
+        if ctx.get(claim.judged):
+            verdicts.append((bool(ctx.get(claim.ours)), bool(ctx.get(claim.unread))))
+
+    simulator = Simulator(claim)
+    simulator.add_clock(1e-6)
     simulator.add_testbench(ask)
     simulator.run()
-    wanted = [may_be(frame, OURS) for frame in frames]
-    assert found == wanted
-    assert 100 < sum(found) < len(found) - 100
+    return opens, verdicts
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.4])
+@pytest.mark.parametrize("beat_bytes", WIDTHS)
+def test_a4_by_models(tools: Any, beat_bytes: int, pause: float) -> None:
+    frames = kinds(tools)
+    opens, verdicts = say(Claim(beat_bytes), beat_bytes, frames, tools.random, pause)
+    assert len(opens) == len(frames)
+    later = iter(verdicts)
+    for frame, is_open in zip(frames, opens, strict=True):
+        if len(frame) >= HEAD_BYTES:
+            assert is_open == may_be_ours(frame, OURS)
+        said = next(later) if is_open else (False, False)
+        assert said == (is_ours(frame), is_unread(frame)), frame.hex()
+    assert not list(later)
+    ours, unread = (sum(column) for column in zip(*verdicts, strict=True))
+    print(len(opens), sum(opens), ours, unread)
+    assert len(opens) - sum(opens) > 100
+    assert ours > 100 and len(verdicts) - ours > 100 and unread > 10
+
+
+def test_a4_of_nobody(tools: Any) -> None:
+    """Of no width that units do not fit."""
+    with pytest.raises(ValueError, match="16, 32 or 64 bytes, not 8"):
+        Claim(8)
