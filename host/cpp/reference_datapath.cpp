@@ -68,10 +68,10 @@ public:
         put_off_ = 0;
         keep_time();
     }
-    int due() override {
-        if (!out_.room()) return -1;  // the transport's descriptors are what to wait for
+    Micros due() override {
+        if (!out_.room()) return kNever;  // the transport's descriptors are what to wait for
         if (can_judge() || results_.ready() || leaving_) return 0;
-        const Patience patience(registers_, pressed_, answers_);
+        const Patience patience(registers_, pressed_, measured_);
         Micros next = kNever;
         for (const Slot& slot : slots_)
             if (slot.state == Slot::collecting) next = std::min(next, patience.due(slot));
@@ -145,7 +145,7 @@ private:
         if (part.begun() && !(part.first.sender == fragment.sender))
             return outcome::FORWARDED + reason::WRONG_TENSOR;
         fate = take(*slot, fragment, steered.hop, now_);
-        if (slot->answered) answers_.measured(std::exchange(slot->answered, 0));
+        measured_.take(*slot);
         if (fate == outcome::COLLECTED && slot->state == Slot::whole) {
             ++registers_[reg::requests];
             helper_.ask(*slot);
@@ -192,16 +192,15 @@ private:
         if (leaving_ && !send_on_what_is_here()) return;
         for (Slot& slot : slots_) {
             if (slot.state != Slot::collecting) continue;
-            const Patience patience(registers_, pressed_, answers_);
+            const Patience patience(registers_, pressed_, measured_);
             if (patience.ends(slot) <= now_) {
                 slot.state = Slot::leaving;
                 leaving_ = &slot;
                 ++registers_[reg::evicted];
                 if (!send_on_what_is_here()) return;
             } else if (patience.asks(slot) <= now_ && out_.room()) {
-                ++slot.asks;
-                slot.ask(now_, true);
-                if (const Missing missing = missing_of(slot); missing.part) ask(missing);
+                const Missing missing = take_missing(slot, patience.early(slot, now_), now_);
+                if (missing.part) ask(missing);
             }
         }
     }
@@ -295,7 +294,7 @@ private:
     Steering steering_;
     Slots slots_;
     Decisions decisions_;
-    AnswerTimes answers_;
+    Measured measured_;
     Results results_;
     Helper helper_;
     Slot* leaving_ = nullptr;  // was given up, and its fragments are being sent on
