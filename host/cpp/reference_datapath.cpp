@@ -11,12 +11,13 @@
 // Arguments: --helper-fd NUMBER (socket to the helper), --slots NUMBER, --input BYTES and --output BYTES,
 // once for each tensor of the slice.
 
-#include <utility>
+#include <functional>
 
 #include "datapath.h"
 #include "reference_classify.h"
 #include "reference_decisions.h"
 #include "reference_helper.h"
+#include "reference_kept.h"
 #include "reference_patience.h"
 #include "reference_steering.h"
 
@@ -49,6 +50,7 @@ public:
           steering_(registers_),
           slots_(number(arguments.must("--slots")), inputs_),
           results_(registers_, outputs_),
+          kept_(registers_, outputs_),
           helper_(static_cast<int>(number(arguments.must("--helper-fd"))), results_) {
         const size_t tensors = inputs_.size() << 16 | outputs_.size() << 24;
         registers_[reg::capability] = static_cast<uint32_t>(8 | slots_.size() << 8 | tensors);
@@ -60,8 +62,10 @@ public:
         now_ = now;
         size_t judged = 0;
         for (; judged < kTurnFrames && can_judge(); ++judged) judge(in_.front());
-        helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });
+        helper_.turn(executed_);
+        while (kept_.asked() && out_.room()) send_again();
         while (results_.ready() && out_.room()) send_result();
+        kept_.expire(now_);
         ask_for_overtaken();
         // What lacks may be among frames that wait: after a pause of the process they are many.
         if (judged && ++put_off_ < kPutOff) return;
@@ -70,16 +74,17 @@ public:
     }
     Micros due() override {
         if (!out_.room()) return kNever;  // the transport's descriptors are what to wait for
-        if (can_judge() || results_.ready() || leaving_) return 0;
+        if (can_judge() || results_.ready() || kept_.asked() || leaving_) return 0;
         const Patience patience(registers_, pressed_, measured_);
-        Micros next = kNever;
+        Micros next = kept_.due();
         for (const Slot& slot : slots_)
             if (slot.state == Slot::collecting) next = std::min(next, patience.due(slot));
         return until(next);
     }
     bool idle() override {
         const bool lacking = slots_.any(Slot::collecting) && registers_[reg::timeout_us];
-        return in_.empty() && results_.empty() && !lacking && !slots_.any(Slot::whole) && !leaving_;
+        return in_.empty() && results_.empty() && !lacking && !slots_.any(Slot::whole) && !leaving_ &&
+               !kept_.asked();
     }
     void watch(std::vector<pollfd>& fds) const override { helper_.watch(fds); }
 
@@ -111,6 +116,7 @@ private:
         Headers headers;
         uint64_t fate = classifier_.classify(frame, headers);
         registers_[reg::unread] += headers.unread;
+        if (fate == outcome::PASSED && (registers_[reg::control] & 1) && kept_.answers(frame)) fate = outcome::ANSWERED;
         bool leaves = fate < outcome::DROPPED_BAD_FRAME;
         if (fate == Classifier::kOurs) {
             const uint8_t* header = frame.data + headers.header_at();
@@ -148,7 +154,7 @@ private:
         measured_.take(*slot);
         if (fate == outcome::COLLECTED && slot->state == Slot::whole) {
             ++registers_[reg::requests];
-            helper_.ask(*slot);
+            helper_.ask(*slot, executed_);
         }
         return fate;
     }
@@ -282,6 +288,16 @@ private:
         sent();
         ++registers_[reg::result_frames];
         registers_[reg::results] += ended;
+        if (ended) kept_.keep(results_.pop(), now_);
+    }
+
+    void send_again() {
+        Frame& frame = out_.back();
+        Origin origin;
+        const size_t bytes = kept_.take(frame, origin);
+        maker_.onward(frame, bytes, origin);
+        sent();
+        ++registers_[reg::result_frames];
     }
 
     void sent() { out_.push(), ++frames_out_; }
@@ -296,7 +312,9 @@ private:
     Decisions decisions_;
     Measured measured_;
     Results results_;
+    KeptResults kept_;
     Helper helper_;
+    const std::function<void(Slot&)> executed_ = [this](Slot& slot) { release(slot, Decisions::executed); };
     Slot* leaving_ = nullptr;  // was given up, and its fragments are being sent on
     Micros now_ = 0;
     size_t put_off_ = 0;

@@ -40,7 +40,7 @@ Access = Literal["constant", "status", "config", "entry", "command", "counter"]
 TYPE = 0x4D57_0001
 """Vendor ("MW") and kind (NIC shell) of this register block."""
 
-BLOCK_VERSION = 0x0001_0004
+BLOCK_VERSION = 0x0001_0005
 """Version of this register block: major 16, minor 16."""
 
 ADDRESS_BITS = 12
@@ -76,6 +76,7 @@ class FrameOutcome(IntEnum):
     DECLINED_INCOMPLETE = 21
     DECLINED_WRONG_TENSOR = 22
     DECLINED_ENCRYPTED = 23
+    ANSWERED = 24
 
 
 FIRST_DECLINED = FrameOutcome.DECLINED_BUSY
@@ -134,6 +135,10 @@ _OUTCOME_DOCS = {
     FrameOutcome.FORWARDED: (
         "an earlier hop's result that is not for our slice, or what an entry of the steering table "
         "forwards: sent on as it is"
+    ),
+    FrameOutcome.ANSWERED: (
+        "on its way from the next hop to a sender, it asks for fragments of a result that is kept: "
+        "they are sent again (the pipeline keeps none)"
     ),
 }
 
@@ -296,7 +301,7 @@ _EVENTS = (
     ("evicted", "unfinished requests given up, their fragments sent on as declined"),
     ("evicted_fragments", "fragments of given-up requests sent on"),
     ("results", "results sent whole"),
-    ("result_frames", "frames of results sent"),
+    ("result_frames", "frames of results sent, once or again"),
 )
 
 HITS = tuple(f"table_{place}_hits" for place in range(ENTRIES))
@@ -310,7 +315,7 @@ def _registers() -> tuple[Register, ...]:
     ]
     counters = [(name, doc) for name, doc in _EVENTS]
     for outcome in FrameOutcome:
-        if outcome < FIRST_DECLINED:
+        if outcome in _OUTCOME_DOCS:
             doc = _OUTCOME_DOCS[outcome]
         else:
             reason = DeclineReason(outcome - FIRST_DECLINED + 1)
