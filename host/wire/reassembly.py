@@ -167,6 +167,7 @@ class Reassembler:
         if not all(part is not None and part.whole() for part in slot.tensors):
             self._progress(key, slot, header, now)
             return None
+        slot.ended()
         self._drop(key)
         parts = [part for part in slot.tensors if part is not None]
         if not all(part.sound() for part in parts):
