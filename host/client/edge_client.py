@@ -28,8 +28,8 @@ R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the
     reply lacks fragments, the client asks for them (A6 of ``wire/reassembly.py``).
 R8. Where nothing has come for as long as an answer takes by the path to a request of which nobody
     lacks anything, long before the least wait of R2, the client asks for the first fragment of the
-    answer, again after twice as long and so on. Whoever asks for fragments of the request begins
-    that anew, and who asked for an answer waits twice as long for others (T4 of
+    answer, again when twice as long has passed and so on. Whoever asks for fragments of the request
+    begins that anew, and who asked for an answer waits twice as long for others (T4 of
     ``wire/round_trip.py``), until one comes to a request that nobody asked about. But where others
     wait too, and none that was sent later was answered, all may only be slow, and have that time
     once more. If the cloud has answered, that brings the answer, and no hop executes twice; if it
@@ -334,7 +334,7 @@ class EdgeClient:
             return
         way.undisturbed.timed_out(now - pending.sent.sent)
         pending.disturbed = True
-        pending.inquire = now + 2 * (pending.inquire - pending.sent.sent)
+        pending.inquire = now + (now - pending.sent.sent)
         self._counters["answers_asked"] += 1
         ask = missing.pack(pending.sent.header, [0])
         self._send_ask(pending.request_id, pending.path, ask)
