@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +25,7 @@ from midwire.hw.formats.wire import Header, MessageType, decode
 
 from ..conftest import Cloud, relay, send, straight
 from .loop import HERE, SMALL_MTU, Forger, Live, take
+from .namespaces import FAR, FAR_MAC, SIDES, Namespaces, midwire
 
 PIECES = 4
 
@@ -206,3 +209,47 @@ def test_a_result_that_is_lost_behind_a_nic_is_not_computed_again(
         found = nic.bus.counters()
         assert found["requests"] == 40 + client.counters.get("resent", 0)
         assert found["answered"] >= 10 - client.counters.get("resent", 0)
+
+
+ALL_AT_ONCE = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+    for data in sys.argv[2:]:
+        port.sendto(bytes.fromhex(data), (sys.argv[1], 5220))
+"""
+ASKS_AGAIN = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+    port.bind((sys.argv[1], 5220))
+    port.settimeout(60)
+    print("ready", flush=True)
+    first, client = port.recvfrom(2000)
+    port.sendto(bytes.fromhex(sys.argv[2]), client)
+    again, sender = port.recvfrom(2000)
+    print(first[64:] == again[64:], client == sender)
+"""
+
+
+def test_what_got_lost_behind_it_is_sent_again(network: Namespaces, digits: Bundle) -> None:  # K1
+    """The next hop asks the client, whose result it is, and the NIC on the way answers."""
+    model, total = digits.model_hash, digits.manifest.inputs[0].wire_bytes
+    header = Header(model_hash=model, request_id=7, deadline_us=10**6)
+    pieces = [data.hex() for data in fragments.datagrams(header, bytes(total), 236)]
+    question = missing.pack(replace(header, cursor=1, fragment_count=1, total_bytes=0), [0])
+    hop = ["--listen", f"{FAR}:5220", "--next", f"{FAR}:5220", "--next-mac", FAR_MAC]
+    options = ["--wire", *SIDES, *hop, "--datapath", "reference"]
+    words = network.inside("far", sys.executable, "-c", ASKS_AGAIN, FAR, question.hex())
+    with (
+        midwire(network, "middle", "nic", str(digits.root), *options) as nic,
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as far,
+    ):
+        nic.ready(120)
+        try:
+            assert far.stdout is not None and far.stdout.readline() == "ready\n"
+            network.python("near", ALL_AT_ONCE, FAR, *pieces)
+            assert far.stdout.readline() == "True True\n"
+        finally:
+            far.kill()
+        last = [event for event in nic.stop() if event.get("event") == "stopped"][-1]
+    found = last["pipeline"]
+    assert (found["requests"], found["answered"], found["result_frames"]) == (1, 1, 2)
