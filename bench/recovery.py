@@ -53,8 +53,8 @@ DESIGN = Design(
 )
 
 RESULTS = {"small": "b", "wide": "a"}
-"""Where the slice ends: a result is one fragment, or 25. A NIC keeps no results, so one that is
-lost behind it is computed again, and of 25 fragments one is lost in every fifth result.
+"""Where the slice ends: a result is one fragment, or 25, and every fifth of those loses one.
+What is lost behind the pipeline, which keeps no results, is computed again.
 """
 
 READY_SECONDS = 60.0

@@ -26,12 +26,14 @@ R7. Whoever lacks fragments of a request under way asks for them (rule W8 of the
     have come; where nothing of the result has, then too if a request that was sent later has been
     answered, or else after twice that. Only who executed had its bytes, and executes again. Where a
     reply lacks fragments, the client asks for them (A6 of ``wire/reassembly.py``).
-R8. Where nothing has come for as long as an answer takes by the path, long before the least wait
-    of R2, the client asks for the first fragment of the answer, again after twice as long and so
-    on; but where others wait too, and none that was sent later was answered, all may only be slow,
-    and have that time once more. If the cloud has answered, that brings the answer, and no hop
-    executes twice; if it has nothing of the request, it asks for the result (R7), and if it lacks
-    some of it, for that.
+R8. Where nothing has come for as long as an answer takes by the path to a request of which nobody
+    lacks anything, long before the least wait of R2, the client asks for the first fragment of the
+    answer, again when twice as long has passed and so on. Whoever asks for fragments of the request
+    begins that anew, and who asked for an answer waits twice as long for others (T4 of
+    ``wire/round_trip.py``), until one comes to a request that nobody asked about. But where others
+    wait too, and none that was sent later was answered, all may only be slow, and have that time
+    once more. If the cloud has answered, that brings the answer, and no hop executes twice; if it
+    has nothing of the request, it asks for the result (R7), and if it lacks some of it, for that.
 """
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ from ..steer.steering import InOrder, Steering
 from ..wire import message, missing
 from ..wire.reassembly import Reassembler
 from ..wire.sent import SentMessage
+from ..wire.short_waits import ShortWaits
 from ..wire.tensors import to_buffers
 from ..wire.udp import Address, Datagram, Train, is_ipv6
 from .requests import Request, RequestOutcome
@@ -143,7 +146,7 @@ class EdgeClient:
         specs = bundle.manifest.inputs
         self._types = [ElementType.of(spec.qtype.wire_dtype) for spec in specs]
         self._reassembler = Reassembler(self._expected, slots=4 * window, timeout=deadline)
-        self._selector = selectors.DefaultSelector()
+        self._selector = ShortWaits()
         self._ways: list[Way] = []
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
@@ -237,8 +240,8 @@ class EdgeClient:
         pending.attempts_here += 1
         last = pending.attempts > self._retries
         pending.resend = pending.give_up if last else now + pending.wait
-        pending.inquire = now + self._ways[pending.path].patience(pending)
-        pending.overtaken = pending.excused = False
+        pending.inquire = now + self._ways[pending.path].answer_patience(pending)
+        pending.overtaken = pending.excused = pending.disturbed = False
         self._let_go(pending, sent.whole() if whole else sent.first(), now)
 
     def _send_again(self, pending: Pending) -> None:
@@ -324,11 +327,14 @@ class EdgeClient:
 
     def _inquire(self, pending: Pending, now: float) -> None:
         """Ask for the first fragment of an answer that may have been lost whole (R8)."""
+        way = self._ways[pending.path]
         if len(self._pending) > 1 and not (pending.overtaken or pending.excused):
             pending.excused = True
-            pending.inquire = now + self._ways[pending.path].patience(pending)
+            pending.inquire = now + way.answer_patience(pending)
             return
-        pending.inquire = now + 2 * (pending.inquire - pending.sent.sent)
+        way.undisturbed.timed_out(now - pending.sent.sent)
+        pending.disturbed = True
+        pending.inquire = now + (now - pending.sent.sent)
         self._counters["answers_asked"] += 1
         ask = missing.pack(pending.sent.header, [0])
         self._send_ask(pending.request_id, pending.path, ask)
@@ -364,7 +370,9 @@ class EdgeClient:
             return
         self._counters["asks_answered"] += 1
         self._counters["fragments_resent"] += len(datagrams)
+        pending.disturbed = True
         pending.resend = max(pending.resend, now + pending.wait)
+        pending.inquire = max(pending.inquire, now + way.answer_patience(pending))
         self._let_go(pending, datagrams, now)
 
     def _is_lost(self, result: Header, pending: Pending, way: Way, now: float) -> bool:
@@ -431,7 +439,7 @@ class EdgeClient:
         for other in self._pending.values():
             other.overtaken |= other.path == path and other.sent.sent < pending.sent.sent
         if pending.attempts == 1:
-            self._ways[path].round_trip.measured(now - pending.sent.sent)  # T3
+            self._ways[path].measured(pending, now - pending.sent.sent)  # T3
         if header.message_type == MessageType.REPLY:
             return self._end(header.request_id, header=header, outputs=outputs, about=about)
         refusal = RefusedError(

@@ -29,7 +29,10 @@ UNMEASURED_SHARE = 1 / 8
 """Of the request's time: the first wait by a path that has not answered yet."""
 
 PATIENCE_SECONDS = 0.004
-"""Least time until an answer may have been lost; fragments that are asked for come within that."""
+"""Least time until a result may have been lost; fragments that are asked for come within that."""
+
+ANSWER_PATIENCE_SECONDS = 0.001
+"""Least time until an answer may have been lost: processes are stopped for as long at any time."""
 
 UNHEARD_TIMES, UNHEARD_SECONDS = 2, 0.05
 """A result of which nothing has come counts as lost after so many times the patience, as who
@@ -54,6 +57,7 @@ class Pending:
     refused : how often the machine of this path's first hop said that nobody listens
     overtaken : a request that was sent later, by this path, has been answered
     excused : although no answer came in time, that was not asked for
+    disturbed : somebody lacked a fragment of it or of its answer, in the latest attempt
     errors : of sending
     """
 
@@ -71,6 +75,7 @@ class Pending:
     refused: int = 0
     overtaken: bool = False
     excused: bool = False
+    disturbed: bool = False
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -99,32 +104,49 @@ class Pending:
 
 
 class Way:
-    """A path with its socket, and what still has to leave by it."""
+    """A path with its socket, and what still has to leave by it.
+
+    Attributes
+    ----------
+    round_trip : to all answers that tell how long one takes
+    undisturbed : to those of which nobody lacked a fragment
+    """
 
     def __init__(self, path: NetworkPath, bind: Address | None, window: int) -> None:
         self.path = path
         self.port = UdpPort(bind, path.first)
         self.outbox: Outbox[int] = Outbox(self.port, limit=window)
-        self.round_trip = RoundTrip()
+        self.round_trip, self.undisturbed = RoundTrip(), RoundTrip()
+
+    def measured(self, pending: Pending, seconds: float) -> None:
+        """An answer came to a request that was sent once."""
+        self.round_trip.measured(seconds)
+        if not pending.disturbed:
+            self.undisturbed.measured(seconds)
 
     def first_wait(self, pending: Pending) -> float:
         """How long to wait for an answer to a request that has just been sent by this path."""
         floor = max(RESEND_PAUSE_SECONDS, min(FLOOR_SECONDS, FLOOR_SHARE * pending.time))
         return max(floor, self.round_trip.wait(UNMEASURED_SHARE * pending.time))
 
-    def patience(self, pending: Pending) -> float:
+    def answer_patience(self, pending: Pending) -> float:
         """How long an answer may take until it is asked for; endless by a path without any yet."""
-        if self.round_trip.smoothed is None:
-            return math.inf
-        return max(PATIENCE_SECONDS, self.round_trip.wait(UNMEASURED_SHARE * pending.time))
+        known = self.round_trip if self.undisturbed.smoothed is None else self.undisturbed
+        return self._patience(known, pending, ANSWER_PATIENCE_SECONDS)
 
     def result_patience(self, pending: Pending, overtaken: bool) -> float:
         """How long a result may take until it is lost; ``overtaken``: others show that it is not
         only slow."""
-        patience = self.patience(pending)
+        patience = self._patience(self.round_trip, pending, PATIENCE_SECONDS)
         if not overtaken:
             patience = max(patience, min(UNHEARD_TIMES * patience, UNHEARD_SECONDS))
         return min(pending.wait, patience)
+
+    @staticmethod
+    def _patience(trips: RoundTrip, pending: Pending, least: float) -> float:
+        if trips.smoothed is None:
+            return math.inf
+        return max(least, trips.wait(UNMEASURED_SHARE * pending.time))
 
 
 def given_up(pending: Pending, path: NetworkPath, deadline: float) -> RequestError:

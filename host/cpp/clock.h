@@ -18,9 +18,9 @@ inline Micros micros() {
     return static_cast<Micros>(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
 }
 
-// Milliseconds for poll() until a moment: 0 where it has come, -1 where it never does.
-inline int until(Micros moment) {
-    if (moment == kNever) return -1;
+// How long until a moment: 0 where it has come, kNever where it never does.
+inline Micros until(Micros moment) {
+    if (moment == kNever) return kNever;
     const Micros now = micros();
-    return moment <= now ? 0 : static_cast<int>((moment - now + 999) / 1000);
+    return moment <= now ? 0 : moment - now;
 }

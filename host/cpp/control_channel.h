@@ -50,11 +50,11 @@ public:
             fds.push_back({listen_, POLLIN, 0});
     }
 
-    // Milliseconds until watch() is to be asked again although nothing has come; -1 is never.
-    int due() const {
-        if (again_ == Clock::time_point{}) return -1;
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(again_ - Clock::now()).count();
-        return left > 0 ? static_cast<int>(left) : 0;
+    // How long until watch() is to be asked again although nothing has come; kNever.
+    Micros due() const {
+        if (again_ == Clock::time_point{}) return kNever;
+        const auto left = std::chrono::ceil<std::chrono::microseconds>(again_ - Clock::now()).count();
+        return left > 0 ? static_cast<Micros>(left) : 0;
     }
 
     // `fds` are those that watch() appended.

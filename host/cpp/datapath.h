@@ -28,8 +28,8 @@ public:
     // stopped anywhere, and what comes meanwhile must not be taken for lost.
     virtual void work(Micros now) = 0;
 
-    // Milliseconds until work() has something to do although nothing has come: 0 at once, -1 never.
-    virtual int due() = 0;
+    // How long until work() has something to do although nothing has come: 0 at once, or kNever.
+    virtual Micros due() = 0;
 
     // Nothing is inside that will still come out or be given up.
     virtual bool idle() = 0;

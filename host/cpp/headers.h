@@ -23,6 +23,7 @@ struct OurAddress {
     uint32_t ip = 0;
     uint16_t port = 0;
     IpAddress ip6;
+    bool every = false;  // whichever address and port
 };
 
 struct Headers {
@@ -50,7 +51,7 @@ public:
         if (type != mw::kEthertypeIpv4 && type != mw::kEthertypeIpv6) return false;
         out.ipv6 = type == mw::kEthertypeIpv6;
         return (out.ipv6 ? read_ipv6(out) : read_ipv4(out)) && has(out.udp_at, 8) &&
-               get16(data_ + out.udp_at + 2) == our_.port;
+               (our_.every || get16(data_ + out.udp_at + 2) == our_.port);
     }
 
 private:
@@ -66,15 +67,15 @@ private:
         const size_t bytes = 4 * (ip[0] & 15);
         out.udp_at = out.ip_at() + bytes;
         return ip[0] >> 4 == 4 && bytes >= mw::kMinIpv4Bytes && !(get16(ip + 6) & 0x3fff) &&
-               ip[9] == mw::kProtocolUdp && (!our_.ip || get32(ip + 16) == our_.ip);
+               ip[9] == mw::kProtocolUdp && (our_.every || !our_.ip || get32(ip + 16) == our_.ip);
     }
 
     bool read_ipv6(Headers& out) const {
         const uint8_t* ip = data_ + out.ip_at();
-        if (!our_.ip6.any() || !has(out.ip_at(), mw::kIpv6Bytes) || ip[0] >> 4 != 6) return false;
+        if ((!our_.every && !our_.ip6.any()) || !has(out.ip_at(), mw::kIpv6Bytes) || ip[0] >> 4 != 6) return false;
         uint8_t kind = ip[6];
         if (!known(kind) && kind != mw::kHopByHop) return false;
-        if (IpAddress::at(ip + 24, true) != our_.ip6) return false;
+        if (!our_.every && IpAddress::at(ip + 24, true) != our_.ip6) return false;
         out.udp_at = out.ip_at() + mw::kIpv6Bytes;
         while (kind != mw::kProtocolUdp) {
             const uint8_t* extension = data_ + out.udp_at;
@@ -95,7 +96,7 @@ private:
 
     const uint8_t* data_;
     const size_t size_;
-    const OurAddress& our_;
+    const OurAddress our_;
 };
 
 inline uint32_t udp_length(const Frame& frame, const Headers& headers) { return get16(frame.data + headers.udp_at + 4); }

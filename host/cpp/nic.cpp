@@ -82,7 +82,7 @@ public:
             const bool moving = started_ && !finished_;
             if (moving) transport_->watch(fds, rx_.room() > 0, !tx_.empty());
             // Once to wait, if at all, and once more for all that had come at a moment that is known.
-            const int wait = timeout();
+            const Micros wait = timeout();
             if (wait != 0 && !look(fds, wait)) continue;
             const Micros now = micros();
             if (!look(fds, 0)) continue;
@@ -99,18 +99,20 @@ public:
     }
 
 private:
-    // False if it was interrupted.
-    static bool look(std::vector<pollfd>& fds, int milliseconds) {
-        if (poll(fds.data(), fds.size(), milliseconds) >= 0) return true;
+    // Waits so long at most. False if it was interrupted.
+    static bool look(std::vector<pollfd>& fds, Micros wait) {
+        timespec most{};
+        most.tv_sec = static_cast<time_t>(wait / 1'000'000);
+        most.tv_nsec = static_cast<long>(wait % 1'000'000 * 1000);
+        if (ppoll(fds.data(), fds.size(), wait == kNever ? nullptr : &most, nullptr) >= 0) return true;
         if (errno != EINTR) fail_errno("poll failed");
         return false;
     }
 
-    int timeout() {
-        int due = -1;
+    Micros timeout() {
+        Micros due = kNever;
         if (started_ && !finished_) due = transport_->ready() && rx_.room() ? 0 : datapath_->due();
-        const int control = control_.due();
-        return due < 0 || (control >= 0 && control < due) ? control : due;
+        return std::min(due, control_.due());
     }
 
     // Reads standard input; false when whoever started us has gone.

@@ -66,18 +66,20 @@ public:
         for (; judged < kTurnFrames && cores_[0]->can_judge(); ++judged) {
             Headers headers;
             Frame& frame = in_.front();
-            const uint64_t fate = cores_[0]->classify(frame, headers);
-            Core& core = fate == Classifier::kOurs ? core_for(frame.data + headers.header_at()) : *cores_[0];
-            core.judge(frame, headers, fate);
+            uint64_t fate = cores_[0]->classify(frame, headers);
+            Core* core = cores_[0].get();
+            if (fate == Classifier::kOurs) core = &core_for(frame.data + headers.header_at());
+            if (fate == mw::outcome::PASSED)
+                if (Core* const asked = core_that_answers(frame)) core = asked, fate = mw::outcome::ANSWERED;
+            core->judge(frame, headers, fate);
         }
         // What there is room for is each one's by turns.
         if (++first_ >= cores_.size()) first_ = 0;
         for (size_t i = 0; i < cores_.size(); ++i) cores_[(first_ + i) % cores_.size()]->end(judged > 0);
     }
-    int due() override {
-        int least = -1;
-        for (auto& core : cores_)
-            if (const int its = core->due(); its >= 0 && (least < 0 || its < least)) least = its;
+    Micros due() override {
+        Micros least = kNever;
+        for (auto& core : cores_) least = std::min(least, core->due());
         return least;
     }
     bool idle() override {
@@ -130,6 +132,13 @@ private:
             if (its == most) closest_.push_back(core.get());
         }
         return *closest_[share_of(get_field(header, mw::field::request_id), closest_.size())];
+    }
+
+    // The one that keeps the result that is asked for, or nullptr.
+    Core* core_that_answers(const Frame& frame) {
+        for (auto& core : cores_)
+            if (core->answers(frame)) return core.get();
+        return nullptr;
     }
 
     bool read_status(uint32_t address, uint32_t& value) {

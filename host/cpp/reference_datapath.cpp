@@ -11,13 +11,14 @@
 // Arguments, once for each slice, in order: --helper-fd NUMBER (socket to the helper), --slots NUMBER, --inputs
 // BYTES,BYTES,... and --outputs BYTES,BYTES,..., of its tensors.
 
-#include <utility>
+#include <functional>
 
 #include "datapath.h"
 #include "reference_classify.h"
 #include "reference_cores.h"
 #include "reference_decisions.h"
 #include "reference_helper.h"
+#include "reference_kept.h"
 #include "reference_patience.h"
 #include "reference_steering.h"
 
@@ -43,6 +44,7 @@ public:
           steering_(registers_),
           slots_(slice.slots, inputs_),
           results_(registers_, outputs_),
+          kept_(registers_, outputs_),
           helper_(slice.helper_fd, results_) {
         const size_t tensors = inputs_.size() << 16 | outputs_.size() << 24;
         registers_[reg::capability] = static_cast<uint32_t>(8 | slots_.size() << 8 | tensors);
@@ -53,32 +55,37 @@ public:
     // P1 to P4, which are the same in every core.
     uint64_t classify(const Frame& frame, Headers& headers) const { return classifier_.classify(frame, headers); }
     unsigned agreement(const uint8_t* header) const { return classifier_.agreement(header); }
+    // Whether a frame that is not to our address asks for a result that was made here.
+    bool answers(const Frame& frame) { return (registers_[reg::control] & 1) && kept_.answers(frame); }
 
     // Of all cores: whether one may judge the first frame that came in.
     bool can_judge() const { return !in_.empty() && out_.room() > kOwnRoom; }
     void begin(Micros now) { now_ = now; }
     // Behind all frames of this turn, if any were judged.
     void end(bool judged) {
-        helper_.turn([this](Slot& slot) { release(slot, Decisions::executed); });
+        helper_.turn(executed_);
+        while (kept_.asked() && out_.room()) send_again();
         while (results_.ready() && out_.room()) send_result();
+        kept_.expire(now_);
         ask_for_overtaken();
         // What lacks may be among frames that wait: after a pause of the process they are many.
         if (judged && ++put_off_ < kPutOff) return;
         put_off_ = 0;
         keep_time();
     }
-    int due() {
-        if (!out_.room()) return -1;  // the transport's descriptors are what to wait for
-        if (can_judge() || results_.ready() || leaving_) return 0;
-        const Patience patience(registers_, pressed_, answers_);
-        Micros next = kNever;
+    Micros due() {
+        if (!out_.room()) return kNever;  // the transport's descriptors are what to wait for
+        if (can_judge() || results_.ready() || kept_.asked() || leaving_) return 0;
+        const Patience patience(registers_, pressed_, measured_);
+        Micros next = kept_.due();
         for (const Slot& slot : slots_)
             if (slot.state == Slot::collecting) next = std::min(next, patience.due(slot));
         return until(next);
     }
     bool idle() {
         const bool lacking = slots_.any(Slot::collecting) && registers_[reg::timeout_us];
-        return in_.empty() && results_.empty() && !lacking && !slots_.any(Slot::whole) && !leaving_;
+        return in_.empty() && results_.empty() && !lacking && !slots_.any(Slot::whole) && !leaving_ &&
+               !kept_.asked();
     }
     void watch(std::vector<pollfd>& fds) const { helper_.watch(fds); }
 
@@ -138,10 +145,10 @@ private:
         if (part.begun() && !(part.first.sender == fragment.sender))
             return outcome::FORWARDED + reason::WRONG_TENSOR;
         fate = take(*slot, fragment, steered.hop, now_);
-        if (slot->answered) answers_.measured(std::exchange(slot->answered, 0));
+        measured_.take(*slot);
         if (fate == outcome::COLLECTED && slot->state == Slot::whole) {
             ++registers_[reg::requests];
-            helper_.ask(*slot);
+            helper_.ask(*slot, executed_);
         }
         return fate;
     }
@@ -185,16 +192,15 @@ private:
         if (leaving_ && !send_on_what_is_here()) return;
         for (Slot& slot : slots_) {
             if (slot.state != Slot::collecting) continue;
-            const Patience patience(registers_, pressed_, answers_);
+            const Patience patience(registers_, pressed_, measured_);
             if (patience.ends(slot) <= now_) {
                 slot.state = Slot::leaving;
                 leaving_ = &slot;
                 ++registers_[reg::evicted];
                 if (!send_on_what_is_here()) return;
             } else if (patience.asks(slot) <= now_ && out_.room()) {
-                ++slot.asks;
-                slot.ask(now_, true);
-                if (const Missing missing = missing_of(slot); missing.part) ask(missing);
+                const Missing missing = take_missing(slot, patience.early(slot, now_), now_);
+                if (missing.part) ask(missing);
             }
         }
     }
@@ -276,6 +282,16 @@ private:
         sent();
         ++registers_[reg::result_frames];
         registers_[reg::results] += ended;
+        if (ended) kept_.keep(results_.pop(), now_);
+    }
+
+    void send_again() {
+        Frame& frame = out_.back();
+        Origin origin;
+        const size_t bytes = kept_.take(frame, origin);
+        maker_.onward(frame, bytes, origin);
+        sent();
+        ++registers_[reg::result_frames];
     }
 
     void sent() { out_.push(), ++frames_out_; }
@@ -288,9 +304,11 @@ private:
     Steering steering_;
     Slots slots_;
     Decisions decisions_;
-    AnswerTimes answers_;
+    Measured measured_;
     Results results_;
+    KeptResults kept_;
     Helper helper_;
+    const std::function<void(Slot&)> executed_ = [this](Slot& slot) { release(slot, Decisions::executed); };
     Slot* leaving_ = nullptr;  // was given up, and its fragments are being sent on
     Micros now_ = 0;
     size_t put_off_ = 0;

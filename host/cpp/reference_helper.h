@@ -26,17 +26,21 @@ class Helper {
 public:
     Helper(int fd, Results& results) : fd_(fd), results_(results) {}
 
-    // A whole request, which waits for the slice.
-    void ask(Slot& slot) { waiting_.push_back(&slot); }
+    // A whole request, which goes into the slice or waits for it. Slots whose tensors have gone are given to
+    // `left`: at once, or one turn of frames would fill them all.
+    template <typename Left>
+    void ask(Slot& slot, Left left) {
+        waiting_.push_back(&slot);
+        send(left);
+    }
     void watch(std::vector<pollfd>& fds) const {
         fds.push_back({fd_, static_cast<short>(POLLIN | (can_send() ? POLLOUT : 0)), 0});
     }
 
-    // Moves what can be moved now. Slots whose tensors have gone into the slice are given to `left`.
+    // Moves what can be moved now.
     template <typename Left>
     void turn(Left left) {
-        while (can_send() && send_some(left)) {
-        }
+        send(left);
         while (receive_some()) {
         }
     }
@@ -45,6 +49,12 @@ private:
     static constexpr size_t kHead = 8;
 
     bool can_send() const { return !waiting_.empty() && (results_.room() || sent_); }
+
+    template <typename Left>
+    void send(Left left) {
+        while (can_send() && send_some(left)) {
+        }
+    }
 
     template <typename Left>
     bool send_some(Left left) {

@@ -9,16 +9,56 @@
 
 #include <algorithm>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "reference_frames.h"
 
+// A fragment of one: of which of its tensors, of so many bytes, that begins at `begin` of all; the bytes of the
+// tensor before it.
+struct Piece {
+    size_t tensor, total, begin, offset;
+};
+
 struct Result {
     Origin origin;
-    std::vector<uint8_t> bytes;       // of all outputs, one behind the other
-    size_t filled = 0;                // of them
-    size_t tensor = 0, sent = 0;      // the next fragment to leave: bytes of its tensor before it
-    size_t begin = 0;                 // of that tensor
+    std::vector<uint8_t> bytes;  // of all outputs, one behind the other
+    size_t filled = 0;           // of them
+    Piece next{};                // to leave
+    uint64_t fragment_bytes = 0, element_type = 0;  // as when it began to leave
+
+    // Bytes of a fragment that is not the last one of a tensor, and the fragments of that.
+    size_t step(size_t total) const {
+        const size_t least = (total - 1) / (mw::kMaxFragments * mw::kFragmentStep) + 1;
+        const size_t steps = fragment_bytes / mw::kFragmentStep;
+        const size_t most = mw::kMaxFragmentBytes / mw::kFragmentStep;
+        return mw::kFragmentStep * std::clamp(steps, least, most);
+    }
+    size_t pieces(size_t total) const { return (total + step(total) - 1) / step(total); }
+
+    // A fragment, without what FrameMaker puts in front; its payload's bytes. `tensors`: that the result has.
+    size_t write(Frame& frame, const Piece& piece, size_t tensors) const {
+        const size_t size = std::min(step(piece.total), piece.total - piece.offset);
+        uint8_t* header = frame.data + kHeaderAt;
+        std::memcpy(header, origin.header, mw::kHeaderBytes);
+        std::memcpy(frame.data + kPayloadAt, bytes.data() + piece.begin + piece.offset, size);
+        change(header, {{mw::field::last, piece.offset + size == piece.total},
+                        {mw::field::result, 1},
+                        {mw::field::declined, 0},
+                        {mw::field::reason, 0},
+                        {mw::field::telemetry, 0},
+                        {mw::field::cycles, 0},
+                        {mw::field::cursor, get_field(header, mw::field::cursor) + 1},
+                        {mw::field::fragment_index, piece.offset / step(piece.total)},
+                        {mw::field::fragment_count, pieces(piece.total)},
+                        {mw::field::offset, piece.offset},
+                        {mw::field::total_bytes, piece.total},
+                        {mw::field::tensor_index, piece.tensor},
+                        {mw::field::source_count, tensors},
+                        {mw::field::element_type, element_type}});
+        pass_on(header, micros() - origin.stamp);
+        return size;
+    }
 };
 
 class Results {
@@ -45,47 +85,30 @@ public:
         return nullptr;
     }
 
-    // The next fragment, without what FrameMaker puts in front; its payload's bytes. `ended`: it was the last
-    // of the request.
+    // The next fragment, as Result::write. `ended`: it was the last of the request, which pop() takes out.
     size_t take(Frame& frame, Origin& origin, bool& ended) {
         Result& result = in_slice_.front();
-        const size_t total = sizes_[result.tensor], step = step_of(total);
-        const size_t bytes = std::min(step, total - result.sent);
-        const bool last = result.sent + bytes == total;
-        uint8_t* header = frame.data + kHeaderAt;
+        Piece& next = result.next;
+        if (!next.begin && !next.offset) {
+            next.total = sizes_[0];
+            result.fragment_bytes = registers_[mw::reg::fragment_bytes];
+            result.element_type = registers_[mw::reg::element_type];
+        }
         origin = result.origin;
-        std::memcpy(header, origin.header, mw::kHeaderBytes);
-        std::memcpy(frame.data + kPayloadAt, result.bytes.data() + result.begin + result.sent, bytes);
-        change(header, {{mw::field::last, last},
-                        {mw::field::result, 1},
-                        {mw::field::declined, 0},
-                        {mw::field::reason, 0},
-                        {mw::field::telemetry, 0},
-                        {mw::field::cycles, 0},
-                        {mw::field::cursor, get_field(header, mw::field::cursor) + 1},
-                        {mw::field::fragment_index, result.sent / step},
-                        {mw::field::fragment_count, (total + step - 1) / step},
-                        {mw::field::offset, result.sent},
-                        {mw::field::total_bytes, total},
-                        {mw::field::tensor_index, result.tensor},
-                        {mw::field::source_count, sizes_.size()},
-                        {mw::field::element_type, registers_[mw::reg::element_type]}});
-        pass_on(header, micros() - origin.stamp);
-        result.sent += bytes;
-        if (last) result.begin += total, result.sent = 0, ++result.tensor;
-        ended = result.tensor == sizes_.size();
-        if (ended) in_slice_.pop_front();
+        const size_t bytes = result.write(frame, next, sizes_.size());
+        next.offset += bytes;
+        ended = next.offset == next.total && next.tensor + 1 == sizes_.size();
+        if (!ended && next.offset == next.total)
+            next = {next.tensor + 1, sizes_[next.tensor + 1], next.begin + next.total, 0};
         return bytes;
+    }
+    Result pop() {
+        Result first = std::move(in_slice_.front());
+        in_slice_.pop_front();
+        return first;
     }
 
 private:
-    size_t step_of(size_t total) const {
-        const size_t least = (total - 1) / (mw::kMaxFragments * mw::kFragmentStep) + 1;
-        const size_t steps = registers_[mw::reg::fragment_bytes] / mw::kFragmentStep;
-        const size_t most = mw::kMaxFragmentBytes / mw::kFragmentStep;
-        return mw::kFragmentStep * std::clamp(steps, least, most);
-    }
-
     const Registers& registers_;
     const std::vector<size_t> sizes_;
     size_t total_ = 0;

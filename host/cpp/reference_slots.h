@@ -84,7 +84,8 @@ struct Slot {
     // Its bytes are nobody else's.
     void clear() {
         state = free;
-        asked_at = answered = 0;
+        latest = asked_at = answered = paused = 0;
+        early = probed = false;
         leaves_part = leaves_fragment = 0;
         for (Part& part : parts) part.clear();
         std::fill(memory.begin(), memory.end(), 0);
@@ -95,7 +96,9 @@ struct Slot {
     }
     // A new fragment came, which may have been asked for. Of two asks, nobody knows which was answered.
     void came(const Part& part, size_t index, Micros now) {
-        if (!asked_at || !(asked_for_all || index < part.asked_to)) return;
+        const bool asked = asked_for_all || index < part.asked_to;
+        if (!asked) probed = false;  // its sender goes on
+        if (!asked_at || !asked) return;
         if (asked_once) answered = now - asked_at;
         asked_at = 0;
     }
@@ -114,7 +117,10 @@ struct Slot {
     unsigned asks = 0;  // since the last new fragment, and those that it is too early for
     Micros latest = 0;  // when that came
     Micros asked_at = 0, answered = 0;  // for what has not come; how long that took, if it is known
+    Micros paused = 0;                  // in front of the last new fragment, if nobody was asked meanwhile
     bool asked_once = false, asked_for_all = false;
+    bool early = false;   // its sender may be asked as soon as he pauses longer than others do
+    bool probed = false;  // he was, for one fragment behind what is here, and sent nothing else since
     size_t leaves_part = 0, leaves_fragment = 0;  // the next to be sent on, of a request that was given up
     std::vector<Part> parts;
     std::vector<uint8_t> memory;
@@ -179,10 +185,12 @@ inline uint64_t take(Slot& slot, const Fragment& f, const Hop& hop, Micros now) 
     if (!part.agrees(f)) return outcome::DROPPED_BAD_LENGTH;
     if (part.here[f.index]) return outcome::DROPPED_DUPLICATE;
     if (!part.begun()) part.first = origin_of(f.frame, f.headers, now, hop);
+    else if (!slot.asked_at) slot.paused = now - slot.latest;
     part.take(f);
     slot.came(part, f.index, now);
     std::memcpy(slot.memory.data() + part.begin + f.offset, f.payload(), f.bytes);
     slot.latest = now;
+    slot.early = true;
     slot.asks = slot.ended() ? 0 : mw::kQuickAsks;
     if (slot.complete()) slot.state = Slot::whole;
     return outcome::COLLECTED;

@@ -50,8 +50,8 @@ public:
             for (uint64_t i = 0; i < kLookEvery; ++i) pipeline_.tick();
     }
     // With no room for what comes out, the transport's descriptors are what to wait for.
-    int due() override {
-        if (!out_.room()) return -1;
+    Micros due() override {
+        if (!out_.room()) return kNever;
         return working() ? 0 : until(look_at_);
     }
     // A request that is never given up is not waited for.

@@ -51,6 +51,7 @@ from ..wire import message, missing
 from ..wire.outbox import Outbox
 from ..wire.reassembly import ASK_SECONDS, Message, Reassembler
 from ..wire.sent import KeptMessages, MessageKey, SentMessage
+from ..wire.short_waits import ShortWaits
 from ..wire.tensors import Buffer, fingerprint_of, from_buffers
 from ..wire.udp import Address, Datagram, Train, UdpPort, format_address, parse_address
 
@@ -126,7 +127,7 @@ class CloudNode:
         self._served: Counter[bytes] = Counter()
         self._stopped = False
         self._wake, self._waker = socket.socketpair()
-        self._selector = selectors.DefaultSelector()
+        self._selector = ShortWaits()
         self._selector.register(port, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
 

@@ -80,6 +80,7 @@ class Collected:
         self._answer_due = 0.0  # so long after that, where no answer was measured
         self._asks_for_all = False  # next time
         self._doubt = 0.0  # a pause that an answer ended, unless its sender did
+        self._together = True  # without a pause, so far
 
     def came(self, tensor: int, index: int, now: float) -> None:
         """A fragment that had not been here was put to the others."""
@@ -90,6 +91,7 @@ class Collected:
             if self._doubt:
                 self.flow.paused(self._doubt)  # and had only paused
             self._doubt = 0.0
+        self._together &= not pause and self._asked_at is None
         if self._asked_at is None:
             self.flow.paused(pause)
         elif asked:
@@ -100,6 +102,12 @@ class Collected:
                 self.flow.paused(pause)  # for all that anybody knows
             self._asked_at = None
         self.overtaking.came(position)
+
+    def ended(self) -> None:
+        """All of it is here."""
+        fragments = sum(len(tensor.pieces) for tensor in self.tensors if tensor is not None)
+        if self._together and fragments > 1:
+            self.flow.never_paused()
 
     def is_overtaken(self) -> bool:
         """Whether something that is missing was overtaken, and nobody has asked for it since."""

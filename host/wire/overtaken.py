@@ -15,8 +15,10 @@ E2. Later messages overtake an earlier one that came by the same way (:class:`Fl
 E3. What nothing can overtake has until the pause is longer than one between two fragments ever is:
     twice the smoothed pause and four deviations (RFC 6298; twice, as few pauses are much longer
     than most), or what the caller says, if that is longer.
-    Fragments that came together have no pause between them. A pause in which somebody asked counts
-    if it was asked twice, or if the sender then goes on behind what it was asked for.
+    Fragments that came together have no pause between them; a message without any counts as one
+    pause of no length, lest a long one is remembered for as long as there are no others. A pause in
+    which somebody asked counts if it was asked twice, or if the sender then goes on behind what it
+    was asked for.
 E4. What was asked for has as long as answers take, smoothed alike. Only where it was asked once
     since the last new fragment, an answer is measured (Karn).
 E5. Of the flows that have nothing under way, ``MOST_FLOWS`` are remembered.
@@ -124,6 +126,10 @@ class Flow(Generic[Key]):
         """A new fragment of a message came so long after the one before."""
         if seconds > 0:
             self._pauses.measured(seconds)
+
+    def never_paused(self) -> None:
+        """All fragments of a message came together."""
+        self._pauses.measured(0.0)
 
     def answered(self, seconds: float) -> None:
         """So long after it was asked for, something came."""

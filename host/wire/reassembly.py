@@ -17,10 +17,10 @@ A6. The sender of a message is asked (rule W8 of the wire format) for fragments 
     (rules E1 and E2 of ``overtaken.py``), at once. By time it is asked when no new fragment has
     come for ``ask`` seconds, or for longer than it pauses (E3), again after twice and four times as
     long and so on, ``MAX_ASKS`` times in a row, but not before what was asked for can have come
-    (E4). Once the last fragment of each tensor has come, and the sender has no more to send, there
-    are ``QUICK_ASKS`` before those, after a half, a quarter and so on. A new fragment begins all
-    that anew, and so does one that has come before but is flagged as sent again: its sender is
-    there, and waits.
+    (E4); of a result, all that is ``RESULT_SOONER`` times as soon. Once the last fragment of each
+    tensor has come, and the sender has no more to send, there are ``QUICK_ASKS`` before those,
+    after a half, a quarter and so on. A new fragment begins all that anew, and so does one that has
+    come before but is flagged as sent again: its sender is there, and waits.
 A7. Each time ``MOST_GROUPS`` groups of 64 fragments are asked for at most, one message a group, the
     first that lack something. Of a tensor of which nothing has come, that is its first fragment:
     nobody has said how many it has. By time, what is in front of the last fragment that has come is
@@ -46,6 +46,9 @@ from .udp import Address
 ASK_SECONDS = 0.005
 """Without a new fragment, until its sender is asked for what is missing: more than a sender in
 Python pauses between two trains (:data:`.outbox.PACE_SECONDS`)."""
+
+RESULT_SOONER = 4
+"""Fragments of a result are asked for so much sooner: a NIC sends them without a pause."""
 
 MOST_GROUPS = 8
 """Asked for at once: what a sender's socket takes, and a receiver's holds."""
@@ -164,6 +167,7 @@ class Reassembler:
         if not all(part is not None and part.whole() for part in slot.tensors):
             self._progress(key, slot, header, now)
             return None
+        slot.ended()
         self._drop(key)
         parts = [part for part in slot.tensors if part is not None]
         if not all(part.sound() for part in parts):
@@ -230,7 +234,9 @@ class Reassembler:
     def _open(self, key: _Key, now: float) -> Collected:
         (source, model, _), kind, cursor, sizes = key
         flow = self._flows.get((source, model, kind, cursor))
-        slot = self._under_way[key] = Collected(now, sizes, flow, self._ask)
+        result = kind == MessageType.TENSOR and cursor > 0
+        ask = self._ask / RESULT_SOONER if result else self._ask
+        slot = self._under_way[key] = Collected(now, sizes, flow, ask)
         flow.under_way[key] = slot.overtaking
         self._of_request.setdefault(key[0], []).append(key)
         return slot

@@ -87,6 +87,7 @@ class FrameOutcome(IntEnum):
     DECLINED_INCOMPLETE = 21
     DECLINED_WRONG_TENSOR = 22
     DECLINED_ENCRYPTED = 23
+    ANSWERED = 24
 
 
 FIRST_DECLINED = FrameOutcome.DECLINED_BUSY
@@ -145,6 +146,10 @@ _OUTCOME_DOCS = {
     FrameOutcome.FORWARDED: (
         "an earlier hop's result that is not for our slice, or what an entry of the steering table "
         "forwards: sent on as it is"
+    ),
+    FrameOutcome.ANSWERED: (
+        "on its way from the next hop to a sender, it asks for fragments of a result that is kept: "
+        "they are sent again (the pipeline keeps none)"
     ),
 }
 
@@ -353,7 +358,7 @@ _EVENTS = (
     ("evicted", "requests given up, unfinished or of the model before, and sent on as declined"),
     ("evicted_fragments", "fragments of given-up requests sent on"),
     ("results", "results sent whole"),
-    ("result_frames", "frames of results sent"),
+    ("result_frames", "frames of results sent, once or again"),
 )
 
 HITS = tuple(f"table_{place}_hits" for place in range(ENTRIES))
@@ -372,7 +377,7 @@ def _registers() -> tuple[Register, ...]:
     found = _block(0, _FIXED)
     counters = [(name, doc) for name, doc in _EVENTS]
     for outcome in FrameOutcome:
-        if outcome < FIRST_DECLINED:
+        if outcome in _OUTCOME_DOCS:
             doc = _OUTCOME_DOCS[outcome]
         else:
             reason = DeclineReason(outcome - FIRST_DECLINED + 1)

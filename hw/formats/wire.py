@@ -40,6 +40,8 @@ W8. Whoever puts a tensor together may ask its sender for what has not come: a m
     sends those again, as they were; what has come meanwhile is dropped as a duplicate. The header
     has the cursor at which the tensor is missed: if that is not the sender's own, a result was lost
     behind the hop that executed, and the sender sends the request again, flagged ``resend``.
+    A hop that keeps the result of that cursor, and sees the message on its way back from whom that
+    went to, sends those fragments again itself, and the message ends there.
     Fragments of a reply or an error are asked for alike; one of which nothing has come, and a
     tensor of which nothing has, as fragment 0 of 1.
 

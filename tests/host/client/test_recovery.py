@@ -255,6 +255,17 @@ def test_where_all_wait_nobody_asks_for_an_answer_at_first(bundle: Bundle) -> No
         assert client.counters["answers_asked"] == 2 + 1
 
 
+def test_an_answer_is_asked_for_whenever_twice_as_long_has_passed(bundle: Bundle) -> None:  # R8
+    with UdpPort() as deaf, EdgeClient(bundle, straight(deaf.address)) as client:
+        client._start(Request([sample()]))
+        [pending] = client._pending.values()
+        sent = pending.sent.sent
+        for passed in (0.25, 0.5, 1.0):
+            client._inquire(pending, sent + passed)
+            assert pending.inquire == pytest.approx(sent + 2 * passed)
+        assert pending.disturbed and client.counters["answers_asked"] == 3
+
+
 @pytest.mark.usefixtures("no_timer")
 def test_a_result_that_is_lost_whole_is_asked_for(bundle: Bundle, cloud: Cloud) -> None:  # C4
     """Only the client misses anything then; and the cloud knows that it has nothing."""

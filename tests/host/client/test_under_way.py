@@ -11,6 +11,7 @@ import pytest
 
 from midwire.host.client.requests import Request
 from midwire.host.client.under_way import (
+    ANSWER_PATIENCE_SECONDS,
     FLOOR_SECONDS,
     PATIENCE_SECONDS,
     RESEND_PAUSE_SECONDS,
@@ -36,7 +37,7 @@ def pending(seconds: float) -> Pending:
 
 def test_by_a_path_that_has_not_answered(way: Way) -> None:
     assert way.first_wait(pending(8.0)) == 1.0
-    assert way.patience(pending(8.0)) == math.inf
+    assert way.answer_patience(pending(8.0)) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -45,14 +46,28 @@ def test_by_a_path_that_has_not_answered(way: Way) -> None:
 )
 def test_by_a_quick_path_there_is_a_floor(way: Way, seconds: float, wait: float) -> None:
     for _ in range(100):
-        way.round_trip.measured(0.001)
+        way.round_trip.measured(0.0005)
     assert way.first_wait(pending(seconds)) == pytest.approx(wait)
-    assert way.patience(pending(seconds)) == PATIENCE_SECONDS
+    assert way.answer_patience(pending(seconds)) == ANSWER_PATIENCE_SECONDS
 
 
 def test_by_a_slow_path_it_is_what_an_answer_takes(way: Way) -> None:
     way.round_trip.measured(0.5)
-    assert way.first_wait(pending(8.0)) == way.patience(pending(8.0)) == 0.5 + 4 * 0.25
+    assert way.first_wait(pending(8.0)) == way.answer_patience(pending(8.0)) == 0.5 + 4 * 0.25
+
+
+def test_what_was_asked_about_does_not_make_others_wait(way: Way) -> None:  # R8
+    disturbed = pending(8.0)
+    disturbed.disturbed = True
+    for _ in range(100):
+        way.measured(pending(8.0), 0.01)
+    way.measured(disturbed, 0.3)
+    assert way.first_wait(pending(8.0)) > 0.3
+    assert way.answer_patience(pending(8.0)) == pytest.approx(0.01)
+    way.undisturbed.timed_out(0.01)  # an answer was asked for
+    assert way.answer_patience(pending(8.0)) == pytest.approx(0.02)
+    way.measured(pending(8.0), 0.01)
+    assert way.answer_patience(pending(8.0)) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,10 @@
 //                                         of 10 us, and how many bytes of its slot are not 0 when it is free
 //   overtaken BYTES STEP INDEX ...     -> the same fragments, one after the other: those that were overtaken,
 //                                         in the order in which they are asked for
+//   pauses ASK PAUSE BYTES STEP INDEX ...
+//                                      -> the same fragments with such pauses between them: twice, how long
+//                                         after the last one its sender is asked, and for what (0 where
+//                                         time alone asks)
 
 #include <cinttypes>
 #include <cstdio>
@@ -58,10 +62,39 @@ void lacks(std::istream& words, bool overtaken) {
     for (uint8_t byte : missing.bitmap) std::printf("%02x", byte);
     Registers registers;
     registers[mw::reg::ask_us] = 10;
-    slot->asks += 3;
+    slot->asks += 3, slot->early = false;
     std::printf(" %" PRIu64, Patience(registers, false).asks(*slot));
     slot->clear();
     std::printf(" %zu\n", slot->memory.size() - static_cast<size_t>(std::count(slot->memory.begin(), slot->memory.end(), 0)));
+}
+
+void pauses(std::istream& words) {
+    Registers registers;
+    Micros pause = 0, now = 500;
+    size_t bytes = 0, step = 0;
+    words >> registers[mw::reg::ask_us] >> pause >> bytes >> step;
+    registers[mw::reg::control] = 1;
+    Slots slots(4, {bytes});
+    Slot* slot = nullptr;
+    Measured measured;
+    for (size_t index = 0; words >> index; now += pause) {
+        const Frame frame = fragment(bytes, step, index);
+        Headers headers;
+        HeaderReader(frame, {0, 4, {}}).read(headers);
+        const Fragment its(frame, headers);
+        if (!slot) slot = slots.open(its, 0);
+        take(*slot, its, Hop{}, now);
+        measured.take(*slot);
+    }
+    for (int i = 0; i < 2; ++i) {
+        const Patience patience(registers, false, measured);
+        const Micros at = patience.asks(*slot);
+        const bool early = patience.early(*slot, at);
+        const Missing missing = take_missing(*slot, early, at);
+        std::printf("%" PRIu64 " ", at - slot->latest);
+        for (uint8_t byte : missing.bitmap) std::printf("%02x", early ? byte : 0);
+        std::printf("%c", i ? '\n' : ' ');
+    }
 }
 
 }  // namespace
@@ -73,6 +106,10 @@ int main() {
         words >> what;
         if (what == "lacks" || what == "overtaken") {
             lacks(words, what == "overtaken");
+            continue;
+        }
+        if (what == "pauses") {
+            pauses(words);
             continue;
         }
         uint64_t request = 0;

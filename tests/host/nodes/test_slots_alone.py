@@ -73,6 +73,30 @@ def test_the_first_64_of_which_one_lacks_are_asked_for(
     assert found == f"{first} {bitmap:016x} {then} 0"
 
 
+@pytest.mark.parametrize(
+    ("here", "first", "second"),
+    [
+        # the last one is here: all that lacks, and a quarter of ask_us later once more
+        ([*range(20), 22, 24], (400, {20, 21, 23}), (4000, set())),
+        # it is not: what lacks in front of the last one that is here, and one behind it
+        ([*range(19), 20, 21], (800, {19, 22}), (16000, set())),
+    ],
+)
+def test_a_pause_longer_than_others_asks_at_once(
+    ask: Ask,
+    here: Sequence[int],
+    first: tuple[int, set[int]],
+    second: tuple[int, set[int]],
+) -> None:  # D4, E3
+    [found] = ask([f"pauses 16000 400 {64 * 25} 64 {' '.join(map(str, here))}"])
+    words = found.split()
+    bits = [{k for k in range(64) if int(word, 16) >> 63 - k & 1} for word in words[1::2]]
+    waits = [int(word) for word in words[::2]]
+    for (wait, wanted), at, asked_for in zip((first, second), waits, bits, strict=True):
+        assert asked_for == wanted
+        assert wait <= at <= max(wait, 1000) if wanted else at >= wait
+
+
 def test_what_is_overtaken_is_what_the_cloud_would_ask_for(ask: Ask) -> None:  # D4, E1
     seed = random.randrange(1 << 32)
     print("seed", seed)

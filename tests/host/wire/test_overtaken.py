@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from midwire.host.wire.overtaken import MOST_FLOWS, Flow, Flows, Overtaking
-from midwire.host.wire.reassembly import ASK_SECONDS, Reassembler
+from midwire.host.wire.reassembly import ASK_SECONDS, RESULT_SOONER, Reassembler
 from midwire.hw.formats.slots import OVERTAKERS
 
 from .test_reassembly import HERE, asked, cut, give
@@ -223,6 +223,26 @@ def test_an_answer_has_as_long_as_answers_take() -> None:  # E4
     assert answers(target, 0.001) == [1] * 8
     flow = target._flows.get((HERE, bytes(8), 1, 0))
     assert 0.001 < flow.answer_patience(0.0) < 0.005 == flow.answer_patience(0.005)
+
+
+def test_a_result_is_asked_for_sooner() -> None:  # A6
+    target = reassembler()
+    for part in cut([bytes(BYTES)], cursor=1)[:-1]:
+        give(target, part, 7.0)
+    assert target.due == pytest.approx(7.0 + ASK_SECONDS / RESULT_SOONER)
+
+
+def test_a_long_pause_is_forgotten_although_there_are_no_others() -> None:  # E3
+    target, now = reassembler(), 0.0
+    for number in range(80):
+        parts = cut([bytes(BYTES)], request_id=number)
+        for index, part in enumerate(parts):
+            now += 0.5 * (number == 0 and index == 1)
+            give(target, part, now)
+        now += 10.0
+    for part in cut([bytes(BYTES)], request_id=99)[:-1]:
+        give(target, part, now)
+    assert target.due == pytest.approx(now + ASK_SECONDS)
 
 
 def test_nobody_is_asked_for_ever_more_often_than_he_can_answer() -> None:  # E3, E4

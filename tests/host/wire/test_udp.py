@@ -8,6 +8,7 @@ import re
 import select
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -25,18 +26,33 @@ from midwire.host.wire.udp import (
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says when a datagram came")
 @pytest.mark.parametrize("count", [1, 40])
-def test_a_port_says_when_what_it_gave_had_come(count: int) -> None:
+def test_a_port_says_when_what_it_gave_had_come(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
     with UdpPort() as one, UdpPort() as two:
-        for _ in range(3):
-            before = time.monotonic()
+
+        def exchange() -> tuple[int, int, int]:
+            """When it was sent, when it says that it had come, and when it had come at the latest:
+            nanoseconds on the system's clock."""
+            before = time.time_ns()
             for train in trains([bytes(100)] for _ in range(count)):
                 one.send(train, two.address)
             assert select.select([two], [], [], 5.0)[0]
-            came = time.monotonic()
-            select.select([], [], [], 0.02)  # it waits to be read
-            assert len(list(two.take())) == count
-            # Both clocks are read one after the other, some microseconds apart.
-            assert before - 1e-3 <= two.arrived <= came + 1e-3 < time.monotonic()
+            came = time.time_ns()
+            # Both clocks stand still at a moment of each: nothing comes between reading them.
+            now = came + 20_000_000  # it waits to be read
+            with monkeypatch.context() as clocks:
+                clocks.setattr(time, "time_ns", partial(int, now))
+                clocks.setattr(time, "monotonic", lambda: 100.0)
+                assert len(list(two.take())) == count
+            return before, now - round((100.0 - two.arrived) * 1e9), came
+
+        begun = time.monotonic()
+        while (first := exchange())[1] > first[2] + 1000:  # it begins some time after it is told to
+            assert time.monotonic() < begun + 60
+        for _ in range(3):
+            before, arrived, came = exchange()
+            assert before - 1000 <= arrived <= came + 1000  # seconds in a float are no nanoseconds
 
 
 def test_before_anything_has_come_it_is_when_the_port_was_opened() -> None:
