@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, UDP
@@ -19,11 +22,15 @@ from midwire.hw.formats.wire import DeclineReason
 from midwire.hw.nic.shape import SideWords
 
 from .conftest import (
+    CURSOR,
     EPOCH,
     JOINED_SWAPPED,
     LONG_SWAPPED,
     MODEL_HASH,
     SIDES,
+    SLICES,
+    SWAPPED,
+    TENANT,
     Nic,
     Request,
     Tools,
@@ -445,3 +452,48 @@ def test_x5_a_reset_ends_what_is_loaded_and_changes_no_weights(loadable: Nic, to
     swap(nic, other)
     request = other.of(tools.request(nic.sizes))
     check_result(request, other, nic.send(*request.frames()))
+
+
+def test_each_core_has_weights_of_its_own(programs: Callable[..., Path], tools: Tools) -> None:
+    """Of two slices side by side one swaps, while requests for both come and the other executes."""
+    identity = {"tenant": TENANT, "cursor": CURSOR, "slice_count": SLICES, "element_type": 3}
+    other = Weights(bytes(reversed(MODEL_HASH)), EPOCH, IMAGE.words)
+    models = [
+        {**identity, "model_hash": int.from_bytes(each.model_hash), "epoch": each.epoch}
+        for each in (IMAGE, other)
+    ]
+    slices = SWAPPED, LONG_SWAPPED
+    with contextlib.closing(Nic(programs(*slices), SWAPPED, models)) as nic:
+        assert nic.read("cores") == 2
+        force = [IMAGE, other]
+        for core in tools.random.choices(range(2), k=6):
+            new = Weights.random(tools.random, epoch=tools.random.getrandbits(16))
+            nic.write(core_index=core)
+            load(nic, new)
+            requests = [(force[k], force[k].of(tools.request(slices[k]))) for k in (core, 1 - core)]
+            for _, request in requests:
+                for each in request.frames():
+                    nic.queue(each)
+            assert nic.write_at(COMMIT, 1) == OKAY
+            nic.write(core_index=1 - core)
+            assert in_force(nic) == (force[1 - core].model_hash, force[1 - core].epoch)
+            assert not nic.read("weights_status") & WEIGHTS_WAIT
+            out = [each.data for each in nic.drain()]
+            for weights, request in requests:
+                mine = [d for d in out if unwrap(d)[0].request_id == request.header.request_id]
+                header = unwrap(mine[0])[0]
+                if header.declined:  # it had not begun, or came behind the swap
+                    assert weights is force[core]
+                    assert header.reason in (DeclineReason.WRONG_MODEL, DeclineReason.WRONG_EPOCH)
+                else:
+                    check_result(request, weights, mine)
+            nic.write(core_index=core)
+            assert in_force(nic) == (new.model_hash, new.epoch)
+            force[core] = new
+            for k in range(2):
+                request = force[k].of(tools.request(slices[k]))
+                check_result(request, force[k], nic.send(*request.frames()))
+        nic.write(core_index=2)
+        assert nic.write_at(csr.ADDRESS["weights_port"], 0) == SLVERR
+        assert nic.write_at(DATA, 0) == nic.write_at(COMMIT, 1) == SLVERR
+        assert nic.read("weights_ports") == nic.read("weights_status") == 0
