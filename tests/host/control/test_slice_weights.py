@@ -255,10 +255,44 @@ def test_all_instances_swap(
         ),
     ):
         assert cli.main(["weights", str(control), str(two.root)]) == 0
-        line = f"model {two.model_hash.hex()}, epoch 0; bank 1 of 2, {len(two.manifest.memories)}"
-        assert capsys.readouterr().out == 2 * f"{line} side ports\n"
+        line = f"core 0: model {two.model_hash.hex()}, epoch 0; bank 1 of 2"
+        ports = len(two.manifest.memories)
+        assert capsys.readouterr().out == 2 * f"{line}, {ports} side ports\n"
         with RegisterBus.connect(tmp_path / "control.1") as bus:
             assert SliceWeights(bus).read().model_hash == two.model_hash
+
+
+def test_one_of_several_slices_swaps(
+    bundles: tuple[Bundle, Bundle], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which one is said where the bundle's weights fit several; the other one stays."""
+    control = tmp_path / "control"
+    one, two = bundles
+    with (
+        UdpPort() as hop,
+        start_nic((one, one), UdpWire(HERE, [hop.address]), hop.address, control=control) as nic,
+    ):
+        assert cli.main(["weights", str(control), str(two.root)]) == 1
+        said = capsys.readouterr().err
+        assert "the bundle's weights fit several slices of this NIC" in said
+        assert "Say which core it is for with --core" in said
+        assert cli.main(["weights", str(control), "--core", "2"]) == 1
+        assert "there is no such core; expected 0 to 1" in capsys.readouterr().err.replace(
+            "--core: ", ""
+        )
+        assert cli.main(["weights", str(control), str(two.root), "--core", "1", "--json"]) == 0
+        (found,) = json.loads(capsys.readouterr().out)["slices"]
+        assert (found["core"], found["model_hash"]) == (1, two.model_hash.hex())
+        assert cli.main(["weights", str(control), "--json"]) == 0
+        slices = json.loads(capsys.readouterr().out)["slices"]
+        assert [each["model_hash"] for each in slices] == [
+            one.model_hash.hex(),
+            two.model_hash.hex(),
+        ]
+        client = Swapping(nic, control, hop, bundles, capsys)
+        for model in (0, 1, 1, 0):
+            assert client.one(model) is DeclineReason.NONE
+        client.close()
 
 
 def test_other_nics_and_usage(
