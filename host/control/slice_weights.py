@@ -5,7 +5,7 @@ executes, then swapped.
 
 Rules, cited by tests as L1 to L4:
 
-L1. What does not fit is refused before anything is written: the bundle's slice must have the very
+L1. What does not fit is refused before any weight is written: the bundle's slice must have the very
     Verilog, fixed memories and ports of the one that the NIC was built from.
 L2. Until the commit nothing has changed: whoever stops before it, however, leaves the NIC with the
     model that it had, and the next one who loads begins anew.
@@ -248,7 +248,8 @@ def swap_weights(
     seconds: float = 30.0,
     progress: Progress | None = None,
 ) -> list[WeightsInForce]:
-    """Load a bundle's weights into a slice of a NIC, or of each instance of one, and swap them.
+    """Load a bundle's weights into a slice of a NIC, or of each instance of one, and swap them;
+    inside :func:`only_one` where other programs may do so too.
 
     Parameters
     ----------
