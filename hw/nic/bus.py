@@ -116,18 +116,14 @@ VERDICT_PASS, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND = range(4)
 """Of the parser the first three; of the decider ``VERDICT_OURS`` to collect, ``VERDICT_SEND`` to
 decline or to forward."""
 
-FRAME = data.StructLayout(
-    {
-        "verdict": 2,
-        "outcome": OUTCOME,
-        "place": PLACE_BITS,
-        "bytes": LENGTH_BITS,
-        "sum": 16,
-        "origin": ORIGIN,
-    }
+FOUND = data.StructLayout(
+    {"verdict": 2, "outcome": OUTCOME, "place": PLACE_BITS, "bytes": LENGTH_BITS, "sum": 16}
 )
 """What the parser says of a frame: ``place`` (B4), ``bytes`` and ``sum`` are those of the tensor
 fragment."""
+
+FRAME = data.StructLayout({**FOUND.members, "origin": ORIGIN})
+"""That, and where the frame came from."""
 
 FATE = data.StructLayout({"frame": FRAME, "reason": 8, "hop": HOP})
 """A frame and what is decided on it: the ``reason`` and next ``hop`` if it is sent on."""
@@ -215,16 +211,12 @@ def mac_lanes(config: data.View, whose: str) -> Value:
 
 
 def sum_lanes(value: Value) -> Value:
-    """Sum of the 16-bit lanes of a value, unfolded (B3)."""
-    total: Any = Const(0, 16)
-    for at in range(0, len(value), 16):
-        total = total + value[at : at + 16]
-    return total
-
-
-def fold(value: Value) -> Value:
-    """One step of end-around carry: the high half added to the low 16 bits."""
-    return value[:16] + value[16:]
+    """Sum of the 16-bit lanes of a value, unfolded (B3). A tree: its depth is what takes time."""
+    numbers = [value[at : at + 16] for at in range(0, len(value), 16)]
+    while len(numbers) > 1:
+        rest = numbers[len(numbers) & ~1 :]
+        numbers = [a + b for a, b in zip(numbers[::2], numbers[1::2], strict=False)] + rest
+    return numbers[0]
 
 
 def masked(value: Value, count: ValueLike) -> Value:
@@ -258,9 +250,27 @@ def word_from(before: Value, after: Value, byte: Value) -> Value:
 
 
 def folded(m: Any, value: Value, name: str) -> Signal:
-    """A sum of up to 32 bits, folded to 16."""
-    first = Signal(17, name=f"{name}_once")
-    second = Signal(17, name=f"{name}_twice")
+    """A sum of up to 32 bits, folded to 16.
+
+    Once, it is at most twice 0xFFFF, so its carry leaves room for itself. The sum with that carry
+    is made beside the one without, not behind it.
+    """
+    low, high = value[:16], value[16:]
+    once = Signal(17, name=f"{name}_once")
+    more = Signal(18, name=f"{name}_more")  # with a carry that comes in from bit 0
     result = Signal(16, name=name)
-    m.d.comb += [first.eq(fold(value)), second.eq(fold(first)), result.eq(fold(second))]
+    m.d.comb += [
+        once.eq(low + high),
+        more.eq(Cat(Const(1, 1), low) + Cat(Const(1, 1), high)),
+        result.eq(Mux(once[16], more[1:17], once)),
+    ]
     return result
+
+
+def folds_to_ones(total: Value) -> Value:
+    """Whether a sum of lanes, some of which are not 0, is 0xFFFF when it is folded.
+
+    Its carries have few bits: with them, the low half is 0xFFFF at once, or it never is.
+    """
+    low, carries = total[:16], total[16:]
+    return low == ~Cat(carries, Const(0, 16 - len(carries)))

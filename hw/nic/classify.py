@@ -47,11 +47,8 @@ from .bus import (
     BEAT_BYTES,
     CONFIG,
     ETHERNET_PLACE,
-    LANE_BITS,
     PLACE_BITS,
     WHERE,
-    beat_of,
-    byte_of,
     ipv6_lanes,
     lanes,
 )
@@ -111,22 +108,27 @@ class Classifier(wiring.Component):
             state.append(before)
             return now, before
 
-        # Ethernet: tags, and what is in it.
-        tagged = [Signal(name=f"tagged_{k}") for k in range(MAX_TAGS)]
-        for k, is_tagged in enumerate(tagged):
-            now, _ = kept(1, f"tag_{k}")
+        # Ethernet: tags, and what is in it. IP's first two bytes come with its type, so all that
+        # these four say is found for each number of tags, and then chosen: that number is known
+        # last.
+        is_tag = []
+        tags, tags_before = kept(range(MAX_TAGS + 1), "tags")
+        for k in range(MAX_TAGS):
             here, number = self._fixed(at, TYPE_AT + 4 * k)
-            with m.If(here):
-                m.d.comb += now.eq((number == ETHERTYPE_VLAN) | (number == ETHERTYPE_SERVICE_VLAN))
-            m.d.comb += is_tagged.eq(now & (tagged[k - 1] if k else 1))
-        tags = Signal(range(MAX_TAGS + 1))
-        m.d.comb += tags.eq(sum(tagged))
+            vlan = (number == ETHERTYPE_VLAN) | (number == ETHERTYPE_SERVICE_VLAN)
+            is_tag.append(here & (tags_before == k) & vlan)
+            with m.If(is_tag[k]):
+                m.d.comb += tags.eq(k + 1)
+        # The second tag comes in a later beat than the first one, with what follows it.
+        assert TYPE_AT // BEAT_BYTES < (TYPE_AT + 4) // BEAT_BYTES == (TYPE_AT + 8) // BEAT_BYTES
+        none, one, two = (tags_before == 0) & ~is_tag[0], (tags_before == 1) & ~is_tag[1], is_tag[1]
 
         def field(offset: int) -> tuple[Signal, Signal]:
-            """The 16 bits at a byte of the IP header: whether they are here, and their number."""
+            """The 16 bits at a byte of the IP header behind its first beat: whether they are here,
+            and their number."""
             byte = TYPE_AT + 2 + offset
             here, number = Signal(name=f"has_{byte}"), Signal(16, name=f"number_{byte}")
-            with m.Switch(tags):
+            with m.Switch(tags_before):
                 for k in range(MAX_TAGS + 1):
                     with m.Case(k):
                         its_here, its_number = self._fixed(at, byte + 4 * k)
@@ -137,35 +139,38 @@ class Classifier(wiring.Component):
             with m.If(here & ~agrees):
                 m.d.comb += wrong.eq(1)
 
-        ipv4, _ = kept(1, "ipv4")
-        ipv6, _ = kept(1, "ipv6")
-        here, number = field(-2)
+        ipv4_now, ipv4 = kept(1, "ipv4")
+        ipv6_now, ipv6 = kept(1, "ipv6")
         own_ip6 = lanes(ipv6_lanes(self.config, "own"))
-        has_ipv6 = own_ip6.any() & ipv6_lanes(self.config, "next").any()
-        with m.If(here):
-            m.d.comb += [
-                ipv4.eq(number == ETHERTYPE_IPV4),
-                ipv6.eq((number == ETHERTYPE_IPV6) & has_ipv6),
-            ]
-        agree(here, ipv4 | ipv6)
+        any_ipv4, has_ipv6 = Signal(), Signal()
+        m.d.sync += [
+            any_ipv4.eq(self.config.own_ip == 0),
+            has_ipv6.eq(own_ip6.any() & ipv6_lanes(self.config, "next").any()),
+        ]
 
         # IP: what follows it, and where.
         kind, kind_before = kept(range(4), "kind")
         place, place_before = kept(PLACE_BITS, "place")
-        behind = Signal(PLACE_BITS + 4)  # of the header that begins here
-        begins = Signal()
-        m.d.comb += place.eq(Mux(begins, behind, place_before))
-        with m.If(begins & (behind > self._last_place())):
-            m.d.comb += too_deep.eq(1)
-        version_here, number = field(0)
-        words, version = number[8:12], number[12:]
-        with m.If(version_here):
+        for k, are_tags in enumerate((none, one, two)):
+            its_here, type_ = self._fixed(at, TYPE_AT + 4 * k)
+            _, number = self._fixed(at, TYPE_AT + 2 + 4 * k)
+            words, version = number[8:12], number[12:]
+            is_ipv4 = (type_ == ETHERTYPE_IPV4) & (version == 4) & (words >= MIN_IPV4_BYTES // 4)
+            is_ipv6 = (type_ == ETHERTYPE_IPV6) & (version == 6) & has_ipv6
+            behind = Signal(PLACE_BITS, name=f"behind_{k}")
+            deep = Signal(name=f"deep_{k}")
             m.d.comb += [
-                begins.eq(1),
-                behind.eq(ETHERNET_PLACE + tags + Mux(ipv6, IPV6_BYTES // 4, words)),
+                behind.eq(ETHERNET_PLACE + k + Mux(is_ipv6, IPV6_BYTES // 4, words)),
+                deep.eq(behind > self._last_place()),
             ]
-        ipv4_agrees = (version == 4) & (words >= MIN_IPV4_BYTES // 4)
-        agree(version_here, Mux(ipv6, version == 6, ipv4_agrees))
+            with m.If(its_here & are_tags):
+                m.d.comb += [
+                    place.eq(behind),
+                    too_deep.eq(deep),
+                    ipv4_now.eq(is_ipv4),
+                    ipv6_now.eq(is_ipv6),
+                    wrong.eq(~(is_ipv4 | is_ipv6)),
+                ]
 
         here, number = field(6)
         agree(here & ipv4, ~(number & Const(FRAGMENT_BITS, 16)).any())
@@ -176,7 +181,6 @@ class Classifier(wiring.Component):
         with m.If(here & ipv4):
             m.d.comb += kind.eq(_UDP)
             agree(Const(1), number[:8] == PROTOCOL_UDP)
-        any_ipv4 = self.config.own_ip == 0
         for offset, wanted in _halves(16, self.config.own_ip):
             here, number = field(offset)
             agree(here & ipv4, any_ipv4 | (number == wanted))
@@ -184,39 +188,49 @@ class Classifier(wiring.Component):
             here, number = field(offset)
             agree(here & ipv6, number == wanted)
 
+        # What begins at a place: in this beat or in the one before, in its first half or its
+        # second. Without an adder: a place is half a beat, and begins 2 bytes behind the half.
+        assert BEAT_BYTES == 8
+        at_before = Signal.like(at, init=self._beats - 1)  # no place is as far
+        half, beat_of_place = place_before[0], place_before[1:]
+        begins, began = Signal(), Signal()
+        m.d.comb += [begins.eq(at == beat_of_place), began.eq(at_before == beat_of_place)]
+        first_half = self._number(2), self._number(4)
+        second_half = self._number(6), self._number(0)
+        at_place, behind_place = (
+            Mux(half, later, early) for early, later in zip(first_half, second_half, strict=True)
+        )
+        behind_here = Mux(half, began, begins)
+
         # Extension headers. Each has 8 bytes or more, so no beat has the beginnings of two.
-        assert BEAT_BYTES <= 8
-        here, number = self._at(at, byte_of(place_before))
-        extension = here & ((kind_before == _OPTIONS) | (kind_before == _ROUTING))
+        number = at_place
+        extension = begins & ((kind_before == _OPTIONS) | (kind_before == _ROUTING))
+        behind = Signal(PLACE_BITS + 4)
+        m.d.comb += behind.eq(place_before + 2 + 2 * number[:8])
         with m.If(extension):
-            m.d.comb += [
-                begins.eq(self._kept(byte_of(place_before) + 1)),
-                behind.eq(place_before + 2 + 2 * number[:8]),
-                kind.eq(_kind(number[8:], first=False)),
-            ]
+            with m.If(Mux(half, self.beat.keep[7], self.beat.keep[3])):
+                m.d.comb += [place.eq(behind), too_deep.eq(behind > self._last_place())]
+            m.d.comb += kind.eq(_kind(number[8:], first=False))
             agree(Const(1), kind != _UNKNOWN)
         # Segments left are 2 bytes behind that, perhaps in the next beat.
         segments_later, was_later = kept(1, "segments_later")
         routing = extension & (kind_before == _ROUTING)
-        same_beat, number = self._at(at, byte_of(place_before) + 2)
         m.d.comb += [
-            segments_later.eq(routing & ~same_beat),
-            misrouted.eq(routing & same_beat & number[:8].any()),
+            segments_later.eq(routing & half),
+            misrouted.eq(routing & ~half & behind_place[:8].any()),
         ]
         agree(was_later, ~self._number(0)[:8].any())
 
-        # UDP.
+        # UDP, whose last 2 bytes are a beat behind the half that its place is in.
         udp = kind_before == _UDP
-        here, number = self._at(at, byte_of(place_before) + 2)
-        agree(udp & here, number == self.config.own_port)
-        end = byte_of(place_before) + (UDP_BYTES - 2)
-        ends, _ = self._at(at, end)
+        agree(udp & behind_here, behind_place == self.config.own_port)
+        ends = began & Mux(half, self.beat.keep[5], self.beat.keep[1])
         agree(self.config.control == 0, Const(0))
 
         contradicts = Signal()
         m.d.comb += [
             contradicts.eq(wrong | too_deep | misrouted),
-            right.eq(udp & ends & self._kept(end + 1) & ~contradicts),
+            right.eq(udp & ends & ~contradicts),
             decides.eq(self.beat_valid & ~known & (contradicts | right | self.beat.last)),
         ]
         m.d.sync += [
@@ -230,9 +244,9 @@ class Classifier(wiring.Component):
         with m.If(self.beat_valid):
             m.d.sync += known.eq(known | decides)
             with m.If(at != self._beats - 1):
-                m.d.sync += at.eq(at + 1)
+                m.d.sync += [at.eq(at + 1), at_before.eq(at)]
             with m.If(self.beat.last):
-                m.d.sync += [known.eq(0), at.eq(0)]
+                m.d.sync += [known.eq(0), at.eq(0), at_before.eq(self._beats - 1)]
                 m.d.sync += [before.eq(0) for before in state]
         return m
 
@@ -248,15 +262,6 @@ class Classifier(wiring.Component):
         """Whether a byte of the frame, with the next one, is in this beat, and their number."""
         beat, lane = divmod(byte, BEAT_BYTES)
         return at == beat, self._number(lane)
-
-    def _at(self, at: Value, byte: Value) -> tuple[Value, Value]:
-        """As :meth:`_fixed`, for an even byte that is known only now."""
-        here = at == beat_of(byte)
-        return here, lanes(self.beat.data.word_select(byte[1:LANE_BITS], 16))
-
-    def _kept(self, byte: Value) -> Value:
-        """Whether the frame has a byte of this beat."""
-        return self.beat.keep.bit_select(byte[:LANE_BITS], 1)
 
 
 def _kind(number: Value, first: bool) -> Value:

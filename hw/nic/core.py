@@ -28,9 +28,11 @@ def core_signature(cores: int) -> dict[str, Any]:
     ::
 
         i : In(stream of FRAME); o : Out(stream of FATE), of each in order; taken when it is gone
+        comes : In(1), the origin of i is there, and its verdict will be
         config : In(CONFIG); models : In(MODEL), of each core; now : In(32), microseconds
         weights : In(WEIGHTS), of each core
-        steers : Out(1), the steering table is to look for the entry of i; steered : In(STEERED)
+        steers : Out(1), the steering table is to look for the entry of i; steered : In(STEERED);
+            strays : Out(1), it need not
         collected : In(stream of words), of the frame that o is of; stored : In(1), it is whole
         jobs : Out(stream of JOB), words : Out(stream of words), SOURCES of them
         {event} : Out(1), for each of EVENTS
@@ -39,12 +41,14 @@ def core_signature(cores: int) -> dict[str, Any]:
     """
     return {
         "i": In(stream.Signature(FRAME)),
+        "comes": In(1),
         "o": Out(stream.Signature(FATE)),
         "config": In(CONFIG),
         "models": In(MODEL).array(cores),
         "weights": In(WEIGHTS).array(cores),
         "now": In(32),
         "steers": Out(1),
+        "strays": Out(1),
         "steered": In(STEERED),
         "collected": In(stream.Signature(WORD_BITS, always_ready=True)),
         "stored": In(1),
@@ -88,7 +92,12 @@ class Core(wiring.Component):
                 part.model.eq(self.models[0]),
                 part.now.eq(self.now),
             ]
-        m.d.comb += [self.steers.eq(decider.steers), decider.steered.eq(self.steered)]
+        m.d.comb += [
+            decider.comes.eq(self.comes),
+            self.steers.eq(decider.steers),
+            self.strays.eq(decider.strays),
+            decider.steered.eq(self.steered),
+        ]
 
         fate = decider.o.payload
         m.d.comb += [

@@ -31,12 +31,12 @@ from operator import or_, xor
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
 from . import header as hdr
-from .bus import AHEAD, FRAME, MODEL
+from .bus import AHEAD, MODEL
 from .core import EVENTS, Core, core_signature
 from .core_turns import CoreTurns
 from .executor import SOURCES
@@ -53,15 +53,16 @@ class CoreChoice(wiring.Component):
 
     Members
     -------
-    i : In(stream of FRAME), taken when its core takes it; models : In(MODEL), of each core
-    core : Out, that ``i`` is for, while ``known`` : Out(1); taken : In(1), by that core
+    header : In, while it ``comes`` : In(1); models : In(MODEL), of each core
+    core : Out, that it is for, while ``known`` : Out(1); taken : In(1), by that core
     """
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
         super().__init__(
             {
-                "i": In(stream.Signature(FRAME)),
+                "header": In(hdr.HEADER_BITS),
+                "comes": In(1),
                 "models": In(MODEL).array(cores),
                 "core": Out(range(cores)),
                 "known": Out(1),
@@ -71,7 +72,7 @@ class CoreChoice(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        header = self.i.payload.origin.header
+        header = self.header
         levels = [Signal(self._cores, name=f"level{k}") for k in range(4)]
         for core, model in enumerate(self.models):
             same: Any = Const(1)
@@ -85,9 +86,8 @@ class CoreChoice(wiring.Component):
         share = Signal(8)
         m.d.sync += [
             share.eq(Cat(reversed(list(folded)))),
-            self.known.eq(self.i.valid & ~self.taken),
+            self.known.eq(self.comes & ~self.taken),
         ]
-        m.d.comb += self.i.ready.eq(self.taken)
 
         closest = Signal(self._cores)
         m.d.comb += closest.eq(-1)
@@ -146,7 +146,7 @@ class Cores(wiring.Component):
         evicted = Signal(range(4 * len(cores)))
         more = sum(core.evicted for core in cores)
         m.d.sync += evicted.eq(evicted + more - (evicted != 0))
-        for name in (*EVENTS, "steers", "busy", "collecting", "computing"):
+        for name in (*EVENTS, "steers", "strays", "busy", "collecting", "computing"):
             found: Value = reduce(or_, (getattr(core, name) for core in cores))
             if name == "evicted":
                 found = evicted != 0
@@ -161,9 +161,9 @@ class Cores(wiring.Component):
         m.submodules.choice = choice = CoreChoice(count)
         m.submodules.order = order = Fifo(range(count), AHEAD)
         m.d.comb += [
-            choice.i.payload.eq(self.i.payload),
-            choice.i.valid.eq(self.i.valid),
-            self.i.ready.eq(choice.i.ready),
+            choice.header.eq(self.i.payload.origin.header),
+            choice.comes.eq(self.comes),
+            self.i.ready.eq(choice.taken),
             order.i.payload.eq(choice.core),
             order.i.valid.eq(choice.taken),
         ]
@@ -173,7 +173,8 @@ class Cores(wiring.Component):
         for k, core in enumerate(self.cores):
             m.d.comb += [
                 core.i.payload.eq(self.i.payload),
-                core.i.valid.eq(choice.known & order.i.ready & (choice.core == k)),
+                core.comes.eq(self.comes & choice.known & order.i.ready & (choice.core == k)),
+                core.i.valid.eq(self.i.valid & core.comes),
                 core.o.ready.eq(self.o.ready & order.o.valid & (now == k)),
                 core.collected.payload.eq(self.collected.payload),
                 core.collected.valid.eq(self.collected.valid & (now == k)),

@@ -52,8 +52,10 @@ D7. A request of several tensors is named by its id alone, as they may come from
 The steering table (T1 to T7 of :mod:`.entries`) is looked at for each fragment, too, while its
 request is looked for: it says where what leaves goes, and what is not executed.
 
-A decision takes some 10 cycles. While one frame moves, the next one is decided, so what is decided
-is a frame or two ahead of what is stored.
+A decision takes some 15 cycles. It begins when the frame's origin is there, before its verdict
+(:mod:`.parser`): if that says that the frame is not ours, what was looked up is forgotten. While
+one frame moves, the next one is decided, so what is decided is a frame or two ahead of what is
+stored.
 """
 
 from __future__ import annotations
@@ -87,11 +89,12 @@ class Decider(wiring.Component):
 
     Members
     -------
-    i : In(stream of FRAME)
+    i : In(stream of FRAME); comes : In(1), its origin is there, and its verdict will be
     o : Out(stream of :func:`.room.decided`), each taken when its frame is gone
     config : In(CONFIG); model : In(MODEL); now : In(32), microseconds
     busy : Out(1)
-    steers : Out(1), the steering table is to look for the entry of ``i``; steered : In(STEERED)
+    steers : Out(1), the steering table is to look for the entry of ``i``; steered : In(STEERED);
+        strays : Out(1), it need not, as the frame is not ours
     begins : Out(1), a tensor begins in part ``begun``, with the frame of ``origin``; what comes of
         it goes to the next hop ``hop``
     release : In(stream of :func:`.room.released`)
@@ -114,12 +117,14 @@ class Decider(wiring.Component):
         self._room = room
         members: dict[str, Any] = {
             "i": In(stream.Signature(FRAME)),
+            "comes": In(1),
             "o": Out(stream.Signature(decided(room))),
             "config": In(CONFIG),
             "model": In(MODEL),
             "now": In(32),
             "busy": Out(1),
             "steers": Out(1),
+            "strays": Out(1),
             "steered": In(STEERED),
             "begins": Out(1),
             "begun": Out(room.part),
@@ -151,33 +156,50 @@ class Decider(wiring.Component):
         self._fate = fate = ahead.i
         self._ahead = ahead
         frame = self.i.payload
-        forward, reason = refused(m, frame.origin.header, self.model, self._room)
-        not_asked, why_not = Signal(), Signal(8)
-        m.d.sync += [not_asked.eq(forward), why_not.eq(reason)]
+        header = frame.origin.header
+        not_asked, declines, why_not = refused(m, header, self.model, self._room)
         steered = self.steered
         m.d.comb += [fate.payload.hop.eq(steered.hop)]
-        m.d.comb += [fate.payload.frame.eq(frame), self.busy.eq(self.i.valid | ahead.o.valid)]
-        ours = self.i.valid & (frame.verdict == VERDICT_OURS)
+        m.d.comb += [fate.payload.frame.eq(frame), self.busy.eq(self.comes | ahead.o.valid)]
+        ours = frame.verdict == VERDICT_OURS
+        self.others, self.judged, self.next_frame = Signal(), Signal(), Signal()
+        judged_before = Signal()  # what is reckoned with its bytes is there a cycle later
+        m.d.sync += judged_before.eq(self.i.valid)
+        m.d.comb += [
+            self.others.eq(self.i.valid & ~ours),
+            self.judged.eq(judged_before & self.i.valid & ours),
+            self.next_frame.eq(self.comes & ~self.others & fate.ready & ~self.halts),
+        ]
         known = JoinedRequests if self._room.several else KnownRequests
         requests = known(m, self, self._room)
         with m.FSM(name="decision", init="wipe") as fsm:
             with m.State("idle"):
-                with m.If(self.i.valid & ~ours):
+                with m.If(self.others):
                     m.d.comb += [fate.valid.eq(1), self.i.ready.eq(fate.ready)]
-                requests.idle(ours & fate.ready & ~self.halts)
+                requests.idle()
             with m.State("header"):
+                requests.header()
                 m.next = "steer"
-                with m.If(~not_asked & (why_not == DeclineReason.NONE)):
-                    m.next = "find"
-            with m.State("steer"), m.If(steered.done):
-                here = Mux(steered.forward, DeclineReason.NONE, why_not)
-                asked = Mux(steered.policy, DeclineReason.POLICY, here)
-                self.send_on(m, Mux(not_asked, DeclineReason.NONE, asked))
+                with m.If(~not_asked & ~declines):
+                    m.next = "look"
+                self.unless_others(m)
+            with m.State("steer"):
+                with m.If(steered.done):
+                    here = Mux(steered.forward, DeclineReason.NONE, why_not)
+                    asked = Mux(steered.policy, DeclineReason.POLICY, here)
+                    self.send_on(m, Mux(not_asked, DeclineReason.NONE, asked))
+                self.unless_others(m)
             with m.State("wipe"):
                 requests.wipe()
             requests.states()
         m.d.comb += self.between.eq(fsm.ongoing("idle"))
         return m
+
+    def unless_others(self, m: Module) -> None:
+        """At the end of a state in which the verdict may come: no more if the frame is not ours."""
+        with m.If(self.others):
+            m.d.comb += self.strays.eq(1)
+            self.hand_on(m)
 
     def hand_on(self, m: Module) -> None:
         """The frame's fate is decided; there is room for it."""
@@ -198,13 +220,13 @@ class Decider(wiring.Component):
         ]
         self.hand_on(m)
 
-    def collect(self, m: Module, slot: Value, address: Value, whole: Value) -> None:
+    def place(self, m: Module, slot: Value, address: Value, whole: Value) -> None:
+        """Where the frame's fragment goes, if it is collected."""
         m.d.comb += [
             self._fate.payload.slot.eq(slot),
             self._fate.payload.address.eq(address),
             self._fate.payload.whole.eq(whole),
         ]
-        self.hand_on(m)
 
     def under_way(self) -> Value:
         """Decided frames that will not have left after this cycle."""

@@ -12,6 +12,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..formats.slots import DECISIONS, FINGERPRINT_BITS
+from .deep_fifo import NEVER_COLLIDES
 
 
 class Decision(IntEnum):
@@ -33,9 +34,9 @@ class Decisions(wiring.Component):
     Members
     -------
     now : In(32), microseconds; timeout : In(32), how long a decision counts; 0 is for ever
-    look, fingerprint : In; found : Out, what was decided, from the second cycle after ``look`` on
+    look, fingerprint : In; found : Out, what was decided, from the fourth cycle after ``look`` on
     put, put_fingerprint, put_decision : In
-    sweep : In(1), look at the next place; swept : In(1), the second cycle after it: make it empty
+    sweep : In(1), look at the next place; swept : In(1), the fourth cycle after it: make it empty
         if it is too old, but not in a cycle with ``put``
     """
 
@@ -59,19 +60,26 @@ class Decisions(wiring.Component):
         m = Module()
         low = (DECISIONS - 1).bit_length()
         place = data.StructLayout({"rest": FINGERPRINT_BITS - low, "decision": 3, "at": 32})
-        m.submodules.places = places = Memory(shape=place, depth=DECISIONS, init=[])
+        m.submodules.places = places = Memory(
+            shape=place, depth=DECISIONS, init=[], attrs=NEVER_COLLIDES
+        )
         read, write = places.read_port(), places.write_port()
         sweeper = Signal(low)
+        kept = Signal(place)
         age, same, expired = Signal(32), Signal(), Signal()
         m.d.sync += [
-            age.eq(self.now - read.data.at),
-            same.eq(read.data.rest == self.fingerprint[low:]),
+            kept.eq(read.data),
+            age.eq(self.now - kept.at),
+            same.eq(kept.rest == self.fingerprint[low:]),
         ]
         m.d.comb += [
             read.en.eq(self.look | self.sweep),
             read.addr.eq(Mux(self.look, self.fingerprint[:low], sweeper)),
-            expired.eq((self.timeout != 0) & (age >= self.timeout)),
-            self.found.eq(Mux(same & ~expired, read.data.decision, 0)),
+        ]
+        too_old = (self.timeout != 0) & (age >= self.timeout)
+        m.d.sync += [
+            expired.eq(too_old),
+            self.found.eq(Mux(same & ~too_old, kept.decision, 0)),
         ]
         with m.If(self.put):
             m.d.comb += [

@@ -71,12 +71,18 @@ class Dispatcher(wiring.Component):
         m = Module()
         m.submodules.realigner = realigner = Realigner()
         frame, reason = self.frame.payload.frame, self.frame.payload.reason
-        ends = Signal()
+        ends, looks = Signal(), Signal()
+        # Of the frame at the head, from a register: the realigner's words go a long way.
+        place, size = Signal.like(frame.place), Signal.like(frame.bytes)
+        m.d.sync += [
+            place.eq(Mux(self.frame.valid, frame.place, self.coming.place)),
+            size.eq(Mux(self.frame.valid, frame.bytes, self.coming.bytes)),
+        ]
         m.d.comb += [
             self.passed.payload.eq(self.beats.payload),
             realigner.i.payload.eq(self.beats.payload),
-            realigner.place.eq(Mux(self.frame.valid, frame.place, self.coming.place)),
-            realigner.size.eq(Mux(self.frame.valid, frame.bytes, self.coming.bytes)),
+            realigner.place.eq(Mux(looks, self.coming.place, place)),
+            realigner.size.eq(Mux(looks, self.coming.bytes, size)),
             self.collected.payload.eq(realigner.o.payload),
             self.declined_words.payload.eq(realigner.o.payload),
             self.frame.ready.eq(ends),
@@ -86,6 +92,8 @@ class Dispatcher(wiring.Component):
         ]
 
         header = frame.origin.header
+        used = Signal(32)  # of a frame that was at the head in the cycle before
+        m.d.sync += used.eq(self.now - frame.origin.stamp)
         m.d.comb += [
             self.declined.payload.bytes.eq(frame.bytes),
             self.declined.payload.sum.eq(frame.sum),
@@ -94,7 +102,7 @@ class Dispatcher(wiring.Component):
             self.declined.payload.origin.header.eq(
                 hdr.passed_on(
                     header,
-                    self.now - frame.origin.stamp,
+                    used,
                     declined=Mux(reason == DeclineReason.NONE, hdr.get(header, "declined"), 1),
                     reason=Mux(reason == DeclineReason.NONE, hdr.get(header, "reason"), reason),
                 )
@@ -103,6 +111,7 @@ class Dispatcher(wiring.Component):
 
         with m.FSM(name="head"):
             with m.State("look"):
+                m.d.comb += looks.eq(1)
                 with m.If(~self.frame.valid & self.comes):
                     # Without its end, by which a frame that is dropped is known to have gone.
                     headers = ~realigner.began & ~self.beats.payload.last

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -45,8 +45,10 @@ from amaranth.lib.wiring import In, Out
 from ..formats.actions import ENTRIES, Action
 from . import header as hdr
 from .bus import CONFIG, ENTRY, HOP, ORIGIN, ipv6_lanes, lanes, mac_lanes
+from .tags import first_of
 
-_LANES = 2  # entries that are looked at in a cycle
+_LANES = 4  # entries that are looked at in a cycle
+_LANE_BITS = (_LANES - 1).bit_length()
 _KEY = ("table_tenant", "table_model_hash_high", "table_model_hash_low", "table_cursor")
 
 STEERED = data.StructLayout({"done": 1, "forward": 1, "policy": 1, "hop": HOP})
@@ -55,13 +57,15 @@ STEERED = data.StructLayout({"done": 1, "forward": 1, "policy": 1, "hop": HOP})
 
 
 class Entries(wiring.Component):
-    """Looks entries up, two a cycle, and keeps them.
+    """Looks entries up, four a cycle, and keeps them.
 
     Members
     -------
     config : In(CONFIG); now : In(32), microseconds
     origin : In(ORIGIN), of the frame; must hold from ``start`` until ``done``
-    start : In(1), look for its entry; o : Out(STEERED), ``done`` 6 to 13 cycles later, and holds
+    start : In(1), look for its entry; ours : In(1), the frame is (T1), and ``cancel`` : In(1), it
+        is not, or the search is not wanted for another reason; either ends it
+    o : Out(STEERED), ``done`` 6 to 9 cycles after ``start`` if it is ``ours`` by then, and holds
         until the next ``start``
     staged : In(ENTRY), what an entry is to be
     commit : In(1), until ``committed`` : Out(1), it is, in this cycle
@@ -76,6 +80,8 @@ class Entries(wiring.Component):
                 "now": In(32),
                 "origin": In(ORIGIN),
                 "start": In(1),
+                "ours": In(1),
+                "cancel": In(1),
                 "o": Out(STEERED),
                 "staged": In(ENTRY),
                 "commit": In(1),
@@ -125,26 +131,35 @@ class Entries(wiring.Component):
         self._found = found = Signal(range(ENTRIES))
         row, hit, same = Signal(range(rows)), Signal(), Signal(_LANES)
         for lane in range(_LANES):
-            used = self._used.bit_select(Cat(Const(lane, 1), row), 1)
+            used = self._used.bit_select(Cat(Const(lane, _LANE_BITS), row), 1)
             m.d.comb += same[lane].eq(used & (self._row.data[lane].as_value() == wanted))
         with m.If(self.start):
             m.d.sync += [row.eq(0), self._looking.eq(1), self.o.done.eq(0)]
         with m.If(self._looking):
-            m.d.sync += [row.eq(row + 1), hit.eq(same.any()), found.eq(Cat(~same[0], row))]
+            m.d.sync += [row.eq(row + 1), hit.eq(same.any()), found.eq(Cat(first_of(m, same), row))]
             with m.If(same.any() | (row == rows - 1) | ~self._used.any()):
                 m.d.sync += [self._looking.eq(0), self._fetches.eq(1)]
-        # For three cycles: so long it takes to see whether it is too old.
+        # For three cycles, so long it takes to see whether it is too old, and until it is ours.
         fetched = Signal(2)
         with m.If(self._fetches):
             m.d.sync += fetched.eq(fetched + 1)
             with m.If(fetched == 2):
-                m.d.sync += [fetched.eq(0), self._fetches.eq(0), takes.eq(1)]
-        m.d.comb += [self.hit.eq(takes & hit & ~self._expired), self.place.eq(found)]
-        with m.If(takes):
-            m.d.sync += [takes.eq(0), *self._taken(self.hit)]
+                m.d.sync += [fetched.eq(2), takes.eq(1)]
+        m.d.comb += [self.hit.eq(takes & self.ours & hit & ~self._expired), self.place.eq(found)]
+        with m.If(takes & self.ours):
+            m.d.sync += self._taken(self.hit)
+        with m.If((takes & self.ours) | self.cancel):
+            m.d.sync += [
+                self._looking.eq(0),
+                self._fetches.eq(0),
+                fetched.eq(0),
+                takes.eq(0),
+            ]
         m.d.comb += [
-            self._row.addr.eq(Mux(self.start, 0, Mux(self._looking, row + 1, self._index[1:]))),
-            self.committed.eq(self.commit & ~(self.start | self._looking | self._fetches | takes)),
+            self._row.addr.eq(
+                Mux(self.start, 0, Mux(self._looking, row + 1, self._index[_LANE_BITS:]))
+            ),
+            self.committed.eq(self.commit & ~(self.start | self._looking | self._fetches)),
         ]
 
     def _taken(self, hit: Value) -> list[Any]:
@@ -201,7 +216,7 @@ class Entries(wiring.Component):
         m.d.comb += there.eq(self._used.bit_select(at, 1) & (self.config.table_index < ENTRIES))
         for name in ENTRY.members:
             lane = (
-                Mux(at[0], self._row.data[1][name], self._row.data[0][name])
+                Array(entry[name] for entry in self._row.data)[at[:_LANE_BITS]]
                 if name in _KEY
                 else None
             )
@@ -215,10 +230,8 @@ class Entries(wiring.Component):
             m.d.comb += [written[name].eq(staged[name]) for name in _KEY]
         rest = write.data
         m.d.comb += [
-            self._write_row.addr.eq(self._index[1:]),
-            self._write_row.en.eq(
-                self.committed.replicate(_LANES) & Cat(~self._index[0], self._index[0])
-            ),
+            self._write_row.addr.eq(self._index[_LANE_BITS:]),
+            self._write_row.en.eq(self.committed << self._index[:_LANE_BITS]),
             write.addr.eq(self._index),
             write.en.eq(self.committed),
             *(rest[name].eq(staged[name]) for name in ENTRY.members if name not in _KEY),

@@ -64,19 +64,24 @@ class JoinedRequests(KnownRequests):
         with self.m.Elif(self.foreign):
             self.owner.send_on(self.m, DeclineReason.WRONG_TENSOR)
 
-    def _collect(self, lacks: Value, here: Value | int) -> Signal:
+    def _as_collected(self, lacks: Value, here: Value | int) -> Signal:
         self.m.d.comb += [
-            self.part_write.en.eq(1),
-            self.owner.begins.eq(self.opens | ~self.begun),
             self.new.begun.eq(self._with(self.record.begun, Const(1))),
             self.new.complete.eq(self._with(self.record.complete, lacks == 1)),
             self.new.ended.eq(self._with(self.record.ended, self.last)),
         ]
-        return super()._collect(lacks, here)
+        return super()._as_collected(lacks, here)
+
+    def _collect(self) -> None:
+        super()._collect()
+        self.m.d.comb += [
+            self.part_write.en.eq(1),
+            self.owner.begins.eq(self.opens | ~self.begun),
+        ]
 
     def _with(self, tensors: Value, this: Value) -> Value:
         """Those of the record, none if the request begins; and this one if it is so."""
-        return Mux(self.opens, 0, tensors) | Mux(this, self.bit, 0)
+        return Mux(self.opening, 0, tensors) | Mux(this, self.bit, 0)
 
     def _completes(self, part: Value) -> Value:
         del part

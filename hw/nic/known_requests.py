@@ -21,8 +21,9 @@ from ..formats.slots import (
 )
 from ..formats.wire import DeclineReason
 from . import header as hdr
-from .bus import AHEAD, fingerprint_of, key_of
+from .bus import AHEAD, LENGTH_BITS, fingerprint_of, key_of
 from .decisions import Decision, Decisions
+from .deep_fifo import NEVER_COLLIDES
 from .room import HERE_BITS, Room, chore
 from .tags import SENDER_BITS, Tags
 
@@ -36,9 +37,11 @@ class KnownRequests:
     """Memories of the decider, and the states of its one state machine that use them.
 
     Memories keep their words through a reset, so all are wiped first (``wipe``): some 256 cycles.
-    A frame goes from ``find`` over ``look`` to ``record``, ``compare`` and ``join`` if its request
-    has a slot, or else to ``known`` and ``open``. Between frames ``release`` frees a slot, and
-    ``visit`` and ``due`` do what time asks of one.
+    A frame goes over ``look`` to ``record``, ``fetch``, ``compare``, ``reckon``, ``match`` and
+    ``join`` if its request has a slot, or else to ``known`` and ``open``. Between frames ``leave``
+    and ``release`` free a slot, and ``visit``, ``weigh``, ``due`` and ``act`` do what time asks of
+    one. A cycle is long enough to read a memory, to compare two numbers, or to choose what to do:
+    what one state finds is used from a register by the next one.
     """
 
     def __init__(self, m: Module, owner: Decider, room: Room) -> None:
@@ -48,18 +51,21 @@ class KnownRequests:
         self.last, self.resend = hdr.get(header, "last"), hdr.get(header, "resend")
         self.index = hdr.get(header, "fragment_index")
         self.count = hdr.get(header, "fragment_count")
-        self.offset, self.bytes = hdr.get(header, "offset"), frame.bytes
+        self.offset, self.bytes = hdr.get(header, "offset"), Signal.like(frame.bytes)
         self.tensor = hdr.get(header, "tensor_index")
         key = key_of(frame.origin, hdr.get(header, "request_id"), room.several)
         self.key = Signal(len(key))
         self.fingerprint = Signal(FINGERPRINT_BITS)
         self.product = Signal(32)  # where a fragment of this number and size begins
+        self.before_last, self.step = Signal(16), Signal(LENGTH_BITS)
         m.submodules.tags = self.tags = Tags(room)
         m.submodules.decisions = self.decisions = Decisions()
         m.d.sync += [
             self.key.eq(key),
             self.fingerprint.eq(fingerprint_of(key)),
+            self.bytes.eq(frame.bytes),
             self.product.eq(self.index[: len(Signal(room.count))] * self.bytes),
+            self.before_last.eq(self.count - 1),
         ]
         m.d.comb += [
             self.tags.fingerprint.eq(self.fingerprint),
@@ -71,7 +77,8 @@ class KnownRequests:
         self.slot = self.tags.slot
         self.address = Signal(room.address)  # of the slot's first word
         self.sound = Signal()  # there can be such a fragment
-        self.opens = Signal()  # a request begins
+        self.has_slot = Signal()  # the frame's request, once it was looked for
+        self.opening, self.opens = Signal(), Signal()  # a request may begin; it does
         m.d.comb += [
             owner.begun.eq(room.part_of(self.slot, self.tensor)),
             owner.origin.eq(frame.origin),
@@ -93,14 +100,21 @@ class KnownRequests:
                 "asks": range(QUICK_ASKS + MAX_ASKS + 1),
             }
         )
-        m.submodules.records = records = Memory(shape=record, depth=self.room.slots, init=[])
+        # No state both reads and writes.
+        m.submodules.records = records = Memory(
+            shape=record, depth=self.room.slots, init=[], attrs=NEVER_COLLIDES
+        )
         self.record_read, self.record_write = records.read_port(), records.write_port()
-        self.record, self.new = self.record_read.data, self.record_write.data
+        self.record, self.new = Signal(record), self.record_write.data
         m.d.comb += [self.record_read.en.eq(0), self.new.eq(self.record)]
         self.age, self.same = Signal(32), Signal()
+        ask = self.owner.config.ask_us
+        self.patience = Signal(len(ask) + MAX_ASKS)  # until it is asked again
         m.d.sync += [
+            self.record.eq(self.record_read.data),
             self.age.eq(self.owner.now - self.record.latest),
             self.same.eq((self.record.key == self.key) & ~self._old()),
+            self.patience.eq(ask << self.record.asks),
         ]
 
     def _old(self) -> Value:
@@ -148,6 +162,8 @@ class KnownRequests:
             shape=len(owner.here), depth=room.slots * room.groups, init=[]
         )
         self.here_write, self.here_read = here.write_port(), here.read_port()
+        self.here = Signal.like(self.here_read.data)
+        m.d.sync += self.here.eq(self.here_read.data)
         theirs = here.read_port()
         self.group = Signal(room.here)
         m.d.comb += [
@@ -165,6 +181,7 @@ class KnownRequests:
         self.walk = Signal(room.slot)  # the slot that is visited next
         self.pressed = Signal()  # somebody wants a slot
         self.evicting = Signal()  # one is on its way out: room for those
+        self.broke_off = Signal()  # the visit that is next has its turn before the next frame
         self.owed = Signal()  # a release has its turn before the next frame
         self.lacking = Signal(range(room.slots + 1))  # requests that lack fragments
         self.restless = Signal(range(room.slots + 1))  # visits until all is quiet
@@ -210,52 +227,87 @@ class KnownRequests:
         with m.If(at == last):
             m.next = "idle"
 
-    def idle(self, begins: Value) -> None:
+    def idle(self) -> None:
         """What is next: a frame or, by turns, a slot that becomes free; or else a visit."""
-        m, release = self.m, self.owner.release
+        m, release, begins = self.m, self.owner.release, self.owner.next_frame
         with m.If(release.valid & (self.owed | ~begins)):
             m.d.sync += self.owed.eq(0)
             self._read_record(release.payload.slot)
-            m.next = "release"
+            m.next = "leave"
         with m.Elif(begins):
-            m.d.sync += self.owed.eq(1)
-            m.d.comb += self.owner.steers.eq(1)
-            m.next = "header"
+            self._begin()
         with m.Elif(~self.owner.halts):
             self._read_record(self.walk)
             m.d.comb += self.decisions.sweep.eq(1)
             m.next = "visit"
 
+    def _begin(self) -> None:
+        self.m.d.sync += self.owed.eq(1)
+        self.m.d.comb += [self.owner.steers.eq(1), self.tags.start.eq(1)]
+        self.m.next = "header"
+
+    def header(self) -> None:
+        """What begins a cycle after the frame was seen."""
+        self.m.d.comb += self.decisions.look.eq(1)
+
+    def _may_break_off(self) -> None:
+        """At the end of a state of a visit: a frame goes before it, but only once."""
+        with self.m.If(self.owner.next_frame & ~self.broke_off):
+            self.m.d.sync += self.broke_off.eq(1)
+            self._begin()
+
     def states(self) -> None:
         """All other states, inside the state machine."""
         m = self.m
-        with m.State("find"):
-            m.d.comb += [self.decisions.look.eq(1), self.tags.start.eq(1)]
-            m.next = "look"
         with m.State("look"):
-            with m.If(self.tags.found):
-                m.next = "record"
-            with m.Elif(self.tags.ends):
+            m.d.sync += self.has_slot.eq(self.tags.found)
+            with m.If(self.tags.ends):
+                m.next = "judge"
+                with m.If(self.owner.judged):
+                    m.next = "known"
+                    with m.If(self.tags.found):
+                        m.next = "record"
+            self.owner.unless_others(m)
+        with m.State("judge"):
+            with m.If(self.owner.judged):
                 m.next = "known"
+                with m.If(self.has_slot):
+                    m.next = "record"
+            self.owner.unless_others(m)
         with m.State("record"):
             self._read_record(self.slot)
             self._place()
+            m.next = "fetch"
+        with m.State("fetch"):
+            m.d.comb += self.here_read.en.eq(1)
             with m.If(self.owner.steered.done):
                 m.next = "compare"
         with m.State("compare"):
             self._compare()
+        with m.State("reckon"):
+            self._reckon()
+        with m.State("match"):
+            self._match()
         with m.State("join"):
             self._join()
         with m.State("known"):
             self._known()
         with m.State("open"):
             self._open()
+        with m.State("leave"):
+            m.next = "release"
         with m.State("release"):
             self._release()
         with m.State("visit"):
+            m.next = "weigh"
+            self._may_break_off()
+        with m.State("weigh"):
             m.next = "due"
+            self._may_break_off()
         with m.State("due"):
             self._due()
+        with m.State("act"):
+            self._act()
 
     def _place(self) -> None:
         """Where the slot has its words, and says that the fragment is here."""
@@ -280,20 +332,29 @@ class KnownRequests:
                 & (self.count == cut.count)
                 & (self.last | (cut.step == 0) | (self.bytes == cut.step))
             ),
-            # From here on: where the last fragment begins.
-            self.product.eq(
-                (self.count - 1)[: len(cut.count)] * Mux(self.last, cut.step, self.bytes)
-            ),
+            self.step.eq(Mux(self.last, cut.step, self.bytes)),
         ]
-        m.d.comb += self.here_read.en.eq(1)
+        m.next = "reckon"
+
+    def _reckon(self) -> None:
+        """From here on the product is where the last fragment begins."""
+        count = self.before_last[: len(self.part.cut.count)]
+        self.m.d.sync += self.product.eq(count * self.step)
+        self.m.next = "match"
+
+    def _match(self) -> None:
+        m, cut = self.m, self.part.cut
+        tail = Mux(self.last, self.offset, cut.tail)
+        self.agrees, self.is_here = Signal(), Signal()
+        m.d.sync += [
+            self.agrees.eq(self.sound & ((self.step == 0) | (tail == 0) | (tail == self.product))),
+            self.is_here.eq((self.here >> self.index[:6])[0]),
+        ]
         m.next = "join"
 
     def _join(self) -> None:
-        m, owner, record, cut = self.m, self.owner, self.record, self.part.cut
-        step = Mux(self.last, cut.step, self.bytes)
-        tail = Mux(self.last, self.offset, cut.tail)
-        agrees = self.sound & ((step == 0) | (tail == 0) | (tail == self.product))
-        is_here = (self.here_read.data >> self.index[:6])[0]
+        m, owner, record = self.m, self.owner, self.record
+        whole = self._as_collected(self.part.lacks, self.here)
         with m.If(~self.same):
             self._decline_busy()
         with m.Elif(record.state == _LEAVING):
@@ -301,18 +362,21 @@ class KnownRequests:
         self._decline_foreign()
         with m.Elif(record.state == _WHOLE):
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
-        with m.Elif(~agrees):
+        with m.Elif(~self.agrees):
             owner.drop(m, FrameOutcome.DROPPED_BAD_LENGTH)
-        with m.Elif(is_here):
+        with m.Elif(self.is_here):
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
         with m.Else():
-            whole = self._collect(self.part.lacks, self.here_read.data)
+            self._collect()
             with m.If(whole):
                 m.d.sync += self.lacking.eq(self.lacking - 1)
 
-    def _collect(self, lacks: Value, here: Value | int) -> Signal:
-        """Keep what this fragment says, and have it collected. ``lacks`` counts fragments of its
-        tensor, it among them; returns whether the request is whole with it."""
+    def _as_collected(self, lacks: Value, here: Value | int) -> Signal:
+        """What is kept if this fragment is collected, whether it is or not: that is known late.
+
+        ``lacks`` counts fragments of its tensor, it among them; returns whether the request is
+        whole with it.
+        """
         m, cut = self.m, self.new_part.cut
         whole = Signal()
         bit = (Const(1, HERE_BITS) << self.index[:6])[: len(self.owner.here)]
@@ -323,26 +387,30 @@ class KnownRequests:
         m.d.comb += [
             whole.eq(self._completes(lacks == 1)),
             self.record_write.addr.eq(self.slot),
-            self.record_write.en.eq(1),
             self.new.state.eq(Mux(whole, _WHOLE, _COLLECTING)),
             self.new_part.lacks.eq(lacks - 1),
             self.new.latest.eq(self.owner.now),
             self.new.asks.eq(Mux(self._ended(), 0, QUICK_ASKS)),
             self.here_write.addr.eq(self.group),
             self.here_write.data.eq(here | bit),
-            self.here_write.en.eq(1),
+            # Nobody else writes there meanwhile.
+            self.here_write.en.eq(0),
             self.owner.cleared.eq(0),
         ]
-        self.owner.collect(m, self.slot, self.address + (self.offset >> 3), whole)
+        self.owner.place(m, self.slot, self.address + (self.offset >> 3), whole)
         return whole
+
+    def _collect(self) -> None:
+        """Have it collected, and keep that."""
+        self.m.d.comb += [self.record_write.en.eq(1), self.here_write.en.eq(1)]
+        self.owner.hand_on(self.m)
 
     def _known(self) -> None:
         """No slot: what was decided before, and whether the sender may have one."""
         tags = self.tags
-        self.decision, self.may_open = Signal(Decision), Signal()
+        self.may_open = Signal()
         share = (tags.held == 0) | (tags.held < SHARE * (tags.free - 1))
         self.m.d.sync += [
-            self.decision.eq(self.decisions.found),
             self.may_open.eq(tags.has_free & share),
             self.sound.eq(self._possible()),
         ]
@@ -352,16 +420,25 @@ class KnownRequests:
 
     def _open(self) -> None:
         m, owner = self.m, self.owner
-        steered = owner.steered
-        with m.If(self.decision == Decision.BUSY):
+        steered, decision = owner.steered, self.decisions.found
+        m.d.comb += [
+            self.opening.eq(1),
+            self.new.key.eq(self.key),
+            self.new_part.cut.eq(0),
+            self.new_part.cut.count.eq(self.count),
+            self.tags.used.eq(1),
+            self.tags.put_slot.eq(self.slot),
+        ]
+        whole = self._as_collected(self.count, 0)
+        with m.If(decision == Decision.BUSY):
             owner.send_on(m, DeclineReason.BUSY)
-        with m.Elif(self.decision == Decision.INCOMPLETE):
+        with m.Elif(decision == Decision.INCOMPLETE):
             owner.send_on(m, DeclineReason.INCOMPLETE)
-        with m.Elif(self.decision == Decision.FORWARDED):
+        with m.Elif(decision == Decision.FORWARDED):
             owner.send_on(m, DeclineReason.NONE)
-        with m.Elif(self.decision == Decision.POLICY):
+        with m.Elif(decision == Decision.POLICY):
             owner.send_on(m, DeclineReason.POLICY)
-        with m.Elif((self.decision == Decision.EXECUTED) & ~self.resend):
+        with m.Elif((decision == Decision.EXECUTED) & ~self.resend):
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
         with m.Elif(steered.policy):
             self._remember(self.fingerprint, Decision.POLICY)
@@ -374,18 +451,9 @@ class KnownRequests:
         with m.Elif(~self.may_open):
             self._decline_busy()
         with m.Else():
-            m.d.comb += [
-                self.opens.eq(1),
-                self.new.key.eq(self.key),
-                self.new.bank.eq(owner.bank),
-                self.new_part.cut.eq(0),
-                self.new_part.cut.count.eq(self.count),
-                self.tags.put.eq(1),
-                self.tags.used.eq(1),
-                self.tags.put_slot.eq(self.slot),
-            ]
+            m.d.comb += [self.opens.eq(1), self.tags.put.eq(1)]
             m.d.sync += self.held.eq(self.held + 1)
-            whole = self._collect(self.count, 0)
+            self._collect()
             with m.If(~whole):
                 m.d.sync += self.lacking.eq(self.lacking + 1)
 
@@ -433,8 +501,8 @@ class KnownRequests:
                 m.d.sync += self.held.eq(self.held - 1)
 
     def _due(self) -> None:
-        """D4 for one slot; and one decision is forgotten if it is too old."""
-        m, owner, record, config = self.m, self.owner, self.record, self.owner.config
+        """What D4 asks of one slot."""
+        m, record, config = self.m, self.record, self.owner.config
         ask = config.ask_us
         wanted = self.pressed & ~self.evicting & (ask != 0)
         gives_up = (
@@ -443,14 +511,22 @@ class KnownRequests:
             | ((config.timeout_us != 0) & (self.age >= config.timeout_us))
             | (wanted & (self.age >= ask << PRESSED_ASKS))
         )
-        pause = (ask << record.asks) >> QUICK_ASKS
+        pause = self.patience >> QUICK_ASKS
         more = (ask != 0) & (record.asks != QUICK_ASKS + MAX_ASKS)
         asks = more & (self.age >= pause)
-        evict, due, acts = Signal(), Signal(), Signal()
+        collects = record.state == _COLLECTING
+        self.evict, self.due = Signal(), Signal()
+        m.d.sync += [self.evict.eq(gives_up), self.due.eq(collects & (gives_up | asks))]
+        m.next = "act"
+        self._may_break_off()
+
+    def _act(self) -> None:
+        """Do it; and one decision is forgotten if it is too old."""
+        self.m.d.sync += self.broke_off.eq(0)
+        m, owner, record, evict, due = self.m, self.owner, self.record, self.evict, self.due
+        acts = Signal()
         m.d.comb += [
             self.decisions.swept.eq(1),
-            evict.eq(gives_up),
-            due.eq((record.state == _COLLECTING) & (gives_up | asks)),
             acts.eq(due & ~self.chore_waits & (evict | owner.may_ask)),
             self.record_write.addr.eq(self.walk),
             self.record_write.en.eq(acts),

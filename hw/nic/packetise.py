@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.stream import Fifo
 from ..formats.wire import HEADER_BYTES
 from . import header as hdr
 from .bus import (
@@ -24,6 +23,7 @@ from .bus import (
     byte_of,
     word_from,
 )
+from .deep_fifo import DeepFifo
 from .prepare import FRONT_BYTES, Preparer
 
 _WAITING_WORDS = 256
@@ -67,20 +67,19 @@ class Packetiser(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         m.submodules.preparer = preparer = Preparer()
-        m.submodules.waiting = waiting = Fifo(WORD_BITS, _WAITING_WORDS)
+        m.submodules.waiting = waiting = DeepFifo(WORD_BITS, _WAITING_WORDS)
         wiring.connect(m, wiring.flipped(self.words[0]), waiting.i)
         m.d.comb += preparer.config.eq(self.config)
         ahead: Value = Const(0)  # a source before this one has a job
         chosen, prepared = Signal(range(self._sources)), Signal(range(self._sources))
         back_next = Signal()
+        # One multiplexer by number: a job has a thousand bits.
+        payloads = Array(job.payload.as_value() for job in self.jobs)
+        m.d.comb += preparer.i.payload.eq(payloads[chosen])
         for source, job in enumerate(self.jobs):
             waits = ahead | self.crowded if source else ahead
             with m.If(job.valid & ~waits):
-                m.d.comb += [
-                    chosen.eq(source),
-                    preparer.i.payload.eq(job.payload),
-                    preparer.i.valid.eq(1),
-                ]
+                m.d.comb += [chosen.eq(source), preparer.i.valid.eq(1)]
             m.d.comb += job.ready.eq(preparer.i.ready & ~waits)
             ahead = ahead | job.valid
         with m.If(preparer.i.valid & preparer.i.ready):

@@ -41,6 +41,7 @@ from .bus import (
     PLACE_BITS,
     WORD_BITS,
     folded,
+    folds_to_ones,
     lanes,
     mac_lanes,
     sum_lanes,
@@ -106,16 +107,15 @@ class Preparer(wiring.Component):
         job = Signal(JOB)
         words = Signal(range(_WORDS))
         header = Signal(hdr.HEADER_BITS)  # rotates by a word
-        header_total, addresses_total = Signal(32), Signal(32)
-        ip_total, udp_total = Signal(32), Signal(32)
+        header_total, udp_total = Signal(24), Signal(24)
         front = Signal(8 * FRONT_BYTES)
         crc_lanes = Signal(32)
         tags_left = Signal(range(MAX_TAGS + 1))
         udp_bytes = Signal(16)
         m.submodules.crc = crc = hdr.HeaderCrc()
         of_ip = Mux(job.origin.ipv6, IPV6_BYTES, MIN_IPV4_BYTES)
+        m.d.sync += udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES))
         m.d.comb += [
-            udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES)),
             self.o.payload.front.eq(front),
             self.o.payload.place.eq(
                 ETHERNET_PLACE + job.origin.tag_count + (of_ip >> 2) + UDP_BYTES // 4
@@ -124,6 +124,7 @@ class Preparer(wiring.Component):
             self.o.payload.bytes.eq(job.bytes),
         ]
         parts = self._headers(job, udp_bytes)
+        ip_total, rest_total = self._totals(m, job, parts, udp_bytes)
         with m.FSM(name="job") as fsm:
             with m.State("idle"):
                 m.d.comb += self.i.ready.eq(1)
@@ -149,29 +150,22 @@ class Preparer(wiring.Component):
                     m.next = "totals"
                 m.d.sync += [
                     header_total.eq(header_total + sum_lanes(now)),
-                    addresses_total.eq(sum_lanes(Cat(parts.source, parts.destination))),
                     header.eq(header.rotate_right(WORD_BITS)),
                     words.eq(words + 1),
                 ]
             with m.State("totals"):
                 found = lanes(crc.crc)
-                # What IPv4 and IPv6 put in front of UDP's sum comes to the same.
-                pseudo = Cat(lanes(udp_bytes), Const(swap16(PROTOCOL_UDP), 16))
                 m.d.sync += [
                     crc_lanes.eq(found),
-                    ip_total.eq(addresses_total + sum_lanes(parts.ipv4)),
-                    udp_total.eq(
-                        header_total
-                        + addresses_total
-                        + sum_lanes(Cat(found, job.sum, parts.udp, pseudo))
-                    ),
+                    udp_total.eq(header_total + rest_total + sum_lanes(found)),
                 ]
                 m.next = "front"
             with m.State("front"):
                 ip_sum = folded(m, ip_total, "ip_sum")
                 udp_sum = folded(m, udp_total, "udp_sum")
                 # A sum of 0 would say that there is none.
-                udp = Cat(parts.udp[:48], Mux(udp_sum == 0xFFFF, 0xFFFF, ~udp_sum)[:16])
+                is_ones = folds_to_ones(udp_total)
+                udp = Cat(parts.udp[:48], Mux(is_ones, 0xFFFF, ~udp_sum)[:16])
                 addresses4 = Cat(parts.source[:32], parts.destination[:32])
                 m.d.sync += [
                     tags_left.eq(job.origin.tag_count),
@@ -216,6 +210,36 @@ class Preparer(wiring.Component):
                     m.next = "idle"
         m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
         return m
+
+    def _totals(
+        self, m: Module, job: data.View, parts: _Headers, udp_bytes: Value
+    ) -> tuple[Signal, Signal]:
+        """Sums of IPv4's header, and of all that UDP's sum is of but the midwire header.
+
+        They are there 5 cycles after the job, from then on: each step adds up a few numbers. What
+        is chosen among is added up before it is chosen.
+        """
+
+        def total_of(name: str, *values: Value) -> Signal:
+            total = Signal(21, name=f"{name}_total")
+            m.d.sync += total.eq(sum(values[1:], values[0]))
+            return total
+
+        def halves_of(name: str, value: Value) -> Signal:
+            half = len(value) // 2
+            low = total_of(f"{name}_low", sum_lanes(value[:half]))
+            return total_of(name, low, total_of(f"{name}_high", sum_lanes(value[half:])))
+
+        source = halves_of("source", job.origin.src_ip)
+        target = halves_of("target", job.origin.dst_ip)
+        hop = halves_of("hop", job.hop.ip)
+        addresses = total_of("addresses", source, Mux(job.back, target, hop))
+        ip_rest = total_of("ip_rest", sum_lanes(parts.ipv4))
+        # What IPv4 and IPv6 put in front of UDP's sum comes to the same.
+        udp_rest = total_of("udp_rest", sum_lanes(parts.udp))
+        pseudo = Cat(job.sum, lanes(udp_bytes), Const(swap16(PROTOCOL_UDP), 16))
+        rest = total_of("rest", udp_rest, total_of("pseudo", sum_lanes(pseudo)))
+        return total_of("ip", addresses, ip_rest), total_of("udp_front", addresses, rest)
 
     def _headers(self, job: data.View, udp_bytes: Value) -> _Headers:
         config, origin, back = self.config, job.origin, job.back

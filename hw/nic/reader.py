@@ -27,10 +27,11 @@ from .bus import (
     folded,
     sum_lanes,
 )
+from .deep_fifo import NEVER_COLLIDES
 from .gearbox import Gearbox
 from .room import HERE_BITS, Room, chore, released
 from .shape import WireTensor
-from .slot_memory import WordRun
+from .slot_memory import READ_CYCLES, WordRun
 
 
 def beats_of(tensor: WireTensor) -> stream.Signature:
@@ -119,9 +120,11 @@ class Reader(wiring.Component):
         m.submodules.gearbox = self._gearbox = gearbox = Gearbox(BEAT_BYTES, *self._inputs[0])
         wiring.connect(m, gearbox.o, wiring.flipped(self.o0))
         m.d.comb += [
-            gearbox.i.payload.eq(self.read_word),
-            # A read, and as many words as the first beat needs, later.
-            self.context.payload.start.eq(self.cycle + 1 + -(-beat_bytes // BEAT_BYTES)),
+            gearbox.i.payload.eq(self._run.word),
+            # A read, which began in the cycle before, and as many words as the first beat needs.
+            self.context.payload.start.eq(
+                self.cycle + (READ_CYCLES - 1) + -(-beat_bytes // BEAT_BYTES)
+            ),
         ]
         return gearbox.empty
 
@@ -135,9 +138,12 @@ class Reader(wiring.Component):
     def _into_slice(self, m: Module) -> None:
         """The states ``start``, and from there to ``zero``."""
         run, room = self._run, self._room
+        enters = Signal()  # its context is there a cycle after its words are asked for
+        m.d.sync += enters.eq(0)
+        m.d.comb += self.context.valid.eq(enters)
         with m.State("start"):
+            m.d.sync += enters.eq(~self._old)
             m.d.comb += [
-                self.context.valid.eq(~self._old),
                 run.go.eq(~self._old),
                 run.first.eq(self._base),
                 run.count.eq(room.words),
@@ -182,7 +188,10 @@ class Reader(wiring.Component):
         """Where the first frames of tensors came from, and where what comes of these goes."""
         room = self._room
         kept = data.StructLayout({"origin": ORIGIN, "hop": HOP, "bank": 1})
-        m.submodules.origins = origins = Memory(shape=kept, depth=len(room.part), init=[])
+        # No slot is opened while its request is read.
+        m.submodules.origins = origins = Memory(
+            shape=kept, depth=len(room.part), init=[], attrs=NEVER_COLLIDES
+        )
         keep, read = origins.write_port(), origins.read_port()
         self._part, self._fetches = Signal(room.part), Signal()
         m.d.comb += [
@@ -195,7 +204,10 @@ class Reader(wiring.Component):
             read.en.eq(self._fetches),
             self._old.eq(read.data.bank != self.bank),
         ]
-        return read.data.origin, read.data.hop
+        # From a register: reading takes most of a cycle.
+        found = Signal(kept)
+        m.d.sync += found.eq(read.data)
+        return found.origin, found.hop
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
@@ -203,16 +215,18 @@ class Reader(wiring.Component):
         self._has_chore, self._old, self._turned = Signal(), Signal(), Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
         origin, hop = self._kept(m)
+        used = Signal(32)
+        m.d.sync += used.eq(self.now - origin.stamp)
         slot, executes = Signal(room.slot), Signal()
         tensor = Signal(room.tensor)  # that is asked for, or sent on
         cut = Signal(room.cut)
         base, first_group = Signal(room.address), Signal(room.here)
         chosen = Mux(self.chore.valid, self.chore.payload.slot, self.whole.payload)
-        run = WordRun(m, room)
+        run = WordRun(m, room, self.read_word)
         m.d.comb += [
             self.read.eq(run.read),
             self.read_address.eq(run.address),
-            self.evicted_words.payload.eq(self.read_word),
+            self.evicted_words.payload.eq(run.word),
         ]
 
         # Words behind those that were read.
@@ -233,10 +247,8 @@ class Reader(wiring.Component):
         m.d.comb += [self.here_address.eq(first_group + groups_before + group), word.eq(self.here)]
         base_of_group = group << 6
         rest, missing = Signal(signed(18)), Signal(HERE_BITS)  # fragments from the group's first on
-        m.d.comb += [
-            rest.eq(cut.count - base_of_group),
-            missing.eq(~word & Cat(rest > bit for bit in range(len(self.here)))),
-        ]
+        m.d.sync += rest.eq(cut.count - base_of_group)  # both stand since the cycle before
+        m.d.comb += missing.eq(~word & Cat(rest > bit for bit in range(len(self.here))))
 
         # The fragment that is sent on.
         is_last, reason = Signal(), Signal(8)
@@ -254,7 +266,7 @@ class Reader(wiring.Component):
             self.evicted.payload.origin.header.eq(
                 hdr.passed_on(
                     origin.header,
-                    self.now - origin.stamp,
+                    used,
                     declined=1,
                     reason=reason,
                     fragment_index=index,
@@ -353,9 +365,10 @@ class Reader(wiring.Component):
                 m.next = "sum"
             with m.State("sum"):
                 m.d.comb += run.ready.eq(1)
-                m.d.sync += total.eq(total + sum_lanes(self.read_word))
-                with m.If(run.final):
-                    m.next = "job"
+                with m.If(run.moves):
+                    m.d.sync += total.eq(total + sum_lanes(run.word))
+                    with m.If(run.final):
+                        m.next = "job"
             with m.State("job"):
                 m.d.comb += self.evicted.valid.eq(1)
                 with m.If(self.evicted.ready):

@@ -57,15 +57,15 @@ class Realigner(wiring.Component):
         at = Signal(len(beat_of(byte)))
         began = self.began
         carry = Signal(WORD_BITS)  # the beat before
-        sent = Signal(LENGTH_BITS)
         left = Signal(LENGTH_BITS)
         word = Signal(WORD_BITS)
         count = Signal(range(BEAT_BYTES + 1))  # bytes of the next word
         m.d.comb += [
-            left.eq(self.size - sent),
             count.eq(Mux(left > BEAT_BYTES, BEAT_BYTES, left)),
             self.o.payload.eq(masked(word, count)),
         ]
+        with m.If(~began):
+            m.d.sync += left.eq(self.size)
         with m.FSM():
             with m.State("beats"):
                 wanted = Signal()
@@ -80,7 +80,7 @@ class Realigner(wiring.Component):
                     with m.If(at == beat_of(byte)):
                         m.d.sync += began.eq(1)
                     with m.If(wanted):
-                        m.d.sync += sent.eq(sent + count)
+                        m.d.sync += left.eq(left - count)
                     with m.If(self.i.payload.last):
                         with m.If(Mux(wanted, left > BEAT_BYTES, left != 0)):
                             m.next = "rest"
@@ -95,5 +95,5 @@ class Realigner(wiring.Component):
                     m.d.comb += self.done.eq(1)
                     m.next = "beats"
         with m.If(self.done | self.clear):
-            m.d.sync += [at.eq(0), began.eq(0), sent.eq(0)]
+            m.d.sync += [at.eq(0), began.eq(0)]
         return m

@@ -12,9 +12,17 @@ from ..formats.wire import DeclineReason
 from . import header as hdr
 from .room import Room
 
+_OF_OTHERS = {
+    DeclineReason.WRONG_TENANT,
+    DeclineReason.WRONG_MODEL,
+    DeclineReason.WRONG_CURSOR,
+}
+"""An earlier hop's result with one of these is not for us."""
 
-def refused(m: Module, header: Any, model: Any, room: Room) -> tuple[Signal, Signal]:
-    """Whether we are not asked (D0), and why we would decline (D1): 0 if we would not."""
+
+def refused(m: Module, header: Any, model: Any, room: Room) -> tuple[Signal, Signal, Signal]:
+    """Whether we are not asked (D0), and whether we would decline (D1), both of the header that was
+    there a cycle before; and why we would, of that of two cycles before."""
 
     def field(name: str) -> Any:
         return hdr.get(header, name)
@@ -37,10 +45,16 @@ def refused(m: Module, header: Any, model: Any, room: Room) -> tuple[Signal, Sig
         (field("deadline_us") == 0, DeclineReason.DEADLINE),
         (field("total_bytes") != tensor_bytes, DeclineReason.BAD_LENGTH),
     )
-    forward, reason = Signal(), Signal(8)
-    for condition, why in reversed(rules):
-        with m.If(condition):
-            m.d.comb += reason.eq(why)
-    with m.If(field("result") & (wrong_tenant | wrong_model | wrong_cursor)):
-        m.d.comb += [forward.eq(1), reason.eq(DeclineReason.NONE)]
-    return forward, reason
+    apply, result = Signal(len(rules)), Signal()
+    forward, declines, reason = Signal(), Signal(), Signal(8)
+    m.d.sync += [
+        apply.eq(Cat(condition for condition, _ in rules)),
+        result.eq(field("result")),
+        reason.eq(DeclineReason.NONE),
+    ]
+    for applies, (_, why) in reversed(list(zip(apply, rules, strict=True))):
+        with m.If(applies):
+            m.d.sync += reason.eq(why)
+    others = Cat(apply[at] for at, (_, why) in enumerate(rules) if why in _OF_OTHERS)
+    m.d.comb += [declines.eq(apply.any()), forward.eq(result & others.any())]
+    return forward, declines, reason

@@ -35,6 +35,7 @@ from .bus import (
     folded,
     sum_lanes,
 )
+from .deep_fifo import DeepFifo
 from .gearbox import Gearbox
 from .shape import WireTensor
 from .turns import PIECE, Turns
@@ -130,7 +131,7 @@ class SliceOutput(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         m.submodules.gearbox = gearbox = Gearbox(self._beat_bytes, BEAT_BYTES, self._tensor_bytes)
-        m.submodules.words = words = Fifo(WORD_BITS, WORDS)
+        m.submodules.words = words = DeepFifo(WORD_BITS, WORDS)
         m.submodules.pieces = pieces = Fifo(PIECE, _WAITING_FRAGMENTS)
         m.submodules.count = count = FragmentCount(self._tensor_bytes)
         wiring.connect(m, words.o, wiring.flipped(self.words))
@@ -161,16 +162,16 @@ class SliceOutput(wiring.Component):
         last_word, ends = Signal(), Signal()
         piece = pieces.i.payload
         m.d.comb += [
-            sum_now.eq(so_far + sum_lanes(gearbox.o.payload.data)),
-            last_word.eq(gearbox.o.payload.last),
-            ends.eq(last_word | (inside + BEAT_BYTES == step)),
-            words.i.payload.eq(gearbox.o.payload.data),
             piece.bytes.eq(Mux(last_word, self._tensor_bytes - offset, step)),
-            piece.sum.eq(folded(m, sum_now, "piece_sum")),
+            piece.total.eq(sum_now),
             piece.index.eq(index),
             piece.offset.eq(offset),
             piece.last.eq(last_word),
             piece.count.eq(total),
+            sum_now.eq(so_far + sum_lanes(gearbox.o.payload.data)),
+            last_word.eq(gearbox.o.payload.last),
+            ends.eq(last_word | (inside + BEAT_BYTES == step)),
+            words.i.payload.eq(gearbox.o.payload.data),
         ]
         with m.FSM(name="cutter"):
             with m.State("start"):
@@ -277,16 +278,18 @@ class Results(wiring.Component):
         wiring.connect(m, words, wiring.flipped(self.words))
         piece, origin = pieces.payload, self.context.payload.origin
         sizes = Array(Const(size, 32) for _, size in self._outputs)
+        used = Signal(32)  # of a tensor whose first beat came some cycles before
+        m.d.sync += used.eq(self.now - origin.stamp)
         m.d.comb += [
             self.job.valid.eq(pieces.valid),
             self.job.payload.bytes.eq(piece.bytes),
-            self.job.payload.sum.eq(piece.sum),
+            self.job.payload.sum.eq(folded(m, piece.total, "piece_sum")),
             self.job.payload.origin.eq(origin),
             self.job.payload.hop.eq(self.context.payload.hop),
             self.job.payload.origin.header.eq(
                 hdr.passed_on(
                     origin.header,
-                    self.now - origin.stamp,
+                    used,
                     last=piece.last,
                     result=1,
                     declined=0,

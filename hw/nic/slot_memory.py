@@ -4,13 +4,21 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.rom import Buffer
+from ..datapath.stream import Outlet
 from .bus import WORD_BITS
 from .room import Room
+
+READ_CYCLES = 3
+"""From when a word of a run is asked for until it may be taken."""
+
+_WORD = data.StructLayout({"data": WORD_BITS, "last": 1})
+_WORDS_ON_THEIR_WAY = 6
+"""The cycles from when a word is asked for until it may be taken, and one for its credit."""
 
 
 class SlotMemory(wiring.Component):
@@ -43,10 +51,15 @@ class SlotMemory(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         written = Signal(range(self._room.words + 1))
-        place = Signal(self._room.address)
+        # A word is stored in the cycle after it came: before anybody reads it.
+        place, word, stores = Signal(self._room.address), Signal(WORD_BITS), Signal()
         m.d.comb += [
+            self.zero.ready.eq(~stores | (place[0] != self.zero.payload[0])),
+        ]
+        m.d.sync += [
             place.eq(self.address + written),
-            self.zero.ready.eq(~self.i.valid | (place[0] != self.zero.payload[0])),
+            word.eq(self.i.payload),
+            stores.eq(self.i.valid),
         ]
         with m.If(self.i.valid):
             m.d.sync += written.eq(written + 1)
@@ -58,15 +71,16 @@ class SlotMemory(wiring.Component):
             m.d.sync += odd.eq(self.read_address[0])
         words = []
         for parity in range(2):
-            bank = Buffer(WORD_BITS, self._room.depth // 2)
+            # What is read belongs to the reader: nothing is stored there, and zeroed behind it.
+            bank = Buffer(WORD_BITS, self._room.depth // 2, collides=False)
             m.submodules[f"bank{parity}"] = bank
-            stores, zeroes = Signal(), Signal()
+            mine, zeroes = Signal(), Signal()
             m.d.comb += [
-                stores.eq(self.i.valid & (place[0] == parity)),
+                mine.eq(stores & (place[0] == parity)),
                 zeroes.eq(self.zero.valid & (self.zero.payload[0] == parity)),
-                bank.write.eq(stores | zeroes),
-                bank.write_addr.eq(Mux(stores, place, self.zero.payload)[1:]),
-                bank.write_data.eq(Mux(stores, self.i.payload, 0)),
+                bank.write.eq(mine | zeroes),
+                bank.write_addr.eq(Mux(mine, place, self.zero.payload)[1:]),
+                bank.write_data.eq(Mux(mine, word, 0)),
                 bank.en.eq(self.read & (self.read_address[0] == parity)),
                 bank.addr.eq(self.read_address[1:]),
             ]
@@ -76,24 +90,38 @@ class SlotMemory(wiring.Component):
 
 
 class WordRun:
-    """Words of the slot memory that follow each other: the first one is asked for with ``go``, each
-    next one as the one before it ``moves``, which it does while it is ``loaded`` and ``ready``."""
+    """Words of the slot memory that follow each other: ``go`` asks for the first one.
 
-    def __init__(self, m: Module, room: Room) -> None:
+    Each goes from block memory, which takes most of a cycle, to a register, and from there to
+    distributed memory, ``READ_CYCLES`` after it was asked for. It ``moves`` while it is ``loaded``
+    and ``ready``.
+    """
+
+    def __init__(self, m: Module, room: Room, read_word: Value) -> None:
         self.go, self.ready, self.read = Signal(), Signal(), Signal()
         self.first, self.count = Signal(room.address), Signal(range(room.words + 1))
         self.loaded, self.final, self.moves = Signal(), Signal(), Signal()
-        self.address = Signal(room.address)
+        self.address, self.word = Signal(room.address), Signal(WORD_BITS)
         at, left = Signal(room.address), Signal(range(room.words + 1))
+        m.submodules.words = words = Outlet(_WORD, _WORDS_ON_THEIR_WAY)
+        asked, came, word = Signal(), Signal(), Signal(_WORD)
+        m.d.sync += [
+            asked.eq(self.read),
+            came.eq(asked),
+            word.data.eq(read_word),
+            word.last.eq(left == 0),  # behind the one that was asked for
+        ]
         m.d.comb += [
-            self.final.eq(left == 0),
-            self.moves.eq(self.loaded & self.ready),
-            self.read.eq(self.go | (self.moves & ~self.final)),
+            self.read.eq(self.go | (words.free & (left != 0))),
             self.address.eq(Mux(self.go, self.first, at)),
+            words.take.eq(self.read),
+            words.payload.eq(word),
+            words.write.eq(came),
+            self.word.eq(words.o.payload.data),
+            self.loaded.eq(words.o.valid),
+            self.final.eq(words.o.payload.last),
+            words.o.ready.eq(self.ready),
+            self.moves.eq(self.loaded & self.ready),
         ]
         with m.If(self.read):
             m.d.sync += [at.eq(self.address + 1), left.eq(Mux(self.go, self.count, left) - 1)]
-        with m.If(self.go):
-            m.d.sync += self.loaded.eq(1)
-        with m.Elif(self.moves & self.final):
-            m.d.sync += self.loaded.eq(0)

@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..formats.slots import FINGERPRINT_BITS
 from .bus import ORIGIN, sender_of
+from .deep_fifo import NEVER_COLLIDES
 from .room import Room
 
 SENDER_BITS = len(sender_of(Signal(ORIGIN)))
@@ -24,7 +25,8 @@ _LANES = 8  # slots that are looked at in a cycle
 class Tags(wiring.Component):
     """Fingerprints of the requests in the slots, and their senders.
 
-    A row of slots is looked at each cycle, so that 64 slots need 8 comparators.
+    A row of slots is looked at each cycle, so that 64 slots need 8 comparators; what they find is
+    judged in the next cycle.
 
     Parameters
     ----------
@@ -33,7 +35,8 @@ class Tags(wiring.Component):
     Members
     -------
     fingerprint, sender : In, of the request; must hold from ``start`` until the search ends
-    start : In(1); the rows are looked at in the cycles that follow
+    start : In(1); the rows are looked at in the cycles that follow; a search that is under way
+        counts no more
     found : Out(1), the request has a slot; ends : Out(1), or none: either ends the search
     slot : Out, from the cycle after that: the request's slot, or one that is free
     held : Out, slots of the sender; has_free : Out(1); both if it has none
@@ -69,40 +72,53 @@ class Tags(wiring.Component):
         rows = -(-self._slots // lanes)
         lane_bits = (lanes - 1).bit_length()
         tag = data.StructLayout({"used": 1, "fingerprint": FINGERPRINT_BITS, "sender": SENDER_BITS})
-        m.submodules.rows = memory = Memory(shape=data.ArrayLayout(tag, lanes), depth=rows, init=[])
+        # What is read while nobody searches does not matter.
+        m.submodules.rows = memory = Memory(
+            shape=data.ArrayLayout(tag, lanes), depth=rows, init=[], attrs=NEVER_COLLIDES
+        )
         read, write = memory.read_port(), memory.write_port(granularity=1)
 
         row, looks = Signal(range(rows)), Signal()
+        judged, judges = Signal(range(rows)), Signal()
         hits, mine, free = Signal(lanes), Signal(lanes), Signal(lanes)
         for lane in range(lanes):
             seen = read.data[lane]
             exists: Any = Const(1)
             if lanes * (rows - 1) + lane >= self._slots:
                 exists = row != rows - 1
-            m.d.comb += [
+            m.d.sync += [
                 hits[lane].eq(seen.used & (seen.fingerprint == self.fingerprint)),
                 mine[lane].eq(seen.used & (seen.sender == self.sender)),
                 free[lane].eq(~seen.used & exists),
             ]
         m.d.comb += [
-            self.found.eq(looks & hits.any()),
-            self.ends.eq(looks & (hits.any() | (row == rows - 1))),
+            self.found.eq(judges & hits.any()),
+            self.ends.eq(judges & (hits.any() | (judged == rows - 1))),
         ]
-        with m.If(self.start):
-            m.d.sync += [row.eq(0), looks.eq(1), self.held.eq(0), self.has_free.eq(0)]
-        with m.Elif(looks):
+        m.d.sync += [judges.eq(looks), judged.eq(row)]
+        with m.If(looks):
             m.d.comb += read.addr.eq(row + 1)
+            m.d.sync += row.eq(row + 1)
+        with m.If(judges):
             m.d.sync += [
-                row.eq(row + 1),
                 self.held.eq(self.held + sum(mine)),
                 self.has_free.eq(self.has_free | free.any()),
             ]
             with m.If(self.found):
-                m.d.sync += self.slot.eq(Cat(first_of(m, hits), row))
+                m.d.sync += self.slot.eq(Cat(first_of(m, hits), judged))
             with m.Elif(~self.has_free):
-                m.d.sync += self.slot.eq(Cat(first_of(m, free), row))
+                m.d.sync += self.slot.eq(Cat(first_of(m, free), judged))
             with m.If(self.ends):
-                m.d.sync += looks.eq(0)
+                m.d.sync += [looks.eq(0), judges.eq(0)]
+        with m.If(self.start):
+            m.d.comb += read.addr.eq(0)
+            m.d.sync += [
+                row.eq(0),
+                looks.eq(1),
+                judges.eq(0),
+                self.held.eq(0),
+                self.has_free.eq(0),
+            ]
 
         for written in write.data:
             m.d.comb += [

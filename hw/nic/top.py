@@ -45,9 +45,18 @@ from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
 from ..formats.csr import ADDRESS_BITS, MAX_CORES, FrameOutcome
 from .arbiter import Arbiter
-from .bus import BEAT, BEAT_BYTES, FRAME, NETWORK_BEAT_BYTES, VERDICT_OURS, AxiLite
+from .bus import (
+    BEAT,
+    BEAT_BYTES,
+    FOUND,
+    NETWORK_BEAT_BYTES,
+    ORIGIN,
+    VERDICT_OURS,
+    AxiLite,
+)
 from .core import EVENTS, Core
 from .cores import Cores
+from .deep_fifo import DeepFifo
 from .dispatch import Dispatcher
 from .entries import Entries
 from .executor import SOURCES
@@ -147,10 +156,13 @@ class NicShell(wiring.Component):
             ]
         )
         m.submodules.ingress = ingress = Ingress()
-        m.submodules.passing = passing = Fifo(BEAT, STORE_BEATS)
+        m.submodules.passing = passing = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.parser = parser = Parser()
-        m.submodules.frames = frames = Fifo(FRAME, _WAITING_FRAMES)
-        m.submodules.store = store = Fifo(BEAT, STORE_BEATS)
+        m.submodules.origins = origins = Fifo(ORIGIN, _WAITING_FRAMES)
+        m.submodules.found = found = Fifo(FOUND, _WAITING_FRAMES)
+        verdict, has_verdict = Signal(FOUND), Signal()  # of the frame at the head
+        m.submodules.head = head = Fifo(ORIGIN, 1)  # a register: much is compared with it
+        m.submodules.store = store = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.entries = entries = Entries()
         m.submodules.dispatcher = dispatcher = Dispatcher()
         m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES)
@@ -165,8 +177,21 @@ class NicShell(wiring.Component):
             m.d.comb += front.config.eq(config)
             came, leaves = front.i, front.o
 
-        # Frames in, and aside. A verdict may come in the cycle after any beat, and one may be on
-        # its way.
+        # Frames in, and aside. A frame may end with any beat, and one may be on its way. What is
+        # found of it comes some cycles after its origin, by which all is looked up meanwhile.
+        judged, ours = Signal(), Signal()
+        m.d.comb += [
+            judged.eq(has_verdict & head.o.valid),
+            ours.eq(judged & (verdict.verdict == VERDICT_OURS)),
+            found.i.payload.eq(parser.found),
+            found.i.valid.eq(parser.found_valid & ~(found.o.ready & ~found.o.valid)),
+            found.o.ready.eq(~has_verdict | (judged & cores.i.ready)),
+        ]
+        with m.If(found.o.ready):
+            m.d.sync += [
+                verdict.eq(Mux(found.o.valid, found.o.payload.as_value(), parser.found.as_value())),
+                has_verdict.eq(found.o.valid | parser.found_valid),
+            ]
         m.d.comb += [
             came.payload.data.eq(self.s_axis_tdata),
             came.payload.keep.eq(self.s_axis_tkeep),
@@ -174,35 +199,40 @@ class NicShell(wiring.Component):
             came.payload.bad.eq(self.s_axis_tuser),
             came.valid.eq(self.s_axis_tvalid),
             self.s_axis_tready.eq(came.ready),
-            ingress.ours.ready.eq(store.i.ready & (frames.level <= _WAITING_FRAMES - 2)),
+            ingress.ours.ready.eq(store.i.ready & (origins.level <= _WAITING_FRAMES - 2)),
             store.i.payload.eq(ingress.ours.payload),
             store.i.valid.eq(ingress.ours.valid & ingress.ours.ready),
             parser.beat.eq(store.i.payload),
             parser.beat_valid.eq(store.i.valid),
             parser.where.eq(ingress.where),
-            frames.i.payload.eq(parser.frame),
-            frames.i.valid.eq(parser.frame_valid),
-        ]
-        wiring.connect(m, frames.o, cores.i)
-        m.d.comb += [
-            entries.origin.eq(frames.o.payload.origin),
+            origins.i.payload.eq(parser.origin),
+            origins.i.valid.eq(parser.origin_valid),
+            *(cores.i.payload[name].eq(verdict[name]) for name in FOUND.members),
+            cores.i.payload.origin.eq(head.o.payload),
+            cores.i.valid.eq(judged),
+            cores.comes.eq(head.o.valid),
+            head.o.ready.eq(judged & cores.i.ready),
+            entries.origin.eq(head.o.payload),
             entries.start.eq(cores.steers),
+            entries.cancel.eq(cores.strays),
+            entries.ours.eq(ours),
             cores.steered.eq(entries.o),
         ]
+        wiring.connect(m, origins.o, head.i)
         wiring.connect(m, cores.o, dispatcher.frame)
         m.d.comb += [
-            dispatcher.coming.eq(frames.o.payload),
-            dispatcher.comes.eq(frames.o.valid & (frames.o.payload.verdict == VERDICT_OURS)),
+            dispatcher.coming.eq(cores.i.payload),
+            dispatcher.comes.eq(ours),
         ]
         wiring.connect(m, store.o, dispatcher.beats)
         if front:
             m.d.comb += ingress.room.eq(1)
         else:
-            self._pass_behind_overlong(m, ingress, passing, frames, dispatcher)
+            self._pass_behind_overlong(m, ingress, passing, parser, dispatcher)
 
         # Frames out. What is made here is more than what comes in, and waits while much does.
         wiring.connect(m, ingress.passed, passing.i)
-        m.d.comb += packetiser.crowded.eq(
+        m.d.sync += packetiser.crowded.eq(
             (passing.level > STORE_BEATS // 4)
             | (store.level > STORE_BEATS // 4)
             | (front.crowded if front else 0)
@@ -267,8 +297,9 @@ class NicShell(wiring.Component):
             ingress.busy,
             passing.o.valid,
             store.o.valid,
-            frames.o.valid,
-            parser.frame_valid,
+            origins.o.valid,
+            head.o.valid,
+            parser.origin_valid,
             cores.busy,
             packetiser.busy,
             arbiter.o.valid,
@@ -288,15 +319,20 @@ class NicShell(wiring.Component):
         return m
 
     def _pass_behind_overlong(
-        self, m: Module, ingress: Ingress, passing: Fifo, frames: Fifo, dispatcher: Dispatcher
+        self,
+        m: Module,
+        ingress: Ingress,
+        passing: DeepFifo,
+        parser: Parser,
+        dispatcher: Dispatcher,
     ) -> None:
         """An overlong frame (P1) has filled half the store when it is known to be one. What is to
         our address behind it passes, until nothing waits: there may be more small frames than the
         decider has room for."""
         inside, waits = Signal(), Signal()
-        fate, overlong = frames.i.payload.outcome, FrameOutcome.PASSED
+        fate, overlong = parser.found.outcome, FrameOutcome.PASSED
         m.d.comb += ingress.room.eq(~waits)
-        with m.If(frames.i.valid & (fate == overlong)):
+        with m.If(parser.found_valid & (fate == overlong)):
             m.d.sync += [inside.eq(1), waits.eq(1)]
         with m.Else():
             with m.If(dispatcher.outcome_valid & (dispatcher.outcome == overlong)):

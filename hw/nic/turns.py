@@ -13,7 +13,7 @@ from .bus import BEAT_BYTES, LENGTH_BITS, WORD_BITS
 from .tags import first_of
 
 PIECE = data.StructLayout(
-    {"bytes": LENGTH_BITS, "sum": 16, "index": 16, "offset": 32, "last": 1, "count": 16}
+    {"bytes": LENGTH_BITS, "total": 32, "index": 16, "offset": 32, "last": 1, "count": 16}
 )
 """A fragment of a result, all of which is here."""
 

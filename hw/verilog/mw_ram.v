@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A mw_rom that can also be written, a word a cycle. A word that is read while it is written is the
-// old one. Without a FILE it begins with anything.
+// old one; where COLLIDES is 0, that never happens, and Yosys need not care. Without a FILE it begins
+// with anything.
 module mw_ram #(
     parameter WIDTH = 8,
     parameter DEPTH = 1,
+    parameter COLLIDES = 1,
     parameter FILE = ""
 ) (
     input wire clk,
@@ -16,6 +18,7 @@ module mw_ram #(
     input wire [(DEPTH > 1 ? $clog2(DEPTH) : 1) - 1:0] write_addr,
     input wire [WIDTH - 1:0] write_data
 );
+    (* no_rw_check = (COLLIDES == 0) *)
     reg [WIDTH - 1:0] words [0:DEPTH - 1];
 
 `ifdef SYNTHESIS

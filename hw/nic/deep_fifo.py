@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A deep FIFO whose output comes out of distributed memory: block memory alone is too slow."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+NEAR = 16
+"""Words near the output: as many as one cell of distributed memory has."""
+
+NEVER_COLLIDES = {"no_rw_check": 1}
+"""Attribute of a memory of which no word is read in the cycle in which it is written.
+
+Amaranth says of such a word that the old one is read, which block memory with two ports does not
+do in every family: Yosys would put registers and multiplexers around it.
+"""
+
+
+class DeepFifo(wiring.Component):
+    """As :class:`midwire.hw.datapath.stream.Fifo`: a word taken in cycle ``t`` is offered in cycle
+    ``t + 1`` if there is none before it, one can be taken and offered each cycle, and ``ready``
+    depends on no input.
+
+    Words go straight to the output's memory while there is room; what comes when there is none goes
+    around, through block memory, until that is empty. A word that is read there takes a cycle to
+    its output, which takes most of one in many families, and another one from a register on.
+
+    Members
+    -------
+    i, o : streams of ``payload``
+
+    Attributes
+    ----------
+    level : range(depth + 1), words inside; no member, as in ``Fifo``
+    """
+
+    def __init__(self, payload: ShapeLike, depth: int) -> None:
+        if depth <= NEAR:
+            raise ValueError(f"a deep FIFO has a depth of more than {NEAR}, not {depth!r}")
+        self._payload = payload
+        self._depth = depth
+        super().__init__(
+            {
+                "i": In(stream.Signature(payload)),
+                "o": Out(stream.Signature(payload)),
+            }
+        )
+        self.level = Signal(range(depth + 1))
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        shape = Shape.cast(self._payload)
+        m.submodules.far = far = Memory(
+            shape=shape, depth=self._depth, init=[], attrs=NEVER_COLLIDES
+        )
+        m.submodules.near = near = Memory(shape=shape, depth=NEAR, init=[])
+        far_write, far_read = far.write_port(), far.read_port()
+        near_write, near_read = near.write_port(), near.read_port(domain="comb")
+
+        put, get = Signal(), Signal()
+        full = Signal()
+        m.d.comb += [
+            self.i.ready.eq(~full),
+            put.eq(self.i.valid & self.i.ready),
+            get.eq(self.o.valid & self.o.ready),
+        ]
+        with m.If(put & ~get):
+            m.d.sync += [self.level.eq(self.level + 1), full.eq(self.level == self._depth - 1)]
+        with m.Elif(get & ~put):
+            m.d.sync += [self.level.eq(self.level - 1), full.eq(0)]
+
+        # Room near the output is taken by what is there and by what is on its way to it.
+        taken = Signal(range(NEAR + 1))
+        waiting = Signal(range(self._depth + 1))  # in the far memory
+        reads, read, fetched = Signal(), Signal(), Signal()
+        word = Signal(shape)
+        near_put, far_put, room = Signal(), Signal(), Signal()
+        direct = Signal()
+        m.d.comb += [
+            room.eq(taken != NEAR),
+            direct.eq(room & (waiting == 0) & ~read & ~fetched),
+            reads.eq(room & (waiting != 0)),
+            near_put.eq(put & direct),
+            far_put.eq(put & ~direct),
+        ]
+        with m.If((near_put | reads) & ~get):
+            m.d.sync += taken.eq(taken + 1)
+        with m.Elif(get & ~(near_put | reads)):
+            m.d.sync += taken.eq(taken - 1)
+        with m.If(far_put & ~reads):
+            m.d.sync += waiting.eq(waiting + 1)
+        with m.Elif(reads & ~far_put):
+            m.d.sync += waiting.eq(waiting - 1)
+        m.d.sync += [read.eq(reads), fetched.eq(read), word.eq(far_read.data)]
+
+        tail, head = Signal(range(self._depth)), Signal(range(self._depth))
+        m.d.comb += [
+            far_write.addr.eq(tail),
+            far_write.data.eq(self.i.payload),
+            far_write.en.eq(far_put),
+            far_read.addr.eq(head),
+            far_read.en.eq(reads),
+        ]
+        for moves, place in ((far_put, tail), (reads, head)):
+            with m.If(moves):
+                m.d.sync += place.eq(Mux(place == self._depth - 1, 0, place + 1))
+
+        near_tail, near_head = Signal(range(NEAR)), Signal(range(NEAR))
+        inside = Signal(range(NEAR + 1))  # near
+        comes = Signal()
+        m.d.comb += [
+            comes.eq(near_put | fetched),
+            near_write.addr.eq(near_tail),
+            near_write.data.eq(Mux(fetched, word, self.i.payload)),
+            near_write.en.eq(comes),
+            near_read.addr.eq(near_head),
+            self.o.payload.eq(near_read.data),
+            self.o.valid.eq(inside != 0),
+        ]
+        with m.If(comes):
+            m.d.sync += near_tail.eq(near_tail + 1)
+        with m.If(get):
+            m.d.sync += near_head.eq(near_head + 1)
+        with m.If(comes & ~get):
+            m.d.sync += inside.eq(inside + 1)
+        with m.Elif(get & ~comes):
+            m.d.sync += inside.eq(inside - 1)
+        return m

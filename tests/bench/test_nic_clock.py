@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 midwire contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The script that places the NIC shell, but for the tools that it calls."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midwire.sim.synth import Counts
+
+
+@pytest.fixture
+def clock(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The script, which is no part of the package."""
+    monkeypatch.syspath_prepend(str(root))
+    return importlib.import_module("bench.nic_clock")
+
+
+def row_of(clock: Any, bits: int, lut4: int, mhz: Mapping[int, float]) -> Any:
+    ecp5 = Counts(1, 2, 3, 4, 5, {"LUT4": lut4, "CCU2C": 6}, "", 0.0)
+    return clock.Row(bits, ecp5, Counts(71, 72, 73, 74, 75, {}, "", 0.0), mhz)
+
+
+def test_row(clock: Any) -> None:
+    row = row_of(clock, 64, 12345, {8: 150.99, 6: 125.4})
+    assert row.text() == (
+        "| 64 bits | 12 345 | 6 | 2 | 3 | 5 | 4 | 150 | 125 | 71 | 72 | 73 | 75 |\n"
+    )
+    assert row.text().count("|") == len(clock.COLUMNS) + 1
+    sized = row_of(clock, 64, 1, {}).text()
+    assert "| 4 |  |  | 71 |" in sized, "nothing was placed"
+
+
+def test_other_widths_stay(clock: Any) -> None:
+    first = clock.section([row_of(clock, 512, 10, {})], "", ["a 1"])
+    both = clock.section([row_of(clock, 64, 20, {})], first, ["a 2", "b"])
+    rows = [line for line in both.splitlines() if " bits |" in line]
+    assert [row.split("|")[1:3] for row in rows] == [
+        [" 64 bits ", " 20 "],
+        [" 512 bits ", " 10 "],
+    ]
+    assert both.endswith("\n\nBy a 2 and b.\n")
+    again = clock.section([row_of(clock, 64, 30, {})], both, ["a 2", "b"])
+    assert again == both.replace("| 20 |", "| 30 |")
+
+
+def test_report(clock: Any) -> None:
+    assert clock.clock_of({"fmax": {"clk": {"achieved": 126.5, "constraint": 125}}}) == 126.5
+    with pytest.raises(ValueError, match="too many values"):
+        clock.clock_of({"fmax": {"a": {"achieved": 1}, "b": {"achieved": 2}}})
+
+
+def test_page(clock: Any) -> None:
+    page = f"before\n{clock.BEGIN}old\n{clock.END}\nbehind"
+    assert clock.split(page) == (f"before\n{clock.BEGIN}", "old\n", f"{clock.END}\nbehind")
+    with pytest.raises(ValueError, match="found no such section"):
+        clock.split("before")
+    _, old, _ = clock.split(clock.PAGE.read_text("utf-8"))
+    assert clock.section([], old, ["a"]).splitlines()[0] == f"| {' | '.join(clock.COLUMNS)} |"
+
+
+@pytest.mark.parametrize("beat_bytes", [8, 64])
+def test_design_is_whole(beat_bytes: int, clock: Any) -> None:
+    """The shell, the memory and the slice, and no name that another design has, too."""
+    text = clock.design(beat_bytes)
+    for module in ("midwire_nic", "midwire_ram", "midwire_slice"):
+        assert text.count(f"\nmodule {module}") + text.startswith(f"module {module}") == 1, module
+    assert "mw_" not in text.replace("mw_images", "")
+    assert f"[{8 * beat_bytes - 1}:0] s_axis_tdata;" in text
