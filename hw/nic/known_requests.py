@@ -424,6 +424,7 @@ class KnownRequests:
         m.d.comb += [
             self.opening.eq(1),
             self.new.key.eq(self.key),
+            self.new.bank.eq(owner.bank),
             self.new_part.cut.eq(0),
             self.new_part.cut.count.eq(self.count),
             self.tags.used.eq(1),
