@@ -57,9 +57,7 @@ class DeepFifo(wiring.Component):
         m.submodules.far = far = Memory(
             shape=shape, depth=self._depth, init=[], attrs=NEVER_COLLIDES
         )
-        m.submodules.near = near = Memory(shape=shape, depth=NEAR, init=[])
         far_write, far_read = far.write_port(), far.read_port()
-        near_write, near_read = near.write_port(), near.read_port(domain="comb")
 
         put, get = Signal(), Signal()
         full = Signal()
@@ -73,29 +71,26 @@ class DeepFifo(wiring.Component):
         with m.Elif(get & ~put):
             m.d.sync += [self.level.eq(self.level - 1), full.eq(0)]
 
-        # Room near the output is taken by what is there and by what is on its way to it.
+        # Room near the output is taken by what is there and by what is on its way to it, each in
+        # its place. What comes goes around only while all of it is taken, or something waits: so 15
+        # are before each word that is read, which is on its way for 3 cycles. It never is the next.
         taken = Signal(range(NEAR + 1))
         waiting = Signal(range(self._depth + 1))  # in the far memory
-        reads, read, fetched = Signal(), Signal(), Signal()
-        word = Signal(shape)
-        near_put, far_put, room = Signal(), Signal(), Signal()
-        direct = Signal()
+        reads, direct, far_put = Signal(), Signal(), Signal()
         m.d.comb += [
-            room.eq(taken != NEAR),
-            direct.eq(room & (waiting == 0) & ~read & ~fetched),
-            reads.eq(room & (waiting != 0)),
-            near_put.eq(put & direct),
+            direct.eq(put & (taken != NEAR) & (waiting == 0)),
             far_put.eq(put & ~direct),
+            reads.eq((taken != NEAR) & (waiting != 0)),
+            self.o.valid.eq(taken != 0),
         ]
-        with m.If((near_put | reads) & ~get):
+        with m.If((direct | reads) & ~get):
             m.d.sync += taken.eq(taken + 1)
-        with m.Elif(get & ~(near_put | reads)):
+        with m.Elif(get & ~(direct | reads)):
             m.d.sync += taken.eq(taken - 1)
         with m.If(far_put & ~reads):
             m.d.sync += waiting.eq(waiting + 1)
         with m.Elif(reads & ~far_put):
             m.d.sync += waiting.eq(waiting - 1)
-        m.d.sync += [read.eq(reads), fetched.eq(read), word.eq(far_read.data)]
 
         tail, head = Signal(range(self._depth)), Signal(range(self._depth))
         m.d.comb += [
@@ -109,24 +104,32 @@ class DeepFifo(wiring.Component):
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == self._depth - 1, 0, place + 1))
 
+        # Near: a memory for each of the two ways, and by which one the word in each place comes.
         near_tail, near_head = Signal(range(NEAR)), Signal(range(NEAR))
-        inside = Signal(range(NEAR + 1))  # near
-        comes = Signal()
-        m.d.comb += [
-            comes.eq(near_put | fetched),
-            near_write.addr.eq(near_tail),
-            near_write.data.eq(Mux(fetched, word, self.i.payload)),
-            near_write.en.eq(comes),
-            near_read.addr.eq(near_head),
-            self.o.payload.eq(near_read.data),
-            self.o.valid.eq(inside != 0),
+        around = Signal(NEAR)
+        read, fetched = Signal(), Signal()
+        places = Signal.like(near_tail, name="read_place"), Signal.like(near_tail, name="place")
+        words = []
+        for name, comes, place in (("direct", direct, near_tail), ("around", fetched, places[1])):
+            m.submodules[name] = near = Memory(shape=shape, depth=NEAR, init=[])
+            write, out = near.write_port(), near.read_port(domain="comb")
+            m.d.comb += [write.addr.eq(place), write.en.eq(comes), out.addr.eq(near_head)]
+            words.append((write.data, out.data))
+        word = Signal(shape)
+        m.d.sync += [
+            read.eq(reads),
+            fetched.eq(read),
+            places[0].eq(near_tail),
+            places[1].eq(places[0]),
+            word.eq(far_read.data),
         ]
-        with m.If(comes):
-            m.d.sync += near_tail.eq(near_tail + 1)
+        m.d.comb += [
+            words[0][0].eq(self.i.payload),
+            words[1][0].eq(word),
+            self.o.payload.eq(Mux(around.bit_select(near_head, 1), words[1][1], words[0][1])),
+        ]
+        with m.If(direct | reads):
+            m.d.sync += [near_tail.eq(near_tail + 1), around.bit_select(near_tail, 1).eq(reads)]
         with m.If(get):
             m.d.sync += near_head.eq(near_head + 1)
-        with m.If(comes & ~get):
-            m.d.sync += inside.eq(inside + 1)
-        with m.Elif(get & ~comes):
-            m.d.sync += inside.eq(inside - 1)
         return m

@@ -137,6 +137,7 @@ class Executor(wiring.Component):
             memory.read.eq(reader.read),
             memory.read_address.eq(reader.read_address),
             reader.read_word.eq(memory.read_word),
+            reader.late_word.eq(memory.late_word),
         ]
         wiring.connect(m, reader.zero, memory.zero)
         wiring.connect(m, reader.context, contexts.i)

@@ -58,7 +58,7 @@ class Reader(wiring.Component):
         goes to the next hop ``hop``
     whole : In(stream of slots), in the order of execution
     chore : In(stream of :func:`.room.chore`)
-    read, read_address, read_word, zero : of :class:`.slot_memory.SlotMemory`
+    read, read_address, read_word, late_word, zero : of :class:`.slot_memory.SlotMemory`
     here_address, here, clear, cleared : of :class:`.decide.Decider`
     context : Out(stream of CONTEXT), one for each request, ahead of its first beat
     o0, ... : Out(stream of {"data", "last"}), into the slice, one for each tensor
@@ -87,6 +87,7 @@ class Reader(wiring.Component):
                 "read": Out(1),
                 "read_address": Out(room.address),
                 "read_word": In(WORD_BITS),
+                "late_word": In(WORD_BITS),
                 "zero": Out(stream.Signature(room.address)),
                 "here_address": Out(room.here),
                 "here": In(room.here_bits),
@@ -222,7 +223,7 @@ class Reader(wiring.Component):
         cut = Signal(room.cut)
         base, first_group = Signal(room.address), Signal(room.here)
         chosen = Mux(self.chore.valid, self.chore.payload.slot, self.whole.payload)
-        run = WordRun(m, room, self.read_word)
+        run = WordRun(m, room, self.late_word)
         m.d.comb += [
             self.read.eq(run.read),
             self.read_address.eq(run.address),

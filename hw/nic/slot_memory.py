@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +30,8 @@ class SlotMemory(wiring.Component):
     i : In(stream of words), of one fragment; always taken
     address : In, of the fragment's first word; must hold until ``stored``
     stored : In(1), the fragment is whole; no word comes in that cycle, or the last one
-    read, read_address : In; read_word : Out(WORD_BITS), of the cycle before, holds without ``read``
+    read, read_address : In; read_word : Out(WORD_BITS), of the cycle before, holds without
+        ``read``; late_word : Out(WORD_BITS), what that was in the cycle before, from registers
     zero : In(stream of addresses)
     """
 
@@ -44,6 +45,7 @@ class SlotMemory(wiring.Component):
                 "read": In(1),
                 "read_address": In(room.address),
                 "read_word": Out(WORD_BITS),
+                "late_word": Out(WORD_BITS),
                 "zero": In(stream.Signature(room.address)),
             }
         )
@@ -85,7 +87,13 @@ class SlotMemory(wiring.Component):
                 bank.addr.eq(self.read_address[1:]),
             ]
             words.append(bank.data)
-        m.d.comb += self.read_word.eq(Mux(odd, words[1], words[0]))
+        # Block memory takes most of a cycle: a register for each bank, and then one of them.
+        late, late_odd = Signal(data.ArrayLayout(WORD_BITS, 2)), Signal()
+        m.d.sync += [late.eq(Cat(words)), late_odd.eq(odd)]
+        m.d.comb += [
+            self.read_word.eq(Mux(odd, words[1], words[0])),
+            self.late_word.eq(late[late_odd]),
+        ]
         return m
 
 
@@ -97,25 +105,25 @@ class WordRun:
     and ``ready``.
     """
 
-    def __init__(self, m: Module, room: Room, read_word: Value) -> None:
+    def __init__(self, m: Module, room: Room, late_word: Value) -> None:
         self.go, self.ready, self.read = Signal(), Signal(), Signal()
         self.first, self.count = Signal(room.address), Signal(range(room.words + 1))
         self.loaded, self.final, self.moves = Signal(), Signal(), Signal()
         self.address, self.word = Signal(room.address), Signal(WORD_BITS)
         at, left = Signal(room.address), Signal(range(room.words + 1))
         m.submodules.words = words = Outlet(_WORD, _WORDS_ON_THEIR_WAY)
-        asked, came, word = Signal(), Signal(), Signal(_WORD)
+        asked, came, last = Signal(), Signal(), Signal()
         m.d.sync += [
             asked.eq(self.read),
             came.eq(asked),
-            word.data.eq(read_word),
-            word.last.eq(left == 0),  # behind the one that was asked for
+            last.eq(left == 0),  # behind the one that was asked for
         ]
         m.d.comb += [
             self.read.eq(self.go | (words.free & (left != 0))),
             self.address.eq(Mux(self.go, self.first, at)),
             words.take.eq(self.read),
-            words.payload.eq(word),
+            words.payload.data.eq(late_word),
+            words.payload.last.eq(last),
             words.write.eq(came),
             self.word.eq(words.o.payload.data),
             self.loaded.eq(words.o.valid),
