@@ -78,17 +78,13 @@ class Latency:
 
     Attributes
     ----------
-    soon : of frames that cannot be ours by their first bytes (rule A4)
-    late : of those that can by them, but are not
+    others : of frames that cannot be ours by rule A4
+    perhaps : of those that can, but are not
     """
 
     link: Link
-    soon: tuple[int, int]
-    late: tuple[int, int]
-
-    @property
-    def longest(self) -> int:
-        return max(self.soon[1], self.late[1])
+    others: tuple[int, int]
+    perhaps: tuple[int, int]
 
 
 def traffics(link: Link, source: random.Random, times: int) -> dict[str, tuple[list[int], int]]:
@@ -140,8 +136,8 @@ def latency(nic: Nic, link: Link, source: random.Random) -> Latency:
         (out,), (entered,) = nic.drain(), nic.entered()
         assert out.data == frame
         waited[bool(may_be_ours(frame, OURS))].append(out.first - entered)
-    soon, late = ((min(cycles), max(cycles)) for cycles in waited.values())
-    return Latency(link, soon, late)
+    others, perhaps = ((min(cycles), max(cycles)) for cycles in waited.values())
+    return Latency(link, others, perhaps)
 
 
 def runs(links: Sequence[Link], seed: int, times: int) -> tuple[list[Row], list[Latency], str]:
@@ -194,8 +190,8 @@ def page(rows: Sequence[Row], latencies: Sequence[Latency], fewer: str) -> str:
         for row in rows
     )
     text += LATENCY + "".join(
-        f"| {8 * row.link.beat_bytes} bits | {_range(row.soon)} | {_range(row.late)} "
-        f"| {row.longest / row.link.mhz * 1e3:.0f} ns at {row.link.mhz:.6g} MHz |\n"
+        f"| {8 * row.link.beat_bytes} bits | {_range(row.others)} | {_range(row.perhaps)} "
+        f"| {row.others[1] / row.link.mhz * 1e3:.0f} ns at {row.link.mhz:.6g} MHz |\n"
         for row in latencies
     )
     return text + FEWER + fewer
@@ -227,11 +223,12 @@ than the pipeline looks at ([wide streams](nic.md#wide-streams)).
 LATENCY = """
 ## Latency
 
-Cycles from the first beat of a frame of others at the input to its first beat at the output, when
-no other frame is leaving, for every length. *Late* are frames that could be to our address by their
-first 64 bytes, but go to another port behind IPv4 options, IPv6 extension headers or two tags.
+Cycles from a frame's first beat at the input to its first beat at the output, when no other frame
+is leaving. *Others'* are frames that cannot be ours by their first 64 bytes, of every length; the
+time is the longest of theirs. *Perhaps ours* are those that could be to our address by them, but go
+to another port behind IPv4 options, IPv6 extension headers or two tags.
 
-| stream | by the first 64 bytes | late | longest |
+| stream | others' | perhaps ours | longest |
 | --- | ---: | ---: | --- |
 """
 

@@ -310,13 +310,17 @@ def _place(m: Module, moves: Value, last: Value, name: str) -> tuple[Signal, Sig
     return frame, beat
 
 
-def prove(folder: Path, design: wiring.Component, steps: int) -> subprocess.CompletedProcess[str]:
-    """Yosys's verdict on all assertions of a design, for so many cycles after reset."""
+def prove(
+    folder: Path, design: wiring.Component, steps: int, any_state: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Yosys's verdict on all assertions of a design, for so many cycles after reset; with
+    ``any_state``, what has no reset begins with any value."""
     (folder / "design.il").write_text(rtlil.convert(design, name="design"))
     resets = " ".join(f"-set-at {step} rst {int(step == 1)}" for step in range(1, steps + 2))
+    forget = "setattr -unset init w:*; " if any_state else ""
     script = (
         "read_rtlil design.il; hierarchy -top design; proc; flatten; chformal -lower; "
-        "memory -nomap; memory_map; async2sync; opt -full; "
+        f"memory -nomap; memory_map; async2sync; {forget}opt -full; "
         f"sat -seq {steps + 1} -prove-asserts -set-assumes -prove-skip 1 {resets} -verify"
     )
     return subprocess.run(
