@@ -4,7 +4,7 @@
 
 Rules, cited by tests as B1 to B4:
 
-B1. Frames come as beats of 8 bytes, or more around the core (:mod:`.wide.around`), the first byte
+B1. Frames come as beats of 8 bytes, or more around the pipeline (:mod:`.wide.around`), the first byte
     on the wire in the lowest lane; ``keep`` is all ones but on the last beat, where it is
     contiguous from bit 0; ``bad`` counts on the last beat only.
 B2. Inside, tensor bytes come as *words* of 8 bytes, byte 0 of the tensor in the lowest lane of the
@@ -29,7 +29,7 @@ from ..formats.csr import ADDRESS_BITS, REGISTERS, FrameOutcome
 from ..formats.slots import FINGERPRINT_BITS
 
 BEAT_BYTES = 8
-"""Of the core's beats."""
+"""Of the pipeline's beats."""
 
 NETWORK_BEAT_BYTES = (8, 16, 32, 64)
 """Of the network's beats, one of these."""

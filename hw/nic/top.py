@@ -172,8 +172,8 @@ class NicShell(wiring.Component):
         front = None
         if self._beat_bytes != BEAT_BYTES:
             m.submodules.front = front = WideFront(self._beat_bytes)
-            wiring.connect(m, front.to_core, ingress.i)
-            wiring.connect(m, arbiter.o, front.from_core)
+            wiring.connect(m, front.to_pipeline, ingress.i)
+            wiring.connect(m, arbiter.o, front.from_pipeline)
             m.d.comb += front.config.eq(config)
             came, leaves = front.i, front.o
 

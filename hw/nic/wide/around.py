@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Around the 64-bit pipeline, the *core*, where the network's stream is wider.
+"""Around the 64-bit pipeline, where the network's stream is wider.
 
 ::
 
@@ -11,13 +11,13 @@
             gate -- overlong ----------------------------------------------+   |
               |                                                                |
               v                                                                |
-            store --> narrower --> core --> widener --> whole frames ----------+
+            store --> narrower --> pipeline --> widener --> whole frames ------+
 
-What is not ours (:mod:`.claim`) never comes near the core, and leaves before what does. The core
-judges the rest, 8 bytes a cycle; when more comes than the store holds, it goes on, too, and is
-counted (rule A5 of :mod:`.splitter`), and so does what is too long for the core (A6 of
-:mod:`.gate`). So ``i.ready`` never goes low for what is ours. What leaves the core waits until it
-is whole, so that no slow frame holds the wide link.
+What is not ours (:mod:`.claim`) never comes near the pipeline, and leaves before what does. The
+pipeline judges the rest, 8 bytes a cycle; when more comes than the store holds, it goes on, too,
+and is counted (rule A5 of :mod:`.splitter`), and so does what is too long for the pipeline (A6 of
+:mod:`.gate`). So ``i.ready`` never goes low for what is ours. What leaves the pipeline waits until
+it is whole, so that no slow frame holds the wide link.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ ROOM_BYTES = 1 << 15
 overlong ones."""
 
 STORE_BYTES = 1 << 16
-"""Of what may be ours: a burst that comes faster than the core takes it."""
+"""Of what may be ours: a burst that comes faster than the pipeline takes it."""
 
 BURST_BYTES = ROOM_BYTES // 2
-"""That the store takes at once, after it was full. As much finds room behind the core meanwhile, so
-that links which are full both ways do not keep it full."""
+"""That the store takes at once, after it was full. As much finds room behind the pipeline
+meanwhile, so that links which are full both ways do not keep it full."""
 
 _SPARE_BEATS = 8
 """That may come before a level is seen, and that a whole frame may have more than the longest."""
 
 
 class WideFront(wiring.Component):
-    """The wide stream's two ends, and the core's.
+    """The wide stream's two ends, and the pipeline's.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ class WideFront(wiring.Component):
     Members
     -------
     i : In(stream of wide beats), from the network; o : Out(stream of wide SENT), to it
-    to_core : Out(stream of BEAT); from_core : In(stream of SENT)
+    to_pipeline : Out(stream of BEAT); from_pipeline : In(stream of SENT)
     config : In(CONFIG)
     arrived : Out(1), the last beat of a frame is taken from ``i`` in this cycle
-    went : Out(2), so many frames pass without the core in this cycle
+    went : Out(2), so many frames pass without the pipeline in this cycle
     overran : Out(1), with ``went``: one of them for want of room, though it is ours
     unread : Out(1), for one cycle of a frame that passes because its headers are too long (A3)
-    crowded : Out(1), a quarter of the room of others' frames, or of the core's, is taken
+    crowded : Out(1), a quarter of the room of others' frames, or of the pipeline's, is taken
     busy : Out(1)
     """
 
@@ -78,8 +78,8 @@ class WideFront(wiring.Component):
             {
                 "i": In(stream.Signature(beat_layout(beat_bytes))),
                 "o": Out(stream.Signature(sent_layout(beat_bytes))),
-                "to_core": Out(stream.Signature(BEAT)),
-                "from_core": In(stream.Signature(SENT)),
+                "to_pipeline": Out(stream.Signature(BEAT)),
+                "from_pipeline": In(stream.Signature(SENT)),
                 "config": In(CONFIG),
                 "arrived": Out(1),
                 "went": Out(2),
@@ -117,8 +117,8 @@ class WideFront(wiring.Component):
         wiring.connect(m, splitter.ours, gate.i)
         wiring.connect(m, gate.whole, store.i)
         wiring.connect(m, store.o, narrower.i)
-        wiring.connect(m, narrower.o, wiring.flipped(self.to_core))
-        wiring.connect(m, wiring.flipped(self.from_core), widener.i)
+        wiring.connect(m, narrower.o, wiring.flipped(self.to_pipeline))
+        wiring.connect(m, wiring.flipped(self.from_pipeline), widener.i)
         wiring.connect(m, widener.o, whole.i)
         wiring.connect(m, whole.o, arbiter.i[2])
         wiring.connect(m, arbiter.o, wiring.flipped(self.o))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Between the wide stream and the core's beats of 8 bytes (B1)."""
+"""Between the wide stream and the pipeline's beats of 8 bytes (B1)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Narrower(wiring.Component):
     """Wide beats in, 8 bytes a cycle out, without a bubble in a frame.
 
     Between two frames there are as many cycles without one as on a link of 8 bytes a cycle. That is
-    what the core is built for: what it makes leaves in the time that frames do not take.
+    what the pipeline is built for: what it makes leaves in the time that frames do not take.
 
     Members
     -------

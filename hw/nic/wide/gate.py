@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Lets only frames into the store that the core looks at.
+"""Lets only frames into the store that the pipeline looks at.
 
 Rule, cited by tests as A6:
 
@@ -31,7 +31,7 @@ class Gate(wiring.Component):
     Members
     -------
     i : In(stream of beats), what is ours
-    whole : Out(stream of beats), frames that the core looks at
+    whole : Out(stream of beats), frames that the pipeline looks at
     overlong : Out(stream of beats), those that pass
     closed : Out(1), an overlong frame is inside
     went : Out(1), its last beat leaves in this cycle

@@ -41,8 +41,8 @@ class Splitter(wiring.Component):
     -------
     i : In(stream of beats), from the network
     config : In(CONFIG)
-    room : In(1), there is room behind ``ours`` for the longest frame that the core looks at
-    passed, ours : Out(stream of beats), what goes on and what the core is to judge; unchanged
+    room : In(1), there is room behind ``ours`` for the longest frame that the pipeline looks at
+    passed, ours : Out(stream of beats), what goes on and what the pipeline is to judge; unchanged
     arrived : Out(1), the last beat of a frame is taken in this cycle
     went : Out(1), the last beat of a frame that passes leaves in this cycle
     overran : Out(1), with ``went``: it is ours, but there was no room for it (A5)

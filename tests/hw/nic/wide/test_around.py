@@ -174,7 +174,7 @@ def test_disabled(wide: Any, tools: Any) -> None:
 
 
 def test_to_our_address(wide: Any, tools: Any) -> None:
-    """Executed, declined, dropped, and passed by the core, as with a narrow stream."""
+    """Executed, declined, dropped, and passed by the pipeline, as with a narrow stream."""
     assert wide.read("capability") & 255 == wide.sizes.network_beat
     for _ in range(20):
         request = tools.request(wide.sizes)

@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rule A4: by Yosys's SAT solver, the core is given what rule A1 calls ours, and nothing else; by
+"""Rule A4: by Yosys's SAT solver, the pipeline is given what rule A1 calls ours, and nothing else; by
 models in Python, in two steps, in time, whatever frames come one behind the other.
 """
 
