@@ -4,8 +4,8 @@
 
 Rules, cited by tests as B1 to B4:
 
-B1. Frames come as beats of 8 bytes, or more around the pipeline (:mod:`.wide.around`), the first byte
-    on the wire in the lowest lane; ``keep`` is all ones but on the last beat, where it is
+B1. Frames come as beats of 8 bytes, or more around the pipeline (:mod:`.wide.around`), the first
+    byte on the wire in the lowest lane; ``keep`` is all ones but on the last beat, where it is
     contiguous from bit 0; ``bad`` counts on the last beat only.
 B2. Inside, tensor bytes come as *words* of 8 bytes, byte 0 of the tensor in the lowest lane of the
     first word. How many bytes there are is always known beside the stream; bytes behind them are

@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rule A4: by Yosys's SAT solver, the pipeline is given what rule A1 calls ours, and nothing else; by
-models in Python, in two steps, in time, whatever frames come one behind the other.
+"""Rule A4: by Yosys's SAT solver, the pipeline is given what rule A1 calls ours, and nothing else;
+by models in Python, in two steps, in time, whatever frames come one behind the other.
 """
 
 from __future__ import annotations
