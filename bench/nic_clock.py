@@ -25,7 +25,7 @@ from typing import Any
 
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.nic.bus import NETWORK_BEAT_BYTES
-from midwire.hw.nic.shape import NicShape, WireTensor
+from midwire.hw.nic.shape import NicShape, SliceShape, WireTensor
 from midwire.sim.synth import FAMILIES, Counts, count, find_yosys
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,7 +123,8 @@ def measure(beat_bytes: int, grades: Sequence[int], seed: int) -> Row:
 
 def design(beat_bytes: int) -> str:
     """The Verilog of the shell, its memories and its slice."""
-    (shell,) = verilog_of([NicShape((INPUT,), (OUTPUT,), network_beat_bytes=beat_bytes)])
+    shape = NicShape((SliceShape((INPUT,), (OUTPUT,)),), beat_bytes)
+    (shell,) = verilog_of([shape])
     ram = (ROOT / "hw" / "verilog" / "mw_ram.v").read_text("utf-8")
     return prefixed(renamed(shell, "midwire_nic") + ram + WIRES, "midwire")
 
