@@ -6,7 +6,7 @@
 that is wires synthesised by Yosys, for a Lattice ECP5 and for AMD's UltraScale+, and placed and
 routed by nextpnr for an ECP5-85k, and writes the section of ``docs/nic.md``. A width takes half an
 hour; rows of widths that are not asked for stay. Both tools come from the package index (extras
-``synth`` and ``bench``).
+``synth`` and ``place``).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ public:
             out_.push();
         }
     }
-    int due() override { return in_.empty() || !out_.room() ? -1 : 0; }
+    Micros due() override { return in_.empty() || !out_.room() ? kNever : 0; }
     bool idle() override { return in_.empty(); }
     bool read(uint32_t, uint32_t&) override { return false; }
     bool write(uint32_t, uint32_t) override { return false; }

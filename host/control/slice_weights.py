@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -206,9 +207,9 @@ class SliceWeights:
         RegisterError
             If they are not in so many seconds, or others are, or the NIC has gone.
         """
-        until = time.monotonic() + seconds
+        until, looks = time.monotonic() + seconds, threading.Event()
         while (found := self.read()).waits and time.monotonic() < until:
-            time.sleep(_LOOK_SECONDS)
+            looks.wait(_LOOK_SECONDS)  # no news comes of it
         if not found.waits and (found.model_hash, found.epoch) == (model_hash, epoch):
             return found
         late = "its commit still waits for requests under way" if found.waits else "others are"

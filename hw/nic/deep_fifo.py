@@ -75,12 +75,12 @@ class DeepFifo(wiring.Component):
         # its place. What comes goes around only while all of it is taken, or something waits: so 15
         # are before each word that is read, which is on its way for 3 cycles. It never is the next.
         taken = Signal(range(NEAR + 1))
-        waiting = Signal(range(self._depth + 1))  # in the far memory
+        far_words = Signal(range(self._depth + 1))  # in the far memory
         reads, direct, far_put = Signal(), Signal(), Signal()
         m.d.comb += [
-            direct.eq(put & (taken != NEAR) & (waiting == 0)),
+            direct.eq(put & (taken != NEAR) & (far_words == 0)),
             far_put.eq(put & ~direct),
-            reads.eq((taken != NEAR) & (waiting != 0)),
+            reads.eq((taken != NEAR) & (far_words != 0)),
             self.o.valid.eq(taken != 0),
         ]
         with m.If((direct | reads) & ~get):
@@ -88,9 +88,9 @@ class DeepFifo(wiring.Component):
         with m.Elif(get & ~(direct | reads)):
             m.d.sync += taken.eq(taken - 1)
         with m.If(far_put & ~reads):
-            m.d.sync += waiting.eq(waiting + 1)
+            m.d.sync += far_words.eq(far_words + 1)
         with m.Elif(reads & ~far_put):
-            m.d.sync += waiting.eq(waiting - 1)
+            m.d.sync += far_words.eq(far_words - 1)
 
         tail, head = Signal(range(self._depth)), Signal(range(self._depth))
         m.d.comb += [

@@ -7,7 +7,9 @@
 module mw_ram #(
     parameter WIDTH = 8,
     parameter DEPTH = 1,
+    /* verilator lint_off UNUSEDPARAM */ // only an attribute depends on it
     parameter COLLIDES = 1,
+    /* verilator lint_on UNUSEDPARAM */
     parameter FILE = ""
 ) (
     input wire clk,

@@ -170,7 +170,8 @@ def test_ports_that_do_not_fit_are_listed(fresh: Path, tmp_path: Path) -> None:
     assert str(error.value) == (
         "module dut: the ports are not those of a slice; expected clk, aresetn, and tdata, tvalid, "
         "tready, tlast of s0_axis_, s1_axis_, ..., of m0_axis_, m1_axis_, ... and, for memories "
-        "that can be loaded, of w0_axis_, ...; found aresetn is missing; s0_axis_tlast is missing; "
+        "that can be loaded, of w0_axis_, ..., with weight_bank; found aresetn is missing; "
+        "s0_axis_tlast is missing; "
         "s0_axis_tready is input of 1 bits, not output of 1; "
         "m0_axis_tlast is output of 2 bits, not output of 1; x belongs to no stream."
     )
