@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.stream import Fifo
 from .bus import BEAT_BYTES, JOB, LENGTH_BITS, WORD_BITS
 from .tags import first_of
+from .turns import words_in_turn
 
 _AHEAD = 4  # jobs that were taken, and whose words were not
 
@@ -68,20 +69,5 @@ class CoreTurns(wiring.Component):
         for k, job in enumerate(self.jobs_of):
             m.d.comb += job.ready.eq(turns.i.valid & (core == k))
 
-        sent = Signal(LENGTH_BITS)  # words of the frame whose turn it is
-        moves, last = Signal(), Signal()
-        now = turns.o.payload.core
-        m.d.comb += [
-            self.words.payload.eq(Array(words.payload for words in self.words_of)[now]),
-            self.words.valid.eq(turns.o.valid & Array(words.valid for words in self.words_of)[now]),
-            moves.eq(self.words.valid & self.words.ready),
-            last.eq(sent + 1 == turns.o.payload.words),
-            turns.o.ready.eq(moves & last),
-        ]
-        for k, words in enumerate(self.words_of):
-            m.d.comb += words.ready.eq(turns.o.valid & (now == k) & self.words.ready)
-        with m.If(moves):
-            m.d.sync += sent.eq(sent + 1)
-            with m.If(last):
-                m.d.sync += sent.eq(0)
+        words_in_turn(m, turns.o, turns.o.payload.core, self.words_of, self.words)
         return m

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+
+from ..datapath.stream import Fifo
 
 NEAR = 16
 """Words near the output: as many as one cell of distributed memory has."""
@@ -20,7 +20,7 @@ do in every family: Yosys would put registers and multiplexers around it.
 """
 
 
-class DeepFifo(wiring.Component):
+class DeepFifo(Fifo):
     """As :class:`midwire.hw.datapath.stream.Fifo`: a word taken in cycle ``t`` is offered in cycle
     ``t + 1`` if there is none before it, one can be taken and offered each cycle, and ``ready``
     depends on no input.
@@ -41,15 +41,7 @@ class DeepFifo(wiring.Component):
     def __init__(self, payload: ShapeLike, depth: int) -> None:
         if depth <= NEAR:
             raise ValueError(f"a deep FIFO has a depth of more than {NEAR}, not {depth!r}")
-        self._payload = payload
-        self._depth = depth
-        super().__init__(
-            {
-                "i": In(stream.Signature(payload)),
-                "o": Out(stream.Signature(payload)),
-            }
-        )
-        self.level = Signal(range(depth + 1))
+        super().__init__(payload, depth)
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Module, Signal
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -73,20 +76,32 @@ class Turns(wiring.Component):
         for k, piece in enumerate(self.pieces):
             m.d.comb += piece.ready.eq(turns.i.valid & (self.output == k))
 
-        sent = Signal(LENGTH_BITS)  # words of the fragment whose turn it is
-        moves, last = Signal(), Signal()
-        now = turns.o.payload.output
-        m.d.comb += [
-            self.words.payload.eq(Array(words.payload for words in self.words_of)[now]),
-            self.words.valid.eq(turns.o.valid & Array(words.valid for words in self.words_of)[now]),
-            moves.eq(self.words.valid & self.words.ready),
-            last.eq(sent + 1 == turns.o.payload.words),
-            turns.o.ready.eq(moves & last),
-        ]
-        for k, words in enumerate(self.words_of):
-            m.d.comb += words.ready.eq(turns.o.valid & (now == k) & self.words.ready)
-        with m.If(moves):
-            m.d.sync += sent.eq(sent + 1)
-            with m.If(last):
-                m.d.sync += sent.eq(0)
+        words_in_turn(m, turns.o, turns.o.payload.output, self.words_of, self.words)
         return m
+
+
+def words_in_turn(m: Module, turn: Any, source: Value, words_of: Sequence[Any], words: Any) -> None:
+    """Words of several sources, one after the other.
+
+    Parameters
+    ----------
+    turn : In(stream), whose payload has ``words``, the number that leave in this turn; taken with
+        the last of them
+    source : of this turn
+    words_of, words : In and Out(stream of words)
+    """
+    sent = Signal(LENGTH_BITS)  # words of the frame whose turn it is
+    moves, last = Signal(), Signal()
+    m.d.comb += [
+        words.payload.eq(Array(each.payload for each in words_of)[source]),
+        words.valid.eq(turn.valid & Array(each.valid for each in words_of)[source]),
+        moves.eq(words.valid & words.ready),
+        last.eq(sent + 1 == turn.payload.words),
+        turn.ready.eq(moves & last),
+    ]
+    for k, each in enumerate(words_of):
+        m.d.comb += each.ready.eq(turn.valid & (source == k) & words.ready)
+    with m.If(moves):
+        m.d.sync += sent.eq(sent + 1)
+        with m.If(last):
+            m.d.sync += sent.eq(0)
