@@ -53,8 +53,8 @@ DESIGN = Design(
 )
 
 RESULTS = {"small": "b", "wide": "a"}
-"""Where the slice ends: a result is one fragment, or 25, and every fifth of those loses one.
-What is lost behind the pipeline, which keeps no results, is computed again.
+"""Where the slice ends: a result is one fragment, or 25, and every fifth of those loses one,
+which the NIC process sends again.
 """
 
 READY_SECONDS = 60.0

@@ -21,6 +21,7 @@ constexpr size_t kMaxFrame = 14 + 2 * 4 + 9000;  // with two VLAN tags
 
 struct Frame {
     uint32_t size = 0;
+    bool made = false;  // by a datapath, and not just passed on; said of each frame when it is put into a queue
     uint8_t data[kMaxFrame];
 };
 

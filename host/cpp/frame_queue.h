@@ -23,8 +23,20 @@ public:
     Frame& front() { return *slots_[head_]; }
     Frame& at(size_t index) { return *slot(index); }
     Frame& back(size_t ahead = 0) { return *slot(count_ + ahead); }
-    void push() { ++count_; }
+    void push(bool made = false) { slot(count_++)->made = made; }
     void pop() { head_ = (head_ + 1) % slots_.size(), --count_; }
+
+    // Takes out frames from `first` on for which that is so; the others keep their order, and none is copied.
+    template <typename Predicate>
+    void remove_if(size_t first, Predicate predicate) {
+        size_t kept = first;
+        for (size_t index = first; index < count_; ++index)
+            if (!predicate(*slot(index))) {
+                if (kept != index) std::swap(slot(kept), slot(index));
+                ++kept;
+            }
+        count_ = kept;
+    }
 
     // The first frame of another queue, which gets a free one for it, without a copy.
     void move_from(FrameQueue& other) {

@@ -25,6 +25,7 @@ struct OurAddress {
     IpAddress ip6;
     bool every = false;  // whichever address and port
 };
+inline const OurAddress kAnybody{0, 0, {}, true};
 
 struct Headers {
     size_t tags = 0;
@@ -99,6 +100,15 @@ private:
     const OurAddress our_;
 };
 
+inline Sender sender_of(const Frame& frame, const Headers& headers) {
+    return {IpAddress::at(headers.source(frame.data), headers.ipv6),
+            static_cast<uint16_t>(get16(frame.data + headers.udp_at))};
+}
+inline Sender receiver_of(const Frame& frame, const Headers& headers) {
+    return {IpAddress::at(headers.destination(frame.data), headers.ipv6),
+            static_cast<uint16_t>(get16(frame.data + headers.udp_at + 2))};
+}
+
 inline uint32_t udp_length(const Frame& frame, const Headers& headers) { return get16(frame.data + headers.udp_at + 4); }
 
 // Whether IPv4's checksum and the lengths of IP, UDP and the frame are right (P3).
@@ -120,4 +130,11 @@ inline uint32_t udp_sum(const Frame& frame, const Headers& headers) {
 // Whether the UDP checksum is right; 0 is none in IPv4, and wrong in IPv6 (P4).
 inline bool udp_right(const Frame& frame, const Headers& headers) {
     return get16(frame.data + headers.udp_at + 6) ? udp_sum(frame, headers) == 0xffff : !headers.ipv6;
+}
+
+inline void stamp_udp_sum(Frame& frame, const Headers& headers) {
+    uint8_t* const at = frame.data + headers.udp_at + 6;
+    put16(at, 0);
+    const uint32_t sum = ~udp_sum(frame, headers) & 0xffff;
+    put16(at, sum ? sum : 0xffff);  // 0 would be none
 }

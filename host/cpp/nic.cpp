@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #include "control_channel.h"
-#include "datapath.h"
 #include "file_transport.h"
 #include "interface_transport.h"
+#include "keeping_datapath.h"
 #include "udp_transport.h"
 
 namespace {
@@ -60,7 +60,7 @@ public:
         : rx_(kRxSlots),
           tx_(kTxSlots),
           transport_(make_transport(arguments)),
-          datapath_(make_datapath(arguments, rx_, tx_)),
+          datapath_(make_datapath(arguments, rx_, tx_), rx_, tx_),
           control_(arguments) {
         arguments.check();
     }
@@ -77,7 +77,7 @@ public:
             fds.assign({{signal_fd, POLLIN, 0}, {0, POLLIN, 0}});
             control_.watch(fds);
             const size_t behind_control = fds.size();
-            if (!finished_) datapath_->watch(fds);
+            if (!finished_) datapath_.watch(fds);
             const size_t behind_datapath = fds.size();
             const bool moving = started_ && !finished_;
             if (moving) transport_->watch(fds, rx_.room() > 0, !tx_.empty());
@@ -88,12 +88,12 @@ public:
             if (!look(fds, 0)) continue;
             if (fds[0].revents) stop = true;
             if (fds[1].revents) stop |= !command();
-            control_.serve(fds.data() + 2, behind_control - 2, *datapath_);
+            control_.serve(fds.data() + 2, behind_control - 2, datapath_);
             if (stop || finished_ || !moving) continue;
             transport_->receive(fds.data() + behind_datapath, fds.size() - behind_datapath, rx_);
-            datapath_->work(now);
+            datapath_.work(now);
             transport_->send(tx_);
-            if (transport_->ended() && rx_.empty() && tx_.empty() && datapath_->idle()) finish();
+            if (transport_->ended() && rx_.empty() && tx_.empty() && datapath_.idle()) finish();
         }
         if (!finished_) statistics("stopped");
     }
@@ -111,7 +111,7 @@ private:
 
     Micros timeout() {
         Micros due = kNever;
-        if (started_ && !finished_) due = transport_->ready() && rx_.room() ? 0 : datapath_->due();
+        if (started_ && !finished_) due = transport_->ready() && rx_.room() ? 0 : datapath_.due();
         return std::min(due, control_.due());
     }
 
@@ -141,7 +141,7 @@ private:
     void statistics(const char* event) {
         std::printf("{\"event\": \"%s\"", event);
         Statistics out(stdout);
-        datapath_->count(out);
+        datapath_.count(out);
         transport_->count(out);
         std::printf("}\n");
         std::fflush(stdout);
@@ -149,7 +149,7 @@ private:
 
     FrameQueue rx_, tx_;
     std::unique_ptr<Transport> transport_;
-    std::unique_ptr<Datapath> datapath_;
+    KeepingDatapath datapath_;
     ControlChannel control_;
     std::string line_;
     bool started_ = false, finished_ = false;

@@ -30,11 +30,6 @@ struct Origin {
     Hop hop;  // of what comes of it
 };
 
-inline Sender sender_of(const Frame& frame, const Headers& headers) {
-    return {IpAddress::at(headers.source(frame.data), headers.ipv6),
-            static_cast<uint16_t>(get16(frame.data + headers.udp_at))};
-}
-
 inline Origin origin_of(const Frame& frame, const Headers& headers, Micros now, const Hop& hop) {
     const uint8_t* ip = frame.data + headers.ip_at();
     Origin out;

@@ -149,7 +149,7 @@ private:
             ++counters_.out_bad;
         } else {
             frame.size = static_cast<uint32_t>(filled_);
-            out_.push();
+            out_.push(top_->m_axis_tid);
             ++counters_.frames_out;
         }
         filled_ = 0;

@@ -66,11 +66,9 @@ public:
         for (; judged < kTurnFrames && cores_[0]->can_judge(); ++judged) {
             Headers headers;
             Frame& frame = in_.front();
-            uint64_t fate = cores_[0]->classify(frame, headers);
+            const uint64_t fate = cores_[0]->classify(frame, headers);
             Core* core = cores_[0].get();
             if (fate == Classifier::kOurs) core = &core_for(frame.data + headers.header_at());
-            if (fate == mw::outcome::PASSED)
-                if (Core* const asked = core_that_answers(frame)) core = asked, fate = mw::outcome::ANSWERED;
             core->judge(frame, headers, fate);
         }
         // What there is room for is each one's by turns.
@@ -90,7 +88,7 @@ public:
     }
 
     bool read(uint32_t address, uint32_t& value) override {
-        const size_t number = Registers::find(address);
+        const size_t number = register_at(address);
         if (number == mw::kRegisterCount) return false;
         if (mw::kRegisters[number].of_core) {
             value = 0;
@@ -102,7 +100,7 @@ public:
         return cores_[0]->read(address, value);
     }
     bool write(uint32_t address, uint32_t value) override {
-        const size_t number = Registers::find(address);
+        const size_t number = register_at(address);
         if (number != mw::kRegisterCount && mw::kRegisters[number].of_core)
             return index_ < cores_.size() && cores_[index_]->write(address, value);
         bool written = true;
@@ -132,13 +130,6 @@ private:
             if (its == most) closest_.push_back(core.get());
         }
         return *closest_[share_of(get_field(header, mw::field::request_id), closest_.size())];
-    }
-
-    // The one that keeps the result that is asked for, or nullptr.
-    Core* core_that_answers(const Frame& frame) {
-        for (auto& core : cores_)
-            if (core->answers(frame)) return core.get();
-        return nullptr;
     }
 
     bool read_status(uint32_t address, uint32_t& value) {

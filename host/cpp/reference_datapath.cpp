@@ -18,7 +18,6 @@
 #include "reference_cores.h"
 #include "reference_decisions.h"
 #include "reference_helper.h"
-#include "reference_kept.h"
 #include "reference_patience.h"
 #include "reference_steering.h"
 
@@ -44,7 +43,6 @@ public:
           steering_(registers_),
           slots_(slice.slots, inputs_),
           results_(registers_, outputs_),
-          kept_(registers_, outputs_),
           helper_(slice.helper_fd, results_) {
         const size_t tensors = inputs_.size() << 16 | outputs_.size() << 24;
         registers_[reg::capability] = static_cast<uint32_t>(8 | slots_.size() << 8 | tensors);
@@ -55,8 +53,6 @@ public:
     // P1 to P4, which are the same in every core.
     uint64_t classify(const Frame& frame, Headers& headers) const { return classifier_.classify(frame, headers); }
     unsigned agreement(const uint8_t* header) const { return classifier_.agreement(header); }
-    // Whether a frame that is not to our address asks for a result that was made here.
-    bool answers(const Frame& frame) { return (registers_[reg::control] & 1) && kept_.answers(frame); }
 
     // Of all cores: whether one may judge the first frame that came in.
     bool can_judge() const { return !in_.empty() && out_.room() > kOwnRoom; }
@@ -64,9 +60,7 @@ public:
     // Behind all frames of this turn, if any were judged.
     void end(bool judged) {
         helper_.turn(executed_);
-        while (kept_.asked() && out_.room()) send_again();
         while (results_.ready() && out_.room()) send_result();
-        kept_.expire(now_);
         ask_for_overtaken();
         // What lacks may be among frames that wait: after a pause of the process they are many.
         if (judged && ++put_off_ < kPutOff) return;
@@ -75,17 +69,16 @@ public:
     }
     Micros due() {
         if (!out_.room()) return kNever;  // the transport's descriptors are what to wait for
-        if (can_judge() || results_.ready() || kept_.asked() || leaving_) return 0;
+        if (can_judge() || results_.ready() || leaving_) return 0;
         const Patience patience(registers_, pressed_, measured_);
-        Micros next = kept_.due();
+        Micros next = kNever;
         for (const Slot& slot : slots_)
             if (slot.state == Slot::collecting) next = std::min(next, patience.due(slot));
         return until(next);
     }
     bool idle() {
         const bool lacking = slots_.any(Slot::collecting) && registers_[reg::timeout_us];
-        return in_.empty() && results_.empty() && !lacking && !slots_.any(Slot::whole) && !leaving_ &&
-               !kept_.asked();
+        return in_.empty() && results_.empty() && !lacking && !slots_.any(Slot::whole) && !leaving_;
     }
     void watch(std::vector<pollfd>& fds) const { helper_.watch(fds); }
 
@@ -94,12 +87,12 @@ public:
         registers_[reg::status] = (slots_.any(Slot::collecting) ? mw::kStatusCollecting : 0) |
                                   (results_.empty() ? 0 : mw::kStatusComputing) | (busy ? mw::kStatusBusy : 0);
         if (!registers_.read(address, value)) return false;
-        const size_t number = Registers::find(address);
+        const size_t number = register_at(address);
         if (mw::kRegisters[number].entry) value = steering_.show(number, micros());
         return true;
     }
     bool write(uint32_t address, uint32_t value) {
-        if (Registers::find(address) == reg::table_commit) return steering_.commit(micros());
+        if (register_at(address) == reg::table_commit) return steering_.commit(micros());
         return registers_.write(address, value);
     }
 
@@ -282,19 +275,10 @@ private:
         sent();
         ++registers_[reg::result_frames];
         registers_[reg::results] += ended;
-        if (ended) kept_.keep(results_.pop(), now_);
+        if (ended) results_.pop();
     }
 
-    void send_again() {
-        Frame& frame = out_.back();
-        Origin origin;
-        const size_t bytes = kept_.take(frame, origin);
-        maker_.onward(frame, bytes, origin);
-        sent();
-        ++registers_[reg::result_frames];
-    }
-
-    void sent() { out_.push(), ++frames_out_; }
+    void sent() { out_.push(true), ++frames_out_; }
 
     const std::vector<size_t> inputs_, outputs_;
     FrameQueue &in_, &out_;
@@ -306,7 +290,6 @@ private:
     Decisions decisions_;
     Measured measured_;
     Results results_;
-    KeptResults kept_;
     Helper helper_;
     const std::function<void(Slot&)> executed_ = [this](Slot& slot) { release(slot, Decisions::executed); };
     Slot* leaving_ = nullptr;  // was given up, and its fragments are being sent on

@@ -68,9 +68,8 @@ private:
         else put_ipv4(ip, length, from.ip.ipv4(), to.ip.ipv4(), 0, origin.tos, ttl);
         uint8_t* udp = data + headers.udp_at;
         put16(udp, from.port), put16(udp + 2, to.port);
-        put16(udp + 4, length), put16(udp + 6, 0);
-        const uint32_t sum = ~udp_sum(frame, headers) & 0xffff;
-        put16(udp + 6, sum ? sum : 0xffff);
+        put16(udp + 4, length);
+        stamp_udp_sum(frame, headers);
     }
 
     const Registers& registers_;

@@ -9,8 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "formats.h"
 #include "headers.h"
+#include "register_map.h"
 
 class Registers {
 public:
@@ -31,7 +31,7 @@ public:
     // Those of the steering table (access `entry`) are what was written to them; the entry that is to be shown
     // (C6) is in reference_steering.h.
     bool read(uint32_t address, uint32_t& value) const {
-        const size_t index = find(address);
+        const size_t index = register_at(address);
         if (index == mw::kRegisterCount) return false;
         const bool high = is_counter(index) && address == mw::kRegisters[index].offset;
         const uint64_t whole = is_counter(index) ? seen_[index] : values_[index];
@@ -39,7 +39,7 @@ public:
         return true;
     }
     bool write(uint32_t address, uint32_t value) {
-        const size_t index = find(address);
+        const size_t index = register_at(address);
         if (index == mw::kRegisterCount) return false;
         if (index == mw::reg::snapshot) return seen_ = values_, true;
         if (!mw::kRegisters[index].writable && !mw::kRegisters[index].entry) return false;
@@ -48,16 +48,6 @@ public:
         return true;
     }
 
-    // The number of the register that has a word at an address; kRegisterCount where none has.
-    static size_t find(uint32_t address) {
-        for (size_t i = 0; i < mw::kRegisterCount; ++i)
-            if (mw::kRegisters[i].offset == address || (is_counter(i) && mw::kRegisters[i].offset + 4 == address))
-                return i;
-        return mw::kRegisterCount;
-    }
-
 private:
-    static bool is_counter(size_t index) { return mw::kRegisters[index].width > 32; }
-
     std::array<uint64_t, mw::kRegisterCount> values_{}, seen_{};  // seen: at the last snapshot
 };

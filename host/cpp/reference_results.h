@@ -102,11 +102,7 @@ public:
             next = {next.tensor + 1, sizes_[next.tensor + 1], next.begin + next.total, 0};
         return bytes;
     }
-    Result pop() {
-        Result first = std::move(in_slice_.front());
-        in_slice_.pop_front();
-        return first;
-    }
+    void pop() { in_slice_.pop_front(); }
 
 private:
     const Registers& registers_;

@@ -18,6 +18,7 @@ module midwire_nic (
     output reg  [7:0]  m_axis_tkeep,
     output reg         m_axis_tlast,
     output reg         m_axis_tuser,
+    output wire        m_axis_tid,
     output reg         m_axis_tvalid,
     input  wire        m_axis_tready,
     input  wire [15:0] s_axil_awaddr,
@@ -42,6 +43,7 @@ module midwire_nic (
     reg mark;
     wire do_write = s_axil_awvalid && s_axil_wvalid && !s_axil_bvalid;
     wire do_read = s_axil_arvalid && !s_axil_rvalid;
+    assign m_axis_tid = 1'b0;
     assign s_axis_tready = !m_axis_tvalid || m_axis_tready;
     assign s_axil_awready = do_write;
     assign s_axil_wready = do_write;

@@ -25,17 +25,18 @@ from midwire.host.control.steering_table import NextHop, SteeringEntry, Steering
 from midwire.host.errors import RegisterError, StartError
 from midwire.host.nodes.nic_instances import start_instances
 from midwire.host.nodes.nic_process import UdpWire, start_nic
-from midwire.host.wire.udp import Address, format_address
+from midwire.host.wire import missing
+from midwire.host.wire.udp import Address, UdpPort, format_address
 from midwire.hw.formats import csr, fragments
 from midwire.hw.formats.actions import Action
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.slots import slots_of
 from midwire.hw.formats.tensor import AnyArray
-from midwire.hw.formats.wire import Header
+from midwire.hw.formats.wire import Header, decode
 
 from ...hw.nic.stacks import NEXT_IP6, OWN_IP6
-from ..conftest import Cloud, straight
-from .loop import DATAPATHS, HERE, SMALL_MTU
+from ..conftest import Cloud, send, straight
+from .loop import DATAPATHS, HERE, SMALL_MTU, take
 from .recordings import CLIENT, HOP, NIC, frame, header_of, read_pcap, replay, timeless, write_pcap
 from .test_several_tensors import any_fragments, sizes_of
 
@@ -122,6 +123,34 @@ def test_each_model_is_executed_while_others_are(three: list[Bundle], datapath: 
         assert found["capability"] == 8 | slots << 8 | len(inputs) << 16 | len(outputs) << 24
         halves = found["model_hash_high"], found["model_hash_low"]
         assert halves[0] << 32 | halves[1] == int.from_bytes(bundle.model_hash)
+
+
+@pytest.mark.parametrize("datapath", DATAPATHS)
+def test_each_result_is_kept_under_its_own_name(three: list[Bundle], datapath: str) -> None:
+    """Of one id of one sender; what was lost of either is sent again (K1 of host/cpp/kept.h)."""
+    models = three[:2]
+    with UdpPort() as hop, UdpPort() as client:
+        wire = UdpWire(HERE, [hop.address])
+        with start_nic(three, wire, hop.address, datapath=datapath) as nic:
+            nic.bus.write_all({"fragment_bytes": 192, "timeout_us": 60_000_000, "ask_us": 0})
+            for value, bundle in enumerate(models, 1):
+                header = Header(model_hash=bundle.model_hash, request_id=7, deadline_us=10**7)
+                count = len(sizes_of(bundle))
+                for tensor, size in enumerate(sizes_of(bundle)):
+                    of = replace(header, tensor_index=tensor, source_count=count)
+                    for data in fragments.datagrams(of, bytes([value] * size)):
+                        send(client, data, len(data), nic.address)
+            results = take(hop, 16)
+            for bundle in models:
+                pieces = [
+                    data for data, _ in results if decode(data).model_hash == bundle.model_hash
+                ]
+                question = missing.pack(decode(pieces[0]), [1, 7])
+                send(hop, question, len(question), results[0][1])
+                again = [data for data, _ in take(hop, 2)]
+                assert [data[64:] for data in again] == [pieces[1][64:], pieces[7][64:]]
+                assert {decode(data).model_hash for data in again} == {bundle.model_hash}
+            assert nic.bus.counters()["answered"] == nic.statistics()["results_kept"] == 2
 
 
 def _registers(bus: RegisterBus, core: int) -> dict[str, int]:
