@@ -31,8 +31,9 @@ class Supervisor:
 
     Parameters
     ----------
-    bundles : what the cloud serves; NIC and edge run the first
+    bundles : what the cloud serves; the edge runs the first
     console : takes the nodes' logs
+    nic_bundles : whose slices the NIC executes, side by side; those of the cloud by default
     cloud, nic : command-line options of the nodes; without a NIC the edge talks to the cloud
     """
 
@@ -41,10 +42,13 @@ class Supervisor:
         bundles: Sequence[Path],
         console: Console,
         *,
+        nic_bundles: Sequence[Path] | None = None,
         cloud: Sequence[str] = (),
         nic: Sequence[str] | None = (),
     ) -> None:
         self._bundles = [str(bundle) for bundle in bundles]
+        of_nic = bundles if nic_bundles is None else nic_bundles
+        self._bundles_of = {"cloud": self._bundles, "nic": [str(bundle) for bundle in of_nic]}
         self._console = console
         self._options = {"cloud": cloud, "nic": nic}
         self._stack = contextlib.ExitStack()
@@ -73,8 +77,7 @@ class Supervisor:
 
     def _start(self, name: str, extra: Sequence[str], seconds: float) -> None:
         options = self._options[name] or ()
-        bundles = self._bundles if name == "cloud" else self._bundles[:1]
-        child = self._launch(name, [name, *bundles, *extra, *options])
+        child = self._launch(name, [name, *self._bundles_of[name], *extra, *options])
         self.nodes[name] = child.ready(seconds)
 
     def _launch(self, name: str, arguments: Sequence[str]) -> Child:

@@ -38,7 +38,11 @@ def up(
     nodes = described.nodes
     failed = ready = False
     running = Supervisor(
-        described.bundles, console, cloud=nodes.get("cloud", ()), nic=nodes.get("nic")
+        described.bundles,
+        console,
+        nic_bundles=described.nic_bundles,
+        cloud=nodes.get("cloud", ()),
+        nic=nodes.get("nic"),
     )
     try:
         with running:

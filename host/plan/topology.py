@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,12 +55,14 @@ class Topology:
 
     Attributes
     ----------
-    bundles : the cloud serves them all; NIC and edge run the first
+    bundles : the cloud serves them all; the edge runs the first
     nodes : options of each node that is there, as words of its command
+    nic_bundles : whose slices the NIC executes, side by side; the cloud serves each
     """
 
     bundles: tuple[Path, ...]
-    nodes: Mapping[str, list[str]] = field(default_factory=dict)
+    nodes: Mapping[str, list[str]]
+    nic_bundles: tuple[Path, ...]
 
 
 def read_topology(path: Path) -> Topology:
@@ -73,13 +75,17 @@ def read_topology(path: Path) -> Topology:
     """
     data = load_toml(path, "`midwire up --help` shows one")
     problems: list[str] = []
-    bundle = data.pop("bundle", None)
-    bundles = bundle if isinstance(bundle, list) else [bundle]
-    if not bundles or not all(isinstance(item, str) for item in bundles):
+    bundles = _bundles(data)
+    if not bundles:
         problems.append('bundle = "FOLDER" is missing')
     for name in data:
         if name not in OPTIONS:
             problems.append(f"[{name}] is none of {', '.join(OPTIONS)}")
+    nic_bundles = bundles
+    if isinstance(nic := data.get("nic"), dict) and "bundle" in nic:
+        nic_bundles = _bundles(nic)
+        if not nic_bundles or not set(nic_bundles) <= set(bundles):
+            problems.append("[nic] bundle is not one of the cloud's, or several of them")
     nodes: dict[str, list[str]] = {}
     for name, known in OPTIONS.items():
         table = data.get(name)
@@ -97,7 +103,17 @@ def read_topology(path: Path) -> Topology:
             found="; ".join(problems),
             remedy="Correct the file",
         )
-    return Topology(tuple(path.parent / item for item in bundles), nodes)
+    found, of_nic = (
+        tuple(path.parent / item for item in items) for items in (bundles, nic_bundles)
+    )
+    return Topology(found, nodes, of_nic)
+
+
+def _bundles(table: dict[str, Any]) -> list[str]:
+    """Take those that a table names out of it; none where that is no list of texts."""
+    bundle = table.pop("bundle", None)
+    found = bundle if isinstance(bundle, list) else [bundle]
+    return found if all(isinstance(item, str) for item in found) else []
 
 
 def _options(

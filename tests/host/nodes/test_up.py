@@ -19,8 +19,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from midwire.host.client.edge_client import EdgeClient
+from midwire.host.client.requests import Request
+from midwire.host.control.register_bus import RegisterBus
 from midwire.host.nodes.process import Child
 from midwire.host.plan.topology import read_topology
+from midwire.host.steer.paths import NetworkPath
+from midwire.host.wire.udp import parse_address
 from midwire.hw.errors import DataError
 from midwire.hw.formats.bundle import Bundle
 
@@ -123,7 +128,7 @@ def test_several_bundles_and_a_reference_nic(bundle: Bundle, tmp_path: Path) -> 
     np.savez(tmp_path / "in.npz", **given)  # type: ignore[arg-type]
     topology = tmp_path / "topology.toml"
     topology.write_text(
-        f'bundle = ["wide", "{bundle.root.name}"]\n[nic]\ndatapath = "reference"\n'
+        f'bundle = ["wide", "{bundle.root.name}"]\n[nic]\nbundle = "wide"\ndatapath = "reference"\n'
         '[edge]\ninputs = "in.npz"\n'
     )
     with midwire("up", str(topology)) as process:
@@ -139,6 +144,38 @@ def test_several_bundles_and_a_reference_nic(bundle: Bundle, tmp_path: Path) -> 
         (bundle.model_hash.hex(), 0),
     ]
     assert nodes["nic"]["pipeline"]["results"] == 5
+
+
+@pytest.mark.parametrize(
+    ("of_nic", "cores"), [("", 2), ('bundle = "wide"\n', 1), ('bundle = ["wide", "wide"]\n', 2)]
+)
+def test_a_nic_executes_what_the_file_names_for_it(
+    digits: Bundle, tmp_path: Path, of_nic: str, cores: int
+) -> None:
+    """All that the cloud serves, if it names nothing."""
+    make_wide_bundle(tmp_path / "wide")
+    topology = tmp_path / "topology.toml"
+    topology.write_text(
+        f'bundle = ["wide", "{digits.root}"]\n'
+        f'[nic]\ndatapath = "reference"\ncontrol = "nic.sock"\n{of_nic}'
+    )
+    with midwire("up", str(topology)) as process:
+        target = parse_address(next(lines(process))["target"])
+        with RegisterBus.connect(tmp_path / "nic.sock") as bus:
+            assert bus.read("cores") == cores
+        with EdgeClient(digits, [NetworkPath(target)]) as client:
+            executed = client.infer(Request([np.ones((1, 1, 8, 8), np.float32)])).executed_by
+        process.send_signal(signal.SIGINT)
+    assert executed == ("cloud" if of_nic else "nic")
+
+
+def test_a_nic_of_bundles_that_the_cloud_has_not(tmp_path: Path) -> None:
+    topology = tmp_path / "topology.toml"
+    for of_nic in ('"b"', '["a", "b"]', "[]", "3", "[3]"):
+        topology.write_text(f'bundle = "a"\n[nic]\nbundle = {of_nic}\n')
+        with pytest.raises(DataError) as caught:
+            read_topology(topology)
+        assert "[nic] bundle is not one of the cloud's" in str(caught.value)
 
 
 def test_a_second_interrupt_lets_the_first_one_finish(bundle: Bundle, tmp_path: Path) -> None:
