@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...hw.errors import DataError
+from ...hw.formats.csr import MAX_CORES
 from ..toml_file import load_toml
 
 
@@ -81,11 +82,7 @@ def read_topology(path: Path) -> Topology:
     for name in data:
         if name not in OPTIONS:
             problems.append(f"[{name}] is none of {', '.join(OPTIONS)}")
-    nic_bundles = bundles
-    if isinstance(nic := data.get("nic"), dict) and "bundle" in nic:
-        nic_bundles = _bundles(nic)
-        if not nic_bundles or not set(nic_bundles) <= set(bundles):
-            problems.append("[nic] bundle is not one of the cloud's, or several of them")
+    nic_bundles = _bundles_of_nic(data.get("nic"), bundles, problems)
     nodes: dict[str, list[str]] = {}
     for name, known in OPTIONS.items():
         table = data.get(name)
@@ -114,6 +111,18 @@ def _bundles(table: dict[str, Any]) -> list[str]:
     bundle = table.pop("bundle", None)
     found = bundle if isinstance(bundle, list) else [bundle]
     return found if all(isinstance(item, str) for item in found) else []
+
+
+def _bundles_of_nic(table: object, bundles: list[str], problems: list[str]) -> list[str]:
+    """Take what the table of the NIC names; all of the cloud's where it names nothing."""
+    found = bundles
+    if isinstance(table, dict) and "bundle" in table:
+        found = _bundles(table)
+        if not found or not set(found) <= set(bundles):
+            problems.append("[nic] bundle is not one of the cloud's, or several of them")
+    if table is not None and len(found) > MAX_CORES:
+        problems.append(f"[nic] has {len(found)} bundles: `bundle` names {MAX_CORES} at most")
+    return found
 
 
 def _options(

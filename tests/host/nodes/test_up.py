@@ -28,6 +28,7 @@ from midwire.host.steer.paths import NetworkPath
 from midwire.host.wire.udp import parse_address
 from midwire.hw.errors import DataError
 from midwire.hw.formats.bundle import Bundle
+from midwire.hw.formats.csr import MAX_CORES
 
 from ..conftest import alive, make_wide_bundle, wait_for_the_end_of
 
@@ -176,6 +177,18 @@ def test_a_nic_of_bundles_that_the_cloud_has_not(tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             read_topology(topology)
         assert "[nic] bundle is not one of the cloud's" in str(caught.value)
+
+
+def test_a_nic_of_more_bundles_than_it_has_cores(tmp_path: Path) -> None:
+    topology = tmp_path / "topology.toml"
+    many = [f"b{number}" for number in range(MAX_CORES + 1)]
+    topology.write_text(f"bundle = {many}\n[nic]\n")
+    with pytest.raises(DataError, match=f"has {MAX_CORES + 1} bundles: `bundle` names 8 at most"):
+        read_topology(topology)
+    topology.write_text(f"bundle = {many}\n[nic]\nbundle = {many[1:]}\n")
+    assert read_topology(topology).nic_bundles == tuple(tmp_path / name for name in many[1:])
+    topology.write_text(f"bundle = {many}\n")
+    assert len(read_topology(topology).bundles) == MAX_CORES + 1
 
 
 def test_a_second_interrupt_lets_the_first_one_finish(bundle: Bundle, tmp_path: Path) -> None:
