@@ -3,9 +3,9 @@
 """Builds Verilated models, without make, into the content-addressed cache.
 
 Verilator writes C++; the C++ compiler is by far the slowest step. So: functions are split
-(``--output-split-cfuncs``: long functions cost more than linear time), small files are joined into
-units of similar size (each unit pays for the headers once), units compile in parallel, and
-Verilator's own runtime is compiled once per compiler.
+(``--output-split-cfuncs``: long functions cost more than linear time), files are joined into as few
+units as keep every core busy (each unit pays for the headers once, which is most of what a small
+model takes), units compile in parallel, and Verilator's own runtime is compiled once per compiler.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import shlex
 import shutil
 import time
@@ -54,8 +55,12 @@ COMMON = ("-std=c++17", "-fPIC", "-w", "-g0")
 EXPORTS = "{ global: mw_*; local: *; };\n"
 """Linker's version script: keeps the runtimes of two models in one process apart."""
 
-UNIT_BYTES = 500_000
-"""Generated files are joined up to this size."""
+UNIT_BYTES = 500_000, 2_000_000
+"""Least and most of generated text that is worth a unit of its own: of less the headers take
+longer than optimising what runs once would, of more compilers need gigabytes."""
+
+SLOW_SHARE = 4
+"""So many times faster is text without optimising."""
 
 
 @dataclass(frozen=True)
@@ -282,23 +287,42 @@ def _compile_jobs(
 ) -> tuple[list[Job], list[Path]]:
     """The compilations of a model, longest first, and their objects."""
     common = [*_compile_command(verilator, compiler, target), f"-I{out}"]
-    units: list[tuple[int, Path, tuple[str, ...]]] = []
-    generated = sorted(out.glob("*.cpp"))
-    for slow in (False, True):
-        flags: tuple[str, ...] = SLOW if slow else FAST
-        files = [path for path in generated if path.stem.endswith("__Slow") is slow]
-        for index, (size, group) in enumerate(_groups(files)):
-            unit = out / f"unit_{'slow' if slow else 'fast'}_{index}.cc"
-            unit.write_text("".join(f'#include "{path.name}"\n' for path in group))
-            units.append((size // 4 if slow else size, unit, flags))
-    units.sort(key=lambda unit: unit[0], reverse=True)
-    units += [(0, source, (*FAST, f"-I{source.parent}")) for source in target.sources]
     jobs, objects = [], []
-    for index, (_, source, flags) in enumerate(units):
+    for index, (source, flags) in enumerate(_units(out, target)):
         objects.append(out / f"{index}.o")
         command = [*common, *flags, "-c", str(source), "-o", str(objects[-1])]
         jobs.append(Job(f"compiling {source.name}", command))
     return jobs, objects
+
+
+def _units(out: Path, target: BuildTarget) -> list[tuple[Path, tuple[str, ...]]]:
+    """What is compiled by itself, longest first, with its flags."""
+    generated = sorted(out.glob("*.cpp"))
+    own = [(source, (*FAST, f"-I{source.parent}")) for source in target.sources]
+    least, most = UNIT_BYTES
+    if len(own) == 1 and sum(path.stat().st_size for path in generated) <= least:
+        ((source, flags),) = own
+        return [(_joined(out / "unit_whole.cc", [*generated, source]), flags)]
+    slow = [path for path in generated if path.stem.endswith("__Slow")]
+    parts = (
+        ("fast", FAST, 1, [path for path in generated if path not in slow]),
+        ("slow", SLOW, SLOW_SHARE, slow),
+    )
+    work = sum(path.stat().st_size // share for _, _, share, paths in parts for path in paths)
+    limit = max(least, min(most, work // len(os.sched_getaffinity(0))))
+    units: list[tuple[int, Path, tuple[str, ...]]] = []
+    for name, options, share, paths in parts:
+        for index, (size, group) in enumerate(_groups(paths, min(limit * share, most))):
+            unit = _joined(out / f"unit_{name}_{index}.cc", group)
+            units.append((size // share, unit, options))
+    units.sort(key=lambda unit: unit[0], reverse=True)
+    return [(unit, options) for _, unit, options in units] + own
+
+
+def _joined(unit: Path, sources: Sequence[Path]) -> Path:
+    """A unit of several sources."""
+    unit.write_text("".join(f'#include "{source.name}"\n' for source in sources))
+    return unit
 
 
 def _compile_command(verilator: Verilator, compiler: Compiler, target: BuildTarget) -> list[str]:
@@ -306,11 +330,11 @@ def _compile_command(verilator: Verilator, compiler: Compiler, target: BuildTarg
     return [*compiler.command, *COMMON, *machine_flags(compiler), *target.compile_flags, *folders]
 
 
-def _groups(files: Sequence[Path]) -> list[tuple[int, list[Path]]]:
+def _groups(files: Sequence[Path], limit: int) -> list[tuple[int, list[Path]]]:
     groups: list[tuple[int, list[Path]]] = []
     for path in files:
         size = path.stat().st_size
-        if not groups or groups[-1][0] + size > UNIT_BYTES:
+        if not groups or groups[-1][0] + size > limit:
             groups.append((0, []))
         total, members = groups.pop()
         groups.append((total + size, [*members, path]))

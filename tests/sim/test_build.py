@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from midwire.hw.errors import BuildError
+from midwire.hw.jobs import Job, run_jobs
+from midwire.sim import build
 from midwire.sim.build import build_executable, build_model
 from midwire.sim.model import Model
 from midwire.sim.ports import VerilogPort, read_ports
@@ -194,6 +197,42 @@ def test_ports_are_read_from_the_header() -> None:
         VerilogPort("b", "in", 80),
         VerilogPort("c", "out", 24),
     ]
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was compiled."""
+    found: list[str] = []
+
+    def run(jobs: Sequence[Job], **options: Any) -> None:
+        found.extend(job.what for job in jobs if job.what.startswith("compiling"))
+        run_jobs(jobs, **options)
+
+    monkeypatch.setattr(build, "run_jobs", run)
+    return found
+
+
+def test_a_small_model_is_one_unit(source: Source, fresh: Path, compiled: list[str]) -> None:
+    build_model([source(PASS)], "dut", cache_dir=fresh)
+    assert compiled == ["compiling unit_whole.cc"]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 10_000), (1, 1 << 20)])
+def test_units_of_any_size_make_the_same_model(
+    sizes: tuple[int, int],
+    source: Source,
+    fresh: Path,
+    compiled: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(build, "UNIT_BYTES", sizes)
+    data = np.arange(40, dtype=np.uint8).reshape(2, 20)
+    with Model(build_model([source(PASS)], "dut", cache_dir=fresh)) as model:
+        np.testing.assert_array_equal(model.run([data]).outputs[0], data)
+    assert compiled[-1] == "compiling driver.cpp"
+    units = compiled[:-1]
+    assert len(set(units)) == len(units) >= 2
+    assert {unit.split("_")[1] for unit in units} == {"fast", "slow"}
 
 
 MAIN = """
