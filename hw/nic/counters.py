@@ -72,28 +72,30 @@ class Counters(wiring.Component):
             self.word.eq(reader.data),
         ]
 
-        # A pass takes as many cycles as there are counters, and two: so much may be raised in it.
-        bits = ((self._count + 2) * MOST_AT_ONCE).bit_length()
+        # A pass takes as many cycles as there are counters, and three: so much may be raised in it.
+        bits = ((self._count + 3) * MOST_AT_ONCE).bit_length()
         deltas = [Signal(bits, name=f"delta_{k}") for k in range(self._count)]
         held = Signal(bits * self._count)  # shifts by a counter
-        starts = Signal()
+        starts = Signal(init=1)  # in state start, as a register of its own: all counters have it
         for delta, raised in zip(deltas, self.raised, strict=True):
             m.d.sync += delta.eq(Mux(starts, 0, delta) + raised)
         with m.If(starts):
             m.d.sync += held.eq(Cat(deltas))
 
-        at = Signal(range(self._count + 1))  # of the total that is read; the one before is written
+        # Of the total that is read; the one two before is written.
+        at = Signal(range(self._count + 2))
         wanted, copies = Signal(), Signal()
         cleared = Signal()  # after the first pass: memories keep what was in them before a reset
-        total = Signal(COUNTER_BITS)
+        before, total = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
         adding = Signal()
+        m.d.sync += before.eq(Mux(cleared, old.data, 0))
         m.d.comb += [
             old.addr.eq(at),
-            total.eq(Mux(cleared, old.data, 0) + held[:bits]),
-            new.addr.eq(at - 1),
+            total.eq(before + held[:bits]),
+            new.addr.eq(at - 2),
             new.data.eq(total),
             new.en.eq(adding),
-            copy.addr.eq(at - 1),
+            copy.addr.eq(at - 2),
             copy.data.eq(total),
             copy.en.eq(adding & (copies | ~cleared)),
         ]
@@ -101,17 +103,20 @@ class Counters(wiring.Component):
             m.d.sync += wanted.eq(1)
         with m.FSM(name="pass"):
             with m.State("start"):
-                m.d.comb += [starts.eq(1), self.takes.eq(wanted)]
-                m.d.sync += [at.eq(0), copies.eq(wanted), wanted.eq(self.snapshot)]
+                m.d.comb += self.takes.eq(wanted)
+                m.d.sync += [starts.eq(0), at.eq(0), copies.eq(wanted), wanted.eq(self.snapshot)]
                 m.next = "first"
             with m.State("first"):
                 m.d.sync += at.eq(1)
+                m.next = "second"
+            with m.State("second"):
+                m.d.sync += at.eq(2)
                 m.next = "add"
             with m.State("add"):
                 m.d.comb += adding.eq(1)
                 m.d.sync += [at.eq(at + 1), held.eq(held >> bits)]
-                with m.If(at == self._count):
+                with m.If(at == self._count + 1):
                     m.d.comb += self.taken.eq(copies)
-                    m.d.sync += cleared.eq(1)
+                    m.d.sync += [cleared.eq(1), starts.eq(1)]
                     m.next = "start"
         return m

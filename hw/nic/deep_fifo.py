@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A deep FIFO whose output comes out of distributed memory: block memory alone is too slow."""
+"""FIFOs whose outputs are there early in a cycle."""
 
 from __future__ import annotations
 
@@ -18,6 +18,102 @@ NEVER_COLLIDES = {"no_rw_check": 1}
 Amaranth says of such a word that the old one is read, which block memory with two ports does not
 do in every family: Yosys would put registers and multiplexers around it.
 """
+
+
+class QuickFifo(Fifo):
+    """As :class:`midwire.hw.datapath.stream.Fifo` of the same depth, but ``ready``, ``valid`` and
+    the word that is offered are registers: what they lead to may take most of a cycle.
+
+    Members
+    -------
+    i, o : streams of ``payload``
+
+    Attributes
+    ----------
+    level : range(depth + 1), words inside; no member, as in ``Fifo``
+    """
+
+    def __init__(self, payload: ShapeLike, depth: int = 2) -> None:
+        if depth < 2:
+            raise ValueError(f"a quick FIFO has a depth of at least 2, not {depth!r}")
+        super().__init__(payload, depth)
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        word, next_word = Signal.like(self.i.payload), Signal.like(self.i.payload)
+        some, both = Signal(), Signal()  # of these two words
+        full, put, get = Signal(), Signal(), Signal()
+        comes, coming = Signal(), Signal.like(self.i.payload)  # what goes to them
+        m.d.comb += [
+            self.i.ready.eq(~full),
+            self.o.valid.eq(some),
+            self.o.payload.eq(word),
+            put.eq(self.i.valid & ~full),
+            get.eq(some & self.o.ready),
+        ]
+        m.d.sync += [
+            some.eq(comes | both | (some & ~get)),
+            both.eq((some & comes & ~get) | (both & ~get)),
+        ]
+        with m.If(~both):
+            m.d.sync += next_word.eq(coming)
+        with m.If(~some | get):
+            m.d.sync += word.eq(Mux(both, next_word, coming))
+        if self._depth == 2:
+            m.d.comb += [
+                comes.eq(put),
+                coming.eq(self.i.payload),
+                full.eq(both),
+                self.level.eq(some + both),
+            ]
+            return m
+
+        # While there is no room for them, or others wait for it, words wait behind the two.
+        m.submodules.behind = behind = Fifo(self._payload, self._depth - 1)
+        m.d.comb += [
+            comes.eq(~both & (behind.o.valid | put)),
+            coming.eq(Mux(behind.o.valid, behind.o.payload, self.i.payload)),
+            behind.i.payload.eq(self.i.payload),
+            behind.i.valid.eq(put & (behind.o.valid | both)),
+            behind.o.ready.eq(~both),
+        ]
+        with m.If(put & ~get):
+            m.d.sync += [self.level.eq(self.level + 1), full.eq(self.level == self._depth - 1)]
+        with m.Elif(get & ~put):
+            m.d.sync += [self.level.eq(self.level - 1), full.eq(0)]
+        return m
+
+
+class WideFifo(Fifo):
+    """As :class:`midwire.hw.datapath.stream.Fifo` of depth 1, for words of a thousand bits: one is
+    taken over in each cycle while there is none, so that a register says to all bits what to do.
+
+    Members
+    -------
+    i, o : streams of ``payload``
+
+    Attributes
+    ----------
+    level : range(2), words inside; no member, as in ``Fifo``
+    """
+
+    def __init__(self, payload: ShapeLike) -> None:
+        super().__init__(payload, 1)
+
+    def elaborate(self, platform):  # type: ignore[no-untyped-def]
+        m = Module()
+        word, some, empty = Signal.like(self.i.payload), Signal(), Signal(init=1)
+        m.d.comb += [
+            self.i.ready.eq(~some),
+            self.o.valid.eq(some),
+            self.o.payload.eq(word),
+            self.level.eq(some),
+        ]
+        with m.If(Mux(some, self.o.ready, self.i.valid)):
+            m.d.sync += [some.eq(~some), empty.eq(some)]
+        with m.If(empty):
+            m.d.sync += word.eq(self.i.payload)
+        return m
 
 
 class DeepFifo(Fifo):
@@ -66,18 +162,25 @@ class DeepFifo(Fifo):
         # Room near the output is taken by what is there and by what is on its way to it, each in
         # its place. What comes goes around only while all of it is taken, or something waits: so 15
         # are before each word that is read, which is on its way for 3 cycles. It never is the next.
-        taken = Signal(range(NEAR + 1))
-        far_words = Signal(range(self._depth + 1))  # in the far memory
+        # Whether it is all, or none, and whether anything waits, are registers of their own.
+        taken, near_full, near_some = Signal(range(NEAR + 1)), Signal(), Signal()
+        far_words, far_some = Signal(range(self._depth + 1)), Signal()  # in the far memory
         reads, direct, far_put = Signal(), Signal(), Signal()
         m.d.comb += [
-            direct.eq(put & (taken != NEAR) & (far_words == 0)),
-            far_put.eq(put & ~direct),
-            reads.eq((taken != NEAR) & (far_words != 0)),
-            self.o.valid.eq(taken != 0),
+            direct.eq(put & ~near_full & ~far_some),
+            far_put.eq(put & (near_full | far_some)),
+            reads.eq(~near_full & far_some),
+            self.o.valid.eq(near_some),
         ]
-        with m.If((direct | reads) & ~get):
+        comes = direct | reads
+        m.d.sync += [
+            near_full.eq(~get & (near_full | (comes & (taken == NEAR - 1)))),
+            near_some.eq(comes | (taken > 1) | (near_some & ~get)),
+            far_some.eq(far_put | (far_words > 1) | (far_some & ~reads)),
+        ]
+        with m.If(comes & ~get):
             m.d.sync += taken.eq(taken + 1)
-        with m.Elif(get & ~(direct | reads)):
+        with m.Elif(get & ~comes):
             m.d.sync += taken.eq(taken - 1)
         with m.If(far_put & ~reads):
             m.d.sync += far_words.eq(far_words + 1)
@@ -98,14 +201,15 @@ class DeepFifo(Fifo):
 
         # Near: a memory for each of the two ways, and by which one the word in each place comes.
         near_tail, near_head = Signal(range(NEAR)), Signal(range(NEAR))
-        around = Signal(NEAR)
+        m.submodules.ways = ways = Memory(shape=1, depth=NEAR, init=[])
+        way, around = ways.write_port(), ways.read_port(domain="comb")
         read, fetched = Signal(), Signal()
         places = Signal.like(near_tail, name="read_place"), Signal.like(near_tail, name="place")
         words = []
-        for name, comes, place in (("direct", direct, near_tail), ("around", fetched, places[1])):
+        for name, stores, place in (("direct", direct, near_tail), ("around", fetched, places[1])):
             m.submodules[name] = near = Memory(shape=shape, depth=NEAR, init=[])
             write, out = near.write_port(), near.read_port(domain="comb")
-            m.d.comb += [write.addr.eq(place), write.en.eq(comes), out.addr.eq(near_head)]
+            m.d.comb += [write.addr.eq(place), write.en.eq(stores), out.addr.eq(near_head)]
             words.append((write.data, out.data))
         word = Signal(shape)
         m.d.sync += [
@@ -118,10 +222,14 @@ class DeepFifo(Fifo):
         m.d.comb += [
             words[0][0].eq(self.i.payload),
             words[1][0].eq(word),
-            self.o.payload.eq(Mux(around.bit_select(near_head, 1), words[1][1], words[0][1])),
+            way.addr.eq(near_tail),
+            way.data.eq(reads),
+            way.en.eq(comes),
+            around.addr.eq(near_head),
+            self.o.payload.eq(Mux(around.data, words[1][1], words[0][1])),
         ]
-        with m.If(direct | reads):
-            m.d.sync += [near_tail.eq(near_tail + 1), around.bit_select(near_tail, 1).eq(reads)]
+        with m.If(comes):
+            m.d.sync += near_tail.eq(near_tail + 1)
         with m.If(get):
             m.d.sync += near_head.eq(near_head + 1)
         return m

@@ -24,9 +24,9 @@ class Hits(wiring.Component):
     Members
     -------
     place : In(range(ENTRIES)); hit : In(1), raise its count; clear : In(1), make it 0. Not both,
-        not before ``ready``, and no hit in the cycle behind another change
+        not before ``ready``, and no hit in the two cycles behind another change
     ready : Out(1), all counts were wiped after a reset; none is to be read before
-    snapshot : In(1), what reads is as it was before this cycle, from the next one on
+    snapshot : In(1), what reads is as it was before this cycle, from the third one behind it on
     address : In(range(ENTRIES)), of the count that is read; read : In(1); word : Out(64), as it was
         in the last snapshot, from the next cycle on
 
@@ -57,9 +57,12 @@ class Hits(wiring.Component):
         side = Signal(ENTRIES)  # in which of its words each count is
         fresh = Signal(ENTRIES, init=-1)  # counts that have not changed since the snapshot
 
-        # A word is read in the cycle of a change, and written in the next one.
+        # A word is read in the cycle of a change, and written two cycles later: block memory takes
+        # most of one.
         now_fresh, change, moved = Signal(ENTRIES), Signal(), Signal()
         its, at, zero, writes = Signal(), Signal(range(2 * ENTRIES)), Signal(), Signal()
+        late = Signal.like(at), Signal(), Signal()
+        count = Signal(COUNTER_BITS)
         m.d.comb += [
             now_fresh.eq(fresh | self.snapshot.replicate(ENTRIES)),
             change.eq(self.hit | self.clear),
@@ -72,6 +75,8 @@ class Hits(wiring.Component):
             writes.eq(change),
             zero.eq(self.clear),
             at.eq(Cat(self.place, moved)),
+            *(of.eq(value) for of, value in zip(late, (at, zero, writes), strict=True)),
+            count.eq(old.data),
         ]
         with m.If(change):
             m.d.sync += [
@@ -81,13 +86,13 @@ class Hits(wiring.Component):
 
         # Memories keep what was in them before a reset.
         wiped = Signal(range(2 * ENTRIES + 1))
-        m.d.comb += self.ready.eq(wiped == 2 * ENTRIES)
-        with m.If(~self.ready):
+        m.d.sync += self.ready.eq(wiped == 2 * ENTRIES)
+        with m.If(wiped != 2 * ENTRIES):
             m.d.sync += wiped.eq(wiped + 1)
         m.d.comb += [
-            new.addr.eq(Mux(self.ready, at, wiped)),
-            new.data.eq(Mux(self.ready & ~zero, old.data + 1, 0)),
-            new.en.eq(~self.ready | writes),
+            new.addr.eq(Mux(self.ready, late[0], wiped)),
+            new.data.eq(Mux(self.ready & ~late[1], count + 1, 0)),
+            new.en.eq(~self.ready | late[2]),
         ]
 
         which = side.bit_select(self.address, 1) ^ ~fresh.bit_select(self.address, 1)

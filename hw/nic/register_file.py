@@ -93,12 +93,20 @@ class RegisterFile(wiring.Component):
         weights = self._weights(m, wanted & mask)
         m.submodules.counters = counters = Counters(len(COUNTERS))
         m.submodules.hits = hits = Hits()
-        m.d.comb += [
+        # What is counted happens far away, and counts a cycle later; so is the snapshot taken.
+        self._told = {
+            name: Signal.like(getattr(self, name), name=f"told_{name}")
+            for name in (*EVENTS, "outcome", "outcome_valid", "went")
+        }
+        m.d.sync += [told.eq(getattr(self, name)) for name, told in self._told.items()]
+        snapshot = Signal()
+        m.d.sync += counters.snapshot.eq(snapshot)
+        m.d.sync += [
             hits.hit.eq(self.hit),
             hits.clear.eq(self.committed),
             hits.place.eq(Mux(self.hit, self.place, self.config.table_index)),
-            hits.snapshot.eq(counters.takes),
         ]
+        m.d.comb += hits.snapshot.eq(counters.takes)
         with m.FSM(name="write"):
             with m.State("idle"):
                 # Address and data are taken together, so neither has to be kept waiting.
@@ -116,7 +124,7 @@ class RegisterFile(wiring.Component):
                 with m.Else():
                     m.d.sync += bus.bresp.eq(_OKAY)
                 with m.If(address == ADDRESS["snapshot"]):
-                    m.d.comb += [known.eq(1), counters.snapshot.eq(1)]
+                    m.d.comb += [known.eq(1), snapshot.eq(1)]
                     m.next = "snapshot"
                 with m.Elif((address == ADDRESS["table_commit"]) & self._possible()):
                     m.d.comb += known.eq(1)
@@ -255,11 +263,11 @@ class RegisterFile(wiring.Component):
 
     def _raised(self, name: str) -> Value:
         """By how much a counter is raised in this cycle."""
+        told = self._told
         if name in EVENTS:
-            hits: Value = getattr(self, name)
-            return hits
-        hits = self.outcome_valid & (self.outcome == FrameOutcome[name.upper()])
-        return hits + self.went if name == FrameOutcome.PASSED.name.lower() else hits
+            return told[name]
+        hits = told["outcome_valid"] & (told["outcome"] == FrameOutcome[name.upper()])
+        return hits + told["went"] if name == FrameOutcome.PASSED.name.lower() else hits
 
 
 def _within(address: Value, first: int, count: int) -> Value:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,13 +17,18 @@ READ_CYCLES = 3
 """From when a word of a run is asked for until it may be taken."""
 
 _WORD = data.StructLayout({"data": WORD_BITS, "last": 1})
+_BANK_WORDS = 2048
+"""Of one block of memory, with a byte of each: more would put a multiplexer behind it."""
+
+_MAX_BANKS = 16
+
 _WORDS_ON_THEIR_WAY = 6
 """The cycles from when a word is asked for until it may be taken, and one for its credit."""
 
 
 class SlotMemory(wiring.Component):
-    """A word a cycle is stored, one is read, and one is zeroed while what is stored has the other
-    parity: stored words follow each other, so zeroing waits a cycle at most.
+    """A word a cycle is stored, one is read, and one is zeroed while what is stored is in another
+    bank: words that follow each other are, so zeroing waits a cycle at most.
 
     Members
     -------
@@ -55,9 +60,8 @@ class SlotMemory(wiring.Component):
         written = Signal(range(self._room.words + 1))
         # A word is stored in the cycle after it came: before anybody reads it.
         place, word, stores = Signal(self._room.address), Signal(WORD_BITS), Signal()
-        m.d.comb += [
-            self.zero.ready.eq(~stores | (place[0] != self.zero.payload[0])),
-        ]
+        bits = _bank_bits(self._room.depth)
+        m.d.comb += self.zero.ready.eq(~stores | (place[:bits] != self.zero.payload[:bits]))
         m.d.sync += [
             place.eq(self.address + written),
             word.eq(self.i.payload),
@@ -68,33 +72,41 @@ class SlotMemory(wiring.Component):
         with m.If(self.stored):
             m.d.sync += written.eq(0)
 
-        odd = Signal()  # the bank that was read last
+        was_read = Signal(bits)  # the bank that was read last
         with m.If(self.read):
-            m.d.sync += odd.eq(self.read_address[0])
+            m.d.sync += was_read.eq(self.read_address)
         words = []
-        for parity in range(2):
+        for number in range(1 << bits):
             # What is read belongs to the reader: nothing is stored there, and zeroed behind it.
-            bank = Buffer(WORD_BITS, self._room.depth // 2, collides=False)
-            m.submodules[f"bank{parity}"] = bank
+            bank = Buffer(WORD_BITS, -(-self._room.depth >> bits), collides=False)
+            m.submodules[f"bank{number}"] = bank
             mine, zeroes = Signal(), Signal()
             m.d.comb += [
-                mine.eq(stores & (place[0] == parity)),
-                zeroes.eq(self.zero.valid & (self.zero.payload[0] == parity)),
+                mine.eq(stores & (place[:bits] == number)),
+                zeroes.eq(self.zero.valid & (self.zero.payload[:bits] == number)),
                 bank.write.eq(mine | zeroes),
-                bank.write_addr.eq(Mux(mine, place, self.zero.payload)[1:]),
+                bank.write_addr.eq(Mux(mine, place, self.zero.payload)[bits:]),
                 bank.write_data.eq(Mux(mine, word, 0)),
-                bank.en.eq(self.read & (self.read_address[0] == parity)),
-                bank.addr.eq(self.read_address[1:]),
+                bank.en.eq(self.read & (self.read_address[:bits] == number)),
+                bank.addr.eq(self.read_address[bits:]),
             ]
             words.append(bank.data)
         # Block memory takes most of a cycle: a register for each bank, and then one of them.
-        late, late_odd = Signal(data.ArrayLayout(WORD_BITS, 2)), Signal()
-        m.d.sync += [late.eq(Cat(words)), late_odd.eq(odd)]
+        late, late_bank = Signal(data.ArrayLayout(WORD_BITS, 1 << bits)), Signal(bits)
+        m.d.sync += [late.eq(Cat(words)), late_bank.eq(was_read)]
         m.d.comb += [
-            self.read_word.eq(Mux(odd, words[1], words[0])),
-            self.late_word.eq(late[late_odd]),
+            self.read_word.eq(Array(words)[was_read]),
+            self.late_word.eq(late[late_bank]),
         ]
         return m
+
+
+def _bank_bits(depth: int) -> int:
+    """Of an address, those that say which bank: there are two banks at least."""
+    banks = 2
+    while banks < _MAX_BANKS and banks * _BANK_WORDS < depth:
+        banks *= 2
+    return banks.bit_length() - 1
 
 
 class WordRun:

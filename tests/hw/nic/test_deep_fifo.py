@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The deep FIFO against the plain one of the same depth: the same in every cycle."""
+"""FIFOs with early outputs against the plain one of the same depth: the same in every cycle."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
 from midwire.hw.datapath.stream import Fifo
-from midwire.hw.nic.deep_fifo import NEAR, DeepFifo
+from midwire.hw.nic.deep_fifo import NEAR, DeepFifo, QuickFifo, WideFifo
 
 CYCLES = 4000
 
 
-@pytest.mark.parametrize("depth", [NEAR + 1, 40, 64])
+@pytest.mark.parametrize("depth", [1, 2, 3, 8, NEAR + 1, 40, 64])
 def test_as_the_plain_one(depth: int) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     print("seed", seed)
     rng = random.Random(seed)
     m = Module()
-    m.submodules.deep = deep = DeepFifo(16, depth)
+    quick = QuickFifo(16, depth) if 1 < depth < NEAR else DeepFifo(16, max(depth, NEAR + 1))
+    m.submodules.deep = deep = WideFifo(16) if depth == 1 else quick
     m.submodules.plain = plain = Fifo(16, depth)
     payload, valid, ready = Signal(16), Signal(), Signal()
     for fifo in (deep, plain):
@@ -61,3 +62,5 @@ def test_as_the_plain_one(depth: int) -> None:
 def test_is_deep() -> None:
     with pytest.raises(ValueError, match="more than 16, not 16"):
         DeepFifo(8, NEAR)
+    with pytest.raises(ValueError, match="at least 2, not 1"):
+        QuickFifo(8, 1)

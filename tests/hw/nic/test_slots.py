@@ -308,7 +308,7 @@ def test_d2_eight_clients_with_eight_requests_each(large: Nic, tools: Tools) -> 
 def test_d5_words_of_a_request_stay_until_it_is_released(large: Nic, tools: Tools) -> None:
     request = tools.request(large.sizes)
     assert large.send(request.frames()[0]) == []
-    assert len(large.filled()) == 2  # banks
+    assert len(large.filled()) >= 2  # banks
     tools.check_result(request, large.send(request.frames()[1]))
     assert large.filled() == set()
 
