@@ -67,6 +67,7 @@ def compiled(model_file: ModelFile, folder: Path, form: str, images: int) -> Bun
     return compile_model(path, folder / f"b{images}").bundle
 
 
+@pytest.mark.usefixtures("no_nic")
 @pytest.mark.parametrize("form", FORMS)
 def test_each_image_by_itself(model_file: ModelFile, tmp_path: Path, form: str) -> None:
     print("seed", SEED)

@@ -73,6 +73,7 @@ def test_channels_that_fall_are_negated_twice(lower: Lower) -> None:
     assert grids_of(low.rounded)["y:unpooled**"] == QType(2, True, 1.0)
 
 
+@pytest.mark.usefixtures("no_rtl")
 @pytest.mark.parametrize("last", [SIGN, CHOICE])
 @pytest.mark.parametrize("second", [0.3, -0.3])
 def test_nothing_is_lost(last: str, second: float, model_file: Any, tmp_path: Path) -> None:

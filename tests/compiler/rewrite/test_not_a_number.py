@@ -55,6 +55,7 @@ def test_stays(model_file: ModelFile, body: str) -> None:
     assert not print_rewritten(rewrite(load_model(model_file(text))))
 
 
+@pytest.mark.usefixtures("no_nic")
 def test_in_rtl(model_file: ModelFile, tmp_path: Path) -> None:
     print("seed", SEED)
     x = np.random.default_rng(SEED).uniform(-2, 2, (40, 1, 4)).astype(np.float32)
