@@ -8,10 +8,10 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.stream import Fifo
 from ..formats.wire import MessageType
 from . import header as hdr
 from .bus import BEAT_BYTES, JOB, ORIGIN, WORD_BITS, folded, sum_lanes
+from .deep_fifo import WideFifo
 from .room import HERE_BITS
 
 QUESTION = data.StructLayout({"origin": ORIGIN, "group": 10, "missing": HERE_BITS})
@@ -42,7 +42,7 @@ class Asker(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        m.submodules.waiting = waiting = Fifo(QUESTION, 1)
+        m.submodules.waiting = waiting = WideFifo(QUESTION)
         wiring.connect(m, wiring.flipped(self.i), waiting.i)
         question = waiting.o.payload
         # The first bit on the wire is the highest of the first byte.

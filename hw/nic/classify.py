@@ -96,7 +96,6 @@ class Classifier(wiring.Component):
         at = Signal(range(self._beats))  # all beats behind those have the last number
         known = Signal()  # this frame was decided
         wrong, too_deep, misrouted = Signal(), Signal(), Signal()
-        right, decides = Signal(), Signal()
         state: list[Signal] = []  # of this frame; zero at its first beat
 
         def kept(shape: Any, name: str) -> tuple[Signal, Signal]:
@@ -227,26 +226,34 @@ class Classifier(wiring.Component):
         ends = began & Mux(half, self.beat.keep[5], self.beat.keep[1])
         agree(self.config.control == 0, Const(0))
 
-        contradicts = Signal()
+        # What the beat says is put together a cycle later.
+        beat_valid, last = Signal(), Signal()
+        was_wrong, was_deep, was_misrouted = Signal(), Signal(), Signal()
+        contradicts, is_end = Signal(), Signal()
         m.d.comb += [
-            contradicts.eq(wrong | too_deep | misrouted),
-            right.eq(udp & ends & ~contradicts),
-            decides.eq(self.beat_valid & ~known & (contradicts | right | self.beat.last)),
+            contradicts.eq(was_wrong | was_deep | was_misrouted),
+            self.decided.eq(beat_valid & ~known & (contradicts | is_end | last)),
+            self.to_us.eq(is_end & ~contradicts),
+            self.unread.eq(self.decided & was_deep & ~was_wrong),
         ]
+        with m.If(beat_valid):
+            m.d.sync += known.eq((known | self.decided) & ~last)
         m.d.sync += [
-            self.decided.eq(decides),
-            self.to_us.eq(right),
-            self.unread.eq(decides & too_deep & ~wrong),
+            beat_valid.eq(self.beat_valid),
+            last.eq(self.beat.last),
+            was_wrong.eq(wrong),
+            was_deep.eq(too_deep),
+            was_misrouted.eq(misrouted),
+            is_end.eq(udp & ends),
             self.where.tags.eq(tags),
             self.where.ipv6.eq(ipv6),
             self.where.l4.eq(place_before),
         ]
         with m.If(self.beat_valid):
-            m.d.sync += known.eq(known | decides)
             with m.If(at != self._beats - 1):
                 m.d.sync += [at.eq(at + 1), at_before.eq(at)]
             with m.If(self.beat.last):
-                m.d.sync += [known.eq(0), at.eq(0), at_before.eq(self._beats - 1)]
+                m.d.sync += [at.eq(0), at_before.eq(self._beats - 1)]
                 m.d.sync += [before.eq(0) for before in state]
         return m
 

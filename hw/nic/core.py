@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from .bus import CONFIG, FATE, FRAME, JOB, MODEL, WORD_BITS
 from .decide import Decider
+from .deep_fifo import QuickFifo
 from .entries import STEERED
 from .executor import SOURCES, Executor
 from .room import Room
@@ -113,7 +114,9 @@ class Core(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.collected), executor.collected)
         wiring.connect(m, decider.chore, executor.chore)
-        wiring.connect(m, executor.release, decider.release)
+        m.submodules.released = released = QuickFifo(executor.release.payload.shape())
+        wiring.connect(m, executor.release, released.i)
+        wiring.connect(m, released.o, decider.release)
         told = ("begins", "begun", "origin", "hop", "here", "cleared")
         for name in told + (("cut",) if room.several else ()):
             m.d.comb += getattr(executor, name).eq(getattr(decider, name))
@@ -130,7 +133,7 @@ class Core(wiring.Component):
             event: Signal = getattr(of, name)
             m.d.comb += getattr(self, name).eq(event)
         m.d.comb += [
-            self.busy.eq(decider.busy | executor.busy),
+            self.busy.eq(decider.busy | executor.busy | released.o.valid),
             self.collecting.eq(decider.collecting),
             self.computing.eq(executor.computing),
         ]

@@ -63,13 +63,23 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
 from ..formats.csr import FrameOutcome
 from ..formats.wire import DeclineReason
-from .bus import AHEAD, CONFIG, FRAME, HOP, MODEL, ORIGIN, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND
+from .bus import (
+    CONFIG,
+    FRAME,
+    HOP,
+    MODEL,
+    ORIGIN,
+    VERDICT_DROP,
+    VERDICT_OURS,
+    VERDICT_SEND,
+)
+from .deep_fifo import QuickFifo
 from .entries import STEERED
 from .joined_requests import JoinedRequests
 from .known_requests import KnownRequests
@@ -90,7 +100,8 @@ class Decider(wiring.Component):
     Members
     -------
     i : In(stream of FRAME); comes : In(1), its origin is there, and its verdict will be
-    o : Out(stream of :func:`.room.decided`), each taken when its frame is gone
+    o : Out(stream of :func:`.room.decided`), each taken when its frame is gone; origin and next hop
+        are there from the second cycle on
     config : In(CONFIG); model : In(MODEL); now : In(32), microseconds
     busy : Out(1)
     steers : Out(1), the steering table is to look for the entry of ``i``; steered : In(STEERED);
@@ -151,31 +162,35 @@ class Decider(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        m.submodules.ahead = ahead = Fifo(decided(self._room), AHEAD)
-        wiring.connect(m, ahead.o, wiring.flipped(self.o))
-        self._fate = fate = ahead.i
-        self._ahead = ahead
+        self._fate = fate = stream.Signature(decided(self._room)).create(path=("fate",))
+        self.handed = Signal()  # the frame's fate was handed on in the cycle before
+        self._ahead = self._keep(m, fate)
         frame = self.i.payload
         header = frame.origin.header
         not_asked, declines, why_not = refused(m, header, self.model, self._room)
         steered = self.steered
-        m.d.comb += [fate.payload.hop.eq(steered.hop)]
-        m.d.comb += [fate.payload.frame.eq(frame), self.busy.eq(self.comes | ahead.o.valid)]
+        m.d.comb += [fate.payload.frame.eq(frame), self.busy.eq(self.comes | self.o.valid)]
         ours = frame.verdict == VERDICT_OURS
         self.others, self.judged, self.next_frame = Signal(), Signal(), Signal()
         judged_before = Signal()  # what is reckoned with its bytes is there a cycle later
-        m.d.sync += judged_before.eq(self.i.valid)
+        others = Signal()
+        m.d.sync += [
+            judged_before.eq(self.i.valid),
+            others.eq(self.i.valid & ~ours & ~self.handed),
+            self.handed.eq(0),
+        ]
         m.d.comb += [
-            self.others.eq(self.i.valid & ~ours),
+            self.i.ready.eq(self.handed),
+            self.others.eq(others & ~self.handed),
             self.judged.eq(judged_before & self.i.valid & ours),
-            self.next_frame.eq(self.comes & ~self.others & fate.ready & ~self.halts),
+            self.next_frame.eq(self.comes & ~self.others & fate.ready & ~self.halts & ~self.handed),
         ]
         known = JoinedRequests if self._room.several else KnownRequests
         requests = known(m, self, self._room)
         with m.FSM(name="decision", init="wipe") as fsm:
             with m.State("idle"):
-                with m.If(self.others):
-                    m.d.comb += [fate.valid.eq(1), self.i.ready.eq(fate.ready)]
+                with m.If(self.others & fate.ready):
+                    self.hand_on(m)
                 requests.idle()
             with m.State("header"):
                 requests.header()
@@ -195,6 +210,41 @@ class Decider(wiring.Component):
         m.d.comb += self.between.eq(fsm.ongoing("idle"))
         return m
 
+    def _keep(self, m: Module, fate: Any) -> QuickFifo:
+        """What is decided, until its frame is gone: what it is done by in registers, and a cycle
+        later all else, of a thousand bits, in distributed memory. Returns the FIFO of the former.
+        """
+        layout = decided(self._room)
+        frame = layout.members["frame"]
+        soon = data.StructLayout(
+            {name: width for name, width in layout.members.items() if name not in {"frame", "hop"}}
+            | {name: frame.members[name] for name in frame.members if name != "origin"}
+        )
+        m.submodules.ahead = ahead = QuickFifo(soon)
+        m.submodules.origins = origins = Fifo(
+            data.StructLayout({"origin": ORIGIN, "hop": HOP}), ahead.depth
+        )
+        o = self.o.payload
+        m.d.comb += [
+            fate.ready.eq(ahead.i.ready),
+            ahead.i.valid.eq(fate.valid),
+            # A cycle later, when the frame is still here: so much is not written at once.
+            origins.i.valid.eq(self.handed),
+            origins.i.payload.origin.eq(self.i.payload.origin),
+            origins.i.payload.hop.eq(self.steered.hop),
+            o.frame.origin.eq(origins.o.payload.origin),
+            o.hop.eq(origins.o.payload.hop),
+            self.o.valid.eq(ahead.o.valid),
+            ahead.o.ready.eq(self.o.ready),
+            origins.o.ready.eq(self.o.ready),
+        ]
+        for name in soon.members:
+            mine, theirs = (
+                (of if name in layout.members else of.frame)[name] for of in (fate.payload, o)
+            )
+            m.d.comb += [ahead.i.payload[name].eq(mine), theirs.eq(ahead.o.payload[name])]
+        return ahead
+
     def unless_others(self, m: Module) -> None:
         """At the end of a state in which the verdict may come: no more if the frame is not ours."""
         with m.If(self.others):
@@ -202,8 +252,10 @@ class Decider(wiring.Component):
             self.hand_on(m)
 
     def hand_on(self, m: Module) -> None:
-        """The frame's fate is decided; there is room for it."""
-        m.d.comb += [self._fate.valid.eq(1), self.i.ready.eq(1)]
+        """The frame's fate is decided; there is room for it. The frame is taken a cycle later: what
+        that leads to is far away."""
+        m.d.comb += self._fate.valid.eq(1)
+        m.d.sync += self.handed.eq(1)
         m.next = "idle"
 
     def send_on(self, m: Module, reason: Any) -> None:

@@ -35,9 +35,10 @@ class Decisions(wiring.Component):
     -------
     now : In(32), microseconds; timeout : In(32), how long a decision counts; 0 is for ever
     look, fingerprint : In; found : Out, what was decided, from the fourth cycle after ``look`` on
-    put, put_fingerprint, put_decision : In
+    put, put_fingerprint, put_decision : In; it is there a cycle later, in which nothing may look or
+        sweep
     sweep : In(1), look at the next place; swept : In(1), the fourth cycle after it: make it empty
-        if it is too old, but not in a cycle with ``put``
+        if it is too old, but not in the cycle behind ``put``
     """
 
     def __init__(self) -> None:
@@ -81,12 +82,18 @@ class Decisions(wiring.Component):
             expired.eq(too_old),
             self.found.eq(Mux(same & ~too_old, kept.decision, 0)),
         ]
-        with m.If(self.put):
+        puts, fingerprint, decision = Signal(), Signal(FINGERPRINT_BITS), Signal(Decision)
+        m.d.sync += [
+            puts.eq(self.put),
+            fingerprint.eq(self.put_fingerprint),
+            decision.eq(self.put_decision),
+        ]
+        with m.If(puts):
             m.d.comb += [
                 write.en.eq(1),
-                write.addr.eq(self.put_fingerprint[:low]),
-                write.data.rest.eq(self.put_fingerprint[low:]),
-                write.data.decision.eq(self.put_decision),
+                write.addr.eq(fingerprint[:low]),
+                write.data.rest.eq(fingerprint[low:]),
+                write.data.decision.eq(decision),
                 write.data.at.eq(self.now),
             ]
         with m.Elif(self.swept):

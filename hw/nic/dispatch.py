@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes frames out of the store, one after the other, to where the decider sends them.
 
-Frames that pass go on in the cycle in which they are at the head, without a bubble between them.
+Frames that pass go on in the cycle in which they are at the head, with a bubble between two: what
+becomes of a frame is told when it is gone.
 While a frame at the head is still decided on, and it is sure not to pass, its headers are taken: a
 tensor of one fragment need not wait for them then.
 Nothing here waits for the slice: a fragment is collected only into a slot that is open.
@@ -37,8 +38,8 @@ class Dispatcher(wiring.Component):
 
     Members
     -------
-    frame : In(stream of FATE), one for each frame in the store, in order; taken
-        when the frame is gone
+    frame : In(stream of FATE), one for each frame in the store, in order; taken when the frame is
+        gone; its origin and next hop need not be there before the second cycle
     coming : In(FRAME), while ``comes`` : In(1), the frame that is decided on; it is ours
     beats : In(stream of BEAT), the store
     passed : Out(stream of BEAT)
@@ -71,7 +72,7 @@ class Dispatcher(wiring.Component):
         m = Module()
         m.submodules.realigner = realigner = Realigner()
         frame, reason = self.frame.payload.frame, self.frame.payload.reason
-        ends, looks = Signal(), Signal()
+        ends, looks, moves, declines = Signal(), Signal(), Signal(), Signal()
         # Of the frame at the head, from a register: the realigner's words go a long way.
         place, size = Signal.like(frame.place), Signal.like(frame.bytes)
         m.d.sync += [
@@ -81,20 +82,21 @@ class Dispatcher(wiring.Component):
         m.d.comb += [
             self.passed.payload.eq(self.beats.payload),
             realigner.i.payload.eq(self.beats.payload),
+            realigner.ends.eq(self.beats.valid & self.beats.payload.last & moves),
             realigner.place.eq(Mux(looks, self.coming.place, place)),
             realigner.size.eq(Mux(looks, self.coming.bytes, size)),
             self.collected.payload.eq(realigner.o.payload),
             self.declined_words.payload.eq(realigner.o.payload),
-            self.frame.ready.eq(ends),
-            self.outcome_valid.eq(ends),
-            self.outcome.eq(frame.outcome),
+            self.outcome.eq(
+                Mux(frame.verdict == VERDICT_SEND, FIRST_DECLINED - 1 + reason, frame.outcome)
+            ),
             self.busy.eq(self.frame.valid | self.beats.valid),
         ]
 
         header = frame.origin.header
-        used = Signal(32)  # of a frame that was at the head in the cycle before
-        m.d.sync += used.eq(self.now - frame.origin.stamp)
+        deadline = hdr.time_left(m, header, self.now, frame.origin.stamp)
         m.d.comb += [
+            self.declined.valid.eq(declines),
             self.declined.payload.bytes.eq(frame.bytes),
             self.declined.payload.sum.eq(frame.sum),
             self.declined.payload.origin.eq(frame.origin),
@@ -102,23 +104,24 @@ class Dispatcher(wiring.Component):
             self.declined.payload.origin.header.eq(
                 hdr.passed_on(
                     header,
-                    used,
+                    deadline,
                     declined=Mux(reason == DeclineReason.NONE, hdr.get(header, "declined"), 1),
                     reason=Mux(reason == DeclineReason.NONE, hdr.get(header, "reason"), reason),
                 )
             ),
         ]
 
+        # Without the frame's end, by which one that is dropped is known to have gone.
+        headers = ~realigner.began & ~self.beats.payload.last
+        take_headers = [
+            realigner.i.valid.eq(self.beats.valid & headers),
+            self.beats.ready.eq(headers),
+        ]
         with m.FSM(name="head"):
             with m.State("look"):
                 m.d.comb += looks.eq(1)
                 with m.If(~self.frame.valid & self.comes):
-                    # Without its end, by which a frame that is dropped is known to have gone.
-                    headers = ~realigner.began & ~self.beats.payload.last
-                    m.d.comb += [
-                        realigner.i.valid.eq(self.beats.valid & headers),
-                        self.beats.ready.eq(headers),
-                    ]
+                    m.d.comb += take_headers
                 with m.If(self.frame.valid & (frame.verdict == VERDICT_PASS)):
                     m.d.comb += [
                         self.passed.valid.eq(self.beats.valid),
@@ -134,21 +137,32 @@ class Dispatcher(wiring.Component):
                 with m.If(self.frame.valid & (frame.verdict == VERDICT_OURS)):
                     m.next = "collect"
                 with m.If(self.frame.valid & (frame.verdict == VERDICT_SEND)):
-                    m.next = "decline"
+                    m.next = "reckon"
+                with m.If(ends):
+                    m.next = "gone"
             with m.State("collect"):
                 m.d.comb += [
                     realigner.i.valid.eq(self.beats.valid),
                     self.beats.ready.eq(realigner.i.ready),
                     self.collected.valid.eq(realigner.o.valid),
                     realigner.o.ready.eq(1),
-                    ends.eq(realigner.done),
-                    self.stored.eq(realigner.done),
+                    moves.eq(1),
+                    ends.eq(realigner.finishes),
+                    self.stored.eq(realigner.finishes),
                 ]
                 with m.If(ends):
-                    m.next = "look"
+                    m.next = "gone"
+            with m.State("reckon"):
+                m.d.comb += take_headers
+                m.next = "reckon on"
+            with m.State("reckon on"):
+                m.d.comb += take_headers
+                m.d.sync += declines.eq(1)
+                m.next = "decline"
             with m.State("decline"):
-                m.d.comb += self.declined.valid.eq(1)
+                m.d.comb += take_headers
                 with m.If(self.declined.ready):
+                    m.d.sync += declines.eq(0)
                     m.next = "send"
             with m.State("send"):
                 m.d.comb += [
@@ -156,9 +170,12 @@ class Dispatcher(wiring.Component):
                     self.beats.ready.eq(realigner.i.ready),
                     self.declined_words.valid.eq(realigner.o.valid),
                     realigner.o.ready.eq(self.declined_words.ready),
+                    moves.eq(1),
                     ends.eq(realigner.done),
-                    self.outcome.eq(FIRST_DECLINED - 1 + reason),
                 ]
                 with m.If(ends):
-                    m.next = "look"
+                    m.next = "gone"
+            with m.State("gone"):
+                m.d.comb += [self.frame.ready.eq(1), self.outcome_valid.eq(1)]
+                m.next = "look"
         return m

@@ -65,8 +65,8 @@ class Entries(wiring.Component):
     origin : In(ORIGIN), of the frame; must hold from ``start`` until ``done``
     start : In(1), look for its entry; ours : In(1), the frame is (T1), and ``cancel`` : In(1), it
         is not, or the search is not wanted for another reason; either ends it
-    o : Out(STEERED), ``done`` 6 to 9 cycles after ``start`` if it is ``ours`` by then, and holds
-        until the next ``start``
+    o : Out(STEERED), ``done`` 7 to 10 cycles after ``start`` if it is ``ours`` by then, and holds
+        until the cycle behind the next ``start``
     staged : In(ENTRY), what an entry is to be
     commit : In(1), until ``committed`` : Out(1), it is, in this cycle
     hit : Out(1), in one cycle, never that of ``committed`` : a frame has the entry ``place`` : Out
@@ -112,6 +112,13 @@ class Entries(wiring.Component):
         self._used = Signal(ENTRIES)  # no entry where it is 0, whatever the memories have
         self._expired = Signal()
         self._index = self.config.table_index[: (ENTRIES - 1).bit_length()]
+        # From registers: who asks is far away.
+        self._start, self._ours, self._cancel = Signal(), Signal(), Signal()
+        m.d.sync += [
+            self._start.eq(self.start),
+            self._ours.eq(self.ours),
+            self._cancel.eq(self.cancel),
+        ]
         self._looks(m, rows)
         self._sweeps(m)
         self._shows(m)
@@ -133,7 +140,7 @@ class Entries(wiring.Component):
         for lane in range(_LANES):
             used = self._used.bit_select(Cat(Const(lane, _LANE_BITS), row), 1)
             m.d.comb += same[lane].eq(used & (self._row.data[lane].as_value() == wanted))
-        with m.If(self.start):
+        with m.If(self._start):
             m.d.sync += [row.eq(0), self._looking.eq(1), self.o.done.eq(0)]
         with m.If(self._looking):
             m.d.sync += [row.eq(row + 1), hit.eq(same.any()), found.eq(Cat(first_of(m, same), row))]
@@ -145,10 +152,10 @@ class Entries(wiring.Component):
             m.d.sync += fetched.eq(fetched + 1)
             with m.If(fetched == 2):
                 m.d.sync += [fetched.eq(2), takes.eq(1)]
-        m.d.comb += [self.hit.eq(takes & self.ours & hit & ~self._expired), self.place.eq(found)]
-        with m.If(takes & self.ours):
+        m.d.comb += [self.hit.eq(takes & self._ours & hit & ~self._expired), self.place.eq(found)]
+        with m.If(takes & self._ours):
             m.d.sync += self._taken(self.hit)
-        with m.If((takes & self.ours) | self.cancel):
+        with m.If((takes & self._ours) | self._cancel):
             m.d.sync += [
                 self._looking.eq(0),
                 self._fetches.eq(0),
@@ -157,9 +164,9 @@ class Entries(wiring.Component):
             ]
         m.d.comb += [
             self._row.addr.eq(
-                Mux(self.start, 0, Mux(self._looking, row + 1, self._index[_LANE_BITS:]))
+                Mux(self._start, 0, Mux(self._looking, row + 1, self._index[_LANE_BITS:]))
             ),
-            self.committed.eq(self.commit & ~(self.start | self._looking | self._fetches)),
+            self.committed.eq(self.commit & ~(self._start | self._looking | self._fetches)),
         ]
 
     def _taken(self, hit: Value) -> list[Any]:
@@ -208,7 +215,7 @@ class Entries(wiring.Component):
 
     def _shows(self, m: Module) -> None:
         """The entry that software asks for, when nobody else reads."""
-        others = self.start | self._looking | self._fetches | self._sweeping | self.committed
+        others = self._start | self._looking | self._fetches | self._sweeping | self.committed
         asked = Mux(self._sweeping, self._swept, self._index)
         m.d.comb += self._rest.addr.eq(Mux(self._fetches, self._found, asked))
         at, there = Signal.like(self._index), Signal()

@@ -39,6 +39,9 @@ _REQUESTS_IN_SLICE = 4
 SOURCES = 3
 """Of jobs, the most urgent first: evicted fragments, results, questions."""
 
+RESULTS = 1
+"""The source of results."""
+
 
 class Executor(wiring.Component):
     """The slots' memory, the slice, and what goes between and behind them.

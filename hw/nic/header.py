@@ -58,14 +58,25 @@ def put(header: Value, **changes: ValueLike) -> Value:
     return Cat(*parts, header[kept:])
 
 
-def passed_on(header: Value, used: Value, **changes: ValueLike) -> Value:
-    """The header with a hop and the microseconds ``used`` taken off (W5), and other changes."""
-    deadline = get(header, "deadline_us")
-    spent = used[: len(deadline)]
+def time_left(m: Module, header: Value, now: Value, stamp: Value) -> Signal:
+    """The header's deadline with the microseconds since ``stamp`` taken off (W5), of a frame that
+    has been there for two cycles."""
+    deadline = Signal.like(get(header, "deadline_us"), name="deadline")
+    spent, left = Signal.like(deadline, name="spent"), Signal.like(deadline, name="time_left")
+    m.d.sync += [
+        deadline.eq(get(header, "deadline_us")),
+        spent.eq(now - stamp),
+        left.eq(Mux(deadline > spent, deadline - spent, 0)),
+    ]
+    return left
+
+
+def passed_on(header: Value, deadline_us: Value, **changes: ValueLike) -> Value:
+    """The header with a hop taken off (W5), what is left of its deadline, and other changes."""
     return put(
         header,
         hop_limit=get(header, "hop_limit") - 1,
-        deadline_us=Mux(deadline > spent, deadline - spent, 0),
+        deadline_us=deadline_us,
         **changes,
     )
 

@@ -13,10 +13,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.stream import Fifo
 from ..formats.headers import HEADERS_WITHIN
 from .bus import BEAT, BEAT_BYTES, CONFIG, WHERE
 from .classify import Classifier
+from .deep_fifo import QuickFifo
 from .ways import divide
 
 _DECISION_CYCLES = 2
@@ -72,8 +72,8 @@ class Ingress(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         m.submodules.classifier = classifier = Classifier(self._beats - _DECISION_CYCLES)
-        m.submodules.beats = beats = Fifo(BEAT, self._beats)
-        m.submodules.verdicts = verdicts = Fifo(_VERDICT, self._beats // 2)
+        m.submodules.beats = beats = QuickFifo(BEAT, self._beats)
+        m.submodules.verdicts = verdicts = QuickFifo(_VERDICT, self._beats // 2)
         taken = Signal()
         m.d.comb += [
             # One verdict may be on its way.

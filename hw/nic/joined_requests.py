@@ -64,7 +64,7 @@ class JoinedRequests(KnownRequests):
         with self.m.Elif(self.foreign):
             self.owner.send_on(self.m, DeclineReason.WRONG_TENSOR)
 
-    def _as_collected(self, lacks: Value, here: Value | int) -> Signal:
+    def _as_collected(self, lacks: Value, here: Value) -> Signal:
         self.m.d.comb += [
             self.new.begun.eq(self._with(self.record.begun, Const(1))),
             self.new.complete.eq(self._with(self.record.complete, lacks == 1)),

@@ -57,19 +57,23 @@ class KnownRequests:
         self.key = Signal(len(key))
         self.fingerprint = Signal(FINGERPRINT_BITS)
         self.product = Signal(32)  # where a fragment of this number and size begins
-        self.before_last, self.step = Signal(16), Signal(LENGTH_BITS)
+        self.factors = Signal(room.count), Signal(LENGTH_BITS)  # of the one multiplier
+        self.before_last, self.step = Signal(room.count), Signal(LENGTH_BITS)
         m.submodules.tags = self.tags = Tags(room)
         m.submodules.decisions = self.decisions = Decisions()
         m.d.sync += [
             self.key.eq(key),
             self.fingerprint.eq(fingerprint_of(key)),
             self.bytes.eq(frame.bytes),
-            self.product.eq(self.index[: len(Signal(room.count))] * self.bytes),
+            self.factors[0].eq(self.index),
+            self.factors[1].eq(frame.bytes),
+            self.product.eq(self.factors[0] * self.factors[1]),
             self.before_last.eq(self.count - 1),
         ]
         m.d.comb += [
             self.tags.fingerprint.eq(self.fingerprint),
             self.tags.sender.eq(self._sender()),
+            self.tags.stop.eq(owner.handed),
             self.decisions.fingerprint.eq(self.fingerprint),
             self.decisions.now.eq(owner.now),
             self.decisions.timeout.eq(owner.config.timeout_us),
@@ -78,7 +82,9 @@ class KnownRequests:
         self.address = Signal(room.address)  # of the slot's first word
         self.sound = Signal()  # there can be such a fragment
         self.has_slot = Signal()  # the frame's request, once it was looked for
-        self.opening, self.opens = Signal(), Signal()  # a request may begin; it does
+        # In states join and open, as registers, since much depends on them; a request begins.
+        self.joins, self.opening, self.opens = Signal(), Signal(), Signal()
+        m.d.sync += [self.joins.eq(0), self.opening.eq(0)]
         m.d.comb += [
             owner.begun.eq(room.part_of(self.slot, self.tensor)),
             owner.origin.eq(frame.origin),
@@ -88,6 +94,19 @@ class KnownRequests:
         self._parts(m)
         self._here(m)
         self._chores(m)
+        with m.If(self.opening):
+            m.d.comb += [
+                self.new.key.eq(self.key),
+                self.new.bank.eq(owner.bank),
+                self.new_part.cut.eq(0),
+                self.new_part.cut.count.eq(self.count),
+                self.tags.used.eq(1),
+                self.tags.put_slot.eq(self.slot),
+            ]
+        with m.If(self.joins | self.opening):
+            self.whole = self._as_collected(
+                Mux(self.opening, self.count, self.part.lacks), Mux(self.opening, 0, self.here)
+            )
 
     def _records(self, m: Module) -> None:
         record = data.StructLayout(
@@ -104,16 +123,29 @@ class KnownRequests:
         m.submodules.records = records = Memory(
             shape=record, depth=self.room.slots, init=[], attrs=NEVER_COLLIDES
         )
-        self.record_read, self.record_write = records.read_port(), records.write_port()
-        self.record, self.new = Signal(record), self.record_write.data
-        m.d.comb += [self.record_read.en.eq(0), self.new.eq(self.record)]
-        self.age, self.same = Signal(32), Signal()
+        self.record_read, write = records.read_port(), records.write_port()
+        self.record, self.new = Signal(record), Signal(record)
+        # What is written goes there a cycle later: choosing it takes most of one.
+        self.writes, self.written = Signal(), Signal(self.room.slot)
+        self.rests = Signal()  # nothing is on its way to a memory
+        m.d.comb += [
+            self.record_read.en.eq(0),
+            self.new.eq(self.record),
+            self.rests.eq(~(write.en | self.owner.handed)),
+        ]
+        m.d.sync += [
+            write.en.eq(self.writes),
+            write.addr.eq(self.written),
+            write.data.eq(self.new),
+        ]
+        self.age, self.same, self.offset_any = Signal(32), Signal(), Signal()
         ask = self.owner.config.ask_us
         self.patience = Signal(len(ask) + MAX_ASKS)  # until it is asked again
         m.d.sync += [
             self.record.eq(self.record_read.data),
             self.age.eq(self.owner.now - self.record.latest),
             self.same.eq((self.record.key == self.key) & ~self._old()),
+            self.offset_any.eq(self.offset != 0),
             self.patience.eq(ask << self.record.asks),
         ]
 
@@ -134,6 +166,8 @@ class KnownRequests:
     def _parts(self, m: Module) -> None:
         """``cut`` and ``lacks`` of the frame's tensor, as they are known and as they will be."""
         self.part, self.new_part = self.record, self.new
+        self.has_tail = Signal()
+        m.d.sync += self.has_tail.eq(self.record.cut.tail != 0)
         m.d.comb += self.owner.begins.eq(self.opens)
 
     def _decline_foreign(self) -> None:
@@ -145,7 +179,7 @@ class KnownRequests:
 
     def _ended(self) -> Value:
         """Whether the last fragment is here, with this frame."""
-        return self.new_part.cut.tail != 0
+        return Mux(self.last, self.offset_any, self.has_tail & ~self.opening)
 
     def _instruct(self, evict: Value) -> Value:
         """What a chore says of the tensors; whether there is anything to do."""
@@ -161,7 +195,14 @@ class KnownRequests:
         m.submodules.here = here = Memory(
             shape=len(owner.here), depth=room.slots * room.groups, init=[]
         )
-        self.here_write, self.here_read = here.write_port(), here.read_port()
+        write, self.here_read = here.write_port(), here.read_port()
+        # As with records.
+        self.keeps, self.kept, self.kept_group = (
+            Signal(),
+            Signal.like(owner.here),
+            Signal(room.here),
+        )
+        keeps, kept, group = (Signal.like(of) for of in (self.keeps, self.kept, self.kept_group))
         self.here = Signal.like(self.here_read.data)
         m.d.sync += self.here.eq(self.here_read.data)
         theirs = here.read_port()
@@ -171,9 +212,15 @@ class KnownRequests:
             owner.here.eq(theirs.data),
             self.here_read.en.eq(0),
             self.here_read.addr.eq(self.group),
-            self.here_write.addr.eq(owner.here_address),
-            self.here_write.en.eq(owner.clear),
-            owner.cleared.eq(owner.clear),
+            write.addr.eq(Mux(keeps, group, owner.here_address)),
+            write.data.eq(Mux(keeps, kept, 0)),
+            write.en.eq(keeps | owner.clear),
+            owner.cleared.eq(owner.clear & ~keeps),
+        ]
+        m.d.sync += [
+            keeps.eq(self.keeps),
+            kept.eq(self.kept),
+            group.eq(self.kept_group),
         ]
 
     def _chores(self, m: Module) -> None:
@@ -218,25 +265,26 @@ class KnownRequests:
         m.d.comb += [
             self.tags.wipe.eq(1),
             self.tags.put_slot.eq(at),
-            self.record_write.addr.eq(at),
-            self.record_write.en.eq(1),
+            self.written.eq(at),
+            self.writes.eq(1),
             self.new.eq(0),
-            self.here_write.addr.eq(at),
-            self.here_write.en.eq(1),
+            self.kept_group.eq(at),
+            self.keeps.eq(1),
         ]
         with m.If(at == last):
             m.next = "idle"
 
     def idle(self) -> None:
         """What is next: a frame or, by turns, a slot that becomes free; or else a visit."""
-        m, release, begins = self.m, self.owner.release, self.owner.next_frame
-        with m.If(release.valid & (self.owed | ~begins)):
+        m, release = self.m, self.owner.release
+        begins = self.owner.next_frame & self.rests
+        with m.If(release.valid & (self.owed | ~begins) & self.rests):
             m.d.sync += self.owed.eq(0)
             self._read_record(release.payload.slot)
             m.next = "leave"
         with m.Elif(begins):
             self._begin()
-        with m.Elif(~self.owner.halts):
+        with m.Elif(~self.owner.halts & self.rests):
             self._read_record(self.walk)
             m.d.comb += self.decisions.sweep.eq(1)
             m.next = "visit"
@@ -285,7 +333,7 @@ class KnownRequests:
         with m.State("compare"):
             self._compare()
         with m.State("reckon"):
-            self._reckon()
+            m.next = "match"
         with m.State("match"):
             self._match()
         with m.State("join"):
@@ -294,7 +342,9 @@ class KnownRequests:
             self._known()
         with m.State("open"):
             self._open()
+        m.d.sync += self.owner.release.ready.eq(0)
         with m.State("leave"):
+            m.d.sync += self.owner.release.ready.eq(1)
             m.next = "release"
         with m.State("release"):
             self._release()
@@ -326,21 +376,19 @@ class KnownRequests:
 
     def _compare(self) -> None:
         m, cut = self.m, self.part.cut
+        step = Mux(self.last, cut.step, self.bytes)
         m.d.sync += [
             self.sound.eq(
                 self._possible()
                 & (self.count == cut.count)
                 & (self.last | (cut.step == 0) | (self.bytes == cut.step))
             ),
-            self.step.eq(Mux(self.last, cut.step, self.bytes)),
+            self.step.eq(step),
+            # What is multiplied next: where the last fragment begins.
+            self.factors[0].eq(self.before_last),
+            self.factors[1].eq(step),
         ]
         m.next = "reckon"
-
-    def _reckon(self) -> None:
-        """From here on the product is where the last fragment begins."""
-        count = self.before_last[: len(self.part.cut.count)]
-        self.m.d.sync += self.product.eq(count * self.step)
-        self.m.next = "match"
 
     def _match(self) -> None:
         m, cut = self.m, self.part.cut
@@ -350,11 +398,11 @@ class KnownRequests:
             self.agrees.eq(self.sound & ((self.step == 0) | (tail == 0) | (tail == self.product))),
             self.is_here.eq((self.here >> self.index[:6])[0]),
         ]
+        m.d.sync += self.joins.eq(1)
         m.next = "join"
 
     def _join(self) -> None:
         m, owner, record = self.m, self.owner, self.record
-        whole = self._as_collected(self.part.lacks, self.here)
         with m.If(~self.same):
             self._decline_busy()
         with m.Elif(record.state == _LEAVING):
@@ -368,10 +416,10 @@ class KnownRequests:
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
         with m.Else():
             self._collect()
-            with m.If(whole):
+            with m.If(self.whole):
                 m.d.sync += self.lacking.eq(self.lacking - 1)
 
-    def _as_collected(self, lacks: Value, here: Value | int) -> Signal:
+    def _as_collected(self, lacks: Value, here: Value) -> Signal:
         """What is kept if this fragment is collected, whether it is or not: that is known late.
 
         ``lacks`` counts fragments of its tensor, it among them; returns whether the request is
@@ -386,23 +434,20 @@ class KnownRequests:
             m.d.comb += cut.step.eq(self.bytes)
         m.d.comb += [
             whole.eq(self._completes(lacks == 1)),
-            self.record_write.addr.eq(self.slot),
+            self.written.eq(self.slot),
             self.new.state.eq(Mux(whole, _WHOLE, _COLLECTING)),
             self.new_part.lacks.eq(lacks - 1),
             self.new.latest.eq(self.owner.now),
             self.new.asks.eq(Mux(self._ended(), 0, QUICK_ASKS)),
-            self.here_write.addr.eq(self.group),
-            self.here_write.data.eq(here | bit),
-            # Nobody else writes there meanwhile.
-            self.here_write.en.eq(0),
-            self.owner.cleared.eq(0),
+            self.kept_group.eq(self.group),
+            self.kept.eq(here | bit),
         ]
         self.owner.place(m, self.slot, self.address + (self.offset >> 3), whole)
         return whole
 
     def _collect(self) -> None:
         """Have it collected, and keep that."""
-        self.m.d.comb += [self.record_write.en.eq(1), self.here_write.en.eq(1)]
+        self.m.d.comb += [self.writes.eq(1), self.keeps.eq(1)]
         self.owner.hand_on(self.m)
 
     def _known(self) -> None:
@@ -415,32 +460,33 @@ class KnownRequests:
             self.sound.eq(self._possible()),
         ]
         self._place()
+        found = self.decisions.found
+        reasons = {
+            Decision.BUSY: DeclineReason.BUSY,
+            Decision.INCOMPLETE: DeclineReason.INCOMPLETE,
+            Decision.POLICY: DeclineReason.POLICY,
+        }
+        executed = found == Decision.EXECUTED
+        self.executed, self.was_decided, self.reason = Signal(), Signal(), Signal(8)
+        self.m.d.sync += [
+            self.executed.eq(executed & ~self.resend),
+            self.was_decided.eq((found != Decision.NONE) & ~executed),
+            self.reason.eq(DeclineReason.NONE),
+        ]
+        for decision, reason in reasons.items():
+            with self.m.If(found == decision):
+                self.m.d.sync += self.reason.eq(reason)
         with self.m.If(self.owner.steered.done):
+            self.m.d.sync += self.opening.eq(1)
             self.m.next = "open"
 
     def _open(self) -> None:
         m, owner = self.m, self.owner
-        steered, decision = owner.steered, self.decisions.found
-        m.d.comb += [
-            self.opening.eq(1),
-            self.new.key.eq(self.key),
-            self.new.bank.eq(owner.bank),
-            self.new_part.cut.eq(0),
-            self.new_part.cut.count.eq(self.count),
-            self.tags.used.eq(1),
-            self.tags.put_slot.eq(self.slot),
-        ]
-        whole = self._as_collected(self.count, 0)
-        with m.If(decision == Decision.BUSY):
-            owner.send_on(m, DeclineReason.BUSY)
-        with m.Elif(decision == Decision.INCOMPLETE):
-            owner.send_on(m, DeclineReason.INCOMPLETE)
-        with m.Elif(decision == Decision.FORWARDED):
-            owner.send_on(m, DeclineReason.NONE)
-        with m.Elif(decision == Decision.POLICY):
-            owner.send_on(m, DeclineReason.POLICY)
-        with m.Elif((decision == Decision.EXECUTED) & ~self.resend):
+        steered = owner.steered
+        with m.If(self.executed):
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
+        with m.Elif(self.was_decided):
+            owner.send_on(m, self.reason)
         with m.Elif(steered.policy):
             self._remember(self.fingerprint, Decision.POLICY)
             owner.send_on(m, DeclineReason.POLICY)
@@ -455,7 +501,7 @@ class KnownRequests:
             m.d.comb += [self.opens.eq(1), self.tags.put.eq(1)]
             m.d.sync += self.held.eq(self.held + 1)
             self._collect()
-            with m.If(~whole):
+            with m.If(~self.whole):
                 m.d.sync += self.lacking.eq(self.lacking + 1)
 
     def _remember(self, fingerprint: Value, decision: Any) -> None:
@@ -474,9 +520,8 @@ class KnownRequests:
         m, release = self.m, self.owner.release
         executed = release.payload.executed
         m.d.comb += [
-            self.record_write.addr.eq(release.payload.slot),
-            self.record_write.en.eq(1),
-            release.ready.eq(1),
+            self.written.eq(release.payload.slot),
+            self.writes.eq(1),
         ]
         m.next = "idle"
         with m.If(release.payload.turned):  # it will be given up, as if it lacked something
@@ -529,8 +574,8 @@ class KnownRequests:
         m.d.comb += [
             self.decisions.swept.eq(1),
             acts.eq(due & ~self.chore_waits & (evict | owner.may_ask)),
-            self.record_write.addr.eq(self.walk),
-            self.record_write.en.eq(acts),
+            self.written.eq(self.walk),
+            self.writes.eq(acts),
             owner.evicted.eq(acts & evict),
         ]
         with m.If(evict):

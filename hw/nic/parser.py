@@ -177,6 +177,9 @@ class Parser(wiring.Component):
         of_header = Signal()
         m.d.comb += [
             of_header.eq(reduce(or_, is_word[1:])),
+        ]
+        # A cycle later: the verdict needs it two behind the header.
+        m.d.sync += [
             crc.start.eq(is_word[1]),
             crc.valid.eq(of_header),
             crc.data.eq(Cat(word[:32], word[32:] & ~is_word[-1].replicate(32))),

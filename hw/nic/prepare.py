@@ -115,6 +115,17 @@ class Preparer(wiring.Component):
         m.submodules.crc = crc = hdr.HeaderCrc()
         of_ip = Mux(job.origin.ipv6, IPV6_BYTES, MIN_IPV4_BYTES)
         m.d.sync += udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES))
+        # Of a header's words but the first, which is summed up elsewhere: one is added up in the
+        # cycle before it goes to the total.
+        lane_total = Signal(18)
+        # In states idle, "header sums", and either, as registers: what they say, they say to many.
+        idles, sums, turns = Signal(init=1), Signal(), Signal(init=1)
+        with m.If(idles):
+            m.d.sync += job.eq(self.i.payload)
+        with m.If(turns):
+            # The CRC, the last half word, is that of a header with 0 there.
+            its = self.i.payload.origin.header[: hdr.HEADER_BITS - 32]
+            m.d.sync += header.eq(Mux(idles, its, header.rotate_right(WORD_BITS)))
         m.d.comb += [
             self.o.payload.front.eq(front),
             self.o.payload.place.eq(
@@ -122,35 +133,26 @@ class Preparer(wiring.Component):
             ),
             self.o.payload.header.eq(Cat(header[: hdr.HEADER_BITS - 32], crc_lanes)),
             self.o.payload.bytes.eq(job.bytes),
+            crc.start.eq(~sums),
+            crc.valid.eq(sums),
+            crc.data.eq(header[:WORD_BITS]),
         ]
         parts = self._headers(job, udp_bytes)
         ip_total, rest_total = self._totals(m, job, parts, udp_bytes)
         with m.FSM(name="job") as fsm:
             with m.State("idle"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [
-                    words.eq(0),
-                    header_total.eq(0),
-                    job.eq(self.i.payload),
-                    header.eq(self.i.payload.origin.header),
-                ]
+                m.d.sync += [words.eq(0), header_total.eq(0), lane_total.eq(0)]
                 with m.If(self.i.valid):
+                    m.d.sync += [idles.eq(0), sums.eq(1)]
                     m.next = "header sums"
             with m.State("header sums"):
-                now = Signal(WORD_BITS)
-                m.d.comb += [
-                    # The CRC is the second half of the last word.
-                    now.eq(header[:WORD_BITS]),
-                    crc.start.eq(words == 0),
-                    crc.valid.eq(1),
-                    crc.data.eq(now),
-                ]
                 with m.If(words == _WORDS - 1):
-                    m.d.comb += now[WORD_BITS // 2 :].eq(0)
+                    m.d.sync += [sums.eq(0), turns.eq(0)]
                     m.next = "totals"
                 m.d.sync += [
-                    header_total.eq(header_total + sum_lanes(now)),
-                    header.eq(header.rotate_right(WORD_BITS)),
+                    lane_total.eq(sum_lanes(header[WORD_BITS : 2 * WORD_BITS])),
+                    header_total.eq(header_total + lane_total),
                     words.eq(words + 1),
                 ]
             with m.State("totals"):
@@ -207,6 +209,7 @@ class Preparer(wiring.Component):
             with m.State("ready"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
+                    m.d.sync += [idles.eq(1), turns.eq(1)]
                     m.next = "idle"
         m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
         return m
@@ -214,7 +217,8 @@ class Preparer(wiring.Component):
     def _totals(
         self, m: Module, job: data.View, parts: _Headers, udp_bytes: Value
     ) -> tuple[Signal, Signal]:
-        """Sums of IPv4's header, and of all that UDP's sum is of but the midwire header.
+        """Sums of IPv4's header, and of all that UDP's sum is of but the midwire header behind its
+        first word.
 
         They are there 5 cycles after the job, from then on: each step adds up a few numbers. What
         is chosen among is added up before it is chosen.
@@ -238,7 +242,8 @@ class Preparer(wiring.Component):
         # What IPv4 and IPv6 put in front of UDP's sum comes to the same.
         udp_rest = total_of("udp_rest", sum_lanes(parts.udp))
         pseudo = Cat(job.sum, lanes(udp_bytes), Const(swap16(PROTOCOL_UDP), 16))
-        rest = total_of("rest", udp_rest, total_of("pseudo", sum_lanes(pseudo)))
+        first_word = total_of("first_word", sum_lanes(job.origin.header[:WORD_BITS]))
+        rest = total_of("rest", udp_rest, first_word, total_of("pseudo", sum_lanes(pseudo)))
         return total_of("ip", addresses, ip_rest), total_of("udp_front", addresses, rest)
 
     def _headers(self, job: data.View, udp_bytes: Value) -> _Headers:

@@ -188,23 +188,31 @@ class Reader(wiring.Component):
     def _kept(self, m: Module) -> tuple[Any, Any]:
         """Where the first frames of tensors came from, and where what comes of these goes."""
         room = self._room
-        kept = data.StructLayout({"origin": ORIGIN, "hop": HOP, "bank": 1})
+        kept = data.StructLayout({"origin": ORIGIN, "hop": HOP})
         # No slot is opened while its request is read.
         m.submodules.origins = origins = Memory(
             shape=kept, depth=len(room.part), init=[], attrs=NEVER_COLLIDES
         )
+        m.submodules.banks = banks = Memory(shape=1, depth=len(room.part), init=[])
         keep, read = origins.write_port(), origins.read_port()
+        keep_bank, read_bank = banks.write_port(), banks.read_port(domain="comb")
+        its_bank = Signal()
         self._part, self._fetches = Signal(room.part), Signal()
         m.d.comb += [
             keep.addr.eq(self.begun),
             keep.data.origin.eq(self.origin),
             keep.data.hop.eq(self.hop),
-            keep.data.bank.eq(self.bank),
             keep.en.eq(self.begins),
+            keep_bank.addr.eq(self.begun),
+            keep_bank.data.eq(self.bank),
+            keep_bank.en.eq(self.begins),
+            read_bank.addr.eq(self._part),
             read.addr.eq(self._part),
             read.en.eq(self._fetches),
-            self._old.eq(read.data.bank != self.bank),
+            self._old.eq(its_bank != self.bank),
         ]
+        with m.If(self._fetches):
+            m.d.sync += its_bank.eq(read_bank.data)
         # From a register: reading takes most of a cycle.
         found = Signal(kept)
         m.d.sync += found.eq(read.data)
@@ -216,8 +224,7 @@ class Reader(wiring.Component):
         self._has_chore, self._old, self._turned = Signal(), Signal(), Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
         origin, hop = self._kept(m)
-        used = Signal(32)
-        m.d.sync += used.eq(self.now - origin.stamp)
+        deadline = hdr.time_left(m, origin.header, self.now, origin.stamp)
         slot, executes = Signal(room.slot), Signal()
         tensor = Signal(room.tensor)  # that is asked for, or sent on
         cut = Signal(room.cut)
@@ -247,12 +254,14 @@ class Reader(wiring.Component):
         groups_before = room.of(tensor, lambda part: part.first_group)
         m.d.comb += [self.here_address.eq(first_group + groups_before + group), word.eq(self.here)]
         base_of_group = group << 6
+        lacks, ends = Signal(), Signal()  # some of them are not; there is no group behind it
         rest, missing = Signal(signed(18)), Signal(HERE_BITS)  # fragments from the group's first on
         m.d.sync += rest.eq(cut.count - base_of_group)  # both stand since the cycle before
         m.d.comb += missing.eq(~word & Cat(rest > bit for bit in range(len(self.here))))
 
         # The fragment that is sent on.
         is_last, reason = Signal(), Signal(8)
+        offers = Signal()  # in state job, as a register: what it leads to is far away
         m.d.sync += reason.eq(self._why(origin.header))
         start, size = Signal(32), Signal(LENGTH_BITS)
         total = Signal(32)
@@ -260,6 +269,7 @@ class Reader(wiring.Component):
             is_last.eq(index + 1 == cut.count),
             self.context.payload.origin.eq(origin),
             self.context.payload.hop.eq(hop),
+            self.evicted.valid.eq(offers),
             self.evicted.payload.bytes.eq(size),
             self.evicted.payload.sum.eq(folded(m, total, "evicted_sum")),
             self.evicted.payload.origin.eq(origin),
@@ -267,7 +277,7 @@ class Reader(wiring.Component):
             self.evicted.payload.origin.header.eq(
                 hdr.passed_on(
                     origin.header,
-                    used,
+                    deadline,
                     declined=1,
                     reason=reason,
                     fragment_index=index,
@@ -334,12 +344,14 @@ class Reader(wiring.Component):
             with m.State("ask"):
                 m.next = "missing"
             with m.State("missing"):
-                m.d.comb += self.question.valid.eq(missing.any())
+                m.d.sync += [lacks.eq(missing.any()), ends.eq(rest <= HERE_BITS)]
+                m.next = "tell"
+            with m.State("tell"):
+                m.d.comb += self.question.valid.eq(lacks)
                 m.d.sync += group.eq(group + 1)
-                with m.If(missing.any() | (rest <= HERE_BITS)):
+                m.next = "ask"
+                with m.If(lacks | ends):
                     m.next = "idle"
-                with m.Else():
-                    m.next = "ask"
 
             # Fragments that are here, onward.
             with m.State("evict"):
@@ -369,12 +381,14 @@ class Reader(wiring.Component):
                 with m.If(run.moves):
                     m.d.sync += total.eq(total + sum_lanes(run.word))
                     with m.If(run.final):
+                        m.d.sync += offers.eq(1)
                         m.next = "job"
-            with m.State("job"):
-                m.d.comb += self.evicted.valid.eq(1)
-                with m.If(self.evicted.ready):
-                    m.d.comb += goes
-                    m.next = "send"
+            with m.State("job"), m.If(self.evicted.ready):
+                m.d.sync += offers.eq(0)
+                m.next = "again"
+            with m.State("again"):
+                m.d.comb += goes
+                m.next = "send"
             with m.State("send"):
                 m.d.comb += [
                     self.evicted_words.valid.eq(run.loaded),
@@ -392,6 +406,7 @@ class Reader(wiring.Component):
                     m.d.sync += done.eq(room.words)
                     m.next = "zero"
                     self._next_tensor(m)
-        m.d.comb += self.asking.eq(fsm.ongoing("ask") | fsm.ongoing("missing"))
+        asks = [fsm.ongoing(state) for state in ("ask", "missing", "tell")]
+        m.d.comb += self.asking.eq(Cat(asks).any())
         m.d.comb += [self.rests.eq(fsm.ongoing("idle") & empty), self.busy.eq(~self.rests)]
         return m

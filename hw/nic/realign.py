@@ -29,12 +29,14 @@ class Realigner(wiring.Component):
 
     Members
     -------
-    i : In(stream of BEAT), from the first to the last beat of the frame
+    i : In(stream of BEAT), from the first to the last beat of the frame; ends : In(1), the last one
+        is there. Without ``ends`` none is taken for the last: that is known later than all else
     place : In(PLACE_BITS), where the payload begins (B4); size : In(LENGTH_BITS), its bytes; both
         must hold from the first beat to ``done``
     o : Out(stream of words), ``ceil(size / 8)`` of them
     began : Out(1), all in front of the payload's first word has been taken
-    done : Out(1), the last word leaves, or the last beat without one, in this cycle
+    done : Out(1), the last word leaves, or the last beat without one, in this cycle; finishes :
+        Out(1), it does if words are taken
     clear : In(1), what is left of the frame is not wanted
     """
 
@@ -42,11 +44,13 @@ class Realigner(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(BEAT)),
+                "ends": In(1),
                 "place": In(PLACE_BITS),
                 "size": In(LENGTH_BITS),
                 "o": Out(stream.Signature(WORD_BITS)),
                 "began": Out(1),
                 "done": Out(1),
+                "finishes": Out(1),
                 "clear": In(1),
             }
         )
@@ -58,20 +62,25 @@ class Realigner(wiring.Component):
         began = self.began
         carry = Signal(WORD_BITS)  # the beat before
         left = Signal(LENGTH_BITS)
+        some, more = Signal(), Signal()  # any is left, and more than a word has
         word = Signal(WORD_BITS)
         count = Signal(range(BEAT_BYTES + 1))  # bytes of the next word
         m.d.comb += [
-            count.eq(Mux(left > BEAT_BYTES, BEAT_BYTES, left)),
+            count.eq(Mux(more, BEAT_BYTES, left)),
             self.o.payload.eq(masked(word, count)),
         ]
         with m.If(~began):
-            m.d.sync += left.eq(self.size)
+            m.d.sync += [
+                left.eq(self.size),
+                some.eq(self.size != 0),
+                more.eq(self.size > BEAT_BYTES),
+            ]
         with m.FSM():
             with m.State("beats"):
                 wanted = Signal()
                 m.d.comb += [
                     word.eq(word_from(carry, self.i.payload.data, byte)),
-                    wanted.eq(began & (left != 0)),
+                    wanted.eq(began & some),
                     self.o.valid.eq(wanted & self.i.valid),
                     self.i.ready.eq(~wanted | self.o.ready),
                 ]
@@ -80,16 +89,23 @@ class Realigner(wiring.Component):
                     with m.If(at == beat_of(byte)):
                         m.d.sync += began.eq(1)
                     with m.If(wanted):
-                        m.d.sync += left.eq(left - count)
-                    with m.If(self.i.payload.last):
-                        with m.If(Mux(wanted, left > BEAT_BYTES, left != 0)):
-                            m.next = "rest"
-                        with m.Else():
-                            m.d.comb += self.done.eq(1)
+                        m.d.sync += [
+                            left.eq(left - BEAT_BYTES),
+                            some.eq(more),
+                            more.eq(left > 2 * BEAT_BYTES),
+                        ]
+                more_behind = Mux(wanted, more, some)
+                m.d.comb += self.finishes.eq(self.ends & ~more_behind)
+                with m.If(self.ends & self.i.ready):
+                    with m.If(more_behind):
+                        m.next = "rest"
+                    with m.Else():
+                        m.d.comb += self.done.eq(1)
             with m.State("rest"):
                 m.d.comb += [
                     word.eq(word_from(carry, Const(0, WORD_BITS), byte)),
                     self.o.valid.eq(1),
+                    self.finishes.eq(1),
                 ]
                 with m.If(self.o.ready):
                     m.d.comb += self.done.eq(1)

@@ -73,15 +73,16 @@ class FragmentCount(wiring.Component):
         m = Module()
         steps = -(-self._tensor_bytes // (MAX_FRAGMENTS * FRAGMENT_STEP))
         least = steps * FRAGMENT_STEP
-        allowed = Signal(LENGTH_BITS)
+        wanted, allowed = Signal(LENGTH_BITS), Signal(LENGTH_BITS)
         left = Signal(signed(33))
         counting = Signal()
         with m.If(self.wanted > MAX_FRAGMENT_BYTES):
-            m.d.comb += allowed.eq(MAX_FRAGMENT_BYTES)
+            m.d.comb += wanted.eq(MAX_FRAGMENT_BYTES)
         with m.Elif(self.wanted < least):
-            m.d.comb += allowed.eq(least)
+            m.d.comb += wanted.eq(least)
         with m.Else():
-            m.d.comb += allowed.eq(self.wanted & -FRAGMENT_STEP)
+            m.d.comb += wanted.eq(self.wanted & -FRAGMENT_STEP)
+        m.d.sync += allowed.eq(wanted)
         m.d.comb += self.valid.eq(~counting & (allowed == self.step))
         with m.If(allowed != self.step):
             m.d.sync += [
@@ -156,7 +157,7 @@ class SliceOutput(wiring.Component):
 
         # Words of one fragment: counted, summed, kept.
         step, total = Signal(LENGTH_BITS), Signal(16)
-        inside = Signal(LENGTH_BITS)  # bytes of the fragment before this word
+        inside = Signal(LENGTH_BITS)  # bytes of the fragment, with those of this word
         index, offset = Signal(16), Signal(32)
         so_far, sum_now = Signal(32), Signal(32)
         last_word, ends = Signal(), Signal()
@@ -170,7 +171,7 @@ class SliceOutput(wiring.Component):
             piece.count.eq(total),
             sum_now.eq(so_far + sum_lanes(gearbox.o.payload.data)),
             last_word.eq(gearbox.o.payload.last),
-            ends.eq(last_word | (inside + BEAT_BYTES == step)),
+            ends.eq(last_word | (inside == step)),
             words.i.payload.eq(gearbox.o.payload.data),
         ]
         with m.FSM(name="cutter"):
@@ -178,7 +179,7 @@ class SliceOutput(wiring.Component):
                 m.d.sync += [
                     step.eq(count.step),
                     total.eq(count.count),
-                    inside.eq(0),
+                    inside.eq(BEAT_BYTES),
                     index.eq(0),
                     offset.eq(0),
                     so_far.eq(0),
@@ -197,7 +198,7 @@ class SliceOutput(wiring.Component):
                     m.d.sync += [inside.eq(inside + BEAT_BYTES), so_far.eq(sum_now)]
                     with m.If(ends):
                         m.d.sync += [
-                            inside.eq(0),
+                            inside.eq(BEAT_BYTES),
                             so_far.eq(0),
                             index.eq(index + 1),
                             offset.eq(offset + step),
@@ -278,8 +279,7 @@ class Results(wiring.Component):
         wiring.connect(m, words, wiring.flipped(self.words))
         piece, origin = pieces.payload, self.context.payload.origin
         sizes = Array(Const(size, 32) for _, size in self._outputs)
-        used = Signal(32)  # of a tensor whose first beat came some cycles before
-        m.d.sync += used.eq(self.now - origin.stamp)
+        deadline = hdr.time_left(m, origin.header, self.now, origin.stamp)
         m.d.comb += [
             self.job.valid.eq(pieces.valid),
             self.job.payload.bytes.eq(piece.bytes),
@@ -289,7 +289,7 @@ class Results(wiring.Component):
             self.job.payload.origin.header.eq(
                 hdr.passed_on(
                     origin.header,
-                    used,
+                    deadline,
                     last=piece.last,
                     result=1,
                     declined=0,

@@ -35,13 +35,14 @@ class Tags(wiring.Component):
     Members
     -------
     fingerprint, sender : In, of the request; must hold from ``start`` until the search ends
-    start : In(1); the rows are looked at in the cycles that follow; a search that is under way
-        counts no more
+    start : In(1); the rows are looked at in the cycles that follow; not while a search is under way
+    stop : In(1), the search that may be under way is not wanted
     found : Out(1), the request has a slot; ends : Out(1), or none: either ends the search
     slot : Out, from the cycle after that: the request's slot, or one that is free
     held : Out, slots of the sender; has_free : Out(1); both if it has none
     free : Out, number of free slots
-    put : In(1), ``used`` : In(1), ``put_slot`` : In, the slot has or loses this request
+    put : In(1), ``used`` : In(1), ``put_slot`` : In, the slot has or loses this request; it is
+        there a cycle later, in which ``fingerprint`` and ``sender`` still hold and nothing starts
     wipe : In(1), ``put_slot`` has no request, whatever it had; does not count
     """
 
@@ -53,6 +54,7 @@ class Tags(wiring.Component):
                 "fingerprint": In(FINGERPRINT_BITS),
                 "sender": In(SENDER_BITS),
                 "start": In(1),
+                "stop": In(1),
                 "found": Out(1),
                 "ends": Out(1),
                 "slot": Out(room.slot),
@@ -110,8 +112,9 @@ class Tags(wiring.Component):
                 m.d.sync += self.slot.eq(Cat(first_of(m, free), judged))
             with m.If(self.ends):
                 m.d.sync += [looks.eq(0), judges.eq(0)]
+        with m.If(self.stop):
+            m.d.sync += [looks.eq(0), judges.eq(0)]
         with m.If(self.start):
-            m.d.comb += read.addr.eq(0)
             m.d.sync += [
                 row.eq(0),
                 looks.eq(1),
@@ -120,17 +123,24 @@ class Tags(wiring.Component):
                 self.has_free.eq(0),
             ]
 
+        puts, wipes, used, slot = Signal(), Signal(), Signal(), Signal.like(self.put_slot)
+        m.d.sync += [
+            puts.eq(self.put),
+            wipes.eq(self.wipe),
+            used.eq(self.used),
+            slot.eq(self.put_slot),
+        ]
         for written in write.data:
             m.d.comb += [
-                written.used.eq(self.used),
+                written.used.eq(used),
                 written.fingerprint.eq(self.fingerprint),
                 written.sender.eq(self.sender),
             ]
-        m.d.comb += write.addr.eq(self.put_slot[lane_bits:])
-        with m.If(self.put | self.wipe):
-            m.d.comb += write.en.eq(Const(1) << self.put_slot[:lane_bits])
-        with m.If(self.put):
-            with m.If(self.used):
+        m.d.comb += write.addr.eq(slot[lane_bits:])
+        with m.If(puts | wipes):
+            m.d.comb += write.en.eq(Const(1) << slot[:lane_bits])
+        with m.If(puts):
+            with m.If(used):
                 m.d.sync += self.free.eq(self.free - 1)
             with m.Else():
                 m.d.sync += self.free.eq(self.free + 1)

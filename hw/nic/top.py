@@ -51,15 +51,16 @@ from .bus import (
     FOUND,
     NETWORK_BEAT_BYTES,
     ORIGIN,
+    SENT,
     VERDICT_OURS,
     AxiLite,
 )
 from .core import EVENTS, Core
 from .cores import Cores
-from .deep_fifo import DeepFifo
+from .deep_fifo import DeepFifo, QuickFifo, WideFifo
 from .dispatch import Dispatcher
 from .entries import Entries
-from .executor import SOURCES
+from .executor import RESULTS, SOURCES
 from .ingress import Ingress
 from .packetise import Packetiser
 from .parser import Parser
@@ -161,11 +162,11 @@ class NicShell(wiring.Component):
         m.submodules.origins = origins = Fifo(ORIGIN, _WAITING_FRAMES)
         m.submodules.found = found = Fifo(FOUND, _WAITING_FRAMES)
         verdict, has_verdict = Signal(FOUND), Signal()  # of the frame at the head
-        m.submodules.head = head = Fifo(ORIGIN, 1)  # a register: much is compared with it
+        m.submodules.head = head = WideFifo(ORIGIN)  # a register: much is compared with it
         m.submodules.store = store = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.entries = entries = Entries()
         m.submodules.dispatcher = dispatcher = Dispatcher()
-        m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES)
+        m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES, likely=1 + RESULTS)
         m.submodules.arbiter = arbiter = Arbiter(3)
         config = registers.config
         came, leaves = ingress.i, arbiter.o
@@ -224,7 +225,9 @@ class NicShell(wiring.Component):
             dispatcher.coming.eq(cores.i.payload),
             dispatcher.comes.eq(ours),
         ]
-        wiring.connect(m, store.o, dispatcher.beats)
+        m.submodules.next_beats = next_beats = QuickFifo(BEAT)
+        wiring.connect(m, store.o, next_beats.i)
+        wiring.connect(m, next_beats.o, dispatcher.beats)
         if front:
             m.d.comb += ingress.room.eq(1)
         else:
@@ -239,13 +242,17 @@ class NicShell(wiring.Component):
         )
         wiring.connect(m, dispatcher.declined, packetiser.jobs[0])
         wiring.connect(m, dispatcher.declined_words, packetiser.words[0])
-        for source, passed in enumerate((passing.o, dispatcher.passed)):
+        m.submodules.behind_store = behind_store = QuickFifo(BEAT)
+        m.submodules.made = made = QuickFifo(SENT)
+        wiring.connect(m, dispatcher.passed, behind_store.i)
+        wiring.connect(m, packetiser.o, made.i)
+        for source, passed in enumerate((passing.o, behind_store.o)):
             m.d.comb += [
                 arbiter.i[source].payload.beat.eq(passed.payload),
                 arbiter.i[source].valid.eq(passed.valid),
                 passed.ready.eq(arbiter.i[source].ready),
             ]
-        wiring.connect(m, packetiser.o, arbiter.i[2])
+        wiring.connect(m, made.o, arbiter.i[2])
         m.d.comb += [
             self.m_axis_tdata.eq(leaves.payload.beat.data),
             self.m_axis_tkeep.eq(leaves.payload.beat.keep),
@@ -297,11 +304,14 @@ class NicShell(wiring.Component):
             ingress.busy,
             passing.o.valid,
             store.o.valid,
+            next_beats.o.valid,
             origins.o.valid,
             head.o.valid,
             parser.origin_valid,
             cores.busy,
             packetiser.busy,
+            behind_store.o.valid,
+            made.o.valid,
             arbiter.o.valid,
             *([front.busy] if front else []),
         ]
