@@ -179,9 +179,10 @@ private:
             fail("the output changed before it was taken");
         offered_ = top_.m_axis_tvalid && !top_.m_axis_tready;
         data_ = data, keep_ = top_.m_axis_tkeep, last_ = top_.m_axis_tlast;
-        if (top_.m_axis_tvalid && !out_.empty() && top_.m_axis_tdest != back_) fail("tdest changed in a frame");
+        if (!top_.m_axis_tvalid) return;
+        if (!out_.empty() && top_.m_axis_tdest != back_) fail("tdest changed in a frame");
         back_ = top_.m_axis_tdest;
-        if (!top_.m_axis_tvalid || !top_.m_axis_tready) return;
+        if (!top_.m_axis_tready) return;
         moved_ = cycle_;
         if (out_.empty()) first_ = cycle_;
         if ((keep_ & (keep_ + 1)) || !keep_ || (!last_ && keep_ != kFull)) fail("tkeep is not contiguous");
