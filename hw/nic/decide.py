@@ -162,14 +162,14 @@ class Decider(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        self._fate = fate = stream.Signature(decided(self._room)).create(path=("fate",))
         self.handed = Signal()  # the frame's fate was handed on in the cycle before
-        self._ahead = self._keep(m, fate)
         frame = self.i.payload
+        self._ahead = self._keep(m)
+        self._fate = fate = self._ahead.i
         header = frame.origin.header
         not_asked, declines, why_not = refused(m, header, self.model, self._room)
         steered = self.steered
-        m.d.comb += [fate.payload.frame.eq(frame), self.busy.eq(self.comes | self.o.valid)]
+        m.d.comb += self.busy.eq(self.comes | self.o.valid)
         ours = frame.verdict == VERDICT_OURS
         self.others, self.judged, self.next_frame = Signal(), Signal(), Signal()
         judged_before = Signal()  # what is reckoned with its bytes is there a cycle later
@@ -210,24 +210,19 @@ class Decider(wiring.Component):
         m.d.comb += self.between.eq(fsm.ongoing("idle"))
         return m
 
-    def _keep(self, m: Module, fate: Any) -> QuickFifo:
+    def _keep(self, m: Module) -> QuickFifo:
         """What is decided, until its frame is gone: what it is done by in registers, and a cycle
         later all else, of a thousand bits, in distributed memory. Returns the FIFO of the former.
         """
-        layout = decided(self._room)
-        frame = layout.members["frame"]
-        soon = data.StructLayout(
-            {name: width for name, width in layout.members.items() if name not in {"frame", "hop"}}
-            | {name: frame.members[name] for name in frame.members if name != "origin"}
-        )
-        m.submodules.ahead = ahead = QuickFifo(soon)
+        frame, fate = FRAME.members, decided(self._room).members
+        of_frame = {name: width for name, width in frame.items() if name != "origin"}
+        own = {name: width for name, width in fate.items() if name not in {"frame", "hop"}}
+        m.submodules.ahead = ahead = QuickFifo(data.StructLayout(own | of_frame))
         m.submodules.origins = origins = Fifo(
             data.StructLayout({"origin": ORIGIN, "hop": HOP}), ahead.depth
         )
         o = self.o.payload
         m.d.comb += [
-            fate.ready.eq(ahead.i.ready),
-            ahead.i.valid.eq(fate.valid),
             # A cycle later, when the frame is still here: so much is not written at once.
             origins.i.valid.eq(self.handed),
             origins.i.payload.origin.eq(self.i.payload.origin),
@@ -237,12 +232,10 @@ class Decider(wiring.Component):
             self.o.valid.eq(ahead.o.valid),
             ahead.o.ready.eq(self.o.ready),
             origins.o.ready.eq(self.o.ready),
+            *(ahead.i.payload[name].eq(self.i.payload[name]) for name in of_frame),
+            *(o.frame[name].eq(ahead.o.payload[name]) for name in of_frame),
+            *(o[name].eq(ahead.o.payload[name]) for name in own),
         ]
-        for name in soon.members:
-            mine, theirs = (
-                (of if name in layout.members else of.frame)[name] for of in (fate.payload, o)
-            )
-            m.d.comb += [ahead.i.payload[name].eq(mine), theirs.eq(ahead.o.payload[name])]
         return ahead
 
     def unless_others(self, m: Module) -> None:
@@ -260,15 +253,15 @@ class Decider(wiring.Component):
 
     def send_on(self, m: Module, reason: Any) -> None:
         m.d.comb += [
-            self._fate.payload.frame.verdict.eq(VERDICT_SEND),
+            self._fate.payload.verdict.eq(VERDICT_SEND),
             self._fate.payload.reason.eq(reason),
         ]
         self.hand_on(m)
 
     def drop(self, m: Module, outcome: FrameOutcome) -> None:
         m.d.comb += [
-            self._fate.payload.frame.verdict.eq(VERDICT_DROP),
-            self._fate.payload.frame.outcome.eq(outcome),
+            self._fate.payload.verdict.eq(VERDICT_DROP),
+            self._fate.payload.outcome.eq(outcome),
         ]
         self.hand_on(m)
 
