@@ -93,17 +93,23 @@ class SliceWeights:
         return self._core["core_index"]
 
     def read(self) -> WeightsInForce:
-        """Which weights it has, as of one moment.
+        """Which weights it has, as of one moment: registers are read one after the other, and all
+        again if a swap came between.
 
         Raises
         ------
         RegisterError
             If the NIC has gone.
         """
-        names = ("epoch", "weights_hardware", "weights_ports", "weights_status")
-        (words,) = self._bus.transact([(self._core, [*csr.parts_of("model_hash"), *names])])
+        names = [*csr.parts_of("model_hash"), "epoch", "weights_hardware", "weights_ports"]
+        while True:
+            before, words = self._bus.transact(
+                [(self._core, ["weights_status"]), (self._core, [*names, "weights_status"])]
+            )
+            status = words["weights_status"]
+            if status == before["weights_status"]:
+                break
         high, low = (words[name] for name in csr.parts_of("model_hash"))
-        status = words["weights_status"]
         return WeightsInForce(
             (high << 32 | low).to_bytes(8, "big"),
             words["epoch"],

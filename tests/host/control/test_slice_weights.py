@@ -8,22 +8,22 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from midwire.host import cli
-from midwire.host.control.register_bus import RegisterBus
+from midwire.host.control.register_bus import RegisterBus, Step
 from midwire.host.control.slice_weights import SliceWeights, only_one, swap_weights
 from midwire.host.errors import RegisterError
 from midwire.host.nodes.nic_instances import start_instances
 from midwire.host.nodes.nic_process import NicProcess, UdpWire, start_nic
 from midwire.host.wire.tensors import to_buffers
 from midwire.host.wire.udp import UdpPort
-from midwire.hw.formats import fragments, wire
+from midwire.hw.formats import csr, fragments, wire
 from midwire.hw.formats.bundle import Bundle
 from midwire.hw.formats.wire import DeclineReason, Header
 from midwire.hw.kernels.reference import Reference
@@ -200,6 +200,27 @@ def test_under_load_every_request_has_one_fate(swapping: Swapping) -> None:
     told = sum(counts[name] for name in counts if name.startswith(outcomes))
     assert counts["frames_in"] == told == len(swapping.sent)
     assert counts["results"] == sum(fates[model, DeclineReason.NONE] for model in (0, 1))
+
+
+class Swaps:
+    """Registers of a NIC that swaps while they are read for the first time."""
+
+    def __init__(self) -> None:
+        self.swapped = False
+
+    def transact(self, steps: Iterable[Step]) -> list[dict[str, int]]:
+        old = {"model_hash_high": 1, "model_hash_low": 2, "epoch": 3}
+        new = {"model_hash_high": 4, "model_hash_low": 5, "epoch": 6}
+        words = (new if self.swapped else old) | {"weights_hardware": 7, "weights_ports": 1}
+        before = csr.WEIGHTS_BANK if self.swapped else csr.WEIGHTS_WAIT
+        self.swapped = True
+        return [{"weights_status": before}, words | {"weights_status": csr.WEIGHTS_BANK}]
+
+
+def test_registers_are_those_of_one_moment() -> None:
+    found = SliceWeights(cast("RegisterBus", Swaps())).read()
+    assert (found.model_hash.hex(), found.epoch) == ("0000000400000005", 6)
+    assert (found.bank, found.waits) == (1, False)
 
 
 def test_l2_who_stops_before_the_commit_changes_nothing(swapping: Swapping) -> None:
