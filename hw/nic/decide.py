@@ -38,7 +38,7 @@ D6. What was decided on a request without a slot is remembered by a fingerprint 
     (0: for ever), in one of 256 places: declined as busy or as incomplete, as all its later
     fragments are; or executed, so that what comes later is dropped as a duplicate, unless it is
     flagged ``resend``: that may open a slot anew. Two requests in slots never share a fingerprint:
-    the second is declined as busy.
+    the second is declined as busy, whatever was decided before, and whatever the table says of it.
 D7. A request of several tensors is named by its id alone, as they may come from different senders.
     Each tensor is cut by itself (D3) and belongs to whoever sent the fragment of it that came
     first: what others send of it is declined as wrong tensor while the request has a slot. The

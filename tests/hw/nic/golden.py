@@ -433,6 +433,9 @@ class Golden:
         slot = self.slots.get(origin.key)
         index = header["tensor_index"]
         if slot is None:
+            if self._shares_fingerprint(origin):
+                self._decide(origin, DeclineReason.BUSY)
+                return DeclineReason.BUSY
             known = self.decisions.get(origin.fingerprint % DECISIONS)
             if known is not None and known[0] == origin.fingerprint:
                 if known[1] is not DeclineReason.NONE:
@@ -462,10 +465,12 @@ class Golden:
         slot.latest, slot.asks = self.now, 0 if slot.ended else QUICK_ASKS
         return FrameOutcome.COLLECTED
 
+    def _shares_fingerprint(self, origin: Origin) -> bool:
+        """With another request, which has a slot."""
+        return any(slot.origin.fingerprint == origin.fingerprint for slot in self.slots.values())
+
     def _may_open(self, origin: Origin) -> bool:
         free = self.slot_count - len(self.slots)
-        if any(slot.origin.fingerprint == origin.fingerprint for slot in self.slots.values()):
-            return False
         held = sum(slot.origin.sender == origin.sender for slot in self.slots.values())
         return free > 0 and (held == 0 or held < 4 * (free - 1))
 

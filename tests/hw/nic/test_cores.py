@@ -37,7 +37,7 @@ from .golden import fields_of
 from .golden_cores import GoldenCore, GoldenCores
 from .line_rate import IMIX
 from .test_entries import SteeredCampaign, header_of
-from .test_golden import ASK_US, LOOKING_CYCLES, Live, bytes_of
+from .test_golden import ASK_US, LOOKING_CYCLES, STACKS, Live, bytes_of
 from .test_several_tensors import JoinedLive, joined
 
 OTHER_HASH = bytes.fromhex("fedcba9876543210")
@@ -63,6 +63,9 @@ MODELS = (
     model(MODEL_HASH, CURSOR + 1, wire.ElementType.INT8),
 )
 """What registers say of each core."""
+
+SENDERS = tuple({stack.client for stack in STACKS})
+"""Of frames whose headers are chosen among many."""
 
 
 @pytest.fixture
@@ -107,9 +110,19 @@ class CoresCampaign(SteeredCampaign):
         taken |= set(self.golden.open_places())
         while True:
             live = self.live_of(rng.randrange(len(CORES)), **changes)
-            if live.place not in taken:
+            if taken.isdisjoint(self.places(live)):
                 return live
             changes.pop("request_id", None)
+
+    def places(self, live: Live) -> set[tuple[int, int]]:
+        """Of a request, and of what is made of it behind other headers (``headed``): with an id
+        that two requests have, senders as like as these may share a fingerprint (D6)."""
+        places, client = {live.place}, live.client
+        for sender in SENDERS:
+            live.client = sender
+            places.add(live.place)
+        live.client = client
+        return places
 
     def live_of(self, core: int, **changes: Any) -> Live:
         """A request for a core, or for one with the same key."""

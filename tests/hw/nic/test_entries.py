@@ -354,6 +354,29 @@ def test_t4_an_executed_request_is_not_forwarded(steered: SteeredCampaign, tools
     assert steered.nic.counters()["dropped_duplicate"] == 1
 
 
+@pytest.mark.parametrize("action", [Action.EXECUTE, Action.FORWARD, Action.REDIRECT])
+@pytest.mark.parametrize("executed", [False, True])
+def test_d6_another_of_a_fingerprint_is_busy(
+    collecting: SteeredCampaign, tools: Any, action: Action, executed: bool
+) -> None:
+    """Whatever the table says, or was decided before on the one that has the slot."""
+    sizes = collecting.nic.sizes
+    one, other = (tools.request(sizes, request_id=n) for n in (1 << 24 | 5, 5 << 24 | 1))
+    if executed:
+        assert header_of(collecting.both(*one.frames())[0]).result
+        one = one.with_header(resend=True)
+    first, *rest = one.frames()
+    assert collecting.both(first) == []
+    collecting.commit(4, **entry(action, 1))
+    for left in collecting.both(*other.frames()):
+        assert header_of(left).reason is DeclineReason.BUSY
+        assert went_to(left) == place_of(1)
+    assert header_of(collecting.both(*rest)[0]).result
+    assert collecting.both(*other.frames()) == []
+    counts = collecting.nic.check_counters()
+    assert counts["declined_busy"] == counts["dropped_duplicate"] == len(other.frames())
+
+
 @pytest.mark.parametrize(
     ("action", "declined", "reason"),
     [
