@@ -256,6 +256,7 @@ class Reader(wiring.Component):
         base_of_group = group << 6
         lacks, ends = Signal(), Signal()  # some of them are not; there is no group behind it
         rest, missing = Signal(signed(18)), Signal(HERE_BITS)  # fragments from the group's first on
+        told = Signal.like(missing)  # as it was when ``lacks`` was: one may come meanwhile
         m.d.sync += rest.eq(cut.count - base_of_group)  # both stand since the cycle before
         m.d.comb += missing.eq(~word & Cat(rest > bit for bit in range(len(self.here))))
 
@@ -287,7 +288,7 @@ class Reader(wiring.Component):
             ),
             self.question.payload.origin.eq(origin),
             self.question.payload.group.eq(group),
-            self.question.payload.missing.eq(missing),
+            self.question.payload.missing.eq(told),
             self.release.payload.slot.eq(slot),
             self.release.payload.executed.eq(executes),
             self.release.payload.turned.eq(self._turned),
@@ -344,7 +345,11 @@ class Reader(wiring.Component):
             with m.State("ask"):
                 m.next = "missing"
             with m.State("missing"):
-                m.d.sync += [lacks.eq(missing.any()), ends.eq(rest <= HERE_BITS)]
+                m.d.sync += [
+                    told.eq(missing),
+                    lacks.eq(missing.any()),
+                    ends.eq(rest <= HERE_BITS),
+                ]
                 m.next = "tell"
             with m.State("tell"):
                 m.d.comb += self.question.valid.eq(lacks)
