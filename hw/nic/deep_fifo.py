@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal
+from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib.memory import Memory
 
 from ..datapath.stream import Fifo
@@ -18,6 +18,14 @@ NEVER_COLLIDES = {"no_rw_check": 1}
 Amaranth says of such a word that the old one is read, which block memory with two ports does not
 do in every family: Yosys would put registers and multiplexers around it.
 """
+
+
+def _count(m: Module, fifo: Fifo, put: Value, get: Value, full: Signal) -> None:
+    """Words inside, and whether these are all that fit, as a register."""
+    with m.If(put & ~get):
+        m.d.sync += [fifo.level.eq(fifo.level + 1), full.eq(fifo.level == fifo.depth - 1)]
+    with m.Elif(get & ~put):
+        m.d.sync += [fifo.level.eq(fifo.level - 1), full.eq(0)]
 
 
 class QuickFifo(Fifo):
@@ -77,10 +85,7 @@ class QuickFifo(Fifo):
             behind.i.valid.eq(put & (behind.o.valid | both)),
             behind.o.ready.eq(~both),
         ]
-        with m.If(put & ~get):
-            m.d.sync += [self.level.eq(self.level + 1), full.eq(self.level == self._depth - 1)]
-        with m.Elif(get & ~put):
-            m.d.sync += [self.level.eq(self.level - 1), full.eq(0)]
+        _count(m, self, put, get, full)
         return m
 
 
@@ -154,10 +159,7 @@ class DeepFifo(Fifo):
             put.eq(self.i.valid & self.i.ready),
             get.eq(self.o.valid & self.o.ready),
         ]
-        with m.If(put & ~get):
-            m.d.sync += [self.level.eq(self.level + 1), full.eq(self.level == self._depth - 1)]
-        with m.Elif(get & ~put):
-            m.d.sync += [self.level.eq(self.level - 1), full.eq(0)]
+        _count(m, self, put, get, full)
 
         # Room near the output is taken by what is there and by what is on its way to it, each in
         # its place. What comes goes around only while all of it is taken, or something waits: so 15
