@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <string.h>
 #include <utility>
 #include <vector>
 
@@ -102,7 +103,11 @@ public:
             next = {next.tensor + 1, sizes_[next.tensor + 1], next.begin + next.total, 0};
         return bytes;
     }
-    void pop() { in_slice_.pop_front(); }
+    void pop() {
+        std::vector<uint8_t>& bytes = in_slice_.front().bytes;
+        explicit_bzero(bytes.data(), bytes.size());  // as what was kept of it is (K5)
+        in_slice_.pop_front();
+    }
 
 private:
     const Registers& registers_;
