@@ -7,29 +7,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..formats.wire import DeclineReason
-from . import header as hdr
 from .ask import QUESTION
 from .bus import (
     BEAT_BYTES,
     CONTEXT,
     HOP,
     JOB,
-    LENGTH_BITS,
     MODEL,
     ORIGIN,
     WORD_BITS,
-    folded,
-    sum_lanes,
 )
 from .deep_fifo import NEVER_COLLIDES
 from .gearbox import Gearbox
-from .room import HERE_BITS, Room, chore, released
+from .given_up import GivenUp
+from .room import Room, chore, released
 from .shape import WireTensor
 from .slot_memory import READ_CYCLES, WordRun
 
@@ -178,13 +174,6 @@ class Reader(wiring.Component):
         m.d.sync += [self._executes.eq(0), self._turned.eq(1)]
         m.next = "release"
 
-    def _why(self, header: Value) -> Value:
-        """The reason for which a request is given up."""
-        model = self.model
-        other = hdr.get(header, "model_hash") != Cat(model.model_hash_low, model.model_hash_high)
-        old = Mux(other, DeclineReason.WRONG_MODEL, DeclineReason.WRONG_EPOCH)
-        return Mux(self._old, old, DeclineReason.INCOMPLETE)
-
     def _kept(self, m: Module) -> tuple[Any, Any]:
         """Where the first frames of tensors came from, and where what comes of these goes."""
         room = self._room
@@ -224,18 +213,11 @@ class Reader(wiring.Component):
         self._has_chore, self._old, self._turned = Signal(), Signal(), Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
         origin, hop = self._kept(m)
-        deadline = hdr.time_left(m, origin.header, self.now, origin.stamp)
+        given_up = GivenUp(m, self, room, origin)
         slot, executes = Signal(room.slot), Signal()
-        tensor = Signal(room.tensor)  # that is asked for, or sent on
-        cut = Signal(room.cut)
         base, first_group = Signal(room.address), Signal(room.here)
         chosen = Mux(self.chore.valid, self.chore.payload.slot, self.whole.payload)
         run = WordRun(m, room, self.late_word)
-        m.d.comb += [
-            self.read.eq(run.read),
-            self.read_address.eq(run.address),
-            self.evicted_words.payload.eq(run.word),
-        ]
 
         # Words behind those that were read.
         done, zeroed = Signal(range(room.words + 1)), Signal(range(room.words + 1))
@@ -247,56 +229,20 @@ class Reader(wiring.Component):
         with m.If(zeroes & self.zero.valid & self.zero.ready):
             m.d.sync += zeroed.eq(zeroed + 1)
 
-        # Which fragments are here.
-        index, offset = Signal(room.count), Signal(32)
-        group = Signal(range(max(2, room.groups)))
-        word = Signal(HERE_BITS)
-        groups_before = room.of(tensor, lambda part: part.first_group)
-        m.d.comb += [self.here_address.eq(first_group + groups_before + group), word.eq(self.here)]
-        base_of_group = group << 6
-        lacks, ends = Signal(), Signal()  # some of them are not; there is no group behind it
-        rest, missing = Signal(signed(18)), Signal(HERE_BITS)  # fragments from the group's first on
-        told = Signal.like(missing)  # as it was when ``lacks`` was: one may come meanwhile
-        m.d.sync += rest.eq(cut.count - base_of_group)  # both stand since the cycle before
-        m.d.comb += missing.eq(~word & Cat(rest > bit for bit in range(len(self.here))))
-
-        # The fragment that is sent on.
-        is_last, reason = Signal(), Signal(8)
-        offers = Signal()  # in state job, as a register: what it leads to is far away
-        m.d.sync += reason.eq(self._why(origin.header))
-        start, size = Signal(32), Signal(LENGTH_BITS)
-        total = Signal(32)
         m.d.comb += [
-            is_last.eq(index + 1 == cut.count),
+            self.read.eq(run.read),
+            self.read_address.eq(run.address),
             self.context.payload.origin.eq(origin),
             self.context.payload.hop.eq(hop),
-            self.evicted.valid.eq(offers),
-            self.evicted.payload.bytes.eq(size),
-            self.evicted.payload.sum.eq(folded(m, total, "evicted_sum")),
-            self.evicted.payload.origin.eq(origin),
-            self.evicted.payload.hop.eq(hop),
-            self.evicted.payload.origin.header.eq(
-                hdr.passed_on(
-                    origin.header,
-                    deadline,
-                    declined=1,
-                    reason=reason,
-                    fragment_index=index,
-                    offset=start,
-                    last=is_last,
-                )
-            ),
-            self.question.payload.origin.eq(origin),
-            self.question.payload.group.eq(group),
-            self.question.payload.missing.eq(told),
             self.release.payload.slot.eq(slot),
             self.release.payload.executed.eq(executes),
             self.release.payload.turned.eq(self._turned),
         ]
-
-        self._run, self._slot, self._base, self._tensor, self._cut = run, slot, base, tensor, cut
-        self._executes = executes
-        self._done, self._zeroes, self._fragment = done, zeroes, (index, offset, group)
+        self._run, self._slot, self._base, self._executes = run, slot, base, executes
+        self._tensor, self._cut = given_up.tensor, given_up.cut
+        self._done, self._zeroes, self._fragment = done, zeroes, given_up.fragment
+        given_up.look(m, first_group)
+        given_up.describe(m, self._old, hop)
         empty = self._feed(m)
         with m.FSM(name="reader") as fsm:
             with m.State("idle"):
@@ -317,9 +263,7 @@ class Reader(wiring.Component):
                     first_group.eq(chosen * room.groups),
                     done.eq(0),
                     zeroed.eq(0),
-                    index.eq(0),
-                    offset.eq(0),
-                    group.eq(0),
+                    *(place.eq(0) for place in self._fragment),
                 ]
                 with m.If(self.whole.valid & self.whole.ready):
                     m.next = "start"
@@ -327,87 +271,25 @@ class Reader(wiring.Component):
             self._into_slice(m)
             with m.State("zero"):
                 m.d.comb += zeroes.eq(1)
-                m.d.sync += [group.eq(0), tensor.eq(0)]  # all groups of the slot
+                # All groups of the slot.
+                m.d.sync += [given_up.group.eq(0), given_up.tensor.eq(0)]
                 with m.If(zeroed == done):
                     m.next = "clear"
             with m.State("clear"):
                 m.d.comb += self.clear.eq(1)
                 with m.If(self.cleared):
-                    m.d.sync += group.eq(group + 1)
-                    with m.If(group == room.groups - 1):
+                    m.d.sync += given_up.group.eq(given_up.group + 1)
+                    with m.If(given_up.group == room.groups - 1):
                         m.next = "release"
             with m.State("release"):
                 m.d.comb += self.release.valid.eq(1)
                 with m.If(self.release.ready):
                     m.next = "idle"
-
-            # What is missing.
-            with m.State("ask"):
-                m.next = "missing"
-            with m.State("missing"):
-                m.d.sync += [
-                    told.eq(missing),
-                    lacks.eq(missing.any()),
-                    ends.eq(rest <= HERE_BITS),
-                ]
-                m.next = "tell"
-            with m.State("tell"):
-                m.d.comb += self.question.valid.eq(lacks)
-                m.d.sync += group.eq(group + 1)
-                m.next = "ask"
-                with m.If(lacks | ends):
-                    m.next = "idle"
-
-            # Fragments that are here, onward.
-            with m.State("evict"):
-                m.next = "fragment"
-            with m.State("fragment"):
-                tensor_bytes = room.of(tensor, lambda part: part.bytes)
-                m.d.sync += [
-                    start.eq(Mux(is_last, cut.tail, offset)),
-                    size.eq(Mux(is_last, tensor_bytes - cut.tail, cut.step)),
-                    total.eq(0),
-                ]
-                with m.If((word >> index[:6])[0]):
-                    m.next = "run"
-                with m.Else():
-                    m.next = "next"
-            words_before = room.of(tensor, lambda part: part.first_word)
-            goes = [
-                run.go.eq(1),
-                run.first.eq(base + words_before + (start >> 3)),
-                run.count.eq((size + 7) >> 3),
-            ]
-            with m.State("run"):
-                m.d.comb += goes
-                m.next = "sum"
-            with m.State("sum"):
-                m.d.comb += run.ready.eq(1)
-                with m.If(run.moves):
-                    m.d.sync += total.eq(total + sum_lanes(run.word))
-                    with m.If(run.final):
-                        m.d.sync += offers.eq(1)
-                        m.next = "job"
-            with m.State("job"), m.If(self.evicted.ready):
-                m.d.sync += offers.eq(0)
-                m.next = "again"
-            with m.State("again"):
-                m.d.comb += goes
-                m.next = "send"
-            with m.State("send"):
-                m.d.comb += [
-                    self.evicted_words.valid.eq(run.loaded),
-                    run.ready.eq(self.evicted_words.ready),
-                ]
-                with m.If(run.moves & run.final):
-                    m.next = "next"
+            given_up.ask(m)
+            given_up.send_on(m, run, base)
             with m.State("next"):
-                m.d.sync += [index.eq(index + 1), offset.eq(offset + cut.step)]
-                m.next = "fragment"
-                with m.If(index[:6] == HERE_BITS - 1):
-                    m.d.sync += group.eq(group + 1)
-                    m.next = "evict"
-                with m.If(is_last):
+                given_up.to_next(m)
+                with m.If(given_up.is_last):
                     m.d.sync += done.eq(room.words)
                     m.next = "zero"
                     self._next_tensor(m)
