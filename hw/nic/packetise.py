@@ -8,26 +8,21 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..formats.wire import HEADER_BYTES
-from . import header as hdr
 from .bus import (
     BEAT_BYTES,
     CONFIG,
     JOB,
-    LANE_BITS,
-    LENGTH_BITS,
-    PLACE_BITS,
     SENT,
     WORD_BITS,
-    beat_of,
     byte_of,
     word_from,
 )
 from .deep_fifo import DeepFifo, QuickFifo
-from .prepare import FRONT_BYTES, Preparer
+from .outer_headers import FRONT_WORDS
+from .prepare import FIRST, HEADER_WORDS, Preparer
 
 _WAITING_WORDS = 256
-_HEADER_WORDS = HEADER_BYTES // BEAT_BYTES
+_WORD = data.StructLayout({"data": WORD_BITS, "first": 1, "last": 1})
 
 
 class Packetiser(wiring.Component):
@@ -82,7 +77,6 @@ class Packetiser(wiring.Component):
         m.d.comb += preparer.config.eq(self.config)
         ahead: Value = Const(0)  # a source before this one has a job
         chosen, prepared = Signal(range(self._sources)), Signal(range(self._sources))
-        back_next = Signal()
         # Once as a number, for a multiplexer of a thousand bits, and once for all else.
         turn = Signal(self._sources)
         m.d.sync += [chosen.eq(self._likely), turn.eq(1 << self._likely)]
@@ -97,107 +91,100 @@ class Packetiser(wiring.Component):
             m.d.comb += job.ready.eq(preparer.i.ready & turn[source] & ~waits)
             ahead = ahead | job.valid
         with m.If(preparer.i.valid & preparer.i.ready):
-            m.d.sync += [prepared.eq(chosen), back_next.eq(preparer.i.payload.back)]
+            m.d.sync += prepared.eq(chosen)
 
-        sending, back = Signal(range(self._sources)), Signal()
-        word = Signal(WORD_BITS)
-        word_valid, word_ready = Signal(), Signal()
-        for source, words in enumerate((waited.o, *(entrance.o for entrance in entrances[1:]))):
-            with m.If(sending == source):
+        # The words of a frame, from its first bytes to the payload's last one.
+        m.submodules.words = words = QuickFifo(_WORD)
+        moves = words.i.ready  # what is written here goes on if there is something
+        prefix = preparer.o.payload
+        at, buffer = Signal(range(FRONT_WORDS + HEADER_WORDS)), Signal()
+        left, is_last = Signal(prefix.words.shape()), Signal()  # words of the payload; of them
+        sending, takes = Signal(range(self._sources)), Signal(self._sources)
+        sources = [waited.o, *(entrance.o for entrance in entrances[1:])]
+        word = Array(source.payload for source in sources)[sending]
+        word_comes = (Cat(source.valid for source in sources) & takes).any()
+        m.d.comb += [
+            *(source.ready.eq(take & moves) for source, take in zip(sources, takes, strict=True)),
+            preparer.at.eq(at),
+            preparer.buffer.eq(buffer),
+        ]
+        with m.FSM(name="frame") as fsm:
+            with m.State("idle"):
                 m.d.comb += [
-                    word.eq(words.payload),
-                    word_valid.eq(words.valid),
-                    words.ready.eq(word_ready),
+                    words.i.payload.data.eq(prefix.first),
+                    words.i.payload.first.eq(1),
+                    words.i.valid.eq(preparer.o.valid),
+                    preparer.o.ready.eq(moves),
                 ]
+                m.d.sync += [
+                    at.eq(prefix.begin),
+                    buffer.eq(prefix.buffer),
+                    left.eq(prefix.words),
+                    sending.eq(prepared),
+                ]
+                with m.If(preparer.o.valid & moves):
+                    m.next = "prefix"
+            with m.State("prefix"):
+                has_none, ends = left == 0, at == FRONT_WORDS + HEADER_WORDS - 1
+                m.d.comb += [
+                    words.i.payload.data.eq(preparer.word),
+                    words.i.payload.last.eq(ends & has_none),
+                    words.i.valid.eq(1),
+                ]
+                m.d.sync += is_last.eq(left == 1)
+                with m.If(moves):
+                    m.d.sync += at.eq(at + 1)
+                    with m.If(ends):
+                        m.next = "idle"
+                        with m.If(~has_none):
+                            m.d.sync += takes.eq(Const(1) << sending)
+                            m.next = "payload"
+            with m.State("payload"):
+                m.d.comb += [
+                    words.i.payload.data.eq(word),
+                    words.i.payload.last.eq(is_last),
+                    words.i.valid.eq(word_comes),
+                ]
+                with m.If(moves & word_comes):
+                    m.d.sync += [left.eq(left - 1), is_last.eq(left == 2)]
+                    with m.If(is_last):
+                        m.d.sync += takes.eq(0)
+                        m.next = "idle"
+        carries = self._beats(m, words.o)
+        fifos = (*entrances, waiting, waited, words)
+        waits_inside = Cat(fifo.o.valid for fifo in fifos).any()
+        m.d.comb += self.busy.eq(preparer.busy | waits_inside | carries | ~fsm.ongoing("idle"))
+        return m
 
-        front, header = Signal(8 * FRONT_BYTES), Signal(hdr.HEADER_BITS)  # shift by a beat
-        place = Signal(PLACE_BITS)  # at which the midwire header begins
-        before = Signal(WORD_BITS)  # the bytes that wait for the next word's are its last
-        beats, words = Signal(range(FRONT_BYTES // BEAT_BYTES)), Signal(range(_HEADER_WORDS + 1))
-        left, fits, ends = Signal(LENGTH_BITS), Signal(), Signal()
-        carried = byte_of(place)[:LANE_BITS]  # of the bytes in front of each word
-        room = byte_of(~place)[:LANE_BITS]  # in its beat
+    def _beats(self, m: Module, words: stream.Interface) -> Signal:
+        """Words to beats; returns whether a frame's last one waits, all of its words being taken.
+
+        Each beat has the end of one word and the beginning of the next one.
+        """
+        before, first = Signal(WORD_BITS), Signal(FIRST)  # as it was in front of this frame
+        carries = Signal()
+        here = words.payload
+        is_last = Signal()
         # `bad` stays 0. Driven by itself it would be an `always @*` without a signal, which no
         # simulator ever runs.
         beat = Signal(data.StructLayout({"data": WORD_BITS, "keep": BEAT_BYTES, "last": 1}))
         m.d.comb += [
-            self.o.payload.eq(Cat(beat.as_value(), Const(0, 1), back, Const(1, 1))),
+            self.o.payload.eq(Cat(beat.as_value(), Const(0, 1), first.back, Const(1, 1))),
+            self.o.valid.eq(carries | (words.valid & ~here.first)),
+            words.ready.eq(~carries & self.o.ready),
+            beat.data.eq(word_from(before, Mux(carries, 0, here.data), byte_of(~first.odd))),
             beat.keep.eq(-1),
+            is_last.eq(carries | (here.last & first.fits)),
+            beat.last.eq(is_last),
         ]
-        idles = Signal(init=1)  # in state idle: a register of its own for all that is taken there
-        with m.If(idles):
-            m.d.sync += [
-                front.eq(preparer.o.payload.front),
-                header.eq(preparer.o.payload.header),
-                place.eq(preparer.o.payload.place),
-                left.eq(preparer.o.payload.bytes + HEADER_BYTES),
-                sending.eq(prepared),
-                back.eq(back_next),
-                beats.eq(0),
-                words.eq(0),
-                fits.eq(0),
-                ends.eq(0),
-            ]
-        with m.FSM(name="frame") as fsm:
-            with m.State("idle"):
-                m.d.comb += preparer.o.ready.eq(1)
-                with m.If(preparer.o.valid):
-                    m.d.sync += idles.eq(0)
-                    m.next = "front"
-            with m.State("front"):
-                rest = front[WORD_BITS:]
-                m.d.comb += [beat.data.eq(front), self.o.valid.eq(1)]
-                with m.If(self.o.ready):
-                    m.d.sync += [
-                        front.eq(rest),
-                        before.eq(word_from(Const(0, WORD_BITS), rest, byte_of(place))),
-                        beats.eq(beats + 1),
-                    ]
-                    with m.If(beats == beat_of(byte_of(place)) - 1):
-                        m.next = "words"
-            with m.State("words"):
-                # `fits`: the rest goes with this beat; `ends`: it goes with the next one, too. Both
-                # are known from the beat before: the first ones are the header's.
-                in_header = Signal()
-                here = Signal(WORD_BITS)
-                m.d.comb += [
-                    in_header.eq(words != _HEADER_WORDS),
-                    here.eq(Mux(in_header, header[:WORD_BITS], word)),
-                    beat.data.eq(word_from(before, here, byte_of(~place))),
-                    beat.last.eq(fits),
-                    self.o.valid.eq(in_header | word_valid),
-                    word_ready.eq(self.o.ready & ~in_header),
-                ]
-                with m.If(fits):
-                    m.d.comb += beat.keep.eq(
-                        Cat(left[: LANE_BITS + 1] + carried > lane for lane in range(BEAT_BYTES))
-                    )
-                with m.If(in_header & self.o.ready):
-                    m.d.sync += [header.eq(header >> WORD_BITS), words.eq(words + 1)]
-                with m.If(self.o.valid & self.o.ready):
-                    m.d.sync += [
-                        before.eq(here),
-                        left.eq(left - BEAT_BYTES),
-                        fits.eq(left <= room + BEAT_BYTES),
-                        ends.eq(left <= 2 * BEAT_BYTES),
-                    ]
-                    with m.If(fits):
-                        m.d.sync += idles.eq(1)
-                        m.next = "idle"
-                    with m.Elif(ends):
-                        m.d.sync += left.eq(left - room)
-                        m.next = "carry"
-            with m.State("carry"):
-                m.d.comb += [
-                    beat.data.eq(word_from(before, Const(0, WORD_BITS), byte_of(~place))),
-                    beat.keep.eq(Cat(left[: LANE_BITS + 1] > lane for lane in range(BEAT_BYTES))),
-                    beat.last.eq(1),
-                    self.o.valid.eq(1),
-                ]
-                with m.If(self.o.ready):
-                    m.d.sync += idles.eq(1)
-                    m.next = "idle"
-        fifos = (*entrances, waiting, waited)
-        waits_inside = Cat(fifo.o.valid for fifo in fifos).any()
-        m.d.comb += self.busy.eq(preparer.busy | waits_inside | ~fsm.ongoing("idle"))
-        return m
+        with m.If(is_last):
+            m.d.comb += beat.keep.eq(Cat(first.tail >= lane for lane in range(BEAT_BYTES)))
+        with m.If(words.valid & words.ready):
+            m.d.sync += before.eq(here.data)
+            with m.If(here.first):
+                m.d.sync += first.eq(here.data)
+        with m.If(carries):
+            m.d.sync += carries.eq(~self.o.ready)
+        with m.Else():
+            m.d.sync += carries.eq(words.valid & self.o.ready & here.last & ~first.fits)
+        return carries

@@ -17,78 +17,71 @@ F3. The job's header is sent as it is but for the CRC.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..formats.headers import (
-    ETHERTYPE_IPV4,
-    ETHERTYPE_IPV6,
-    IPV6_BYTES,
-    MAX_TAGS,
-    MIN_IPV4_BYTES,
-    PROTOCOL_UDP,
-)
+from ..formats.headers import IPV6_BYTES, MIN_IPV4_BYTES
 from ..formats.wire import HEADER_BYTES
 from . import header as hdr
 from .bus import (
+    BEAT_BYTES,
     CONFIG,
     ETHERNET_PLACE,
     JOB,
+    LANE_BITS,
     LENGTH_BITS,
-    PLACE_BITS,
     WORD_BITS,
+    byte_of,
     folded,
     folds_to_ones,
     lanes,
-    mac_lanes,
     sum_lanes,
-    swap16,
 )
 from .classify import UDP_BYTES
+from .outer_headers import FRONT_WORDS, front_words, headers_of, totals_of
 
-FRONT_BYTES = 14 + 4 * MAX_TAGS + IPV6_BYTES + UDP_BYTES
-"""Most that goes in front of a midwire header."""
+HEADER_WORDS = HEADER_BYTES // BEAT_BYTES
+
+FIRST = data.StructLayout(
+    {"odd": 1, "fits": 1, "tail": LANE_BITS, "back": 1, "unused": 10, "bytes": 48}
+)
+"""How a frame begins, as a word. All words behind its first bytes, 6 of them if the midwire
+header's place is ``odd``, else 2, begin where that header does in a beat (B4): those of the headers
+before it, its own, and those of the payload (B2). The first bytes are the last ones of ``bytes``.
+Of the frame's last beat, bytes 0 to ``tail`` count; the last word ends there, and begins there,
+too, if it ``fits``, else in the beat before."""
 
 PREFIX = data.StructLayout(
-    {
-        "front": 8 * FRONT_BYTES,
-        "place": PLACE_BITS,
-        "header": hdr.HEADER_BITS,
-        "bytes": LENGTH_BITS,
-    }
+    {"first": FIRST, "begin": range(FRONT_WORDS), "buffer": 1, "words": LENGTH_BITS - LANE_BITS + 1}
 )
-"""What goes in front of a payload, as lanes: ``front``, as far as to the ``place`` (B4) at which
-the midwire ``header`` begins. ``bytes`` are the payload's."""
+"""What goes in front of a payload of so many ``words``: behind ``first``, words of ``buffer`` from
+``begin`` on."""
 
-_WORDS = hdr.HEADER_BITS // WORD_BITS
-_MAC_BITS = 96  # of both addresses
-_DO_NOT_FRAGMENT = 0x4000
-TTL = 64  # of what we send ourselves
+_RESTS_STEP = 4
+"""In which what is summed up apart from the midwire header is there."""
 
-
-class _Headers(NamedTuple):
-    """Headers as lanes, without checksums; those of IP without addresses."""
-
-    macs: Value
-    ipv4: Value
-    ipv6: Value
-    source: Value
-    destination: Value
-    udp: Value
+_OFFERS_STEP = 4
+"""From which on a prefix may be offered: of the words in front there are 5 at least, and the last
+one is there 6 cycles after the cycle behind this step."""
 
 
 class Preparer(wiring.Component):
-    """Headers of one job after the other, in 12 cycles each and one more for each tag, while the
-    frame before leaves.
+    """Headers of one job after the other, in 11 cycles each, while the frame before leaves.
+
+    In each of 8 steps, a word is written of those in front, and one of the midwire header. What
+    comes last is the checksum of UDP, in the last word in front, and the CRC, in the last one of
+    all. A prefix is offered before that: who takes it reads its first word in the next cycle, and
+    one each cycle at most, so none is read before it is whole.
 
     Members
     -------
     config : In(CONFIG)
     i : In(stream of JOB)
     o : Out(stream of PREFIX)
+    buffer, at : In, of a word; word : Out(WORD_BITS), in the same cycle: ``FRONT_WORDS``, then
+        ``HEADER_WORDS``. They stay until the next prefix is taken
     busy : Out(1)
     """
 
@@ -98,6 +91,9 @@ class Preparer(wiring.Component):
                 "config": In(CONFIG),
                 "i": In(stream.Signature(JOB)),
                 "o": Out(stream.Signature(PREFIX)),
+                "buffer": In(1),
+                "at": In(range(FRONT_WORDS + HEADER_WORDS)),
+                "word": Out(WORD_BITS),
                 "busy": Out(1),
             }
         )
@@ -105,179 +101,120 @@ class Preparer(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         job = Signal(JOB)
-        words = Signal(range(_WORDS))
-        header = Signal(hdr.HEADER_BITS)  # rotates by a word
-        header_total, udp_total = Signal(24), Signal(24)
-        front = Signal(8 * FRONT_BYTES)
-        crc_lanes = Signal(32)
-        tags_left = Signal(range(MAX_TAGS + 1))
-        udp_bytes = Signal(16)
-        m.submodules.crc = crc = hdr.HeaderCrc()
-        of_ip = Mux(job.origin.ipv6, IPV6_BYTES, MIN_IPV4_BYTES)
-        m.d.sync += udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES))
-        # Of a header's words but the first, which is summed up elsewhere: one is added up in the
-        # cycle before it goes to the total.
-        lane_total = Signal(18)
-        # In states idle, "header sums", and either, as registers: what they say, they say to many.
-        idles, sums, turns = Signal(init=1), Signal(), Signal(init=1)
+        # In states idle and "words", as registers: what they say, they say to many.
+        idles, sums = Signal(init=1), Signal()
+        writes, offers, buffer = Signal(), Signal(), Signal()
+        step, following = Signal(range(HEADER_WORDS)), Signal(range(HEADER_WORDS))
         with m.If(idles):
-            m.d.sync += job.eq(self.i.payload)
-        with m.If(turns):
-            # The CRC, the last half word, is that of a header with 0 there.
-            its = self.i.payload.origin.header[: hdr.HEADER_BITS - 32]
-            m.d.sync += header.eq(Mux(idles, its, header.rotate_right(WORD_BITS)))
-        m.d.comb += [
-            self.o.payload.front.eq(front),
-            self.o.payload.place.eq(
-                ETHERNET_PLACE + job.origin.tag_count + (of_ip >> 2) + UDP_BYTES // 4
-            ),
-            self.o.payload.header.eq(Cat(header[: hdr.HEADER_BITS - 32], crc_lanes)),
-            self.o.payload.bytes.eq(job.bytes),
-            crc.start.eq(~sums),
-            crc.valid.eq(sums),
-            crc.data.eq(header[:WORD_BITS]),
+            m.d.sync += [job.eq(self.i.payload), step.eq(0), following.eq(1)]
+        with m.Else():
+            m.d.sync += step.eq(following)
+            with m.If(following != HEADER_WORDS - 1):
+                m.d.sync += following.eq(following + 1)
+        udp_bytes = Signal(16)
+        m.d.sync += udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES))
+        parts = headers_of(self.config, job, udp_bytes)
+        ip_total, rest_total = totals_of(m, job, parts, udp_bytes)
+
+        # The header's words: each is summed up in the cycle before it goes to the total.
+        word = Signal(WORD_BITS)
+        # The CRC, at the end of the last one, is that of a header with 0 there.
+        first_word = self.i.payload.origin.header[:WORD_BITS]
+        words = _words(Cat(job.origin.header[:-32], Const(0, 32)))
+        m.submodules.crc = crc = hdr.HeaderCrc()
+        m.d.comb += [crc.start.eq(~writes), crc.valid.eq(sums), crc.data.eq(word)]
+        found = lanes(crc.crc)
+        lane_total, rest = Signal(18), Signal.like(rest_total)
+        header_total, udp_total = Signal(22), Signal(22)
+        ip_sum = Signal(16)
+        m.d.sync += [
+            word.eq(Mux(idles, first_word, Array(words)[following])),
+            lane_total.eq(Mux(writes, sum_lanes(word), 0)),
+            rest.eq(Mux(step == _RESTS_STEP, rest_total, 0)),
+            ip_sum.eq(folded(m, ip_total, "ip_sum_now")),
         ]
-        parts = self._headers(job, udp_bytes)
-        ip_total, rest_total = self._totals(m, job, parts, udp_bytes)
-        with m.FSM(name="job") as fsm:
+        gone = ~offers | self.o.ready
+        with m.If(gone):
+            m.d.sync += offers.eq(0)
+        with m.FSM(name="job"):
             with m.State("idle"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [words.eq(0), header_total.eq(0), lane_total.eq(0)]
+                m.d.sync += header_total.eq(0)
                 with m.If(self.i.valid):
-                    m.d.sync += [idles.eq(0), sums.eq(1)]
-                    m.next = "header sums"
-            with m.State("header sums"):
-                with m.If(words == _WORDS - 1):
-                    m.d.sync += [sums.eq(0), turns.eq(0)]
+                    m.d.sync += [idles.eq(0), sums.eq(1), writes.eq(1)]
+                    m.next = "words"
+            with m.State("words"):
+                # Not the last word: its CRC comes later, and its rest is summed up elsewhere.
+                m.d.sync += header_total.eq(header_total + lane_total + rest)
+                with m.If(step == _OFFERS_STEP):
+                    m.d.sync += offers.eq(1)
+                with m.If(step == HEADER_WORDS - 1):
+                    m.d.sync += sums.eq(0)
                     m.next = "totals"
-                m.d.sync += [
-                    lane_total.eq(sum_lanes(header[WORD_BITS : 2 * WORD_BITS])),
-                    header_total.eq(header_total + lane_total),
-                    words.eq(words + 1),
-                ]
             with m.State("totals"):
-                found = lanes(crc.crc)
-                m.d.sync += [
-                    crc_lanes.eq(found),
-                    udp_total.eq(header_total + rest_total + sum_lanes(found)),
-                ]
-                m.next = "front"
-            with m.State("front"):
-                ip_sum = folded(m, ip_total, "ip_sum")
-                udp_sum = folded(m, udp_total, "udp_sum")
-                # A sum of 0 would say that there is none.
-                is_ones = folds_to_ones(udp_total)
-                udp = Cat(parts.udp[:48], Mux(is_ones, 0xFFFF, ~udp_sum)[:16])
-                addresses4 = Cat(parts.source[:32], parts.destination[:32])
-                m.d.sync += [
-                    tags_left.eq(job.origin.tag_count),
-                    front.eq(
-                        Cat(
-                            parts.macs,
-                            Mux(
-                                job.origin.ipv6,
-                                Cat(
-                                    Const(swap16(ETHERTYPE_IPV6), 16),
-                                    parts.ipv6,
-                                    parts.source,
-                                    parts.destination,
-                                    udp,
-                                ),
-                                Cat(
-                                    Const(swap16(ETHERTYPE_IPV4), 16),
-                                    parts.ipv4[:80],
-                                    ~ip_sum,
-                                    addresses4,
-                                    udp,
-                                ),
-                            ),
-                        )
-                    ),
-                ]
-                m.next = "tags"
-                with m.If(job.origin.tag_count == 0):
-                    m.next = "ready"
-            with m.State("tags"):
-                # One goes in behind the MAC addresses, the inner one first.
-                tag = Mux(tags_left == 1, job.origin.tags[:32], job.origin.tags[32:])
-                m.d.sync += [
-                    front.eq(Cat(front[:_MAC_BITS], tag, front[_MAC_BITS:])),
-                    tags_left.eq(tags_left - 1),
-                ]
-                with m.If(tags_left == 1):
-                    m.next = "ready"
-            with m.State("ready"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.d.sync += [idles.eq(1), turns.eq(1)]
+                m.d.sync += udp_total.eq(header_total + sum_lanes(found))
+                m.next = "checksum"
+            with m.State("checksum"):
+                m.d.sync += writes.eq(0)
+                m.next = "taken"
+                with m.If(gone):
+                    m.d.sync += [idles.eq(1), buffer.eq(~buffer)]
                     m.next = "idle"
-        m.d.comb += self.busy.eq(~fsm.ongoing("idle"))
+            with m.State("taken"), m.If(gone):
+                m.d.sync += [idles.eq(1), buffer.eq(~buffer)]
+                m.next = "idle"
+
+        udp_sum = folded(m, udp_total, "udp_sum")
+        # A sum of 0 would say that there is none.
+        udp_sent = Mux(folds_to_ones(udp_total), 0xFFFF, ~udp_sum)[:16]
+        *in_front, last_one = front_words(job.origin, parts, ip_sum, udp_sent)
+        # Written a cycle later, from a register; but the last one, which is written from then on.
+        front, place = Signal(WORD_BITS), Signal.like(step)
+        m.d.sync += [front.eq(Array(in_front)[step]), place.eq(step)]
+        front_now = Mux(place == FRONT_WORDS - 1, last_one, front)
+        crc_at = WORD_BITS - len(found)
+        here = Cat(word[:crc_at], Mux(sums, word[crc_at:], found))
+        self._keep(m, writes, (Cat(place, buffer), front_now), (Cat(step, buffer), here))
+        self._describe(m, job, parts.target, buffer)
+        m.d.comb += [self.i.ready.eq(idles), self.o.valid.eq(offers), self.busy.eq(~idles)]
         return m
 
-    def _totals(
-        self, m: Module, job: data.View, parts: _Headers, udp_bytes: Value
-    ) -> tuple[Signal, Signal]:
-        """Sums of IPv4's header, and of all that UDP's sum is of but the midwire header behind its
-        first word.
+    def _keep(self, m: Module, writes: Value, *words: tuple[Value, Value]) -> None:
+        """The words of two frames: those in front and the header's, each with its place."""
+        found = []
+        for name, (place, word) in zip(("front", "header"), words, strict=True):
+            m.submodules[name] = memory = Memory(shape=WORD_BITS, depth=1 << len(place), init=[])
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            m.d.comb += [
+                write.addr.eq(place),
+                write.data.eq(word),
+                write.en.eq(writes),
+                read.addr.eq(Cat(self.at[:-1], self.buffer)),
+            ]
+            found.append(read.data)
+        m.d.comb += self.word.eq(Mux(self.at[-1], found[1], found[0]))
 
-        They are there 5 cycles after the job, from then on: each step adds up a few numbers. What
-        is chosen among is added up before it is chosen.
-        """
+    def _describe(self, m: Module, job: data.View, target: Value, buffer: Value) -> None:
+        """What is offered, in registers: the job is there some cycles before."""
+        prefix, ready = self.o.payload, Signal(PREFIX)
+        place = Signal(range(2 * FRONT_WORDS + 1))
+        of_ip = Mux(job.origin.ipv6, IPV6_BYTES, MIN_IPV4_BYTES)
+        end = Signal(LANE_BITS + 1)  # of the last word, in the beat in which it begins
+        m.d.comb += [
+            place.eq(ETHERNET_PLACE + job.origin.tag_count + (of_ip >> 2) + UDP_BYTES // 4),
+            end.eq(byte_of(place)[:LANE_BITS] + (job.bytes - 1)[:LANE_BITS]),
+            prefix.eq(ready),
+            prefix.buffer.eq(buffer),
+        ]
+        m.d.sync += [
+            ready.first.odd.eq(place[0]),
+            ready.first.fits.eq(~end[LANE_BITS]),
+            ready.first.tail.eq(end),
+            ready.first.back.eq(job.back),
+            ready.first.bytes.eq(Cat(target[:32], Mux(place[0], target[32:], target[:16]))),
+            ready.begin.eq(FRONT_WORDS - (place >> 1)),
+            ready.words.eq((job.bytes + (BEAT_BYTES - 1)) >> LANE_BITS),
+        ]
 
-        def total_of(name: str, *values: Value) -> Signal:
-            total = Signal(21, name=f"{name}_total")
-            m.d.sync += total.eq(sum(values[1:], values[0]))
-            return total
 
-        def halves_of(name: str, value: Value) -> Signal:
-            half = len(value) // 2
-            low = total_of(f"{name}_low", sum_lanes(value[:half]))
-            return total_of(name, low, total_of(f"{name}_high", sum_lanes(value[half:])))
-
-        source = halves_of("source", job.origin.src_ip)
-        target = halves_of("target", job.origin.dst_ip)
-        hop = halves_of("hop", job.hop.ip)
-        addresses = total_of("addresses", source, Mux(job.back, target, hop))
-        ip_rest = total_of("ip_rest", sum_lanes(parts.ipv4))
-        # What IPv4 and IPv6 put in front of UDP's sum comes to the same.
-        udp_rest = total_of("udp_rest", sum_lanes(parts.udp))
-        pseudo = Cat(job.sum, lanes(udp_bytes), Const(swap16(PROTOCOL_UDP), 16))
-        first_word = total_of("first_word", sum_lanes(job.origin.header[:WORD_BITS]))
-        rest = total_of("rest", udp_rest, first_word, total_of("pseudo", sum_lanes(pseudo)))
-        return total_of("ip", addresses, ip_rest), total_of("udp_front", addresses, rest)
-
-    def _headers(self, job: data.View, udp_bytes: Value) -> _Headers:
-        config, origin, back = self.config, job.origin, job.back
-        macs = Cat(Mux(back, origin.src_mac, job.hop.mac), mac_lanes(config, "own"))
-        ttl = Mux(back, TTL, origin.ttl)[:8]
-        ipv4 = Cat(
-            Const(0x45, 8),
-            origin.tos,
-            lanes((udp_bytes + MIN_IPV4_BYTES)[:16]),
-            Const(0, 16),
-            Const(swap16(_DO_NOT_FRAGMENT), 16),
-            ttl,
-            Const(PROTOCOL_UDP, 8),
-            Const(0, 16),
-        )
-        ipv6 = Cat(
-            # Version, traffic class, flow label.
-            lanes(Cat(Const(0, 20), origin.tos, Const(6, 4))),
-            lanes(udp_bytes),
-            Const(PROTOCOL_UDP, 8),
-            ttl,
-        )
-        udp = Cat(
-            Mux(back, lanes(config.own_port), origin.src_port),
-            Mux(back, origin.src_port, job.hop.port),
-            lanes(udp_bytes),
-            Const(0, 16),
-        )
-        return _Headers(
-            macs,
-            ipv4,
-            ipv6,
-            source=Mux(back, origin.dst_ip, origin.src_ip),
-            destination=Mux(back, origin.src_ip, job.hop.ip),
-            udp=udp,
-        )
+def _words(value: Value) -> list[Value]:
+    return [value[at : at + WORD_BITS] for at in range(0, len(value), WORD_BITS)]
