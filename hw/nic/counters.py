@@ -9,12 +9,13 @@ are those of one cycle; a snapshot is a pass that writes a second memory, too.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..formats.csr import COUNTER_BITS
+from .deep_fifo import NEVER_COLLIDES
 
 MOST_AT_ONCE = 3
 """That one counter may be raised by in a cycle."""
@@ -34,9 +35,9 @@ class Counters(wiring.Component):
     takes : Out(1), for one cycle: the snapshot has what was raised before it
     taken : Out(1), for one cycle: the snapshot has what was raised up to the cycle of ``snapshot``,
         and perhaps some cycles behind it
-    address : In(range(count)), of the counter that is read; read : In(1); word : Out(64), as it was
-        in the last snapshot, from the next cycle on. Not to be read between ``snapshot`` and
-        ``taken``.
+    read : In(1), until ``done`` : Out(1), not between ``snapshot`` and ``taken``; address :
+        In(range(count)), of the counter; word : Out(64), in the cycle of ``done``, as it was in the
+        last snapshot
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class Counters(wiring.Component):
         if count < 2:
             raise ValueError(f"there must be at least 2 counters, not {count!r}")
         self._count = count
-        self.totals = Memory(shape=COUNTER_BITS, depth=count, init=[])
+        self.totals = Memory(shape=COUNTER_BITS, depth=count, init=[], attrs=dict(NEVER_COLLIDES))
         super().__init__(
             {
                 "raised": In(2).array(count),
@@ -56,6 +57,7 @@ class Counters(wiring.Component):
                 "taken": Out(1),
                 "address": In(range(count)),
                 "read": In(1),
+                "done": Out(1),
                 "word": Out(COUNTER_BITS),
             }
         )
@@ -63,41 +65,50 @@ class Counters(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         m.submodules.totals = totals = self.totals
-        m.submodules.seen = seen = Memory(shape=COUNTER_BITS, depth=self._count, init=[])
+        m.submodules.seen = seen = Memory(
+            shape=COUNTER_BITS, depth=self._count, init=[], attrs=dict(NEVER_COLLIDES)
+        )
         old, new = totals.read_port(), totals.write_port()
         copy, reader = seen.write_port(), seen.read_port()
-        m.d.comb += [
-            reader.addr.eq(self.address),
-            reader.en.eq(self.read),
+        cleared = Signal()  # after the first pass: memories keep what was in them before a reset
+        asked = Signal(2)
+        m.d.comb += [reader.addr.eq(self.address), self.done.eq(asked[1])]
+        m.d.sync += [
             self.word.eq(reader.data),
+            asked.eq(Cat(self.read & cleared & ~asked[1], asked[0] & ~asked[1])),
         ]
 
         # A pass takes as many cycles as there are counters, and three: so much may be raised in it.
         bits = ((self._count + 3) * MOST_AT_ONCE).bit_length()
         deltas = [Signal(bits, name=f"delta_{k}") for k in range(self._count)]
-        held = Signal(bits * self._count)  # shifts by a counter
+        held = Signal(bits * (self._count + 2))  # shifts by a counter in each cycle
         starts = Signal(init=1)  # in state start, as a register of its own: all counters have it
         for delta, raised in zip(deltas, self.raised, strict=True):
             m.d.sync += delta.eq(Mux(starts, 0, delta) + raised)
-        with m.If(starts):
-            m.d.sync += held.eq(Cat(deltas))
+        # Behind two that are not: so late is the total.
+        m.d.sync += held.eq(Mux(starts, Cat(Const(0, 2 * bits), *deltas), held >> bits))
 
-        # Of the total that is read; the one two before is written.
-        at = Signal(range(self._count + 2))
+        # Of the total that is read; the one two before is added to, and written a cycle later.
+        at, written_at = Signal(range(self._count + 2)), Signal(range(self._count))
         wanted, copies = Signal(), Signal()
-        cleared = Signal()  # after the first pass: memories keep what was in them before a reset
         before, total = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
-        adding = Signal()
-        m.d.sync += before.eq(Mux(cleared, old.data, 0))
+        adding, writes, also_seen = Signal(), Signal(), Signal()
+        m.d.sync += [
+            before.eq(old.data),
+            total.eq((before & cleared.replicate(COUNTER_BITS)) + held[:bits]),
+            written_at.eq(at - 2),
+            writes.eq(adding),
+            also_seen.eq(adding & (copies | ~cleared)),
+            self.taken.eq(0),
+        ]
         m.d.comb += [
             old.addr.eq(at),
-            total.eq(before + held[:bits]),
-            new.addr.eq(at - 2),
+            new.addr.eq(written_at),
             new.data.eq(total),
-            new.en.eq(adding),
-            copy.addr.eq(at - 2),
+            new.en.eq(writes),
+            copy.addr.eq(written_at),
             copy.data.eq(total),
-            copy.en.eq(adding & (copies | ~cleared)),
+            copy.en.eq(also_seen),
         ]
         with m.If(self.snapshot):
             m.d.sync += wanted.eq(1)
@@ -114,9 +125,8 @@ class Counters(wiring.Component):
                 m.next = "add"
             with m.State("add"):
                 m.d.comb += adding.eq(1)
-                m.d.sync += [at.eq(at + 1), held.eq(held >> bits)]
+                m.d.sync += at.eq(at + 1)
                 with m.If(at == self._count + 1):
-                    m.d.comb += self.taken.eq(copies)
-                    m.d.sync += [cleared.eq(1), starts.eq(1)]
+                    m.d.sync += [cleared.eq(1), starts.eq(1), self.taken.eq(copies)]
                     m.next = "start"
         return m

@@ -7,18 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..formats.actions import ENTRIES, Action
 from ..formats.csr import (
-    ADDRESS,
     COUNTERS,
-    COUNTERS_AT,
     EVENTS,
-    HITS,
-    HITS_AT,
     OF_CORE,
     REGISTERS,
     FrameOutcome,
@@ -26,11 +22,11 @@ from ..formats.csr import (
 )
 from .bus import CONFIG, ENTRY, MODEL, OUTCOME, AxiLite
 from .counters import Counters
-from .hits import Hits
+from .hits import APART, Hits
+from .register_reads import OKAY, SLVERR, add_reads
 from .weights import SWAPPED, TOLD, WEIGHTS
 
-_OKAY, _SLVERR = 0, 2
-_ENTRY = [register for register in REGISTERS if register.access == "entry"]
+_WRITTEN = [r for r in REGISTERS if r.access in {"config", "model", "entry", "command"}]
 
 
 class RegisterFile(wiring.Component):
@@ -87,8 +83,7 @@ class RegisterFile(wiring.Component):
         address = Signal.like(bus.awaddr)
         wanted = Signal.like(bus.wdata)
         strobes = Signal.like(bus.wstrb)
-        write = Signal()
-        known = Signal()
+        self._chosen = Signal(len(self._cores))  # the core that registers are of (C8), if any
         mask = Cat(strobe.replicate(8) for strobe in strobes)
         weights = self._weights(m, wanted & mask)
         m.submodules.counters = counters = Counters(len(COUNTERS))
@@ -96,17 +91,31 @@ class RegisterFile(wiring.Component):
         # What is counted happens far away, and counts a cycle later; so is the snapshot taken.
         self._told = {
             name: Signal.like(getattr(self, name), name=f"told_{name}")
-            for name in (*EVENTS, "outcome", "outcome_valid", "went")
+            for name in (*EVENTS, "outcome", "outcome_valid", "went", "hit", "place")
         }
         m.d.sync += [told.eq(getattr(self, name)) for name, told in self._told.items()]
         snapshot = Signal()
         m.d.sync += counters.snapshot.eq(snapshot)
-        m.d.sync += [
-            hits.hit.eq(self.hit),
-            hits.clear.eq(self.committed),
-            hits.place.eq(Mux(self.hit, self.place, self.config.table_index)),
+        # A hit may be in the cycle before a commit, none soon behind it.
+        cleared = Signal(APART)
+        m.d.sync += cleared.eq(Cat(self.committed, cleared))
+        m.d.comb += [
+            hits.hit.eq(self._told["hit"]),
+            hits.clear.eq(cleared[-1]),
+            hits.place.eq(Mux(cleared[-1], self.config.table_index, self._told["place"])),
+            hits.snapshot.eq(counters.takes),
         ]
-        m.d.comb += hits.snapshot.eq(counters.takes)
+        # Which register is written is found in one cycle, and written in the next.
+        decodes, known, begins = Signal(), Signal(), Signal()
+        its = {register.name: Signal(name=f"is_{register.name}") for register in _WRITTEN}
+        m.d.sync += [its[r.name].eq(decodes & (address == r.offset)) for r in _WRITTEN]
+        possible, takes, complete = Signal(), Signal(), Signal()
+        m.d.sync += [
+            possible.eq(self._possible()),
+            *(its.eq(self.config.core_index == core) for core, its in enumerate(self._chosen)),
+            takes.eq(weights.takes),
+            complete.eq(weights.complete),
+        ]
         with m.FSM(name="write"):
             with m.State("idle"):
                 # Address and data are taken together, so neither has to be kept waiting.
@@ -116,89 +125,56 @@ class RegisterFile(wiring.Component):
                 ]
                 m.d.sync += [address.eq(bus.awaddr), wanted.eq(bus.wdata), strobes.eq(bus.wstrb)]
                 with m.If(bus.awready):
-                    m.next = "write"
+                    m.next = "decode"
+            with m.State("decode"):
+                m.d.comb += decodes.eq(1)
+                m.next = "write"
             with m.State("write"):
-                m.d.comb += write.eq(1)
-                with m.If(~known):
-                    m.d.sync += bus.bresp.eq(_SLVERR)
-                with m.Else():
-                    m.d.sync += bus.bresp.eq(_OKAY)
-                with m.If(address == ADDRESS["snapshot"]):
+                m.d.sync += bus.bresp.eq(Mux(known, OKAY, SLVERR))
+                with m.If(its["snapshot"]):
                     m.d.comb += [known.eq(1), snapshot.eq(1)]
                     m.next = "snapshot"
-                with m.Elif((address == ADDRESS["table_commit"]) & self._possible()):
+                with m.Elif(its["table_commit"] & possible):
                     m.d.comb += known.eq(1)
                     m.next = "commit"
-                with m.Elif((address == ADDRESS["weights_data"]) & weights.takes):
+                with m.Elif(its["weights_data"] & takes):
                     m.d.comb += known.eq(1)
                     m.next = "weights"
-                with m.Elif((address == ADDRESS["weights_port"]) & self._there()):
+                with m.Elif(its["weights_port"] & self._chosen.any()):
+                    m.d.sync += begins.eq(1)
                     m.next = "weights"
                 with m.Else():
-                    m.d.sync += bus.bvalid.eq(1)
                     m.next = "answer"
-                with m.If((address == ADDRESS["weights_commit"]) & weights.complete):
+                with m.If(its["weights_commit"] & complete):
                     m.d.comb += [known.eq(1), weights.commit.eq(1)]
             with m.State("weights"):
-                begins = address == ADDRESS["weights_port"]
                 m.d.comb += [weights.begin.eq(begins), weights.parts.valid.eq(~begins)]
                 with m.If(weights.parts.ready):
-                    m.d.sync += bus.bvalid.eq(1)
+                    m.d.sync += begins.eq(0)
                     m.next = "answer"
             with m.State("snapshot"), m.If(counters.taken):
-                m.d.sync += bus.bvalid.eq(1)
                 m.next = "answer"
             with m.State("commit"):
-                m.d.comb += self.commit.eq(hits.ready)
-                with m.If(self.committed):
-                    m.d.sync += bus.bvalid.eq(1)
+                m.d.comb += self.commit.eq(hits.ready & ~cleared.any())
+                with m.If(cleared[-1]):
                     m.next = "answer"
-            with m.State("answer"), m.If(bus.bready):
-                m.d.sync += bus.bvalid.eq(0)
-                m.next = "idle"
+            with m.State("answer"):
+                m.d.sync += bus.bvalid.eq(~bus.bvalid | ~bus.bready)
+                with m.If(bus.bvalid & bus.bready):
+                    m.next = "idle"
 
-        # A counter's word comes out of the memory in the cycle in which `rvalid` is set.
-        is_counter, is_hits, high = Signal(), Signal(), Signal()
-        word, value = Signal(32), Signal(32)
-        whole = Mux(is_hits, hits.word, counters.word)
-        m.d.comb += [
-            counters.address.eq((bus.araddr - COUNTERS_AT) >> 3),
-            counters.read.eq(bus.arvalid & bus.arready),
-            hits.address.eq((bus.araddr - HITS_AT) >> 3),
-            hits.read.eq(counters.read),
-            word.eq(Mux(high, whole[32:], whole[:32])),
-            bus.rdata.eq(Mux(is_counter, word, value)),
-        ]
-        with m.If(bus.rready):
-            m.d.sync += bus.rvalid.eq(0)
-        in_hits = _within(bus.araddr, HITS_AT, len(HITS))
-        in_entry = (bus.araddr >= _ENTRY[0].offset) & (bus.araddr <= _ENTRY[-1].offset)
-        waits = in_entry & ~self.shows | in_hits & ~hits.ready
-        m.d.comb += bus.arready.eq(~bus.rvalid & ~waits)
-        with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(_SLVERR), value.eq(0), is_counter.eq(0)]
+        for register in _WRITTEN:
+            for held, may in self._held(register):
+                with m.If(its[register.name] & may):
+                    m.d.comb += known.eq(1)
+                    m.d.sync += held.eq(held & ~mask | wanted & mask)
+        for model, core in zip(self.models, self.weights, strict=True):
+            with m.If(core.swaps):
+                m.d.sync += [model[name].eq(core.model[name]) for name in SWAPPED]
 
-        with m.Switch(address):
-            for register in (r for r in REGISTERS if r.access in {"config", "model", "entry"}):
-                with m.Case(register.offset):
-                    for held, there in self._held(register):
-                        with m.If(there):
-                            m.d.comb += known.eq(1)
-                        with m.If(write & there):
-                            m.d.sync += held.eq(held & ~mask | wanted & mask)
-        for model, its in zip(self.models, self.weights, strict=True):
-            with m.If(its.swaps):
-                m.d.sync += [model[name].eq(its.model[name]) for name in SWAPPED]
-
-        with m.If(bus.arvalid & bus.arready):
-            with m.Switch(bus.araddr):
-                for register in (r for r in REGISTERS if r.access != "counter"):
-                    with m.Case(register.offset):
-                        m.d.sync += [bus.rresp.eq(_OKAY), value.eq(self._value(register))]
-            in_counters = _within(bus.araddr, COUNTERS_AT, len(COUNTERS))
-            m.d.sync += [is_hits.eq(in_hits), high.eq(~bus.araddr[2])]
-            with m.If(in_counters | in_hits):
-                m.d.sync += [bus.rresp.eq(_OKAY), is_counter.eq(1)]
+        readable = [r for r in REGISTERS if r.access != "counter"]
+        words = {register.offset: self._value(register) for register in readable}
+        add_reads(m, bus, words, self.shows, counters, hits)
         for name, raised in zip(COUNTERS, counters.raised, strict=True):
             m.d.comb += raised.eq(self._raised(name))
         return m
@@ -228,7 +204,7 @@ class RegisterFile(wiring.Component):
         m.d.comb += chosen.parts.payload.eq(written)
         for core, its in enumerate(self.weights):
             m.d.comb += its.parts.payload.eq(written)
-            with m.If(self.config.core_index == core):
+            with m.If(self._chosen[core]):
                 m.d.comb += [
                     its.parts.valid.eq(chosen.parts.valid),
                     its.begin.eq(chosen.begin),
@@ -241,20 +217,22 @@ class RegisterFile(wiring.Component):
 
     def _of_core(self, values: Sequence[Value]) -> Value:
         """One of a value for each core (C8)."""
-        return Mux(self._there(), Array(values)[self.config.core_index], 0)
-
-    def _there(self) -> Value:
-        """Whether there is the core that registers are of."""
-        found: Value = self.config.core_index < len(self._cores)
+        found: Value = Const(0)
+        for its, value in zip(self._chosen, values, strict=True):
+            found = found | Mux(its, value, 0)
         return found
 
     def _held(self, register: Register) -> list[tuple[Value, Value]]:
         """What a register may be written to, and whether it is what is written now."""
+        if register.access == "command":
+            return []
         if register.access != "model":
             of = self.config if register.access == "config" else self.staged
             return [(of[register.name], Const(1))]
-        index = self.config.core_index
-        return [(model[register.name], index == k) for k, model in enumerate(self.models)]
+        return [
+            (model[register.name], its)
+            for its, model in zip(self._chosen, self.models, strict=True)
+        ]
 
     def _possible(self) -> Value:
         """Whether there are such an entry and such an action."""
@@ -268,8 +246,3 @@ class RegisterFile(wiring.Component):
             return told[name]
         hits = told["outcome_valid"] & (told["outcome"] == FrameOutcome[name.upper()])
         return hits + told["went"] if name == FrameOutcome.PASSED.name.lower() else hits
-
-
-def _within(address: Value, first: int, count: int) -> Value:
-    """Whether it is that of a word of so many counters."""
-    return (address >= first) & (address < first + 8 * count) & ~address[:2].any()

@@ -264,12 +264,17 @@ class NicShell(wiring.Component):
             leaves.ready.eq(self.m_axis_tready),
         ]
 
-        # Time.
-        microsecond, part = Signal(32), Signal(16)
-        m.d.sync += part.eq(part + 1)
-        with m.If(part + 1 >= config.clock_mhz):
-            m.d.sync += [part.eq(0), microsecond.eq(microsecond + 1)]
-        now = Mux(config.clock_mhz == 0, config.time_us, microsecond)
+        # Time. Whether this is a microsecond's last cycle is found in the one before.
+        microsecond, part, ends, now = Signal(32), Signal(16), Signal(), Signal(32)
+        clock_mhz, given = Signal(16), Signal()  # the time is given
+        m.d.sync += [
+            clock_mhz.eq(config.clock_mhz),
+            given.eq(config.clock_mhz == 0),
+            part.eq(Mux(ends, 0, part + 1)),
+            ends.eq(Mux(ends, clock_mhz <= 1, part + 2 >= clock_mhz)),
+            microsecond.eq(microsecond + ends),
+            now.eq(Mux(given, config.time_us, microsecond)),
+        ]
         for timed in (parser, cores, entries, dispatcher):
             m.d.comb += timed.now.eq(now)
 
@@ -315,10 +320,8 @@ class NicShell(wiring.Component):
             arbiter.o.valid,
             *([front.busy] if front else []),
         ]
-        busy = Signal()
+        m.d.sync += registers.status.eq(Cat(reduce(or_, moving), cores.collecting, cores.computing))
         m.d.comb += [
-            busy.eq(reduce(or_, moving)),
-            registers.status.eq(Cat(busy, cores.collecting, cores.computing)),
             registers.outcome.eq(dispatcher.outcome),
             registers.outcome_valid.eq(dispatcher.outcome_valid),
             registers.frames_in.eq(front.arrived if front else ingress.arrived),
