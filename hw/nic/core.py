@@ -32,8 +32,7 @@ def core_signature(cores: int) -> dict[str, Any]:
         comes : In(1), the origin of i is there, and its verdict will be
         config : In(CONFIG); models : In(MODEL), of each core; now : In(32), microseconds
         weights : In(WEIGHTS), of each core
-        steers : Out(1), the steering table is to look for the entry of i; steered : In(STEERED);
-            strays : Out(1), it need not
+        steered : In(STEERED), what the steering table says of i
         collected : In(stream of words), of the frame that o is of; stored : In(1), it is whole
         jobs : Out(stream of JOB), words : Out(stream of words), SOURCES of them
         {event} : Out(1), for each of EVENTS
@@ -48,8 +47,6 @@ def core_signature(cores: int) -> dict[str, Any]:
         "models": In(MODEL).array(cores),
         "weights": In(WEIGHTS).array(cores),
         "now": In(32),
-        "steers": Out(1),
-        "strays": Out(1),
         "steered": In(STEERED),
         "collected": In(stream.Signature(WORD_BITS, always_ready=True)),
         "stored": In(1),
@@ -95,8 +92,6 @@ class Core(wiring.Component):
             ]
         m.d.comb += [
             decider.comes.eq(self.comes),
-            self.steers.eq(decider.steers),
-            self.strays.eq(decider.strays),
             decider.steered.eq(self.steered),
         ]
 

@@ -146,7 +146,7 @@ class Cores(wiring.Component):
         evicted = Signal(range(4 * len(cores)))
         more = sum(core.evicted for core in cores)
         m.d.sync += evicted.eq(evicted + more - (evicted != 0))
-        for name in (*EVENTS, "steers", "strays", "busy", "collecting", "computing"):
+        for name in (*EVENTS, "busy", "collecting", "computing"):
             found: Value = reduce(or_, (getattr(core, name) for core in cores))
             if name == "evicted":
                 found = evicted != 0

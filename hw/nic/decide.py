@@ -104,8 +104,7 @@ class Decider(wiring.Component):
         are there from the second cycle on
     config : In(CONFIG); model : In(MODEL); now : In(32), microseconds
     busy : Out(1)
-    steers : Out(1), the steering table is to look for the entry of ``i``; steered : In(STEERED);
-        strays : Out(1), it need not, as the frame is not ours
+    steered : In(STEERED), what the steering table says of ``i``
     begins : Out(1), a tensor begins in part ``begun``, with the frame of ``origin``; what comes of
         it goes to the next hop ``hop``
     release : In(stream of :func:`.room.released`)
@@ -134,8 +133,6 @@ class Decider(wiring.Component):
             "model": In(MODEL),
             "now": In(32),
             "busy": Out(1),
-            "steers": Out(1),
-            "strays": Out(1),
             "steered": In(STEERED),
             "begins": Out(1),
             "begun": Out(room.part),
@@ -200,10 +197,12 @@ class Decider(wiring.Component):
                 self.unless_others(m)
             with m.State("steer"):
                 with m.If(steered.done):
-                    here = Mux(steered.forward, DeclineReason.NONE, why_not)
-                    asked = Mux(steered.policy, DeclineReason.POLICY, here)
-                    self.send_on(m, Mux(not_asked, DeclineReason.NONE, asked))
+                    m.next = "refuse"
                 self.unless_others(m)
+            with m.State("refuse"):
+                here = Mux(steered.forward, DeclineReason.NONE, why_not)
+                asked = Mux(steered.policy, DeclineReason.POLICY, here)
+                self.send_on(m, Mux(not_asked, DeclineReason.NONE, asked))
             with m.State("wipe"):
                 requests.wipe()
             requests.states()
@@ -241,7 +240,6 @@ class Decider(wiring.Component):
     def unless_others(self, m: Module) -> None:
         """At the end of a state in which the verdict may come: no more if the frame is not ours."""
         with m.If(self.others):
-            m.d.comb += self.strays.eq(1)
             self.hand_on(m)
 
     def hand_on(self, m: Module) -> None:

@@ -35,9 +35,7 @@ T8. A frame that has an entry (T1) is a hit of it, whatever becomes of the frame
 
 from __future__ import annotations
 
-from typing import Any
-
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -49,11 +47,14 @@ from .tags import first_of
 
 _LANES = 4  # entries that are looked at in a cycle
 _LANE_BITS = (_LANES - 1).bit_length()
+_ROWS = ENTRIES // _LANES
+_PARTS = 8  # a key is compared in so many, each as much as fits a cycle
 _KEY = ("table_tenant", "table_model_hash_high", "table_model_hash_low", "table_cursor")
 
 STEERED = data.StructLayout({"done": 1, "forward": 1, "policy": 1, "hop": HOP})
-"""What the table says of a frame, while ``done``: that it is to be forwarded, or declined as
-``policy``; and its next hop."""
+"""What the table says of a frame, one cycle behind the first in which it is ``done``: that it is to
+be forwarded, or declined as ``policy``; and another cycle later its next hop. All of it holds until
+the frame is gone."""
 
 
 class Entries(wiring.Component):
@@ -62,11 +63,9 @@ class Entries(wiring.Component):
     Members
     -------
     config : In(CONFIG); now : In(32), microseconds
-    origin : In(ORIGIN), of the frame; must hold from ``start`` until ``done``
-    start : In(1), look for its entry; ours : In(1), the frame is (T1), and ``cancel`` : In(1), it
-        is not, or the search is not wanted for another reason; either ends it
-    o : Out(STEERED), ``done`` 7 to 10 cycles after ``start`` if it is ``ours`` by then, and holds
-        until the cycle behind the next ``start``
+    origin : In(ORIGIN), of a frame, while it ``comes`` : In(1); not for a cycle between two
+    ours : In(1), that frame is ours (T1); others : In(1), it is not, and nothing is said of it
+    o : Out(STEERED), ``done`` 1 to 7 cycles after it came, if it is ``ours`` by then
     staged : In(ENTRY), what an entry is to be
     commit : In(1), until ``committed`` : Out(1), it is, in this cycle
     hit : Out(1), in one cycle, never that of ``committed`` : a frame has the entry ``place`` : Out
@@ -79,9 +78,9 @@ class Entries(wiring.Component):
                 "config": In(CONFIG),
                 "now": In(32),
                 "origin": In(ORIGIN),
-                "start": In(1),
+                "comes": In(1),
                 "ours": In(1),
-                "cancel": In(1),
+                "others": In(1),
                 "o": Out(STEERED),
                 "staged": In(ENTRY),
                 "commit": In(1),
@@ -95,37 +94,31 @@ class Entries(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        rows = ENTRIES // _LANES
         key = data.StructLayout({name: ENTRY.members[name] for name in _KEY})
-        rest = data.StructLayout(
-            {
-                **{name: width for name, width in ENTRY.members.items() if name not in _KEY},
-                "since": 32,
-                "has_ip": 1,
-                "has_ip6": 1,
-            }
-        )
-        m.submodules.keys = keys = Memory(shape=data.ArrayLayout(key, _LANES), depth=rows, init=[])
+        rest = data.StructLayout({**ENTRY.members, "has_ip": 1, "has_ip6": 1, "since": 32})
+        keys = [Memory(shape=key, depth=_ROWS, init=[]) for _ in range(_LANES)]
+        for lane, memory in enumerate(keys):
+            m.submodules[f"keys{lane}"] = memory
         m.submodules.rests = rests = Memory(shape=rest, depth=ENTRIES, init=[])
-        self._row, self._write_row = keys.read_port(), keys.write_port(granularity=1)
-        self._rest, self._write_rest = rests.read_port(), rests.write_port()
+        self._rows = [memory.read_port(domain="comb") for memory in keys]
+        self._write_keys = [memory.write_port() for memory in keys]
+        self._rest, self._write_rest = rests.read_port(domain="comb"), rests.write_port()
+        self._seen = Signal(rest)  # of the cycle before
+        self._at = Signal(range(ENTRIES))  # where the rest of an entry is read
         self._used = Signal(ENTRIES)  # no entry where it is 0, whatever the memories have
+        self._writes = Signal()  # an entry changes
         self._expired = Signal()
         self._index = self.config.table_index[: (ENTRIES - 1).bit_length()]
-        # From registers: who asks is far away.
-        self._start, self._ours, self._cancel = Signal(), Signal(), Signal()
-        m.d.sync += [
-            self._start.eq(self.start),
-            self._ours.eq(self.ours),
-            self._cancel.eq(self.cancel),
-        ]
-        self._looks(m, rows)
+        m.d.comb += self._rest.addr.eq(self._at)
+        m.d.sync += self._seen.eq(self._rest.data)
+        self._looks(m)
+        self._says(m)
         self._sweeps(m)
         self._shows(m)
         self._commits(m)
         return m
 
-    def _looks(self, m: Module, rows: int) -> None:
+    def _looks(self, m: Module) -> None:
         """The rows one after the other; then the rest of the entry that was found."""
         header = self.origin.header
         wanted = Cat(
@@ -134,117 +127,167 @@ class Entries(wiring.Component):
             hdr.get(header, "model_hash")[:32],
             hdr.get(header, "cursor"),
         )
-        self._looking, self._fetches, takes = Signal(), Signal(), Signal()
-        self._found = found = Signal(range(ENTRIES))
-        row, hit, same = Signal(range(rows)), Signal(), Signal(_LANES)
-        for lane in range(_LANES):
+        started, looking, compared = Signal(), Signal(), Signal()
+        row, before, some = Signal(range(_ROWS)), Signal(range(_ROWS)), Signal()
+        start, ends, any_used = Signal(), Signal(), Signal()
+        same = Signal(_LANES)
+        part_bits = -(-len(wanted) // _PARTS)
+        for lane, read in enumerate(self._rows):
+            whole = read.data.as_value()
+            agree = Signal(_PARTS + 1, name=f"agree{lane}")
+            parts = [slice(at * part_bits, (at + 1) * part_bits) for at in range(_PARTS)]
             used = self._used.bit_select(Cat(Const(lane, _LANE_BITS), row), 1)
-            m.d.comb += same[lane].eq(used & (self._row.data[lane].as_value() == wanted))
-        with m.If(self._start):
-            m.d.sync += [row.eq(0), self._looking.eq(1), self.o.done.eq(0)]
-        with m.If(self._looking):
-            m.d.sync += [row.eq(row + 1), hit.eq(same.any()), found.eq(Cat(first_of(m, same), row))]
-            with m.If(same.any() | (row == rows - 1) | ~self._used.any()):
-                m.d.sync += [self._looking.eq(0), self._fetches.eq(1)]
-        # For three cycles, so long it takes to see whether it is too old, and until it is ours.
-        fetched = Signal(2)
-        with m.If(self._fetches):
-            m.d.sync += fetched.eq(fetched + 1)
-            with m.If(fetched == 2):
-                m.d.sync += [fetched.eq(2), takes.eq(1)]
-        m.d.comb += [self.hit.eq(takes & self._ours & hit & ~self._expired), self.place.eq(found)]
-        with m.If(takes & self._ours):
-            m.d.sync += self._taken(self.hit)
-        with m.If((takes & self._ours) | self._cancel):
-            m.d.sync += [
-                self._looking.eq(0),
-                self._fetches.eq(0),
-                fetched.eq(0),
-                takes.eq(0),
-            ]
+            m.d.sync += agree.eq(Cat(used, *(whole[part] == wanted[part] for part in parts)))
+            m.d.comb += [read.addr.eq(row), same[lane].eq(agree.all())]
+        number = Cat(first_of(m, same), before)
+        self._fetches, fetched, self._takes = Signal(), Signal(), Signal()
+        self._has = some
         m.d.comb += [
-            self._row.addr.eq(
-                Mux(self._start, 0, Mux(self._looking, row + 1, self._index[_LANE_BITS:]))
-            ),
-            self.committed.eq(self.commit & ~(self._start | self._looking | self._fetches)),
+            start.eq(self.comes & ~started & ~self._writes),
+            ends.eq(compared & ~self._fetches & (same.any() | (before == _ROWS - 1))),
         ]
+        self._ends, self._compared = ends, compared
+        self._rests = Signal()  # nobody looks
+        m.d.comb += self._rests.eq(~((self.comes & ~started) | looking | compared | self._fetches))
+        m.d.sync += [
+            any_used.eq(self._used.any()),
+            compared.eq(start | looking),
+            before.eq(row),
+            fetched.eq(self._fetches),
+        ]
+        with m.If(start):
+            m.d.sync += [started.eq(1), looking.eq(1)]
+        with m.If(start | looking):
+            m.d.sync += row.eq(row + 1)
+            with m.If(row == _ROWS - 1):
+                m.d.sync += looking.eq(0)
+        # It takes two cycles to see whether it is too old. Then it waits until the frame is ours.
+        with m.If(fetched):
+            m.d.sync += self._takes.eq(1)
+        with m.If(ends):
+            m.d.sync += [
+                self._fetches.eq(1),
+                self._takes.eq(~same.any()),
+                some.eq(same.any()),
+                self.place.eq(number),
+            ]
+        with m.If(start & ~any_used):
+            m.d.sync += [self._fetches.eq(1), self._takes.eq(1), some.eq(0)]
+            m.d.sync += [looking.eq(0), compared.eq(0), row.eq(0)]
+        self._number = number
+        self._taken = Signal()
+        ours, others = Signal(), Signal()  # from registers: who says it is far away
+        m.d.sync += [ours.eq(self.ours), others.eq(self.others)]
+        m.d.comb += self._taken.eq(self._takes & ours)
+        with m.If(self._taken):
+            m.d.sync += [self._fetches.eq(0), fetched.eq(0), self._takes.eq(0)]
+        with m.If(others | ~self.comes):
+            m.d.sync += [
+                *(of.eq(0) for of in (looking, compared, row)),
+                *(of.eq(0) for of in (self._fetches, fetched, self._takes)),
+            ]
+        with m.If(~self.comes):
+            m.d.sync += started.eq(0)
 
-    def _taken(self, hit: Value) -> list[Any]:
-        """What is kept of the entry in ``rests``, or of the default row."""
-        entry, config, ipv6 = self._rest.data, self.config, self.origin.ipv6
+    def _says(self, m: Module) -> None:
+        """What is kept of the entry that was found, or of the default row."""
+        entry, config, ipv6 = self._seen, self.config, self.origin.ipv6
         header = self.origin.header
-        refused = ~entry.table_regions.bit_select(hdr.get(header, "region"), 1) | (
-            entry.table_must_encrypt & ~hdr.get(header, "encrypted")
-        )
-        forward = entry.table_action == Action.FORWARD
-        its = hit & Mux(ipv6, entry.has_ip6, entry.has_ip)
+        refused, forward, redirect = Signal(), Signal(), Signal()
+        has_hop, its, settles, done = Signal(), Signal(), Signal(), Signal()
+        hit = self._has & ~self._expired
+        m.d.sync += [
+            refused.eq(
+                ~entry.table_regions.bit_select(hdr.get(header, "region"), 1)
+                | (entry.table_must_encrypt & ~hdr.get(header, "encrypted"))
+            ),
+            forward.eq(entry.table_action == Action.FORWARD),
+            redirect.eq(entry.table_action == Action.REDIRECT),
+            has_hop.eq(Mux(ipv6, entry.has_ip6, entry.has_ip)),
+            its.eq(hit & has_hop),
+            self.hit.eq(self._taken & hit),
+            settles.eq(self._taken),
+        ]
+        m.d.comb += self.o.done.eq(self._taken | done)
+        with m.If(self._taken):
+            m.d.sync += [
+                done.eq(1),
+                self.o.forward.eq(hit & forward & ~refused),
+                self.o.policy.eq(hit & (refused | redirect)),
+            ]
+        with m.If(~self.comes):
+            m.d.sync += done.eq(0)
         addresses = [
             Mux(ipv6, ipv6_lanes(of, whose), lanes(of[f"{whose}_ip"]))
             for of, whose in ((entry, "table_next"), (config, "next"))
         ]
-        return [
-            self.o.done.eq(1),
-            self.o.forward.eq(hit & forward & ~refused),
-            self.o.policy.eq(hit & (refused | (entry.table_action == Action.REDIRECT))),
-            self.o.hop.mac.eq(Mux(its, mac_lanes(entry, "table_next"), mac_lanes(config, "next"))),
-            self.o.hop.ip.eq(Mux(its, *addresses)),
-            self.o.hop.port.eq(Mux(its, lanes(entry.table_next_port), lanes(config.next_port))),
-        ]
+        # A cycle later: registers say to two hundred bits what to do.
+        with m.If(settles):
+            m.d.sync += [
+                self.o.hop.mac.eq(
+                    Mux(its, mac_lanes(entry, "table_next"), mac_lanes(config, "next"))
+                ),
+                self.o.hop.ip.eq(Mux(its, *addresses)),
+                self.o.hop.port.eq(Mux(its, lanes(entry.table_next_port), lanes(config.next_port))),
+            ]
 
     def _sweeps(self, m: Module) -> None:
         """One entry after the other is removed if it is too old (T6), in four cycles each.
 
-        ``_expired`` is of the entry whose address was there three cycles before, whoever read it.
+        ``_expired`` is of the entry whose address was there two cycles before, whoever read it.
         """
-        self._swept, step = Signal(range(ENTRIES)), Signal(2)
+        swept, steps = Signal(range(ENTRIES)), Signal(3)
         age, limit = Signal(32), Signal(32)
-        self._sweeping = step == 0
         m.d.sync += [
             age.eq(self.now - self._rest.data.since),
             limit.eq(self._rest.data.table_lifetime_us),
             self._expired.eq((limit != 0) & (age >= limit)),
         ]
-        with m.If((step != 0) | ~self._fetches):
-            m.d.sync += step.eq(step + 1)
-        with m.If(step == 3):
-            m.d.sync += self._swept.eq(self._swept + 1)
+        begins = ~steps.any() & ~self._fetches & ~self._compared
+        m.d.sync += steps.eq(Cat(begins, steps))
+        with m.If(steps[2]):
+            m.d.sync += swept.eq(swept + 1)
             with m.If(self._expired):
-                m.d.sync += self._used.bit_select(self._swept, 1).eq(0)
-        with m.If(self.committed):
-            m.d.sync += step.eq(0)  # what was read may be another entry's
+                m.d.sync += self._used.bit_select(swept, 1).eq(0)
+        with m.If(self._writes):
+            m.d.sync += steps.eq(0)  # what was read may be another entry's
+        with m.If(self._ends):
+            m.d.sync += self._at.eq(self._number)
+        with m.Elif(~self._fetches):
+            m.d.sync += self._at.eq(Mux(begins, swept, self._index))
 
     def _shows(self, m: Module) -> None:
         """The entry that software asks for, when nobody else reads."""
-        others = self._start | self._looking | self._fetches | self._sweeping | self.committed
-        asked = Mux(self._sweeping, self._swept, self._index)
-        m.d.comb += self._rest.addr.eq(Mux(self._fetches, self._found, asked))
-        at, there = Signal.like(self._index), Signal()
-        m.d.sync += [at.eq(self._index), self.shows.eq(~others)]
-        m.d.comb += there.eq(self._used.bit_select(at, 1) & (self.config.table_index < ENTRIES))
+        there = Signal()
+        m.d.sync += [
+            self.shows.eq((self._at == self._index) & ~self._writes),
+            there.eq(self._used.bit_select(self._at, 1) & (self.config.table_index < ENTRIES)),
+        ]
         for name in ENTRY.members:
-            lane = (
-                Array(entry[name] for entry in self._row.data)[at[:_LANE_BITS]]
-                if name in _KEY
-                else None
-            )
-            value = self._rest.data[name] if lane is None else lane
-            m.d.comb += self.shown[name].eq(Mux(there, value, 0))
+            m.d.comb += self.shown[name].eq(Mux(there, self._seen[name], 0))
 
     def _commits(self, m: Module) -> None:
         """The entry as a whole, between two looks (T5)."""
-        staged, write = self.staged, self._write_rest
-        for written in self._write_row.data:
-            m.d.comb += [written[name].eq(staged[name]) for name in _KEY]
+        staged, write, asked = self.staged, self._write_rest, Signal()
+        m.d.sync += [
+            asked.eq(self.commit & ~self._writes),
+            self._writes.eq(asked & ~self._writes & self._rests),
+        ]
+        for lane, keys in enumerate(self._write_keys):
+            m.d.comb += [
+                keys.addr.eq(self._index[_LANE_BITS:]),
+                keys.en.eq(self._writes & (self._index[:_LANE_BITS] == lane)),
+                *(keys.data[name].eq(staged[name]) for name in _KEY),
+            ]
         rest = write.data
         m.d.comb += [
-            self._write_row.addr.eq(self._index[_LANE_BITS:]),
-            self._write_row.en.eq(self.committed << self._index[:_LANE_BITS]),
+            self.committed.eq(self._writes),
             write.addr.eq(self._index),
-            write.en.eq(self.committed),
-            *(rest[name].eq(staged[name]) for name in ENTRY.members if name not in _KEY),
+            write.en.eq(self._writes),
+            *(rest[name].eq(staged[name]) for name in ENTRY.members),
             rest.since.eq(self.now),
             rest.has_ip.eq(staged.table_next_ip.any()),
             rest.has_ip6.eq(ipv6_lanes(staged, "table_next").any()),
         ]
-        with m.If(self.committed):
+        with m.If(self._writes):
             m.d.sync += self._used.bit_select(self._index, 1).eq(staged.table_action != Action.NONE)

@@ -291,7 +291,7 @@ class KnownRequests:
 
     def _begin(self) -> None:
         self.m.d.sync += self.owed.eq(1)
-        self.m.d.comb += [self.owner.steers.eq(1), self.tags.start.eq(1)]
+        self.m.d.comb += self.tags.start.eq(1)
         self.m.next = "header"
 
     def header(self) -> None:

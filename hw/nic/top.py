@@ -214,9 +214,9 @@ class NicShell(wiring.Component):
             cores.comes.eq(head.o.valid),
             head.o.ready.eq(judged & cores.i.ready),
             entries.origin.eq(head.o.payload),
-            entries.start.eq(cores.steers),
-            entries.cancel.eq(cores.strays),
+            entries.comes.eq(head.o.valid),
             entries.ours.eq(ours),
+            entries.others.eq(judged & ~ours),
             cores.steered.eq(entries.o),
         ]
         wiring.connect(m, origins.o, head.i)
