@@ -8,13 +8,12 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..formats.wire import MessageType
-from . import header as hdr
-from .bus import BEAT_BYTES, JOB, ORIGIN, WORD_BITS, folded, sum_lanes
-from .deep_fifo import WideFifo
+from ..datapath.stream import Fifo
+from .bus import BEAT_BYTES, WORD_BITS, sum_lanes
+from .outgoing import FRAGMENT
 from .room import HERE_BITS
 
-QUESTION = data.StructLayout({"origin": ORIGIN, "group": 10, "missing": HERE_BITS})
+QUESTION = data.StructLayout({"group": 10, "missing": HERE_BITS})
 """What of a tensor is missing: bit k is for fragment ``64 * group + k``."""
 
 
@@ -24,8 +23,8 @@ class Asker(wiring.Component):
     Members
     -------
     i : In(stream of QUESTION)
-    job : Out(stream of JOB); words : Out(stream of words), one for each job
-    asked : Out(1), a job is taken in this cycle
+    o : Out(stream of FRAGMENT); words : Out(stream of words), one for each
+    asked : Out(1), one is taken in this cycle
     busy : Out(1)
     """
 
@@ -33,7 +32,7 @@ class Asker(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(QUESTION)),
-                "job": Out(stream.Signature(JOB)),
+                "o": Out(stream.Signature(FRAGMENT)),
                 "words": Out(stream.Signature(WORD_BITS)),
                 "asked": Out(1),
                 "busy": Out(1),
@@ -42,32 +41,23 @@ class Asker(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        m.submodules.waiting = waiting = WideFifo(QUESTION)
+        m.submodules.waiting = waiting = Fifo(QUESTION, 1)
         wiring.connect(m, wiring.flipped(self.i), waiting.i)
         question = waiting.o.payload
         # The first bit on the wire is the highest of the first byte.
         bitmap = Cat(question.missing[8 * (bit // 8) + 7 - bit % 8] for bit in range(HERE_BITS))
         m.d.comb += [
             self.words.payload.eq(bitmap),
-            self.job.payload.back.eq(1),
-            self.job.payload.bytes.eq(BEAT_BYTES),
-            self.job.payload.sum.eq(folded(m, sum_lanes(bitmap), "bitmap_sum")),
-            self.job.payload.origin.eq(question.origin),
-            self.job.payload.origin.header.eq(
-                hdr.put(
-                    question.origin.header,
-                    message_type=MessageType.MISSING,
-                    last=1,
-                    fragment_index=question.group << 6,
-                    offset=0,
-                )
-            ),
-            self.asked.eq(self.job.valid & self.job.ready),
+            self.o.payload.bytes.eq(BEAT_BYTES),
+            self.o.payload.total.eq(sum_lanes(bitmap)),
+            self.o.payload.index.eq(question.group << 6),
+            self.o.payload.last.eq(1),
+            self.asked.eq(self.o.valid & self.o.ready),
             self.busy.eq(waiting.o.valid),
         ]
         with m.FSM(name="question"):
             with m.State("job"):
-                m.d.comb += self.job.valid.eq(waiting.o.valid)
+                m.d.comb += self.o.valid.eq(waiting.o.valid)
                 with m.If(self.asked):
                     m.next = "word"
             with m.State("word"):

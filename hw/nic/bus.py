@@ -108,10 +108,6 @@ ORIGIN = data.StructLayout(
 IPv4 address has the low 32 bits; ``tos`` and ``ttl`` are IPv6's traffic class and hop limit, too.
 """
 
-CONTEXT = data.StructLayout({"origin": ORIGIN, "hop": HOP, "start": 32})
-"""A tensor in the slice: where it came from, where its result goes, and the cycle in which its
-first beat was offered."""
-
 VERDICT_PASS, VERDICT_DROP, VERDICT_OURS, VERDICT_SEND = range(4)
 """Of the parser the first three; of the decider ``VERDICT_OURS`` to collect, ``VERDICT_SEND`` to
 decline or to forward."""

@@ -14,7 +14,7 @@ from .bus import CONFIG, FATE, FRAME, JOB, MODEL, WORD_BITS
 from .decide import Decider
 from .deep_fifo import QuickFifo
 from .entries import STEERED
-from .executor import SOURCES, Executor
+from .executor import Executor
 from .room import Room
 from .shape import SliceShape
 from .weights import WEIGHTS, add_weights
@@ -34,7 +34,7 @@ def core_signature(cores: int) -> dict[str, Any]:
         weights : In(WEIGHTS), of each core
         steered : In(STEERED), what the steering table says of i
         collected : In(stream of words), of the frame that o is of; stored : In(1), it is whole
-        jobs : Out(stream of JOB), words : Out(stream of words), SOURCES of them
+        job : Out(stream of JOB); words : Out(stream of words), of each job in their order
         {event} : Out(1), for each of EVENTS
         busy : Out(1); collecting : Out(1), a request lacks fragments
         computing : Out(1), a slice has work
@@ -50,8 +50,8 @@ def core_signature(cores: int) -> dict[str, Any]:
         "steered": In(STEERED),
         "collected": In(stream.Signature(WORD_BITS, always_ready=True)),
         "stored": In(1),
-        "jobs": Out(stream.Signature(JOB)).array(SOURCES),
-        "words": Out(stream.Signature(WORD_BITS)).array(SOURCES),
+        "job": Out(stream.Signature(JOB)),
+        "words": Out(stream.Signature(WORD_BITS)),
         **{name: Out(1) for name in EVENTS},
         "busy": Out(1),
         "collecting": Out(1),
@@ -120,9 +120,8 @@ class Core(wiring.Component):
 
         add_weights(m, self._shape.sides, self.weights[0], self.models[0], decider, executor)
 
-        for source in range(SOURCES):
-            wiring.connect(m, executor.jobs[source], wiring.flipped(self.jobs[source]))
-            wiring.connect(m, executor.words[source], wiring.flipped(self.words[source]))
+        wiring.connect(m, executor.job, wiring.flipped(self.job))
+        wiring.connect(m, executor.words, wiring.flipped(self.words))
         for name in EVENTS:
             of = decider if name == "evicted" else executor
             event: Signal = getattr(of, name)

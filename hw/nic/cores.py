@@ -39,7 +39,6 @@ from . import header as hdr
 from .bus import AHEAD, MODEL
 from .core import EVENTS, Core, core_signature
 from .core_turns import CoreTurns
-from .executor import SOURCES
 from .shape import SliceShape, slice_modules
 from .tags import first_of
 
@@ -134,13 +133,12 @@ class Cores(wiring.Component):
             ]
             wiring.connect(m, wiring.flipped(self.weights[k]), core.weights[0])
         self._decide(m)
-        for source in range(SOURCES):
-            m.submodules[f"turns{source}"] = turns = CoreTurns(len(cores))
-            for k, core in enumerate(cores):
-                wiring.connect(m, core.jobs[source], turns.jobs_of[k])
-                wiring.connect(m, core.words[source], turns.words_of[k])
-            wiring.connect(m, turns.job, wiring.flipped(self.jobs[source]))
-            wiring.connect(m, turns.words, wiring.flipped(self.words[source]))
+        m.submodules.turns = turns = CoreTurns(len(cores))
+        for k, core in enumerate(cores):
+            wiring.connect(m, core.job, turns.jobs_of[k])
+            wiring.connect(m, core.words, turns.words_of[k])
+        wiring.connect(m, turns.job, wiring.flipped(self.job))
+        wiring.connect(m, turns.words, wiring.flipped(self.words))
         # Of what each job tells, there is one in a cycle at most, and so of what is stored. Several
         # cores may give up a request in one cycle: what was not counted yet is counted later.
         evicted = Signal(range(4 * len(cores)))

@@ -6,9 +6,9 @@
 
     decider -- chores --> reader <-- whole requests, in their order
                             |
-    words --> slot memory --+--> slice --> results
-                            +--> evicted fragments
-                            +--> questions
+    words --> slot memory --+--> slice --> results --+--> jobs
+                            +--> evicted fragments --+
+                            +--> questions ----------+
 
 The decider says what is collected, the reader what becomes of it. Each slot belongs to one of them:
 to the reader from when its request is whole or given up until it is released.
@@ -25,22 +25,15 @@ from amaranth.lib.wiring import In, Out
 from ..datapath.stream import Fifo
 from ..formats.bundle import WEIGHT_BANK
 from .ask import Asker
-from .bus import CONFIG, CONTEXT, HOP, JOB, MODEL, ORIGIN, WORD_BITS
+from .bus import CONFIG, HOP, JOB, MODEL, ORIGIN, WORD_BITS
 from .joining_reader import JoiningReader
+from .outgoing import IN_SLICE, SOURCES, Outgoing
 from .reader import Reader
 from .result import Results
 from .room import Room, chore, released
 from .shape import SliceShape
 from .slot_memory import SlotMemory
 from .weights import words_of
-
-_REQUESTS_IN_SLICE = 4
-
-SOURCES = 3
-"""Of jobs, the most urgent first: evicted fragments, results, questions."""
-
-RESULTS = 1
-"""The source of results."""
 
 
 class Executor(wiring.Component):
@@ -59,7 +52,7 @@ class Executor(wiring.Component):
         is collected (:func:`.room.decided`); stored : In(1), it is whole
     begins, begun, origin, hop, release, chore, may_ask, here_address, here, clear, cleared, part,
         cut : of :class:`.decide.Decider`
-    jobs : Out(stream of JOB), words : Out(stream of words), ``SOURCES`` of them
+    job : Out(stream of JOB); words : Out(stream of words)
     requests, asked, evicted_fragments, results, result_frames : Out(1), events of the registers
     busy : Out(1); computing : Out(1), the slice has work
     w0, ... : In(stream of words), into the slice's side ports
@@ -92,8 +85,8 @@ class Executor(wiring.Component):
                 "here": In(room.here_bits),
                 "clear": Out(1),
                 "cleared": In(1),
-                "jobs": Out(stream.Signature(JOB)).array(SOURCES),
-                "words": Out(stream.Signature(WORD_BITS)).array(SOURCES),
+                "job": Out(stream.Signature(JOB)),
+                "words": Out(stream.Signature(WORD_BITS)),
                 **{name: Out(1) for name in events},
                 "busy": Out(1),
                 "computing": Out(1),
@@ -113,9 +106,10 @@ class Executor(wiring.Component):
         m.submodules.reader = reader = (JoiningReader if self._room.several else Reader)(
             self._room, self._inputs
         )
-        m.submodules.contexts = contexts = Fifo(CONTEXT, _REQUESTS_IN_SLICE)
+        m.submodules.contexts = contexts = Fifo(32, IN_SLICE)
         m.submodules.results = results = Results(self._outputs)
         m.submodules.asker = asker = Asker()
+        m.submodules.outgoing = outgoing = Outgoing(self._outputs)
 
         wiring.connect(m, wiring.flipped(self.collected), memory.i)
         m.d.comb += [
@@ -148,28 +142,33 @@ class Executor(wiring.Component):
         wiring.connect(m, reader.question, asker.i)
         self._slice(m, reader, results)
 
-        jobs = (reader.evicted, results.job, asker.job)
+        fragments = (reader.evicted, results.o, asker.o)
         words = (reader.evicted_words, results.words, asker.words)
         for source in range(SOURCES):
-            wiring.connect(m, jobs[source], wiring.flipped(self.jobs[source]))
-            wiring.connect(m, words[source], wiring.flipped(self.words[source]))
+            wiring.connect(m, fragments[source], outgoing.fragments[source])
+            wiring.connect(m, words[source], outgoing.words_of[source])
+        wiring.connect(m, outgoing.job, wiring.flipped(self.job))
+        wiring.connect(m, outgoing.words, wiring.flipped(self.words))
 
         cycle = Signal(32)
         m.d.sync += cycle.eq(cycle + 1)
         m.d.comb += [
             reader.cycle.eq(cycle),
             results.cycle.eq(cycle),
-            reader.now.eq(self.now),
             reader.model.eq(self.model),
-            results.now.eq(self.now),
             results.config.eq(self.config),
-            results.model.eq(self.model),
+            results.sent.eq(outgoing.sent),
+            outgoing.now.eq(self.now),
+            outgoing.model.eq(self.model),
+            outgoing.cycles.eq(results.cycles),
+            outgoing.place.eq(reader.place),
+            outgoing.kept.eq(reader.kept),
             self.may_ask.eq(~(asker.busy | reader.asking)),
             self.requests.eq(order.i.valid),
             self.asked.eq(asker.asked),
             self.evicted_fragments.eq(reader.evicted.valid & reader.evicted.ready),
-            self.results.eq(results.sent),
-            self.result_frames.eq(results.job.valid & results.job.ready),
+            self.results.eq(outgoing.sent),
+            self.result_frames.eq(results.o.valid & results.o.ready),
             self.computing.eq(contexts.o.valid),
             self.empty.eq(reader.rests & (contexts.level == 0)),
             self.busy.eq(
@@ -178,6 +177,7 @@ class Executor(wiring.Component):
                 | contexts.o.valid
                 | results.busy
                 | asker.busy
+                | outgoing.busy
                 | self.waits
             ),
         ]

@@ -12,7 +12,7 @@ from amaranth.lib import data
 
 from ..formats.wire import DeclineReason
 from . import header as hdr
-from .bus import LENGTH_BITS, folded, sum_lanes
+from .bus import LENGTH_BITS, sum_lanes
 from .room import HERE_BITS, Room
 from .slot_memory import WordRun
 
@@ -38,7 +38,6 @@ class GivenUp:
 
     def __init__(self, m: Module, reader: Reader, room: Room, origin: data.View[Any]) -> None:
         self._reader, self._room, self._origin = reader, room, origin
-        self._deadline = hdr.time_left(m, origin.header, reader.now, origin.stamp)
         self.tensor = Signal(room.tensor)
         self.cut = Signal(room.cut)
         self.is_last = Signal()
@@ -68,32 +67,22 @@ class GivenUp:
         inside = Cat(self._rest > bit for bit in range(len(reader.here)))
         m.d.comb += self._missing.eq(~self._here & inside)
 
-    def describe(self, m: Module, old: Value, hop: data.View[Any]) -> None:
+    def describe(self, m: Module, old: Value) -> None:
         """What goes on and what is asked for; the request may be of ``old`` weights."""
-        reader, origin = self._reader, self._origin
-        job, question = reader.evicted.payload, reader.question.payload
+        reader = self._reader
+        fragment, question = reader.evicted.payload, reader.question.payload
         reason = Signal(8)
         m.d.sync += reason.eq(self._why(old))
         m.d.comb += [
             self.is_last.eq(self._index + 1 == self.cut.count),
             reader.evicted_words.payload.eq(reader._run.word),
             reader.evicted.valid.eq(self._offers),
-            job.bytes.eq(self._size),
-            job.sum.eq(folded(m, self._total, "evicted_sum")),
-            job.origin.eq(origin),
-            job.hop.eq(hop),
-            job.origin.header.eq(
-                hdr.passed_on(
-                    origin.header,
-                    self._deadline,
-                    declined=1,
-                    reason=reason,
-                    fragment_index=self._index,
-                    offset=self._start,
-                    last=self.is_last,
-                )
-            ),
-            question.origin.eq(origin),
+            fragment.bytes.eq(self._size),
+            fragment.total.eq(self._total),
+            fragment.index.eq(self._index),
+            fragment.offset.eq(self._start),
+            fragment.last.eq(self.is_last),
+            fragment.reason.eq(reason),
             question.group.eq(self.group),
             question.missing.eq(self._told),
         ]

@@ -34,7 +34,7 @@ class JoiningReader(Reader):
             self.part.eq(self._part),
             feeder.base.eq(self._base),
             feeder.read_word.eq(self.read_word),
-            self.context.payload.start.eq(self.cycle + 1),
+            self.context.payload.eq(self.cycle + 1),
         ]
         for k in range(len(self._inputs)):
             wiring.connect(m, getattr(feeder, f"o{k}"), wiring.flipped(getattr(self, f"o{k}")))

@@ -9,22 +9,20 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .ask import QUESTION
 from .bus import (
     BEAT_BYTES,
-    CONTEXT,
     HOP,
-    JOB,
     MODEL,
     ORIGIN,
     WORD_BITS,
 )
-from .deep_fifo import NEVER_COLLIDES
 from .gearbox import Gearbox
 from .given_up import GivenUp
+from .origins import KEPT, Origins
+from .outgoing import FRAGMENT, GOES_ON_PLACE, PLACES, QUESTION_PLACE, SLICE_PLACES
 from .room import Room, chore, released
 from .shape import WireTensor
 from .slot_memory import READ_CYCLES, WordRun
@@ -49,16 +47,17 @@ class Reader(wiring.Component):
 
     Members
     -------
-    model : In(MODEL); now : In(32), microseconds; cycle : In(32)
+    model : In(MODEL); cycle : In(32)
     begins : In(1), a tensor begins in part ``begun`` with a frame from ``origin``; what comes of it
         goes to the next hop ``hop``
     whole : In(stream of slots), in the order of execution
     chore : In(stream of :func:`.room.chore`)
     read, read_address, read_word, late_word, zero : of :class:`.slot_memory.SlotMemory`
     here_address, here, clear, cleared : of :class:`.decide.Decider`
-    context : Out(stream of CONTEXT), one for each request, ahead of its first beat
+    place, kept : Out, of :class:`.outgoing.Outgoing`: the frame that is looked at
+    context : Out(stream of 32), one for each request, ahead of its first beat: the cycle of that
     o0, ... : Out(stream of {"data", "last"}), into the slice, one for each tensor
-    evicted : Out(stream of JOB); evicted_words : Out(stream of words)
+    evicted : Out(stream of FRAGMENT); evicted_words : Out(stream of words)
     question : Out(stream of QUESTION), is taken at once; asking : Out(1), there may be one
     release : Out(stream of :func:`.room.released`)
     busy : Out(1)
@@ -72,7 +71,6 @@ class Reader(wiring.Component):
         super().__init__(
             {
                 "model": In(MODEL),
-                "now": In(32),
                 "cycle": In(32),
                 "begins": In(1),
                 "begun": In(room.part),
@@ -89,8 +87,10 @@ class Reader(wiring.Component):
                 "here": In(room.here_bits),
                 "clear": Out(1),
                 "cleared": In(1),
-                "context": Out(stream.Signature(CONTEXT)),
-                "evicted": Out(stream.Signature(JOB)),
+                "place": Out(range(PLACES)),
+                "kept": Out(KEPT),
+                "context": Out(stream.Signature(32)),
+                "evicted": Out(stream.Signature(FRAGMENT)),
                 "evicted_words": Out(stream.Signature(WORD_BITS)),
                 "question": Out(stream.Signature(QUESTION)),
                 "asking": Out(1),
@@ -119,9 +119,7 @@ class Reader(wiring.Component):
         m.d.comb += [
             gearbox.i.payload.eq(self._run.word),
             # A read, which began in the cycle before, and as many words as the first beat needs.
-            self.context.payload.start.eq(
-                self.cycle + (READ_CYCLES - 1) + -(-beat_bytes // BEAT_BYTES)
-            ),
+            self.context.payload.eq(self.cycle + (READ_CYCLES - 1) + -(-beat_bytes // BEAT_BYTES)),
         ]
         return gearbox.empty
 
@@ -174,48 +172,22 @@ class Reader(wiring.Component):
         m.d.sync += [self._executes.eq(0), self._turned.eq(1)]
         m.next = "release"
 
-    def _kept(self, m: Module) -> tuple[Any, Any]:
-        """Where the first frames of tensors came from, and where what comes of these goes."""
-        room = self._room
-        kept = data.StructLayout({"origin": ORIGIN, "hop": HOP})
-        # No slot is opened while its request is read.
-        m.submodules.origins = origins = Memory(
-            shape=kept, depth=len(room.part), init=[], attrs=NEVER_COLLIDES
-        )
-        m.submodules.banks = banks = Memory(shape=1, depth=len(room.part), init=[])
-        keep, read = origins.write_port(), origins.read_port()
-        keep_bank, read_bank = banks.write_port(), banks.read_port(domain="comb")
-        its_bank = Signal()
-        self._part, self._fetches = Signal(room.part), Signal()
-        m.d.comb += [
-            keep.addr.eq(self.begun),
-            keep.data.origin.eq(self.origin),
-            keep.data.hop.eq(self.hop),
-            keep.en.eq(self.begins),
-            keep_bank.addr.eq(self.begun),
-            keep_bank.data.eq(self.bank),
-            keep_bank.en.eq(self.begins),
-            read_bank.addr.eq(self._part),
-            read.addr.eq(self._part),
-            read.en.eq(self._fetches),
-            self._old.eq(its_bank != self.bank),
-        ]
-        with m.If(self._fetches):
-            m.d.sync += its_bank.eq(read_bank.data)
-        # From a register: reading takes most of a cycle.
-        found = Signal(kept)
-        m.d.sync += found.eq(read.data)
-        return found.origin, found.hop
-
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         room = self._room
         self._has_chore, self._old, self._turned = Signal(), Signal(), Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
-        origin, hop = self._kept(m)
-        given_up = GivenUp(m, self, room, origin)
+        m.submodules.origins = origins = Origins(room)
+        self._part, self._fetches = origins.part, origins.fetches
+        for name in ("begins", "begun", "origin", "hop", "bank"):
+            m.d.comb += getattr(origins, name).eq(getattr(self, name))
+        given_up = GivenUp(m, self, room, origins.found.origin)
         slot, executes = Signal(room.slot), Signal()
         base, first_group = Signal(room.address), Signal(room.here)
+        place, next_place = Signal(range(PLACES)), Signal(range(SLICE_PLACES))
+        of_chore = Mux(self.chore.payload.evict, GOES_ON_PLACE, QUESTION_PLACE)
+        with m.If(self.context.valid):
+            m.d.sync += next_place.eq(next_place + 1)
         chosen = Mux(self.chore.valid, self.chore.payload.slot, self.whole.payload)
         run = WordRun(m, room, self.late_word)
 
@@ -232,8 +204,9 @@ class Reader(wiring.Component):
         m.d.comb += [
             self.read.eq(run.read),
             self.read_address.eq(run.address),
-            self.context.payload.origin.eq(origin),
-            self.context.payload.hop.eq(hop),
+            self._old.eq(origins.old),
+            self.kept.eq(origins.found),
+            self.place.eq(place),
             self.release.payload.slot.eq(slot),
             self.release.payload.executed.eq(executes),
             self.release.payload.turned.eq(self._turned),
@@ -242,7 +215,7 @@ class Reader(wiring.Component):
         self._tensor, self._cut = given_up.tensor, given_up.cut
         self._done, self._zeroes, self._fragment = done, zeroes, given_up.fragment
         given_up.look(m, first_group)
-        given_up.describe(m, self._old, hop)
+        given_up.describe(m, self._old)
         empty = self._feed(m)
         with m.FSM(name="reader") as fsm:
             with m.State("idle"):
@@ -258,6 +231,8 @@ class Reader(wiring.Component):
                 m.d.sync += [
                     slot.eq(chosen),
                     executes.eq(~self._has_chore),
+                    # Before what is kept there is found.
+                    place.eq(Mux(self._has_chore, of_chore, next_place)),
                     self._turned.eq(0),
                     base.eq(chosen * room.stride),
                     first_group.eq(chosen * room.groups),

@@ -17,26 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
 from ..formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
-from . import header as hdr
-from .bus import (
-    BEAT_BYTES,
-    CONFIG,
-    CONTEXT,
-    JOB,
-    LENGTH_BITS,
-    MODEL,
-    WORD_BITS,
-    folded,
-    sum_lanes,
-)
+from .bus import BEAT_BYTES, CONFIG, LENGTH_BITS, WORD_BITS, sum_lanes
 from .deep_fifo import DeepFifo
 from .gearbox import Gearbox
+from .outgoing import FRAGMENT
 from .shape import WireTensor
 from .turns import PIECE, Turns
 
@@ -209,7 +199,7 @@ class SliceOutput(wiring.Component):
 
 
 class Results(wiring.Component):
-    """Beats of the slice in, jobs and words for the packetiser out.
+    """Beats of the slice in, fragments and their words out.
 
     All outputs are taken side by side, each kept by itself: none waits for a frame of another one,
     so the slice may give them in any order. Frames of several outputs leave mixed, each output's in
@@ -222,10 +212,10 @@ class Results(wiring.Component):
     Members
     -------
     i0, i1, ... : In(stream of beats), from the slice
-    context : In(stream of CONTEXT), one for each request in the slice
-    config : In(CONFIG); model : In(MODEL); now : In(32), microseconds; cycle : In(32)
-    job : Out(stream of JOB); words : Out(stream of words), those of the jobs in their order
-    sent : Out(1), the job taken in this cycle is the last of a result
+    context : In(stream of 32), one for each request in the slice: the cycle of its first beat
+    config : In(CONFIG); cycle : In(32); cycles : Out(32), R3, of the result whose end is here
+    o : Out(stream of FRAGMENT); words : Out(stream of words), those of the fragments in their order
+    sent : In(1), the result that ended has left, and its cycles were told
     busy : Out(1)
     """
 
@@ -237,21 +227,19 @@ class Results(wiring.Component):
                     f"i{k}": In(stream.Signature(8 * tensor.beat_bytes))
                     for k, tensor in enumerate(outputs)
                 },
-                "context": In(stream.Signature(CONTEXT)),
+                "context": In(stream.Signature(32)),
                 "config": In(CONFIG),
-                "model": In(MODEL),
-                "now": In(32),
                 "cycle": In(32),
-                "job": Out(stream.Signature(JOB)),
+                "cycles": Out(32),
+                "o": Out(stream.Signature(FRAGMENT)),
                 "words": Out(stream.Signature(WORD_BITS)),
-                "sent": Out(1),
+                "sent": In(1),
                 "busy": Out(1),
             }
         )
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        cycles = Signal(32)
         outputs = [SliceOutput(tensor) for tensor in self._outputs]
         for k, output in enumerate(outputs):
             m.submodules[f"output{k}"] = output
@@ -264,61 +252,37 @@ class Results(wiring.Component):
         # context and `cycles` are those of one request.
         ended = Cat(output.taken | output.draining for output in outputs)
         with m.If(Cat(output.taken for output in outputs).any() & ended.all()):
-            m.d.sync += cycles.eq(self.cycle - self.context.payload.start + 1)
+            m.d.sync += self.cycles.eq(self.cycle - self.context.payload + 1)
 
-        # The job: the request's header, changed.
         if len(outputs) == 1:
-            pieces, words, tensor = outputs[0].pieces, outputs[0].words, Const(0)
+            pieces, words, output = outputs[0].pieces, outputs[0].words, Const(0)
         else:
             m.submodules.turns = turns = Turns(len(outputs))
-            for k, output in enumerate(outputs):
-                wiring.connect(m, output.pieces, turns.pieces[k])
-                wiring.connect(m, output.words, turns.words_of[k])
-            m.d.comb += turns.ended.eq(Cat(output.draining for output in outputs).all())
-            pieces, words, tensor = turns.o, turns.words, turns.output
+            for k, each in enumerate(outputs):
+                wiring.connect(m, each.pieces, turns.pieces[k])
+                wiring.connect(m, each.words, turns.words_of[k])
+            m.d.comb += turns.ended.eq(Cat(each.draining for each in outputs).all())
+            pieces, words, output = turns.o, turns.words, turns.output
         wiring.connect(m, words, wiring.flipped(self.words))
-        piece, origin = pieces.payload, self.context.payload.origin
-        sizes = Array(Const(size, 32) for _, size in self._outputs)
-        deadline = hdr.time_left(m, origin.header, self.now, origin.stamp)
+        piece = pieces.payload
         m.d.comb += [
-            self.job.valid.eq(pieces.valid),
-            self.job.payload.bytes.eq(piece.bytes),
-            self.job.payload.sum.eq(folded(m, piece.total, "piece_sum")),
-            self.job.payload.origin.eq(origin),
-            self.job.payload.hop.eq(self.context.payload.hop),
-            self.job.payload.origin.header.eq(
-                hdr.passed_on(
-                    origin.header,
-                    deadline,
-                    last=piece.last,
-                    result=1,
-                    declined=0,
-                    reason=0,
-                    telemetry=piece.last,
-                    cycles=Mux(piece.last, cycles, 0),
-                    cursor=hdr.get(origin.header, "cursor") + 1,
-                    fragment_index=piece.index,
-                    fragment_count=piece.count,
-                    offset=piece.offset,
-                    total_bytes=sizes[tensor],
-                    tensor_index=tensor,
-                    source_count=len(outputs),
-                    element_type=self.model.element_type,
-                )
-            ),
-            pieces.ready.eq(self.job.ready),
+            self.o.valid.eq(pieces.valid),
+            pieces.ready.eq(self.o.ready),
+            *(self.o.payload[name].eq(piece[name]) for name in PIECE.members),
+            self.o.payload.output.eq(output),
+            self.o.payload.ends.eq(self._ends(m, self.o.valid & self.o.ready, piece.last, output)),
             self.context.ready.eq(self.sent),
             self.busy.eq(words.valid | pieces.valid),
         ]
-        self._sends(m, self.job.valid & self.job.ready & piece.last, tensor)
         return m
 
-    def _sends(self, m: Module, ends: Value, tensor: Value) -> None:
-        """The last fragment of an output leaves where it ``ends``: perhaps that of the result."""
-        gone = Signal(len(self._outputs))  # outputs before this one
+    def _ends(self, m: Module, taken: Value, last: Value, output: Value) -> Value:
+        """Whether the result ends with a fragment, that may be the last one of an output."""
         if len(self._outputs) == 1:
-            m.d.comb += self.sent.eq(ends)
-            return
+            return last
+        gone = Signal(len(self._outputs))  # outputs before this one
         now = Signal.like(gone)
-        m.d.comb += [now.eq(gone | (ends << tensor)), self.sent.eq(now.all())]
-        m.d.sync += gone.eq(Mux(self.sent, 0, now))
+        m.d.comb += now.eq(gone | (last << output))
+        with m.If(taken):
+            m.d.sync += gone.eq(Mux(now.all(), 0, now))
+        return now.all()

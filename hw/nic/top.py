@@ -60,7 +60,6 @@ from .cores import Cores
 from .deep_fifo import DeepFifo, QuickFifo, WideFifo
 from .dispatch import Dispatcher
 from .entries import Entries
-from .executor import RESULTS, SOURCES
 from .ingress import Ingress
 from .packetise import Packetiser
 from .parser import Parser
@@ -166,7 +165,7 @@ class NicShell(wiring.Component):
         m.submodules.store = store = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.entries = entries = Entries()
         m.submodules.dispatcher = dispatcher = Dispatcher()
-        m.submodules.packetiser = packetiser = Packetiser(1 + SOURCES, likely=1 + RESULTS)
+        m.submodules.packetiser = packetiser = Packetiser(2, likely=1)
         m.submodules.arbiter = arbiter = Arbiter(3)
         config = registers.config
         came, leaves = ingress.i, arbiter.o
@@ -302,9 +301,8 @@ class NicShell(wiring.Component):
         m.d.comb += cores.stored.eq(dispatcher.stored)
         for name in EVENTS:
             m.d.comb += getattr(registers, name).eq(getattr(cores, name))
-        for source in range(SOURCES):
-            wiring.connect(m, cores.jobs[source], packetiser.jobs[1 + source])
-            wiring.connect(m, cores.words[source], packetiser.words[1 + source])
+        wiring.connect(m, cores.job, packetiser.jobs[1])
+        wiring.connect(m, cores.words, packetiser.words[1])
         moving: list[Any] = [
             ingress.busy,
             passing.o.valid,
