@@ -318,8 +318,12 @@ def _absorb(
     if len(functions) == 1:
         return node.op.absorb(functions, (1,), 0)
     shape, axis = state.shape(node.output), meaning.channel_axis
-    if node.op.alike and all(f is functions[0] for f in functions):
-        return list(node.op.absorb(functions[:1], (1,), 0)) * len(functions)
+    if node.op.alike:
+        changed: dict[int, Function] = {}  # a long stream of pads has many channels, of few kinds
+        for function in functions:
+            if id(function) not in changed:
+                (changed[id(function)],) = node.op.absorb([function], (1,), 0)
+        return [changed[id(function)] for function in functions]
     channels = shape[axis]
     groups = [functions[k : k + channels] for k in range(0, len(functions), channels)]
     return [f for group in groups for f in node.op.absorb(group, shape, axis)]

@@ -26,7 +26,7 @@ from ...hw.numeric import Function, IntArray
 from ..ir.graph import Value
 from ..ir.lowered import Call, Meaning, OutputSpec, single
 from ..ir.quant import QTensor
-from ._elementwise import inner_axis
+from ._elementwise import check_broadcast, inner_axis
 from ._moving import value_of
 from .base import (
     MOST_EXACT,
@@ -203,19 +203,6 @@ def with_constants(
         pieces.append(Piece(step, (name,), (values[-1].name,)))
         name = values[-1].name
     return Imported((*pieces, Piece(op, (name,))), tuple(values))
-
-
-def check_broadcast(what: str, own: tuple[int, ...], output: tuple[int, ...]) -> None:
-    """Raises Unsupported unless a shape broadcasts to an output's. ONNX infers that from what has
-    most axes, and does not look whether PRelu's slope, or a mask, is one of them; before operator
-    version 8 from the first operand.
-    """
-    pairs = zip(reversed(own), reversed(output), strict=False)
-    if len(own) > len(output) or not all(size in (1, whole) for size, whole in pairs):
-        raise Unsupported(
-            f"expected {what} that broadcasts to the output's shape {list(output)}, found the "
-            f"shape {list(own)}"
-        )
 
 
 def narrowed(values: AnyArray) -> AnyArray:

@@ -56,6 +56,19 @@ class MeetingOp(Op):
         return [Layout(x.shape, perm) for x in inputs]
 
 
+def check_broadcast(what: str, own: tuple[int, ...], output: tuple[int, ...]) -> None:
+    """Raises Unsupported unless a shape broadcasts to an output's. ONNX infers that from what has
+    most axes, and does not look whether PRelu's slope, or a mask, is one of them; before operator
+    version 8 from the first operand.
+    """
+    pairs = zip(reversed(own), reversed(output), strict=False)
+    if len(own) > len(output) or not all(size in (1, whole) for size, whole in pairs):
+        raise Unsupported(
+            f"expected {what} that broadcasts to the output's shape {list(output)}, found the "
+            f"shape {list(own)}"
+        )
+
+
 def meeting(
     context: ImportContext, node: onnx.NodeProto, op: Op, names: Sequence[str] = ()
 ) -> Imported:
@@ -64,16 +77,17 @@ def meeting(
     ``names`` are the inputs, all of the node's by default.
     """
     names = names or list(node.input)
-    rank = len(context.shape(node.output[0]))
+    made = context.shape(node.output[0])
     pieces: list[Piece] = []
     values: list[Value] = []
     operands: list[str] = []
     for index, name in enumerate(names):
         shape = context.shape(name)
+        check_broadcast("an operand", shape, made)
         operands.append(name)
-        if len(shape) < rank:
+        if len(shape) < len(made):
             operands[-1] = inner(node, f"operand{index}")
-            wide = (1,) * (rank - len(shape)) + shape
+            wide = (1,) * (len(made) - len(shape)) + shape
             values.append(Value(operands[-1], wide, context.dtype(name)))
             pieces.append(Piece(Reshape(), (name,), (operands[-1],)))
     return Imported((*pieces, Piece(op, tuple(operands))), tuple(values))

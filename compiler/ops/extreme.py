@@ -20,8 +20,8 @@ from ...hw.kernels.eltwise import EltwiseKernel
 from ...hw.numeric import Function
 from ..ir.lowered import Call, Meaning, OutputSpec
 from ..ir.quant import QTensor
-from ._constants import ConstantOp, Numbers, check_broadcast, with_constants
-from ._elementwise import MeetingOp, inner_axis, meeting, met, rounded
+from ._constants import ConstantOp, Numbers, with_constants
+from ._elementwise import MeetingOp, check_broadcast, inner_axis, meeting, met, rounded
 from ._model import one_node, weights
 from ._moving import value_of
 from .base import Case, Const, ImportContext, Imported, Unsupported, one

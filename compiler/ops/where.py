@@ -21,8 +21,8 @@ from ...hw.kernels.eltwise import EltwiseKernel
 from ...hw.numeric import Affine
 from ..ir.lowered import Call, Meaning, OutputSpec
 from ..ir.quant import QTensor
-from ._constants import Numbers, check_broadcast, period_of, with_constants
-from ._elementwise import MeetingOp, inner_axis, meeting, met
+from ._constants import Numbers, period_of, with_constants
+from ._elementwise import MeetingOp, check_broadcast, inner_axis, meeting, met
 from ._model import one_node
 from .base import Case, ImportContext, Imported, Unsupported, check_exact
 from .scale import Scale

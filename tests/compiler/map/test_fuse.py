@@ -119,6 +119,27 @@ def test_channels_that_are_alike_are_one(lower: Lower) -> None:
     assert [finisher.channels for finisher in relu.finishers] == [1]
 
 
+def test_what_is_done_alike_is_done_once_for_each_kind(
+    lower: Lower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 30 positions of a padded row, some are pads, and all others the tensor's own."""
+    seen: list[int] = []
+    absorb = Relu.absorb
+
+    def counted(self: Relu, functions: Any, shape: Any, axis: int) -> Any:
+        seen.append(len(functions))
+        return absorb(self, functions, shape, axis)
+
+    monkeypatch.setattr(Relu, "absorb", counted)
+    text = """
+    g (float[N, 1, 1, 20] x) => (float[N, 1, 1, 30] y)
+    <int64[8] p = {0, 0, 0, 4, 0, 0, 0, 6}, float v = {1.5}>
+    { z = Pad (x, p, v)  y = Relu (z) }
+    """
+    lower(text, {"y": GRID})
+    assert set(seen) == {1} and len(seen) % 2 == 0 and len(seen) < 10
+
+
 GRID = QType(8, True, 0.5)
 
 

@@ -125,6 +125,14 @@ def test_an_operand_with_more_axes_than_the_output(model_file: ModelFile) -> Non
     )
 
 
+def test_computed_operands_of_which_the_second_has_more_axes(model_file: ModelFile) -> None:
+    text = "g (float[1, 4, 3] x, float[1, 4, 3, 5] z) => (float[M, 4, 3] y) { y = Max (x, z) }"
+    assert import_all(load_model(model_file(text, 7)))[-1].reason == (
+        "expected an operand that broadcasts to the output's shape [1, 4, 3], found the shape "
+        "[1, 4, 3, 5]"
+    )
+
+
 def test_an_input_that_fits_into_no_memory(model_file: ModelFile) -> None:
     with pytest.raises(ModelError) as caught:
         load_model(model_file("g (float[1, 2147483648] x) => (float[1, M] y) { y = Neg (x) }"))
