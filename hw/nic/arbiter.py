@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.stream import Fifo
 from .bus import BEAT_BYTES, sent_layout
+from .deep_fifo import QuickFifo
 
 
 class Arbiter(wiring.Component):
@@ -42,21 +42,25 @@ class Arbiter(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        m.submodules.skid = skid = Fifo(self._layout, 2)
+        m.submodules.skid = skid = QuickFifo(self._layout)
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         inside = Signal()
-        held, chosen = Signal(range(self._sources)), Signal(range(self._sources))
-        for source in reversed(range(self._sources)):
-            with m.If(self.i[source].valid):
-                m.d.comb += chosen.eq(source)
-        with m.If(inside):
-            m.d.comb += chosen.eq(held)
-        m.d.comb += [
-            skid.i.payload.eq(Array(port.payload.as_value() for port in self.i)[chosen]),
-            skid.i.valid.eq(Array(port.valid for port in self.i)[chosen]),
-        ]
+        held, chosen = Signal(self._sources), Signal(self._sources)
+        before: Value = Const(0)  # a source before this one has a frame
         for source, port in enumerate(self.i):
-            m.d.comb += port.ready.eq(skid.i.ready & (chosen == source))
+            m.d.comb += [
+                chosen[source].eq(Mux(inside, held[source], port.valid & ~before)),
+                port.ready.eq(skid.i.ready & chosen[source]),
+            ]
+            before = before | port.valid
+        *others, last = (port.payload.as_value() for port in self.i)
+        payload = last
+        for source, its in reversed(list(enumerate(others))):
+            payload = Mux(chosen[source], its, payload)
+        m.d.comb += [
+            skid.i.payload.eq(payload),
+            skid.i.valid.eq((chosen & Cat(port.valid for port in self.i)).any()),
+        ]
         with m.If(skid.i.valid & skid.i.ready):
             m.d.sync += [inside.eq(~skid.i.payload.beat.last), held.eq(chosen)]
         return m

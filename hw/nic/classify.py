@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -94,8 +94,10 @@ class Classifier(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         at = Signal(range(self._beats))  # all beats behind those have the last number
+        self._is_beat = Signal(self._beats - 1, init=1)  # it is that one, if not the last number
         known = Signal()  # this frame was decided
-        wrong, too_deep, misrouted = Signal(), Signal(), Signal()
+        wrong: list[Value] = []  # whatever says so
+        too_deep, misrouted = Signal(), Signal()
         state: list[Signal] = []  # of this frame; zero at its first beat
 
         def kept(shape: Any, name: str) -> tuple[Signal, Signal]:
@@ -113,7 +115,7 @@ class Classifier(wiring.Component):
         is_tag = []
         tags, tags_before = kept(range(MAX_TAGS + 1), "tags")
         for k in range(MAX_TAGS):
-            here, number = self._fixed(at, TYPE_AT + 4 * k)
+            here, number = self._fixed(TYPE_AT + 4 * k)
             vlan = (number == ETHERTYPE_VLAN) | (number == ETHERTYPE_SERVICE_VLAN)
             is_tag.append(here & (tags_before == k) & vlan)
             with m.If(is_tag[k]):
@@ -130,13 +132,12 @@ class Classifier(wiring.Component):
             with m.Switch(tags_before):
                 for k in range(MAX_TAGS + 1):
                     with m.Case(k):
-                        its_here, its_number = self._fixed(at, byte + 4 * k)
+                        its_here, its_number = self._fixed(byte + 4 * k)
                         m.d.comb += [here.eq(its_here), number.eq(its_number)]
             return here, number
 
         def agree(here: Value, agrees: Value) -> None:
-            with m.If(here & ~agrees):
-                m.d.comb += wrong.eq(1)
+            wrong.append(here & ~agrees)
 
         ipv4_now, ipv4 = kept(1, "ipv4")
         ipv6_now, ipv6 = kept(1, "ipv6")
@@ -151,8 +152,8 @@ class Classifier(wiring.Component):
         kind, kind_before = kept(range(4), "kind")
         place, place_before = kept(PLACE_BITS, "place")
         for k, are_tags in enumerate((none, one, two)):
-            its_here, type_ = self._fixed(at, TYPE_AT + 4 * k)
-            _, number = self._fixed(at, TYPE_AT + 2 + 4 * k)
+            its_here, type_ = self._fixed(TYPE_AT + 4 * k)
+            _, number = self._fixed(TYPE_AT + 2 + 4 * k)
             words, version = number[8:12], number[12:]
             is_ipv4 = (type_ == ETHERTYPE_IPV4) & (version == 4) & (words >= MIN_IPV4_BYTES // 4)
             is_ipv6 = (type_ == ETHERTYPE_IPV6) & (version == 6) & has_ipv6
@@ -168,18 +169,18 @@ class Classifier(wiring.Component):
                     too_deep.eq(deep),
                     ipv4_now.eq(is_ipv4),
                     ipv6_now.eq(is_ipv6),
-                    wrong.eq(~(is_ipv4 | is_ipv6)),
                 ]
+            agree(its_here & are_tags, is_ipv4 | is_ipv6)
 
         here, number = field(6)
         agree(here & ipv4, ~(number & Const(FRAGMENT_BITS, 16)).any())
         with m.If(here & ipv6):
             m.d.comb += kind.eq(_kind(number[8:], first=True))
-            agree(Const(1), kind != _UNKNOWN)
+        agree(here & ipv6, _kind(number[8:], first=True) != _UNKNOWN)
         here, number = field(8)
         with m.If(here & ipv4):
             m.d.comb += kind.eq(_UDP)
-            agree(Const(1), number[:8] == PROTOCOL_UDP)
+        agree(here & ipv4, number[:8] == PROTOCOL_UDP)
         for offset, wanted in _halves(16, self.config.own_ip):
             here, number = field(offset)
             agree(here & ipv4, any_ipv4 | (number == wanted))
@@ -210,7 +211,7 @@ class Classifier(wiring.Component):
             with m.If(Mux(half, self.beat.keep[7], self.beat.keep[3])):
                 m.d.comb += [place.eq(behind), too_deep.eq(behind > self._last_place())]
             m.d.comb += kind.eq(_kind(number[8:], first=False))
-            agree(Const(1), kind != _UNKNOWN)
+        agree(extension, _kind(number[8:], first=False) != _UNKNOWN)
         # Segments left are 2 bytes behind that, perhaps in the next beat.
         segments_later, was_later = kept(1, "segments_later")
         routing = extension & (kind_before == _ROUTING)
@@ -228,20 +229,20 @@ class Classifier(wiring.Component):
 
         # What the beat says is put together a cycle later.
         beat_valid, last = Signal(), Signal()
-        was_wrong, was_deep, was_misrouted = Signal(), Signal(), Signal()
+        was_wrong, was_deep, was_misrouted = Signal(-(-len(wrong) // 4)), Signal(), Signal()
         contradicts, is_end = Signal(), Signal()
         m.d.comb += [
-            contradicts.eq(was_wrong | was_deep | was_misrouted),
+            contradicts.eq(was_wrong.any() | was_deep | was_misrouted),
             self.decided.eq(beat_valid & ~known & (contradicts | is_end | last)),
             self.to_us.eq(is_end & ~contradicts),
-            self.unread.eq(self.decided & was_deep & ~was_wrong),
+            self.unread.eq(self.decided & was_deep & ~was_wrong.any()),
         ]
         with m.If(beat_valid):
             m.d.sync += known.eq((known | self.decided) & ~last)
         m.d.sync += [
             beat_valid.eq(self.beat_valid),
             last.eq(self.beat.last),
-            was_wrong.eq(wrong),
+            *(was_wrong[k].eq(Cat(wrong[4 * k : 4 * k + 4]).any()) for k in range(len(was_wrong))),
             was_deep.eq(too_deep),
             was_misrouted.eq(misrouted),
             is_end.eq(udp & ends),
@@ -251,9 +252,13 @@ class Classifier(wiring.Component):
         ]
         with m.If(self.beat_valid):
             with m.If(at != self._beats - 1):
-                m.d.sync += [at.eq(at + 1), at_before.eq(at)]
+                m.d.sync += [
+                    at.eq(at + 1),
+                    at_before.eq(at),
+                    self._is_beat.eq(self._is_beat << 1),
+                ]
             with m.If(self.beat.last):
-                m.d.sync += [at.eq(0), at_before.eq(self._beats - 1)]
+                m.d.sync += [at.eq(0), at_before.eq(self._beats - 1), self._is_beat.eq(1)]
                 m.d.sync += [before.eq(0) for before in state]
         return m
 
@@ -265,10 +270,10 @@ class Classifier(wiring.Component):
         """The 16 bits at a lane of this beat, in network order."""
         return lanes(self.beat.data[8 * lane : 8 * lane + 16])
 
-    def _fixed(self, at: Value, byte: int) -> tuple[Value, Value]:
+    def _fixed(self, byte: int) -> tuple[Value, Value]:
         """Whether a byte of the frame, with the next one, is in this beat, and their number."""
         beat, lane = divmod(byte, BEAT_BYTES)
-        return at == beat, self._number(lane)
+        return self._is_beat[beat], self._number(lane)
 
 
 def _kind(number: Value, first: bool) -> Value:

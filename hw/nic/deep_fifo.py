@@ -20,12 +20,16 @@ do in every family: Yosys would put registers and multiplexers around it.
 """
 
 
+def _step(m: Module, count: Signal, up: Value, down: Value) -> None:
+    """A count by one, or not: what is late only says whether it changes."""
+    with m.If(up ^ down):
+        m.d.sync += count.eq(count + Mux(down, -1, 1))
+
+
 def _count(m: Module, fifo: Fifo, put: Value, get: Value, full: Signal) -> None:
     """Words inside, and whether these are all that fit, as a register."""
-    with m.If(put & ~get):
-        m.d.sync += [fifo.level.eq(fifo.level + 1), full.eq(fifo.level == fifo.depth - 1)]
-    with m.Elif(get & ~put):
-        m.d.sync += [fifo.level.eq(fifo.level - 1), full.eq(0)]
+    _step(m, fifo.level, put, get)
+    m.d.sync += full.eq((full | (put & (fifo.level == fifo.depth - 1))) & ~get)
 
 
 class QuickFifo(Fifo):
@@ -180,14 +184,8 @@ class DeepFifo(Fifo):
             near_some.eq(comes | (taken > 1) | (near_some & ~get)),
             far_some.eq(far_put | (far_words > 1) | (far_some & ~reads)),
         ]
-        with m.If(comes & ~get):
-            m.d.sync += taken.eq(taken + 1)
-        with m.Elif(get & ~comes):
-            m.d.sync += taken.eq(taken - 1)
-        with m.If(far_put & ~reads):
-            m.d.sync += far_words.eq(far_words + 1)
-        with m.Elif(reads & ~far_put):
-            m.d.sync += far_words.eq(far_words - 1)
+        _step(m, taken, comes, get)
+        _step(m, far_words, far_put, reads)
 
         tail, head = Signal(range(self._depth)), Signal(range(self._depth))
         m.d.comb += [

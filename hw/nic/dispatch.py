@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes frames out of the store, one after the other, to where the decider sends them.
 
-Frames that pass go on in the cycle in which they are at the head, with a bubble between two: what
-becomes of a frame is told when it is gone.
+Each frame begins to move a cycle after it was seen at the head, and there is a bubble between two:
+what becomes of a frame is told when it is gone.
 While a frame at the head is still decided on, and it is sure not to pass, its headers are taken: a
 tensor of one fragment need not wait for them then.
 Nothing here waits for the slice: a fragment is collected only into a slot that is open.
@@ -40,7 +40,8 @@ class Dispatcher(wiring.Component):
     -------
     frame : In(stream of FATE), one for each frame in the store, in order; taken when the frame is
         gone; its origin and next hop need not be there before the second cycle
-    coming : In(FRAME), while ``comes`` : In(1), the frame that is decided on; it is ours
+    coming : In(FRAME), while ``comes`` : In(1), the frame that is decided on; it is ours, so it
+        will not pass
     beats : In(stream of BEAT), the store
     passed : Out(stream of BEAT)
     collected : Out(stream of words), always taken; stored : Out(1), all of a fragment
@@ -72,19 +73,46 @@ class Dispatcher(wiring.Component):
         m = Module()
         m.submodules.realigner = realigner = Realigner()
         frame, reason = self.frame.payload.frame, self.frame.payload.reason
-        ends, looks, moves, declines = Signal(), Signal(), Signal(), Signal()
+        ends, declines = Signal(), Signal()
+        # What is done with beats, as registers: all of a beat waits for it.
+        takes, passes, drops, collects, sends = (
+            Signal(name=name) for name in ("takes", "passes", "drops", "collects", "sends")
+        )
         # Of the frame at the head, from a register: the realigner's words go a long way.
         place, size = Signal.like(frame.place), Signal.like(frame.bytes)
         m.d.sync += [
             place.eq(Mux(self.frame.valid, frame.place, self.coming.place)),
             size.eq(Mux(self.frame.valid, frame.bytes, self.coming.bytes)),
         ]
+        # Headers are taken without the frame's end, by which one that is dropped is known to have
+        # gone.
+        headers = takes & ~realigner.began & ~self.beats.payload.last
+        last = self.beats.valid & self.beats.payload.last
         m.d.comb += [
             self.passed.payload.eq(self.beats.payload),
+            self.passed.valid.eq(self.beats.valid & passes),
             realigner.i.payload.eq(self.beats.payload),
-            realigner.ends.eq(self.beats.valid & self.beats.payload.last & moves),
-            realigner.place.eq(Mux(looks, self.coming.place, place)),
-            realigner.size.eq(Mux(looks, self.coming.bytes, size)),
+            realigner.i.valid.eq(self.beats.valid & (headers | collects | sends)),
+            realigner.ends.eq(last & (collects | sends)),
+            realigner.place.eq(place),
+            realigner.size.eq(size),
+            realigner.o.ready.eq(collects | (sends & self.declined_words.ready)),
+            realigner.clear.eq(drops & last),
+            self.beats.ready.eq(
+                headers
+                | drops
+                | (passes & self.passed.ready)
+                | ((collects | sends) & realigner.i.ready)
+            ),
+            self.collected.valid.eq(collects & realigner.o.valid),
+            self.stored.eq(collects & realigner.finishes),
+            self.declined_words.valid.eq(sends & realigner.o.valid),
+            ends.eq(
+                (drops & last)
+                | (passes & last & self.passed.ready)
+                | (collects & realigner.finishes)
+                | (sends & realigner.done)
+            ),
             self.collected.payload.eq(realigner.o.payload),
             self.declined_words.payload.eq(realigner.o.payload),
             self.outcome.eq(
@@ -111,70 +139,34 @@ class Dispatcher(wiring.Component):
             ),
         ]
 
-        # Without the frame's end, by which one that is dropped is known to have gone.
-        headers = ~realigner.began & ~self.beats.payload.last
-        take_headers = [
-            realigner.i.valid.eq(self.beats.valid & headers),
-            self.beats.ready.eq(headers),
-        ]
+        m.d.sync += takes.eq(0)
         with m.FSM(name="head"):
             with m.State("look"):
-                m.d.comb += looks.eq(1)
-                with m.If(~self.frame.valid & self.comes):
-                    m.d.comb += take_headers
-                with m.If(self.frame.valid & (frame.verdict == VERDICT_PASS)):
-                    m.d.comb += [
-                        self.passed.valid.eq(self.beats.valid),
-                        self.beats.ready.eq(self.passed.ready),
-                        ends.eq(self.beats.valid & self.beats.ready & self.beats.payload.last),
+                m.d.sync += takes.eq(self.comes & ~self.frame.valid)
+                with m.If(self.frame.valid):
+                    m.d.sync += [
+                        passes.eq(frame.verdict == VERDICT_PASS),
+                        drops.eq(frame.verdict == VERDICT_DROP),
+                        collects.eq(frame.verdict == VERDICT_OURS),
+                        takes.eq(frame.verdict == VERDICT_SEND),
                     ]
-                with m.If(self.frame.valid & (frame.verdict == VERDICT_DROP)):
-                    m.d.comb += [
-                        self.beats.ready.eq(1),
-                        ends.eq(self.beats.valid & self.beats.payload.last),
-                        realigner.clear.eq(ends),
-                    ]
-                with m.If(self.frame.valid & (frame.verdict == VERDICT_OURS)):
-                    m.next = "collect"
-                with m.If(self.frame.valid & (frame.verdict == VERDICT_SEND)):
-                    m.next = "reckon"
-                with m.If(ends):
-                    m.next = "gone"
-            with m.State("collect"):
-                m.d.comb += [
-                    realigner.i.valid.eq(self.beats.valid),
-                    self.beats.ready.eq(realigner.i.ready),
-                    self.collected.valid.eq(realigner.o.valid),
-                    realigner.o.ready.eq(1),
-                    moves.eq(1),
-                    ends.eq(realigner.finishes),
-                    self.stored.eq(realigner.finishes),
-                ]
-                with m.If(ends):
-                    m.next = "gone"
+                    m.next = "move"
+                    with m.If(frame.verdict == VERDICT_SEND):
+                        m.next = "reckon"
             with m.State("reckon"):
-                m.d.comb += take_headers
+                m.d.sync += takes.eq(1)
                 m.next = "reckon on"
             with m.State("reckon on"):
-                m.d.comb += take_headers
-                m.d.sync += declines.eq(1)
+                m.d.sync += [takes.eq(1), declines.eq(1)]
                 m.next = "decline"
             with m.State("decline"):
-                m.d.comb += take_headers
+                m.d.sync += takes.eq(1)
                 with m.If(self.declined.ready):
-                    m.d.sync += declines.eq(0)
-                    m.next = "send"
-            with m.State("send"):
-                m.d.comb += [
-                    realigner.i.valid.eq(self.beats.valid),
-                    self.beats.ready.eq(realigner.i.ready),
-                    self.declined_words.valid.eq(realigner.o.valid),
-                    realigner.o.ready.eq(self.declined_words.ready),
-                    moves.eq(1),
-                    ends.eq(realigner.done),
-                ]
-                with m.If(ends):
-                    m.next = "gone"
+                    m.d.sync += [takes.eq(0), declines.eq(0), sends.eq(1)]
+                    m.next = "move"
+            with m.State("move"), m.If(ends):
+                m.d.sync += [passes.eq(0), drops.eq(0), collects.eq(0), sends.eq(0)]
+                m.next = "gone"
             with m.State("gone"):
                 m.d.comb += [self.frame.ready.eq(1), self.outcome_valid.eq(1)]
                 m.next = "look"

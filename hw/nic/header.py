@@ -91,7 +91,7 @@ class HeaderCrc(wiring.Component):
     Members
     -------
     start : In(1)
-        Begin anew, with this cycle's data if it is valid.
+        Begin anew, in a cycle without data.
     valid : In(1)
     data : In(64)
     crc : Out(32)
@@ -109,16 +109,18 @@ class HeaderCrc(wiring.Component):
         by_data = [_next_state(0, 1 << j) for j in range(len(self.data))]
         first = (1 << width) - 1
         state = Signal(width, init=first)
-        before = Signal(width)
-        m.d.comb += [before.eq(Mux(self.start, first, state)), self.crc.eq(~state)]
+        m.d.comb += self.crc.eq(~state)
         after = [
             Cat(
-                *(before[j] for j, column in enumerate(by_state) if column >> bit & 1),
+                *(state[j] for j, column in enumerate(by_state) if column >> bit & 1),
                 *(self.data[j] for j, column in enumerate(by_data) if column >> bit & 1),
             ).xor()
             for bit in range(width)
         ]
-        m.d.sync += state.eq(Mux(self.valid, Cat(*after), before))
+        with m.If(self.start):
+            m.d.sync += state.eq(first)
+        with m.Elif(self.valid):
+            m.d.sync += state.eq(Cat(*after))
         return m
 
 

@@ -73,11 +73,12 @@ class Ingress(wiring.Component):
         m = Module()
         m.submodules.classifier = classifier = Classifier(self._beats - _DECISION_CYCLES)
         m.submodules.beats = beats = QuickFifo(BEAT, self._beats)
-        m.submodules.verdicts = verdicts = QuickFifo(_VERDICT, self._beats // 2)
-        taken = Signal()
+        m.submodules.verdicts = verdicts = QuickFifo(_VERDICT, self._beats // 2 + 1)
+        taken, room = Signal(), Signal(init=1)
+        # Two verdicts may be on their way, and the one of this cycle's beat.
+        m.d.sync += room.eq(verdicts.level <= verdicts.depth - 3)
         m.d.comb += [
-            # One verdict may be on its way.
-            self.i.ready.eq(beats.i.ready & (verdicts.level <= verdicts.depth - 2)),
+            self.i.ready.eq(beats.i.ready & room),
             taken.eq(self.i.valid & self.i.ready),
             beats.i.payload.eq(self.i.payload),
             beats.i.valid.eq(taken),

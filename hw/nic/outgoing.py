@@ -20,7 +20,7 @@ from ..formats.bundle import MAX_TENSORS
 from ..formats.wire import MessageType
 from . import header as hdr
 from .bus import BEAT_BYTES, JOB, LENGTH_BITS, MODEL, WORD_BITS, folded
-from .origins import KEPT
+from .kept_origins import KEPT
 from .shape import WireTensor
 from .turns import words_in_turn
 

@@ -16,12 +16,8 @@ P5. What is left is a good tensor fragment for us.
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-from typing import Any
-
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..formats.headers import IPV6_BYTES, PROTOCOL_UDP
@@ -35,7 +31,6 @@ from .bus import (
     LANE_BITS,
     LENGTH_BITS,
     MAX_FRAME_BYTES,
-    ORIGIN,
     PLACE_BITS,
     WHERE,
     WORD_BITS,
@@ -47,7 +42,11 @@ from .bus import (
     word_from,
 )
 from .classify import TYPE_AT, UDP_BYTES
+from .origins import ARRIVAL, IP, IP_WORDS, L3_WORD, L4_WORDS, MAC, TAGS
 from .verdict import TOTAL_BITS, Datagram, Frame, Totals, judge
+
+TO_ORIGINS = ("l3", "l3_valid", "l4", "l4_valid", "ended")
+"""What :class:`.origins.Origins` is told of frames."""
 
 _MAX_BEATS = MAX_FRAME_BYTES // BEAT_BYTES
 
@@ -60,10 +59,12 @@ class Parser(wiring.Component):
 
     Members
     -------
-    beat : In(BEAT); beat_valid : In(1), the beat goes into the store in this cycle
+    beat : In(BEAT); beat_valid : In(1), the beat goes into the store in this cycle; all of a cycle
+        are registers: much is compared with them
     where : In(WHERE), where this frame's headers are
     now : In(32), microseconds
-    origin : Out(ORIGIN); origin_valid : Out(1), set for one cycle, two after the last beat
+    l3, l3_valid, l4, l4_valid : Out, what :class:`.origins.Origins` keeps of it
+    ended : Out(1), set for one cycle, behind the last beat
     found : Out(FOUND); found_valid : Out(1), set for one cycle, some after that
     """
 
@@ -74,8 +75,11 @@ class Parser(wiring.Component):
                 "beat_valid": In(1),
                 "where": In(WHERE),
                 "now": In(32),
-                "origin": Out(ORIGIN),
-                "origin_valid": Out(1),
+                "l3": Out(L3_WORD),
+                "l3_valid": Out(1),
+                "l4": Out(WORD_BITS),
+                "l4_valid": Out(1),
+                "ended": Out(1),
                 "found": Out(FOUND),
                 "found_valid": Out(1),
             }
@@ -83,18 +87,13 @@ class Parser(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        beat, beat_valid, at_place, now = Signal(BEAT), Signal(), Signal(WHERE), Signal(32)
-        m.d.sync += [
-            beat.eq(self.beat),
-            beat_valid.eq(self.beat_valid),
-            at_place.eq(self.where),
-            now.eq(self.now),
-        ]
+        beat, beat_valid, at_place = self.beat, self.beat_valid, self.where
         # Where we are. Beats behind the longest frame all have the same number.
         at = Signal(range(_MAX_BEATS + 1))
+        early = Signal(3, init=1)  # it is the first one, the second or the third
         frame_bytes = Signal(LENGTH_BITS)
         bad = Signal()
-        ended = Signal()
+        ended = self.ended
         cut_short = Signal()  # the verdict on an overlong frame was given before its end
         overlong = Signal()
         where = Signal(WHERE)  # of the frame whose verdict is given
@@ -103,9 +102,11 @@ class Parser(wiring.Component):
         m.d.sync += ended.eq(0)
         with m.If(beat_valid):
             with m.If(beat.last):
-                m.d.sync += [at.eq(0), ended.eq(at != _MAX_BEATS)]
-            with m.Elif(at != _MAX_BEATS):
-                m.d.sync += at.eq(at + 1)
+                m.d.sync += [at.eq(0), early.eq(1), ended.eq(at != _MAX_BEATS)]
+            with m.Else():
+                m.d.sync += early.eq(early << 1)
+                with m.If(at != _MAX_BEATS):
+                    m.d.sync += at.eq(at + 1)
             m.d.sync += [
                 frame_bytes.eq((at << LANE_BITS) + sum(beat.keep)),
                 bad.eq(beat.last & beat.bad),
@@ -119,11 +120,10 @@ class Parser(wiring.Component):
         l3, l4 = Signal(PLACE_BITS), at_place.l4
         m.d.comb += l3.eq(ETHERNET_PLACE + at_place.tags)
         ipv6 = at_place.ipv6
-        seen = Signal(ORIGIN)  # but for where it is
-        self._ethernet(m, at, beat, beat_valid, now, seen)
 
-        def words(name: str, place: Value, count: int) -> tuple[Signal, list[Value]]:
-            """Words of a header: the one that this beat completes, and which of them it is."""
+        def words(name: str, place: Value, count: int) -> tuple[Signal, Signal, Value]:
+            """Words of a header: the one that this beat completes, its number, and whether it
+            does."""
             word, index = Signal(WORD_BITS, name=f"{name}_word"), Signal(range(count + 1))
             began = Signal(name=f"{name}_began")
             m.d.comb += word.eq(word_from(before, beat.data, byte_of(place)))
@@ -134,58 +134,40 @@ class Parser(wiring.Component):
                     m.d.sync += began.eq(1)
                 with m.Elif(began & (index != count)):
                     m.d.sync += index.eq(index + 1)
-            return word, [beat_valid & began & (index == k) for k in range(count)]
+            return word, index, beat_valid & began & (index != count)
 
-        # IP. An IPv4 address is the low 32 of 128 bits, so words are taken as they lie in IPv6.
-        word, is_word = words("l3", l3, IPV6_BYTES // BEAT_BYTES)
+        # IP.
+        word, index, is_word = words("l3", l3, IP_WORDS)
         ip_bytes, ip_stop = Signal(17), Signal(18)  # and the byte of the frame behind them
         ip_base = Signal(PLACE_BITS + 3)
         m.d.sync += ip_base.eq(byte_of(l3) + Mux(ipv6, IPV6_BYTES, 0))
-        source, destination = seen.src_ip, seen.dst_ip
-        with m.If(is_word[0]):
-            traffic_class = Cat(word[12:16], word[:4])
+        with m.If(is_word & (index == 0)):
             m.d.sync += [
-                seen.tos.eq(Mux(ipv6, traffic_class, word[8:16])),
                 ip_bytes.eq(Mux(ipv6, lanes(word[32:48]) + IPV6_BYTES, lanes(word[16:32]))),
                 ip_stop.eq(lanes(Mux(ipv6, word[32:48], word[16:32])) + ip_base),
             ]
-            with m.If(ipv6):
-                m.d.sync += seen.ttl.eq(word[56:])
-        with m.If(is_word[1]):
-            m.d.sync += source[:64].eq(Mux(ipv6, word, word[32:]))
-            with m.If(~ipv6):
-                m.d.sync += seen.ttl.eq(word[:8])
-        with m.If(is_word[2]):
-            m.d.sync += [source[64:].eq(word), destination.eq(word[:32])]
-        with m.If(is_word[3] & ipv6):
-            m.d.sync += destination[:64].eq(word)
-        with m.If(is_word[4] & ipv6):
-            m.d.sync += destination[64:].eq(word)
+        self._keep_front(m, early, word, index, is_word, before)
 
         # UDP, and the midwire header behind it.
-        header_words = HEADER_BYTES // BEAT_BYTES
-        word, is_word = words("l4", l4, 1 + header_words)
+        word, index, is_word = words("l4", l4, L4_WORDS)
+        m.d.comb += [self.l4.eq(word), self.l4_valid.eq(is_word)]
         udp_length, udp_check = Signal(16), Signal(16)
-        header = seen.header
-        m.submodules.crc = crc = hdr.HeaderCrc()
-        with m.If(is_word[0]):
-            m.d.sync += [
-                seen.src_port.eq(word[:16]),
-                udp_length.eq(lanes(word[32:48])),
-                udp_check.eq(word[48:]),
-            ]
-        of_header = Signal()
-        m.d.comb += [
-            of_header.eq(reduce(or_, is_word[1:])),
-        ]
+        with m.If(is_word & (index == 0)):
+            m.d.sync += [udp_length.eq(lanes(word[32:48])), udp_check.eq(word[48:])]
         # A cycle later: the verdict needs it two behind the header.
+        m.submodules.crc = crc = hdr.HeaderCrc()
+        taken, is_number = Signal(WORD_BITS), Signal(L4_WORDS)
         m.d.sync += [
-            crc.start.eq(is_word[1]),
-            crc.valid.eq(of_header),
-            crc.data.eq(Cat(word[:32], word[32:] & ~is_word[-1].replicate(32))),
+            taken.eq(word),
+            is_number.eq(is_word << index),
+            crc.start.eq(is_word & (index == 0)),
+            crc.valid.eq(is_word & (index != 0)),
+            crc.data.eq(Cat(word[:32], word[32:] & (index != L4_WORDS - 1).replicate(32))),
         ]
-        with m.If(of_header):
-            m.d.sync += header.eq(Cat(header[WORD_BITS:], word))
+        header = Signal(8 * HEADER_BYTES)
+        for k in range(1, L4_WORDS):
+            with m.If(is_number[k]):
+                m.d.sync += header.word_select(k - 1, WORD_BITS).eq(taken)
 
         # Sums. Where the datagram ends is known before its UDP header comes. A beat's lanes are
         # chosen in its cycle, added up in the next one, and to the total in the third.
@@ -195,7 +177,7 @@ class Parser(wiring.Component):
         m.d.sync += [
             chosen.eq(beat.data),
             steps.eq(Cat(beat_valid, steps)),
-            firsts.eq(Cat(at == 0, firsts)),
+            firsts.eq(Cat(early[0], firsts)),
         ]
 
         def since(name: str, first: Value) -> Signal:
@@ -245,15 +227,6 @@ class Parser(wiring.Component):
         udp_total = total_of("udp_total", in_sum, pseudo)
         payload_total = total_of("payload_total", in_payload & ~behind)
 
-        high = where.ipv6.replicate(96)
-        m.d.comb += [
-            self.origin.eq(seen),
-            self.origin.tag_count.eq(where.tags),
-            self.origin.ipv6.eq(where.ipv6),
-            self.origin.src_ip[32:].eq(source[32:] & high),
-            self.origin.dst_ip[32:].eq(destination[32:] & high),
-            self.origin_valid.eq(ended),
-        ]
         judge(
             m,
             self,
@@ -263,14 +236,22 @@ class Parser(wiring.Component):
         )
         return m
 
-    def _ethernet(
-        self, m: Module, at: Value, beat: Any, beat_valid: Value, now: Value, seen: data.View
+    def _keep_front(
+        self, m: Module, early: Value, word: Value, index: Value, is_word: Value, before: Value
     ) -> None:
-        """Keep the time, the source address, and the bytes in which tags are, if there are any."""
-        with m.If(beat_valid & (at == 0)):
-            m.d.sync += seen.stamp.eq(now)
-        for first, target in ((6, seen.src_mac), (TYPE_AT, seen.tags)):
-            for k in range(0, len(target) // 8, 2):
-                number, lane = divmod(first + k, BEAT_BYTES)
-                with m.If(beat_valid & (at == number)):
-                    m.d.sync += target[8 * k : 8 * k + 16].eq(beat.data[8 * lane :])
+        """Words in front of UDP. IP's first one comes in the third beat, if there are no tags."""
+        has_tags = early[2] & (self.where.tags != 0)
+        m.d.sync += [
+            self.l3_valid.eq(is_word | (self.beat_valid & (early[0] | early[1] | has_tags))),
+            self.l3.number.eq(IP + index),
+            self.l3.word.eq(word),
+        ]
+        arrived = Cat(self.now, self.where.tags, self.where.ipv6)
+        with m.If(early[0]):
+            m.d.sync += [self.l3.number.eq(ARRIVAL), self.l3.word.eq(arrived)]
+        for here, number, lane in ((early[1], MAC, 6), (has_tags, TAGS, TYPE_AT % BEAT_BYTES)):
+            with m.If(here):
+                m.d.sync += [
+                    self.l3.number.eq(number),
+                    self.l3.word.eq(Cat(before[8 * lane :], self.beat.data)),
+                ]

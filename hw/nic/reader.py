@@ -21,7 +21,7 @@ from .bus import (
 )
 from .gearbox import Gearbox
 from .given_up import GivenUp
-from .origins import KEPT, Origins
+from .kept_origins import KEPT, KeptOrigins
 from .outgoing import FRAGMENT, GOES_ON_PLACE, PLACES, QUESTION_PLACE, SLICE_PLACES
 from .room import Room, chore, released
 from .shape import WireTensor
@@ -177,7 +177,7 @@ class Reader(wiring.Component):
         room = self._room
         self._has_chore, self._old, self._turned = Signal(), Signal(), Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
-        m.submodules.origins = origins = Origins(room)
+        m.submodules.origins = origins = KeptOrigins(room)
         self._part, self._fetches = origins.part, origins.fetches
         for name in ("begins", "begun", "origin", "hop", "bank"):
             m.d.comb += getattr(origins, name).eq(getattr(self, name))

@@ -63,6 +63,8 @@ class Realigner(wiring.Component):
         carry = Signal(WORD_BITS)  # the beat before
         left = Signal(LENGTH_BITS)
         some, more = Signal(), Signal()  # any is left, and more than a word has
+        wanted = Signal()  # a word of it ends with the next beat
+        behind = Signal()  # more is left than ends with that
         word = Signal(WORD_BITS)
         count = Signal(range(BEAT_BYTES + 1))  # bytes of the next word
         m.d.comb += [
@@ -74,30 +76,29 @@ class Realigner(wiring.Component):
                 left.eq(self.size),
                 some.eq(self.size != 0),
                 more.eq(self.size > BEAT_BYTES),
+                behind.eq(self.size != 0),
             ]
         with m.FSM():
             with m.State("beats"):
-                wanted = Signal()
                 m.d.comb += [
                     word.eq(word_from(carry, self.i.payload.data, byte)),
-                    wanted.eq(began & some),
                     self.o.valid.eq(wanted & self.i.valid),
                     self.i.ready.eq(~wanted | self.o.ready),
                 ]
                 with m.If(self.i.valid & self.i.ready):
                     m.d.sync += [carry.eq(self.i.payload.data), at.eq(at + 1)]
-                    with m.If(at == beat_of(byte)):
-                        m.d.sync += began.eq(1)
+                    with m.If(~began & (at == beat_of(byte))):
+                        m.d.sync += [began.eq(1), wanted.eq(some), behind.eq(more)]
                     with m.If(wanted):
                         m.d.sync += [
                             left.eq(left - BEAT_BYTES),
-                            some.eq(more),
+                            wanted.eq(more),
                             more.eq(left > 2 * BEAT_BYTES),
+                            behind.eq(left > 2 * BEAT_BYTES),
                         ]
-                more_behind = Mux(wanted, more, some)
-                m.d.comb += self.finishes.eq(self.ends & ~more_behind)
+                m.d.comb += self.finishes.eq(self.ends & ~behind)
                 with m.If(self.ends & self.i.ready):
-                    with m.If(more_behind):
+                    with m.If(behind):
                         m.next = "rest"
                     with m.Else():
                         m.d.comb += self.done.eq(1)
@@ -111,5 +112,5 @@ class Realigner(wiring.Component):
                     m.d.comb += self.done.eq(1)
                     m.next = "beats"
         with m.If(self.done | self.clear):
-            m.d.sync += [at.eq(0), began.eq(0)]
+            m.d.sync += [at.eq(0), began.eq(0), wanted.eq(0)]
         return m

@@ -50,19 +50,19 @@ from .bus import (
     BEAT_BYTES,
     FOUND,
     NETWORK_BEAT_BYTES,
-    ORIGIN,
     SENT,
     VERDICT_OURS,
     AxiLite,
 )
 from .core import EVENTS, Core
 from .cores import Cores
-from .deep_fifo import DeepFifo, QuickFifo, WideFifo
+from .deep_fifo import DeepFifo, QuickFifo
 from .dispatch import Dispatcher
 from .entries import Entries
 from .ingress import Ingress
+from .origins import WAITING_FRAMES, Origins
 from .packetise import Packetiser
-from .parser import Parser
+from .parser import TO_ORIGINS, Parser
 from .register_file import RegisterFile
 from .result import MAX_RESULT_BYTES
 from .shape import SliceShape, WireTensor, slice_modules
@@ -70,8 +70,6 @@ from .wide.around import WideFront
 
 STORE_BEATS = 2048
 """Room for others' frames while the longest of ours leaves, and as much for ours."""
-
-_WAITING_FRAMES = 32
 
 
 class NicShell(wiring.Component):
@@ -156,12 +154,12 @@ class NicShell(wiring.Component):
             ]
         )
         m.submodules.ingress = ingress = Ingress()
+        m.submodules.others = others = QuickFifo(BEAT)
         m.submodules.passing = passing = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.parser = parser = Parser()
-        m.submodules.origins = origins = Fifo(ORIGIN, _WAITING_FRAMES)
-        m.submodules.found = found = Fifo(FOUND, _WAITING_FRAMES)
+        m.submodules.origins = origins = Origins()
+        m.submodules.found = found = Fifo(FOUND, WAITING_FRAMES)
         verdict, has_verdict = Signal(FOUND), Signal()  # of the frame at the head
-        m.submodules.head = head = WideFifo(ORIGIN)  # a register: much is compared with it
         m.submodules.store = store = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.entries = entries = Entries()
         m.submodules.dispatcher = dispatcher = Dispatcher()
@@ -177,11 +175,20 @@ class NicShell(wiring.Component):
             m.d.comb += front.config.eq(config)
             came, leaves = front.i, front.o
 
-        # Frames in, and aside. A frame may end with any beat, and one may be on its way. What is
-        # found of it comes some cycles after its origin, by which all is looked up meanwhile.
+        # Frames in, and aside. What comes is kept for a cycle on its way into the store: whether
+        # there is room is known two cycles late.
+        beat, arrives = Signal(BEAT), Signal()
+        m.d.sync += [
+            beat.eq(ingress.ours.payload),
+            arrives.eq(ingress.ours.valid & ingress.ours.ready),
+            parser.where.eq(ingress.where),
+            ingress.ours.ready.eq(origins.room & (store.level <= STORE_BEATS - 3)),
+        ]
+        # What is found of a frame comes some cycles after its origin, by which all is looked up
+        # meanwhile.
         judged, ours = Signal(), Signal()
         m.d.comb += [
-            judged.eq(has_verdict & head.o.valid),
+            judged.eq(has_verdict & origins.o.valid),
             ours.eq(judged & (verdict.verdict == VERDICT_OURS)),
             found.i.payload.eq(parser.found),
             found.i.valid.eq(parser.found_valid & ~(found.o.ready & ~found.o.valid)),
@@ -199,26 +206,22 @@ class NicShell(wiring.Component):
             came.payload.bad.eq(self.s_axis_tuser),
             came.valid.eq(self.s_axis_tvalid),
             self.s_axis_tready.eq(came.ready),
-            ingress.ours.ready.eq(store.i.ready & (origins.level <= _WAITING_FRAMES - 2)),
-            store.i.payload.eq(ingress.ours.payload),
-            store.i.valid.eq(ingress.ours.valid & ingress.ours.ready),
-            parser.beat.eq(store.i.payload),
-            parser.beat_valid.eq(store.i.valid),
-            parser.where.eq(ingress.where),
-            origins.i.payload.eq(parser.origin),
-            origins.i.valid.eq(parser.origin_valid),
+            store.i.payload.eq(beat),
+            store.i.valid.eq(arrives),
+            parser.beat.eq(beat),
+            parser.beat_valid.eq(arrives),
+            *(getattr(origins, name).eq(getattr(parser, name)) for name in TO_ORIGINS),
             *(cores.i.payload[name].eq(verdict[name]) for name in FOUND.members),
-            cores.i.payload.origin.eq(head.o.payload),
+            cores.i.payload.origin.eq(origins.o.payload),
             cores.i.valid.eq(judged),
-            cores.comes.eq(head.o.valid),
-            head.o.ready.eq(judged & cores.i.ready),
-            entries.origin.eq(head.o.payload),
-            entries.comes.eq(head.o.valid),
+            cores.comes.eq(origins.o.valid),
+            origins.o.ready.eq(judged & cores.i.ready),
+            entries.origin.eq(origins.o.payload),
+            entries.comes.eq(origins.o.valid),
             entries.ours.eq(ours),
             entries.others.eq(judged & ~ours),
             cores.steered.eq(entries.o),
         ]
-        wiring.connect(m, origins.o, head.i)
         wiring.connect(m, cores.o, dispatcher.frame)
         m.d.comb += [
             dispatcher.coming.eq(cores.i.payload),
@@ -230,10 +233,11 @@ class NicShell(wiring.Component):
         if front:
             m.d.comb += ingress.room.eq(1)
         else:
-            self._pass_behind_overlong(m, ingress, passing, parser, dispatcher)
+            self._pass_behind_overlong(m, ingress, others, passing, parser, dispatcher)
 
         # Frames out. What is made here is more than what comes in, and waits while much does.
-        wiring.connect(m, ingress.passed, passing.i)
+        wiring.connect(m, ingress.passed, others.i)
+        wiring.connect(m, others.o, passing.i)
         m.d.sync += packetiser.crowded.eq(
             (passing.level > STORE_BEATS // 4)
             | (store.level > STORE_BEATS // 4)
@@ -305,12 +309,12 @@ class NicShell(wiring.Component):
         wiring.connect(m, cores.words, packetiser.words[1])
         moving: list[Any] = [
             ingress.busy,
+            arrives,
+            others.o.valid,
             passing.o.valid,
             store.o.valid,
             next_beats.o.valid,
-            origins.o.valid,
-            head.o.valid,
-            parser.origin_valid,
+            origins.busy,
             cores.busy,
             packetiser.busy,
             behind_store.o.valid,
@@ -333,6 +337,7 @@ class NicShell(wiring.Component):
         self,
         m: Module,
         ingress: Ingress,
+        others: QuickFifo,
         passing: DeepFifo,
         parser: Parser,
         dispatcher: Dispatcher,
@@ -341,14 +346,15 @@ class NicShell(wiring.Component):
         our address behind it passes, until nothing waits: there may be more small frames than the
         decider has room for."""
         inside, waits = Signal(), Signal()
-        fate, overlong = parser.found.outcome, FrameOutcome.PASSED
+        some = Signal()
+        m.d.sync += some.eq(ingress.went | others.o.valid | (passing.level != 0))
         m.d.comb += ingress.room.eq(~waits)
-        with m.If(parser.found_valid & (fate == overlong)):
+        with m.If(parser.found_valid & (parser.found.outcome == FrameOutcome.PASSED)):
             m.d.sync += [inside.eq(1), waits.eq(1)]
         with m.Else():
-            with m.If(dispatcher.outcome_valid & (dispatcher.outcome == overlong)):
+            with m.If(dispatcher.outcome_valid & (dispatcher.outcome == FrameOutcome.PASSED)):
                 m.d.sync += inside.eq(0)
-            with m.If(~inside & (passing.level == 0)):
+            with m.If(~inside & ~some):
                 m.d.sync += waits.eq(0)
 
 
