@@ -52,8 +52,9 @@ D7. A request of several tensors is named by its id alone, as they may come from
 The steering table (T1 to T7 of :mod:`.entries`) is looked at for each fragment, too, while its
 request is looked for: it says where what leaves goes, and what is not executed.
 
-A decision takes some 15 cycles. It begins when the frame's origin is there, before its verdict
-(:mod:`.parser`): if that says that the frame is not ours, what was looked up is forgotten. While
+A decision takes 9 to 18 cycles: more where many slots are used, or the table has many entries. It
+begins when the frame's origin is there, before its verdict (:mod:`.parser`): what has no effect is
+done before that, and if it says that the frame is not ours, what was looked up is forgotten. While
 one frame moves, the next one is decided, so what is decided is a frame or two ahead of what is
 stored.
 """
@@ -66,7 +67,6 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.stream import Fifo
 from ..formats.csr import FrameOutcome
 from ..formats.wire import DeclineReason
 from .bus import (
@@ -79,7 +79,7 @@ from .bus import (
     VERDICT_OURS,
     VERDICT_SEND,
 )
-from .deep_fifo import QuickFifo
+from .deep_fifo import QuickFifo, WideFifo
 from .entries import STEERED
 from .joined_requests import JoinedRequests
 from .known_requests import KnownRequests
@@ -113,7 +113,7 @@ class Decider(wiring.Component):
     here_address : In, of a word; here : Out, which fragments are here, of the cycle before
     clear : In(1), zero that word; cleared : Out(1), it is done
     collecting : Out(1), some request lacks fragments
-    evicted : Out(1), one is given up in this cycle
+    evicted : Out(1), one was given up in the cycle before
     bank, halts, swaps : In(1), between, outdated : Out(1), for :mod:`.weights`: which bank is read;
         nothing is to begin; the other one is read from the next cycle on; nothing is being decided;
         some slot is of the model before
@@ -160,6 +160,10 @@ class Decider(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         self.handed = Signal()  # the frame's fate was handed on in the cycle before
+        self.leaves = Signal()  # since when it waits until the one before is gone
+        self.time = Signal(32)
+        # Of the cycle before; what is handed on begins nothing for two cycles.
+        self.halted, has_room = Signal(), Signal()
         frame = self.i.payload
         self._ahead = self._keep(m)
         self._fate = fate = self._ahead.i
@@ -173,14 +177,16 @@ class Decider(wiring.Component):
         others = Signal()
         m.d.sync += [
             judged_before.eq(self.i.valid),
-            others.eq(self.i.valid & ~ours & ~self.handed),
+            others.eq(self.i.valid & ~ours & ~self.leaves),
             self.handed.eq(0),
+            self.time.eq(self.now),
+            self.halted.eq(self.halts),
+            has_room.eq(fate.ready),
         ]
         m.d.comb += [
-            self.i.ready.eq(self.handed),
-            self.others.eq(others & ~self.handed),
+            self.others.eq(others & ~self.leaves),
             self.judged.eq(judged_before & self.i.valid & ours),
-            self.next_frame.eq(self.comes & ~self.others & fate.ready & ~self.halts & ~self.handed),
+            self.next_frame.eq(self.comes & ~self.others & has_room & ~self.halted & ~self.leaves),
         ]
         known = JoinedRequests if self._room.several else KnownRequests
         requests = known(m, self, self._room)
@@ -203,51 +209,56 @@ class Decider(wiring.Component):
                 here = Mux(steered.forward, DeclineReason.NONE, why_not)
                 asked = Mux(steered.policy, DeclineReason.POLICY, here)
                 self.send_on(m, Mux(not_asked, DeclineReason.NONE, asked))
+                m.next = "idle"
             with m.State("wipe"):
                 requests.wipe()
             requests.states()
-        m.d.comb += self.between.eq(fsm.ongoing("idle"))
+        requests.choose()
+        m.d.comb += self.between.eq(fsm.ongoing("idle") & requests.rests)
         return m
 
     def _keep(self, m: Module) -> QuickFifo:
-        """What is decided, until its frame is gone: what it is done by in registers, and a cycle
-        later all else, of a thousand bits, in distributed memory. Returns the FIFO of the former.
+        """What is decided, until its frame is gone: what it is done by for two frames, and all
+        else, of a thousand bits, for the first of them. The second one stays where it is until
+        there is room. Returns the FIFO of the former.
         """
         frame, fate = FRAME.members, decided(self._room).members
         of_frame = {name: width for name, width in frame.items() if name != "origin"}
         own = {name: width for name, width in fate.items() if name not in {"frame", "hop"}}
         m.submodules.ahead = ahead = QuickFifo(data.StructLayout(own | of_frame))
-        m.submodules.origins = origins = Fifo(
-            data.StructLayout({"origin": ORIGIN, "hop": HOP}), ahead.depth
+        m.submodules.origin_ahead = origin = WideFifo(
+            data.StructLayout({"origin": ORIGIN, "hop": HOP})
         )
         o = self.o.payload
         m.d.comb += [
-            # A cycle later, when the frame is still here: so much is not written at once.
-            origins.i.valid.eq(self.handed),
-            origins.i.payload.origin.eq(self.i.payload.origin),
-            origins.i.payload.hop.eq(self.steered.hop),
-            o.frame.origin.eq(origins.o.payload.origin),
-            o.hop.eq(origins.o.payload.hop),
+            origin.i.valid.eq(self.leaves),
+            self.i.ready.eq(self.leaves & origin.i.ready),
+            origin.i.payload.origin.eq(self.i.payload.origin),
+            origin.i.payload.hop.eq(self.steered.hop),
+            o.frame.origin.eq(origin.o.payload.origin),
+            o.hop.eq(origin.o.payload.hop),
             self.o.valid.eq(ahead.o.valid),
             ahead.o.ready.eq(self.o.ready),
-            origins.o.ready.eq(self.o.ready),
+            origin.o.ready.eq(self.o.ready),
             *(ahead.i.payload[name].eq(self.i.payload[name]) for name in of_frame),
             *(o.frame[name].eq(ahead.o.payload[name]) for name in of_frame),
             *(o[name].eq(ahead.o.payload[name]) for name in own),
         ]
+        with m.If(self.i.ready):
+            m.d.sync += self.leaves.eq(0)
         return ahead
 
     def unless_others(self, m: Module) -> None:
         """At the end of a state in which the verdict may come: no more if the frame is not ours."""
         with m.If(self.others):
             self.hand_on(m)
+            m.next = "idle"
 
     def hand_on(self, m: Module) -> None:
         """The frame's fate is decided; there is room for it. The frame is taken a cycle later: what
-        that leads to is far away."""
+        that leads to is far away. The state that is next is to be idle."""
         m.d.comb += self._fate.valid.eq(1)
-        m.d.sync += self.handed.eq(1)
-        m.next = "idle"
+        m.d.sync += [self.handed.eq(1), self.leaves.eq(1)]
 
     def send_on(self, m: Module, reason: Any) -> None:
         m.d.comb += [
@@ -272,5 +283,5 @@ class Decider(wiring.Component):
         ]
 
     def under_way(self) -> Value:
-        """Decided frames that will not have left after this cycle."""
-        return self._ahead.level - (self.o.valid & self.o.ready)
+        """Decided frames that had not left before this cycle."""
+        return self._ahead.level

@@ -34,11 +34,12 @@ class Decisions(wiring.Component):
     Members
     -------
     now : In(32), microseconds; timeout : In(32), how long a decision counts; 0 is for ever
-    look, fingerprint : In; found : Out, what was decided, from the fourth cycle after ``look`` on
+    look, fingerprint : In, what is looked at, or else the next place that is swept
+    found : Out, what was decided, from the fourth cycle after both are there on
     put, put_fingerprint, put_decision : In; it is there a cycle later, in which nothing may look or
         sweep
-    sweep : In(1), look at the next place; swept : In(1), the fourth cycle after it: make it empty
-        if it is too old, but not in the cycle behind ``put``
+    swept : In(1), in the fourth cycle in which nothing is looked at, or later: make the next place
+        empty if it is too old, but not in the cycle behind ``put``
     """
 
     def __init__(self) -> None:
@@ -52,7 +53,6 @@ class Decisions(wiring.Component):
                 "put": In(1),
                 "put_fingerprint": In(FINGERPRINT_BITS),
                 "put_decision": In(Decision),
-                "sweep": In(1),
                 "swept": In(1),
             }
         )
@@ -74,7 +74,6 @@ class Decisions(wiring.Component):
             same.eq(kept.rest == self.fingerprint[low:]),
         ]
         m.d.comb += [
-            read.en.eq(self.look | self.sweep),
             read.addr.eq(Mux(self.look, self.fingerprint[:low], sweeper)),
         ]
         too_old = (self.timeout != 0) & (age >= self.timeout)

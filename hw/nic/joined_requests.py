@@ -39,13 +39,14 @@ class JoinedRequests(KnownRequests):
         kept = data.StructLayout({**known, "sender": SENDER_BITS})
         m.submodules.parts = parts = Memory(shape=kept, depth=len(room.part), init=[])
         read, shown, self.part_write = parts.read_port(), parts.read_port(), parts.write_port()
-        self.begun, self.foreign = Signal(), Signal()
-        self.bit = Const(1, len(room.tensors)) << self.tensor[: len(Signal(room.tensor))]
+        self.begun: Value = Signal()
+        self.foreign = Signal()
+        tensors = len(room.tensors)
+        self.bit = (Const(1, tensors) << self.tensor[: len(Signal(room.tensor))])[:tensors]
         self.part = Signal(data.StructLayout(known))
         self.new_part = self.part_write.data
         m.d.comb += [
             read.addr.eq(owner.begun),
-            read.en.eq(self.record_read.en),
             self.begun.eq((self.record.begun & self.bit).any()),
             # One that has not begun is cut as its first fragment says.
             self.part.cut.count.eq(self.count),
@@ -64,28 +65,22 @@ class JoinedRequests(KnownRequests):
         with self.m.Elif(self.foreign):
             self.owner.send_on(self.m, DeclineReason.WRONG_TENSOR)
 
-    def _as_collected(self, lacks: Value, here: Value) -> Signal:
+    def _as_collected(self, lacks: Value, here: Value) -> None:
         self.m.d.comb += [
+            self.part_write.en.eq(1),
             self.new.begun.eq(self._with(self.record.begun, Const(1))),
             self.new.complete.eq(self._with(self.record.complete, lacks == 1)),
             self.new.ended.eq(self._with(self.record.ended, self.last)),
         ]
-        return super()._as_collected(lacks, here)
-
-    def _collect(self) -> None:
-        super()._collect()
-        self.m.d.comb += [
-            self.part_write.en.eq(1),
-            self.owner.begins.eq(self.opens | ~self.begun),
-        ]
+        super()._as_collected(lacks, here)
 
     def _with(self, tensors: Value, this: Value) -> Value:
         """Those of the record, none if the request begins; and this one if it is so."""
-        return Mux(self.opening, 0, tensors) | Mux(this, self.bit, 0)
+        return Mux(self.opens, 0, tensors) | Mux(this, self.bit, 0)
 
-    def _completes(self, part: Value) -> Value:
-        del part
-        return self.new.complete.all()
+    def _completes(self, opens: bool) -> Value:
+        tensors = 0 if opens else self.record.complete
+        return (tensors | Mux(super()._completes(opens), self.bit, 0)).all()
 
     def _ended(self) -> Value:
         return self.new.ended.all()

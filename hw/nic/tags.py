@@ -4,29 +4,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..formats.slots import FINGERPRINT_BITS
 from .bus import ORIGIN, sender_of
-from .deep_fifo import NEVER_COLLIDES
 from .room import Room
 
 SENDER_BITS = len(sender_of(Signal(ORIGIN)))
 """Of a sender's address and port."""
 
 _LANES = 8  # slots that are looked at in a cycle
+_PART_BITS = 12  # as many are compared in a cycle
 
 
 class Tags(wiring.Component):
     """Fingerprints of the requests in the slots, and their senders.
 
-    A row of slots is looked at each cycle, so that 64 slots need 8 comparators; what they find is
-    judged in the next cycle.
+    A row of slots is looked at each cycle, so that 64 slots need 8 comparators, up to the last row
+    that has any request: requests go to the lowest slots that are free. What is found is judged two
+    cycles later.
 
     Parameters
     ----------
@@ -34,16 +33,16 @@ class Tags(wiring.Component):
 
     Members
     -------
-    fingerprint, sender : In, of the request; must hold from ``start`` until the search ends
-    start : In(1); the rows are looked at in the cycles that follow; not while a search is under way
-    stop : In(1), the search that may be under way is not wanted
+    fingerprint, sender : In, of the request; must hold from the cycle behind ``start`` on until the
+        search ends
+    start : In(1); the rows are looked at in the cycles that follow
+    stop : In(1), between two searches: one that may be under way is not wanted
     found : Out(1), the request has a slot; ends : Out(1), or none: either ends the search
     slot : Out, from the cycle after that: the request's slot, or one that is free
     held : Out, slots of the sender; has_free : Out(1); both if it has none
     free : Out, number of free slots
     put : In(1), ``used`` : In(1), ``put_slot`` : In, the slot has or loses this request; it is
         there a cycle later, in which ``fingerprint`` and ``sender`` still hold and nothing starts
-    wipe : In(1), ``put_slot`` has no request, whatever it had; does not count
     """
 
     def __init__(self, room: Room) -> None:
@@ -64,7 +63,6 @@ class Tags(wiring.Component):
                 "put": In(1),
                 "used": In(1),
                 "put_slot": In(room.slot),
-                "wipe": In(1),
             }
         )
 
@@ -73,78 +71,97 @@ class Tags(wiring.Component):
         lanes = min(_LANES, 1 << (self._slots // 2).bit_length() - 1)  # two rows at least
         rows = -(-self._slots // lanes)
         lane_bits = (lanes - 1).bit_length()
-        tag = data.StructLayout({"used": 1, "fingerprint": FINGERPRINT_BITS, "sender": SENDER_BITS})
-        # What is read while nobody searches does not matter.
-        m.submodules.rows = memory = Memory(
-            shape=data.ArrayLayout(tag, lanes), depth=rows, init=[], attrs=NEVER_COLLIDES
-        )
-        read, write = memory.read_port(), memory.write_port(granularity=1)
+        tag = data.StructLayout({"fingerprint": FINGERPRINT_BITS, "sender": SENDER_BITS})
+        used = [Signal(lanes, name=f"used{row}") for row in range(rows)]
+        exists = [min(lanes, self._slots - lanes * row) for row in range(rows)]
+        puts, uses, slot = Signal(), Signal(), Signal.like(self.put_slot)
+        m.d.sync += [puts.eq(self.put), uses.eq(self.used), slot.eq(self.put_slot)]
 
-        row, looks = Signal(range(rows)), Signal()
-        judged, judges = Signal(range(rows)), Signal()
-        hits, mine, free = Signal(lanes), Signal(lanes), Signal(lanes)
+        # A row is compared in its cycle, in parts; which agree as a whole is there in the next one,
+        # and judged in the one behind that.
+        row, looks, compared, judges = Signal(range(rows)), Signal(), Signal(), Signal()
+        rows_behind = Signal(range(rows)), Signal(range(rows))
+        lasts = Signal(), Signal()
+        hits, mine = Signal(lanes), Signal(lanes)
         for lane in range(lanes):
-            seen = read.data[lane]
-            exists: Any = Const(1)
-            if lanes * (rows - 1) + lane >= self._slots:
-                exists = row != rows - 1
-            m.d.sync += [
-                hits[lane].eq(seen.used & (seen.fingerprint == self.fingerprint)),
-                mine[lane].eq(seen.used & (seen.sender == self.sender)),
-                free[lane].eq(~seen.used & exists),
+            memory = Memory(shape=tag, depth=rows, init=[])
+            m.submodules[f"tags{lane}"] = memory
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            is_used, writes = Signal(name=f"is_used{lane}"), Signal(name=f"writes{lane}")
+            seen, agree = read.data, []
+            for name, wanted in (("fingerprint", self.fingerprint), ("sender", self.sender)):
+                parts = [slice(at, at + _PART_BITS) for at in range(0, len(wanted), _PART_BITS)]
+                same = Signal(len(parts), name=f"{name}{lane}")
+                m.d.sync += same.eq(Cat(seen[name][part] == wanted[part] for part in parts))
+                agree.append(is_used & same.all())
+            m.d.comb += [
+                read.addr.eq(row),
+                write.addr.eq(slot[lane_bits:]),
+                write.data.fingerprint.eq(self.fingerprint),
+                write.data.sender.eq(self.sender),
+                write.en.eq(writes),
             ]
+            m.d.sync += [
+                writes.eq(self.put & (self.put_slot[:lane_bits] == lane)),
+                is_used.eq(Array(each[lane] for each in used)[row]),
+                hits[lane].eq(agree[0]),
+                mine[lane].eq(agree[1]),
+            ]
+        some = Signal(rows)  # rows that have any request
         m.d.comb += [
             self.found.eq(judges & hits.any()),
-            self.ends.eq(judges & (hits.any() | (judged == rows - 1))),
+            self.ends.eq(judges & (hits.any() | lasts[1])),
         ]
-        m.d.sync += [judges.eq(looks), judged.eq(row)]
+        m.d.sync += [
+            some.eq(Cat(each.any() for each in used)),
+            lasts[0].eq(~(some >> 1 >> row).any()),
+            lasts[1].eq(lasts[0]),
+            rows_behind[0].eq(row),
+            rows_behind[1].eq(rows_behind[0]),
+            compared.eq(looks),
+            judges.eq(compared),
+        ]
+        next_free = self._next_free(m, used, exists)
+        found_lane = first_of(m, hits)
         with m.If(looks):
-            m.d.comb += read.addr.eq(row + 1)
             m.d.sync += row.eq(row + 1)
         with m.If(judges):
             m.d.sync += [
                 self.held.eq(self.held + sum(mine)),
-                self.has_free.eq(self.has_free | free.any()),
+                self.slot.eq(Mux(hits.any(), Cat(found_lane, rows_behind[1]), next_free)),
             ]
-            with m.If(self.found):
-                m.d.sync += self.slot.eq(Cat(first_of(m, hits), judged))
-            with m.Elif(~self.has_free):
-                m.d.sync += self.slot.eq(Cat(first_of(m, free), judged))
-            with m.If(self.ends):
-                m.d.sync += [looks.eq(0), judges.eq(0)]
-        with m.If(self.stop):
-            m.d.sync += [looks.eq(0), judges.eq(0)]
         with m.If(self.start):
-            m.d.sync += [
-                row.eq(0),
-                looks.eq(1),
-                judges.eq(0),
-                self.held.eq(0),
-                self.has_free.eq(0),
-            ]
+            m.d.sync += looks.eq(1)
+        with m.If(self.ends | self.stop):
+            m.d.sync += [of.eq(0) for of in (looks, compared, judges, row)]
+        with m.If(self.stop):
+            m.d.sync += self.held.eq(0)
 
-        puts, wipes, used, slot = Signal(), Signal(), Signal(), Signal.like(self.put_slot)
-        m.d.sync += [
-            puts.eq(self.put),
-            wipes.eq(self.wipe),
-            used.eq(self.used),
-            slot.eq(self.put_slot),
-        ]
-        for written in write.data:
-            m.d.comb += [
-                written.used.eq(used),
-                written.fingerprint.eq(self.fingerprint),
-                written.sender.eq(self.sender),
-            ]
-        m.d.comb += write.addr.eq(slot[lane_bits:])
-        with m.If(puts | wipes):
-            m.d.comb += write.en.eq(Const(1) << slot[:lane_bits])
+        for at, each in enumerate(used):
+            for lane in range(exists[at]):
+                with m.If(puts & (slot == at * lanes + lane)):
+                    m.d.sync += each[lane].eq(uses)
         with m.If(puts):
-            with m.If(used):
+            with m.If(uses):
                 m.d.sync += self.free.eq(self.free - 1)
             with m.Else():
                 m.d.sync += self.free.eq(self.free + 1)
         return m
+
+    def _next_free(self, m: Module, used: list[Signal], exists: list[int]) -> Signal:
+        """The lowest slot that is free, three cycles after it is, and ``has_free``."""
+        firsts, has = [], Signal(len(used))
+        for at, each in enumerate(used):
+            free = Signal(exists[at], name=f"free{at}")
+            first = Signal(range(len(each)), name=f"first{at}")
+            m.d.comb += free.eq(~each[: exists[at]])
+            m.d.sync += [first.eq(first_of(m, free)), has[at].eq(free.any())]
+            firsts.append(first)
+        row = Signal(range(len(used)))
+        slot = Signal.like(self.slot)
+        m.d.comb += row.eq(first_of(m, has))
+        m.d.sync += [slot.eq(Cat(Array(firsts)[row], row)), self.has_free.eq(has.any())]
+        return slot
 
 
 def first_of(m: Module, flags: Signal) -> Signal:
