@@ -28,6 +28,7 @@ namespace reg = mw::reg;
 constexpr uint64_t kLookEvery = 64;                     // cycles between two looks at the clock
 constexpr uint64_t kSettle = 16;                        // cycles until registers know of a beat
 constexpr uint64_t kScan = 512;                         // cycles in which it has looked at all its slots
+constexpr uint64_t kInside = 4096;                      // cycles that a frame is on its way to where it is known
 constexpr auto kTurn = std::chrono::microseconds(500);  // between two looks at the sockets
 constexpr Micros kTick = 100;                           // between two times that it is told
 constexpr Micros kLeastPause = 1000;                    // between two looks at what lacks fragments
@@ -42,12 +43,15 @@ public:
           pipeline_(begin(context_, arguments), in, out) {}
 
     void work(Micros now) override {
-        hold_asks(!in_.empty());
+        if (!in_.empty()) crowd_until_ = pipeline_.counters().cycles + kInside;
+        hold_asks(pipeline_.counters().cycles < crowd_until_);
         if (now >= look_at_) let_it_look();
         tell_time(now);
         const auto end = Clock::now() + kTurn;
-        while (out_.room() && working() && Clock::now() < end)
+        bool works = true;
+        while (out_.room() && (works = working()) && Clock::now() < end)
             for (uint64_t i = 0; i < kLookEvery; ++i) pipeline_.tick();
+        if (!works) crowd_until_ = 0;
     }
     // With no room for what comes out, the transport's descriptors are what to wait for.
     Micros due() override {
@@ -125,7 +129,7 @@ private:
     }
 
     // Told at the begin of a turn only: behind frames that this turn takes, others may wait in a socket, and
-    // the next turn begins with those.
+    // the next turn begins with those. The last ones of a crowd may be inside when no other waits.
     void hold_asks(bool crowded) {
         if (quiet_ || crowded_ == crowded) return;
         crowded_ = crowded;
@@ -152,6 +156,7 @@ private:
     uint32_t ask_ = kAsk.reset;
     bool collecting_ = false, crowded_ = false;
     uint64_t looks_until_ = 0;              // cycles that must have passed
+    uint64_t crowd_until_ = 0;              // cycles up to which frames of a crowd may be inside
     uint64_t asked_at_ = 0;                 // beats that had come in when it last had no work
     uint64_t beats_in_ = 0;                 // when it last was looked at what lacks fragments
     Micros came_ = 0;                       // when there were more of them

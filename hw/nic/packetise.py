@@ -178,7 +178,8 @@ class Packetiser(wiring.Component):
             beat.last.eq(is_last),
         ]
         with m.If(is_last):
-            m.d.comb += beat.keep.eq(Cat(first.tail >= lane for lane in range(BEAT_BYTES)))
+            behind = (first.tail >= lane for lane in range(1, BEAT_BYTES))
+            m.d.comb += beat.keep.eq(Cat(Const(1, 1), *behind))
         with m.If(words.valid & words.ready):
             m.d.sync += before.eq(here.data)
             with m.If(here.first):
