@@ -319,7 +319,11 @@ def _absorb(
         return node.op.absorb(functions, (1,), 0)
     shape, axis = state.shape(node.output), meaning.channel_axis
     if node.op.alike:
-        changed: dict[int, Function] = {}  # a long stream of pads has many channels, of few kinds
+        first, count = functions[0], len(functions)
+        # Millions of channels, of one kind mostly: no loop over them in Python.
+        if functions[-1] is first and functions.count(first) == count:
+            return list(node.op.absorb([first], (1,), 0)) * count
+        changed: dict[int, Function] = {}  # a padded row has many channels, of few kinds
         for function in functions:
             if id(function) not in changed:
                 (changed[id(function)],) = node.op.absorb([function], (1,), 0)
