@@ -320,8 +320,10 @@ def _absorb(
     shape, axis = state.shape(node.output), meaning.channel_axis
     if node.op.alike:
         first, count = functions[0], len(functions)
-        # Millions of channels, of one kind mostly: no loop over them in Python.
-        if functions[-1] is first and functions.count(first) == count:
+        # Millions of channels, of one kind mostly: no loop over them in Python. Those that are not
+        # the same object are seldom compared, which takes longer.
+        likely = all(function is first for function in functions[:: 1 + count // 64])
+        if likely and functions.count(first) == count:
             return list(node.op.absorb([first], (1,), 0)) * count
         changed: dict[int, Function] = {}  # a padded row has many channels, of few kinds
         for function in functions:
