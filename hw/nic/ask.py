@@ -24,7 +24,6 @@ class Asker(wiring.Component):
     -------
     i : In(stream of QUESTION)
     o : Out(stream of FRAGMENT); words : Out(stream of words), one for each
-    asked : Out(1), one is taken in this cycle
     busy : Out(1)
     """
 
@@ -34,7 +33,6 @@ class Asker(wiring.Component):
                 "i": In(stream.Signature(QUESTION)),
                 "o": Out(stream.Signature(FRAGMENT)),
                 "words": Out(stream.Signature(WORD_BITS)),
-                "asked": Out(1),
                 "busy": Out(1),
             }
         )
@@ -52,13 +50,12 @@ class Asker(wiring.Component):
             self.o.payload.total.eq(sum_lanes(bitmap)),
             self.o.payload.index.eq(question.group << 6),
             self.o.payload.last.eq(1),
-            self.asked.eq(self.o.valid & self.o.ready),
             self.busy.eq(waiting.o.valid),
         ]
         with m.FSM(name="question"):
             with m.State("job"):
                 m.d.comb += self.o.valid.eq(waiting.o.valid)
-                with m.If(self.asked):
+                with m.If(self.o.valid & self.o.ready):
                     m.next = "word"
             with m.State("word"):
                 m.d.comb += [

@@ -27,7 +27,7 @@ from ..formats.bundle import WEIGHT_BANK
 from .ask import Asker
 from .bus import CONFIG, HOP, JOB, MODEL, ORIGIN, WORD_BITS
 from .joining_reader import JoiningReader
-from .outgoing import IN_SLICE, SOURCES, Outgoing
+from .outgoing import GOES_ON, IN_SLICE, QUESTION, RESULT, SOURCES, Outgoing
 from .reader import Reader
 from .result import Results
 from .room import Room, chore, released
@@ -165,10 +165,11 @@ class Executor(wiring.Component):
             outgoing.kept.eq(reader.kept),
             self.may_ask.eq(~(asker.busy | reader.asking)),
             self.requests.eq(order.i.valid),
-            self.asked.eq(asker.asked),
-            self.evicted_fragments.eq(reader.evicted.valid & reader.evicted.ready),
+            # What is made: jobs of several cores are taken one by one, so each is counted.
+            self.asked.eq(outgoing.went[QUESTION]),
+            self.evicted_fragments.eq(outgoing.went[GOES_ON]),
+            self.result_frames.eq(outgoing.went[RESULT]),
             self.results.eq(outgoing.sent),
-            self.result_frames.eq(results.o.valid & results.o.ready),
             self.computing.eq(contexts.o.valid),
             self.empty.eq(reader.rests & (contexts.level == 0)),
             self.busy.eq(

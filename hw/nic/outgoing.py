@@ -74,7 +74,8 @@ class Outgoing(wiring.Component):
     place : In, kept : In(KEPT), where to keep what: nothing is sent of it, or it is there since
     fragments : In(stream of FRAGMENT), words_of : In(stream of words), of each source
     job : Out(stream of JOB); words : Out(stream of words), those of the jobs in their order
-    sent : Out(1), the job taken in this cycle is the last of a result, its place becomes free
+    went : Out(SOURCES), of which source a job is taken in this cycle
+    sent : Out(1), that job is the last of a result, its place becomes free
     busy : Out(1)
     """
 
@@ -91,6 +92,7 @@ class Outgoing(wiring.Component):
                 "words_of": In(stream.Signature(WORD_BITS)).array(SOURCES),
                 "job": Out(stream.Signature(JOB)),
                 "words": Out(stream.Signature(WORD_BITS)),
+                "went": Out(SOURCES),
                 "sent": Out(1),
                 "busy": Out(1),
             }
@@ -130,7 +132,8 @@ class Outgoing(wiring.Component):
                 m.d.sync += [head.eq(head + 1), place.eq((head + 1)[: len(head)]), stands.eq(0)]
         m.d.comb += [
             self.job.valid.eq(offers),
-            self.sent.eq(offers & self.job.ready & turn[RESULT] & fragment.ends),
+            self.went.eq(turn & (offers & self.job.ready).replicate(SOURCES)),
+            self.sent.eq(self.went[RESULT] & fragment.ends),
             turns.i.payload.source.eq(source),
             turns.i.payload.words.eq((fragment.bytes + (BEAT_BYTES - 1)) >> 3),
             turns.i.valid.eq(offers & self.job.ready),

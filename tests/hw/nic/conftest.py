@@ -22,6 +22,7 @@ from scapy.packet import Raw
 import midwire.hw
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.formats import csr, fragments, wire
+from midwire.hw.formats.slots import request_fingerprint
 from midwire.hw.formats.wire import Header
 from midwire.hw.nic.shape import NicShape, SideWords, SliceShape, WireTensor, slice_modules
 from midwire.sim.build import build_executable
@@ -341,18 +342,29 @@ class Tools:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self._fingerprints: set[int] = set()
         self.frame = frame
         self.unwrap = unwrap
 
     def request(self, sizes: Sizes, **changes: object) -> Request:
-        """A request with random bytes and id that the NIC should execute."""
+        """A request with random bytes and id that the NIC should execute.
+
+        Of one sender, none shares its fingerprint with another one, which would make it busy or a
+        duplicate (D6).
+        """
+        while True:
+            request_id = self.random.getrandbits(64)
+            its = request_fingerprint(request_id)
+            if its not in self._fingerprints:
+                break
+        self._fingerprints.add(its)
         header = Header(
             tenant=TENANT,
             model_hash=MODEL_HASH,
             cursor=CURSOR,
             slice_count=SLICES,
             epoch=EPOCH,
-            request_id=self.random.getrandbits(64),
+            request_id=request_id,
             element_type=wire.ElementType.UINT8,
             hop_limit=5,
             deadline_us=1_000_000,

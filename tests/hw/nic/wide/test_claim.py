@@ -151,7 +151,7 @@ def kinds(tools: Any) -> list[bytes]:
     frames = [stack.frame(datagram) for stack in stacks()]
     frames += [stack.frame(datagram, dport=OWN_PORT + 1) for stack in stacks()]
     frames += [mutated(frame, tools.random) for frame in frames for _ in range(4)]
-    frames += [frame[: tools.random.randrange(1, len(frame))] for frame in frames[:200]]
+    frames += [frame[: tools.random.randint(1, len(frame))] for frame in frames[:200]]
     frames += strange(datagram).values()
     frames += deep(datagram, tools.random)
     tools.random.shuffle(frames)
