@@ -22,10 +22,10 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.stream import Fifo
 from ..formats.bundle import WEIGHT_BANK
 from .ask import Asker
 from .bus import CONFIG, HOP, JOB, MODEL, ORIGIN, WORD_BITS
+from .deep_fifo import QuickFifo
 from .joining_reader import JoiningReader
 from .outgoing import GOES_ON, IN_SLICE, QUESTION, RESULT, SOURCES, Outgoing
 from .reader import Reader
@@ -102,11 +102,11 @@ class Executor(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         m.submodules.memory = memory = SlotMemory(self._room)
-        m.submodules.order = order = Fifo(self._room.slot, self._room.slots)
+        m.submodules.order = order = QuickFifo(self._room.slot, self._room.slots)
         m.submodules.reader = reader = (JoiningReader if self._room.several else Reader)(
             self._room, self._inputs
         )
-        m.submodules.contexts = contexts = Fifo(32, IN_SLICE)
+        m.submodules.contexts = contexts = QuickFifo(32, IN_SLICE)
         m.submodules.results = results = Results(self._outputs)
         m.submodules.asker = asker = Asker()
         m.submodules.outgoing = outgoing = Outgoing(self._outputs)
@@ -131,7 +131,6 @@ class Executor(wiring.Component):
         m.d.comb += [
             self.here_address.eq(reader.here_address),
             self.clear.eq(reader.clear),
-            memory.read.eq(reader.read),
             memory.read_address.eq(reader.read_address),
             reader.read_word.eq(memory.read_word),
             reader.late_word.eq(memory.late_word),
@@ -171,7 +170,7 @@ class Executor(wiring.Component):
             self.result_frames.eq(outgoing.went[RESULT]),
             self.results.eq(outgoing.sent),
             self.computing.eq(contexts.o.valid),
-            self.empty.eq(reader.rests & (contexts.level == 0)),
+            self.empty.eq(reader.rests & ~contexts.o.valid),
             self.busy.eq(
                 order.o.valid
                 | reader.busy

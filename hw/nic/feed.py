@@ -41,7 +41,7 @@ class Feeder(wiring.Component):
     begins : Out(1), the first beat is offered from the next cycle on
     ends : Out(1), all words of the request are read, and zero; not before it ``begins``
     empty : Out(1), the slice has taken all of them
-    read, read_address, read_word, zero : of :class:`.slot_memory.SlotMemory`
+    read_address, read_word, zero : of :class:`.slot_memory.SlotMemory`
     o0, o1, ... : Out(stream of {"data", "last"}), into the slice
     """
 
@@ -54,7 +54,6 @@ class Feeder(wiring.Component):
             "begins": Out(1),
             "ends": Out(1),
             "empty": Out(1),
-            "read": Out(1),
             "read_address": Out(room.address),
             "read_word": In(WORD_BITS),
             "zero": Out(stream.Signature(room.address)),
@@ -71,25 +70,25 @@ class Feeder(wiring.Component):
         self._unread, self._wants, self._comes = Signal(count), Signal(count), Signal(count)
         self._offered, self._held = Signal(count), Signal(count)
         self._offering = Signal()
-        chosen, before = Signal(range(count)), Signal(range(count))
+        read, chosen, before = Signal(), Signal(range(count)), Signal(range(count))
         places = [
-            self._input(m, k, tensor, part, self.read & (chosen == k))
+            self._input(m, k, tensor, part, read & (chosen == k))
             for k, (tensor, part) in enumerate(zip(self._inputs, self._room.parts, strict=True))
         ]
         later = Signal(count)  # of those that want a word, the ones behind the one before
         m.d.comb += [
             later.eq(self._wants & Cat(before < k for k in range(count))),
             chosen.eq(Mux(later.any(), first_of(m, later), first_of(m, self._wants))),
-            self.read.eq(self._wants.any() & zeroes.i.ready),
+            read.eq(self._wants.any() & zeroes.i.ready),
             self.read_address.eq(base + Array(places)[chosen]),
             zeroes.i.payload.eq(self.read_address),
-            zeroes.i.valid.eq(self.read),
+            zeroes.i.valid.eq(read),
             self.begins.eq(self._offered.any() & ~self._offering),
             self.ends.eq(self._offering & ~(self._unread.any() | zeroes.o.valid)),
             self.empty.eq(~(self._unread.any() | self._held.any())),
         ]
         m.d.sync += self._comes.eq(0)
-        with m.If(self.read):
+        with m.If(read):
             m.d.sync += [self._comes.bit_select(chosen, 1).eq(1), before.eq(chosen)]
         with m.If(self.begins):
             m.d.sync += self._offering.eq(1)

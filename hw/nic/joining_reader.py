@@ -29,7 +29,7 @@ class JoiningReader(Reader):
 
     def _feed(self, m: Module) -> Value:
         m.submodules.feeder = self._feeder = feeder = Feeder(self._room, self._inputs)
-        self._evicts, self._begun = Signal(), Signal(len(self._inputs))
+        self._begun = Signal(len(self._inputs))
         m.d.comb += [
             self.part.eq(self._part),
             feeder.base.eq(self._base),
@@ -43,14 +43,14 @@ class JoiningReader(Reader):
     def _begin(self, m: Module, slot: Value) -> None:
         chore = self.chore.payload
         tensor = Mux(self._has_chore, chore.tensor, 0)
-        m.d.comb += self._part.eq(self._room.part_of(slot, tensor))
         m.d.sync += [
+            self._part.eq(self._room.part_of(slot, tensor)),
             self._tensor.eq(tensor),
-            self._evicts.eq(chore.evict),
             self._begun.eq(chore.begun),
         ]
-        with m.If(self._has_chore):
-            m.next = "cut"
+
+    def _on_fetch(self, m: Module) -> None:
+        m.next = "cut"
 
     def _into_slice(self, m: Module) -> None:
         feeder = self._feeder
@@ -62,7 +62,6 @@ class JoiningReader(Reader):
         with m.State("read"):
             m.d.comb += [
                 self.context.valid.eq(feeder.begins),
-                self.read.eq(feeder.read),
                 self.read_address.eq(feeder.read_address),
                 self.zero.payload.eq(feeder.zero.payload),
                 self.zero.valid.eq(feeder.zero.valid),
@@ -72,16 +71,17 @@ class JoiningReader(Reader):
                 m.next = "zero"  # none that are left
         with m.State("cut"):
             m.d.sync += [self._cut.eq(self.cut), *(place.eq(0) for place in self._fragment)]
-            self._attend(m, self._evicts)
+            self._attend(m)
 
     def _next_tensor(self, m: Module) -> None:
         others = Signal(len(self._inputs))
         following = first_of(m, others)
         m.d.comb += others.eq(self._begun & ~(Const(1) << self._tensor))
         with m.If(others.any()):
-            m.d.comb += [
+            m.d.sync += [
                 self._fetches.eq(1),
                 self._part.eq(self._room.part_of(self._slot, following)),
+                self._begun.eq(others),
+                self._tensor.eq(following),
             ]
-            m.d.sync += [self._begun.eq(others), self._tensor.eq(following)]
-            m.next = "cut"
+            m.next = "fetch"

@@ -30,7 +30,8 @@ class KeptOrigins(wiring.Component):
         goes to the next hop ``hop``
     bank : In(1), of weights
     part : In; fetches : In(1); found : Out(KEPT), two cycles later; old : Out(1), one cycle later:
-        another bank was in use when the tensor began
+        another bank was in use when the tensor began. Both inputs come from registers: the memory
+        is far away
     """
 
     def __init__(self, room: Room) -> None:

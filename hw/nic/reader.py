@@ -52,7 +52,7 @@ class Reader(wiring.Component):
         goes to the next hop ``hop``
     whole : In(stream of slots), in the order of execution
     chore : In(stream of :func:`.room.chore`)
-    read, read_address, read_word, late_word, zero : of :class:`.slot_memory.SlotMemory`
+    read_address, read_word, late_word, zero : of :class:`.slot_memory.SlotMemory`
     here_address, here, clear, cleared : of :class:`.decide.Decider`
     place, kept : Out, of :class:`.outgoing.Outgoing`: the frame that is looked at
     context : Out(stream of 32), one for each request, ahead of its first beat: the cycle of that
@@ -78,7 +78,6 @@ class Reader(wiring.Component):
                 "hop": In(HOP),
                 "whole": In(stream.Signature(room.slot)),
                 "chore": In(stream.Signature(chore(room))),
-                "read": Out(1),
                 "read_address": Out(room.address),
                 "read_word": In(WORD_BITS),
                 "late_word": In(WORD_BITS),
@@ -124,11 +123,12 @@ class Reader(wiring.Component):
         return gearbox.empty
 
     def _begin(self, m: Module, slot: Value) -> None:
-        """Look at a slot, for a chore if there is one."""
-        m.d.comb += self._part.eq(slot)
-        m.d.sync += self._cut.eq(self.chore.payload.cut)
-        with m.If(self._has_chore):
-            self._attend(m, self.chore.payload.evict)
+        """Look at a slot, for a chore if there is one; in state ``idle``."""
+        m.d.sync += [self._part.eq(slot), self._cut.eq(self.chore.payload.cut)]
+
+    def _on_fetch(self, m: Module) -> None:
+        """To the chore, while what is kept of the tensor is fetched."""
+        self._attend(m)
 
     def _into_slice(self, m: Module) -> None:
         """The states ``start``, and from there to ``zero``."""
@@ -160,12 +160,11 @@ class Reader(wiring.Component):
     def _next_tensor(self, m: Module) -> None:
         """Where all that is here of a tensor was sent on."""
 
-    def _attend(self, m: Module, evict: Value) -> None:
+    def _attend(self, m: Module) -> None:
         """To a chore, its cut being known."""
-        with m.If(evict):
+        m.next = "ask"
+        with m.If(self._evicts):
             m.next = "evict"
-        with m.Else():
-            m.next = "ask"
 
     def _turn_away(self, m: Module) -> None:
         """The request is not for the weights that are there (X4 of :mod:`.weights`)."""
@@ -176,16 +175,18 @@ class Reader(wiring.Component):
         m = Module()
         room = self._room
         self._has_chore, self._old, self._turned = Signal(), Signal(), Signal()
+        self._evicts = Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
         m.submodules.origins = origins = KeptOrigins(room)
-        self._part, self._fetches = origins.part, origins.fetches
+        self._part, self._fetches = Signal(room.part), Signal()
+        m.d.comb += [origins.part.eq(self._part), origins.fetches.eq(self._fetches)]
         for name in ("begins", "begun", "origin", "hop", "bank"):
             m.d.comb += getattr(origins, name).eq(getattr(self, name))
         given_up = GivenUp(m, self, room, origins.found.origin)
         slot, executes = Signal(room.slot), Signal()
         base, first_group = Signal(room.address), Signal(room.here)
         place, next_place = Signal(range(PLACES)), Signal(range(SLICE_PLACES))
-        of_chore = Mux(self.chore.payload.evict, GOES_ON_PLACE, QUESTION_PLACE)
+        of_chore = Mux(self._evicts, GOES_ON_PLACE, QUESTION_PLACE)
         with m.If(self.context.valid):
             m.d.sync += next_place.eq(next_place + 1)
         chosen = Mux(self.chore.valid, self.chore.payload.slot, self.whole.payload)
@@ -202,7 +203,6 @@ class Reader(wiring.Component):
             m.d.sync += zeroed.eq(zeroed + 1)
 
         m.d.comb += [
-            self.read.eq(run.read),
             self.read_address.eq(run.address),
             self._old.eq(origins.old),
             self.kept.eq(origins.found),
@@ -217,32 +217,42 @@ class Reader(wiring.Component):
         given_up.look(m, first_group)
         given_up.describe(m, self._old)
         empty = self._feed(m)
+        # In state idle, the slice has taken the request before, and has room for another context;
+        # both are so in that state from when they are on.
+        free, takes = Signal(), Signal()
+        m.d.sync += [free.eq(empty & self.context.ready), self._fetches.eq(0)]
+        m.d.comb += takes.eq(self._has_chore | (self.whole.valid & self.whole.ready))
         with m.FSM(name="reader") as fsm:
             with m.State("idle"):
                 m.d.comb += [
                     self.chore.ready.eq(~self.halts),
-                    # The slice may still take the request before; the time of this one starts when
-                    # its first beat can be offered. Chores need not wait for that.
-                    self.whole.ready.eq(
-                        ~self._has_chore & ~self.waits & empty & self.context.ready
-                    ),
-                    self._fetches.eq(self._has_chore | self.whole.valid),
+                    # The time of a request starts when its first beat can be offered. Chores need
+                    # not wait for that.
+                    self.whole.ready.eq(~self._has_chore & ~self.waits & free),
                 ]
                 m.d.sync += [
                     slot.eq(chosen),
                     executes.eq(~self._has_chore),
-                    # Before what is kept there is found.
-                    place.eq(Mux(self._has_chore, of_chore, next_place)),
+                    self._evicts.eq(self.chore.payload.evict),
                     self._turned.eq(0),
-                    base.eq(chosen * room.stride),
-                    first_group.eq(chosen * room.groups),
                     done.eq(0),
                     zeroed.eq(0),
                     *(place.eq(0) for place in self._fragment),
                 ]
-                with m.If(self.whole.valid & self.whole.ready):
-                    m.next = "start"
                 self._begin(m, chosen)
+                with m.If(takes):
+                    m.d.sync += self._fetches.eq(1)
+                    m.next = "fetch"
+            with m.State("fetch"):
+                m.d.sync += [
+                    # Before what is kept there is found.
+                    place.eq(Mux(executes, next_place, of_chore)),
+                    base.eq(slot * room.stride),
+                    first_group.eq(slot * room.groups),
+                ]
+                m.next = "start"
+                with m.If(~executes):
+                    self._on_fetch(m)
             self._into_slice(m)
             with m.State("zero"):
                 m.d.comb += zeroes.eq(1)
@@ -270,5 +280,6 @@ class Reader(wiring.Component):
                     self._next_tensor(m)
         asks = [fsm.ongoing(state) for state in ("ask", "missing", "tell")]
         m.d.comb += self.asking.eq(Cat(asks).any())
-        m.d.comb += [self.rests.eq(fsm.ongoing("idle") & empty), self.busy.eq(~self.rests)]
+        m.d.comb += self.rests.eq(fsm.ongoing("idle") & empty)
+        m.d.sync += self.busy.eq(~fsm.ongoing("idle") | ~empty | takes)
         return m

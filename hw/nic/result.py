@@ -23,7 +23,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..datapath.stream import Fifo
 from ..formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
-from .bus import BEAT_BYTES, CONFIG, LENGTH_BITS, WORD_BITS, sum_lanes
+from .bus import BEAT_BYTES, CONFIG, LANE_BITS, LENGTH_BITS, WORD_BITS, sum_lanes
 from .deep_fifo import DeepFifo
 from .gearbox import Gearbox
 from .outgoing import FRAGMENT
@@ -147,7 +147,8 @@ class SliceOutput(wiring.Component):
 
         # Words of one fragment: counted, summed, kept.
         step, total = Signal(LENGTH_BITS), Signal(16)
-        inside = Signal(LENGTH_BITS)  # bytes of the fragment, with those of this word
+        left = Signal(LENGTH_BITS)  # words of the fragment, with this one
+        is_full = Signal()  # it is the last one of those
         index, offset = Signal(16), Signal(32)
         so_far, sum_now = Signal(32), Signal(32)
         last_word, ends = Signal(), Signal()
@@ -161,7 +162,7 @@ class SliceOutput(wiring.Component):
             piece.count.eq(total),
             sum_now.eq(so_far + sum_lanes(gearbox.o.payload.data)),
             last_word.eq(gearbox.o.payload.last),
-            ends.eq(last_word | (inside == step)),
+            ends.eq(last_word | is_full),
             words.i.payload.eq(gearbox.o.payload.data),
         ]
         with m.FSM(name="cutter"):
@@ -169,7 +170,8 @@ class SliceOutput(wiring.Component):
                 m.d.sync += [
                     step.eq(count.step),
                     total.eq(count.count),
-                    inside.eq(BEAT_BYTES),
+                    left.eq(count.step >> LANE_BITS),
+                    is_full.eq(0),
                     index.eq(0),
                     offset.eq(0),
                     so_far.eq(0),
@@ -185,10 +187,11 @@ class SliceOutput(wiring.Component):
                     pieces.i.valid.eq(moves & ends),
                 ]
                 with m.If(moves):
-                    m.d.sync += [inside.eq(inside + BEAT_BYTES), so_far.eq(sum_now)]
+                    m.d.sync += [left.eq(left - 1), is_full.eq(left == 2), so_far.eq(sum_now)]
                     with m.If(ends):
                         m.d.sync += [
-                            inside.eq(BEAT_BYTES),
+                            left.eq(step >> LANE_BITS),
+                            is_full.eq(0),
                             so_far.eq(0),
                             index.eq(index + 1),
                             offset.eq(offset + step),
@@ -251,8 +254,12 @@ class Results(wiring.Component):
         # The next request's beats wait in the slice until this one's last job is taken, so the
         # context and `cycles` are those of one request.
         ended = Cat(output.taken | output.draining for output in outputs)
-        with m.If(Cat(output.taken for output in outputs).any() & ended.all()):
-            m.d.sync += self.cycles.eq(self.cycle - self.context.payload + 1)
+        ends = (
+            Signal()
+        )  # it was all taken in the cycle before, so its last fragment is not here yet
+        m.d.sync += ends.eq(Cat(output.taken for output in outputs).any() & ended.all())
+        with m.If(ends):
+            m.d.sync += self.cycles.eq(self.cycle - self.context.payload)
 
         if len(outputs) == 1:
             pieces, words, output = outputs[0].pieces, outputs[0].words, Const(0)

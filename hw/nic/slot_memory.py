@@ -13,8 +13,8 @@ from ..datapath.stream import Outlet
 from .bus import WORD_BITS
 from .room import Room
 
-READ_CYCLES = 3
-"""From when a word of a run is asked for until it may be taken."""
+READ_CYCLES = 4
+"""From when a run begins until its first word may be taken."""
 
 _WORD = data.StructLayout({"data": WORD_BITS, "last": 1})
 _BANK_WORDS = 2048
@@ -28,15 +28,16 @@ _WORDS_ON_THEIR_WAY = 6
 
 class SlotMemory(wiring.Component):
     """A word a cycle is stored, one is read, and one is zeroed while what is stored is in another
-    bank: words that follow each other are, so zeroing waits a cycle at most.
+    bank: words that follow each other are, so zeroing waits a cycle at most. All of it is done two
+    cycles later: before anybody reads it, or has the slot.
 
     Members
     -------
     i : In(stream of words), of one fragment; always taken
     address : In, of the fragment's first word; must hold until ``stored``
     stored : In(1), the fragment is whole; no word comes in that cycle, or the last one
-    read, read_address : In; read_word : Out(WORD_BITS), of the cycle before, holds without
-        ``read``; late_word : Out(WORD_BITS), what that was in the cycle before, from registers
+    read_address : In; read_word : Out(WORD_BITS), of the address of the cycle before; late_word :
+        Out(WORD_BITS), what that was in the cycle before, from registers
     zero : In(stream of addresses)
     """
 
@@ -47,7 +48,6 @@ class SlotMemory(wiring.Component):
                 "i": In(stream.Signature(WORD_BITS, always_ready=True)),
                 "address": In(room.address),
                 "stored": In(1),
-                "read": In(1),
                 "read_address": In(room.address),
                 "read_word": Out(WORD_BITS),
                 "late_word": Out(WORD_BITS),
@@ -58,36 +58,49 @@ class SlotMemory(wiring.Component):
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
         written = Signal(range(self._room.words + 1))
-        # A word is stored in the cycle after it came: before anybody reads it.
         place, word, stores = Signal(self._room.address), Signal(WORD_BITS), Signal()
+        zero_place, zeroes = Signal(self._room.address), Signal()
         bits = _bank_bits(self._room.depth)
-        m.d.comb += self.zero.ready.eq(~stores | (place[:bits] != self.zero.payload[:bits]))
+        apart = ~stores | (place[:bits] != zero_place[:bits])
+        m.d.comb += self.zero.ready.eq(~zeroes | apart)
         m.d.sync += [
             place.eq(self.address + written),
             word.eq(self.i.payload),
             stores.eq(self.i.valid),
         ]
+        with m.If(self.zero.ready):
+            m.d.sync += [zero_place.eq(self.zero.payload), zeroes.eq(self.zero.valid)]
         with m.If(self.i.valid):
             m.d.sync += written.eq(written + 1)
         with m.If(self.stored):
             m.d.sync += written.eq(0)
 
-        was_read = Signal(bits)  # the bank that was read last
-        with m.If(self.read):
-            m.d.sync += was_read.eq(self.read_address)
+        # Banks are far away, so each is told by registers what is for it.
+        rows = range(-(-self._room.depth >> bits))
+        row, zero_row = Signal(rows), Signal(rows)
+        late_store = Signal(WORD_BITS)
+        was_read = Signal(bits)  # the bank
+        m.d.sync += [
+            row.eq(place[bits:]),
+            zero_row.eq(zero_place[bits:]),
+            late_store.eq(word),
+            was_read.eq(self.read_address),
+        ]
         words = []
         for number in range(1 << bits):
             # What is read belongs to the reader: nothing is stored there, and zeroed behind it.
-            bank = Buffer(WORD_BITS, -(-self._room.depth >> bits), collides=False)
+            bank = Buffer(WORD_BITS, len(rows), collides=False)
             m.submodules[f"bank{number}"] = bank
-            mine, zeroes = Signal(), Signal()
-            m.d.comb += [
+            mine, clears = Signal(name=f"stores{number}"), Signal(name=f"zeroes{number}")
+            m.d.sync += [
                 mine.eq(stores & (place[:bits] == number)),
-                zeroes.eq(self.zero.valid & (self.zero.payload[:bits] == number)),
-                bank.write.eq(mine | zeroes),
-                bank.write_addr.eq(Mux(mine, place, self.zero.payload)[bits:]),
-                bank.write_data.eq(Mux(mine, word, 0)),
-                bank.en.eq(self.read & (self.read_address[:bits] == number)),
+                clears.eq(zeroes & apart & (zero_place[:bits] == number)),
+            ]
+            m.d.comb += [
+                bank.write.eq(mine | clears),
+                bank.write_addr.eq(Mux(mine, row, zero_row)),
+                bank.write_data.eq(Mux(mine, late_store, 0)),
+                bank.en.eq(self.read_address[:bits] == number),
                 bank.addr.eq(self.read_address[bits:]),
             ]
             words.append(bank.data)
@@ -110,30 +123,30 @@ def _bank_bits(depth: int) -> int:
 
 
 class WordRun:
-    """Words of the slot memory that follow each other: ``go`` asks for the first one.
+    """Words of the slot memory that follow each other, ``count`` from ``first`` on, at least one:
+    ``go`` begins with them.
 
     Each goes from block memory, which takes most of a cycle, to a register, and from there to
-    distributed memory, ``READ_CYCLES`` after it was asked for. It ``moves`` while it is ``loaded``
-    and ``ready``.
+    distributed memory; the first one is there ``READ_CYCLES`` behind ``go``. It ``moves`` while it
+    is ``loaded`` and ``ready``.
     """
 
     def __init__(self, m: Module, room: Room, late_word: Value) -> None:
-        self.go, self.ready, self.read = Signal(), Signal(), Signal()
+        self.go, self.ready = Signal(), Signal()
         self.first, self.count = Signal(room.address), Signal(range(room.words + 1))
         self.loaded, self.final, self.moves = Signal(), Signal(), Signal()
         self.address, self.word = Signal(room.address), Signal(WORD_BITS)
-        at, left = Signal(room.address), Signal(range(room.words + 1))
+        left, some, read = Signal(range(room.words + 1)), Signal(), Signal()
         m.submodules.words = words = Outlet(_WORD, _WORDS_ON_THEIR_WAY)
         asked, came, last = Signal(), Signal(), Signal()
         m.d.sync += [
-            asked.eq(self.read),
+            asked.eq(read),
             came.eq(asked),
             last.eq(left == 0),  # behind the one that was asked for
         ]
         m.d.comb += [
-            self.read.eq(self.go | (words.free & (left != 0))),
-            self.address.eq(Mux(self.go, self.first, at)),
-            words.take.eq(self.read),
+            read.eq(words.free & some),
+            words.take.eq(read),
             words.payload.data.eq(late_word),
             words.payload.last.eq(last),
             words.write.eq(came),
@@ -143,5 +156,11 @@ class WordRun:
             words.o.ready.eq(self.ready),
             self.moves.eq(self.loaded & self.ready),
         ]
-        with m.If(self.read):
-            m.d.sync += [at.eq(self.address + 1), left.eq(Mux(self.go, self.count, left) - 1)]
+        with m.If(self.go):
+            m.d.sync += [self.address.eq(self.first), left.eq(self.count), some.eq(1)]
+        with m.Elif(read):
+            m.d.sync += [
+                self.address.eq(self.address + 1),
+                left.eq(left - 1),
+                some.eq(left != 1),
+            ]
