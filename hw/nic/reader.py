@@ -247,7 +247,7 @@ class Reader(wiring.Component):
                 m.d.sync += [
                     # Before what is kept there is found.
                     place.eq(Mux(executes, next_place, of_chore)),
-                    base.eq(slot * room.stride),
+                    base.eq(room.first_word(slot)),
                     first_group.eq(slot * room.groups),
                 ]
                 m.next = "start"

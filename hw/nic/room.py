@@ -104,6 +104,11 @@ class Room:
         """Bits of such a word."""
         return min(HERE_BITS, max(part.pieces for part in self.parts))
 
+    def first_word(self, slot: Value) -> Value:
+        """The address of a slot's first word. A table: a multiplier is far away, and slow."""
+        bits = self.depth.bit_length()
+        return Array(Const(number * self.stride, bits) for number in range(self.slots))[slot]
+
     @property
     def slot(self) -> range:
         """Numbers of slots."""

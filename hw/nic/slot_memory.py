@@ -75,31 +75,26 @@ class SlotMemory(wiring.Component):
         with m.If(self.stored):
             m.d.sync += written.eq(0)
 
-        # Banks are far away, so each is told by registers what is for it.
+        # Banks are far away: each is written from registers of its own.
         rows = range(-(-self._room.depth >> bits))
-        row, zero_row = Signal(rows), Signal(rows)
-        late_store = Signal(WORD_BITS)
         was_read = Signal(bits)  # the bank
-        m.d.sync += [
-            row.eq(place[bits:]),
-            zero_row.eq(zero_place[bits:]),
-            late_store.eq(word),
-            was_read.eq(self.read_address),
-        ]
+        m.d.sync += was_read.eq(self.read_address)
         words = []
         for number in range(1 << bits):
             # What is read belongs to the reader: nothing is stored there, and zeroed behind it.
             bank = Buffer(WORD_BITS, len(rows), collides=False)
             m.submodules[f"bank{number}"] = bank
-            mine, clears = Signal(name=f"stores{number}"), Signal(name=f"zeroes{number}")
+            row, what, writes = Signal(rows), Signal(WORD_BITS), Signal()
+            mine = stores & (place[:bits] == number)
             m.d.sync += [
-                mine.eq(stores & (place[:bits] == number)),
-                clears.eq(zeroes & apart & (zero_place[:bits] == number)),
+                row.eq(Mux(mine, place, zero_place)[bits:]),
+                what.eq(Mux(mine, word, 0)),
+                writes.eq(mine | (zeroes & apart & (zero_place[:bits] == number))),
             ]
             m.d.comb += [
-                bank.write.eq(mine | clears),
-                bank.write_addr.eq(Mux(mine, row, zero_row)),
-                bank.write_data.eq(Mux(mine, late_store, 0)),
+                bank.write.eq(writes),
+                bank.write_addr.eq(row),
+                bank.write_data.eq(what),
                 bank.en.eq(self.read_address[:bits] == number),
                 bank.addr.eq(self.read_address[bits:]),
             ]
