@@ -15,8 +15,8 @@ A1. *To our address* is, while we are enabled: Ethernet II with no more than two
 
     and directly in that UDP, to our port, with all of its header there, in the first
     ``HEADERS_WITHIN`` bytes of the frame (:mod:`midwire.hw.formats.headers`).
-A2. A frame is decided in the cycle after the first beat that contradicts A1, or after the one with
-    the end of the UDP header, or after its last beat: whichever comes first.
+A2. A frame is decided ``DECISION_CYCLES`` cycles after the first beat that contradicts A1, or after
+    the one with the end of the UDP header, or after its last beat: whichever comes first.
 A3. ``unread`` counts what would have to be read further than that to know: an IPv6 header, or an
     extension header, agrees with A1, but what follows it would end too late.
 """
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,6 +57,9 @@ TYPE_AT = 12
 UDP_BYTES = 8
 FRAGMENT_BITS = 0x3FFF
 """More fragments, and where this one belongs; not "do not fragment"."""
+
+DECISION_CYCLES = 2
+"""A beat is looked at in one, and what it says is put together in the next."""
 
 _UNKNOWN, _UDP, _OPTIONS, _ROUTING = range(4)  # what the next header is
 
@@ -93,6 +96,9 @@ class Classifier(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
+        self._beat = beat = Signal(BEAT)
+        beat_valid = Signal()
+        m.d.sync += [beat.eq(self.beat), beat_valid.eq(self.beat_valid)]
         at = Signal(range(self._beats))  # all beats behind those have the last number
         self._is_beat = Signal(self._beats - 1, init=1)  # it is that one, if not the last number
         known = Signal()  # this frame was decided
@@ -104,7 +110,7 @@ class Classifier(wiring.Component):
             """A value as it is known by this beat, and as it was known before it."""
             now, before = Signal(shape, name=name), Signal(shape, name=f"{name}_before")
             m.d.comb += now.eq(before)
-            with m.If(self.beat_valid):
+            with m.If(beat_valid):
                 m.d.sync += before.eq(now)
             state.append(before)
             return now, before
@@ -156,20 +162,17 @@ class Classifier(wiring.Component):
             _, number = self._fixed(TYPE_AT + 2 + 4 * k)
             words, version = number[8:12], number[12:]
             is_ipv4 = (type_ == ETHERTYPE_IPV4) & (version == 4) & (words >= MIN_IPV4_BYTES // 4)
-            is_ipv6 = (type_ == ETHERTYPE_IPV6) & (version == 6) & has_ipv6
-            behind = Signal(PLACE_BITS, name=f"behind_{k}")
-            deep = Signal(name=f"deep_{k}")
-            m.d.comb += [
-                behind.eq(ETHERNET_PLACE + k + Mux(is_ipv6, IPV6_BYTES // 4, words)),
-                deep.eq(behind > self._last_place()),
-            ]
+            is_ipv6 = (type_ == ETHERTYPE_IPV6) & (version == 6)
             with m.If(its_here & are_tags):
-                m.d.comb += [
-                    place.eq(behind),
-                    too_deep.eq(deep),
-                    ipv4_now.eq(is_ipv4),
-                    ipv6_now.eq(is_ipv6),
-                ]
+                m.d.comb += [ipv4_now.eq(is_ipv4), ipv6_now.eq(is_ipv6)]
+                # Not a sum, nor compared: both take a carry chain.
+                first = ETHERNET_PLACE + k
+                with m.Switch(Cat(words, is_ipv6)):
+                    for count in range(1 << len(words)):
+                        with m.Case(count):
+                            m.d.comb += self._behind(place, too_deep, first + count)
+                    with m.Default():
+                        m.d.comb += self._behind(place, too_deep, first + IPV6_BYTES // 4)
             agree(its_here & are_tags, is_ipv4 | is_ipv6)
 
         here, number = field(6)
@@ -205,11 +208,13 @@ class Classifier(wiring.Component):
         # Extension headers. Each has 8 bytes or more, so no beat has the beginnings of two.
         number = at_place
         extension = begins & ((kind_before == _OPTIONS) | (kind_before == _ROUTING))
-        behind = Signal(PLACE_BITS + 4)
-        m.d.comb += behind.eq(place_before + 2 + 2 * number[:8])
+        fits = Array(len(range(at, self._last_place() - 1, 2)) for at in range(1 << PLACE_BITS))
         with m.If(extension):
-            with m.If(Mux(half, self.beat.keep[7], self.beat.keep[3])):
-                m.d.comb += [place.eq(behind), too_deep.eq(behind > self._last_place())]
+            with m.If(Mux(half, beat.keep[7], beat.keep[3])):
+                m.d.comb += [
+                    place.eq(place_before + 2 + 2 * number[:8]),
+                    too_deep.eq(number[:8] >= fits[place_before]),
+                ]
             m.d.comb += kind.eq(_kind(number[8:], first=False))
         agree(extension, _kind(number[8:], first=False) != _UNKNOWN)
         # Segments left are 2 bytes behind that, perhaps in the next beat.
@@ -224,25 +229,27 @@ class Classifier(wiring.Component):
         # UDP, whose last 2 bytes are a beat behind the half that its place is in.
         udp = kind_before == _UDP
         agree(udp & behind_here, behind_place == self.config.own_port)
-        ends = began & Mux(half, self.beat.keep[5], self.beat.keep[1])
+        ends = began & Mux(half, beat.keep[5], beat.keep[1])
         agree(self.config.control == 0, Const(0))
 
         # What the beat says is put together a cycle later.
-        beat_valid, last = Signal(), Signal()
+        looked, last = Signal(), Signal()
         was_wrong, was_deep, was_misrouted = Signal(-(-len(wrong) // 4)), Signal(), Signal()
-        contradicts, is_end = Signal(), Signal()
+        was_ipv6, contradicts, is_end = Signal(), Signal(), Signal()
+        is_wrong = was_wrong.any() | (was_ipv6 & ~has_ipv6)
         m.d.comb += [
-            contradicts.eq(was_wrong.any() | was_deep | was_misrouted),
-            self.decided.eq(beat_valid & ~known & (contradicts | is_end | last)),
+            contradicts.eq(is_wrong | was_deep | was_misrouted),
+            self.decided.eq(looked & ~known & (contradicts | is_end | last)),
             self.to_us.eq(is_end & ~contradicts),
-            self.unread.eq(self.decided & was_deep & ~was_wrong.any()),
+            self.unread.eq(self.decided & was_deep & ~is_wrong),
         ]
-        with m.If(beat_valid):
-            m.d.sync += known.eq((known | self.decided) & ~last)
+        with m.If(looked):
+            m.d.sync += known.eq((known | contradicts | is_end) & ~last)
         m.d.sync += [
-            beat_valid.eq(self.beat_valid),
-            last.eq(self.beat.last),
+            looked.eq(beat_valid),
+            last.eq(beat.last),
             *(was_wrong[k].eq(Cat(wrong[4 * k : 4 * k + 4]).any()) for k in range(len(was_wrong))),
+            was_ipv6.eq(ipv6_now),
             was_deep.eq(too_deep),
             was_misrouted.eq(misrouted),
             is_end.eq(udp & ends),
@@ -250,14 +257,14 @@ class Classifier(wiring.Component):
             self.where.ipv6.eq(ipv6),
             self.where.l4.eq(place_before),
         ]
-        with m.If(self.beat_valid):
+        with m.If(beat_valid):
             with m.If(at != self._beats - 1):
                 m.d.sync += [
                     at.eq(at + 1),
                     at_before.eq(at),
                     self._is_beat.eq(self._is_beat << 1),
                 ]
-            with m.If(self.beat.last):
+            with m.If(beat.last):
                 m.d.sync += [at.eq(0), at_before.eq(self._beats - 1), self._is_beat.eq(1)]
                 m.d.sync += [before.eq(0) for before in state]
         return m
@@ -266,9 +273,13 @@ class Classifier(wiring.Component):
         """Of a UDP header that ends in the beats that are looked at."""
         return (self._beats * BEAT_BYTES - UDP_BYTES - 2) // 4
 
+    def _behind(self, place: Signal, too_deep: Signal, number: int) -> list[Any]:
+        """What is behind IP begins at a place."""
+        return [place.eq(number), too_deep.eq(int(number > self._last_place()))]
+
     def _number(self, lane: int) -> Value:
         """The 16 bits at a lane of this beat, in network order."""
-        return lanes(self.beat.data[8 * lane : 8 * lane + 16])
+        return lanes(self._beat.data[8 * lane : 8 * lane + 16])
 
     def _fixed(self, byte: int) -> tuple[Value, Value]:
         """Whether a byte of the frame, with the next one, is in this beat, and their number."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib.memory import Memory
+from amaranth.utils import ceil_log2
 
 from ..datapath.stream import Fifo
 
@@ -80,15 +81,27 @@ class QuickFifo(Fifo):
             ]
             return m
 
-        # While there is no room for them, or others wait for it, words wait behind the two.
-        m.submodules.behind = behind = Fifo(self._payload, self._depth - 1)
+        # While there is no room for them, or others wait for it, words wait behind the two. Whether
+        # any do is a register of its own; the place behind them is free unless all is full, so it
+        # is written always.
+        m.submodules.behind = behind = Memory(
+            shape=Shape.cast(self._payload), depth=1 << ceil_log2(self._depth - 1), init=[]
+        )
+        write, read = behind.write_port(), behind.read_port(domain="comb")
+        wait, waits, some_wait = Signal(), Signal(range(self._depth)), Signal()
+        follows = some_wait & ~both
         m.d.comb += [
-            comes.eq(~both & (behind.o.valid | put)),
-            coming.eq(Mux(behind.o.valid, behind.o.payload, self.i.payload)),
-            behind.i.payload.eq(self.i.payload),
-            behind.i.valid.eq(put & (behind.o.valid | both)),
-            behind.o.ready.eq(~both),
+            wait.eq(put & (some_wait | both)),
+            comes.eq(~both & (some_wait | put)),
+            coming.eq(Mux(some_wait, read.data, Value.cast(self.i.payload))),
+            write.data.eq(self.i.payload),
+            write.en.eq(~full),
         ]
+        m.d.sync += some_wait.eq(wait | (some_wait & (both | (waits > 1))))
+        _step(m, waits, wait, follows)
+        for moves, place in ((wait, write.addr), (follows, read.addr)):
+            with m.If(moves):
+                m.d.sync += place.eq(place + 1)
         _count(m, self, put, get, full)
         return m
 
@@ -118,8 +131,10 @@ class WideFifo(Fifo):
             self.o.payload.eq(word),
             self.level.eq(some),
         ]
-        with m.If(Mux(some, self.o.ready, self.i.valid)):
-            m.d.sync += [some.eq(~some), empty.eq(some)]
+        m.d.sync += [
+            some.eq(Mux(some, ~self.o.ready, self.i.valid)),
+            empty.eq(Mux(some, self.o.ready, ~self.i.valid)),
+        ]
         with m.If(empty):
             m.d.sync += word.eq(self.i.payload)
         return m

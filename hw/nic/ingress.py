@@ -15,17 +15,18 @@ from amaranth.lib.wiring import In, Out
 
 from ..formats.headers import HEADERS_WITHIN
 from .bus import BEAT, BEAT_BYTES, CONFIG, WHERE
-from .classify import Classifier
+from .classify import DECISION_CYCLES, Classifier
 from .deep_fifo import QuickFifo
 from .ways import divide
 
-_DECISION_CYCLES = 2
-"""From the beat that decides to the cycle in which the first one leaves."""
+_DECISION_BEATS = DECISION_CYCLES + 2
+"""That come until the first one leaves, and one more: that there is room is said a cycle late."""
 
-WAITING_BEATS = -(-HEADERS_WITHIN // BEAT_BYTES) + _DECISION_CYCLES
+WAITING_BEATS = -(-HEADERS_WITHIN // BEAT_BYTES) + _DECISION_BEATS
 """However late a frame is decided on, no beat is kept waiting for that."""
 
-_VERDICT = data.StructLayout({"to_us": 1, "where": WHERE})
+_VERDICT = data.StructLayout({"aside": 1, "refused": 1, "where": WHERE})
+"""A frame goes ``aside``, or it would but for want of room."""
 
 
 class Ingress(wiring.Component):
@@ -33,13 +34,13 @@ class Ingress(wiring.Component):
 
     Parameters
     ----------
-    waiting_beats : room, at least 8, for half as many frames; frames are decided on by 2 fewer
+    waiting_beats : room, at least 8; frames are decided on by 4 fewer
 
     Members
     -------
     i : In(stream of BEAT), from the network
     config : In(CONFIG)
-    room : In(1), what is to our address may go there; else it passes
+    room : In(1), what is to our address and decided on now may go there; else it passes
     passed : Out(stream of BEAT), not to our address, unchanged
     ours : Out(stream of BEAT), to our address; where : Out(WHERE), holds for all of a frame
     arrived : Out(1), the last beat of a frame is taken in this cycle
@@ -71,33 +72,36 @@ class Ingress(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        m.submodules.classifier = classifier = Classifier(self._beats - _DECISION_CYCLES)
+        m.submodules.classifier = classifier = Classifier(self._beats - _DECISION_BEATS)
         m.submodules.beats = beats = QuickFifo(BEAT, self._beats)
-        m.submodules.verdicts = verdicts = QuickFifo(_VERDICT, self._beats // 2 + 1)
-        taken, room = Signal(), Signal(init=1)
-        # Two verdicts may be on their way, and the one of this cycle's beat.
-        m.d.sync += room.eq(verdicts.level <= verdicts.depth - 3)
+        # Of each frame a beat is here or still to come, so there is room for what is decided.
+        m.submodules.verdicts = verdicts = QuickFifo(_VERDICT, self._beats + 1)
+        taken, ready = Signal(), Signal(init=1)
+        m.d.sync += [
+            ready.eq(beats.level <= beats.depth - 2),
+            self.unread.eq(classifier.unread),
+        ]
         m.d.comb += [
-            self.i.ready.eq(beats.i.ready & room),
-            taken.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(ready),
+            taken.eq(self.i.valid & ready),
             beats.i.payload.eq(self.i.payload),
             beats.i.valid.eq(taken),
             classifier.beat.eq(self.i.payload),
             classifier.beat_valid.eq(taken),
             classifier.config.eq(self.config),
-            verdicts.i.payload.to_us.eq(classifier.to_us),
+            verdicts.i.payload.aside.eq(classifier.to_us & self.room),
+            verdicts.i.payload.refused.eq(classifier.to_us & ~self.room),
             verdicts.i.payload.where.eq(classifier.where),
             verdicts.i.valid.eq(classifier.decided),
             self.where.eq(verdicts.o.payload.where),
-            self.unread.eq(classifier.unread),
             self.arrived.eq(taken & self.i.payload.last),
             self.busy.eq(beats.o.valid),
         ]
-        to_us = verdicts.o.payload.to_us
-        gone = divide(m, beats.o, verdicts.o.valid, to_us, self.passed, self.ours, self.room)
+        verdict = verdicts.o.payload
+        gone = divide(m, beats.o, verdicts.o.valid, verdict.aside, self.passed, self.ours)
         m.d.comb += [
-            verdicts.o.ready.eq(gone.any),
-            self.went.eq(gone.passed),
-            self.overran.eq(gone.overran),
+            verdicts.o.ready.eq(gone),
+            self.went.eq(gone & ~verdict.aside),
+            self.overran.eq(gone & verdict.refused),
         ]
         return m

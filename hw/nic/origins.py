@@ -50,7 +50,7 @@ class Origins(wiring.Component):
     l3 : In(L3_WORD), while l3_valid : In(1); all that is looked at before the second one of UDP.
         Words behind the 20 bytes of IPv4 are not.
     l4 : In(64), the words from UDP on, one after the other, while l4_valid : In(1)
-    ended : In(1), the frame has ended; at least a cycle behind its last word
+    ended : In(1), the frame has ended; not before its last word
     room : Out(1), a frame may come; that is 2 cycles late
     o : Out(stream of ORIGIN), a cycle behind the frame's end at the earliest
     busy : Out(1)
@@ -77,8 +77,8 @@ class Origins(wiring.Component):
 
         # Frames that have ended and are not at the head. The one on its way has the place behind.
         level, some = Signal(range(WAITING_FRAMES)), Signal()
-        coming, going = Signal(range(WAITING_FRAMES)), Signal(range(WAITING_FRAMES))
-        moves, whole = Signal(), Signal()
+        coming = Signal(range(WAITING_FRAMES))
+        moves, moved, whole = Signal(), Signal(), Signal()
         m.d.comb += [
             head.i.valid.eq(whole & (some | self.ended)),
             moves.eq(head.i.valid & head.i.ready),
@@ -96,7 +96,7 @@ class Origins(wiring.Component):
             m.d.sync += count.eq(count + 1)
         with m.If(self.ended):
             m.d.sync += [count.eq(0), coming.eq(coming + 1)]
-        number, reads, busy = Signal(_WORDS_BITS), Signal(), Signal()
+        number, going = Signal(_WORDS_BITS), Signal(range(WAITING_FRAMES))
         words = []
         for name, at, word, valid in (
             ("l3_words", self.l3.number, self.l3.word, self.l3_valid),
@@ -117,53 +117,52 @@ class Origins(wiring.Component):
             ]
             words.append(read.data)
 
-        # Out, one of each a cycle. Words of a frame that was cut short are whatever was there.
-        loads = Signal(L4_WORDS)
-        m.d.comb += reads.eq(~busy & (some | ((count > number) & (count > 1))))
-        m.d.sync += loads.eq(reads << number)
+        # Out, one of each a cycle, from the cycle in which a frame is at the head on. Words of a
+        # frame that was cut short are whatever was there. Whether the frame on its way has more of
+        # them, whose second one of UDP comes with all in front of it, is known a cycle late.
+        reads, more, busy = Signal(), Signal(), Signal()
+        turn, loads = Signal(L4_WORDS, init=1), Signal(L4_WORDS)  # a bit for each number
+        m.d.comb += reads.eq((~busy | moved) & (some | more))
+        behind = Mux(reads, count > number + 1, count > number)
+        m.d.sync += [
+            more.eq(behind & (count > 1) & ~self.ended),
+            loads.eq(turn & reads.replicate(L4_WORDS)),
+            moved.eq(moves),
+            whole.eq(loads[-1] | (whole & ~moved)),
+            busy.eq((reads & turn[-1]) | (busy & ~moved)),
+        ]
         with m.If(reads):
-            m.d.sync += [number.eq(number + 1), busy.eq(number == L4_WORDS - 1)]
-        with m.If(loads[-1]):
-            m.d.sync += whole.eq(1)
-        with m.If(moves):
-            m.d.sync += [number.eq(0), busy.eq(0), whole.eq(0), going.eq(going + 1)]
+            m.d.sync += [number.eq(number + 1), turn.eq(turn.rotate_left(1))]
+        with m.If(reads & turn[-1]):
+            m.d.sync += [number.eq(0), going.eq(going + 1)]
         self._load(m, head.i.payload, loads, *words)
         return m
 
     def _load(self, m: Module, origin: data.View[Any], loads: Value, l3: Value, l4: Value) -> None:
-        """Words into a register, from which ``origin`` is. An IPv4 address has the low 32 bits."""
-        its: Any = Signal(ORIGIN, name="next")
-        m.d.comb += origin.eq(its)
-        ipv6, header = its.ipv6, its.header
+        """Words into registers, straight from the memories, and ``origin`` from those."""
+        arrived, ip = Signal(ARRIVED), [Signal(WORD_BITS, name=f"ip_{k}") for k in range(IP_WORDS)]
         with m.If(loads[ARRIVAL]):
-            arrived = data.View(ARRIVED, l3[: ARRIVED.size])
-            m.d.sync += [
-                its.stamp.eq(arrived.stamp),
-                its.tag_count.eq(arrived.tags),
-                ipv6.eq(arrived.ipv6),
-            ]
-        with m.If(loads[MAC]):
-            m.d.sync += its.src_mac.eq(l3[: len(its.src_mac)])
-        with m.If(loads[TAGS]):
-            m.d.sync += its.tags.eq(l3)
-        source, destination = its.src_ip, its.dst_ip
-        with m.If(loads[IP]):
-            m.d.sync += [
-                its.tos.eq(Mux(ipv6, Cat(l3[12:16], l3[:4]), l3[8:16])),
-                its.ttl.eq(l3[56:]),
-            ]
-        with m.If(loads[IP + 1]):
-            m.d.sync += source[:64].eq(Mux(ipv6, l3, l3[32:]))
-            with m.If(~ipv6):
-                m.d.sync += its.ttl.eq(l3[:8])
-        with m.If(loads[IP + 2]):
-            m.d.sync += [source[64:].eq(Mux(ipv6, l3, 0)), destination[:64].eq(l3[:32])]
-        with m.If(loads[IP + 3] & ipv6):
-            m.d.sync += destination[:64].eq(l3)
-        with m.If(loads[IP + 4]):
-            m.d.sync += destination[64:].eq(Mux(ipv6, l3, 0))
-        with m.If(loads[0]):
-            m.d.sync += its.src_port.eq(l4[:16])
-        for k in range(1, L4_WORDS):
+            m.d.sync += arrived.eq(l3)
+        mac, tags, port = (Signal.like(origin[name]) for name in ("src_mac", "tags", "src_port"))
+        header = Signal.like(origin.header)
+        taken = [(MAC, mac, l3), (TAGS, tags, l3), (0, port, l4)]
+        taken += [(IP + k, word, l3) for k, word in enumerate(ip)]
+        taken += [(k, header.word_select(k - 1, WORD_BITS), l4) for k in range(1, L4_WORDS)]
+        for k, register, word in taken:
             with m.If(loads[k]):
-                m.d.sync += header.word_select(k - 1, WORD_BITS).eq(l4)
+                m.d.sync += register.eq(word)
+        # An IPv4 address has the low 32 bits.
+        ipv6 = arrived.ipv6
+        m.d.comb += [
+            origin.stamp.eq(arrived.stamp),
+            origin.tag_count.eq(arrived.tags),
+            origin.ipv6.eq(ipv6),
+            origin.src_mac.eq(mac),
+            origin.tags.eq(tags),
+            origin.tos.eq(Mux(ipv6, Cat(ip[0][12:16], ip[0][:4]), ip[0][8:16])),
+            origin.ttl.eq(Mux(ipv6, ip[0][56:], ip[1][:8])),
+            origin.src_ip.eq(Mux(ipv6, Cat(ip[1], ip[2]), ip[1][32:])),
+            origin.dst_ip.eq(Mux(ipv6, Cat(ip[3], ip[4]), ip[2][:32])),
+            origin.src_port.eq(port),
+            origin.header.eq(header),
+        ]

@@ -16,6 +16,9 @@ P5. What is left is a good tensor fragment for us.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -29,7 +32,6 @@ from .bus import (
     ETHERNET_PLACE,
     FOUND,
     LANE_BITS,
-    LENGTH_BITS,
     MAX_FRAME_BYTES,
     PLACE_BITS,
     WHERE,
@@ -63,7 +65,7 @@ class Parser(wiring.Component):
         are registers: much is compared with them
     where : In(WHERE), where this frame's headers are
     now : In(32), microseconds
-    l3, l3_valid, l4, l4_valid : Out, what :class:`.origins.Origins` keeps of it
+    l3, l3_valid, l4, l4_valid : Out, what :class:`.origins.Origins` keeps of it, a cycle later
     ended : Out(1), set for one cycle, behind the last beat
     found : Out(FOUND); found_valid : Out(1), set for one cycle, some after that
     """
@@ -91,7 +93,7 @@ class Parser(wiring.Component):
         # Where we are. Beats behind the longest frame all have the same number.
         at = Signal(range(_MAX_BEATS + 1))
         early = Signal(3, init=1)  # it is the first one, the second or the third
-        frame_bytes = Signal(LENGTH_BITS)
+        beats, bytes_ = Signal.like(at), Signal(LANE_BITS + 1)  # in front of this beat, and in it
         bad = Signal()
         ended = self.ended
         cut_short = Signal()  # the verdict on an overlong frame was given before its end
@@ -108,7 +110,8 @@ class Parser(wiring.Component):
                 with m.If(at != _MAX_BEATS):
                     m.d.sync += at.eq(at + 1)
             m.d.sync += [
-                frame_bytes.eq((at << LANE_BITS) + sum(beat.keep)),
+                beats.eq(at),
+                bytes_.eq(sum(beat.keep)),
                 bad.eq(beat.last & beat.bad),
                 cut_short.eq(overlong),
                 where.eq(at_place),
@@ -121,48 +124,52 @@ class Parser(wiring.Component):
         m.d.comb += l3.eq(ETHERNET_PLACE + at_place.tags)
         ipv6 = at_place.ipv6
 
-        def words(name: str, place: Value, count: int) -> tuple[Signal, Signal, Value]:
-            """Words of a header: the one that this beat completes, its number, and whether it
-            does."""
-            word, index = Signal(WORD_BITS, name=f"{name}_word"), Signal(range(count + 1))
-            began = Signal(name=f"{name}_began")
-            m.d.comb += word.eq(word_from(before, beat.data, byte_of(place)))
+        def words(name: str, place: Value, count: int) -> tuple[Signal, Signal, Signal]:
+            """Words of a header: which one is due with this beat, a bit for each; whether any is;
+            and the place, from a register: no place is in a frame's first beat."""
+            due, is_due = Signal(count, name=f"{name}_due"), Signal(name=f"{name}_is_due")
+            its_place = Signal(PLACE_BITS, name=f"{name}_place", init=ETHERNET_PLACE)
             with m.If(beat_valid):
+                m.d.sync += its_place.eq(place)
+                m.d.sync += [due.eq(due << 1), is_due.eq(is_due & ~due[-1])]
+                with m.If(at == beat_of(byte_of(its_place))):
+                    m.d.sync += [due.eq(1), is_due.eq(1)]
                 with m.If(beat.last):
-                    m.d.sync += [began.eq(0), index.eq(0)]
-                with m.Elif(at == beat_of(byte_of(place))):
-                    m.d.sync += began.eq(1)
-                with m.Elif(began & (index != count)):
-                    m.d.sync += index.eq(index + 1)
-            return word, index, beat_valid & began & (index != count)
+                    m.d.sync += [due.eq(0), is_due.eq(0)]
+            return due, is_due, its_place
 
-        # IP.
-        word, index, is_word = words("l3", l3, IP_WORDS)
+        # IP. The second beat's word is the source address, which begins where IP does without tags.
+        due, is_due, place = words("l3", l3, IP_WORDS)
+        word = Signal(WORD_BITS, name="l3_word")
+        place_there = Cat(place[0] | early[1], place[1:])
+        m.d.comb += word.eq(word_from(before, beat.data, byte_of(place_there)))
         ip_bytes, ip_stop = Signal(17), Signal(18)  # and the byte of the frame behind them
         ip_base = Signal(PLACE_BITS + 3)
         m.d.sync += ip_base.eq(byte_of(l3) + Mux(ipv6, IPV6_BYTES, 0))
-        with m.If(is_word & (index == 0)):
+        with m.If(beat_valid & due[0]):
             m.d.sync += [
                 ip_bytes.eq(Mux(ipv6, lanes(word[32:48]) + IPV6_BYTES, lanes(word[16:32]))),
                 ip_stop.eq(lanes(Mux(ipv6, word[32:48], word[16:32])) + ip_base),
             ]
-        self._keep_front(m, early, word, index, is_word, before)
+        self._keep_front(m, early, word, due, is_due, before)
 
         # UDP, and the midwire header behind it.
-        word, index, is_word = words("l4", l4, L4_WORDS)
-        m.d.comb += [self.l4.eq(word), self.l4_valid.eq(is_word)]
+        due, is_due, place = words("l4", l4, L4_WORDS)
+        word = word_from(before, beat.data, byte_of(place))
         udp_length, udp_check = Signal(16), Signal(16)
-        with m.If(is_word & (index == 0)):
+        with m.If(beat_valid & due[0]):
             m.d.sync += [udp_length.eq(lanes(word[32:48])), udp_check.eq(word[48:])]
         # A cycle later: the verdict needs it two behind the header.
         m.submodules.crc = crc = hdr.HeaderCrc()
         taken, is_number = Signal(WORD_BITS), Signal(L4_WORDS)
+        m.d.comb += self.l4.eq(taken)
         m.d.sync += [
             taken.eq(word),
-            is_number.eq(is_word << index),
-            crc.start.eq(is_word & (index == 0)),
-            crc.valid.eq(is_word & (index != 0)),
-            crc.data.eq(Cat(word[:32], word[32:] & (index != L4_WORDS - 1).replicate(32))),
+            self.l4_valid.eq(beat_valid & is_due),
+            is_number.eq(due & beat_valid.replicate(L4_WORDS)),
+            crc.start.eq(beat_valid & due[0]),
+            crc.valid.eq(beat_valid & is_due & ~due[0]),
+            crc.data.eq(Cat(word[:32], word[32:] & ~due[-1].replicate(32))),
         ]
         header = Signal(8 * HEADER_BYTES)
         for k in range(1, L4_WORDS):
@@ -190,7 +197,7 @@ class Parser(wiring.Component):
             return mask
 
         def since_place(name: str, place: Value) -> Signal:
-            """The same for a place, from a register: no place is in a frame's first beat."""
+            """The same for a place, from a register, too."""
             first = Signal(PLACE_BITS + 2, name=f"{name}_at")
             with m.If(beat_valid):
                 m.d.sync += first.eq(byte_of(place))
@@ -230,28 +237,31 @@ class Parser(wiring.Component):
         judge(
             m,
             self,
-            Frame(ended, cut_short, bad, frame_bytes, where, ip_bytes, ip_stop),
+            Frame(ended, cut_short, bad, (beats << LANE_BITS) + bytes_, where, ip_bytes, ip_stop),
             Datagram(udp_length, udp_check, header, crc.crc),
             Totals(ip_total, udp_total, payload_total),
         )
         return m
 
     def _keep_front(
-        self, m: Module, early: Value, word: Value, index: Value, is_word: Value, before: Value
+        self, m: Module, early: Value, word: Value, due: Value, is_due: Value, before: Value
     ) -> None:
         """Words in front of UDP. IP's first one comes in the third beat, if there are no tags."""
-        has_tags = early[2] & (self.where.tags != 0)
+        tagged, has_tags = Signal(), Signal()
+        m.d.comb += has_tags.eq(early[2] & tagged)
         m.d.sync += [
-            self.l3_valid.eq(is_word | (self.beat_valid & (early[0] | early[1] | has_tags))),
-            self.l3.number.eq(IP + index),
+            tagged.eq(self.where.tags != 0),
+            self.l3_valid.eq(self.beat_valid & (is_due | early[0] | early[1] | has_tags)),
+            self.l3.number.eq(reduce(or_, (Mux(bit, IP + k, 0) for k, bit in enumerate(due)))),
             self.l3.word.eq(word),
         ]
         arrived = Cat(self.now, self.where.tags, self.where.ipv6)
         with m.If(early[0]):
             m.d.sync += [self.l3.number.eq(ARRIVAL), self.l3.word.eq(arrived)]
-        for here, number, lane in ((early[1], MAC, 6), (has_tags, TAGS, TYPE_AT % BEAT_BYTES)):
-            with m.If(here):
-                m.d.sync += [
-                    self.l3.number.eq(number),
-                    self.l3.word.eq(Cat(before[8 * lane :], self.beat.data)),
-                ]
+        with m.If(early[1]):
+            m.d.sync += self.l3.number.eq(MAC)
+        with m.If(has_tags):
+            m.d.sync += [
+                self.l3.number.eq(TAGS),
+                self.l3.word.eq(Cat(before[8 * (TYPE_AT % BEAT_BYTES) :], self.beat.data)),
+            ]

@@ -41,7 +41,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..datapath.axi import add_domain, clocking
-from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
 from ..formats.csr import ADDRESS_BITS, MAX_CORES, FrameOutcome
 from .arbiter import Arbiter
@@ -158,8 +157,7 @@ class NicShell(wiring.Component):
         m.submodules.passing = passing = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.parser = parser = Parser()
         m.submodules.origins = origins = Origins()
-        m.submodules.found = found = Fifo(FOUND, WAITING_FRAMES)
-        verdict, has_verdict = Signal(FOUND), Signal()  # of the frame at the head
+        m.submodules.found = found = QuickFifo(FOUND, WAITING_FRAMES + 1)
         m.submodules.store = store = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.entries = entries = Entries()
         m.submodules.dispatcher = dispatcher = Dispatcher()
@@ -175,30 +173,27 @@ class NicShell(wiring.Component):
             m.d.comb += front.config.eq(config)
             came, leaves = front.i, front.o
 
-        # Frames in, and aside. What comes is kept for a cycle on its way into the store: whether
-        # there is room is known two cycles late.
-        beat, arrives = Signal(BEAT), Signal()
+        # Frames in, and aside. What comes is kept for two cycles on its way into the store, which
+        # is far: whether there is room is known three cycles late.
+        beat, arrives, stored, stores = Signal(BEAT), Signal(), Signal(BEAT), Signal()
         m.d.sync += [
             beat.eq(ingress.ours.payload),
             arrives.eq(ingress.ours.valid & ingress.ours.ready),
+            stored.eq(beat),
+            stores.eq(arrives),
             parser.where.eq(ingress.where),
-            ingress.ours.ready.eq(origins.room & (store.level <= STORE_BEATS - 3)),
+            ingress.ours.ready.eq(origins.room & (store.level <= STORE_BEATS - 4)),
         ]
         # What is found of a frame comes some cycles after its origin, by which all is looked up
         # meanwhile.
         judged, ours = Signal(), Signal()
         m.d.comb += [
-            judged.eq(has_verdict & origins.o.valid),
-            ours.eq(judged & (verdict.verdict == VERDICT_OURS)),
+            judged.eq(found.o.valid & origins.o.valid),
+            ours.eq(judged & (found.o.payload.verdict == VERDICT_OURS)),
             found.i.payload.eq(parser.found),
-            found.i.valid.eq(parser.found_valid & ~(found.o.ready & ~found.o.valid)),
-            found.o.ready.eq(~has_verdict | (judged & cores.i.ready)),
+            found.i.valid.eq(parser.found_valid),
+            found.o.ready.eq(origins.o.valid & cores.i.ready),
         ]
-        with m.If(found.o.ready):
-            m.d.sync += [
-                verdict.eq(Mux(found.o.valid, found.o.payload.as_value(), parser.found.as_value())),
-                has_verdict.eq(found.o.valid | parser.found_valid),
-            ]
         m.d.comb += [
             came.payload.data.eq(self.s_axis_tdata),
             came.payload.keep.eq(self.s_axis_tkeep),
@@ -206,12 +201,12 @@ class NicShell(wiring.Component):
             came.payload.bad.eq(self.s_axis_tuser),
             came.valid.eq(self.s_axis_tvalid),
             self.s_axis_tready.eq(came.ready),
-            store.i.payload.eq(beat),
-            store.i.valid.eq(arrives),
+            store.i.payload.eq(stored),
+            store.i.valid.eq(stores),
             parser.beat.eq(beat),
             parser.beat_valid.eq(arrives),
             *(getattr(origins, name).eq(getattr(parser, name)) for name in TO_ORIGINS),
-            *(cores.i.payload[name].eq(verdict[name]) for name in FOUND.members),
+            *(cores.i.payload[name].eq(found.o.payload[name]) for name in FOUND.members),
             cores.i.payload.origin.eq(origins.o.payload),
             cores.i.valid.eq(judged),
             cores.comes.eq(origins.o.valid),
@@ -310,6 +305,7 @@ class NicShell(wiring.Component):
         moving: list[Any] = [
             ingress.busy,
             arrives,
+            stores,
             others.o.valid,
             passing.o.valid,
             store.o.valid,
@@ -346,10 +342,13 @@ class NicShell(wiring.Component):
         our address behind it passes, until nothing waits: there may be more small frames than the
         decider has room for."""
         inside, waits = Signal(), Signal()
-        some = Signal()
-        m.d.sync += some.eq(ingress.went | others.o.valid | (passing.level != 0))
+        some, overlong = Signal(), Signal()
+        m.d.sync += [
+            some.eq(ingress.went | others.o.valid | (passing.level != 0)),
+            overlong.eq(parser.found_valid & (parser.found.outcome == FrameOutcome.PASSED)),
+        ]
         m.d.comb += ingress.room.eq(~waits)
-        with m.If(parser.found_valid & (parser.found.outcome == FrameOutcome.PASSED)):
+        with m.If(overlong):
             m.d.sync += [inside.eq(1), waits.eq(1)]
         with m.Else():
             with m.If(dispatcher.outcome_valid & (dispatcher.outcome == FrameOutcome.PASSED)):

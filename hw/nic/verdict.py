@@ -7,12 +7,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data
 
 from ..formats.csr import FrameOutcome
 from ..formats.wire import HEADER_BYTES, MAGIC, TAG_BYTES, VERSION, MessageType
 from . import header as hdr
 from .bus import (
     ETHERNET_PLACE,
+    FOUND,
     LENGTH_BITS,
     MAX_FRAME_BYTES,
     PLACE_BITS,
@@ -26,6 +28,8 @@ from .classify import UDP_BYTES
 
 TOTAL_BITS = (0xFFFF * (MAX_FRAME_BYTES // 2 + 2)).bit_length()
 """Of a sum of lanes over the longest frame, with a pseudo header."""
+
+_RULING = data.StructLayout({name: FOUND[name].shape for name in ("verdict", "outcome")})
 
 if TYPE_CHECKING:
     from .parser import Parser
@@ -102,38 +106,57 @@ def judge(m: Module, parser: Parser, frame: Frame, datagram: Datagram, totals: T
 
     wrong_sum = Mux(datagram.udp_check == 0, ipv6, ~folds_to_ones(totals.udp))
     m.d.comb += whole.eq((ipv6 | folds_to_ones(totals.ip)) & agrees & long_enough & fits)
-    rules = (
-        (cut_short, VERDICT_PASS, FrameOutcome.PASSED),
-        (bad, VERDICT_DROP, FrameOutcome.DROPPED_BAD_FRAME),
-        (~whole, VERDICT_PASS, FrameOutcome.PASSED_MALFORMED),
-        (hdr.get(header, "magic") != MAGIC, VERDICT_PASS, FrameOutcome.PASSED_BAD_MAGIC),
-        (hdr.get(header, "version") != VERSION, VERDICT_PASS, FrameOutcome.PASSED_BAD_VERSION),
-        (hdr.get(header, "crc") != datagram.crc, VERDICT_PASS, FrameOutcome.PASSED_BAD_CRC),
-        (
-            hdr.get(header, "message_type") != MessageType.TENSOR,
-            VERDICT_PASS,
-            FrameOutcome.PASSED_OTHER_TYPE,
-        ),
-        (wrong_sum, VERDICT_DROP, FrameOutcome.DROPPED_BAD_CHECKSUM),
-        (~sound, VERDICT_DROP, FrameOutcome.DROPPED_BAD_LENGTH),
-        (hdr.get(header, "hop_limit") == 0, VERDICT_DROP, FrameOutcome.DROPPED_HOP_LIMIT),
+
+    # The first of the rules that apply decides. What the header says is compared in a cycle, and in
+    # the next one all is chosen from that is not behind a sum: then three bits are left to see.
+    checks = (
+        (hdr.get(header, "magic") != MAGIC, FrameOutcome.PASSED_BAD_MAGIC),
+        (hdr.get(header, "version") != VERSION, FrameOutcome.PASSED_BAD_VERSION),
+        (hdr.get(header, "crc") != datagram.crc, FrameOutcome.PASSED_BAD_CRC),
+        (hdr.get(header, "message_type") != MessageType.TENSOR, FrameOutcome.PASSED_OTHER_TYPE),
     )
-    # Which rules apply is kept; the first of them decides in the next cycle.
-    apply = Signal(len(rules))
+    wrong, no_hops = Signal(len(checks)), Signal()
     m.d.sync += [
-        apply.eq(Cat(condition for condition, _, _ in rules)),
+        wrong.eq(Cat(condition for condition, _ in checks)),
+        no_hops.eq(hdr.get(header, "hop_limit") == 0),
+    ]
+    by_frame, by_header, ruling = Signal(_RULING), Signal(_RULING), Signal(_RULING)
+    settled, bad_sum, unsound = Signal(), Signal(), Signal()
+    m.d.sync += [
+        settled.eq(cut_short | bad | ~whole),
+        _rule(by_frame, VERDICT_PASS, FrameOutcome.PASSED_MALFORMED),
+        bad_sum.eq(wrong_sum & ~wrong.any()),
+        unsound.eq(~sound & ~wrong.any()),
+        _rule(by_header, VERDICT_OURS, FrameOutcome.COLLECTED),
         parser.found.place.eq(l4 + (UDP_BYTES + HEADER_BYTES) // 4),
         parser.found.bytes.eq(payload),
         parser.found.sum.eq(folded(m, totals.payload, "payload_sum")),
     ]
-    m.d.comb += [
-        parser.found_valid.eq(since_end[-1]),
-        parser.found.verdict.eq(VERDICT_OURS),
-        parser.found.outcome.eq(FrameOutcome.COLLECTED),
-    ]
-    for applies, (_, verdict, outcome) in reversed(list(zip(apply, rules, strict=True))):
+    with m.If(bad):
+        m.d.sync += _rule(by_frame, VERDICT_DROP, FrameOutcome.DROPPED_BAD_FRAME)
+    with m.If(cut_short):
+        m.d.sync += _rule(by_frame, VERDICT_PASS, FrameOutcome.PASSED)
+    with m.If(no_hops):
+        m.d.sync += _rule(by_header, VERDICT_DROP, FrameOutcome.DROPPED_HOP_LIMIT)
+    for applies, (_, outcome) in reversed(list(zip(wrong, checks, strict=True))):
         with m.If(applies):
-            m.d.comb += [parser.found.verdict.eq(verdict), parser.found.outcome.eq(outcome)]
+            m.d.sync += _rule(by_header, VERDICT_PASS, outcome)
+    m.d.comb += [
+        ruling.eq(by_header),
+        parser.found_valid.eq(since_end[-1]),
+        parser.found.verdict.eq(ruling.verdict),
+        parser.found.outcome.eq(ruling.outcome),
+    ]
+    with m.If(settled):
+        m.d.comb += ruling.eq(by_frame)
+    with m.Elif(bad_sum):
+        m.d.comb += _rule(ruling, VERDICT_DROP, FrameOutcome.DROPPED_BAD_CHECKSUM)
+    with m.Elif(unsound):
+        m.d.comb += _rule(ruling, VERDICT_DROP, FrameOutcome.DROPPED_BAD_LENGTH)
+
+
+def _rule(ruling: Any, verdict: int, outcome: FrameOutcome) -> list[Any]:
+    return [ruling.verdict.eq(verdict), ruling.outcome.eq(outcome)]
 
 
 def _sound(m: Module, header: Value, payload: Value) -> Value:

@@ -10,7 +10,7 @@ A5. What is ours (A4) goes on, too, unchanged, where there is no room for it: fr
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -98,11 +98,16 @@ class Splitter(wiring.Component):
             known.eq(opens.o.valid & (~opens.o.payload | verdicts.o.valid)),
             ours.eq(opens.o.payload & verdicts.o.payload),
         ]
-        gone = divide(m, beats.o, known, ours, self.passed, self.ours, self.room)
+        # With its first beat a frame is sent one way, whatever becomes of the room meanwhile.
+        offered, kept, aside = Signal(), Signal(), Signal()
+        m.d.comb += aside.eq(Mux(offered, kept, ours & self.room))
+        gone = divide(m, beats.o, known, aside, self.passed, self.ours)
+        with m.If(beats.o.valid & known):
+            m.d.sync += [offered.eq(~gone), kept.eq(aside)]
         m.d.comb += [
-            opens.o.ready.eq(gone.any),
-            verdicts.o.ready.eq(gone.any & opens.o.payload),
-            self.went.eq(gone.passed),
-            self.overran.eq(gone.overran),
+            opens.o.ready.eq(gone),
+            verdicts.o.ready.eq(gone & opens.o.payload),
+            self.went.eq(gone & ~aside),
+            self.overran.eq(gone & ~aside & ours),
         ]
         return m
