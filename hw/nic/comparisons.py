@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .decide import Decider
 
 _BYTE = 8
+_PARTS = 16  # a key is compared in so many
 
 
 class Comparisons(Visits):
@@ -27,39 +28,44 @@ class Comparisons(Visits):
         super().__init__(m, owner, room)
         frame = owner.i.payload
         header = frame.origin.header
-        self.last, self.resend = get(header, "last"), get(header, "resend")
-        self.index = get(header, "fragment_index")
-        self.count = get(header, "fragment_count")
-        self.offset, self.bytes = get(header, "offset"), Signal.like(frame.bytes)
+        # As of the cycle before: the frame is far away.
+        names = ("last", "resend", "fragment_index", "fragment_count", "offset")
+        fields = {name: get(header, name) for name in names}
+        kept = {name: Signal.like(field, name=name) for name, field in fields.items()}
+        m.d.sync += [kept[name].eq(field) for name, field in fields.items()]
+        self.last, self.resend, self.index, self.count, self.offset = kept.values()
+        self.bytes = Signal.like(frame.bytes)
         self.product = Signal(32)  # where a fragment of this number and size begins
         self.factors = Signal(room.count), Signal(LENGTH_BITS)  # of the one multiplier
         before_last = Signal(room.count)
         self.before_last, self.step = before_last, Signal(LENGTH_BITS)
-        self.address = Signal(room.address)  # of the slot's first word
+        self.address = Signal(room.address)  # of its first word, from three cycles behind its slot
+        slot, words = Signal(room.slot), Signal(room.address)  # in the slot
         self.sound = Signal()  # there can be such a fragment
-        # Product and verdict are there, one after the other.
-        self.has_product, self.reckoned = Signal(), Signal()
+        self.has_product = Signal()  # and the verdict
         m.d.sync += [
             self.bytes.eq(frame.bytes),
-            self.factors[0].eq(self.index),
+            self.factors[0].eq(fields["fragment_index"]),
             self.factors[1].eq(frame.bytes),
             self.product.eq(self.factors[0] * self.factors[1]),
             before_last.eq(self.count - 1),
             self.has_product.eq(owner.judged),
-            self.reckoned.eq(self.has_product & owner.judged),
+            slot.eq(self.slot),
+            words.eq(room.of(self.tensor, lambda part: part.first_word) + (self.offset >> 3)),
+            self.address.eq(slot * room.stride + words),
         ]
 
     def _compares(self, m: Module) -> None:
         """What is compared all the time, for the state that is next."""
         record, cut, byte = self.record, self.part.cut, Signal(_BYTE)
         pieces = self.room.of(self.tensor, lambda part: part.pieces)
-        part_bits = len(self.key) // _BYTE
-        same = Signal(_BYTE + 1)
+        part_bits = len(self.key) // _PARTS
+        same = Signal(_PARTS + 1)
         self.same, self.is_here, self.offset_any = Signal(), Signal(), Signal()
         self.few, self.at_product = Signal(), Signal()
         self.as_many, self.as_large = Signal(), Signal()
         self.tail, self.has_tail = Signal(32), Signal()
-        ends = [(at * part_bits, (at + 1) * part_bits) for at in range(_BYTE)]
+        ends = [(at * part_bits, (at + 1) * part_bits) for at in range(_PARTS)]
         padded = Cat(self.here, Const(0, HERE_BITS - len(self.here)))
         m.d.sync += [
             same.eq(Cat(~self._old(), *(record.key[a:b] == self.key[a:b] for a, b in ends))),

@@ -82,24 +82,30 @@ class Counters(wiring.Component):
         bits = ((self._count + 3) * MOST_AT_ONCE).bit_length()
         deltas = [Signal(bits, name=f"delta_{k}") for k in range(self._count)]
         held = Signal(bits * (self._count + 2))  # shifts by a counter in each cycle
-        starts = Signal(init=1)  # in state start, as a register of its own: all counters have it
+        starts = Signal(init=1)  # the first cycle of a pass
         for delta, raised in zip(deltas, self.raised, strict=True):
             m.d.sync += delta.eq(Mux(starts, 0, delta) + raised)
         # Behind two that are not: so late is the total.
         m.d.sync += held.eq(Mux(starts, Cat(Const(0, 2 * bits), *deltas), held >> bits))
 
-        # Of the total that is read; the one two before is added to, and written a cycle later.
+        # Of the total that is read; the one two before is added to, and written a cycle later. That
+        # the last one is added to is known a cycle before, and a pass begins behind it.
         at, written_at = Signal(range(self._count + 2)), Signal(range(self._count))
         wanted, copies = Signal(), Signal()
         before, total = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
-        adding, writes, also_seen = Signal(), Signal(), Signal()
+        adding, ends, writes, also_seen = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
+            at.eq(Mux(starts, 0, at + 1)),
+            adding.eq((at == 1) | (adding & ~ends)),
+            ends.eq(at == self._count),
+            starts.eq(ends),
             before.eq(old.data),
             total.eq((before & cleared.replicate(COUNTER_BITS)) + held[:bits]),
             written_at.eq(at - 2),
             writes.eq(adding),
             also_seen.eq(adding & (copies | ~cleared)),
-            self.taken.eq(0),
+            cleared.eq(cleared | ends),
+            self.taken.eq(ends & copies),
         ]
         m.d.comb += [
             old.addr.eq(at),
@@ -109,24 +115,10 @@ class Counters(wiring.Component):
             copy.addr.eq(written_at),
             copy.data.eq(total),
             copy.en.eq(also_seen),
+            self.takes.eq(starts & wanted),
         ]
+        with m.If(starts):
+            m.d.sync += [copies.eq(wanted), wanted.eq(0)]
         with m.If(self.snapshot):
             m.d.sync += wanted.eq(1)
-        with m.FSM(name="pass"):
-            with m.State("start"):
-                m.d.comb += self.takes.eq(wanted)
-                m.d.sync += [starts.eq(0), at.eq(0), copies.eq(wanted), wanted.eq(self.snapshot)]
-                m.next = "first"
-            with m.State("first"):
-                m.d.sync += at.eq(1)
-                m.next = "second"
-            with m.State("second"):
-                m.d.sync += at.eq(2)
-                m.next = "add"
-            with m.State("add"):
-                m.d.comb += adding.eq(1)
-                m.d.sync += at.eq(at + 1)
-                with m.If(at == self._count + 1):
-                    m.d.sync += [cleared.eq(1), starts.eq(1), self.taken.eq(copies)]
-                    m.next = "start"
         return m

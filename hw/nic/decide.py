@@ -52,7 +52,7 @@ D7. A request of several tensors is named by its id alone, as they may come from
 The steering table (T1 to T7 of :mod:`.entries`) is looked at for each fragment, too, while its
 request is looked for: it says where what leaves goes, and what is not executed.
 
-A decision takes 9 to 18 cycles: more where many slots are used, or the table has many entries. It
+A decision takes 10 to 18 cycles: more where many slots are used, or the table has many entries. It
 begins when the frame's origin is there, before its verdict (:mod:`.parser`): what has no effect is
 done before that, and if it says that the frame is not ours, what was looked up is forgotten. While
 one frame moves, the next one is decided, so what is decided is a frame or two ahead of what is
@@ -80,11 +80,11 @@ from .bus import (
     VERDICT_SEND,
 )
 from .deep_fifo import QuickFifo, WideFifo
-from .entries import STEERED
+from .entries import SAID, STEERED
 from .joined_requests import JoinedRequests
 from .known_requests import KnownRequests
 from .refuse import refused
-from .room import Room, chore, decided, released
+from .room import LATE, Room, chore, decided, released
 
 
 class Decider(wiring.Component):
@@ -100,8 +100,8 @@ class Decider(wiring.Component):
     Members
     -------
     i : In(stream of FRAME); comes : In(1), its origin is there, and its verdict will be
-    o : Out(stream of :func:`.room.decided`), each taken when its frame is gone; origin and next hop
-        are there from the second cycle on
+    o : Out(stream of :func:`.room.decided`), each taken when its frame is gone; origin, next hop,
+        reason and outcome are there from the second cycle on
     config : In(CONFIG); model : In(MODEL); now : In(32), microseconds
     busy : Out(1)
     steered : In(STEERED), what the steering table says of ``i``
@@ -169,7 +169,8 @@ class Decider(wiring.Component):
         self._fate = fate = self._ahead.i
         header = frame.origin.header
         not_asked, declines, why_not = refused(m, header, self.model, self._room)
-        steered = self.steered
+        self.table = steered = Signal(SAID)  # of the cycle before: the table is far away
+        m.d.sync += [steered[name].eq(self.steered[name]) for name in SAID.members]
         m.d.comb += self.busy.eq(self.comes | self.o.valid)
         ours = frame.verdict == VERDICT_OURS
         self.others, self.judged, self.next_frame = Signal(), Signal(), Signal()
@@ -223,12 +224,16 @@ class Decider(wiring.Component):
         there is room. Returns the FIFO of the former.
         """
         frame, fate = FRAME.members, decided(self._room).members
-        of_frame = {name: width for name, width in frame.items() if name != "origin"}
-        own = {name: width for name, width in fate.items() if name not in {"frame", "hop"}}
+        later = {"frame", "origin", "hop", *LATE.members}
+        of_frame = {name: width for name, width in frame.items() if name not in later}
+        own = {name: width for name, width in fate.items() if name not in later}
         m.submodules.ahead = ahead = QuickFifo(data.StructLayout(own | of_frame))
         m.submodules.origin_ahead = origin = WideFifo(
-            data.StructLayout({"origin": ORIGIN, "hop": HOP})
+            data.StructLayout({"origin": ORIGIN, "hop": HOP, **LATE.members})
         )
+        self._late, late = Signal(LATE), Signal(LATE)  # chosen in one cycle, kept in the next
+        with m.If(~self.leaves):
+            m.d.sync += late.eq(self._late)
         o = self.o.payload
         m.d.comb += [
             origin.i.valid.eq(self.leaves),
@@ -237,6 +242,10 @@ class Decider(wiring.Component):
             origin.i.payload.hop.eq(self.steered.hop),
             o.frame.origin.eq(origin.o.payload.origin),
             o.hop.eq(origin.o.payload.hop),
+            self._late.outcome.eq(self.i.payload.outcome),
+            *(origin.i.payload[name].eq(late[name]) for name in LATE.members),
+            o.reason.eq(origin.o.payload.reason),
+            o.frame.outcome.eq(origin.o.payload.outcome),
             self.o.valid.eq(ahead.o.valid),
             ahead.o.ready.eq(self.o.ready),
             origin.o.ready.eq(self.o.ready),
@@ -263,14 +272,14 @@ class Decider(wiring.Component):
     def send_on(self, m: Module, reason: Any) -> None:
         m.d.comb += [
             self._fate.payload.verdict.eq(VERDICT_SEND),
-            self._fate.payload.reason.eq(reason),
+            self._late.reason.eq(reason),
         ]
         self.hand_on(m)
 
     def drop(self, m: Module, outcome: FrameOutcome) -> None:
         m.d.comb += [
             self._fate.payload.verdict.eq(VERDICT_DROP),
-            self._fate.payload.outcome.eq(outcome),
+            self._late.outcome.eq(outcome),
         ]
         self.hand_on(m)
 

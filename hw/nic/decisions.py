@@ -35,10 +35,10 @@ class Decisions(wiring.Component):
     -------
     now : In(32), microseconds; timeout : In(32), how long a decision counts; 0 is for ever
     look, fingerprint : In, what is looked at, or else the next place that is swept
-    found : Out, what was decided, from the fourth cycle after both are there on
-    put, put_fingerprint, put_decision : In; it is there a cycle later, in which nothing may look or
-        sweep
-    swept : In(1), in the fourth cycle in which nothing is looked at, or later: make the next place
+    found : Out, what was decided, from the fifth cycle after both are there on
+    put, put_fingerprint, put_decision : In; it is there two cycles later, and what is looked at or
+        swept in these is not used
+    swept : In(1), in the fifth cycle in which nothing is looked at, or later: make the next place
         empty if it is too old, but not in the cycle behind ``put``
     """
 
@@ -68,13 +68,20 @@ class Decisions(wiring.Component):
         sweeper = Signal(low)
         kept = Signal(place)
         age, same, expired = Signal(32), Signal(), Signal()
+        # Memory is far away: what goes to it comes out of registers.
+        at, written = Signal(low), Signal(low)
+        writes, new = Signal(), Signal(place)
         m.d.sync += [
+            at.eq(Mux(self.look, self.fingerprint[:low], sweeper)),
             kept.eq(read.data),
             age.eq(self.now - kept.at),
             same.eq(kept.rest == self.fingerprint[low:]),
         ]
         m.d.comb += [
-            read.addr.eq(Mux(self.look, self.fingerprint[:low], sweeper)),
+            read.addr.eq(at),
+            write.addr.eq(written),
+            write.data.eq(new),
+            write.en.eq(writes),
         ]
         too_old = (self.timeout != 0) & (age >= self.timeout)
         m.d.sync += [
@@ -86,16 +93,12 @@ class Decisions(wiring.Component):
             puts.eq(self.put),
             fingerprint.eq(self.put_fingerprint),
             decision.eq(self.put_decision),
+            writes.eq(puts | (self.swept & expired)),
+            written.eq(Mux(puts, fingerprint[:low], sweeper)),
+            new.rest.eq(fingerprint[low:]),
+            new.decision.eq(Mux(puts, decision, Decision.NONE)),
+            new.at.eq(self.now),
         ]
-        with m.If(puts):
-            m.d.comb += [
-                write.en.eq(1),
-                write.addr.eq(fingerprint[:low]),
-                write.data.rest.eq(fingerprint[low:]),
-                write.data.decision.eq(decision),
-                write.data.at.eq(self.now),
-            ]
-        with m.Elif(self.swept):
-            m.d.comb += [write.en.eq(expired), write.addr.eq(sweeper)]
+        with m.If(self.swept):
             m.d.sync += sweeper.eq(sweeper + 1)
         return m

@@ -39,7 +39,7 @@ class Dispatcher(wiring.Component):
     Members
     -------
     frame : In(stream of FATE), one for each frame in the store, in order; taken when the frame is
-        gone; its origin and next hop need not be there before the second cycle
+        gone; origin, next hop, reason and outcome need not be there before the second cycle
     coming : In(FRAME), while ``comes`` : In(1), the frame that is decided on; it is ours, so it
         will not pass
     beats : In(stream of BEAT), the store
@@ -73,14 +73,24 @@ class Dispatcher(wiring.Component):
         m = Module()
         m.submodules.realigner = realigner = Realigner()
         frame, reason = self.frame.payload.frame, self.frame.payload.reason
-        ends, declines = Signal(), Signal()
+        ends, declines, goes = Signal(), Signal(), Signal()
         # What is done with beats, as registers: all of a beat waits for it.
         takes, passes, drops, collects, sends = (
             Signal(name=name) for name in ("takes", "passes", "drops", "collects", "sends")
         )
-        # Of the frame at the head, from a register: the realigner's words go a long way.
-        place, size = Signal.like(frame.place), Signal.like(frame.bytes)
+        # Of the frame at the head, from registers: the realigner's words go a long way, and so does
+        # what is sent on.
+        place, size, total = (Signal.like(of) for of in (frame.place, frame.bytes, frame.sum))
+        declined, why = Signal(), Signal.like(reason)
+        header = frame.origin.header
+        unrefused = reason == DeclineReason.NONE
         m.d.sync += [
+            total.eq(frame.sum),
+            declined.eq(Mux(unrefused, hdr.get(header, "declined"), 1)),
+            why.eq(Mux(unrefused, hdr.get(header, "reason"), reason)),
+            self.outcome.eq(
+                Mux(frame.verdict == VERDICT_SEND, FIRST_DECLINED - 1 + reason, frame.outcome)
+            ),
             place.eq(Mux(self.frame.valid, frame.place, self.coming.place)),
             size.eq(Mux(self.frame.valid, frame.bytes, self.coming.bytes)),
         ]
@@ -115,31 +125,24 @@ class Dispatcher(wiring.Component):
             ),
             self.collected.payload.eq(realigner.o.payload),
             self.declined_words.payload.eq(realigner.o.payload),
-            self.outcome.eq(
-                Mux(frame.verdict == VERDICT_SEND, FIRST_DECLINED - 1 + reason, frame.outcome)
-            ),
+            self.frame.ready.eq(goes),
+            self.outcome_valid.eq(goes),
             self.busy.eq(self.frame.valid | self.beats.valid),
         ]
 
-        header = frame.origin.header
         deadline = hdr.time_left(m, header, self.now, frame.origin.stamp)
         m.d.comb += [
             self.declined.valid.eq(declines),
-            self.declined.payload.bytes.eq(frame.bytes),
-            self.declined.payload.sum.eq(frame.sum),
+            self.declined.payload.bytes.eq(size),
+            self.declined.payload.sum.eq(total),
             self.declined.payload.origin.eq(frame.origin),
             self.declined.payload.hop.eq(self.frame.payload.hop),
             self.declined.payload.origin.header.eq(
-                hdr.passed_on(
-                    header,
-                    deadline,
-                    declined=Mux(reason == DeclineReason.NONE, hdr.get(header, "declined"), 1),
-                    reason=Mux(reason == DeclineReason.NONE, hdr.get(header, "reason"), reason),
-                )
+                hdr.passed_on(header, deadline, declined=declined, reason=why)
             ),
         ]
 
-        m.d.sync += takes.eq(0)
+        m.d.sync += [takes.eq(0), goes.eq(0)]
         with m.FSM(name="head"):
             with m.State("look"):
                 m.d.sync += takes.eq(self.comes & ~self.frame.valid)
@@ -165,9 +168,8 @@ class Dispatcher(wiring.Component):
                     m.d.sync += [takes.eq(0), declines.eq(0), sends.eq(1)]
                     m.next = "move"
             with m.State("move"), m.If(ends):
-                m.d.sync += [passes.eq(0), drops.eq(0), collects.eq(0), sends.eq(0)]
+                m.d.sync += [*(of.eq(0) for of in (passes, drops, collects, sends)), goes.eq(1)]
                 m.next = "gone"
             with m.State("gone"):
-                m.d.comb += [self.frame.ready.eq(1), self.outcome_valid.eq(1)]
                 m.next = "look"
         return m

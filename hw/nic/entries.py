@@ -51,10 +51,10 @@ _ROWS = ENTRIES // _LANES
 _PARTS = 8  # a key is compared in so many, each as much as fits a cycle
 _KEY = ("table_tenant", "table_model_hash_high", "table_model_hash_low", "table_cursor")
 
-STEERED = data.StructLayout({"done": 1, "forward": 1, "policy": 1, "hop": HOP})
-"""What the table says of a frame, one cycle behind the first in which it is ``done``: that it is to
-be forwarded, or declined as ``policy``; and another cycle later its next hop. All of it holds until
-the frame is gone."""
+SAID = data.StructLayout({"done": 1, "forward": 1, "policy": 1})
+STEERED = data.StructLayout({**SAID.members, "hop": HOP})
+"""What the table says of a frame once it is ``done``: that it is to be forwarded, or declined as
+``policy``; and a cycle later its next hop. All of it holds until the frame is gone."""
 
 
 class Entries(wiring.Component):
@@ -65,7 +65,7 @@ class Entries(wiring.Component):
     config : In(CONFIG); now : In(32), microseconds
     origin : In(ORIGIN), of a frame, while it ``comes`` : In(1); not for a cycle between two
     ours : In(1), that frame is ours (T1); others : In(1), it is not, and nothing is said of it
-    o : Out(STEERED), ``done`` 1 to 7 cycles after it came, if it is ``ours`` by then
+    o : Out(STEERED), ``done`` 2 to 8 cycles after it came, if it is ``ours`` by then
     staged : In(ENTRY), what an entry is to be
     commit : In(1), until ``committed`` : Out(1), it is, in this cycle
     hit : Out(1), in one cycle, never that of ``committed`` : a frame has the entry ``place`` : Out
@@ -194,7 +194,7 @@ class Entries(wiring.Component):
         entry, config, ipv6 = self._seen, self.config, self.origin.ipv6
         header = self.origin.header
         refused, forward, redirect = Signal(), Signal(), Signal()
-        has_hop, its, settles, done = Signal(), Signal(), Signal(), Signal()
+        has_hop, its, settles = Signal(), Signal(), Signal()
         hit = self._has & ~self._expired
         m.d.sync += [
             refused.eq(
@@ -208,15 +208,14 @@ class Entries(wiring.Component):
             self.hit.eq(self._taken & hit),
             settles.eq(self._taken),
         ]
-        m.d.comb += self.o.done.eq(self._taken | done)
         with m.If(self._taken):
             m.d.sync += [
-                done.eq(1),
+                self.o.done.eq(1),
                 self.o.forward.eq(hit & forward & ~refused),
                 self.o.policy.eq(hit & (refused | redirect)),
             ]
         with m.If(~self.comes):
-            m.d.sync += done.eq(0)
+            m.d.sync += self.o.done.eq(0)
         addresses = [
             Mux(ipv6, ipv6_lanes(of, whose), lanes(of[f"{whose}_ip"]))
             for of, whose in ((entry, "table_next"), (config, "next"))

@@ -33,8 +33,12 @@ class KnownRequests(Comparisons):
     def __init__(self, m: Module, owner: Decider, room: Room) -> None:
         super().__init__(m, owner, room)
         self.since = Signal(3)  # cycles since header
+        self.settled = Signal()  # all is there that is used in known, but for what tags say
+        self.knows = Signal()  # it was state known in the cycle before: that is, too
         self.joins, self.opening = Signal(), Signal()  # these states, by registers
         m.d.sync += self.since.eq(Cat(Const(1, 1), self.since))
+        all_there = self.since[2] & self.has_product & owner.judged & owner.steered.done
+        m.d.sync += [self.settled.eq(all_there), self.knows.eq(0)]
         m.d.sync += [self.joins.eq(0), self.opening.eq(0)]
         # What is done in the cycle behind join and open: it is collected, into a slot that it
         # opens, by which its tensor begins, or the request is whole; or it is remembered.
@@ -53,12 +57,13 @@ class KnownRequests(Comparisons):
         self._compares(m)
         self._chores(m)
         self._does(m)
-        owner.place(m, self.slot, self.address + (self.offset >> 3), self.whole)
+        owner.place(m, self.slot, self.address, self.whole)
 
     def states(self) -> None:
         """All other states, inside the state machine."""
         m, owner = self.m, self.owner
         with m.State("look"):
+            m.d.sync += self.visited.eq(self.tags.coming)
             with m.If(self.tags.ends):
                 m.next = "known"
                 with m.If(self.tags.found):
@@ -100,14 +105,10 @@ class KnownRequests(Comparisons):
         self.m.d.sync += self.since.eq(0)
 
     def _place(self) -> None:
-        """Where the slot has its words, and says that the fragment is here."""
+        """Where the slot says that the fragment is here."""
         room = self.room
-        first_word = room.of(self.tensor, lambda part: part.first_word)
         first_group = room.of(self.tensor, lambda part: part.first_group)
-        self.m.d.sync += [
-            self.address.eq(self.slot * room.stride + first_word),
-            self.group.eq(self.slot * room.groups + first_group + (self.index >> 6)),
-        ]
+        self.m.d.sync += self.group.eq(self.slot * room.groups + first_group + (self.index >> 6))
 
     def _compare(self) -> None:
         m, cut = self.m, self.part.cut
@@ -129,7 +130,7 @@ class KnownRequests(Comparisons):
             self.whole.eq(self._completes(opens=False)),
             self.first.eq(~self.begun),
         ]
-        with m.If(self.owner.steered.done):
+        with m.If(self.owner.table.done):
             m.d.sync += self.joins.eq(1)
             m.next = "join"
 
@@ -164,6 +165,7 @@ class KnownRequests(Comparisons):
         self.executed, self.was_decided, self.reason = Signal(), Signal(), Signal(8)
         self._place()
         m.d.sync += [
+            self.knows.eq(1),
             self.may_open.eq(tags.has_free & share),
             self.sound.eq(self._possible()),
             self.whole.eq(self._completes(opens=True)),
@@ -172,13 +174,13 @@ class KnownRequests(Comparisons):
             self.was_decided.eq((found != Decision.NONE) & ~executed),
             self.reason.eq(Array(reasons.get(k, DeclineReason.NONE) for k in Decision)[found]),
         ]
-        with m.If(self.since[2] & self.reckoned & self.owner.steered.done):
+        with m.If(self.settled & self.knows):
             m.d.sync += self.opening.eq(1)
             m.next = "open"
 
     def _open(self) -> None:
         m, owner = self.m, self.owner
-        steered = owner.steered
+        steered = owner.table
         with m.If(self.executed):
             owner.drop(m, FrameOutcome.DROPPED_DUPLICATE)
         with m.Elif(self.was_decided):
@@ -221,9 +223,9 @@ class KnownRequests(Comparisons):
             lacks = Mux(self.opens, self.count, self.part.lacks)
             self._as_collected(lacks, Mux(self.opens, 0, self.here))
             with m.If(self.opens & ~self.whole):
-                m.d.sync += self.lacking.eq(self.lacking + 1)
+                m.d.sync += self.more.eq(1)
             with m.If(~self.opens & self.whole):
-                m.d.sync += self.lacking.eq(self.lacking - 1)
+                m.d.sync += self.fewer.eq(1)
         with m.If(self.opens):
             m.d.sync += self.held.eq(self.held + 1)
             m.d.comb += [

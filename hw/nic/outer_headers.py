@@ -14,7 +14,6 @@ from ..formats.headers import (
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
     MAX_TAGS,
-    MIN_IPV4_BYTES,
     PROTOCOL_UDP,
 )
 from .bus import WORD_BITS, lanes, mac_lanes, sum_lanes, swap16
@@ -40,14 +39,16 @@ class Headers(NamedTuple):
     udp: Value
 
 
-def headers_of(config: data.View[Any], job: data.View[Any], udp_bytes: Value) -> Headers:
-    """Of a job, with so many bytes behind IP's header."""
+def headers_of(
+    config: data.View[Any], job: data.View[Any], udp_bytes: Value, ipv4_bytes: Value
+) -> Headers:
+    """Of a job, with so many bytes behind IP's header, and with IPv4's."""
     origin, back = job.origin, job.back
     ttl = Mux(back, TTL, origin.ttl)[:8]
     ipv4 = Cat(
         Const(0x45, 8),
         origin.tos,
-        lanes((udp_bytes + MIN_IPV4_BYTES)[:16]),
+        lanes(ipv4_bytes),
         Const(0, 16),
         Const(swap16(_DO_NOT_FRAGMENT), 16),
         ttl,
@@ -80,11 +81,13 @@ def headers_of(config: data.View[Any], job: data.View[Any], udp_bytes: Value) ->
 
 def front_words(
     origin: data.View[Any], parts: Headers, ip_sum: Value, udp_sum: Value
-) -> list[Value]:
-    """The last ``FRONT_WORDS`` in front of the midwire header, of which a frame's may be fewer.
+) -> tuple[list[Value], list[Value], Value]:
+    """The last ``FRONT_WORDS`` in front of the midwire header, of which a frame's may be fewer:
+    those before the last one behind IPv4, and behind IPv6, by their places; and the last one.
 
     The last one is UDP's. Before it, IPv6's header has five words, and IPv4's two and a half, its
-    checksum in the one before the last one; Ethernet's is before them.
+    checksum in the one before the last one; Ethernet's is before them. Where there is none, there
+    is anything.
     """
     ethernet = _ethernet_units(origin, parts)
     words4 = [
@@ -101,12 +104,14 @@ def front_words(
         parts.destination[:WORD_BITS],
         parts.destination[WORD_BITS:],
     ]
-    return [
-        Cat(ethernet[3], ethernet[2]),
-        Cat(ethernet[1], ethernet[0]),
-        *(Mux(origin.ipv6, six, four) for six, four in zip(words6, words4, strict=True)),
+    before6 = [Cat(ethernet[3], ethernet[2]), Cat(ethernet[1], ethernet[0])]
+    # As where only the lower bits of the place count.
+    before4 = words4[2:4]
+    return (
+        [*before4, *words4, words4[1]],
+        [*before6, *words6, words6[1]],
         Cat(parts.udp[:48], udp_sum),
-    ]
+    )
 
 
 def _ethernet_units(origin: data.View[Any], parts: Headers) -> list[Value]:

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,7 +36,7 @@ class Packetiser(wiring.Component):
     the first source are taken before it is their turn: as fast as frames come in, they go out.
 
     Which source is next is known a cycle before its job is taken, and while there is none, that is
-    the ``likely`` one: its jobs are taken at once.
+    the ``likely`` one, or the first one while ``crowded``: its jobs are taken at once.
 
     Parameters
     ----------
@@ -75,22 +78,24 @@ class Packetiser(wiring.Component):
         m.submodules.waited = waited = QuickFifo(WORD_BITS)
         wiring.connect(m, waiting.o, waited.i)
         m.d.comb += preparer.config.eq(self.config)
-        ahead: Value = Const(0)  # a source before this one has a job
-        chosen, prepared = Signal(range(self._sources)), Signal(range(self._sources))
-        # Once as a number, for a multiplexer of a thousand bits, and once for all else.
-        turn = Signal(self._sources)
-        m.d.sync += [chosen.eq(self._likely), turn.eq(1 << self._likely)]
-        # One multiplexer by number, out of a register: a job has a thousand bits.
+        # Whose job is taken, if it has one: as a number, for a multiplexer of a thousand bits, and
+        # one by one. All of that are registers: jobs come from far away.
+        chosen = Signal(range(self._sources), init=self._likely)
+        turn, taking = Signal.like(chosen), Signal(self._sources, init=1 << self._likely)
+        prepared = Signal.like(chosen)
+        m.d.comb += turn.eq(Mux(self.crowded, 0, self._likely))
+        for source, job in reversed([*enumerate(self.jobs)]):
+            with m.If(job.valid & (~self.crowded if source else 1)):
+                m.d.comb += turn.eq(source)
+            m.d.sync += taking[source].eq(preparer.rests & (turn == source))
+            m.d.comb += job.ready.eq(taking[source])
         payloads = Array(job.payload.as_value() for job in self.jobs)
-        m.d.comb += preparer.i.payload.eq(payloads[chosen])
-        for source, job in enumerate(self.jobs):
-            waits = ahead | self.crowded if source else ahead
-            with m.If(job.valid & ~waits):
-                m.d.sync += [chosen.eq(source), turn.eq(1 << source)]
-                m.d.comb += preparer.i.valid.eq(turn[source])
-            m.d.comb += job.ready.eq(preparer.i.ready & turn[source] & ~waits)
-            ahead = ahead | job.valid
-        with m.If(preparer.i.valid & preparer.i.ready):
+        m.d.comb += [
+            preparer.i.payload.eq(payloads[chosen]),
+            preparer.i.valid.eq((Cat(job.valid for job in self.jobs) & taking).any()),
+        ]
+        m.d.sync += chosen.eq(turn)
+        with m.If(preparer.i.valid):
             m.d.sync += prepared.eq(chosen)
 
         # The words of a frame, from its first bytes to the payload's last one.
@@ -99,61 +104,52 @@ class Packetiser(wiring.Component):
         prefix = preparer.o.payload
         at, buffer = Signal(range(FRONT_WORDS + HEADER_WORDS)), Signal()
         left, is_last = Signal(prefix.words.shape()), Signal()  # words of the payload; of them
+        none, ends = Signal(), Signal()  # there are no such words; it is the last one before them
+        # What is written: first bytes, what is in front, or the payload from one of its sources.
+        idles, fronts = Signal(init=1), Signal()
         sending, takes = Signal(range(self._sources)), Signal(self._sources)
         sources = [waited.o, *(entrance.o for entrance in entrances[1:])]
-        word = Array(source.payload for source in sources)[sending]
-        word_comes = (Cat(source.valid for source in sources) & takes).any()
+        comes = Cat(source.valid for source in sources) & takes
+        written = [(idles, prefix.first.as_value()), (fronts, preparer.word)]
+        written += [(take, of.payload) for take, of in zip(takes, sources, strict=True)]
         m.d.comb += [
             *(source.ready.eq(take & moves) for source, take in zip(sources, takes, strict=True)),
             preparer.at.eq(at),
             preparer.buffer.eq(buffer),
+            preparer.o.ready.eq(idles & moves),
+            words.i.payload.data.eq(reduce(or_, (Mux(its, word, 0) for its, word in written))),
+            words.i.payload.first.eq(idles),
+            words.i.payload.last.eq((fronts & ends & none) | (takes.any() & is_last)),
+            words.i.valid.eq((idles & preparer.o.valid) | fronts | comes.any()),
         ]
-        with m.FSM(name="frame") as fsm:
-            with m.State("idle"):
-                m.d.comb += [
-                    words.i.payload.data.eq(prefix.first),
-                    words.i.payload.first.eq(1),
-                    words.i.valid.eq(preparer.o.valid),
-                    preparer.o.ready.eq(moves),
-                ]
-                m.d.sync += [
-                    at.eq(prefix.begin),
-                    buffer.eq(prefix.buffer),
-                    left.eq(prefix.words),
-                    sending.eq(prepared),
-                ]
-                with m.If(preparer.o.valid & moves):
-                    m.next = "prefix"
-            with m.State("prefix"):
-                has_none, ends = left == 0, at == FRONT_WORDS + HEADER_WORDS - 1
-                m.d.comb += [
-                    words.i.payload.data.eq(preparer.word),
-                    words.i.payload.last.eq(ends & has_none),
-                    words.i.valid.eq(1),
-                ]
-                m.d.sync += is_last.eq(left == 1)
-                with m.If(moves):
-                    m.d.sync += at.eq(at + 1)
-                    with m.If(ends):
-                        m.next = "idle"
-                        with m.If(~has_none):
-                            m.d.sync += takes.eq(Const(1) << sending)
-                            m.next = "payload"
-            with m.State("payload"):
-                m.d.comb += [
-                    words.i.payload.data.eq(word),
-                    words.i.payload.last.eq(is_last),
-                    words.i.valid.eq(word_comes),
-                ]
-                with m.If(moves & word_comes):
-                    m.d.sync += [left.eq(left - 1), is_last.eq(left == 2)]
-                    with m.If(is_last):
-                        m.d.sync += takes.eq(0)
-                        m.next = "idle"
+        m.d.sync += none.eq(left == 0)
+        with m.If(idles):
+            m.d.sync += [
+                at.eq(prefix.begin),
+                buffer.eq(prefix.buffer),
+                left.eq(prefix.words),
+                sending.eq(prepared),
+            ]
+            with m.If(preparer.o.valid & moves):
+                m.d.sync += [idles.eq(0), fronts.eq(1)]
+        with m.If(fronts):
+            m.d.sync += is_last.eq(left == 1)
+            with m.If(moves):
+                m.d.sync += [at.eq(at + 1), ends.eq(at == FRONT_WORDS + HEADER_WORDS - 2)]
+                with m.If(ends):
+                    m.d.sync += [
+                        fronts.eq(0),
+                        idles.eq(none),
+                        takes.eq(Mux(none, 0, Const(1) << sending)),
+                    ]
+        with m.If(comes.any() & moves):
+            m.d.sync += [left.eq(left - 1), is_last.eq(left == 2)]
+            with m.If(is_last):
+                m.d.sync += [takes.eq(0), idles.eq(1)]
         carries = self._beats(m, words.o)
         fifos = (*entrances, waiting, waited, words)
         waits_inside = Cat(fifo.o.valid for fifo in fifos).any()
-        m.d.comb += self.busy.eq(preparer.busy | waits_inside | carries | ~fsm.ongoing("idle"))
+        m.d.comb += self.busy.eq(preparer.busy | waits_inside | carries | ~idles)
         return m
 
     def _beats(self, m: Module, words: stream.Interface) -> Signal:

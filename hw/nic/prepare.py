@@ -70,15 +70,15 @@ one is there 6 cycles after the cycle behind this step."""
 class Preparer(wiring.Component):
     """Headers of one job after the other, in 11 cycles each, while the frame before leaves.
 
-    In each of 8 steps, a word is written of those in front, and one of the midwire header. What
-    comes last is the checksum of UDP, in the last word in front, and the CRC, in the last one of
-    all. A prefix is offered before that: who takes it reads its first word in the next cycle, and
-    one each cycle at most, so none is read before it is whole.
+    In each of 8 steps, a word of the midwire header is written, and two cycles later one of those
+    in front. What comes last is the checksum of UDP, in the last word in front, and the CRC, in the
+    last one of all. A prefix is offered before that: who takes it reads its first word in the next
+    cycle, and one each cycle at most, so none is read before it is whole.
 
     Members
     -------
     config : In(CONFIG)
-    i : In(stream of JOB)
+    i : In(stream of JOB); rests : Out(1), one is taken in the next cycle
     o : Out(stream of PREFIX)
     buffer, at : In, of a word; word : Out(WORD_BITS), in the same cycle: ``FRONT_WORDS``, then
         ``HEADER_WORDS``. They stay until the next prefix is taken
@@ -90,6 +90,7 @@ class Preparer(wiring.Component):
             {
                 "config": In(CONFIG),
                 "i": In(stream.Signature(JOB)),
+                "rests": Out(1),
                 "o": Out(stream.Signature(PREFIX)),
                 "buffer": In(1),
                 "at": In(range(FRONT_WORDS + HEADER_WORDS)),
@@ -102,25 +103,30 @@ class Preparer(wiring.Component):
         m = Module()
         job = Signal(JOB)
         # In states idle and "words", as registers: what they say, they say to many.
-        idles, sums = Signal(init=1), Signal()
+        idles, sums, fresh = Signal(init=1), Signal(), Signal()
         writes, offers, buffer = Signal(), Signal(), Signal()
-        step, following = Signal(range(HEADER_WORDS)), Signal(range(HEADER_WORDS))
+        step = Signal(range(HEADER_WORDS))
         with m.If(idles):
-            m.d.sync += [job.eq(self.i.payload), step.eq(0), following.eq(1)]
-        with m.Else():
-            m.d.sync += step.eq(following)
-            with m.If(following != HEADER_WORDS - 1):
-                m.d.sync += following.eq(following + 1)
-        udp_bytes = Signal(16)
-        m.d.sync += udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES))
-        parts = headers_of(self.config, job, udp_bytes)
+            m.d.sync += [job.eq(self.i.payload), step.eq(0)]
+        with m.Elif(step != HEADER_WORDS - 1):
+            m.d.sync += step.eq(step + 1)
+        udp_bytes, ipv4_bytes = Signal(16), Signal(16)
+        m.d.sync += [
+            fresh.eq(idles),
+            idles.eq(self.rests),
+            udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES)),
+            ipv4_bytes.eq(job.bytes + (MIN_IPV4_BYTES + UDP_BYTES + HEADER_BYTES)),
+        ]
+        parts = headers_of(self.config, job, udp_bytes, ipv4_bytes)
         ip_total, rest_total = totals_of(m, job, parts, udp_bytes)
 
-        # The header's words: each is summed up in the cycle before it goes to the total.
-        word = Signal(WORD_BITS)
-        # The CRC, at the end of the last one, is that of a header with 0 there.
-        first_word = self.i.payload.origin.header[:WORD_BITS]
-        words = _words(Cat(job.origin.header[:-32], Const(0, 32)))
+        # The header's words, one after the other, and the last one from then on: each is summed up
+        # in the cycle before it goes to the total. The CRC, at the end of the last one, is that of
+        # a header with 0 there.
+        comes = Cat(self.i.payload.origin.header[:-32], Const(0, 32))
+        word, behind = Signal(WORD_BITS), Signal(len(comes) - WORD_BITS)
+        both = Cat(word, behind)
+        m.d.sync += both.eq(Mux(idles, comes, Cat(behind, behind[-WORD_BITS:])))
         m.submodules.crc = crc = hdr.HeaderCrc()
         m.d.comb += [crc.start.eq(~writes), crc.valid.eq(sums), crc.data.eq(word)]
         found = lanes(crc.crc)
@@ -128,8 +134,9 @@ class Preparer(wiring.Component):
         header_total, udp_total = Signal(22), Signal(22)
         ip_sum = Signal(16)
         m.d.sync += [
-            word.eq(Mux(idles, first_word, Array(words)[following])),
-            lane_total.eq(Mux(writes, sum_lanes(word), 0)),
+            lane_total.eq(sum_lanes(word)),
+            # Not the last word: its CRC comes later, and its rest is summed up elsewhere.
+            header_total.eq(Mux(fresh, 0, header_total + lane_total + rest)),
             rest.eq(Mux(step == _RESTS_STEP, rest_total, 0)),
             ip_sum.eq(folded(m, ip_total, "ip_sum_now")),
         ]
@@ -138,13 +145,11 @@ class Preparer(wiring.Component):
             m.d.sync += offers.eq(0)
         with m.FSM(name="job"):
             with m.State("idle"):
-                m.d.sync += header_total.eq(0)
+                m.d.comb += self.rests.eq(~self.i.valid)
                 with m.If(self.i.valid):
-                    m.d.sync += [idles.eq(0), sums.eq(1), writes.eq(1)]
+                    m.d.sync += [sums.eq(1), writes.eq(1)]
                     m.next = "words"
             with m.State("words"):
-                # Not the last word: its CRC comes later, and its rest is summed up elsewhere.
-                m.d.sync += header_total.eq(header_total + lane_total + rest)
                 with m.If(step == _OFFERS_STEP):
                     m.d.sync += offers.eq(1)
                 with m.If(step == HEADER_WORDS - 1):
@@ -155,21 +160,31 @@ class Preparer(wiring.Component):
                 m.next = "checksum"
             with m.State("checksum"):
                 m.d.sync += writes.eq(0)
+                m.d.comb += self.rests.eq(gone)
                 m.next = "taken"
                 with m.If(gone):
-                    m.d.sync += [idles.eq(1), buffer.eq(~buffer)]
+                    m.d.sync += buffer.eq(~buffer)
                     m.next = "idle"
             with m.State("taken"), m.If(gone):
-                m.d.sync += [idles.eq(1), buffer.eq(~buffer)]
+                m.d.comb += self.rests.eq(1)
+                m.d.sync += buffer.eq(~buffer)
                 m.next = "idle"
 
         udp_sum = folded(m, udp_total, "udp_sum")
         # A sum of 0 would say that there is none.
         udp_sent = Mux(folds_to_ones(udp_total), 0xFFFF, ~udp_sum)[:16]
-        *in_front, last_one = front_words(job.origin, parts, ip_sum, udp_sent)
-        # Written a cycle later, from a register; but the last one, which is written from then on.
-        front, place = Signal(WORD_BITS), Signal.like(step)
-        m.d.sync += [front.eq(Array(in_front)[step]), place.eq(step)]
+        ipv4_words, ipv6_words, last_one = front_words(job.origin, parts, ip_sum, udp_sent)
+        # Written two cycles later, the step's and then the version's, from a register; but the last
+        # one, which is written from then on.
+        front, place, place_before = Signal(WORD_BITS), Signal.like(step), Signal.like(step)
+        ipv4_word, ipv6_word = Signal(WORD_BITS), Signal(WORD_BITS)
+        m.d.sync += [
+            ipv4_word.eq(Array(ipv4_words)[step]),
+            ipv6_word.eq(Array(ipv6_words)[step]),
+            front.eq(Mux(job.origin.ipv6, ipv6_word, ipv4_word)),
+            place_before.eq(step),
+            place.eq(place_before),
+        ]
         front_now = Mux(place == FRONT_WORDS - 1, last_one, front)
         crc_at = WORD_BITS - len(found)
         here = Cat(word[:crc_at], Mux(sums, word[crc_at:], found))
@@ -214,7 +229,3 @@ class Preparer(wiring.Component):
             ready.begin.eq(FRONT_WORDS - (place >> 1)),
             ready.words.eq((job.bytes + (BEAT_BYTES - 1)) >> LANE_BITS),
         ]
-
-
-def _words(value: Value) -> list[Value]:
-    return [value[at : at + WORD_BITS] for at in range(0, len(value), WORD_BITS)]

@@ -28,9 +28,9 @@ FREE, COLLECTING, WHOLE, LEAVING = range(4)
 class Records:
     """Memories of the decider, and what of them is in registers.
 
-    The record of a slot is read in each cycle: that of the frame's request, or else that of the
-    slot that is ``visited``. It is in ``record`` from the second cycle behind on, and holds. What
-    is written goes to the memories a cycle later: choosing it takes most of one.
+    The record of the slot ``visited`` is read in each cycle: that of the frame's request, or one
+    that time visits. It is in ``record`` from the second cycle behind on, and holds. What is
+    written goes to the memories a cycle later: choosing it takes most of one.
     """
 
     def __init__(self, m: Module, owner: Decider, room: Room) -> None:
@@ -41,7 +41,7 @@ class Records:
         self.tensor = get(origin.header, "tensor_index")
         m.submodules.tags = self.tags = Tags(room)
         m.submodules.decisions = self.decisions = Decisions()
-        self.of_frame = Signal()  # what is read is of the frame
+        self.of_frame = Signal()  # what was decided on the frame is looked at
         m.d.sync += [self.key.eq(key), self.fingerprint.eq(fingerprint_of(key))]
         m.d.comb += [
             self.tags.fingerprint.eq(self.fingerprint),
@@ -72,21 +72,20 @@ class Records:
             shape=record, depth=self.room.slots, init=[], attrs=NEVER_COLLIDES
         )
         read, write = records.read_port(), records.write_port()
-        self.visited = Signal(self.room.slot)
+        self.visited = Signal(self.room.slot)  # leads to block memory, and is a register
         self.record, self.new = Signal(record), Signal(record)
-        self.writes, written = Signal(), Signal(self.room.slot)
+        self.writes, self.old = Signal(), Signal()
         self.collects = Signal()  # the frame's fragment, and its request changes
         self.rests = Signal()  # nothing is on its way to a memory
         m.d.comb += [
-            read.addr.eq(Mux(self.of_frame, self.slot, self.visited)),
-            written.eq(Mux(self.collects, self.slot, self.visited)),
-            self.tags.put_slot.eq(written),
+            read.addr.eq(self.visited),
+            self.tags.put_slot.eq(self.visited),
             self.new.eq(self.record),
             self.rests.eq(~(write.en | self.owner.handed)),
         ]
         m.d.sync += [
             write.en.eq(self.writes),
-            write.addr.eq(written),
+            write.addr.eq(self.visited),
             write.data.eq(self.new),
         ]
         self.age = Signal(32)
@@ -96,6 +95,7 @@ class Records:
             self.record.eq(read.data),
             self.age.eq(self.owner.time - self.record.latest),
             self.patience.eq(ask << self.record.asks),
+            self.old.eq(self._old()),
         ]
 
     def _here(self, m: Module) -> None:
@@ -124,7 +124,8 @@ class Records:
         ]
 
     def _old(self) -> Value:
-        """Whether the request is of the model before (X4 of :mod:`.weights`)."""
+        """Whether the request is of the model before (X4 of :mod:`.weights`); ``old`` is that a
+        cycle later."""
         return self.record.bank != self.owner.bank
 
     def _remember(self, fingerprint: Value, decision: Any) -> None:

@@ -91,9 +91,16 @@ class RegisterFile(wiring.Component):
         # What is counted happens far away, and counts a cycle later; so is the snapshot taken.
         self._told = {
             name: Signal.like(getattr(self, name), name=f"told_{name}")
-            for name in (*EVENTS, "outcome", "outcome_valid", "went", "hit", "place")
+            for name in (*EVENTS, "went", "hit", "place")
         }
-        m.d.sync += [told.eq(getattr(self, name)) for name, told in self._told.items()]
+        self._ended = {of: Signal(name=f"ended_{of.name.lower()}") for of in FrameOutcome}
+        m.d.sync += [
+            *(told.eq(getattr(self, name)) for name, told in self._told.items()),
+            *(
+                ended.eq(self.outcome_valid & (self.outcome == of))
+                for of, ended in self._ended.items()
+            ),
+        ]
         snapshot = Signal()
         m.d.sync += counters.snapshot.eq(snapshot)
         # A hit may be in the cycle before a commit, none soon behind it.
@@ -244,5 +251,5 @@ class RegisterFile(wiring.Component):
         told = self._told
         if name in EVENTS:
             return told[name]
-        hits = told["outcome_valid"] & (told["outcome"] == FrameOutcome[name.upper()])
-        return hits + told["went"] if name == FrameOutcome.PASSED.name.lower() else hits
+        ended: Value = self._ended[FrameOutcome[name.upper()]]
+        return ended + told["went"] if name == FrameOutcome.PASSED.name.lower() else ended

@@ -14,7 +14,7 @@ from amaranth.lib import data
 
 from ..formats.fragments import FRAGMENT_STEP
 from ..formats.slots import slots_of
-from .bus import BEAT_BYTES, FRAME, HOP, LENGTH_BITS
+from .bus import BEAT_BYTES, FRAME, HOP, LENGTH_BITS, OUTCOME
 
 HERE_BITS = 64
 """Fragments that are asked for at once (W8), and bits of what is here in a word."""
@@ -167,6 +167,10 @@ def decided(room: Room) -> data.StructLayout:
             "whole": 1,
         }
     )
+
+
+LATE = data.StructLayout({"reason": 8, "outcome": OUTCOME})
+"""Of a frame and its fate, what is chosen last."""
 
 
 def chore(room: Room) -> data.StructLayout:

@@ -17,7 +17,8 @@ SENDER_BITS = len(sender_of(Signal(ORIGIN)))
 """Of a sender's address and port."""
 
 _LANES = 8  # slots that are looked at in a cycle
-_PART_BITS = 12  # as many are compared in a cycle
+_PART_BITS = 8  # as many are compared in a cycle
+_PARTS_TOGETHER = 4  # comparisons of which it is known in a cycle whether all agree
 
 
 class Tags(wiring.Component):
@@ -38,8 +39,10 @@ class Tags(wiring.Component):
     start : In(1); the rows are looked at in the cycles that follow
     stop : In(1), between two searches: one that may be under way is not wanted
     found : Out(1), the request has a slot; ends : Out(1), or none: either ends the search
-    slot : Out, from the cycle after that: the request's slot, or one that is free
-    held : Out, slots of the sender; has_free : Out(1); both if it has none
+    slot : Out, from the cycle after that: the request's slot, or one that is free; coming : Out,
+        what it is in the next cycle
+    held : Out, slots of the sender, from the second cycle after that; has_free : Out(1); both if it
+        has none
     free : Out, number of free slots
     put : In(1), ``used`` : In(1), ``put_slot`` : In, the slot has or loses this request; it is
         there a cycle later, in which ``fingerprint`` and ``sender`` still hold and nothing starts
@@ -57,6 +60,7 @@ class Tags(wiring.Component):
                 "found": Out(1),
                 "ends": Out(1),
                 "slot": Out(room.slot),
+                "coming": Out(room.slot),
                 "held": Out(count),
                 "has_free": Out(1),
                 "free": Out(count, init=room.slots),
@@ -83,17 +87,20 @@ class Tags(wiring.Component):
         rows_behind = Signal(range(rows)), Signal(range(rows))
         lasts = Signal(), Signal()
         hits, mine = Signal(lanes), Signal(lanes)
+        counts = Signal()  # a sender is wider: which slots are its own is there a cycle later
         for lane in range(lanes):
             memory = Memory(shape=tag, depth=rows, init=[])
             m.submodules[f"tags{lane}"] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")
             is_used, writes = Signal(name=f"is_used{lane}"), Signal(name=f"writes{lane}")
-            seen, agree = read.data, []
+            seen, agree = read.data, {}
             for name, wanted in (("fingerprint", self.fingerprint), ("sender", self.sender)):
                 parts = [slice(at, at + _PART_BITS) for at in range(0, len(wanted), _PART_BITS)]
                 same = Signal(len(parts), name=f"{name}{lane}")
                 m.d.sync += same.eq(Cat(seen[name][part] == wanted[part] for part in parts))
-                agree.append(is_used & same.all())
+                agree[name] = same
+            all_of = Cat(is_used, agree["sender"])
+            own = Signal(-(-len(all_of) // _PARTS_TOGETHER), name=f"own{lane}")
             m.d.comb += [
                 read.addr.eq(row),
                 write.addr.eq(slot[lane_bits:]),
@@ -104,8 +111,14 @@ class Tags(wiring.Component):
             m.d.sync += [
                 writes.eq(self.put & (self.put_slot[:lane_bits] == lane)),
                 is_used.eq(Array(each[lane] for each in used)[row]),
-                hits[lane].eq(agree[0]),
-                mine[lane].eq(agree[1]),
+                hits[lane].eq(is_used & agree["fingerprint"].all()),
+                own.eq(
+                    Cat(
+                        all_of[at : at + _PARTS_TOGETHER].all()
+                        for at in range(0, len(all_of), _PARTS_TOGETHER)
+                    )
+                ),
+                mine[lane].eq(own.all()),
             ]
         some = Signal(rows)  # rows that have any request
         m.d.comb += [
@@ -120,22 +133,24 @@ class Tags(wiring.Component):
             rows_behind[1].eq(rows_behind[0]),
             compared.eq(looks),
             judges.eq(compared),
+            counts.eq(judges),
+            self.slot.eq(self.coming),
         ]
         next_free = self._next_free(m, used, exists)
         found_lane = first_of(m, hits)
         with m.If(looks):
             m.d.sync += row.eq(row + 1)
+        m.d.comb += self.coming.eq(self.slot)
         with m.If(judges):
-            m.d.sync += [
-                self.held.eq(self.held + sum(mine)),
-                self.slot.eq(Mux(hits.any(), Cat(found_lane, rows_behind[1]), next_free)),
-            ]
+            m.d.comb += self.coming.eq(Mux(hits.any(), Cat(found_lane, rows_behind[1]), next_free))
+        with m.If(counts):
+            m.d.sync += self.held.eq(self.held + sum(mine))
         with m.If(self.start):
             m.d.sync += looks.eq(1)
         with m.If(self.ends | self.stop):
             m.d.sync += [of.eq(0) for of in (looks, compared, judges, row)]
         with m.If(self.stop):
-            m.d.sync += self.held.eq(0)
+            m.d.sync += [self.held.eq(0), counts.eq(0)]
 
         for at, each in enumerate(used):
             for lane in range(exists[at]):

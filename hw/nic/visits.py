@@ -29,12 +29,14 @@ class Visits(Records):
         self.broke_off = Signal()  # the visit that is next has its turn before the next frame
         self.owed = Signal()  # a release has its turn before the next frame
         self.lacking = Signal(range(room.slots + 1))  # requests that lack fragments
+        self.more, self.fewer = Signal(), Signal()  # do, as of the cycle before
         self.restless = Signal(range(room.slots + 1))  # visits until all is quiet
         self.held = Signal(range(room.slots + 1))  # slots of the model in force
         self.older = Signal.like(self.held)  # and of the one before
         self.chore, self.chore_waits = Signal(chore(room)), Signal()
         self.may_ask = Signal()
-        self.evict, self.due, self.acts = Signal(), Signal(), Signal()  # of the slot visited
+        self.evict, self.due = Signal(), Signal()  # of the slot visited
+        self.acts = Signal()  # something is done with it, in state act
         self.fence = Signal(range(AHEAD + 1))  # frames that must leave before the chore
         offered, left = owner.chore.valid, Signal()
         self.folded = Signal(FINGERPRINT_BITS)  # fingerprint of the request that is read
@@ -48,7 +50,11 @@ class Visits(Records):
             offered.eq(self.chore_waits & (self.fence == 0) & ~(offered & owner.chore.ready)),
             left.eq(owner.o.valid & owner.o.ready),
             self.may_ask.eq(owner.may_ask & ~self.chore_waits),
-            owner.evicted.eq(0),
+            owner.evicted.eq(self.acts & self.evict),
+            self.acts.eq(0),
+            self.more.eq(0),
+            self.fewer.eq(0),
+            self.lacking.eq(self.lacking + self.more - self.fewer),
             self.folded.eq(fingerprint_of(self.record.key)),
             owner.release.ready.eq(0),
         ]
@@ -64,6 +70,8 @@ class Visits(Records):
             m.d.sync += self.chore_waits.eq(0)
         with m.If(self.chore_waits | (self.restless != 0)):
             m.d.comb += owner.busy.eq(1)
+        with m.If(self.acts):
+            self._instructs(m)
 
     def wipe(self) -> None:
         """The state after a reset: nothing is known of any request."""
@@ -84,9 +92,11 @@ class Visits(Records):
         """What is next: a frame or, by turns, a slot that becomes free; or else a visit."""
         m, owner, release = self.m, self.owner, self.owner.release
         begins = owner.next_frame & self.rests
-        m.d.sync += [self.of_frame.eq(0), self.visited.eq(self.walk)]
+        # No visit while a slot is to become free; a frame's slot is found later.
+        slot = Mux(release.valid, release.payload.slot, self.walk)
+        m.d.sync += [self.of_frame.eq(0), self.visited.eq(slot)]
         with m.If(release.valid & (self.owed | ~begins) & self.rests):
-            m.d.sync += [self.owed.eq(0), self.visited.eq(release.payload.slot)]
+            m.d.sync += self.owed.eq(0)
             m.next = "leave"
         with m.Elif(begins):
             self._begin()
@@ -135,7 +145,7 @@ class Visits(Records):
         m.next = "idle"
         with m.If(release.payload.turned):  # it will be given up, as if it lacked something
             m.d.comb += self.new.state.eq(COLLECTING)
-            m.d.sync += [self.lacking.eq(self.lacking + 1), self.restless.eq(self.room.slots)]
+            m.d.sync += [self.more.eq(1), self.restless.eq(self.room.slots)]
         with m.Else():
             m.d.comb += [
                 self.new.state.eq(FREE),
@@ -148,7 +158,7 @@ class Visits(Records):
             m.d.sync += self.pressed.eq(0)
             with m.If(~executed):
                 m.d.sync += self.evicting.eq(0)
-            with m.If(self._old()):
+            with m.If(self.old):
                 m.d.sync += self.older.eq(self.older - 1)
             with m.Else():
                 m.d.sync += self.held.eq(self.held - 1)
@@ -160,7 +170,7 @@ class Visits(Records):
         wanted = self.pressed & ~self.evicting & (ask != 0)
         gives_up = (
             ~config.control
-            | self._old()
+            | self.old
             | ((config.timeout_us != 0) & (self.age >= config.timeout_us))
             | (wanted & (self.age >= ask << PRESSED_ASKS))
         )
@@ -173,31 +183,33 @@ class Visits(Records):
         self._may_break_off()
 
     def _act(self) -> None:
-        """Do it; and one decision is forgotten if it is too old."""
-        self.m.d.sync += self.broke_off.eq(0)
-        m, owner, record, evict, due = self.m, self.owner, self.record, self.evict, self.due
-        acts = self.acts
-        m.d.comb += [self.decisions.swept.eq(1), self.writes.eq(acts)]
-        m.d.sync += owner.evicted.eq(acts & evict)
-        with m.If(evict):
-            m.d.comb += self.new.state.eq(LEAVING)
-        with m.Else():
-            m.d.comb += self.new.asks.eq(record.asks + 1)
-        with m.If(due):
+        """One decision is forgotten if it is too old; and what is done beside states, by ``acts``,
+        is done."""
+        m = self.m
+        m.d.comb += self.decisions.swept.eq(1)
+        m.d.sync += self.broke_off.eq(0)
+        with m.If(self.due):
             m.d.sync += self.restless.eq(self.room.slots)
         with m.Elif(self.restless != 0):
             m.d.sync += self.restless.eq(self.restless - 1)
-        with m.If(acts):
-            m.d.sync += [
-                self.chore.evict.eq(evict),
-                self.chore.slot.eq(self.walk),
-                self.chore_waits.eq(self._instruct(evict)),
-                self.fence.eq(owner.under_way()),
-            ]
-        with m.If(acts & evict):
-            m.d.sync += [self.lacking.eq(self.lacking - 1), self.evicting.eq(1)]
         m.d.sync += self.walk.eq(Mux(self.walk == self.room.slots - 1, 0, self.walk + 1))
         m.next = "idle"
+
+    def _instructs(self, m: Module) -> None:
+        """A chore for the slot that is visited."""
+        evict = self.evict
+        m.d.comb += self.writes.eq(1)
+        m.d.sync += [
+            self.chore.evict.eq(evict),
+            self.chore.slot.eq(self.walk),
+            self.chore_waits.eq(self._instruct(evict)),
+            self.fence.eq(self.owner.under_way()),
+        ]
+        with m.If(evict):
+            m.d.comb += self.new.state.eq(LEAVING)
+            m.d.sync += [self.fewer.eq(1), self.evicting.eq(1)]
+        with m.Else():
+            m.d.comb += self.new.asks.eq(self.record.asks + 1)
 
     def _instruct(self, evict: Value) -> Value:
         """What a chore says of the tensors; whether there is anything to do. It differs where
