@@ -46,12 +46,11 @@ class KnownRequests(Comparisons):
         self.whole, self.remembers, self.presses = Signal(), Signal(), Signal()
         self.remembered = Signal(Decision)
         m.d.sync += [self.collects.eq(0), self.opens.eq(0), self.remembers.eq(0)]
-        m.d.sync += self.presses.eq(0)
+        m.d.sync += [self.presses.eq(0), owner.begins.eq(0)]
         m.d.comb += [
             owner.begun.eq(room.part_of(self.slot, self.tensor)),
             owner.origin.eq(owner.i.payload.origin),
             owner.hop.eq(owner.steered.hop),
-            owner.begins.eq(self.collects & self.first),
         ]
         self._parts(m)
         self._compares(m)
@@ -201,7 +200,7 @@ class KnownRequests(Comparisons):
 
     def _collect(self) -> None:
         """Have it collected, and keep that."""
-        self.m.d.sync += self.collects.eq(1)
+        self.m.d.sync += [self.collects.eq(1), self.owner.begins.eq(self.first)]
         self.owner.hand_on(self.m)
 
     def _keep_in_mind(self, decision: Any) -> None:
