@@ -14,7 +14,7 @@ NEAR = 16
 """Words near the output: as many as one cell of distributed memory has."""
 
 NEVER_COLLIDES = {"no_rw_check": 1}
-"""Attribute of a memory of which no word is read in the cycle in which it is written.
+"""Attribute of a memory of which no word that is read in the cycle in which it is written is used.
 
 Amaranth says of such a word that the old one is read, which block memory with two ports does not
 do in every family: Yosys would put registers and multiplexers around it.
@@ -202,13 +202,14 @@ class DeepFifo(Fifo):
         _step(m, taken, comes, get)
         _step(m, far_words, far_put, reads)
 
+        # As so many are near while anything is far, the place behind those is free: it is written
+        # always, and one is read always, so that nothing has to be decided for all memories.
         tail, head = Signal(range(self._depth)), Signal(range(self._depth))
         m.d.comb += [
             far_write.addr.eq(tail),
             far_write.data.eq(self.i.payload),
-            far_write.en.eq(far_put),
+            far_write.en.eq(1),
             far_read.addr.eq(head),
-            far_read.en.eq(reads),
         ]
         for moves, place in ((far_put, tail), (reads, head)):
             with m.If(moves):
