@@ -15,11 +15,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.stream import Fifo
 from ..formats.bundle import MAX_TENSORS
 from ..formats.wire import MessageType
 from . import header as hdr
 from .bus import BEAT_BYTES, JOB, LENGTH_BITS, MODEL, WORD_BITS, folded
+from .deep_fifo import QuickFifo
 from .kept_origins import KEPT
 from .shape import WireTensor
 from .turns import words_in_turn
@@ -106,7 +106,7 @@ class Outgoing(wiring.Component):
         # What is read of a place, as the time that is left, is there two cycles after it is chosen.
         stands = Signal()
         fragment, offers = Signal(FRAGMENT), Signal()
-        m.submodules.turns = turns = Fifo(
+        m.submodules.turns = turns = QuickFifo(
             data.StructLayout({"source": range(SOURCES), "words": LENGTH_BITS}), _AHEAD
         )
         waits = Cat(each.valid for each in self.fragments)
@@ -114,22 +114,30 @@ class Outgoing(wiring.Component):
         for each in reversed(range(SOURCES)):
             with m.If(waits[each]):
                 m.d.comb += wanted.eq(each)
-        takes = stands & ~offers & turns.i.ready & (source == wanted)
+        # Who is to be taken from is chosen a cycle before, so that it is told by registers.
+        ready, takes = Signal(), Signal()
+        m.d.comb += [
+            ready.eq(stands & ~offers & turns.i.ready),
+            takes.eq(ready & (waits & turn).any()),
+        ]
         for each, stands_for in zip(self.fragments, turn, strict=True):
-            m.d.comb += each.ready.eq(takes & stands_for)
+            m.d.comb += each.ready.eq(ready & stands_for)
         with m.If(~offers):
+            m.d.sync += fragment.eq(
+                Array(each.payload.as_value() for each in self.fragments)[source]
+            )
+        m.d.sync += offers.eq(takes | (offers & ~self.job.ready))
+        with m.If(~takes & (~offers | self.job.ready)):
             m.d.sync += [
-                fragment.eq(Array(each.payload.as_value() for each in self.fragments)[source]),
-                offers.eq(takes & (waits & turn).any()),
                 source.eq(wanted),
                 turn.eq(Const(1) << wanted),
                 place.eq(Array((GOES_ON_PLACE, head, QUESTION_PLACE))[wanted]),
                 stands.eq(source == wanted),
             ]
-        with m.Elif(self.job.ready):
-            m.d.sync += offers.eq(0)
-            with m.If(self.sent):
-                m.d.sync += [head.eq(head + 1), place.eq((head + 1)[: len(head)]), stands.eq(0)]
+        with m.If(self.sent):
+            m.d.sync += [head.eq(head + 1), stands.eq(0)]
+            with m.If(wanted == RESULT):
+                m.d.sync += place.eq((head + 1)[: len(head)])
         m.d.comb += [
             self.job.valid.eq(offers),
             self.went.eq(turn & (offers & self.job.ready).replicate(SOURCES)),
