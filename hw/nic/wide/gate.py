@@ -69,8 +69,8 @@ class Gate(wiring.Component):
         known = frames != 0
         gone = divide(m, fifo.o, known | self.closed, ~self.closed, self.overlong, self.whole)
         came = self.i.valid & self.i.ready & self.i.payload.last
-        m.d.comb += self.went.eq(gone.passed)
-        m.d.sync += frames.eq(frames + came - gone.any)
+        m.d.comb += self.went.eq(gone & self.closed)
+        m.d.sync += frames.eq(frames + came - gone)
         with m.If(self.went):
             m.d.sync += self.closed.eq(0)
         with m.Elif(~known & (self.level > self._longest)):
