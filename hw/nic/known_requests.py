@@ -62,7 +62,6 @@ class KnownRequests(Comparisons):
         """All other states, inside the state machine."""
         m, owner = self.m, self.owner
         with m.State("look"):
-            m.d.sync += self.visited.eq(self.tags.coming)
             with m.If(self.tags.ends):
                 m.next = "known"
                 with m.If(self.tags.found):

@@ -88,6 +88,8 @@ class Records:
             write.addr.eq(self.visited),
             write.data.eq(self.new),
         ]
+        with m.If(self.tags.changes):
+            m.d.sync += self.visited.eq(self.tags.coming)
         self.age = Signal(32)
         ask = self.owner.config.ask_us
         self.patience = Signal(len(ask) + MAX_ASKS)  # until it is asked again

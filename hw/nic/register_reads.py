@@ -17,8 +17,10 @@ OKAY, SLVERR = 0, 2
 """Responses of AXI-Lite."""
 
 _ENTRY = [register for register in REGISTERS if register.access == "entry"]
-_GROUP = 16  # registers that one of the first multiplexers chooses from
+_GROUP = 16  # registers of which one is chosen, among a few in a cycle
 _GROUP_BITS = (_GROUP - 1).bit_length()
+_FEW = 4
+_FEW_BITS = (_FEW - 1).bit_length()
 
 
 def add_reads(
@@ -40,10 +42,23 @@ def add_reads(
     in_counters, in_hits, in_entry, odd = Signal(), Signal(), Signal(), Signal()
     row = address[2 + _GROUP_BITS :]
     rows = sorted({at >> (2 + _GROUP_BITS) for at in words})
-    # Of each group the one that the address may mean, with whether there is one.
+    # Of each group the one that the address may mean, with whether there is one: first of each few.
     found = [Signal(33, name=f"group_{k}") for k in rows]
     is_row = [Signal(name=f"is_group_{k}") for k in rows]
+    among, found_one, shown = Signal(33), Signal(33), Signal()
+    for group, k in zip(found, rows, strict=True):
+        few = [Signal(33, name=f"few_{k}_{j}") for j in range(_GROUP // _FEW)]
+        of_it = [_there(words.get(4 * (_GROUP * k + j))) for j in range(_GROUP)]
+        for j, one in enumerate(few):
+            its = of_it[_FEW * j : _FEW * (j + 1)]
+            m.d.sync += one.eq(_chosen(address[2 : 2 + _FEW_BITS], its))
+        m.d.sync += group.eq(_chosen(address[2 + _FEW_BITS : 2 + _GROUP_BITS], few))
+    for group, is_it in zip(found, is_row, strict=True):
+        with m.If(is_it & ~odd):
+            m.d.comb += among.eq(group)
     m.d.sync += [
+        found_one.eq(among),
+        shown.eq(shows),
         in_counters.eq(_within(address, COUNTERS_AT, len(COUNTERS))),
         in_hits.eq(_within(address, HITS_AT, len(HITS))),
         in_entry.eq((address >= _ENTRY[0].offset) & (address <= _ENTRY[-1].offset)),
@@ -65,21 +80,16 @@ def add_reads(
         with m.State("where"):
             m.next = "what"
         with m.State("what"):
-            for group, k in zip(found, rows, strict=True):
-                of_it = [_there(words.get(4 * (_GROUP * k + j))) for j in range(_GROUP)]
-                m.d.sync += group.eq(_chosen(address[2 : 2 + _GROUP_BITS], of_it))
             with m.If(in_counters | in_hits):
                 m.next = "count"
-            with m.Elif(~in_entry | shows):
-                m.next = "register"
+            with m.Elif(~in_entry | shown):
+                m.next = "which"
+        with m.State("which"):
+            m.next = "register"
         with m.State("register"):
-            among = Signal(33)
-            for group, its in zip(found, is_row, strict=True):
-                with m.If(its & ~odd):
-                    m.d.comb += among.eq(group)
             m.d.sync += [
-                value.eq(among[:32]),
-                bus.rresp.eq(Mux(among[32], OKAY, SLVERR)),
+                value.eq(found_one[:32]),
+                bus.rresp.eq(Mux(found_one[32], OKAY, SLVERR)),
                 bus.rvalid.eq(1),
             ]
             m.next = "answer"

@@ -40,7 +40,7 @@ class Tags(wiring.Component):
     stop : In(1), between two searches: one that may be under way is not wanted
     found : Out(1), the request has a slot; ends : Out(1), or none: either ends the search
     slot : Out, from the cycle after that: the request's slot, or one that is free; coming : Out,
-        what it is in the next cycle
+        what it is to be, where it changes : Out(1) in the next cycle
     held : Out, slots of the sender, from the second cycle after that; has_free : Out(1); both if it
         has none
     free : Out, number of free slots
@@ -61,6 +61,7 @@ class Tags(wiring.Component):
                 "ends": Out(1),
                 "slot": Out(room.slot),
                 "coming": Out(room.slot),
+                "changes": Out(1),
                 "held": Out(count),
                 "has_free": Out(1),
                 "free": Out(count, init=room.slots),
@@ -134,15 +135,17 @@ class Tags(wiring.Component):
             compared.eq(looks),
             judges.eq(compared),
             counts.eq(judges),
-            self.slot.eq(self.coming),
         ]
         next_free = self._next_free(m, used, exists)
         found_lane = first_of(m, hits)
         with m.If(looks):
             m.d.sync += row.eq(row + 1)
-        m.d.comb += self.coming.eq(self.slot)
+        m.d.comb += [
+            self.changes.eq(judges),
+            self.coming.eq(Mux(hits.any(), Cat(found_lane, rows_behind[1]), next_free)),
+        ]
         with m.If(judges):
-            m.d.comb += self.coming.eq(Mux(hits.any(), Cat(found_lane, rows_behind[1]), next_free))
+            m.d.sync += self.slot.eq(self.coming)
         with m.If(counts):
             m.d.sync += self.held.eq(self.held + sum(mine))
         with m.If(self.start):
