@@ -151,12 +151,12 @@ class Executor(wiring.Component):
 
         cycle = Signal(32)
         m.d.sync += cycle.eq(cycle + 1)
+        m.d.sync += results.sent.eq(outgoing.sent)  # the next one waits for it a cycle longer
         m.d.comb += [
             reader.cycle.eq(cycle),
             results.cycle.eq(cycle),
             reader.model.eq(self.model),
             results.config.eq(self.config),
-            results.sent.eq(outgoing.sent),
             outgoing.now.eq(self.now),
             outgoing.model.eq(self.model),
             outgoing.cycles.eq(results.cycles),

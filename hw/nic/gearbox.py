@@ -52,11 +52,27 @@ class Gearbox(wiring.Component):
         level = Signal(range(i_grains + o_grains + 1))
         came, went = Signal(range(i_beats + 1)), Signal(range(o_beats))
         put, get = Signal(), Signal()
+        # What is told is of the next cycle's counts, and a register.
+        next_level, next_came = Signal.like(level), Signal.like(came)
+        ready, valid, last, empty = (
+            Signal(init=1),
+            Signal(),
+            Signal(init=o_beats == 1),
+            Signal(init=1),
+        )
+        m.d.sync += [
+            level.eq(next_level),
+            came.eq(next_came),
+            ready.eq((next_came != i_beats) & (next_level <= o_grains)),
+            valid.eq((next_level >= o_grains) | ((next_came == i_beats) & (next_level != 0))),
+            empty.eq(next_came == 0),
+        ]
         m.d.comb += [
-            self.i.ready.eq((came != i_beats) & (level <= o_grains)),
-            self.o.valid.eq((level >= o_grains) | ((came == i_beats) & (level != 0))),
-            self.o.payload.last.eq(went == o_beats - 1),
-            self.empty.eq(came == 0),
+            next_came.eq(came + put),
+            self.i.ready.eq(ready),
+            self.o.valid.eq(valid),
+            self.o.payload.last.eq(last),
+            self.empty.eq(empty),
             put.eq(self.i.valid & self.i.ready),
             get.eq(self.o.valid & self.o.ready),
         ]
@@ -76,11 +92,11 @@ class Gearbox(wiring.Component):
             for grains in range(o_grains + 1):
                 with m.Case(grains):
                     m.d.comb += new.eq(self.i.payload << 8 * grain * grains)
-        m.d.sync += [held.eq(rest | new), level.eq(place + Mux(put, i_grains, 0))]
-        with m.If(put):
-            m.d.sync += came.eq(came + 1)
+        m.d.sync += held.eq(rest | new)
+        m.d.comb += next_level.eq(place + Mux(put, i_grains, 0))
         with m.If(get):
-            m.d.sync += went.eq(went + 1)
-            with m.If(self.o.payload.last):
-                m.d.sync += [held.eq(0), level.eq(0), came.eq(0), went.eq(0)]
+            m.d.sync += [went.eq(went + 1), last.eq(went + 2 == o_beats)]
+            with m.If(last):
+                m.d.sync += [held.eq(0), went.eq(0), last.eq(o_beats == 1)]
+                m.d.comb += [next_level.eq(0), next_came.eq(0)]
         return m
