@@ -48,10 +48,13 @@ class KnownRequests(Comparisons):
         m.d.sync += [self.collects.eq(0), self.opens.eq(0), self.remembers.eq(0)]
         m.d.sync += self.presses.eq(0)
         m.d.comb += [
-            owner.begun.eq(room.part_of(self.slot, self.tensor)),
             owner.origin.eq(owner.i.payload.origin),
             owner.hop.eq(owner.steered.hop),
-            owner.begins.eq(self.collects & self.first),
+        ]
+        # Who is told is far away.
+        m.d.sync += [
+            owner.begun.eq(room.part_of(self.slot, self.tensor)),
+            owner.begins.eq(0),
         ]
         self._parts(m)
         self._compares(m)
@@ -200,7 +203,7 @@ class KnownRequests(Comparisons):
 
     def _collect(self) -> None:
         """Have it collected, and keep that."""
-        self.m.d.sync += self.collects.eq(1)
+        self.m.d.sync += [self.collects.eq(1), self.owner.begins.eq(self.first)]
         self.owner.hand_on(self.m)
 
     def _keep_in_mind(self, decision: Any) -> None:
