@@ -182,12 +182,12 @@ class Decider(wiring.Component):
             self.handed.eq(0),
             self.time.eq(self.now),
             self.halted.eq(self.halts),
-            has_room.eq(fate.ready),
+            has_room.eq(fate.ready & ~self.halts),
         ]
         m.d.comb += [
             self.others.eq(others & ~self.leaves),
             self.judged.eq(judged_before & self.i.valid & ours),
-            self.next_frame.eq(self.comes & ~self.others & has_room & ~self.halted & ~self.leaves),
+            self.next_frame.eq(self.comes & ~others & has_room & ~self.leaves),
         ]
         known = JoinedRequests if self._room.several else KnownRequests
         requests = known(m, self, self._room)

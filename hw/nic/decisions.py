@@ -83,8 +83,11 @@ class Decisions(wiring.Component):
             write.data.eq(new),
             write.en.eq(writes),
         ]
-        too_old = (self.timeout != 0) & (age >= self.timeout)
+        limit, limited = Signal.like(self.timeout), Signal()
+        too_old = limited & (age >= limit)
         m.d.sync += [
+            limit.eq(self.timeout),
+            limited.eq(self.timeout != 0),
             expired.eq(too_old),
             self.found.eq(Mux(same & ~too_old, kept.decision, 0)),
         ]

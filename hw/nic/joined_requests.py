@@ -46,12 +46,12 @@ class JoinedRequests(KnownRequests):
         self.part = Signal(data.StructLayout(known))
         self.new_part = self.part_write.data
         m.d.comb += [
-            read.addr.eq(owner.begun),
+            read.addr.eq(room.part_of(self.slot, self.tensor)),
             self.begun.eq((self.record.begun & self.bit).any()),
             # One that has not begun is cut as its first fragment says.
             self.part.cut.count.eq(self.count),
             self.part.lacks.eq(self.count),
-            self.part_write.addr.eq(owner.begun),
+            self.part_write.addr.eq(room.part_of(self.slot, self.tensor)),
             self.new_part.cut.eq(self.part.cut),
             self.new_part.sender.eq(self.sender),
             shown.addr.eq(owner.part),

@@ -46,11 +46,15 @@ class KnownRequests(Comparisons):
         self.whole, self.remembers, self.presses = Signal(), Signal(), Signal()
         self.remembered = Signal(Decision)
         m.d.sync += [self.collects.eq(0), self.opens.eq(0), self.remembers.eq(0)]
-        m.d.sync += [self.presses.eq(0), owner.begins.eq(0)]
+        m.d.sync += self.presses.eq(0)
         m.d.comb += [
-            owner.begun.eq(room.part_of(self.slot, self.tensor)),
             owner.origin.eq(owner.i.payload.origin),
             owner.hop.eq(owner.steered.hop),
+        ]
+        # Who is told is far away.
+        m.d.sync += [
+            owner.begun.eq(room.part_of(self.slot, self.tensor)),
+            owner.begins.eq(0),
         ]
         self._parts(m)
         self._compares(m)

@@ -81,9 +81,10 @@ def headers_of(
 
 def front_words(
     origin: data.View[Any], parts: Headers, ip_sum: Value, udp_sum: Value
-) -> tuple[list[Value], list[Value], Value]:
-    """The last ``FRONT_WORDS`` in front of the midwire header, of which a frame's may be fewer:
-    those before the last one behind IPv4, and behind IPv6, by their places; and the last one.
+) -> tuple[list[Value], list[Value], list[Value], Value]:
+    """The last ``FRONT_WORDS`` in front of the midwire header, of which a frame's may be fewer: the
+    first two; those before the last one with IPv4, and with IPv6, by their places; and the last
+    one.
 
     The last one is UDP's. Before it, IPv6's header has five words, and IPv4's two and a half, its
     checksum in the one before the last one; Ethernet's is before them. Where there is none, there
@@ -104,12 +105,11 @@ def front_words(
         parts.destination[:WORD_BITS],
         parts.destination[WORD_BITS:],
     ]
-    before6 = [Cat(ethernet[3], ethernet[2]), Cat(ethernet[1], ethernet[0])]
-    # As where only the lower bits of the place count.
-    before4 = words4[2:4]
+    # Before and behind them, what is there where only the lower bits of the place count.
     return (
-        [*before4, *words4, words4[1]],
-        [*before6, *words6, words6[1]],
+        [Cat(ethernet[3], ethernet[2]), Cat(ethernet[1], ethernet[0])],
+        [*words4[2:4], *words4, words4[1]],
+        [*words6[2:4], *words6, words6[1]],
         Cat(parts.udp[:48], udp_sum),
     )
 

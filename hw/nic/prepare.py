@@ -173,18 +173,23 @@ class Preparer(wiring.Component):
         udp_sum = folded(m, udp_total, "udp_sum")
         # A sum of 0 would say that there is none.
         udp_sent = Mux(folds_to_ones(udp_total), 0xFFFF, ~udp_sum)[:16]
-        ipv4_words, ipv6_words, last_one = front_words(job.origin, parts, ip_sum, udp_sent)
-        # Written two cycles later, the step's and then the version's, from a register; but the last
-        # one, which is written from then on.
+        first_words, ipv4_words, ipv6_words, last_one = front_words(
+            job.origin, parts, ip_sum, udp_sent
+        )
+        # Written two cycles later: the step's, then the version's, then from a register; but the
+        # last one, which is written from then on.
         front, place, place_before = Signal(WORD_BITS), Signal.like(step), Signal.like(step)
-        ipv4_word, ipv6_word = Signal(WORD_BITS), Signal(WORD_BITS)
+        first, ipv4_word, ipv6_word = Signal(WORD_BITS), Signal(WORD_BITS), Signal(WORD_BITS)
         m.d.sync += [
+            first.eq(Mux(step[0], first_words[1], first_words[0])),
             ipv4_word.eq(Array(ipv4_words)[step]),
             ipv6_word.eq(Array(ipv6_words)[step]),
             front.eq(Mux(job.origin.ipv6, ipv6_word, ipv4_word)),
             place_before.eq(step),
             place.eq(place_before),
         ]
+        with m.If(place_before < len(first_words)):
+            m.d.sync += front.eq(first)
         front_now = Mux(place == FRONT_WORDS - 1, last_one, front)
         crc_at = WORD_BITS - len(found)
         here = Cat(word[:crc_at], Mux(sums, word[crc_at:], found))

@@ -39,6 +39,7 @@ class Visits(Records):
         self.acts = Signal()  # something is done with it, in state act
         self.fence = Signal(range(AHEAD + 1))  # frames that must leave before the chore
         offered, left = owner.chore.valid, Signal()
+        self.times_out, self.asks = Signal(), Signal()  # timeout_us and ask_us are not 0
         self.folded = Signal(FINGERPRINT_BITS)  # fingerprint of the request that is read
         m.d.comb += [
             owner.collecting.eq(self.lacking != 0),
@@ -50,6 +51,8 @@ class Visits(Records):
             offered.eq(self.chore_waits & (self.fence == 0) & ~(offered & owner.chore.ready)),
             left.eq(owner.o.valid & owner.o.ready),
             self.may_ask.eq(owner.may_ask & ~self.chore_waits),
+            self.times_out.eq(owner.config.timeout_us != 0),
+            self.asks.eq(owner.config.ask_us != 0),
             owner.evicted.eq(self.acts & self.evict),
             self.acts.eq(0),
             self.more.eq(0),
@@ -167,15 +170,15 @@ class Visits(Records):
         """What D4 asks of one slot."""
         m, record, config = self.m, self.record, self.owner.config
         ask = config.ask_us
-        wanted = self.pressed & ~self.evicting & (ask != 0)
+        wanted = self.pressed & ~self.evicting & self.asks
         gives_up = (
             ~config.control
             | self.old
-            | ((config.timeout_us != 0) & (self.age >= config.timeout_us))
+            | (self.times_out & (self.age >= config.timeout_us))
             | (wanted & (self.age >= ask << PRESSED_ASKS))
         )
         pause = self.patience >> QUICK_ASKS
-        more = (ask != 0) & (record.asks != QUICK_ASKS + MAX_ASKS)
+        more = self.asks & (record.asks != QUICK_ASKS + MAX_ASKS)
         asks = more & (self.age >= pause)
         collects = record.state == COLLECTING
         m.d.sync += [self.evict.eq(gives_up), self.due.eq(collects & (gives_up | asks))]
