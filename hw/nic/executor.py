@@ -160,6 +160,7 @@ class Executor(wiring.Component):
             outgoing.now.eq(self.now),
             outgoing.model.eq(self.model),
             outgoing.cycles.eq(results.cycles),
+            outgoing.keeps.eq(reader.keeps),
             outgoing.place.eq(reader.place),
             outgoing.kept.eq(reader.kept),
             self.may_ask.eq(~(asker.busy | reader.asking)),

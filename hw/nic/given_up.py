@@ -58,12 +58,12 @@ class GivenUp:
         reader, cut = self._reader, self.cut
         groups_before = self._room.of(self.tensor, lambda part: part.first_group)
         base_of_group = self.group << 6
-        m.d.comb += [
+        m.d.comb += self._here.eq(reader.here)
+        # They stand since the cycle before, and what is here is known another one behind.
+        m.d.sync += [
             reader.here_address.eq(first_group + groups_before + self.group),
-            self._here.eq(reader.here),
+            self._rest.eq(cut.count - base_of_group),
         ]
-        # Both stand since the cycle before.
-        m.d.sync += self._rest.eq(cut.count - base_of_group)
         inside = Cat(self._rest > bit for bit in range(len(reader.here)))
         m.d.comb += self._missing.eq(~self._here & inside)
 
@@ -99,6 +99,8 @@ class GivenUp:
         """The states from ``ask`` on."""
         lacks, ends = Signal(), Signal()  # some of them are not; there is no group behind it
         with m.State("ask"):
+            m.next = "asked"
+        with m.State("asked"):
             m.next = "missing"
         with m.State("missing"):
             m.d.sync += [
@@ -119,6 +121,8 @@ class GivenUp:
         reader, room, cut = self._reader, self._room, self.cut
         start, size, total = self._start, self._size, self._total
         with m.State("evict"):
+            m.next = "look"
+        with m.State("look"):
             m.next = "fragment"
         with m.State("fragment"):
             tensor_bytes = room.of(self.tensor, lambda part: part.bytes)

@@ -29,9 +29,8 @@ class KeptOrigins(wiring.Component):
     begins : In(1), a tensor begins in part ``begun`` with a frame from ``origin``; what comes of it
         goes to the next hop ``hop``
     bank : In(1), of weights
-    part : In; fetches : In(1); found : Out(KEPT), two cycles later; old : Out(1), one cycle later:
-        another bank was in use when the tensor began. Both inputs come from registers: the memory
-        is far away
+    part : In, from a register, as the memory is far away; found : Out(KEPT), two cycles later;
+        old : Out(1), one cycle later: another bank was in use when the tensor began
     """
 
     def __init__(self, room: Room) -> None:
@@ -44,7 +43,6 @@ class KeptOrigins(wiring.Component):
                 "hop": In(HOP),
                 "bank": In(1),
                 "part": In(room.part),
-                "fetches": In(1),
                 "found": Out(KEPT),
                 "old": Out(1),
             }
@@ -68,11 +66,8 @@ class KeptOrigins(wiring.Component):
             keep_bank.en.eq(self.begins),
             read_bank.addr.eq(self.part),
             read.addr.eq(self.part),
-            read.en.eq(self.fetches),
             self.old.eq(its_bank != self.bank),
         ]
-        with m.If(self.fetches):
-            m.d.sync += its_bank.eq(read_bank.data)
         # From a register: reading takes most of a cycle.
-        m.d.sync += self.found.eq(read.data)
+        m.d.sync += [its_bank.eq(read_bank.data), self.found.eq(read.data)]
         return m

@@ -71,7 +71,7 @@ class Outgoing(wiring.Component):
     Members
     -------
     model : In(MODEL); now : In(32), microseconds; cycles : In(32), of the result
-    place : In, kept : In(KEPT), where to keep what: nothing is sent of it, or it is there since
+    keeps : In(1), place : In, kept : In(KEPT), where to keep what; nothing is sent of it before
     fragments : In(stream of FRAGMENT), words_of : In(stream of words), of each source
     job : Out(stream of JOB); words : Out(stream of words), those of the jobs in their order
     went : Out(SOURCES), of which source a job is taken in this cycle
@@ -86,6 +86,7 @@ class Outgoing(wiring.Component):
                 "model": In(MODEL),
                 "now": In(32),
                 "cycles": In(32),
+                "keeps": In(1),
                 "place": In(range(PLACES)),
                 "kept": In(KEPT),
                 "fragments": In(stream.Signature(FRAGMENT)).array(SOURCES),
@@ -151,7 +152,7 @@ class Outgoing(wiring.Component):
         m.submodules.kept = kept = Memory(shape=KEPT, depth=PLACES, init=[])
         write, read = kept.write_port(), kept.read_port(domain="comb")
         m.d.comb += [
-            write.en.eq(1),  # in each cycle: what is there stays
+            write.en.eq(self.keeps),
             write.addr.eq(self.place),
             write.data.eq(self.kept),
             read.addr.eq(place),

@@ -54,7 +54,7 @@ class Reader(wiring.Component):
     chore : In(stream of :func:`.room.chore`)
     read_address, read_word, late_word, zero : of :class:`.slot_memory.SlotMemory`
     here_address, here, clear, cleared : of :class:`.decide.Decider`
-    place, kept : Out, of :class:`.outgoing.Outgoing`: the frame that is looked at
+    keeps, place, kept : Out, of :class:`.outgoing.Outgoing`: the frame that is looked at
     context : Out(stream of 32), one for each request, ahead of its first beat: the cycle of that
     o0, ... : Out(stream of {"data", "last"}), into the slice, one for each tensor
     evicted : Out(stream of FRAGMENT); evicted_words : Out(stream of words)
@@ -86,6 +86,7 @@ class Reader(wiring.Component):
                 "here": In(room.here_bits),
                 "clear": Out(1),
                 "cleared": In(1),
+                "keeps": Out(1),
                 "place": Out(range(PLACES)),
                 "kept": Out(KEPT),
                 "context": Out(stream.Signature(32)),
@@ -178,8 +179,11 @@ class Reader(wiring.Component):
         self._evicts = Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
         m.submodules.origins = origins = KeptOrigins(room)
-        self._part, self._fetches = Signal(room.part), Signal()
-        m.d.comb += [origins.part.eq(self._part), origins.fetches.eq(self._fetches)]
+        self._part = Signal(room.part)
+        # What is kept of it is found two cycles behind the one in which that is set.
+        self._fetches, fetched = Signal(), Signal()
+        m.d.sync += [fetched.eq(self._fetches), self.keeps.eq(fetched)]
+        m.d.comb += origins.part.eq(self._part)
         for name in ("begins", "begun", "origin", "hop", "bank"):
             m.d.comb += getattr(origins, name).eq(getattr(self, name))
         given_up = GivenUp(m, self, room, origins.found.origin)
@@ -260,12 +264,14 @@ class Reader(wiring.Component):
                 m.d.sync += [given_up.group.eq(0), given_up.tensor.eq(0)]
                 with m.If(zeroed == done):
                     m.next = "clear"
-            with m.State("clear"):
-                m.d.comb += self.clear.eq(1)
-                with m.If(self.cleared):
-                    m.d.sync += given_up.group.eq(given_up.group + 1)
-                    with m.If(given_up.group == room.groups - 1):
-                        m.next = "release"
+            with m.State("clear"):  # its address is there with it
+                m.d.sync += self.clear.eq(1)
+                m.next = "cleared"
+            with m.State("cleared"), m.If(self.cleared):
+                m.d.sync += [self.clear.eq(0), given_up.group.eq(given_up.group + 1)]
+                m.next = "clear"
+                with m.If(given_up.group == room.groups - 1):
+                    m.next = "release"
             with m.State("release"):
                 m.d.comb += self.release.valid.eq(1)
                 with m.If(self.release.ready):
@@ -278,7 +284,7 @@ class Reader(wiring.Component):
                     m.d.sync += done.eq(room.words)
                     m.next = "zero"
                     self._next_tensor(m)
-        asks = [fsm.ongoing(state) for state in ("ask", "missing", "tell")]
+        asks = [fsm.ongoing(state) for state in ("ask", "asked", "missing", "tell")]
         m.d.comb += self.asking.eq(Cat(asks).any())
         m.d.comb += self.rests.eq(fsm.ongoing("idle") & empty)
         m.d.sync += self.busy.eq(~fsm.ongoing("idle") | ~empty | takes)

@@ -21,10 +21,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..datapath.stream import Fifo
 from ..formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS, MAX_MTU, fragment_bytes
 from .bus import BEAT_BYTES, CONFIG, LANE_BITS, LENGTH_BITS, WORD_BITS, sum_lanes
-from .deep_fifo import DeepFifo
+from .deep_fifo import DeepFifo, QuickFifo
 from .gearbox import Gearbox
 from .outgoing import FRAGMENT
 from .shape import WireTensor
@@ -123,7 +122,7 @@ class SliceOutput(wiring.Component):
         m = Module()
         m.submodules.gearbox = gearbox = Gearbox(self._beat_bytes, BEAT_BYTES, self._tensor_bytes)
         m.submodules.words = words = DeepFifo(WORD_BITS, WORDS)
-        m.submodules.pieces = pieces = Fifo(PIECE, _WAITING_FRAGMENTS)
+        m.submodules.pieces = pieces = QuickFifo(PIECE, _WAITING_FRAGMENTS)
         m.submodules.count = count = FragmentCount(self._tensor_bytes)
         wiring.connect(m, words.o, wiring.flipped(self.words))
         wiring.connect(m, pieces.o, wiring.flipped(self.pieces))

@@ -95,7 +95,7 @@ class SlotMemory(wiring.Component):
                 bank.write.eq(writes),
                 bank.write_addr.eq(row),
                 bank.write_data.eq(what),
-                bank.en.eq(self.read_address[:bits] == number),
+                bank.en.eq(1),
                 bank.addr.eq(self.read_address[bits:]),
             ]
             words.append(bank.data)

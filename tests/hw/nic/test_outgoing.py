@@ -78,6 +78,7 @@ def test_each_fragment_has_the_headers_of_its_request(tools: Any, pause: float) 
         next_place = in_slice = 0
         opened: tuple[int, list[Sent], int] | None = None  # and the cycles until it is there
         while len(came) < len(due):
+            ctx.set(dut.keeps, 0)
             if opened and not opened[2]:
                 source, fragments, _ = opened
                 waiting[source].extend(fragments)
@@ -104,6 +105,7 @@ def test_each_fragment_has_the_headers_of_its_request(tools: Any, pause: float) 
                     if source == RESULT:
                         place, in_slice = next_place, in_slice + 1
                         next_place = (next_place + 1) % SLICE_PLACES
+                    ctx.set(dut.keeps, 1)
                     ctx.set(dut.place, place)
                     ctx.set(dut.kept.origin.src_port, fragments[0].port)
                     ctx.set(dut.kept.hop.port, fragments[0].port)
