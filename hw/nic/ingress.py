@@ -19,8 +19,9 @@ from .classify import DECISION_CYCLES, Classifier
 from .deep_fifo import QuickFifo
 from .ways import divide
 
-_DECISION_BEATS = DECISION_CYCLES + 2
-"""That come until the first one leaves, and one more: that there is room is said a cycle late."""
+_DECISION_BEATS = DECISION_CYCLES + 3
+"""That come until the first one leaves: what is decided waits for a cycle in front of the FIFO and
+is behind it in the next one; and one more, as it is said a cycle late that there is room."""
 
 WAITING_BEATS = -(-HEADERS_WITHIN // BEAT_BYTES) + _DECISION_BEATS
 """However late a frame is decided on, no beat is kept waiting for that."""
@@ -34,7 +35,7 @@ class Ingress(wiring.Component):
 
     Parameters
     ----------
-    waiting_beats : room, at least 8; frames are decided on by 4 fewer
+    waiting_beats : room, at least 8; frames are decided on by 5 fewer
 
     Members
     -------
@@ -77,7 +78,12 @@ class Ingress(wiring.Component):
         # Of each frame a beat is here or still to come, so there is room for what is decided.
         m.submodules.verdicts = verdicts = QuickFifo(_VERDICT, self._beats + 1)
         taken, ready = Signal(), Signal(init=1)
+        said, says = Signal(_VERDICT), Signal()
         m.d.sync += [
+            said.aside.eq(classifier.to_us & self.room),
+            said.refused.eq(classifier.to_us & ~self.room),
+            said.where.eq(classifier.where),
+            says.eq(classifier.decided),
             ready.eq(beats.level <= beats.depth - 2),
             self.unread.eq(classifier.unread),
         ]
@@ -89,10 +95,8 @@ class Ingress(wiring.Component):
             classifier.beat.eq(self.i.payload),
             classifier.beat_valid.eq(taken),
             classifier.config.eq(self.config),
-            verdicts.i.payload.aside.eq(classifier.to_us & self.room),
-            verdicts.i.payload.refused.eq(classifier.to_us & ~self.room),
-            verdicts.i.payload.where.eq(classifier.where),
-            verdicts.i.valid.eq(classifier.decided),
+            verdicts.i.payload.eq(said),
+            verdicts.i.valid.eq(says),
             self.where.eq(verdicts.o.payload.where),
             self.arrived.eq(taken & self.i.payload.last),
             self.busy.eq(beats.o.valid),

@@ -43,11 +43,8 @@ class JoiningReader(Reader):
     def _begin(self, m: Module, slot: Value) -> None:
         chore = self.chore.payload
         tensor = Mux(self._has_chore, chore.tensor, 0)
-        m.d.sync += [
-            self._part.eq(self._room.part_of(slot, tensor)),
-            self._tensor.eq(tensor),
-            self._begun.eq(chore.begun),
-        ]
+        m.d.comb += self._coming.eq(self._room.part_of(slot, tensor))
+        m.d.sync += [self._tensor.eq(tensor), self._begun.eq(chore.begun)]
 
     def _on_fetch(self, m: Module) -> None:
         m.next = "cut"
@@ -78,9 +75,12 @@ class JoiningReader(Reader):
         following = first_of(m, others)
         m.d.comb += others.eq(self._begun & ~(Const(1) << self._tensor))
         with m.If(others.any()):
+            m.d.comb += [
+                self._chosen.eq(1),
+                self._coming.eq(self._room.part_of(self._slot, following)),
+            ]
             m.d.sync += [
                 self._fetches.eq(1),
-                self._part.eq(self._room.part_of(self._slot, following)),
                 self._begun.eq(others),
                 self._tensor.eq(following),
             ]

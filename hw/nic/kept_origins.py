@@ -29,8 +29,9 @@ class KeptOrigins(wiring.Component):
     begins : In(1), a tensor begins in part ``begun`` with a frame from ``origin``; what comes of it
         goes to the next hop ``hop``
     bank : In(1), of weights
-    part : In, from a register, as the memory is far away; found : Out(KEPT), two cycles later;
-        old : Out(1), one cycle later: another bank was in use when the tensor began
+    coming : In, a part, while it is chosen : In(1); old : Out(1), since the cycle behind that:
+        another bank was in use when the tensor began
+    part : In, it, from a register, as the memory is far away; found : Out(KEPT), two cycles later
     """
 
     def __init__(self, room: Room) -> None:
@@ -42,6 +43,8 @@ class KeptOrigins(wiring.Component):
                 "origin": In(ORIGIN),
                 "hop": In(HOP),
                 "bank": In(1),
+                "coming": In(room.part),
+                "chosen": In(1),
                 "part": In(room.part),
                 "found": Out(KEPT),
                 "old": Out(1),
@@ -64,10 +67,12 @@ class KeptOrigins(wiring.Component):
             keep_bank.addr.eq(self.begun),
             keep_bank.data.eq(self.bank),
             keep_bank.en.eq(self.begins),
-            read_bank.addr.eq(self.part),
+            read_bank.addr.eq(self.coming),
             read.addr.eq(self.part),
             self.old.eq(its_bank != self.bank),
         ]
+        with m.If(self.chosen):
+            m.d.sync += its_bank.eq(read_bank.data)
         # From a register: reading takes most of a cycle.
-        m.d.sync += [its_bank.eq(read_bank.data), self.found.eq(read.data)]
+        m.d.sync += self.found.eq(read.data)
         return m

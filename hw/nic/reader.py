@@ -125,10 +125,11 @@ class Reader(wiring.Component):
 
     def _begin(self, m: Module, slot: Value) -> None:
         """Look at a slot, for a chore if there is one; in state ``idle``."""
-        m.d.sync += [self._part.eq(slot), self._cut.eq(self.chore.payload.cut)]
+        m.d.comb += self._coming.eq(slot)
+        m.d.sync += self._cut.eq(self.chore.payload.cut)
 
     def _on_fetch(self, m: Module) -> None:
-        """To the chore, while what is kept of the tensor is fetched."""
+        """To the chore, the tensor being chosen since the cycle before."""
         self._attend(m)
 
     def _into_slice(self, m: Module) -> None:
@@ -179,18 +180,20 @@ class Reader(wiring.Component):
         self._evicts = Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
         m.submodules.origins = origins = KeptOrigins(room)
-        self._part = Signal(room.part)
-        # What is kept of it is found two cycles behind the one in which that is set.
+        # What is kept of a part is found three cycles behind the one in which it is chosen.
+        self._coming, self._chosen, self._part = origins.coming, origins.chosen, Signal(room.part)
         self._fetches, fetched = Signal(), Signal()
         m.d.sync += [fetched.eq(self._fetches), self.keeps.eq(fetched)]
         m.d.comb += origins.part.eq(self._part)
+        with m.If(self._chosen):
+            m.d.sync += self._part.eq(self._coming)
         for name in ("begins", "begun", "origin", "hop", "bank"):
             m.d.comb += getattr(origins, name).eq(getattr(self, name))
         given_up = GivenUp(m, self, room, origins.found.origin)
         slot, executes = Signal(room.slot), Signal()
         base, first_group = Signal(room.address), Signal(room.here)
         place, next_place = Signal(range(PLACES)), Signal(range(SLICE_PLACES))
-        of_chore = Mux(self._evicts, GOES_ON_PLACE, QUESTION_PLACE)
+        of_chore = Mux(self.chore.payload.evict, GOES_ON_PLACE, QUESTION_PLACE)
         with m.If(self.context.valid):
             m.d.sync += next_place.eq(next_place + 1)
         chosen = Mux(self.chore.valid, self.chore.payload.slot, self.whole.payload)
@@ -229,6 +232,7 @@ class Reader(wiring.Component):
         with m.FSM(name="reader") as fsm:
             with m.State("idle"):
                 m.d.comb += [
+                    self._chosen.eq(1),
                     self.chore.ready.eq(~self.halts),
                     # The time of a request starts when its first beat can be offered. Chores need
                     # not wait for that.
@@ -238,6 +242,10 @@ class Reader(wiring.Component):
                     slot.eq(chosen),
                     executes.eq(~self._has_chore),
                     self._evicts.eq(self.chore.payload.evict),
+                    # Before what is kept there is found.
+                    place.eq(Mux(self._has_chore, of_chore, next_place)),
+                    base.eq(room.first_word(chosen)),
+                    first_group.eq(chosen * room.groups),
                     self._turned.eq(0),
                     done.eq(0),
                     zeroed.eq(0),
@@ -246,17 +254,11 @@ class Reader(wiring.Component):
                 self._begin(m, chosen)
                 with m.If(takes):
                     m.d.sync += self._fetches.eq(1)
+                    m.next = "start"
+                with m.If(self._has_chore):
                     m.next = "fetch"
             with m.State("fetch"):
-                m.d.sync += [
-                    # Before what is kept there is found.
-                    place.eq(Mux(executes, next_place, of_chore)),
-                    base.eq(room.first_word(slot)),
-                    first_group.eq(slot * room.groups),
-                ]
-                m.next = "start"
-                with m.If(~executes):
-                    self._on_fetch(m)
+                self._on_fetch(m)
             self._into_slice(m)
             with m.State("zero"):
                 m.d.comb += zeroes.eq(1)

@@ -22,7 +22,7 @@ from amaranth.lib.wiring import In
 from midwire.hw.formats.headers import HEADERS_WITHIN
 from midwire.hw.nic import ingress
 from midwire.hw.nic.bus import BEAT, BEAT_BYTES, CONFIG
-from midwire.hw.nic.classify import Classifier
+from midwire.hw.nic.classify import DECISION_CYCLES, Classifier
 from midwire.hw.nic.ingress import Ingress
 from midwire.sim.synth import find_yosys
 
@@ -31,7 +31,7 @@ STEPS = 11
 more takes the solver twice as long."""
 
 ROOM = 8
-"""Beats that wait inside, at most: the first 4 of a frame are looked at."""
+"""Beats that wait inside, at most: the first 3 of a frame are looked at."""
 
 
 class Oracle(wiring.Component):
@@ -51,11 +51,12 @@ class Oracle(wiring.Component):
         last, bits = self.beat.last, self.beat.data
         now = bits[0] | last | (at == self._beats - 1)
         m.d.comb += decides.eq(self.beat_valid & ~known & now)
-        m.d.sync += [
-            self.decided.eq(decides),
-            self.to_us.eq(bits[1]),
-            self.where.eq(bits[2:]),
-        ]
+        says = Cat(decides, bits[1], bits[2:])
+        for _ in range(DECISION_CYCLES):
+            before = Signal.like(says)
+            m.d.sync += before.eq(says)
+            says = before
+        m.d.comb += Cat(self.decided, self.to_us, self.where).eq(says)
         with m.If(self.beat_valid):
             m.d.sync += [known.eq(~last & (known | now)), at.eq(Mux(last, 0, at + 1))]
         return m
@@ -131,7 +132,7 @@ class Environment(wiring.Component):
 
     def _decision(self, m: Module, comes: Value) -> tuple[Signal, Signal, Signal]:
         """What is decided on the frame, and whether it is. Decisions come in the frames' order."""
-        m.submodules.oracle = oracle = Oracle(ROOM - 4)
+        m.submodules.oracle = oracle = Oracle(ROOM - 5)
         m.d.comb += [oracle.beat.eq(self.i.payload), oracle.beat_valid.eq(comes)]
         to_us, known, decided = Signal(), Signal(), Signal(5)
         where = Signal(len(Value.cast(oracle.where)))
