@@ -5,7 +5,7 @@ on: a thousand bits each, and several frames wait.
 
 They wait in block memory, as words of 64 bits. The frame behind the one that is decided on is read
 from there word by word, as soon as its words come: all of it is there when its end has come, but
-for a payload of a few bytes.
+for a payload of a few words.
 """
 
 from __future__ import annotations
@@ -115,18 +115,23 @@ class Origins(wiring.Component):
                 write.en.eq(valid),
                 read.addr.eq(Cat(number, going)),
             ]
-            words.append(read.data)
+            # From a register: it goes to many, and block memory takes most of a cycle.
+            found = Signal(WORD_BITS, name=f"{name}_found")
+            m.d.sync += found.eq(read.data)
+            words.append(found)
 
         # Out, one of each a cycle, from the cycle in which a frame is at the head on. Words of a
         # frame that was cut short are whatever was there. Whether the frame on its way has more of
         # them, whose second one of UDP comes with all in front of it, is known a cycle late.
         reads, more, busy = Signal(), Signal(), Signal()
-        turn, loads = Signal(L4_WORDS, init=1), Signal(L4_WORDS)  # a bit for each number
+        # A bit for each number.
+        turn, comes, loads = Signal(L4_WORDS, init=1), Signal(L4_WORDS), Signal(L4_WORDS)
         m.d.comb += reads.eq((~busy | moved) & (some | more))
         behind = Mux(reads, count > number + 1, count > number)
         m.d.sync += [
             more.eq(behind & (count > 1) & ~self.ended),
-            loads.eq(turn & reads.replicate(L4_WORDS)),
+            comes.eq(turn & reads.replicate(L4_WORDS)),
+            loads.eq(comes),
             moved.eq(moves),
             whole.eq(loads[-1] | (whole & ~moved)),
             busy.eq((reads & turn[-1]) | (busy & ~moved)),
@@ -139,7 +144,7 @@ class Origins(wiring.Component):
         return m
 
     def _load(self, m: Module, origin: data.View[Any], loads: Value, l3: Value, l4: Value) -> None:
-        """Words into registers, straight from the memories, and ``origin`` from those."""
+        """Words into registers, and ``origin`` from those."""
         arrived, ip = Signal(ARRIVED), [Signal(WORD_BITS, name=f"ip_{k}") for k in range(IP_WORDS)]
         with m.If(loads[ARRIVAL]):
             m.d.sync += arrived.eq(l3)
