@@ -52,7 +52,7 @@ class Comparisons(Visits):
             self.has_product.eq(owner.judged),
             slot.eq(self.slot),
             words.eq(room.of(self.tensor, lambda part: part.first_word) + (self.offset >> 3)),
-            self.address.eq(slot * room.stride + words),
+            self.address.eq(room.first_word(slot) + words),
         ]
 
     def _compares(self, m: Module) -> None:
