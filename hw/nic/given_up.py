@@ -114,6 +114,7 @@ class GivenUp:
             m.d.sync += self.group.eq(self.group + 1)
             m.next = "ask"
             with m.If(lacks | ends):
+                m.d.sync += self._reader.asking.eq(0)
                 m.next = "idle"
 
     def send_on(self, m: Module, run: WordRun, base: Value) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -256,6 +256,7 @@ class Reader(wiring.Component):
                     m.d.sync += self._fetches.eq(1)
                     m.next = "start"
                 with m.If(self._has_chore):
+                    m.d.sync += self.asking.eq(~self.chore.payload.evict)
                     m.next = "fetch"
             with m.State("fetch"):
                 self._on_fetch(m)
@@ -286,8 +287,6 @@ class Reader(wiring.Component):
                     m.d.sync += done.eq(room.words)
                     m.next = "zero"
                     self._next_tensor(m)
-        asks = [fsm.ongoing(state) for state in ("ask", "asked", "missing", "tell")]
-        m.d.comb += self.asking.eq(Cat(asks).any())
         m.d.comb += self.rests.eq(fsm.ongoing("idle") & empty)
         m.d.sync += self.busy.eq(~fsm.ongoing("idle") | ~empty | takes)
         return m
