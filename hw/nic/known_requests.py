@@ -82,6 +82,7 @@ class KnownRequests(Comparisons):
             self._compare()
             owner.unless_others(m)
         with m.State("reckon"):
+            self._multiplies(self.step)
             m.d.sync += self.sound.eq(self._possible() & self.as_many & (self.last | self.as_large))
             m.next = "match"
         with m.State("match"):
@@ -116,16 +117,18 @@ class KnownRequests(Comparisons):
         m, cut = self.m, self.part.cut
         step = Mux(self.last, cut.step, self.bytes)
         with m.If(self.has_product):
-            m.d.sync += [
-                self.step.eq(step),
-                # What is multiplied next: where the last fragment begins.
-                self.factors[0].eq(self.before_last),
-                self.factors[1].eq(step),
-            ]
+            m.d.sync += self.step.eq(step)
+            self._multiplies(step)
             m.next = "reckon"
 
+    def _multiplies(self, step: Value) -> None:
+        """Where the last fragment begins, from the second cycle behind on."""
+        self.m.d.sync += [self.factors[0].eq(self.before_last), self.factors[1].eq(step)]
+
     def _match(self) -> None:
+        """As often as the table takes to be looked through."""
         m, tail = self.m, self.tail
+        self._multiplies(self.step)
         self.agrees = Signal()
         m.d.sync += [
             self.agrees.eq(self.sound & ((self.step == 0) | (tail == 0) | (tail == self.product))),
