@@ -331,6 +331,18 @@ def test_t4_a_request_with_a_slot_keeps_its_next_hop(
     assert {went_to(frame) for frame in left} == {place_of(1)}
 
 
+def test_t4_fragments_wait_for_a_full_table(collecting: SteeredCampaign, tools: Any) -> None:
+    """What a fragment is compared with holds until the table is looked through."""
+    for index in range(ENTRIES):
+        commit = {**entry(Action.EXECUTE, 1), "tenant": TENANT + ENTRIES - 1 - index}
+        collecting.commit(index, **commit)
+    for _ in range(4):
+        frames = tools.request(collecting.nic.sizes).frames()
+        left = collecting.both(frames[-1], *frames[:-1])
+        assert header_of(left[0]).result
+        assert {went_to(frame) for frame in left} == {place_of(1)}
+
+
 @pytest.mark.parametrize("action", [Action.FORWARD, Action.REDIRECT])
 @pytest.mark.parametrize("change", [{}, entry(Action.EXECUTE, 2), entry(Action.REDIRECT, 2)])
 def test_t4_what_was_sent_on_goes_on_being_sent_on(
