@@ -19,6 +19,8 @@ from ._model import one_node
 from ._moving import MovingOp, moved
 from .base import Case, ImportContext, Imported, Unsupported, axis_of, one
 
+_TOLD = 16  # sizes that a message has at most
+
 
 @dataclass(frozen=True)
 class Split(MovingOp):
@@ -43,15 +45,19 @@ class Split(MovingOp):
             constant = context.const(node.input[1])
             if constant is None:
                 raise Unsupported("expected constant sizes, found computed ones")
-            sizes = [int(v) for v in constant.values.ravel()]
+            # There may be millions: of too many, one more than counts or is told.
+            most = max(len(node.output), _TOLD) + 1
+            sizes = [int(v) for v in constant.values.ravel()[:most]]
         if sizes is None:
             count = len(node.output)
             most = -(-shape[axis] // count)
             sizes = [min(most, shape[axis] - k * most) for k in range(count)]
         if len(sizes) != len(node.output) or sum(sizes) != shape[axis] or min(sizes) < 1:
+            told = ", ".join(str(size) for size in sizes[:_TOLD])
+            more = ", ..." if len(sizes) > _TOLD else ""
             raise Unsupported(
                 f"expected {len(node.output)} sizes of at least 1 whose sum is {shape[axis]}, "
-                f"found {list(sizes)}"
+                f"found [{told}{more}]"
             )
         wanted = tuple(context.is_read(name) for name in node.output)
         if not any(wanted):

@@ -436,6 +436,10 @@ CONSTANT = one_node(
             "expected 2 sizes of at least 1 whose sum is 4, found [1, 4]",
         ),
         (
+            model_of("Split", np.ones(1 << 20, np.int64), axis=1, further=[(1, 3, 3, 5)]),
+            f"expected 2 sizes of at least 1 whose sum is 4, found [{'1, ' * 16}...]",
+        ),
+        (
             one_node("MatMul", [(1, 4), (4,)], (1,)),
             "expected two matrices, found the shapes [1, 4] and [4]",
         ),
