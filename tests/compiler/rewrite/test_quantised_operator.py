@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
@@ -29,6 +28,7 @@ from midwire.compiler.select.buildable import plan
 from midwire.compiler.select.support import import_all
 from midwire.hw.kernels.reference import Reference
 from midwire.hw.numeric import QType
+from midwire.hw.session import open_session
 
 Array = np.ndarray[Any, Any]
 ModelFile = Callable[..., Path]
@@ -307,8 +307,8 @@ def test_every_integer(model_file: ModelFile, title: str) -> None:
     (last,) = integers.results
     real = np.concatenate([last.layout.from_stream(s, last.shape) for s in got])
     np.testing.assert_array_equal(real, want)
-    session = onnxruntime.InferenceSession(slice_model(integers).SerializeToString())
-    theirs = onnxruntime.InferenceSession(model.SerializeToString())
+    session = open_session(slice_model(integers).SerializeToString())
+    theirs = open_session(model.SerializeToString())
     for k in range(len(want)):
         wires = {
             f"wire_in{i}": stream[k].astype(spec.qtype.wire_dtype)
@@ -367,7 +367,7 @@ def test_softmax(model_file: ModelFile, options: str, opset: int, alike: str) ->
     x = np.random.default_rng(SEED).integers(0, 256, (7, 3, 5)).astype(np.uint8)
     got = integers_of(path, x)
     np.testing.assert_array_equal(got, integers_of(standard, x))
-    theirs = onnxruntime.InferenceSession(path.read_bytes()).run(None, {"x": x})[0]
+    theirs = open_session(path.read_bytes()).run(None, {"x": x})[0]
     assert abs(theirs.astype(int) - got).max() <= 1
 
 
