@@ -31,7 +31,7 @@ class KeptOrigins(wiring.Component):
     bank : In(1), of weights
     coming : In, a part, while it is chosen : In(1); old : Out(1), since the cycle behind that:
         another bank was in use when the tensor began
-    part : In, it, from a register, as the memory is far away; found : Out(KEPT), two cycles later
+    part : In, it, from a register, as the memory is far away; found : Out(KEPT), three cycles later
     """
 
     def __init__(self, room: Room) -> None:
@@ -73,6 +73,7 @@ class KeptOrigins(wiring.Component):
         ]
         with m.If(self.chosen):
             m.d.sync += its_bank.eq(read_bank.data)
-        # From a register: reading takes most of a cycle.
-        m.d.sync += self.found.eq(read.data)
+        # Reading takes most of a cycle, and who uses it is far away: two registers.
+        near = Signal(KEPT)
+        m.d.sync += [near.eq(read.data), self.found.eq(near)]
         return m

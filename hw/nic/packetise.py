@@ -83,18 +83,19 @@ class Packetiser(wiring.Component):
         chosen = Signal(range(self._sources), init=self._likely)
         turn, taking = Signal.like(chosen), Signal(self._sources, init=1 << self._likely)
         prepared = Signal.like(chosen)
+        taken = Signal()  # one, in the cycle before
         m.d.comb += turn.eq(Mux(self.crowded, 0, self._likely))
         for source, job in reversed([*enumerate(self.jobs)]):
             with m.If(job.valid & (~self.crowded if source else 1)):
                 m.d.comb += turn.eq(source)
             m.d.sync += taking[source].eq(preparer.rests & (turn == source))
-            m.d.comb += job.ready.eq(taking[source])
+            m.d.comb += job.ready.eq(taking[source] & ~taken)
         payloads = Array(job.payload.as_value() for job in self.jobs)
         m.d.comb += [
             preparer.i.payload.eq(payloads[chosen]),
-            preparer.i.valid.eq((Cat(job.valid for job in self.jobs) & taking).any()),
+            preparer.i.valid.eq(Cat(job.valid & job.ready for job in self.jobs).any()),
         ]
-        m.d.sync += chosen.eq(turn)
+        m.d.sync += [chosen.eq(turn), taken.eq(preparer.i.valid)]
         with m.If(preparer.i.valid):
             m.d.sync += prepared.eq(chosen)
 

@@ -78,7 +78,7 @@ class Preparer(wiring.Component):
     Members
     -------
     config : In(CONFIG)
-    i : In(stream of JOB); rests : Out(1), one is taken in the next cycle
+    i : In(stream of JOB); rests : Out(1), one is taken in the next cycle, unless one is in this one
     o : Out(stream of PREFIX)
     buffer, at : In, of a word; word : Out(WORD_BITS), in the same cycle: ``FRONT_WORDS``, then
         ``HEADER_WORDS``. They stay until the next prefix is taken
@@ -106,14 +106,21 @@ class Preparer(wiring.Component):
         idles, sums, fresh = Signal(init=1), Signal(), Signal()
         writes, offers, buffer = Signal(), Signal(), Signal()
         step = Signal(range(HEADER_WORDS))
+        # What the state machine asks of it, by registers: the step chooses words, which are far
+        # away.
+        at_offer, at_last = Signal(), Signal()
+        m.d.sync += [
+            at_offer.eq(~idles & (step == _OFFERS_STEP - 1)),
+            at_last.eq(~idles & (step >= HEADER_WORDS - 2)),
+        ]
         with m.If(idles):
             m.d.sync += [job.eq(self.i.payload), step.eq(0)]
-        with m.Elif(step != HEADER_WORDS - 1):
+        with m.Elif(~at_last):
             m.d.sync += step.eq(step + 1)
         udp_bytes, ipv4_bytes = Signal(16), Signal(16)
         m.d.sync += [
             fresh.eq(idles),
-            idles.eq(self.rests),
+            idles.eq(self.rests & ~self.i.valid),
             udp_bytes.eq(job.bytes + (UDP_BYTES + HEADER_BYTES)),
             ipv4_bytes.eq(job.bytes + (MIN_IPV4_BYTES + UDP_BYTES + HEADER_BYTES)),
         ]
@@ -145,14 +152,14 @@ class Preparer(wiring.Component):
             m.d.sync += offers.eq(0)
         with m.FSM(name="job"):
             with m.State("idle"):
-                m.d.comb += self.rests.eq(~self.i.valid)
+                m.d.comb += self.rests.eq(1)
                 with m.If(self.i.valid):
                     m.d.sync += [sums.eq(1), writes.eq(1)]
                     m.next = "words"
             with m.State("words"):
-                with m.If(step == _OFFERS_STEP):
+                with m.If(at_offer):
                     m.d.sync += offers.eq(1)
-                with m.If(step == HEADER_WORDS - 1):
+                with m.If(at_last):
                     m.d.sync += sums.eq(0)
                     m.next = "totals"
             with m.State("totals"):

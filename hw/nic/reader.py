@@ -180,10 +180,10 @@ class Reader(wiring.Component):
         self._evicts = Signal()
         m.d.comb += self._has_chore.eq(self.chore.valid & ~self.halts)
         m.submodules.origins = origins = KeptOrigins(room)
-        # What is kept of a part is found three cycles behind the one in which it is chosen.
+        # What is kept of a part is found four cycles behind the one in which it is chosen.
         self._coming, self._chosen, self._part = origins.coming, origins.chosen, Signal(room.part)
-        self._fetches, fetched = Signal(), Signal()
-        m.d.sync += [fetched.eq(self._fetches), self.keeps.eq(fetched)]
+        self._fetches, fetched = Signal(), Signal(2)
+        m.d.sync += [fetched.eq(self._fetches | fetched << 1), self.keeps.eq(fetched[-1])]
         m.d.comb += origins.part.eq(self._part)
         with m.If(self._chosen):
             m.d.sync += self._part.eq(self._coming)
