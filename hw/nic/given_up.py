@@ -133,15 +133,16 @@ class GivenUp:
                 total.eq(0),
             ]
             with m.If((self._here >> self._index[:6])[0]):
-                m.next = "run"
+                m.next = "first"
             with m.Else():
                 m.next = "next"
         words_before = room.of(self.tensor, lambda part: part.first_word)
-        goes = [
-            run.go.eq(1),
-            run.first.eq(base + words_before + (start >> 3)),
-            run.count.eq((size + 7) >> 3),
-        ]
+        first = Signal.like(run.first)
+        m.d.comb += first.eq(base + words_before + (start >> 3))
+        goes = [run.go.eq(1), run.count.eq((size + 7) >> 3)]
+        with m.State("first"):
+            m.d.comb += run.first.eq(first)
+            m.next = "run"
         with m.State("run"):
             m.d.comb += goes
             m.next = "sum"
@@ -152,9 +153,11 @@ class GivenUp:
                 with m.If(run.final):
                     m.d.sync += self._offers.eq(1)
                     m.next = "job"
-        with m.State("job"), m.If(reader.evicted.ready):
-            m.d.sync += self._offers.eq(0)
-            m.next = "again"
+        with m.State("job"):
+            m.d.comb += run.first.eq(first)
+            with m.If(reader.evicted.ready):
+                m.d.sync += self._offers.eq(0)
+                m.next = "again"
         with m.State("again"):
             m.d.comb += goes
             m.next = "send"

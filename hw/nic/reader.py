@@ -142,7 +142,6 @@ class Reader(wiring.Component):
             m.d.sync += enters.eq(~self._old)
             m.d.comb += [
                 run.go.eq(~self._old),
-                run.first.eq(self._base),
                 run.count.eq(room.words),
             ]
             m.next = "read"
@@ -252,6 +251,7 @@ class Reader(wiring.Component):
                     *(place.eq(0) for place in self._fragment),
                 ]
                 self._begin(m, chosen)
+                m.d.comb += run.first.eq(room.first_word(chosen))
                 with m.If(takes):
                     m.d.sync += self._fetches.eq(1)
                     m.next = "start"

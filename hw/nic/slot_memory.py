@@ -22,7 +22,7 @@ _BANK_WORDS = 2048
 
 _MAX_BANKS = 16
 
-_WORDS_ON_THEIR_WAY = 6
+_WORDS_ON_THEIR_WAY = 7
 """The cycles from when a word is asked for until it may be taken, and one for its credit."""
 
 
@@ -37,7 +37,7 @@ class SlotMemory(wiring.Component):
     address : In, of the fragment's first word; must hold until ``stored``
     stored : In(1), the fragment is whole; no word comes in that cycle, or the last one
     read_address : In; read_word : Out(WORD_BITS), of the address of the cycle before; late_word :
-        Out(WORD_BITS), what that was in the cycle before, from registers
+        Out(WORD_BITS), what that was two cycles before, from a register
     zero : In(stream of addresses)
     """
 
@@ -101,11 +101,12 @@ class SlotMemory(wiring.Component):
             words.append(bank.data)
         # Block memory takes most of a cycle: a register for each bank, and then one of them.
         late, late_bank = Signal(data.ArrayLayout(WORD_BITS, 1 << bits)), Signal(bits)
-        m.d.sync += [late.eq(Cat(words)), late_bank.eq(was_read)]
-        m.d.comb += [
-            self.read_word.eq(Array(words)[was_read]),
+        m.d.sync += [
+            late.eq(Cat(words)),
+            late_bank.eq(was_read),
             self.late_word.eq(late[late_bank]),
         ]
+        m.d.comb += self.read_word.eq(Array(words)[was_read])
         return m
 
 
@@ -119,11 +120,12 @@ def _bank_bits(depth: int) -> int:
 
 class WordRun:
     """Words of the slot memory that follow each other, ``count`` from ``first`` on, at least one:
-    ``go`` begins with them.
+    ``go`` begins with them. ``first`` must be there from the cycle before, in which no run is under
+    way.
 
-    Each goes from block memory, which takes most of a cycle, to a register, and from there to
-    distributed memory; the first one is there ``READ_CYCLES`` behind ``go``. It ``moves`` while it
-    is ``loaded`` and ``ready``.
+    Each goes from block memory, which takes most of a cycle, to a register, from there to one for
+    all banks, and then to distributed memory; the first one is there ``READ_CYCLES`` behind ``go``.
+    It ``moves`` while it is ``loaded`` and ``ready``.
     """
 
     def __init__(self, m: Module, room: Room, late_word: Value) -> None:
@@ -133,17 +135,19 @@ class WordRun:
         self.address, self.word = Signal(room.address), Signal(WORD_BITS)
         left, some, read = Signal(range(room.words + 1)), Signal(), Signal()
         m.submodules.words = words = Outlet(_WORD, _WORDS_ON_THEIR_WAY)
-        asked, came, last = Signal(), Signal(), Signal()
+        asked, late, came, last, is_last = (Signal() for _ in range(5))
         m.d.sync += [
             asked.eq(read),
-            came.eq(asked),
+            late.eq(asked),
+            came.eq(late),
             last.eq(left == 0),  # behind the one that was asked for
+            is_last.eq(last),
         ]
         m.d.comb += [
-            read.eq(words.free & some),
+            read.eq(words.free & (some | self.go)),
             words.take.eq(read),
             words.payload.data.eq(late_word),
-            words.payload.last.eq(last),
+            words.payload.last.eq(is_last),
             words.write.eq(came),
             self.word.eq(words.o.payload.data),
             self.loaded.eq(words.o.valid),
@@ -151,11 +155,11 @@ class WordRun:
             words.o.ready.eq(self.ready),
             self.moves.eq(self.loaded & self.ready),
         ]
+        with m.If(read):
+            m.d.sync += self.address.eq(self.address + 1)
+        with m.Elif(~(some | self.go)):
+            m.d.sync += self.address.eq(self.first)
         with m.If(self.go):
-            m.d.sync += [self.address.eq(self.first), left.eq(self.count), some.eq(1)]
+            m.d.sync += [left.eq(self.count - read), some.eq(~read | (self.count != 1))]
         with m.Elif(read):
-            m.d.sync += [
-                self.address.eq(self.address + 1),
-                left.eq(left - 1),
-                some.eq(left != 1),
-            ]
+            m.d.sync += [left.eq(left - 1), some.eq(left != 1)]
