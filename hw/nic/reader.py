@@ -114,12 +114,15 @@ class Reader(wiring.Component):
     def _feed(self, m: Module) -> Value:
         """What leads into the slice; returns whether it is empty."""
         beat_bytes = self._inputs[0].beat_bytes
-        m.submodules.gearbox = self._gearbox = gearbox = Gearbox(BEAT_BYTES, *self._inputs[0])
+        m.submodules.gearbox = gearbox = Gearbox(BEAT_BYTES, *self._inputs[0])
         wiring.connect(m, gearbox.o, wiring.flipped(self.o0))
         m.d.comb += [
             gearbox.i.payload.eq(self._run.word),
             # A read, which began in the cycle before, and as many words as the first beat needs.
             self.context.payload.eq(self.cycle + (READ_CYCLES - 1) + -(-beat_bytes // BEAT_BYTES)),
+            # All words of a request that is executed, whatever the state: by registers.
+            gearbox.i.valid.eq(self._run.loaded & self._executes),
+            self._run.ready.eq(gearbox.i.ready & self._executes),
         ]
         return gearbox.empty
 
@@ -148,11 +151,7 @@ class Reader(wiring.Component):
             with m.If(self._old):
                 self._turn_away(m)
         with m.State("read"):
-            m.d.comb += [
-                self._gearbox.i.valid.eq(run.loaded),
-                run.ready.eq(self._gearbox.i.ready),
-                self._zeroes.eq(1),
-            ]
+            m.d.comb += self._zeroes.eq(1)
             with m.If(run.moves):
                 m.d.sync += self._done.eq(self._done + 1)
                 with m.If(run.final):
