@@ -142,6 +142,7 @@ class GivenUp:
         goes = [run.go.eq(1), run.count.eq((size + 7) >> 3)]
         with m.State("first"):
             m.d.comb += run.first.eq(first)
+            m.d.sync += run.starts.eq(1)
             m.next = "run"
         with m.State("run"):
             m.d.comb += goes
@@ -156,7 +157,7 @@ class GivenUp:
         with m.State("job"):
             m.d.comb += run.first.eq(first)
             with m.If(reader.evicted.ready):
-                m.d.sync += self._offers.eq(0)
+                m.d.sync += [self._offers.eq(0), run.starts.eq(1)]
                 m.next = "again"
         with m.State("again"):
             m.d.comb += goes

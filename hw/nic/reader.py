@@ -225,7 +225,11 @@ class Reader(wiring.Component):
         # In state idle, the slice has taken the request before, and has room for another context;
         # both are so in that state from when they are on.
         free, takes = Signal(), Signal()
-        m.d.sync += [free.eq(empty & self.context.ready), self._fetches.eq(0)]
+        m.d.sync += [
+            free.eq(empty & self.context.ready),
+            self._fetches.eq(0),
+            run.starts.eq(0),
+        ]
         m.d.comb += takes.eq(self._has_chore | (self.whole.valid & self.whole.ready))
         with m.FSM(name="reader") as fsm:
             with m.State("idle"):
@@ -252,7 +256,7 @@ class Reader(wiring.Component):
                 self._begin(m, chosen)
                 m.d.comb += run.first.eq(room.first_word(chosen))
                 with m.If(takes):
-                    m.d.sync += self._fetches.eq(1)
+                    m.d.sync += [self._fetches.eq(1), run.starts.eq(~self._has_chore)]
                     m.next = "start"
                 with m.If(self._has_chore):
                     m.d.sync += self.asking.eq(~self.chore.payload.evict)

@@ -120,8 +120,9 @@ def _bank_bits(depth: int) -> int:
 
 class WordRun:
     """Words of the slot memory that follow each other, ``count`` from ``first`` on, at least one:
-    ``go`` begins with them. ``first`` must be there from the cycle before, in which no run is under
-    way.
+    ``go`` begins with them, when all words of the run before are gone. ``first`` must be there from
+    the cycle before, and in the cycle of ``go`` it ``starts``, which is a register; without ``go``,
+    nothing comes of that.
 
     Each goes from block memory, which takes most of a cycle, to a register, from there to one for
     all banks, and then to distributed memory; the first one is there ``READ_CYCLES`` behind ``go``.
@@ -129,7 +130,7 @@ class WordRun:
     """
 
     def __init__(self, m: Module, room: Room, late_word: Value) -> None:
-        self.go, self.ready = Signal(), Signal()
+        self.starts, self.go, self.ready = Signal(), Signal(), Signal()
         self.first, self.count = Signal(room.address), Signal(range(room.words + 1))
         self.loaded, self.final, self.moves = Signal(), Signal(), Signal()
         self.address, self.word = Signal(room.address), Signal(WORD_BITS)
@@ -144,7 +145,7 @@ class WordRun:
             is_last.eq(last),
         ]
         m.d.comb += [
-            read.eq(words.free & (some | self.go)),
+            read.eq(self.go | (words.free & some)),
             words.take.eq(read),
             words.payload.data.eq(late_word),
             words.payload.last.eq(is_last),
@@ -155,11 +156,11 @@ class WordRun:
             words.o.ready.eq(self.ready),
             self.moves.eq(self.loaded & self.ready),
         ]
-        with m.If(read):
+        with m.If(self.starts | (words.free & some)):
             m.d.sync += self.address.eq(self.address + 1)
-        with m.Elif(~(some | self.go)):
+        with m.Elif(~some):
             m.d.sync += self.address.eq(self.first)
         with m.If(self.go):
-            m.d.sync += [left.eq(self.count - read), some.eq(~read | (self.count != 1))]
+            m.d.sync += [left.eq(self.count - 1), some.eq(self.count != 1)]
         with m.Elif(read):
             m.d.sync += [left.eq(left - 1), some.eq(left != 1)]

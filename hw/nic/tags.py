@@ -93,7 +93,7 @@ class Tags(wiring.Component):
             memory = Memory(shape=tag, depth=rows, init=[])
             m.submodules[f"tags{lane}"] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")
-            is_used, writes = Signal(name=f"is_used{lane}"), Signal(name=f"writes{lane}")
+            is_used, is_its = Signal(name=f"is_used{lane}"), Signal(name=f"is_its{lane}")
             seen, agree = read.data, {}
             for name, wanted in (("fingerprint", self.fingerprint), ("sender", self.sender)):
                 parts = [slice(at, at + _PART_BITS) for at in range(0, len(wanted), _PART_BITS)]
@@ -107,10 +107,10 @@ class Tags(wiring.Component):
                 write.addr.eq(slot[lane_bits:]),
                 write.data.fingerprint.eq(self.fingerprint),
                 write.data.sender.eq(self.sender),
-                write.en.eq(writes),
+                write.en.eq(puts & is_its),
             ]
             m.d.sync += [
-                writes.eq(self.put & (self.put_slot[:lane_bits] == lane)),
+                is_its.eq(self.put_slot[:lane_bits] == lane),
                 is_used.eq(Array(each[lane] for each in used)[row]),
                 hits[lane].eq(is_used & agree["fingerprint"].all()),
                 own.eq(

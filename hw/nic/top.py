@@ -153,7 +153,6 @@ class NicShell(wiring.Component):
             ]
         )
         m.submodules.ingress = ingress = Ingress()
-        m.submodules.others = others = QuickFifo(BEAT)
         m.submodules.passing = passing = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.parser = parser = Parser()
         m.submodules.origins = origins = Origins()
@@ -228,11 +227,10 @@ class NicShell(wiring.Component):
         if front:
             m.d.comb += ingress.room.eq(1)
         else:
-            self._pass_behind_overlong(m, ingress, others, passing, parser, dispatcher)
+            self._pass_behind_overlong(m, ingress, passing, parser, dispatcher)
 
         # Frames out. What is made here is more than what comes in, and waits while much does.
-        wiring.connect(m, ingress.passed, others.i)
-        wiring.connect(m, others.o, passing.i)
+        wiring.connect(m, ingress.passed, passing.i)
         m.d.sync += packetiser.crowded.eq(
             (passing.level > STORE_BEATS // 4)
             | (store.level > STORE_BEATS // 4)
@@ -306,7 +304,6 @@ class NicShell(wiring.Component):
             ingress.busy,
             arrives,
             stores,
-            others.o.valid,
             passing.o.valid,
             store.o.valid,
             next_beats.o.valid,
@@ -333,7 +330,6 @@ class NicShell(wiring.Component):
         self,
         m: Module,
         ingress: Ingress,
-        others: QuickFifo,
         passing: DeepFifo,
         parser: Parser,
         dispatcher: Dispatcher,
@@ -344,7 +340,7 @@ class NicShell(wiring.Component):
         inside, waits = Signal(), Signal()
         some, overlong = Signal(), Signal()
         m.d.sync += [
-            some.eq(ingress.went | others.o.valid | (passing.level != 0)),
+            some.eq(ingress.went | (passing.level != 0)),
             overlong.eq(parser.found_valid & (parser.found.outcome == FrameOutcome.PASSED)),
         ]
         m.d.comb += ingress.room.eq(~waits)
