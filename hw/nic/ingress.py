@@ -9,7 +9,7 @@ frames of the other waiting, so both have room for them behind this.
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,9 +19,9 @@ from .classify import DECISION_CYCLES, Classifier
 from .deep_fifo import QuickFifo
 from .ways import divide
 
-_DECISION_BEATS = DECISION_CYCLES + 3
-"""That come until the first one leaves: what is decided waits for a cycle in front of the FIFO and
-is behind it in the next one; and one more, as it is said a cycle late that there is room."""
+_DECISION_BEATS = DECISION_CYCLES + 2
+"""That come until the first one leaves: what is decided is in a register in the next cycle; and one
+more, as it is said a cycle late that there is room."""
 
 WAITING_BEATS = -(-HEADERS_WITHIN // BEAT_BYTES) + _DECISION_BEATS
 """However late a frame is decided on, no beat is kept waiting for that."""
@@ -35,7 +35,7 @@ class Ingress(wiring.Component):
 
     Parameters
     ----------
-    waiting_beats : room, at least 8; frames are decided on by 5 fewer
+    waiting_beats : room, at least 8; frames are decided on by 4 fewer
 
     Members
     -------
@@ -96,15 +96,17 @@ class Ingress(wiring.Component):
             classifier.beat_valid.eq(taken),
             classifier.config.eq(self.config),
             verdicts.i.payload.eq(said),
-            verdicts.i.valid.eq(says),
-            self.where.eq(verdicts.o.payload.where),
             self.arrived.eq(taken & self.i.payload.last),
             self.busy.eq(beats.o.valid),
         ]
-        verdict = verdicts.o.payload
-        gone = divide(m, beats.o, verdicts.o.valid, verdict.aside, self.passed, self.ours)
+        # Of the frame that leaves next: it waits, or it was said in the cycle before.
+        waits, verdict = verdicts.o.valid, Signal(_VERDICT)
+        m.d.comb += verdict.eq(Mux(waits, verdicts.o.payload, said))
+        gone = divide(m, beats.o, waits | says, verdict.aside, self.passed, self.ours)
         m.d.comb += [
+            verdicts.i.valid.eq(says & (waits | ~gone)),
             verdicts.o.ready.eq(gone),
+            self.where.eq(verdict.where),
             self.went.eq(gone & ~verdict.aside),
             self.overran.eq(gone & verdict.refused),
         ]

@@ -31,7 +31,7 @@ STEPS = 11
 more takes the solver twice as long."""
 
 ROOM = 8
-"""Beats that wait inside, at most: the first 3 of a frame are looked at."""
+"""Beats that wait inside, at most: the first 4 of a frame are looked at."""
 
 
 class Oracle(wiring.Component):
@@ -132,7 +132,7 @@ class Environment(wiring.Component):
 
     def _decision(self, m: Module, comes: Value) -> tuple[Signal, Signal, Signal]:
         """What is decided on the frame, and whether it is. Decisions come in the frames' order."""
-        m.submodules.oracle = oracle = Oracle(ROOM - 5)
+        m.submodules.oracle = oracle = Oracle(ROOM - 4)
         m.d.comb += [oracle.beat.eq(self.i.payload), oracle.beat_valid.eq(comes)]
         to_us, known, decided = Signal(), Signal(), Signal(5)
         where = Signal(len(Value.cast(oracle.where)))
