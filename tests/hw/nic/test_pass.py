@@ -16,6 +16,9 @@ from scapy.packet import Raw
 from midwire.hw.formats import wire
 from midwire.hw.formats.wire import MessageType
 
+from .reading import Address, may_be_ours
+from .stacks import NEXT_IP6, OWN_IP, OWN_IP6, OWN_PORT, stacks
+
 US = "10.0.0.2"
 
 
@@ -103,9 +106,13 @@ def test_p1_bad_frames(small: Any, tools: Any) -> None:
 
 
 def test_a2_latency(small: Any, tools: Any) -> None:
-    """First beat in to first beat out, of frames of every kind and length, one behind the other."""
+    """First beat in to first beat out, of frames of every kind and length, one behind the other:
+    those that cannot be ours by their first 64 bytes."""
+    ours = Address.of(OWN_IP, OWN_PORT, OWN_IP6, NEXT_IP6)
     (datagram,) = tools.request(small.sizes).datagrams()
-    frames = [*strangers(datagram).values()]
+    frames = [stack.frame(datagram, dport=OWN_PORT + 1) for stack in stacks()]
+    frames += strangers(datagram).values()
+    frames = [frame for frame in frames if not may_be_ours(frame, ours)]
     frames += [tools.random.randbytes(length) for length in (60, 61, 64, 65, 1514, 9014)]
     tools.random.shuffle(frames)
     for frame in frames:
