@@ -360,7 +360,7 @@ def test_a1_many_random_headers(small: Nic, tools: Tools) -> None:
 def test_a2_long_headers_keep_nobody_waiting(small: Nic, tools: Tools) -> None:
     """What can be decided late only, one behind the other and between the shortest frames.
 
-    No beat waits at the input. A frame leaves 7 cycles after its last beat that had to be read.
+    No beat waits at the input. A frame leaves 5 cycles after its last beat that had to be read.
     """
     (datagram,) = tools.request(small.sizes).datagrams()
     frames = [stack.frame(datagram, dport=1) for stack in STACKS]
@@ -373,4 +373,4 @@ def test_a2_long_headers_keep_nobody_waiting(small: Nic, tools: Tools) -> None:
     assert small.stalls() == 0
     waited = [frame.first - entered for frame, entered in zip(out, small.entered(), strict=True)]
     print("cycles waited:", waited)
-    assert max(waited) == (HEADERS_WITHIN - 1) // 8 + 7
+    assert max(waited) == (HEADERS_WITHIN - 1) // 8 + 5
