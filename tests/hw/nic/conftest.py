@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import random
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from scapy.packet import Raw
 import midwire.hw
 from midwire.hw.elaborate import prefixed, renamed, verilog_of
 from midwire.hw.formats import csr, fragments, wire
-from midwire.hw.formats.slots import request_fingerprint
+from midwire.hw.formats.slots import DECISIONS, request_fingerprint
 from midwire.hw.formats.wire import Header
 from midwire.hw.nic.shape import NicShape, SideWords, SliceShape, WireTensor, slice_modules
 from midwire.sim.build import build_executable
@@ -44,6 +45,7 @@ from .stacks import (
 )
 
 HERE = Path(__file__).resolve().parent
+_REMEMBERED = 64  # requests of which decisions are apart
 MODEL_HASH = bytes.fromhex("0123456789abcdef")
 EPOCH, TENANT, CURSOR, SLICES = 7, 0x1234, 1, 3
 DRAIN_CYCLES = 1_000_000
@@ -285,6 +287,13 @@ class Request:
     stack: Stack | None = None
     """The headers in front of it, ``client`` among them, where they are not the simplest."""
 
+    @property
+    def place(self) -> int:
+        """Where what is decided on it is remembered, of an IPv4 client (D6)."""
+        ip, port = self.client
+        source = int(ipaddress.IPv4Address(ip))
+        return request_fingerprint(self.header.request_id, source, port) % DECISIONS
+
     def datagrams(self) -> list[bytes]:
         return list(fragments.datagrams(self.header, self.tensor, self.mtu))
 
@@ -343,6 +352,7 @@ class Tools:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self._fingerprints: set[int] = set()
+        self._places: deque[int] = deque(maxlen=_REMEMBERED)
         self.frame = frame
         self.unwrap = unwrap
 
@@ -350,14 +360,16 @@ class Tools:
         """A request with random bytes and id that the NIC should execute.
 
         Of one sender, none shares its fingerprint with another one, which would make it busy or a
-        duplicate (D6).
+        duplicate, nor with one of the last ones the place of what is decided, which would make what
+        is late of that one new (D6).
         """
         while True:
             request_id = self.random.getrandbits(64)
             its = request_fingerprint(request_id)
-            if its not in self._fingerprints:
+            if its not in self._fingerprints and its % DECISIONS not in self._places:
                 break
         self._fingerprints.add(its)
+        self._places.append(its % DECISIONS)
         header = Header(
             tenant=TENANT,
             model_hash=MODEL_HASH,
