@@ -21,10 +21,6 @@ Session = Any
 
 _FATAL_ONLY = 4  # what went wrong comes as an exception
 
-# Of uint8 by int8, ONNX Runtime saturates the sum of two products to 16 bits where the CPU has AVX2
-# and not VNNI, unless it is told not to; results would be those of the machine.
-_ALL_OF_EACH_PRODUCT = "session.x64quantprecision"
-
 _NAMES = {"float": "float32", "double": "float64"}
 
 
@@ -69,7 +65,6 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
-    options.add_session_config_entry(_ALL_OF_EACH_PRODUCT, "1")
     if exact:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = model if isinstance(model, bytes) else str(model)
