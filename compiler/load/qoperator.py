@@ -91,6 +91,22 @@ def grid_inputs(node: onnx.NodeProto) -> list[str]:
     return [name for index, name in enumerate(node.input) if name and index not in data]
 
 
+def wrong_attribute(node: onnx.NodeProto) -> str:
+    """Which attribute of an operator of integers is of another type than the operator of reals has
+    it, as a clause; empty if none is. The checker knows nothing of other domains.
+    """
+    form = FORMS.get(kind_of(node))
+    known = {} if form is None else onnx.defs.get_schema(form.operator).attributes
+    for given in node.attribute:
+        if given.name not in known:
+            continue
+        expected = str(known[given.name].type).rpartition(".")[2].lower()
+        found = onnx.AttributeProto.AttributeType.Name(given.type).lower()
+        if found != expected:
+            return f"expected {given.name} of type {expected}, found {found}"
+    return ""
+
+
 def wrong_grid(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """What is wrong with the shapes of an operator's scales and zero points, as a clause; empty if
     nothing is, or some are not given.
@@ -216,7 +232,8 @@ class _Writer:
                 return False
         known = {name: self._shape(name) for name in self._node.input}
         shapes = {name: shape for name, shape in known.items() if shape is not None}
-        return _is_given(self._node, self._form) and not wrong_grid(self._node, shapes)
+        wrong = wrong_attribute(self._node) or wrong_grid(self._node, shapes)
+        return _is_given(self._node, self._form) and not wrong
 
     def _shape(self, name: str) -> tuple[int, ...] | None:
         kind = self._types.get(name)

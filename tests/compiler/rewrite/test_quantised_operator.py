@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -481,6 +481,26 @@ def test_grids_of_another_shape(
         f"expected one scale and zero point for a tensor{each}, found the shape {list(shape)} "
         f"for {name!r}"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "clause"),
+    [
+        (M + "QLinearConv", "kernel_shape", 3, "kernel_shape of type ints, found int"),
+        (M + "QLinearConv", "group", [1], "group of type int, found ints"),
+        (M + "QLinearAveragePool", "strides", 2, "strides of type ints, found int"),
+        (M + "QLinearLeakyRelu", "alpha", "0.3", "alpha of type float, found string"),
+        (M + "QLinearConcat", "axis", 1.0, "axis of type int, found float"),
+    ],
+)
+def test_attributes_of_another_type(
+    model_file: ModelFile, kind: str, name: str, value: Any, clause: str
+) -> None:
+    case = CASES[kind if kind in CASES else "QLinearConv, one scale"]
+    options = {key: given for key, given in (case.options or {}).items() if key != name}
+    model = model_of(kind, replace(case, options={**options, name: value}))
+    (verdict,) = import_all(load_model(model_file(model)))
+    assert verdict.reason == f"expected {clause}"
 
 
 def test_a_scale_a_channel_of_weights_that_have_no_channels(model_file: ModelFile) -> None:
