@@ -83,6 +83,11 @@ public:
             if (moving) transport_->watch(fds, rx_.room() > 0, !tx_.empty());
             // Once to wait, if at all, and once more for all that had come at a moment that is known.
             const Micros wait = timeout();
+            // Behind that: a datapath may find that nothing is inside when it is asked how long to wait.
+            if (moving && done()) {
+                finish();
+                continue;
+            }
             if (wait != 0 && !look(fds, wait)) continue;
             const Micros now = micros();
             if (!look(fds, 0)) continue;
@@ -93,7 +98,6 @@ public:
             transport_->receive(fds.data() + behind_datapath, fds.size() - behind_datapath, rx_);
             datapath_.work(now);
             transport_->send(tx_);
-            if (transport_->ended() && rx_.empty() && tx_.empty() && datapath_.idle()) finish();
         }
         if (!finished_) statistics("stopped");
     }
@@ -114,6 +118,9 @@ private:
         if (started_ && !finished_) due = transport_->ready() && rx_.room() ? 0 : datapath_.due();
         return std::min(due, control_.due());
     }
+
+    // Nothing comes any more, and nothing is on its way.
+    bool done() { return transport_->ended() && rx_.empty() && tx_.empty() && datapath_.idle(); }
 
     // Reads standard input; false when whoever started us has gone.
     bool command() {

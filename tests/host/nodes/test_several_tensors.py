@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,11 +25,11 @@ from midwire.host.wire import message
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
-from midwire.hw.formats.slots import slots_of
+from midwire.hw.formats.slots import DECISIONS, request_fingerprint, slots_of
 from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode
 
-from ...hw.nic.stacks import NEXT_IP6, OWN_IP6, Stack, ipv4, ipv6, tags
+from ...hw.nic.stacks import CLIENT_PORT, NEXT_IP6, OWN_IP6, Stack, ipv4, ipv6, tags
 from ..conftest import WIDE_SIZES, Cloud, changed, make_wide_bundle, relay, send, straight
 from .loop import DATAPATHS, HERE, SMALL_MTU
 from .recordings import HOP, NIC, frame, replay, timeless
@@ -212,18 +213,19 @@ def test_a_compiled_slice_of_several_tensors_is_executed(compiled: Bundle, datap
             np.testing.assert_array_equal(outcome.outputs[name], expected)
 
 
+REQUESTS = 12
+SENDERS = ("10.0.16.1", "2001:db8:7::2f02", "10.0.48.3", "2001:db8:7::4f04")
+"""What is decided on their requests is remembered in places of their own (D6): in one that two have,
+what is late of the first would be new."""
+
+
 def any_fragments(header: Header, sizes: Sequence[int], source: random.Random) -> list[bytes]:
     """Frames of several requests, mixed; their tensors by senders of IPv4 and IPv6, behind any
     headers, some of them lost, twice, damaged, or of somebody whose they are not."""
-    inner = (
-        ipv4(src="10.0.7.1"),
-        ipv6(src="2001:db8:7::2"),
-        ipv4(src="10.0.7.3"),
-        ipv6(src="2001:db8:7::4"),
-    )
+    inner = [ipv6(src=ip) if ":" in ip else ipv4(src=ip) for ip in SENDERS]
     stacks = [Stack(tags(k % 3), ip) for k, ip in enumerate(inner)]
     found = []
-    for request_id in range(12):
+    for request_id in range(REQUESTS):
         for index, size in enumerate(sizes):
             mine = replace(header, request_id=request_id, tensor_index=index)
             mtu = source.choice((300, 700, 1500))
@@ -244,6 +246,13 @@ def any_fragments(header: Header, sizes: Sequence[int], source: random.Random) -
         other = at + source.randrange(8)
         found[at], found[other] = found[other], found[at]
     return found
+
+
+def test_decisions_on_these_requests_have_places_of_their_own() -> None:
+    addresses = [int(ipaddress.ip_address(ip)) for ip in SENDERS]
+    keys = itertools.product(range(REQUESTS), addresses)
+    places = [request_fingerprint(number, ip, CLIENT_PORT) % DECISIONS for number, ip in keys]
+    assert len(set(places)) == len(places) == REQUESTS * len(SENDERS)
 
 
 @pytest.mark.parametrize("attempt", range(3))
