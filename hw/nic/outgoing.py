@@ -107,6 +107,7 @@ class Outgoing(wiring.Component):
         # What is read of a place, as the time that is left, is there two cycles after it is chosen.
         stands = Signal()
         fragment, offers = Signal(FRAGMENT), Signal()
+        leaves = Signal()  # the job is taken
         m.submodules.turns = turns = QuickFifo(
             data.StructLayout({"source": range(SOURCES), "words": LENGTH_BITS}), _AHEAD
         )
@@ -127,7 +128,7 @@ class Outgoing(wiring.Component):
             m.d.sync += fragment.eq(
                 Array(each.payload.as_value() for each in self.fragments)[source]
             )
-        m.d.sync += offers.eq(takes | (offers & ~self.job.ready))
+        m.d.sync += offers.eq(takes | (offers & ~leaves))
         with m.If(~takes & (~offers | self.job.ready)):
             m.d.sync += [
                 source.eq(wanted),
@@ -141,11 +142,12 @@ class Outgoing(wiring.Component):
                 m.d.sync += place.eq((head + 1)[: len(head)])
         m.d.comb += [
             self.job.valid.eq(offers),
-            self.went.eq(turn & (offers & self.job.ready).replicate(SOURCES)),
+            leaves.eq(offers & self.job.ready),
+            self.went.eq(turn & leaves.replicate(SOURCES)),
             self.sent.eq(self.went[RESULT] & fragment.ends),
             turns.i.payload.source.eq(source),
             turns.i.payload.words.eq((fragment.bytes + (BEAT_BYTES - 1)) >> 3),
-            turns.i.valid.eq(offers & self.job.ready),
+            turns.i.valid.eq(leaves),
             self.busy.eq(offers | turns.o.valid),
         ]
         words_in_turn(m, turns.o, turns.o.payload.source, self.words_of, self.words)

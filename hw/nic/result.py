@@ -253,9 +253,8 @@ class Results(wiring.Component):
         # The next request's beats wait in the slice until this one's last job is taken, so the
         # context and `cycles` are those of one request.
         ended = Cat(output.taken | output.draining for output in outputs)
-        ends = (
-            Signal()
-        )  # it was all taken in the cycle before, so its last fragment is not here yet
+        # It was all taken in the cycle before, so its last fragment is not here yet.
+        ends = Signal()
         m.d.sync += ends.eq(Cat(output.taken for output in outputs).any() & ended.all())
         with m.If(ends):
             m.d.sync += self.cycles.eq(self.cycle - self.context.payload)

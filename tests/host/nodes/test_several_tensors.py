@@ -25,11 +25,11 @@ from midwire.host.wire import message
 from midwire.host.wire.udp import UdpPort
 from midwire.hw.formats import fragments
 from midwire.hw.formats.bundle import Bundle
-from midwire.hw.formats.slots import DECISIONS, request_fingerprint, slots_of
+from midwire.hw.formats.slots import slots_of
 from midwire.hw.formats.tensor import AnyArray
 from midwire.hw.formats.wire import DeclineReason, Header, MessageType, decode
 
-from ...hw.nic.stacks import CLIENT_PORT, NEXT_IP6, OWN_IP6, Stack, ipv4, ipv6, tags
+from ...hw.nic.stacks import CLIENT_PORT, NEXT_IP6, OWN_IP6, Stack, decision_place, ipv4, ipv6, tags
 from ..conftest import WIDE_SIZES, Cloud, changed, make_wide_bundle, relay, send, straight
 from .loop import DATAPATHS, HERE, SMALL_MTU
 from .recordings import HOP, NIC, frame, replay, timeless
@@ -215,7 +215,7 @@ def test_a_compiled_slice_of_several_tensors_is_executed(compiled: Bundle, datap
 
 REQUESTS = 12
 SENDERS = ("10.0.16.1", "2001:db8:7::2f02", "10.0.48.3", "2001:db8:7::4f04")
-"""What is decided on their requests is remembered in places of their own (D6): in one that two have,
+"""What is decided on their requests is remembered in places of their own (D6): in one that two had,
 what is late of the first would be new."""
 
 
@@ -249,9 +249,8 @@ def any_fragments(header: Header, sizes: Sequence[int], source: random.Random) -
 
 
 def test_decisions_on_these_requests_have_places_of_their_own() -> None:
-    addresses = [int(ipaddress.ip_address(ip)) for ip in SENDERS]
-    keys = itertools.product(range(REQUESTS), addresses)
-    places = [request_fingerprint(number, ip, CLIENT_PORT) % DECISIONS for number, ip in keys]
+    keys = itertools.product(range(REQUESTS), SENDERS)
+    places = [decision_place(number, ip, CLIENT_PORT) for number, ip in keys]
     assert len(set(places)) == len(places) == REQUESTS * len(SENDERS)
 
 

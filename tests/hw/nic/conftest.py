@@ -41,6 +41,7 @@ from .stacks import (
     OWN_MAC,
     OWN_PORT,
     Stack,
+    decision_place,
     ip_of,
 )
 
@@ -289,10 +290,8 @@ class Request:
 
     @property
     def place(self) -> int:
-        """Where what is decided on it is remembered, of an IPv4 client (D6)."""
-        ip, port = self.client
-        source = int(ipaddress.IPv4Address(ip))
-        return request_fingerprint(self.header.request_id, source, port) % DECISIONS
+        """Where what is decided on it is remembered (D6)."""
+        return decision_place(self.header.request_id, *self.client)
 
     def datagrams(self) -> list[bytes]:
         return list(fragments.datagrams(self.header, self.tensor, self.mtu))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,10 +25,17 @@ from scapy.layers.ipsec import AH, ESP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
+from midwire.hw.formats.slots import DECISIONS, request_fingerprint
+
 CLIENT_IP, OWN_IP, NEXT_IP = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 CLIENT_IP6, OWN_IP6, NEXT_IP6 = "2001:db8:1::a1", "2001:db8:2::b2:2", "2001:db8:3:4:5:6:7:c3"
 CLIENT_PORT, OWN_PORT, NEXT_PORT = 40001, 5210, 5211
 CLIENT_MAC, OWN_MAC, NEXT_MAC = "02:00:0a:00:00:01", "02:00:0a:00:00:02", "02:00:0a:00:00:03"
+
+
+def decision_place(request_id: int, ip: str, port: int) -> int:
+    """Where what is decided on a request of one tensor is remembered (D6)."""
+    return request_fingerprint(request_id, int(ipaddress.ip_address(ip)), port) % DECISIONS
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from scapy.layers.l2 import Ether
 
 from midwire.hw.formats import csr, wire
 from midwire.hw.formats.actions import ANY_REGION, ENTRIES, Action
-from midwire.hw.formats.slots import DECISIONS, request_fingerprint
 from midwire.hw.formats.wire import DeclineReason
 
 from .conftest import CURSOR, MODEL_HASH, TABLE, TENANT, number
@@ -457,8 +456,7 @@ def test_t4_t5_changes_never_split_a_request(collecting: SteeredCampaign, tools:
     by_place: dict[int, Any] = {}
     while len(by_place) < 120:
         request = tools.request(nic.sizes)
-        client = number(request.client[0]), request.client[1]
-        by_place[request_fingerprint(request.header.request_id, *client) % DECISIONS] = request
+        by_place[request.place] = request
     requests = list(by_place.values())
     fates = set()
     for first in range(0, len(requests), 20):

@@ -17,7 +17,7 @@ import google_crc32c
 import pytest
 
 from midwire.hw.formats import fragments, wire
-from midwire.hw.formats.slots import DECISIONS, PRESSED_ASKS, request_fingerprint
+from midwire.hw.formats.slots import PRESSED_ASKS
 
 from .conftest import CURSOR, EPOCH, MODEL_HASH, REGISTERS, SLICES, TENANT, Sizes, number
 from .golden import Golden, fields_of, frame_of, header_of
@@ -30,6 +30,7 @@ from .stacks import (
     OWN_IP,
     OWN_IP6,
     OWN_PORT,
+    decision_place,
     stacks,
 )
 
@@ -114,9 +115,7 @@ class Live:
     @property
     def place(self) -> tuple[int, int]:
         """Its core, and where decisions on it are remembered there."""
-        ip, port = self.client
-        source = int.from_bytes(packed(ip))
-        return self.core, request_fingerprint(self.header.request_id, source, port) % DECISIONS
+        return self.core, decision_place(self.header.request_id, *self.client)
 
 
 class Campaign:
