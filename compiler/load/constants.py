@@ -74,10 +74,10 @@ class Context:
         """
         constant = self._const(name)
         if constant is not None:
-            for array in (constant.values, constant.scale):
+            for array, bounded in ((constant.values, finite), (constant.scale, True)):
                 if array is None or np.isfinite(array).all():
                     continue
-                if finite or np.isnan(array).any():
+                if bounded or np.isnan(array).any():
                     raise Unsupported(
                         f"expected finite constants, found NaN or infinity in {name!r}"
                     )

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import onnx
@@ -86,7 +86,7 @@ def normalise(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in stored]
     nodes = _sorted(file, graph, stored | {value.name for value in inputs})
-    _name(nodes)
+    name_nodes(nodes)
     _name_parts(nodes)
     del graph.input[:], graph.node[:], graph.value_info[:]
     graph.input.extend(inputs)
@@ -178,8 +178,8 @@ def _topological(file: Path, graph: onnx.GraphProto, waiting: list[set[int]]) ->
     return order
 
 
-def _name(nodes: list[onnx.NodeProto]) -> None:
-    """Give every node a name of its own."""
+def name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
+    """Give every node a name of its own (rule S1)."""
     taken: set[str] = set()
     counts: dict[str, int] = {}  # of each name, so that as many of one name take no longer
     for index, node in enumerate(nodes):

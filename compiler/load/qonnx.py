@@ -29,7 +29,9 @@ from onnx import numpy_helper
 from ...hw.formats.tensor import AnyArray
 from .evaluate import INFERENCE_ERRORS
 from .expansion import Expansion, OtherMeaningError, Pieces, drop_unread
+from .normalise import name_nodes
 from .qonnx_nodes import INPUTS, write_quantiser
+from .source import Written, kind_of
 
 _DOMAINS = frozenset(
     (
@@ -45,7 +47,7 @@ def expand_quantisers(found: Expansion) -> None:
     """Write out all quantisers of a sorted model with unique names (rules Q1 to Q6)."""
     if not any(_is_quantiser(node) for node in found.model.graph.node):
         return
-    found.model = _converted(found.model)
+    _convert(found)
     opset = _opset(found.model)
     known = _known(found.model.graph)
 
@@ -69,14 +71,25 @@ def _opset(model: onnx.ModelProto) -> int:
     return next(int(e.version) for e in model.opset_import if e.domain == "")
 
 
-def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+def _convert(found: Expansion) -> None:
     """Rule Q5; a model that the converter cannot take stays, and its quantisers are refused."""
-    if _opset(model) >= _OPSET:
-        return model
+    before = found.model
+    if _opset(before) >= _OPSET:
+        return
     try:
-        return onnx.version_converter.convert_version(model, _OPSET)
+        found.model = onnx.version_converter.convert_version(before, _OPSET)
     except INFERENCE_ERRORS:
-        return model
+        return
+    nodes = found.model.graph.node
+    kept = {node.name for node in nodes}
+    replaced = [node for node in before.graph.node if node.name not in kept]
+    # What the converter makes has no name: one node in the place of each, and its constants.
+    made = [node for node in nodes if not node.name and node.op_type != "Constant"]
+    if len(made) == len(replaced):
+        for node, old in zip(made, replaced, strict=True):
+            node.name = old.name
+            found.written[old.name] = Written(old.name, kind_of(old))
+    name_nodes(nodes)
 
 
 def _known(graph: onnx.GraphProto) -> Mapping[str, AnyArray]:

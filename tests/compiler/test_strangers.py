@@ -332,6 +332,19 @@ def test_a_sum_with_infinity_is_an_end_of_the_grid(body: str, model_file: ModelF
     assert (got[:, 0, 0] != Y.lo).any(), f"seed {SEED}"
 
 
+@pytest.mark.parametrize("body", ["Add(x, b)", "Sub(b, x)", "Min(x, b)", "Mul(x, b)"])
+def test_a_grid_without_steps_is_no_summand(body: str, model_file: ModelFile) -> None:
+    """A number may be infinite, a step between numbers not."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]>'
+        f"g ({SHAPE} x) => ({SHAPE} y) <int8[5] q = {{1, 2, 3, 4, 5}}, float s, int8 z = {{0}}>"
+        f"{{ b = DequantizeLinear(q, s, z)  y = {body} }}"
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(np.inf, np.float32), "s"))
+    reasons = [v.reason for v in import_all(load_model(model_file(model))) if v.reason]
+    assert reasons == ["expected finite constants, found NaN or infinity in 'b'"]
+
+
 def test_what_is_no_number_is_no_summand(model_file: ModelFile) -> None:
     model = onnx.parser.parse_model(
         '<ir_version: 8, opset_import: ["" : 13]>'

@@ -194,6 +194,28 @@ def test_an_old_opset(model_file: ModelFile, run_onnx: RunOnnx) -> None:
     np.testing.assert_array_equal(got[0], definition(VALUES, -4, 3, 1.0, 0))
 
 
+def test_nodes_that_a_conversion_replaces_keep_their_names(model_file: ModelFile) -> None:
+    """Q5: Upsample is Resize from opset 10 on, which the converter gives no name."""
+    text = f"""
+    g (float[1, 2, 3, 3] x) => (float[1, 2, 12, 12] y)
+    <float[4] k = {{1, 1, 2, 2}}, float s = {{0.5}}, float z = {{0}}, float b = {{4}}>
+    {{ [up] p = Upsample (x, k)
+       [up] q = Upsample (p, k)
+       [q] y = {DOMAIN}.Quant (q, s, z, b) }}
+    """
+    model = model_file(text, imports=IMPORTS, opset=9)
+    names = [node.name for node in load_model(model).nodes]
+    assert len(set(names)) == len(names) and {"up", "up#2", "q"} <= set(names)
+    nodes = inspect_model(model)["nodes"]
+    found = [(node["name"], node["op"], node["supported"]) for node in nodes if node["macs"] == 0]
+    shown = [each for each in found if not each[0].startswith("Constant")]
+    assert shown == [
+        ("up", "Upsample", True),
+        ("up#2", "Upsample", True),
+        ("q", f"{DOMAIN}.Quant", True),
+    ]
+
+
 def test_bit_widths_in_nodes(model_file: ModelFile) -> None:
     """What exporters leave in Constant nodes is as good as an initialiser."""
     text = quant().replace("{ y", "{ c = Constant <value = float {3.0}> () y").replace("b)", "c)")
