@@ -28,6 +28,9 @@ _NAMES = (
     *("", " ", ",", "a,b", "@0", "@3", "=", "::", "x", "y", "a" * 5000, "\u00e9\u4e2d\U0001f600"),
     *("\x1b[31m", "\n", "../../etc", "[bold]", "\u202e", "0", "-1", "None", "y::0", "\x00"),
 )
+_INNER = ("0", "bias", "clipped", "factor", "high", "low", "product", "scale", "steps", "zero")
+"""Words with which loading names what it makes of a node."""
+
 _DOMAINS = (
     "",
     "ai.onnx",
@@ -350,6 +353,8 @@ def _rename(rng: random.Random, model: onnx.ModelProto) -> None:
     """A tensor everywhere, or just one place that has a name."""
     new = rng.choice((*_NAMES, *_tensors(model)))
     graph = model.graph
+    if rng.random() < 0.1:
+        new = f"{rng.choice(graph.node).name}::{rng.choice(_INNER)}"
     kind = rng.randrange(5)
     if kind == 0:
         rng.choice(graph.node).name = new

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def normalise(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in stored]
     nodes = _sorted(file, graph, stored | {value.name for value in inputs})
-    name_nodes(nodes)
+    name_nodes(nodes, _outer_names(nodes, stored | {value.name for value in inputs}))
     _name_parts(nodes)
     del graph.input[:], graph.node[:], graph.value_info[:]
     graph.input.extend(inputs)
@@ -178,9 +179,17 @@ def _topological(file: Path, graph: onnx.GraphProto, waiting: list[set[int]]) ->
     return order
 
 
-def name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
-    """Give every node a name of its own (rule S1)."""
-    taken: set[str] = set()
+def _outer_names(nodes: Sequence[onnx.NodeProto], tensors: Iterable[str]) -> set[str]:
+    """What names of the file would be inside of, by their words: what a node that is called so
+    becomes would have the same names (rule X2 of :mod:`.expansion`).
+    """
+    names = {*tensors, *(node.name for node in nodes), *(name for n in nodes for name in n.output)}
+    return {name[: end.start()] for name in names for end in re.finditer("::", name)}
+
+
+def name_nodes(nodes: Sequence[onnx.NodeProto], besides: Iterable[str] = ()) -> None:
+    """Give every node a name of its own (rule S1), and none of those ``besides``."""
+    taken = set(besides)
     counts: dict[str, int] = {}  # of each name, so that as many of one name take no longer
     for index, node in enumerate(nodes):
         name = unique = node.name or f"{node.op_type}_{index}"

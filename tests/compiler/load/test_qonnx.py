@@ -216,6 +216,30 @@ def test_nodes_that_a_conversion_replaces_keep_their_names(model_file: ModelFile
     ]
 
 
+@pytest.mark.parametrize("word", ["low", "steps"])
+@pytest.mark.parametrize("whose", ["tensor", "node"])
+def test_names_inside_of_a_node_may_be_in_the_file(
+    model_file: ModelFile, word: str, whose: str
+) -> None:
+    """S1: whose node would have them is called otherwise."""
+    inner = f"a::{word}"
+    tensor, node = (inner, "r") if whose == "tensor" else ("t", inner)
+    text = f"""
+    g (float[1, 4] x) => (float[1, 4] y) <float s = {{0.5}}, float z = {{0}}, float b = {{4}}>
+    {{ [a] q = {DOMAIN}.Quant (x, s, z, b)
+       [PLAIN] u = Relu (q)
+       y = Neg (u) }}
+    """
+    model = onnx.load(model_file(text.replace("PLAIN", "r"), imports=IMPORTS))
+    model.graph.node[1].name = node
+    model.graph.node[1].output[0] = model.graph.node[2].input[0] = tensor
+    path = model_file(model)
+    shown = [(n["name"], n["supported"]) for n in inspect_model(path)["nodes"]]
+    assert shown == [("a#2", True), (node, True), ("Neg_2", True)]
+    names = [n.name for n in load_model(path).nodes]
+    assert len(set(names)) == len(names)
+
+
 def test_bit_widths_in_nodes(model_file: ModelFile) -> None:
     """What exporters leave in Constant nodes is as good as an initialiser."""
     text = quant().replace("{ y", "{ c = Constant <value = float {3.0}> () y").replace("b)", "c)")
