@@ -88,7 +88,7 @@ def judge(kind: str, raw: bytes, number: int, folder: Path) -> Verdict:
     output = io.StringIO()
     try:
         with _limited(SECONDS[kind]), _quiet(output):
-            as_json = number % 4 != 0  # tables take longer than all else
+            as_json = number % 8 != 0  # tables take longer than all else
             if kind == "inspect":
                 cli.inspect(model, as_json=as_json)
             else:
