@@ -58,8 +58,8 @@ UDP_BYTES = 8
 FRAGMENT_BITS = 0x3FFF
 """More fragments, and where this one belongs; not "do not fragment"."""
 
-DECISION_CYCLES = 2
-"""A beat is looked at in one, and what it says is put together in the next."""
+DECISION_CYCLES = 1
+"""A beat is looked at when it comes, and what it says is put together in the next cycle."""
 
 _UNKNOWN, _UDP, _OPTIONS, _ROUTING = range(4)  # what the next header is
 
@@ -96,9 +96,7 @@ class Classifier(wiring.Component):
 
     def elaborate(self, platform):  # type: ignore[no-untyped-def]
         m = Module()
-        self._beat = beat = Signal(BEAT)
-        beat_valid = Signal()
-        m.d.sync += [beat.eq(self.beat), beat_valid.eq(self.beat_valid)]
+        self._beat, beat, beat_valid = self.beat, self.beat, self.beat_valid
         at = Signal(range(self._beats))  # all beats behind those have the last number
         self._is_beat = Signal(self._beats - 1, init=1)  # it is that one, if not the last number
         known = Signal()  # this frame was decided

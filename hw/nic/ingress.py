@@ -35,7 +35,7 @@ class Ingress(wiring.Component):
 
     Parameters
     ----------
-    waiting_beats : room, at least 8; frames are decided on by 4 fewer
+    waiting_beats : room, at least 8; frames are decided on by 3 fewer
 
     Members
     -------

@@ -153,6 +153,7 @@ class NicShell(wiring.Component):
             ]
         )
         m.submodules.ingress = ingress = Ingress()
+        m.submodules.others = others = QuickFifo(BEAT)
         m.submodules.passing = passing = DeepFifo(BEAT, STORE_BEATS)
         m.submodules.parser = parser = Parser()
         m.submodules.origins = origins = Origins()
@@ -227,10 +228,11 @@ class NicShell(wiring.Component):
         if front:
             m.d.comb += ingress.room.eq(1)
         else:
-            self._pass_behind_overlong(m, ingress, passing, parser, dispatcher)
+            self._pass_behind_overlong(m, ingress, others, passing, parser, dispatcher)
 
         # Frames out. What is made here is more than what comes in, and waits while much does.
-        wiring.connect(m, ingress.passed, passing.i)
+        wiring.connect(m, ingress.passed, others.i)
+        wiring.connect(m, others.o, passing.i)
         m.d.sync += packetiser.crowded.eq(
             (passing.level > STORE_BEATS // 4)
             | (store.level > STORE_BEATS // 4)
@@ -302,6 +304,7 @@ class NicShell(wiring.Component):
         wiring.connect(m, cores.words, packetiser.words[1])
         moving: list[Any] = [
             ingress.busy,
+            others.o.valid,
             arrives,
             stores,
             passing.o.valid,
@@ -330,6 +333,7 @@ class NicShell(wiring.Component):
         self,
         m: Module,
         ingress: Ingress,
+        others: QuickFifo,
         passing: DeepFifo,
         parser: Parser,
         dispatcher: Dispatcher,
@@ -340,7 +344,7 @@ class NicShell(wiring.Component):
         inside, waits = Signal(), Signal()
         some, overlong = Signal(), Signal()
         m.d.sync += [
-            some.eq(ingress.went | (passing.level != 0)),
+            some.eq(ingress.went | others.o.valid | (passing.level != 0)),
             overlong.eq(parser.found_valid & (parser.found.outcome == FrameOutcome.PASSED)),
         ]
         m.d.comb += ingress.room.eq(~waits)
