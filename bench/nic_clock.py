@@ -131,11 +131,38 @@ def measure(beat_bytes: int, grades: Sequence[int], seeds: Sequence[int], routed
 
 
 def design(beat_bytes: int) -> str:
-    """The Verilog of the shell, its memories and its slice."""
+    """The Verilog of the shell, its memories and its slice; all of its ports in registers, so that
+    paths to and from them are told."""
     shape = NicShape((SliceShape((INPUT,), (OUTPUT,)),), beat_bytes)
     (shell,) = verilog_of([shape])
+    shell = renamed(shell, "nic_inside")
     ram = (ROOT / "hw" / "verilog" / "mw_ram.v").read_text("utf-8")
-    return prefixed(renamed(shell, "midwire_nic") + ram + STAND_IN, "midwire")
+    return prefixed(shell + ram + STAND_IN, "midwire") + in_registers(shell)
+
+
+def in_registers(shell: str) -> str:
+    """A module ``midwire_nic`` with the ports of a shell called ``nic_inside``, and a register at
+    each but the clock's and the reset's."""
+    top = shell[shell.index("module nic_inside (") :]
+    top = top[: top.index("endmodule")]
+    found = re.findall(r"^  (input|output) (\[\d+:0\] )?(\w+);$", top, re.MULTILINE)
+    heads, inner, moves, tied = [], [], [], [".clk(clk)", ".aresetn(aresetn)"]
+    for way, bits, name in found:
+        if name in ("clk", "aresetn"):
+            continue
+        comes = way == "input"
+        heads.append(f"{way} {'' if comes else 'reg '}{bits}{name}")
+        inner.append(f"{'reg' if comes else 'wire'} {bits}{name}_i;")
+        moves.append(f"{name}_i <= {name};" if comes else f"{name} <= {name}_i;")
+        tied.append(f".{name}({name}_i)")
+    lines = (
+        f"module midwire_nic(input clk, input aresetn, {', '.join(heads)});",
+        *inner,
+        *("always @(posedge clk) begin", *moves, "end"),
+        f"nic_inside inside({', '.join(tied)});",
+        "endmodule",
+    )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def placed_mhz(netlist: Path, grade: int, seed: int, routed: bool) -> float:

@@ -39,6 +39,27 @@ def test_row(clock: Any) -> None:
     assert "| 4 |  |  |  | 71 |" in sized, "nothing was placed"
 
 
+def test_ports_are_in_registers(clock: Any) -> None:
+    """Those of the shell only, and neither the clock nor the reset."""
+    ports = ("input aresetn", "input clk", "input [7:0] s_axis_tdata", "output m_axis_tlast")
+    below = "module nic_below (\n  i\n);\n  input i;\nendmodule\n"
+    shell = "module nic_inside (\n  ...\n);\n" + "".join(f"  {each};\n" for each in ports)
+    text = clock.in_registers(below + shell + "endmodule\n" + below)
+    head = "input clk, input aresetn, input [7:0] s_axis_tdata, output reg m_axis_tlast"
+    tied = ".s_axis_tdata(s_axis_tdata_i), .m_axis_tlast(m_axis_tlast_i)"
+    assert text.splitlines() == [
+        f"module midwire_nic({head});",
+        "reg [7:0] s_axis_tdata_i;",
+        "wire m_axis_tlast_i;",
+        "always @(posedge clk) begin",
+        "s_axis_tdata_i <= s_axis_tdata;",
+        "m_axis_tlast <= m_axis_tlast_i;",
+        "end",
+        f"nic_inside inside(.clk(clk), .aresetn(aresetn), {tied});",
+        "endmodule",
+    ]
+
+
 def test_other_widths_stay(clock: Any) -> None:
     first = clock.section([row_of(clock, 512, 10, {})], "", ["a 1"])
     both = clock.section([row_of(clock, 64, 20, {})], first, ["a 2", "b"])
