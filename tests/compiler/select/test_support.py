@@ -96,7 +96,7 @@ def test_a_small_graph(model_file: ModelFile) -> None:
 
 
 def test_pieces_that_are_called_like_a_node_of_the_model(model_file: ModelFile) -> None:
-    """The model's keeps its name, and each has one of its own."""
+    """The model's keeps its name; the node that becomes the pieces has another one."""
     model = onnx.load(model_file(NET))
     model.graph.node[3].name = "Abs_1::1"
     path = model_file(model)
@@ -106,8 +106,8 @@ def test_pieces_that_are_called_like_a_node_of_the_model(model_file: ModelFile) 
     assert verify(selection.graph) == []
     assert [node.name for node in selection.graph.nodes] == [
         "MatMul_0",
-        "Abs_1::0",
-        "Abs_1::1*",
+        "Abs_1#2::0",
+        "Abs_1#2::1",
         "Split_2",
         "Abs_1::1",
     ]
