@@ -14,14 +14,24 @@ from pathlib import Path
 import pytest
 
 from midwire.host.nodes.nic_process import NicProcess, UdpWire
+from midwire.host.nodes.nic_program import FOLDER, GENERATED
 from midwire.host.wire.peers import Peer
 from midwire.host.wire.udp import Address, UdpPort
+from midwire.sim.program import build_program
 
 from ..conftest import HELLO, send
 
 HERE = ("127.0.0.1", 0)
 SMALL_MTU = 236  # 128 tensor bytes a fragment: four for the digits
 DATAPATHS = ["rtl", "reference"]
+
+
+def program_of(source: str, *others: str) -> Path:
+    """The program of a source in this folder, and others of the NIC, with its headers."""
+    headers = {path.name: path.read_text() for path in FOLDER.glob("*.h")}
+    own = Path(__file__).with_name(source)
+    sources = [own, *(FOLDER / name for name in others)]
+    return build_program(own.stem, sources, {**headers, **GENERATED})
 
 
 def loop_words(hop: Address, listen: Address = HERE, peers: Sequence[Peer] = ()) -> list[str]:

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from midwire.host.nodes.nic_process import FileWire, NicProcess
-from midwire.host.nodes.nic_program import FOLDER, GENERATED
 from midwire.host.nodes.process import STOP_SECONDS
 from midwire.hw.formats.csr import Register
-from midwire.sim.program import build_program
 
+from .loop import program_of
 from .recordings import BIG, LITTLE, read_pcap, write_pcap
 
 REGISTERS = [Register("frames", 0, 32, "counter", 0, "frames")]
@@ -64,9 +63,7 @@ def test_frames_that_do_not_fit_are_counted(passthrough: Path, tmp_path: Path) -
 
 def test_it_ends_whenever_the_datapath_finds_that_nothing_is_inside(tmp_path: Path) -> None:
     """Also between two of its turns, when it says how long to wait."""
-    headers = {path.name: path.read_text() for path in FOLDER.glob("*.h")}
-    sources = [FOLDER / "nic.cpp", Path(__file__).with_name("late_datapath.cpp")]
-    program = build_program("late_nic", sources, {**headers, **GENERATED})
+    program = program_of("late_datapath.cpp", "nic.cpp")
     wire = FileWire(tmp_path / "in.pcap", tmp_path / "out.pcap")
     frames = [b"a" * 60, b"b" * 61]
     write_pcap(wire.read, frames)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from midwire.host.nodes.nic_program import FOLDER, GENERATED
 from midwire.host.wire.missing import GROUP
 from midwire.host.wire.sent import ASKED_TIMES
 from midwire.hw.formats.fragments import FRAGMENT_STEP, MAX_FRAGMENTS
 from midwire.hw.formats.wire import HEADER_BYTES
-from midwire.sim.program import build_program
+
+from .loop import program_of
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ MOST_RESULTS, MOST_BYTES, REMEMBERED = 1024, 16 << 20, 4096
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    headers = {path.name: path.read_text() for path in FOLDER.glob("*.h")}
-    source = Path(__file__).with_name("kept_alone.cpp")
-    return build_program("kept_alone", [source], {**headers, **GENERATED})
+    return program_of("kept_alone.cpp")
 
 
 @pytest.fixture(params=[4, 6])

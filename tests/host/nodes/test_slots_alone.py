@@ -7,17 +7,15 @@ from __future__ import annotations
 import random
 import subprocess
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
 
-from midwire.host.nodes.nic_program import FOLDER, GENERATED
 from midwire.host.wire.reassembly import Reassembler
 from midwire.hw.formats.slots import FINGERPRINT_BITS, request_fingerprint
-from midwire.sim.program import build_program
 
 from ..wire.test_overtaken import disordered
 from ..wire.test_reassembly import asked, cut, give
+from .loop import program_of
 
 Ask = Callable[[Sequence[str]], list[str]]
 
@@ -25,9 +23,7 @@ Ask = Callable[[Sequence[str]], list[str]]
 @pytest.fixture(scope="module")
 def ask() -> Ask:
     """Lines for the program beside this file, and its answers."""
-    headers = {path.name: path.read_text() for path in FOLDER.glob("*.h")}
-    source = Path(__file__).with_name("slots_alone.cpp")
-    program = build_program("slots_alone", [source], {**headers, **GENERATED})
+    program = program_of("slots_alone.cpp")
 
     def answers(lines: Sequence[str]) -> list[str]:
         done = subprocess.run(
