@@ -82,14 +82,15 @@ class Expression:
 
     def __mul__(self, other: Expression | Fraction | int) -> Expression:
         total: dict[_Product, Fraction] = {}
+        others = as_expression(other).terms
         for mine, factor in self.terms:
-            for yours, other_factor in as_expression(other).terms:
+            for yours, other_factor in others:
                 product = _times(mine, yours)
                 total[product] = total.get(product, Fraction(0)) + factor * other_factor
         return _sum(total)
 
     def __neg__(self) -> Expression:
-        return self * -1
+        return Expression(frozenset((product, -factor) for product, factor in self.terms))
 
     def __sub__(self, other: Expression | Fraction | int) -> Expression:
         return self + -as_expression(other)

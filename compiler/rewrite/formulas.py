@@ -17,17 +17,16 @@ from __future__ import annotations
 from ..ir.algebra import Atom, Expression, NotAFormulaError, of_atom
 from ..ir.pieces import pieces
 from ..ir.written import written
-from ..load.constants import Context
 from ..ops._formulas import computable
 from . import match
 from .match import Match, make_node
-from .reading import Found, known_array
+from .reading import Arithmetic, Found, known_array
 
 
-def _replaced(context: Context, found: Found) -> Match | None:
-    if not computable(found.formula) or _is_polynomial(found.formula):
-        return None
+def _replaced(context: Arithmetic, found: Found) -> Match | None:
     if not (_meets(context, found) or _compares(found.formula)):
+        return None
+    if not computable(found.formula) or _is_polynomial(found.formula):
         return None
     names: dict[str, str] = {}
 
@@ -54,10 +53,9 @@ def _is_polynomial(formula: Expression) -> bool:
     return True
 
 
-def _meets(context: Context, found: Found) -> bool:
+def _meets(context: Arithmetic, found: Found) -> bool:
     """Whether the operand is read several times, directly or by way of other nodes."""
-    nodes = [node for node in context.source.nodes if node.name in found.nodes]
-    return any(len(set(context.source.activations(node))) > 1 for node in nodes)
+    return any(map(context.meets, found.nodes))
 
 
 def _compares(formula: Expression) -> bool:

@@ -25,7 +25,7 @@ from ..ir.algebra import Expression, NotAFormulaError
 from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.source import Source
-from .reading import Found, behind, read
+from .reading import Arithmetic, Found
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Pattern(Protocol):
     def after(self) -> str:
         """What it means, for people."""
 
-    def match(self, context: Context, root: onnx.NodeProto) -> Match | None:
+    def match(self, context: Arithmetic, root: onnx.NodeProto) -> Match | None:
         """The pattern that ends at a node, if there is one."""
 
 
@@ -76,8 +76,8 @@ class Formula:
         if there are too many to name
     roots : operators that a spelling ends with
     replace : what stands in its place, for a formula that is the pattern; None for others
-    most : nodes behind a root that are looked at. It takes time squared in a model that is all
-        arithmetic, so it is not much more than the longest spelling has.
+    most : nodes behind a root that are looked at. In a model that is all arithmetic it takes time
+        in proportion to it, so it is not much more than the longest spelling has.
     """
 
     operator: str
@@ -85,28 +85,28 @@ class Formula:
     after: str
     keys: frozenset[str]
     roots: frozenset[str]
-    replace: Callable[[Context, Found], Match | None]
+    replace: Callable[[Arithmetic, Found], Match | None]
     most: int
 
-    def match(self, context: Context, root: onnx.NodeProto) -> Match | None:
+    def match(self, context: Arithmetic, root: onnx.NodeProto) -> Match | None:
         """The formula that ends at a node, if there is one."""
         if root.domain or root.op_type not in self.roots:
             return None
         source = context.source
         if self.keys and self.keys.isdisjoint(source.operators):
             return None
-        nodes = behind(source, root, self.most)
+        nodes = context.behind(root, self.most)
         if self.keys and not any(node.op_type in self.keys for node in nodes):
             return None
         y = root.output[0]
-        for x in dict.fromkeys(name for node in nodes for name in source.activations(node)):
-            found = read(context, x, y, self.most) if _same_kind(source, x, y) else None
+        for x in context.operands(node.name for node in nodes):
+            found = context.read(x, y, self.most) if _same_kind(source, x, y) else None
             match = None if found is None else self._replaced(context, found)
             if match is not None:
                 return match
         return None
 
-    def _replaced(self, context: Context, found: Found) -> Match | None:
+    def _replaced(self, context: Arithmetic, found: Found) -> Match | None:
         """Algebra on a formula that was read may end where its reading would have."""
         try:
             return self.replace(context, found)

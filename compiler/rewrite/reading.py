@@ -18,7 +18,7 @@ F5. What is true is 1, what is false is 0: a comparison is whether a difference 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -56,29 +56,85 @@ class Found:
     nodes: frozenset[str]
 
 
-def read(context: Context, x: str, y: str, most: int) -> Found | None:
-    """A tensor as a formula of another one of its shape; None if it is none, or of more nodes."""
-    reader = _Reader(context, x, most)
-    try:
-        reading = reader.read(y)
-        same = reading.shape == reader.shape(x) == reader.shape(y)
-    except NotAFormulaError:
-        return None
-    return Found(x, y, reading.formula, frozenset(reader.nodes)) if same else None
+class Arithmetic(Context):
+    """A context that keeps what it reads: many roots have the same operand, and what is between.
 
+    Roots come from the last to the first, so what is behind one is no longer wanted then.
+    """
 
-def behind(source: Source, root: onnx.NodeProto, most: int) -> list[onnx.NodeProto]:
-    """Nodes of arithmetic that a root depends on, nearest first, the root among them; so many."""
-    found = {root.name: root}
-    for node in (queue := [root]):
-        for name in source.activations(node):
-            maker = source.producers.get(name)
-            if maker is None or maker.name in found or _rule(maker) is None:
-                continue
-            if len(found) < most:
-                found[maker.name] = maker
-                queue.append(maker)
-    return list(found.values())
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.places = {node.name: place for place, node in enumerate(source.nodes)}
+        self._activations = {node.name: source.activations(node) for node in source.nodes}
+        self._readers: dict[str, dict[int, _Reader]] = {}  # by operand, then by how much they read
+        self._behind: dict[int, list[onnx.NodeProto]] = {}  # of this root
+        self._numbers: dict[str, Expression] = {}
+
+    def read(self, x: str, y: str, most: int) -> Found | None:
+        """A tensor as a formula of another one of its shape; None if it is none, or of more nodes.
+
+        Both have a known shape.
+        """
+        readers = self._readers.setdefault(x, {})
+        if most not in readers:
+            readers[most] = _Reader(self, x, most)
+        reader = readers[most]
+        try:
+            reading = reader.read(y)
+            same = reading.shape == reader.shape(x) == reader.shape(y)
+        except NotAFormulaError:
+            return None
+        return Found(x, y, reading.formula, reader.nodes(y)) if same else None
+
+    def behind(self, root: onnx.NodeProto, most: int) -> list[onnx.NodeProto]:
+        """Nodes of arithmetic that a root depends on, nearest first, the root among them; so many,
+        until it is forgotten.
+        """
+        if most not in self._behind:
+            self._behind[most] = self._all_behind(root, most)
+        return self._behind[most]
+
+    def _all_behind(self, root: onnx.NodeProto, most: int) -> list[onnx.NodeProto]:
+        found = {root.name: root}
+        for node in (queue := [root]):
+            for name in self._activations[node.name]:
+                maker = self.source.producers.get(name)
+                if maker is None or maker.name in found or _rule(maker) is None:
+                    continue
+                if len(found) < most:
+                    found[maker.name] = maker
+                    queue.append(maker)
+        return list(found.values())
+
+    def operands(self, nodes: Iterable[str]) -> list[str]:
+        """What nodes of the model read that is not constant, by their names, without repeats."""
+        return list(dict.fromkeys(name for node in nodes for name in self._activations[node]))
+
+    def meets(self, node: str) -> bool:
+        """Whether a node of the model reads several tensors that are not constant."""
+        return len(set(self._activations[node])) > 1
+
+    def node(self, name: str) -> onnx.NodeProto:
+        """A node of the model."""
+        return self.source.nodes[self.places[name]]
+
+    def forget(self, root: onnx.NodeProto) -> None:
+        """No root that is asked for from now on is this one, or depends on it."""
+        self._behind.clear()
+        for name in root.output:
+            self._readers.pop(name, None)
+
+    def constant(self, name: str) -> Expression:
+        """A constant: a number if all of its elements are that."""
+        if name not in self._numbers:
+            self._numbers[name] = self._constant(name)
+        return self._numbers[name]
+
+    def _constant(self, name: str) -> Expression:
+        array = known_array(self, name)
+        if array is None or not array.size or (array != array.flat[0]).any():
+            return of_atom(Atom("constant", None, (name,)))
+        return as_expression(exactly(float(array.flat[0])))
 
 
 def known_array(context: Context, name: str, *, finite: bool = True) -> AnyArray | None:
@@ -100,7 +156,7 @@ def known_number(context: Context, name: str, left_out: float | None = None) -> 
     return None if array is None or array.size != 1 else float(array.reshape(-1)[0])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Reading:
     """A tensor as a formula, with the formula's shape (rules F1 and F2)."""
 
@@ -108,22 +164,43 @@ class _Reading:
     shape: tuple[int, ...]
 
 
-class _Reader:
-    """Reads tensors as formulas of ``x``; ``nodes`` are those on the way."""
+class _TooFarError(NotAFormulaError):
+    """More nodes are between. Those nearer to the operand may be fewer."""
 
-    def __init__(self, context: Context, x: str, most: int) -> None:
+
+class _Reader:
+    """Reads tensors as formulas of ``x``, of so many nodes at most, each tensor once.
+
+    Nodes on the way are kept as a bit for each node behind the one that makes ``x``.
+    """
+
+    def __init__(self, context: Arithmetic, x: str, most: int) -> None:
         self.context = context
         self._most = most
-        self.nodes: set[str] = set()
         self._whole = context.source.values[x].shape
-        self._known = {x: _Reading(X, self._whole)}
+        maker = context.source.producers.get(x)
+        self._first = 0 if maker is None else context.places[maker.name] + 1
+        self._known: dict[str, tuple[_Reading, int] | None] = {x: (_Reading(X, self._whole), 0)}
+        self._open: list[int] = []  # nodes of what is being read, the innermost last
 
     def read(self, name: str) -> _Reading:
         """A tensor as a formula. Raises NotAFormulaError if it has another operand."""
         if name not in self._known:
-            known = name in self.context.source.constants
-            self._known[name] = self._constant(name) if known else self._computed(name)
-        return self._known[name]
+            self._known[name] = self._found(name)
+        found = self._known[name]
+        if found is None:
+            raise NotAFormulaError
+        reading, nodes = found
+        if self._open:
+            self._open[-1] |= nodes
+        return reading
+
+    def nodes(self, name: str) -> frozenset[str]:
+        """Names of the nodes on the way to a tensor that was read."""
+        found, all_nodes = self._known[name], self.context.source.nodes
+        nodes = found[1] if found else 0
+        behind = (k for k in range(nodes.bit_length()) if nodes >> k & 1)
+        return frozenset(all_nodes[self._first + k].name for k in behind)
 
     def number(self, name: str) -> Fraction:
         """A constant whose elements are one number."""
@@ -183,22 +260,35 @@ class _Reader:
             raise NotAFormulaError
         return (1,) * -extra + shape[max(extra, 0) :]
 
-    def _constant(self, name: str) -> _Reading:
-        array = known_array(self.context, name)
-        shape = self._aligned(self.shape(name))
-        if array is None or not array.size or (array != array.flat[0]).any():
-            return _Reading(of_atom(Atom("constant", None, (name,))), shape)
-        return _Reading(as_expression(exactly(float(array.flat[0]))), shape)
+    def _found(self, name: str) -> tuple[_Reading, int] | None:
+        try:
+            if name in self.context.source.constants:
+                shape = self._aligned(self.shape(name))
+                return _Reading(self.context.constant(name), shape), 0
+            return self._computed(name)
+        except _TooFarError:
+            raise
+        except NotAFormulaError:
+            return None
 
-    def _computed(self, name: str) -> _Reading:
+    def _computed(self, name: str) -> tuple[_Reading, int]:
         node = self.context.source.producers.get(name)
         rule = None if node is None else _rule(node)
         if node is None or rule is None or node.output[0] != name:
             raise NotAFormulaError
-        if len(self.nodes) >= self._most:
+        place = self.context.places[node.name] - self._first
+        if place < 0:  # it stands before the operand
             raise NotAFormulaError
-        self.nodes.add(node.name)
-        return rule(self, node)
+        if len(self._open) >= self._most:
+            raise _TooFarError
+        self._open.append(1 << place)
+        try:
+            reading = rule(self, node)
+        finally:
+            nodes = self._open.pop()
+        if nodes.bit_count() > self._most:
+            raise NotAFormulaError
+        return reading, nodes
 
 
 def _inputs(reader: _Reader, node: onnx.NodeProto) -> list[Expression]:

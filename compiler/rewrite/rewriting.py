@@ -23,10 +23,11 @@ from dataclasses import dataclass, replace
 
 import onnx
 
-from ..load.constants import Context, attributes
+from ..load.constants import attributes
 from ..load.source import Source, reads
 from .match import Match, Pattern
 from .patterns import PATTERNS
+from .reading import Arithmetic
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,26 +93,37 @@ def rewrite(source: Source, patterns: Sequence[Pattern] = PATTERNS) -> Rewritten
 
 def _matches(source: Source, patterns: Sequence[Pattern]) -> dict[str, tuple[Match, Pattern]]:
     """What was found, by the name of the root."""
-    context = Context(source)
+    context = Arithmetic(source)
     found: dict[str, tuple[Match, Pattern]] = {}
     taken: set[str] = set()
     for root in reversed(source.nodes):
-        if root.name in taken or root.name not in source.live or source.is_constant_node(root):
-            continue
-        for pattern in patterns:
-            match = _tried(pattern, context, root)
-            if match is None or match.nodes & taken or not _is_closed(source, match, root):
-                continue
-            if match.nodes & source.unsound.keys():
-                continue
-            _name(match, root)
-            found[root.name] = match, pattern
-            taken |= match.nodes
-            break
+        here = None if root.name in taken else _ending_at(root, context, patterns, taken)
+        if here is not None:
+            found[root.name] = here
+            taken |= here[0].nodes
+        context.forget(root)
     return found
 
 
-def _tried(pattern: Pattern, context: Context, root: onnx.NodeProto) -> Match | None:
+def _ending_at(
+    root: onnx.NodeProto, context: Arithmetic, patterns: Sequence[Pattern], taken: set[str]
+) -> tuple[Match, Pattern] | None:
+    """The first pattern that a node is the root of, of nodes that are not taken."""
+    source = context.source
+    if root.name not in source.live or source.is_constant_node(root):
+        return None
+    for pattern in patterns:
+        match = _tried(pattern, context, root)
+        if match is None or match.nodes & taken or not _is_closed(context, match, root):
+            continue
+        if match.nodes & source.unsound.keys():
+            continue
+        _name(match, root)
+        return match, pattern
+    return None
+
+
+def _tried(pattern: Pattern, context: Arithmetic, root: onnx.NodeProto) -> Match | None:
     """A pattern reads what another tool wrote: what it stumbles over is not that pattern."""
     try:
         return pattern.match(context, root)
@@ -119,12 +131,11 @@ def _tried(pattern: Pattern, context: Context, root: onnx.NodeProto) -> Match | 
         return None
 
 
-def _is_closed(source: Source, match: Match, root: onnx.NodeProto) -> bool:
+def _is_closed(context: Arithmetic, match: Match, root: onnx.NodeProto) -> bool:
     """Rule R2."""
-    for inner in source.nodes:
-        if inner.name not in match.nodes or inner.name == root.name:
-            continue
-        for name in inner.output:
+    source = context.source
+    for inner in match.nodes - {root.name}:
+        for name in context.node(inner).output:
             users = source.users(name)
             if name in source.outputs or any(node.name not in match.nodes for node in users):
                 return False
