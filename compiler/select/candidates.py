@@ -52,7 +52,7 @@ def candidates(
     found = [Candidate(*largest, "between the cuts that were named" if all(given) else "most work")]
     if all(given):
         return tuple(found)
-    most = _macs(cuts, *largest)
+    most = cuts.macs_between(*largest)
     fewest = sum(size(cut) for cut in largest)
     runs = list(_runs(cuts, largest, given))
     for share in SHARES:
@@ -62,15 +62,11 @@ def candidates(
             fewest = size(pair[0]) + size(pair[1])
             found.append(Candidate(*pair, f"fewest bytes for {share:.0%} of that work"))
     whole = [(run[0], run[-1]) for run in runs if not _overlap(largest, (run[0], run[-1]))]
-    whole = [pair for pair in whole if _macs(cuts, *pair)]
-    for pair in sorted(whole, key=lambda pair: -_macs(cuts, *pair))[:OTHERS]:
+    whole = [pair for pair in whole if cuts.macs_between(*pair)]
+    for pair in sorted(whole, key=lambda pair: -cuts.macs_between(*pair))[:OTHERS]:
         if buildable(*pair):
             found.append(Candidate(*pair, "most work elsewhere"))
     return tuple(found)
-
-
-def _macs(cuts: Cuts, start: Cut, end: Cut) -> int:
-    return sum(cuts.units[index].macs for index in end.before - start.before)
 
 
 def _overlap(one: tuple[Cut, Cut], other: tuple[Cut, Cut]) -> bool:

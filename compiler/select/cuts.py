@@ -20,10 +20,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from ...hw.numeric import IntType, QType, ends_of
 from ..ir.graph import Value
 from ..load.source import PACKED, Source
+from .indices import Indices
 from .support import NodeSupport
 
 _FLOATS = ("float16", "float32", "float64")
@@ -46,7 +48,7 @@ class Cut:
     """
 
     tensors: tuple[str, ...]
-    before: frozenset[int]
+    before: Indices
     legal: bool
 
     @property
@@ -89,7 +91,7 @@ class Cuts:
         made += [name for unit in self.units for name in unit.outputs]
         return tuple(n for n in made if n in self.readers or n in self.source.outputs)
 
-    def before(self, tensors: Iterable[str]) -> frozenset[int]:
+    def before(self, tensors: Iterable[str]) -> Indices:
         """The units that tensors depend on (rule C3)."""
         found: set[int] = set()
         needed = list(tensors)
@@ -98,7 +100,7 @@ class Cuts:
             if index is not None and index not in found:
                 found.add(index)
                 needed.extend(self.units[index].inputs)
-        return frozenset(found)
+        return Indices(found)
 
     def crossing(self, before: Collection[int]) -> tuple[str, ...]:
         """The tensors of the cut behind some units (rule C2)."""
@@ -115,7 +117,7 @@ class Cuts:
 
     def cut(self, before: Iterable[int]) -> Cut:
         """The cut behind some units, which must include all that they depend on."""
-        inside = frozenset(before)
+        inside = Indices(before)
         tensors = self.crossing(inside)
         return Cut(tensors, inside, all(self.is_legal(name) for name in tensors))
 
@@ -130,7 +132,22 @@ class Cuts:
     @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of the model: those of the live units."""
-        return sum(unit.macs for unit in self.units)
+        return self._macs_before[-1]
+
+    @cached_property
+    def _macs_before(self) -> tuple[int, ...]:
+        return tuple(accumulate((unit.macs for unit in self.units), initial=0))
+
+    def macs_of(self, indices: Indices) -> int:
+        """Multiply-accumulates of some units."""
+        whole = indices.range
+        if whole is None:
+            return sum(self.units[index].macs for index in indices)
+        return self._macs_before[whole.stop] - self._macs_before[whole.start]
+
+    def macs_between(self, first: Cut, second: Cut) -> int:
+        """Multiply-accumulates of the units that are before the second cut only."""
+        return self.macs_of(second.before - first.before)
 
     @cached_property
     def in_order(self) -> tuple[Cut, ...]:
@@ -148,15 +165,17 @@ class Cuts:
         rank = {name: index for index, name in enumerate(self.tensors)}
         crossing = [name for name in self.tensors if name not in self.makers]
         found: list[Cut] = []
+        before = Indices()
         for position in range(len(order) + 1):
             if position:
+                before |= Indices(order[position - 1 : position])
                 made = self.units[order[position - 1]].outputs
                 crossing += [name for name in made if name in ends]
             crossing = [name for name in crossing if ends[name] > position]
             if 0 < len(crossing) <= MOST_TENSORS:
                 legal = all(self.is_legal(name) for name in crossing)
                 tensors = tuple(sorted(crossing, key=rank.__getitem__))
-                found.append(Cut(tensors, frozenset(order[:position]), legal))
+                found.append(Cut(tensors, before, legal))
         return tuple(found)
 
     @cached_property

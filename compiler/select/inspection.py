@@ -19,6 +19,7 @@ from ..load.source import Source
 from .buildable import plan, settled
 from .candidates import candidates
 from .cuts import Cut, Cuts, find_cuts
+from .indices import Indices
 from .selection import Names, Selection, between
 from .support import NodeSupport, estimate_macs, import_all
 
@@ -192,15 +193,15 @@ def _candidates(cuts: Cuts, selection: Selection, given: tuple[bool, bool]) -> l
             "bytes_out": size(found.end),
             **_work(cuts, "macs", found.end.before - found.start.before),
             **_work(cuts, "edge_macs", found.start.before),
-            **_work(cuts, "cloud_macs", frozenset(range(len(cuts.units))) - found.end.before),
+            **_work(cuts, "cloud_macs", Indices.below(len(cuts.units)) - found.end.before),
         }
         for found in candidates(cuts, (start, end), given, size, buildable)
     ]
 
 
-def _work(cuts: Cuts, key: str, indices: frozenset[int]) -> dict[str, Any]:
+def _work(cuts: Cuts, key: str, indices: Indices) -> dict[str, Any]:
     """Multiply-accumulates of units, and their share of the model's."""
-    macs = sum(cuts.units[index].macs for index in indices)
+    macs = cuts.macs_of(indices)
     return {key: macs, f"{key}_share": macs / cuts.macs if cuts.macs else 0.0}
 
 

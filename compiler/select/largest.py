@@ -19,7 +19,7 @@ answer that contradicts a neighbour's cannot be cut, every wish that is not gran
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .cuts import MOST_TENSORS, Cut, Cuts
@@ -66,12 +66,8 @@ def largest_slice(
         if start is None and end is None:
             orders = (range(len(cuts.units)), _supported_first(cuts))
             pairs = [found, *(_along(cuts, order, calibrated) for order in orders)]
-            found = max(filter(None, pairs), key=lambda pair: _macs(cuts, *pair), default=None)
+            found = _most(cuts, pairs)
     return found if found and found[0].before < found[1].before else None
-
-
-def _macs(cuts: Cuts, first: Cut, second: Cut) -> int:
-    return sum(cuts.units[index].macs for index in second.before - first.before)
 
 
 def _along(cuts: Cuts, order: Sequence[int], calibrated: bool) -> tuple[Cut, Cut] | None:
@@ -87,7 +83,12 @@ def _along(cuts: Cuts, order: Sequence[int], calibrated: bool) -> tuple[Cut, Cut
         stop = next((place for place in bad if place >= first.position), len(order))
         ends = [cut for cut in legal if first.position < cut.position <= stop]
         pairs.extend((first, last) for last in ends[-1:])
-    return max(pairs, key=lambda pair: _macs(cuts, *pair), default=None)
+    return _most(cuts, pairs)
+
+
+def _most(cuts: Cuts, pairs: Iterable[tuple[Cut, Cut] | None]) -> tuple[Cut, Cut] | None:
+    """The pair with the most multiply-accumulates between."""
+    return max(filter(None, pairs), key=lambda pair: cuts.macs_between(*pair), default=None)
 
 
 def _supported_first(cuts: Cuts) -> list[int]:

@@ -8,7 +8,7 @@ rather than at the integers before it; where the model itself ends at integers, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -151,7 +151,7 @@ def _check_supported(cuts: Cuts, start: Cut, end: Cut) -> None:
 def _largest(cuts: Cuts, start: Cut | None, end: Cut | None, calibrated: bool) -> tuple[Cut, Cut]:
     """The best pair of cuts, one end of which may be given."""
     found = largest_slice(cuts, start, end, calibrated=calibrated)
-    if found is not None and (_macs(cuts, found[1].before - found[0].before) or not cuts.macs):
+    if found is not None and (cuts.macs_between(*found) or not cuts.macs):
         return found
     bad = [unit for unit in cuts.units if not unit.supported]
     raise NoSliceError(
@@ -161,10 +161,6 @@ def _largest(cuts: Cuts, start: Cut | None, end: Cut | None, calibrated: bool) -
         found=_reasons(bad) if bad else _idle(cuts, start, end),
         remedy="midwire inspect lists every node and every cut",
     )
-
-
-def _macs(cuts: Cuts, indices: Iterable[int]) -> int:
-    return sum(cuts.units[index].macs for index in indices)
 
 
 def _idle(cuts: Cuts, start: Cut | None, end: Cut | None) -> str:

@@ -19,6 +19,7 @@ from midwire.compiler.load.frontend import load_model
 from midwire.compiler.ops import REGISTRY
 from midwire.compiler.ops.base import ImportContext, Imported, Op, one
 from midwire.compiler.ops.relu import Relu
+from midwire.compiler.rewrite import reading
 from midwire.compiler.rewrite.rewriting import rewrite
 from midwire.compiler.select.inspection import inspect_model
 from midwire.compiler.select.listing import render
@@ -198,3 +199,25 @@ def test_real_models(models: Path) -> None:
         ("Softmax", 10),
     ]
     assert np.unique([len(verdict.inputs) for verdict in found]).tolist() == [1]
+
+
+@pytest.mark.parametrize("link", ["Neg({})", "Mul({0}, {0})", "Add({}, half)", "Sub({}, x)"])
+def test_arithmetic_is_read_once_for_an_operand(
+    link: str, model_file: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many roots have it: time grows with a model, not with its square."""
+    length, reads = 200, 0
+    computed = reading._Reader._computed
+
+    def counted(self: reading._Reader, name: str) -> Any:
+        nonlocal reads
+        reads += 1
+        return computed(self, name)
+
+    monkeypatch.setattr(reading._Reader, "_computed", counted)
+    chain = "\n".join(f"t{k} = {link.format(f't{k - 1}' if k else 'x')}" for k in range(length))
+    head = "g (float[N, 4] x) => (float[N, 4] y) <float half = {0.5}>"
+    rewrite(load_model(model_file(f"{head} {{ {chain} y = Relu(t{length - 1}) }}")))
+    # Each tensor for each operand within the 20 nodes that a pattern may have, and as often in
+    # vain for one that is further away.
+    assert 0 < reads <= length * (20 + 20)
