@@ -91,7 +91,17 @@ def grid_inputs(node: onnx.NodeProto) -> list[str]:
     return [name for index, name in enumerate(node.input) if name and index not in data]
 
 
-def wrong_attribute(node: onnx.NodeProto) -> str:
+def wrong_with(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What is wrong with an operator of integers, as a clause; empty if nothing is.
+
+    Parameters
+    ----------
+    shapes : of tensors, as far as they are known
+    """
+    return _wrong_attribute(node) or _wrong_grid(node, shapes)
+
+
+def _wrong_attribute(node: onnx.NodeProto) -> str:
     """Which attribute of an operator of integers is of another type than the operator of reals has
     it, as a clause; empty if none is. The checker knows nothing of other domains.
     """
@@ -107,13 +117,9 @@ def wrong_attribute(node: onnx.NodeProto) -> str:
     return ""
 
 
-def wrong_grid(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> str:
+def _wrong_grid(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """What is wrong with the shapes of an operator's scales and zero points, as a clause; empty if
     nothing is, or some are not given.
-
-    Parameters
-    ----------
-    shapes : of tensors, as far as they are known
     """
     form = FORMS.get(kind_of(node))
     if form is None or not _is_given(node, form):
@@ -232,8 +238,7 @@ class _Writer:
                 return False
         known = {name: self._shape(name) for name in self._node.input}
         shapes = {name: shape for name, shape in known.items() if shape is not None}
-        wrong = wrong_attribute(self._node) or wrong_grid(self._node, shapes)
-        return _is_given(self._node, self._form) and not wrong
+        return _is_given(self._node, self._form) and not wrong_with(self._node, shapes)
 
     def _shape(self, name: str) -> tuple[int, ...] | None:
         kind = self._types.get(name)

@@ -20,10 +20,10 @@ from ..ir.written import written
 from ..ops._formulas import computable
 from . import match
 from .match import Match, make_node
-from .reading import Arithmetic, Found, known_array
+from .reading import Found, Readings, known_array
 
 
-def _replaced(context: Arithmetic, found: Found) -> Match | None:
+def _replaced(context: Readings, found: Found) -> Match | None:
     if not (_meets(context, found) or _compares(found.formula)):
         return None
     if not computable(found.formula) or _is_polynomial(found.formula):
@@ -53,7 +53,7 @@ def _is_polynomial(formula: Expression) -> bool:
     return True
 
 
-def _meets(context: Arithmetic, found: Found) -> bool:
+def _meets(context: Readings, found: Found) -> bool:
     """Whether the operand is read several times, directly or by way of other nodes."""
     return any(map(context.meets, found.nodes))
 

@@ -25,7 +25,7 @@ from ..ir.algebra import Expression, NotAFormulaError
 from ..ir.graph import Value
 from ..load.constants import Context
 from ..load.source import Source
-from .reading import Arithmetic, Found
+from .reading import Found, Readings
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Pattern(Protocol):
     def after(self) -> str:
         """What it means, for people."""
 
-    def match(self, context: Arithmetic, root: onnx.NodeProto) -> Match | None:
+    def match(self, context: Readings, root: onnx.NodeProto) -> Match | None:
         """The pattern that ends at a node, if there is one."""
 
 
@@ -85,10 +85,10 @@ class Formula:
     after: str
     keys: frozenset[str]
     roots: frozenset[str]
-    replace: Callable[[Arithmetic, Found], Match | None]
+    replace: Callable[[Readings, Found], Match | None]
     most: int
 
-    def match(self, context: Arithmetic, root: onnx.NodeProto) -> Match | None:
+    def match(self, context: Readings, root: onnx.NodeProto) -> Match | None:
         """The formula that ends at a node, if there is one."""
         if root.domain or root.op_type not in self.roots:
             return None
@@ -106,7 +106,7 @@ class Formula:
                 return match
         return None
 
-    def _replaced(self, context: Arithmetic, found: Found) -> Match | None:
+    def _replaced(self, context: Readings, found: Found) -> Match | None:
         """Algebra on a formula that was read may end where its reading would have."""
         try:
             return self.replace(context, found)

@@ -27,7 +27,7 @@ from ..load.constants import attributes
 from ..load.source import Source, reads
 from .match import Match, Pattern
 from .patterns import PATTERNS
-from .reading import Arithmetic
+from .reading import Readings
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def rewrite(source: Source, patterns: Sequence[Pattern] = PATTERNS) -> Rewritten
 
 def _matches(source: Source, patterns: Sequence[Pattern]) -> dict[str, tuple[Match, Pattern]]:
     """What was found, by the name of the root."""
-    context = Arithmetic(source)
+    context = Readings(source)
     found: dict[str, tuple[Match, Pattern]] = {}
     taken: set[str] = set()
     for root in reversed(source.nodes):
@@ -106,7 +106,7 @@ def _matches(source: Source, patterns: Sequence[Pattern]) -> dict[str, tuple[Mat
 
 
 def _ending_at(
-    root: onnx.NodeProto, context: Arithmetic, patterns: Sequence[Pattern], taken: set[str]
+    root: onnx.NodeProto, context: Readings, patterns: Sequence[Pattern], taken: set[str]
 ) -> tuple[Match, Pattern] | None:
     """The first pattern that a node is the root of, of nodes that are not taken."""
     source = context.source
@@ -123,7 +123,7 @@ def _ending_at(
     return None
 
 
-def _tried(pattern: Pattern, context: Arithmetic, root: onnx.NodeProto) -> Match | None:
+def _tried(pattern: Pattern, context: Readings, root: onnx.NodeProto) -> Match | None:
     """A pattern reads what another tool wrote: what it stumbles over is not that pattern."""
     try:
         return pattern.match(context, root)
@@ -131,7 +131,7 @@ def _tried(pattern: Pattern, context: Arithmetic, root: onnx.NodeProto) -> Match
         return None
 
 
-def _is_closed(context: Arithmetic, match: Match, root: onnx.NodeProto) -> bool:
+def _is_closed(context: Readings, match: Match, root: onnx.NodeProto) -> bool:
     """Rule R2."""
     source = context.source
     for inner in match.nodes - {root.name}:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import onnx
 
 from ..load.constants import attributes
-from ..load.qoperator import FORMS, wrong_attribute, wrong_grid
+from ..load.qoperator import FORMS, wrong_with
 from ..load.source import MICROSOFT, kind_of
 
 _STATIC = (
@@ -85,7 +85,7 @@ def remedy_of(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> st
     shapes : of tensors, as far as they are known
     """
     kind, options = kind_of(node), attributes(node)
-    if wrong := wrong_attribute(node) or wrong_grid(node, shapes):
+    if wrong := wrong_with(node, shapes):
         return wrong
     if kind in FORMS and not options.get("channels_last", 0):
         given = ", ".join(f"{name} = {options[name]}" for name in sorted(options))
