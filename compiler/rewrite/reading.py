@@ -6,7 +6,7 @@ F1. A tensor is a formula of the operand, and that formula's own shape, which ha
     the operand: axes that are summed over have length 1 there.
 F2. A tensor has the elements of its formula in their order, and any shape. So axes of length 1 may
     come and go (a sum without ``keepdims``, a Reshape or Unsqueeze that brings the axis back).
-F3. Readings on several tensors is that of their formulas where both broadcast alike: all have
+F3. Arithmetic on several tensors is that of their formulas where both broadcast alike: all have
     their formulas' shapes (but for leading axes of length 1), or all have one shape and their
     formulas too, or they have one element. Whatever else there is, is no formula.
 F4. A mean is a sum times a number, for exporters write that as well; the number that they write may
